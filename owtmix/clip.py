@@ -1,0 +1,80 @@
+"""What is known of a recording once it was probed. File time: seconds as its container's timestamps count them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+from owtmix.geometry import Size
+from owtmix.index import Recording
+from owtmix.timing import TimeRange
+
+Matrix = Literal["bt601", "bt709"]
+"""Which luma weights a picture was coded with."""
+
+
+@dataclass(frozen=True, slots=True)
+class VideoTrack:
+    """The picture of a file.
+
+    ``span`` (file time) runs from the first shown frame to the end of the last; ``gaps`` are the ranges between two
+    frames, or after the last, that are longer than the shortest that can matter (``probe.GAP_S``).
+    ``size`` is of the first frame as it is displayed.
+    """
+
+    index: int
+    codec: str
+    size: Size
+    matrix: Matrix
+    span: TimeRange
+    gaps: tuple[TimeRange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AudioRun:
+    """A stretch of sound without holes.
+
+    ``knots`` are pairs ``(sample, time)``: sample number ``sample`` of the run (at the track's own rate, counted
+    from its first presented sample) is presented at file time ``time``; linear between knots. At least two, rising;
+    the last knot is the run's end. A clock that drifts shows as a slope other than one over the rate.
+    """
+
+    knots: tuple[tuple[int, Fraction], ...]
+
+    @property
+    def span(self) -> TimeRange:
+        """From the first sample to the end of the last, in file time."""
+        return TimeRange(self.knots[0][1], self.knots[-1][1])
+
+
+@dataclass(frozen=True, slots=True)
+class AudioTrack:
+    """The sound of a file. ``runs`` are in order and do not overlap."""
+
+    index: int
+    codec: str
+    rate_hz: int
+    channels: int
+    runs: tuple[AudioRun, ...]
+
+    @property
+    def span(self) -> TimeRange:
+        """From the first sample to the end of the last, in file time."""
+        return TimeRange(self.runs[0].span.start, self.runs[-1].span.end)
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A probed recording. ``source`` is the number of its file in the plan's list of sources."""
+
+    recording: Recording
+    source: int
+    video: VideoTrack | None
+    audio: AudioTrack | None
+
+    @property
+    def span(self) -> TimeRange:
+        """What the file presents, first to last, in file time."""
+        spans = [track.span for track in (self.video, self.audio) if track]
+        return TimeRange(min(s.start for s in spans), max(s.end for s in spans))

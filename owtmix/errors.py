@@ -1,0 +1,88 @@
+"""Every error owtmix raises, split by who must act.
+
+    MixError                  exit status
+    ├── SpecError             2   the job file is missing or wrong, or the job is running already
+    ├── InputError            3   the index or the recordings, or the store that holds them
+    ├── RenderError           4   composing failed
+    ├── DestinationError      5   the output, or the store that takes it
+    └── Interrupted         130   Ctrl-C, SIGTERM or SIGHUP
+
+``code`` is the error code of section 14.3 of the API document.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+CODE_FAILED: Final = 1
+CODE_JOB_EXISTS: Final = 2
+CODE_VIDEO_PARAM: Final = 4
+CODE_AUDIO_PARAM: Final = 5
+CODE_NO_STREAM: Final = 6
+
+
+class MixError(Exception):
+    """Base of all errors that a user can do something about. ``str()`` is one plain message."""
+
+    exit_status: ClassVar[int] = 4
+
+    def __init__(self, message: str, *, code: int = CODE_FAILED) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong in the job file.
+
+    ``path`` is a JSON path such as ``Data.MixerConfig.LayoutConfig[1][0].Area.Left`` (``""`` for the whole file);
+    ``message`` says what was found and what is accepted.
+    """
+
+    path: str
+    message: str
+    code: int = CODE_FAILED
+
+    def __str__(self) -> str:
+        where = f"{self.path}: " if self.path else ""
+        return f"{where}{self.message} (error {self.code})"
+
+
+class SpecError(MixError):
+    """The job file is missing or wrong, or the job is already running."""
+
+    exit_status = 2
+
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__("\n".join(map(str, problems)), code=problems[0].code)
+        self.problems = problems
+
+
+class InputError(MixError):
+    """The index, a recording, or the store that holds them cannot be read."""
+
+    exit_status = 3
+
+
+class RenderError(MixError):
+    """Composing, mixing or encoding failed."""
+
+    exit_status = 4
+
+
+class DestinationError(MixError):
+    """The output or the store that takes it cannot be written."""
+
+    exit_status = 5
+
+    def __init__(self, message: str, *, code: int = CODE_FAILED, retryable: bool = False) -> None:
+        super().__init__(message, code=code)
+        self.retryable = retryable
+
+
+class Interrupted(MixError):  # noqa: N818 - the run is interrupted, nothing went wrong
+    """The user or the system asked the run to stop."""
+
+    exit_status = 130

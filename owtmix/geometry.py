@@ -1,0 +1,127 @@
+"""Integer pixel geometry: origin top-left, and even edges, so that every 4:2:0 chroma sample belongs to one tile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from fractions import Fraction
+from math import floor
+
+
+class ResizeMode(IntEnum):
+    """How a picture is made to fit its tile (``MixerConfig.ResizeMode``)."""
+
+    STRETCH = 0
+    FILL = 1
+    FIT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Width and height in pixels."""
+
+    width: int
+    height: int
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rect:
+    """``x, y`` (top-left) and size in pixels."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    @property
+    def right(self) -> int:
+        return self.x + self.width
+
+    @property
+    def bottom(self) -> int:
+        return self.y + self.height
+
+    @property
+    def area(self) -> int:
+        return self.width * self.height
+
+    @property
+    def size(self) -> Size:
+        return Size(self.width, self.height)
+
+    def overlaps(self, other: Rect) -> bool:
+        return self.x < other.right and other.x < self.right and self.y < other.bottom and other.y < self.bottom
+
+    def contains(self, other: Rect) -> bool:
+        return self.x <= other.x and self.y <= other.y and other.right <= self.right and other.bottom <= self.bottom
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}+{self.x}+{self.y}"
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """A part of the canvas, in exact fractions of its width and height."""
+
+    left: Fraction
+    top: Fraction
+    width: Fraction
+    height: Fraction
+
+    def on(self, canvas: Size) -> Rect:
+        """Round the edges, not the sizes, so that neighbours meet exactly (layout-templates.md)."""
+        x0, x1 = even(self.left * canvas.width), even((self.left + self.width) * canvas.width)
+        y0, y1 = even(self.top * canvas.height), even((self.top + self.height) * canvas.height)
+        return Rect(x0, y0, x1 - x0, y1 - y0)
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """Where a picture goes: the part of it that is used (its own pixels) and the canvas pixels it covers."""
+
+    crop: Rect
+    target: Rect
+
+
+def even(value: Fraction) -> int:
+    """The even integer nearest to ``value``; halfway goes up."""
+    return 2 * floor(value / 2 + Fraction(1, 2))
+
+
+def fit(picture: Size, sar: Fraction, tile: Rect, mode: ResizeMode) -> Fitted:
+    """Place a picture of ``picture`` pixels, each ``sar`` times as wide as high, in ``tile``.
+
+    FIT gives the largest picture of its shape, both sizes even, at even offsets, the odd remainder right and below.
+    FILL crops the centre of the picture, at even edges. STRETCH uses all of the picture and all of the tile.
+    """
+    whole = Rect(0, 0, picture.width, picture.height)
+    if mode is ResizeMode.STRETCH:
+        return Fitted(whole, tile)
+    shape = Fraction(picture.width, picture.height) * sar
+    wider = shape * tile.height >= tile.width
+    if mode is ResizeMode.FIT:
+        if wider:
+            width, height = tile.width, min(tile.height, max(2, even(tile.width / shape)))
+        else:
+            width, height = min(tile.width, max(2, even(tile.height * shape))), tile.height
+        x = tile.x + (tile.width - width) // 4 * 2
+        y = tile.y + (tile.height - height) // 4 * 2
+        return Fitted(whole, Rect(x, y, width, height))
+    if wider:
+        kept = Fraction(tile.width, tile.height) * picture.height / sar
+        x, width = _centre(kept, picture.width)
+        return Fitted(Rect(x, 0, width, picture.height), tile)
+    kept = picture.width * sar * tile.height / tile.width
+    y, height = _centre(kept, picture.height)
+    return Fitted(Rect(0, y, picture.width, height), tile)
+
+
+def _centre(kept: Fraction, whole: int) -> tuple[int, int]:
+    """Offset and length of the middle ``kept`` of ``whole``, both even unless the whole is kept."""
+    length = max(2, even(kept))
+    if length >= whole:
+        return 0, whole
+    return (whole - length) // 4 * 2, length

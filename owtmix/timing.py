@@ -1,0 +1,58 @@
+"""Exact time: half-open ranges ``[start, end)`` of ``Fraction`` seconds, and the output's frame clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil, floor
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class TimeRange:
+    """``[start, end)`` in seconds; whose time it is, the name of the holder says. Never empty."""
+
+    start: Fraction
+    end: Fraction
+
+    def __post_init__(self) -> None:
+        if self.end <= self.start:
+            raise ValueError(f"empty time range [{self.start}, {self.end})")
+
+    @property
+    def duration(self) -> Fraction:
+        return self.end - self.start
+
+    def __contains__(self, t: Fraction) -> bool:
+        return self.start <= t < self.end
+
+    def overlaps(self, other: TimeRange) -> bool:
+        return self.start < other.end and other.start < self.end
+
+    def shifted(self, by: Fraction) -> TimeRange:
+        return TimeRange(self.start + by, self.end + by)
+
+
+@dataclass(frozen=True, slots=True)
+class FrameClock:
+    """Output frame ``i`` is shown from ``i / fps``."""
+
+    fps: int
+
+    def time(self, index: int) -> Fraction:
+        """Presentation time of frame ``index``, in seconds."""
+        return Fraction(index, self.fps)
+
+    def index(self, t: Fraction) -> int:
+        """The frame on screen at time ``t``."""
+        return floor(t * self.fps)
+
+    def first_from(self, t: Fraction) -> int:
+        """The first frame whose time is not before ``t``; also the number of frames that start before ``t``."""
+        return ceil(t * self.fps)
+
+
+def timecode(t: Fraction) -> str:
+    """``01:02:03.456`` for people; rounded down to the millisecond."""
+    ms = floor(abs(t) * 1000)
+    sign = "-" if t < 0 else ""
+    return f"{sign}{ms // 3_600_000:02}:{ms // 60_000 % 60:02}:{ms // 1000 % 60:02}.{ms % 1000:03}"
