@@ -18,8 +18,8 @@ Matrix = Literal["bt601", "bt709"]
 class VideoTrack:
     """The picture of a file.
 
-    ``span`` (file time) runs from the first shown frame to the end of the last; ``gaps`` are the ranges between two
-    frames, or after the last, that are longer than the shortest that can matter (``probe.GAP_S``).
+    ``span`` (file time) runs from the first shown frame to the end of the last, which appears at ``last_s``;
+    ``gaps`` are the ranges from one frame to the next that last longer than ``probe.GAP_S``.
     ``size`` is of the first frame as it is displayed.
     """
 
@@ -28,6 +28,7 @@ class VideoTrack:
     size: Size
     matrix: Matrix
     span: TimeRange
+    last_s: Fraction
     gaps: tuple[TimeRange, ...]
 
 

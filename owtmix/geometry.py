@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import Enum, IntEnum
 from fractions import Fraction
 from math import floor
 
@@ -14,6 +14,27 @@ class ResizeMode(IntEnum):
     STRETCH = 0
     FILL = 1
     FIT = 2
+
+
+class Orientation(Enum):
+    """How a decoded picture is turned before it is shown; the values are ``(a, b, c, d)`` of its display matrix.
+
+    A point ``(x, y)`` of the decoded picture goes to ``(a x + c y, b x + d y)``.
+    """
+
+    UPRIGHT = (1, 0, 0, 1)
+    CLOCKWISE = (0, 1, -1, 0)
+    UPSIDE_DOWN = (-1, 0, 0, -1)
+    COUNTERCLOCKWISE = (0, -1, 1, 0)
+    MIRRORED = (-1, 0, 0, 1)
+    FLIPPED = (1, 0, 0, -1)
+    TRANSPOSED = (0, 1, 1, 0)
+    TRANSVERSED = (0, -1, -1, 0)
+
+    @property
+    def swaps_sides(self) -> bool:
+        """Whether width and height change places."""
+        return 0 in self.value[:1]
 
 
 @dataclass(frozen=True, slots=True)

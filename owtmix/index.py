@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
-from typing import Literal
+from typing import Any, Final, Literal, TypeVar, cast
 
+from owtmix.document import DocumentError, Loc, json_path, read_object, shown
+from owtmix.errors import InputError
 from owtmix.spec.job import StreamId
+from owtmix.spec.key import normal_key
 
 TimeUnit = Literal["epoch-milliseconds", "epoch-seconds", "seconds", "milliseconds"]
+
+MAX_INDEX_BYTES: Final = 16 * 2**20
+MAX_FILES: Final = 10_000
+MAX_PROBLEMS_SHOWN: Final = 20
+EPOCH_MILLISECONDS_FROM: Final = Decimal(10**11)
+EPOCH_SECONDS_FROM: Final = Decimal(10**8)
+TIMES_BELOW: Final = Decimal(10**14)
+"""In milliseconds since 1970 this is the year 5138; more is another unit, such as microseconds."""
+
+_DECIMAL = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?")
+_STEP_S: Final[dict[TimeUnit, Fraction]] = {
+    "epoch-milliseconds": Fraction(1, 1000),
+    "epoch-seconds": Fraction(1),
+    "seconds": Fraction(1),
+    "milliseconds": Fraction(1, 1000),
+}
+_Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +57,207 @@ class Index:
     @property
     def has_epoch(self) -> bool:
         return self.unit.startswith("epoch")
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """An entry of ``Files`` with its times as they are written."""
+
+    stream: StreamId
+    key: str
+    start: Decimal
+    end: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """How numbers become seconds.
+
+    From ``absolute_from`` on they are counted in ``step_s`` from 1970, below it in ``relative_step_s`` from ``base_s``,
+    the index's StartTime.
+    """
+
+    unit: TimeUnit
+    absolute_from: Decimal
+    step_s: Fraction
+    relative_step_s: Fraction
+    base_s: Fraction
+
+    def seconds(self, time: Decimal) -> Fraction:
+        if time >= self.absolute_from:
+            return Fraction(time) * self.step_s
+        return self.base_s + Fraction(time) * self.relative_step_s
+
+
+def read_index(text: bytes, *, time_unit: str = "auto") -> Index:
+    """Read an index; ``time_unit`` is "auto" or one of ``TimeUnit`` (semantics, "Time").
+
+    Automatically, one unit is chosen by the largest time: from 1e11 milliseconds, from 1e8 seconds since 1970. Times
+    below that are relative to the index's StartTime: in seconds when any of them has a fraction, else in milliseconds;
+    beside a StartTime in seconds since 1970 they are seconds too. Times may be numbers or numbers in quotes. An EndTime
+    that is not after the StartTime is ignored with a warning.
+
+    Raises:
+        InputError: with every problem found, the first 20 in words.
+    """
+    try:
+        document = read_object(text, max_bytes=MAX_INDEX_BYTES)
+    except DocumentError as error:
+        raise InputError(f"the index is not usable JSON: {error}") from None
+    return _Reader().index(document, time_unit)
+
+
+class _Reader:
+    """Reads one index and collects what is wrong with it."""
+
+    def __init__(self) -> None:
+        self._problems: list[str] = []
+        self._warnings: list[str] = []
+
+    def index(self, document: dict[str, Any], time_unit: str) -> Index:
+        job_id = self._value(document, ("JobId",), _text) or ""
+        room_id = self._value(document, ("RoomId",), _text) or ""
+        base = self._value(document, ("StartTime",), _time) or Decimal(0)
+        root = self._value(document, ("Root",), _folder) or ""
+        entries = self._value(document, ("Files",), _entries, required=True) or []
+        files = [file for i, entry in enumerate(entries) if (file := self._file(entry, ("Files", i), root))]
+        self._give_up_if_wrong()
+        scale = _scale(base, files, time_unit)
+        recordings = tuple(self._recording(i, file, scale) for i, file in enumerate(files))
+        self._give_up_if_wrong()
+        if scale.unit.startswith("epoch") and any(file.start < scale.absolute_from for file in files):
+            step = "seconds" if scale.relative_step_s == 1 else "milliseconds"
+            self._warnings.append(
+                f"the index counts from 1970, but some times are so small: read as {step} after StartTime"
+            )
+        return Index(job_id, room_id, scale.unit, recordings, tuple(self._warnings))
+
+    def _file(self, entry: object, loc: Loc, root: str) -> _File | None:
+        if not isinstance(entry, dict):
+            self._wrong(loc, entry, "an object with StreamId, Name, StartTime and perhaps EndTime")
+            return None
+        stream = self._value(entry, (*loc, "StreamId"), _stream, required=True)
+        key = self._value(entry, (*loc, "Name"), lambda name: _key(root, name), required=True)
+        start = self._value(entry, (*loc, "StartTime"), _time, required=True)
+        end = self._value(entry, (*loc, "EndTime"), _time)
+        return _File(stream, key, start, end) if stream and key and start is not None else None
+
+    def _recording(self, position: int, file: _File, scale: _Scale) -> Recording:
+        start_s = scale.seconds(file.start)
+        if scale.unit.startswith("epoch") and file.start < scale.absolute_from and not scale.base_s:
+            loc = ("Files", position, "StartTime")
+            self._wrong(
+                loc, file.start, "a time since 1970 as in other files, or a StartTime of the index to count from"
+            )
+        end_s = None if file.end is None else scale.seconds(file.end)
+        if end_s is not None and end_s <= start_s:
+            where = json_path(("Files", position, "EndTime"))
+            self._warnings.append(f"{where}: {file.end} is not after StartTime {file.start}; ignored")
+            end_s = None
+        return Recording(file.stream, file.key, start_s, end_s)
+
+    def _value(
+        self, entry: dict[str, Any], loc: Loc, read: Callable[[object], _Read], *, required: bool = False
+    ) -> _Read | None:
+        """The value of the key that ends ``loc``, read; None when it is missing or wrong."""
+        value = entry.get(str(loc[-1]))
+        if value is None and not required:
+            return None
+        try:
+            return read(value)
+        except ValueError as error:
+            self._wrong(loc, value, str(error))
+            return None
+
+    def _wrong(self, loc: Loc, found: object, accepted: str) -> None:
+        state = "missing" if found is None else f"found {shown(found)}"
+        self._problems.append(f"{json_path(loc)}: {state}; accepted: {accepted}")
+
+    def _give_up_if_wrong(self) -> None:
+        if self._problems:
+            more = len(self._problems) - MAX_PROBLEMS_SHOWN
+            lines = self._problems[:MAX_PROBLEMS_SHOWN] + [f"and {more} more"] * (more > 0)
+            raise InputError("\n".join(["the index is wrong:", *lines]))
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise ValueError("text")  # noqa: TRY004 - reported like every other wrong value
+    return str(value)
+
+
+def _entries(value: object) -> list[object]:
+    if not isinstance(value, list) or not 1 <= len(value) <= MAX_FILES:
+        count = f" (here {len(value):,})" if isinstance(value, list) else ""
+        raise ValueError(f"a list of 1 to {MAX_FILES:,} files{count}")
+    return value
+
+
+def _stream(value: object) -> StreamId:
+    return StreamId.parse(value if isinstance(value, str) else "")
+
+
+def _time(value: object) -> Decimal:
+    number = isinstance(value, int | Decimal) and not isinstance(value, bool)
+    quoted = isinstance(value, str) and _DECIMAL.fullmatch(value)
+    time = Decimal(cast("str | Decimal", value)) if number or quoted else Decimal(-1)
+    if not 0 <= time < TIMES_BELOW:
+        raise ValueError("a number of seconds or milliseconds, 0 or more and below 1e14")
+    return time
+
+
+def _folder(value: object) -> str:
+    """``Root`` as the beginning of a key; empty text is the store itself."""
+    return _relative(value, "a relative folder") if value else ""
+
+
+def _key(root: str, name: object) -> str:
+    """``Root`` + ``/`` + ``Name``."""
+    return normal_key(f"{root}/{_relative(name, 'a relative file name')}")
+
+
+def _relative(value: object, accepted: str) -> str:
+    if not isinstance(value, str) or value.startswith("/"):
+        raise ValueError(accepted)
+    try:
+        return normal_key(value)
+    except ValueError as error:
+        raise ValueError(f"{accepted} ({error})") from None
+
+
+def _scale(base: Decimal, files: list[_File], time_unit: str) -> _Scale:
+    """The unit of ``base``, the index's StartTime, and of the times of ``files``."""
+    times = [file.start for file in files] + [file.end for file in files if file.end is not None]
+    if time_unit == "auto":
+        return _guessed_scale(base, times)
+    unit = cast("TimeUnit", time_unit)  # the settings have checked it
+    step_s = _STEP_S[unit]
+    if unit.startswith("epoch"):
+        return _Scale(unit, Decimal(0), step_s, step_s, Fraction(0))
+    epoch = _epoch_unit(base)
+    base_s = Fraction(base) * (_STEP_S[epoch] if epoch else step_s)
+    return _Scale(epoch or unit, Decimal("Infinity"), step_s, step_s, base_s)
+
+
+def _guessed_scale(base: Decimal, times: list[Decimal]) -> _Scale:
+    epoch = _epoch_unit(max(base, *times))
+    if not epoch:
+        unit: TimeUnit = "seconds" if _any_fraction([base, *times]) else "milliseconds"
+        step_s = _STEP_S[unit]
+        return _Scale(unit, Decimal("Infinity"), step_s, step_s, Fraction(base) * step_s)
+    absolute_from = EPOCH_MILLISECONDS_FROM if epoch == "epoch-milliseconds" else EPOCH_SECONDS_FROM
+    step_s = _STEP_S[epoch]
+    relative_step_s = Fraction(1) if _any_fraction([time for time in times if time < absolute_from]) else step_s
+    base_s = Fraction(base) * step_s if base >= absolute_from else Fraction(0)
+    return _Scale(epoch, absolute_from, step_s, relative_step_s, base_s)
+
+
+def _epoch_unit(time: Decimal) -> TimeUnit | None:
+    if time >= EPOCH_MILLISECONDS_FROM:
+        return "epoch-milliseconds"
+    return "epoch-seconds" if time >= EPOCH_SECONDS_FROM else None
+
+
+def _any_fraction(times: list[Decimal]) -> bool:
+    """Whether any is written with decimals: ``12.0`` comes from a recorder that counts seconds."""
+    return any(cast("int", time.as_tuple().exponent) < 0 for time in times)

@@ -1,12 +1,33 @@
-"""The render plan: everything that decides the output, as data."""
+"""The render plan: everything that decides the output, as data, before the first pixel."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from enum import Enum
 from fractions import Fraction
+from math import ceil
+from typing import Any, Literal
 
-from owtmix.clip import AudioTrack
-from owtmix.timing import TimeRange
+from owtmix.clip import AudioTrack, Matrix, VideoTrack
+from owtmix.geometry import ResizeMode, Size
+from owtmix.scene import Scene
+from owtmix.shots import Shot
+from owtmix.spec.job import Colour, StreamId, Watermark
+from owtmix.timeline import Jump
+from owtmix.timing import FrameClock, TimeRange
+
+SAMPLE_RATE_HZ = 48_000
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An input file: its key in the store and the tracks that are used."""
+
+    key: str
+    stream: StreamId
+    video: VideoTrack | None
+    audio: AudioTrack | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,3 +38,103 @@ class AudioPlacement:
     track: AudioTrack
     span: TimeRange
     offset_s: Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class VideoEncoding:
+    """An encoder and every setting that decides its bytes; nothing of it comes from the machine."""
+
+    encoder: Literal["libx264", "libvpx-vp9"]
+    bit_rate_kbps: int
+    gop: int
+    threads: int
+    options: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AudioEncoding:
+    """The sound's encoder; the rate is always 48 kHz."""
+
+    encoder: Literal["aac", "libopus"]
+    bit_rate_kbps: int
+    channels: int
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """All that is drawn. ``shots`` says what each stream's tile shows; ``frames`` is their number."""
+
+    canvas: Size
+    clock: FrameClock
+    frames: int
+    background: Colour
+    matrix: Matrix
+    resize_mode: ResizeMode
+    scenes: tuple[Scene, ...]
+    shots: Mapping[StreamId, tuple[Shot, ...]]
+    watermarks: tuple[Watermark, ...]
+    text_px: int
+    encoding: VideoEncoding
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """All that is heard. ``samples`` is the length of the output at 48 kHz."""
+
+    samples: int
+    placements: tuple[AudioPlacement, ...]
+    encoding: AudioEncoding
+
+
+@dataclass(frozen=True, slots=True)
+class RenderPlan:
+    """One output file. ``picture`` is None where only sound is recorded, ``sound`` where only the picture is.
+
+    ``absent`` are the streams of the index that are not in the mix, ``left_out`` the files that cannot be read
+    (key and reason).
+    """
+
+    job_id: str
+    output_key: str
+    container: Literal["mp4", "webm"]
+    duration_s: Fraction
+    sources: tuple[Source, ...]
+    picture: Picture | None
+    sound: Sound | None
+    presence: Mapping[StreamId, tuple[TimeRange, ...]]
+    jumps: tuple[Jump, ...]
+    index_unit: str
+    time_zone: str
+    absent: tuple[StreamId, ...]
+    left_out: tuple[tuple[str, str], ...]
+    warnings: tuple[str, ...]
+
+    def epoch_at(self, t: Fraction) -> Fraction | None:
+        """Seconds since 1970 at output time ``t``; None when the index has no epoch."""
+        if not self.index_unit.startswith("epoch"):
+            return None
+        return t + max(j.ahead_s for j in self.jumps if j.at_s <= t)
+
+
+def sample_count(duration_s: Fraction) -> int:
+    """Samples that cover ``duration_s`` seconds."""
+    return ceil(duration_s * SAMPLE_RATE_HZ)
+
+
+def to_json(value: Any) -> Any:  # noqa: PLR0911 - one return for each kind of value
+    """A plan, or a part of it, as plain JSON values; exact seconds become decimals rounded to a microsecond."""
+    match value:
+        case StreamId():
+            return str(value)
+        case Fraction():
+            return round(float(value), 6)
+        case Enum():
+            return value.value
+        case Mapping():
+            return {str(key): to_json(item) for key, item in value.items()}
+        case tuple() | list():
+            return [to_json(item) for item in value]
+        case _ if is_dataclass(value):
+            return {f.name: to_json(getattr(value, f.name)) for f in fields(value)}
+        case _:
+            return value

@@ -2,28 +2,218 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+import tempfile
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path, PurePosixPath
+from typing import Final, get_args
+from zoneinfo import available_timezones
+
+from owtmix.errors import Problem, SpecError
+from owtmix.index import TimeUnit
+
+INSTALLATION: Final = Path(__file__).resolve().parents[1]
+"""The folder that holds ``bin``, ``conf`` and the package."""
+
+SHIPPED: Final = INSTALLATION / "conf" / "owt.toml"
+
+X264_PRESETS: Final = (
+    "ultrafast",
+    "superfast",
+    "veryfast",
+    "faster",
+    "fast",
+    "medium",
+    "slow",
+    "slower",
+    "veryslow",
+    "placebo",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What a key takes: in words, and as a function that returns the value or raises ValueError or TypeError."""
+
+    accepted: str
+    read: Callable[[object], object]
+
+
+def _one_of(*names: str) -> _Kind:
+    def read(value: object) -> str:
+        return names[names.index(str(value))]
+
+    return _Kind("one of " + ", ".join(names), read)
+
+
+def _whole(lowest: int, highest: int) -> _Kind:
+    def read(value: object) -> int:
+        if type(value) is not int or not lowest <= value <= highest:
+            raise ValueError
+        return value
+
+    return _Kind(f"a whole number from {lowest} to {highest}", read)
+
+
+def _number(lowest: str, highest: str, of: Callable[[Fraction], object] = Fraction) -> _Kind:
+    """A number, or a fraction such as ``"1/24"``; exact unless ``of`` makes it a float."""
+
+    def read(value: object) -> object:
+        if isinstance(value, bool) or not isinstance(value, (int, Decimal, str)):
+            raise TypeError
+        number = Fraction(value)
+        if not Fraction(lowest) <= number <= Fraction(highest):
+            raise ValueError
+        return of(number)
+
+    return _Kind(f'a number from {lowest} to {highest}, also as a fraction such as "1/24"', read)
+
+
+def _flag() -> _Kind:
+    def read(value: object) -> bool:
+        if not isinstance(value, bool):
+            raise TypeError
+        return value
+
+    return _Kind("true or false", read)
+
+
+def _keys() -> _Kind:
+    def read(value: object) -> tuple[str, ...]:
+        if not isinstance(value, list) or not value:
+            raise TypeError
+        if not all(isinstance(key, str) and key and _stays_inside(key) for key in value):
+            raise ValueError
+        return tuple(value)
+
+    return _Kind("a list of keys such as $JobId.json, none of them absolute or climbing with ..", read)
+
+
+def _stays_inside(key: str) -> bool:
+    path = PurePosixPath(key)
+    return not path.is_absolute() and ".." not in path.parts
+
+
+def _time_zone() -> _Kind:
+    def read(value: object) -> str:
+        if not isinstance(value, str) or value not in available_timezones():
+            raise ValueError
+        return value
+
+    return _Kind("a time zone such as Asia/Shanghai, Europe/Berlin or UTC", read)
+
+
+def _at(key: str, kind: _Kind) -> Mapping[str, object]:
+    """Where a field stands in the file, as ``table.key``, and what it takes."""
+    return {"key": key, "kind": kind}
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Every setting with its shipped value; ``conf/owt.toml`` explains each."""
 
-    x264_preset: str = "veryfast"
-    x264_threads: int = 4
-    vp9_cpu_used: int = 8
-    vp9_threads: int = 4
-    index_keys: tuple[str, ...] = ("$JobId.json", "$JobId/index.json", "$JobId/$JobId.json", "$JobId.info")
-    index_time_unit: str = "auto"
-    absence_s: Fraction = Fraction(1)
-    gap_s: Fraction = Fraction(3)
-    placeholder_delay_s: Fraction = Fraction(1, 2)
-    max_duration_s: Fraction = Fraction(24 * 3600)
-    keep_empty_gaps: bool = False
-    text_height: Fraction = Fraction(1, 24)
-    time_zone: str = "Asia/Shanghai"
-    image_timeout_s: float = 10.0
-    image_max_bytes: int = 16 * 2**20
-    image_max_pixels: int = 16_000_000
-    log_days: int = 30
+    x264_preset: str = field(default="veryfast", metadata=_at("video.x264_preset", _one_of(*X264_PRESETS)))
+    x264_threads: int = field(default=4, metadata=_at("video.x264_threads", _whole(1, 64)))
+    vp9_cpu_used: int = field(default=8, metadata=_at("video.vp9_cpu_used", _whole(0, 8)))
+    vp9_threads: int = field(default=4, metadata=_at("video.vp9_threads", _whole(1, 64)))
+    index_keys: tuple[str, ...] = field(
+        default=("$JobId.json", "$JobId/index.json", "$JobId/$JobId.json", "$JobId.info"),
+        metadata=_at("index.keys", _keys()),
+    )
+    index_time_unit: str = field(default="auto", metadata=_at("index.time_unit", _one_of("auto", *get_args(TimeUnit))))
+    absence_s: Fraction = field(default=Fraction(1), metadata=_at("timeline.absence_s", _number("0", "3600")))
+    gap_s: Fraction = field(default=Fraction(3), metadata=_at("timeline.gap_s", _number("0.5", "3600")))
+    placeholder_delay_s: Fraction = field(
+        default=Fraction(1, 2), metadata=_at("timeline.placeholder_delay_s", _number("0", "3600"))
+    )
+    keep_empty_gaps: bool = field(default=False, metadata=_at("timeline.keep_empty_gaps", _flag()))
+    max_duration_s: Fraction = field(
+        default=Fraction(24 * 3600), metadata=_at("limits.max_duration_s", _number("1", "604800"))
+    )
+    text_height: Fraction = field(default=Fraction(1, 24), metadata=_at("text.height", _number("0.005", "0.5")))
+    time_zone: str = field(default="Asia/Shanghai", metadata=_at("text.time_zone", _time_zone()))
+    image_timeout_s: float = field(default=10.0, metadata=_at("images.timeout_s", _number("0.1", "300", float)))
+    image_max_bytes: int = field(default=16 * 2**20, metadata=_at("images.max_bytes", _whole(1024, 2**30)))
+    image_max_pixels: int = field(default=16_000_000, metadata=_at("images.max_pixels", _whole(1, 2**28)))
+    log_days: int = field(default=30, metadata=_at("logs.days", _whole(1, 36500)))
+
+
+def settings_file(environment: Mapping[str, str] = os.environ) -> Path | None:
+    """The file that ``OWT_CONF`` names, else the shipped one; None where neither is there."""
+    if named := environment.get("OWT_CONF"):
+        return Path(named)
+    return SHIPPED if SHIPPED.exists() else None
+
+
+def read_settings(path: Path | None) -> Settings:
+    """Read ``path``; keys it does not have keep their shipped value, and so do all when ``path`` is None.
+
+    Raises:
+        SpecError: the file cannot be read, or has keys or values that are not settings; all are listed.
+    """
+    if path is None:
+        return Settings()
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
+    except OSError as error:
+        raise SpecError(Problem(str(path), f"the settings cannot be read: {error.strerror}")) from error
+    except ValueError as error:
+        raise SpecError(Problem(str(path), f"not a TOML file: {error}")) from error
+    known = {str(setting.metadata["key"]): setting for setting in fields(Settings)}
+    values: dict[str, object] = {}
+    problems: list[Problem] = []
+    for key, value in _flatten(tables):
+        if key not in known:
+            problems.append(Problem(f"{path}: {key}", f"no such setting; there are {', '.join(known)}"))
+            continue
+        kind: _Kind = known[key].metadata["kind"]
+        try:
+            values[known[key].name] = kind.read(value)
+        except (TypeError, ValueError, ArithmeticError):
+            problems.append(Problem(f"{path}: {key}", f"found {_shown(value)}, accepted is {kind.accepted}"))
+    if problems:
+        raise SpecError(*problems)
+    return Settings(**values)  # type: ignore[arg-type]  # each was read by its own field's kind
+
+
+def _flatten(tables: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    """``table.key`` and value of every key; one outside of a table is named alone."""
+    for name, table in tables.items():
+        if isinstance(table, dict):
+            yield from ((f"{name}.{key}", value) for key, value in table.items())
+        else:
+            yield name, table
+
+
+def _shown(value: object) -> str:
+    return repr(str(value) if isinstance(value, Decimal) else value)
+
+
+def state_folder(installation: Path = INSTALLATION, environment: Mapping[str, str] = os.environ) -> Path:
+    """Where ``logs/`` and ``work/`` go: the installation where it can be written, else the user's state folder.
+
+    A folder of the user's own in the temporary folder is the last resort; one that somebody else made there first
+    is not trusted.
+    """
+    if (installation / "conf").is_dir() and _takes_folders(installation):
+        return installation
+    home = environment.get("XDG_STATE_HOME") or Path(environment.get("HOME", "/nonexistent")) / ".local" / "state"
+    for folder in (Path(home) / "owtmix", Path(tempfile.gettempdir()) / f"owtmix-{os.getuid()}"):
+        if _takes_folders(folder) and folder.lstat().st_uid == os.getuid():
+            return folder
+    return Path(tempfile.mkdtemp(prefix="owtmix-"))
+
+
+def _takes_folders(folder: Path) -> bool:
+    """Whether ``logs`` and ``work`` are, or can be made, in ``folder`` and can be written."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name in ("logs", "work"):
+            (folder / name).mkdir(exist_ok=True)
+    except OSError:
+        return False
+    return all(os.access(folder / name, os.W_OK | os.X_OK) for name in ("logs", "work"))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor
+from typing import Generic, Protocol, TypeVar
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -56,3 +58,33 @@ def timecode(t: Fraction) -> str:
     ms = floor(abs(t) * 1000)
     sign = "-" if t < 0 else ""
     return f"{sign}{ms // 3_600_000:02}:{ms // 60_000 % 60:02}:{ms // 1000 % 60:02}.{ms % 1000:03}"
+
+
+class Spanned(Protocol):
+    """Anything that lasts for a while."""
+
+    @property
+    def span(self) -> TimeRange: ...
+
+
+SpannedT = TypeVar("SpannedT", bound=Spanned)
+
+
+class SpanCursor(Generic[SpannedT]):
+    """Walks a list of items with rising, separate spans along a rising time."""
+
+    def __init__(self, items: Sequence[SpannedT]) -> None:
+        self._items = items
+        self._position = 0
+
+    def at(self, t: Fraction) -> SpannedT | None:
+        """The item whose span holds ``t``; None where there is none. ``t`` must not fall."""
+        while self._position < len(self._items) and self._items[self._position].span.end <= t:
+            self._position += 1
+        item = self._items[self._position] if self._position < len(self._items) else None
+        return item if item is not None and t in item.span else None
+
+    @property
+    def rest(self) -> Sequence[SpannedT]:
+        """The items that are not over yet."""
+        return self._items[self._position :]

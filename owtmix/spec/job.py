@@ -7,6 +7,7 @@ from enum import IntEnum
 from fractions import Fraction
 from typing import Literal
 
+from owtmix.document import CONTROL
 from owtmix.geometry import Area, Rect, ResizeMode, Size
 
 
@@ -16,6 +17,18 @@ class StreamId:
 
     user: str
     type: int
+
+    @classmethod
+    def parse(cls, text: str) -> StreamId:
+        """Split ``user_type`` at its last underscore, since a user id may contain some.
+
+        Raises:
+            ValueError: when the user is empty or holds control characters, or the type is neither 1 nor 2.
+        """
+        user, _, kind = text.rpartition("_")
+        if not user or CONTROL.search(user) or kind not in {"1", "2"}:
+            raise ValueError('a stream id "user_type", where the type is 1 (camera) or 2 (screen)')
+        return cls(user, int(kind))
 
     @property
     def is_screen(self) -> bool:

@@ -1,0 +1,48 @@
+# make setup     .venv with what running needs        make check      lint, types, import contracts
+# make demo      a sample room, composed              make test       all tests; test-fast: without the slow ones
+# make schema    conf/cfg.schema.json from the models
+.DEFAULT_GOAL := setup
+.PHONY: setup demo check test test-fast schema
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+PIP_INSTALL := $(PYTHON) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+# Tests marked serial measure seconds and run alone; the others share the machine.
+PYTEST := $(PYTHON) -m pytest
+
+setup: $(VENV)/.run
+
+$(VENV)/bin/pip:
+	@for python in python3.13 python3.12 python3.11 python3; do \
+	    if "$$python" -c '$(USABLE)' 2>/dev/null; then exec "$$python" -m venv --clear $(VENV); fi; \
+	done; \
+	echo 'Python 3.11 or newer, with its modules venv and ensurepip, is needed and was not found in PATH.' >&2; exit 1
+
+$(VENV)/.run: pyproject.toml constraints.txt | $(VENV)/bin/pip
+	$(PIP_INSTALL) --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	$(PIP_INSTALL) --editable '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.run
+	$(PYTHON) -m owtmix.demo
+	./bin/owt-main ./mixer/cfg.json
+
+check: $(VENV)/.dev
+	$(PYTHON) -m ruff check
+	$(PYTHON) -m ruff format --check
+	$(PYTHON) -m mypy
+	$(VENV)/bin/lint-imports
+
+test: $(VENV)/.dev
+	$(PYTEST) --numprocesses auto --maxprocesses 8 -m 'not serial'
+	$(PYTEST) -m serial
+
+test-fast: $(VENV)/.dev
+	$(PYTEST) --numprocesses auto --maxprocesses 8 -m 'not serial and not slow'
+
+schema: $(VENV)/.run
+	$(PYTHON) -m owtmix.spec.schema conf/cfg.schema.json

@@ -1,0 +1,7 @@
+"""``python -m owtmix``."""
+
+from __future__ import annotations
+
+from owtmix.cli import main
+
+main()

@@ -1,0 +1,143 @@
+"""The command line, read into one value."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final, Literal
+
+_SIXTY: Final = 60
+
+_EPILOG: Final = """\
+examples:
+  owt-main mixer/cfg.json                            compose the room
+  owt-main --plan mixer/cfg.json                     show what would be done
+  owt-main --preview 00:01:30 out.png mixer/cfg.json one picture of the result
+  owt-main --set Data.MixerConfig.ResizeMode=1 mixer/cfg.json
+
+exit status:
+  0    done
+  2    the job file is missing or wrong, or the job is running already
+  3    the index or every input is missing or unreadable, or the input store refuses
+  4    composing failed
+  5    the output or the output store cannot be written
+  130  interrupted
+
+The result is JSON on standard output; everything else goes to standard error and to logs/<JobId>.log.
+Service settings are in conf/owt.toml, or in the file that OWT_CONF names.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """What the user asked for. ``threshold`` is the lowest logging level that is shown."""
+
+    cfg: Path
+    plan: Literal["text", "json"] | None
+    preview: tuple[Fraction, Path] | None
+    index: str | None
+    output: str | None
+    strict: bool
+    overrides: Mapping[str, str]
+    threshold: int
+
+
+def read_arguments(argv: Sequence[str]) -> Arguments:
+    """Read ``argv``. Wrong arguments end the process with status 2, ``--help`` and ``--version`` with 0."""
+    # A bare --plan would otherwise take the job file for its value.
+    argv = ["--plan=text" if argument == "--plan" else argument for argument in argv]
+    parsed = vars(_parser().parse_args(argv))
+    return Arguments(**parsed | {"overrides": dict(parsed["overrides"])})
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="owt-main",
+        description="Composes a room's recordings into one video.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("cfg", metavar="CFG", type=Path, help="the job file (JSON)")
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument(
+        "--plan",
+        nargs="?",
+        choices=("text", "json"),
+        help="show the timeline, every scene and every warning, and render nothing; --plan=json for programs",
+    )
+    instead.add_argument(
+        "--preview",
+        nargs=2,
+        action=_Preview,
+        metavar=("TIME", "FILE.png"),
+        help="render the picture at TIME (HH:MM:SS.fff, MM:SS or seconds) of the output, and nothing else",
+    )
+    parser.add_argument("--index", metavar="KEY", help="read the index from this key of the input store")
+    parser.add_argument("--output", metavar="KEY", help="write the output to this key of the output store")
+    parser.add_argument("--strict", action="store_true", help="fail when an input is missing or cannot be read")
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        action="append",
+        type=_override,
+        default=[],
+        metavar="PATH=VALUE",
+        help="use VALUE (JSON, or a plain string) in place of what the job file has at PATH; may be repeated",
+    )
+    parser.set_defaults(threshold=logging.INFO)
+    for flags, level, what in (
+        (("-q", "--quiet"), logging.WARNING, "show warnings and errors only, and no progress"),
+        (("-v", "--verbose"), logging.DEBUG, "show more of what is done"),
+    ):
+        parser.add_argument(*flags, dest="threshold", action="store_const", const=level, help=what)
+    parser.add_argument("--version", action="version", version=f"owt-main {version('owtmix')}")
+    return parser
+
+
+class _Preview(argparse.Action):
+    """Reads ``TIME FILE.png`` into exact seconds and a path."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,  # noqa: ARG002
+    ) -> None:
+        time, file = values
+        if Path(file).suffix.lower() != ".png":
+            parser.error(f"--preview: {file} must end in .png")
+        try:
+            namespace.preview = (_seconds(time), Path(file))
+        except ValueError:
+            parser.error(f"--preview: {time} is not a time such as 00:01:30, 01:30.5 or 90")
+
+
+def _seconds(text: str) -> Fraction:
+    """Exact seconds of ``HH:MM:SS.fff``, ``MM:SS`` or seconds.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    if not re.fullmatch(r"(\d+:)?(\d+:)?\d+(\.\d+)?", text, re.ASCII):
+        raise ValueError(text)
+    seconds = Fraction(0)
+    for position, part in enumerate(text.split(":")):
+        if position and Fraction(part) >= _SIXTY:
+            raise ValueError(text)
+        seconds = seconds * _SIXTY + Fraction(part)
+    return seconds
+
+
+def _override(text: str) -> tuple[str, str]:
+    path, equals, value = text.partition("=")
+    if not path or not equals:
+        raise argparse.ArgumentTypeError(f"{text} is not PATH=VALUE, as in Data.MixerConfig.ResizeMode=1")
+    return path, value

@@ -1,0 +1,193 @@
+"""The canvas in main memory: libswscale scales, NumPy copies into a ring of frames that the encoder reads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from av.video.frame import VideoFrame
+from numpy.typing import NDArray
+
+from owtmix.canvas.base import ComposedFrame, Layer, Picture
+from owtmix.canvas.scale import Conversion, Converter
+from owtmix.clip import Matrix
+from owtmix.geometry import Rect, ResizeMode, Size, fit
+
+Plane = NDArray[np.uint8]
+Planes = tuple[Plane, Plane, Plane]
+
+BLACK: Final = (16, 128, 128)
+RING_FRAMES: Final = 6
+"""One being drawn, one kept as the last, the others on their way through the encoder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A tile: a scaled picture at ``target``, the rest of ``rect`` black."""
+
+    key: Hashable
+    rect: Rect
+    target: Rect
+    planes: Planes
+
+    opaque: Final = True
+
+    def blend(self, y: Plane, u: Plane, v: Plane) -> None:
+        """Copy onto the planes of a whole canvas."""
+        for plane, source, black, half in zip((y, u, v), self.planes, BLACK, (1, 2, 2), strict=True):
+            for bar in _bars(self.rect, self.target):
+                plane[_window(bar, half)] = black
+            plane[_window(self.target, half)] = source
+
+
+class CpuScaler:
+    """Keeps one converter for each way that pictures were converted lately."""
+
+    _KEPT: Final = 4
+
+    def __init__(self, mode: ResizeMode, matrix: Matrix) -> None:
+        self._mode = mode
+        self._matrix = matrix
+        self._converters: dict[Conversion, Converter] = {}
+
+    def fit(self, picture: Picture, tile: Rect, key: Hashable) -> Patch:
+        frame = picture.frame
+        size = Size(frame.width, frame.height)
+        sar = picture.sar
+        if picture.orientation.swaps_sides:
+            size, sar = Size(size.height, size.width), 1 / sar
+        fitted = fit(size, sar, tile, self._mode)
+        conversion = Conversion(
+            source=Size(frame.width, frame.height),
+            pixel_format=frame.format.name,
+            orientation=picture.orientation,
+            crop=fitted.crop,
+            target=fitted.target.size,
+            matrix=(picture.matrix, self._matrix),
+            full_range=picture.full_range,
+        )
+        converter = self._converters.pop(conversion, None) or Converter(conversion)
+        self._converters[conversion] = converter
+        if len(self._converters) > self._KEPT:
+            del self._converters[next(iter(self._converters))]
+        return Patch(key, tile, fitted.target, planes(converter.convert(frame)))
+
+
+class RingFrame:
+    """A frame that goes round between the canvas and its users."""
+
+    def __init__(self, size: Size, returned: threading.Condition) -> None:
+        self.frame = VideoFrame(size.width, size.height, "yuv420p")
+        self.planes = planes(self.frame)
+        self.drawn: tuple[Layer, ...] | None = None
+        self.users = 0
+        self._returned = returned
+
+    def acquire(self) -> RingFrame:
+        with self._returned:
+            self.users += 1
+        return self
+
+    def release(self) -> None:
+        with self._returned:
+            self.users -= 1
+            self._returned.notify()
+
+
+class CpuCanvas:
+    """A canvas of ``size`` (even) with a background colour given as limited-range Y, Cb, Cr."""
+
+    def __init__(self, size: Size, background: tuple[int, int, int], mode: ResizeMode, matrix: Matrix) -> None:
+        self._rect = Rect(0, 0, size.width, size.height)
+        self._background = background
+        self._mode = mode
+        self._matrix = matrix
+        self._returned = threading.Condition()
+        self._ring = [RingFrame(size, self._returned) for _ in range(RING_FRAMES)]
+        self._last: RingFrame | None = None
+
+    def scaler(self) -> CpuScaler:
+        return CpuScaler(self._mode, self._matrix)
+
+    def compose(self, layers: Sequence[Layer]) -> ComposedFrame:
+        drawing = tuple(layers)
+        if self._last and self._last.drawn is not None and _same(self._last.drawn, drawing):
+            return self._last.acquire()
+        target = self._free_frame()
+        self._draw(target, drawing)
+        self._last = target
+        return target
+
+    def _free_frame(self) -> RingFrame:
+        with self._returned:
+            while True:
+                free = next((f for f in self._ring if not f.users and f is not self._last), None)
+                if free:
+                    free.users = 1
+                    return free
+                self._returned.wait()
+
+    def _draw(self, target: RingFrame, drawing: tuple[Layer, ...]) -> None:
+        """Bring a ring frame from what it shows to ``drawing``."""
+        before = target.drawn
+        if before is None or [layer.rect for layer in before] != [layer.rect for layer in drawing]:
+            self._clear(target.planes, self._rect)
+            dirty = set(range(len(drawing)))
+        else:
+            dirty = _spread({i for i, layer in enumerate(drawing) if layer.key != before[i].key}, drawing)
+            for i in dirty:
+                if not drawing[i].opaque:
+                    self._clear(target.planes, drawing[i].rect)
+        for i in sorted(dirty):
+            drawing[i].blend(*target.planes)
+        target.drawn = drawing
+
+    def _clear(self, target: Planes, rect: Rect) -> None:
+        for plane, value, half in zip(target, self._background, (1, 2, 2), strict=True):
+            plane[_window(rect, half)] = value
+
+
+def planes(frame: VideoFrame) -> Planes:
+    """Writable views of a yuv420p frame: uint8 (height, width), and half of both, rounded up, for the chroma."""
+    width, height = frame.width, frame.height
+    shapes = ((height, width), *(((height + 1) // 2, (width + 1) // 2),) * 2)
+    y, u, v = (
+        np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: shape[0], : shape[1]]
+        for plane, shape in zip(frame.planes, shapes, strict=True)
+    )
+    return y, u, v
+
+
+def _same(a: Sequence[Layer], b: Sequence[Layer]) -> bool:
+    return len(a) == len(b) and all(x.key == y.key and x.rect == y.rect for x, y in zip(a, b, strict=True))
+
+
+def _spread(dirty: set[int], drawing: Sequence[Layer]) -> set[int]:
+    """Redrawing a layer means redrawing what lies over it and, where it is not opaque, what lies under it."""
+    waiting = list(dirty)
+    while waiting:
+        i = waiting.pop()
+        for j, other in enumerate(drawing):
+            touched = j not in dirty and drawing[i].rect.overlaps(other.rect)
+            if touched and (j > i or not drawing[i].opaque):
+                dirty.add(j)
+                waiting.append(j)
+    return dirty
+
+
+def _window(rect: Rect, half: int) -> tuple[slice, slice]:
+    return slice(rect.y // half, rect.bottom // half), slice(rect.x // half, rect.right // half)
+
+
+def _bars(outer: Rect, inner: Rect) -> list[Rect]:
+    """What of ``outer`` is not ``inner``: above, below, left and right."""
+    bars = (
+        Rect(outer.x, outer.y, outer.width, inner.y - outer.y),
+        Rect(outer.x, inner.bottom, outer.width, outer.bottom - inner.bottom),
+        Rect(outer.x, inner.y, inner.x - outer.x, inner.height),
+        Rect(inner.right, inner.y, outer.right - inner.right, inner.height),
+    )
+    return [bar for bar in bars if bar.area]

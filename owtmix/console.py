@@ -1,0 +1,152 @@
+"""What people see while a job runs: a bar on a terminal, a line every few seconds elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, TaskID, TextColumn
+from rich.progress import Progress as Bars
+
+from owtmix.progress import Progress, Silence
+
+_log = logging.getLogger(__name__)
+
+_REDRAW_S: Final = 0.1
+_LINE_S: Final = 5.0
+
+
+@contextmanager
+def show_progress(*, quiet: bool) -> Iterator[Progress]:
+    """A bar where this process owns the terminal, else lines in the log; nothing when ``quiet``."""
+    if quiet:
+        yield Silence()
+    elif _owns_terminal():
+        with _Bar() as bar:
+            yield bar
+    else:
+        yield _Lines()
+
+
+def _owns_terminal() -> bool:
+    """Whether stderr is a terminal and this process is in its foreground: with ``&`` it is not."""
+    try:
+        return os.tcgetpgrp(sys.stderr.fileno()) == os.getpgrp()
+    except (AttributeError, OSError, ValueError):
+        return False
+
+
+@dataclass(slots=True)
+class _Pace:
+    """How fast a stage goes, from its beginning to ``now_s`` of the monotonic clock."""
+
+    total_s: Fraction
+    since_s: float
+
+    def describe(self, done_s: Fraction, now_s: float) -> str:
+        """Percent, speed as a multiple of real time, and time left: ``42 %  3.1x  0:12 left``."""
+        percent = f"{int(100 * done_s / self.total_s):3d} %"
+        elapsed_s = now_s - self.since_s
+        speed = float(done_s) / elapsed_s if elapsed_s > 0 else 0.0
+        if speed <= 0:
+            return percent
+        return f"{percent}  {speed:.1f}x  {_clock(float(self.total_s - done_s) / speed)} left"
+
+
+def _clock(seconds: float) -> str:
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+class _Lines:
+    """A line in the log every ``_LINE_S`` seconds."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._name = ""
+        self._pace: _Pace | None = None
+        self._next_s = 0.0
+
+    def stage(self, name: str, total_s: Fraction | None) -> None:
+        now_s = time.monotonic()
+        with self._lock:
+            self._name = name
+            self._pace = _Pace(total_s, now_s) if total_s else None
+            self._next_s = now_s + _LINE_S
+
+    def advance(self, done_s: Fraction) -> None:
+        now_s = time.monotonic()
+        with self._lock:
+            if self._pace is None or now_s < self._next_s:
+                return
+            self._next_s = now_s + _LINE_S
+            line = f"{self._name}: {self._pace.describe(done_s, now_s).strip()}"
+        _log.info(line)
+
+
+class _Terminal(Console):
+    def show_cursor(self, show: bool = True) -> bool:  # noqa: ARG002
+        """Leave the cursor alone: a run that is killed could not bring it back."""
+        return False
+
+
+class _Bar:
+    """One bar for the stage that runs, redrawn at most every ``_REDRAW_S`` and only in the foreground.
+
+    While it is shown, ``sys.stderr`` writes above it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._bars = Bars(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=None),
+            TextColumn("{task.fields[pace]}", markup=False),
+            console=_Terminal(stderr=True),
+            auto_refresh=False,
+            transient=True,
+            redirect_stdout=False,
+            expand=True,
+        )
+        self._task: TaskID | None = None
+        self._pace: _Pace | None = None
+        self._next_s = 0.0
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def stage(self, name: str, total_s: Fraction | None) -> None:
+        now_s = time.monotonic()
+        with self._lock:
+            if self._task is not None:
+                self._bars.remove_task(self._task)
+            self._task = self._bars.add_task(name, total=float(total_s) if total_s else None, pace="")
+            self._pace = _Pace(total_s, now_s) if total_s else None
+            self._draw(now_s)
+
+    def advance(self, done_s: Fraction) -> None:
+        now_s = time.monotonic()
+        with self._lock:
+            if self._task is None or self._pace is None or now_s < self._next_s:
+                return
+            self._bars.update(self._task, completed=float(done_s), pace=self._pace.describe(done_s, now_s))
+            self._draw(now_s)
+
+    def _draw(self, now_s: float) -> None:
+        self._next_s = now_s + _REDRAW_S
+        if _owns_terminal():
+            self._bars.refresh()

@@ -1,0 +1,215 @@
+"""Strict JSON for the files people hand us: exact numbers, no duplicate keys, and errors that say what to write."""
+
+from __future__ import annotations
+
+import json
+import re
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+MAX_DEPTH: Final = 64
+
+SECRET_KEYS: Final = frozenset({"PublicKey", "SecretKey", "Token"})
+"""Keys whose values are never shown."""
+
+CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+"""A control character, which no name may hold."""
+
+Loc = tuple[str | int, ...]
+"""Where a value stands: the keys and list positions from the top down."""
+
+_TOKEN = re.compile(
+    r"""
+      (?P<string>"(?:[^"\\\n]|\\.)*+") (?P<colon>\s*+:)?
+    | (?P<open>[\[{]) | (?P<close>[\]}])
+    | (?P<constant>NaN|-?Infinity)
+    | (?P<huge>[\d.]{40,}|[\d.]+[eE][+-]?\d{3,})
+    | (?P<unclosed>")
+    """,
+    re.VERBOSE,
+)
+_SECRET = re.compile(rf"(?i)((?:{'|'.join(sorted(SECRET_KEYS))})[\"']?[\s:=]*)([^\n]+)")
+_CHOICE = re.compile(r"\d+(?:[ \t]*/[ \t]*\d+)+")
+_TRAILING_COMMA = re.compile(r",\s*(?=[}\]])")
+_PLAIN_KEY = re.compile(r"\$?[A-Za-z_][A-Za-z0-9_-]*")
+
+_REASONS: Final = {
+    "Expecting property name": 'a key in double quotes is expected here, or the closing "}"',
+    "Expecting ':'": "a colon is expected after the key",
+    "Expecting ','": "a comma is missing before this, or a bracket is not closed",
+    "Expecting value": "a value is expected here: text in double quotes, a number, true, false, null, {...} or [...]",
+    "Extra data": "the JSON ends before this; remove what follows, or a bracket too many",
+    "Unterminated string": "the closing double quote of this text is missing",
+    "Invalid control character": "a line break or tab stands inside a text; perhaps its closing quote is missing",
+    "Invalid \\": "a backslash inside a text is written twice: \\\\",
+}
+_FOREIGN: Final = {
+    "//": "JSON has no comments; remove this one",
+    "/*": "JSON has no comments; remove this one",
+    "#": "JSON has no comments; remove this one",
+    "'": "JSON wants double quotes instead of single ones",
+    "...": "this stands for left-out lines in the document; write real values here, or remove it",
+    "True": "write true instead of True",
+    "False": "write false instead of False",
+    "None": "write null instead of None",
+}
+
+
+class DocumentError(ValueError):
+    """The bytes are not usable JSON. The message names line and column, shows the line, and never shows a secret."""
+
+
+def read_object(data: bytes, *, max_bytes: int) -> dict[str, Any]:
+    """Read one JSON object from UTF-8, with or without a byte order mark.
+
+    Numbers come back as ``int`` or, with a point or an exponent, as ``Decimal`` of at most 40 digits. Duplicate keys,
+    NaN, Infinity, lone surrogates, more than ``max_bytes`` bytes and nesting deeper than 64 are refused.
+
+    Raises:
+        DocumentError: for all of that; nothing in it or behind it holds the text.
+    """
+    if len(data) > max_bytes:
+        raise DocumentError(f"the file has {len(data):,} bytes; at most {max_bytes:,} are accepted")
+    text = _decode(data)
+    if not text.strip():
+        raise DocumentError("the file is empty; a JSON object {...} is expected")
+    _check_tokens(text)
+    value = _parse(text)
+    if not isinstance(value, dict):
+        raise DocumentError(f"found {shown(value)}; a JSON object {{...}} is expected")
+    return value
+
+
+def shown(value: object) -> str:
+    """A JSON value as a message shows it: short, on one line, printable; objects and lists only by their kind."""
+    if isinstance(value, dict):
+        return "an object {...}"
+    if isinstance(value, list):
+        return "a list [...]"
+    if isinstance(value, Decimal):
+        return str(value)
+    return printable(json.dumps(value, ensure_ascii=False), 80)
+
+
+def printable(text: str, limit: int) -> str:
+    """``text`` in at most ``limit`` characters, with control characters spelled out and URL credentials removed."""
+    text = re.sub(r"://[^/@\s]*@", "://***@", text)
+    text = text if len(text) <= limit else text[: limit - 1] + "…"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def json_path(loc: Sequence[str | int]) -> str:
+    """``("Data", "LayoutConfig", 1, 0)`` becomes ``Data.LayoutConfig[1][0]``."""
+    path = ""
+    for part in loc:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif _PLAIN_KEY.fullmatch(part):
+            path += f".{part}" if path else part
+        else:
+            path += f"[{shown(part)}]"
+    return path
+
+
+def _decode(data: bytes) -> str:
+    if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) or b"\0" in data[:4]:
+        raise DocumentError("the file is UTF-16 or UTF-32; save it as UTF-8")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        position = error.start
+    # Raised out here: the decoding error holds the bytes, secrets included, and must not travel as the context.
+    line = data.count(b"\n", 0, position) + 1
+    raise DocumentError(f"line {line}: byte 0x{data[position]:02X} is not UTF-8; save the file as UTF-8")
+
+
+def _check_tokens(text: str) -> None:
+    """Refuse what ``json`` lets through or dies of. Stops where the text is broken: the parser reports that."""
+    keys_of_open: list[set[str]] = []
+    for token in _TOKEN.finditer(text):
+        match token.lastgroup:
+            case "unclosed":
+                return
+            case "open":
+                keys_of_open.append(set())
+                if len(keys_of_open) > MAX_DEPTH:
+                    raise _error(text, token.start(), f"nested deeper than {MAX_DEPTH} levels")
+            case "close" if keys_of_open:
+                keys_of_open.pop()
+            case "constant":
+                raise _error(text, token.start(), f"{token.group()} is not a JSON number")
+            case "huge":
+                raise _error(text, token.start(), "this number has more digits than any that is accepted")
+            case "string" | "colon":
+                _check_string(text, token, keys_of_open)
+
+
+def _check_string(text: str, token: re.Match[str], keys_of_open: list[set[str]]) -> None:
+    content = _unescaped(token["string"])
+    if content is None:
+        return
+    if any("\ud800" <= c <= "\udfff" for c in content):
+        raise _error(text, token.start(), "half of a surrogate pair stands alone in this text")
+    if token["colon"] and keys_of_open:
+        if content in keys_of_open[-1]:
+            raise _error(text, token.start(), f"the key {shown(content)} stands twice in the same object; remove one")
+        keys_of_open[-1].add(content)
+
+
+def _unescaped(literal: str) -> str | None:
+    """What a string literal says; None where an escape in it is broken."""
+    if "\\" not in literal:
+        return literal[1:-1]
+    try:
+        return str(json.loads(literal, strict=False))
+    except json.JSONDecodeError:
+        return None
+
+
+def _parse(text: str) -> Any:
+    try:
+        return json.loads(text, parse_float=Decimal)
+    except json.JSONDecodeError as error:
+        position, reason = error.pos, error.msg
+    # Raised out here: the parser's error holds the whole text, secrets included, and must not travel as the context.
+    raise _error(text, *_explain(_masked(text), position, reason))
+
+
+def _explain(masked: str, position: int, reason: str) -> tuple[int, str]:
+    """Where and what is wrong, in words that say what to write."""
+    line_start = masked.rfind("\n", 0, position) + 1
+    for choice in _CHOICE.finditer(masked, line_start):
+        if choice.start() <= position <= choice.end():
+            first = choice.group().split("/")[0].strip()
+            return choice.start(), f"{choice.group()} lists the choices; write one of them, such as {first}"
+        if choice.start() > position:
+            break
+    comma = len(masked[: position + 1].rstrip("}] \t\r\n")) - 1
+    if comma >= 0 and (trailing := _TRAILING_COMMA.match(masked, comma)) and position <= trailing.end():
+        return comma, "the comma after the last entry is not JSON; remove it"
+    for start, message in _FOREIGN.items():
+        if masked.startswith(start, position):
+            return position, message
+    if not masked[position:].strip():
+        return len(masked.rstrip()), "the file ends too early; a closing bracket or quote is missing"
+    return position, next((words for start, words in _REASONS.items() if reason.startswith(start)), reason)
+
+
+def _error(text: str, position: int, message: str) -> DocumentError:
+    line_number = text.count("\n", 0, position) + 1
+    line_start = text.rfind("\n", 0, position) + 1
+    column = position - line_start + 1
+    line = _masked(text)[line_start:].split("\n", 1)[0]
+    around = line[max(0, column - 40) : column + 60].strip()
+    around = printable(re.sub(r"\*{3,}", "***", around), 100)
+    return DocumentError(f"line {line_number}, column {column}:\n    {around}\n{message}")
+
+
+def _masked(text: str) -> str:
+    """``text`` with asterisks, one for one, from the value of a secret key to the end of its line.
+
+    A broken file does not say where its value ends, so nothing behind it is shown.
+    """
+    return _SECRET.sub(lambda found: found[1] + "*" * len(found[2]), text)

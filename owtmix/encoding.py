@@ -1,0 +1,59 @@
+"""Which encoder, with which settings (semantics.md, "Rate"). Every setting is here: none is left to the machine."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Final
+
+from owtmix.plan import AudioEncoding, VideoEncoding
+from owtmix.spec.job import AudioSpec, VideoSpec
+
+GOP_S: Final = 2
+VBV_MAX_RATE: Final = Fraction(3, 2)
+VBV_BUFFER_S: Final = 2
+
+
+def h264(video: VideoSpec, preset: str, threads: int) -> VideoEncoding:
+    """x264 at a mean rate with VBV and closed GOPs.
+
+    No B-frames: at conference frame rates they gain nothing. Threads share a frame by slices: frames in parallel
+    make x264's VBV depend on the scheduler, and the bytes with it.
+    """
+    x264 = {
+        "force-cfr": 1,
+        "scenecut": 0,
+        "open-gop": 0,
+        "bframes": 0,
+        "stitchable": 1,
+        "lookahead-threads": 1,
+        "sliced-threads": 1,
+    }
+    options = {
+        "preset": preset,
+        "profile": video.profile,
+        "maxrate": f"{int(video.bit_rate_kbps * VBV_MAX_RATE)}k",
+        "bufsize": f"{video.bit_rate_kbps * VBV_BUFFER_S}k",
+        "x264-params": ":".join(f"{key}={value}" for key, value in x264.items()),
+    }
+    return VideoEncoding("libx264", video.bit_rate_kbps, video.fps * GOP_S, threads, tuple(options.items()))
+
+
+def vp9(video: VideoSpec, cpu_used: int, threads: int) -> VideoEncoding:
+    """VP9 in its realtime mode, with tile threads, which do not change the bytes."""
+    columns = max(0, min(2, (video.size.width // 256).bit_length() - 1))
+    options = {
+        "deadline": "realtime",
+        "cpu-used": str(cpu_used),
+        "maxrate": f"{int(video.bit_rate_kbps * VBV_MAX_RATE)}k",
+        "bufsize": f"{video.bit_rate_kbps * VBV_BUFFER_S}k",
+        "auto-alt-ref": "0",
+        "lag-in-frames": "0",
+        "row-mt": "0",
+        "tile-columns": str(columns),
+    }
+    return VideoEncoding("libvpx-vp9", video.bit_rate_kbps, video.fps * GOP_S, threads, tuple(options.items()))
+
+
+def sound(audio: AudioSpec) -> AudioEncoding:
+    """AAC or Opus at the job's rate."""
+    return AudioEncoding("aac" if audio.codec == "aac" else "libopus", audio.bit_rate_kbps, audio.channels)

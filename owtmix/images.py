@@ -1,0 +1,123 @@
+"""Images for watermarks: fetched from a web server, decoded to RGBA. Foreign exceptions end here as ``InputError``."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from collections.abc import Coroutine
+from io import BytesIO
+from typing import Final
+
+import httpx
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from owtmix.errors import InputError, MixError
+
+_FORMATS: Final = ("PNG", "JPEG", "WEBP")
+_LARGEST_PORT: Final = 65535
+
+
+def fetch_image(url: str, timeout_s: float = 10, max_bytes: int = 16 * 2**20) -> bytes:
+    """Download ``url``.
+
+    Proxies and credentials that the environment names are not used, redirects not followed.
+
+    Args:
+        url: http or https. Messages show it without credentials and query.
+        timeout_s: For everything together: looking up the name, connecting, and the whole answer.
+        max_bytes: The longest answer that is taken.
+
+    Raises:
+        InputError: It cannot be had; the message is one plain sentence.
+    """
+    address = _address(url)
+    shown = f"{address.scheme}://{address.netloc.decode()}{address.raw_path.decode().partition('?')[0]}"
+    try:
+        return _run(_download(address, shown, max_bytes), timeout_s)
+    except TimeoutError:
+        raise InputError(f"{shown} did not answer completely within {timeout_s:g} s") from None
+    except httpx.ConnectError as error:
+        raise InputError(f"{shown} cannot be reached: {error}") from None
+    except httpx.HTTPError:
+        raise InputError(f"{shown} broke off or does not speak HTTP") from None
+
+
+def _address(url: str) -> httpx.URL:
+    try:
+        address = httpx.URL(url)
+        valid = bool(address.host) and (address.port or 0) <= _LARGEST_PORT
+    except (httpx.InvalidURL, UnicodeError):
+        valid = False
+    if not valid:
+        raise InputError("the address of the image is not a valid URL")
+    if address.scheme not in {"http", "https"}:
+        raise InputError(f"an image is fetched by http or https, not by {address.scheme}")
+    return address
+
+
+def _run(download: Coroutine[None, None, bytes], timeout_s: float) -> bytes:
+    """Like ``asyncio.run`` with a deadline, which does not wait for a name server's answer after it."""
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(asyncio.wait_for(download, timeout_s))
+    try:
+        return loop.run_until_complete(task)
+    finally:
+        task.cancel()  # an interrupt leaves it unfinished
+        loop.run_until_complete(asyncio.wait([task]))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+
+
+async def _download(address: httpx.URL, shown: str, max_bytes: int) -> bytes:
+    too_long = InputError(f"{shown} is larger than {max_bytes} bytes")
+    async with (
+        httpx.AsyncClient(trust_env=False, timeout=None) as client,  # noqa: S113 - the caller watches the whole
+        client.stream("GET", address, headers={"Accept-Encoding": "identity"}) as response,
+    ):
+        if response.is_redirect:
+            raise InputError(f"{shown} redirects elsewhere; give the address of the image itself")
+        if response.status_code != httpx.codes.OK:
+            raise InputError(f"{shown} answers with status {response.status_code}")
+        if int(response.headers.get("Content-Length", 0)) > max_bytes:
+            raise too_long
+        body = bytearray()
+        async for chunk in response.aiter_raw():
+            body += chunk
+            if len(body) > max_bytes:
+                raise too_long
+    return bytes(body)
+
+
+def decode_image(data: bytes, max_pixels: int) -> NDArray[np.uint8]:
+    """Decode a PNG, JPEG or WebP image, the first frame of an animated one, turned as its EXIF data says.
+
+    Returns:
+        RGBA, uint8 (height, width, 4), straight alpha.
+
+    Raises:
+        InputError: It is none, is damaged, or has more than ``max_pixels`` pixels, which is found before decoding.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what Pillow would print becomes our error below, or does not matter
+            with Image.open(BytesIO(data), formats=_FORMATS) as image:
+                return _rgba(image, max_pixels)
+    except MixError:
+        raise
+    except Image.DecompressionBombError:
+        raise InputError(f"the image has more than {max_pixels} pixels") from None
+    except UnidentifiedImageError:
+        raise InputError("the image is not a PNG, JPEG or WebP file") from None
+    except Exception as error:  # Pillow lets errors of many kinds out when a file is damaged
+        raise InputError(f"the image is damaged: {error}") from error
+
+
+def _rgba(image: Image.Image, max_pixels: int) -> NDArray[np.uint8]:
+    if image.width * image.height > max_pixels:
+        raise InputError(f"the image has {image.width}x{image.height} pixels, more than {max_pixels}")
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16"):  # Pillow clips 16 bits of grey instead of scaling them
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    return np.array(image.convert("RGBA"))

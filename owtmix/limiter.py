@@ -1,0 +1,164 @@
+"""A look-ahead limiter that keeps the true peak of the mix below the ceiling (semantics.md, "Sound").
+
+Sound that stays below passes bit by bit. Above, the gain glides down before a peak, holds through it and recovers
+slowly, and is one gain for both channels, so that nobody moves from their place.
+
+The work is done on a fixed grid of blocks and by elementwise arithmetic only: the result depends neither on how the
+sound arrives nor on the machine's linear algebra.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from owtmix.plan import SAMPLE_RATE_HZ
+
+CEILING_DB: Final = -1.0
+"""True peak that the output stays below, in dB of full scale."""
+
+DETECTION_MARGIN_DB: Final = 0.3
+"""Four times oversampling can miss the top of a peak by this much, so that much earlier is when limiting sets in."""
+
+LOOK_AHEAD: Final = SAMPLE_RATE_HZ * 5 // 1000
+"""Samples, 5 ms, over which the gain glides down: short enough to stay unnoticed, long enough not to click."""
+
+RELEASE_PER_S: Final = 1.0
+"""Gain that comes back in a second; 6 dB take half of one. Faster would ride on the waves of a low voice."""
+
+BLOCK: Final = 8192
+"""Samples of the grid."""
+
+Sound = NDArray[np.float32]
+
+_REACH: Final = 12
+"""Samples on either side that the peak between two samples is computed from."""
+
+_KAISER_BETA: Final = 5.0
+
+
+def limit(blocks: Iterable[Sound]) -> Iterator[Sound]:
+    """Limit a stream of sound.
+
+    Args:
+        blocks: each of shape (channels, any number), float32, full scale 1.0, finite, at 48 kHz.
+
+    Yields:
+        As many samples, without delay, in blocks of ``BLOCK`` and a shorter last one.
+    """
+    threshold = 10 ** ((CEILING_DB - DETECTION_MARGIN_DB) / 20)
+    gain_ride = _GainRide()
+    for window, count in _windows(blocks):
+        # Between samples sound rises above the largest of them by the filter's gain at most.
+        quiet = max(window.max(), -window.min()) * _WORST_GAIN <= threshold
+        excess = None if quiet else 1 - threshold / np.maximum(_true_peaks(window), threshold)
+        gain = gain_ride.follow(excess)
+        block = window[:, _REACH : _REACH + count]
+        yield block if gain is None else block * gain[:count]
+
+
+def _windows(blocks: Iterable[Sound]) -> Iterator[tuple[Sound, int]]:
+    """Cut a stream into the grid's blocks: the samples around each that decide its gain, and the block's length."""
+    size = _REACH + BLOCK + LOOK_AHEAD + _REACH
+    held: Sound | None = None
+    for block in blocks:
+        before = np.zeros((len(block), _REACH), np.float32) if held is None else held
+        held = np.concatenate((before, block), axis=1)
+        while held.shape[1] >= size:
+            yield held[:, :size], BLOCK
+            held = held[:, BLOCK:]
+    while held is not None and held.shape[1] > _REACH:
+        window = np.zeros((len(held), size), np.float32)
+        window[:, : held.shape[1]] = held[:, :size]
+        yield window, min(BLOCK, held.shape[1] - _REACH)
+        held = held[:, BLOCK:]
+
+
+class _GainRide:
+    """Turns the reduction that each sample needs into a smooth gain, block after block."""
+
+    def __init__(self) -> None:
+        self._before: NDArray[np.float64] | None = None
+
+    def follow(self, excess: NDArray[np.float64] | None) -> NDArray[np.float32] | None:
+        """The gain of a block.
+
+        Args:
+            excess: shape (BLOCK + LOOK_AHEAD,), 0..1, what to take off each sample of the block and of those that
+                follow it; None for nothing.
+
+        Returns:
+            Shape (BLOCK,), float32, above 0 and at most 1; None for 1 throughout.
+        """
+        if excess is None:
+            excess = np.zeros(BLOCK + LOOK_AHEAD)
+        if self._before is None:
+            # Sound that starts with a peak has its gain down from the start.
+            self._before = np.maximum.accumulate(excess[:LOOK_AHEAD])
+        if not (excess.any() or self._before.any()):
+            return None
+        held = _sliding_max(excess, LOOK_AHEAD + 1)
+        # A straight release is a running maximum in coordinates that fall with it.
+        fall = np.arange(BLOCK + 1) * (RELEASE_PER_S / SAMPLE_RATE_HZ)
+        released = np.maximum.accumulate(np.concatenate((self._before[-1:], held)) + fall) - fall
+        reduction = np.concatenate((self._before, released[1:]))
+        self._before = reduction[-LOOK_AHEAD:]
+        # Two box averages make an S of every step; together they reach back as far as the hold reaches ahead.
+        half = LOOK_AHEAD // 2 + 1
+        smooth = _sliding_mean(_sliding_mean(reduction, half), half)
+        return (1 - smooth).astype(np.float32)
+
+
+def _sliding_max(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
+    """The largest of each ``width`` neighbours, shape (n - width + 1,)."""
+    reach = 1
+    while reach < width:
+        step = min(reach, width - reach)
+        values = np.maximum(values[:-step], values[step:])
+        reach += step
+    return values
+
+
+def _sliding_mean(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
+    """The mean of each ``width`` neighbours, shape (n - width + 1,); exactly 0 where all are."""
+    sums = np.concatenate(([0.0], np.cumsum(values)))
+    return np.asarray((sums[width:] - sums[:-width]) / width)
+
+
+def _true_peaks(window: Sound) -> NDArray[np.float64]:
+    """The largest magnitude from each sample up to the next, over all channels, four times oversampled (ITU-R BS.1770).
+
+    Shape (n - 2 * _REACH,): the window's margins are only looked at.
+    """
+    count = window.shape[1] - 2 * _REACH
+    peaks = np.abs(window[:, _REACH : _REACH + count])
+    quarter, half, three_quarters = np.zeros((3, *peaks.shape), np.float32)
+    for k, (near, middle, far) in enumerate(_TAPS):
+        earlier = window[:, _REACH - k :][:, :count]
+        later = window[:, _REACH + 1 + k :][:, :count]
+        quarter += near * earlier
+        quarter += far * later
+        half += middle * (earlier + later)
+        three_quarters += far * earlier
+        three_quarters += near * later
+    for between in (quarter, half, three_quarters):
+        np.maximum(peaks, np.abs(between), out=peaks)
+    return np.asarray(peaks.max(axis=0), np.float64)
+
+
+def _taps() -> NDArray[np.float32]:
+    """Shape (_REACH, 3): weights of the k-th sample before a point a quarter, half or three quarters on.
+
+    The weights of the k-th sample after it are the same in reverse.
+    """
+    distance = np.arange(_REACH)[:, None] + np.array([0.25, 0.5, 0.75])
+    taps = np.sinc(distance) * np.i0(_KAISER_BETA * np.sqrt(1 - (distance / _REACH) ** 2))
+    taps /= taps.sum(axis=0) + taps[:, ::-1].sum(axis=0)
+    return np.asarray(taps, np.float32)
+
+
+_TAPS: Final = _taps()
+_WORST_GAIN: Final = float((np.abs(_TAPS) + np.abs(_TAPS[:, ::-1])).sum(axis=0).max())

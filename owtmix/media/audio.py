@@ -1,0 +1,201 @@
+"""Decoded sound at its place: 48 kHz, stereo, 32-bit float (semantics.md, "Sound")."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Generator, Iterator
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+from av.audio.stream import AudioStream
+from av.stream import Discard
+
+from owtmix.clip import AudioRun, AudioTrack
+from owtmix.errors import InputError
+from owtmix.media.audio_clock import measure_runs
+from owtmix.media.resample import Copy, Piece, Sound, Warp, keeps_time
+from owtmix.media.source import open_input, reason
+from owtmix.plan import SAMPLE_RATE_HZ
+
+CHANNELS: Final = 2
+
+
+class AudioMeter:
+    """Collects when a track's decoded frames are presented, for ``AudioTrack.runs``.
+
+    Decoding is the only way to know: it applies edit lists, priming and pre-skip, and leaves damaged packets out
+    exactly as ``AudioReader`` will find them.
+    """
+
+    def __init__(self, rate_hz: int) -> None:
+        self._rate_hz = rate_hz
+        self._pts = array("q")
+        self._samples = array("q")
+        self._time_base = Fraction(1, rate_hz)
+
+    def add(self, frame: AudioFrame) -> None:
+        """Take note of the next frame of the track, in the order of decoding."""
+        samples = _counted(frame, self._rate_hz)
+        if not samples:
+            return
+        self._time_base = frame.time_base or self._time_base
+        self._pts.append(self._expected_pts() if frame.pts is None else frame.pts)
+        self._samples.append(samples)
+
+    def runs(self) -> tuple[AudioRun, ...]:
+        """The runs of all frames so far; none without frames."""
+        pts, samples = np.array(self._pts, np.int64), np.array(self._samples, np.int64)
+        return measure_runs(pts, samples, self._time_base, self._rate_hz)
+
+    def _expected_pts(self) -> int:
+        """Where a frame without a stamp follows on."""
+        if not self._pts:
+            return 0
+        return self._pts[-1] + round(Fraction(self._samples[-1], self._rate_hz) / self._time_base)
+
+
+class AudioReader:
+    """One audio track, read forwards at output sample positions.
+
+    Samples are counted through the track's runs, which were measured on the same frames; a run whose clock keeps time
+    is copied, one that drifts is interpolated. At most a few decoded frames are held.
+    """
+
+    def __init__(self, path: Path, track: AudioTrack, offset_s: Fraction) -> None:
+        """Open ``path``; file time plus ``offset_s`` is output time.
+
+        Raises:
+            InputError: the file cannot be opened or has no such track.
+        """
+        self.damaged = 0
+        """Packets left out so far because they could not be decoded."""
+        self._track = track
+        self._offset_s = offset_s
+        self._container = open_input(path)
+        self._stream = self._select()
+        self._pieces = self._place()
+        self._piece: Piece | None = None
+
+    def read(self, first_sample: int, count: int) -> Sound:
+        """The ``count`` output samples from ``first_sample`` on; each call starts where the last one ended, or later.
+
+        Returns:
+            Shape (2, count), float32; silence where the track has none.
+
+        Raises:
+            InputError: the file could not be read on.
+        """
+        block = np.zeros((CHANNELS, count), np.float32)
+        end = first_sample + count
+        try:
+            while (piece := self._piece or next(self._pieces, None)) is not None:
+                start, sound = self._piece = piece
+                if start >= end:
+                    break
+                skipped = max(0, first_sample - start)
+                part = sound[:, skipped : end - start]
+                block[:, start + skipped - first_sample :][:, : part.shape[1]] = part
+                if start + sound.shape[1] > end:
+                    break
+                self._piece = None
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise InputError(f"cannot be read on: {reason(error)}") from None
+        if not np.isfinite(block).all():
+            # Damaged float sound can decode to anything, and one NaN would silence the whole mix.
+            block[~np.isfinite(block)] = 0
+        return block
+
+    def close(self) -> None:
+        self._pieces.close()
+        self._container.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _select(self) -> AudioStream:
+        """The track's stream, alone to be demuxed, decoded by one thread."""
+        selected = [stream for stream in self._container.streams.audio if stream.index == self._track.index]
+        if not selected:
+            self._container.close()
+            raise InputError(f"has no audio track {self._track.index}")
+        for stream in self._container.streams:
+            if stream.index != self._track.index:
+                stream.discard = Discard.all
+        selected[0].codec_context.thread_count = 1
+        return selected[0]
+
+    def _decode(self) -> Iterator[AudioFrame]:
+        for packet in self._container.demux(self._stream):
+            try:
+                yield from packet.decode()
+            except av.error.FFmpegError:
+                self.damaged += 1
+
+    def _place(self) -> Generator[Piece, None, None]:
+        """All sound of the track, in order. Each run takes its number of samples from the decoded frames."""
+        runs = iter(self._track.runs)
+        run = next(runs)
+        stretch: _Stretch | None = None
+        position = 0
+        for frame in self._decode():
+            ended = position >= run.knots[-1][0]
+            if stretch and (ended or not stretch.continues(frame)):
+                yield from stretch.finish()
+                stretch = None
+            if ended:
+                following = next(runs, None)
+                if following is None:
+                    return
+                run, position = following, 0
+            if stretch is None:
+                stretch = _Stretch(frame, run, position, self._track.rate_hz, self._offset_s)
+            yield from stretch.push(frame)
+            position += _counted(frame, self._track.rate_hz)
+        if stretch:
+            yield from stretch.finish()
+
+
+class _Stretch:
+    """Frames of one run and one format, converted to 48 kHz and laid at output samples."""
+
+    def __init__(self, frame: AudioFrame, run: AudioRun, first: int, rate_hz: int, offset_s: Fraction) -> None:
+        self._format = _format(frame)
+        # Mono stays mono until it is read: libswresample would spread it over two channels at less than unity gain.
+        layout = "mono" if frame.layout.nb_channels == 1 else "stereo"
+        self._resampler = AudioResampler(format="fltp", layout=layout, rate=SAMPLE_RATE_HZ)
+        lay = Copy if keeps_time(run, rate_hz) else Warp
+        self._layer = lay(run, first, rate_hz, offset_s)
+
+    def continues(self, frame: AudioFrame) -> bool:
+        return _format(frame) == self._format
+
+    def push(self, frame: AudioFrame) -> Iterator[Piece]:
+        yield from self._lay(self._resampler.resample(frame))
+
+    def finish(self) -> Iterator[Piece]:
+        yield from self._lay(self._resampler.resample(None))
+        yield from self._layer.finish()
+
+    def _lay(self, converted: list[AudioFrame]) -> Iterator[Piece]:
+        for frame in converted:
+            yield from self._layer.push(frame.to_ndarray().astype(np.float32, copy=False))
+
+
+def _format(frame: AudioFrame) -> tuple[str, str, int]:
+    return frame.format.name, frame.layout.name, frame.sample_rate
+
+
+def _counted(frame: AudioFrame, rate_hz: int) -> int:
+    """The samples of a frame at the track's rate, which is not the frame's own where a stream changes its rate."""
+    return frame.samples if frame.sample_rate == rate_hz else round(frame.samples * rate_hz / frame.sample_rate)

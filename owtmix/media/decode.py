@@ -1,0 +1,174 @@
+"""Decoding the picture of one recording, forwards, by presentation time."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+import av
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from owtmix.clip import Matrix
+from owtmix.errors import InputError
+from owtmix.geometry import Orientation, Size
+from owtmix.media.source import VIDEO_CODECS, open_input
+
+HD_LINES: Final = 720
+SEEK_S: Final = 2
+"""Seeking pays from this distance on; a shorter way is decoded."""
+
+_MATRICES: Final[dict[int, Matrix]] = {1: "bt709", 5: "bt601", 6: "bt601"}
+_FULL_RANGE: Final = 2
+_serials = count()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A decoded frame and how it is to be shown. No two have the same ``serial``.
+
+    ``sar`` is the shape of a pixel of the frame as decoded, before it is turned.
+    """
+
+    frame: VideoFrame
+    serial: int
+    sar: Fraction
+    orientation: Orientation
+    matrix: Matrix
+    full_range: bool
+
+    @property
+    def displayed(self) -> Size:
+        """Size in pixels once turned."""
+        size = Size(self.frame.width, self.frame.height)
+        return Size(size.height, size.width) if self.orientation.swaps_sides else size
+
+
+class VideoReader:
+    """Gives the newest frame at rising times. One decoder thread: what a damaged file shows must not vary.
+
+    Raises:
+        InputError: the file cannot be opened or its codec is not accepted.
+    """
+
+    def __init__(self, path: Path, index: int) -> None:
+        self._path = path
+        self._index = index
+        self._container: InputContainer | None = None
+        self._frames: Iterator[tuple[Fraction, Picture]] = iter(())
+        self._current: tuple[Fraction, Picture] | None = None
+        self._next: tuple[Fraction, Picture] | None = None
+        self.corrupt_packets = 0
+
+    def picture_at(self, t: Fraction) -> Picture | None:
+        """The newest frame presented at or before file time ``t``; None before the first. ``t`` must not fall."""
+        if self._container is None:
+            self._start(t)
+        while self._next is not None and self._next[0] <= t:
+            self._current = self._next
+            self._next = next(self._frames, None)
+        return self._current[1] if self._current else None
+
+    def close(self) -> None:
+        """Free the decoder; the reader is of no more use."""
+        if self._container:
+            self._frames = iter(())
+            self._current = self._next = None
+            self._container.close()
+
+    def _start(self, t: Fraction) -> None:
+        """Open the file near ``t``: at the key frame before it, or at its start when seeking leads astray."""
+        stream = self._open()
+        assert stream.time_base is not None
+        start = (stream.start_time or 0) * stream.time_base
+        if t > start + SEEK_S:
+            try:
+                assert self._container is not None
+                self._container.seek(int(t / stream.time_base), stream=stream)
+                self._prime(stream)
+            except av.error.FFmpegError:
+                self._next = None
+            if self._next is not None and self._next[0] <= t:
+                return
+            self.close()
+            stream = self._open()
+        self._prime(stream)
+
+    def _prime(self, stream: VideoStream) -> None:
+        self._frames = self._decoded(stream)
+        self._next = next(self._frames, None)
+
+    def _open(self) -> VideoStream:
+        self._container = open_input(self._path)
+        stream = self._container.streams[self._index]
+        if not isinstance(stream, VideoStream) or stream.codec_context.codec.name not in VIDEO_CODECS:
+            raise InputError(f"stream {self._index} is not a picture of an accepted codec")
+        stream.codec_context.thread_count = 1
+        return stream
+
+    def _decoded(self, stream: VideoStream) -> Iterator[tuple[Fraction, Picture]]:
+        """Frames in decoding order with rising presentation times; packets that cannot be decoded are counted."""
+        assert self._container is not None
+        latest: Fraction | None = None
+        for frame in decode_frames(self._container, stream, self._count_corrupt):
+            pts = frame_time(frame, stream)
+            if pts is None:
+                continue
+            latest = pts if latest is None else max(pts, latest)
+            yield latest, describe(frame, stream)
+
+    def _count_corrupt(self) -> None:
+        self.corrupt_packets += 1
+
+
+def decode_frames(container: InputContainer, stream: VideoStream, on_error: Callable[[], None]) -> Iterator[VideoFrame]:
+    """All frames that can be decoded; a damaged packet calls ``on_error``, a damaged container ends the file."""
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except av.error.FFmpegError:
+            on_error()
+            packet = None
+        try:
+            yield from stream.codec_context.decode(packet if packet is not None and packet.size else None)
+        except av.error.EOFError:
+            return
+        except av.error.FFmpegError:
+            on_error()
+        if packet is None or not packet.size:
+            return
+
+
+def frame_time(frame: VideoFrame, stream: VideoStream) -> Fraction | None:
+    """Presentation time in seconds of file time; None where the container gives none."""
+    ticks = frame.pts if frame.pts is not None else frame.dts
+    assert stream.time_base is not None
+    return None if ticks is None else ticks * stream.time_base
+
+
+def describe(frame: VideoFrame, stream: VideoStream) -> Picture:
+    """How a frame is to be shown. An untagged one is BT.601 below 720 lines (semantics.md, "Picture")."""
+    return Picture(
+        frame=frame,
+        serial=next(_serials),
+        sar=stream.sample_aspect_ratio or Fraction(1),
+        orientation=_orientation(frame),
+        matrix=_MATRICES.get(frame.colorspace) or ("bt601" if frame.height < HD_LINES else "bt709"),
+        full_range=frame.color_range == _FULL_RANGE or frame.format.name.startswith("yuvj"),
+    )
+
+
+def _orientation(frame: VideoFrame) -> Orientation:
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return Orientation.UPRIGHT
+    a, b, _, c, d, *_ = struct.unpack("9i", memoryview(matrix))  # type: ignore[arg-type]  # side data is a buffer
+    signs = tuple((value > 0) - (value < 0) if abs(value) >= 1 << 15 else 0 for value in (a, b, c, d))
+    return next((o for o in Orientation if o.value == signs), Orientation.UPRIGHT)

@@ -1,0 +1,116 @@
+"""Encoding one track into a file of its own; ``stitch`` puts the tracks together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import Final
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from owtmix.clip import Matrix
+from owtmix.errors import RenderError
+from owtmix.geometry import Size
+from owtmix.media.source import reason
+from owtmix.plan import SAMPLE_RATE_HZ, AudioEncoding, VideoEncoding
+
+TRACK_FORMAT: Final = "mp4"
+"""Exact time stamps and encoder delay for every codec used; WebM would round to milliseconds."""
+
+_LIMITED: Final = 1
+_TAGS: Final = {"bt709": (1, 1, 1), "bt601": (6, 6, 6)}
+_LAYOUTS: Final = {1: "mono", 2: "stereo"}
+
+
+class VideoWriter:
+    """Writes frames at a constant rate, numbered from 0 without a gap.
+
+    Raises:
+        RenderError: the encoder refuses its settings or a frame, or the file cannot be written.
+    """
+
+    def __init__(self, path: Path, size: Size, fps: int, matrix: Matrix, encoding: VideoEncoding) -> None:
+        self._time_base = Fraction(1, fps)
+        self._tags = _TAGS[matrix]
+        with encoding_errors():
+            self._container = av.open(str(path), "w", format=TRACK_FORMAT, options={"fflags": "+bitexact"})
+            stream = self._container.add_stream(encoding.encoder, rate=fps, options=dict(encoding.options))
+            assert isinstance(stream, VideoStream)
+            context = stream.codec_context
+            context.width, context.height, context.pix_fmt = size.width, size.height, "yuv420p"
+            context.time_base = self._time_base
+            context.bit_rate = encoding.bit_rate_kbps * 1000
+            context.gop_size = encoding.gop
+            context.thread_count = encoding.threads
+            context.color_range = _LIMITED
+            context.colorspace, context.color_primaries, context.color_trc = self._tags
+            self._stream = stream
+
+    def write(self, frame: VideoFrame, number: int) -> None:
+        """Encode ``frame`` (yuv420p, limited range) as frame ``number``; once this returns it may be drawn on again."""
+        frame.pts, frame.time_base = number, self._time_base
+        frame.pict_type = 0
+        frame.color_range = _LIMITED
+        frame.colorspace, frame.color_primaries, frame.color_trc = self._tags
+        with encoding_errors():
+            self._container.mux(self._stream.encode(frame))
+
+    def close(self) -> None:
+        """Drain the encoder and finish the file."""
+        with encoding_errors():
+            self._container.mux(self._stream.encode(None))
+            self._container.close()
+
+
+class AudioWriter:
+    """Writes blocks of sound, one after the other.
+
+    Raises:
+        RenderError: the encoder refuses its settings or a block, or the file cannot be written.
+    """
+
+    def __init__(self, path: Path, encoding: AudioEncoding) -> None:
+        self._channels = encoding.channels
+        self._position = 0
+        with encoding_errors():
+            self._container = av.open(str(path), "w", format=TRACK_FORMAT, options={"fflags": "+bitexact"})
+            stream = self._container.add_stream(encoding.encoder, rate=SAMPLE_RATE_HZ)
+            assert isinstance(stream, AudioStream)
+            stream.codec_context.layout = _LAYOUTS[encoding.channels]
+            stream.codec_context.bit_rate = encoding.bit_rate_kbps * 1000
+            stream.codec_context.thread_count = 1
+            self._stream = stream
+
+    def write(self, block: NDArray[np.float32]) -> None:
+        """Encode a stereo block, float32 (2, n) in -1..1; a mono output takes the mean of both channels."""
+        if self._channels == 1:
+            block = ((block[0] + block[1]) * np.float32(0.5))[np.newaxis]
+        frame = AudioFrame.from_ndarray(np.ascontiguousarray(block), format="fltp", layout=_LAYOUTS[self._channels])
+        frame.sample_rate = SAMPLE_RATE_HZ
+        frame.pts, frame.time_base = self._position, Fraction(1, SAMPLE_RATE_HZ)
+        self._position += block.shape[1]
+        with encoding_errors():
+            self._container.mux(self._stream.encode(frame))
+
+    def close(self) -> None:
+        """Drain the encoder and finish the file."""
+        with encoding_errors():
+            self._container.mux(self._stream.encode(None))
+            self._container.close()
+
+
+@contextmanager
+def encoding_errors() -> Iterator[None]:
+    """Errors of FFmpeg while writing, as ours."""
+    try:
+        yield
+    except (av.error.FFmpegError, ValueError, OSError) as error:
+        raise RenderError(f"the output cannot be encoded: {reason(error)}") from error

@@ -1,0 +1,173 @@
+"""What a recording holds and when: one pass over its packets, its sound and its first frame decoded.
+
+Containers lie about durations, and some have none: the packets decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from statistics import median_low
+from typing import Final
+
+import av
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Disposition, Stream
+from av.video.stream import VideoStream
+
+from owtmix.clip import AudioTrack, VideoTrack
+from owtmix.errors import InputError
+from owtmix.media.audio import AudioMeter
+from owtmix.media.decode import Picture, describe, frame_time
+from owtmix.media.source import AUDIO_CODECS, VIDEO_CODECS, open_input
+from owtmix.timing import TimeRange
+
+GAP_S: Final = Fraction(1)
+"""Shorter stretches without a frame never matter to the plan."""
+DEFAULT_FRAME_S: Final = Fraction(1, 15)
+"""How long the only frame of a file is shown when nothing says it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """The tracks of a file that can be used; at least one is not None."""
+
+    video: VideoTrack | None
+    audio: AudioTrack | None
+
+
+def probe(path: Path) -> Probe:
+    """Measure a recording. Of several pictures or sounds, the one marked as default is taken, else the first.
+
+    Raises:
+        InputError: it cannot be opened, or holds neither picture nor sound that can be decoded.
+    """
+    with open_input(path) as container:
+        meters = {s.index: _meter(s) for s in container.streams if _accepted(s)}
+        if not meters:
+            raise InputError("holds no picture or sound of a codec that is accepted")
+        for packet in _packets(container, [meter.stream for meter in meters.values()]):
+            meters[packet.stream_index].add(packet)
+        order = sorted(meters.values(), key=lambda m: (not m.stream.disposition & Disposition.default, m.stream.index))
+        video = next(filter(None, (m.track() for m in order if isinstance(m, _VideoMeter))), None)
+        audio = next(filter(None, (m.track() for m in order if isinstance(m, _SoundMeter))), None)
+    if not (video or audio):
+        raise InputError("holds no picture or sound that can be decoded")
+    return Probe(video, audio)
+
+
+class _VideoMeter:
+    """Collects the packets of a picture, and decodes its first frame: that tells size, colour and the beginning."""
+
+    def __init__(self, stream: VideoStream) -> None:
+        assert stream.time_base is not None
+        self.stream = stream
+        self._time_base = stream.time_base
+        self._pts: list[int] = []
+        self._durations: list[int] = []
+        self._first: tuple[Fraction, Picture] | None = None
+        stream.codec_context.thread_count = 1
+
+    def add(self, packet: Packet[Stream]) -> None:
+        if not packet.is_discard and packet.size and packet.pts is not None:
+            self._pts.append(packet.pts)
+            self._durations.append(packet.duration or 0)
+        if self._first is None:
+            self._decode(packet)
+
+    def _decode(self, packet: Packet[Stream]) -> None:
+        try:
+            frames = self.stream.codec_context.decode(packet if packet.size else None)
+        except av.error.FFmpegError:
+            return
+        for frame in frames:
+            start = frame_time(frame, self.stream)
+            if start is not None:
+                self._first = start, describe(frame, self.stream)
+                return
+
+    def track(self) -> VideoTrack | None:
+        """None when nothing can be decoded."""
+        if self._first is None:
+            return None
+        first_s, picture = self._first
+        times = [first_s, *sorted({t for pts in self._pts if (t := pts * self._time_base) > first_s})]
+        return VideoTrack(
+            index=self.stream.index,
+            codec=self.stream.codec_context.codec.name,
+            size=picture.displayed,
+            matrix=picture.matrix,
+            span=TimeRange(times[0], times[-1] + self._last_duration(times)),
+            last_s=times[-1],
+            gaps=tuple(TimeRange(a, b) for a, b in pairwise(times) if b - a > GAP_S),
+        )
+
+    def _last_duration(self, times: Sequence[Fraction]) -> Fraction:
+        """How long the last frame is shown: as MP4 says, else as long as most, since Matroska only guesses."""
+        stated = max(zip(self._pts, self._durations, strict=True), default=(0, 0))[1]
+        if stated > 0 and "matroska" not in self.stream.container.format.name:
+            return stated * self._time_base
+        if len(times) > 1:
+            return median_low(b - a for a, b in pairwise(times))
+        return 1 / self.stream.average_rate if self.stream.average_rate else DEFAULT_FRAME_S
+
+
+class _SoundMeter:
+    """Decodes a sound to know when each sample is presented."""
+
+    def __init__(self, stream: AudioStream) -> None:
+        self.stream = stream
+        self._meter = AudioMeter(stream.codec_context.sample_rate)
+
+    def add(self, packet: Packet[Stream]) -> None:
+        try:
+            frames = packet.decode()
+        except av.error.FFmpegError:
+            return
+        for frame in frames:
+            assert isinstance(frame, av.AudioFrame)
+            self._meter.add(frame)
+
+    def track(self) -> AudioTrack | None:
+        """None when nothing can be decoded."""
+        runs = self._meter.runs()
+        context = self.stream.codec_context
+        if not runs:
+            return None
+        return AudioTrack(self.stream.index, context.codec.name, context.sample_rate, context.channels, runs)
+
+
+def _accepted(stream: Stream) -> bool:
+    if isinstance(stream, VideoStream):
+        return stream.codec_context.codec.name in VIDEO_CODECS and not stream.disposition & Disposition.attached_pic
+    if isinstance(stream, AudioStream):
+        name = stream.codec_context.codec.name
+        return name in AUDIO_CODECS or name.startswith("pcm_")
+    return False
+
+
+def _meter(stream: Stream) -> _VideoMeter | _SoundMeter:
+    return _VideoMeter(stream) if isinstance(stream, VideoStream) else _SoundMeter(_audio(stream))
+
+
+def _audio(stream: Stream) -> AudioStream:
+    assert isinstance(stream, AudioStream)
+    return stream
+
+
+def _packets(container: InputContainer, streams: Sequence[Stream]) -> Iterator[Packet[Stream]]:
+    """All packets, and an empty one for each stream at the end; a damaged end is the end."""
+    packets = container.demux(streams)
+    while True:
+        try:
+            packet = next(packets, None)
+        except av.error.FFmpegError:
+            return
+        if packet is None:
+            return
+        yield packet

@@ -1,0 +1,127 @@
+"""Tracks become the finished file, without encoding again; and the finished file is read back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from fractions import Fraction
+from heapq import merge
+from itertools import islice
+from pathlib import Path
+from typing import Final, Literal
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
+
+from owtmix.errors import InputError, RenderError
+from owtmix.media.encode import TRACK_FORMAT, encoding_errors
+from owtmix.media.source import open_input, reason
+from owtmix.plan import SAMPLE_RATE_HZ, Picture, Sound
+
+ROUNDING_S: Final = Fraction(1, 1000)
+"""WebM keeps milliseconds."""
+FRAME_SAMPLES: Final = 1024
+"""The longest codec frame that may pad the end of the sound."""
+
+_OPTIONS: Final = {
+    "mp4": {"movflags": "+faststart", "fflags": "+bitexact"},
+    "webm": {"fflags": "+bitexact"},
+}
+
+
+def stitch(tracks: Sequence[Path], output: Path, container: Literal["mp4", "webm"]) -> None:
+    """Write the one track of each file in ``tracks`` into ``output``, interleaved by time.
+
+    Raises:
+        RenderError: a track cannot be read, or the output not be written.
+    """
+    with encoding_errors(), ExitStack() as files:
+        sources = [files.enter_context(av.open(str(track), format=TRACK_FORMAT)) for track in tracks]
+        target = files.enter_context(av.open(str(output), "w", format=container, options=_OPTIONS[container]))
+        queues = []
+        for source in sources:
+            stream = target.add_stream_from_template(source.streams[0])
+            stream.time_base = source.streams[0].time_base
+            queues.append(_packets(source, stream))
+        for _, _, packet in merge(*queues, key=lambda entry: entry[:2]):
+            target.mux(packet)
+
+
+def _packets(source: InputContainer, stream: Stream) -> Iterator[tuple[Fraction, int, Packet[Stream]]]:
+    for packet in source.demux(source.streams[0]):
+        if packet.size and packet.dts is not None:
+            time = packet.dts * packet.time_base
+            packet.stream = stream
+            yield time, stream.index, packet
+
+
+def verify(output: Path, picture: Picture | None, sound: Sound | None) -> None:
+    """Read a finished file back: every packet demuxed, first and last GOP decoded, counts and duration as planned.
+
+    Raises:
+        RenderError: it is not what was planned.
+    """
+    try:
+        with open_input(output) as container:
+            tracks = _read(container)
+            if picture:
+                _verify_picture(container, tracks, picture)
+            if sound:
+                _verify_sound(container, tracks, sound)
+    except (InputError, av.error.FFmpegError) as error:
+        raise RenderError(f"the finished file cannot be read back: {reason(error)}") from error
+
+
+@dataclass(slots=True)
+class _Track:
+    """What a stream's packets say: presentation times in ticks, and the numbers of the key frames among them."""
+
+    pts: list[int] = field(default_factory=list)
+    keys: list[int] = field(default_factory=list)
+    end: int = 0
+
+
+def _read(container: InputContainer) -> dict[int, _Track]:
+    tracks = {stream.index: _Track() for stream in container.streams}
+    for packet in container.demux():
+        if packet.size and packet.pts is not None:
+            track = tracks[packet.stream_index]
+            if packet.is_keyframe:
+                track.keys.append(len(track.pts))
+            track.pts.append(packet.pts)
+            track.end = max(track.end, packet.pts + (packet.duration or 0))
+    return tracks
+
+
+def _verify_picture(container: InputContainer, tracks: dict[int, _Track], picture: Picture) -> None:
+    if not container.streams.video:
+        raise RenderError("the finished file has no picture")
+    stream = container.streams.video[0]
+    track = tracks[stream.index]
+    assert stream.time_base is not None
+    if len(track.pts) != picture.frames:
+        raise RenderError(f"the finished file holds {len(track.pts)} frames, {picture.frames} were planned")
+    if any(abs(pts * stream.time_base - picture.clock.time(i)) > ROUNDING_S for i, pts in enumerate(track.pts)):
+        raise RenderError("frames of the finished file are not at their times")
+    gop = picture.encoding.gop
+    if track.keys != list(range(0, picture.frames, gop)):
+        raise RenderError("the key frames of the finished file are not where they were planned")
+    for key in {track.keys[0], track.keys[-1]}:
+        container.seek(track.pts[key], stream=stream)
+        expected = min(gop, picture.frames - key)
+        decoded = sum(1 for _ in islice(container.decode(stream), expected))
+        if decoded != expected:
+            raise RenderError(f"{decoded} of the {expected} frames from frame {key} can be decoded")
+
+
+def _verify_sound(container: InputContainer, tracks: dict[int, _Track], sound: Sound) -> None:
+    if not container.streams.audio:
+        raise RenderError("the finished file has no sound")
+    stream = container.streams.audio[0]
+    assert stream.time_base is not None
+    end = tracks[stream.index].end * stream.time_base
+    if not -ROUNDING_S <= end - Fraction(sound.samples, SAMPLE_RATE_HZ) <= Fraction(FRAME_SAMPLES, SAMPLE_RATE_HZ):
+        raise RenderError(f"the sound of the finished file ends at {float(end):.3f} s, not where it was planned")

@@ -1,0 +1,119 @@
+"""The sound of a room: placed sources, summed at full level and limited (semantics.md, "Sound")."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from math import ceil, floor
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from owtmix.errors import InputError
+from owtmix.limiter import limit
+from owtmix.media.audio import AudioReader
+from owtmix.plan import SAMPLE_RATE_HZ, AudioPlacement
+
+Sound = NDArray[np.float32]
+
+CHANNELS: Final = 2
+
+BLOCK_SAMPLES: Final = SAMPLE_RATE_HZ // 2
+"""Sources are read and summed this much at a time."""
+
+FADE_SAMPLES: Final = SAMPLE_RATE_HZ * 5 // 1000
+"""Where a source is cut off in the middle it fades over this long, 5 ms, so as not to click."""
+
+
+def mix(
+    placements: Sequence[AudioPlacement],
+    sources: Sequence[Path],
+    duration_samples: int,
+    on_warning: Callable[[int, str], None],
+) -> Iterator[Sound]:
+    """Mix a whole output. Nobody's level depends on who else is there.
+
+    A source that cannot be read, or not to its end, is silent from there on.
+
+    Args:
+        placements: who sounds when.
+        sources: the files that ``AudioPlacement.source`` counts.
+        duration_samples: how long the output is, at 48 kHz.
+        on_warning: called with the number of a source and what is wrong with it.
+
+    Yields:
+        Consecutive blocks of shape (2, any number), float32, true peak below -1 dBTP; ``duration_samples`` in all.
+    """
+    return limit(_sum(placements, sources, duration_samples, on_warning))
+
+
+def _sum(
+    placements: Sequence[AudioPlacement],
+    sources: Sequence[Path],
+    duration_samples: int,
+    on_warning: Callable[[int, str], None],
+) -> Iterator[Sound]:
+    with ExitStack() as open_files:
+        voices = [_Voice(placement, sources[placement.source], on_warning) for placement in placements]
+        for voice in voices:
+            open_files.callback(voice.close)
+        for first in range(0, duration_samples, BLOCK_SAMPLES):
+            block = np.zeros((CHANNELS, min(BLOCK_SAMPLES, duration_samples - first)), np.float32)
+            for voice in voices:
+                voice.add_to(block, first)
+            yield block
+
+
+class _Voice:
+    """One placed source. Its file is open only while it sounds."""
+
+    def __init__(self, placement: AudioPlacement, path: Path, on_warning: Callable[[int, str], None]) -> None:
+        self._placement = placement
+        self._path = path
+        self._on_warning = on_warning
+        self._reader: AudioReader | None = None
+        # Outwards, so that a whole source keeps its first and last sample wherever they round to.
+        self._start = floor(placement.span.start * SAMPLE_RATE_HZ)
+        self._end = ceil(placement.span.end * SAMPLE_RATE_HZ)
+        sounds = placement.track.span.shifted(placement.offset_s)
+        self._cut_in = sounds.start < placement.span.start
+        self._cut_out = sounds.end > placement.span.end
+
+    def add_to(self, block: Sound, first: int) -> None:
+        """Add what sounds in ``block``, shape (2, n), which starts at output sample ``first``."""
+        start, end = max(first, self._start), min(first + block.shape[1], self._end)
+        if start >= end:
+            return
+        try:
+            if self._reader is None:
+                self._reader = AudioReader(self._path, self._placement.track, self._placement.offset_s)
+            sound = self._reader.read(start, end - start)
+        except InputError as error:
+            self._on_warning(self._placement.source, f"its sound is silent from here on: it {error}")
+            self._end = start
+            self.close()
+            return
+        self._fade(sound, start)
+        block[:, start - first : end - first] += sound
+        if end == self._end:
+            self.close()
+
+    def close(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    def _fade(self, sound: Sound, start: int) -> None:
+        """Soften the source's cut ends as far as they lie in ``sound``, which starts at output sample ``start``."""
+        end = start + sound.shape[1]
+        if self._cut_in and start < self._start + FADE_SAMPLES:
+            sound *= _ramp(np.arange(start, end) - self._start)
+        if self._cut_out and end > self._end - FADE_SAMPLES:
+            sound *= _ramp(self._end - 1 - np.arange(start, end))
+
+
+def _ramp(distance: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The gain at a ``distance`` in samples from a cut."""
+    return np.clip((distance + 0.5) / FADE_SAMPLES, 0, 1).astype(np.float32)

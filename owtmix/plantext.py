@@ -1,0 +1,132 @@
+"""A plan in words, for ``--plan``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from owtmix.clip import AudioTrack, VideoTrack
+from owtmix.geometry import ResizeMode
+from owtmix.plan import Picture, RenderPlan, Sound, Source
+from owtmix.scene import Scene
+from owtmix.spec.job import ClockWatermark, ImageWatermark, StreamId, TextWatermark, Watermark
+from owtmix.timing import TimeRange, timecode
+
+_RESIZING = {
+    ResizeMode.STRETCH: "stretched to their tiles",
+    ResizeMode.FILL: "cropped to fill their tiles",
+    ResizeMode.FIT: "fitted with black bars",
+}
+
+
+def describe_plan(plan: RenderPlan) -> str:
+    """Output, sources, who is there when, every scene and every warning, as lines of plain text."""
+    return "\n".join(_lines(plan))
+
+
+def _lines(plan: RenderPlan) -> Iterator[str]:
+    yield f"Job      {plan.job_id}"
+    yield f"Output   {plan.output_key}: {plan.container}, {timecode(plan.duration_s)}"
+    yield f"Picture  {_picture(plan.picture)}"
+    yield f"Sound    {_sound(plan.sound)}"
+    yield f"Index    times read as {plan.index_unit}"
+    yield ""
+    yield "Sources"
+    yield from _indented(_table([("#", "stream", "key", "picture", "sound"), *_sources(plan.sources)]))
+    if plan.left_out:
+        yield ""
+        yield "Left out"
+        yield from _indented(f"{key}: {reason}" for key, reason in plan.left_out)
+    yield ""
+    yield "Present"
+    yield from _indented(_table([(str(s), ", ".join(map(_span, spans))) for s, spans in plan.presence.items()]))
+    if plan.picture:
+        yield ""
+        yield "Scenes, each from back to front"
+        for scene in plan.picture.scenes:
+            yield from _indented(_scene(scene, plan.picture))
+    if plan.picture and plan.picture.watermarks:
+        yield ""
+        yield "Watermarks"
+        yield from _indented(map(_watermark, plan.picture.watermarks))
+    yield ""
+    yield f"Warnings ({len(plan.warnings)})" if plan.warnings else "No warnings"
+    yield from _indented(plan.warnings)
+
+
+def _picture(picture: Picture | None) -> str:
+    if picture is None:
+        return "none"
+    encoding = picture.encoding
+    return (
+        f"{picture.canvas}, {picture.clock.fps} fps, {picture.frames} frames, {encoding.encoder} at "
+        f"{encoding.bit_rate_kbps} kbit/s, {picture.matrix}, sources {_RESIZING[picture.resize_mode]}"
+    )
+
+
+def _sound(sound: Sound | None) -> str:
+    if sound is None:
+        return "none"
+    encoding = sound.encoding
+    return f"{encoding.encoder} at {encoding.bit_rate_kbps} kbit/s, 48000 Hz, {_channels(encoding.channels)}"
+
+
+def _sources(sources: Iterable[Source]) -> Iterator[tuple[str, ...]]:
+    for number, source in enumerate(sources):
+        yield str(number), str(source.stream), source.key, _video_track(source.video), _audio_track(source.audio)
+
+
+def _video_track(track: VideoTrack | None) -> str:
+    return f"{track.codec} {track.size}, {timecode(track.span.duration)}" if track else "-"
+
+
+def _audio_track(track: AudioTrack | None) -> str:
+    return f"{track.codec} {track.rate_hz} Hz {_channels(track.channels)}" if track else "-"
+
+
+def _channels(count: int) -> str:
+    return {1: "mono", 2: "stereo"}.get(count, f"{count} channels")
+
+
+def _scene(scene: Scene, picture: Picture) -> Iterator[str]:
+    yield f"{_span(scene.span)}  {_people(len(scene.tiles))}"
+    yield from _indented(_table([(str(t.stream), str(t.rect), _cards(t.stream, scene, picture)) for t in scene.tiles]))
+
+
+def _people(count: int) -> str:
+    return {0: "nobody is shown", 1: "1 tile"}.get(count, f"{count} tiles")
+
+
+def _cards(stream: StreamId, scene: Scene, picture: Picture) -> str:
+    """When the tile shows the placeholder instead of a picture."""
+    hidden = [
+        TimeRange(max(shot.span.start, scene.span.start), min(shot.span.end, scene.span.end))
+        for shot in picture.shots[stream]
+        if shot.source is None and shot.span.overlaps(scene.span)
+    ]
+    return "placeholder " + ", ".join(map(_span, hidden)) if hidden else ""
+
+
+def _span(span: TimeRange) -> str:
+    return f"{timecode(span.start)} - {timecode(span.end)}"
+
+
+def _watermark(mark: Watermark) -> str:
+    match mark:
+        case ClockWatermark():
+            what = "the time"
+        case ImageWatermark():
+            what = f"the image {mark.source.partition('?')[0]}"  # what follows may be a signature
+        case TextWatermark():
+            what = f'the text "{mark.text}"'
+    return f"{what} at {mark.x},{mark.y}, opacity {mark.alpha:g}"
+
+
+def _table(rows: list[tuple[str, ...]]) -> Iterator[str]:
+    """Rows with their columns aligned."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _indented(lines: Iterable[str]) -> Iterator[str]:
+    return (f"  {line}" for line in lines)

@@ -1,0 +1,128 @@
+"""From the file as it is written to the job that it means: what one value says about another is checked here."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Final, Literal
+
+from owtmix.document import Loc
+from owtmix.spec.findings import Findings
+from owtmix.spec.job import (
+    AudioSpec,
+    JobSpec,
+    MediaChannel,
+    NotifySpec,
+    StorageSpec,
+    StreamFilter,
+    StreamId,
+    SubscriptionSpec,
+)
+from owtmix.spec.picture import mixer_spec, video_spec
+from owtmix.spec.place import index_key, output_key, storage_spec
+from owtmix.spec.wire import Audio, Data, JobFile, NotifyConfig, SubscribeConfig
+
+_RECORDING: Final[Loc] = ("Data", "RecordingConfig")
+_STORAGE: Final[Loc] = (*_RECORDING, "StorageConfig")
+_INPUT: Final[Loc] = ("Data", "InputConfig")
+_AUDIO_CODEC: Final[Loc] = ("Data", "TranscodingConfig", "Audio", "Codec")
+_SUBSCRIBE: Final[Loc] = ("Data", "SubscribeConfig")
+
+
+def assemble(file: JobFile, findings: Findings) -> JobSpec | None:
+    """The job that ``file`` means; None when there are problems, those found here included.
+
+    Values that ``findings`` already complains about stand at their defaults, required ones at None.
+    """
+    data = file.data
+    channel = MediaChannel(data.recording.media_channel)
+    container = data.recording.file_type[0]
+    output = storage_spec(data.recording.storage, _STORAGE, findings)
+    prefix = data.recording.storage.file_name_prefix
+    video = video_spec(data.transcoding, channel, findings)
+    audio = _audio(data.transcoding.audio, container, findings)
+    mixer = mixer_spec(data, channel, findings)
+    subscription = _subscription(data.subscribe, findings)
+    key = output_key(prefix, container, (*_STORAGE, "FileNamePrefix"), file.internal, findings)
+    index = index_key(data.input.index, (*_INPUT, "Index"), file.internal, findings)
+    source = _input(data, output, findings)
+    _warn(data, channel, findings)
+    if findings.problems:
+        return None
+    return JobSpec(
+        job_id=file.internal.job_id,
+        room_id=file.internal.room_id,
+        app_id=file.internal.app_id,
+        idle_time_s=Fraction(data.job.idle_time),
+        key_stream=data.job.key_stream,
+        video=video,
+        audio=None if channel is MediaChannel.VIDEO else audio,
+        mixer=mixer,
+        subscription=subscription,
+        channel=channel,
+        container=container,
+        output=output,
+        output_key=key,
+        input=source,
+        index_key=index,
+        notify=_notify(data.notify),
+        warnings=tuple(findings.warnings),
+    )
+
+
+def _audio(wire: Audio, container: Literal["mp4", "webm"], findings: Findings) -> AudioSpec:
+    """The sound that is written: AAC in MP4, Opus in WebM."""
+    written = wire.codec or ""
+    if findings.sound((*_RECORDING, "FileType")):
+        if container == "mp4" and written == "opus":
+            findings.problem(_AUDIO_CODEC, 'found "opus"; accepted in an MP4 file: "aac", "aac_48000_1", "aac_48000_2"')
+        if container == "webm" and written.startswith("aac"):
+            findings.warn(_AUDIO_CODEC, f'a WebM file has no AAC: "{written}" becomes Opus')
+    return AudioSpec(
+        codec="opus" if container == "webm" else "aac",
+        channels=1 if written.endswith("_1") else 2,
+        bit_rate_kbps=wire.bit_rate,
+    )
+
+
+def _subscription(wire: SubscribeConfig, findings: Findings) -> SubscriptionSpec:
+    return SubscriptionSpec(
+        manual=bool(wire.video_stream_type),
+        max_streams=wire.max_subscriptions,
+        audio=_filter("Audio", wire.audio_only, wire.audio_without, findings),
+        video=_filter("Video", wire.video_only, wire.video_without, findings),
+    )
+
+
+def _filter(kind: str, only: list[StreamId | None], without: list[StreamId | None], findings: Findings) -> StreamFilter:
+    """A white or a black list; entries that are empty text do not count."""
+    white, black = frozenset(filter(None, only)), frozenset(filter(None, without))
+    if white and black:
+        findings.problem(
+            (*_SUBSCRIBE, f"Unsubscribe{kind}"), f"stands beside Subscribe{kind}; accepted: one of the two lists"
+        )
+    return StreamFilter(only=white or None, without=black)
+
+
+def _input(data: Data, output: StorageSpec, findings: Findings) -> StorageSpec:
+    if data.input.storage is None:
+        return output
+    return storage_spec(data.input.storage, (*_INPUT, "StorageConfig"), findings)
+
+
+def _notify(wires: list[NotifyConfig]) -> tuple[NotifySpec, ...]:
+    return tuple(
+        NotifySpec(service=wire.service, url=wire.url, token=wire.token or None)
+        for wire in wires
+        if wire.status == "open"
+    )
+
+
+def _warn(data: Data, channel: MediaChannel, findings: Findings) -> None:
+    """Tell what the file asks for and will not get."""
+    if len(set(data.recording.file_type)) > 1:
+        findings.warn((*_RECORDING, "FileType"), f"one file is made: {data.recording.file_type[0]}, the first")
+    if channel is MediaChannel.VIDEO:
+        findings.warn((*_RECORDING, "MediaChannel"), "2 records the picture only: there will be no sound")
+    live = [name for name, value in (("LiveConfig", data.live), ("StreamConfig", data.stream)) if value is not None]
+    if live:
+        findings.warn(("Data",), f"{' and '.join(live)}: not used by an offline mix")

@@ -1,0 +1,82 @@
+"""What is wrong or surprising in a job file, gathered, so that all of it is told at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Final
+
+from owtmix.document import SECRET_KEYS, Loc, json_path, shown
+from owtmix.errors import CODE_AUDIO_PARAM, CODE_FAILED, CODE_VIDEO_PARAM, Problem
+from owtmix.spec.job import SpecWarning
+from owtmix.spec.reference import key_at
+
+_CODES: Final[tuple[tuple[Loc, int], ...]] = (
+    (("Data", "TranscodingConfig", "Audio"), CODE_AUDIO_PARAM),
+    (("Data", "TranscodingConfig"), CODE_VIDEO_PARAM),
+    (("Data", "MixerConfig"), CODE_VIDEO_PARAM),
+    (("Data", "SubscribeConfig", "VideoStreamType"), CODE_VIDEO_PARAM),
+)
+
+
+_NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?")
+
+
+class Findings:
+    """Collects problems and warnings about ``document``; places are given as ``Loc`` and shown as JSON paths."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self.problems: list[Problem] = []
+        self.warnings: list[SpecWarning] = []
+        self._document = document
+        self._wrong: list[Loc] = []
+
+    def problem(self, loc: Loc, message: str) -> None:
+        """Report ``message``; its error code follows from where it is (job-file.md)."""
+        code = next((code for start, code in _CODES if loc[: len(start)] == start), CODE_FAILED)
+        self._wrong.append(loc)
+        self.problems.append(Problem(self._locate(loc)[0], message, code))
+
+    def unaccepted(self, loc: Loc, accepted: str = "", hint: str = "") -> None:
+        """Report the value at ``loc``, or that there is none; ``accepted`` if that depends on more than the key."""
+        key = key_at(loc)
+        found = self._locate(loc)[1]
+        if found is None:
+            state = "missing"
+        elif SECRET_KEYS.intersection(loc):
+            state = "found something else (not shown)"
+        else:
+            state = f"found {shown(found)}{_remedy(found, key.type)}"
+        self.problem(loc, f"{state}; accepted: {accepted or key.accepted}{hint}")
+
+    def warn(self, loc: Loc, message: str) -> None:
+        """Note something that works otherwise than its author may think."""
+        self.warnings.append(SpecWarning(self._locate(loc)[0], message))
+
+    def sound(self, *locs: Loc) -> bool:
+        """Whether nothing was reported at, above or below any of ``locs``."""
+        return not any(wrong[: len(loc)] == loc[: len(wrong)] for loc in locs for wrong in self._wrong)
+
+    def _locate(self, loc: Loc) -> tuple[str, Any]:
+        """The JSON path of ``loc`` and the value there, None if none. A single WaterMark stands for a list of one."""
+        node: Any = self._document
+        path: list[str | int] = []
+        for part in loc:
+            if isinstance(part, int) and isinstance(node, dict):
+                continue
+            path.append(part)
+            if isinstance(part, int):
+                node = node[part] if isinstance(node, list) and part < len(node) else None
+            else:
+                node = node.get(part) if isinstance(node, dict) else None
+        return json_path(path), node
+
+
+def _remedy(found: object, wanted: str) -> str:
+    """What to write where only the quotes are wrong."""
+    if isinstance(found, str) and _NUMBER.fullmatch(found) and wanted in {"integer", "number"}:
+        return f" (write {found} without quotes)"
+    if isinstance(found, int | Decimal) and not isinstance(found, bool) and wanted == "string":
+        return f' (write "{found}")'
+    return ""

@@ -1,0 +1,82 @@
+"""Overrides from the command line: ``--set PATH=VALUE`` puts a value into a job file that was read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from owtmix.document import DocumentError, Loc, json_path, read_object
+
+MAX_VALUE_BYTES: Final = 2**20
+
+_STEP = re.compile(r"(?:^|\.)(?P<key>[A-Za-z_][A-Za-z0-9_]*)|\[(?P<position>\d{1,4})\]")
+
+
+class _PathError(ValueError):
+    """A path that leads nowhere; the message says why."""
+
+
+def apply_overrides(document: dict[str, Any], overrides: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Put each value at its path, in order; objects and lists on the way are made where there are none.
+
+    A value is JSON if it parses as such, otherwise text.
+
+    Returns:
+        For every path that leads nowhere, the path and why.
+    """
+    refused = []
+    for path, value in overrides.items():
+        try:
+            _put(document, _loc(path), _value(value))
+        except _PathError as error:
+            refused.append((path, str(error)))
+    return refused
+
+
+def _loc(path: str) -> Loc:
+    steps: list[str | int] = []
+    end = 0
+    while end < len(path) or not steps:
+        step = _STEP.match(path, end)
+        if not step or not (steps or step["key"]):
+            raise _PathError('not a path; write it like "Data.MixerConfig.WaterMark[0].Text"')
+        steps.append(step["key"] or int(step["position"]))
+        end = step.end()
+    return tuple(steps)
+
+
+def _value(text: str) -> object:
+    try:
+        parsed = read_object(f'{{"value": {text}}}'.encode(), max_bytes=MAX_VALUE_BYTES)
+    except DocumentError:
+        return text
+    return parsed["value"] if len(parsed) == 1 else text
+
+
+def _put(document: dict[str, Any], loc: Loc, value: object) -> None:
+    node: Any = document
+    for depth, part in enumerate(loc[:-1], start=1):
+        _make_room(node, loc[: depth - 1], part)
+        if node[part] is None:
+            node[part] = [] if isinstance(loc[depth], int) else {}
+        elif isinstance(node[part], dict) and isinstance(loc[depth], int):
+            node[part] = [node[part]]
+        node = node[part]
+    _make_room(node, loc[:-1], loc[-1])
+    node[loc[-1]] = value
+
+
+def _make_room(node: Any, loc: Loc, part: str | int) -> None:
+    """See that ``node``, which stands at ``loc``, can take ``part``: that there is an entry, be it None."""
+    if isinstance(part, int):
+        if not isinstance(node, list):
+            raise _PathError(f"{json_path(loc)} is not a list")
+        if part > len(node):
+            raise _PathError(f"{json_path(loc)} has {len(node)} entries; the next is [{len(node)}]")
+        if part == len(node):
+            node.append(None)
+    else:
+        if not isinstance(node, dict):
+            raise _PathError(f"{json_path(loc)} is not an object" + " (a list: add [0])" * isinstance(node, list))
+        node.setdefault(part, None)

@@ -1,0 +1,197 @@
+"""What is seen: ``Video`` and ``MixerConfig``, checked against each other."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from fractions import Fraction
+from typing import Final, Literal
+
+from owtmix.document import Loc, shown
+from owtmix.geometry import Area, Rect, ResizeMode, Size, even
+from owtmix.spec.findings import Findings
+from owtmix.spec.job import (
+    ClockWatermark,
+    Colour,
+    ImageWatermark,
+    LayoutStyle,
+    MediaChannel,
+    MixerSpec,
+    Position,
+    TextWatermark,
+    VideoSpec,
+    Watermark,
+)
+from owtmix.spec.value import is_http_url
+from owtmix.spec.wire import Data, MixerConfig, Region, Tile, TranscodingConfig, WaterMark
+
+FAINT_ALPHA: Final = Decimal("0.2")
+"""Below this a watermark can hardly be seen."""
+
+_PROFILES: Final[dict[str, Literal["baseline", "main", "high"]]] = {
+    "baseline": "baseline",
+    "main": "main",
+    "high": "high",
+    "highprofile": "high",
+    "highprodile": "high",
+}
+_VIDEO: Final[Loc] = ("Data", "TranscodingConfig", "Video")
+_MIXER: Final[Loc] = ("Data", "MixerConfig")
+
+
+def video_spec(wire: TranscodingConfig, channel: MediaChannel, findings: Findings) -> VideoSpec | None:
+    """The picture that is written; None when there is none, or its size is not known."""
+    video = wire.video
+    if video.profile == "highprodile":
+        findings.warn((*_VIDEO, "Profile"), '"highprodile" is a misprint of the API document; read as "highprofile"')
+    if video.bit_rate and "bit_rate" in wire.model_fields_set and video.bit_rate != wire.bit_rate:
+        findings.warn(("Data", "TranscodingConfig", "Bitrate"), f"not used: Video.BitRate says {video.bit_rate}")
+    size = _canvas(wire)
+    if channel is MediaChannel.AUDIO:
+        return None
+    for key, value in (("Width", video.width), ("Height", video.height)):
+        if value is None and findings.sound((*_VIDEO, key)):
+            findings.unaccepted((*_VIDEO, key))
+    if not size:
+        return None
+    return VideoSpec(
+        size=size,
+        fps=video.fps,
+        bit_rate_kbps=video.bit_rate or wire.bit_rate,
+        profile=_PROFILES[video.profile],
+    )
+
+
+def mixer_spec(data: Data, channel: MediaChannel, findings: Findings) -> MixerSpec:
+    """Layout and decoration, inside the canvas as far as its size is known."""
+    mixer = data.mixer
+    canvas = _canvas(data.transcoding)
+    manual = bool(data.subscribe.video_stream_type)
+    style = LayoutStyle(mixer.layout)
+    templates = _templates(mixer, canvas, findings)
+    positions = _positions(mixer, canvas, findings)
+    shown = channel is not MediaChannel.AUDIO
+    if shown and manual and not mixer.positions and findings.sound((*_MIXER, "PositionConfig")):
+        findings.problem((*_MIXER, "PositionConfig"), "manual mode (VideoStreamType 1) needs at least one entry")
+    custom = style is LayoutStyle.CUSTOM and not manual
+    if shown and custom and not templates and findings.sound((*_MIXER, "LayoutConfig"), (*_MIXER, "Layouts")):
+        findings.problem((*_MIXER, "LayoutConfig"), "MixedVideoLayout 0 needs at least one template")
+    return MixerSpec(
+        max_resolution_stream=mixer.max_resolution_stream,
+        background=Colour(mixer.background.r, mixer.background.g, mixer.background.b),
+        resize_mode=ResizeMode(mixer.resize_mode),
+        layout=style,
+        templates=templates,
+        positions=positions,
+        watermarks=_watermarks(mixer, canvas, findings),
+    )
+
+
+def _canvas(wire: TranscodingConfig) -> Size | None:
+    width, height = wire.video.width, wire.video.height
+    return Size(width, height) if width and height else None
+
+
+def _templates(mixer: MixerConfig, canvas: Size | None, findings: Findings) -> tuple[tuple[Area, ...], ...]:
+    name, templates = ("LayoutConfig", mixer.layout_config) if mixer.layout_config else ("Layouts", mixer.layouts)
+    if mixer.layout_config and mixer.layouts:
+        findings.warn((*_MIXER, "Layouts"), "not used: LayoutConfig is there too")
+    return tuple(_template(tiles, (*_MIXER, name, i), canvas, findings) for i, tiles in enumerate(templates))
+
+
+def _template(tiles: list[Tile], loc: Loc, canvas: Size | None, findings: Findings) -> tuple[Area, ...]:
+    areas = []
+    ids: set[str] = set()
+    for i, tile in enumerate(tiles):
+        if tile.id in ids:
+            findings.problem((*loc, i, "Id"), f"{shown(tile.id)} is the Id of another tile of this template")
+        ids.add(tile.id)
+        place = (*loc, i, "Area")
+        if findings.sound(place):
+            areas.append(_area(tile, place, canvas, findings))
+    return tuple(areas)
+
+
+def _area(tile: Tile, loc: Loc, canvas: Size | None, findings: Findings) -> Area:
+    area = Area(tile.area.left, tile.area.top, tile.area.width, tile.area.height)
+    for side, start, length in (("Width", area.left, area.width), ("Height", area.top, area.height)):
+        if start + length > 1:
+            findings.problem((*loc, side), f"{start} + {length} = {start + length} reaches past the canvas; at most 1")
+        elif not length:
+            findings.problem((*loc, side), "found 0; accepted: more, since nothing could be seen")
+    if canvas and findings.sound(loc) and not area.on(canvas).area:
+        findings.problem(loc, f"smaller than two pixels on a canvas of {canvas}")
+    return area
+
+
+def _positions(mixer: MixerConfig, canvas: Size | None, findings: Findings) -> tuple[Position, ...]:
+    positions = []
+    for i, position in enumerate(mixer.positions):
+        loc = (*_MIXER, "PositionConfig", i)
+        if position.stream and findings.sound((*loc, "Region")):
+            region = _region(position.region, (*loc, "Region"), canvas, findings)
+            positions.append(Position(position.stream, region, position.region.z))
+    return tuple(positions)
+
+
+def _region(wire: Region, loc: Loc, canvas: Size | None, findings: Findings) -> Rect:
+    """The region on even edges; a rounded one still ends inside the canvas."""
+    written = Rect(wire.x, wire.y, wire.width, wire.height)
+    if not canvas:
+        return written
+    for side, start, length, limit in (
+        ("Width", written.x, written.width, canvas.width),
+        ("Height", written.y, written.height, canvas.height),
+    ):
+        if start + length > limit:
+            findings.problem(
+                (*loc, side), f"{start} + {length} = {start + length} reaches past the canvas; at most {limit}"
+            )
+    x, width = _even_span(written.x, written.width, canvas.width)
+    y, height = _even_span(written.y, written.height, canvas.height)
+    rounded = Rect(x, y, width, height)
+    if rounded != written and findings.sound(loc):
+        findings.warn(loc, f"odd numbers are rounded to even ones: {written} becomes {rounded}")
+    return rounded
+
+
+def _even_span(start: int, length: int, limit: int) -> tuple[int, int]:
+    even_start = min(even(Fraction(start)), limit - 2)
+    return even_start, min(even(Fraction(length)), limit - even_start)
+
+
+def _watermarks(mixer: MixerConfig, canvas: Size | None, findings: Findings) -> tuple[Watermark, ...]:
+    marks = []
+    for i, mark in enumerate(mixer.watermarks):
+        loc = (*_MIXER, "WaterMark", i)
+        if findings.sound((*loc, "Type")) and mark.type:
+            _check_corner(mark, loc, canvas, findings)
+            drawn = _watermark(mark, loc, findings)
+            if drawn:
+                marks.append(drawn)
+                if mark.alpha < FAINT_ALPHA:
+                    findings.warn((*loc, "Alpha"), f"{mark.alpha} can hardly be seen: 1 is opaque, 0 is not drawn")
+    return tuple(marks)
+
+
+def _check_corner(mark: WaterMark, loc: Loc, canvas: Size | None, findings: Findings) -> None:
+    if not canvas:
+        return
+    for key, value, limit in (("X", mark.x, canvas.width), ("Y", mark.y, canvas.height)):
+        if value >= limit and findings.sound((*loc, key)):
+            findings.unaccepted((*loc, key), f"a whole number of pixels inside the canvas, 0 to {limit - 1}")
+
+
+def _watermark(mark: WaterMark, loc: Loc, findings: Findings) -> Watermark | None:
+    """What is drawn; None, with a warning, when a picture or text is not given."""
+    alpha = float(mark.alpha)
+    if mark.type == 1:
+        return ClockWatermark(mark.x, mark.y, alpha)
+    key, content = ("Image", mark.image) if mark.type == 2 else ("Text", mark.text)  # noqa: PLR2004
+    if not content:
+        findings.warn((*loc, key), f"empty: a watermark of Type {mark.type} without it shows nothing")
+        return None
+    if key == "Text":
+        return TextWatermark(mark.x, mark.y, alpha, content)
+    if "://" in content and not is_http_url(content):
+        findings.unaccepted((*loc, key))
+    return ImageWatermark(mark.x, mark.y, alpha, content)

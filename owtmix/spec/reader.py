@@ -1,0 +1,162 @@
+"""From the bytes of a job file to a ``JobSpec``, or to every reason why not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from types import MappingProxyType
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from owtmix.document import DocumentError, Loc, read_object, shown
+from owtmix.errors import Problem, SpecError
+from owtmix.spec.assembly import assemble
+from owtmix.spec.findings import Findings
+from owtmix.spec.job import JobSpec
+from owtmix.spec.override import apply_overrides
+from owtmix.spec.reference import key_at
+from owtmix.spec.wire import REQUIRED, JobFile, Wire
+
+MAX_JOB_BYTES: Final = 2**20
+
+_UNUSED_BY_WATERMARK_TYPE: Final = {
+    0: ("Image", "Text", "X", "Y", "Alpha"),
+    1: ("Image", "Text"),
+    2: ("Text",),
+    3: ("Image",),
+}
+
+
+def read_job(text: bytes, overrides: Mapping[str, str] = MappingProxyType({})) -> JobSpec:
+    """Read a job file (job-file.md), with ``overrides`` (path to value, as ``--set`` takes them) put in first.
+
+    What needs the index or the environment is left to later: whether the streams exist, and the store's credentials.
+
+    Raises:
+        SpecError: with every problem found. Neither it nor what is behind it holds a secret of the file.
+    """
+    try:
+        document = read_object(text, max_bytes=MAX_JOB_BYTES)
+    except DocumentError as error:
+        raise SpecError(Problem("", f"the job file is not usable JSON: {error}")) from None
+    refused = apply_overrides(document, overrides)
+    document = _without_nulls(document)
+    foreign = _foreign_request(document)
+    if foreign:
+        raise SpecError(foreign)
+    _drop_ignored(document)
+    findings = Findings(document)
+    wire = _validate(document, findings)
+    for loc, model in _models(wire, ()):
+        _check_keys(loc, model, findings)
+    spec = assemble(wire, findings)
+    problems = [Problem(path, f"cannot be set: {why}") for path, why in refused] + findings.problems
+    if problems:
+        raise SpecError(*problems)
+    assert spec, "a file without problems makes a job"
+    return spec
+
+
+def _without_nulls(value: Any) -> Any:
+    """``null`` counts as missing."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(child) for key, child in value.items() if child is not None}
+    if isinstance(value, list):
+        return [_without_nulls(child) for child in value]
+    return value
+
+
+def _foreign_request(document: dict[str, Any]) -> Problem | None:
+    """Another message of the API than job.start: its other keys would only be noise."""
+    if "Ack" in document and "Action" not in document:
+        return Problem(
+            "Action", f"missing, and Ack says that this is an answer; accepted: {key_at(('Action',)).accepted}"
+        )
+    action = document.get("Action")
+    if isinstance(action, str) and action != "job.start":
+        findings = Findings(document)
+        findings.unaccepted(("Action",))
+        return findings.problems[0]
+    return None
+
+
+def _drop_ignored(document: dict[str, Any]) -> None:
+    """Take out what other values say is not used, so that nothing in it is reported (semantics, "Picture")."""
+    data = _object(document, "Data")
+    mixer = _object(data, "MixerConfig")
+    manual = _object(data, "SubscribeConfig").get("VideoStreamType", 0)
+    if manual == 0:
+        mixer.pop("PositionConfig", None)
+    if manual == 1 or mixer.get("MixedVideoLayout", 1) in (1, 2, 3, 4, 5):
+        mixer.pop("LayoutConfig", None)
+        mixer.pop("Layouts", None)
+    marks = mixer.get("WaterMark")
+    for mark in marks if isinstance(marks, list) else [marks]:
+        if isinstance(mark, dict) and isinstance(mark.get("Type"), int):
+            for key in _UNUSED_BY_WATERMARK_TYPE.get(mark["Type"], ()):
+                mark.pop(key, None)
+
+
+def _object(parent: dict[str, Any], key: str) -> dict[str, Any]:
+    child = parent.get(key)
+    return child if isinstance(child, dict) else {}
+
+
+def _validate(document: dict[str, Any], findings: Findings) -> JobFile:
+    """Report every value that is wrong by itself; give the file as it is with those left out."""
+    for loc in _wrong_values(document):
+        findings.unaccepted(loc)
+        document = _without(document, loc)
+    return JobFile.model_validate(document)
+
+
+def _wrong_values(document: dict[str, Any]) -> list[Loc]:
+    try:
+        JobFile.model_validate(document)
+    except ValidationError as error:
+        return [
+            details["loc"] for details in error.errors(include_url=False, include_context=False, include_input=False)
+        ]
+    return []
+
+
+def _without(node: Any, loc: Loc) -> Any:
+    """``node`` without the key at ``loc``; a wrong entry takes its whole list along, so that the others keep places."""
+    if isinstance(node, list) and isinstance(loc[0], int):
+        return [_without(child, loc[1:]) if i == loc[0] else child for i, child in enumerate(node)]
+    if isinstance(loc[0], int):  # a single WaterMark stands for a list of one
+        return _without(node, loc[1:])
+    if not isinstance(node, dict) or loc[0] not in node:
+        return node
+    rest = loc[1:]
+    if all(isinstance(part, int) for part in rest):
+        return {key: child for key, child in node.items() if key != loc[0]}
+    return node | {loc[0]: _without(node[loc[0]], rest)}
+
+
+def _models(value: object, loc: Loc) -> Iterator[tuple[Loc, Wire]]:
+    """Every object of the file, with its place, from the top down."""
+    if isinstance(value, Wire):
+        yield loc, value
+        for name, field in type(value).model_fields.items():
+            assert field.alias
+            yield from _models(getattr(value, name), (*loc, field.alias))
+    elif isinstance(value, list):
+        for i, entry in enumerate(value):
+            yield from _models(entry, (*loc, i))
+
+
+def _check_keys(loc: Loc, model: Wire, findings: Findings) -> None:
+    """Required keys that are missing are problems; unknown ones are warnings."""
+    unknown = list(model.model_extra or {})
+    known = {field.alias: name for name, field in type(model).model_fields.items() if field.alias}
+    for alias, name in known.items():
+        place = (*loc, alias)
+        required = REQUIRED in type(model).model_fields[name].metadata
+        if required and getattr(model, name) in (None, "") and findings.sound(place):
+            meant = get_close_matches(alias, unknown, n=1)
+            findings.unaccepted(place, hint="".join(f"; perhaps {shown(key)} is meant for it" for key in meant))
+    for key in unknown:
+        meant = get_close_matches(key, known, n=1)
+        findings.warn((*loc, key), "unknown key, ignored" + "".join(f"; perhaps {alias} is meant" for alias in meant))

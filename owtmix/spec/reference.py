@@ -1,0 +1,63 @@
+"""The wire models as a JSON Schema: for editors, and for messages that say what is accepted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
+
+from owtmix.document import Loc
+from owtmix.spec.wire import JobFile
+
+
+class _Generator(GenerateJsonSchema):
+    """Leaves out what says nothing to an author: titles, and the null that stands for a key left out."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 - the base class's signature
+        return False
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        result = super().default_schema(schema)
+        if "default" in result and result["default"] is None:
+            del result["default"]
+        return result
+
+
+@cache
+def job_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of a job file. Shared: not to be changed."""
+    schema = JobFile.model_json_schema(schema_generator=_Generator)
+    return {"$schema": _Generator.schema_dialect, **schema}
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key of the job file: what it takes, in words, and the JSON Schema type of that ("" for anything)."""
+
+    accepted: str
+    type: str
+
+
+def key_at(loc: Loc) -> Key:
+    """The key at ``loc``; a list's entry is described as its list is."""
+    schema = job_schema()
+    node, words = schema, str(schema["description"])
+    for part in loc:
+        node = _child(node, part)
+        words = node.get("description", words)
+        if "$ref" in node:
+            node = schema["$defs"][node["$ref"].rpartition("/")[2]]
+    return Key(words, node.get("type", ""))
+
+
+def _child(node: dict[str, Any], part: str | int) -> dict[str, Any]:
+    """The schema of a key or an entry; a key that takes an object or a list of them counts as the list."""
+    node = next((choice for choice in node.get("anyOf", []) if "items" in choice), node)
+    child: dict[str, Any] = node["items"] if isinstance(part, int) else node["properties"][part]
+    return child

@@ -1,0 +1,82 @@
+"""Values of the job file that have a grammar of their own: stream ids, fractions, URLs, exact numbers."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from fractions import Fraction
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, WithJsonSchema
+
+from owtmix.document import CONTROL
+from owtmix.spec.job import StreamId
+
+_FRACTION: Final = r"^[0-9]{1,9}(/[0-9]{1,9}|\.[0-9]{1,9})?$"
+
+
+def is_http_url(text: str) -> bool:
+    """Whether ``text`` is an http(s) URL with a host and a sensible port."""
+    if CONTROL.search(text) or " " in text:
+        return False
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def _stream_id(value: object) -> StreamId | None:
+    if not isinstance(value, str):
+        raise ValueError("not text")  # noqa: TRY004 - pydantic turns a ValueError into a report, a TypeError not
+    return StreamId.parse(value) if value else None
+
+
+def _fraction(value: object) -> Fraction:
+    if not isinstance(value, str) or not re.match(_FRACTION, value) or value.endswith("\n"):
+        raise ValueError("not a fraction")
+    numerator, _, denominator = value.partition("/")
+    if denominator and not int(denominator):
+        raise ValueError("a zero denominator")
+    fraction = Fraction(value) if not denominator else Fraction(int(numerator), int(denominator))
+    if fraction > 1:
+        raise ValueError("above 1")
+    return fraction
+
+
+def _url(text: str) -> str:
+    if not is_http_url(text):
+        raise ValueError("not an http(s) URL")
+    return text
+
+
+def _exact(value: object) -> object:
+    return Decimal(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+OptionalStreamId = Annotated[
+    StreamId | None,
+    PlainValidator(_stream_id, json_schema_input_type=Annotated[str, Field(pattern=r"^(.+_[12])?$")]),
+]
+"""``user_type``; empty text is None."""
+
+UnitFraction = Annotated[
+    Fraction, PlainValidator(_fraction, json_schema_input_type=Annotated[str, Field(pattern=_FRACTION)])
+]
+"""Text such as ``1/3``, ``0.25`` or ``1``, from 0 to 1."""
+
+HttpUrl = Annotated[str, AfterValidator(_url), WithJsonSchema({"type": "string", "pattern": "^https?://"})]
+
+Seconds = Annotated[
+    Decimal,
+    BeforeValidator(_exact),
+    Field(ge=0, le=86400),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": 86400}),
+]
+"""0 to 86400, whole or not."""
+
+Opacity = Annotated[
+    Decimal, BeforeValidator(_exact), Field(ge=0, le=1), WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1})
+]
+"""0 to 1."""

@@ -1,0 +1,284 @@
+"""The job file as it is written: one model per JSON object, with every default, alias, range and description.
+
+A value may be wrong only by itself here; what depends on other values is checked where the job is assembled. Required
+keys default to None, so that one missing key does not hide the other mistakes: ``REQUIRED`` marks them.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from owtmix.spec.value import HttpUrl, Opacity, OptionalStreamId, Seconds, UnitFraction
+
+REQUIRED: Final = "required"
+
+
+def key(alias: str, accepted: str, default: Any = None, **limits: Any) -> Any:
+    """A key of the job file; ``accepted`` completes "accepted: ..." in messages and is its description in editors."""
+    return Field(default, alias=alias, description=accepted, **limits)
+
+
+def whole(alias: str, what: str, low: int, high: int, default: int | None = None, **limits: Any) -> Any:
+    """A key that takes a whole number from ``low`` to ``high``."""
+    return key(alias, f"{what}, {low} to {high}", default, ge=low, le=high, **limits)
+
+
+def choice(alias: str, accepted: str, low: int, high: int, default: int | None = None) -> Any:
+    """A key that takes one of the numbers from ``low`` to ``high``, each of which means something."""
+    return key(alias, accepted, default, ge=low, le=high, json_schema_extra={"enum": list(range(low, high + 1))})
+
+
+def section(alias: str, model: type[Wire], accepted: str) -> Any:
+    """A key that takes an object and may be left out."""
+    return Field(default_factory=model, alias=alias, description=accepted)
+
+
+def items(alias: str, accepted: str, **limits: Any) -> Any:
+    """A key that takes a list and may be left out."""
+    return Field(default_factory=list, alias=alias, description=accepted, **limits)
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, dict) else value
+
+
+def _describe(schema: dict[str, Any], model: type[BaseModel]) -> None:
+    """Tell an editor which keys are required, and that it should flag unknown ones."""
+    required = [field.alias for field in model.model_fields.values() if REQUIRED in field.metadata]
+    schema["additionalProperties"] = False
+    if required:
+        schema["required"] = required
+
+
+class Wire(BaseModel):
+    """Base of all models: strict types, unknown keys kept for a warning."""
+
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True, json_schema_extra=_describe)
+
+
+class Internal(Wire):
+    """Which job this is."""
+
+    job_id: Annotated[str, REQUIRED] = key(
+        "JobId",
+        "1 to 128 letters, digits, dots, underscores and dashes, not starting with a dot",
+        pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$",
+    )
+    app_id: str = key("AppId", "text; $AppId in FileNamePrefix", "")
+    room_id: str = key("RoomId", "text; $RoomId in FileNamePrefix", "")
+    request_id: str = key("RequestId", "text; not used", "")
+    mode: int = choice("Mode", "1 (composing)", 1, 1, 1)
+    channel_type: int = choice("ChannelType", "0 or 1; not used", 0, 1, 0)
+
+
+class JobConfig(Wire):
+    """When the recording ends."""
+
+    idle_time: Seconds = key("IdleTime", "a number of seconds, 0 to 86400", Decimal(60))
+    key_stream: OptionalStreamId = key("KeyStream", 'a stream id such as "alice_1", or "" for none')
+
+
+class Video(Wire):
+    """The picture that is written."""
+
+    codec: Literal["h264"] = key("Codec", '"h264" (a WebM file gets VP9)', "h264")
+    width: int | None = whole("Width", "an even number of pixels", 16, 8192, multiple_of=2)
+    height: int | None = whole("Height", "an even number of pixels", 16, 8192, multiple_of=2)
+    fps: int = whole("Fps", "a whole number of frames per second", 1, 120, 15)
+    bit_rate: int | None = whole("BitRate", "a whole number of kbit/s", 16, 200_000)
+    profile: Literal["baseline", "main", "high", "highprofile", "highprodile"] = key(
+        "Profile", '"baseline", "main", "high" or "highprofile"', "highprofile"
+    )
+
+
+class Audio(Wire):
+    """The sound that is written."""
+
+    codec: Literal["aac", "aac_48000_1", "aac_48000_2", "opus"] | None = key(
+        "Codec", '"aac", "aac_48000_1" (mono), "aac_48000_2", or "opus" in a WebM file'
+    )
+    sample_rate: int = choice("SampleRate", "48000", 48_000, 48_000, 48_000)
+    bit_rate: int = whole("BitRate", "a whole number of kbit/s", 16, 512, 128)
+
+
+class TranscodingConfig(Wire):
+    """How the output is encoded."""
+
+    video: Video = section("Video", Video, "an object with Width, Height, Fps, BitRate, Profile")
+    audio: Audio = section("Audio", Audio, "an object with Codec, SampleRate, BitRate")
+    bit_rate: int = whole("Bitrate", "another place for Video.BitRate: a whole number of kbit/s", 16, 200_000, 1000)
+
+
+class BackgroundColor(Wire):
+    """What is seen where no picture is; black when left out."""
+
+    r: int = whole("R", "a whole number", 0, 255, 0)
+    g: int = whole("G", "a whole number", 0, 255, 0)
+    b: int = whole("B", "a whole number", 0, 255, 0)
+
+
+class Region(Wire):
+    """A rectangle in pixels from the top left corner."""
+
+    x: Annotated[int, REQUIRED] = whole("X", "a whole number of pixels", 0, 8190)
+    y: Annotated[int, REQUIRED] = whole("Y", "a whole number of pixels", 0, 8190)
+    width: Annotated[int, REQUIRED] = whole("Width", "a whole number of pixels", 1, 8192)
+    height: Annotated[int, REQUIRED] = whole("Height", "a whole number of pixels", 1, 8192)
+    z: int = key("Z", "a whole number; lower ones are drawn first", 0)
+
+
+class PositionConfig(Wire):
+    """Manual mode: where one stream is shown."""
+
+    stream: Annotated[OptionalStreamId, REQUIRED] = key("RtcStreamId", 'a stream id such as "alice_1"')
+    region: Annotated[Region, REQUIRED] = key("Region", "an object with X, Y, Width, Height and perhaps Z")
+
+
+class Area(Wire):
+    """A part of the canvas, in fractions of its width and height."""
+
+    left: Annotated[UnitFraction, REQUIRED] = key("Left", 'a fraction from 0 to 1 in quotes, such as "0" or "2/3"')
+    top: Annotated[UnitFraction, REQUIRED] = key("Top", 'a fraction from 0 to 1 in quotes, such as "0" or "2/3"')
+    width: Annotated[UnitFraction, REQUIRED] = key("Width", 'a fraction from 0 to 1 in quotes, such as "1/3" or "0.25"')
+    height: Annotated[UnitFraction, REQUIRED] = key(
+        "Height", 'a fraction from 0 to 1 in quotes, such as "1/3" or "0.25"'
+    )
+
+
+class Tile(Wire):
+    """One tile of a custom template."""
+
+    id: Annotated[str, REQUIRED] = key("Id", "text that no other tile of the template has", min_length=1)
+    shape: Literal["rectangle"] = key("Shape", '"rectangle"', "rectangle")
+    area: Annotated[Area, REQUIRED] = key("Area", "an object with Left, Top, Width, Height")
+
+
+Templates = list[Annotated[list[Tile], Field(min_length=1)]]
+
+
+class WaterMark(Wire):
+    """Something drawn on top of the picture; Type decides which of the other keys count."""
+
+    type: Annotated[int, REQUIRED] = choice("Type", "0 (nothing), 1 (time), 2 (image) or 3 (text)", 0, 3)
+    image: str = key("Image", "an http:// or https:// URL, or a key of the store", "")
+    text: str = key("Text", "text", "")
+    x: int = whole("X", "a whole number of pixels", 0, 8191, 0)
+    y: int = whole("Y", "a whole number of pixels", 0, 8191, 0)
+    alpha: Opacity = key("Alpha", "a number, 0 (unseen) to 1 (opaque)", Decimal(1))
+
+
+class MixerConfig(Wire):
+    """How the picture is composed."""
+
+    max_resolution_stream: OptionalStreamId = key(
+        "MaxResolutionStream", 'the stream id that gets the largest tile, or "" for none'
+    )
+    background: BackgroundColor = section("BackgroundColor", BackgroundColor, "an object with R, G, B")
+    resize_mode: int = choice("ResizeMode", "0 (stretch), 1 (fill, cropping) or 2 (fit, with bars)", 0, 2, 2)
+    layout: int = choice(
+        "MixedVideoLayout",
+        "0 (custom), 1 (tile), 2 (vertical), 3 (single), 4 (tile 2) or 5 (vertical 2)",
+        0,
+        5,
+        1,
+    )
+    layout_config: Templates = items("LayoutConfig", "for layout 0: a list of templates, each a list of tiles")
+    layouts: Templates = items("Layouts", "another name of LayoutConfig")
+    positions: list[PositionConfig] = items(
+        "PositionConfig", "for manual mode: a list of objects with RtcStreamId and Region"
+    )
+    watermarks: Annotated[
+        list[WaterMark], BeforeValidator(_listed, json_schema_input_type=WaterMark | list[WaterMark])
+    ] = items("WaterMark", "an object with Type, or a list of them")
+
+
+class SubscribeConfig(Wire):
+    """Who is taken into the mix."""
+
+    video_stream_type: int = choice("VideoStreamType", "0 (automatic layout) or 1 (manual positions)", 0, 1, 0)
+    max_subscriptions: int = whole("MaxSubscriptions", "a whole number of streams", 1, 64, 32)
+    audio_only: list[OptionalStreamId] = items(
+        "SubscribeAudio", 'a list of stream ids such as "alice_1"; only they sound'
+    )
+    audio_without: list[OptionalStreamId] = items(
+        "UnsubscribeAudio", 'a list of stream ids such as "alice_1" to silence'
+    )
+    video_only: list[OptionalStreamId] = items(
+        "SubscribeVideo", 'a list of stream ids such as "alice_1"; only they show'
+    )
+    video_without: list[OptionalStreamId] = items("UnsubscribeVideo", 'a list of stream ids such as "alice_1" to hide')
+
+
+class StorageConfig(Wire):
+    """Where objects live."""
+
+    vendor: Literal["ucloud", "s3", "local"] = key("Vendor", '"ucloud", "s3" or "local" (a folder)', "ucloud")
+    public_key: str = key("PublicKey", "text; may come from the environment instead", "")
+    secret_key: str = key("SecretKey", "text; may come from the environment instead", "")
+    region: str = key("Region", 'for ucloud: the region, such as "cn-bj"', "", pattern=r"^[A-Za-z0-9._-]*$")
+    bucket: Annotated[str, REQUIRED] = key("Bucket", "the bucket; for local a folder, relative to the job file")
+    endpoint: str = key("Endpoint", "for s3: the address of the service", "")
+
+
+class OutputStorageConfig(StorageConfig):
+    """Where the recording goes."""
+
+    file_name_prefix: str = key(
+        "FileNamePrefix", "the output's key; $JobId, $RoomId and $AppId stand for their values", ""
+    )
+
+
+class RecordingConfig(Wire):
+    """What is recorded, and where it goes."""
+
+    media_channel: int = choice("MediaChannel", "1 (sound), 2 (picture) or 3 (both)", 1, 3, 3)
+    file_type: list[Literal["mp4", "webm"]] = Field(
+        ["mp4"], alias="FileType", description='a list of "mp4" or "webm"; the first is made', min_length=1
+    )
+    storage: OutputStorageConfig = section("StorageConfig", OutputStorageConfig, "an object with Vendor, Bucket, ...")
+
+
+class NotifyConfig(Wire):
+    """A receiver of events."""
+
+    status: Annotated[Literal["open", "close"], REQUIRED] = key("Status", '"open" or "close"')
+    service: Annotated[Literal["job.record", "job.mixer", "job.oss", "job.living"], REQUIRED] = key(
+        "ServiceType", '"job.mixer", "job.oss", "job.record" or "job.living"'
+    )
+    url: Annotated[HttpUrl, REQUIRED] = key("NotifyUrl", "an http:// or https:// URL")
+    token: str = key("Token", "text, sent along with every event", "")
+
+
+class InputConfig(Wire):
+    """Another place for the recordings and their index than the output's."""
+
+    index: str = key("Index", "the key of the index", "")
+    storage: StorageConfig | None = key("StorageConfig", "an object with Vendor, Bucket, ...")
+
+
+class Data(Wire):
+    """The job."""
+
+    job: JobConfig = section("JobConfig", JobConfig, "an object with IdleTime and KeyStream")
+    transcoding: TranscodingConfig = section("TranscodingConfig", TranscodingConfig, "an object with Video and Audio")
+    mixer: MixerConfig = section("MixerConfig", MixerConfig, "an object with MixedVideoLayout, WaterMark, ...")
+    subscribe: SubscribeConfig = section("SubscribeConfig", SubscribeConfig, "an object with VideoStreamType, ...")
+    recording: RecordingConfig = section("RecordingConfig", RecordingConfig, "an object with StorageConfig, ...")
+    notify: list[NotifyConfig] = items("NotifyConfig", "a list of objects with Status, ServiceType, NotifyUrl, Token")
+    input: InputConfig = section("InputConfig", InputConfig, "an object with Index and StorageConfig")
+    live: Any = key("LiveConfig", "anything; not used by an offline mix")
+    stream: Any = key("StreamConfig", "anything; not used by an offline mix")
+
+
+class JobFile(Wire):
+    """A job.start request: what to compose, and how."""
+
+    json_schema: str = key("$schema", "the address of this schema, for editors", "")
+    version: str = key("Version", "text; not used", "")
+    action: Annotated[Literal["job.start"], REQUIRED] = key("Action", '"job.start", the only request a job file makes')
+    token: str = key("Token", "text; not used", "")
+    internal: Internal = section("Internal", Internal, "an object with JobId, RoomId, AppId")
+    data: Data = section("Data", Data, "an object with RecordingConfig, TranscodingConfig, ...")

@@ -1,0 +1,26 @@
+"""An installation and a room for every test of the command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import TINY, Command, install, record_once
+
+
+@pytest.fixture(scope="session")
+def command(tmp_path_factory: pytest.TempPathFactory) -> Command:
+    return install(tmp_path_factory.mktemp("an installation") / "owt mix")
+
+
+@pytest.fixture
+def job_id(tmp_path: Path) -> str:
+    """A job of this test alone: two tests may run at a time."""
+    return "-".join(tmp_path.parts[-2:])[-100:]
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, job_id: str) -> Path:
+    """The job file of a room of one and a half seconds."""
+    return TINY.write(tmp_path / "room", job_id, record_once)

@@ -1,0 +1,80 @@
+"""Progress: a bar on a terminal that is ours, lines in the log elsewhere."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from fractions import Fraction
+
+import pytest
+
+from owtmix.console import _Pace
+from tests.cli.terminal import run_in_terminal
+
+PROGRAM = """
+import logging, sys, time
+from fractions import Fraction
+from owtmix import console
+from owtmix.runlog import RunLog
+
+RunLog(logging.INFO)
+console._LINE_S = 0.2
+with console.show_progress(quiet="-q" in sys.argv) as progress:
+    progress.stage("probing", None)
+    progress.stage("composing", Fraction(20))
+    for frame in range(1, 16):
+        progress.advance(Fraction(frame))
+        if frame == 8:
+            logging.getLogger("owtmix").warning("somebody is late")
+        time.sleep(0.05)
+"""
+COMMAND = [sys.executable, "-c", PROGRAM]
+BAR = re.compile(r"composing [^\r]*━[^\r]* +(\d+) %  (\d+\.\d)x  (\d+:\d\d) left")
+
+
+def test_a_terminal_shows_percent_speed_and_time_left() -> None:
+    status, drawn = run_in_terminal(COMMAND)
+    assert status == 0
+    percents = [int(found[1]) for found in BAR.finditer(drawn)]
+    assert percents == sorted(percents)
+    assert len(set(percents)) > 3
+    assert "somebody is late" in drawn
+
+
+def test_the_cursor_is_left_alone() -> None:
+    _, drawn = run_in_terminal(COMMAND)
+    assert "\x1b[?25l" not in drawn
+
+
+def test_in_the_background_of_a_terminal_there_are_lines_and_no_bar() -> None:
+    status, drawn = run_in_terminal(COMMAND, background=True)
+    assert status == 0
+    assert "━" not in drawn
+    assert re.search(r"composing: \d+ %", drawn)
+
+
+def test_elsewhere_a_line_comes_every_few_seconds() -> None:
+    result = subprocess.run(COMMAND, capture_output=True, text=True, check=True)
+    lines = re.findall(r"composing: (\d+) %  \d+\.\dx  \d+:\d\d left", result.stderr)
+    assert 1 < len(lines) < 15
+    assert "\x1b" not in result.stderr
+    assert result.stdout == ""
+
+
+def test_quiet_shows_warnings_only() -> None:
+    result = subprocess.run([*COMMAND, "-q"], capture_output=True, text=True, check=True)
+    assert "composing" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("done_s", "now_s", "text"),
+    [
+        (Fraction(0), 100.0, "  0 %"),
+        (Fraction(30), 110.0, " 25 %  3.0x  0:30 left"),
+        (Fraction(60), 100.0 + 7200, " 50 %  0.0x  2:00:00 left"),
+        (Fraction(120), 140.0, "100 %  3.0x  0:00 left"),
+    ],
+)
+def test_pace(done_s: Fraction, now_s: float, text: str) -> None:
+    assert _Pace(Fraction(120), since_s=100.0).describe(done_s, now_s) == text

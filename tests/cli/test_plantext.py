@@ -1,0 +1,94 @@
+"""The plan in words."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from owtmix.clip import AudioRun, AudioTrack
+from owtmix.geometry import Rect, ResizeMode, Size
+from owtmix.plan import AudioEncoding, Picture, RenderPlan, Sound, Source, VideoEncoding
+from owtmix.plantext import describe_plan
+from owtmix.scene import Scene, Tile
+from owtmix.shots import Shot
+from owtmix.spec.job import ClockWatermark, Colour, StreamId, TextWatermark
+from owtmix.timeline import Jump
+from owtmix.timing import FrameClock, TimeRange
+
+ANNA, BEN = StreamId("anna", 1), StreamId("ben", 1)
+
+
+def _range(start: int, end: int) -> TimeRange:
+    return TimeRange(Fraction(start), Fraction(end))
+
+
+SOUND_TRACK = AudioTrack(0, "opus", 48_000, 2, (AudioRun(((0, Fraction(0)), (480_000, Fraction(10)))),))
+PLAN = RenderPlan(
+    job_id="room-7",
+    output_key="out/room-7.mp4",
+    container="mp4",
+    duration_s=Fraction(10),
+    sources=(Source("room/anna.webm", ANNA, None, SOUND_TRACK),),
+    picture=Picture(
+        canvas=Size(1280, 720),
+        clock=FrameClock(15),
+        frames=150,
+        background=Colour(0, 0, 0),
+        matrix="bt709",
+        resize_mode=ResizeMode.FIT,
+        scenes=(
+            Scene(_range(0, 4), (Tile(ANNA, Rect(0, 0, 1280, 720)),)),
+            Scene(_range(4, 9), (Tile(ANNA, Rect(0, 180, 640, 360)), Tile(BEN, Rect(640, 180, 640, 360)))),
+            Scene(_range(9, 10), ()),
+        ),
+        shots={
+            ANNA: (Shot(_range(0, 3), 0), Shot(_range(3, 6), None), Shot(_range(6, 9), 0)),
+            BEN: (Shot(_range(4, 9), 0),),
+        },
+        watermarks=(ClockWatermark(10, 20, 0.5), TextWatermark(0, 0, 1.0, "课堂")),
+        text_px=30,
+        encoding=VideoEncoding("libx264", 1000, 30, 4, ()),
+    ),
+    sound=Sound(480_000, (), AudioEncoding("aac", 128, 2)),
+    presence={ANNA: (_range(0, 9),), BEN: (_range(4, 6), _range(7, 9))},
+    jumps=(Jump(Fraction(0), Fraction(0)),),
+    index_unit="epoch-milliseconds",
+    time_zone="Asia/Shanghai",
+    left_out=(("room/carl.mp4", "it is empty"),),
+    warnings=("Data.Extra: unknown",),
+)
+
+
+def test_a_plan_in_words() -> None:
+    expected = """\
+Job      room-7
+Output   out/room-7.mp4: mp4, 00:00:10.000
+Picture  1280x720, 15 fps, 150 frames, libx264 at 1000 kbit/s, bt709, sources fitted with black bars
+Sound    aac at 128 kbit/s, 48000 Hz, stereo
+Index    times read as epoch-milliseconds
+
+Sources
+  #  stream  key             picture  sound
+  0  anna_1  room/anna.webm  -        opus 48000 Hz stereo
+
+Left out
+  room/carl.mp4: it is empty
+
+Present
+  anna_1  00:00:00.000 - 00:00:09.000
+  ben_1   00:00:04.000 - 00:00:06.000, 00:00:07.000 - 00:00:09.000
+
+Scenes, each from back to front
+  00:00:00.000 - 00:00:04.000  1 tile
+    anna_1  1280x720+0+0  placeholder 00:00:03.000 - 00:00:04.000
+  00:00:04.000 - 00:00:09.000  2 tiles
+    anna_1  640x360+0+180    placeholder 00:00:04.000 - 00:00:06.000
+    ben_1   640x360+640+180
+  00:00:09.000 - 00:00:10.000  nobody is shown
+
+Watermarks
+  the time at 10,20, opacity 0.5
+  the text "课堂" at 0,0, opacity 1
+
+Warnings (1)
+  Data.Extra: unknown"""
+    assert describe_plan(PLAN) == expected

@@ -1,0 +1,58 @@
+"""One run per job id at a time."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from owtmix import runlock
+from owtmix.errors import CODE_JOB_EXISTS, SpecError
+
+HOLDER = """
+import sys
+from owtmix.runlock import only_run
+with only_run("busy-room"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture(params=["linux", "other"])
+def system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Both ways of holding a job id, whatever system this is."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("sys.platform", request.param)
+
+
+@pytest.mark.usefixtures("system")
+def test_a_second_run_of_a_job_is_refused() -> None:
+    refused = pytest.raises(SpecError, match="the job room is already running")
+    with runlock.only_run("room"), refused as caught, runlock.only_run("room"):
+        pass
+    assert caught.value.code == CODE_JOB_EXISTS
+    assert caught.value.exit_status == 2
+
+
+@pytest.mark.usefixtures("system")
+def test_other_jobs_run_beside_it_and_a_finished_one_runs_again() -> None:
+    with runlock.only_run("room"), runlock.only_run("room-2"):
+        pass
+    with runlock.only_run("room"):
+        pass
+
+
+def test_a_killed_run_leaves_nothing_behind_and_a_living_one_is_named() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(SpecError, match=rf"process {holder.pid}"), runlock.only_run("busy-room"):
+            pass
+        holder.kill()
+        holder.wait()
+        with runlock.only_run("busy-room"):
+            pass

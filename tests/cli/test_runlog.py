@@ -1,0 +1,127 @@
+"""Lines for people on stderr, JSON lines in the job's log."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from owtmix.runlog import RunLog
+
+log = logging.getLogger("owtmix.test")
+
+
+@pytest.fixture(autouse=True)
+def restored_logging() -> Iterator[None]:
+    root, ours = logging.getLogger(), logging.getLogger("owtmix")
+    before = (root.handlers[:], root.level, ours.level)
+    yield
+    for handler in root.handlers:
+        handler.close()
+    root.handlers[:], root.level, ours.level = before
+
+
+def _entries(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_the_log_has_one_object_per_line_with_what_the_caller_added(tmp_path: Path) -> None:
+    run_log = RunLog(logging.INFO)
+    run_log.open("room", tmp_path / "logs", days=30)
+    log.info("composing\n%s", "张三", extra={"stage": "render", "frames": 3})
+    assert run_log.path == tmp_path / "logs" / "room.log"
+    [entry] = _entries(run_log.path)
+    assert entry["message"] == "composing\n张三"
+    assert (entry["level"], entry["stage"], entry["frames"]) == ("info", "render", 3)
+    assert entry["time"].endswith("+00:00")
+
+
+def test_what_was_logged_before_the_job_was_known_is_in_it_too(tmp_path: Path) -> None:
+    run_log = RunLog(logging.INFO)
+    log.debug("early")
+    run_log.open("room", tmp_path, days=30)
+    log.debug("late")
+    assert [e["message"] for e in _entries(tmp_path / "room.log")] == ["early", "late"]
+
+
+def test_runs_are_appended(tmp_path: Path) -> None:
+    for run in ("first", "second"):
+        RunLog(logging.INFO).open("room", tmp_path, days=30)
+        log.info(run)
+    assert [e["message"] for e in _entries(tmp_path / "room.log")] == ["first", "second"]
+
+
+def test_a_traceback_is_in_the_log_and_not_on_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    RunLog(logging.INFO).open("room", tmp_path, days=30)
+    try:
+        int("odd")
+    except ValueError:
+        log.exception("it failed")
+    assert "Traceback" in _entries(tmp_path / "room.log")[0]["traceback"]
+    shown = capsys.readouterr().err
+    assert "error: it failed" in shown
+    assert "Traceback" not in shown
+
+
+@pytest.mark.parametrize(("threshold", "shown"), [(logging.DEBUG, "dIw"), (logging.INFO, "Iw"), (logging.WARNING, "w")])
+def test_quiet_and_verbose(threshold: int, shown: str, capsys: pytest.CaptureFixture[str]) -> None:
+    RunLog(threshold)
+    log.debug("D-line")
+    log.info("I-line")
+    log.warning("W-line")
+    err = capsys.readouterr().err
+    assert [name for name in "dIw" if f"{name.upper()}-line" in err] == list(shown)
+
+
+def test_lines_have_the_time_where_stderr_is_not_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    RunLog(logging.INFO)
+    log.warning("low")
+    line = capsys.readouterr().err
+    assert line.endswith(" warning: low\n")
+    time.strptime(line[:19], "%Y-%m-%d %H:%M:%S")
+
+
+def test_escape_sequences_do_not_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    RunLog(logging.INFO)
+    log.info("file %s", "\x1b]0;owned\x07.mp4")
+    assert "\\x1b]0;owned\\x07.mp4" in capsys.readouterr().err
+
+
+def test_secrets_are_blanked_everywhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_log = RunLog(logging.INFO)
+    run_log.hide(['s3"cr/et', None, ""])
+    run_log.open("room", tmp_path, days=30)
+    log.info("with %s, see https://h/?k=%s", 's3"cr/et', "s3%22cr%2Fet", extra={"key": 's3"cr/et'})
+    written = (tmp_path / "room.log").read_text() + capsys.readouterr().err
+    assert written.count("***") == 5
+    assert "cr" not in written.replace("process", "")
+
+
+def test_old_logs_are_swept_and_recent_ones_kept(tmp_path: Path) -> None:
+    for name, days in (("old", 31), ("recent", 29)):
+        path = tmp_path / f"{name}.log"
+        path.write_text("")
+        then = time.time() - days * 86400
+        os.utime(path, (then, then))
+    RunLog(logging.INFO).open("room", tmp_path, days=30)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["recent.log", "room.log"]
+
+
+def test_a_folder_that_cannot_be_written_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / "file").write_text("")
+    run_log = RunLog(logging.INFO)
+    run_log.open("room", tmp_path / "file" / "logs", days=30)
+    log.info("on it goes")
+    assert run_log.path
+    assert run_log.path.parent == tmp_path
+    assert "warning: the log is in" in capsys.readouterr().err
+    assert [e["message"] for e in _entries(run_log.path)][-1] == "on it goes"

@@ -1,0 +1,111 @@
+"""Ctrl-C, SIGTERM and SIGHUP stop a process in time, whatever it is doing."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from owtmix.signals import DEADLINE_S
+
+pytestmark = pytest.mark.serial
+
+PROGRAM = """
+import ctypes, sys, threading, time
+from pathlib import Path
+from owtmix.errors import Interrupted
+from owtmix.scratch import Scratch
+from owtmix.signals import watch_signals
+
+scratch = Scratch()
+watch_signals(scratch)
+half = scratch.add(Path(sys.argv[1]))
+half.write_text("half")
+threading.Timer(0.2, print, ["ready"], {{"flush": True}}).start()  # when the main thread is where it waits
+try:
+    {waits}
+except Interrupted as error:
+    print(error, flush=True)
+    {then}
+    scratch.sweep()
+    sys.exit(error.exit_status)
+"""
+WAIT = "time.sleep(20)"
+DEADLOCK = (
+    "lock = ctypes.create_string_buffer(64); libc = ctypes.CDLL(None);[libc.pthread_mutex_lock(lock) for _ in range(2)]"
+)
+"""Stands in for a library that holds the main thread: no Python handler ever runs."""
+
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+
+
+@contextmanager
+def _program(half: Path, waits: str = WAIT, then: str = "pass") -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", PROGRAM.format(waits=waits, then=then), str(half)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+        assert half.exists()
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def _stop(process: subprocess.Popen[str], number: signal.Signals) -> float:
+    """Send the signal and wait for the end; seconds that took."""
+    since_s = time.monotonic()
+    process.send_signal(number)
+    process.wait(10)
+    return time.monotonic() - since_s
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+def test_the_first_signal_interrupts_the_run(tmp_path: Path, number: signal.Signals) -> None:
+    with _program(tmp_path / "half.mp4") as process:
+        assert _stop(process, number) < DEADLINE_S
+        assert process.returncode == 130
+        assert process.stdout
+        assert process.stdout.read() == f"stopped by {number.name}\n"
+    assert not (tmp_path / "half.mp4").exists()
+
+
+@pytest.mark.parametrize(("waits", "then"), [(DEADLOCK, "pass"), (WAIT, WAIT)], ids=["in a library", "cleaning up"])
+def test_a_process_that_hangs_ends_in_time_without_half_outputs(tmp_path: Path, waits: str, then: str) -> None:
+    with _program(tmp_path / "half.mp4", waits, then) as process:
+        assert _stop(process, signal.SIGTERM) < DEADLINE_S
+        assert process.returncode == 130
+    assert not (tmp_path / "half.mp4").exists()
+
+
+def test_later_signals_do_not_disturb_the_cleanup(tmp_path: Path) -> None:
+    with _program(tmp_path / "half.mp4", then="time.sleep(0.5); print('clean', flush=True)") as process:
+        process.send_signal(signal.SIGINT)
+        assert process.stdout
+        assert process.stdout.readline() == "stopped by SIGINT\n"
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout.readline() == "clean\n"
+        assert process.wait(10) == 130
+
+
+def test_signals_that_were_ignored_stay_ignored(tmp_path: Path) -> None:
+    """As under ``nohup``, and with ``&`` in a script."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGHUP, signal.SIGINT)}
+    try:
+        with _program(tmp_path / "half.mp4") as process:
+            process.send_signal(signal.SIGHUP)
+            process.send_signal(signal.SIGINT)
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(0.3)
+            assert _stop(process, signal.SIGTERM) < DEADLINE_S
+            assert process.returncode == 130
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,46 @@
+"""What every test has, and the rule about skipping: under ``OWT_CI=1`` a skip is a failure unless it is named here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+SHARED: Final = Path(__file__).parents[2] / "shared"
+"""Real recordings and the specification, beside the checkout; not everybody has them."""
+
+ALLOWED_SKIPS: Final = {"no ../shared": not SHARED.is_dir()}
+"""How the reason of a skip may begin, and whether it holds on this machine."""
+
+
+def excuse(reason: str) -> bool:
+    """Whether a test may be skipped for ``reason`` where every test should run."""
+    return any(holds and reason.startswith(allowed) for allowed, holds in ALLOWED_SKIPS.items())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if not hasattr(report, "wasxfail"):
+        _fail_if_skipped(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    _fail_if_skipped(report)
+    return report
+
+
+def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if report.outcome != "skipped" or os.environ.get("OWT_CI") != "1":
+        return
+    assert isinstance(report.longrepr, tuple)
+    reason = report.longrepr[2].removeprefix("Skipped: ")
+    if not excuse(reason):
+        report.outcome = "failed"
+        report.longrepr = f"skipped where every test should run: {reason}"

@@ -1,0 +1,231 @@
+"""What a composed room must look and sound like, worked out from the specification alone.
+
+Nothing of owtmix is imported here: a mistake would have to be made twice to go unseen. Times are seconds of the output
+(``t``) or of the room (``room_t``), counted from the first subscribed stream's start; they differ where a gap was cut.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from math import ceil, floor
+from typing import Any, Final
+
+from tests.e2e.people import WHITE, Colour, Take
+from tests.e2e.room import Room
+from tests.e2e.templates import Tile, tiles
+
+ABSENCE_S: Final = 1
+GAP_S: Final = 3
+PLACEHOLDER_DELAY_S: Final = Fraction(1, 2)
+IDLE_TIME_S: Final = 60
+MAX_SUBSCRIPTIONS: Final = 32
+
+Box = tuple[int, int, int, int]
+"""Left, top, right, bottom in canvas pixels."""
+
+Range = tuple[Fraction, Fraction]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A stream in its tile. ``colour`` is None where the tile must hold the placeholder."""
+
+    stream: str
+    tile: Box
+    size: tuple[int, int]
+    colour: Colour | None
+
+
+class Model:
+    """Predictions for one room."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        by_start = sorted(room.takes, key=lambda take: take.start_ms)
+        joined = dict.fromkeys(t.stream for t in by_start if self._hears(t.stream) or self._sees(t.stream))
+        most = room.subscribe.get("MaxSubscriptions", MAX_SUBSCRIPTIONS)
+        self.streams = tuple(joined)[:most]
+        self._takes = {stream: [take for take in by_start if take.stream == stream] for stream in self.streams}
+        self._origin_ms = min(takes[0].start_ms for takes in self._takes.values())
+
+    @cached_property
+    def duration_s(self) -> Fraction:
+        """The output's length, before it is rounded up to a whole frame."""
+        return self._output(self._end)
+
+    @cached_property
+    def frames(self) -> int:
+        """How many pictures the output has."""
+        return ceil(self.duration_s * self._room.fps)
+
+    @cached_property
+    def scenes(self) -> tuple[tuple[Shown, ...], ...]:
+        """What every output frame shows, back to front."""
+        return tuple(self._scene(self._room_time(Fraction(i, self._room.fps))) for i in range(self.frames))
+
+    def flashes(self, stream: str) -> list[int]:
+        """The frames in which a flash of ``stream`` appears."""
+        white = [any(s.stream == stream and s.colour == WHITE for s in scene) for scene in self.scenes]
+        return [i for i, now in enumerate(white) if now and not (i and white[i - 1])]
+
+    def beeps(self, stream: str) -> list[Fraction]:
+        """When the beeps of ``stream`` begin."""
+        if not self._hears(stream):
+            return []
+        heard = []
+        for take in self._takes.get(stream, []):
+            for mark_ms in take.marks_ms if take.sound else ():
+                room_t = self._start(take) + Fraction(mark_ms, 1000)
+                hole = any(start <= mark_ms < end for start, end in take.holes_ms)
+                if not hole and room_t < min(self._stop(take), self._end):
+                    heard.append(self._output(room_t))
+        return sorted(heard)
+
+    def _sees(self, stream: str) -> bool:
+        return self._subscribed(stream, "Video")
+
+    def _hears(self, stream: str) -> bool:
+        return self._subscribed(stream, "Audio")
+
+    def _subscribed(self, stream: str, kind: str) -> bool:
+        only: list[str] = self._room.subscribe.get(f"Subscribe{kind}", [])
+        without: list[str] = self._room.subscribe.get(f"Unsubscribe{kind}", [])
+        return stream not in without and (not only or stream in only)
+
+    def _start(self, take: Take) -> Fraction:
+        return Fraction(take.start_ms - self._origin_ms, 1000)
+
+    def _stop(self, take: Take) -> Fraction:
+        end_ms = take.start_ms + take.length_ms
+        return Fraction(min(end_ms, take.end_ms or end_ms) - self._origin_ms, 1000)
+
+    def _presence(self, stream: str) -> list[Range]:
+        return _union([(self._start(t), self._stop(t)) for t in self._takes.get(stream, [])], Fraction(ABSENCE_S))
+
+    @cached_property
+    def _idle_s(self) -> Fraction:
+        return Fraction(self._room.job.get("IdleTime", IDLE_TIME_S))
+
+    @cached_property
+    def _end(self) -> Fraction:
+        """Room time at which the output ends."""
+        last = max(self._presence(stream)[-1][1] for stream in self.streams)
+        key = self._presence(self._room.job.get("KeyStream", ""))
+        return min(last, _union(key, self._idle_s, inclusive=True)[0][1] + self._idle_s) if key else last
+
+    @cached_property
+    def _cuts(self) -> list[Range]:
+        """The parts of the room that are left out because nobody was there for too long."""
+        there = _union([span for stream in self.streams for span in self._presence(stream)], Fraction(0))
+        gaps = zip([end for _, end in there], [start for start, _ in there[1:]], strict=False)
+        return [(left + self._idle_s, back) for left, back in gaps if back - left > self._idle_s]
+
+    def _output(self, room_t: Fraction) -> Fraction:
+        return room_t - sum((end - start for start, end in self._cuts if end <= room_t), Fraction(0))
+
+    def _room_time(self, t: Fraction) -> Fraction:
+        for start, end in self._cuts:
+            if t >= start:
+                t += end - start
+        return t
+
+    def _scene(self, room_t: Fraction) -> tuple[Shown, ...]:
+        present = [stream for stream in self.streams if self._is_visible(stream, room_t)]
+        return tuple(Shown(stream, box, *self._look(stream, room_t)) for stream, box in self._placed(present))
+
+    def _is_visible(self, stream: str, room_t: Fraction) -> bool:
+        has_picture = any(take.picture for take in self._takes[stream])
+        there = any(start <= room_t < end for start, end in self._presence(stream))
+        return has_picture and there and self._sees(stream)
+
+    def _placed(self, present: list[str]) -> list[tuple[str, Box]]:
+        """The tiles of the streams that are shown, back to front."""
+        mixer, (width, height) = self._room.mixer, self._room.size
+        if self._room.subscribe.get("VideoStreamType", 0) == 1:
+            positions: list[dict[str, Any]] = mixer["PositionConfig"]
+            there = [p for p in positions if p["RtcStreamId"] in present]
+            regions = [
+                (p["RtcStreamId"], p["Region"]) for p in sorted(there, key=lambda p: int(p["Region"].get("Z", 0)))
+            ]
+            return [(s, (r["X"], r["Y"], r["X"] + r["Width"], r["Y"] + r["Height"])) for s, r in regions]
+        if not present:
+            return []
+        template = self._template(len(present))
+        areas = [tile[2] * tile[3] for tile in template]
+        largest = areas.index(max(areas))
+        chosen = mixer.get("MaxResolutionStream")
+        dealt = list(present)
+        if chosen in present:
+            dealt.remove(chosen)
+            dealt.insert(largest, chosen)
+        return [
+            (s, (_even(x * width), _even(y * height), _even((x + w) * width), _even((y + h) * height)))
+            for s, (x, y, w, h) in zip(dealt, template, strict=False)
+        ]
+
+    def _template(self, count: int) -> tuple[Tile, ...]:
+        mixer = self._room.mixer
+        style = mixer.get("MixedVideoLayout", 1)
+        if style:
+            return tiles(style, count)
+        sides = ("Left", "Top", "Width", "Height")
+        templates = [[[Fraction(tile["Area"][side]) for side in sides] for tile in t] for t in mixer["LayoutConfig"]]
+        enough = [template for template in templates if len(template) >= count]
+        best = min(enough, key=len) if enough else max(templates, key=len)
+        return tuple((x, y, w, h) for x, y, w, h in best)
+
+    def _look(self, stream: str, room_t: Fraction) -> tuple[tuple[int, int], Colour | None]:
+        """The size of the picture of ``stream``, and its colour."""
+        begun = [take for take in self._takes[stream] if take.picture and self._start(take) <= room_t]
+        running = [take for take in begun if room_t < self._stop(take)]
+        if not begun:
+            return (0, 0), None
+        take = (running or begun)[-1]
+        file_t = room_t - self._start(take)
+        times = take.frame_times_s
+        number = bisect_right(times, file_t) - 1
+        if number < 0 or (running and self._is_frozen(take, times, number, file_t)):
+            return take.size, None
+        return take.size, WHITE if take.is_white(times[number]) else take.colour
+
+    def _is_frozen(self, take: Take, times: tuple[Fraction, ...], number: int, file_t: Fraction) -> bool:
+        """Whether a camera has nothing new for so long that its placeholder is shown."""
+        following = times[number + 1 : number + 2]
+        pauses = not following or following[0] - times[number] > GAP_S
+        return take.stream.endswith("_1") and pauses and file_t - times[number] >= PLACEHOLDER_DELAY_S
+
+
+def placed(size: tuple[int, int], tile: Box, mode: int) -> tuple[Box, tuple[float, float]]:
+    """Where a picture lands in its tile, and which share of its width and height is seen (``ResizeMode``)."""
+    left, top, right, bottom = tile
+    width, height = right - left, bottom - top
+    shape, room = Fraction(*size), Fraction(width, height)
+    if mode == 0:
+        return tile, (1, 1)
+    if mode == 1:
+        return tile, (min(1.0, float(room / shape)), min(1.0, float(shape / room)))
+    if shape >= room:
+        height = min(height, _even(width / shape))
+    else:
+        width = min(width, _even(height * shape))
+    x, y = left + (right - left - width) // 4 * 2, top + (bottom - top - height) // 4 * 2
+    return (x, y, x + width, y + height), (1, 1)
+
+
+def _even(value: Fraction) -> int:
+    return 2 * floor(value / 2 + Fraction(1, 2))
+
+
+def _union(spans: list[Range], bridge_s: Fraction, *, inclusive: bool = False) -> list[Range]:
+    """``spans`` in order, joined where they touch or leave less than ``bridge_s`` (or just as much) between them."""
+    joined: list[Range] = []
+    for start, end in sorted(spans):
+        gap = start - joined[-1][1] if joined else None
+        if gap is not None and (gap <= 0 or gap < bridge_s or (inclusive and gap == bridge_s)):
+            joined[-1] = (joined[-1][0], max(joined[-1][1], end))
+        else:
+            joined.append((start, end))
+    return joined

@@ -1,0 +1,54 @@
+"""Long rooms: in sync to the end, in the same memory."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from tests.e2e.bench import COMMAND, TIMEOUT_S, Bench, check_sync
+from tests.e2e.people import Take, person
+from tests.e2e.room import Room
+
+pytestmark = pytest.mark.slow
+
+MEMORY_GROWTH: Final = 1.15
+"""What a room sixty times as long may add: a few bytes for each second of the plan, and the allocator's moods."""
+
+CHEAP: Final[dict[str, Any]] = {"size": (64, 36), "container": "webm", "rate_hz": 8000, "channels": 1, "audio_kbps": 16}
+
+
+def test_twenty_minutes_with_a_drifting_clock_end_in_sync(bench: Bench) -> None:
+    marks_ms = tuple(range(30_000, 1_200_000, 97_000))
+    drifting = person(0, 0, 1_200_000, *marks_ms, fps=5, drift=Fraction(1, 1000), **CHEAP)
+    steady = person(1, 137, 1_199_000, *(mark + 40_000 for mark in marks_ms[:-1]), fps=5, **CHEAP)
+    room = Room((drifting, steady), size=(64, 36), fps=5, bit_rate_kbps=100, audio_codec="aac_48000_1")
+    check_sync(bench.compose(room))
+
+
+def test_memory_does_not_grow_with_the_length_of_the_room(bench: Bench) -> None:
+    short, long = (_peak_kib(bench.lay_out(_meeting(length_ms))) for length_ms in (10_000, 600_000))
+    assert long < short * MEMORY_GROWTH, f"{short >> 10} MiB, then {long >> 10} MiB"
+
+
+def _peak_kib(job_file: Path) -> int:
+    """The most memory that composing ``job_file`` takes.
+
+    Linux counts the memory of the process that started it, too, so a small one must stand between.
+    """
+    between = (
+        "import resource, subprocess, sys;"
+        "subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL);"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
+    command = [sys.executable, "-S", "-c", between, str(COMMAND), str(job_file)]
+    return int(subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=TIMEOUT_S).stdout)
+
+
+def _meeting(length_ms: int) -> Room:
+    people: tuple[Take, ...] = tuple(person(number, 100 * number, length_ms, fps=5, **CHEAP) for number in range(3))
+    return Room(people, size=(128, 72), fps=5, bit_rate_kbps=100)

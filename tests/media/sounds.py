@@ -1,0 +1,112 @@
+"""Sounds whose value at any moment is known, and files of them with any timestamps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Final
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.packet import Packet
+from numpy.typing import NDArray
+
+from owtmix.clip import AudioTrack
+from owtmix.media.audio import AudioMeter
+from owtmix.media.source import open_input
+
+Sound = NDArray[np.float32]
+
+FRAME_SAMPLES: Final = 960
+
+SWEEP_HZ: Final = (200.0, 3000.0)
+SWEEP_S: Final = 5.0
+
+
+def sweep(seconds: NDArray[np.float64], amplitude: float = 0.4) -> Sound:
+    """A tone that rises again and again, at the given moments; no two moments of ``SWEEP_S`` are alike."""
+    low, high = SWEEP_HZ
+    t = np.mod(seconds, SWEEP_S)
+    return np.asarray(amplitude * np.sin(2 * np.pi * (low * t + (high - low) * t * t / (2 * SWEEP_S))), np.float32)
+
+
+def tone(seconds: NDArray[np.float64], hz: float, amplitude: float) -> Sound:
+    return np.asarray(amplitude * np.sin(2 * np.pi * hz * seconds), np.float32)
+
+
+def moments(duration_s: float, rate_hz: int) -> NDArray[np.float64]:
+    """The time of every sample of ``duration_s``, in seconds."""
+    return np.arange(round(duration_s * rate_hz)) / rate_hz
+
+
+def write_sound(
+    path: Path,
+    sound: Sound,
+    rate_hz: int,
+    *,
+    codec: str = "pcm_s16le",
+    stamp: Callable[[Fraction], Fraction | None] = lambda t: t,
+    damaged: Collection[int] = (),
+) -> Path:
+    """Write ``sound``, shape (1, 2 or 6 channels, n), full scale 1.0.
+
+    ``stamp`` moves packets, whose time it gets in seconds as the encoder counts it; it leaves out those it gives None
+    for. The packets numbered in ``damaged`` hold rubbish.
+    """
+    layout = {1: "mono", 2: "stereo", 6: "5.1"}[len(sound)]
+    # Edit lists count in the movie's time scale: a millisecond unless told, which would move the sound.
+    options = {"movie_timescale": str(rate_hz)} if path.suffix == ".mp4" else {}
+    with av.open(str(path), "w", options=options) as container:
+        stream = container.add_stream(codec, rate=rate_hz, layout=layout)
+        assert isinstance(stream, AudioStream)
+        stream.codec_context.time_base = Fraction(1, rate_hz)
+        container.start_encoding()
+        resampler = av.AudioResampler(format=stream.codec_context.format, layout=layout, rate=rate_hz)
+        number = 0
+        for start in [*range(0, sound.shape[1], FRAME_SAMPLES), None]:
+            for packet in _encoded(stream, resampler, sound, start, rate_hz):
+                time = stamp(packet.pts * packet.time_base) if packet.pts is not None else None
+                if time is not None:
+                    container.mux(_restamped(packet, stream, time, rubbish=number in damaged))
+                number += 1
+    return path
+
+
+def _encoded(
+    stream: AudioStream, resampler: av.AudioResampler, sound: Sound, start: int | None, rate_hz: int
+) -> list[Packet[AudioStream]]:
+    if start is None:
+        return stream.encode(None)
+    block = np.ascontiguousarray(sound[:, start : start + FRAME_SAMPLES])
+    frame = AudioFrame.from_ndarray(block, "fltp", stream.codec_context.layout.name)
+    frame.sample_rate, frame.pts, frame.time_base = rate_hz, start, Fraction(1, rate_hz)
+    return [packet for converted in resampler.resample(frame) for packet in stream.encode(converted)]
+
+
+def _restamped(
+    packet: Packet[AudioStream], stream: AudioStream, time: Fraction, *, rubbish: bool
+) -> Packet[AudioStream]:
+    assert stream.time_base is not None
+    written: Packet[Any] = Packet(b"\xff" * packet.size) if rubbish else packet
+    written.stream = stream
+    written.time_base = stream.time_base
+    written.pts = written.dts = round(time / stream.time_base)
+    return written
+
+
+def probe_sound(path: Path) -> AudioTrack:
+    """Measure the first audio track of a file."""
+    with open_input(path) as container:
+        stream = container.streams.audio[0]
+        context = stream.codec_context
+        meter = AudioMeter(context.sample_rate)
+        for packet in container.demux(stream):
+            try:
+                for frame in packet.decode():
+                    meter.add(frame)
+            except av.error.FFmpegError:
+                continue
+        return AudioTrack(stream.index, context.name, context.sample_rate, context.layout.nb_channels, meter.runs())
