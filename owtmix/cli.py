@@ -1,23 +1,17 @@
-"""The command: arguments, logging, progress, exit status."""
+"""``owt-main``: the only place that ends the process."""
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import sys
-from typing import Final, NoReturn
+from typing import NoReturn
 
-from owtmix.arguments import Arguments, read_arguments
-from owtmix.errors import DestinationError, Interrupted, MixError, SpecError
-from owtmix.runlog import RunLog
+from owtmix.arguments import read_arguments
+from owtmix.errors import Interrupted
 from owtmix.scratch import Scratch
-from owtmix.settings import Settings, read_settings, settings_file, state_folder
 from owtmix.signals import watch_signals
 
 _log = logging.getLogger(__name__)
-
-_FAILED: Final = 4
 
 
 def main() -> NoReturn:
@@ -25,84 +19,14 @@ def main() -> NoReturn:
     scratch = Scratch()
     watch_signals(scratch)
     try:
-        status = _run(read_arguments(sys.argv[1:]), scratch)
+        arguments = read_arguments(sys.argv[1:])
+        # Wrong arguments need not wait for the libraries to load.
+        from owtmix.command import run_command  # noqa: PLC0415
+
+        status = run_command(arguments, scratch)
     except Interrupted as error:
         _log.error("%s", error)
         status = error.exit_status
     finally:
         scratch.sweep()
     sys.exit(status)
-
-
-def _run(arguments: Arguments, scratch: Scratch) -> int:
-    """The exit status. Whatever goes wrong becomes plain messages on stderr; tracebacks go to the log alone."""
-    log = RunLog(arguments.threshold)
-    try:
-        settings = read_settings(settings_file())
-    except SpecError as error:
-        return _refuse(error, "")
-    try:
-        _print(_answer(arguments, settings, log, scratch))
-    except Interrupted:
-        raise
-    except MixError as error:
-        return _refuse(error, f"{arguments.cfg}: ")
-    except Exception as error:  # noqa: BLE001 - the last place where anything can be caught
-        if log.path is None:
-            log.open("owt-main", state_folder() / "logs", settings.log_days)
-        _log.exception("this should not have happened: %s: %s; %s says where", type(error).__name__, error, log.path)
-        return _FAILED
-    return 0
-
-
-def _answer(arguments: Arguments, settings: Settings, log: RunLog, scratch: Scratch) -> str:
-    """Do what was asked for; returns what goes to standard output."""
-    # Imported here, since wrong arguments need not wait for the libraries to load.
-    from owtmix.console import show_progress  # noqa: PLC0415
-    from owtmix.job import Job, Options  # noqa: PLC0415
-    from owtmix.plan import to_json  # noqa: PLC0415
-    from owtmix.plantext import describe_plan  # noqa: PLC0415
-
-    job = Job(
-        arguments.cfg,
-        settings,
-        Options(arguments.index, arguments.output, arguments.strict, arguments.overrides),
-    )
-    log.hide(job.secrets)
-    log.open(job.spec.job_id, state_folder() / "logs", settings.log_days)
-    with show_progress(quiet=arguments.threshold > logging.INFO) as progress:
-        if arguments.plan:
-            plan = job.plan(progress)
-            return describe_plan(plan) if arguments.plan == "text" else _json(to_json(plan))
-        if arguments.preview:
-            time_s, png = arguments.preview
-            job.preview(time_s, png, progress)
-            return _json({"preview": str(png), "time_s": float(time_s)})
-        return _json(job.run(progress, scratch))
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=2)
-
-
-def _refuse(error: MixError, where: str) -> int:
-    """Say what is wrong, one line for each problem."""
-    for line in error.problems if isinstance(error, SpecError) else [error]:
-        _log.error("%s%s", where if isinstance(error, SpecError) else "", line)
-    return error.exit_status
-
-
-def _print(answer: str) -> None:
-    """Write to standard output; a reader that has gone had what it wanted.
-
-    Raises:
-        DestinationError: standard output cannot be written.
-    """
-    try:
-        sys.stdout.buffer.write(answer.encode(errors="backslashreplace") + b"\n")
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        # The interpreter flushes once more when it ends; that must not fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        raise DestinationError(f"standard output cannot be written: {error.strerror}") from error

@@ -25,7 +25,7 @@ _TOKEN = re.compile(
       (?P<string>"(?:[^"\\\n]|\\.)*+") (?P<colon>\s*+:)?
     | (?P<open>[\[{]) | (?P<close>[\]}])
     | (?P<constant>NaN|-?Infinity)
-    | (?P<huge>[\d.]{40,}|[\d.]+[eE][+-]?\d{3,})
+    | (?P<huge>(?<![\d.])(?:[\d.]{40,}|[\d.]+[eE][+-]?\d{3,}))
     | (?P<unclosed>")
     """,
     re.VERBOSE,

@@ -112,7 +112,7 @@ class Job:
         progress.stage("drawing", None)
         image = production.still(number)
         try:
-            image.save(png)
+            image.save(png, "PNG")
         except OSError as error:
             raise DestinationError(f"{png} cannot be written: {error.strerror}") from None
 

@@ -12,13 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from owtmix.errors import InputError
-from owtmix.limiter import limit
-from owtmix.media.audio import AudioReader
+from owtmix.limiter import Sound, limit
+from owtmix.media.audio import CHANNELS, AudioReader
 from owtmix.plan import SAMPLE_RATE_HZ, AudioPlacement
-
-Sound = NDArray[np.float32]
-
-CHANNELS: Final = 2
 
 BLOCK_SAMPLES: Final = SAMPLE_RATE_HZ // 2
 """Sources are read and summed this much at a time."""

@@ -12,7 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, Colorspace, Interpolation
+from PIL import Image
 
 from owtmix.canvas.base import ComposedFrame
 from owtmix.canvas.cpu import CpuCanvas
@@ -64,11 +65,20 @@ class Production:
         stitch(tracks, output, self.plan.container)
         verify(output, picture, sound)
 
-    def still(self, number: int) -> VideoFrame:
-        """One frame of the output as it would go to the encoder: yuv420p, limited range."""
-        assert self.plan.picture
-        with closing(self._frames(self.plan.picture, range(number, number + 1))) as frames:
-            return next(frames)[1].frame
+    def still(self, number: int) -> Image.Image:
+        """One frame of the output, in RGB."""
+        picture = self.plan.picture
+        assert picture
+        with closing(self._frames(picture, range(number, number + 1))) as frames:
+            composed = next(frames)[1].frame
+        rgb = composed.reformat(
+            format="rgb24",
+            src_colorspace=Colorspace.ITU709 if picture.matrix == "bt709" else Colorspace.ITU601,
+            src_color_range=ColorRange.MPEG,
+            dst_color_range=ColorRange.JPEG,
+            interpolation=Interpolation.BICUBIC | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND,
+        )
+        return Image.fromarray(rgb.to_ndarray())
 
     def _frames(self, picture: Picture, frames: range) -> Generator[tuple[int, ComposedFrame]]:
         background = yuv(picture.background, picture.matrix)

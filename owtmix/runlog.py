@@ -34,7 +34,11 @@ class Redaction:
     def add(self, secrets: Iterable[str | None]) -> None:
         """Blank these values from now on, also as they look inside of JSON strings and URLs."""
         values = [secret for secret in secrets if secret and len(secret) >= _SHORTEST_SECRET]
-        forms = {form for value in values for form in (value, json.dumps(value, ensure_ascii=False)[1:-1], quote(value, safe=""))}
+        forms = {
+            form
+            for value in values
+            for form in (value, json.dumps(value, ensure_ascii=False)[1:-1], quote(value, safe=""))
+        }
         self._forms = tuple(sorted({*self._forms, *forms}, key=len, reverse=True))
 
     def apply(self, text: str) -> str:

@@ -90,13 +90,15 @@ def _level(begun: NDArray[np.float64], lateness: NDArray[np.float64], length_s: 
     windows = list(_windows(begun))
     x = np.array([begun[part].mean() for part in windows])
     y = np.array([_middle(lateness[part]) for part in windows])
-    # The middle of n stamps that stray by d is itself off by about d over the root of n: bends within that are noise.
+    # The middle of n stamps that stray by d is off by about d over the root of n; among many windows some are off by
+    # several times that. Bends within it are noise.
     stray = np.median([np.median(np.abs(lateness[part] - level)) for part, level in zip(windows, y, strict=True)])
-    tolerance = max(TOLERANCE_S, float(4 * stray / np.sqrt(len(begun) / len(windows))))
+    tolerance = max(TOLERANCE_S, float(6 * stray / np.sqrt(len(begun) / len(windows))))
     offset = _breaks(x, y)
     y = y - offset
     if np.ptp(y) <= 2 * tolerance:
-        middle = _middle(y)
+        # Broken stamps say little about the level: the first one decides.
+        middle = 0.0 if offset.any() else _middle(y)
         return [(0.0, middle), (length_s, middle)]
     line = _simplified(list(zip(x.tolist(), y.tolist(), strict=True)), tolerance)
     first, last = lateness[windows[0]], lateness[windows[-1]] - offset[-1]

@@ -15,7 +15,6 @@ from owtmix.spec.assembly import assemble
 from owtmix.spec.findings import Findings
 from owtmix.spec.job import JobSpec
 from owtmix.spec.override import apply_overrides
-from owtmix.spec.reference import key_at
 from owtmix.spec.wire import REQUIRED, JobFile, Wire
 
 MAX_JOB_BYTES: Final = 2**20
@@ -69,14 +68,11 @@ def _without_nulls(value: Any) -> Any:
 
 def _foreign_request(document: dict[str, Any]) -> Problem | None:
     """Another message of the API than job.start: its other keys would only be noise."""
-    if "Ack" in document and "Action" not in document:
-        return Problem(
-            "Action", f"missing, and Ack says that this is an answer; accepted: {key_at(('Action',)).accepted}"
-        )
     action = document.get("Action")
-    if isinstance(action, str) and action != "job.start":
+    from_service = "Ack" in document or "EventType" in document
+    if (isinstance(action, str) and action != "job.start") or (action is None and from_service):
         findings = Findings(document)
-        findings.unaccepted(("Action",))
+        findings.unaccepted(("Action",), hint="; this is a message of the service" * (action is None))
         return findings.problems[0]
     return None
 

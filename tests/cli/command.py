@@ -65,8 +65,8 @@ def install(root: Path) -> Command:
 
 TINY: Final = Room(
     takes=(
-        Take("anna_1", 0, 1200, people.COLOURS[0], 440, size=(160, 90)),
-        Take("ben_1", 500, 1000, people.COLOURS[1], 660, size=(160, 90), container="webm"),
+        Take("anna_1", 0, 1200, people.COLOURS[0], 440, end_ms=1200, size=(160, 90)),
+        Take("ben_1", 500, 1000, people.COLOURS[1], 660, end_ms=1500, size=(160, 90), container="webm"),
     ),
     size=(160, 90),
     bit_rate_kbps=200,

@@ -23,20 +23,25 @@ def long(tmp_path: Path, job_id: str) -> Path:
     return LONG.write(tmp_path / "room", job_id, record_once)
 
 
-def _wait_for_half_output(job_file: Path, process: subprocess.Popen[str]) -> None:
-    out = job_file.parent / "out"
-    while not any(path.stat().st_size for path in out.glob("**/*") if path.is_file()):
+@pytest.fixture
+def work(command: Command, job_id: str) -> Path:
+    """Where the job keeps what it has made so far."""
+    return command.root / "work" / job_id
+
+
+def _wait_until_composing(work: Path, process: subprocess.Popen[str]) -> None:
+    while not (work / "picture.mp4").exists():
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
 def test_a_signal_stops_the_run_in_time_and_leaves_nothing(
-    command: Command, long: Path, number: signal.Signals
+    command: Command, long: Path, work: Path, number: signal.Signals
 ) -> None:
-    before = set(long.parent.rglob("*"))
+    before = {path for path in long.parent.rglob("*") if path.is_file()}
     with command.start(long) as process:
-        _wait_for_half_output(long, process)
+        _wait_until_composing(work, process)
         since_s = time.monotonic()
         process.send_signal(number)
         out, err = process.communicate(timeout=10)
@@ -44,12 +49,13 @@ def test_a_signal_stops_the_run_in_time_and_leaves_nothing(
     assert process.returncode == 130
     assert out == ""
     assert f"stopped by {number.name}" in err
-    assert {path for path in long.parent.rglob("*") if path.is_file()} <= before
+    assert {path for path in long.parent.rglob("*") if path.is_file()} == before
+    assert not work.exists()
 
 
-def test_a_killed_job_can_be_run_again_at_once(command: Command, long: Path, job_id: str) -> None:
+def test_a_killed_job_can_be_run_again_at_once(command: Command, long: Path, work: Path, job_id: str) -> None:
     with command.start(long) as process:
-        _wait_for_half_output(long, process)
+        _wait_until_composing(work, process)
         process.kill()
         process.wait()
     result = command.run("--set=Data.RecordingConfig.MediaChannel=1", long)
@@ -57,11 +63,11 @@ def test_a_killed_job_can_be_run_again_at_once(command: Command, long: Path, job
     assert [path.name for path in (long.parent / "out").iterdir()] == [f"{job_id}.mp4"]
 
 
-def test_under_nohup_a_hangup_changes_nothing(command: Command, long: Path) -> None:
+def test_under_nohup_a_hangup_changes_nothing(command: Command, long: Path, work: Path) -> None:
     with subprocess.Popen(
         ["nohup", command.path, long], env=CLEAN_ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        _wait_for_half_output(long, process)
+        _wait_until_composing(work, process)
         process.send_signal(signal.SIGHUP)
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(0.5)
@@ -71,7 +77,8 @@ def test_under_nohup_a_hangup_changes_nothing(command: Command, long: Path) -> N
 
 
 def test_a_terminal_shows_a_bar(command: Command, long: Path) -> None:
-    status, drawn = run_in_terminal([command.path, str(long)])
+    small = (f"--set=Data.TranscodingConfig.Video.{key}" for key in ("Width=320", "Height=180", "Fps=10"))
+    status, drawn = run_in_terminal([command.path, *small, str(long)])
     assert status == 0
     assert re.search(r"━.* \d+ %  \d+\.\dx  \d+:\d\d left", drawn)
 

@@ -51,6 +51,7 @@ PLAN = RenderPlan(
     sound=Sound(480_000, (), AudioEncoding("aac", 128, 2)),
     presence={ANNA: (_range(0, 9),), BEN: (_range(4, 6), _range(7, 9))},
     jumps=(Jump(Fraction(0), Fraction(0)),),
+    absent=(),
     index_unit="epoch-milliseconds",
     time_zone="Asia/Shanghai",
     left_out=(("room/carl.mp4", "it is empty"),),

@@ -1,0 +1,94 @@
+"""What was asked for is done: a plan, a preview or the whole job; every failure becomes a message and a status."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+
+from owtmix.arguments import Arguments
+from owtmix.console import show_progress
+from owtmix.errors import DestinationError, Interrupted, MixError, SpecError
+from owtmix.job import Job, Options
+from owtmix.plan import to_json
+from owtmix.plantext import describe_plan
+from owtmix.runlog import RunLog
+from owtmix.scratch import Scratch
+from owtmix.settings import Settings, read_settings, settings_file, state_folder
+
+_log = logging.getLogger(__name__)
+
+
+def run_command(arguments: Arguments, scratch: Scratch) -> int:
+    """Do what the arguments say; returns the exit status.
+
+    Whatever goes wrong becomes plain messages on stderr; tracebacks go to the log alone.
+
+    Raises:
+        Interrupted: the user or the system stopped the run.
+    """
+    log = RunLog(arguments.threshold)
+    try:
+        settings = read_settings(settings_file())
+    except SpecError as error:
+        return _refuse(error, "")
+    try:
+        _print(_answer(arguments, settings, log, scratch))
+    except Interrupted:
+        raise
+    except MixError as error:
+        return _refuse(error, f"{arguments.cfg}: ")
+    except Exception as error:  # noqa: BLE001 - the last place where anything can be caught
+        if log.path is None:
+            log.open("owt-main", state_folder() / "logs", settings.log_days)
+        _log.exception("this should not have happened: %s: %s (where, is in %s)", type(error).__name__, error, log.path)
+        return MixError.exit_status
+    return 0
+
+
+def _answer(arguments: Arguments, settings: Settings, log: RunLog, scratch: Scratch) -> str:
+    """Do what was asked for; returns what goes to standard output."""
+    options = Options(arguments.index, arguments.output, arguments.strict, arguments.overrides)
+    job = Job(arguments.cfg, settings, options)
+    log.hide(job.secrets)
+    log.open(job.spec.job_id, state_folder() / "logs", settings.log_days)
+    with show_progress(quiet=arguments.threshold > logging.INFO) as progress:
+        if arguments.plan:
+            plan = job.plan(progress)
+            return describe_plan(plan) if arguments.plan == "text" else _json(to_json(plan))
+        if arguments.preview:
+            time_s, png = arguments.preview
+            job.preview(time_s, png, progress)
+            return _json({"preview": str(png), "time_s": float(time_s)})
+        _log.debug("composing %s", arguments.cfg)
+        report = job.run(progress, scratch)
+    _log.info("%s is ready", report["output"], extra={"report": report})
+    return _json(report)
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def _refuse(error: MixError, where: str) -> int:
+    """Say what is wrong, one line for each problem."""
+    for line in error.problems if isinstance(error, SpecError) else [error]:
+        _log.error("%s%s", where if isinstance(error, SpecError) else "", line)
+    return error.exit_status
+
+
+def _print(answer: str) -> None:
+    """Write to standard output; a reader that has gone had what it wanted.
+
+    Raises:
+        DestinationError: standard output cannot be written.
+    """
+    try:
+        sys.stdout.buffer.write(answer.encode(errors="backslashreplace") + b"\n")
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        # The interpreter flushes once more when it ends; that must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        raise DestinationError(f"standard output cannot be written: {error.strerror}") from error

@@ -1,0 +1,1 @@
+"""Work in child processes that may crash, hang or grow without harm to the job."""

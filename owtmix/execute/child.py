@@ -1,0 +1,74 @@
+"""The child process: reads tasks from standard input, does them one by one, writes news to standard output."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import sys
+import threading
+import time
+import traceback
+from typing import Any, BinaryIO, Final
+
+from owtmix.execute.confine import confine
+
+NEWS_EVERY_S: Final = 0.1
+
+
+def main() -> None:
+    """Serve tasks until standard input ends. The one argument is the parent's process id."""
+    confine(int(sys.argv[1]))
+    tasks = sys.stdin.buffer
+    with os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0) as pipe:
+        # Whatever a library prints must not look like news.
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        _serve(tasks, pipe)
+
+
+def _serve(tasks: BinaryIO, pipe: Any) -> None:
+    from pydantic import TypeAdapter  # noqa: PLC0415 - after the confinement, as all else that is imported
+
+    from owtmix.execute.task import ERRORS  # noqa: PLC0415
+
+    news = _Pipe(pipe)
+    while True:
+        try:
+            task = pickle.load(tasks)  # noqa: S301 - from the parent
+        except EOFError:
+            return
+        try:
+            value = task.run(news)
+            news.say("result", TypeAdapter(task.result).dump_python(value, mode="json"))
+        except tuple(ERRORS.values()) as error:
+            news.say("error", [type(error).__name__, str(error)])
+        except Exception:  # noqa: BLE001 - the parent decides
+            news.say("failure", traceback.format_exc())
+
+
+class _Pipe:
+    """News as lines; progress at most every ``NEWS_EVERY_S``."""
+
+    def __init__(self, pipe: Any) -> None:
+        self._pipe = pipe
+        self._lock = threading.Lock()
+        self._next = 0.0
+
+    def advance(self, done_s: float) -> None:
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + NEWS_EVERY_S
+            self.say("progress", float(done_s))
+
+    def warn(self, message: str) -> None:
+        self.say("warning", message)
+
+    def say(self, kind: str, value: object) -> None:
+        line = memoryview(json.dumps([kind, value]).encode() + b"\n")
+        with self._lock:
+            while line:
+                line = line[self._pipe.write(line) :]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""What parent and child agree on: tasks go down pickled, news come up as lines of JSON.
+
+The child reads hostile media, so the parent never unpickles what it says.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+from owtmix.errors import DestinationError, InputError, MixError, RenderError
+
+ERRORS: dict[str, type[MixError]] = {kind.__name__: kind for kind in (InputError, RenderError, DestinationError)}
+"""The errors that a task may raise."""
+
+
+class News(Protocol):
+    """How a task tells the parent that it is alive and what it noticed. Any thread may call it."""
+
+    def advance(self, done_s: float) -> None:
+        """``done_s`` seconds of media are done; call it often: a task without news for long counts as hung."""
+
+    def warn(self, message: str) -> None:
+        """Something that the user should know."""
+
+
+class Task(Protocol):
+    """A piece of work, picklable. ``result`` is the type of what ``run`` returns; pydantic must know it."""
+
+    result: ClassVar[Any]
+
+    @property
+    def name(self) -> str:
+        """For people."""
+
+    def run(self, news: News) -> Any:
+        """Do the work.
+
+        Raises:
+            MixError: one of ``ERRORS``.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a task may use before it is killed: resident memory, and seconds without news."""
+
+    memory_bytes: int
+    silence_s: float

@@ -1,0 +1,186 @@
+"""The index of section 11.2: times in every unit, names that stay inside, and every mistake told at once."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from typing import Any, Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from owtmix.errors import InputError
+from owtmix.index import Index, read_index
+from owtmix.spec.job import StreamId
+
+EPOCH_MS: Final = 1_795_327_385_000
+EPOCH_S: Final = 1_795_327_385
+
+
+def entry(start: object, end: object = None, *, stream: str = "alice_1", name: str = "a.mp4") -> dict[str, Any]:
+    return {"StreamId": stream, "Name": name, "StartTime": start} | ({} if end is None else {"EndTime": end})
+
+
+def index_of(*files: object, time_unit: str = "auto", **keys: object) -> Index:
+    document = {"JobId": "room", "RoomId": "7", "Root": "dir", "Files": list(files)} | keys
+    return read_index(json.dumps(document).encode(), time_unit=time_unit)
+
+
+def starts(*times: object, base: object = None, time_unit: str = "auto") -> tuple[str, list[int | Fraction]]:
+    """The unit that is found, and the StartTime of each file in seconds."""
+    index = index_of(*map(entry, times), StartTime=base, time_unit=time_unit)
+    return index.unit, [recording.start_s for recording in index.files]
+
+
+def refusal_of(*files: object, **keys: Any) -> str:
+    with pytest.raises(InputError) as refusal:
+        index_of(*files, **keys)
+    return str(refusal.value)
+
+
+def test_an_index_is_read_whole() -> None:
+    first = entry(EPOCH_MS, EPOCH_MS + 1500)
+    second = entry(EPOCH_MS + 1, stream="room_7_bob_2", name="x/b.webm")
+    index = index_of(first, second, StartTime=EPOCH_MS)
+    assert (index.job_id, index.room_id, index.unit, index.has_epoch) == ("room", "7", "epoch-milliseconds", True)
+    alice, bob = index.files
+    assert (alice.stream, alice.key) == (StreamId("alice", 1), "dir/a.mp4")
+    assert (alice.start_s, alice.end_s) == (Fraction(EPOCH_S), EPOCH_S + Fraction(3, 2))
+    assert (bob.stream, bob.key, bob.end_s) == (StreamId("room_7_bob", 2), "dir/x/b.webm", None)
+    assert bob.start_s == EPOCH_S + Fraction(1, 1000)
+    assert index.warnings == ()
+
+
+def test_one_unit_by_the_largest_time() -> None:
+    assert starts(EPOCH_MS, 10**11) == ("epoch-milliseconds", [EPOCH_S, 10**8])
+    assert starts(EPOCH_S, 10**8) == ("epoch-seconds", [EPOCH_S, 10**8])
+    assert starts(EPOCH_S + 0.25) == ("epoch-seconds", [EPOCH_S + Fraction(1, 4)])
+    assert starts(0, 1500) == ("milliseconds", [0, Fraction(3, 2)])
+    assert starts(0, 12, 1.5) == ("seconds", [0, 12, Fraction(3, 2)])
+    assert starts(10**8 - 1) == ("milliseconds", [Fraction(10**8 - 1, 1000)])
+
+
+def test_small_times_are_relative_to_the_start_time_of_the_index() -> None:
+    assert starts(0, 1500, base=EPOCH_MS) == ("epoch-milliseconds", [EPOCH_S, EPOCH_S + Fraction(3, 2)])
+    assert starts(0, 1.5, base=EPOCH_MS) == ("epoch-milliseconds", [EPOCH_S, EPOCH_S + Fraction(3, 2)])
+    assert starts(0, 12, base=EPOCH_S) == ("epoch-seconds", [EPOCH_S, EPOCH_S + 12])
+    assert starts(0, 1500, base=500) == ("milliseconds", [Fraction(1, 2), 2])
+    assert starts(0, 1, base=0.5) == ("seconds", [Fraction(1, 2), Fraction(3, 2)])
+
+
+def test_a_mixture_of_small_times_and_times_since_1970_is_warned_of() -> None:
+    (warning,) = index_of(entry(EPOCH_MS), entry(1500, name="b.mp4"), StartTime=EPOCH_MS).warnings
+    assert "read as milliseconds after StartTime" in warning
+
+
+def test_a_small_time_has_nothing_to_count_from_when_only_the_files_know_the_date() -> None:
+    assert "Files[1].StartTime: found 5;" in refusal_of(entry(EPOCH_MS), entry(5))
+
+
+def test_the_unit_can_be_fixed() -> None:
+    assert starts(1500, time_unit="milliseconds") == ("milliseconds", [Fraction(3, 2)])
+    assert starts(1500, time_unit="seconds") == ("seconds", [1500])
+    assert starts(1500, time_unit="epoch-seconds", base=EPOCH_S) == ("epoch-seconds", [1500])
+    assert starts(1500, time_unit="epoch-milliseconds") == ("epoch-milliseconds", [Fraction(3, 2)])
+    assert starts(12, time_unit="seconds", base=EPOCH_MS) == ("epoch-milliseconds", [EPOCH_S + 12])
+
+
+def test_times_are_decimals_and_may_stand_in_quotes() -> None:
+    assert starts(0.1, "0.7") == ("seconds", [Fraction(1, 10), Fraction(7, 10)])
+    assert starts(str(EPOCH_MS)) == ("epoch-milliseconds", [EPOCH_S])
+
+
+@given(st.lists(st.decimals(0, 99_999_999, places=3), min_size=1))
+def test_relative_seconds_are_exact(times: list[Any]) -> None:
+    texts = ", ".join(json.dumps(entry("T")).replace('"T"', str(time)) for time in times)
+    index = read_index(f'{{"Files": [{texts}]}}'.encode())
+    assert [recording.start_s for recording in index.files] == [Fraction(time) for time in times]
+
+
+@pytest.mark.parametrize("end", [0, 1000, 1500])
+def test_an_end_that_is_not_after_the_start_is_ignored_with_a_warning(end: int) -> None:
+    index = index_of(entry(1500, end))
+    assert index.files[0].end_s is None
+    assert index.warnings == (f"Files[0].EndTime: {end} is not after StartTime 1500; ignored",)
+
+
+def test_an_unknown_end_of_zero_is_ignored_beside_times_since_1970() -> None:
+    index = index_of(entry(EPOCH_MS, 0), StartTime=EPOCH_MS)
+    assert (index.files[0].end_s, len(index.warnings)) == (None, 1)
+
+
+def test_several_files_of_one_stream_and_unusual_extensions_are_kept() -> None:
+    files = index_of(entry(0), entry(5000), entry(0, name="a.ogg"), entry(9, name="notes.txt")).files
+    assert [recording.key for recording in files] == ["dir/a.mp4", "dir/a.mp4", "dir/a.ogg", "dir/notes.txt"]
+
+
+@pytest.mark.parametrize(
+    ("root", "name", "key"),
+    [
+        ("", "a.mp4", "a.mp4"),
+        (None, "a.mp4", "a.mp4"),
+        ("dir1/dir2", "a.mp4", "dir1/dir2/a.mp4"),
+        ("dir/", "./b/a.mp4", "dir/b/a.mp4"),
+        ("房间", "王小明 1.mp4", "房间/王小明 1.mp4"),
+    ],
+)
+def test_a_key_is_root_and_name(root: str | None, name: str, key: str) -> None:
+    assert index_of(entry(0, name=name), Root=root).files[0].key == key
+
+
+@pytest.mark.parametrize("name", ["../a.mp4", "x/../../a", "/etc/passwd", "", ".", "a\u0000b", "a\nb", "a" * 1025])
+def test_a_name_that_climbs_or_is_no_name_is_refused(name: str) -> None:
+    assert "Files[0].Name: found" in refusal_of(entry(0, name=name))
+
+
+@pytest.mark.parametrize("root", ["..", "a/../..", "/srv", 5])
+def test_a_root_that_climbs_is_refused(root: object) -> None:
+    assert "Root: found" in refusal_of(entry(0), Root=root)
+
+
+@pytest.mark.parametrize("time", [-1, True, "soon", [], 10**14, None, "1e3"])
+def test_a_time_that_is_none_is_refused(time: object) -> None:
+    assert "Files[0].StartTime: " in refusal_of(entry(time))
+
+
+def test_all_problems_are_reported_together() -> None:
+    message = refusal_of(entry(0, stream="bob"), 5, {"Name": "a.mp4"}, StartTime="x", JobId=[])
+    assert [line.split(":")[0] for line in message.splitlines()] == [
+        "the index is wrong",
+        "JobId",
+        "StartTime",
+        "Files[0].StreamId",
+        "Files[1]",
+        "Files[2].StreamId",
+        "Files[2].StartTime",
+    ]
+
+
+def test_a_flood_of_problems_is_cut_short() -> None:
+    assert refusal_of(*[5] * 100).splitlines()[-1] == "and 80 more"
+
+
+@pytest.mark.parametrize("files", [None, {}, [], [entry(0)] * 10_001], ids=["none", "object", "empty", "too many"])
+def test_files_must_be_a_list_of_1_to_10000(files: object) -> None:
+    assert "Files: " in refusal_of(Files=files)
+
+
+def test_ten_thousand_files_are_accepted() -> None:
+    assert len(index_of(*[entry(0)] * 10_000).files) == 10_000
+
+
+def test_an_index_above_16_mib_is_refused() -> None:
+    with pytest.raises(InputError, match="at most 16,777,216 are accepted"):
+        read_index(b" " * (16 * 2**20 + 1))
+
+
+def test_broken_json_names_its_line() -> None:
+    with pytest.raises(InputError, match=r"not usable JSON: line 2, column 14"):
+        read_index(b'{"Files": [],\n"StartTime": xxx}')
+
+
+@given(st.binary(max_size=200))
+def test_whatever_the_bytes_the_answer_is_a_refusal(text: bytes) -> None:
+    with pytest.raises(InputError):
+        read_index(text)

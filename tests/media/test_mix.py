@@ -1,0 +1,177 @@
+"""Placed sources become one track."""
+
+from __future__ import annotations
+
+import tracemalloc
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from owtmix.clip import AudioTrack
+from owtmix.media.audio import AudioReader
+from owtmix.mix import FADE_SAMPLES, mix
+from owtmix.plan import AudioPlacement
+from owtmix.timing import TimeRange
+from tests.media.sounds import Sound, moments, probe_sound, sweep, tone, write_sound
+
+RATE_HZ = 48_000
+
+LEVEL_STEP_DB = 0.1
+"""Below what anybody hears."""
+
+
+class Room:
+    """Sources placed on an output."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.placements: list[AudioPlacement] = []
+        self.sources: list[Path] = []
+        self.warnings: list[tuple[int, str]] = []
+
+    def add(self, sound: NDArray[np.float32], start_s: Fraction, span: TimeRange | None = None) -> Path:
+        """Place mono ``sound``, of 48 kHz; it sounds within ``span``, all of it unless told."""
+        path = write_sound(self.folder / f"{len(self.sources)}.mkv", sound[None], RATE_HZ, codec="pcm_f32le")
+        track = probe_sound(path)
+        self.placements.append(
+            AudioPlacement(len(self.sources), track, span or track.span.shifted(start_s), start_s - track.span.start)
+        )
+        self.sources.append(path)
+        return path
+
+    def mix(self, duration_samples: int) -> Sound:
+        blocks = mix(self.placements, self.sources, duration_samples, lambda *warning: self.warnings.append(warning))
+        return np.concatenate(list(blocks), axis=1)
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Room:
+    return Room(tmp_path)
+
+
+def level_db(sound: Sound, hz: float, start_s: float, end_s: float) -> float:
+    """RMS of the tone at ``hz`` in whole seconds of one channel."""
+    part = sound[round(start_s * RATE_HZ) : round(end_s * RATE_HZ)]
+    wave = np.exp(-2j * np.pi * hz * np.arange(len(part)) / RATE_HZ)
+    return float(20 * np.log10(np.abs(np.sum(part * wave)) / len(part) * np.sqrt(2)))
+
+
+def test_nobody_gets_louder_or_softer_while_a_fourth_joins_and_leaves(room: Room) -> None:
+    people = {300.0: 0.1, 500.0: 0.2, 700.0: 0.05}
+    for hz, amplitude in people.items():
+        room.add(tone(moments(6, RATE_HZ), hz, amplitude), Fraction(0))
+    room.add(tone(moments(2, RATE_HZ), 900, 0.3), Fraction(2))
+    heard = room.mix(6 * RATE_HZ)
+    for channel in heard:
+        for hz, amplitude in people.items():
+            expected = 20 * np.log10(amplitude / np.sqrt(2))
+            for start_s in (0.5, 2.5, 4.5):
+                assert level_db(channel, hz, start_s, start_s + 1) == pytest.approx(expected, abs=LEVEL_STEP_DB)
+
+
+def test_sources_are_summed_to_the_sample(room: Room) -> None:
+    first, second = sweep(moments(3, RATE_HZ)), 0.5 * sweep(moments(2, RATE_HZ) + 1)
+    room.add(first, Fraction(0))
+    room.add(second, Fraction(100_001, RATE_HZ))
+    expected = np.zeros(200_000, np.float32)
+    expected[: len(first)] = first
+    expected[100_001 : 100_001 + len(second)] += second
+    heard = room.mix(200_000)
+    assert np.array_equal(heard, np.stack([expected, expected]))
+
+
+def test_a_start_between_samples_goes_to_the_nearest(room: Room) -> None:
+    sound = sweep(moments(1, RATE_HZ) + 1)
+    room.add(sound, Fraction(3, 4) / RATE_HZ + 1)
+    heard = room.mix(3 * RATE_HZ)
+    assert np.array_equal(heard[0, RATE_HZ + 1 :][: len(sound)], sound)
+
+
+def test_full_scale_people_do_not_clip(room: Room) -> None:
+    for hz in (200.0, 310.0, 450.0, 623.0):
+        room.add(tone(moments(3, RATE_HZ), hz, 1), Fraction(0))
+    heard = room.mix(3 * RATE_HZ).astype(np.float64)
+    oversampled = np.fft.irfft(np.pad(np.fft.rfft(heard), ((0, 0), (0, 7 * 72_000))), 8 * 144_000) * 8
+    assert 20 * np.log10(np.abs(oversampled).max()) <= -1
+
+
+def test_a_source_cut_in_the_middle_fades_instead_of_clicking(room: Room) -> None:
+    sound = np.full(3 * RATE_HZ, 0.5, np.float32)
+    room.add(sound, Fraction(0), TimeRange(Fraction(1), Fraction(2)))
+    heard = room.mix(3 * RATE_HZ)[0]
+    assert not heard[:RATE_HZ].any()
+    assert not heard[2 * RATE_HZ :].any()
+    assert np.all(heard[RATE_HZ + FADE_SAMPLES : 2 * RATE_HZ - FADE_SAMPLES] == 0.5)
+    assert np.abs(np.diff(heard)).max() < 1 / FADE_SAMPLES
+
+
+def test_a_whole_source_is_not_faded(room: Room) -> None:
+    room.add(np.full(RATE_HZ, 0.5, np.float32), Fraction(1))
+    heard = room.mix(3 * RATE_HZ)[0]
+    assert np.all(heard[RATE_HZ : 2 * RATE_HZ] == 0.5)
+    assert not heard[:RATE_HZ].any()
+    assert not heard[2 * RATE_HZ :].any()
+
+
+def test_a_room_without_sound_is_silent(room: Room) -> None:
+    heard = room.mix(50_000)
+    assert heard.shape == (2, 50_000)
+    assert not heard.any()
+
+
+def test_a_file_that_is_gone_is_silent_and_named(room: Room) -> None:
+    sound = sweep(moments(2, RATE_HZ))
+    room.add(sound, Fraction(0)).unlink()
+    room.add(sound, Fraction(0))
+    heard = room.mix(2 * RATE_HZ)
+    assert np.array_equal(heard[0], sound)
+    assert [source for source, _ in room.warnings] == [0]
+
+
+def test_a_file_cut_off_since_it_was_probed_sounds_as_far_as_it_goes(room: Room) -> None:
+    sound = sweep(moments(4, RATE_HZ))
+    path = room.add(sound, Fraction(0))
+    path.write_bytes(path.read_bytes()[: 2 * RATE_HZ * 4])
+    heard = room.mix(4 * RATE_HZ)[0]
+    assert np.array_equal(heard[: round(1.8 * RATE_HZ)], sound[: round(1.8 * RATE_HZ)])
+    assert not heard[round(2.1 * RATE_HZ) :].any()
+
+
+def test_files_are_open_only_while_they_sound(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = 0
+    most = 0
+
+    class CountingReader(AudioReader):
+        def __init__(self, path: Path, track: AudioTrack, offset_s: Fraction) -> None:
+            nonlocal opened, most
+            super().__init__(path, track, offset_s)
+            opened += 1
+            most = max(most, opened)
+
+        def close(self) -> None:
+            nonlocal opened
+            super().close()
+            opened -= 1
+
+    monkeypatch.setattr("owtmix.mix.AudioReader", CountingReader)
+    for second in range(8):
+        room.add(sweep(moments(1, RATE_HZ)), Fraction(second))
+    room.mix(8 * RATE_HZ)
+    assert most == 1
+    assert opened == 0
+
+
+def test_memory_does_not_grow_with_the_length_of_the_room(room: Room) -> None:
+    room.add(np.zeros(20 * RATE_HZ, np.float32), Fraction(0))
+    room.add(np.zeros(20 * RATE_HZ, np.float32), Fraction(1))
+    peaks = []
+    for duration_s in (3, 20):
+        tracemalloc.start()
+        for _ in mix(room.placements, room.sources, duration_s * RATE_HZ, lambda *_: None):
+            pass
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.2 * peaks[0]
