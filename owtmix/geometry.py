@@ -34,7 +34,7 @@ class Orientation(Enum):
     @property
     def swaps_sides(self) -> bool:
         """Whether width and height change places."""
-        return 0 in self.value[:1]
+        return self.value[0] == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ def even(value: Fraction) -> int:
 
 
 def fit(picture: Size, sar: Fraction, tile: Rect, mode: ResizeMode) -> Fitted:
-    """Place a picture of ``picture`` pixels, each ``sar`` times as wide as high, in ``tile``.
+    """Place a picture of ``picture`` pixels, each ``sar`` times as wide as high, in ``tile``, on even edges.
 
     FIT gives the largest picture of its shape, both sizes even, at even offsets, the odd remainder right and below.
     FILL crops the centre of the picture, at even edges. STRETCH uses all of the picture and all of the tile.
@@ -125,9 +125,9 @@ def fit(picture: Size, sar: Fraction, tile: Rect, mode: ResizeMode) -> Fitted:
     wider = shape * tile.height >= tile.width
     if mode is ResizeMode.FIT:
         if wider:
-            width, height = tile.width, min(tile.height, max(2, even(tile.width / shape)))
+            width, height = tile.width, max(2, even(tile.width / shape))
         else:
-            width, height = min(tile.width, max(2, even(tile.height * shape))), tile.height
+            width, height = max(2, even(tile.height * shape)), tile.height
         x = tile.x + (tile.width - width) // 4 * 2
         y = tile.y + (tile.height - height) // 4 * 2
         return Fitted(whole, Rect(x, y, width, height))

@@ -26,8 +26,8 @@ from owtmix.progress import Progress
 from owtmix.runlock import only_run
 from owtmix.scratch import Scratch
 from owtmix.settings import Settings, state_folder
-from owtmix.spec import read_job
 from owtmix.spec.job import ImageWatermark, JobSpec
+from owtmix.spec.reader import read_job
 from owtmix.storage import LocalStore, Store, open_store
 from owtmix.timing import timecode
 

@@ -18,7 +18,7 @@ WHOLE: Final = Area(Fraction(0), Fraction(0), Fraction(1), Fraction(1))
 
 
 def areas(style: LayoutStyle, count: int) -> tuple[Area, ...]:
-    """The tiles of a documented style (1 to 5) for ``count`` streams; may be fewer than ``count``, or more by one."""
+    """The tiles of a documented style (1 to 5) for ``count`` streams; may be fewer than ``count``, or more."""
     if count <= 0:
         return ()
     if count == 1 or style is LayoutStyle.SINGLE:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from rich.cells import cell_len
+
 from owtmix.clip import AudioTrack, VideoTrack
 from owtmix.geometry import ResizeMode
 from owtmix.plan import Picture, RenderPlan, Sound, Source
@@ -122,10 +124,11 @@ def _watermark(mark: Watermark) -> str:
 
 
 def _table(rows: list[tuple[str, ...]]) -> Iterator[str]:
-    """Rows with their columns aligned."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    """Rows with their columns aligned, as a terminal shows them: Chinese is twice as wide."""
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        padded = (cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True))
+        yield "  ".join(padded).rstrip()
 
 
 def _indented(lines: Iterable[str]) -> Iterator[str]:

@@ -5,6 +5,7 @@ The tool knows the future, so nobody is shown frozen (semantics.md, "Time").
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -40,9 +41,11 @@ def build(
 ) -> tuple[Shot, ...]:
     """The shots of one stream; they cover ``presence`` exactly. ``pictures`` are in order and do not overlap."""
     shots: list[Shot] = []
+    coming = deque(pictures)
     for visit in presence:
         first = len(shots)
-        for placed in (p for p in pictures if p.span.overlaps(visit)):
+        while coming and coming[0].span.start < visit.end:
+            placed = coming.popleft()
             _bridge(shots, first, visit.start, placed.span.start, patience.absence_s)
             shots.extend(_shots_of(placed, patience, screen=screen))
         _bridge(shots, first, visit.start, visit.end, patience.absence_s)
@@ -77,13 +80,13 @@ def _shots_of(placed: Placed, patience: Patience, *, screen: bool) -> Iterator[S
 
 
 def _hidden(placed: Placed, patience: Patience, *, screen: bool) -> Iterator[TimeRange]:
-    """Output times, rising, without a picture: before the first, in a camera's gaps, and after a camera's last."""
-    track, file = placed.clip.video, placed.clip.span
+    """Output times, rising, without a picture: before the first, in a camera's gaps, and after its last if sound goes on."""
+    track, sound, file = placed.clip.video, placed.clip.audio, placed.clip.span
     assert track is not None
     spans = [(file.start, track.span.start)]
     if not screen:
         spans += [(g.start + patience.delay_s, g.end) for g in track.gaps if g.duration > patience.gap_s]
-        if file.end > track.span.end:
+        if sound and sound.span.end > track.last_s + patience.delay_s:
             spans.append((track.last_s + patience.delay_s, file.end))
     for start, end in spans:
         if start < end:

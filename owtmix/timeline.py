@@ -6,10 +6,12 @@ starts at 0 with the earliest subscribed stream (semantics.md, "Time").
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections import defaultdict, deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from owtmix.clip import Clip
 from owtmix.spec.job import StreamId
@@ -45,12 +47,11 @@ class Jump:
 class Timeline:
     """The room in output time.
 
-    ``streams`` are the subscribed ones in order of first joining; ``pictures`` and ``sounds`` hold, for each, the
+    ``presence`` has the subscribed streams in order of first joining; ``pictures`` and ``sounds`` hold, for each, the
     parts of its clips that are seen and heard, in order and without overlap. ``segments`` cover ``[0, end)``.
     """
 
     end: Fraction
-    streams: tuple[StreamId, ...]
     presence: Mapping[StreamId, tuple[TimeRange, ...]]
     pictures: Mapping[StreamId, tuple[Placed, ...]]
     sounds: Mapping[StreamId, tuple[Placed, ...]]
@@ -72,26 +73,22 @@ class Rules:
 def build(clips: Sequence[Clip], rules: Rules) -> Timeline:
     """Place the clips of all subscribed streams; ``clips`` are in the order of the index and not empty."""
     room = [(clip, _index_range(clip)) for clip in clips]
-    streams = _joining_order(room)
-    origin = min(span.start for _, span in room)
-    end, warnings = _end(room, rules)
-    room = [(clip, TimeRange(span.start, min(span.end, end))) for clip, span in room if span.start < end]
-    jumps, cut_warnings = _jumps(origin, merge((span for _, span in room), Fraction(0)), rules)
-    placed: dict[StreamId, list[Placed]] = {stream: [] for stream in streams}
+    visits = _visits(room, rules.absence_s)
+    end, warnings = _end(visits, rules)
+    visits = {stream: stays for stream, spans in visits.items() if (stays := _until(end, spans))}
+    jumps, cut_warnings = _jumps(merge(chain.from_iterable(visits.values()), Fraction(0)), rules)
+    placed: dict[StreamId, list[Placed]] = {stream: [] for stream in visits}
     for clip, span in room:
-        ahead = max(j.ahead_s for j in jumps if j.at_s + j.ahead_s <= span.start)
-        placed[clip.recording.stream].append(
-            Placed(clip, span.shifted(-ahead), offset_s=span.start - ahead - clip.span.start)
-        )
-    streams = tuple(stream for stream in streams if placed[stream])
-    presence = {s: merge((p.span for p in placed[s]), rules.absence_s) for s in streams}
+        for used in _until(end, [span]):
+            shown = used.shifted(-_ahead(jumps, used.start))
+            placed[clip.recording.stream].append(Placed(clip, shown, offset_s=shown.start - clip.span.start))
+    presence = {s: tuple(v.shifted(-_ahead(jumps, v.start)) for v in spans) for s, spans in visits.items()}
     output_end = end - jumps[-1].ahead_s
     return Timeline(
         end=output_end,
-        streams=streams,
         presence=presence,
-        pictures={s: _latest_first([p for p in placed[s] if p.clip.video]) for s in streams},
-        sounds={s: _latest_first([p for p in placed[s] if p.clip.audio]) for s in streams},
+        pictures={s: _latest_first([p for p in parts if p.clip.video]) for s, parts in placed.items()},
+        sounds={s: _latest_first([p for p in parts if p.clip.audio]) for s, parts in placed.items()},
         segments=_segments(presence, output_end),
         jumps=jumps,
         warnings=(*warnings, *cut_warnings),
@@ -118,33 +115,36 @@ def _index_range(clip: Clip) -> TimeRange:
     return TimeRange(start, end)
 
 
-def _joining_order(room: Sequence[tuple[Clip, TimeRange]]) -> tuple[StreamId, ...]:
-    first: dict[StreamId, Fraction] = {}
-    for clip, span in room:
-        stream = clip.recording.stream
-        first[stream] = min(first.get(stream, span.start), span.start)
-    return tuple(sorted(first, key=lambda s: first[s]))
+def _visits(room: Sequence[tuple[Clip, TimeRange]], absence_s: Fraction) -> dict[StreamId, tuple[TimeRange, ...]]:
+    """When each stream is present, short absences included, in index time; streams in order of first joining."""
+    spans: dict[StreamId, list[TimeRange]] = {}
+    for clip, span in sorted(room, key=lambda entry: entry[1].start):
+        spans.setdefault(clip.recording.stream, []).append(span)
+    return {stream: merge(ranges, absence_s) for stream, ranges in spans.items()}
 
 
-def _end(room: Sequence[tuple[Clip, TimeRange]], rules: Rules) -> tuple[Fraction, list[str]]:
+def _until(end: Fraction, spans: Iterable[TimeRange]) -> tuple[TimeRange, ...]:
+    return tuple(TimeRange(span.start, min(span.end, end)) for span in spans if span.start < end)
+
+
+def _end(visits: Mapping[StreamId, Sequence[TimeRange]], rules: Rules) -> tuple[Fraction, list[str]]:
     """Index time of the output's end: with the last stream, or ``IdleTime`` after the key stream left for good."""
-    last = max(span.end for _, span in room)
+    last = max(spans[-1].end for spans in visits.values())
     if rules.key_stream is None:
         return last, []
-    visits = merge((span for clip, span in room if clip.recording.stream == rules.key_stream), Fraction(0))
-    if not visits:
+    if rules.key_stream not in visits:
         return last, [f"KeyStream {rules.key_stream} is not in the mix: the output ends with the last stream"]
-    left = visits[0].end
-    for visit, back in pairwise(visits):
+    left = visits[rules.key_stream][0].end
+    for visit, back in pairwise(visits[rules.key_stream]):
         if back.start - visit.end > rules.idle_s:
             break
         left = back.end
     return min(last, left + rules.idle_s), []
 
 
-def _jumps(origin: Fraction, occupied: Sequence[TimeRange], rules: Rules) -> tuple[tuple[Jump, ...], list[str]]:
-    """Where empty stretches longer than ``IdleTime`` are cut to it."""
-    jumps = [Jump(Fraction(0), origin)]
+def _jumps(occupied: Sequence[TimeRange], rules: Rules) -> tuple[tuple[Jump, ...], list[str]]:
+    """Where empty stretches longer than ``IdleTime`` are cut to it; ``occupied`` is when anybody is there."""
+    jumps = [Jump(Fraction(0), occupied[0].start)]
     warnings = []
     for before, after in pairwise(occupied):
         cut = after.start - before.end - rules.idle_s
@@ -153,41 +153,50 @@ def _jumps(origin: Fraction, occupied: Sequence[TimeRange], rules: Rules) -> tup
             jumps.append(Jump(at, jumps[-1].ahead_s + cut))
             warnings.append(
                 f"nobody was in the room for {timecode(after.start - before.end)} from {timecode(at - rules.idle_s)}: "
-                f"{timecode(cut)} of it is cut (IdleTime is {rules.idle_s} s)"
+                f"{timecode(cut)} of it is cut (IdleTime is {float(rules.idle_s):g} s)"
             )
     return tuple(jumps), warnings
+
+
+def _ahead(jumps: Sequence[Jump], index_time: Fraction) -> Fraction:
+    """How far index time is ahead of output time at a moment that is not cut."""
+    return jumps[bisect_right(jumps, index_time, key=lambda jump: jump.at_s + jump.ahead_s) - 1].ahead_s
 
 
 def _latest_first(placed: Sequence[Placed]) -> tuple[Placed, ...]:
     """Where clips of one stream overlap, the one that started later wins; of equal starts the later in the index."""
     edges = sorted({edge for p in placed for edge in (p.span.start, p.span.end)})
+    coming = deque(sorted(placed, key=lambda p: p.span.start))
+    rivals: list[Placed] = []
     won: list[Placed] = []
     for start, end in pairwise(edges):
-        rivals = [p for p in placed if p.span.start <= start and end <= p.span.end]
+        rivals = [p for p in rivals if p.span.end > start]
+        while coming and coming[0].span.start == start:
+            rivals.append(coming.popleft())
         if not rivals:
             continue
-        best = max(enumerate(rivals), key=lambda r: (r[1].span.start, r[0]))[1]
+        best = rivals[-1]
         if won and won[-1].clip is best.clip and won[-1].span.end == start:
-            won[-1] = Placed(best.clip, TimeRange(won[-1].span.start, end), best.offset_s)
+            won[-1] = replace(best, span=TimeRange(won[-1].span.start, end))
         else:
-            won.append(Placed(best.clip, TimeRange(start, end), best.offset_s))
+            won.append(replace(best, span=TimeRange(start, end)))
     return tuple(won)
 
 
 def _segments(presence: Mapping[StreamId, Sequence[TimeRange]], end: Fraction) -> tuple[Segment, ...]:
-    edges = sorted({Fraction(0), end, *_edges(presence.values())})
+    joining: dict[Fraction, set[StreamId]] = defaultdict(set)
+    leaving: dict[Fraction, set[StreamId]] = defaultdict(set)
+    for stream, spans in presence.items():
+        for span in spans:
+            joining[span.start].add(stream)
+            leaving[span.end].add(stream)
+    there: set[StreamId] = set()
     segments: list[Segment] = []
-    for start, stop in pairwise(edges):
-        present = tuple(s for s, spans in presence.items() if any(start in span for span in spans))
+    for start, stop in pairwise(sorted({Fraction(0), end, *joining, *leaving})):
+        there = (there - leaving[start]) | joining[start]
+        present = tuple(stream for stream in presence if stream in there)
         if segments and segments[-1].present == present:
             segments[-1] = Segment(TimeRange(segments[-1].span.start, stop), present)
         else:
             segments.append(Segment(TimeRange(start, stop), present))
     return tuple(segments)
-
-
-def _edges(presence: Iterable[Sequence[TimeRange]]) -> Iterator[Fraction]:
-    for spans in presence:
-        for span in spans:
-            yield span.start
-            yield span.end

@@ -13,14 +13,12 @@ import av
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
-from av.audio.stream import AudioStream
-from av.stream import Discard
 
 from owtmix.clip import AudioRun, AudioTrack
 from owtmix.errors import InputError
 from owtmix.media.audio_clock import measure_runs
 from owtmix.media.resample import Copy, Piece, Sound, Warp, keeps_time
-from owtmix.media.source import open_input, reason
+from owtmix.media.source import open_input, packets, reason, select
 from owtmix.plan import SAMPLE_RATE_HZ
 
 CHANNELS: Final = 2
@@ -78,7 +76,7 @@ class AudioReader:
         self._track = track
         self._offset_s = offset_s
         self._container = open_input(path)
-        self._stream = self._select()
+        self._stream = select(self._container, track.index)
         self._pieces = self._place()
         self._piece: Piece | None = None
 
@@ -123,22 +121,10 @@ class AudioReader:
     ) -> None:
         self.close()
 
-    def _select(self) -> AudioStream:
-        """The track's stream, alone to be demuxed, decoded by one thread."""
-        selected = [stream for stream in self._container.streams.audio if stream.index == self._track.index]
-        if not selected:
-            self._container.close()
-            raise InputError(f"has no audio track {self._track.index}")
-        for stream in self._container.streams:
-            if stream.index != self._track.index:
-                stream.discard = Discard.all
-        selected[0].codec_context.thread_count = 1
-        return selected[0]
-
     def _decode(self) -> Iterator[AudioFrame]:
-        for packet in self._container.demux(self._stream):
+        for packet in packets(self._container, self._stream):
             try:
-                yield from packet.decode()
+                yield from packet.decode()  # type: ignore[misc]  # the stream is audio
             except av.error.FFmpegError:
                 self.damaged += 1
 

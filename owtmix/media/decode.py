@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import count
@@ -16,9 +16,8 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from owtmix.clip import Matrix
-from owtmix.errors import InputError
 from owtmix.geometry import Orientation, Size
-from owtmix.media.source import VIDEO_CODECS, open_input
+from owtmix.media.source import open_input, packets, select
 
 HD_LINES: Final = 720
 SEEK_S: Final = 2
@@ -106,44 +105,26 @@ class VideoReader:
 
     def _open(self) -> VideoStream:
         self._container = open_input(self._path)
-        stream = self._container.streams[self._index]
-        if not isinstance(stream, VideoStream) or stream.codec_context.codec.name not in VIDEO_CODECS:
-            raise InputError(f"stream {self._index} is not a picture of an accepted codec")
-        stream.codec_context.thread_count = 1
+        stream = select(self._container, self._index)
+        assert isinstance(stream, VideoStream)
         return stream
 
     def _decoded(self, stream: VideoStream) -> Iterator[tuple[Fraction, Picture]]:
         """Frames in decoding order with rising presentation times; packets that cannot be decoded are counted."""
         assert self._container is not None
         latest: Fraction | None = None
-        for frame in decode_frames(self._container, stream, self._count_corrupt):
-            pts = frame_time(frame, stream)
-            if pts is None:
+        for packet in packets(self._container, stream):
+            try:
+                frames = packet.decode()
+            except av.error.FFmpegError:
+                self.corrupt_packets += 1
                 continue
-            latest = pts if latest is None else max(pts, latest)
-            yield latest, describe(frame, stream)
-
-    def _count_corrupt(self) -> None:
-        self.corrupt_packets += 1
-
-
-def decode_frames(container: InputContainer, stream: VideoStream, on_error: Callable[[], None]) -> Iterator[VideoFrame]:
-    """All frames that can be decoded; a damaged packet calls ``on_error``, a damaged container ends the file."""
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets, None)
-        except av.error.FFmpegError:
-            on_error()
-            packet = None
-        try:
-            yield from stream.codec_context.decode(packet if packet is not None and packet.size else None)
-        except av.error.EOFError:
-            return
-        except av.error.FFmpegError:
-            on_error()
-        if packet is None or not packet.size:
-            return
+            for frame in frames:
+                assert isinstance(frame, VideoFrame)
+                pts = frame_time(frame, stream)
+                if pts is not None:
+                    latest = pts if latest is None else max(pts, latest)
+                    yield latest, describe(frame, stream)
 
 
 def frame_time(frame: VideoFrame, stream: VideoStream) -> Fraction | None:

@@ -5,7 +5,7 @@ Containers lie about durations, and some have none: the packets decide.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -15,7 +15,6 @@ from typing import Final
 
 import av
 from av.audio.stream import AudioStream
-from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
@@ -24,7 +23,7 @@ from owtmix.clip import AudioTrack, VideoTrack
 from owtmix.errors import InputError
 from owtmix.media.audio import AudioMeter
 from owtmix.media.decode import Picture, describe, frame_time
-from owtmix.media.source import AUDIO_CODECS, VIDEO_CODECS, open_input
+from owtmix.media.source import open_input, packets, usable
 from owtmix.timing import TimeRange
 
 GAP_S: Final = Fraction(1)
@@ -48,10 +47,10 @@ def probe(path: Path) -> Probe:
         InputError: it cannot be opened, or holds neither picture nor sound that can be decoded.
     """
     with open_input(path) as container:
-        meters = {s.index: _meter(s) for s in container.streams if _accepted(s)}
+        meters = {s.index: _meter(s) for s in container.streams if usable(s)}
         if not meters:
             raise InputError("holds no picture or sound of a codec that is accepted")
-        for packet in _packets(container, [meter.stream for meter in meters.values()]):
+        for packet in packets(container, *(meter.stream for meter in meters.values())):
             meters[packet.stream_index].add(packet)
         order = sorted(meters.values(), key=lambda m: (not m.stream.disposition & Disposition.default, m.stream.index))
         video = next(filter(None, (m.track() for m in order if isinstance(m, _VideoMeter))), None)
@@ -71,7 +70,6 @@ class _VideoMeter:
         self._pts: list[int] = []
         self._durations: list[int] = []
         self._first: tuple[Fraction, Picture] | None = None
-        stream.codec_context.thread_count = 1
 
     def add(self, packet: Packet[Stream]) -> None:
         if not packet.is_discard and packet.size and packet.pts is not None:
@@ -82,10 +80,11 @@ class _VideoMeter:
 
     def _decode(self, packet: Packet[Stream]) -> None:
         try:
-            frames = self.stream.codec_context.decode(packet if packet.size else None)
+            frames = packet.decode()
         except av.error.FFmpegError:
             return
         for frame in frames:
+            assert isinstance(frame, av.VideoFrame)
             start = frame_time(frame, self.stream)
             if start is not None:
                 self._first = start, describe(frame, self.stream)
@@ -142,32 +141,8 @@ class _SoundMeter:
         return AudioTrack(self.stream.index, context.codec.name, context.sample_rate, context.channels, runs)
 
 
-def _accepted(stream: Stream) -> bool:
-    if isinstance(stream, VideoStream):
-        return stream.codec_context.codec.name in VIDEO_CODECS and not stream.disposition & Disposition.attached_pic
-    if isinstance(stream, AudioStream):
-        name = stream.codec_context.codec.name
-        return name in AUDIO_CODECS or name.startswith("pcm_")
-    return False
-
-
 def _meter(stream: Stream) -> _VideoMeter | _SoundMeter:
-    return _VideoMeter(stream) if isinstance(stream, VideoStream) else _SoundMeter(_audio(stream))
-
-
-def _audio(stream: Stream) -> AudioStream:
+    if isinstance(stream, VideoStream):
+        return _VideoMeter(stream)
     assert isinstance(stream, AudioStream)
-    return stream
-
-
-def _packets(container: InputContainer, streams: Sequence[Stream]) -> Iterator[Packet[Stream]]:
-    """All packets, and an empty one for each stream at the end; a damaged end is the end."""
-    packets = container.demux(streams)
-    while True:
-        try:
-            packet = next(packets, None)
-        except av.error.FFmpegError:
-            return
-        if packet is None:
-            return
-        yield packet
+    return _SoundMeter(stream)

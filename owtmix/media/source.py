@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import av
+from av.audio.stream import AudioStream
 from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Discard, Disposition, Stream
+from av.video.stream import VideoStream
 
 from owtmix.errors import InputError
 
 VIDEO_CODECS: Final = ("h264", "hevc", "vp8", "vp9", "av1", "libdav1d", "libvpx", "libvpx-vp9", "libaom-av1")
 AUDIO_CODECS: Final = ("aac", "opus", "libopus", "vorbis", "mp3", "mp3float")
+MAX_PIXELS: Final = 8192 * 4320
+"""A larger picture is refused before its memory is taken."""
+MAX_STREAMS: Final = 32
 
 _BRANDS: Final = (b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"sidx")
 _MAGIC_BYTES: Final = 16
@@ -35,14 +43,65 @@ def open_input(path: Path) -> InputContainer:
     if container is None:
         raise InputError("is empty" if not head else "is not an MP4, WebM, Matroska, Ogg or WAV file")
     try:
-        return av.open(
+        opened = av.open(
             str(path.absolute()),
             format=container,
-            options={"protocol_whitelist": "file", "format_whitelist": _WHITELISTS[container]},
+            options={
+                "protocol_whitelist": "file",
+                "format_whitelist": _WHITELISTS[container],
+                "max_streams": str(MAX_STREAMS),
+                **_DECODER_OPTIONS,
+            },
             metadata_errors="replace",
         )
     except (av.error.FFmpegError, ValueError, OSError) as error:
         raise InputError(f"cannot be opened: {reason(error)}") from None
+    for stream in opened.streams:
+        if isinstance(stream, VideoStream | AudioStream):
+            stream.codec_context.options = _DECODER_OPTIONS
+            # What a damaged file shows must not vary with the number of threads.
+            stream.codec_context.thread_count = 1
+    return opened
+
+
+def usable(stream: Stream) -> bool:
+    """Whether this is picture or sound of a codec that is accepted, and no cover art."""
+    if isinstance(stream, VideoStream):
+        return stream.codec_context.codec.name in VIDEO_CODECS and not stream.disposition & Disposition.attached_pic
+    if isinstance(stream, AudioStream):
+        name = stream.codec_context.codec.name
+        return name in AUDIO_CODECS or name.startswith("pcm_")
+    return False
+
+
+def select(container: InputContainer, index: int) -> Stream:
+    """The stream ``index``, which alone will be demuxed; the container is closed when it has none.
+
+    Raises:
+        InputError: the file has no such stream, or none that is usable.
+    """
+    chosen = next((stream for stream in container.streams if stream.index == index and usable(stream)), None)
+    if chosen is None:
+        container.close()
+        raise InputError(f"has no usable stream {index}")
+    for stream in container.streams:
+        if stream is not chosen:
+            stream.discard = Discard.all
+    return chosen
+
+
+def packets(container: InputContainer, *streams: Stream) -> Iterator[Packet[Stream]]:
+    """The packets of ``streams``, and at the end an empty one for each, which drains its decoder.
+
+    A container that is damaged from somewhere on ends there.
+    """
+    try:
+        yield from container.demux(streams)
+    except av.error.FFmpegError:
+        for stream in streams:
+            last: Packet[Stream] = Packet()
+            last.stream = stream
+            yield last
 
 
 def reason(error: BaseException) -> str:
@@ -50,6 +109,12 @@ def reason(error: BaseException) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
+_DECODER_OPTIONS: Final = {
+    "max_pixels": str(MAX_PIXELS),
+    "codec_whitelist": ",".join(
+        (*VIDEO_CODECS, *AUDIO_CODECS, *sorted(c for c in av.codecs_available if c.startswith("pcm_")))
+    ),
+}
 _WHITELISTS: Final = {
     "mp4": "mov,mp4,m4a,3gp,3g2,mj2",
     "matroska": "matroska,webm",

@@ -1,5 +1,1 @@
-"""The job file: ``read_job`` turns a job.start request into a ``JobSpec``."""
-
-from owtmix.spec.reader import read_job
-
-__all__ = ["read_job"]
+"""The job file: ``reader.read_job`` turns a job.start request into a ``job.JobSpec``."""

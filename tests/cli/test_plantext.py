@@ -14,7 +14,7 @@ from owtmix.spec.job import ClockWatermark, Colour, StreamId, TextWatermark
 from owtmix.timeline import Jump
 from owtmix.timing import FrameClock, TimeRange
 
-ANNA, BEN = StreamId("anna", 1), StreamId("ben", 1)
+ANNA, BEN = StreamId("anna", 1), StreamId("小明", 1)
 
 
 def _range(start: int, end: int) -> TimeRange:
@@ -76,14 +76,14 @@ Left out
 
 Present
   anna_1  00:00:00.000 - 00:00:09.000
-  ben_1   00:00:04.000 - 00:00:06.000, 00:00:07.000 - 00:00:09.000
+  小明_1  00:00:04.000 - 00:00:06.000, 00:00:07.000 - 00:00:09.000
 
 Scenes, each from back to front
   00:00:00.000 - 00:00:04.000  1 tile
     anna_1  1280x720+0+0  placeholder 00:00:03.000 - 00:00:04.000
   00:00:04.000 - 00:00:09.000  2 tiles
     anna_1  640x360+0+180    placeholder 00:00:04.000 - 00:00:06.000
-    ben_1   640x360+640+180
+    小明_1  640x360+640+180
   00:00:09.000 - 00:00:10.000  nobody is shown
 
 Watermarks

@@ -12,7 +12,7 @@ import pytest
 
 from owtmix.errors import CODE_AUDIO_PARAM, CODE_FAILED, InputError, SpecError
 from owtmix.index import read_index
-from owtmix.spec import read_job
+from owtmix.spec.reader import read_job
 
 DOCUMENT: Final = Path(__file__).parents[2].parent / "shared" / "spec" / "cloud-recording-api.md"
 

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from owtmix.errors import CODE_AUDIO_PARAM, CODE_FAILED, CODE_VIDEO_PARAM, SpecError
 from owtmix.geometry import Area, Rect, ResizeMode, Size
-from owtmix.spec import read_job
 from owtmix.spec.job import (
     ClockWatermark,
     Colour,
@@ -28,6 +27,7 @@ from owtmix.spec.job import (
     StreamId,
     TextWatermark,
 )
+from owtmix.spec.reader import read_job
 from owtmix.spec.schema import schema_text
 
 REPOSITORY: Final = Path(__file__).parents[2]

@@ -95,4 +95,4 @@ def _part(composed: Composed, frame: int, box: Box) -> Any:
 
 
 def _bright_share(composed: Composed, frame: int, box: Box) -> float:
-    return float((_part(composed, frame, box).min(axis=2) > 180).mean())
+    return float((_part(composed, frame, box).min(axis=2) > 100).mean())

@@ -191,7 +191,7 @@ def test_a_file_without_the_track_is_refused(tmp_path: Path) -> None:
     path = write_sound(tmp_path / "a.mkv", np.zeros((1, 4800), np.float32), RATE_HZ)
     track = probe_sound(path)
     other = AudioTrack(7, track.codec, track.rate_hz, track.channels, track.runs)
-    with pytest.raises(InputError, match="no audio track 7"):
+    with pytest.raises(InputError, match="no usable stream 7"):
         AudioReader(path, other, Fraction(0))
 
 
