@@ -34,7 +34,7 @@ class Orientation(Enum):
     @property
     def swaps_sides(self) -> bool:
         """Whether width and height change places."""
-        return self.value[0] == 0
+        return 0 in self.value[:1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,7 @@ def _shots_of(placed: Placed, patience: Patience, *, screen: bool) -> Iterator[S
 
 
 def _hidden(placed: Placed, patience: Patience, *, screen: bool) -> Iterator[TimeRange]:
-    """Output times, rising, without a picture: before the first, in a camera's gaps, and after its last if sound goes on."""
+    """Output times, rising, without a picture: before the first, in a camera's gaps, after its last under sound."""
     track, sound, file = placed.clip.video, placed.clip.audio, placed.clip.span
     assert track is not None
     spans = [(file.start, track.span.start)]

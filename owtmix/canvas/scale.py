@@ -23,7 +23,8 @@ _TURNS: Final[dict[Orientation, tuple[tuple[str, str], ...]]] = {
     Orientation.UPSIDE_DOWN: (("hflip", ""), ("vflip", "")),
     Orientation.COUNTERCLOCKWISE: (("transpose", "cclock"),),
     Orientation.MIRRORED: (("hflip", ""),),
-    Orientation.FLIPPED: (("vflip", ""),),
+    # vflip alone only turns the lines' order around, to a frame that is read from its end.
+    Orientation.FLIPPED: (("vflip", ""), ("copy", "")),
     Orientation.TRANSPOSED: (("transpose", "cclock_flip"),),
     Orientation.TRANSVERSED: (("transpose", "clock_flip"),),
 }
@@ -82,22 +83,28 @@ def _filters(conversion: Conversion) -> Iterator[tuple[str, str]]:
         whole = Size(whole.height, whole.width)
     if crop.size != whole:
         yield "crop", f"{crop.width}:{crop.height}:{crop.x}:{crop.y}:exact=1"
-    levels = "pc" if conversion.full_range else "tv"
-    yield from _scales(crop.size, conversion.target, f"in_range={levels}:out_range={levels}")
-    yield "format", "yuvj420p" if conversion.full_range else "yuv420p"
     source, output = (_SPACES[matrix] for matrix in conversion.matrix)
+    levels = "pc" if conversion.full_range else "tv"
+    # libswscale takes every grey picture for a full-range one: it is told the same, so that it changes no level.
+    kept = "pc" if conversion.pixel_format.startswith("gray") else levels
+    yield from _scales(
+        crop.size,
+        conversion.target,
+        f"in_range={kept}:out_range={kept}:in_color_matrix={source}:out_color_matrix={source}",
+    )
+    yield "format", "yuvj420p" if kept == "pc" else "yuv420p"
     if source != output or conversion.full_range:
         same = "primaries=bt709:trc=bt709:iprimaries=bt709:itrc=bt709"
         yield "colorspace", f"fast=1:{same}:ispace={source}:irange={levels}:space={output}:range=tv:format=yuv420p"
 
 
-def _scales(source: Size, target: Size, levels: str) -> Iterator[tuple[str, str]]:
+def _scales(source: Size, target: Size, colour: str) -> Iterator[tuple[str, str]]:
     """Shrinking averages areas, enlarging is bicubic, each axis for itself (semantics.md, "Picture")."""
     shrinks_x, shrinks_y = target.width < source.width, target.height < source.height
     if source == target or shrinks_x == shrinks_y or target.width == source.width or target.height == source.height:
         kernel = "area" if shrinks_x or shrinks_y else "bicubic"
-        yield "scale", f"{target.width}:{target.height}:flags={kernel}+{_EXACT}:{levels}"
+        yield "scale", f"{target.width}:{target.height}:flags={kernel}+{_EXACT}:{colour}"
         return
     between = Size(target.width, source.height) if shrinks_x else Size(source.width, target.height)
-    yield "scale", f"{between.width}:{between.height}:flags=area+{_EXACT}:{levels}"
-    yield "scale", f"{target.width}:{target.height}:flags=bicubic+{_EXACT}:{levels}"
+    yield "scale", f"{between.width}:{between.height}:flags=area+{_EXACT}:{colour}"
+    yield "scale", f"{target.width}:{target.height}:flags=bicubic+{_EXACT}:{colour}"

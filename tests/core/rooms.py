@@ -1,0 +1,185 @@
+"""Rooms without media: probed files as the planner gets them, short names for times, and strategies that make rooms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+from itertools import pairwise
+from typing import Final
+
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from owtmix.clip import AudioRun, AudioTrack, Clip, Matrix, VideoTrack
+from owtmix.geometry import ResizeMode, Size
+from owtmix.index import Index, Recording, TimeUnit
+from owtmix.spec.job import (
+    AudioSpec,
+    Colour,
+    JobSpec,
+    LayoutStyle,
+    MediaChannel,
+    MixerSpec,
+    StorageSpec,
+    StreamFilter,
+    StreamId,
+    SubscriptionSpec,
+    VideoSpec,
+)
+from owtmix.timeline import Rules
+from owtmix.timing import TimeRange
+
+ANNA, BEN, CARL = StreamId("anna", 1), StreamId("ben", 1), StreamId("carl", 1)
+SCREEN: Final = StreamId("anna", 2)
+
+FRAME_S: Final = Fraction(1, 25)
+
+PATIENT: Final = settings(deadline=None)
+"""For properties: how long an example takes says something about the machine only."""
+
+Seconds = int | str | Fraction
+"""Exact: a whole number, or text such as ``1.5`` or ``1/3``."""
+
+
+def span(start: Seconds, end: Seconds) -> TimeRange:
+    return TimeRange(Fraction(start), Fraction(end))
+
+
+def picture(frames: Sequence[Seconds], *, end: Seconds | None = None, matrix: Matrix = "bt709") -> VideoTrack:
+    """A track that shows a frame at each of ``frames`` (file time); the last one for 1/25 s, or until ``end``."""
+    times = [Fraction(time) for time in frames]
+    return VideoTrack(
+        index=0,
+        codec="h264",
+        size=Size(640, 360),
+        matrix=matrix,
+        span=TimeRange(times[0], times[-1] + FRAME_S if end is None else Fraction(end)),
+        last_s=times[-1],
+        gaps=tuple(TimeRange(a, b) for a, b in pairwise(times) if b - a > 1),
+    )
+
+
+def sound(start: Seconds, end: Seconds) -> AudioTrack:
+    """A track that sounds from ``start`` to ``end`` (file time)."""
+    first, last = Fraction(start), Fraction(end)
+    return AudioTrack(1, "opus", 48_000, 2, (AudioRun(((0, first), (round((last - first) * 48_000), last))),))
+
+
+def steady(length: Seconds, *, matrix: Matrix = "bt709") -> VideoTrack:
+    """A picture without gaps, from 0 to ``length``."""
+    end = Fraction(length)
+    return VideoTrack(0, "h264", Size(640, 360), matrix, TimeRange(Fraction(0), end), end - min(end / 2, FRAME_S), ())
+
+
+def take(
+    stream: StreamId, start: Seconds, *tracks: VideoTrack | AudioTrack, end: Seconds | None = None, name: str = ""
+) -> Clip:
+    """A file of ``stream`` that starts at index time ``start``; ``end`` is the index's ``EndTime``."""
+    recording = Recording(stream, name or f"{stream}-{start}", Fraction(start), None if end is None else Fraction(end))
+    video = next((track for track in tracks if isinstance(track, VideoTrack)), None)
+    audio = next((track for track in tracks if isinstance(track, AudioTrack)), None)
+    return Clip(recording, 0, video, audio)
+
+
+def both(stream: StreamId, start: Seconds, end: Seconds) -> Clip:
+    """A file with steady picture and sound from index time ``start`` to ``end``."""
+    length = Fraction(end) - Fraction(start)
+    return take(stream, start, steady(length), sound(0, length))
+
+
+def seen(stream: StreamId, start: Seconds, end: Seconds) -> Clip:
+    """A file with only a steady picture."""
+    return take(stream, start, steady(Fraction(end) - Fraction(start)), name=f"{stream}-{start}-picture")
+
+
+def heard(stream: StreamId, start: Seconds, end: Seconds) -> Clip:
+    """A file with only sound."""
+    return take(stream, start, sound(0, Fraction(end) - Fraction(start)), name=f"{stream}-{start}-sound")
+
+
+def room(*clips: Clip) -> list[Clip]:
+    """``clips`` in the order of the index, numbered."""
+    return [replace(clip, source=number) for number, clip in enumerate(clips)]
+
+
+def index_of(clips: Sequence[Clip], unit: TimeUnit = "milliseconds") -> Index:
+    return Index("room-1", "", unit, tuple(clip.recording for clip in clips), ())
+
+
+RULES: Final = Rules(key_stream=None, idle_s=Fraction(60), absence_s=Fraction(1), keep_empty_gaps=False)
+
+MIXER: Final = MixerSpec(
+    max_resolution_stream=None,
+    background=Colour(0, 0, 0),
+    resize_mode=ResizeMode.FIT,
+    layout=LayoutStyle.TILE,
+    templates=(),
+    positions=(),
+    watermarks=(),
+)
+EVERYBODY: Final = StreamFilter(only=None, without=frozenset())
+SUBSCRIPTION: Final = SubscriptionSpec(manual=False, max_streams=32, audio=EVERYBODY, video=EVERYBODY)
+_STORE: Final = StorageSpec("local", ".", None, None, None, None)
+JOB: Final = JobSpec(
+    job_id="room-1",
+    room_id="",
+    app_id="",
+    idle_time_s=Fraction(60),
+    key_stream=None,
+    video=VideoSpec(Size(1280, 720), fps=15, bit_rate_kbps=1000, profile="high"),
+    audio=AudioSpec("aac", channels=2, bit_rate_kbps=128),
+    mixer=MIXER,
+    subscription=SUBSCRIPTION,
+    channel=MediaChannel.BOTH,
+    container="mp4",
+    output=_STORE,
+    output_key="room-1.mp4",
+    input=_STORE,
+    index_key=None,
+    notify=(),
+    warnings=(),
+)
+
+
+def only(*streams: StreamId) -> StreamFilter:
+    return StreamFilter(only=frozenset(streams), without=frozenset())
+
+
+def without(*streams: StreamId) -> StreamFilter:
+    return StreamFilter(only=None, without=frozenset(streams))
+
+
+def milliseconds(least: int, most: int) -> st.SearchStrategy[Fraction]:
+    return st.integers(least, most).map(lambda ms: Fraction(ms, 1000))
+
+
+canvases: Final = st.builds(Size, st.integers(8, 1100).map(lambda n: 2 * n), st.integers(8, 600).map(lambda n: 2 * n))
+"""Sizes that a job may ask for, up to 2200x1200."""
+
+
+@st.composite
+def takes(draw: st.DrawFn) -> Clip:
+    """A file of one of four streams in the first minute, with sound, a picture that may pause, or both."""
+    stream = draw(st.sampled_from([ANNA, BEN, CARL, SCREEN]))
+    tracks: list[VideoTrack | AudioTrack] = []
+    kind = draw(st.sampled_from(["both", "picture", "sound"]))
+    if kind != "sound":
+        tracks.append(picture(sorted(draw(st.sets(milliseconds(0, 15_000), min_size=1, max_size=6)))))
+    if kind != "picture":
+        first = draw(milliseconds(0, 5_000))
+        tracks.append(sound(first, first + draw(milliseconds(1, 15_000))))
+    start = draw(milliseconds(0, 60_000))
+    end = draw(st.none() | milliseconds(1, 15_000).map(lambda length: start + length))
+    return take(stream, start, *tracks, end=end)
+
+
+rooms: Final = st.lists(takes(), min_size=1, max_size=8).map(lambda clips: room(*clips))
+
+rules: Final = st.builds(
+    Rules,
+    key_stream=st.none() | st.sampled_from([ANNA, BEN]),
+    idle_s=milliseconds(0, 8_000),
+    absence_s=milliseconds(0, 3_000),
+    keep_empty_gaps=st.booleans(),
+)
