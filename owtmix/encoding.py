@@ -13,11 +13,11 @@ VBV_MAX_RATE: Final = Fraction(3, 2)
 VBV_BUFFER_S: Final = 2
 
 
-def h264(video: VideoSpec, preset: str, threads: int) -> VideoEncoding:
+def h264(video: VideoSpec, preset: str) -> VideoEncoding:
     """x264 at a mean rate with VBV and closed GOPs.
 
-    No B-frames: at conference frame rates they gain nothing. Threads share a frame by slices: frames in parallel
-    make x264's VBV depend on the scheduler, and the bytes with it.
+    No B-frames: at conference frame rates they gain nothing. One thread: with more, by frames or by slices, x264's
+    VBV depends on the scheduler, and the bytes with it.
     """
     x264 = {
         "force-cfr": 1,
@@ -25,8 +25,6 @@ def h264(video: VideoSpec, preset: str, threads: int) -> VideoEncoding:
         "open-gop": 0,
         "bframes": 0,
         "stitchable": 1,
-        "lookahead-threads": 1,
-        "sliced-threads": 1,
     }
     options = {
         "preset": preset,
@@ -35,12 +33,11 @@ def h264(video: VideoSpec, preset: str, threads: int) -> VideoEncoding:
         "bufsize": f"{video.bit_rate_kbps * VBV_BUFFER_S}k",
         "x264-params": ":".join(f"{key}={value}" for key, value in x264.items()),
     }
-    return VideoEncoding("libx264", video.bit_rate_kbps, video.fps * GOP_S, threads, tuple(options.items()))
+    return VideoEncoding("libx264", video.bit_rate_kbps, video.fps * GOP_S, tuple(options.items()))
 
 
-def vp9(video: VideoSpec, cpu_used: int, threads: int) -> VideoEncoding:
-    """VP9 in its realtime mode, with tile threads, which do not change the bytes."""
-    columns = max(0, min(2, (video.size.width // 256).bit_length() - 1))
+def vp9(video: VideoSpec, cpu_used: int) -> VideoEncoding:
+    """VP9 in its realtime mode, at a mean rate; at a sudden change it adds key frames to those that are due."""
     options = {
         "deadline": "realtime",
         "cpu-used": str(cpu_used),
@@ -48,10 +45,8 @@ def vp9(video: VideoSpec, cpu_used: int, threads: int) -> VideoEncoding:
         "bufsize": f"{video.bit_rate_kbps * VBV_BUFFER_S}k",
         "auto-alt-ref": "0",
         "lag-in-frames": "0",
-        "row-mt": "0",
-        "tile-columns": str(columns),
     }
-    return VideoEncoding("libvpx-vp9", video.bit_rate_kbps, video.fps * GOP_S, threads, tuple(options.items()))
+    return VideoEncoding("libvpx-vp9", video.bit_rate_kbps, video.fps * GOP_S, tuple(options.items()))
 
 
 def sound(audio: AudioSpec) -> AudioEncoding:

@@ -34,7 +34,7 @@ class Orientation(Enum):
     @property
     def swaps_sides(self) -> bool:
         """Whether width and height change places."""
-        return 0 in self.value[:1]
+        return not self.value[0]
 
 
 @dataclass(frozen=True, slots=True)

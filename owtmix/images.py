@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from io import BytesIO
 from typing import Final
 
@@ -13,13 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from owtmix.address import LOOPBACK, Network, checked_client
 from owtmix.errors import InputError, MixError
 
 _FORMATS: Final = ("PNG", "JPEG", "WEBP")
 _LARGEST_PORT: Final = 65535
 
 
-def fetch_image(url: str, timeout_s: float = 10, max_bytes: int = 16 * 2**20) -> bytes:
+def fetch_image(
+    url: str, timeout_s: float = 10, max_bytes: int = 16 * 2**20, allowed: Sequence[Network] = LOOPBACK
+) -> bytes:
     """Download ``url``.
 
     Proxies and credentials that the environment names are not used, redirects not followed.
@@ -28,6 +31,7 @@ def fetch_image(url: str, timeout_s: float = 10, max_bytes: int = 16 * 2**20) ->
         url: http or https. Messages show it without credentials and query.
         timeout_s: For everything together: looking up the name, connecting, and the whole answer.
         max_bytes: The longest answer that is taken.
+        allowed: Networks that the server may be in, besides the public ones.
 
     Raises:
         InputError: It cannot be had; the message is one plain sentence.
@@ -35,7 +39,7 @@ def fetch_image(url: str, timeout_s: float = 10, max_bytes: int = 16 * 2**20) ->
     address = _address(url)
     shown = f"{address.scheme}://{address.netloc.decode()}{address.raw_path.decode().partition('?')[0]}"
     try:
-        return _run(_download(address, shown, max_bytes), timeout_s)
+        return _run(_download(address, shown, max_bytes, allowed), timeout_s)
     except TimeoutError:
         raise InputError(f"{shown} did not answer completely within {timeout_s:g} s") from None
     except httpx.ConnectError as error:
@@ -70,10 +74,10 @@ def _run(download: Coroutine[None, None, bytes], timeout_s: float) -> bytes:
         loop.close()
 
 
-async def _download(address: httpx.URL, shown: str, max_bytes: int) -> bytes:
+async def _download(address: httpx.URL, shown: str, max_bytes: int, allowed: Sequence[Network]) -> bytes:
     too_long = InputError(f"{shown} is larger than {max_bytes} bytes")
     async with (
-        httpx.AsyncClient(trust_env=False, timeout=None) as client,  # noqa: S113 - the caller watches the whole
+        checked_client(allowed) as client,
         client.stream("GET", address, headers={"Accept-Encoding": "identity"}) as response,
     ):
         if response.is_redirect:

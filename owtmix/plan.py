@@ -42,12 +42,11 @@ class AudioPlacement:
 
 @dataclass(frozen=True, slots=True)
 class VideoEncoding:
-    """An encoder and every setting that decides its bytes; nothing of it comes from the machine."""
+    """An encoder, which always has one thread, and every setting that decides its bytes; none is the machine's."""
 
     encoder: Literal["libx264", "libvpx-vp9"]
     bit_rate_kbps: int
     gop: int
-    threads: int
     options: tuple[tuple[str, str], ...]
 
 

@@ -110,9 +110,9 @@ def _picture(spec: JobSpec, video: VideoSpec, timeline: Timeline, settings: Sett
         },
         watermarks=spec.mixer.watermarks,
         text_px=max(8, round(video.size.height * settings.text_height)),
-        encoding=encoding.h264(video, settings.x264_preset, settings.x264_threads)
+        encoding=encoding.h264(video, settings.x264_preset)
         if spec.container == "mp4"
-        else encoding.vp9(video, settings.vp9_cpu_used, settings.vp9_threads),
+        else encoding.vp9(video, settings.vp9_cpu_used),
     )
 
 

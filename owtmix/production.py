@@ -29,7 +29,7 @@ from owtmix.render import Footage, render
 WAITING_FRAMES: Final = 3
 """Composed frames that wait for the encoder; the canvas's ring holds more."""
 POLL_S: Final = 0.1
-"""How soon the encoder's thread notices that the run was given up."""
+"""How soon a thread that waits for another notices that the other failed or the run was given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Production:
                 advance = progress.advance if picture is None else _ignore
                 companion.start(lambda: self._make_sound(sound, sound_track, companion, advance))
             if picture:
-                self._make_picture(picture, picture_track, progress.advance)
+                self._make_picture(picture, picture_track, companion, progress.advance)
         progress.stage("finishing", None)
         tracks = [track for track, made in ((picture_track, picture), (sound_track, sound)) if made]
         stitch(tracks, output, self.plan.container)
@@ -86,16 +86,17 @@ class Production:
         decoration = Decoration(picture, self.images, self.plan.epoch_at, self.plan.time_zone)
         return render(picture, frames, Footage(self.plan.sources, self.paths, self.warn), canvas, decoration)
 
-    def _make_picture(self, picture: Picture, track: Path, advance: Callable[[Fraction], None]) -> None:
-        """Compose here, encode beside."""
+    def _make_picture(
+        self, picture: Picture, track: Path, sound: Companion, advance: Callable[[Fraction], None]
+    ) -> None:
+        """Compose here, encode beside; stop as soon as the encoder or the ``sound`` fails."""
         waiting: queue.Queue[tuple[int, ComposedFrame] | None] = queue.Queue(WAITING_FRAMES)
-        with Companion("encode") as companion:
-            companion.start(lambda: _encode(picture, track, waiting, companion, advance))
+        with Companion("encode") as encoder:
+            encoder.start(lambda: _encode(picture, track, waiting, encoder, advance))
             with closing(self._frames(picture, range(picture.frames))) as frames:
                 for numbered in frames:
-                    companion.check()
-                    waiting.put(numbered)
-            waiting.put(None)
+                    _hand_over(numbered, waiting, encoder, sound)
+            _hand_over(None, waiting, encoder, sound)
 
     def _make_sound(self, sound: Sound, track: Path, companion: Companion, advance: Callable[[Fraction], None]) -> None:
         writer = AudioWriter(track, sound.encoding)
@@ -149,12 +150,31 @@ class Companion:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error:
+        try:
+            if self._thread and not error:
+                self._thread.join()
+        finally:  # by an exception in the context, or by an interruption of the waiting
             self._given_up.set()
-        if self._thread:
-            self._thread.join()
+            if self._thread:
+                self._thread.join()
         if not error:
             self.check()
+
+
+def _hand_over(
+    item: tuple[int, ComposedFrame] | None,
+    waiting: queue.Queue[tuple[int, ComposedFrame] | None],
+    *companions: Companion,
+) -> None:
+    """Put ``item`` into a queue, as soon as there is room; raises what one of the ``companions`` raised by then."""
+    while True:
+        for companion in companions:
+            companion.check()
+        try:
+            waiting.put(item, timeout=POLL_S)
+        except queue.Full:
+            continue
+        return
 
 
 def _encode(

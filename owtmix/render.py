@@ -6,11 +6,12 @@ Decoding and scaling run in threads beside each other, composing in the caller's
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import repeat
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -18,10 +19,11 @@ from typing import Final, Self
 from owtmix.canvas.base import Canvas, ComposedFrame, Layer, Scaler
 from owtmix.decoration import Decoration
 from owtmix.errors import InputError
+from owtmix.geometry import Rect
 from owtmix.media.decode import VideoReader
 from owtmix.plan import Picture, Source
-from owtmix.scene import Tile
 from owtmix.shots import Shot
+from owtmix.spec.job import StreamId
 from owtmix.timing import SpanCursor, timecode
 
 JUST_BEFORE_S: Final = Fraction(1, 10**9)
@@ -47,7 +49,7 @@ def render(
     """Compose the frames of a range, in order; the caller releases each."""
     with ExitStack() as resources:
         contents = {
-            stream: resources.enter_context(TileContent(shots, footage, canvas.scaler()))
+            stream: resources.enter_context(TileContent(stream, shots, footage, canvas.scaler()))
             for stream, shots in picture.shots.items()
         }
         pool = resources.enter_context(ThreadPoolExecutor(os.cpu_count() or 1, "decode"))
@@ -56,23 +58,30 @@ def render(
             t = picture.clock.time(number)
             scene = scenes.at(t)
             tiles = scene.tiles if scene else ()
-            found = list(pool.map(lambda tile, t: contents[tile.stream].layer(t, tile), tiles, [t] * len(tiles)))
-            layers = [
-                layer or decoration.card(tile.stream, tile.rect) for tile, layer in zip(tiles, found, strict=True)
-            ]
+            places: dict[StreamId, list[Rect]] = {}
+            for tile in tiles:
+                places.setdefault(tile.stream, []).append(tile.rect)
+            for stream in contents.keys() - places.keys():
+                contents[stream].close()
+            drawn = pool.map(TileContent.layers, map(contents.__getitem__, places), repeat(t), places.values())
+            found = dict(zip(places, drawn, strict=True))
+            layers = [found[tile.stream].get(tile.rect) or decoration.card(tile.stream, tile.rect) for tile in tiles]
             yield number, canvas.compose([*layers, *decoration.watermarks(t)])
 
 
 class TileContent:
-    """What a stream's tile shows, at rising times. Used by one thread at a time."""
+    """What a stream's tiles show, at rising times. Used by one thread at a time."""
 
-    def __init__(self, shots: Sequence[Shot], footage: Footage, scaler: Scaler) -> None:
+    def __init__(self, stream: StreamId, shots: Sequence[Shot], footage: Footage, scaler: Scaler) -> None:
+        self._is_screen = stream.is_screen
         self._shots = SpanCursor(shots)
         self._footage = footage
         self._scaler = scaler
         self._open: tuple[int, VideoReader] | None = None
         self._failed: set[int] = set()
-        self._layer: Layer | None = None
+        self._seen: Hashable = None
+        self._blank = False
+        self._drawn: dict[Rect, Layer] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -80,14 +89,20 @@ class TileContent:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._close()
+        self.close()
 
-    def layer(self, t: Fraction, tile: Tile) -> Layer | None:
-        """The picture at output time ``t``, fitted into ``tile``; None where the card is due."""
+    def close(self) -> None:
+        """Close the file; should it be shown again, it is opened again."""
+        if self._open:
+            self._open[1].close()
+            self._open = None
+
+    def layers(self, t: Fraction, places: Sequence[Rect]) -> Mapping[Rect, Layer]:
+        """The picture at output time ``t``, fitted into each of ``places``; nothing where the card is due."""
         shot = self._shots.at(t)
         self._close_finished()
         if shot is None or shot.source is None or shot.source in self._failed:
-            return None
+            return {}
         file_t = min(t, shot.until_s - JUST_BEFORE_S) - shot.offset_s
         try:
             picture = self._reader(shot.source).picture_at(file_t)
@@ -95,17 +110,21 @@ class TileContent:
             name = self._footage.sources[shot.source].key
             self._footage.warn(f"{name} fails at {timecode(t)} and is a placeholder from there on: {error}")
             self._failed.add(shot.source)
-            return None
+            return {}
         if picture is None:
-            return None
+            return {}
         key = (shot.source, picture.serial)
-        if self._layer is None or self._layer.key != key or self._layer.rect != tile.rect:
-            self._layer = self._scaler.fit(picture, tile.rect, key)
-        return self._layer
+        if key != self._seen:
+            self._seen, self._blank = key, not self._is_screen and picture.is_blank()
+            self._drawn = {}
+        if self._blank:
+            return {}
+        self._drawn = {rect: self._drawn.get(rect) or self._scaler.fit(picture, rect, key) for rect in places}
+        return self._drawn
 
     def _reader(self, source: int) -> VideoReader:
         if self._open is None or self._open[0] != source:
-            self._close()
+            self.close()
             track = self._footage.sources[source].video
             assert track is not None
             self._open = source, VideoReader(self._footage.paths[source], track.index)
@@ -114,9 +133,4 @@ class TileContent:
     def _close_finished(self) -> None:
         """Close a file once no shot to come needs it."""
         if self._open and all(shot.source != self._open[0] for shot in self._shots.rest):
-            self._close()
-
-    def _close(self) -> None:
-        if self._open:
-            self._open[1].close()
-            self._open = None
+            self.close()

@@ -117,9 +117,7 @@ class Settings:
     """Every setting with its shipped value; ``conf/owt.toml`` explains each."""
 
     x264_preset: str = field(default="veryfast", metadata=_at("video.x264_preset", _one_of(*X264_PRESETS)))
-    x264_threads: int = field(default=4, metadata=_at("video.x264_threads", _whole(1, 64)))
     vp9_cpu_used: int = field(default=8, metadata=_at("video.vp9_cpu_used", _whole(0, 8)))
-    vp9_threads: int = field(default=4, metadata=_at("video.vp9_threads", _whole(1, 64)))
     index_keys: tuple[str, ...] = field(
         default=("$JobId.json", "$JobId/index.json", "$JobId/$JobId.json", "$JobId.info"),
         metadata=_at("index.keys", _keys()),

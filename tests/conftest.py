@@ -7,7 +7,12 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Final
 
+import hypothesis
 import pytest
+
+# Machines are shared and noisy: how long an example takes says nothing about the code.
+hypothesis.settings.register_profile("owtmix", deadline=None)
+hypothesis.settings.load_profile("owtmix")
 
 SHARED: Final = Path(__file__).parents[2] / "shared"
 """Real recordings and the specification, beside the checkout; not everybody has them."""

@@ -68,6 +68,7 @@ class CpuScaler:
             target=fitted.target.size,
             matrix=(picture.matrix, self._matrix),
             full_range=picture.full_range,
+            interlaced=picture.interlaced,
         )
         converter = self._converters.pop(conversion, None) or Converter(conversion)
         self._converters[conversion] = converter

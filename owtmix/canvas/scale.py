@@ -44,6 +44,7 @@ class Conversion:
     target: Size
     matrix: tuple[Matrix, Matrix]
     full_range: bool
+    interlaced: bool
 
 
 class Converter:
@@ -77,21 +78,22 @@ class Converter:
 
 def _filters(conversion: Conversion) -> Iterator[tuple[str, str]]:
     """Names and arguments, in order."""
-    yield from _TURNS[conversion.orientation]
-    crop, whole = conversion.crop, conversion.source
-    if conversion.orientation.swaps_sides:
-        whole = Size(whole.height, whole.width)
-    if crop.size != whole:
-        yield "crop", f"{crop.width}:{crop.height}:{crop.x}:{crop.y}:exact=1"
     source, output = (_SPACES[matrix] for matrix in conversion.matrix)
     levels = "pc" if conversion.full_range else "tv"
     # libswscale takes every grey picture for a full-range one: it is told the same, so that it changes no level.
     kept = "pc" if conversion.pixel_format.startswith("gray") else levels
-    yield from _scales(
-        crop.size,
-        conversion.target,
-        f"in_range={kept}:out_range={kept}:in_color_matrix={source}:out_color_matrix={source}",
-    )
+    unchanged = f"in_range={kept}:out_range={kept}:in_color_matrix={source}:out_color_matrix={source}"
+    crop, whole = conversion.crop, conversion.source
+    if conversion.interlaced:
+        # One field, since a neighbouring frame, which a better filter wants, may not be decoded when a range starts.
+        yield "field", "top"
+        yield from _scales(Size(whole.width, (whole.height + 1) // 2), whole, unchanged)
+    yield from _TURNS[conversion.orientation]
+    if conversion.orientation.swaps_sides:
+        whole = Size(whole.height, whole.width)
+    if crop.size != whole:
+        yield "crop", f"{crop.width}:{crop.height}:{crop.x}:{crop.y}:exact=1"
+    yield from _scales(crop.size, conversion.target, unchanged)
     yield "format", "yuvj420p" if kept == "pc" else "yuv420p"
     if source != output or conversion.full_range:
         same = "primaries=bt709:trc=bt709:iprimaries=bt709:itrc=bt709"

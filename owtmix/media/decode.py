@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 import av
+import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -23,6 +24,12 @@ HD_LINES: Final = 720
 SEEK_S: Final = 2
 """Seeking pays from this distance on; a shorter way is decoded."""
 
+BLANK_ROW_STEP: Final = 8
+"""Every so many rows tell enough."""
+BLANK_LUMA: Final = 18
+BLANK_SPREAD: Final = 2
+
+_PLANAR_8_BIT: Final = frozenset({"yuv420p", "yuvj420p", "yuv422p", "yuv444p"})
 _MATRICES: Final[dict[int, Matrix]] = {1: "bt709", 5: "bt601", 6: "bt601"}
 _FULL_RANGE: Final = 2
 _serials = count()
@@ -41,6 +48,19 @@ class Picture:
     orientation: Orientation
     matrix: Matrix
     full_range: bool
+    interlaced: bool
+
+    def is_blank(self) -> bool:
+        """Whether it is the flat black that recorders write for a muted camera; a dark room is never so flat."""
+        if self.frame.format.name not in _PLANAR_8_BIT:
+            return False
+        luma, *chroma = (
+            np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[::BLANK_ROW_STEP, : plane.width]
+            for plane in self.frame.planes
+        )
+        return int(luma.max()) <= BLANK_LUMA and all(
+            int(p.max()) - int(p.min()) <= BLANK_SPREAD for p in (luma, *chroma)
+        )
 
     @property
     def displayed(self) -> Size:
@@ -63,7 +83,8 @@ class VideoReader:
         self._frames: Iterator[tuple[Fraction, Picture]] = iter(())
         self._current: tuple[Fraction, Picture] | None = None
         self._next: tuple[Fraction, Picture] | None = None
-        self.corrupt_packets = 0
+        self.corrupt = 0
+        """Packets that could not be decoded and frames that came out damaged; the last good frame stays instead."""
 
     def picture_at(self, t: Fraction) -> Picture | None:
         """The newest frame presented at or before file time ``t``; None before the first. ``t`` must not fall."""
@@ -117,12 +138,14 @@ class VideoReader:
             try:
                 frames = packet.decode()
             except av.error.FFmpegError:
-                self.corrupt_packets += 1
+                self.corrupt += 1
                 continue
             for frame in frames:
                 assert isinstance(frame, VideoFrame)
                 pts = frame_time(frame, stream)
-                if pts is not None:
+                if frame.is_corrupt:
+                    self.corrupt += 1
+                elif pts is not None:
                     latest = pts if latest is None else max(pts, latest)
                     yield latest, describe(frame, stream)
 
@@ -142,6 +165,7 @@ def describe(frame: VideoFrame, stream: VideoStream) -> Picture:
         sar=stream.sample_aspect_ratio or Fraction(1),
         orientation=_orientation(frame),
         matrix=_MATRICES.get(frame.colorspace) or ("bt601" if frame.height < HD_LINES else "bt709"),
+        interlaced=frame.interlaced_frame,
         full_range=frame.color_range == _FULL_RANGE or frame.format.name.startswith("yuvj"),
     )
 

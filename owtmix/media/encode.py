@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -17,7 +18,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from owtmix.clip import Matrix
-from owtmix.errors import RenderError
+from owtmix.errors import DestinationError, RenderError
 from owtmix.geometry import Size
 from owtmix.media.source import reason
 from owtmix.plan import SAMPLE_RATE_HZ, AudioEncoding, VideoEncoding
@@ -25,6 +26,7 @@ from owtmix.plan import SAMPLE_RATE_HZ, AudioEncoding, VideoEncoding
 TRACK_FORMAT: Final = "mp4"
 """Exact time stamps and encoder delay for every codec used; WebM would round to milliseconds."""
 
+_DISK_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO})
 _LIMITED: Final = 1
 _TAGS: Final = {"bt709": (1, 1, 1), "bt601": (6, 6, 6)}
 _LAYOUTS: Final = {1: "mono", 2: "stereo"}
@@ -49,7 +51,7 @@ class VideoWriter:
             context.time_base = self._time_base
             context.bit_rate = encoding.bit_rate_kbps * 1000
             context.gop_size = encoding.gop
-            context.thread_count = encoding.threads
+            context.thread_count = 1
             context.color_range = _LIMITED
             context.colorspace, context.color_primaries, context.color_trc = self._tags
             self._stream = stream
@@ -113,4 +115,6 @@ def encoding_errors() -> Iterator[None]:
     try:
         yield
     except (av.error.FFmpegError, ValueError, OSError) as error:
+        if getattr(error, "errno", None) in _DISK_ERRORS:
+            raise DestinationError(f"the disk takes no more: {reason(error)}: make room and try again") from error
         raise RenderError(f"the output cannot be encoded: {reason(error)}") from error

@@ -51,7 +51,7 @@ def probe(path: Path) -> Probe:
         if not meters:
             raise InputError("holds no picture or sound of a codec that is accepted")
         for packet in packets(container, *(meter.stream for meter in meters.values())):
-            meters[packet.stream_index].add(packet)
+            meters[packet.stream.index].add(packet)  # an empty packet has no stream_index
         order = sorted(meters.values(), key=lambda m: (not m.stream.disposition & Disposition.default, m.stream.index))
         video = next(filter(None, (m.track() for m in order if isinstance(m, _VideoMeter))), None)
         audio = next(filter(None, (m.track() for m in order if isinstance(m, _SoundMeter))), None)
@@ -86,7 +86,7 @@ class _VideoMeter:
         for frame in frames:
             assert isinstance(frame, av.VideoFrame)
             start = frame_time(frame, self.stream)
-            if start is not None:
+            if start is not None and not frame.is_corrupt:
                 self._first = start, describe(frame, self.stream)
                 return
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeGuard
 
 import av
 from av.audio.stream import AudioStream
@@ -57,7 +57,7 @@ def open_input(path: Path) -> InputContainer:
     except (av.error.FFmpegError, ValueError, OSError) as error:
         raise InputError(f"cannot be opened: {reason(error)}") from None
     for stream in opened.streams:
-        if isinstance(stream, VideoStream | AudioStream):
+        if _decodable(stream):
             stream.codec_context.options = _DECODER_OPTIONS
             # What a damaged file shows must not vary with the number of threads.
             stream.codec_context.thread_count = 1
@@ -66,12 +66,17 @@ def open_input(path: Path) -> InputContainer:
 
 def usable(stream: Stream) -> bool:
     """Whether this is picture or sound of a codec that is accepted, and no cover art."""
+    if not _decodable(stream):
+        return False
+    name = stream.codec_context.codec.name
     if isinstance(stream, VideoStream):
-        return stream.codec_context.codec.name in VIDEO_CODECS and not stream.disposition & Disposition.attached_pic
-    if isinstance(stream, AudioStream):
-        name = stream.codec_context.codec.name
-        return name in AUDIO_CODECS or name.startswith("pcm_")
-    return False
+        return name in VIDEO_CODECS and not stream.disposition & Disposition.attached_pic
+    return name in AUDIO_CODECS or name.startswith("pcm_")
+
+
+def _decodable(stream: Stream) -> TypeGuard[VideoStream | AudioStream]:
+    """Whether FFmpeg has any decoder for it; a stream of a codec that it does not know has no context."""
+    return isinstance(stream, VideoStream | AudioStream) and stream.codec_context is not None
 
 
 def select(container: InputContainer, index: int) -> Stream:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 from owtmix.errors import DestinationError, InputError
@@ -18,12 +19,12 @@ class LocalStore:
         return str(self._root / key)
 
     def read(self, key: str, max_bytes: int) -> bytes | None:
-        path = self._inside(key)
+        path = self._find(key)
+        if path is None:
+            return None
         try:
             with path.open("rb") as file:
                 data = file.read(max_bytes + 1)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror}") from None
         if len(data) > max_bytes:
@@ -31,25 +32,31 @@ class LocalStore:
         return data
 
     def fetch(self, key: str) -> Path:
-        path = self._inside(key)
-        if not path.is_file():
-            raise InputError("is not a file" if path.exists() else "does not exist")
+        path = self._find(key)
+        if path is None:
+            raise InputError("does not exist")
         return path
 
     def stage(self, key: str, job_id: str) -> Path:
         final = self._root / key
+        staged = final.with_name(f".{job_id}.part{final.suffix}")
         try:
-            final.parent.mkdir(parents=True, exist_ok=True)
             self._inside(str(Path(key).parent))
+            final.parent.mkdir(parents=True, exist_ok=True)
         except InputError as error:
             raise DestinationError(str(error)) from None
         except OSError as error:
             raise DestinationError(f"the folder {final.parent} cannot be made: {error.strerror}") from None
-        if final.is_dir():
-            raise DestinationError(f"{final} is a folder: FileNamePrefix must name a file")
-        if not os.access(final.parent, os.W_OK):
-            raise DestinationError(f"the folder {final.parent} cannot be written")
-        return final.with_name(f".{final.stem}.{job_id}.part{final.suffix}")
+        try:
+            if final.is_dir():
+                raise DestinationError(f"{final} is a folder: FileNamePrefix must name a file")
+            # Only trying tells; and what lies there, of a run that was killed or a link that leads out, must be gone.
+            staged.unlink(missing_ok=True)
+            staged.touch(exist_ok=False)
+            staged.unlink()
+        except OSError as error:
+            raise DestinationError(f"{final} cannot be written: {error.strerror}") from None
+        return staged
 
     def commit(self, staged: Path, key: str) -> str:
         final = self._root / key
@@ -66,13 +73,33 @@ class LocalStore:
             raise DestinationError(f"{final} cannot be written: {error.strerror}") from None
         return self.address(key)
 
+    def _find(self, key: str) -> Path | None:
+        """The real path of the file ``key``; None where there is none.
+
+        Raises:
+            InputError: it is no file, cannot be reached, or leads out of the folder.
+        """
+        path = self._inside(key)
+        try:
+            kind = path.stat().st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror}") from None
+        if not stat.S_ISREG(kind):
+            raise InputError(f"{path} is not a file")
+        return path
+
     def _inside(self, key: str) -> Path:
         """The real path of ``key``.
 
         Raises:
-            InputError: a link or the key leads out of the folder.
+            InputError: a link or the key leads out of the folder, or nowhere.
         """
-        path = (self._root / key).resolve()
+        try:
+            path = (self._root / key).resolve()
+        except (OSError, RuntimeError, ValueError):  # before Python 3.13 a circle of links is a RuntimeError
+            raise InputError(f"{key} leads nowhere") from None
         if not path.is_relative_to(self._root):
-            raise InputError(f"leads out of the folder {self._root}")
+            raise InputError(f"{key} leads out of the folder {self._root}")
         return path

@@ -46,9 +46,9 @@ def test_a_file_may_have_some_keys_only(tmp_path: Path) -> None:
     [
         ("[video]\nx264_preset = 'fastest'", "video.x264_preset", "veryfast"),
         ("[video]\nx264_preset = 3", "video.x264_preset", "veryfast"),
-        ("[video]\nx264_threads = 0", "video.x264_threads", "from 1 to 64"),
-        ("[video]\nx264_threads = true", "video.x264_threads", "whole number"),
-        ("[video]\nx264_threads = 2.0", "video.x264_threads", "whole number"),
+        ("[video]\nvp9_cpu_used = 9", "video.vp9_cpu_used", "from 0 to 8"),
+        ("[video]\nvp9_cpu_used = true", "video.vp9_cpu_used", "whole number"),
+        ("[video]\nvp9_cpu_used = 2.0", "video.vp9_cpu_used", "whole number"),
         ("[video]\npreset = 'slow'", "video.preset", "video.x264_preset"),
         ("x264_preset = 'slow'", "x264_preset", "no such setting"),
         ("[index]\nkeys = []", "index.keys", "a list of keys"),
@@ -74,7 +74,7 @@ def test_a_wrong_value_is_named_with_what_is_accepted(tmp_path: Path, text: str,
 
 def test_all_wrong_values_are_reported_together(tmp_path: Path) -> None:
     with pytest.raises(SpecError) as caught:
-        _read(tmp_path, "[video]\nx264_threads = 0\n[logs]\ndays = -1\n[text]\nsize = 3\n")
+        _read(tmp_path, "[video]\nvp9_cpu_used = 9\n[logs]\ndays = -1\n[text]\nsize = 3\n")
     assert len(caught.value.problems) == 3
 
 

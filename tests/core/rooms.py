@@ -35,7 +35,7 @@ SCREEN: Final = StreamId("anna", 2)
 
 FRAME_S: Final = Fraction(1, 25)
 
-PATIENT: Final = settings(deadline=None)
+PATIENT: Final = settings(deadline=None, max_examples=50)
 """For properties: how long an example takes says something about the machine only."""
 
 Seconds = int | str | Fraction
@@ -174,7 +174,7 @@ def takes(draw: st.DrawFn) -> Clip:
     return take(stream, start, *tracks, end=end)
 
 
-rooms: Final = st.lists(takes(), min_size=1, max_size=8).map(lambda clips: room(*clips))
+rooms: Final = st.lists(takes(), min_size=1, max_size=6).map(lambda clips: room(*clips))
 
 rules: Final = st.builds(
     Rules,

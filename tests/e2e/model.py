@@ -49,6 +49,7 @@ class Model:
         most = room.subscribe.get("MaxSubscriptions", MAX_SUBSCRIPTIONS)
         self.streams = tuple(joined)[:most]
         self._takes = {stream: [take for take in by_start if take.stream == stream] for stream in self.streams}
+        self._frame_times = {take: take.frame_times_s for take in room.takes}
         self._origin_ms = min(takes[0].start_ms for takes in self._takes.values())
 
     @cached_property
@@ -185,7 +186,7 @@ class Model:
             return (0, 0), None
         take = (running or begun)[-1]
         file_t = room_t - self._start(take)
-        times = take.frame_times_s
+        times = self._frame_times[take]
         number = bisect_right(times, file_t) - 1
         if number < 0 or (running and self._is_frozen(take, times, number, file_t)):
             return take.size, None

@@ -18,14 +18,14 @@ EPOCH_MS: Final = 1_795_327_385_123
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """``mixer``, ``subscribe``, ``job`` and ``recording`` go into the sections of ``Data`` they are named after."""
+    """``audio``, ``mixer``, ``subscribe``, ``job`` and ``recording`` are the sections of ``Data`` they are named after."""
 
     takes: tuple[Take, ...]
     size: tuple[int, int] = (640, 360)
     fps: int = 10
     bit_rate_kbps: int = 2000
     profile: str = "high"
-    audio_codec: str = "aac"
+    audio: Json = field(default_factory=dict)
     mixer: Json = field(default_factory=dict)
     subscribe: Json = field(default_factory=dict)
     job: Json = field(default_factory=dict)
@@ -58,7 +58,7 @@ class Room:
             "Internal": {"JobId": job_id, "RoomId": "room", "Mode": 1},
             "Data": {
                 "JobConfig": self.job,
-                "TranscodingConfig": {"Video": video, "Audio": {"Codec": self.audio_codec}},
+                "TranscodingConfig": {"Video": video, "Audio": self.audio},
                 "MixerConfig": self.mixer,
                 "SubscribeConfig": self.subscribe,
                 "RecordingConfig": {"StorageConfig": store} | self.recording,

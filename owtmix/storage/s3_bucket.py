@@ -1,0 +1,217 @@
+"""One bucket of an S3 service: where it is, and requests to it with a bounded number of attempts."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import random
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, TypeVar
+from urllib.parse import quote, urlsplit
+
+import botocore.session  # type: ignore[import-untyped]  # botocore has no types
+from botocore.config import Config  # type: ignore[import-untyped]
+
+from owtmix.errors import Problem, SpecError
+from owtmix.spec.job import StorageSpec
+from owtmix.storage.credentials import Credentials
+from owtmix.storage.s3_errors import Place, StoreFailure, explain
+
+T = TypeVar("T")
+
+DEFAULT_REGION: Final = "us-east-1"
+"""What requests to an ``s3`` store are signed for when the job names no region; most services accept it."""
+
+_BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
+_HOST: Final = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
+
+_CONNECTIONS: Final = 32
+"""Connections kept for later requests; more are made when more threads ask at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class S3Options:
+    """How services are spoken to.
+
+    Attributes:
+        scheme: Of the endpoint that is built from a ``ucloud`` region.
+        internal: Whether that endpoint is the one inside the vendor's network, which has no HTTPS.
+        proxy: URL of an HTTP proxy; None connects directly, whatever the environment says.
+        connect_timeout_s: For reaching the service.
+        read_timeout_s: The longest silence of the service.
+        attempts: How often a request is tried that may succeed later. A refusal is not tried again.
+        first_pause_s: Before the second attempt at most; it doubles from attempt to attempt, and chance shortens each.
+        longest_pause_s: Where the doubling ends.
+        parts_at_once: Parts of an upload that are sent at the same time; each holds 8 MiB of memory.
+        listing_page: Unfinished uploads in one page of their list.
+    """
+
+    scheme: Literal["https", "http"] = "https"
+    internal: bool = False
+    proxy: str | None = field(default=None, repr=False)
+    connect_timeout_s: float = 10.0
+    read_timeout_s: float = 60.0
+    attempts: int = 5
+    first_pause_s: float = 1.0
+    longest_pause_s: float = 20.0
+    parts_at_once: int = 4
+    listing_page: int = 1000
+
+
+def endpoint_url(spec: StorageSpec, options: S3Options, at: str) -> str:
+    """The address of the service: ``Endpoint``, else that of a ``ucloud`` region.
+
+    Args:
+        spec: The store.
+        options: Scheme and network of a ``ucloud`` endpoint.
+        at: The JSON path of the store's ``StorageConfig``, for messages.
+
+    Raises:
+        SpecError: ``Endpoint`` is more or less than scheme, host and port, or it is missing and so is the region.
+    """
+    if spec.endpoint:
+        return _checked(spec.endpoint, f"{at}.Endpoint")
+    if spec.vendor != "ucloud" or not spec.region:
+        missing = "Region" if spec.vendor == "ucloud" else "Endpoint"
+        raise SpecError(Problem(f"{at}.{missing}", f"{spec.vendor} needs it"))
+    host = f"s3-{spec.region}.ufileos.com"
+    return _checked(f"http://internal.{host}" if options.internal else f"{options.scheme}://{host}", f"{at}.Region")
+
+
+def _checked(url: str, path: str) -> str:
+    try:
+        parts = urlsplit(url)
+        port = "" if parts.port is None else f":{parts.port}"
+    except ValueError:
+        parts = None
+    # The value is not shown: it may hold a password.
+    if parts is None or parts.scheme not in {"http", "https"} or parts.username or parts.password:
+        raise SpecError(Problem(path, "not an address such as https://s3.example.com, without user and password"))
+    host = parts.netloc.removesuffix(port)
+    if not _HOST.fullmatch(host) or parts.path not in {"", "/"} or parts.query or parts.fragment:
+        raise SpecError(Problem(path, "not an address such as https://s3.example.com, without folder and query"))
+    return f"{parts.scheme}://{host.lower()}{port}"
+
+
+class Bucket:
+    """Requests to one bucket. Every method may be called from any thread.
+
+    Args:
+        spec: The store.
+        credentials: The key for it.
+        options: How it is spoken to.
+        at: The JSON path of its ``StorageConfig``, for messages.
+
+    Raises:
+        SpecError: ``Endpoint`` or ``Bucket`` cannot be right.
+    """
+
+    def __init__(self, spec: StorageSpec, credentials: Credentials, options: S3Options, at: str) -> None:
+        # A name of another shape, such as an ARN, would send requests somewhere else than to the endpoint.
+        if not _BUCKET.fullmatch(spec.bucket) or spec.bucket.endswith("--x-s3"):
+            raise SpecError(Problem(f"{at}.Bucket", "not the name of a bucket: letters, digits, dots and dashes"))
+        self._place = Place(endpoint_url(spec, options, at), spec.bucket, spec.region or DEFAULT_REGION)
+        self._options = options
+        self._client = _open_client(self._place, credentials, options)
+
+    def __repr__(self) -> str:
+        return f"Bucket({self.address('')!r})"
+
+    def address(self, key: str) -> str:
+        """The URL of an object, without any signature."""
+        return f"{self._place.endpoint}/{self._place.bucket}/{quote(key)}"
+
+    def request(self, operation: str, **parameters: Any) -> dict[str, Any]:
+        """One attempt at an operation of the S3 interface, such as ``get_object``.
+
+        Raises:
+            StoreFailure: It came to nothing.
+        """
+        return self.guard(
+            lambda: getattr(self._client, operation)(Bucket=self._place.bucket, **parameters), parameters.get("Key", "")
+        )
+
+    def guard(self, call: Callable[[], T], key: str) -> T:
+        """Run ``call``, which talks to the service about ``key``, and explain whatever it raises.
+
+        Raises:
+            StoreFailure: It raised something.
+        """
+        try:
+            return call()
+        except Exception as error:  # noqa: BLE001 - the library lets errors of many kinds out
+            failure = explain(error, self._place)
+        raise failure.about(self.address(key))
+
+    def persist(self, task: Callable[[], T], stop: threading.Event | None = None) -> T:
+        """Repeat ``task`` while it fails in a way that may pass, at most ``options.attempts`` times.
+
+        Args:
+            task: Makes requests.
+            stop: Ends the pauses between attempts, and the attempts with them.
+
+        Raises:
+            StoreFailure: The last attempt's.
+        """
+        stop = stop or threading.Event()
+        for attempt in itertools.count(1):
+            try:
+                return task()
+            except StoreFailure as failure:
+                if not failure.transient or attempt >= self._options.attempts or stop.wait(self._pause_s(attempt)):
+                    raise
+        raise AssertionError  # the counter has no end
+
+    def _pause_s(self, attempt: int) -> float:
+        """Somewhere in the second half of the time that doubles: many clients must not return at the same moment."""
+        longest_s = min(self._options.first_pause_s * 2.0 ** (attempt - 1), self._options.longest_pause_s)
+        return longest_s * random.uniform(0.5, 1)  # noqa: S311 - nothing secret depends on it
+
+
+def _open_client(place: Place, credentials: Credentials, options: S3Options) -> Any:
+    """A client of botocore that takes nothing from the environment but the name of a file of trusted authorities."""
+    for library in ("botocore", "urllib3"):
+        # Their debug lines hold session tokens and signatures.
+        logging.getLogger(library).setLevel(logging.WARNING)
+    session = botocore.session.Session(
+        session_vars={
+            "profile": (None, None, None, None),
+            "config_file": (None, None, os.devnull, None),
+            "credentials_file": (None, None, os.devnull, None),
+        }
+    )
+    client = session.create_client(
+        "s3",
+        endpoint_url=place.endpoint,
+        region_name=place.region,
+        aws_access_key_id=credentials.key_id,
+        aws_secret_access_key=credentials.secret_key,
+        aws_session_token=credentials.session_token,
+        config=Config(
+            signature_version="s3v4",
+            s3={"addressing_style": "path", "payload_signing_enabled": True, "use_accelerate_endpoint": False},
+            # UFile understands neither trailers nor checksum headers.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            retries={"total_max_attempts": 1, "mode": "standard"},
+            connect_timeout=options.connect_timeout_s,
+            read_timeout=options.read_timeout_s,
+            max_pool_connections=_CONNECTIONS,
+            proxies={"http": options.proxy, "https": options.proxy} if options.proxy else {},
+            defaults_mode="legacy",
+            use_dualstack_endpoint=False,
+            use_fips_endpoint=False,
+            tcp_keepalive=True,
+        ),
+    )
+    client.meta.events.register_last("before-parameter-build.s3", _stay)
+    return client
+
+
+def _stay(context: dict[str, Any], **_: object) -> None:
+    """Tell botocore that it has followed the service to another region already, so that it never does."""
+    context["s3_redirect"]["redirected"] = True

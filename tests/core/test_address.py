@@ -1,0 +1,206 @@
+"""Where a job file may make this machine connect to."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+import httpx
+import pytest
+
+from owtmix.address import LOOPBACK, ForbiddenAddressError, checked_client, forbidden, resolve
+
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+
+
+@pytest.mark.parametrize(
+    ("address", "kind"),
+    [
+        ("0.0.0.0", "unspecified"),
+        ("0.1.2.3", "unspecified"),
+        ("10.255.0.1", "private"),
+        ("100.64.0.1", "carrier-grade NAT"),
+        ("100.127.255.255", "carrier-grade NAT"),
+        ("127.8.8.8", "loopback"),
+        ("169.254.169.254", "link-local"),
+        ("172.16.0.1", "private"),
+        ("172.31.255.255", "private"),
+        ("192.0.0.8", "reserved"),
+        ("192.0.2.1", "documentation"),
+        ("192.88.99.1", "6to4"),
+        ("192.168.1.1", "private"),
+        ("198.18.0.1", "benchmarking"),
+        ("198.51.100.1", "documentation"),
+        ("203.0.113.1", "documentation"),
+        ("224.0.0.1", "multicast"),
+        ("239.255.255.255", "multicast"),
+        ("240.0.0.1", "reserved"),
+        ("255.255.255.255", "reserved"),
+        ("::", "unspecified"),
+        ("::1", "loopback"),
+        ("::7f00:1", "IPv4-compatible"),
+        ("::ffff:127.0.0.1", "IPv4-mapped"),
+        ("::ffff:8.8.8.8", "IPv4-mapped"),
+        ("::ffff:0:8.8.8.8", "IPv4-translated"),
+        ("64:ff9b::10.0.0.1", "NAT64"),
+        ("64:ff9b:1::a00:1", "NAT64"),
+        ("100::1", "reserved"),
+        ("2001:0:4136:e378:8000:63bf:3fff:fdd2", "Teredo"),
+        ("2001:2::1", "reserved"),
+        ("2001:20::1", "reserved"),
+        ("2001:db8::1", "documentation"),
+        ("2002:a00:1::1", "6to4"),
+        ("3fff::1", "documentation"),
+        ("4000::1", "reserved"),
+        ("fc00::1", "unique-local"),
+        ("fdff::1", "unique-local"),
+        ("fe80::1", "link-local"),
+        ("fe80::1%1", "link-local"),
+        ("fec0::1", "site-local"),
+        ("ff02::1", "multicast"),
+        ("8.8.8.8", None),
+        ("100.63.255.255", None),
+        ("100.128.0.0", None),
+        ("172.32.0.0", None),
+        ("2606:4700::1111", None),
+        ("2400:3200::1", None),
+    ],
+)
+def test_what_is_no_public_address_is_refused(address: str, kind: str | None) -> None:
+    assert forbidden(ip_address(address), ()) == kind
+
+
+def test_an_allowed_network_is_not_refused() -> None:
+    allowed = (ip_network("10.1.0.0/16"), ip_network("fd00:1::/32"))
+    assert forbidden(ip_address("10.1.2.3"), allowed) is None
+    assert forbidden(ip_address("fd00:1::5"), allowed) is None
+    assert forbidden(ip_address("10.2.2.3"), allowed) == "private"
+    assert forbidden(ip_address("fd00:2::5"), allowed) == "unique-local"
+
+
+@pytest.mark.parametrize(
+    "spelling", ["127.0.0.1", "127.1", "2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1", "017700000001", "localhost"]
+)
+def test_every_spelling_of_an_address_is_seen_through(spelling: str) -> None:
+    with pytest.raises(ForbiddenAddressError, match=r"127\.0\.0\.1 \(loopback\).*\[network\] in conf/owt\.toml"):
+        resolve(spelling, 80, ())
+    assert ip_address("127.0.0.1") in resolve(spelling, 80, LOOPBACK)
+
+
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "a" * 64 + ".example", "a..example"])
+def test_a_host_without_an_address(host: str) -> None:
+    with pytest.raises(httpx.ConnectError) as caught:
+        resolve(host, 80, LOOPBACK)
+    assert not isinstance(caught.value, ForbiddenAddressError)
+
+
+class Names:
+    """A name server that gives another answer every time."""
+
+    def __init__(self, *answers: list[str]) -> None:
+        self.asked: list[str] = []
+        self._answers = list(answers)
+
+    def __call__(self, host: str, port: int, **_: object) -> list[Any]:
+        self.asked.append(host)
+        answer = self._answers.pop(0)
+        return [
+            (socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))
+            for address in answer
+        ]
+
+
+class Web:
+    """A server on loopback that keeps what it was sent, and answers whatever it was."""
+
+    def __init__(self) -> None:
+        self.requests: list[bytes] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            with connection:
+                self.requests.append(connection.recv(65536))
+                connection.sendall(ANSWER)
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    with closing(Web()) as web:
+        yield web
+
+
+def get(url: str) -> httpx.Response:
+    async def fetch() -> httpx.Response:
+        async with asyncio.timeout(20), checked_client(LOOPBACK) as client:
+            return await client.get(url)
+
+    return asyncio.run(fetch())
+
+
+def test_what_is_connected_to_is_what_was_checked(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DNS rebinding: a second look at the name would give an address that was never checked."""
+    names = Names(["127.0.0.1"], ["10.0.0.1"])
+    monkeypatch.setattr("socket.getaddrinfo", names)
+    assert get(f"http://rebinding.example:{web.port}/x?y=z").text == "hi"
+    assert names.asked == ["rebinding.example"]
+    assert web.requests[0].startswith(b"GET /x?y=z HTTP/1.1\r\n")
+    assert f"\r\nHost: rebinding.example:{web.port}\r\n".encode() in web.requests[0]
+
+
+def test_a_forbidden_address_is_never_connected_to(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("socket.getaddrinfo", Names(["10.0.0.1", "::ffff:127.0.0.1"]))
+    with pytest.raises(ForbiddenAddressError, match=r"10\.0\.0\.1 \(private\), ::ffff:\S+ \(IPv4-mapped\)"):
+        get(f"http://inside.example:{web.port}/")
+    assert web.requests == []
+
+
+def test_of_several_addresses_the_admitted_are_tried_in_turn(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("socket.getaddrinfo", Names(["10.0.0.1", "127.0.0.2", "127.0.0.1"]))
+    assert get(f"http://several.example:{web.port}/").text == "hi"
+
+
+def test_certificates_are_verified_for_the_name_of_the_host(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name that the server is asked for is the one that its certificate is compared with."""
+    monkeypatch.setattr("socket.getaddrinfo", Names(["127.0.0.1"]))
+    with pytest.raises(httpx.ConnectError, match="SSL"):
+        get(f"https://secure.example:{web.port}/")
+    assert b"secure.example" in web.requests[0]
+
+
+def test_a_name_server_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    answered = threading.Event()
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: answered.wait())
+
+    async def fetch() -> None:
+        async with asyncio.timeout(0.1), checked_client(LOOPBACK) as client:
+            await client.get("http://slow.example/")
+
+    start = time.monotonic()
+    with pytest.raises(TimeoutError):
+        asyncio.run(fetch())
+    assert time.monotonic() - start < 5, "the look-up goes on alone"
+    answered.set()
+
+
+def test_urls_do_not_get_into_logs(web: Web, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        get(f"http://user:canary@127.0.0.1:{web.port}/?signature=canary")
+    assert "canary" not in caplog.text

@@ -1,0 +1,178 @@
+"""What a tile shows over time (semantics.md, "Time"): the picture, the last picture held, or the placeholder card."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from itertools import chain, pairwise
+
+import pytest
+from hypothesis import given
+
+from owtmix import shots, timeline
+from owtmix.clip import Clip
+from owtmix.shots import Patience, Shot
+from owtmix.spec.job import StreamId
+from owtmix.timeline import Rules
+from owtmix.timing import TimeRange
+from tests.core.rooms import (
+    ANNA,
+    BEN,
+    FRAME_S,
+    PATIENT,
+    RULES,
+    SCREEN,
+    both,
+    heard,
+    picture,
+    room,
+    rooms,
+    rules,
+    seen,
+    sound,
+    span,
+    take,
+)
+
+PATIENCE = Patience(absence_s=Fraction(1), gap_s=Fraction(3), delay_s=Fraction(1, 2))
+CARD = None
+
+
+def every_shot(clips: list[Clip], rules: Rules = RULES) -> dict[StreamId, tuple[Shot, ...]]:
+    planned = timeline.build(clips, rules)
+    patience = replace(PATIENCE, absence_s=rules.absence_s)
+    return {
+        stream: shots.build(visits, planned.pictures[stream], patience, screen=stream.is_screen)
+        for stream, visits in planned.presence.items()
+    }
+
+
+def shown(*clips: Clip, stream: StreamId = ANNA) -> list[tuple[TimeRange, int | None]]:
+    """When which file, or the card, is shown."""
+    return [(shot.span, shot.source) for shot in every_shot(room(*clips))[stream]]
+
+
+def test_a_camera_shows_its_file() -> None:
+    assert shown(both(ANNA, 0, 10)) == [(span(0, 10), 0)]
+
+
+def test_before_the_first_picture_stands_the_card() -> None:
+    clip = take(ANNA, 0, sound(0, 5), picture([2, 3, 4]))
+    assert shown(clip) == [(span(0, 2), CARD), (span(2, "4.5"), 0), (span("4.5", 5), CARD)]
+
+
+def test_before_the_first_picture_of_a_screen_stands_the_card_too() -> None:
+    assert shown(take(SCREEN, 0, sound(0, 5), picture([2])), stream=SCREEN) == [(span(0, 2), CARD), (span(2, 5), 0)]
+
+
+@pytest.mark.parametrize("gap", ["3", "2.9"])
+def test_a_camera_holds_its_picture_through_a_gap_of_three_seconds(gap: str) -> None:
+    last = 1 + Fraction(gap)
+    assert shown(take(ANNA, 0, picture([0, 1, last]))) == [(span(0, last + FRAME_S), 0)]
+
+
+def test_a_camera_whose_next_frame_is_further_away_turns_into_the_card_half_a_second_after_the_last() -> None:
+    clip = take(ANNA, 10, picture([0, 1, "4.001", 5]))
+    assert shown(clip) == [(span(0, "1.5"), 0), (span("1.5", "4.001"), CARD), (span("4.001", 5 + FRAME_S), 0)]
+
+
+def test_a_screen_that_stands_still_is_exempt() -> None:
+    clip = take(SCREEN, 0, picture([0, 1, 60]), sound(0, 90))
+    assert shown(clip, stream=SCREEN) == [(span(0, 90), 0)]
+
+
+def test_the_last_frame_of_a_camera_stays_at_most_half_a_second_when_sound_goes_on() -> None:
+    assert shown(take(ANNA, 0, picture([0, 1]), sound(0, 3))) == [(span(0, "1.5"), 0), (span("1.5", 3), CARD)]
+    assert shown(take(ANNA, 0, picture([0, 1]), sound(0, "1.5"))) == [(span(0, "1.5"), 0)]
+
+
+def test_that_holds_however_long_the_container_says_that_the_last_frame_is() -> None:
+    clip = take(ANNA, 0, picture([0, 1], end=4), sound(0, 4))
+    assert shown(clip) == [(span(0, "1.5"), 0), (span("1.5", 4), CARD)]
+
+
+def test_without_sound_the_last_frame_of_a_camera_lasts_to_the_end_of_its_file() -> None:
+    assert shown(take(ANNA, 0, picture([0, 1], end=4))) == [(span(0, 4), 0)]
+    assert shown(take(ANNA, 0, picture([0, 1], end=4), sound(0, "1.4"))) == [(span(0, 4), 0)]
+
+
+def test_a_short_absence_holds_the_last_picture() -> None:
+    first, second = every_shot(room(both(ANNA, 0, 5), both(ANNA, "5.9", 8)))[ANNA]
+    assert (first.span, second.span) == (span(0, "5.9"), span("5.9", 8))
+    assert first.until_s == 5
+
+
+def test_a_stream_that_came_back_shows_nothing_in_between() -> None:
+    assert shown(both(BEN, 0, 9), both(ANNA, 0, 5), both(ANNA, 6, 8)) == [(span(0, 5), 1), (span(6, 8), 2)]
+
+
+def test_a_stream_that_is_only_heard_for_a_while_shows_the_card() -> None:
+    clips = seen(ANNA, 0, 5), heard(ANNA, 0, 9), seen(ANNA, 7, 9)
+    assert shown(*clips) == [(span(0, 5), 0), (span(5, 7), CARD), (span(7, 9), 2)]
+
+
+def test_a_stream_that_is_heard_first_and_last_shows_the_card_there() -> None:
+    assert shown(heard(ANNA, 0, 9), seen(ANNA, 2, 5)) == [(span(0, 2), CARD), (span(2, 5), 1), (span(5, 9), CARD)]
+
+
+def test_pictures_that_follow_each_other_closely_leave_no_card() -> None:
+    assert shown(heard(ANNA, 0, 9), seen(ANNA, 0, 5), seen(ANNA, "5.9", 9)) == [
+        (span(0, "5.9"), 1),
+        (span("5.9", 9), 2),
+    ]
+
+
+def test_pictures_a_second_apart_have_the_card_between_them() -> None:
+    clips = heard(ANNA, 0, 9), seen(ANNA, 0, 5), seen(ANNA, 6, 9)
+    assert shown(*clips) == [(span(0, 5), 1), (span(5, 6), CARD), (span(6, 9), 2)]
+
+
+def test_a_later_file_takes_over_and_gives_back() -> None:
+    clips = both(ANNA, 0, 10), both(ANNA, 4, 6)
+    assert shown(*clips) == [(span(0, 4), 0), (span(4, 6), 1), (span(6, 10), 0)]
+    assert [shot.until_s for shot in every_shot(room(*clips))[ANNA]] == [4, 6, 10]
+
+
+def test_a_gap_that_a_later_file_ends_ends_there() -> None:
+    clips = take(ANNA, 0, picture([0, 1, 8, 9])), both(ANNA, 5, 10)
+    assert shown(*clips) == [(span(0, "1.5"), 0), (span("1.5", 5), CARD), (span(5, 10), 1)]
+
+
+def test_file_time_plus_offset_is_output_time() -> None:
+    clip = take(ANNA, 7, picture([60, 61]), sound("59.5", 62))
+    _, shot, _ = every_shot(room(both(BEN, 0, 20), clip))[ANNA]
+    assert (shot.span.start, 60 + shot.offset_s) == (Fraction("7.5"), Fraction("7.5"))
+
+
+@PATIENT
+@given(clips=rooms, rules=rules)
+def test_shots_cover_presence_exactly(clips: list[Clip], rules: Rules) -> None:
+    presence, found = timeline.build(clips, rules).presence, every_shot(clips, rules)
+    assert found.keys() == presence.keys()
+    for stream, visits in presence.items():
+        assert timeline.merge((s.span for s in found[stream]), Fraction(0)) == timeline.merge(visits, Fraction(0))
+        assert all(before.span.end <= after.span.start for before, after in pairwise(found[stream]))
+
+
+@PATIENT
+@given(clips=rooms, rules=rules)
+def test_a_shot_shows_only_a_file_that_has_a_frame_by_then(clips: list[Clip], rules: Rules) -> None:
+    for stream, found in every_shot(clips, rules).items():
+        for shot in found:
+            if shot.source is not None:
+                track = clips[shot.source].video
+                assert track
+                assert clips[shot.source].recording.stream == stream
+                assert track.span.start + shot.offset_s <= shot.span.start < shot.until_s <= shot.span.end
+
+
+@PATIENT
+@given(clips=rooms, rules=rules)
+def test_nobody_is_shown_frozen(clips: list[Clip], rules: Rules) -> None:
+    """No camera's shot reaches into a long gap by more than half a second."""
+    cameras = [found for stream, found in every_shot(clips, rules).items() if not stream.is_screen]
+    for shot in chain.from_iterable(cameras):
+        track = clips[shot.source].video if shot.source is not None else None
+        for gap in track.gaps if track else ():
+            frozen = TimeRange(gap.start + PATIENCE.delay_s, gap.end).shifted(shot.offset_s)
+            assert gap.duration <= PATIENCE.gap_s or not frozen.overlaps(TimeRange(shot.span.start, shot.until_s))

@@ -1,0 +1,248 @@
+"""The newest frame at any time, wherever reading starts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from fractions import Fraction
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from owtmix.canvas.cpu import planes
+from owtmix.errors import InputError
+from owtmix.geometry import Orientation, Size
+from owtmix.media.decode import SEEK_S, Picture, VideoReader, describe
+from tests.media.pictures import MS, number_of, steady, write_film, write_sizes
+
+UNEVEN_MS: Final = (0, 33, 100, 101, 250, 1000, 1040, 3999, 4000)
+
+
+def shown(path: Path, times_ms: Sequence[int]) -> list[int | None]:
+    """The numbers of the frames at rising times; None where there is no frame."""
+    reader = VideoReader(path, 0)
+    pictures = [reader.picture_at(ms * MS) for ms in times_ms]
+    reader.close()
+    return [number_of(picture.frame) if picture else None for picture in pictures]
+
+
+def newest(frames_ms: Sequence[int], times_ms: Sequence[int]) -> list[int | None]:
+    """A model of it: a frame whose time stands still or goes back takes its predecessor's place at once."""
+    rising = list(accumulate(frames_ms, max))
+    return [max((i for i, frame_ms in enumerate(rising) if frame_ms <= ms), default=None) for ms in times_ms]
+
+
+def pixels(picture: Picture | None) -> bytes:
+    assert picture
+    return b"".join(plane.tobytes() for plane in planes(picture.frame))
+
+
+def open_files(path: Path) -> int:
+    """How many of this process's file descriptors are ``path``."""
+    links = (Path("/proc/self/fd") / number for number in os.listdir("/proc/self/fd"))  # noqa: PTH208 - strings
+    return sum(1 for link in links if link.is_symlink() and link.readlink() == path)
+
+
+@pytest.mark.parametrize("name", ["film.mp4", "film.webm", "film.mkv"])
+def test_the_newest_frame_is_shown_at_any_time(tmp_path: Path, name: str) -> None:
+    path = write_film(tmp_path / name, UNEVEN_MS)
+    times_ms = sorted({ms + off for ms in UNEVEN_MS for off in (-1, 0, 1)} | {500, 2000, 9000})
+    assert shown(path, times_ms) == newest(UNEVEN_MS, times_ms)
+
+
+def test_between_frames_no_new_picture_is_made(tmp_path: Path) -> None:
+    reader = VideoReader(write_film(tmp_path / "film.webm", (0, 100)), 0)
+    assert reader.picture_at(Fraction(0)) is reader.picture_at(99 * MS)
+    first, second = reader.picture_at(99 * MS), reader.picture_at(100 * MS)
+    assert first
+    assert second
+    assert first.serial != second.serial
+
+
+def test_times_that_stand_still_or_go_back_keep_the_order_of_the_frames(tmp_path: Path) -> None:
+    frames_ms = (0, 100, 200, 200, 150, 300, 1000, 400, 500, 1100)
+    path = write_film(tmp_path / "film.webm", frames_ms)
+    times_ms = range(0, 1300, 50)
+    assert shown(path, times_ms) == newest(frames_ms, times_ms)
+
+
+@pytest.mark.parametrize("name", ["film.mp4", "film.webm"])
+def test_a_file_whose_clock_starts_at_a_minute_is_read_in_its_own_time(tmp_path: Path, name: str) -> None:
+    frames_ms = steady(30, first_ms=60_000)
+    path = write_film(tmp_path / name, frames_ms)
+    times_ms = (0, 59_999, 60_000, 60_099, 60_100, 62_900, 70_000)
+    assert shown(path, times_ms) == newest(frames_ms, times_ms)
+
+
+FILMS: Final[dict[str, dict[str, Any]]] = {
+    "vp8.webm": {"gop": 25},
+    "vp9.webm": {"gop": 25, "encoder": "libvpx-vp9"},
+    "without-cues.webm": {"gop": 25, "muxing": {"live": "1"}},
+    "one-key-frame.webm": {"gop": 1000},
+    "one-key-frame-without-cues.webm": {"gop": 1000, "muxing": {"live": "1"}},
+    "small-clusters.webm": {"gop": 25, "muxing": {"cluster_time_limit": "200"}},
+    "h264.mp4": {"gop": 25},
+    "b-frames.mp4": {"gop": 25, "options": {"bf": "3", "b-pyramid": "normal"}},
+    "open-gops.mp4": {"gop": 25, "options": {"bf": "3", "x264-params": "open-gop=1"}},
+    "one-key-frame.mp4": {"gop": 1000},
+    "fragmented.mp4": {"gop": 25, "muxing": {"movflags": "frag_keyframe+empty_moov+default_base_moof"}},
+    "b-frames.mkv": {"gop": 25, "encoder": "libx264", "options": {"bf": "3"}},
+}
+
+
+@pytest.mark.parametrize("name", FILMS)
+def test_starting_anywhere_shows_the_same_pixels_as_reading_from_the_start(tmp_path: Path, name: str) -> None:
+    """Chunks, previews and resumed runs rest on this."""
+    path = write_film(tmp_path / name, steady(100), **FILMS[name])
+    times = [Fraction(ms, 1000) for ms in range(0, 10_500, 70)]
+    whole = VideoReader(path, 0)
+    expected = [pixels(whole.picture_at(t)) for t in times]
+    assert len(set(expected)) == 100
+    for first in range(0, len(times), 11):
+        reader = VideoReader(path, 0)
+        for i in (first, first + 1, first + 7):
+            if i < len(times):
+                assert pixels(reader.picture_at(times[i])) == expected[i], f"from {times[first]} s, at {times[i]} s"
+        reader.close()
+
+
+def test_starting_late_does_not_decode_all_that_is_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_film(tmp_path / "film.mp4", steady(100), gop=25)
+    decoded: list[VideoFrame] = []
+
+    def count(frame: VideoFrame, stream: VideoStream) -> Picture:
+        decoded.append(frame)
+        return describe(frame, stream)
+
+    monkeypatch.setattr("owtmix.media.decode.describe", count)
+    reader = VideoReader(path, 0)
+    picture = reader.picture_at(Fraction(8))
+    assert picture
+    assert number_of(picture.frame) == 80
+    assert len(decoded) < 10
+
+
+def test_a_start_within_the_first_seconds_is_exact_too(tmp_path: Path) -> None:
+    path = write_film(tmp_path / "film.webm", steady(50), gop=5)
+    for ms in (0, 50, 1000, int(SEEK_S * 1000), int(SEEK_S * 1000) + 1):
+        assert shown(path, [ms]) == [ms // 100]
+
+
+def test_starting_before_the_first_frame_shows_nothing_yet(tmp_path: Path) -> None:
+    path = write_film(tmp_path / "film.webm", steady(5, first_ms=4000))
+    assert shown(path, (0, 3000, 3999, 4000)) == [None, None, None, 0]
+
+
+@pytest.mark.parametrize("options", [{"bf": "3"}, {"bf": "0"}])
+def test_the_decoder_is_drained_at_the_end(tmp_path: Path, options: dict[str, str]) -> None:
+    path = write_film(tmp_path / "film.mp4", steady(20), options=options)
+    assert shown(path, (1700, 1800, 1900, 5000)) == [17, 18, 19, 19]
+
+
+def test_starting_after_the_end_shows_the_last_frame(tmp_path: Path) -> None:
+    for name in ("film.webm", "film.mp4"):
+        assert shown(write_film(tmp_path / name, steady(60)), (50_000,)) == [59]
+
+
+def test_changes_of_size_are_followed_frame_by_frame(tmp_path: Path) -> None:
+    large, small = Size(64, 48), Size(32, 96)
+    path = write_sizes(
+        tmp_path / "film.webm", (large, steady(4)), (small, steady(4, first_ms=400)), (large, steady(30, first_ms=800))
+    )
+    reader = VideoReader(path, 0)
+    pictures = [reader.picture_at(ms * MS) for ms in steady(12)]
+    assert [picture and picture.displayed for picture in pictures] == [large] * 4 + [small] * 4 + [large] * 4
+    assert [picture and number_of(picture.frame) for picture in pictures] == list(range(12))
+    assert shown(path, (3500,)) == [35]
+
+
+@pytest.mark.parametrize("orientation", Orientation)
+def test_the_display_matrix_turns_the_picture(tmp_path: Path, orientation: Orientation) -> None:
+    a, b, c, d = (value << 16 for value in orientation.value)
+    path = write_film(tmp_path / "film.mp4", (0,), display_matrix=(a, b, 0, c, d, 0, 0, 0, 1 << 30))
+    picture = VideoReader(path, 0).picture_at(Fraction(0))
+    assert picture
+    assert picture.orientation is orientation
+    assert picture.displayed == (Size(48, 64) if orientation.swaps_sides else Size(64, 48))
+
+
+def test_untagged_colour_is_guessed_by_size_and_range_is_read(tmp_path: Path) -> None:
+    small = VideoReader(write_film(tmp_path / "small.mp4", (0,), size=Size(64, 718)), 0).picture_at(Fraction(0))
+    large = VideoReader(write_film(tmp_path / "large.mp4", (0,), size=Size(64, 720)), 0).picture_at(Fraction(0))
+    full = VideoReader(write_film(tmp_path / "full.mp4", (0,), full_range=True), 0).picture_at(Fraction(0))
+    assert small
+    assert large
+    assert full
+    assert (small.matrix, large.matrix) == ("bt601", "bt709")
+    assert (small.full_range, full.full_range) == (False, True)
+
+
+def test_corrupt_packets_are_counted_and_the_last_good_frame_stays(tmp_path: Path) -> None:
+    def spoil(number: int, packet: Packet[Any]) -> Packet[Any]:
+        if number not in {4, 5}:
+            return packet
+        spoilt: Packet[Any] = Packet(b"\x00\x00")  # a key frame, cut off
+        spoilt.stream, spoilt.time_base, spoilt.pts, spoilt.dts = (
+            packet.stream,
+            packet.time_base,
+            packet.pts,
+            packet.dts,
+        )
+        return spoilt
+
+    path = write_film(tmp_path / "film.webm", steady(10), gop=3, tamper=spoil)
+    reader = VideoReader(path, 0)
+    numbers = [number_of(p.frame) for ms in steady(10) if (p := reader.picture_at(ms * MS))]
+    assert reader.corrupt == 2
+    assert numbers[:6] == [0, 1, 2, 3, 3, 3]
+    assert numbers[6:] == [6, 7, 8, 9]
+
+
+def test_a_file_that_is_cut_off_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    data = write_film(
+        tmp_path / "whole.webm", steady(60), muxing={"live": "1", "cluster_time_limit": "500"}
+    ).read_bytes()
+    cut = tmp_path / "cut.webm"
+    cut.write_bytes(data[: len(data) * 2 // 3])
+    numbers = shown(cut, steady(60))
+    last = numbers[-1]
+    assert last is not None
+    assert 30 < last < 45
+    assert numbers == [*range(last), *[last] * (60 - last)]
+
+
+def test_a_file_is_open_from_the_first_picture_until_it_is_closed(tmp_path: Path) -> None:
+    path = write_film(tmp_path / "film.webm", steady(5))
+    reader = VideoReader(path, 0)
+    assert open_files(path) == 0
+    reader.picture_at(Fraction(0))
+    assert open_files(path) == 1
+    reader.close()
+    assert open_files(path) == 0
+
+
+def test_a_start_that_seeking_leads_astray_leaves_no_second_file_open(tmp_path: Path) -> None:
+    path = write_film(tmp_path / "film.webm", steady(5, first_ms=8000), muxing={"live": "1"})
+    reader = VideoReader(path, 0)
+    reader.picture_at(Fraction(7))
+    assert open_files(path) == 1
+    reader.close()
+    assert open_files(path) == 0
+
+
+def test_closing_a_reader_that_never_read_is_fine(tmp_path: Path) -> None:
+    VideoReader(tmp_path / "film.webm", 0).close()
+
+
+def test_a_file_that_is_gone_or_has_no_such_picture_is_an_input_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read: No such file"):
+        VideoReader(tmp_path / "gone.webm", 0).picture_at(Fraction(0))
+    path = write_film(tmp_path / "film.webm", (0,))
+    with pytest.raises(InputError, match="stream 1"):
+        VideoReader(path, 1).picture_at(Fraction(0))
+    assert open_files(path) == 0

@@ -1,0 +1,201 @@
+"""A folder as a store: what is in it, and nothing else."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from owtmix.errors import DestinationError, InputError
+from owtmix.storage.local import LocalStore
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """The store's folder; beside it lies a neighbour that is none of its business."""
+    folder = tmp_path / "room"
+    folder.mkdir()
+    (folder / "alice.webm").write_bytes(b"alice")
+    neighbour = tmp_path / "neighbour"
+    neighbour.mkdir()
+    (neighbour / "secret.webm").write_bytes(b"secret")
+    return folder
+
+
+@pytest.fixture
+def store(root: Path) -> LocalStore:
+    return LocalStore(root)
+
+
+def lead_out(root: Path) -> tuple[str, ...]:
+    """Keys that would reach the neighbour's file."""
+    neighbour = root.parent / "neighbour"
+    (root / "file-link.webm").symlink_to(neighbour / "secret.webm")
+    (root / "folder-link").symlink_to(neighbour)
+    (root / "relative-link.webm").symlink_to("../neighbour/secret.webm")
+    (root / "chain.webm").symlink_to("relative-link.webm")
+    return (
+        "file-link.webm",
+        "folder-link/secret.webm",
+        "relative-link.webm",
+        "chain.webm",
+        "../neighbour/secret.webm",
+        "folder-link/../neighbour/secret.webm",
+        str(neighbour / "secret.webm"),
+    )
+
+
+def everything(folder: Path) -> dict[str, bytes | None]:
+    """Every path below ``folder``, and what each file holds."""
+    return {str(p.relative_to(folder)): p.read_bytes() if p.is_file() else None for p in folder.rglob("*")}
+
+
+def test_files_inside_are_read_and_fetched(store: LocalStore, root: Path) -> None:
+    (root / "deep" / "er").mkdir(parents=True)
+    (root / "deep" / "er" / "王小明.webm").write_bytes(b"wang")
+    assert store.read("alice.webm", 5) == b"alice"
+    assert store.fetch("deep/er/王小明.webm").read_bytes() == b"wang"
+    assert store.address("alice.webm") == str(root / "alice.webm")
+
+
+def test_a_link_that_stays_inside_is_followed(store: LocalStore, root: Path) -> None:
+    (root / "again.webm").symlink_to("alice.webm")
+    assert store.read("again.webm", 100) == b"alice"
+    assert store.fetch("again.webm").read_bytes() == b"alice"
+
+
+def test_the_folder_itself_may_be_a_link(root: Path) -> None:
+    link = root.parent / "link"
+    link.symlink_to(root)
+    store = LocalStore(link)
+    assert store.read("alice.webm", 100) == b"alice"
+    staged = store.stage("out.mp4", "job")
+    staged.write_bytes(b"finished")
+    store.commit(staged, "out.mp4")
+    assert (root / "out.mp4").read_bytes() == b"finished"
+
+
+def test_nothing_outside_is_read(store: LocalStore, root: Path) -> None:
+    for key in lead_out(root):
+        with pytest.raises(InputError, match="leads out of the folder"):
+            store.read(key, 100)
+        with pytest.raises(InputError, match="leads out of the folder"):
+            store.fetch(key)
+
+
+@pytest.mark.parametrize("name", ["new.mp4", "secret.webm", "deeper/new.mp4"])
+def test_nothing_outside_is_written_or_made(store: LocalStore, root: Path, name: str) -> None:
+    lead_out(root)
+    (root / "nowhere-yet").symlink_to(root.parent / "made-by-mistake")
+    before = everything(root.parent)
+    for folder in ("folder-link", "nowhere-yet", "..", "folder-link/.."):
+        with pytest.raises(DestinationError, match="leads out of the folder"):
+            store.stage(f"{folder}/{name}", "job")
+    assert everything(root.parent) == before
+
+
+def test_a_link_in_the_output_s_place_is_replaced_not_followed(store: LocalStore, root: Path) -> None:
+    secret = root.parent / "neighbour" / "secret.webm"
+    planted = store.stage("out.mp4", "job")
+    planted.symlink_to(secret)
+    (root / "out.mp4").symlink_to(secret)
+    staged = store.stage("out.mp4", "job")
+    staged.write_bytes(b"finished")
+    store.commit(staged, "out.mp4")
+    assert secret.read_bytes() == b"secret"
+    assert not (root / "out.mp4").is_symlink()
+    assert (root / "out.mp4").read_bytes() == b"finished"
+
+
+def test_what_is_missing_is_none_to_read_and_an_error_to_fetch(store: LocalStore) -> None:
+    for key in ("bob.webm", "no/such/folder.webm", "alice.webm/below-a-file"):
+        assert store.read(key, 100) is None
+        with pytest.raises(InputError, match="does not exist"):
+            store.fetch(key)
+
+
+def test_a_folder_that_is_missing_holds_nothing(tmp_path: Path) -> None:
+    assert LocalStore(tmp_path / "never-made").read("index.json", 100) is None
+
+
+def test_a_file_that_is_too_large_is_refused(store: LocalStore) -> None:
+    assert store.read("alice.webm", 5) is not None
+    with pytest.raises(InputError, match="larger than 4 bytes"):
+        store.read("alice.webm", 4)
+
+
+def test_what_is_no_file_is_refused_at_once(store: LocalStore, root: Path) -> None:
+    (root / "folder").mkdir()
+    os.mkfifo(root / "pipe")  # to open it would wait for a writer
+    for key in ("folder", "pipe"):
+        with pytest.raises(InputError, match="is not a file"):
+            store.read(key, 100)
+        with pytest.raises(InputError, match="is not a file"):
+            store.fetch(key)
+
+
+def test_keys_that_no_file_can_have_are_input_errors(store: LocalStore, root: Path) -> None:
+    (root / "circle").symlink_to("circle")
+    for key in ("circle", "x" * 300, "nul\0nul"):
+        with pytest.raises(InputError):
+            store.read(key, 100)
+        with pytest.raises(InputError):
+            store.fetch(key)
+
+
+def test_the_output_appears_under_its_name_all_at_once(store: LocalStore, root: Path) -> None:
+    staged = store.stage("new/folder/out.mp4", "job-7")
+    assert staged.parent == root / "new" / "folder"
+    assert staged.suffix == ".mp4"
+    assert not staged.exists()
+    staged.write_bytes(b"finished")
+    assert not (root / "new" / "folder" / "out.mp4").exists()
+    assert store.commit(staged, "new/folder/out.mp4") == str(root / "new" / "folder" / "out.mp4")
+    assert everything(root / "new") == {"folder": None, "folder/out.mp4": b"finished"}
+
+
+def test_an_older_output_stays_until_the_new_one_takes_its_place(store: LocalStore, root: Path) -> None:
+    (root / "out.mp4").write_bytes(b"older")
+    staged = store.stage("out.mp4", "job")
+    staged.write_bytes(b"half")
+    assert (root / "out.mp4").read_bytes() == b"older"
+    staged.write_bytes(b"finished")
+    store.commit(staged, "out.mp4")
+    assert (root / "out.mp4").read_bytes() == b"finished"
+
+
+def test_two_jobs_do_not_share_a_half_output(store: LocalStore) -> None:
+    assert store.stage("out.mp4", "monday") != store.stage("out.mp4", "tuesday")
+
+
+def test_the_longest_name_that_a_file_can_have_is_one_for_an_output(store: LocalStore, root: Path) -> None:
+    name = "x" * 251 + ".mp4"
+    staged = store.stage(name, "j" * 128)
+    staged.write_bytes(b"finished")
+    store.commit(staged, name)
+    assert (root / name).is_file()
+
+
+def test_a_place_that_cannot_be_written_is_told_in_a_sentence(store: LocalStore, root: Path) -> None:
+    (root / "taken").mkdir()
+    with pytest.raises(DestinationError, match=r"taken is a folder: FileNamePrefix must name a file$"):
+        store.stage("taken", "job")
+    with pytest.raises(DestinationError, match=r"^the folder .*alice\.webm cannot be made: (Not a directory|File exist)"):
+        store.stage("alice.webm/out.mp4", "job")
+    with pytest.raises(DestinationError, match=r"cannot be written: File name too long$"):
+        store.stage("x" * 300 + ".mp4", "job")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
+def test_a_folder_without_permission_is_a_destination_error(store: LocalStore, root: Path) -> None:
+    root.chmod(0o500)
+    with pytest.raises(DestinationError, match=r"cannot be written: Permission denied$"):
+        store.stage("out.mp4", "job")
+
+
+def test_committing_to_a_folder_that_went_away_is_a_destination_error(store: LocalStore, root: Path) -> None:
+    staged = store.stage("out/out.mp4", "job")
+    (root / "out").rmdir()
+    with pytest.raises(DestinationError, match="cannot be written: No such file or directory"):
+        store.commit(staged, "out/out.mp4")
