@@ -66,6 +66,14 @@ class AudioTrack:
 
 
 @dataclass(frozen=True, slots=True)
+class Probe:
+    """The tracks of a file that can be used; at least one is not None."""
+
+    video: VideoTrack | None
+    audio: AudioTrack | None
+
+
+@dataclass(frozen=True, slots=True)
 class Clip:
     """A probed recording. ``source`` is the number of its file in the plan's list of sources."""
 

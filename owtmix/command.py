@@ -55,11 +55,11 @@ def _answer(arguments: Arguments, settings: Settings, log: RunLog, scratch: Scra
     log.open(job.spec.job_id, state_folder() / "logs", settings.log_days)
     with show_progress(quiet=arguments.threshold > logging.INFO) as progress:
         if arguments.plan:
-            plan = job.plan(progress)
+            plan = job.plan(progress, scratch)
             return describe_plan(plan) if arguments.plan == "text" else _json(to_json(plan))
         if arguments.preview:
             time_s, png = arguments.preview
-            job.preview(time_s, png, progress)
+            job.preview(time_s, png, progress, scratch)
             return _json({"preview": str(png), "time_s": float(time_s)})
         _log.debug("composing %s", arguments.cfg)
         report = job.run(progress, scratch)

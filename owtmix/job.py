@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
-from owtmix.clip import Clip
-from owtmix.decoration import Rgba, unwritable
-from owtmix.errors import DestinationError, InputError, Problem, SpecError
-from owtmix.images import decode_image, fetch_image
+from owtmix.clip import Clip, Probe
+from owtmix.decoration import unwritable
+from owtmix.errors import InputError, Problem, RenderError, SpecError
+from owtmix.execute.local import Crew
+from owtmix.execute.task import Limits
+from owtmix.images import fetch_image
 from owtmix.index import MAX_INDEX_BYTES, Index, Recording, read_index
-from owtmix.media.probe import probe
 from owtmix.plan import RenderPlan
 from owtmix.planning import make_plan, subscribed
-from owtmix.production import Production
+from owtmix.production import Production, succeed
 from owtmix.progress import Progress
 from owtmix.runlock import only_run
 from owtmix.scratch import Scratch
@@ -29,12 +31,10 @@ from owtmix.settings import Settings, state_folder
 from owtmix.spec.job import ImageWatermark, JobSpec
 from owtmix.spec.reader import read_job
 from owtmix.storage import LocalStore, Store, open_store
+from owtmix.tasks import ImageTask, ProbeTask, StillTask, Studio
 from owtmix.timing import timecode
 
 _log = logging.getLogger(__name__)
-
-PROBES: Final = 4
-"""Recordings that are probed at once."""
 
 _PREFIX: Final = "Data.RecordingConfig.StorageConfig.FileNamePrefix"
 
@@ -87,34 +87,32 @@ class Job:
         for receiver in self.spec.notify:
             yield receiver.token
 
-    def plan(self, progress: Progress) -> RenderPlan:
+    def plan(self, progress: Progress, scratch: Scratch) -> RenderPlan:
         """What would be made."""
-        return self._prepare(progress).plan
+        with self._crew() as crew:
+            return self._prepare(crew, progress, scratch).plan
 
-    def preview(self, t: Fraction, png: Path, progress: Progress) -> None:
+    def preview(self, t: Fraction, png: Path, progress: Progress, scratch: Scratch) -> None:
         """Draw the frame on screen at output time ``t`` into a PNG file.
 
         Raises:
             SpecError: the output has no picture, or none at ``t``.
             DestinationError: the file cannot be written.
         """
-        production = self._prepare(progress)
-        picture = production.plan.picture
-        if picture is None:
-            raise SpecError(
-                Problem("Data.RecordingConfig.MediaChannel", "there is no picture to preview: write 2 or 3")
-            )
-        number = picture.clock.index(t)
-        if not 0 <= number < picture.frames:
-            raise SpecError(
-                Problem("", f"the output ends at {timecode(production.plan.duration_s)}: choose a time before")
-            )
-        progress.stage("drawing", None)
-        image = production.still(number)
-        try:
-            image.save(png, "PNG")
-        except OSError as error:
-            raise DestinationError(f"{png} cannot be written: {error.strerror}") from None
+        with self._crew() as crew:
+            studio = self._prepare(crew, progress, scratch)
+            picture = studio.plan.picture
+            if picture is None:
+                raise SpecError(
+                    Problem("Data.RecordingConfig.MediaChannel", "there is no picture to preview: write 2 or 3")
+                )
+            number = picture.clock.index(t)
+            if not 0 <= number < picture.frames:
+                end = timecode(studio.plan.duration_s)
+                raise SpecError(Problem("", f"the output ends at {end}: choose a time before"))
+            progress.stage("drawing", None)
+            for outcome in crew.run([StillTask(studio, number, png.absolute())]):
+                succeed(outcome)
 
     def run(self, progress: Progress, scratch: Scratch) -> dict[str, Any]:
         """Make the output and put it in its place; returns the report.
@@ -122,22 +120,26 @@ class Job:
         Raises:
             MixError: of any kind.
         """
-        with only_run(self.spec.job_id):
+        with only_run(self.spec.job_id), self._crew() as crew:
             with self._timed("planning"):
-                production = self._prepare(progress)
-            plan = production.plan
+                studio = self._prepare(crew, progress, scratch)
             staged = scratch.add(self._output.stage(self.spec.output_key, self.spec.job_id))
             work = scratch.add(state_folder() / "work" / self.spec.job_id)
             shutil.rmtree(work, ignore_errors=True)
             work.mkdir(parents=True)
             with self._timed("composing"):
-                production.make(staged, work, progress)
+                Production(studio, crew, self._warn).make(staged, work, progress)
             with self._timed("publishing"):
                 address = self._output.commit(staged, self.spec.output_key)
             scratch.discard(staged)
-        return self._report(plan, address)
+        return self._report(studio.plan, address)
 
-    def _prepare(self, progress: Progress) -> Production:
+    def _crew(self) -> Crew:
+        settings = self._settings
+        limits = Limits(settings.worker_memory_mib << 20, settings.worker_silence_s)
+        return Crew(max(2, os.cpu_count() or 1), limits, self._warn)
+
+    def _prepare(self, crew: Crew, progress: Progress, scratch: Scratch) -> Studio:
         """Everything up to the first pixel."""
         progress.stage("reading", None)
         index, index_key = self._read_index()
@@ -146,12 +148,12 @@ class Job:
         if not files:
             raise InputError("the index has no recording of a stream that is subscribed: see Data.SubscribeConfig")
         self._check_output_key(index_key, files)
-        clips, paths, left_out = self._probe(files)
-        images = self._images()
+        clips, paths, left_out = self._probe(files, crew)
+        images = self._images(crew, scratch)
         plan = make_plan(self.spec, index, clips, self._settings, left_out)
         for warning in (*plan.warnings, *warnings, *unwritable(plan.picture)):
             self._warn(warning)
-        return Production(replace(plan, warnings=tuple(self._warnings)), paths, images, self._warn)
+        return Studio(replace(plan, warnings=tuple(self._warnings)), paths, images)
 
     def _read_index(self) -> tuple[Index, str | None]:
         """The index, and its key where it lies in the input store."""
@@ -187,44 +189,49 @@ class Job:
         if any(self._input.address(key) == address for key in inputs):
             raise SpecError(Problem(_PREFIX, f"{self.spec.output_key} is an input of this job: choose another name"))
 
-    def _probe(self, files: Sequence[Recording]) -> tuple[list[Clip], list[Path], list[tuple[str, str]]]:
+    def _probe(self, files: Sequence[Recording], crew: Crew) -> tuple[list[Clip], list[Path], list[tuple[str, str]]]:
         """The readable files as clips, where they are, and why the others are not."""
-
-        def look(file: Recording) -> tuple[Path, Clip] | InputError:
+        tasks: dict[int, ProbeTask] = {}
+        problems: dict[int, str] = {}
+        for number, file in enumerate(files):
             try:
-                path = self._input.fetch(file.key)
-                found = probe(path)
+                tasks[number] = ProbeTask(number, file.key, self._input.fetch(file.key))
             except InputError as error:
-                return error
-            return path, Clip(file, 0, found.video, found.audio)
-
-        clips: list[Clip] = []
-        paths: list[Path] = []
-        left_out: list[tuple[str, str]] = []
-        with ThreadPoolExecutor(PROBES) as pool:
-            for file, result in zip(files, pool.map(look, files), strict=True):
-                if isinstance(result, InputError):
-                    left_out.append((file.key, str(result)))
-                    continue
-                paths.append(result[0])
-                clips.append(replace(result[1], source=len(clips)))
+                problems[number] = str(error)
+        found: dict[int, Probe] = {}
+        for outcome in crew.run(tasks.values()):
+            if outcome.value is not None:
+                found[outcome.task.number] = outcome.value
+            else:
+                problems[outcome.task.number] = str(outcome.error or f"reading it {outcome.death}")
+        left_out = [(files[number].key, problems[number]) for number in sorted(problems)]
         reasons = [f"{key} is left out: {reason}" for key, reason in left_out]
-        if left_out and (self._options.strict or not clips):
-            raise InputError("\n".join(reasons if clips else [*reasons, "no recording is left"]))
+        if left_out and (self._options.strict or not found):
+            raise InputError("\n".join(reasons if found else [*reasons, "no recording is left"]))
         for reason in reasons:
             self._warn(reason)
-        return clips, paths, left_out
+        used = sorted(found)
+        clips = [Clip(files[n], source, found[n].video, found[n].audio) for source, n in enumerate(used)]
+        return clips, [tasks[number].path for number in used], left_out
 
-    def _images(self) -> dict[str, Rgba]:
-        """The watermark images that can be had."""
-        images = {}
+    def _images(self, crew: Crew, scratch: Scratch) -> dict[str, Path]:
+        """Array files of the watermark images that can be had."""
+        arrays: dict[str, Path] = {}
         for mark in self.spec.mixer.watermarks:
-            if isinstance(mark, ImageWatermark) and mark.source not in images:
-                try:
-                    images[mark.source] = decode_image(self._image_data(mark.source), self._settings.image_max_pixels)
-                except InputError as error:
-                    self._warn(f"the watermark image {_without_query(mark.source)} is left out: {error}")
-        return images
+            if not isinstance(mark, ImageWatermark) or mark.source in arrays:
+                continue
+            if not arrays:
+                folder = scratch.add(Path(tempfile.mkdtemp(prefix="owtmix-")))
+            array = folder / f"{len(arrays)}.npy"
+            try:
+                data = self._image_data(mark.source)
+                for outcome in crew.run([ImageTask("the image", data, self._settings.image_max_pixels, array)]):
+                    succeed(outcome)
+            except (InputError, RenderError) as error:
+                self._warn(f"the watermark image {_without_query(mark.source)} is left out: {error}")
+            else:
+                arrays[mark.source] = array
+        return arrays
 
     def _image_data(self, source: str) -> bytes:
         settings = self._settings

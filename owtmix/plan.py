@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import Enum
 from fractions import Fraction
 from math import ceil
@@ -113,6 +113,37 @@ class RenderPlan:
         if not self.index_unit.startswith("epoch"):
             return None
         return t + max(j.ahead_s for j in self.jumps if j.at_s <= t)
+
+    def without(self, source: int, from_s: Fraction, *, sound: bool) -> RenderPlan:
+        """The plan with a source left out from output time ``from_s`` on: its sound, or else its picture."""
+        if sound:
+            assert self.sound
+            placements = (_until(placement, source, from_s) for placement in self.sound.placements)
+            return replace(self, sound=replace(self.sound, placements=tuple(filter(None, placements))))
+        assert self.picture
+        shots = {s: tuple(_carded(shots, source, from_s)) for s, shots in self.picture.shots.items()}
+        return replace(self, picture=replace(self.picture, shots=shots))
+
+
+def _until(placement: AudioPlacement, source: int, end_s: Fraction) -> AudioPlacement | None:
+    """The placement, ended at ``end_s`` when it is of ``source``; None when nothing is left of it."""
+    if placement.source != source or placement.span.end <= end_s:
+        return placement
+    if placement.span.start >= end_s:
+        return None
+    return replace(placement, span=TimeRange(placement.span.start, end_s))
+
+
+def _carded(shots: Iterable[Shot], source: int, from_s: Fraction) -> Iterator[Shot]:
+    """The shots with the card in place of ``source`` from ``from_s`` on."""
+    for shot in shots:
+        if shot.source != source or shot.span.end <= from_s:
+            yield shot
+        elif shot.span.start >= from_s:
+            yield Shot(shot.span, None)
+        else:
+            yield replace(shot, span=TimeRange(shot.span.start, from_s))
+            yield Shot(TimeRange(from_s, shot.span.end), None)
 
 
 def sample_count(duration_s: Fraction) -> int:

@@ -14,7 +14,7 @@ from fractions import Fraction
 from itertools import repeat
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 from owtmix.canvas.base import Canvas, ComposedFrame, Layer, Scaler
 from owtmix.decoration import Decoration
@@ -25,9 +25,6 @@ from owtmix.plan import Picture, Source
 from owtmix.shots import Shot
 from owtmix.spec.job import StreamId
 from owtmix.timing import SpanCursor, timecode
-
-JUST_BEFORE_S: Final = Fraction(1, 10**9)
-"""Shorter than any container's tick."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +100,8 @@ class TileContent:
         self._close_finished()
         if shot is None or shot.source is None or shot.source in self._failed:
             return {}
-        file_t = min(t, shot.until_s - JUST_BEFORE_S) - shot.offset_s
         try:
-            picture = self._reader(shot.source).picture_at(file_t)
+            picture = self._reader(shot.source).picture_at(shot.file_time(t))
         except InputError as error:
             name = self._footage.sources[shot.source].key
             self._footage.warn(f"{name} fails at {timecode(t)} and is a placeholder from there on: {error}")

@@ -124,7 +124,7 @@ class Settings:
     )
     index_time_unit: str = field(default="auto", metadata=_at("index.time_unit", _one_of("auto", *get_args(TimeUnit))))
     absence_s: Fraction = field(default=Fraction(1), metadata=_at("timeline.absence_s", _number("0", "3600")))
-    gap_s: Fraction = field(default=Fraction(3), metadata=_at("timeline.gap_s", _number("0.5", "3600")))
+    gap_s: Fraction = field(default=Fraction(3), metadata=_at("timeline.gap_s", _number("1", "3600")))
     placeholder_delay_s: Fraction = field(
         default=Fraction(1, 2), metadata=_at("timeline.placeholder_delay_s", _number("0", "3600"))
     )
@@ -132,6 +132,8 @@ class Settings:
     max_duration_s: Fraction = field(
         default=Fraction(24 * 3600), metadata=_at("limits.max_duration_s", _number("1", "604800"))
     )
+    worker_memory_mib: int = field(default=4096, metadata=_at("limits.worker_memory_mib", _whole(256, 2**20)))
+    worker_silence_s: float = field(default=60.0, metadata=_at("limits.worker_silence_s", _number("1", "3600", float)))
     text_height: Fraction = field(default=Fraction(1, 24), metadata=_at("text.height", _number("0.005", "0.5")))
     time_zone: str = field(default="Asia/Shanghai", metadata=_at("text.time_zone", _time_zone()))
     image_timeout_s: float = field(default=10.0, metadata=_at("images.timeout_s", _number("0.1", "300", float)))

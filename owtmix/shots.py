@@ -9,9 +9,13 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Final
 
 from owtmix.timeline import Placed
 from owtmix.timing import TimeRange
+
+JUST_BEFORE_S: Final = Fraction(1, 10**9)
+"""Shorter than any container's tick."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,10 @@ class Shot:
     source: int | None
     offset_s: Fraction = Fraction(0)
     until_s: Fraction = Fraction(0)
+
+    def file_time(self, t: Fraction) -> Fraction:
+        """The file time that is shown at output time ``t``."""
+        return min(t, self.until_s - JUST_BEFORE_S) - self.offset_s
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Generic, TypeVar
+from types import TracebackType
+from typing import Any, Final, Generic, Self, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -51,71 +52,66 @@ class Outcome(Generic[TaskT]):
     done_s: float = 0.0
 
 
-@dataclass(slots=True)
-class _Child(Generic[TaskT]):
+@dataclass(slots=True, eq=False)
+class _Child:
     process: subprocess.Popen[bytes]
-    task: TaskT | None = None
+    task: Task | None = None
     heard: float = 0.0
     done_s: float = 0.0
     partial: bytearray = field(default_factory=bytearray)
 
 
-def run_tasks(
-    tasks: Iterable[TaskT],
-    workers: int,
-    limits: Limits,
-    *,
-    on_progress: Callable[[TaskT, float], None],
-    on_warning: Callable[[TaskT, str], None],
-) -> Generator[Outcome[TaskT], None, None]:
-    """Run ``tasks`` in up to ``workers`` children, begun in order; yields outcomes as they come.
+class Crew:
+    """Up to ``size`` children, started when there is work for them and kept for more. Leaving the context kills them.
 
-    Closing the generator, or an exception in the caller, kills the children.
+    ``on_warning`` is told what tasks find worth knowing.
     """
-    supervisor = _Supervisor(deque(tasks), limits, on_progress, on_warning)
-    try:
-        yield from supervisor.run(workers)
-    finally:
-        supervisor.kill()
 
-
-class _Supervisor(Generic[TaskT]):
-    def __init__(
-        self,
-        tasks: deque[TaskT],
-        limits: Limits,
-        on_progress: Callable[[TaskT, float], None],
-        on_warning: Callable[[TaskT, str], None],
-    ) -> None:
-        self._tasks = tasks
+    def __init__(self, size: int, limits: Limits, on_warning: Callable[[str], None]) -> None:
+        self._size = size
         self._limits = limits
-        self._on_progress = on_progress
         self._on_warning = on_warning
-        self._children: list[_Child[TaskT]] = []
+        self._children: list[_Child] = []
         self._selector = selectors.DefaultSelector()
 
-    def run(self, workers: int) -> Generator[Outcome[TaskT], None, None]:
-        while self._tasks or self._children:
-            while self._tasks and len(self._children) < workers:
-                self._start()
-            for key, _ in self._selector.select(WATCH_EVERY_S):
-                yield from self._hear(key.data)
-            for child in list(self._children):
-                verdict = self._verdict(child)
-                if verdict:
-                    yield from self._bury(child, verdict)
+    def __enter__(self) -> Self:
+        return self
 
-    def kill(self) -> None:
-        """End all children at once."""
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for child in self._children:
             child.process.kill()
         for child in self._children:
             _end(child.process)
-        self._children.clear()
         self._selector.close()
 
-    def _start(self) -> None:
-        # The interpreter's -P keeps the working directory off the path: a recording's folder is no place for modules.
+    def run(
+        self, tasks: Iterable[TaskT], on_progress: Callable[[TaskT, float], None] = lambda _task, _done_s: None
+    ) -> Generator[Outcome[TaskT], None, None]:
+        """Do ``tasks``, begun in order, and yield their outcomes as they come. Run the generator to its end."""
+        waiting = deque(tasks)
+        while True:
+            for child in self._free(len(waiting)):
+                self._give(child, waiting.popleft())
+            if not any(child.task for child in self._children):
+                return
+            for key, _ in self._selector.select(WATCH_EVERY_S):
+                yield from self._hear(key.data, on_progress)
+            for child in list(self._children):
+                cause = self._verdict(child)
+                if cause:
+                    yield from self._bury(child, cause)
+
+    def _free(self, wanted: int) -> list[_Child]:
+        """Up to ``wanted`` children without a task; new ones while there are fewer than may be."""
+        free = [child for child in self._children if child.task is None][:wanted]
+        while len(free) < wanted and len(self._children) < self._size:
+            free.append(self._start())
+        return free
+
+    def _start(self) -> _Child:
+        # -P keeps the working directory off the module path: a folder of recordings is no place for code.
         process = subprocess.Popen(  # noqa: S603 - the arguments are ours
             [sys.executable, "-P", "-m", "owtmix.execute.child", str(os.getpid())],
             stdin=subprocess.PIPE,
@@ -124,25 +120,19 @@ class _Supervisor(Generic[TaskT]):
             env=environment(),
         )
         assert process.stdout
-        os.set_blocking(process.stdout.fileno(), False)
-        child = _Child[TaskT](process)
+        child = _Child(process)
         self._children.append(child)
         self._selector.register(process.stdout, selectors.EVENT_READ, child)
-        self._give(child)
+        return child
 
-    def _give(self, child: _Child[TaskT]) -> None:
-        """Hand the child the next task, or end it when there is none."""
+    def _give(self, child: _Child, task: Task) -> None:
         assert child.process.stdin
-        if not self._tasks:
-            self._forget(child)
-            _end(child.process)
-            return
-        child.task, child.heard, child.done_s = self._tasks.popleft(), time.monotonic(), 0.0
-        with suppress(BrokenPipeError):  # it died; the verdict will say so
-            child.process.stdin.write(pickle.dumps(child.task))
+        child.task, child.heard, child.done_s = task, time.monotonic(), 0.0
+        with suppress(BrokenPipeError):  # it died; its end of the other pipe will say so
+            child.process.stdin.write(pickle.dumps(task))
             child.process.stdin.flush()
 
-    def _hear(self, child: _Child[TaskT]) -> Generator[Outcome[TaskT], None, None]:
+    def _hear(self, child: _Child, on_progress: Callable[[Any, float], None]) -> Generator[Outcome[Any], None, None]:
         assert child.process.stdout
         data = os.read(child.process.stdout.fileno(), READ_BYTES)
         if not data:
@@ -150,23 +140,18 @@ class _Supervisor(Generic[TaskT]):
             return
         child.heard = time.monotonic()
         child.partial += data
+        *lines, child.partial = child.partial.split(b"\n")
         if len(child.partial) > LONGEST_LINE:
+            yield from self._bury(child, "does not stop talking")
+            return
+        try:
+            outcomes = [outcome for line in lines if (outcome := self._understand(child, bytes(line), on_progress))]
+        except (ValueError, KeyError, TypeError, IndexError, ValidationError):
             yield from self._bury(child, "said what cannot be understood")
             return
-        *lines, rest = child.partial.split(b"\n")
-        child.partial = bytearray(rest)
-        for line in lines:
-            try:
-                outcome = self._understand(child, bytes(line))
-            except (ValueError, KeyError, TypeError, ValidationError):
-                yield from self._bury(child, "said what cannot be understood")
-                return
-            if outcome:
-                child.task = None
-                yield outcome
-                self._give(child)
+        yield from outcomes
 
-    def _understand(self, child: _Child[TaskT], line: bytes) -> Outcome[TaskT] | None:
+    def _understand(self, child: _Child, line: bytes, on_progress: Callable[[Any, float], None]) -> Outcome[Any] | None:
         task = child.task
         if task is None:
             raise ValueError("news without a task")
@@ -174,40 +159,40 @@ class _Supervisor(Generic[TaskT]):
         match kind:
             case "progress":
                 child.done_s = float(value)
-                self._on_progress(task, child.done_s)
+                on_progress(task, child.done_s)
+                return None
             case "warning":
-                self._on_warning(task, str(value))
+                self._on_warning(str(value))
+                return None
             case "result":
-                return Outcome(task, TypeAdapter(task.result).validate_python(value), done_s=child.done_s)
+                outcome = Outcome(task, TypeAdapter(task.result).validate_python(value), done_s=child.done_s)
             case "error":
-                return Outcome(task, error=ERRORS[value[0]](str(value[1])), done_s=child.done_s)
+                outcome = Outcome(task, error=ERRORS[value[0]](str(value[1])), done_s=child.done_s)
             case "failure":
                 _log.debug("%s failed:\n%s", task.name, value)
                 last = str(value).strip().rpartition("\n")[2]
-                return Outcome(task, error=RenderError(f"{task.name} failed: {last}"), done_s=child.done_s)
+                outcome = Outcome(task, error=RenderError(f"{task.name} failed: {last}"), done_s=child.done_s)
             case _:
                 raise ValueError(kind)
-        return None
+        child.task = None
+        return outcome
 
-    def _verdict(self, child: _Child[TaskT]) -> str | None:
-        """Why the child must end, or has ended; None while all is well."""
-        if time.monotonic() - child.heard > self._limits.silence_s:
-            return f"hung: no progress for {self._limits.silence_s:.0f} s"
+    def _verdict(self, child: _Child) -> str | None:
+        """Why the child must end; None while all is well."""
+        if child.task and time.monotonic() - child.heard > self._limits.silence_s:
+            return f"hangs: no progress for {self._limits.silence_s:.0f} s"
         if _resident_bytes(child.process.pid) > self._limits.memory_bytes:
-            return f"took more than {self._limits.memory_bytes >> 20} MiB of memory"
+            return f"takes more than {self._limits.memory_bytes >> 20} MiB of memory"
         return None
 
-    def _bury(self, child: _Child[TaskT], cause: str) -> Generator[Outcome[TaskT], None, None]:
-        self._forget(child)
-        child.process.kill()
-        _end(child.process)
-        if child.task is not None:
-            yield Outcome(child.task, death=cause, done_s=child.done_s)
-
-    def _forget(self, child: _Child[TaskT]) -> None:
+    def _bury(self, child: _Child, cause: str) -> Generator[Outcome[Any], None, None]:
         self._children.remove(child)
         assert child.process.stdout
         self._selector.unregister(child.process.stdout)
+        child.process.kill()
+        _end(child.process)
+        if child.task:
+            yield Outcome(child.task, death=cause, done_s=child.done_s)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -220,12 +205,12 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def _cause(process: subprocess.Popen[bytes]) -> str:
     code = process.wait()
-    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
+    return f"crashes ({signal.Signals(-code).name})" if code < 0 else f"ends with status {code}"
 
 
 def _resident_bytes(pid: int) -> int:
     """Resident memory of a process; 0 where the system does not say."""
     try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, IndexError, ValueError):
         return 0

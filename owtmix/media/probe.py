@@ -5,8 +5,7 @@ Containers lie about durations, and some have none: the packets decide.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -19,7 +18,7 @@ from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
-from owtmix.clip import AudioTrack, VideoTrack
+from owtmix.clip import AudioTrack, Probe, VideoTrack
 from owtmix.errors import InputError
 from owtmix.media.audio import AudioMeter
 from owtmix.media.decode import Picture, describe, frame_time
@@ -32,16 +31,10 @@ DEFAULT_FRAME_S: Final = Fraction(1, 15)
 """How long the only frame of a file is shown when nothing says it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """The tracks of a file that can be used; at least one is not None."""
-
-    video: VideoTrack | None
-    audio: AudioTrack | None
-
-
-def probe(path: Path) -> Probe:
+def probe(path: Path, advance: Callable[[Fraction], None] = lambda _: None) -> Probe:
     """Measure a recording. Of several pictures or sounds, the one marked as default is taken, else the first.
+
+    ``advance`` is told the file time of each packet.
 
     Raises:
         InputError: it cannot be opened, or holds neither picture nor sound that can be decoded.
@@ -52,6 +45,8 @@ def probe(path: Path) -> Probe:
             raise InputError("holds no picture or sound of a codec that is accepted")
         for packet in packets(container, *(meter.stream for meter in meters.values())):
             meters[packet.stream.index].add(packet)  # an empty packet has no stream_index
+            if packet.pts is not None:
+                advance(packet.pts * packet.time_base)
         order = sorted(meters.values(), key=lambda m: (not m.stream.disposition & Disposition.default, m.stream.index))
         video = next(filter(None, (m.track() for m in order if isinstance(m, _VideoMeter))), None)
         audio = next(filter(None, (m.track() for m in order if isinstance(m, _SoundMeter))), None)

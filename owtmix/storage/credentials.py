@@ -6,6 +6,7 @@ Nothing is ever asked over the network: no instance metadata, no single sign-on,
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -25,6 +26,8 @@ _UCLOUD: Final = ("UCLOUD_PUBLIC_KEY", "UCLOUD_PRIVATE_KEY", "UCLOUD_SECURITY_TO
 
 _NAMES: Final = {"ucloud": (_UCLOUD, _AWS), "s3": (_AWS,)}
 """The variables in which a vendor's key id, secret and session token are looked for, first match first."""
+
+_VALUE: Final = re.compile("[!-~]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +72,10 @@ def find_credentials(spec: StorageSpec, at: str, environment: Mapping[str, str] 
                 "or write them into ~/.aws/credentials",
             )
         )
-    for value in (found.key_id, found.secret_key, found.session_token or ""):
-        if not value.isascii() or not value.isprintable() or " " in value:
-            raise SpecError(
-                Problem(f"{at}.PublicKey", f"the key in {found.source} holds a blank or another character no key has")
-            )
+    if not all(map(_VALUE.fullmatch, (found.key_id, found.secret_key, found.session_token or "none"))):
+        raise SpecError(
+            Problem(f"{at}.PublicKey", f"the key in {found.source} holds a blank or another character that no key has")
+        )
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import logging
 import os
@@ -177,14 +178,7 @@ def _open_client(place: Place, credentials: Credentials, options: S3Options) -> 
     for library in ("botocore", "urllib3"):
         # Their debug lines hold session tokens and signatures.
         logging.getLogger(library).setLevel(logging.WARNING)
-    session = botocore.session.Session(
-        session_vars={
-            "profile": (None, None, None, None),
-            "config_file": (None, None, os.devnull, None),
-            "credentials_file": (None, None, os.devnull, None),
-        }
-    )
-    client = session.create_client(
+    client = _session().create_client(
         "s3",
         endpoint_url=place.endpoint,
         region_name=place.region,
@@ -210,6 +204,18 @@ def _open_client(place: Place, credentials: Credentials, options: S3Options) -> 
     )
     client.meta.events.register_last("before-parameter-build.s3", _stay)
     return client
+
+
+@functools.cache
+def _session() -> Any:
+    """One for all clients: it keeps the description of the interface, which takes long to read. It knows no files."""
+    return botocore.session.Session(
+        session_vars={
+            "profile": (None, None, None, None),
+            "config_file": (None, None, os.devnull, None),
+            "credentials_file": (None, None, os.devnull, None),
+        }
+    )
 
 
 def _stay(context: dict[str, Any], **_: object) -> None:

@@ -89,7 +89,8 @@ def _fill(bucket: Bucket, key: str, etag: str, file: BinaryIO, size: int, on_pro
             # Not every service knows conditions and ranges.
             message = "changed while it was read: run the job when nothing writes to it"
             raise StoreFailure(message, transient=True).about(bucket.address(key))
-        file.truncate(have := stream.start)
+        if stream.start < have:
+            file.truncate(have := stream.start)
         while block := stream.read(min(_BLOCK_BYTES, size - have)):
             file.write(block)
             have += len(block)

@@ -51,7 +51,15 @@ _SAME: Final = {
 }
 
 _TRANSIENT_CODES: Final = frozenset(
-    {"BadDigest", "IncompleteBody", "InternalError", "RequestTimeout", "SlowDown", "XAmzContentSHA256Mismatch"}
+    {
+        "BadDigest",
+        "IncompleteBody",
+        "InternalError",
+        "PreconditionFailed",  # the next attempt finds the object as it is now
+        "RequestTimeout",
+        "SlowDown",
+        "XAmzContentSHA256Mismatch",
+    }
 )
 _TRANSIENT_STATUS: Final = frozenset({408, 429, 500, 502, 503, 504})
 
@@ -137,7 +145,7 @@ def _explain_answer(response: dict[str, Any], place: Place) -> StoreFailure:
     """The meaning of an error answer. Its message is not shown: it may quote what was sent."""
     error = response.get("Error", {})
     status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    code = error.get("Code", "")
+    code = str(error.get("Code") or "")
     code = _SAME.get(code, code) if re.fullmatch(r"[A-Za-z0-9.]{1,64}", code) else ""
     transient = status in _TRANSIENT_STATUS or code in _TRANSIENT_CODES
     sentence = _BY_CODE.get(code, "").format(endpoint=place.endpoint, bucket=place.bucket, region=place.region)

@@ -46,7 +46,7 @@ PLAN = RenderPlan(
         },
         watermarks=(ClockWatermark(10, 20, 0.5), TextWatermark(0, 0, 1.0, "课堂")),
         text_px=30,
-        encoding=VideoEncoding("libx264", 1000, 30, 4, ()),
+        encoding=VideoEncoding("libx264", 1000, 30, ()),
     ),
     sound=Sound(480_000, (), AudioEncoding("aac", 128, 2)),
     presence={ANNA: (_range(0, 9),), BEN: (_range(4, 6), _range(7, 9))},

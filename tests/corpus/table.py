@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from math import inf
 from pathlib import Path
 from typing import Final
 
@@ -28,7 +29,7 @@ class Video:
     quarters the picture is turned counterclockwise before it is shown. ``end_s`` is the end of the last frame, which
     begins at ``last_s``; ``frames`` are those that can be shown, ``corrupt`` how many more are damaged or cannot be
     decoded; ``gaps`` those between frames of more than 3 s. ``black`` are ranges in which a recorder wrote flat black
-    for a muted camera.
+    for a muted camera. What pictures after ``intact_s`` show depends on what a decoder finds in its recycled buffers.
     """
 
     codec: str
@@ -45,6 +46,7 @@ class Video:
     gaps: tuple[tuple[float, float], ...] = ()
     black: tuple[tuple[float, float], ...] = ()
     index: int = 0
+    intact_s: float = inf
 
     @property
     def first_size(self) -> tuple[int, int]:
@@ -138,7 +140,7 @@ def _chrome() -> Iterator[Row]:
     yield Row(
         "chrome_loopback_vp8_camera_and_mic_muted.webm",
         "camera off from 2.5 s to 6 s: Chrome writes flat black",
-        Video("vp8", ("320x240",), 0, 8.905, 8.972, 135, black=((2.6, 5.9),)),
+        Video("vp8", ("320x240",), 0, 8.905, 8.972, 135, black=((2.508, 6.039),)),
         Sound("opus", 48000, 1, 0.021, 9.021, index=1),
     )
     yield Row(
@@ -261,8 +263,8 @@ def _editing() -> Iterator[Row]:
     )
     yield Row(
         "mediabunny__frag-buck-bunny.mp4",
-        "fragmented; 5.1",
-        Video("h264", ("320x180",), 0, 4.958, 5, 120, matrix="bt709"),
+        "fragmented; 5.1; fades in from flat black, which cannot be told from a muted camera",
+        Video("h264", ("320x180",), 0, 4.958, 5, 120, matrix="bt709", black=((0, 0.167),)),
         Sound("aac", 48000, 6, 0, 4.992, index=1),
     )
     yield Row(
@@ -331,7 +333,7 @@ def _pictures() -> Iterator[Row]:
         Video("vp8", ("1280x720",), 0, 0.958, 1, 24),
         Sound("vorbis", 44100, 2, 0.003, 1.009, index=1),
     )
-    yield Row("moviepy__bitmap.mp4", "one pixel; 4:4:4; 1 fps", Video("h264", ("1x1",), 0, 4, 5, 5))
+    yield Row("moviepy__bitmap.mp4", "one pixel, black for a second; 4:4:4; 1 fps", Video("h264", ("1x1",), 0, 4, 5, 5, black=((3, 4),)))
     yield Row(
         "moviepy__video_with_failing_audio.mp4",
         "MP3 in MP4",
@@ -389,7 +391,7 @@ def _damaged() -> Iterator[Row]:
     yield Row(
         "broken_vp8_opus_bitflips.webm",
         "80 flipped bits, which VP8 and Opus cannot tell from wanted ones",
-        Video("vp8", ("640x480",), 0.017, 7.94, 8.007, 120, index=1),
+        Video("vp8", ("640x480",), 0.017, 7.94, 8.007, 120, index=1, intact_s=0.614),
         Sound("opus", 48000, 2, 0, 7.98),
     )
     yield Row(

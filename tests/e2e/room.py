@@ -18,7 +18,7 @@ EPOCH_MS: Final = 1_795_327_385_123
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """``audio``, ``mixer``, ``subscribe``, ``job`` and ``recording`` are the sections of ``Data`` they are named after."""
+    """``audio``, ``mixer``, ``subscribe``, ``job`` and ``recording`` are the job file's sections of these names."""
 
     takes: tuple[Take, ...]
     size: tuple[int, int] = (640, 360)

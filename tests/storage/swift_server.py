@@ -105,7 +105,9 @@ def _configure(root: Path, ports: dict[str, int]) -> None:
         builder.rebalance()
         builder.get_ring().save(f"{root}/{name}.ring.gz")
         (root / f"{name}.conf").write_text(default + _SERVER.format(name=name))
-    filters = "".join(f"[filter:{name}]\nuse = egg:swift#{name}\n" for name in _FILTERS if name not in _PROXY)
+    filters = "".join(
+        f"[filter:{name}]\nuse = egg:swift#{name}\n" for name in _FILTERS if f"[filter:{name}]" not in _PROXY
+    )
     key = KEY_ID.replace(":", "_")
     proxy = _PROXY.format(filters=" ".join(_FILTERS), key=key, secret=SECRET, region=REGION)
     (root / "proxy.conf").write_text(default + proxy + filters)
@@ -117,8 +119,8 @@ def _serve(root: Path) -> None:
 
     eventlet.monkey_patch()
     from eventlet import wsgi  # noqa: PLC0415 - as above
-    from swift.common import constraints, storage_policy, utils  # noqa: PLC0415 - as above
-    from swift.common.wsgi import loadapp  # noqa: PLC0415 - as above
+    from swift.common import constraints, storage_policy, utils  # type: ignore[import-untyped] # noqa: PLC0415 - as above
+    from swift.common.wsgi import loadapp  # type: ignore[import-untyped] # noqa: PLC0415 - as above
 
     (root / "devices" / "one").mkdir(parents=True)
     (root / "swift.conf").write_text(_SWIFT)

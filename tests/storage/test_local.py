@@ -181,7 +181,9 @@ def test_a_place_that_cannot_be_written_is_told_in_a_sentence(store: LocalStore,
     (root / "taken").mkdir()
     with pytest.raises(DestinationError, match=r"taken is a folder: FileNamePrefix must name a file$"):
         store.stage("taken", "job")
-    with pytest.raises(DestinationError, match=r"^the folder .*alice\.webm cannot be made: (Not a directory|File exist)"):
+    with pytest.raises(
+        DestinationError, match=r"^the folder .*alice\.webm cannot be made: (Not a directory|File exist)"
+    ):
         store.stage("alice.webm/out.mp4", "job")
     with pytest.raises(DestinationError, match=r"cannot be written: File name too long$"):
         store.stage("x" * 300 + ".mp4", "job")

@@ -1,0 +1,164 @@
+"""The tasks that touch media, as child processes do them.
+
+Each imports what it needs when it runs: the parent never loads a media library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from owtmix.clip import Probe
+from owtmix.execute.task import News
+from owtmix.plan import RenderPlan
+
+if TYPE_CHECKING:
+    from owtmix.tracks import Material
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeTask:
+    """Measure a recording, the caller's ``number``."""
+
+    result: ClassVar = Probe
+    number: int
+    name: str
+    path: Path
+
+    def run(self, news: News) -> Probe:
+        from owtmix.media.probe import probe
+
+        return probe(self.path, lambda t: news.advance(float(t)))
+
+
+@dataclass(frozen=True, slots=True)
+class ImageTask:
+    """Decode a watermark image into an array file: uint8 (height, width, 4)."""
+
+    result: ClassVar = type(None)
+    name: str
+    data: bytes
+    max_pixels: int
+    array: Path
+
+    def run(self, news: News) -> None:  # noqa: ARG002 - it is bounded by its size
+        import numpy as np
+
+        from owtmix.images import decode_image
+
+        np.save(self.array, decode_image(self.data, self.max_pixels))
+
+
+@dataclass(frozen=True, slots=True)
+class Studio:
+    """A plan, where its sources lie, and the array files of its watermark images."""
+
+    plan: RenderPlan
+    paths: Sequence[Path]
+    images: Mapping[str, Path]
+
+    def material(self) -> Material:
+        """The same with the images loaded."""
+        import numpy as np
+
+        from owtmix.tracks import Material
+
+        return Material(self.plan, self.paths, {name: np.load(path) for name, path in self.images.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class PictureTask:
+    """Compose and encode a range of frames into a track."""
+
+    result: ClassVar = type(None)
+    studio: Studio
+    frames: range
+    track: Path
+    name = "the picture"
+
+    def run(self, news: News) -> None:
+        from owtmix.tracks import make_picture
+
+        make_picture(self.studio.material(), self.frames, self.track, lambda t: news.advance(float(t)), news.warn)
+
+
+@dataclass(frozen=True, slots=True)
+class SoundTask:
+    """Mix and encode the sound into a track."""
+
+    result: ClassVar = type(None)
+    studio: Studio
+    track: Path
+    name = "the sound"
+
+    def run(self, news: News) -> None:
+        from owtmix.tracks import make_sound
+
+        make_sound(self.studio.material(), self.track, lambda t: news.advance(float(t)), news.warn)
+
+
+@dataclass(frozen=True, slots=True)
+class StillTask:
+    """Draw one frame into a PNG file."""
+
+    result: ClassVar = type(None)
+    studio: Studio
+    number: int
+    png: Path
+    name = "the preview"
+
+    def run(self, news: News) -> None:
+        from owtmix.errors import DestinationError
+        from owtmix.tracks import draw_still
+
+        image = draw_still(self.studio.material(), self.number, news.warn)
+        try:
+            image.save(self.png, "PNG")
+        except OSError as error:
+            raise DestinationError(f"{self.png} cannot be written: {error.strerror}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class FinishTask:
+    """Stitch the tracks into the finished file, and read it back."""
+
+    result: ClassVar = type(None)
+    plan: RenderPlan
+    tracks: Sequence[Path]
+    output: Path
+    name = "the finished file"
+
+    def run(self, news: News) -> None:
+        from owtmix.media.stitch import stitch, verify
+
+        stitch(self.tracks, self.output, self.plan.container)
+        news.advance(0.0)
+        verify(self.output, self.plan.picture, self.plan.sound)
+
+
+@dataclass(frozen=True, slots=True)
+class SuspectTask:
+    """Decode one source alone, as a track's task did, to see whether it is what killed the child.
+
+    ``frames`` is None for the sound. The progress is the output time that was reached.
+    """
+
+    result: ClassVar = type(None)
+    studio: Studio
+    source: int
+    frames: range | None
+
+    @property
+    def name(self) -> str:
+        return self.studio.plan.sources[self.source].key
+
+    def run(self, news: News) -> None:
+        from owtmix.tracks import decode_picture, decode_sound
+
+        material = self.studio.material()
+        if self.frames is None:
+            decode_sound(material, self.source, lambda t: news.advance(float(t)))
+        else:
+            decode_picture(material, self.source, self.frames, lambda t: news.advance(float(t)))

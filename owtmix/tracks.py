@@ -1,0 +1,183 @@
+"""The tracks of the output, each into a file of its own: what a child process does with a plan."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from fractions import Fraction
+from math import floor
+from pathlib import Path
+from typing import Final
+
+from av.video.reformatter import ColorRange, Colorspace, Interpolation
+from PIL import Image
+
+from owtmix.canvas.base import ComposedFrame
+from owtmix.canvas.cpu import CpuCanvas
+from owtmix.canvas.overlay import yuv
+from owtmix.decoration import Decoration, Rgba
+from owtmix.media.audio import AudioReader
+from owtmix.media.decode import VideoReader
+from owtmix.media.encode import AudioWriter, VideoWriter
+from owtmix.mix import mix
+from owtmix.plan import SAMPLE_RATE_HZ, Picture, RenderPlan
+from owtmix.render import Footage, render
+from owtmix.timing import SpanCursor
+
+WAITING_FRAMES: Final = 3
+"""Composed frames that wait for the encoder; the canvas's ring holds more."""
+POLL_S: Final = 0.1
+"""How soon a thread that waits for another notices that the other failed or gave up."""
+
+Numbered = tuple[int, ComposedFrame]
+Advance = Callable[[Fraction], None]
+Warn = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """A plan and what it is made from: ``paths`` are where its sources lie, ``images`` its watermark images."""
+
+    plan: RenderPlan
+    paths: Sequence[Path]
+    images: Mapping[str, Rgba]
+
+
+def make_picture(material: Material, frames: range, track: Path, advance: Advance, warn: Warn) -> None:
+    """Compose ``frames`` of the plan's picture and encode them, beside each other, into ``track``.
+
+    Args:
+        material: what to draw.
+        frames: which of the plan's frames; the track's begin at 0.
+        track: the file to write.
+        advance: told how many seconds are encoded.
+        warn: told, from any thread, when a source fails.
+
+    Raises:
+        RenderError: composing or encoding failed.
+    """
+    picture = material.plan.picture
+    assert picture
+    waiting: queue.Queue[Numbered | None] = queue.Queue(WAITING_FRAMES)
+    given_up = threading.Event()
+    with ThreadPoolExecutor(1, "encode") as pool:
+        encoding = pool.submit(_encode, picture, frames, track, waiting, given_up, advance)
+        try:
+            with closing(_compose(material, picture, frames, warn)) as composed:
+                for numbered in composed:
+                    _hand_over(numbered, waiting, encoding)
+            _hand_over(None, waiting, encoding)
+        except BaseException:
+            given_up.set()
+            raise
+    encoding.result()
+
+
+def make_sound(material: Material, track: Path, advance: Advance, warn: Warn) -> None:
+    """Mix and encode the plan's sound into ``track``.
+
+    Raises:
+        RenderError: mixing or encoding failed.
+    """
+    plan = material.plan
+    assert plan.sound
+
+    def warn_of(source: int, problem: str) -> None:
+        warn(f"the sound of {plan.sources[source].key}: {problem}")
+
+    writer = AudioWriter(track, plan.sound.encoding)
+    written = 0
+    for block in mix(plan.sound.placements, material.paths, plan.sound.samples, warn_of):
+        writer.write(block)
+        written += block.shape[1]
+        advance(Fraction(written, SAMPLE_RATE_HZ))
+    writer.close()
+
+
+def decode_picture(material: Material, source: int, frames: range, advance: Advance) -> None:
+    """Decode one source's picture as ``make_picture`` would, and nothing else; ``advance`` is told the output time."""
+    picture = material.plan.picture
+    assert picture
+    track = material.plan.sources[source].video
+    assert track
+    shots = SpanCursor(picture.shots[material.plan.sources[source].stream])
+    with closing(VideoReader(material.paths[source], track.index)) as reader:
+        for t in map(picture.clock.time, frames):
+            shot = shots.at(t)
+            if shot and shot.source == source:
+                advance(t)
+                reader.picture_at(shot.file_time(t))
+
+
+def decode_sound(material: Material, source: int, advance: Advance) -> None:
+    """Decode one source's sound as ``make_sound`` would, and nothing else; ``advance`` is told the output time."""
+    sound = material.plan.sound
+    assert sound
+    for placement in (p for p in sound.placements if p.source == source):
+        start, end = (floor(t * SAMPLE_RATE_HZ) for t in (placement.span.start, placement.span.end))
+        with AudioReader(material.paths[source], placement.track, placement.offset_s) as reader:
+            for first in range(start, end, SAMPLE_RATE_HZ):
+                advance(Fraction(first, SAMPLE_RATE_HZ))
+                reader.read(first, min(SAMPLE_RATE_HZ, end - first))
+
+
+def draw_still(material: Material, number: int, warn: Warn) -> Image.Image:
+    """One frame of the plan's picture, in RGB."""
+    picture = material.plan.picture
+    assert picture
+    with closing(_compose(material, picture, range(number, number + 1), warn)) as frames:
+        composed = next(frames)[1].frame
+    rgb = composed.reformat(
+        format="rgb24",
+        src_colorspace=Colorspace.ITU709 if picture.matrix == "bt709" else Colorspace.ITU601,
+        src_color_range=ColorRange.MPEG,
+        dst_color_range=ColorRange.JPEG,
+        interpolation=Interpolation.BICUBIC | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND,
+    )
+    return Image.fromarray(rgb.to_ndarray())
+
+
+def _compose(material: Material, picture: Picture, frames: range, warn: Warn) -> Generator[Numbered]:
+    plan = material.plan
+    canvas = CpuCanvas(picture.canvas, yuv(picture.background, picture.matrix), picture.resize_mode, picture.matrix)
+    decoration = Decoration(picture, material.images, plan.epoch_at, plan.time_zone)
+    return render(picture, frames, Footage(plan.sources, material.paths, warn), canvas, decoration)
+
+
+def _hand_over(item: Numbered | None, waiting: queue.Queue[Numbered | None], encoding: Future[None]) -> None:
+    """Put ``item`` into the queue as soon as there is room; raises what the encoder raised by then."""
+    while True:
+        if encoding.done():
+            encoding.result()
+        try:
+            waiting.put(item, timeout=POLL_S)
+        except queue.Full:
+            continue
+        return
+
+
+def _encode(
+    picture: Picture,
+    frames: range,
+    track: Path,
+    waiting: queue.Queue[Numbered | None],
+    given_up: threading.Event,
+    advance: Advance,
+) -> None:
+    writer = VideoWriter(track, picture.canvas, picture.clock.fps, picture.matrix, picture.encoding)
+    while not given_up.is_set():
+        try:
+            numbered = waiting.get(timeout=POLL_S)
+        except queue.Empty:
+            continue
+        if numbered is None:
+            writer.close()
+            return
+        number, composed = numbered
+        writer.write(composed.frame, number - frames.start)
+        composed.release()
+        advance(picture.clock.time(number + 1 - frames.start))

@@ -1,0 +1,208 @@
+"""Event bodies against the tables of the API document (14.1, 14.2) and semantics.md ("Callbacks"), typed in again."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from typing import Any, Final
+
+import pytest
+
+from owtmix.errors import CODE_NO_STREAM, DestinationError, InputError, Interrupted, Problem, SpecError
+from owtmix.notify.events import Event, WarnCode, failed, finished, left_out, started, stream_updates, warning
+from owtmix.plan import RenderPlan
+from owtmix.spec.job import StreamId
+from owtmix.timeline import Jump
+from owtmix.timing import TimeRange
+
+COMMON: Final = ["Version", "Token", "ServiceType", "EventType", "Internal", "Data"]
+FIELDS: Final[dict[str, tuple[str, dict[str, type]]]] = {
+    "ucloud_mixer_status_update": ("job.mixer", {"Status": int, "StatusName": str}),
+    "ucloud_mixer_warning": ("job.mixer", {"WarnCode": int, "WarnMsg": str}),
+    "ucloud_mixer_error": ("job.mixer", {"ErrorCode": int, "ErrorMsg": str}),
+    "ucloud_mixer_stream_update": ("job.mixer", {"StreamUid": str, "Status": str, "TimeStamp": str}),
+    "ucloud_mixer_file_infos": ("job.mixer", {"FileList": list}),
+    "ucloud_upload_status": ("job.oss", {"Status": int, "FileList": list}),
+}
+RUNNING: Final = {"Status": 1, "StatusName": "SERVICE_STATUS_RUNNING"}
+EXITING: Final = {"Status": 2, "StatusName": "SERVICE_STATUS_EXITING"}
+INTERRUPT: Final = {"Status": 3, "StatusName": "SERVICE_STATUS_INTERRUPT"}
+# 2026-11-22 14:03:05.250 in Beijing.
+EPOCH_S: Final = Fraction("1795327385.25")
+
+
+def stay(start: str, end: str) -> TimeRange:
+    return TimeRange(Fraction(start), Fraction(end))
+
+
+def plan(
+    presence: dict[str, tuple[TimeRange, ...]],
+    jumps: tuple[Jump, ...] = (Jump(Fraction(0), EPOCH_S),),
+    unit: str = "epoch-milliseconds",
+    missing: tuple[tuple[str, str], ...] = (),
+) -> RenderPlan:
+    return RenderPlan(
+        job_id="j1",
+        output_key="j1.mp4",
+        container="mp4",
+        duration_s=Fraction(60),
+        sources=(),
+        picture=None,
+        sound=None,
+        presence={StreamId.parse(stream): stays for stream, stays in presence.items()},
+        jumps=jumps,
+        index_unit=unit,
+        time_zone="Asia/Shanghai",
+        absent=(),
+        left_out=missing,
+        warnings=(),
+    )
+
+
+def moves(updates: tuple[Event, ...]) -> list[tuple[str, str, str]]:
+    return [(update.data["StreamUid"], update.data["Status"], update.data["TimeStamp"]) for update in updates]
+
+
+ROOM: Final = plan({"ann_1": (stay("0", "30"),), "bob_2": (stay("1/2", "10"), stay("20", "60"))})
+EVERY_KIND: Final = (
+    started(),
+    *stream_updates(ROOM),
+    warning(WarnCode.INPUT_DAMAGED, "a.mp4 ends early"),
+    *finished(["s3://b/j1.mp4"]),
+    *failed(DestinationError("the bucket is gone"), ["s3://b/j1.mp4"]),
+)
+
+
+@pytest.mark.parametrize("event", EVERY_KIND, ids=lambda event: event.type)
+def test_an_event_has_the_fields_of_its_table(event: Event) -> None:
+    service, fields = FIELDS[event.type]
+    body: dict[str, Any] = json.loads(event.body("j1", "7", "hush"))
+    assert list(body) == COMMON
+    assert (body["Version"], body["Token"]) == ("1.0", "hush")
+    assert (body["ServiceType"], body["EventType"]) == (service, event.type)
+    assert body["Internal"] == {"JobId": "j1", "RequestId": "7"}
+    assert {name: type(value) for name, value in body["Data"].items()} == fields
+    assert list(body["Data"]) == list(fields)
+
+
+def test_every_event_of_an_offline_mix_is_in_the_tables_and_the_other_way_round() -> None:
+    assert {event.type for event in EVERY_KIND} == FIELDS.keys()
+
+
+def test_a_receiver_without_token_gets_none() -> None:
+    assert list(json.loads(started().body("j1", "0", None))) == [name for name in COMMON if name != "Token"]
+
+
+def test_a_run_starts() -> None:
+    assert started().data == RUNNING
+    assert not started().ends_run
+
+
+def test_joins_and_leaves_in_the_order_of_the_timeline() -> None:
+    assert moves(stream_updates(ROOM)) == [
+        ("ann_1", "open", "1795327385250"),
+        ("bob_2", "open", "1795327385750"),
+        ("bob_2", "close", "1795327395250"),
+        ("bob_2", "open", "1795327405250"),
+        ("ann_1", "close", "1795327415250"),
+        ("bob_2", "close", "1795327445250"),
+    ]
+
+
+def test_at_one_moment_leaves_come_before_joins() -> None:
+    room = plan({"ann_1": (stay("5", "9"),), "bob_1": (stay("0", "5"),)})
+    assert [(who, status) for who, status, _ in moves(stream_updates(room))] == [
+        ("bob_1", "open"),
+        ("bob_1", "close"),
+        ("ann_1", "open"),
+        ("ann_1", "close"),
+    ]
+
+
+def test_a_leave_before_a_cut_has_its_own_moment() -> None:
+    """With IdleTime 0 the cut is exactly where the leave is."""
+    jumps = (Jump(Fraction(0), EPOCH_S), Jump(Fraction(5), EPOCH_S + 100))
+    room = plan({"ann_1": (stay("0", "5"),), "bob_1": (stay("5", "9"),)}, jumps)
+    assert [stamp for *_, stamp in moves(stream_updates(room))] == [
+        "1795327385250",
+        "1795327390250",
+        "1795327490250",
+        "1795327494250",
+    ]
+
+
+def test_without_an_epoch_the_time_is_counted_from_the_start() -> None:
+    room = plan({"ann_1": (stay("0", "12.3456"),)}, unit="seconds")
+    assert moves(stream_updates(room)) == [("ann_1", "open", "0"), ("ann_1", "close", "12346")]
+
+
+@pytest.mark.parametrize(
+    ("code", "number"),
+    [
+        (WarnCode.SERVICE_WARN_PROCESS_RESTART, 1),
+        (WarnCode.INPUT_LEFT_OUT, 101),
+        (WarnCode.INPUT_DAMAGED, 102),
+        (WarnCode.WATERMARK_LEFT_OUT, 103),
+        (WarnCode.STREAMS_BEYOND_LIMIT, 104),
+    ],
+)
+def test_warnings_have_their_numbers(code: WarnCode, number: int) -> None:
+    event = warning(code, "why")
+    assert event.data == {"WarnCode": number, "WarnMsg": "why"}
+    assert json.loads(event.body("j1", "0", None))["Data"]["WarnCode"] == number
+
+
+def test_every_recording_that_is_left_out_is_a_warning() -> None:
+    events = left_out(plan({}, missing=(("a.mp4", "it is empty"), ("b.mp4", "it is missing"))))
+    assert [event.data for event in events] == [
+        {"WarnCode": 101, "WarnMsg": "a.mp4 is left out: it is empty"},
+        {"WarnCode": 101, "WarnMsg": "b.mp4 is left out: it is missing"},
+    ]
+
+
+def test_how_a_good_run_ends() -> None:
+    files = ["s3://b/j1.mp4"]
+    assert [(event.type, event.data) for event in finished(files)] == [
+        ("ucloud_mixer_file_infos", {"FileList": files}),
+        ("ucloud_upload_status", {"Status": 0, "FileList": files}),
+        ("ucloud_mixer_status_update", EXITING),
+    ]
+
+
+def test_how_a_run_ends_whose_output_cannot_be_written() -> None:
+    files = ["s3://b/j1.mp4"]
+    assert [(event.type, event.data) for event in failed(DestinationError("no space"), files)] == [
+        ("ucloud_upload_status", {"Status": 1, "FileList": files}),
+        ("ucloud_mixer_error", {"ErrorCode": 1, "ErrorMsg": "no space"}),
+        ("ucloud_mixer_status_update", INTERRUPT),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (InputError("there is no index"), 1, "there is no index"),
+        (SpecError(Problem("a.b", "no such stream", CODE_NO_STREAM)), 6, "a.b: no such stream (error 6)"),
+        (Interrupted("stopped"), 1, "stopped"),
+        (ValueError("SecretKey=canary"), 1, "an unexpected error: ValueError"),
+    ],
+)
+def test_how_a_failed_run_ends(error: BaseException, code: int, message: str) -> None:
+    assert [(event.type, event.data) for event in failed(error)] == [
+        ("ucloud_mixer_error", {"ErrorCode": code, "ErrorMsg": message}),
+        ("ucloud_mixer_status_update", INTERRUPT),
+    ]
+
+
+def test_what_may_be_missed_and_what_ends_a_run() -> None:
+    assert {event.type for event in EVERY_KIND if event.droppable} == {
+        "ucloud_mixer_stream_update",
+        "ucloud_mixer_warning",
+    }
+    assert [event.data for event in EVERY_KIND if event.ends_run] == [EXITING, INTERRUPT]
+
+
+def test_text_of_every_kind_survives() -> None:
+    event = warning(WarnCode.INPUT_DAMAGED, '会议 "a"\n\ud800')
+    assert json.loads(event.body("j1", "0", None))["Data"] == event.data
+    assert event.body("j1", "0", None).isascii()

@@ -1,0 +1,198 @@
+"""What must be seen and heard of each file in a composed room; every check yields what is wrong, as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+
+from tests.corpus import reference, rooms
+from tests.corpus.reference import RATE_HZ, Cells, Film
+from tests.corpus.rooms import Box, Composed, Guest
+from tests.corpus.table import Row
+from tests.e2e.measure import level_db
+from tests.e2e.model import GAP_S, PLACEHOLDER_DELAY_S, placed
+
+COLOUR_TOLERANCE: Final = 6.0
+"""Of 255, the mean over a picture's parts: two lossy codecs, and parts whose edges lie between pixels."""
+
+DAMAGED_TOLERANCE: Final = 60.0
+"""For pictures whose damage no decoder notices."""
+
+LEVEL_TOLERANCE_DB: Final = 1.0
+
+UNSURE_S: Final = 0.02
+"""Nearer than this to a change both looks are right: the index counts milliseconds, and so do WebM files."""
+
+CARD_GREY: Final = (25.0, 90.0)
+"""A card's mean brightness: neither black nor bright."""
+
+LAG_TOLERANCE_S: Final = 0.02
+"""Picture against sound, inside a file."""
+
+LAGS_S: Final = np.arange(-30, 31) / 100
+TELLING: Final = 1.3
+"""A picture says when it is shown if being off by the largest lag makes it so many times less alike."""
+
+SEARCH_S: Final = 0.5
+AUDIBLE: Final = 0.02
+"""The least peak of a sound that can be found in a mix."""
+
+CLEAR: Final = 8.0
+"""How far a sound's place stands out in the correlation with the mix, in standard deviations."""
+
+ABSENT: Final = -2
+CARD: Final = -1
+
+
+def check_left_out(room: Composed, expected: Sequence[Row]) -> Iterator[str]:
+    """Every unusable file has one warning, which says which and why."""
+    for row in expected:
+        warnings = [warning for warning in map(str, room.report["warnings"]) if row.name in warning]
+        if len(warnings) != 1 or str(row.left_out) not in warnings[0]:
+            yield f"{row.name}: the warnings are {warnings}"
+    named = {entry["file"].rpartition("/")[2] for entry in room.report["files"]["left_out"]}
+    if named != {row.name for row in expected}:
+        yield f"left out are {named}"
+
+
+def check_neighbour(room: Composed) -> Iterator[str]:
+    """Whatever the others are, the neighbour keeps colour and loudness throughout."""
+    left, top, right, bottom = rooms.tile(0)
+    inner = left + 40, top + 40, right - 40, bottom - 40
+    for number in range(len(room.pictures)):
+        colour = room.cells(number, inner, (1, 1))[0, 0]
+        if np.abs(colour - rooms.COLOUR).max() > COLOUR_TOLERANCE:
+            yield f"the neighbour is {colour.round()} in picture {number}"
+    times = np.arange(0.25, len(room.pictures) / rooms.FPS - 0.75, 0.5)
+    levels = [level_db(room.wave, rooms.TONE_HZ, t, t + 0.5) for t in times]
+    if np.ptp([*levels, rooms.TONE_DB]) > LEVEL_TOLERANCE_DB:
+        yield f"the neighbour's tone is at {np.round(levels, 1)} dB"
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A guest's tile and what it must show."""
+
+    guest: Guest
+    room: Composed
+    box: Box
+
+    @cached_property
+    def film(self) -> Film:
+        return reference.read_film(self.guest.row, self.guest.file_time(self.guest.end_s) + 1)
+
+    def check(self) -> Iterator[str]:
+        """Every output picture, as far as it is sure what it must show."""
+        for number in range(len(self.room.pictures)):
+            due = self._due(number)
+            wrong = None
+            if due == {ABSENT}:
+                wrong = self._differs(number, self.box, np.float32(rooms.BACKGROUND))
+            elif due == {CARD}:
+                wrong = self._is_no_card(number)
+            elif min(due) > CARD:
+                wrong = min((self._is_not(number, candidate) for candidate in due), key=lambda w: w or "")
+            if wrong:
+                yield f"{self.guest.row.name} at {number / rooms.FPS:.2f} s (file {self._file_t(number):.2f} s): {wrong}"
+
+    def lag_s(self) -> float | None:
+        """How much later than it should its picture is shown; None where it does not move enough to say."""
+        shown = {n: max(due) for n in range(len(self.room.pictures)) if min(due := self._due(n)) > CARD}
+        if not shown:
+            return None
+        numbers = list(shown)
+        seen = [self.room.cells(n, placed(self.film.sizes[i], self.box, 2)[0]) for n, i in shown.items()]
+        costs = [self._cost(numbers, seen, float(lag)) for lag in LAGS_S]
+        print(costs[0]/min(costs),costs[-1]/min(costs))
+        if min(costs[0], costs[-1]) < TELLING * min(costs):
+            return None
+        return float(np.mean(LAGS_S[np.array(costs) <= min(costs) * 1.001]))
+
+    def _cost(self, numbers: Sequence[int], seen: Sequence[Cells], lag_s: float) -> float:
+        shown = [self.film.newest(self._file_t(number) - lag_s) or 0 for number in numbers]
+        return float(np.mean([np.abs(s - self.film.cells[i]).mean() for s, i in zip(seen, shown, strict=True)]))
+
+    def _file_t(self, number: int) -> float:
+        return self.guest.file_time(number / rooms.FPS)
+
+    def _due(self, number: int) -> set[int]:
+        """The numbers of the film's pictures, or another look, that are right in an output picture."""
+        t = self._file_t(number)
+        return {self._look(t + by) for by in (-UNSURE_S, -UNSURE_S / 2, 0, UNSURE_S / 2, UNSURE_S)}
+
+    def _look(self, file_t: float) -> int:
+        row, video = self.guest.row, self.guest.row.video
+        assert video
+        if not row.first_s <= file_t < self.guest.file_time(self.guest.end_s):
+            return ABSENT
+        newest = self.film.newest(file_t)
+        if newest is None or (self._pauses(newest, file_t) and not row.screen):
+            return CARD
+        return CARD if any(start <= file_t < end for start, end in video.black) else newest
+
+    def _pauses(self, newest: int, file_t: float) -> bool:
+        """Whether a camera has no further picture for long."""
+        row = self.guest.row
+        assert row.video
+        last_s = self.film.times_s[newest]
+        if file_t < last_s + PLACEHOLDER_DELAY_S:
+            return False
+        if last_s < row.video.last_s - UNSURE_S:
+            return self.film.times_s[newest + 1] - last_s > GAP_S
+        return row.sound is not None and row.sound.end_s > last_s + PLACEHOLDER_DELAY_S
+
+    def _is_not(self, number: int, picture: int) -> str | None:
+        box = placed(self.film.sizes[picture], self.box, 2)[0]
+        bars = (
+            (self.box[0], self.box[1], self.box[2], box[1]),
+            (self.box[0], box[3], self.box[2], self.box[3]),
+            (self.box[0], box[1], box[0], box[3]),
+            (box[2], box[1], self.box[2], box[3]),
+        )
+        for bar in bars:
+            if bar[2] - bar[0] > 4 and bar[3] - bar[1] > 4:
+                wrong = self._differs(number, bar, np.zeros(3, np.float32))
+                if wrong:
+                    return f"a bar {wrong}"
+        video = self.guest.row.video
+        assert video
+        intact = self.film.times_s[picture] < video.intact_s
+        return self._differs(number, box, self.film.cells[picture], COLOUR_TOLERANCE if intact else DAMAGED_TOLERANCE)
+
+    def _differs(self, number: int, box: Box, expected: Cells, tolerance: float = COLOUR_TOLERANCE) -> str | None:
+        by = float(np.abs(self.room.cells(number, box) - expected).mean())
+        return f"is off by {by:.1f}" if by > tolerance else None
+
+    def _is_no_card(self, number: int) -> str | None:
+        seen = self.room.cells(number, self.box)
+        tint = float(np.ptp(seen, axis=2).mean())
+        grey = float(seen.mean())
+        ok = tint < COLOUR_TOLERANCE and CARD_GREY[0] < grey < CARD_GREY[1]
+        return None if ok else f"is no card: brightness {grey:.0f}, tint {tint:.0f}"
+
+
+def sound_lag_s(guest: Guest, room: Composed) -> float | None:
+    """How much later than it should the guest's sound is heard; None where it is too quiet to say."""
+    sound = guest.row.sound
+    assert sound
+    wave, start_s = reference.read_wave(guest.row.path, sound.index)
+    wave = wave[: round((guest.file_time(guest.end_s) - start_s) * RATE_HZ)]
+    if np.abs(wave).max() < AUDIBLE:
+        return None
+    place = round((guest.start_ms / 1000 + start_s - guest.row.first_s - SEARCH_S) * RATE_HZ)
+    search = round(2 * SEARCH_S * RATE_HZ)
+    mix = np.concatenate([np.zeros(RATE_HZ, np.float32), room.wave, np.zeros(RATE_HZ, np.float32)])
+    mix = mix[place + RATE_HZ :][: len(wave) + search]
+    size = 1 << (len(mix) + len(wave)).bit_length()
+    product = np.fft.rfft(mix, size) * np.fft.rfft(wave, size).conj()
+    product[size * 8000 // RATE_HZ :] = 0  # the neighbour's tone is above
+    match = np.fft.irfft(product, size)[:search]
+    best = int(match.argmax())
+    print(best/RATE_HZ-SEARCH_S, match[best]/match.std())
+    if match[best] < CLEAR * match.std():
+        raise AssertionError(f"{guest.row.name} is not heard ({match[best] / match.std():.1f})")
+    return best / RATE_HZ - SEARCH_S

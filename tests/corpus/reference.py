@@ -1,0 +1,155 @@
+"""What a file or an output shows and sounds like, decoded with PyAV and measured with Pillow and NumPy alone."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.video.frame import VideoFrame
+from numpy.typing import NDArray
+from PIL import Image
+
+from tests.corpus.table import Row
+
+GRID: Final = (12, 9)
+"""Columns and rows: a picture is compared by the mean colours of so many equal parts."""
+
+RATE_HZ: Final = 48_000
+
+Plane = NDArray[np.uint8]
+Planes = tuple[Plane, Plane, Plane]
+Cells = NDArray[np.float32]
+"""(rows, columns, 3): R, G, B of 0..255, and a little beyond where a codec strays."""
+
+Wave = NDArray[np.float32]
+"""(samples,) at ``RATE_HZ``, the mean of all channels."""
+
+_KR_KB: Final = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722)}
+_MATRICES: Final = {1: "bt709", 5: "bt601", 6: "bt601"}
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """Pictures with rising times."""
+
+    times_s: list[float]
+    cells: list[Cells]
+    sizes: list[tuple[int, int]]
+
+    def newest(self, t: float) -> int | None:
+        """The number of the newest picture at ``t``; None before the first."""
+        return bisect_right(self.times_s, t) - 1 if self.times_s and t >= self.times_s[0] else None
+
+
+def read_film(row: Row, until_s: float) -> Film:
+    """The pictures of a file that can be shown, turned upright; those at one time are the last of them."""
+    video = row.video
+    assert video
+    film = Film([], [], [])
+    for t, frame in _frames(row.path, video.index):
+        if t > until_s:
+            break
+        columns, rows = GRID if video.turn % 2 == 0 else GRID[::-1]
+        seen = cells(_planes(frame), (columns, rows), video.matrix, full_range=video.full_range)
+        width, height = frame.width * float(video.sar), frame.height
+        if film.times_s and t <= film.times_s[-1]:
+            film.cells.pop()
+            film.sizes.pop()
+        else:
+            film.times_s.append(t)
+        film.cells.append(np.rot90(seen, video.turn))
+        film.sizes.append((round(height), round(width)) if video.turn % 2 else (round(width), round(height)))
+    return film
+
+
+def read_wave(path: Path, index: int | None = None) -> tuple[Wave, float]:
+    """The sound of a file, each frame put where its timestamp says, and the time at which it begins."""
+    placed: list[tuple[float, int, Wave]] = []
+    with av.open(str(path)) as file:
+        stream = file.streams[index] if index is not None else file.streams.audio[0]
+        for packet in file.demux(stream):
+            try:
+                frames = list(packet.decode())
+            except av.error.FFmpegError:
+                continue
+            for frame in frames:
+                assert isinstance(frame, AudioFrame)
+                assert frame.pts is not None
+                assert frame.time_base is not None
+                placed.append((float(frame.pts * frame.time_base), frame.sample_rate, _mono(frame)))
+    start, rate = placed[0][0], placed[0][1]
+    end = max(round((t - start) * rate) + len(wave) for t, _, wave in placed)
+    track = np.zeros(end, np.float32)
+    for t, _, wave in placed:
+        first = round((t - start) * rate)
+        track[first : first + len(wave)] = wave
+    count = end * RATE_HZ // rate
+    return np.interp(np.arange(count) * rate / RATE_HZ, np.arange(end), track).astype(np.float32), start
+
+
+def read_planes(path: Path) -> tuple[list[Planes], str]:
+    """Every picture of an output in order, yuv420p, and its colour matrix."""
+    pictures, matrix = [], 0
+    with av.open(str(path)) as file:
+        for frame in file.decode(video=0):
+            assert frame.format.name == "yuv420p"
+            matrix = int(frame.colorspace)
+            pictures.append(_planes(frame))
+    return pictures, _MATRICES[matrix]
+
+
+def cells(planes: Planes, grid: tuple[int, int], matrix: str, *, full_range: bool) -> Cells:
+    """The mean colours of ``grid`` equal parts. Means of a linear code are the codes of the means."""
+    y, u, v = (
+        np.asarray(Image.fromarray(plane).resize(grid, Image.Resampling.BOX), np.float32) for plane in planes
+    )
+    low, span, chroma = (0, 255, 255) if full_range else (16, 219, 224)
+    y, u, v = (y - low) * 255 / span, (u - 128) * 255 / chroma, (v - 128) * 255 / chroma
+    red, blue = _KR_KB[matrix]
+    r, b = y + 2 * (1 - red) * v, y + 2 * (1 - blue) * u
+    return np.stack([r, (y - red * r - blue * b) / (1 - red - blue), b], axis=2)
+
+
+def _frames(path: Path, index: int) -> Iterator[tuple[float, VideoFrame]]:
+    """Frames that were decoded whole, with times that never fall; one thread, since damage varies with it."""
+    latest = float("-inf")
+    with av.open(str(path)) as file:
+        stream = file.streams.video[[s.index for s in file.streams.video].index(index)]
+        stream.codec_context.thread_count = 1
+        for packet in file.demux(stream):
+            try:
+                frames = packet.decode()
+            except av.error.FFmpegError:
+                continue
+            for frame in frames:
+                assert isinstance(frame, VideoFrame)
+                if not frame.is_corrupt:
+                    assert frame.pts is not None
+                    assert frame.time_base is not None
+                    latest = max(latest, float(frame.pts * frame.time_base))
+                    yield latest, frame
+
+
+def _planes(frame: VideoFrame) -> Planes:
+    deep = frame.format.name.endswith("10le")
+    y, u, v = (
+        np.frombuffer(bytes(plane), np.uint16 if deep else np.uint8).reshape(plane.height, -1)[:, : plane.width]
+        >> (2 if deep else 0)
+        for plane in frame.planes
+    )
+    return y.astype(np.uint8), u.astype(np.uint8), v.astype(np.uint8)
+
+
+def _mono(frame: AudioFrame) -> Wave:
+    samples = frame.to_ndarray()
+    scale = {"s16": 1 << 15, "s32": 1 << 31}.get(frame.format.name.removesuffix("p"), 1)
+    if not frame.format.is_planar:
+        samples = samples.reshape(-1, frame.layout.nb_channels).T
+    mean: Wave = (samples.astype(np.float64).mean(axis=0) / scale).astype(np.float32)
+    return mean

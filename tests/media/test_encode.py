@@ -1,0 +1,255 @@
+"""The tracks that are written: their clock, their groups of pictures, their rate, and the same bytes every time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import av
+import numpy as np
+import pytest
+from av.packet import Packet
+from av.video.frame import VideoFrame
+
+from owtmix import encoding
+from owtmix.canvas.cpu import planes
+from owtmix.clip import Matrix
+from owtmix.errors import RenderError
+from owtmix.geometry import Size
+from owtmix.media.encode import AudioWriter, VideoWriter
+from owtmix.plan import AudioEncoding, VideoEncoding
+from owtmix.spec.job import AudioSpec, VideoSpec
+from tests.media.pictures import camera, flat, number_of, numbered, textured
+from tests.media.sounds import moments, sweep
+
+SIZE: Final = Size(160, 96)
+FPS: Final = 15
+GOP: Final = 30
+RATE_HZ: Final = 48_000
+
+Profile = Literal["baseline", "main", "high"]
+Drawn = Callable[[int], VideoFrame]
+
+
+def h264(*, fps: int = FPS, kbps: int = 300, profile: Profile = "high", preset: str = "veryfast") -> VideoEncoding:
+    return encoding.h264(VideoSpec(SIZE, fps, kbps, profile), preset)
+
+
+def vp9(*, fps: int = FPS, kbps: int = 300) -> VideoEncoding:
+    return encoding.vp9(VideoSpec(SIZE, fps, kbps, "high"), 8)
+
+
+ENCODINGS: Final = {"libx264": h264, "libvpx-vp9": vp9}
+
+
+def write_picture(
+    path: Path,
+    frames: int,
+    how: VideoEncoding,
+    *,
+    draw: Drawn = lambda number: numbered(number % 256, SIZE),
+    fps: int = FPS,
+    matrix: Matrix = "bt709",
+) -> Path:
+    writer = VideoWriter(path, SIZE, fps, matrix, how)
+    for number in range(frames):
+        writer.write(draw(number), number)
+    writer.close()
+    return path
+
+
+def write_sound(
+    path: Path, sound: np.ndarray[Any, np.dtype[np.float32]], how: AudioEncoding, block: int = 24_000
+) -> Path:
+    writer = AudioWriter(path, how)
+    for first in range(0, sound.shape[1], block):
+        writer.write(sound[:, first : first + block])
+    writer.close()
+    return path
+
+
+def packets_of(path: Path) -> list[Packet[Any]]:
+    with av.open(str(path)) as container:
+        return [packet for packet in container.demux() if packet.size]
+
+
+def decoded(path: Path) -> list[bytes]:
+    """The pixels of every frame."""
+    with av.open(str(path)) as container:
+        return [b"".join(p.tobytes() for p in planes(frame)) for frame in container.decode(video=0)]
+
+
+def restless(number: int) -> VideoFrame:
+    """Pictures that are hard on a rate control: stillness, then noise that nothing predicts, and cuts."""
+    return textured(SIZE, number) if number // 20 % 2 else numbered(number // 20, SIZE)
+
+
+@pytest.mark.parametrize("encoder", ENCODINGS)
+@pytest.mark.parametrize("fps", [1, 7, 15, 30, 60])
+def test_frames_come_at_a_constant_rate_to_the_tick(tmp_path: Path, encoder: str, fps: int) -> None:
+    path = write_picture(tmp_path / "track.mp4", 31, ENCODINGS[encoder](fps=fps), fps=fps)
+    found = packets_of(path)
+    assert [packet.pts * packet.time_base for packet in found if packet.pts is not None] == [
+        Fraction(i, fps) for i in range(31)
+    ]
+    assert {packet.duration * packet.time_base for packet in found} == {Fraction(1, fps)}
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        assert stream.average_rate == stream.guessed_rate == fps
+        assert [number_of(frame) for frame in container.decode(stream)] == list(range(31))
+
+
+@pytest.mark.parametrize("draw", [lambda number: numbered(number % 256, SIZE), restless], ids=["steady", "restless"])
+def test_a_key_frame_comes_every_two_seconds_and_no_scene_change_adds_one(tmp_path: Path, draw: Drawn) -> None:
+    found = packets_of(write_picture(tmp_path / "track.mp4", 100, h264(), draw=draw))
+    assert [i for i, packet in enumerate(found) if packet.is_keyframe] == [0, 30, 60, 90]
+
+
+def test_vp9_has_the_key_frames_that_are_due(tmp_path: Path) -> None:
+    found = packets_of(write_picture(tmp_path / "track.mp4", 100, vp9(), draw=restless))
+    assert {0, 30, 60, 90} <= {i for i, packet in enumerate(found) if packet.is_keyframe}
+
+
+@pytest.mark.parametrize("encoder", ENCODINGS)
+def test_every_group_of_pictures_can_be_decoded_alone(tmp_path: Path, encoder: str) -> None:
+    path = write_picture(tmp_path / "track.mp4", 75, ENCODINGS[encoder](), draw=restless)
+    whole = decoded(path)
+    assert len(whole) == 75
+    for first in (30, 60):
+        with av.open(str(path)) as container:
+            frames: list[VideoFrame] = []
+            for packet in list(container.demux(video=0))[first:]:
+                frames += packet.decode()
+        assert [b"".join(p.tobytes() for p in planes(frame)) for frame in frames] == whole[first:]
+
+
+@pytest.mark.parametrize(
+    ("profile", "names"), [("baseline", {"Constrained Baseline", "Baseline"}), ("main", {"Main"}), ("high", {"High"})]
+)
+def test_the_profile_is_the_one_that_was_asked_for(tmp_path: Path, profile: Profile, names: set[str]) -> None:
+    path = write_picture(tmp_path / "track.mp4", 40, h264(profile=profile), draw=restless)
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].profile in names
+        assert {frame.pict_type.name for frame in container.decode(video=0)} == {"I", "P"}
+
+
+@pytest.mark.parametrize("encoder", ENCODINGS)
+@pytest.mark.parametrize(("matrix", "tags"), [("bt709", (1, 1, 1)), ("bt601", (6, 6, 6))])
+def test_the_colour_is_tagged(tmp_path: Path, encoder: str, matrix: Matrix, tags: tuple[int, int, int]) -> None:
+    path = write_picture(tmp_path / "track.mp4", 3, ENCODINGS[encoder](), matrix=matrix)
+    with av.open(str(path)) as container:
+        context = container.streams.video[0].codec_context
+        assert (context.color_range, context.colorspace) == (1, tags[0])
+        frame = next(container.decode(video=0))
+        assert (frame.colorspace, frame.color_range, frame.format.name) == (tags[0], 1, "yuv420p")
+
+
+def test_a_frame_may_be_drawn_on_as_soon_as_it_was_written(tmp_path: Path) -> None:
+    frame = numbered(0, SIZE)
+
+    def redrawn(number: int) -> VideoFrame:
+        for mine, its in zip(planes(frame), planes(numbered(number, SIZE)), strict=True):
+            mine[:] = its
+        return frame
+
+    again = write_picture(tmp_path / "again.mp4", 40, h264(), draw=redrawn)
+    fresh = write_picture(tmp_path / "fresh.mp4", 40, h264())
+    assert again.read_bytes() == fresh.read_bytes()
+
+
+@pytest.mark.parametrize("encoder", ENCODINGS)
+def test_the_same_pictures_give_the_same_bytes(tmp_path: Path, encoder: str) -> None:
+    """Under pressure from the VBV too, where threads have been seen to decide."""
+    written = {
+        write_picture(tmp_path / f"{n}.mp4", 90, ENCODINGS[encoder](kbps=100), draw=restless).read_bytes()
+        for n in range(4)
+    }
+    assert len(written) == 1
+
+
+@pytest.mark.parametrize("how", [AudioEncoding("aac", 128, 2), AudioEncoding("libopus", 96, 1)], ids=str)
+def test_the_same_sound_gives_the_same_bytes(tmp_path: Path, how: AudioEncoding) -> None:
+    sound = np.repeat(sweep(moments(3, RATE_HZ))[None], 2, axis=0)
+    written = {write_sound(tmp_path / f"{n}.mp4", sound, how).read_bytes() for n in range(3)}
+    assert len(written) == 1
+
+
+@pytest.mark.parametrize("kbps", [60, 200, 600])
+@pytest.mark.parametrize("profile", ["baseline", "high"])
+def test_the_vbv_is_never_exceeded(tmp_path: Path, kbps: int, profile: Profile) -> None:
+    """A decoder's buffer of 2 s, filled at one and a half times the rate, never runs dry."""
+    path = write_picture(tmp_path / "track.mp4", 300, h264(kbps=kbps, profile=profile), draw=restless)
+    bits = [8 * packet.size for packet in packets_of(path)]
+    assert lowest_level(bits, 1500 * kbps / FPS, 2000 * kbps) >= 0
+
+
+def lowest_level(bits: Sequence[int], filled: float, buffer: float) -> float:
+    """The least that is left in a decoder's buffer as it takes each frame out; x264 begins at nine tenths."""
+    level, lowest = 0.9 * buffer, buffer
+    for taken in bits:
+        level -= taken
+        lowest = min(lowest, level)
+        level = min(buffer, level + filled)
+    return lowest
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kbps", [150, 300])
+def test_a_minute_of_a_steady_camera_has_the_mean_rate(tmp_path: Path, kbps: int) -> None:
+    frames = 60 * FPS
+    path = write_picture(tmp_path / "track.mp4", frames, h264(kbps=kbps), draw=lambda number: camera(number, SIZE))
+    found = packets_of(path)
+    assert len(found) == frames
+    assert sum(8 * packet.size for packet in found) / 60_000 == pytest.approx(kbps, rel=0.05)
+
+
+def test_a_still_slide_stays_below_the_rate(tmp_path: Path) -> None:
+    path = write_picture(tmp_path / "track.mp4", 150, h264(kbps=300), draw=lambda _: flat(SIZE, (180, 120, 130)))
+    assert sum(8 * packet.size for packet in packets_of(path)) / 10_000 < 30
+
+
+@pytest.mark.parametrize(
+    "how", [AudioEncoding("aac", 128, 2), AudioEncoding("aac", 64, 1), AudioEncoding("libopus", 96, 2)], ids=str
+)
+@pytest.mark.parametrize("block", [24_000, 1000, 1])
+def test_sound_is_as_long_as_what_was_written_and_does_not_depend_on_its_blocks(
+    tmp_path: Path, how: AudioEncoding, block: int
+) -> None:
+    count = 3000 if block == 1 else 100_000
+    sound = np.repeat(sweep(moments(count / RATE_HZ, RATE_HZ))[None], 2, axis=0)
+    path = write_sound(tmp_path / "track.mp4", sound, how, block)
+    with av.open(str(path)) as container:
+        stream = container.streams.audio[0]
+        assert (stream.rate, stream.channels) == (RATE_HZ, how.channels)
+        heard = np.concatenate([frame.to_ndarray() for frame in container.decode(stream)], axis=1)
+    assert 0 <= heard.shape[1] - count < 1024
+    reference = write_sound(tmp_path / "reference.mp4", sound, how, count)
+    assert [bytes(a) for a in packets_of(path)] == [bytes(b) for b in packets_of(reference)]
+
+
+def test_a_mono_output_is_the_mean_of_both_channels(tmp_path: Path) -> None:
+    left = sweep(moments(1, RATE_HZ))
+    both = write_sound(tmp_path / "both.mp4", np.stack((left, left)), AudioEncoding("aac", 64, 1))
+    half = write_sound(tmp_path / "half.mp4", np.stack((2 * left, 0 * left)), AudioEncoding("aac", 64, 1))
+    assert both.read_bytes() == half.read_bytes()
+
+
+def test_rates_are_those_that_were_asked_for(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    noise = (0.2 * rng.standard_normal((2, 10 * RATE_HZ))).astype(np.float32)
+    for how in (encoding.sound(AudioSpec("aac", 2, 128)), encoding.sound(AudioSpec("opus", 2, 96))):
+        size = sum(packet.size for packet in packets_of(write_sound(tmp_path / "track.mp4", noise, how)))
+        assert size * 8 / 10_000 == pytest.approx(how.bit_rate_kbps, rel=0.12)
+
+
+def test_settings_that_an_encoder_refuses_are_a_render_error(tmp_path: Path) -> None:
+    how = encoding.h264(VideoSpec(SIZE, FPS, 300, "high"), "no-such-preset")
+    with pytest.raises(RenderError, match="the output cannot be encoded"):
+        write_picture(tmp_path / "track.mp4", 2, how)
+
+
+def test_a_folder_that_is_gone_is_a_render_error(tmp_path: Path) -> None:
+    with pytest.raises(RenderError, match="the output cannot be encoded: No such file or directory"):
+        write_picture(tmp_path / "gone" / "track.mp4", 2, h264())

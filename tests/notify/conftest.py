@@ -1,0 +1,13 @@
+"""Short pauses for every test of callbacks."""
+
+from __future__ import annotations
+
+import pytest
+
+from owtmix.notify import lane
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(lane, "LONGEST_PAUSE_S", 0.1)

@@ -1,0 +1,99 @@
+"""A receiver of callbacks: a real HTTP server on loopback that answers as it is told."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Final
+
+TAKEN: Final = 200
+SILENCE: Final = 0
+"""Instead of a status: say nothing until the receiver is closed."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What came in."""
+
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def id(self) -> str:
+        return self.headers["webhook-id"]
+
+    @property
+    def json(self) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads(self.body)
+        return content
+
+    @property
+    def event(self) -> str:
+        return str(self.json["EventType"])
+
+
+class Receiver:
+    """``answer`` is asked for each request's status; a redirect goes to ``/elsewhere``."""
+
+    def __init__(self, url: str, answer: Callable[[Request], int]) -> None:
+        self.url = url
+        self.requests: list[Request] = []
+        self.answer = answer
+        self.closed = threading.Event()
+        self._came = threading.Condition()
+
+    @property
+    def events(self) -> list[str]:
+        return [request.event for request in self.requests]
+
+    def take(self, request: Request) -> int:
+        with self._came:
+            self.requests.append(request)
+            self._came.notify_all()
+        return self.answer(request)
+
+    def wait_for(self, count: int) -> None:
+        """Until so many requests have come."""
+        with self._came:
+            assert self._came.wait_for(lambda: len(self.requests) >= count, timeout=20)
+
+
+def answers(*statuses: int) -> Callable[[Request], int]:
+    """These one after the other, and the last one for ever."""
+    left = list(statuses)
+    return lambda _: left.pop(0) if len(left) > 1 else left[0]
+
+
+@contextmanager
+def receiving(answer: Callable[[Request], int] = answers(TAKEN)) -> Iterator[Receiver]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            status = receiver.take(Request(self.path, dict(self.headers), body))
+            if status == SILENCE:
+                receiver.closed.wait()
+                self.close_connection = True
+                return
+            self.send_response(status)
+            if status // 100 == 3:
+                self.send_header("Location", "/elsewhere")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Keep the test's output clean."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    receiver = Receiver(f"http://127.0.0.1:{server.server_port}/callback", answer)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    try:
+        yield receiver
+    finally:
+        receiver.closed.set()
+        server.shutdown()
+        server.server_close()
