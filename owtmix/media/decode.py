@@ -27,7 +27,8 @@ SEEK_S: Final = 2
 BLANK_ROW_STEP: Final = 8
 """Every so many rows tell enough."""
 BLANK_LUMA: Final = 18
-BLANK_SPREAD: Final = 2
+BLANK_SPREAD: Final = 4
+"""The first black frames after a picture keep a little of its colours."""
 
 _PLANAR_8_BIT: Final = frozenset({"yuv420p", "yuvj420p", "yuv422p", "yuv444p"})
 _MATRICES: Final[dict[int, Matrix]] = {1: "bt709", 5: "bt601", 6: "bt601"}

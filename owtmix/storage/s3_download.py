@@ -70,7 +70,7 @@ def _partial(path: Path, etag: str) -> Path:
     """Where this version of the object is collected. Parts of other versions are removed."""
     version = hashlib.sha256(etag.encode()).hexdigest()[:16]
     partial = path.with_name(f".{path.name}.{version}.part")
-    for other in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+    for other in path.parent.glob(f".{glob.escape(path.name)}.{'?' * len(version)}.part"):
         if other != partial:
             other.unlink(missing_ok=True)
     return partial

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
+import socket
 import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,7 +16,6 @@ from http import HTTPStatus
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from botocore import exceptions as foreign  # type: ignore[import-untyped]  # botocore has no types
-from urllib3.exceptions import NameResolutionError
 
 from owtmix.document import printable
 from owtmix.errors import DestinationError, InputError
@@ -125,7 +125,7 @@ def explain(error: Exception, place: Place) -> StoreFailure:
         return _explain_answer(error.response, place)
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error)):
         return StoreFailure(f"the certificate of {place.endpoint} is not trusted: check Endpoint, or name its CA")
-    if any(isinstance(cause, NameResolutionError) for cause in _causes(error)):
+    if any(isinstance(cause, socket.gaierror) for cause in _causes(error)):
         return StoreFailure(f"the host of {place.endpoint} is not known: {_CHECK_ENDPOINT}", transient=True)
     for kind, sentence in _BY_EXCEPTION:
         if isinstance(error, kind):

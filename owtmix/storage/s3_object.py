@@ -43,7 +43,7 @@ class ObjectStream:
         # A service that does not know ranges sends everything, and no Content-Range.
         found = _CONTENT_RANGE.fullmatch(answer.get("ContentRange", ""))
         self.start = int(found[1]) if found else 0
-        size = int(found[2]) if found else int(answer["ContentLength"])
+        size = int(found[2]) if found else bucket.guard(lambda: int(answer["ContentLength"]), key)
         self.info = ObjectInfo(size, answer.get("ETag", ""), answer.get("LastModified"))
 
     def __enter__(self) -> Self:

@@ -140,7 +140,7 @@ class _Transfer:
         answer = bucket.persist(
             lambda: bucket.request("create_multipart_upload", Key=key, ContentType=content_type), self._stop
         )
-        self._id: str = answer["UploadId"]
+        self._id: str = bucket.guard(lambda: answer["UploadId"], key)
         self._began = _date(answer)
 
     def send_parts(self, parts_at_once: int, on_progress: Callable[[int], None]) -> None:
@@ -197,7 +197,7 @@ class _Transfer:
         except OSError as error:
             raise DestinationError(f"{self._path} cannot be read: {error.strerror}") from None
         answer = self._bucket.persist(lambda: self._request("upload_part", PartNumber=number, Body=data), self._stop)
-        self._etags[number] = answer["ETag"]
+        self._etags[number] = self._bucket.guard(lambda: answer["ETag"], self._key)
         return len(data)
 
     def _is_done(self) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
 from typing import Any, Final
 
 import botocore.session  # type: ignore[import-untyped]
@@ -12,7 +14,7 @@ import pytest
 
 from owtmix.spec.job import StorageSpec
 from owtmix.storage.s3 import S3Options, S3Store
-from tests.storage.fault_proxy import FaultProxy
+from tests.storage.fault_proxy import PART_BYTES, FaultProxy
 from tests.storage.swift_server import KEY_ID, REGION, SECRET, SwiftServer
 
 AT: Final = "Data.RecordingConfig.StorageConfig"
@@ -21,6 +23,16 @@ QUICK: Final = S3Options(connect_timeout_s=2, read_timeout_s=1, first_pause_s=0.
 """Five attempts, as ever, in less than a second."""
 
 _NUMBERS: Final = itertools.count(1)
+
+
+MOVIE: Final = Random(5).randbytes(2 * PART_BYTES + 1000)
+"""Three parts, the last a small one."""
+
+CLIP: Final = MOVIE[:1_000_000]
+
+
+def ignore(_done_bytes: int) -> None:
+    """Nobody watches the progress."""
 
 
 @dataclass(frozen=True)
@@ -97,3 +109,10 @@ def open_s3(spec: StorageSpec) -> Callable[..., S3Store]:
 @pytest.fixture
 def store(open_s3: Callable[..., S3Store]) -> S3Store:
     return open_s3()
+
+
+@pytest.fixture
+def movie(tmp_path: Path) -> Path:
+    path = tmp_path / "out.mp4"
+    path.write_bytes(MOVIE)
+    return path

@@ -41,14 +41,23 @@ class Request:
         """The number of the part that this uploads."""
         return int(self.query["partNumber"]) if self.method == "PUT" and "partNumber" in self.query else None
 
-    @property
-    def is_content(self) -> bool:
-        """Whether this asks for an object's content, not only for its first byte."""
-        return self.method == "GET" and self.headers.get("range") != "bytes=0-0" and "uploads" not in self.query
 
-    @property
-    def is_completion(self) -> bool:
-        return self.method == "POST" and "uploadId" in self.query
+def is_content(request: Request) -> bool:
+    """Whether this asks for an object's content, not only for its first byte."""
+    return request.method == "GET" and request.headers.get("range") != "bytes=0-0" and "uploads" not in request.query
+
+
+def is_beginning(request: Request) -> bool:
+    """Whether this begins an upload."""
+    return request.method == "POST" and "uploads" in request.query
+
+
+def is_part(request: Request) -> bool:
+    return request.part is not None
+
+
+def is_completion(request: Request) -> bool:
+    return request.method == "POST" and "uploadId" in request.query
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +222,7 @@ class Us3Profile:
         if seen.part is not None:
             self._sizes[upload, seen.part] = len(seen.body)
             right = len(seen.body) <= PART_BYTES
-        elif seen.is_completion:
+        elif is_completion(seen):
             numbers = sorted(int(number) for number in re.findall(rb"<PartNumber>(\d+)<", seen.body))
             right = all(self._sizes[upload, number] == PART_BYTES for number in numbers[:-1])
         (passed if right else refused(400, "InvalidPart"))(exchange)

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from random import Random
 
 import pytest
 
@@ -15,17 +14,10 @@ from owtmix.spec.job import StorageSpec
 from owtmix.storage.credentials import Credentials
 from owtmix.storage.s3 import S3Options, S3Store
 from owtmix.storage.s3_bucket import endpoint_url
-from tests.storage.conftest import AT, Service
+from tests.storage.conftest import AT, MOVIE, Service, ignore
 from tests.storage.fault_proxy import PART_BYTES, FaultProxy, Us3Profile
 
-MOVIE = Random(4).randbytes(2 * PART_BYTES + 1)
-"""Three parts, the last of one byte."""
-
 ODD_KEYS = ["room/alice 1.webm", "会议/爱丽丝.webm", "a+b&c=d?e#f.mp4", "100%25.mp4", "~tilde'(1)*.mp4"]
-
-
-def ignore(_done_bytes: int) -> None:
-    pass
 
 
 def test_an_object_has_a_size_and_what_is_missing_has_none(store: S3Store, service: Service) -> None:

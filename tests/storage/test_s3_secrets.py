@@ -17,7 +17,7 @@ from owtmix.spec.job import StorageSpec
 from owtmix.storage.credentials import Credentials
 from owtmix.storage.s3 import S3Store
 from owtmix.storage.s3_errors import Place, explain
-from tests.storage.conftest import AT, QUICK, Service
+from tests.storage.conftest import AT, QUICK, Service, ignore
 from tests.storage.fault_proxy import FaultProxy, lost, refused, silent, truncated
 
 KEY_ID, SECRET, TOKEN = "canary-id", "canary-secret", "canary-token"
@@ -29,10 +29,6 @@ FAULTS = {
     "a lost answer": lost,
     "a cut": truncated(1),
 }
-
-
-def ignore(_done_bytes: int) -> None:
-    pass
 
 
 @pytest.mark.parametrize("name", FAULTS)
