@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from math import floor
 from typing import Literal
 
 from owtmix.geometry import Size
@@ -47,6 +48,16 @@ class AudioRun:
     def span(self) -> TimeRange:
         """From the first sample to the end of the last, in file time."""
         return TimeRange(self.knots[0][1], self.knots[-1][1])
+
+    def ended(self, end_s: Fraction, rate_hz: int) -> AudioRun:
+        """The run without what it presents after ``end_s``; of its last stretch, at least one sample stays."""
+        (before, start_s), (last, _) = self.knots[-2:]
+        surplus = floor((self.knots[-1][1] - end_s) * rate_hz)
+        kept = min(last, max(before + 1, last - surplus))
+        if kept == last:
+            return self
+        at = start_s + (self.knots[-1][1] - start_s) * Fraction(kept - before, last - before)
+        return AudioRun((*self.knots[:-1], (kept, at)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from owtmix import encoding, scene, shots
 from owtmix.clip import Clip, Matrix
-from owtmix.errors import CODE_NO_STREAM, CODE_VIDEO_PARAM, Problem, SpecError
+from owtmix.errors import CODE_NO_STREAM, Problem, SpecError
 from owtmix.index import Index
 from owtmix.plan import AudioPlacement, Picture, RenderPlan, Sound, Source, sample_count
 from owtmix.settings import Settings
@@ -135,16 +135,15 @@ def _placements(spec: JobSpec, timeline: Timeline) -> tuple[AudioPlacement, ...]
 def _check_positions(spec: JobSpec, known: set[StreamId]) -> None:
     if not spec.subscription.manual:
         return
-    problems = []
-    placed: set[StreamId] = set()
-    for i, position in enumerate(spec.mixer.positions):
-        path, stream = f"Data.MixerConfig.PositionConfig[{i}].RtcStreamId", position.stream
-        if stream not in known:
-            message = f"{stream} has no recording in the index; it has {_names(known)}"
-            problems.append(Problem(path, message, CODE_NO_STREAM))
-        elif stream in placed:
-            problems.append(Problem(path, f"{stream} has a position already; accepted: one each", CODE_VIDEO_PARAM))
-        placed.add(stream)
+    problems = [
+        Problem(
+            f"Data.MixerConfig.PositionConfig[{i}].RtcStreamId",
+            f"{position.stream} has no recording in the index; it has {_names(known)}",
+            CODE_NO_STREAM,
+        )
+        for i, position in enumerate(spec.mixer.positions)
+        if position.stream not in known
+    ]
     if problems:
         raise SpecError(*problems)
 

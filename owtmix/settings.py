@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import tempfile
 import tomllib
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from fractions import Fraction
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path, PurePosixPath
 from typing import Final, get_args
 from zoneinfo import available_timezones
@@ -20,6 +22,9 @@ INSTALLATION: Final = Path(__file__).resolve().parents[1]
 """The folder that holds ``bin``, ``conf`` and the package."""
 
 SHIPPED: Final = INSTALLATION / "conf" / "owt.toml"
+
+_SIGNS_CALLBACKS: Final = "OWT_CALLBACK_SECRET"
+"""The environment is read by fewer eyes than a file of the installation."""
 
 X264_PRESETS: Final = (
     "ultrafast",
@@ -41,6 +46,7 @@ class _Kind:
 
     accepted: str
     read: Callable[[object], object]
+    secret: bool = False
 
 
 def _one_of(*names: str) -> _Kind:
@@ -107,6 +113,27 @@ def _time_zone() -> _Kind:
     return _Kind("a time zone such as Asia/Shanghai, Europe/Berlin or UTC", read)
 
 
+def _networks() -> _Kind:
+    def read(value: object) -> tuple[IPv4Network | IPv6Network, ...]:
+        if not isinstance(value, list) or not all(isinstance(network, str) for network in value):
+            raise TypeError
+        return tuple(map(ip_network, value))
+
+    return _Kind("a list of networks such as 10.1.0.0/16 or fd00:1::/32", read)
+
+
+def _signing_key() -> _Kind:
+    def read(value: object) -> bytes | None:
+        if not isinstance(value, str):
+            raise TypeError
+        key = base64.b64decode(value.removeprefix("whsec_"), validate=True)
+        if value and not key:
+            raise ValueError
+        return key or None
+
+    return _Kind("whsec_ and base64", read, secret=True)
+
+
 def _at(key: str, kind: _Kind) -> Mapping[str, object]:
     """Where a field stands in the file, as ``table.key``, and what it takes."""
     return {"key": key, "kind": kind}
@@ -139,6 +166,11 @@ class Settings:
     image_timeout_s: float = field(default=10.0, metadata=_at("images.timeout_s", _number("0.1", "300", float)))
     image_max_bytes: int = field(default=16 * 2**20, metadata=_at("images.max_bytes", _whole(1024, 2**30)))
     image_max_pixels: int = field(default=16_000_000, metadata=_at("images.max_pixels", _whole(1, 2**28)))
+    network_allow: tuple[IPv4Network | IPv6Network, ...] = field(
+        default=(IPv4Network("127.0.0.0/8"), IPv6Network("::1/128")), metadata=_at("network.allow", _networks())
+    )
+    callback_wait_s: float = field(default=60.0, metadata=_at("callbacks.wait_s", _number("0", "3600", float)))
+    callback_key: bytes | None = field(default=None, repr=False, metadata=_at("callbacks.secret", _signing_key()))
     log_days: int = field(default=30, metadata=_at("logs.days", _whole(1, 36500)))
 
 
@@ -149,20 +181,15 @@ def settings_file(environment: Mapping[str, str] = os.environ) -> Path | None:
     return SHIPPED if SHIPPED.exists() else None
 
 
-def read_settings(path: Path | None) -> Settings:
+def read_settings(path: Path | None, environment: Mapping[str, str] = os.environ) -> Settings:
     """Read ``path``; keys it does not have keep their shipped value, and so do all when ``path`` is None.
+
+    ``OWT_CALLBACK_SECRET`` comes before ``callbacks.secret``.
 
     Raises:
         SpecError: the file cannot be read, or has keys or values that are not settings; all are listed.
     """
-    if path is None:
-        return Settings()
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
-    except OSError as error:
-        raise SpecError(Problem(str(path), f"the settings cannot be read: {error.strerror}")) from error
-    except ValueError as error:
-        raise SpecError(Problem(str(path), f"not a TOML file: {error}")) from error
+    tables = _tables(path) if path else {}
     known = {str(setting.metadata["key"]): setting for setting in fields(Settings)}
     values: dict[str, object] = {}
     problems: list[Problem] = []
@@ -174,10 +201,26 @@ def read_settings(path: Path | None) -> Settings:
         try:
             values[known[key].name] = kind.read(value)
         except (TypeError, ValueError, ArithmeticError):
-            problems.append(Problem(f"{path}: {key}", f"found {_shown(value)}, accepted is {kind.accepted}"))
+            found = "" if kind.secret else f"found {_shown(value)}, "
+            problems.append(Problem(f"{path}: {key}", f"{found}accepted is {kind.accepted}"))
+    if secret := environment.get(_SIGNS_CALLBACKS):
+        kind = _signing_key()
+        try:
+            values["callback_key"] = kind.read(secret)
+        except ValueError:
+            problems.append(Problem(_SIGNS_CALLBACKS, f"accepted is {kind.accepted}"))
     if problems:
         raise SpecError(*problems)
     return Settings(**values)  # type: ignore[arg-type]  # each was read by its own field's kind
+
+
+def _tables(path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
+    except OSError as error:
+        raise SpecError(Problem(str(path), f"the settings cannot be read: {error.strerror}")) from error
+    except ValueError as error:
+        raise SpecError(Problem(str(path), f"not a TOML file: {error}")) from error
 
 
 def _flatten(tables: Mapping[str, object]) -> Iterator[tuple[str, object]]:

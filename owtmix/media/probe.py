@@ -27,6 +27,8 @@ from owtmix.timing import TimeRange
 
 GAP_S: Final = Fraction(1)
 """Shorter stretches without a frame never matter to the plan."""
+LONGEST_FRAME_S: Final = Fraction(3, 10)
+"""Of any codec, at its lowest rate: 2,048 samples at 8 kHz."""
 DEFAULT_FRAME_S: Final = Fraction(1, 15)
 """How long the only frame of a file is shown when nothing says it."""
 
@@ -104,7 +106,7 @@ class _VideoMeter:
     def _last_duration(self, times: Sequence[Fraction]) -> Fraction:
         """How long the last frame is shown: as MP4 says, else as long as most, since Matroska only guesses."""
         stated = max(zip(self._pts, self._durations, strict=True), default=(0, 0))[1]
-        if stated > 0 and "matroska" not in self.stream.container.format.name:
+        if stated > 0 and _states_durations(self.stream):
             return stated * self._time_base
         if len(times) > 1:
             return median_low(b - a for a, b in pairwise(times))
@@ -117,8 +119,11 @@ class _SoundMeter:
     def __init__(self, stream: AudioStream) -> None:
         self.stream = stream
         self._meter = AudioMeter(stream.codec_context.sample_rate)
+        self._stated_end_s = Fraction(0)
 
     def add(self, packet: Packet[Stream]) -> None:
+        if packet.pts is not None and packet.duration:
+            self._stated_end_s = max(self._stated_end_s, (packet.pts + packet.duration) * packet.time_base)
         try:
             frames = packet.decode()
         except av.error.FFmpegError:
@@ -133,6 +138,9 @@ class _SoundMeter:
         context = self.stream.codec_context
         if not runs:
             return None
+        if _states_durations(self.stream) and runs[-1].span.end - self._stated_end_s < LONGEST_FRAME_S:
+            # The last frame is as long as the codec's frames are; how much of it counts, the container says.
+            runs = (*runs[:-1], runs[-1].ended(self._stated_end_s, context.sample_rate))
         return AudioTrack(self.stream.index, context.codec.name, context.sample_rate, context.channels, runs)
 
 
@@ -141,3 +149,8 @@ def _meter(stream: Stream) -> _VideoMeter | _SoundMeter:
         return _VideoMeter(stream)
     assert isinstance(stream, AudioStream)
     return _SoundMeter(stream)
+
+
+def _states_durations(stream: Stream) -> bool:
+    """Matroska packets need not say how long they last; FFmpeg guesses, often by half."""
+    return "matroska" not in stream.container.format.name

@@ -217,6 +217,21 @@ def test_only_http_is_spoken(scheme: str) -> None:
         fetch_image(f"{scheme}://localhost/etc/hostname")
 
 
+def test_an_address_in_a_network_that_is_not_allowed(server: str) -> None:
+    message = rf"^http://{server}/good cannot be reached: connecting to 127\.0\.0\.1 \(loopback\) is not allowed"
+    with pytest.raises(InputError, match=message):
+        fetch_image(f"http://{server}/good", allowed=())
+    assert Handler.requests == []
+
+
+def test_a_name_is_looked_up_once(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second answer, to connect to, could be another than the one that was checked."""
+    answers: list[Any] = [[(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))]]
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: answers.pop())
+    assert fetch_image(f"http://rebinding.example:{server.partition(':')[2]}/good") == PNG
+    assert answers == []
+
+
 def test_proxies_of_the_environment_are_not_asked(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")

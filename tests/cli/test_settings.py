@@ -60,6 +60,11 @@ def test_a_file_may_have_some_keys_only(tmp_path: Path) -> None:
         ("[timeline]\nabsence_s = '1/0'", "timeline.absence_s", "a number"),
         ("[timeline]\nkeep_empty_gaps = 1", "timeline.keep_empty_gaps", "true or false"),
         ("[text]\ntime_zone = 'Beijing'", "text.time_zone", "Asia/Shanghai"),
+        ("[network]\nallow = '10.0.0.0/8'", "network.allow", "a list of networks"),
+        ("[network]\nallow = ['10.0.0.1/8']", "network.allow", "a list of networks"),
+        ("[network]\nallow = [10]", "network.allow", "a list of networks"),
+        ("[callbacks]\nwait_s = -1", "callbacks.wait_s", "from 0"),
+        ("[callbacks]\nsecret = 3", "callbacks.secret", "whsec_ and base64"),
         ("[logs]\ndays = 'all'", "logs.days", "whole number"),
         ("[video\n", "owt.toml", "not a TOML file"),
     ],
@@ -76,6 +81,33 @@ def test_all_wrong_values_are_reported_together(tmp_path: Path) -> None:
     with pytest.raises(SpecError) as caught:
         _read(tmp_path, "[video]\nvp9_cpu_used = 9\n[logs]\ndays = -1\n[text]\nsize = 3\n")
     assert len(caught.value.problems) == 3
+
+
+def test_networks_are_read(tmp_path: Path) -> None:
+    settings = _read(tmp_path, "[network]\nallow = ['10.1.0.0/16', 'fd00:1::/32']\n")
+    assert list(map(str, settings.network_allow)) == ["10.1.0.0/16", "fd00:1::/32"]
+    assert _read(tmp_path, "[network]\nallow = []\n").network_allow == ()
+
+
+@pytest.mark.parametrize("secret", ["whsec_MDEyMzQ1Njc4OWFi", "MDEyMzQ1Njc4OWFi"])
+def test_the_callback_secret_comes_from_the_file_or_the_environment(tmp_path: Path, secret: str) -> None:
+    settings = _read(tmp_path, f"[callbacks]\nsecret = '{secret}'\n")
+    assert settings.callback_key == b"0123456789ab"
+    assert "0123456789ab" not in repr(settings)
+    other = {"OWT_CALLBACK_SECRET": "whsec_b3RoZXI="}
+    assert (
+        read_settings(tmp_path / "owt.toml", other).callback_key == read_settings(None, other).callback_key == b"other"
+    )
+
+
+@pytest.mark.parametrize("secret", ["canary!", "whsec_", "whsec_canary", "canary-中文"])
+def test_a_callback_secret_that_is_none_is_not_shown(tmp_path: Path, secret: str) -> None:
+    with pytest.raises(SpecError, match=r"callbacks\.secret: accepted is whsec_ and base64") as caught:
+        _read(tmp_path, f"[callbacks]\nsecret = '{secret}'\n")
+    assert "canary" not in str(caught.value)
+    with pytest.raises(SpecError, match=r"OWT_CALLBACK_SECRET: accepted is whsec_ and base64") as caught:
+        read_settings(None, {"OWT_CALLBACK_SECRET": secret})
+    assert "canary" not in str(caught.value)
 
 
 def test_a_named_file_must_be_there(tmp_path: Path) -> None:

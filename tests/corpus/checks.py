@@ -38,9 +38,6 @@ SEARCH_S: Final = 0.12
 AUDIBLE: Final = 0.05
 """The least peak of a sound that can be found in a mix."""
 
-CLEAR: Final = 4.0
-"""How far a sound's place stands out in the correlation with the mix, in standard deviations."""
-
 ABSENT: Final = -2
 CARD: Final = -1
 
@@ -178,7 +175,9 @@ def sound_lag_s(guest: Guest, room: Composed) -> float | None:
     sound = guest.row.sound
     assert sound
     wave, start_s = reference.read_wave(guest.row.path, sound.index)
-    wave = wave[: round((guest.file_time(guest.end_s) - start_s) * RATE_HZ)]
+    steady = round(max(0, sound.steady_s - start_s) * RATE_HZ)
+    wave = wave[steady : round((guest.file_time(guest.end_s) - start_s) * RATE_HZ)]
+    start_s += steady / RATE_HZ
     if np.abs(wave).max() < AUDIBLE:
         return None
     place = round((guest.start_ms / 1000 + start_s - guest.row.first_s - SEARCH_S) * RATE_HZ)
@@ -189,7 +188,4 @@ def sound_lag_s(guest: Guest, room: Composed) -> float | None:
     product = np.fft.rfft(mix, size) * np.fft.rfft(wave, size).conj()
     product[size * 8000 // RATE_HZ :] = 0  # the neighbour's tone is above
     match = np.fft.irfft(product, size)[:search]
-    best = int(match.argmax())
-    if match[best] < CLEAR * match.std():
-        raise AssertionError(f"{guest.row.name} is not heard ({match[best] / match.std():.1f})")
-    return best / RATE_HZ - SEARCH_S
+    return int(match.argmax()) / RATE_HZ - SEARCH_S

@@ -106,9 +106,7 @@ def read_planes(path: Path) -> tuple[list[Planes], str]:
 
 def cells(planes: Planes, grid: tuple[int, int], matrix: str, *, full_range: bool) -> Cells:
     """The mean colours of ``grid`` equal parts. Means of a linear code are the codes of the means."""
-    y, u, v = (
-        np.asarray(Image.fromarray(plane).resize(grid, Image.Resampling.BOX), np.float32) for plane in planes
-    )
+    y, u, v = (np.asarray(Image.fromarray(plane).resize(grid, Image.Resampling.BOX), np.float32) for plane in planes)
     low, span, chroma = (0, 255, 255) if full_range else (16, 219, 224)
     y, u, v = (y - low) * 255 / span, (u - 128) * 255 / chroma, (v - 128) * 255 / chroma
     red, blue = _KR_KB[matrix]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
+from uuid import uuid4
 
 from tests.corpus import reference
 from tests.corpus.table import Row
@@ -52,12 +53,11 @@ class Guest:
 
 @dataclass(frozen=True)
 class Composed:
-    """An output with the guests whose files were used, in the tiles after the neighbour's, which is the first."""
+    """An output. The guests with a picture have the tiles after the first, which is the neighbour's, in order."""
 
     guests: tuple[Guest, ...]
     path: Path
     report: dict[str, Any]
-    messages: str
 
     @cached_property
     def pictures(self) -> list[reference.Planes]:
@@ -92,33 +92,39 @@ def tile(number: int) -> Box:
     return column * width, row * height, (column + 1) * width, (row + 1) * height
 
 
-def compose(rows: Sequence[Row], left_out: Sequence[Row], limit_s: float, folder: Path) -> Composed:
-    """Lay out a room with ``rows`` and the unusable files ``left_out``, and run the command, which must succeed."""
-    guests = tuple(
-        Guest(row, f"f{i}_{2 if row.screen else 1}", 137 * i + 50, round(limit_s * 1000)) for i, row in enumerate(rows)
-    )
-    length_ms = round(max(guest.end_s for guest in guests) * 1000) + 1000
-    files = [{"StreamId": NEIGHBOUR, "Name": "ada.webm", "StartTime": EPOCH_MS}]
+def invite(rows: Sequence[Row], limit_s: float, *, in_turn: bool = False) -> tuple[Guest, ...]:
+    """Guests who join one soon after the other, at no multiple of a frame; ``in_turn``, when the last one has left."""
+    guests: list[Guest] = []
+    for number, row in enumerate(rows):
+        start_ms = round(guests[-1].end_s * 1000) + 300 if in_turn and guests else 137 * number + 50
+        guests.append(Guest(row, f"f{number}_{2 if row.screen else 1}", start_ms, round(limit_s * 1000)))
+    return tuple(guests)
+
+
+def compose(guests: Sequence[Guest], left_out: Sequence[Row], folder: Path) -> Composed:
+    """Lay out a room with ``guests`` and the unusable files ``left_out``, and run the command, which must succeed."""
     root = folder / "files"
     root.mkdir()
+    length_ms = round(max(guest.end_s for guest in guests) * 1000) + 1000
     neighbour = Take(NEIGHBOUR, 0, length_ms, COLOUR, TONE_HZ, level_db=TONE_DB, container="webm", audio_kbps=128)
     record(neighbour, root / "ada.webm")
+    files: list[dict[str, Any]] = [{"StreamId": NEIGHBOUR, "Name": "ada.webm", "StartTime": EPOCH_MS}]
     for guest in guests:
         start = EPOCH_MS + guest.start_ms
         entry = {"StreamId": guest.stream, "Name": guest.row.name, "StartTime": start}
         files.append(entry | {"EndTime": start + guest.limit_ms})
-    for i, row in enumerate(left_out):
-        files.append({"StreamId": f"out{i}_1", "Name": row.name, "StartTime": EPOCH_MS + 100})
-    for row in (*rows, *left_out):
+    for number, row in enumerate(left_out):
+        files.append({"StreamId": f"out{number}_1", "Name": row.name, "StartTime": EPOCH_MS})
+    for row in (*(guest.row for guest in guests), *left_out):
         shutil.copyfile(row.path, root / row.name)
-    streams = [NEIGHBOUR, *(guest.stream for guest in guests)]
-    job_id = f"corpus-{folder.name}"
+    seen = [NEIGHBOUR, *(guest.stream for guest in guests if guest.row.video)]
+    job_id = f"corpus-{uuid4().hex[:12]}"
     (folder / "index.json").write_text(json.dumps({"JobId": job_id, "Root": "files", "Files": files}))
-    (folder / "cfg.json").write_text(json.dumps(_request(job_id, streams)))
+    (folder / "cfg.json").write_text(json.dumps(_request(job_id, seen)))
     command = [str(COMMAND), "--index", "index.json", str(folder / "cfg.json")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT_S)
     assert done.returncode == 0, done.stderr
-    return Composed(guests, folder / "out" / f"{job_id}.mp4", json.loads(done.stdout), done.stderr)
+    return Composed(tuple(guests), folder / "out" / f"{job_id}.mp4", json.loads(done.stdout))
 
 
 def _request(job_id: str, streams: Sequence[str]) -> dict[str, Any]:
@@ -140,8 +146,6 @@ def _request(job_id: str, streams: Sequence[str]) -> dict[str, Any]:
                 "BackgroundColor": dict(zip("RGB", BACKGROUND, strict=True)),
             },
             "SubscribeConfig": {"VideoStreamType": 1},
-            "RecordingConfig": {
-                "StorageConfig": {"Vendor": "local", "Bucket": ".", "FileNamePrefix": "out/$JobId"}
-            },
+            "RecordingConfig": {"StorageConfig": {"Vendor": "local", "Bucket": ".", "FileNamePrefix": "out/$JobId"}},
         },
     }

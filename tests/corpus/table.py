@@ -57,7 +57,10 @@ class Video:
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """The sound of a file: from its first sample to the end of its last, in ``runs`` without holes."""
+    """The sound of a file: from its first sample to the end of its last, in ``runs`` without holes.
+
+    Its stamps are to be trusted from ``steady_s`` on.
+    """
 
     codec: str
     rate_hz: int
@@ -67,11 +70,15 @@ class Sound:
     runs: int = 1
     index: int = 0
     tolerance_s: float = TIME_TOLERANCE_S
+    steady_s: float = -inf
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A file: what can be used of it, or why it is left out (a part of the message). ``note`` is what is special."""
+    """A file: what can be used of it, or why it is left out (a part of the message). ``note`` is what is special.
+
+    A ``still`` picture changes too little, a ``quiet`` sound is too faint, to measure when it is presented.
+    """
 
     name: str
     note: str
@@ -79,6 +86,8 @@ class Row:
     sound: Sound | None = None
     left_out: str | None = None
     screen: bool = False
+    still: bool = False
+    quiet: bool = False
 
     @property
     def path(self) -> Path:
@@ -160,6 +169,7 @@ def _chrome() -> Iterator[Row]:
         "a screen: 18 frames in 9 s, one gap of 3.007 s; full range",
         Video("vp9", ("1280x720",), 0, 9.324, 9.391, 18, matrix="bt709", full_range=True, gaps=((5.353, 8.36),)),
         screen=True,
+        still=True,
     )
     yield Row("chrome_gum_audio_only_opus.webm", "no picture, no duration", sound=Sound("opus", 48000, 1, 0, 7.98))
 
@@ -182,12 +192,14 @@ def _recorders() -> Iterator[Row]:
         "portrait as coded",
         Video("h264", ("1080x1920",), 0, 2.132, 2.165, 65, matrix="bt709"),
         Sound("aac", 48000, 2, 0, 2.112, index=1),
+        quiet=True,
     )
     yield Row(
         "moviepy__no_duration.webm",
         "a dark room, which is no muted camera; no duration; sound 15 ms late and silent",
         Video("vp9", ("1280x720",), 0, 4.872, 4.939, 74, matrix="bt709"),
         Sound("opus", 48000, 2, 0.015, 4.874, index=1),
+        quiet=True,
     )
     yield Row("node-ebml__video-webm-codecs-vp8.webm", "10 fps", Video("vp8", ("352x288",), 0, 4.992, 5.088, 51))
     yield Row(
@@ -199,7 +211,7 @@ def _recorders() -> Iterator[Row]:
         "ts-ebml__chrome52.webm",
         "three gaps; stamps of the sound jitter by 60 ms about its clock, so that it begins 27 ms after its first one",
         Video("vp8", ("640x480",), 0, 50.75, 50.784, 338, gaps=((28.2, 32.76), (32.76, 40.14), (40.373, 50.519))),
-        Sound("opus", 48000, 1, 0.2, 50.759, index=1, tolerance_s=0.04),
+        Sound("opus", 48000, 1, 0.2, 50.759, index=1, tolerance_s=0.04, steady_s=18),
     )
     yield Row(
         "ts-ebml__chrome57.webm",
@@ -232,29 +244,36 @@ def _editing() -> Iterator[Row]:
         "the only key frame is before the edit; sound begins 1.3 ms before 0 and overlaps itself by 2.6 ms",
         Video("h264", ("640x360",), 0, 0.5, 0.533, 16, matrix="bt709"),
         Sound("aac", 48000, 2, -0.001, 0.521, index=1),
+        quiet=True,
     )
     yield Row(
         "media__sample_empty_track.mp4",
         "a second picture track without samples",
         Video("h264", ("1080x720",), 0, 0.968, 1.001, 30, matrix="bt709"),
         Sound("aac", 44100, 1, 0.067, 1.089, index=2),
+        quiet=True,
     )
     yield Row(
         "media__sample_mdat_too_long.mp4",
         "the media box claims to be longer than the file",
         Video("h264", ("1080x720",), 0, 0.968, 1.001, 30, matrix="bt709"),
         Sound("aac", 44100, 1, 0.067, 1.089, index=1),
+        still=True,
+        quiet=True,
     )
     yield Row(
         "media__sample_partially_fragmented.mp4",
         "samples in the header and in fragments; a hole of 111 ms in the sound",
         Video("h264", ("1080x720",), 0.067, 1.034, 1.068, 30, matrix="bt709"),
         Sound("aac", 44100, 1, 0, 1.156, runs=2, index=1),
+        still=True,
+        quiet=True,
     )
     yield Row(
         "media__sample_video_only.mp4",
         "B-frames",
         Video("h264", ("1080x720",), 0, 0.968, 1.001, 30, matrix="bt709"),
+        still=True,
     )
     yield Row(
         "mediabunny__edit-list-discard.mp4",
@@ -266,6 +285,7 @@ def _editing() -> Iterator[Row]:
         "fragmented; 5.1; fades in from flat black, which cannot be told from a muted camera",
         Video("h264", ("320x180",), 0, 4.958, 5, 120, matrix="bt709", black=((0, 0.167),)),
         Sound("aac", 48000, 6, 0, 4.992, index=1),
+        quiet=True,
     )
     yield Row(
         "mp4ff__main_1.mp4",
@@ -312,15 +332,19 @@ def _pictures() -> Iterator[Row]:
     )
     yield Row(
         "media__long_1080p_lowbitrate.mp4",
-        "six minutes; the sound ends 2.8 s before the picture",
-        Video("h264", ("1920x1080",), 0, 362.733, 362.767, 10883, matrix="bt709"),
+        "six minutes of flat black; the sound ends 2.8 s before the picture",
+        Video("h264", ("1920x1080",), 0, 362.733, 362.767, 10883, matrix="bt709", black=((0, 363),)),
         Sound("aac", 48000, 2, 0, 360, index=1),
+        still=True,
+        quiet=True,
     )
     yield Row(
         "media__silent-black-25s.mp4",
         "flat black, which cannot be told from a muted camera",
         Video("h264", ("320x240",), 0, 24.967, 25, 750, black=((0, 25.1),)),
         Sound("aac", 44100, 1, 0, 25.008, index=1),
+        still=True,
+        quiet=True,
     )
     yield Row(
         "mediabunny__sar_2x1.mp4",
@@ -333,7 +357,11 @@ def _pictures() -> Iterator[Row]:
         Video("vp8", ("1280x720",), 0, 0.958, 1, 24),
         Sound("vorbis", 44100, 2, 0.003, 1.009, index=1),
     )
-    yield Row("moviepy__bitmap.mp4", "one pixel, black for a second; 4:4:4; 1 fps", Video("h264", ("1x1",), 0, 4, 5, 5, black=((3, 4),)))
+    yield Row(
+        "moviepy__bitmap.mp4",
+        "one pixel, black for a second; 4:4:4; 1 fps",
+        Video("h264", ("1x1",), 0, 4, 5, 5, black=((3, 4),)),
+    )
     yield Row(
         "moviepy__video_with_failing_audio.mp4",
         "MP3 in MP4",
@@ -361,9 +389,11 @@ def _sounds() -> Iterator[Row]:
     yield Row(
         "media__bbb_1ch_8kHz_aac_lc.m4a", "the first timestamp is 0.256 s", sound=Sound("aac", 8000, 1, 0.256, 3.328)
     )
-    yield Row("media__sample_audio_only_15s.mp4", "silence", sound=Sound("aac", 48000, 2, 0, 15.019))
+    yield Row("media__sample_audio_only_15s.mp4", "silence", sound=Sound("aac", 48000, 2, 0, 15.019), quiet=True)
     yield Row("media__sample_opus.mp4", "an edit of 0.46 s of pre-skip", sound=Sound("opus", 48000, 2, 0, 1.0035))
-    yield Row("media__sample_opus_fragmented.mp4", "Opus in fragments", sound=Sound("opus", 48000, 2, 0, 2.5))
+    yield Row(
+        "media__sample_opus_fragmented.mp4", "Opus in fragments", sound=Sound("opus", 48000, 2, 0, 2.5), quiet=True
+    )
     yield Row("silero__speech_20s_16k.wav", "16 kHz", sound=Sound("pcm_s16le", 16000, 1, 0, 20))
     yield Row("speech_recognition__english.wav", "44.1 kHz", sound=Sound("pcm_s16le", 44100, 1, 0, 2.745))
     yield Row("torchcodec__sine_mono_s32_8000.wav", "32 bits", sound=Sound("pcm_s32le", 8000, 1, 0, 4))
@@ -398,6 +428,7 @@ def _damaged() -> Iterator[Row]:
         "media__sample_with_invalid_nalu.mp4",
         "one packet cannot be decoded",
         Video("h264", ("1080x720",), 0, 0.968, 1.001, 29, corrupt=1, matrix="bt709"),
+        still=True,
     )
 
 

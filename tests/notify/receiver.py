@@ -63,6 +63,10 @@ class Receiver:
             assert self._came.wait_for(lambda: len(self.requests) >= count, timeout=20)
 
 
+def take_all(_: Request) -> int:
+    return TAKEN
+
+
 def answers(*statuses: int) -> Callable[[Request], int]:
     """These one after the other, and the last one for ever."""
     left = list(statuses)
@@ -70,7 +74,7 @@ def answers(*statuses: int) -> Callable[[Request], int]:
 
 
 @contextmanager
-def receiving(answer: Callable[[Request], int] = answers(TAKEN)) -> Iterator[Receiver]:
+def receiving(answer: Callable[[Request], int] = take_all) -> Iterator[Receiver]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))

@@ -12,7 +12,9 @@ from owtmix.notify.outbox import Message, Outbox
 
 
 def message(name: str, *, droppable: bool = False) -> Message:
-    return Message(f"msg_{name}", "ucloud_mixer_warning", droppable, f"http://h/?key=canary-{name}", '{"Token":"canary"}')
+    return Message(
+        f"msg_{name}", "ucloud_mixer_warning", droppable, f"http://h/?key=canary-{name}", '{"Token":"canary"}'
+    )
 
 
 ONE, TWO, THREE = message("1"), message("2", droppable=True), message("3")
@@ -108,9 +110,7 @@ def test_a_torn_note_of_a_delivery_means_a_repeat(tmp_path: Path, cut: int) -> N
     assert Outbox(tmp_path, "j1").waiting == (ONE, THREE)
 
 
-def test_a_damaged_batch_is_a_warning_and_is_not_written_over(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_damaged_batch_is_a_warning_and_is_not_written_over(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     outbox = Outbox(tmp_path, "j1")
     run = outbox.begin()
     outbox.add([ONE], closes=False)

@@ -111,6 +111,7 @@ def test_a_change_between_question_and_answer_is_noticed(
     proxy.inject(answered(Answer(200, {"ETag": '"new"'}, changed)), only=is_content)
     store.download("a.webm", folder / "1.webm", len(CLIP), ignore)
     assert (folder / "1.webm").read_bytes() == CLIP
+    assert all("if-match" in request.headers for request in proxy.requests if is_content(request))
     assert [request.headers.get("range") for request in proxy.requests if is_content(request)] == [
         "bytes=0-",
         *["bytes=600000-"] * 3,

@@ -1,0 +1,46 @@
+"""Runs that tell receivers something."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from owtmix.notify.events import Event, WarnCode, finished, warning
+from owtmix.notify.notifier import Notifier, Sending
+from owtmix.spec.job import NotifySpec
+
+FINISHED: Final = finished(["j1.mp4"])
+PATIENCE_S: Final = 20.0
+"""Far more than a receiver that takes everything needs."""
+
+STATUS: Final = "ucloud_mixer_status_update"
+WARNING: Final = "ucloud_mixer_warning"
+FILES: Final = "ucloud_mixer_file_infos"
+UPLOAD: Final = "ucloud_upload_status"
+
+
+def note(number: int) -> Event:
+    return warning(WarnCode.INPUT_DAMAGED, f"warning {number}")
+
+
+def both(url: str, token: str | None = None) -> tuple[NotifySpec, NotifySpec]:
+    return NotifySpec("job.mixer", url, token), NotifySpec("job.oss", url, token)
+
+
+def mixer(url: str) -> tuple[NotifySpec]:
+    return (NotifySpec("job.mixer", url, None),)
+
+
+def notifier(folder: Path, receivers: tuple[NotifySpec, ...], sending: Sending | None = None) -> Notifier:
+    return Notifier("j1", "0", receivers, folder, sending or Sending())
+
+
+@contextmanager
+def nobody() -> Iterator[str]:
+    """A URL where nobody listens, and nobody will."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}/callback"

@@ -1,0 +1,106 @@
+"""Callbacks of a run that is killed or interrupted."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from owtmix.errors import Interrupted
+from owtmix.notify.events import WarnCode, started, warning
+from owtmix.notify.notifier import Sending, resend
+from owtmix.notify.outbox import Outbox
+from tests.notify.receiver import SILENCE, TAKEN, Receiver, answers, receiving
+from tests.notify.runs import FILES, FINISHED, PATIENCE_S, STATUS, WARNING, mixer, note, notifier
+
+KILLED: Final = """
+import os, signal, sys
+from pathlib import Path
+from owtmix.notify import lane
+from owtmix.notify.notifier import Notifier, Sending
+from owtmix.notify.outbox import Outbox
+from owtmix.notify.events import finished, started
+from owtmix.spec.job import NotifySpec
+
+def die(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+stage, folder, url = sys.argv[1:]
+if stage == "before sending":
+    lane.Lane.put = die
+elif stage == "before noting the delivery":
+    Outbox.settle = die
+run = Notifier("j1", "0", [NotifySpec("job.mixer", url, "hush")], Path(folder), Sending())
+run.notify(*finished(["j1.mp4"]))
+run.finish(30)
+"""
+
+
+def killed(stage: str, folder: Path, receiver: Receiver) -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED, stage, str(folder), receiver.url], check=False, timeout=60)
+    assert done.returncode == -signal.SIGKILL
+
+
+def test_after_a_kill_between_writing_and_sending_the_end_is_sent_on_request(tmp_path: Path) -> None:
+    with receiving() as receiver:
+        killed("before sending", tmp_path, receiver)
+        assert receiver.requests == []
+        kept = [message.id for message in Outbox(tmp_path, "j1").waiting]
+        assert resend("j1", tmp_path, Sending(), PATIENCE_S) == (2, 0)
+    assert [request.id for request in receiver.requests] == kept
+    assert receiver.requests[-1].json["Data"]["Status"] == 2
+
+
+def test_after_a_kill_between_sending_and_noting_it_the_repeat_has_the_same_id(tmp_path: Path) -> None:
+    with receiving() as receiver:
+        killed("before noting the delivery", tmp_path, receiver)
+        assert receiver.events == [FILES]
+        assert resend("j1", tmp_path, Sending(), PATIENCE_S) == (2, 0)
+    assert receiver.events == [FILES, FILES, STATUS]
+    assert receiver.requests[0].id == receiver.requests[1].id
+    assert receiver.requests[0].body == receiver.requests[1].body
+
+
+def test_a_run_that_was_killed_goes_on_with_the_same_ids(tmp_path: Path) -> None:
+    """The second start repeats what was not delivered, and what it tells anew is known to the receiver."""
+    with receiving(answers(503)) as receiver:
+        killed_run = notifier(tmp_path, mixer(receiver.url))
+        killed_run.notify(started(), note(1), note(1))
+        killed_run.finish(0.1)
+        first = [message.id for message in Outbox(tmp_path, "j1").waiting]
+        receiver.answer = answers(TAKEN)
+        receiver.requests.clear()
+        run = notifier(tmp_path, mixer(receiver.url))
+        run.notify(started(), warning(WarnCode.SERVICE_WARN_PROCESS_RESTART, "the run is resumed"), note(1), note(1))
+        run.notify(*FINISHED)
+        assert run.finish(PATIENCE_S) == 0
+    assert [request.id for request in receiver.requests][:3] == first
+    assert receiver.events == [STATUS, WARNING, WARNING, WARNING, FILES, STATUS]
+    assert receiver.requests[3].json["Data"]["WarnCode"] == 1
+
+
+def test_an_interrupt_leaves_the_rest_in_the_outbox(tmp_path: Path) -> None:
+    def interrupt(*_: object) -> None:
+        raise Interrupted("stopped")
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    main = threading.get_ident()
+    try:
+        with receiving(answers(SILENCE)) as receiver:
+            run = notifier(tmp_path, mixer(receiver.url))
+            run.notify(*FINISHED)
+            receiver.wait_for(1)
+            threading.Timer(0.1, lambda: signal.pthread_kill(main, signal.SIGUSR1)).start()
+            start = time.monotonic()
+            with pytest.raises(Interrupted):
+                run.finish(60)
+            assert time.monotonic() - start < 2
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert [message.event for message in Outbox(tmp_path, "j1").waiting] == [FILES, STATUS]

@@ -1,0 +1,168 @@
+"""Receivers of every kind, and what is done about them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import logging
+import time
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from owtmix.notify import lane
+from owtmix.notify.events import started
+from owtmix.notify.notifier import Sending
+from owtmix.notify.outbox import Outbox
+from tests.notify.receiver import SILENCE, TAKEN, Request, answers, receiving
+from tests.notify.runs import FILES, FINISHED, PATIENCE_S, STATUS, UPLOAD, WARNING, both, mixer, nobody, note, notifier
+
+
+def test_requests_are_signed_when_there_is_a_secret(tmp_path: Path) -> None:
+    key = b"0123456789abcdef0123456789abcdef"
+    before = int(time.time())
+    with receiving(answers(500, TAKEN)) as receiver:
+        run = notifier(tmp_path, mixer(receiver.url), Sending(key=key))
+        run.notify(started())
+        run.finish(PATIENCE_S)
+    assert len(receiver.requests) == 2
+    for request in receiver.requests:
+        signed = f"{request.id}.{request.headers['webhook-timestamp']}.".encode() + request.body
+        expected = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+        assert request.headers["webhook-signature"] == f"v1,{expected}"
+        assert before <= int(request.headers["webhook-timestamp"]) <= int(time.time())
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 503])
+def test_a_receiver_that_is_busy_is_asked_again_with_the_same_id(tmp_path: Path, status: int) -> None:
+    with receiving(answers(status, status, status, status, TAKEN)) as receiver:
+        run = notifier(tmp_path, mixer(receiver.url))
+        run.notify(started(), note(1))
+        assert run.finish(PATIENCE_S) == 0
+    assert receiver.events == [STATUS] * 5 + [WARNING]
+    assert len({(request.id, request.body) for request in receiver.requests}) == 2
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308, 400, 401, 404])
+def test_a_message_that_is_not_wanted_does_not_hold_up_the_next(tmp_path: Path, status: int) -> None:
+    """A droppable one is tried once and dropped, another three times and kept."""
+
+    def answer(request: Request) -> int:
+        return TAKEN if request.event == FILES else status
+
+    with receiving(answer) as receiver:
+        run = notifier(tmp_path, mixer(receiver.url))
+        run.notify(started(), note(1), *FINISHED)
+        assert run.finish(PATIENCE_S) == 2
+    assert receiver.events == [STATUS] * 3 + [WARNING, FILES] + [STATUS] * 3
+    assert {request.path for request in receiver.requests} == {"/callback"}, "redirects are not followed"
+    assert [message.event for message in Outbox(tmp_path, "j1").waiting] == [STATUS, STATUS]
+
+
+def test_a_receiver_that_is_gone_is_left_alone(tmp_path: Path) -> None:
+    with receiving(answers(TAKEN, 410)) as receiver:
+        run = notifier(tmp_path, mixer(receiver.url))
+        run.notify(started(), note(1), note(2))
+        receiver.wait_for(2)
+        run.notify(*FINISHED)
+        assert run.finish(PATIENCE_S) == 2
+    assert receiver.events == [STATUS, WARNING]
+    assert [message.event for message in Outbox(tmp_path, "j1").waiting] == [FILES, STATUS]
+
+
+def test_a_dead_receiver_keeps_nobody_else_waiting(tmp_path: Path) -> None:
+    with nobody() as dead, receiving() as receiver:
+        run = notifier(tmp_path, (*mixer(dead), *mixer(receiver.url)))
+        run.notify(started(), *FINISHED)
+        receiver.wait_for(3)
+        assert run.finish(0.2) == 3
+    assert {message.url for message in Outbox(tmp_path, "j1").waiting} == {dead}
+
+
+def test_a_receiver_that_comes_back_gets_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end does not wait for the end of a long pause."""
+    monkeypatch.setattr(lane, "FIRST_PAUSE_S", 600)
+    monkeypatch.setattr(lane, "LONGEST_PAUSE_S", 600)
+    with receiving(answers(503, TAKEN)) as receiver:
+        run = notifier(tmp_path, mixer(receiver.url))
+        run.notify(started(), note(1))
+        receiver.wait_for(1)
+        assert run.finish(PATIENCE_S) == 0
+    assert receiver.events == [STATUS, STATUS, WARNING]
+
+
+def test_a_slow_receiver_misses_warnings_and_gets_the_end(tmp_path: Path) -> None:
+    def answer(_: Request) -> int:
+        receiver.closed.wait(0.1)
+        return TAKEN
+
+    with receiving(answer) as receiver:
+        run = notifier(tmp_path, both(receiver.url))
+        run.notify(started(), *map(note, range(200)))
+        run.notify(*FINISHED)
+        assert run.finish(4) == 0
+    assert receiver.events[-3:] == [FILES, UPLOAD, STATUS]
+    assert 0 < receiver.events.count(WARNING) < 200
+
+
+def test_a_receiver_that_never_answers_is_left_when_the_time_is_over(tmp_path: Path) -> None:
+    with receiving(answers(SILENCE)) as receiver:
+        run = notifier(tmp_path, mixer(receiver.url))
+        run.notify(started(), *FINISHED)
+        receiver.wait_for(1)
+        start = time.monotonic()
+        assert run.finish(0.3) == 3
+        assert time.monotonic() - start < 5, "far less than one attempt may take"
+
+
+def test_an_answer_that_takes_too_long_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane, "ATTEMPT_S", 0.1)
+    with receiving(answers(SILENCE, TAKEN)) as receiver:
+        run = notifier(tmp_path, mixer(receiver.url))
+        run.notify(started())
+        assert run.finish(PATIENCE_S) == 0
+    assert len({request.id for request in receiver.requests}) == 1
+    assert len(receiver.requests) == 2
+
+
+def test_a_network_that_is_not_allowed_is_not_entered(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with receiving() as receiver:
+        run = notifier(tmp_path, mixer(receiver.url), Sending(allowed=(ip_network("10.0.0.0/8"),)))
+        run.notify(started(), note(1))
+        assert run.finish(PATIENCE_S) == 1
+    assert receiver.requests == []
+    assert "127.0.0.1 (loopback) is not allowed" in caplog.text
+
+
+def test_a_receiver_is_complained_about_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with receiving(answers(*[503] * 9, TAKEN)) as receiver:
+        run = notifier(tmp_path, mixer(receiver.url))
+        run.notify(started())
+        run.finish(PATIENCE_S)
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert warnings == [f"a callback to {receiver.url.removesuffix('/callback')} failed: it answers with status 503"]
+
+
+@pytest.mark.parametrize(
+    ("failures", "longest_s"), [(1, 0.5), (2, 1.0), (3, 2.0), (6, 16.0), (7, 30.0), (10_000, 30.0)]
+)
+def test_pauses_grow_to_a_limit_with_jitter(monkeypatch: pytest.MonkeyPatch, failures: int, longest_s: float) -> None:
+    monkeypatch.undo()
+    pauses = [lane.pause_s(failures) for _ in range(200)]
+    assert longest_s / 2 <= min(pauses) < max(pauses) <= longest_s
+    assert max(pauses) - min(pauses) > longest_s / 4
+
+
+@pytest.mark.parametrize(
+    ("expected", "statuses"),
+    [
+        (lane.Outcome.DELIVERED, [200, 201, 202, 204, 299]),
+        (lane.Outcome.FAILED, [408, 429, 500, 502, 503, 504, 599]),
+        (lane.Outcome.REFUSED, [300, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 405, 413, 600]),
+        (lane.Outcome.GONE, [410]),
+    ],
+)
+def test_what_a_status_means(expected: lane.Outcome, statuses: list[int]) -> None:
+    assert {lane.outcome(status) for status in statuses} == {expected}
