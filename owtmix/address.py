@@ -108,7 +108,10 @@ def resolve(host: str, port: int, allowed: Sequence[Network]) -> tuple[Address, 
 
 
 class CheckedTransport(httpx.AsyncBaseTransport):
-    """Connects to no address but a checked one; certificates are still verified for the host's name."""
+    """Looks the host up once for each request, and connects to no address but those that were checked.
+
+    Certificates are still verified for the host's name.
+    """
 
     def __init__(self, allowed: Sequence[Network]) -> None:
         self._allowed = allowed
@@ -117,8 +120,9 @@ class CheckedTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         url = request.url
+        port = url.port or (443 if url.scheme == "https" else 80)
         failure = ""
-        for address in await _look_up(url.host, url.port or socket.getservbyname(url.scheme), self._allowed):
+        for address in await _look_up(url.host, port, self._allowed):
             direct = httpx.Request(
                 request.method,
                 url.copy_with(host=str(address)),

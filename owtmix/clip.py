@@ -77,11 +77,35 @@ class AudioTrack:
 
 
 @dataclass(frozen=True, slots=True)
+class Damage:
+    """Packets that could not be decoded and pictures that came out damaged, the first at ``first_s`` (file time)."""
+
+    count: int = 0
+    first_s: Fraction | None = None
+
+    def grown(self, at_s: Fraction | None) -> Damage:
+        """One more, at ``at_s``, where that is known."""
+        return Damage(self.count + 1, at_s if self.first_s is None else self.first_s)
+
+
+@dataclass(frozen=True, slots=True)
 class Probe:
-    """The tracks of a file that can be used; at least one is not None."""
+    """The tracks of a file that can be used; at least one is not None.
+
+    ``rates_hz`` are the lowest, the median and the highest rate at which pictures follow each other; None with fewer
+    than two. ``sound_damage`` is what could not be decoded of the sound.
+    """
 
     video: VideoTrack | None
     audio: AudioTrack | None
+    rates_hz: tuple[Fraction, Fraction, Fraction] | None = None
+    sound_damage: Damage = Damage()
+
+    @property
+    def span(self) -> TimeRange:
+        """What the file presents, first to last, in file time."""
+        spans = [track.span for track in (self.video, self.audio) if track]
+        return TimeRange(min(s.start for s in spans), max(s.end for s in spans))
 
 
 @dataclass(frozen=True, slots=True)

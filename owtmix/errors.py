@@ -2,7 +2,8 @@
 
     MixError                  exit status
     ├── SpecError             2   the job file is missing or wrong, or the job is running already
-    ├── InputError            3   the index or the recordings, or the store that holds them
+    ├── InputError            3   the index or the recordings
+    │   └── StoreError        3   the store that holds them
     ├── RenderError           4   composing failed
     ├── DestinationError      5   the output, or the store that takes it
     └── Interrupted         130   Ctrl-C, SIGTERM or SIGHUP
@@ -64,6 +65,10 @@ class InputError(MixError):
     """The index, a recording, or the store that holds them cannot be read."""
 
     exit_status = 3
+
+
+class StoreError(InputError):
+    """The input store cannot be used: no file of it can be had, so none is left out for it."""
 
 
 class RenderError(MixError):

@@ -1,4 +1,4 @@
-"""One job from its file to its finished output: read, fetch, probe, plan, produce, publish."""
+"""One job from its file to its finished output: read, fetch, probe, plan, produce, publish, and tell."""
 
 from __future__ import annotations
 
@@ -14,29 +14,35 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
-from owtmix.clip import Clip, Probe
 from owtmix.decoration import unwritable
-from owtmix.errors import InputError, Problem, RenderError, SpecError
+from owtmix.errors import InputError, Interrupted, Problem, SpecError
 from owtmix.execute.local import Crew
 from owtmix.execute.task import Limits
-from owtmix.images import fetch_image
-from owtmix.index import MAX_INDEX_BYTES, Index, Recording, read_index
+from owtmix.index import Recording
+from owtmix.intake import Intake, is_local
+from owtmix.notify import events, notifier
+from owtmix.notify.events import WarnCode
+from owtmix.notify.notifier import Notifier, Sending
 from owtmix.plan import RenderPlan
-from owtmix.planning import make_plan, subscribed
+from owtmix.planning import check_streams, make_plan, subscribed
 from owtmix.production import Production, succeed
 from owtmix.progress import Progress
 from owtmix.runlock import only_run
 from owtmix.scratch import Scratch
 from owtmix.settings import Settings, state_folder
-from owtmix.spec.job import ImageWatermark, JobSpec
+from owtmix.spec.job import JobSpec
 from owtmix.spec.reader import read_job
 from owtmix.storage import LocalStore, Store, open_store
-from owtmix.tasks import ImageTask, ProbeTask, StillTask, Studio
+from owtmix.tasks import StillTask, Studio
 from owtmix.timing import timecode
 
 _log = logging.getLogger(__name__)
 
-_PREFIX: Final = "Data.RecordingConfig.StorageConfig.FileNamePrefix"
+_STORAGE: Final = "Data.RecordingConfig.StorageConfig"
+_PREFIX: Final = f"{_STORAGE}.FileNamePrefix"
+
+INTERRUPTED_WAIT_S: Final = 1.0
+"""How long an interrupted run goes on sending callbacks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,34 +69,38 @@ class Job:
         self._settings = settings
         self._options = options
         self._warnings: list[str] = []
+        self._held: list[events.Event] | None = []
+        """Warnings that wait for the plan's events, which come first."""
+        self._notifier: Notifier | None = None
         self._seconds: dict[str, float] = {}
         overrides = dict(options.overrides)
         if options.output:
-            overrides[_PREFIX] = Path(options.output).name if _is_local(options.output) else options.output
+            overrides[_PREFIX] = Path(options.output).name if is_local(options.output) else options.output
         try:
             text = cfg.read_bytes()
         except OSError as error:
             raise SpecError(Problem("", f"the job file cannot be read: {error.strerror}")) from None
         self.spec: JobSpec = read_job(text, overrides)
-        self._input = open_store(self.spec.input, cfg.parent)
-        if options.output and _is_local(options.output):
+        internal = settings.ucloud_internal
+        input_at = _STORAGE if self.spec.input == self.spec.output else "Data.InputConfig.StorageConfig"
+        self._input = open_store(self.spec.input, cfg.parent, input_at, internal=internal)
+        if options.output and is_local(options.output):
             self._output: Store = LocalStore(Path(options.output).parent)
         else:
-            self._output = open_store(self.spec.output, cfg.parent)
+            self._output = open_store(self.spec.output, cfg.parent, _STORAGE, internal=internal)
 
     @property
     def secrets(self) -> Iterator[str | None]:
         """What must never be written anywhere."""
-        for store in (self.spec.input, self.spec.output):
-            yield store.secret_key
-            yield store.public_key
+        yield from self._input.secrets
+        yield from self._output.secrets
         for receiver in self.spec.notify:
             yield receiver.token
 
     def plan(self, progress: Progress, scratch: Scratch) -> RenderPlan:
         """What would be made."""
         with self._crew() as crew:
-            return self._prepare(crew, progress, scratch).plan
+            return self._prepare(crew, progress, _temporary(scratch)).plan
 
     def preview(self, t: Fraction, png: Path, progress: Progress, scratch: Scratch) -> None:
         """Draw the frame on screen at output time ``t`` into a PNG file.
@@ -100,7 +110,7 @@ class Job:
             DestinationError: the file cannot be written.
         """
         with self._crew() as crew:
-            studio = self._prepare(crew, progress, scratch)
+            studio = self._prepare(crew, progress, _temporary(scratch))
             picture = studio.plan.picture
             if picture is None:
                 raise SpecError(
@@ -115,72 +125,67 @@ class Job:
                 succeed(outcome)
 
     def run(self, progress: Progress, scratch: Scratch) -> dict[str, Any]:
-        """Make the output and put it in its place; returns the report.
+        """Make the output, put it in its place, and tell the receivers of callbacks; returns the report.
 
         Raises:
             MixError: of any kind.
         """
-        with only_run(self.spec.job_id), self._crew() as crew:
+        with only_run(self.spec.job_id), self._told(), self._crew() as crew:
+            work = state_folder() / "work" / self.spec.job_id
+            scratch.add(work / "tracks")
+            for folder in ("inputs", "tracks"):
+                (work / folder).mkdir(parents=True, exist_ok=True)
+            staged = scratch.add(self._output.stage(self.spec.output_key, self.spec.job_id, work / "tracks"))
             with self._timed("planning"):
-                studio = self._prepare(crew, progress, scratch)
-            staged = scratch.add(self._output.stage(self.spec.output_key, self.spec.job_id))
-            work = scratch.add(state_folder() / "work" / self.spec.job_id)
-            shutil.rmtree(work, ignore_errors=True)
-            work.mkdir(parents=True)
+                studio = self._prepare(crew, progress, work / "inputs")
+            self._tell(*events.stream_updates(studio.plan), *events.left_out(studio.plan), *(self._held or ()))
+            self._held = None
             with self._timed("composing"):
-                Production(studio, crew, self._warn).make(staged, work, progress)
+                Production(studio, crew, self._warn_of_damage).make(staged, work / "tracks", progress)
             with self._timed("publishing"):
-                address = self._output.commit(staged, self.spec.output_key)
+                size = staged.stat().st_size
+                progress.stage("publishing", studio.plan.duration_s)
+                address = self._output.commit(
+                    staged,
+                    self.spec.output_key,
+                    lambda sent: progress.advance(studio.plan.duration_s * Fraction(sent, size)),
+                )
             scratch.discard(staged)
+            shutil.rmtree(work, ignore_errors=True)
+            self._tell(*events.finished([address]))
         return self._report(studio.plan, address)
 
-    def _crew(self) -> Crew:
-        settings = self._settings
-        limits = Limits(settings.worker_memory_mib << 20, settings.worker_silence_s)
-        return Crew(max(2, os.cpu_count() or 1), limits, self._warn)
-
-    def _prepare(self, crew: Crew, progress: Progress, scratch: Scratch) -> Studio:
-        """Everything up to the first pixel."""
+    def _prepare(self, crew: Crew, progress: Progress, folder: Path) -> Studio:
+        """Everything up to the first pixel; what is fetched goes into ``folder``."""
         progress.stage("reading", None)
-        index, index_key = self._read_index()
-        streams, warnings = subscribed(self.spec, index)
+        intake = Intake(self.spec, self._settings, self._input, crew, folder)
+        index, index_key = intake.index(self._options.index or self.spec.index_key)
+        if index.job_id and index.job_id != self.spec.job_id:
+            self._warn(f"the index is of the job {index.job_id}, not of {self.spec.job_id}")
+        for warning in check_streams(self.spec, index):
+            self._warn(warning)
+        streams, beyond = subscribed(self.spec, index)
+        if beyond:
+            names = ", ".join(map(str, beyond))
+            limit = self.spec.subscription.max_streams
+            self._warn(
+                f"streams beyond MaxSubscriptions ({limit}) are left out: {names}", WarnCode.STREAMS_BEYOND_LIMIT
+            )
         files = [file for file in index.files if file.stream in streams]
         if not files:
             raise InputError("the index has no recording of a stream that is subscribed: see Data.SubscribeConfig")
         self._check_output_key(index_key, files)
-        clips, paths, left_out = self._probe(files, crew)
-        images = self._images(crew, scratch)
-        plan = make_plan(self.spec, index, clips, self._settings, left_out)
-        for warning in (*plan.warnings, *warnings, *unwritable(plan.picture)):
+        footage = intake.footage(files)
+        reasons = [f"{key} is left out: {reason}" for key, reason in footage.left_out]
+        if reasons and (self._options.strict or not footage.clips):
+            raise InputError("\n".join(reasons if footage.clips else [*reasons, "no recording is left"]))
+        for reason in reasons:
+            self._warn(reason)
+        images = intake.images(lambda message: self._warn(message, WarnCode.WATERMARK_LEFT_OUT))
+        plan = make_plan(self.spec, index, footage.clips, self._settings, footage.left_out)
+        for warning in (*plan.warnings, *unwritable(plan.picture)):
             self._warn(warning)
-        return Studio(replace(plan, warnings=tuple(self._warnings)), paths, images)
-
-    def _read_index(self) -> tuple[Index, str | None]:
-        """The index, and its key where it lies in the input store."""
-        named = self._options.index or self.spec.index_key
-        if named and _is_local(named):
-            data = LocalStore(Path(named).parent).read(Path(named).name, MAX_INDEX_BYTES)
-            keys, key = [named], None
-        else:
-            keys = [named] if named else [self._substituted(key) for key in self._settings.index_keys]
-            data, key = None, None
-            for key in keys:
-                data = self._input.read(key, MAX_INDEX_BYTES)
-                if data is not None:
-                    break
-        if data is None:
-            tried = ", ".join(map(self._input.address, keys))
-            raise InputError(f"there is no index of the recordings; tried {tried}: write its key with --index")
-        index = read_index(data, time_unit=self._settings.index_time_unit)
-        if index.job_id and index.job_id != self.spec.job_id:
-            self._warn(f"the index is of the job {index.job_id}, not of {self.spec.job_id}")
-        return index, key
-
-    def _substituted(self, key: str) -> str:
-        names = {"$JobId": self.spec.job_id, "$RoomId": self.spec.room_id, "$AppId": self.spec.app_id}
-        for name, value in names.items():
-            key = key.replace(name, value)
-        return key
+        return Studio(replace(plan, warnings=tuple(self._warnings)), footage.paths, images)
 
     def _check_output_key(self, index_key: str | None, files: Sequence[Recording]) -> None:
         """The output must not overwrite what it is made from."""
@@ -189,62 +194,51 @@ class Job:
         if any(self._input.address(key) == address for key in inputs):
             raise SpecError(Problem(_PREFIX, f"{self.spec.output_key} is an input of this job: choose another name"))
 
-    def _probe(self, files: Sequence[Recording], crew: Crew) -> tuple[list[Clip], list[Path], list[tuple[str, str]]]:
-        """The readable files as clips, where they are, and why the others are not."""
-        tasks: dict[int, ProbeTask] = {}
-        problems: dict[int, str] = {}
-        for number, file in enumerate(files):
-            try:
-                tasks[number] = ProbeTask(number, file.key, self._input.fetch(file.key))
-            except InputError as error:
-                problems[number] = str(error)
-        found: dict[int, Probe] = {}
-        for outcome in crew.run(tasks.values()):
-            if outcome.value is not None:
-                found[outcome.task.number] = outcome.value
-            else:
-                problems[outcome.task.number] = str(outcome.error or f"reading it {outcome.death}")
-        left_out = [(files[number].key, problems[number]) for number in sorted(problems)]
-        reasons = [f"{key} is left out: {reason}" for key, reason in left_out]
-        if left_out and (self._options.strict or not found):
-            raise InputError("\n".join(reasons if found else [*reasons, "no recording is left"]))
-        for reason in reasons:
-            self._warn(reason)
-        used = sorted(found)
-        clips = [Clip(files[n], source, found[n].video, found[n].audio) for source, n in enumerate(used)]
-        return clips, [tasks[number].path for number in used], left_out
-
-    def _images(self, crew: Crew, scratch: Scratch) -> dict[str, Path]:
-        """Array files of the watermark images that can be had."""
-        arrays: dict[str, Path] = {}
-        for mark in self.spec.mixer.watermarks:
-            if not isinstance(mark, ImageWatermark) or mark.source in arrays:
-                continue
-            if not arrays:
-                folder = scratch.add(Path(tempfile.mkdtemp(prefix="owtmix-")))
-            array = folder / f"{len(arrays)}.npy"
-            try:
-                data = self._image_data(mark.source)
-                for outcome in crew.run([ImageTask("the image", data, self._settings.image_max_pixels, array)]):
-                    succeed(outcome)
-            except (InputError, RenderError) as error:
-                self._warn(f"the watermark image {_without_query(mark.source)} is left out: {error}")
-            else:
-                arrays[mark.source] = array
-        return arrays
-
-    def _image_data(self, source: str) -> bytes:
+    def _crew(self) -> Crew:
         settings = self._settings
-        if source.startswith(("http://", "https://")):
-            return fetch_image(source, settings.image_timeout_s, settings.image_max_bytes)
-        data = self._input.read(source, settings.image_max_bytes)
-        if data is None:
-            raise InputError("it does not exist in the input store")
-        return data
+        limits = Limits(settings.worker_memory_mib << 20, settings.worker_silence_s)
+        return Crew(max(2, os.cpu_count() or 1), limits, self._warn_of_damage)
 
-    def _warn(self, message: str) -> None:
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Tell the receivers of callbacks that the run begins, and how it ends when it fails."""
+        settings = self._settings
+        self._notifier = Notifier(
+            self.spec.job_id,
+            self.spec.request_id,
+            self.spec.notify,
+            state_folder() / "outbox",
+            Sending(settings.network_allow, settings.callback_key),
+        )
+        wait_s = settings.callback_wait_s
+        try:
+            self._notifier.notify(events.started())
+            yield
+        except BaseException as error:
+            if isinstance(error, Interrupted):
+                wait_s = min(wait_s, INTERRUPTED_WAIT_S)
+            self._notifier.notify(*events.failed(error, [self._output.address(self.spec.output_key)]))
+            raise
+        finally:
+            left = self._notifier.finish(wait_s)
+            if left:
+                _log.warning("%d callbacks are not delivered: owt-main --resend %s", left, self.spec.job_id)
+
+    def _tell(self, *told: events.Event) -> None:
+        assert self._notifier
+        self._notifier.notify(*told)
+
+    def _warn(self, message: str, code: WarnCode | None = None) -> None:
+        """Log it, report it and, where it has a code, tell the receivers of callbacks."""
         _log.warning("%s", message)
         self._warnings.append(message)
+        if code and self._held is not None:
+            self._held.append(events.warning(code, message))
+        elif code:
+            self._tell(events.warning(code, message))
+
+    def _warn_of_damage(self, message: str) -> None:
+        self._warn(message, WarnCode.INPUT_DAMAGED)
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:
@@ -271,10 +265,17 @@ class Job:
         }
 
 
-def _is_local(name: str) -> bool:
-    return name.startswith(("/", "./", "../"))
+def resend(job_id: str, settings: Settings) -> dict[str, Any]:
+    """Deliver the callbacks that earlier runs of a job left; returns how many were sent, and how many are left.
+
+    Raises:
+        SpecError: the job is running.
+    """
+    with only_run(job_id):
+        sending = Sending(settings.network_allow, settings.callback_key)
+        sent, left = notifier.resend(job_id, state_folder() / "outbox", sending, settings.callback_wait_s)
+    return {"job_id": job_id, "sent": sent, "left": left}
 
 
-def _without_query(source: str) -> str:
-    """A URL may carry a signature."""
-    return source.partition("?")[0]
+def _temporary(scratch: Scratch) -> Path:
+    return scratch.add(Path(tempfile.mkdtemp(prefix="owtmix-")))

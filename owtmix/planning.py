@@ -17,25 +17,26 @@ from owtmix.timeline import Placed, Rules, Timeline, build
 from owtmix.timing import FrameClock, timecode
 
 
-def subscribed(spec: JobSpec, index: Index) -> tuple[frozenset[StreamId], list[str]]:
-    """Who is in the mix: the first ``MaxSubscriptions`` admitted streams, in order of joining; and warnings.
-
-    Raises:
-        SpecError: a stream of ``PositionConfig`` is not in the index (error 6).
-    """
-    known = {file.stream for file in index.files}
-    _check_positions(spec, known)
-    warnings = list(_unknown_streams(spec, known))
+def subscribed(spec: JobSpec, index: Index) -> tuple[frozenset[StreamId], tuple[StreamId, ...]]:
+    """Who is in the mix: the first ``MaxSubscriptions`` admitted streams, in order of joining; and who is beyond."""
     first: dict[StreamId, Fraction] = {}
     for file in index.files:
         if hears(spec, file.stream) or sees(spec, file.stream):
             first[file.stream] = min(first.get(file.stream, file.start_s), file.start_s)
     order = sorted(first, key=lambda stream: first[stream])
     limit = spec.subscription.max_streams
-    if len(order) > limit:
-        names = ", ".join(map(str, order[limit:]))
-        warnings.append(f"streams beyond MaxSubscriptions ({limit}) are left out: {names}")
-    return frozenset(order[:limit]), warnings
+    return frozenset(order[:limit]), tuple(order[limit:])
+
+
+def check_streams(spec: JobSpec, index: Index) -> list[str]:
+    """A warning for each stream that the job names and nobody has.
+
+    Raises:
+        SpecError: one of ``PositionConfig`` is among them (error 6).
+    """
+    known = {file.stream for file in index.files}
+    _check_positions(spec, known)
+    return list(_unknown_streams(spec, known))
 
 
 def hears(spec: JobSpec, stream: StreamId) -> bool:

@@ -161,6 +161,7 @@ class Settings:
     )
     worker_memory_mib: int = field(default=4096, metadata=_at("limits.worker_memory_mib", _whole(256, 2**20)))
     worker_silence_s: float = field(default=60.0, metadata=_at("limits.worker_silence_s", _number("1", "3600", float)))
+    ucloud_internal: bool = field(default=False, metadata=_at("storage.ucloud_internal", _flag()))
     text_height: Fraction = field(default=Fraction(1, 24), metadata=_at("text.height", _number("0.005", "0.5")))
     time_zone: str = field(default="Asia/Shanghai", metadata=_at("text.time_zone", _time_zone()))
     image_timeout_s: float = field(default=10.0, metadata=_at("images.timeout_s", _number("0.1", "300", float)))

@@ -19,10 +19,10 @@ NEWS_EVERY_S: Final = 0.1
 def main() -> None:
     """Serve tasks until standard input ends. The one argument is the parent's process id."""
     confine(int(sys.argv[1]))
-    tasks = sys.stdin.buffer
-    with os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0) as pipe:
-        # Whatever a library prints must not look like news.
-        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    with os.fdopen(os.dup(0), "rb") as tasks, os.fdopen(os.dup(1), "wb", buffering=0) as pipe:
+        # Whatever a library prints must not look like news, nor must it read what is not meant for it.
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(2, 1)
         _serve(tasks, pipe)
 
 
@@ -58,7 +58,10 @@ class _Pipe:
         now = time.monotonic()
         if now >= self._next:
             self._next = now + NEWS_EVERY_S
-            self.say("progress", float(done_s))
+            self.mark(done_s)
+
+    def mark(self, done_s: float) -> None:
+        self.say("progress", float(done_s))
 
     def warn(self, message: str) -> None:
         self.say("warning", message)

@@ -7,6 +7,8 @@ import os
 import resource
 import signal
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 _PR_SET_PDEATHSIG: Final = 1
@@ -29,14 +31,19 @@ def confine(parent: int) -> None:
         parent: the parent's process id; when it is gone already, this process ends.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    for interrupt in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(interrupt, signal.SIG_IGN)  # a terminal sends them to all; the parent decides
+    for request in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(
+            request, signal.SIG_IGN
+        )  # a terminal, or who stops a group, sends them to all; the parent decides
     if sys.platform != "linux":
         return
+    with suppress(OSError):  # where memory is short, the system is to end the child, not the job
+        Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
     libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(0)
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     if libc.unshare(_CLONE_NEWNET):
         libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
+    # Last, since new credentials undo it.
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(0)

@@ -1,12 +1,11 @@
 """Child processes of this machine, supervised by one thread: the caller's.
 
-A child that dies, hangs or takes too much memory ends its task, not the job.
+A child that dies, hangs or takes too much memory ends its task, not the job. Nothing that a child does, or does not do,
+makes the parent wait.
 """
 
 from __future__ import annotations
 
-import json
-import logging
 import os
 import pickle
 import selectors
@@ -16,24 +15,20 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Generic, Self, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
-
 from owtmix.errors import MixError, RenderError
 from owtmix.execute.confine import environment
-from owtmix.execute.task import ERRORS, Limits, Task
-
-_log = logging.getLogger(__name__)
+from owtmix.execute.hearing import Hearing, Nonsense
+from owtmix.execute.task import Limits, Task
 
 WATCH_EVERY_S: Final = 0.25
 READ_BYTES: Final = 1 << 16
-LONGEST_LINE: Final = 64 << 20
-"""News beyond this are no news."""
+LAST_WORDS_S: Final = 1.0
+"""How long a child that has closed its pipe may take to end."""
 
 TaskT = TypeVar("TaskT", bound=Task)
 
@@ -54,11 +49,13 @@ class Outcome(Generic[TaskT]):
 
 @dataclass(slots=True, eq=False)
 class _Child:
+    """``orders`` is what it has not yet read of its task, ``silent_s`` how long nothing was heard of it."""
+
     process: subprocess.Popen[bytes]
     task: Task | None = None
-    heard: float = 0.0
-    done_s: float = 0.0
-    partial: bytearray = field(default_factory=bytearray)
+    orders: memoryview = field(default_factory=lambda: memoryview(b""))
+    silent_s: float = 0.0
+    hearing: Hearing = field(default_factory=Hearing)
 
 
 class Crew:
@@ -82,44 +79,72 @@ class Crew:
     ) -> None:
         for child in self._children:
             child.process.kill()
-        for child in self._children:
-            _end(child.process)
+        for child in list(self._children):
+            self._dismiss(child)
         self._selector.close()
 
     def run(
-        self, tasks: Iterable[TaskT], on_progress: Callable[[TaskT, float], None] = lambda _task, _done_s: None
+        self,
+        tasks: Iterable[TaskT],
+        on_progress: Callable[[TaskT, float], None] = lambda _task, _done_s: None,
+        *,
+        alone: bool = False,
     ) -> Generator[Outcome[TaskT], None, None]:
-        """Do ``tasks``, begun in order, and yield their outcomes as they come. Run the generator to its end."""
+        """Do ``tasks``, begun in order, and yield their outcomes as they come. Run the generator to its end.
+
+        With ``alone`` each gets a new child, so that none suffers from what another did.
+
+        Raises:
+            RenderError: no process can be started.
+        """
         waiting = deque(tasks)
+        watched = time.monotonic()
         while True:
-            for child in self._free(len(waiting)):
+            for child in self._free(len(waiting), alone=alone):
                 self._give(child, waiting.popleft())
             if not any(child.task for child in self._children):
                 return
             for key, _ in self._selector.select(WATCH_EVERY_S):
-                yield from self._hear(key.data, on_progress)
+                child = key.data
+                if key.fileobj is child.process.stdin:
+                    self._feed(child)
+                elif child in self._children:
+                    yield from self._hear(child, on_progress)
+            # While this process is stopped (Ctrl-Z) nothing can be heard, and nobody is to blame.
+            watched, passed_s = (now := time.monotonic()), min(now - watched, 2 * WATCH_EVERY_S)
             for child in list(self._children):
+                child.silent_s += passed_s
                 cause = self._verdict(child)
                 if cause:
                     yield from self._bury(child, cause)
 
-    def _free(self, wanted: int) -> list[_Child]:
+    def _free(self, wanted: int, *, alone: bool) -> list[_Child]:
         """Up to ``wanted`` children without a task; new ones while there are fewer than may be."""
-        free = [child for child in self._children if child.task is None][:wanted]
+        free = [child for child in self._children if child.task is None]
+        if alone and wanted:
+            for child in free:
+                self._dismiss(child)
+            free = []
         while len(free) < wanted and len(self._children) < self._size:
             free.append(self._start())
-        return free
+        return free[:wanted]
 
     def _start(self) -> _Child:
-        # -P keeps the working directory off the module path: a folder of recordings is no place for code.
-        process = subprocess.Popen(  # noqa: S603 - the arguments are ours
-            [sys.executable, "-P", "-m", "owtmix.execute.child", str(os.getpid())],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=environment(),
-        )
+        try:
+            # -P keeps the working directory off the module path: a folder of recordings is no place for code.
+            process = subprocess.Popen(  # noqa: S603 - the arguments are ours
+                [sys.executable, "-P", "-m", "owtmix.execute.child", str(os.getpid())],
+                bufsize=0,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=environment(),
+            )
+        except OSError as error:
+            raise RenderError(f"no process can be started: {error.strerror}") from error
+        assert process.stdin
         assert process.stdout
+        os.set_blocking(process.stdin.fileno(), False)
         child = _Child(process)
         self._children.append(child)
         self._selector.register(process.stdout, selectors.EVENT_READ, child)
@@ -127,10 +152,24 @@ class Crew:
 
     def _give(self, child: _Child, task: Task) -> None:
         assert child.process.stdin
-        child.task, child.heard, child.done_s = task, time.monotonic(), 0.0
-        with suppress(BrokenPipeError):  # it died; its end of the other pipe will say so
-            child.process.stdin.write(pickle.dumps(task))
-            child.process.stdin.flush()
+        child.task, child.silent_s, child.hearing = task, 0.0, Hearing()
+        child.orders = memoryview(pickle.dumps(task))
+        self._selector.register(child.process.stdin, selectors.EVENT_WRITE, child)
+
+    def _feed(self, child: _Child) -> None:
+        """Write as much of the task as the pipe takes."""
+        if not child.orders:  # it was buried a moment ago
+            return
+        assert child.process.stdin
+        try:
+            written = os.write(child.process.stdin.fileno(), child.orders)
+        except BlockingIOError:
+            return
+        except BrokenPipeError:  # it died; the end of its other pipe will say so
+            written = len(child.orders)
+        child.orders = child.orders[written:]
+        if not child.orders:
+            self._selector.unregister(child.process.stdin)
 
     def _hear(self, child: _Child, on_progress: Callable[[Any, float], None]) -> Generator[Outcome[Any], None, None]:
         assert child.process.stdout
@@ -138,74 +177,65 @@ class Crew:
         if not data:
             yield from self._bury(child, _cause(child.process))
             return
-        child.heard = time.monotonic()
-        child.partial += data
-        *lines, child.partial = child.partial.split(b"\n")
-        if len(child.partial) > LONGEST_LINE:
-            yield from self._bury(child, "does not stop talking")
-            return
+        child.silent_s = 0.0
         try:
-            outcomes = [outcome for line in lines if (outcome := self._understand(child, bytes(line), on_progress))]
-        except (ValueError, KeyError, TypeError, IndexError, ValidationError):
-            yield from self._bury(child, "said what cannot be understood")
+            if child.task is None:
+                raise Nonsense("talks without a task")  # noqa: TRY301 - it ends as other nonsense does
+            hearing = child.hearing
+            before_s = hearing.done_s
+            warnings, verdict = hearing.listen(data, child.task)
+        except Nonsense as nonsense:
+            yield from self._bury(child, str(nonsense))
             return
-        yield from outcomes
-
-    def _understand(self, child: _Child, line: bytes, on_progress: Callable[[Any, float], None]) -> Outcome[Any] | None:
-        task = child.task
-        if task is None:
-            raise ValueError("news without a task")
-        kind, value = json.loads(line)
-        match kind:
-            case "progress":
-                child.done_s = float(value)
-                on_progress(task, child.done_s)
-                return None
-            case "warning":
-                self._on_warning(str(value))
-                return None
-            case "result":
-                outcome = Outcome(task, TypeAdapter(task.result).validate_python(value), done_s=child.done_s)
-            case "error":
-                outcome = Outcome(task, error=ERRORS[value[0]](str(value[1])), done_s=child.done_s)
-            case "failure":
-                _log.debug("%s failed:\n%s", task.name, value)
-                last = str(value).strip().rpartition("\n")[2]
-                outcome = Outcome(task, error=RenderError(f"{task.name} failed: {last}"), done_s=child.done_s)
-            case _:
-                raise ValueError(kind)
-        child.task = None
-        return outcome
+        for warning in warnings:
+            self._on_warning(warning)
+        if hearing.done_s != before_s:
+            on_progress(child.task, hearing.done_s)
+        if verdict:
+            outcome = Outcome(child.task, verdict.value, verdict.error, done_s=hearing.done_s)
+            child.task = None
+            yield outcome
 
     def _verdict(self, child: _Child) -> str | None:
         """Why the child must end; None while all is well."""
-        if child.task and time.monotonic() - child.heard > self._limits.silence_s:
-            return f"hangs: no progress for {self._limits.silence_s:.0f} s"
+        if child.task and child.silent_s > self._limits.silence_s:
+            return f"hangs: no progress for {self._limits.silence_s:g} s"
         if _resident_bytes(child.process.pid) > self._limits.memory_bytes:
             return f"takes more than {self._limits.memory_bytes >> 20} MiB of memory"
         return None
 
     def _bury(self, child: _Child, cause: str) -> Generator[Outcome[Any], None, None]:
-        self._children.remove(child)
-        assert child.process.stdout
-        self._selector.unregister(child.process.stdout)
-        child.process.kill()
-        _end(child.process)
+        self._dismiss(child)
         if child.task:
-            yield Outcome(child.task, death=cause, done_s=child.done_s)
+            yield Outcome(child.task, death=cause, done_s=child.hearing.done_s)
 
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    for pipe in (process.stdin, process.stdout):
-        assert pipe
-        with suppress(BrokenPipeError):
-            pipe.close()
-    process.wait()
+    def _dismiss(self, child: _Child) -> None:
+        """End the child, whatever it is doing."""
+        process = child.process
+        assert process.stdin
+        assert process.stdout
+        self._children.remove(child)
+        self._selector.unregister(process.stdout)
+        if child.orders:
+            self._selector.unregister(process.stdin)
+            child.orders = memoryview(b"")
+        process.kill()
+        process.stdin.close()
+        process.stdout.close()
+        process.wait()
 
 
 def _cause(process: subprocess.Popen[bytes]) -> str:
-    code = process.wait()
-    return f"crashes ({signal.Signals(-code).name})" if code < 0 else f"ends with status {code}"
+    try:
+        code = process.wait(LAST_WORDS_S)
+    except subprocess.TimeoutExpired:
+        return "hangs up"
+    if code >= 0:
+        return f"ends with status {code}"
+    try:
+        return f"crashes ({signal.Signals(-code).name})"
+    except ValueError:  # most real-time signals have no name
+        return f"crashes (signal {-code})"
 
 
 def _resident_bytes(pid: int) -> int:

@@ -20,6 +20,9 @@ class News(Protocol):
     def advance(self, done_s: float) -> None:
         """``done_s`` seconds of media are done; call it often: a task without news for long counts as hung."""
 
+    def mark(self, done_s: float) -> None:
+        """Like ``advance``, and told for certain: should the child die, it died behind the last mark."""
+
     def warn(self, message: str) -> None:
         """Something that the user should know."""
 

@@ -50,6 +50,7 @@ def assemble(file: JobFile, findings: Findings) -> JobSpec | None:
         return None
     return JobSpec(
         job_id=file.internal.job_id,
+        request_id=file.internal.request_id,
         room_id=file.internal.room_id,
         app_id=file.internal.app_id,
         idle_time_s=Fraction(data.job.idle_time),

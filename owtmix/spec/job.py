@@ -197,6 +197,7 @@ class JobSpec:
     """A whole job. ``video`` is None when only sound is recorded, ``audio`` when only the picture is."""
 
     job_id: str
+    request_id: str
     room_id: str
     app_id: str
     idle_time_s: Fraction

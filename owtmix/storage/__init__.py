@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from owtmix.errors import Problem, SpecError
 from owtmix.spec.job import StorageSpec
 from owtmix.storage.base import Store
 from owtmix.storage.local import LocalStore
@@ -12,12 +11,22 @@ from owtmix.storage.local import LocalStore
 __all__ = ["LocalStore", "Store", "open_store"]
 
 
-def open_store(spec: StorageSpec, base: Path) -> Store:
-    """The store that a job names; a local one is relative to ``base``, the job file's folder.
+def open_store(spec: StorageSpec, base: Path, at: str, *, internal: bool) -> Store:
+    """The store that a job names.
+
+    Args:
+        spec: the store; a local one is relative to ``base``.
+        base: the job file's folder.
+        at: the JSON path of its ``StorageConfig``, for messages.
+        internal: whether UFile is reached from inside the vendor's network.
 
     Raises:
-        SpecError: there is no such store.
+        SpecError: ``Endpoint`` or ``Bucket`` cannot be right, or there is no key.
     """
     if spec.vendor == "local":
         return LocalStore(base / spec.bucket)
-    raise SpecError(Problem("Data.RecordingConfig.StorageConfig.Vendor", f"{spec.vendor} is not built in; write local"))
+    # Imported here, since a job of local files need not wait for the S3 library to load.
+    from owtmix.storage.remote import RemoteStore  # noqa: PLC0415
+    from owtmix.storage.s3 import S3Options  # noqa: PLC0415
+
+    return RemoteStore(spec, S3Options(internal=internal), at)

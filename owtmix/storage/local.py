@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from owtmix.errors import DestinationError, InputError
 
 
 class LocalStore:
     """Keys are paths below ``root``."""
+
+    secrets: Final[tuple[str, ...]] = ()
 
     def __init__(self, root: Path) -> None:
         self._root = root.resolve()
@@ -31,13 +35,13 @@ class LocalStore:
             raise InputError(f"{path} is larger than {max_bytes} bytes")
         return data
 
-    def fetch(self, key: str) -> Path:
+    def fetch(self, key: str, folder: Path) -> Path:  # noqa: ARG002 - it is a local file already
         path = self._find(key)
         if path is None:
             raise InputError("does not exist")
         return path
 
-    def stage(self, key: str, job_id: str) -> Path:
+    def stage(self, key: str, job_id: str, folder: Path) -> Path:  # noqa: ARG002 - a rename needs the same disk
         final = self._root / key
         staged = final.with_name(f".{job_id}.part{final.suffix}")
         try:
@@ -58,7 +62,7 @@ class LocalStore:
             raise DestinationError(f"{final} cannot be written: {error.strerror}") from None
         return staged
 
-    def commit(self, staged: Path, key: str) -> str:
+    def commit(self, staged: Path, key: str, on_progress: Callable[[int], None]) -> str:  # noqa: ARG002 - at once
         final = self._root / key
         try:
             with staged.open("rb") as file:

@@ -17,10 +17,10 @@ from urllib.parse import quote, urlsplit
 import botocore.session  # type: ignore[import-untyped]  # botocore has no types
 from botocore.config import Config  # type: ignore[import-untyped]
 
-from owtmix.errors import Problem, SpecError
+from owtmix.errors import Interrupted, Problem, SpecError
 from owtmix.spec.job import StorageSpec
 from owtmix.storage.credentials import Credentials
-from owtmix.storage.s3_errors import Place, StoreFailure, explain
+from owtmix.storage.s3_errors import Place, StoreFailure, causes, explain
 
 T = TypeVar("T")
 
@@ -141,12 +141,14 @@ class Bucket:
 
         Raises:
             StoreFailure: It raised something.
+            Interrupted: The run is to end. The library takes that for an error of the connection.
         """
         try:
             return call()
         except Exception as error:  # noqa: BLE001 - the library lets errors of many kinds out
-            failure = explain(error, self._place)
-        raise failure.about(self.address(key))
+            interrupted = next((cause for cause in causes(error) if isinstance(cause, Interrupted)), None)
+            failure = interrupted or explain(error, self._place).about(self.address(key))
+        raise failure
 
     def persist(self, task: Callable[[], T], stop: threading.Event | None = None) -> T:
         """Repeat ``task`` while it fails in a way that may pass, at most ``options.attempts`` times.

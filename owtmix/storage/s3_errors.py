@@ -123,9 +123,10 @@ def explain(error: Exception, place: Place) -> StoreFailure:
     """What ``error`` means, from whatever part of the S3 library it comes."""
     if isinstance(error, foreign.ClientError):
         return _explain_answer(error.response, place)
-    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error)):
-        return StoreFailure(f"the certificate of {place.endpoint} is not trusted: check Endpoint, or name its CA")
-    if any(isinstance(cause, socket.gaierror) for cause in _causes(error)):
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes(error)):
+        sentence = f"the certificate of {place.endpoint} is not trusted: check Endpoint, or name its CA's file"
+        return StoreFailure(f"{sentence} in AWS_CA_BUNDLE")
+    if any(isinstance(cause, socket.gaierror) for cause in causes(error)):
         return StoreFailure(f"the host of {place.endpoint} is not known: {_CHECK_ENDPOINT}", transient=True)
     for kind, sentence in _BY_EXCEPTION:
         if isinstance(error, kind):
@@ -133,7 +134,7 @@ def explain(error: Exception, place: Place) -> StoreFailure:
     return StoreFailure(f"{place.endpoint} does not answer like an S3 service ({type(error).__name__}): check Endpoint")
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
+def causes(error: BaseException | None) -> Iterator[BaseException]:
     """``error``, and what it wraps: botocore keeps that in ``kwargs``, urllib3 in ``args`` and ``reason``."""
     while error is not None:
         yield error

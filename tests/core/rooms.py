@@ -123,6 +123,7 @@ SUBSCRIPTION: Final = SubscriptionSpec(manual=False, max_streams=32, audio=EVERY
 _STORE: Final = StorageSpec("local", ".", None, None, None, None)
 JOB: Final = JobSpec(
     job_id="room-1",
+    request_id="",
     room_id="",
     app_id="",
     idle_time_s=Fraction(60),

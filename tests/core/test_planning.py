@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from owtmix.clip import Clip
-from owtmix.errors import CODE_FAILED, CODE_NO_STREAM, CODE_VIDEO_PARAM, SpecError
+from owtmix.errors import CODE_FAILED, CODE_NO_STREAM, SpecError
 from owtmix.geometry import Rect, Size
 from owtmix.plan import RenderPlan
-from owtmix.planning import make_plan, subscribed
+from owtmix.planning import check_streams, make_plan, subscribed
 from owtmix.settings import Settings
 from owtmix.spec.job import JobSpec, MediaChannel, Position, SpecWarning, StreamId, SubscriptionSpec, VideoSpec
 from tests.core.rooms import (
@@ -82,17 +82,17 @@ def audible(plan: RenderPlan) -> set[StreamId]:
 
 def test_everybody_is_subscribed_by_default() -> None:
     index = index_of([both(ANNA, 0, 9), heard(BEN, 1, 9), seen(SCREEN, 2, 9)])
-    streams, warnings = subscribed(JOB, index)
+    streams, beyond = subscribed(JOB, index)
     assert streams == {ANNA, BEN, SCREEN}
-    assert not warnings
+    assert not beyond
 
 
 def test_streams_beyond_max_subscriptions_are_left_out_with_a_warning_in_order_of_joining() -> None:
     job = subscribing(replace(SUBSCRIPTION, max_streams=2))
     index = index_of([both(CARL, 5, 9), both(BEN, 1, 2), both(ANNA, 4, 9), both(SCREEN, 8, 9), both(CARL, 0, 1)])
-    streams, warnings = subscribed(job, index)
+    streams, beyond = subscribed(job, index)
     assert streams == {CARL, BEN}
-    assert warnings == ["streams beyond MaxSubscriptions (2) are left out: anna_1, anna_2"]
+    assert beyond == (ANNA, SCREEN)
 
 
 def test_streams_that_are_neither_seen_nor_heard_do_not_count_and_are_absent() -> None:
@@ -140,7 +140,7 @@ def test_a_list_for_what_is_not_recorded_subscribes_nobody(job: JobSpec, in_the_
 def test_streams_that_the_job_names_and_nobody_has_are_warnings_with_their_paths() -> None:
     subscription = replace(SUBSCRIPTION, audio=only(ANNA, CARL), video=without(SCREEN))
     job = subscribing(subscription, replace(JOB, mixer=replace(MIXER, max_resolution_stream=BEN)))
-    assert subscribed(job, index_of([both(ANNA, 0, 9)]))[1] == [
+    assert check_streams(job, index_of([both(ANNA, 0, 9)])) == [
         "Data.MixerConfig.MaxResolutionStream: ben_1 has no recording in the index",
         "Data.SubscribeConfig.SubscribeAudio: carl_1 has no recording in the index",
         "Data.SubscribeConfig.UnsubscribeVideo: anna_2 has no recording in the index",
@@ -149,7 +149,7 @@ def test_streams_that_the_job_names_and_nobody_has_are_warnings_with_their_paths
 
 def test_positions_of_streams_that_nobody_has_are_error_6_with_their_paths() -> None:
     with pytest.raises(SpecError) as refusal:
-        subscribed(manual(BEN, ANNA, CARL), index_of([both(SCREEN, 0, 9), both(ANNA, 0, 9)]))
+        check_streams(manual(BEN, ANNA, CARL), index_of([both(SCREEN, 0, 9), both(ANNA, 0, 9)]))
     assert [(problem.path, problem.code) for problem in refusal.value.problems] == [
         ("Data.MixerConfig.PositionConfig[0].RtcStreamId", CODE_NO_STREAM),
         ("Data.MixerConfig.PositionConfig[2].RtcStreamId", CODE_NO_STREAM),
@@ -157,18 +157,11 @@ def test_positions_of_streams_that_nobody_has_are_error_6_with_their_paths() -> 
     assert "ben_1 has no recording in the index; it has anna_1, anna_2" in str(refusal.value)
 
 
-def test_a_second_position_of_a_stream_is_refused() -> None:
-    with pytest.raises(SpecError) as refusal:
-        subscribed(manual(ANNA, BEN, ANNA), index_of([both(ANNA, 0, 9), both(BEN, 0, 9)]))
-    (problem,) = refusal.value.problems
-    assert (problem.path, problem.code) == ("Data.MixerConfig.PositionConfig[2].RtcStreamId", CODE_VIDEO_PARAM)
-
-
 def test_in_automatic_mode_positions_are_ignored_unknown_streams_and_all() -> None:
     automatic = subscribing(SUBSCRIPTION, manual(CARL, CARL))
-    streams, warnings = subscribed(automatic, index_of([both(ANNA, 0, 9)]))
-    assert streams == {ANNA}
-    assert not warnings
+    index = index_of([both(ANNA, 0, 9)])
+    assert subscribed(automatic, index)[0] == {ANNA}
+    assert not check_streams(automatic, index)
 
 
 def test_manual_mode_shows_only_positioned_streams_and_lets_everybody_be_heard() -> None:

@@ -12,6 +12,7 @@ import av
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame
+from av.video.plane import VideoPlane
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -63,7 +64,8 @@ def read_film(row: Row, until_s: float) -> Film:
             film.sizes.pop()
         else:
             film.times_s.append(t)
-        film.cells.append(np.rot90(seen, video.turn))
+        upright = np.rot90(seen, video.turn)
+        film.cells.append(upright[:, ::-1] if video.mirrored else upright)
         film.sizes.append((round(height), round(width)) if video.turn % 2 else (round(width), round(height)))
     return film
 
@@ -108,10 +110,14 @@ def cells(planes: Planes, grid: tuple[int, int], matrix: str, *, full_range: boo
     """The mean colours of ``grid`` equal parts. Means of a linear code are the codes of the means."""
     y, u, v = (np.asarray(Image.fromarray(plane).resize(grid, Image.Resampling.BOX), np.float32) for plane in planes)
     low, span, chroma = (0, 255, 255) if full_range else (16, 219, 224)
-    y, u, v = (y - low) * 255 / span, (u - 128) * 255 / chroma, (v - 128) * 255 / chroma
+    y, u, v = (
+        (y - low) * np.float32(255 / span),
+        (u - 128) * np.float32(255 / chroma),
+        (v - 128) * np.float32(255 / chroma),
+    )
     red, blue = _KR_KB[matrix]
     r, b = y + 2 * (1 - red) * v, y + 2 * (1 - blue) * u
-    return np.stack([r, (y - red * r - blue * b) / (1 - red - blue), b], axis=2)
+    return np.stack([r, (y - red * r - blue * b) / (1 - red - blue), b], axis=2).astype(np.float32)
 
 
 def _frames(path: Path, index: int) -> Iterator[tuple[float, VideoFrame]]:
@@ -136,12 +142,15 @@ def _frames(path: Path, index: int) -> Iterator[tuple[float, VideoFrame]]:
 
 def _planes(frame: VideoFrame) -> Planes:
     deep = frame.format.name.endswith("10le")
-    y, u, v = (
-        np.frombuffer(bytes(plane), np.uint16 if deep else np.uint8).reshape(plane.height, -1)[:, : plane.width]
-        >> (2 if deep else 0)
-        for plane in frame.planes
-    )
-    return y.astype(np.uint8), u.astype(np.uint8), v.astype(np.uint8)
+    y, u, v = (_samples(plane, deep=deep) for plane in frame.planes)
+    return y, u, v
+
+
+def _samples(plane: VideoPlane, *, deep: bool) -> Plane:
+    if deep:
+        words = np.frombuffer(bytes(plane), np.uint16).reshape(plane.height, -1)[:, : plane.width]
+        return (words >> 2).astype(np.uint8)
+    return np.frombuffer(bytes(plane), np.uint8).reshape(plane.height, -1)[:, : plane.width]
 
 
 def _mono(frame: AudioFrame) -> Wave:

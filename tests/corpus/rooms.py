@@ -111,12 +111,12 @@ def compose(guests: Sequence[Guest], left_out: Sequence[Row], folder: Path) -> C
     files: list[dict[str, Any]] = [{"StreamId": NEIGHBOUR, "Name": "ada.webm", "StartTime": EPOCH_MS}]
     for guest in guests:
         start = EPOCH_MS + guest.start_ms
-        entry = {"StreamId": guest.stream, "Name": guest.row.name, "StartTime": start}
+        entry = {"StreamId": guest.stream, "Name": guest.row.path.name, "StartTime": start}
         files.append(entry | {"EndTime": start + guest.limit_ms})
     for number, row in enumerate(left_out):
-        files.append({"StreamId": f"out{number}_1", "Name": row.name, "StartTime": EPOCH_MS})
+        files.append({"StreamId": f"out{number}_1", "Name": row.path.name, "StartTime": EPOCH_MS})
     for row in (*(guest.row for guest in guests), *left_out):
-        shutil.copyfile(row.path, root / row.name)
+        shutil.copyfile(row.path, root / row.path.name)
     seen = [NEIGHBOUR, *(guest.stream for guest in guests if guest.row.video)]
     job_id = f"corpus-{uuid4().hex[:12]}"
     (folder / "index.json").write_text(json.dumps({"JobId": job_id, "Root": "files", "Files": files}))

@@ -76,7 +76,7 @@ def test_composing_is_not_delayed(tmp_path: Path, status: int) -> None:
             run.notify(note(-number))
         run.notify(*FINISHED)
         assert time.monotonic() - start < 1
-        run.finish(0)
+        run.finish(0.05)
 
 
 def test_what_is_left_is_sent_again_on_request(tmp_path: Path) -> None:

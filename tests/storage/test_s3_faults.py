@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from owtmix.errors import DestinationError, InputError
+from owtmix.errors import DestinationError, InputError, Interrupted
+from owtmix.spec.job import StorageSpec
 from owtmix.storage.s3 import S3Store
-from tests.storage.conftest import CLIP, MOVIE, QUICK, Service, ignore
+from tests.storage.conftest import AT, CLIP, MOVIE, QUICK, Service, ignore
 from tests.storage.fault_proxy import (
     Answer,
+    Exchange,
     Fault,
     FaultProxy,
+    Request,
     aged,
     answered,
     flipped_request,
@@ -185,9 +192,34 @@ def test_a_key_that_may_not_list_uploads_may_still_upload(
     assert "unfinished uploads cannot be looked for" in caplog.text
 
 
+@pytest.mark.parametrize("only", [lambda r: r.method == "GET", is_beginning, is_part, is_completion])
+def test_an_interrupt_is_no_error_of_the_connection(
+    spec: StorageSpec, service: Service, proxy: FaultProxy, movie: Path, only: Callable[[Request], bool]
+) -> None:
+    service.put("a.webm", b"1")
+    store = S3Store(spec, replace(QUICK, read_timeout_s=2), AT)
+
+    def interrupt(*_: object) -> None:
+        raise Interrupted("stopped by a test")
+
+    def signal_when_silent(exchange: Exchange) -> None:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        exchange.hold()
+
+    proxy.inject(signal_when_silent, only=only)
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        with pytest.raises(Interrupted, match="stopped by a test"):
+            _ = store.stat("a.webm"), store.upload(movie, "out.mp4", ignore)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert service.keys() == ["a.webm"]
+
+
 UPLOADER = """
 import sys
 from pathlib import Path
+from owtmix.spec.job import StorageSpec
 from owtmix.spec.job import StorageSpec
 from owtmix.storage.s3 import S3Options, S3Store
 endpoint, bucket, region, key_id, secret, path = sys.argv[1:]

@@ -1,0 +1,109 @@
+"""Understanding what a child says: lines of JSON from a process that hostile media may have taken over."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from owtmix.errors import MixError, RenderError
+from owtmix.execute.task import ERRORS, Task
+
+_log = logging.getLogger(__name__)
+
+LONGEST_LINE: Final = 64 << 20
+MOST_WARNINGS: Final = 1000
+"""Of one task."""
+LONGEST_MESSAGE: Final = 4000
+"""In characters; what is beyond is cut off."""
+
+_POWER: Final = re.compile(rb'"[-+]?[\d.]+[eE]')
+"""A number in quotes with an exponent: exact, it could take all memory. No result has one."""
+
+
+class Nonsense(Exception):  # noqa: N818 - it is no fault of ours
+    """What a child said cannot be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of the task, in the child's words."""
+
+    value: Any = None
+    error: MixError | None = None
+
+
+class Hearing:
+    """Listens to one child doing one task. ``done_s`` is the last progress that it told."""
+
+    def __init__(self) -> None:
+        self.done_s = 0.0
+        self._warnings = 0
+        self._beginning: list[bytes] = []
+        self._length = 0
+
+    def listen(self, data: bytes, task: Task) -> tuple[list[str], Verdict | None]:
+        """Take in the next bytes; returns the warnings in them, and the verdict once it is there.
+
+        Raises:
+            Nonsense: the child does not follow the protocol; the message says how, as in "it ...".
+        """
+        warnings: list[str] = []
+        *lines, rest = data.split(b"\n")
+        for number, piece in enumerate(lines):
+            line = self._completed(piece)
+            try:
+                verdict = self._understand(line, task, warnings)
+            except (ValueError, KeyError, TypeError, IndexError, ArithmeticError, RecursionError, ValidationError):
+                raise Nonsense("says what cannot be understood") from None
+            if verdict:
+                if rest or lines[number + 1 :]:
+                    raise Nonsense("goes on talking after it was done")
+                return warnings, verdict
+        self._keep(rest)
+        return warnings, None
+
+    def _keep(self, piece: bytes) -> None:
+        self._beginning.append(piece)
+        self._length += len(piece)
+        if self._length > LONGEST_LINE:
+            raise Nonsense("does not stop talking")
+
+    def _completed(self, piece: bytes) -> bytes:
+        line = b"".join([*self._beginning, piece])
+        self._beginning, self._length = [], 0
+        return line
+
+    def _understand(self, line: bytes, task: Task, warnings: list[str]) -> Verdict | None:
+        kind, value = json.loads(line)
+        match kind:
+            case "progress":
+                if not math.isfinite(value):
+                    raise ValueError(value)
+                self.done_s = float(value)
+                return None
+            case "warning":
+                self._warnings += 1
+                if self._warnings <= MOST_WARNINGS:
+                    warnings.append(_short(value))
+                return None
+            case "result" if not _POWER.search(line):
+                return Verdict(TypeAdapter(task.result).validate_python(value))
+            case "error":
+                name, message = value
+                return Verdict(error=ERRORS[name](_short(message)))
+            case "failure":
+                _log.debug("%s failed:\n%s", task.name, value)
+                last = str(value).strip().rpartition("\n")[2]
+                return Verdict(error=RenderError(f"{task.name} failed: {_short(last)}"))
+            case _:
+                raise ValueError(kind)
+
+
+def _short(message: object) -> str:
+    return str(message)[:LONGEST_MESSAGE]

@@ -1,0 +1,142 @@
+"""What a job is made from: its index, its recordings, measured, and its watermark images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from owtmix.clip import Clip, Probe
+from owtmix.errors import InputError, RenderError, StoreError
+from owtmix.execute.local import Crew
+from owtmix.images import fetch_image
+from owtmix.index import MAX_INDEX_BYTES, Index, Recording, read_index
+from owtmix.production import succeed
+from owtmix.settings import Settings
+from owtmix.spec.job import ImageWatermark, JobSpec
+from owtmix.storage import LocalStore, Store
+from owtmix.tasks import ImageTask, ProbeTask
+
+DOWNLOADS: Final = 4
+"""Recordings that are fetched at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Footage:
+    """The readable recordings, where they are, and the keys of the others with the reasons."""
+
+    clips: list[Clip]
+    paths: list[Path]
+    left_out: list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """Reads what a job names from its input store; what is fetched goes into ``folder``."""
+
+    spec: JobSpec
+    settings: Settings
+    store: Store
+    crew: Crew
+    folder: Path
+
+    def index(self, named: str | None) -> tuple[Index, str | None]:
+        """The index, and its key where it lies in the store; ``named`` is a key or a local file (``is_local``).
+
+        Raises:
+            InputError: there is none, or it cannot be read.
+        """
+        if named and is_local(named):
+            data, key = LocalStore(Path(named).parent).read(Path(named).name, MAX_INDEX_BYTES), None
+            tried = [named]
+        else:
+            keys = [named] if named else [self._substituted(key) for key in self.settings.index_keys]
+            data, key = self._first(keys)
+            tried = [self.store.address(key) for key in keys]
+        if data is None:
+            raise InputError(f"there is no index of the recordings; tried {', '.join(tried)}: name it with --index")
+        return read_index(data, time_unit=self.settings.index_time_unit), key
+
+    def footage(self, files: Sequence[Recording]) -> Footage:
+        """Fetch and measure the recordings.
+
+        Raises:
+            StoreError: the store cannot be used.
+        """
+        tasks: dict[int, ProbeTask] = {}
+        problems: dict[int, str] = {}
+        with ThreadPoolExecutor(DOWNLOADS, "download") as pool:
+            for number, fetched in enumerate(pool.map(self._fetch, files)):
+                if isinstance(fetched, InputError):
+                    problems[number] = str(fetched)
+                else:
+                    tasks[number] = ProbeTask(number, files[number].key, fetched)
+        found: dict[int, Probe] = {}
+        for outcome in self.crew.run(tasks.values()):
+            if outcome.value is not None:
+                found[outcome.task.number] = outcome.value
+            else:
+                problems[outcome.task.number] = str(outcome.error or f"reading it {outcome.death}")
+        used = sorted(found)
+        return Footage(
+            [Clip(files[n], source, found[n].video, found[n].audio) for source, n in enumerate(used)],
+            [tasks[n].path for n in used],
+            [(files[n].key, problems[n]) for n in sorted(problems)],
+        )
+
+    def images(self, on_missing: Callable[[str], None]) -> dict[str, Path]:
+        """Array files of the watermark images, by their source; one that cannot be had is told to ``on_missing``."""
+        arrays: dict[str, Path] = {}
+        for mark in self.spec.mixer.watermarks:
+            if not isinstance(mark, ImageWatermark) or mark.source in arrays:
+                continue
+            array = self.folder / f"image-{len(arrays)}.npy"
+            try:
+                task = ImageTask("the image", self._image(mark.source), self.settings.image_max_pixels, array)
+                for outcome in self.crew.run([task]):
+                    succeed(outcome)
+            except StoreError:
+                raise
+            except (InputError, RenderError) as error:
+                # A URL may carry a signature.
+                on_missing(f"the watermark image {mark.source.partition('?')[0]} is left out: {error}")
+            else:
+                arrays[mark.source] = array
+        return arrays
+
+    def _first(self, keys: Sequence[str]) -> tuple[bytes | None, str | None]:
+        for key in keys:
+            data = self.store.read(key, MAX_INDEX_BYTES)
+            if data is not None:
+                return data, key
+        return None, None
+
+    def _substituted(self, key: str) -> str:
+        names = {"$JobId": self.spec.job_id, "$RoomId": self.spec.room_id, "$AppId": self.spec.app_id}
+        for name, value in names.items():
+            key = key.replace(name, value)
+        return key
+
+    def _fetch(self, file: Recording) -> Path | InputError:
+        try:
+            return self.store.fetch(file.key, self.folder)
+        except StoreError:
+            raise
+        except InputError as error:
+            return error
+
+    def _image(self, source: str) -> bytes:
+        settings = self.settings
+        if source.startswith(("http://", "https://")):
+            return fetch_image(source, settings.image_timeout_s, settings.image_max_bytes, settings.network_allow)
+        data = self.store.read(source, settings.image_max_bytes)
+        if data is None:
+            raise InputError("it does not exist in the input store")
+        return data
+
+
+def is_local(name: str) -> bool:
+    """Whether an argument of the command line is a local file, and not the key of an object."""
+    return name.startswith(("/", "./", "../"))

@@ -1,0 +1,54 @@
+"""Pictures as they come: sizes, shapes, turns, formats and colours of the corpus, and of files made for the purpose."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pytest
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from owtmix.canvas.cpu import CpuScaler
+from owtmix.geometry import Orientation, Rect, ResizeMode, Size
+from owtmix.media.decode import Picture, VideoReader, describe
+from tests.corpus import reference
+from tests.corpus.table import USABLE, Row
+from tests.media.pictures import flat, from_planes, number_of, steady, write_film
+
+LONG_S: Final = 60
+FOREVER: Final = Fraction(10**6)
+
+TURNS: Final = {0: Orientation.UPRIGHT, 1: Orientation.COUNTERCLOCKWISE}
+
+
+@pytest.mark.parametrize(
+    "row", [row for row in USABLE if row.video and row.video.end_s < LONG_S], ids=lambda row: row.name
+)
+def test_every_picture_is_described_as_the_table_says(row: Row, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sizes in order, shape, turn, colour, how many can be shown and how many not."""
+    video = row.video
+    assert video
+    shown: list[tuple[Any, ...]] = []
+
+    def note(frame: VideoFrame, stream: VideoStream) -> Picture:
+        picture = describe(frame, stream)
+        size = f"{frame.width}x{frame.height}"
+        shown.append((size, picture.sar, picture.orientation, picture.matrix, picture.full_range, picture.interlaced))
+        return picture
+
+    monkeypatch.setattr("owtmix.media.decode.describe", note)
+    reader = VideoReader(row.path, video.index)
+    reader.picture_at(Fraction(0))  # without it, it would begin near the end
+    reader.picture_at(FOREVER)
+    reader.close()
+    assert (len(shown), reader.corrupt) == (video.frames, video.corrupt)
+    assert tuple(size for size, _ in groupby(entry[0] for entry in shown)) == video.sizes
+    interlaced = "interlaced" in row.name
+    assert {entry[1:] for entry in shown} == {
+        (video.sar, TURNS[video.turn], video.matrix, video.full_range, interlaced)
+    }

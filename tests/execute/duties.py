@@ -1,0 +1,154 @@
+"""Tasks that misbehave, each in its own way. Children import this module."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from owtmix.errors import InputError
+from owtmix.execute.task import News
+
+MIB = 1 << 20
+FOREVER_S = 3600
+
+
+@dataclass(frozen=True)
+class Duty:
+    """Returns ``payload``."""
+
+    result: ClassVar[Any] = str
+    payload: str = "done"
+    name = "the duty"
+
+    def run(self, news: News) -> Any:
+        news.advance(0)
+        return self.payload
+
+
+class Pid(Duty):
+    result: ClassVar[Any] = int
+
+    def run(self, news: News) -> int:
+        news.advance(0)
+        return os.getpid()
+
+
+class Crash(Duty):
+    def run(self, news: News) -> Any:
+        news.mark(1.5)
+        ctypes.string_at(0)
+
+
+class Sleep(Duty):
+    def run(self, news: News) -> Any:
+        news.warn(str(os.getpid()))
+        time.sleep(FOREVER_S)
+
+
+class HoldInterpreter(Duty):
+    """Busy in C without letting any other Python thread run."""
+
+    def run(self, news: News) -> Any:
+        news.warn(str(os.getpid()))
+        ctypes.PyDLL(None).sleep(FOREVER_S)
+
+
+class HangUp(Duty):
+    """Closes its end of the pipe, and stays."""
+
+    def run(self, news: Any) -> Any:
+        news._pipe.close()
+        time.sleep(FOREVER_S)
+
+
+class Eat(Duty):
+    def run(self, news: News) -> Any:
+        eaten = []
+        while True:
+            eaten.append(b"\1" * (8 * MIB))
+            news.advance(len(eaten))
+            time.sleep(0.01)
+
+
+class Chatter(Duty):
+    """Prints to where news go, and reads from where tasks come."""
+
+    def run(self, news: News) -> Any:
+        print('["result", "from a library"]', flush=True)  # noqa: T201 - as a library might
+        os.write(1, b'["result", "from C"]\n')
+        os.write(2, b"\xff" * 100_000)
+        sys.stderr.write("and errors")
+        return super().run(news) + repr(os.read(0, 10))
+
+
+class Refuse(Duty):
+    def run(self, news: News) -> Any:
+        news.warn("about to refuse")
+        raise InputError(self.payload)
+
+
+class Fail(Duty):
+    def run(self, _news: News) -> Any:
+        raise ZeroDivisionError(self.payload)
+
+
+class DieMidLine(Duty):
+    def run(self, news: Any) -> Any:
+        news.mark(2)
+        news._pipe.write(b'["result", "do')
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Say(Duty):
+    """Says ``payload`` in place of news."""
+
+    def run(self, news: Any) -> Any:
+        news._pipe.write(self.payload.encode())
+        time.sleep(FOREVER_S)
+
+
+class Nap(Duty):
+    def run(self, news: News) -> Any:
+        news.warn("napping")
+        time.sleep(1)
+        return super().run(news)
+
+
+class Describe(Duty):
+    """What the process is like from inside; ``payload`` is the port of a listener on loopback."""
+
+    result: ClassVar[Any] = dict[str, Any]
+
+    def run(self, news: News) -> Any:
+        news.advance(0)
+        found = {
+            "environment": dict(os.environ),
+            "path": [str(Path(entry).resolve()) for entry in sys.path],
+            "files": sorted(_links(Path("/proc/self/fd"))),
+            "status": Path("/proc/self/status").read_text(),
+            "oom_score_adj": Path("/proc/self/oom_score_adj").read_text().strip(),
+        }
+        try:
+            socket.create_connection(("127.0.0.1", int(self.payload)), timeout=2).close()
+        except OSError as error:
+            found["connection"] = type(error).__name__
+        json.dumps(found)
+        return found
+
+
+def _links(folder: Path) -> list[str]:
+    links = []
+    for entry in list(folder.iterdir()):
+        try:
+            links.append(str(entry.readlink()))
+        except FileNotFoundError:  # the one that lists the folder
+            continue
+    return links

@@ -1,0 +1,166 @@
+"""Children that crash, hang, grow, talk nonsense or die cost their own task and nothing else."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from owtmix.errors import InputError, RenderError
+from owtmix.execute import local
+from owtmix.execute.local import Crew, Outcome
+from owtmix.execute.task import Limits
+from tests.execute import duties
+from tests.execute.duties import Duty
+
+PATIENCE_S = 20.0
+"""For children that are to finish: starting one takes long on a busy machine."""
+MEMORY = 400 * duties.MIB
+
+
+@contextmanager
+def crew(size: int = 2, silence_s: float = PATIENCE_S, warnings: list[str] | None = None) -> Iterator[Crew]:
+    told: list[str] = [] if warnings is None else warnings
+    with Crew(size, Limits(MEMORY, silence_s), told.append) as made:
+        yield made
+
+
+def run(*tasks: Duty, size: int = 2, silence_s: float = PATIENCE_S, alone: bool = False) -> list[Outcome[Duty]]:
+    """Outcomes in the order of ``tasks``."""
+    with crew(size, silence_s) as made:
+        found = list(made.run(tasks, alone=alone))
+    return sorted(found, key=lambda outcome: next(i for i, task in enumerate(tasks) if task is outcome.task))
+
+
+def test_values_come_back_whatever_their_size() -> None:
+    large = "€" * (8 << 20)
+    tasks = [Duty("small"), Duty(large), *(Duty(str(i)) for i in range(20))]
+    assert [outcome.value for outcome in run(*tasks)] == [task.payload for task in tasks]
+
+
+def test_a_crash_ends_its_own_task_alone() -> None:
+    crash, *others = run(duties.Crash(), Duty("a"), Duty("b"), Duty("c"), size=2)
+    assert (crash.death, crash.done_s, crash.value, crash.error) == ("crashes (SIGSEGV)", 1.5, None, None)
+    assert [other.value for other in others] == ["a", "b", "c"]
+
+
+def test_what_hangs_is_ended_even_where_it_holds_the_interpreter() -> None:
+    """The limit has room for a slow start on a busy machine."""
+    sleep, hold, work = run(duties.Sleep(), duties.HoldInterpreter(), Duty(), size=3, silence_s=5)
+    assert sleep.death == hold.death == "hangs: no progress for 5 s"
+    assert work.value == "done"
+
+
+def test_a_child_that_never_reads_does_not_hold_up_the_parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deaf = tmp_path / "python"
+    deaf.write_text("#!/bin/sh\nexec sleep 3600\n")
+    deaf.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(deaf))
+    (outcome,) = run(Duty("x" * (4 << 20)), silence_s=1)
+    assert outcome.death == "hangs: no progress for 1 s"
+
+
+def test_a_child_that_takes_too_much_memory_is_ended() -> None:
+    eat, work = run(duties.Eat(), Duty())
+    assert eat.death == "takes more than 400 MiB of memory"
+    assert work.value == "done"
+
+
+def test_a_child_that_hangs_up_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "LAST_WORDS_S", 0.2)
+    assert run(duties.HangUp())[0].death == "hangs up"
+
+
+def test_what_a_library_prints_is_no_news() -> None:
+    assert run(duties.Chatter())[0].value == "doneb''"
+
+
+def test_errors_and_warnings_arrive_in_words() -> None:
+    warnings: list[str] = []
+    with crew(warnings=warnings) as made:
+        (refused,) = made.run([duties.Refuse("is empty")])
+        (failed,) = made.run([duties.Fail("nothing to divide")])
+    assert isinstance(refused.error, InputError)
+    assert str(refused.error) == "is empty"
+    assert warnings == ["about to refuse"]
+    assert isinstance(failed.error, RenderError)
+    assert str(failed.error) == "the duty failed: ZeroDivisionError: nothing to divide"
+
+
+def test_half_a_line_is_no_result() -> None:
+    (outcome,) = run(duties.DieMidLine())
+    assert (outcome.death, outcome.done_s, outcome.value) == ("crashes (SIGKILL)", 2, None)
+
+
+def test_nonsense_ends_the_child() -> None:
+    outcomes = run(duties.Say("hello\n"), duties.Say('["result", "a"]\n["result", "b"]\n'), Duty())
+    assert [outcome.death for outcome in outcomes] == [
+        "says what cannot be understood",
+        "goes on talking after it was done",
+        None,
+    ]
+
+
+def test_children_are_kept_for_more_work_unless_it_is_to_be_done_alone() -> None:
+    pids = [duties.Pid(str(i)) for i in range(3)]
+    assert len({outcome.value for outcome in run(*pids, size=1)}) == 1
+    assert len({outcome.value for outcome in run(*pids, size=1, alone=True)}) == 3
+
+
+def test_nobody_is_blamed_while_the_parent_itself_was_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-Z and ``fg``: the clock goes on, news do not."""
+    begun, lost_s = time.monotonic(), 0.0
+
+    def monotonic() -> float:
+        nonlocal lost_s
+        lost_s += 1000
+        return begun + lost_s
+
+    monkeypatch.setattr(time, "monotonic", monotonic)
+    assert run(duties.Nap(), silence_s=10)[0].value == "done"
+
+
+def test_nothing_is_left_behind() -> None:
+    """No process, no zombie, no file descriptor; even where tasks die, or are abandoned half-way."""
+
+    def work() -> None:
+        run(Duty(), duties.Crash(), duties.Say("nonsense\n"), Duty(), size=2)
+        with crew() as made:
+            next(made.run([Duty(), duties.Sleep(), Duty("x" * (1 << 20))]))
+
+    work()
+    before = sorted(Path("/proc/self/fd").iterdir())
+    work()
+    assert sorted(Path("/proc/self/fd").iterdir()) == before
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_a_system_without_room_for_a_process_is_an_error_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    with pytest.raises(RenderError, match="no process can be started: Resource temporarily unavailable"):
+        run(Duty())
+
+
+def test_progress_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    heard: list[float] = []
+
+    def on_progress(_: Duty, done_s: float) -> None:
+        heard.append(done_s)
+
+    tasks: Sequence[Duty] = [duties.Crash()]
+    with crew() as made:
+        list(made.run(tasks, on_progress))
+    assert heard == [1.5]
+    assert capsys.readouterr() == ("", "")
