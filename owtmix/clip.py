@@ -85,7 +85,23 @@ class Damage:
 
     def grown(self, at_s: Fraction | None) -> Damage:
         """One more, at ``at_s``, where that is known."""
-        return Damage(self.count + 1, at_s if self.first_s is None else self.first_s)
+        return self.joined(Damage(1, at_s))
+
+    def joined(self, later: Damage) -> Damage:
+        """Both together."""
+        return Damage(self.count + later.count, later.first_s if self.first_s is None else self.first_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What decoding a picture came across: its sizes as displayed, in order of appearance, and damage."""
+
+    sizes: tuple[Size, ...] = ()
+    damage: Damage = Damage()
+
+    def joined(self, later: Seen) -> Seen:
+        """Both together."""
+        return Seen(tuple(dict.fromkeys((*self.sizes, *later.sizes))), self.damage.joined(later.damage))
 
 
 @dataclass(frozen=True, slots=True)

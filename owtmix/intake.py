@@ -32,32 +32,28 @@ class Footage:
     left_out: list[tuple[str, str]]
 
 
-@dataclass(frozen=True, slots=True)
 class Intake:
-    """Reads what a job names from its input store; what is fetched goes into ``folder``."""
+    """Reads what a job names from its input store: the index at once, the rest when asked; it goes into ``folder``.
 
-    spec: JobSpec
-    settings: Settings
-    store: Store
-    crew: Crew
-    folder: Path
+    The index is ``named`` as a key of the store or as a local file (``is_local``), or it is the first that exists of
+    the keys in ``conf/owt.toml``. ``index_key`` is its key where it lies in the store.
 
-    def index(self, named: str | None) -> tuple[Index, str | None]:
-        """The index, and its key where it lies in the store; ``named`` is a key or a local file (``is_local``).
+    Raises:
+        InputError: there is no index, or it cannot be read.
+    """
 
-        Raises:
-            InputError: there is none, or it cannot be read.
-        """
-        if named and is_local(named):
-            data, key = LocalStore(Path(named).parent).read(Path(named).name, MAX_INDEX_BYTES), None
-            tried = [named]
-        else:
-            keys = [named] if named else [self._substituted(key) for key in self.settings.index_keys]
-            data, key = self._first(keys)
-            tried = [self.store.address(key) for key in keys]
+    def __init__(
+        self, spec: JobSpec, settings: Settings, store: Store, crew: Crew, folder: Path, named: str | None
+    ) -> None:
+        self._spec = spec
+        self._settings = settings
+        self._store = store
+        self._crew = crew
+        self._folder = folder
+        data, self.index_key, tried = self._find_index(named)
         if data is None:
             raise InputError(f"there is no index of the recordings; tried {', '.join(tried)}: name it with --index")
-        return read_index(data, time_unit=self.settings.index_time_unit), key
+        self.index: Index = read_index(data, time_unit=settings.index_time_unit)
 
     def footage(self, files: Sequence[Recording]) -> Footage:
         """Fetch and measure the recordings.
@@ -74,7 +70,7 @@ class Intake:
                 else:
                     tasks[number] = ProbeTask(number, files[number].key, fetched)
         found: dict[int, Probe] = {}
-        for outcome in self.crew.run(tasks.values()):
+        for outcome in self._crew.run(tasks.values()):
             if outcome.value is not None:
                 found[outcome.task.number] = outcome.value
             else:
@@ -89,13 +85,13 @@ class Intake:
     def images(self, on_missing: Callable[[str], None]) -> dict[str, Path]:
         """Array files of the watermark images, by their source; one that cannot be had is told to ``on_missing``."""
         arrays: dict[str, Path] = {}
-        for mark in self.spec.mixer.watermarks:
+        for mark in self._spec.mixer.watermarks:
             if not isinstance(mark, ImageWatermark) or mark.source in arrays:
                 continue
-            array = self.folder / f"image-{len(arrays)}.npy"
+            array = self._folder / f"image-{len(arrays)}.npy"
             try:
-                task = ImageTask("the image", self._image(mark.source), self.settings.image_max_pixels, array)
-                for outcome in self.crew.run([task]):
+                task = ImageTask("the image", self._image(mark.source), self._settings.image_max_pixels, array)
+                for outcome in self._crew.run([task]):
                     succeed(outcome)
             except StoreError:
                 raise
@@ -106,32 +102,37 @@ class Intake:
                 arrays[mark.source] = array
         return arrays
 
-    def _first(self, keys: Sequence[str]) -> tuple[bytes | None, str | None]:
+    def _find_index(self, named: str | None) -> tuple[bytes | None, str | None, list[str]]:
+        """The index's bytes, its key in the store, and all that was tried."""
+        if named and is_local(named):
+            return LocalStore(Path(named).parent).read(Path(named).name, MAX_INDEX_BYTES), None, [named]
+        keys = [named] if named else [self._substituted(key) for key in self._settings.index_keys]
+        tried = [self._store.address(key) for key in keys]
         for key in keys:
-            data = self.store.read(key, MAX_INDEX_BYTES)
+            data = self._store.read(key, MAX_INDEX_BYTES)
             if data is not None:
-                return data, key
-        return None, None
+                return data, key, tried
+        return None, None, tried
 
     def _substituted(self, key: str) -> str:
-        names = {"$JobId": self.spec.job_id, "$RoomId": self.spec.room_id, "$AppId": self.spec.app_id}
+        names = {"$JobId": self._spec.job_id, "$RoomId": self._spec.room_id, "$AppId": self._spec.app_id}
         for name, value in names.items():
             key = key.replace(name, value)
         return key
 
     def _fetch(self, file: Recording) -> Path | InputError:
         try:
-            return self.store.fetch(file.key, self.folder)
+            return self._store.fetch(file.key, self._folder)
         except StoreError:
             raise
         except InputError as error:
             return error
 
     def _image(self, source: str) -> bytes:
-        settings = self.settings
+        settings = self._settings
         if source.startswith(("http://", "https://")):
             return fetch_image(source, settings.image_timeout_s, settings.image_max_bytes, settings.network_allow)
-        data = self.store.read(source, settings.image_max_bytes)
+        data = self._store.read(source, settings.image_max_bytes)
         if data is None:
             raise InputError("it does not exist in the input store")
         return data

@@ -100,7 +100,7 @@ class Job:
     def plan(self, progress: Progress, scratch: Scratch) -> RenderPlan:
         """What would be made."""
         with self._crew() as crew:
-            return self._prepare(crew, progress, _temporary(scratch)).plan
+            return self._prepare(self._intake(crew, progress, _temporary(scratch))).plan
 
     def preview(self, t: Fraction, png: Path, progress: Progress, scratch: Scratch) -> None:
         """Draw the frame on screen at output time ``t`` into a PNG file.
@@ -110,7 +110,7 @@ class Job:
             DestinationError: the file cannot be written.
         """
         with self._crew() as crew:
-            studio = self._prepare(crew, progress, _temporary(scratch))
+            studio = self._prepare(self._intake(crew, progress, _temporary(scratch)))
             picture = studio.plan.picture
             if picture is None:
                 raise SpecError(
@@ -135,9 +135,10 @@ class Job:
             scratch.add(work / "tracks")
             for folder in ("inputs", "tracks"):
                 (work / folder).mkdir(parents=True, exist_ok=True)
-            staged = scratch.add(self._output.stage(self.spec.output_key, self.spec.job_id, work / "tracks"))
             with self._timed("planning"):
-                studio = self._prepare(crew, progress, work / "inputs")
+                intake = self._intake(crew, progress, work / "inputs")
+                staged = scratch.add(self._output.stage(self.spec.output_key, self.spec.job_id, work / "tracks"))
+                studio = self._prepare(intake)
             self._tell(*events.stream_updates(studio.plan), *events.left_out(studio.plan), *(self._held or ()))
             self._held = None
             with self._timed("composing"):
@@ -155,11 +156,14 @@ class Job:
             self._tell(*events.finished([address]))
         return self._report(studio.plan, address)
 
-    def _prepare(self, crew: Crew, progress: Progress, folder: Path) -> Studio:
-        """Everything up to the first pixel; what is fetched goes into ``folder``."""
+    def _intake(self, crew: Crew, progress: Progress, folder: Path) -> Intake:
+        """The index, read; what is fetched will go into ``folder``."""
         progress.stage("reading", None)
-        intake = Intake(self.spec, self._settings, self._input, crew, folder)
-        index, index_key = intake.index(self._options.index or self.spec.index_key)
+        return Intake(self.spec, self._settings, self._input, crew, folder, self._options.index or self.spec.index_key)
+
+    def _prepare(self, intake: Intake) -> Studio:
+        """Everything up to the first pixel."""
+        index, index_key = intake.index, intake.index_key
         if index.job_id and index.job_id != self.spec.job_id:
             self._warn(f"the index is of the job {index.job_id}, not of {self.spec.job_id}")
         for warning in check_streams(self.spec, index):

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import repeat
 from pathlib import Path
@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from owtmix.canvas.base import Canvas, ComposedFrame, Layer, Scaler
+from owtmix.clip import Seen
 from owtmix.decoration import Decoration
 from owtmix.errors import InputError
 from owtmix.geometry import Rect
@@ -29,11 +30,15 @@ from owtmix.timing import SpanCursor, timecode
 
 @dataclass(frozen=True, slots=True)
 class Footage:
-    """The plan's ``sources`` and where they lie. ``warn`` is told, from any thread, when one fails."""
+    """The plan's ``sources`` and where they lie. ``warn`` is told, from any thread, when one fails.
+
+    ``seen`` is what those that were decoded turned out to be, once their readers are closed.
+    """
 
     sources: Sequence[Source]
     paths: Sequence[Path]
     warn: Callable[[str], None]
+    seen: dict[int, Seen] = field(default_factory=dict)
 
 
 def render(
@@ -91,7 +96,10 @@ class TileContent:
     def close(self) -> None:
         """Close the file; should it be shown again, it is opened again."""
         if self._open:
-            self._open[1].close()
+            source, reader = self._open
+            reader.close()
+            seen = self._footage.seen
+            seen[source] = seen.get(source, Seen()).joined(reader.seen)
             self._open = None
 
     def layers(self, t: Fraction, places: Sequence[Rect]) -> Mapping[Rect, Layer]:

@@ -5,12 +5,14 @@ Each imports what it needs when it runs: the parent never loads a media library.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from owtmix.clip import Probe
+from owtmix.clip import Probe, Seen
+from owtmix.errors import InputError
 from owtmix.execute.task import News
 from owtmix.plan import RenderPlan
 
@@ -34,6 +36,24 @@ class ProbeTask:
 
 
 @dataclass(frozen=True, slots=True)
+class InspectTask:
+    """Measure a recording, and decode its picture to the end."""
+
+    result: ClassVar = tuple[Probe, Seen]
+    name: str
+    path: Path
+
+    def run(self, news: News) -> tuple[Probe, Seen]:
+        from owtmix.media.decode import look_through
+        from owtmix.media.probe import probe
+
+        found = probe(self.path, lambda t: news.advance(float(t)))
+        if found.video is None:
+            return found, Seen()
+        return found, look_through(self.path, found.video, lambda t: news.advance(float(t)))
+
+
+@dataclass(frozen=True, slots=True)
 class ImageTask:
     """Decode a watermark image into an array file: uint8 (height, width, 4)."""
 
@@ -53,11 +73,15 @@ class ImageTask:
 
 @dataclass(frozen=True, slots=True)
 class Studio:
-    """A plan, where its sources lie, and the array files of its watermark images."""
+    """A plan, where its sources lie, and the array files of its watermark images.
+
+    With ``strict`` a source that fails is an error instead of a warning.
+    """
 
     plan: RenderPlan
     paths: Sequence[Path]
     images: Mapping[str, Path]
+    strict: bool = False
 
     def material(self) -> Material:
         """The same with the images loaded."""
@@ -67,21 +91,37 @@ class Studio:
 
         return Material(self.plan, self.paths, {name: np.load(path) for name, path in self.images.items()})
 
+    def complain(self, message: str, warn: Callable[[str], None]) -> None:
+        """Tell what is wrong with a source.
+
+        Raises:
+            InputError: this is strict.
+        """
+        if self.strict:
+            raise InputError(message)
+        warn(message)
+
 
 @dataclass(frozen=True, slots=True)
 class PictureTask:
-    """Compose and encode a range of frames into a track."""
+    """Compose and encode a range of frames into a track; tells what each source turned out to be."""
 
-    result: ClassVar = type(None)
+    result: ClassVar = dict[int, Seen]
     studio: Studio
     frames: range
     track: Path
     name = "the picture"
 
-    def run(self, news: News) -> None:
+    def run(self, news: News) -> dict[int, Seen]:
         from owtmix.tracks import make_picture
 
-        make_picture(self.studio.material(), self.frames, self.track, lambda t: news.advance(float(t)), news.warn)
+        return make_picture(
+            self.studio.material(),
+            self.frames,
+            self.track,
+            lambda t: news.advance(float(t)),
+            lambda message: self.studio.complain(message, news.warn),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +136,12 @@ class SoundTask:
     def run(self, news: News) -> None:
         from owtmix.tracks import make_sound
 
-        make_sound(self.studio.material(), self.track, lambda t: news.advance(float(t)), news.warn)
+        make_sound(
+            self.studio.material(),
+            self.track,
+            lambda t: news.advance(float(t)),
+            lambda message: self.studio.complain(message, news.warn),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +187,15 @@ class FinishTask:
 class SuspectTask:
     """Decode one source alone, as a track's task did, to see whether it is what killed the child.
 
-    ``frames`` is None for the sound. The progress is the output time that was reached.
+    ``frames`` is None for the sound, of which nothing from ``until_s`` on is decoded. The progress is the output time
+    that was reached.
     """
 
     result: ClassVar = type(None)
     studio: Studio
     source: int
     frames: range | None
+    until_s: Fraction
 
     @property
     def name(self) -> str:
@@ -159,6 +206,6 @@ class SuspectTask:
 
         material = self.studio.material()
         if self.frames is None:
-            decode_sound(material, self.source, lambda t: news.advance(float(t)))
+            decode_sound(material, self.source, self.until_s, lambda t: news.mark(float(t)))
         else:
-            decode_picture(material, self.source, self.frames, lambda t: news.advance(float(t)))
+            decode_picture(material, self.source, self.frames, lambda t: news.mark(float(t)))

@@ -19,6 +19,7 @@ from PIL import Image
 from owtmix.canvas.base import ComposedFrame
 from owtmix.canvas.cpu import CpuCanvas
 from owtmix.canvas.overlay import yuv
+from owtmix.clip import Seen
 from owtmix.decoration import Decoration, Rgba
 from owtmix.media.audio import AudioReader
 from owtmix.media.decode import VideoReader
@@ -47,7 +48,7 @@ class Material:
     images: Mapping[str, Rgba]
 
 
-def make_picture(material: Material, frames: range, track: Path, advance: Advance, warn: Warn) -> None:
+def make_picture(material: Material, frames: range, track: Path, advance: Advance, warn: Warn) -> dict[int, Seen]:
     """Compose ``frames`` of the plan's picture and encode them, beside each other, into ``track``.
 
     Args:
@@ -57,6 +58,9 @@ def make_picture(material: Material, frames: range, track: Path, advance: Advanc
         advance: told how many seconds are encoded.
         warn: told, from any thread, when a source fails.
 
+    Returns:
+        What the sources that were decoded turned out to be.
+
     Raises:
         RenderError: composing or encoding failed.
     """
@@ -64,10 +68,11 @@ def make_picture(material: Material, frames: range, track: Path, advance: Advanc
     assert picture
     waiting: queue.Queue[Numbered | None] = queue.Queue(WAITING_FRAMES)
     given_up = threading.Event()
+    footage = Footage(material.plan.sources, material.paths, warn)
     with ThreadPoolExecutor(1, "encode") as pool:
         encoding = pool.submit(_encode, picture, frames, track, waiting, given_up, advance)
         try:
-            with closing(_compose(material, picture, frames, warn)) as composed:
+            with closing(_compose(material, picture, frames, footage)) as composed:
                 for numbered in composed:
                     _hand_over(numbered, waiting, encoding)
             _hand_over(None, waiting, encoding)
@@ -75,6 +80,7 @@ def make_picture(material: Material, frames: range, track: Path, advance: Advanc
             given_up.set()
             raise
     encoding.result()
+    return footage.seen
 
 
 def make_sound(material: Material, track: Path, advance: Advance, warn: Warn) -> None:
@@ -113,12 +119,15 @@ def decode_picture(material: Material, source: int, frames: range, advance: Adva
                 reader.picture_at(shot.file_time(t))
 
 
-def decode_sound(material: Material, source: int, advance: Advance) -> None:
-    """Decode one source's sound as ``make_sound`` would, and nothing else; ``advance`` is told the output time."""
+def decode_sound(material: Material, source: int, until_s: Fraction, advance: Advance) -> None:
+    """Decode one source's sound before ``until_s`` as ``make_sound`` would, and nothing else.
+
+    ``advance`` is told the output time.
+    """
     sound = material.plan.sound
     assert sound
     for placement in (p for p in sound.placements if p.source == source):
-        start, end = (floor(t * SAMPLE_RATE_HZ) for t in (placement.span.start, placement.span.end))
+        start, end = (floor(t * SAMPLE_RATE_HZ) for t in (placement.span.start, min(placement.span.end, until_s)))
         with AudioReader(material.paths[source], placement.track, placement.offset_s) as reader:
             for first in range(start, end, SAMPLE_RATE_HZ):
                 advance(Fraction(first, SAMPLE_RATE_HZ))
@@ -129,7 +138,8 @@ def draw_still(material: Material, number: int, warn: Warn) -> Image.Image:
     """One frame of the plan's picture, in RGB."""
     picture = material.plan.picture
     assert picture
-    with closing(_compose(material, picture, range(number, number + 1), warn)) as frames:
+    footage = Footage(material.plan.sources, material.paths, warn)
+    with closing(_compose(material, picture, range(number, number + 1), footage)) as frames:
         composed = next(frames)[1].frame
     rgb = composed.reformat(
         format="rgb24",
@@ -141,11 +151,11 @@ def draw_still(material: Material, number: int, warn: Warn) -> Image.Image:
     return Image.fromarray(rgb.to_ndarray())
 
 
-def _compose(material: Material, picture: Picture, frames: range, warn: Warn) -> Generator[Numbered]:
+def _compose(material: Material, picture: Picture, frames: range, footage: Footage) -> Generator[Numbered]:
     plan = material.plan
     canvas = CpuCanvas(picture.canvas, yuv(picture.background, picture.matrix), picture.resize_mode, picture.matrix)
     decoration = Decoration(picture, material.images, plan.epoch_at, plan.time_zone)
-    return render(picture, frames, Footage(plan.sources, material.paths, warn), canvas, decoration)
+    return render(picture, frames, footage, canvas, decoration)
 
 
 def _hand_over(item: Numbered | None, waiting: queue.Queue[Numbered | None], encoding: Future[None]) -> None:

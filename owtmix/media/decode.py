@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import count
+from math import ceil
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +17,7 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from owtmix.clip import Matrix
+from owtmix.clip import Damage, Matrix, Seen, VideoTrack
 from owtmix.geometry import Orientation, Size
 from owtmix.media.source import open_input, packets, select
 
@@ -84,8 +85,18 @@ class VideoReader:
         self._frames: Iterator[tuple[Fraction, Picture]] = iter(())
         self._current: tuple[Fraction, Picture] | None = None
         self._next: tuple[Fraction, Picture] | None = None
-        self.corrupt = 0
-        """Packets that could not be decoded and frames that came out damaged; the last good frame stays instead."""
+        self._sizes: dict[Size, None] = {}
+        self._damage = Damage()
+
+    @property
+    def seen(self) -> Seen:
+        """What it came across so far; instead of a damaged frame the last good one stays."""
+        return Seen(tuple(self._sizes), self._damage)
+
+    @property
+    def corrupt(self) -> int:
+        """How many packets could not be decoded, or frames came out damaged."""
+        return self._damage.count
 
     def picture_at(self, t: Fraction) -> Picture | None:
         """The newest frame presented at or before file time ``t``; None before the first. ``t`` must not fall."""
@@ -116,6 +127,7 @@ class VideoReader:
             except av.error.FFmpegError:
                 self._next = None
             if self._next is not None and self._next[0] <= t:
+                self._damage = Damage()  # pictures that lean on what was skipped are none
                 return
             self.close()
             stream = self._open()
@@ -135,20 +147,42 @@ class VideoReader:
         """Frames in decoding order with rising presentation times; packets that cannot be decoded are counted."""
         assert self._container is not None
         latest: Fraction | None = None
+        shape = 0, 0
         for packet in packets(self._container, stream):
             try:
                 frames = packet.decode()
             except av.error.FFmpegError:
-                self.corrupt += 1
+                self._damage = self._damage.grown(None if packet.pts is None else packet.pts * packet.time_base)
                 continue
             for frame in frames:
                 assert isinstance(frame, VideoFrame)
                 pts = frame_time(frame, stream)
                 if frame.is_corrupt:
-                    self.corrupt += 1
+                    self._damage = self._damage.grown(pts)
                 elif pts is not None:
                     latest = pts if latest is None else max(pts, latest)
-                    yield latest, describe(frame, stream)
+                    picture = describe(frame, stream)
+                    if (frame.width, frame.height) != shape:
+                        shape = frame.width, frame.height
+                        self._sizes[picture.displayed] = None
+                    yield latest, picture
+
+
+def look_through(path: Path, track: VideoTrack, advance: Callable[[Fraction], None]) -> Seen:
+    """Decode a picture from its first frame to its last; ``advance`` is told the file time about every second.
+
+    Raises:
+        InputError: the file cannot be opened.
+    """
+    reader = VideoReader(path, track.index)
+    try:
+        for second in range(ceil(track.span.duration) + 1):
+            t = track.span.start + second
+            reader.picture_at(t)
+            advance(t)
+    finally:
+        reader.close()
+    return reader.seen
 
 
 def frame_time(frame: VideoFrame, stream: VideoStream) -> Fraction | None:

@@ -18,7 +18,7 @@ from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
-from owtmix.clip import AudioTrack, Probe, VideoTrack
+from owtmix.clip import AudioTrack, Damage, Probe, VideoTrack
 from owtmix.errors import InputError
 from owtmix.media.audio import AudioMeter
 from owtmix.media.decode import Picture, describe, frame_time
@@ -50,11 +50,18 @@ def probe(path: Path, advance: Callable[[Fraction], None] = lambda _: None) -> P
             if packet.pts is not None:
                 advance(packet.pts * packet.time_base)
         order = sorted(meters.values(), key=lambda m: (not m.stream.disposition & Disposition.default, m.stream.index))
-        video = next(filter(None, (m.track() for m in order if isinstance(m, _VideoMeter))), None)
-        audio = next(filter(None, (m.track() for m in order if isinstance(m, _SoundMeter))), None)
+        pictures = ((m, track) for m in order if isinstance(m, _VideoMeter) and (track := m.track()))
+        sounds = ((m, track) for m in order if isinstance(m, _SoundMeter) and (track := m.track()))
+        video_meter, video = next(pictures, (None, None))
+        sound_meter, audio = next(sounds, (None, None))
     if not (video or audio):
         raise InputError("holds no picture or sound that can be decoded")
-    return Probe(video, audio)
+    return Probe(
+        video,
+        audio,
+        video_meter.rates_hz() if video_meter else None,
+        sound_meter.damage if sound_meter else Damage(),
+    )
 
 
 class _VideoMeter:
@@ -91,8 +98,7 @@ class _VideoMeter:
         """None when nothing can be decoded."""
         if self._first is None:
             return None
-        first_s, picture = self._first
-        times = [first_s, *sorted({t for pts in self._pts if (t := pts * self._time_base) > first_s})]
+        picture, times = self._first[1], self._times()
         return VideoTrack(
             index=self.stream.index,
             codec=self.stream.codec_context.codec.name,
@@ -102,6 +108,17 @@ class _VideoMeter:
             last_s=times[-1],
             gaps=tuple(TimeRange(a, b) for a, b in pairwise(times) if b - a > GAP_S),
         )
+
+    def rates_hz(self) -> tuple[Fraction, Fraction, Fraction] | None:
+        """The lowest, the median and the highest rate at which frames follow each other; None with fewer than two."""
+        steps = sorted(b - a for a, b in pairwise(self._times()))
+        return (1 / steps[-1], 1 / median_low(steps), 1 / steps[0]) if steps else None
+
+    def _times(self) -> list[Fraction]:
+        """When each frame that can be shown is presented: the first that decodes, and all after it."""
+        assert self._first
+        first_s = self._first[0]
+        return [first_s, *sorted({t for pts in self._pts if (t := pts * self._time_base) > first_s})]
 
     def _last_duration(self, times: Sequence[Fraction]) -> Fraction:
         """How long the last frame is shown: as MP4 says, else as long as most, since Matroska only guesses."""
@@ -118,8 +135,11 @@ class _SoundMeter:
 
     def __init__(self, stream: AudioStream) -> None:
         self.stream = stream
-        self._meter = AudioMeter(stream.codec_context.sample_rate)
+        # As the file begins: the decoder's own numbers follow a change in the middle.
+        self._rate_hz, self._channels = stream.codec_context.sample_rate, stream.codec_context.channels
+        self._meter = AudioMeter(self._rate_hz)
         self._stated_end_s = Fraction(0)
+        self.damage = Damage()
 
     def add(self, packet: Packet[Stream]) -> None:
         if packet.pts is not None and packet.duration:
@@ -127,6 +147,7 @@ class _SoundMeter:
         try:
             frames = packet.decode()
         except av.error.FFmpegError:
+            self.damage = self.damage.grown(None if packet.pts is None else packet.pts * packet.time_base)
             return
         for frame in frames:
             assert isinstance(frame, av.AudioFrame)

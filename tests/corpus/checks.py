@@ -102,7 +102,8 @@ class Tile:
         costs = [self._cost(numbers, seen, float(lag)) for lag in LAGS_S]
         if min(costs[0], costs[-1]) <= TELLING * min(costs):
             return None
-        return float(np.mean(LAGS_S[np.array(costs) <= min(costs) * 1.001]))
+        # Several lags are as good where no picture changes between two of the output's.
+        return min((float(lag) for lag in LAGS_S[np.array(costs) <= min(costs) * 1.001]), key=abs)
 
     def _cost(self, numbers: Sequence[int], seen: Sequence[Cells], lag_s: float) -> float:
         shown = [self.film.newest(self._file_t(number) - lag_s) or 0 for number in numbers]

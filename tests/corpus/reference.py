@@ -23,6 +23,9 @@ GRID: Final = (12, 9)
 
 RATE_HZ: Final = 48_000
 
+ROUNDING_S: Final = 0.003
+"""A frame of sound that is stamped so near to the end of the one before follows on it."""
+
 Plane = NDArray[np.uint8]
 Planes = tuple[Plane, Plane, Plane]
 Cells = NDArray[np.float32]
@@ -71,7 +74,7 @@ def read_film(row: Row, until_s: float) -> Film:
 
 
 def read_wave(path: Path, index: int | None = None) -> tuple[Wave, float]:
-    """The sound of a file, each frame put where its timestamp says, and the time at which it begins."""
+    """The sound of a file, each frame put where its stamp says but for rounding, and the time at which it begins."""
     placed: list[tuple[float, int, Wave]] = []
     with av.open(str(path)) as file:
         stream = file.streams[index] if index is not None else file.streams.audio[0]
@@ -86,13 +89,18 @@ def read_wave(path: Path, index: int | None = None) -> tuple[Wave, float]:
                 assert frame.time_base is not None
                 placed.append((float(frame.pts * frame.time_base), frame.sample_rate, _mono(frame)))
     start, rate = placed[0][0], placed[0][1]
-    end = max(round((t - start) * rate) + len(wave) for t, _, wave in placed)
-    track = np.zeros(end, np.float32)
+    firsts: list[int] = []
+    following = 0
     for t, _, wave in placed:
-        first = round((t - start) * rate)
+        stamped = round((t - start) * rate)
+        firsts.append(following if abs(stamped - following) < ROUNDING_S * rate else stamped)
+        following = firsts[-1] + len(wave)
+    track = np.zeros(max(first + len(wave) for first, (_, _, wave) in zip(firsts, placed, strict=True)), np.float32)
+    for first, (_, _, wave) in zip(firsts, placed, strict=True):
         track[first : first + len(wave)] = wave
-    count = end * RATE_HZ // rate
-    return np.interp(np.arange(count) * rate / RATE_HZ, np.arange(end), track).astype(np.float32), start
+    count = round(len(track) * RATE_HZ / rate)
+    resampled = np.fft.irfft(np.fft.rfft(track), count) * count / len(track)
+    return resampled.astype(np.float32), start
 
 
 def read_planes(path: Path) -> tuple[list[Planes], str]:

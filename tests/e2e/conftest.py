@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.e2e.bench import Bench
+from tests.storage.conftest import client, service, swift
+
+__all__ = ["bench", "client", "service", "swift"]
 
 
 @pytest.fixture(scope="session")
