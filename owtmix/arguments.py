@@ -19,7 +19,9 @@ examples:
   owt-main mixer/cfg.json                            compose the room
   owt-main --plan mixer/cfg.json                     show what would be done
   owt-main --preview 00:01:30 out.png mixer/cfg.json one picture of the result
+  owt-main --probe recordings/*.webm                 show what recordings hold
   owt-main --set Data.MixerConfig.ResizeMode=1 mixer/cfg.json
+  owt-main --resend sample-room                      deliver the callbacks that a run left
 
 exit status:
   0    done
@@ -36,9 +38,15 @@ Service settings are in conf/owt.toml, or in the file that OWT_CONF names.
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """What the user asked for. ``threshold`` is the lowest logging level that is shown."""
+    """What the user asked for: work on ``cfg``, recordings to ``probe``, or the job whose callbacks to ``resend``.
 
-    cfg: Path
+    With ``probe_json`` what is found is for programs. ``threshold`` is the lowest logging level that is shown.
+    """
+
+    cfg: Path | None
+    probe: tuple[Path, ...]
+    probe_json: bool
+    resend: str | None
     plan: Literal["text", "json"] | None
     preview: tuple[Fraction, Path] | None
     index: str | None
@@ -52,8 +60,14 @@ def read_arguments(argv: Sequence[str]) -> Arguments:
     """Read ``argv``. Wrong arguments end the process with status 2, ``--help`` and ``--version`` with 0."""
     # A bare --plan would otherwise take the job file for its value.
     argv = ["--plan=text" if argument == "--plan" else argument for argument in argv]
-    parsed = vars(_parser().parse_args(argv))
-    return Arguments(**parsed | {"overrides": dict(parsed["overrides"])})
+    probe_json = "--probe=json" in argv
+    argv = ["--probe" if argument == "--probe=json" else argument for argument in argv]
+    parser = _parser()
+    parsed = vars(parser.parse_args(argv))
+    if sum(map(bool, (parsed["cfg"], parsed["resend"], parsed["probe"]))) != 1:
+        parser.error("give either a job file, --probe with recordings, or --resend with the id of a job")
+    exact = {"overrides": dict(parsed["overrides"]), "probe": tuple(parsed["probe"]), "probe_json": probe_json}
+    return Arguments(**parsed | exact)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -64,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("cfg", metavar="CFG", type=Path, help="the job file (JSON)")
+    parser.add_argument("cfg", nargs="?", metavar="CFG", type=Path, help="the job file (JSON)")
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument(
         "--plan",
@@ -78,6 +92,20 @@ def _parser() -> argparse.ArgumentParser:
         action=_Preview,
         metavar=("TIME", "FILE.png"),
         help="render the picture at TIME (HH:MM:SS.fff, MM:SS or seconds) of the output, and nothing else",
+    )
+    instead.add_argument(
+        "--probe",
+        nargs="+",
+        type=Path,
+        default=(),
+        metavar="FILE",
+        help="show what recordings hold, and what is wrong with them; --probe=json for programs; takes no job file",
+    )
+    instead.add_argument(
+        "--resend",
+        type=_job_id,
+        metavar="JOBID",
+        help="deliver the callbacks that earlier runs of this job left, and nothing else; takes no job file",
     )
     parser.add_argument("--index", metavar="KEY", help="read the index from this key of the input store")
     parser.add_argument("--output", metavar="KEY", help="write the output to this key of the output store")
@@ -134,6 +162,12 @@ def _seconds(text: str) -> Fraction:
             raise ValueError(text)
         seconds = seconds * _SIXTY + Fraction(part)
     return seconds
+
+
+def _job_id(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}", text):
+        raise argparse.ArgumentTypeError(f"{text} is not the id of a job")
+    return text
 
 
 def _override(text: str) -> tuple[str, str]:

@@ -104,18 +104,23 @@ class Seen:
         return Seen(tuple(dict.fromkeys((*self.sizes, *later.sizes))), self.damage.joined(later.damage))
 
 
+Rates = tuple[Fraction, Fraction, Fraction]
+
+
 @dataclass(frozen=True, slots=True)
 class Probe:
     """The tracks of a file that can be used; at least one is not None.
 
     ``rates_hz`` are the lowest, the median and the highest rate at which pictures follow each other; None with fewer
-    than two. ``sound_damage`` is what could not be decoded of the sound.
+    than two. ``sound_damage`` is what could not be decoded of the sound; of the picture, ``seen`` tells it as far as it
+    was decoded.
     """
 
     video: VideoTrack | None
     audio: AudioTrack | None
-    rates_hz: tuple[Fraction, Fraction, Fraction] | None = None
+    rates_hz: Rates | None = None
     sound_damage: Damage = Damage()
+    seen: Seen = Seen()
 
     @property
     def span(self) -> TimeRange:

@@ -6,16 +6,20 @@ import json
 import logging
 import os
 import sys
+from typing import Any
 
 from owtmix.arguments import Arguments
 from owtmix.console import show_progress
 from owtmix.errors import DestinationError, Interrupted, MixError, SpecError
-from owtmix.job import Job, Options
+from owtmix.job import Job, Options, resend
 from owtmix.plan import to_json
 from owtmix.plantext import describe_plan
+from owtmix.probetext import describe_reports
+from owtmix.production import engage
 from owtmix.runlog import RunLog
 from owtmix.scratch import Scratch
 from owtmix.settings import Settings, read_settings, settings_file, state_folder
+from owtmix.survey import look_through
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +42,7 @@ def run_command(arguments: Arguments, scratch: Scratch) -> int:
     except Interrupted:
         raise
     except MixError as error:
-        return _refuse(error, f"{arguments.cfg}: ")
+        return _refuse(error, f"{arguments.cfg}: " if arguments.cfg else "")
     except Exception as error:  # noqa: BLE001 - the last place where anything can be caught
         if log.path is None:
             log.open("owt-main", state_folder() / "logs", settings.log_days)
@@ -49,6 +53,11 @@ def run_command(arguments: Arguments, scratch: Scratch) -> int:
 
 def _answer(arguments: Arguments, settings: Settings, log: RunLog, scratch: Scratch) -> str:
     """Do what was asked for; returns what goes to standard output."""
+    if arguments.probe:
+        return _probe(arguments, settings, log)
+    if arguments.resend:
+        return _json(_resend(arguments.resend, settings, log))
+    assert arguments.cfg
     options = Options(arguments.index, arguments.output, arguments.strict, arguments.overrides)
     job = Job(arguments.cfg, settings, options)
     log.hide(job.secrets)
@@ -65,6 +74,28 @@ def _answer(arguments: Arguments, settings: Settings, log: RunLog, scratch: Scra
         report = job.run(progress, scratch)
     _log.info("%s is ready", report["output"], extra={"report": report})
     return _json(report)
+
+
+def _probe(arguments: Arguments, settings: Settings, log: RunLog) -> str:
+    """Look through recordings; returns what is found."""
+    log.open("owt-main", state_folder() / "logs", settings.log_days)
+    with show_progress(quiet=arguments.threshold > logging.INFO) as progress, engage(settings, _log.warning) as crew:
+        progress.stage("reading", None)
+        reports = look_through(crew, arguments.probe, settings.max_duration_s, strict=arguments.strict)
+    return _json(to_json(reports)) if arguments.probe_json else describe_reports(reports)
+
+
+def _resend(job_id: str, settings: Settings, log: RunLog) -> dict[str, Any]:
+    """Deliver what waits; returns how much that was.
+
+    Raises:
+        DestinationError: something waits still.
+    """
+    log.open(job_id, state_folder() / "logs", settings.log_days)
+    report = resend(job_id, settings)
+    if left := report["left"]:
+        raise DestinationError(f"{left} callbacks of {job_id} are not delivered yet: run this again later")
+    return report
 
 
 def _json(value: object) -> str:

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Bars
 
-from owtmix.progress import Progress, Silence
+from owtmix.progress import Progress, Silence, Unit
 
 _log = logging.getLogger(__name__)
 
@@ -49,17 +49,19 @@ def _owns_terminal() -> bool:
 class _Pace:
     """How fast a stage goes, from its beginning to ``now_s`` of the monotonic clock."""
 
-    total_s: Fraction
+    total: Fraction
     since_s: float
+    unit: Unit = "s"
 
-    def describe(self, done_s: Fraction, now_s: float) -> str:
-        """Percent, speed as a multiple of real time, and time left: ``42 %  3.1x  0:12 left``."""
-        percent = f"{int(100 * done_s / self.total_s):3d} %"
+    def describe(self, done: Fraction, now_s: float) -> str:
+        """Percent, speed as a multiple of real time or in MB/s, and time left: ``42 %  3.1x  0:12 left``."""
+        percent = f"{int(100 * done / self.total):3d} %"
         elapsed_s = now_s - self.since_s
-        speed = float(done_s) / elapsed_s if elapsed_s > 0 else 0.0
+        speed = float(done) / elapsed_s if elapsed_s > 0 else 0.0
         if speed <= 0:
             return percent
-        return f"{percent}  {speed:.1f}x  {_clock(float(self.total_s - done_s) / speed)} left"
+        shown = f"{speed:.1f}x" if self.unit == "s" else f"{speed / 1e6:.1f} MB/s"
+        return f"{percent}  {shown}  {_clock(float(self.total - done) / speed)} left"
 
 
 def _clock(seconds: float) -> str:
@@ -77,20 +79,20 @@ class _Lines:
         self._pace: _Pace | None = None
         self._next_s = 0.0
 
-    def stage(self, name: str, total_s: Fraction | None) -> None:
+    def stage(self, name: str, total: Fraction | None, unit: Unit = "s") -> None:
         now_s = time.monotonic()
         with self._lock:
             self._name = name
-            self._pace = _Pace(total_s, now_s) if total_s else None
+            self._pace = _Pace(total, now_s, unit) if total else None
             self._next_s = now_s + _LINE_S
 
-    def advance(self, done_s: Fraction) -> None:
+    def advance(self, done: Fraction) -> None:
         now_s = time.monotonic()
         with self._lock:
             if self._pace is None or now_s < self._next_s:
                 return
             self._next_s = now_s + _LINE_S
-            line = f"{self._name}: {self._pace.describe(done_s, now_s).strip()}"
+            line = f"{self._name}: {self._pace.describe(done, now_s).strip()}"
         _log.info(line)
 
 
@@ -129,21 +131,21 @@ class _Bar:
     def __exit__(self, *_: object) -> None:
         self._bars.stop()
 
-    def stage(self, name: str, total_s: Fraction | None) -> None:
+    def stage(self, name: str, total: Fraction | None, unit: Unit = "s") -> None:
         now_s = time.monotonic()
         with self._lock:
             if self._task is not None:
                 self._bars.remove_task(self._task)
-            self._task = self._bars.add_task(name, total=float(total_s) if total_s else None, pace="")
-            self._pace = _Pace(total_s, now_s) if total_s else None
+            self._task = self._bars.add_task(name, total=float(total) if total else None, pace="")
+            self._pace = _Pace(total, now_s, unit) if total else None
             self._draw(now_s)
 
-    def advance(self, done_s: Fraction) -> None:
+    def advance(self, done: Fraction) -> None:
         now_s = time.monotonic()
         with self._lock:
             if self._task is None or self._pace is None or now_s < self._next_s:
                 return
-            self._bars.update(self._task, completed=float(done_s), pace=self._pace.describe(done_s, now_s))
+            self._bars.update(self._task, completed=float(done), pace=self._pace.describe(done, now_s))
             self._draw(now_s)
 
     def _draw(self, now_s: float) -> None:

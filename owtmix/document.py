@@ -11,8 +11,8 @@ from typing import Any, Final
 
 MAX_DEPTH: Final = 64
 
-SECRET_KEYS: Final = frozenset({"PublicKey", "SecretKey", "Token"})
-"""Keys whose values are never shown."""
+SECRET_KEYS: Final = frozenset({"NotifyUrl", "PublicKey", "SecretKey", "Token"})
+"""Keys whose values are never shown; the address of a receiver is often all that guards it."""
 
 CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 """A control character, which no name may hold."""

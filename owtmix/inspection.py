@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
-from owtmix.clip import AudioTrack, Damage, Probe, Seen
+from owtmix.clip import AudioTrack, Damage, Probe
 from owtmix.plan import RenderPlan
 from owtmix.timing import TimeRange, timecode
 
@@ -82,18 +82,18 @@ def use_of(plan: RenderPlan, source: int) -> Use:
     return Use(max(shown, default=None), max(heard, default=None))
 
 
-def inspect(file: str, probe: Probe, seen: Seen, use: Use = Use()) -> Report:
-    """Put together what probing and decoding found; where nothing was decoded, the probed size stands."""
+def inspect(file: str, probe: Probe, use: Use = Use()) -> Report:
+    """Put together what is known; where no picture was decoded, the first one's size stands."""
     start = probe.span.start
     picture = sound = None
     if video := probe.video:
         picture = PictureReport(
             codec=video.codec,
-            sizes=tuple(map(str, seen.sizes or (video.size,))),
+            sizes=tuple(map(str, probe.seen.sizes or (video.size,))),
             rates_hz=probe.rates_hz or (),
             span=video.span.shifted(-start),
             gaps=tuple(gap.shifted(-start) for gap in video.gaps),
-            damage=_since(start, seen.damage),
+            damage=_since(start, probe.seen.damage),
             used_to_s=None if use.picture_s is None else min(use.picture_s, video.span.end) - start,
         )
     if audio := probe.audio:

@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
+from owtmix.arrival import arrive
 from owtmix.clip import Clip, Probe
 from owtmix.errors import InputError, RenderError, StoreError
 from owtmix.execute.local import Crew
 from owtmix.images import fetch_image
 from owtmix.index import MAX_INDEX_BYTES, Index, Recording, read_index
 from owtmix.production import succeed
+from owtmix.progress import Progress
 from owtmix.settings import Settings
 from owtmix.spec.job import ImageWatermark, JobSpec
 from owtmix.storage import LocalStore, Store
+from owtmix.survey import measure
 from owtmix.tasks import ImageTask, ProbeTask
-
-DOWNLOADS: Final = 4
-"""Recordings that are fetched at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Footage:
-    """The readable recordings, where they are, and the keys of the others with the reasons."""
+    """The readable recordings, what is known of them, where they are, and the keys of the others with the reasons."""
 
     clips: list[Clip]
+    probes: list[Probe]
     paths: list[Path]
     left_out: list[tuple[str, str]]
 
@@ -55,31 +54,31 @@ class Intake:
             raise InputError(f"there is no index of the recordings; tried {', '.join(tried)}: name it with --index")
         self.index: Index = read_index(data, time_unit=settings.index_time_unit)
 
-    def footage(self, files: Sequence[Recording]) -> Footage:
-        """Fetch and measure the recordings.
+    def footage(self, files: Sequence[Recording], progress: Progress) -> Footage:
+        """Fetch the recordings and measure each as soon as it is there, while others arrive.
 
         Raises:
             StoreError: the store cannot be used.
+            DestinationError: the disk does not take them.
         """
-        tasks: dict[int, ProbeTask] = {}
-        problems: dict[int, str] = {}
-        with ThreadPoolExecutor(DOWNLOADS, "download") as pool:
-            for number, fetched in enumerate(pool.map(self._fetch, files)):
-                if isinstance(fetched, InputError):
-                    problems[number] = str(fetched)
-                else:
-                    tasks[number] = ProbeTask(number, files[number].key, fetched)
+        keys = [file.key for file in files]
+        paths: dict[int, Path] = {}
         found: dict[int, Probe] = {}
-        for outcome in self._crew.run(tasks.values()):
-            if outcome.value is not None:
-                found[outcome.task.number] = outcome.value
-            else:
-                problems[outcome.task.number] = str(outcome.error or f"reading it {outcome.death}")
+        problems: dict[int, str] = {}
+        for landed in arrive(self._store, keys, self._folder, self._settings.max_inputs_mib << 20, progress):
+            problems |= {n: str(error) for n, error in landed.items() if isinstance(error, InputError)}
+            here = {n: path for n, path in landed.items() if isinstance(path, Path)}
+            tasks = [ProbeTask(n, keys[n], path, self._settings.max_duration_s) for n, path in here.items()]
+            measured = measure(self._crew, tasks)
+            problems |= {n: what for n, what in measured.items() if isinstance(what, str)}
+            found |= {n: what for n, what in measured.items() if isinstance(what, Probe)}
+            paths |= here
         used = sorted(found)
         return Footage(
             [Clip(files[n], source, found[n].video, found[n].audio) for source, n in enumerate(used)],
-            [tasks[n].path for n in used],
-            [(files[n].key, problems[n]) for n in sorted(problems)],
+            [found[n] for n in used],
+            [paths[n] for n in used],
+            [(keys[n], problems[n]) for n in sorted(problems)],
         )
 
     def images(self, on_missing: Callable[[str], None]) -> dict[str, Path]:
@@ -96,8 +95,7 @@ class Intake:
             except StoreError:
                 raise
             except (InputError, RenderError) as error:
-                # A URL may carry a signature.
-                on_missing(f"the watermark image {mark.source.partition('?')[0]} is left out: {error}")
+                on_missing(f"the watermark image {mark.shown} is left out: {error}")
             else:
                 arrays[mark.source] = array
         return arrays
@@ -119,14 +117,6 @@ class Intake:
         for name, value in names.items():
             key = key.replace(name, value)
         return key
-
-    def _fetch(self, file: Recording) -> Path | InputError:
-        try:
-            return self._store.fetch(file.key, self._folder)
-        except StoreError:
-            raise
-        except InputError as error:
-            return error
 
     def _image(self, source: str) -> bytes:
         settings = self._settings

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import tempfile
 import time
@@ -14,27 +13,29 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
+from owtmix.clip import Probe, Seen
 from owtmix.decoration import unwritable
 from owtmix.errors import InputError, Interrupted, Problem, SpecError
 from owtmix.execute.local import Crew
-from owtmix.execute.task import Limits
 from owtmix.index import Recording
+from owtmix.inspection import Report, inspect, use_of
 from owtmix.intake import Intake, is_local
 from owtmix.notify import events, notifier
 from owtmix.notify.events import WarnCode
 from owtmix.notify.notifier import Notifier, Sending
-from owtmix.plan import RenderPlan
+from owtmix.plan import RenderPlan, to_json
 from owtmix.planning import check_streams, make_plan, subscribed
-from owtmix.production import Production, succeed
+from owtmix.production import Product, Production, engage, succeed
 from owtmix.progress import Progress
 from owtmix.runlock import only_run
 from owtmix.scratch import Scratch
 from owtmix.settings import Settings, state_folder
-from owtmix.spec.job import JobSpec
+from owtmix.spec.job import ImageWatermark, JobSpec, url_secrets
 from owtmix.spec.reader import read_job
-from owtmix.storage import LocalStore, Store, open_store
+from owtmix.storage import LocalStore, S3Options, Store, open_store
 from owtmix.tasks import StillTask, Studio
 from owtmix.timing import timecode
+from owtmix.workfolder import open_work
 
 _log = logging.getLogger(__name__)
 
@@ -73,6 +74,7 @@ class Job:
         """Warnings that wait for the plan's events, which come first."""
         self._notifier: Notifier | None = None
         self._seconds: dict[str, float] = {}
+        self._probes: list[Probe] = []
         overrides = dict(options.overrides)
         if options.output:
             overrides[_PREFIX] = Path(options.output).name if is_local(options.output) else options.output
@@ -81,13 +83,15 @@ class Job:
         except OSError as error:
             raise SpecError(Problem("", f"the job file cannot be read: {error.strerror}")) from None
         self.spec: JobSpec = read_job(text, overrides)
-        internal = settings.ucloud_internal
+        speaking = S3Options(
+            internal=settings.ucloud_internal, attempts=settings.store_attempts, read_timeout_s=settings.store_silence_s
+        )
         input_at = _STORAGE if self.spec.input == self.spec.output else "Data.InputConfig.StorageConfig"
-        self._input = open_store(self.spec.input, cfg.parent, input_at, internal=internal)
+        self._input = open_store(self.spec.input, cfg.parent, input_at, speaking)
         if options.output and is_local(options.output):
             self._output: Store = LocalStore(Path(options.output).parent)
         else:
-            self._output = open_store(self.spec.output, cfg.parent, _STORAGE, internal=internal)
+            self._output = open_store(self.spec.output, cfg.parent, _STORAGE, speaking)
 
     @property
     def secrets(self) -> Iterator[str | None]:
@@ -96,11 +100,15 @@ class Job:
         yield from self._output.secrets
         for receiver in self.spec.notify:
             yield receiver.token
+            yield from url_secrets(receiver.url)
+        for mark in self.spec.mixer.watermarks:
+            if isinstance(mark, ImageWatermark):
+                yield from url_secrets(mark.source)
 
     def plan(self, progress: Progress, scratch: Scratch) -> RenderPlan:
         """What would be made."""
         with self._crew() as crew:
-            return self._prepare(self._intake(crew, progress, _temporary(scratch))).plan
+            return self._prepare(self._intake(crew, progress, _temporary(scratch)), progress).plan
 
     def preview(self, t: Fraction, png: Path, progress: Progress, scratch: Scratch) -> None:
         """Draw the frame on screen at output time ``t`` into a PNG file.
@@ -110,7 +118,7 @@ class Job:
             DestinationError: the file cannot be written.
         """
         with self._crew() as crew:
-            studio = self._prepare(self._intake(crew, progress, _temporary(scratch)))
+            studio = self._prepare(self._intake(crew, progress, _temporary(scratch)), progress)
             picture = studio.plan.picture
             if picture is None:
                 raise SpecError(
@@ -131,37 +139,35 @@ class Job:
             MixError: of any kind.
         """
         with only_run(self.spec.job_id), self._told(), self._crew() as crew:
-            work = state_folder() / "work" / self.spec.job_id
+            work = open_work(state_folder() / "work", self.spec.job_id, self._settings.work_days)
             scratch.add(work / "tracks")
-            for folder in ("inputs", "tracks"):
-                (work / folder).mkdir(parents=True, exist_ok=True)
             with self._timed("planning"):
                 intake = self._intake(crew, progress, work / "inputs")
                 staged = scratch.add(self._output.stage(self.spec.output_key, self.spec.job_id, work / "tracks"))
-                studio = self._prepare(intake)
+                studio = self._prepare(intake, progress)
             self._tell(*events.stream_updates(studio.plan), *events.left_out(studio.plan), *(self._held or ()))
             self._held = None
             with self._timed("composing"):
-                Production(studio, crew, self._warn_of_damage).make(staged, work / "tracks", progress)
+                product = Production(studio, crew, self._warn_of_damage).make(staged, work / "tracks", progress)
+            inputs = list(self._inputs(product))
+            for message in (message for report in inputs for message in report.damages()):
+                self._warn_of_damage(message)
             with self._timed("publishing"):
-                size = staged.stat().st_size
-                progress.stage("publishing", studio.plan.duration_s)
+                progress.stage("publishing", Fraction(staged.stat().st_size), "bytes")
                 address = self._output.commit(
-                    staged,
-                    self.spec.output_key,
-                    lambda sent: progress.advance(studio.plan.duration_s * Fraction(sent, size)),
+                    staged, self.spec.output_key, lambda sent: progress.advance(Fraction(sent))
                 )
             scratch.discard(staged)
             shutil.rmtree(work, ignore_errors=True)
             self._tell(*events.finished([address]))
-        return self._report(studio.plan, address)
+        return self._report(studio.plan, inputs, address)
 
     def _intake(self, crew: Crew, progress: Progress, folder: Path) -> Intake:
         """The index, read; what is fetched will go into ``folder``."""
         progress.stage("reading", None)
         return Intake(self.spec, self._settings, self._input, crew, folder, self._options.index or self.spec.index_key)
 
-    def _prepare(self, intake: Intake) -> Studio:
+    def _prepare(self, intake: Intake, progress: Progress) -> Studio:
         """Everything up to the first pixel."""
         index, index_key = intake.index, intake.index_key
         if index.job_id and index.job_id != self.spec.job_id:
@@ -179,17 +185,19 @@ class Job:
         if not files:
             raise InputError("the index has no recording of a stream that is subscribed: see Data.SubscribeConfig")
         self._check_output_key(index_key, files)
-        footage = intake.footage(files)
+        footage = intake.footage(files, progress)
         reasons = [f"{key} is left out: {reason}" for key, reason in footage.left_out]
         if reasons and (self._options.strict or not footage.clips):
             raise InputError("\n".join(reasons if footage.clips else [*reasons, "no recording is left"]))
         for reason in reasons:
             self._warn(reason)
+        self._probes = footage.probes
         images = intake.images(lambda message: self._warn(message, WarnCode.WATERMARK_LEFT_OUT))
         plan = make_plan(self.spec, index, footage.clips, self._settings, footage.left_out)
         for warning in (*plan.warnings, *unwritable(plan.picture)):
             self._warn(warning)
-        return Studio(replace(plan, warnings=tuple(self._warnings)), footage.paths, images)
+        plan = replace(plan, warnings=tuple(self._warnings))
+        return Studio(plan, footage.paths, images, self._options.strict)
 
     def _check_output_key(self, index_key: str | None, files: Sequence[Recording]) -> None:
         """The output must not overwrite what it is made from."""
@@ -199,9 +207,7 @@ class Job:
             raise SpecError(Problem(_PREFIX, f"{self.spec.output_key} is an input of this job: choose another name"))
 
     def _crew(self) -> Crew:
-        settings = self._settings
-        limits = Limits(settings.worker_memory_mib << 20, settings.worker_silence_s)
-        return Crew(max(2, os.cpu_count() or 1), limits, self._warn_of_damage)
+        return engage(self._settings, self._warn_of_damage)
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -217,6 +223,9 @@ class Job:
         wait_s = settings.callback_wait_s
         try:
             self._notifier.notify(events.started())
+            if self._notifier.resumed:
+                told = "the run goes on with what one left that was killed"
+                self._notifier.notify(events.warning(WarnCode.SERVICE_WARN_PROCESS_RESTART, told))
             yield
         except BaseException as error:
             if isinstance(error, Interrupted):
@@ -250,7 +259,15 @@ class Job:
         yield
         self._seconds[stage] = round(time.monotonic() - start, 3)
 
-    def _report(self, plan: RenderPlan, address: str) -> dict[str, Any]:
+    def _inputs(self, product: Product) -> Iterator[Report]:
+        """What became of each input."""
+        for number, source in enumerate(product.plan.sources):
+            probe = replace(self._probes[number], seen=product.seen.get(number, Seen()))
+            yield inspect(source.key, probe, use_of(product.plan, number))
+        for key, reason in product.plan.left_out:
+            yield Report(key, left_out=reason)
+
+    def _report(self, plan: RenderPlan, inputs: Sequence[Report], address: str) -> dict[str, Any]:
         return {
             "job_id": plan.job_id,
             "output": address,
@@ -264,6 +281,7 @@ class Job:
                 "used": [source.key for source in plan.sources],
                 "left_out": [{"file": key, "reason": reason} for key, reason in plan.left_out],
             },
+            "inputs": to_json(inputs),
             "warnings": self._warnings,
             "seconds": self._seconds,
         }

@@ -13,7 +13,7 @@ from owtmix.clip import AudioTrack, Matrix, VideoTrack
 from owtmix.geometry import ResizeMode, Size
 from owtmix.scene import Scene
 from owtmix.shots import Shot
-from owtmix.spec.job import Colour, StreamId, Watermark
+from owtmix.spec.job import Colour, ImageWatermark, StreamId, Watermark
 from owtmix.timeline import Jump
 from owtmix.timing import FrameClock, TimeRange
 
@@ -156,6 +156,8 @@ def to_json(value: Any) -> Any:  # noqa: PLR0911 - one return for each kind of v
     match value:
         case StreamId():
             return str(value)
+        case ImageWatermark():
+            return {f.name: to_json(getattr(value, f.name)) for f in fields(value)} | {"source": value.shown}
         case Fraction():
             return round(float(value), 6)
         case Enum():

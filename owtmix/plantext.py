@@ -117,7 +117,7 @@ def _watermark(mark: Watermark) -> str:
         case ClockWatermark():
             what = "the time"
         case ImageWatermark():
-            what = f"the image {mark.source.partition('?')[0]}"  # what follows may be a signature
+            what = f"the image {mark.shown}"
         case TextWatermark():
             what = f'the text "{mark.text}"'
     return f"{what} at {mark.x},{mark.y}, opacity {mark.alpha:g}"

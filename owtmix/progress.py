@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Protocol
+from typing import Literal, Protocol
+
+Unit = Literal["s", "bytes"]
+"""Of what a stage has."""
 
 
 class Progress(Protocol):
     """A listener. Both methods may be called from any thread, for every frame, and return at once."""
 
-    def stage(self, name: str, total_s: Fraction | None) -> None:
-        """A stage begins, such as ``composing``: ``total_s`` seconds of output, or None where that says nothing."""
+    def stage(self, name: str, total: Fraction | None, unit: Unit = "s") -> None:
+        """A stage begins, such as ``composing``: seconds of output, or bytes; None where no number says anything."""
 
-    def advance(self, done_s: Fraction) -> None:
-        """``done_s`` seconds of the stage's output are done, counted from the stage's start."""
+    def advance(self, done: Fraction) -> None:
+        """So much of the stage is done, counted from its start."""
 
 
 class Silence:
     """Nobody listens."""
 
-    def stage(self, name: str, total_s: Fraction | None) -> None:
+    def stage(self, name: str, total: Fraction | None, unit: Unit = "s") -> None:
         pass
 
-    def advance(self, done_s: Fraction) -> None:
+    def advance(self, done: Fraction) -> None:
         pass

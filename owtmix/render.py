@@ -82,7 +82,6 @@ class TileContent:
         self._open: tuple[int, VideoReader] | None = None
         self._failed: set[int] = set()
         self._seen: Hashable = None
-        self._blank = False
         self._drawn: dict[Rect, Layer] = {}
 
     def __enter__(self) -> Self:
@@ -109,20 +108,22 @@ class TileContent:
         if shot is None or shot.source is None or shot.source in self._failed:
             return {}
         try:
-            picture = self._reader(shot.source).picture_at(shot.file_time(t))
-        except InputError as error:
+            return self._fitted(shot.source, shot.file_time(t), places)
+        except Exception as error:  # noqa: BLE001 - whatever a file makes a library raise costs this file alone
             name = self._footage.sources[shot.source].key
-            self._footage.warn(f"{name} fails at {timecode(t)} and is a placeholder from there on: {error}")
+            what = error if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
             self._failed.add(shot.source)
+            self._footage.warn(f"{name} fails at {timecode(t)} and is a placeholder from there on: {what}")
             return {}
-        if picture is None:
+
+    def _fitted(self, source: int, file_t: Fraction, places: Sequence[Rect]) -> Mapping[Rect, Layer]:
+        """The picture of a file at file time ``file_t``, fitted into each of ``places``; nothing for a muted camera."""
+        picture = self._reader(source).picture_at(file_t)
+        if picture is None or (not self._is_screen and picture.is_black(file_t)):
             return {}
-        key = (shot.source, picture.serial)
+        key = (source, picture.serial)
         if key != self._seen:
-            self._seen, self._blank = key, not self._is_screen and picture.is_blank()
-            self._drawn = {}
-        if self._blank:
-            return {}
+            self._seen, self._drawn = key, {}
         self._drawn = {rect: self._drawn.get(rect) or self._scaler.fit(picture, rect, key) for rect in places}
         return self._drawn
 

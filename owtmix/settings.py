@@ -162,6 +162,9 @@ class Settings:
     worker_memory_mib: int = field(default=4096, metadata=_at("limits.worker_memory_mib", _whole(256, 2**20)))
     worker_silence_s: float = field(default=60.0, metadata=_at("limits.worker_silence_s", _number("1", "3600", float)))
     ucloud_internal: bool = field(default=False, metadata=_at("storage.ucloud_internal", _flag()))
+    store_attempts: int = field(default=5, metadata=_at("storage.attempts", _whole(1, 100)))
+    store_silence_s: float = field(default=60.0, metadata=_at("storage.silence_s", _number("1", "3600", float)))
+    max_inputs_mib: int = field(default=102_400, metadata=_at("storage.max_inputs_mib", _whole(1, 2**30)))
     text_height: Fraction = field(default=Fraction(1, 24), metadata=_at("text.height", _number("0.005", "0.5")))
     time_zone: str = field(default="Asia/Shanghai", metadata=_at("text.time_zone", _time_zone()))
     image_timeout_s: float = field(default=10.0, metadata=_at("images.timeout_s", _number("0.1", "300", float)))
@@ -172,6 +175,7 @@ class Settings:
     )
     callback_wait_s: float = field(default=60.0, metadata=_at("callbacks.wait_s", _number("0", "3600", float)))
     callback_key: bytes | None = field(default=None, repr=False, metadata=_at("callbacks.secret", _signing_key()))
+    work_days: int = field(default=7, metadata=_at("work.days", _whole(1, 36500)))
     log_days: int = field(default=30, metadata=_at("logs.days", _whole(1, 36500)))
 
 

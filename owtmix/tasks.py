@@ -6,7 +6,7 @@ Each imports what it needs when it runs: the parent never loads a media library.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -15,6 +15,7 @@ from owtmix.clip import Probe, Seen
 from owtmix.errors import InputError
 from owtmix.execute.task import News
 from owtmix.plan import RenderPlan
+from owtmix.timing import timecode
 
 if TYPE_CHECKING:
     from owtmix.tracks import Material
@@ -22,35 +23,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ProbeTask:
-    """Measure a recording, the caller's ``number``."""
+    """Measure a recording, the caller's ``number``; with ``wholly`` its picture is decoded to the end.
+
+    One that lasts longer than ``longest_s`` is refused: its timestamps jump, or nobody wants to wait for it.
+    """
 
     result: ClassVar = Probe
     number: int
     name: str
     path: Path
+    longest_s: Fraction
+    wholly: bool = False
 
     def run(self, news: News) -> Probe:
-        from owtmix.media.probe import probe
-
-        return probe(self.path, lambda t: news.advance(float(t)))
-
-
-@dataclass(frozen=True, slots=True)
-class InspectTask:
-    """Measure a recording, and decode its picture to the end."""
-
-    result: ClassVar = tuple[Probe, Seen]
-    name: str
-    path: Path
-
-    def run(self, news: News) -> tuple[Probe, Seen]:
         from owtmix.media.decode import look_through
         from owtmix.media.probe import probe
 
         found = probe(self.path, lambda t: news.advance(float(t)))
-        if found.video is None:
-            return found, Seen()
-        return found, look_through(self.path, found.video, lambda t: news.advance(float(t)))
+        if found.span.duration > self.longest_s:
+            lasts, limit = timecode(found.span.duration), timecode(self.longest_s)
+            raise InputError(f"claims to last {lasts}, more than the limit of {limit}")
+        if not (self.wholly and found.video):
+            return found
+        return replace(found, seen=look_through(self.path, found.video, lambda t: news.advance(float(t))))
 
 
 @dataclass(frozen=True, slots=True)

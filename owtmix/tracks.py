@@ -22,11 +22,10 @@ from owtmix.canvas.overlay import yuv
 from owtmix.clip import Seen
 from owtmix.decoration import Decoration, Rgba
 from owtmix.media.audio import AudioReader
-from owtmix.media.decode import VideoReader
 from owtmix.media.encode import AudioWriter, VideoWriter
 from owtmix.mix import mix
 from owtmix.plan import SAMPLE_RATE_HZ, Picture, RenderPlan
-from owtmix.render import Footage, render
+from owtmix.render import Footage, TileContent, render
 from owtmix.timing import SpanCursor
 
 WAITING_FRAMES: Final = 3
@@ -105,18 +104,24 @@ def make_sound(material: Material, track: Path, advance: Advance, warn: Warn) ->
 
 
 def decode_picture(material: Material, source: int, frames: range, advance: Advance) -> None:
-    """Decode one source's picture as ``make_picture`` would, and nothing else; ``advance`` is told the output time."""
+    """Decode and scale one source's picture as ``make_picture`` would, and nothing else.
+
+    ``advance`` is told the output time.
+    """
     picture = material.plan.picture
     assert picture
-    track = material.plan.sources[source].video
-    assert track
-    shots = SpanCursor(picture.shots[material.plan.sources[source].stream])
-    with closing(VideoReader(material.paths[source], track.index)) as reader:
+    stream = material.plan.sources[source].stream
+    footage = Footage(material.plan.sources, material.paths, lambda _: None)
+    scenes, shots = SpanCursor(picture.scenes), SpanCursor(picture.shots[stream])
+    with TileContent(stream, picture.shots[stream], footage, _canvas(picture).scaler()) as content:
         for t in map(picture.clock.time, frames):
-            shot = shots.at(t)
-            if shot and shot.source == source:
+            scene, shot = scenes.at(t), shots.at(t)
+            places = [tile.rect for tile in scene.tiles if tile.stream == stream] if scene else []
+            if not places:
+                content.close()
+            elif shot and shot.source == source:
                 advance(t)
-                reader.picture_at(shot.file_time(t))
+                content.layers(t, places)
 
 
 def decode_sound(material: Material, source: int, until_s: Fraction, advance: Advance) -> None:
@@ -152,10 +157,12 @@ def draw_still(material: Material, number: int, warn: Warn) -> Image.Image:
 
 
 def _compose(material: Material, picture: Picture, frames: range, footage: Footage) -> Generator[Numbered]:
-    plan = material.plan
-    canvas = CpuCanvas(picture.canvas, yuv(picture.background, picture.matrix), picture.resize_mode, picture.matrix)
-    decoration = Decoration(picture, material.images, plan.epoch_at, plan.time_zone)
-    return render(picture, frames, footage, canvas, decoration)
+    decoration = Decoration(picture, material.images, material.plan.epoch_at, material.plan.time_zone)
+    return render(picture, frames, footage, _canvas(picture), decoration)
+
+
+def _canvas(picture: Picture) -> CpuCanvas:
+    return CpuCanvas(picture.canvas, yuv(picture.background, picture.matrix), picture.resize_mode, picture.matrix)
 
 
 def _hand_over(item: Numbered | None, waiting: queue.Queue[Numbered | None], encoding: Future[None]) -> None:

@@ -37,6 +37,7 @@ def _serve(tasks: BinaryIO, pipe: Any) -> None:
             task = pickle.load(tasks)  # noqa: S301 - from the parent
         except EOFError:
             return
+        news.say("begun", None)
         try:
             value = task.run(news)
             news.say("result", TypeAdapter(task.result).dump_python(value, mode="json"))

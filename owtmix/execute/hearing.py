@@ -82,6 +82,8 @@ class Hearing:
     def _understand(self, line: bytes, task: Task, warnings: list[str]) -> Verdict | None:
         kind, value = json.loads(line)
         match kind:
+            case "begun":
+                return None
             case "progress":
                 if not math.isfinite(value):
                     raise ValueError(value)

@@ -27,6 +27,8 @@ from owtmix.execute.task import Limits, Task
 
 WATCH_EVERY_S: Final = 0.25
 READ_BYTES: Final = 1 << 16
+STARTING_S: Final = 60.0
+"""How long a new child may take to begin, on whatever machine."""
 LAST_WORDS_S: Final = 1.0
 """How long a child that has closed its pipe may take to end."""
 
@@ -49,12 +51,15 @@ class Outcome(Generic[TaskT]):
 
 @dataclass(slots=True, eq=False)
 class _Child:
-    """``orders`` is what it has not yet read of its task, ``silent_s`` how long nothing was heard of it."""
+    """``orders`` is what it has not yet read of its task, ``silent_s`` how long nothing was heard of it.
+
+    That begins below 0, so that a new child has time to start.
+    """
 
     process: subprocess.Popen[bytes]
     task: Task | None = None
     orders: memoryview = field(default_factory=lambda: memoryview(b""))
-    silent_s: float = 0.0
+    silent_s: float = field(default_factory=lambda: -STARTING_S)
     hearing: Hearing = field(default_factory=Hearing)
 
 
@@ -89,10 +94,12 @@ class Crew:
         on_progress: Callable[[TaskT, float], None] = lambda _task, _done_s: None,
         *,
         alone: bool = False,
+        grace_s: float = 0.0,
     ) -> Generator[Outcome[TaskT], None, None]:
         """Do ``tasks``, begun in order, and yield their outcomes as they come. Run the generator to its end.
 
-        With ``alone`` each gets a new child, so that none suffers from what another did.
+        With ``alone`` each gets a new child, so that none suffers from what another did. ``grace_s`` is by how much
+        longer than usual they may be silent.
 
         Raises:
             RenderError: no process can be started.
@@ -113,8 +120,8 @@ class Crew:
             # While this process is stopped (Ctrl-Z) nothing can be heard, and nobody is to blame.
             watched, passed_s = (now := time.monotonic()), min(now - watched, 2 * WATCH_EVERY_S)
             for child in list(self._children):
-                child.silent_s += passed_s
-                cause = self._verdict(child)
+                child.silent_s += passed_s if child.task else 0
+                cause = self._verdict(child, grace_s)
                 if cause:
                     yield from self._bury(child, cause)
 
@@ -152,7 +159,7 @@ class Crew:
 
     def _give(self, child: _Child, task: Task) -> None:
         assert child.process.stdin
-        child.task, child.silent_s, child.hearing = task, 0.0, Hearing()
+        child.task, child.hearing = task, Hearing()
         child.orders = memoryview(pickle.dumps(task))
         self._selector.register(child.process.stdin, selectors.EVENT_WRITE, child)
 
@@ -196,10 +203,10 @@ class Crew:
             child.task = None
             yield outcome
 
-    def _verdict(self, child: _Child) -> str | None:
+    def _verdict(self, child: _Child, grace_s: float) -> str | None:
         """Why the child must end; None while all is well."""
-        if child.task and child.silent_s > self._limits.silence_s:
-            return f"hangs: no progress for {self._limits.silence_s:g} s"
+        if child.task and child.silent_s > self._limits.silence_s + grace_s:
+            return f"hangs: no progress for {self._limits.silence_s + grace_s:.0f} s"
         if _resident_bytes(child.process.pid) > self._limits.memory_bytes:
             return f"takes more than {self._limits.memory_bytes >> 20} MiB of memory"
         return None

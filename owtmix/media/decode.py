@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import count
 from math import ceil
@@ -25,6 +25,8 @@ HD_LINES: Final = 720
 SEEK_S: Final = 2
 """Seeking pays from this distance on; a shorter way is decoded."""
 
+BLACK_DELAY_S: Final = Fraction(1, 2)
+"""A picture that fades in from black or out is no muted camera."""
 BLANK_ROW_STEP: Final = 8
 """Every so many rows tell enough."""
 BLANK_LUMA: Final = 18
@@ -41,7 +43,8 @@ _serials = count()
 class Picture:
     """A decoded frame and how it is to be shown. No two have the same ``serial``.
 
-    ``sar`` is the shape of a pixel of the frame as decoded, before it is turned.
+    ``sar`` is the shape of a pixel of the frame as decoded, before it is turned; ``black_since`` is the file time from
+    which on all frames were black up to this one, None when it is not.
     """
 
     frame: VideoFrame
@@ -51,6 +54,11 @@ class Picture:
     matrix: Matrix
     full_range: bool
     interlaced: bool
+    black_since: Fraction | None = None
+
+    def is_black(self, t: Fraction) -> bool:
+        """Whether, at file time ``t``, the camera has been muted for so long that its card is due."""
+        return self.black_since is not None and t - self.black_since >= BLACK_DELAY_S
 
     def is_blank(self) -> bool:
         """Whether it is the flat black that recorders write for a muted camera; a dark room is never so flat."""
@@ -122,8 +130,9 @@ class VideoReader:
         if t > start + SEEK_S:
             try:
                 assert self._container is not None
-                self._container.seek(int(t / stream.time_base), stream=stream)
-                self._prime(stream)
+                # Early enough to see how long it has been black.
+                self._container.seek(int((t - BLACK_DELAY_S) / stream.time_base), stream=stream)
+                self._prime(stream, Fraction(0))
             except av.error.FFmpegError:
                 self._next = None
             if self._next is not None and self._next[0] <= t:
@@ -131,10 +140,10 @@ class VideoReader:
                 return
             self.close()
             stream = self._open()
-        self._prime(stream)
+        self._prime(stream, BLACK_DELAY_S)
 
-    def _prime(self, stream: VideoStream) -> None:
-        self._frames = self._decoded(stream)
+    def _prime(self, stream: VideoStream, head_start_s: Fraction) -> None:
+        self._frames = self._decoded(stream, head_start_s)
         self._next = next(self._frames, None)
 
     def _open(self) -> VideoStream:
@@ -143,11 +152,15 @@ class VideoReader:
         assert isinstance(stream, VideoStream)
         return stream
 
-    def _decoded(self, stream: VideoStream) -> Iterator[tuple[Fraction, Picture]]:
-        """Frames in decoding order with rising presentation times; packets that cannot be decoded are counted."""
+    def _decoded(self, stream: VideoStream, head_start_s: Fraction) -> Iterator[tuple[Fraction, Picture]]:
+        """Frames in decoding order with rising presentation times; packets that cannot be decoded are counted.
+
+        A picture that begins black counts as black for ``head_start_s`` longer.
+        """
         assert self._container is not None
         latest: Fraction | None = None
         shape = 0, 0
+        black_since: Fraction | None = None
         for packet in packets(self._container, stream):
             try:
                 frames = packet.decode()
@@ -160,8 +173,15 @@ class VideoReader:
                 if frame.is_corrupt:
                     self._damage = self._damage.grown(pts)
                 elif pts is not None:
+                    begun = latest is not None
                     latest = pts if latest is None else max(pts, latest)
                     picture = describe(frame, stream)
+                    if not picture.is_blank():
+                        black_since = None
+                    elif black_since is None:
+                        black_since = latest if begun else latest - head_start_s
+                    if black_since is not None:
+                        picture = replace(picture, black_since=black_since)
                     if (frame.width, frame.height) != shape:
                         shape = frame.width, frame.height
                         self._sizes[picture.displayed] = None

@@ -5,6 +5,7 @@ Containers lie about durations, and some have none: the packets decide.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from itertools import pairwise
@@ -18,7 +19,7 @@ from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
-from owtmix.clip import AudioTrack, Damage, Probe, VideoTrack
+from owtmix.clip import AudioTrack, Damage, Probe, Rates, VideoTrack
 from owtmix.errors import InputError
 from owtmix.media.audio import AudioMeter
 from owtmix.media.decode import Picture, describe, frame_time
@@ -29,6 +30,8 @@ GAP_S: Final = Fraction(1)
 """Shorter stretches without a frame never matter to the plan."""
 LONGEST_FRAME_S: Final = Fraction(3, 10)
 """Of any codec, at its lowest rate: 2,048 samples at 8 kHz."""
+MOST_RUNS: Final = 100_000
+"""Of one sound: more than one a second for a day."""
 DEFAULT_FRAME_S: Final = Fraction(1, 15)
 """How long the only frame of a file is shown when nothing says it."""
 
@@ -50,18 +53,13 @@ def probe(path: Path, advance: Callable[[Fraction], None] = lambda _: None) -> P
             if packet.pts is not None:
                 advance(packet.pts * packet.time_base)
         order = sorted(meters.values(), key=lambda m: (not m.stream.disposition & Disposition.default, m.stream.index))
-        pictures = ((m, track) for m in order if isinstance(m, _VideoMeter) and (track := m.track()))
-        sounds = ((m, track) for m in order if isinstance(m, _SoundMeter) and (track := m.track()))
-        video_meter, video = next(pictures, (None, None))
-        sound_meter, audio = next(sounds, (None, None))
-    if not (video or audio):
+        shown = next(filter(None, (m.track() for m in order if isinstance(m, _VideoMeter))), None)
+        heard = next(filter(None, (m.track() for m in order if isinstance(m, _SoundMeter))), None)
+    if not (shown or heard):
         raise InputError("holds no picture or sound that can be decoded")
-    return Probe(
-        video,
-        audio,
-        video_meter.rates_hz() if video_meter else None,
-        sound_meter.damage if sound_meter else Damage(),
-    )
+    video, rates_hz = shown or (None, None)
+    audio, damage = heard or (None, Damage())
+    return Probe(video, audio, rates_hz, damage)
 
 
 class _VideoMeter:
@@ -71,8 +69,8 @@ class _VideoMeter:
         assert stream.time_base is not None
         self.stream = stream
         self._time_base = stream.time_base
-        self._pts: list[int] = []
-        self._durations: list[int] = []
+        self._pts = array("q")
+        self._durations = array("q")
         self._first: tuple[Fraction, Picture] | None = None
 
     def add(self, packet: Packet[Stream]) -> None:
@@ -94,39 +92,34 @@ class _VideoMeter:
                 self._first = start, describe(frame, self.stream)
                 return
 
-    def track(self) -> VideoTrack | None:
-        """None when nothing can be decoded."""
+    def track(self) -> tuple[VideoTrack, Rates | None] | None:
+        """With the rates as ``Probe`` has them; None when nothing can be decoded."""
         if self._first is None:
             return None
-        picture, times = self._first[1], self._times()
-        return VideoTrack(
+        (first_s, picture), base = self._first, self._time_base
+        first = int(first_s / base)
+        ticks = [first, *sorted({pts for pts in self._pts if pts > first})]
+        steps = sorted(b - a for a, b in pairwise(ticks))
+        track = VideoTrack(
             index=self.stream.index,
             codec=self.stream.codec_context.codec.name,
             size=picture.displayed,
             matrix=picture.matrix,
-            span=TimeRange(times[0], times[-1] + self._last_duration(times)),
-            last_s=times[-1],
-            gaps=tuple(TimeRange(a, b) for a, b in pairwise(times) if b - a > GAP_S),
+            span=TimeRange(first_s, ticks[-1] * base + self._last_duration(steps)),
+            last_s=ticks[-1] * base,
+            gaps=tuple(TimeRange(a * base, b * base) for a, b in pairwise(ticks) if b - a > GAP_S / base),
         )
+        if not steps:
+            return track, None
+        return track, (1 / (steps[-1] * base), 1 / (median_low(steps) * base), 1 / (steps[0] * base))
 
-    def rates_hz(self) -> tuple[Fraction, Fraction, Fraction] | None:
-        """The lowest, the median and the highest rate at which frames follow each other; None with fewer than two."""
-        steps = sorted(b - a for a, b in pairwise(self._times()))
-        return (1 / steps[-1], 1 / median_low(steps), 1 / steps[0]) if steps else None
-
-    def _times(self) -> list[Fraction]:
-        """When each frame that can be shown is presented: the first that decodes, and all after it."""
-        assert self._first
-        first_s = self._first[0]
-        return [first_s, *sorted({t for pts in self._pts if (t := pts * self._time_base) > first_s})]
-
-    def _last_duration(self, times: Sequence[Fraction]) -> Fraction:
+    def _last_duration(self, steps: Sequence[int]) -> Fraction:
         """How long the last frame is shown: as MP4 says, else as long as most, since Matroska only guesses."""
         stated = max(zip(self._pts, self._durations, strict=True), default=(0, 0))[1]
         if stated > 0 and _states_durations(self.stream):
             return stated * self._time_base
-        if len(times) > 1:
-            return median_low(b - a for a, b in pairwise(times))
+        if steps:
+            return median_low(steps) * self._time_base
         return 1 / self.stream.average_rate if self.stream.average_rate else DEFAULT_FRAME_S
 
 
@@ -139,7 +132,7 @@ class _SoundMeter:
         self._rate_hz, self._channels = stream.codec_context.sample_rate, stream.codec_context.channels
         self._meter = AudioMeter(self._rate_hz)
         self._stated_end_s = Fraction(0)
-        self.damage = Damage()
+        self._damage = Damage()
 
     def add(self, packet: Packet[Stream]) -> None:
         if packet.pts is not None and packet.duration:
@@ -147,22 +140,28 @@ class _SoundMeter:
         try:
             frames = packet.decode()
         except av.error.FFmpegError:
-            self.damage = self.damage.grown(None if packet.pts is None else packet.pts * packet.time_base)
+            self._damage = self._damage.grown(None if packet.pts is None else packet.pts * packet.time_base)
             return
         for frame in frames:
             assert isinstance(frame, av.AudioFrame)
             self._meter.add(frame)
 
-    def track(self) -> AudioTrack | None:
-        """None when nothing can be decoded."""
+    def track(self) -> tuple[AudioTrack, Damage] | None:
+        """With what could not be decoded; None when nothing can be.
+
+        Raises:
+            InputError: it is in more pieces than anybody speaks in.
+        """
         runs = self._meter.runs()
-        context = self.stream.codec_context
         if not runs:
             return None
+        if len(runs) > MOST_RUNS:
+            raise InputError(f"its sound is in {len(runs)} pieces, more than {MOST_RUNS}")
         if _states_durations(self.stream) and runs[-1].span.end - self._stated_end_s < LONGEST_FRAME_S:
             # The last frame is as long as the codec's frames are; how much of it counts, the container says.
-            runs = (*runs[:-1], runs[-1].ended(self._stated_end_s, context.sample_rate))
-        return AudioTrack(self.stream.index, context.codec.name, context.sample_rate, context.channels, runs)
+            runs = (*runs[:-1], runs[-1].ended(self._stated_end_s, self._rate_hz))
+        codec = self.stream.codec_context.codec.name
+        return AudioTrack(self.stream.index, codec, self._rate_hz, self._channels, runs), self._damage
 
 
 def _meter(stream: Stream) -> _VideoMeter | _SoundMeter:

@@ -71,7 +71,8 @@ def usable(stream: Stream) -> bool:
     name = stream.codec_context.codec.name
     if isinstance(stream, VideoStream):
         return name in VIDEO_CODECS and not stream.disposition & Disposition.attached_pic
-    return name in AUDIO_CODECS or name.startswith("pcm_")
+    # Without a rate, which a broken header may leave out, no sound decodes.
+    return (name in AUDIO_CODECS or name.startswith("pcm_")) and stream.codec_context.sample_rate > 0
 
 
 def _decodable(stream: Stream) -> TypeGuard[VideoStream | AudioStream]:

@@ -112,7 +112,7 @@ def _verify_picture(container: InputContainer, tracks: dict[int, _Track], pictur
     for key in {track.keys[0], track.keys[-1]}:
         container.seek(track.pts[key], stream=stream)
         expected = min(gop, picture.frames - key)
-        decoded = sum(1 for _ in islice(container.decode(stream), expected))
+        decoded = sum(not frame.is_corrupt for frame in islice(container.decode(stream), expected))
         if decoded != expected:
             raise RenderError(f"{decoded} of the {expected} frames from frame {key} can be decoded")
 

@@ -51,6 +51,7 @@ class Notifier:
         self._lock = threading.Lock()
         self._outbox = Outbox(folder, job_id)
         self._run = self._outbox.begin()
+        self.resumed: Final = self._outbox.resumed
         self._delivery = Delivery(self._outbox.settle, sending.allowed, sending.key)
         urls = {receiver.url for receiver in self._receivers}
         self._delivery.put(message for message in self._outbox.waiting if message.url in urls)

@@ -74,6 +74,11 @@ class Outbox:
         """What has to be sent yet, in the order it was added; of earlier runs too."""
         return tuple(chain.from_iterable(tuple(run.waiting.values()) for run in self._runs))
 
+    @property
+    def resumed(self) -> bool:
+        """Whether the run that was begun goes on with one that was killed."""
+        return bool(self._runs[-1].known)
+
     def begin(self) -> str:
         """Open a run, or go on with the one that was killed; returns its name, which is the same then."""
         if not self._runs or self._runs[-1].closed:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import IntEnum
 from fractions import Fraction
-from typing import Literal
+from typing import Final, Literal
 
 from owtmix.document import CONTROL
 from owtmix.geometry import Area, Rect, ResizeMode, Size
+
+_URL: Final = re.compile(r"(?P<scheme>https?://)((?P<user>[^/?#]*)@)?(?P<place>[^?#]*)([?#](?P<query>.*))?", re.DOTALL)
+
+
+def url_secrets(source: str) -> tuple[str, ...]:
+    """The parts of a URL that may be secret: user and password, and the query, which may be a signature."""
+    url = _URL.fullmatch(source)
+    return tuple(filter(None, (url["user"], url["query"]))) if url else ()
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -111,6 +120,11 @@ class ImageWatermark:
     y: int
     alpha: float
     source: str
+
+    @property
+    def shown(self) -> str:
+        """``source`` without what may be secret: user and password of a URL, and its query, which may be signed."""
+        return self.source if (url := _URL.fullmatch(self.source)) is None else f"{url['scheme']}{url['place']}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """An object as a local file: ``path`` takes ``size_bytes`` of the disk, of which ``present_bytes`` are there.
+
+    Both are 0 where the object is used in its own place.
+    """
+
+    path: Path
+    size_bytes: int = 0
+    present_bytes: int = 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing has to be fetched."""
+        return self.present_bytes == self.size_bytes and self.path.exists()
 
 
 class Store(Protocol):
@@ -24,13 +42,21 @@ class Store(Protocol):
             InputError: it is larger than ``max_bytes``, or cannot be read.
         """
 
-    def fetch(self, key: str, folder: Path) -> Path:
-        """The object as a local file, in ``folder`` unless it is one already; from any thread.
+    def locate(self, key: str, folder: Path) -> Copy:
+        """Where the object is a local file, or will be one, in ``folder``; from any thread.
 
         Raises:
             InputError: there is none, or it cannot be read.
             StoreError: the store cannot be used.
-            DestinationError: ``folder`` takes no more.
+        """
+
+    def fetch(self, key: str, copy: Copy, on_progress: Callable[[int], None]) -> None:
+        """Complete what ``locate`` found; from any thread. ``on_progress`` is told how many bytes are there.
+
+        Raises:
+            InputError: the object is not any more what it was.
+            StoreError: the store cannot be used.
+            DestinationError: the disk takes no more.
         """
 
     def stage(self, key: str, job_id: str, folder: Path) -> Path:

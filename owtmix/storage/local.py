@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from owtmix.errors import DestinationError, InputError
+from owtmix.storage.base import Copy
 
 
 class LocalStore:
@@ -35,11 +36,14 @@ class LocalStore:
             raise InputError(f"{path} is larger than {max_bytes} bytes")
         return data
 
-    def fetch(self, key: str, folder: Path) -> Path:  # noqa: ARG002 - it is a local file already
+    def locate(self, key: str, folder: Path) -> Copy:  # noqa: ARG002 - it is a local file already
         path = self._find(key)
         if path is None:
             raise InputError("does not exist")
-        return path
+        return Copy(path)
+
+    def fetch(self, key: str, copy: Copy, on_progress: Callable[[int], None]) -> None:
+        """Nothing is missing."""
 
     def stage(self, key: str, job_id: str, folder: Path) -> Path:  # noqa: ARG002 - a rename needs the same disk
         final = self._root / key

@@ -7,10 +7,13 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from owtmix.errors import InputError, StoreError
+from owtmix.errors import InputError
 from owtmix.spec.job import StorageSpec
+from owtmix.storage.base import Copy
 from owtmix.storage.credentials import find_credentials
-from owtmix.storage.s3 import S3Options, S3Store
+from owtmix.storage.options import S3Options
+from owtmix.storage.s3 import S3Store
+from owtmix.storage.s3_download import partial_file
 
 
 class RemoteStore:
@@ -27,17 +30,17 @@ class RemoteStore:
     def read(self, key: str, max_bytes: int) -> bytes | None:
         return self._bucket.read(key, max_bytes)
 
-    def fetch(self, key: str, folder: Path) -> Path:
-        path = folder / hashlib.sha256(key.encode()).hexdigest()[:32]
-        try:
-            size = self._bucket.stat(key)
-            if size is not None and not (path.is_file() and path.stat().st_size == size):
-                self._bucket.download(key, path, size, _ignore)
-        except InputError as error:
-            raise StoreError(str(error)) from None
-        if size is None:
+    def locate(self, key: str, folder: Path) -> Copy:
+        found = self._bucket.stat(key)
+        if found is None:
             raise InputError("does not exist")
-        return path
+        # The name tells versions apart: what an earlier run fetched may not be any more what is there.
+        path = folder / hashlib.sha256(f"{found.etag}\0{key}".encode()).hexdigest()[:32]
+        sizes = (file.stat().st_size for file in (path, partial_file(path, found.etag)) if file.is_file())
+        return Copy(path, found.size, next(sizes, 0))
+
+    def fetch(self, key: str, copy: Copy, on_progress: Callable[[int], None]) -> None:
+        self._bucket.download(key, copy.path, copy.size_bytes, on_progress)
 
     def stage(self, key: str, job_id: str, folder: Path) -> Path:
         self._bucket.sweep_uploads(key)
@@ -46,7 +49,3 @@ class RemoteStore:
     def commit(self, staged: Path, key: str, on_progress: Callable[[int], None]) -> str:
         self._bucket.upload(staged, key, on_progress)
         return self.address(key)
-
-
-def _ignore(_: int) -> None:
-    pass

@@ -13,13 +13,14 @@ from pathlib import Path
 
 from owtmix.spec.job import StorageSpec
 from owtmix.storage.credentials import Credentials, find_credentials
-from owtmix.storage.s3_bucket import Bucket, S3Options
+from owtmix.storage.options import S3Options
+from owtmix.storage.s3_bucket import Bucket
 from owtmix.storage.s3_download import download
 from owtmix.storage.s3_errors import reading, writing
-from owtmix.storage.s3_object import find_object, read_object, read_object_range
+from owtmix.storage.s3_object import ObjectInfo, find_object, read_object, read_object_range
 from owtmix.storage.s3_upload import sweep_uploads, upload
 
-__all__ = ["S3Options", "S3Store"]
+__all__ = ["S3Store"]
 
 
 class S3Store:
@@ -50,21 +51,21 @@ class S3Store:
         return self._bucket.address(key)
 
     @reading
-    def stat(self, key: str) -> int | None:
-        """The size of an object in bytes; None when there is none.
+    def stat(self, key: str) -> ObjectInfo | None:
+        """What an object is; None when there is none.
 
         Raises:
-            InputError: The store cannot be asked.
+            StoreError: The store cannot be asked.
         """
-        found = self._bucket.persist(partial(find_object, self._bucket, key))
-        return None if found is None else found.size
+        return self._bucket.persist(partial(find_object, self._bucket, key))
 
     @reading
     def read(self, key: str, max_bytes: int) -> bytes | None:
         """A whole small object; None when there is none.
 
         Raises:
-            InputError: It is larger than ``max_bytes``, or cannot be read.
+            InputError: It is larger than ``max_bytes``.
+            StoreError: It cannot be read.
         """
         return self._bucket.persist(partial(read_object, self._bucket, key, max_bytes))
 
@@ -73,7 +74,7 @@ class S3Store:
         """The ``length`` bytes, at least one, from ``start`` on; fewer when the object ends before.
 
         Raises:
-            InputError: They cannot be read.
+            StoreError: They cannot be read.
         """
         return self._bucket.persist(partial(read_object_range, self._bucket, key, start, length))
 
@@ -91,7 +92,8 @@ class S3Store:
             on_progress: Told how many bytes there are; fewer than before when it starts anew.
 
         Raises:
-            InputError: The object is missing, cannot be read, or has another size.
+            InputError: The object is missing, or has another size.
+            StoreError: It cannot be read.
             DestinationError: The file cannot be written: the disk is full.
         """
         download(self._bucket, key, path, size, on_progress)

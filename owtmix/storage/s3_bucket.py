@@ -10,8 +10,7 @@ import random
 import re
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlsplit
 
 import botocore.session  # type: ignore[import-untyped]  # botocore has no types
@@ -20,6 +19,7 @@ from botocore.config import Config  # type: ignore[import-untyped]
 from owtmix.errors import Interrupted, Problem, SpecError
 from owtmix.spec.job import StorageSpec
 from owtmix.storage.credentials import Credentials
+from owtmix.storage.options import S3Options
 from owtmix.storage.s3_errors import Place, StoreFailure, causes, explain
 
 T = TypeVar("T")
@@ -32,35 +32,6 @@ _HOST: Final = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 
 _CONNECTIONS: Final = 32
 """Connections kept for later requests; more are made when more threads ask at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class S3Options:
-    """How services are spoken to.
-
-    Attributes:
-        scheme: Of the endpoint that is built from a ``ucloud`` region.
-        internal: Whether that endpoint is the one inside the vendor's network, which has no HTTPS.
-        proxy: URL of an HTTP proxy; None connects directly, whatever the environment says.
-        connect_timeout_s: For reaching the service.
-        read_timeout_s: The longest silence of the service.
-        attempts: How often a request is tried that may succeed later. A refusal is not tried again.
-        first_pause_s: Before the second attempt at most; it doubles from attempt to attempt, and chance shortens each.
-        longest_pause_s: Where the doubling ends.
-        parts_at_once: Parts of an upload that are sent at the same time; each holds 8 MiB of memory.
-        listing_page: Unfinished uploads in one page of their list.
-    """
-
-    scheme: Literal["https", "http"] = "https"
-    internal: bool = False
-    proxy: str | None = field(default=None, repr=False)
-    connect_timeout_s: float = 10.0
-    read_timeout_s: float = 60.0
-    attempts: int = 5
-    first_pause_s: float = 1.0
-    longest_pause_s: float = 20.0
-    parts_at_once: int = 4
-    listing_page: int = 1000
 
 
 def endpoint_url(spec: StorageSpec, options: S3Options, at: str) -> str:

@@ -10,12 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from owtmix.errors import DestinationError
+from owtmix.errors import DestinationError, InputError
 from owtmix.storage.s3_bucket import Bucket
 from owtmix.storage.s3_errors import StoreFailure, broken_off
 from owtmix.storage.s3_object import ObjectStream, find_object
 
 _BLOCK_BYTES: Final = 256 * 1024
+_VERSION_DIGITS: Final = 16
 _WORTH_BYTES: Final = 8 * 1024 * 1024
 """An attempt that brought this much does not count: a large file over a bad line still arrives."""
 
@@ -34,7 +35,8 @@ def download(bucket: Bucket, key: str, path: Path, size: int, on_progress: Calla
         on_progress: Told how many bytes there are.
 
     Raises:
-        StoreFailure: It cannot be had, or has another size.
+        InputError: There is none, or it has another size.
+        StoreFailure: It cannot be had.
         DestinationError: The file cannot be written.
     """
     while not bucket.persist(lambda: _attempt(bucket, key, path, size, on_progress)):
@@ -45,11 +47,14 @@ def _attempt(bucket: Bucket, key: str, path: Path, size: int, on_progress: Calla
     """Fetch what is missing; returns whether it is complete now. False is a cut after a good deal had arrived."""
     found = find_object(bucket, key)
     if found is None:
-        raise StoreFailure("does not exist").about(bucket.address(key))
+        raise InputError("does not exist")
     if found.size != size:
         message = f"has {found.size:,} bytes now and had {size:,} before: run the job when nothing writes to it"
-        raise StoreFailure(message).about(bucket.address(key))
-    partial = _partial(path, found.etag)
+        raise InputError(message)
+    partial = partial_file(path, found.etag)
+    for other in path.parent.glob(f".{glob.escape(path.name)}.{'?' * _VERSION_DIGITS}.part"):
+        if other != partial:
+            other.unlink(missing_ok=True)
     begin = partial.stat().st_size if partial.exists() else 0
     try:
         with partial.open("ab") as file:
@@ -66,14 +71,10 @@ def _attempt(bucket: Bucket, key: str, path: Path, size: int, on_progress: Calla
     return True
 
 
-def _partial(path: Path, etag: str) -> Path:
-    """Where this version of the object is collected. Parts of other versions are removed."""
-    version = hashlib.sha256(etag.encode()).hexdigest()[:16]
-    partial = path.with_name(f".{path.name}.{version}.part")
-    for other in path.parent.glob(f".{glob.escape(path.name)}.{'?' * len(version)}.part"):
-        if other != partial:
-            other.unlink(missing_ok=True)
-    return partial
+def partial_file(path: Path, etag: str) -> Path:
+    """Where the version ``etag`` of an object is collected that will be ``path``."""
+    version = hashlib.sha256(etag.encode()).hexdigest()[:_VERSION_DIGITS]
+    return path.with_name(f".{path.name}.{version}.part")
 
 
 def _fill(bucket: Bucket, key: str, etag: str, file: BinaryIO, size: int, on_progress: Callable[[int], None]) -> None:

@@ -18,7 +18,7 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 from botocore import exceptions as foreign  # type: ignore[import-untyped]  # botocore has no types
 
 from owtmix.document import printable
-from owtmix.errors import DestinationError, InputError
+from owtmix.errors import DestinationError, StoreError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -169,7 +169,7 @@ def _by_status(status: int, code: str, place: Place) -> str:
 
 
 def reading(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
-    """Make a method's ``StoreFailure`` an ``InputError``."""
+    """Make a method's ``StoreFailure`` a ``StoreError``."""
 
     @functools.wraps(method)
     def guarded(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -177,7 +177,7 @@ def reading(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[An
             return method(self, *args, **kwargs)
         except StoreFailure as failure:
             message = failure.sentence
-        raise InputError(message)  # out here, so that nothing foreign travels along as its context
+        raise StoreError(message)  # out here, so that nothing foreign travels along as its context
 
     return guarded
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Self
 
+from owtmix.errors import InputError
 from owtmix.storage.s3_bucket import Bucket
 from owtmix.storage.s3_errors import StoreFailure, broken_off
 
@@ -101,12 +102,13 @@ def read_object(bucket: Bucket, key: str, max_bytes: int) -> bytes | None:
     """A whole object, in one attempt; None when there is none.
 
     Raises:
-        StoreFailure: It is larger than ``max_bytes``, or cannot be read.
+        InputError: It is larger than ``max_bytes``.
+        StoreFailure: It cannot be read.
     """
     try:
         with ObjectStream(bucket, key) as stream:
             if stream.info.size > max_bytes:
-                raise StoreFailure(f"is larger than {max_bytes:,} bytes").about(bucket.address(key))
+                raise InputError(f"{bucket.address(key)}: is larger than {max_bytes:,} bytes")
             return stream.read_all(stream.info.size)
     except StoreFailure as failure:
         if failure.is_missing:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from owtmix.canvas.base import ComposedFrame, Layer
 from owtmix.canvas.cpu import RING_FRAMES, CpuCanvas, CpuScaler, Plane, Planes, planes
 from owtmix.geometry import Rect, ResizeMode, Size
-from tests.canvas.test_scale import Still
+from tests.canvas.stills import Still
 from tests.media.pictures import flat
 
 SIZE: Final = Size(48, 32)
@@ -65,12 +65,11 @@ def same(a: Planes, b: Planes) -> bool:
     return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
 
 
-def rotate(on: CpuCanvas, *layers: Paint, turns: int = RING_FRAMES) -> None:
-    """Bring every frame of the ring to show ``layers``: something else in between makes each compose draw."""
-    other = Paint(Rect(0, 0, 2, 2), 1)
-    for _ in range(turns):
+def rotate(on: CpuCanvas, *layers: Paint) -> None:
+    """Draw on every frame of the ring: something else in between makes each compose draw."""
+    for _ in range(RING_FRAMES):
         compose(on, *layers)
-        compose(on, *layers, other)
+        compose(on, *layers, Paint(Rect(0, 0, 2, 2), 1))
 
 
 def test_nothing_is_the_background() -> None:
@@ -174,10 +173,9 @@ def test_a_thin_layer_is_never_blended_over_itself() -> None:
 def test_other_places_mean_that_all_is_drawn_again() -> None:
     on = canvas()
     rotate(on, Paint(Rect(0, 0, 20, 20), 30))
-    moved = compose(on, Paint(Rect(20, 4, 20, 20), 30))
-    assert same(moved, compose(canvas(), Paint(Rect(20, 4, 20, 20), 30)))
-    gone = compose(on)
-    assert same(gone, compose(canvas()))
+    moved = Paint(Rect(20, 4, 20, 20), 30)
+    assert same(compose(on, moved), compose(canvas(), moved))
+    assert same(compose(on), compose(canvas()))
 
 
 def test_pieces_of_the_background_come_back_after_a_scene() -> None:

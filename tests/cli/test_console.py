@@ -78,3 +78,8 @@ def test_quiet_shows_warnings_only() -> None:
 )
 def test_pace(done_s: Fraction, now_s: float, text: str) -> None:
     assert _Pace(Fraction(120), since_s=100.0).describe(done_s, now_s) == text
+
+
+def test_pace_of_bytes() -> None:
+    pace = _Pace(Fraction(30_000_000), since_s=100.0, unit="bytes")
+    assert pace.describe(Fraction(10_000_000), 104.0) == " 33 %  2.5 MB/s  0:08 left"

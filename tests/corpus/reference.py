@@ -16,7 +16,7 @@ from av.video.plane import VideoPlane
 from numpy.typing import NDArray
 from PIL import Image
 
-from tests.corpus.table import Row
+from tests.corpus.row import Row
 
 GRID: Final = (12, 9)
 """Columns and rows: a picture is compared by the mean colours of so many equal parts."""

@@ -13,7 +13,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 from tests.corpus import reference
-from tests.corpus.table import Row
+from tests.corpus.row import Row
 from tests.e2e.bench import COMMAND
 from tests.e2e.people import Take, record
 from tests.e2e.room import EPOCH_MS

@@ -9,7 +9,10 @@ import pytest
 
 from tests.corpus import checks, rooms
 from tests.corpus.rooms import Guest
-from tests.corpus.table import LEFT_OUT, ROWS, USABLE, Row
+from tests.corpus.row import Row
+from tests.corpus.table import LEFT_OUT, ROWS, USABLE, needs_media
+
+pytestmark = needs_media
 
 LIMIT_S: Final = 10.2
 """Longer files are cut off by the index; everything that is special comes before, but for the file with long gaps."""

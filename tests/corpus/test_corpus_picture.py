@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from fractions import Fraction
 from itertools import groupby
-from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import pytest
-from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from owtmix.canvas.cpu import CpuScaler
-from owtmix.geometry import Orientation, Rect, ResizeMode, Size
+from owtmix.geometry import Orientation
 from owtmix.media.decode import Picture, VideoReader, describe
-from tests.corpus import reference
-from tests.corpus.table import USABLE, Row
-from tests.media.pictures import flat, from_planes, number_of, steady, write_film
+from tests.corpus.row import Row
+from tests.corpus.table import USABLE, needs_media
+
+pytestmark = needs_media
 
 LONG_S: Final = 60
 FOREVER: Final = Fraction(10**6)

@@ -9,7 +9,8 @@ import pytest
 
 from owtmix.media.probe import probe
 from tests.corpus import checks, rooms
-from tests.corpus.table import MEDIA, Row, Video
+from tests.corpus.row import MEDIA, Row, Video
+from tests.corpus.table import needs_media
 from tests.media.pictures import steady, write_film
 
 
@@ -30,6 +31,7 @@ def test_a_camera_whose_pictures_are_minutes_apart(tmp_path: Path) -> None:
     assert not problems, "\n".join(problems)
 
 
+@needs_media
 def test_a_header_that_claims_hours_adds_nothing(tmp_path: Path) -> None:
     """Durations in boxes are not believed: the packets count."""
     name = "mp4ff__v300_multiple_segments.mp4"

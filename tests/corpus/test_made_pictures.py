@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
 import av
 import numpy as np
 import pytest
-from av.packet import Packet
 from av.video.frame import VideoFrame
 
 from owtmix.geometry import Size
 from tests.corpus import checks, rooms
-from tests.corpus.reference import read_film
-from tests.corpus.table import Row, Video
-from tests.media.pictures import from_planes, numbered, steady, write_film
+from tests.corpus.row import Row, Video
+from tests.media.pictures import Draw, from_planes, steady, write_film
 
 SIZE: Final = Size(128, 96)
 TIMES_MS: Final = steady(25)
@@ -34,6 +31,11 @@ CUT: Final[dict[str, tuple[str, dict[str, str]]]] = {
     "vp8.webm": ("libvpx", {}),
 }
 """Encoders whose second key frame is the eleventh picture."""
+
+
+PATCHES: Final = {"grey": (128, 128, 128), "skin": (224, 172, 138)}
+CODE_TOLERANCE: Final = 2.0
+WEIGHTS: Final = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722)}
 
 
 def made(path: Path, times_ms: Sequence[int] = TIMES_MS, **traits: Any) -> Row:
@@ -108,3 +110,52 @@ def test_times_that_go_back_start_late_or_leave_a_key_frame_out(tmp_path: Path) 
         rows.append(made(headless(files / name, whole, 3), TIMES_MS[10:]))
     problems = compose(rows, tmp_path)
     assert not problems, "\n".join(problems)
+
+
+def codes(colour: tuple[int, int, int], matrix: str, *, full_range: bool = False) -> tuple[float, float, float]:
+    """R, G, B of 0..255 as Y, Cb, Cr."""
+    (red, blue), (r, g, b) = WEIGHTS[matrix], colour
+    y = red * r + (1 - red - blue) * g + blue * b
+    u, v = (b - y) / (2 * (1 - blue)), (r - y) / (2 * (1 - red))
+    low, span, chroma = (0, 1, 1) if full_range else (16, 219 / 255, 224 / 255)
+    return low + span * y, 128 + chroma * u, 128 + chroma * v
+
+
+def patched(matrix: str, *, full_range: bool) -> Draw:
+    """Draws a picture whose left half is grey and whose right half is skin."""
+
+    def draw(_: int, size: Size) -> VideoFrame:
+        left, right = (codes(colour, matrix, full_range=full_range) for colour in PATCHES.values())
+        planes = []
+        for component, divisor in enumerate((1, 2, 2)):
+            plane = np.full((size.height // divisor, size.width // divisor), round(left[component]), np.uint8)
+            plane[:, size.width // divisor // 2 :] = round(right[component])
+            planes.append(plane)
+        return from_planes(*planes, pixel_format="yuvj420p" if full_range else "yuv420p")
+
+    return draw
+
+
+def test_grey_and_skin_keep_their_colours_whatever_the_sources_are_coded_with(tmp_path: Path) -> None:
+    """BT.601 beside BT.709, limited range beside full: untagged pictures are told apart by their lines."""
+    files = tmp_path / "made"
+    files.mkdir()
+    rows = []
+    for matrix, size in (("bt601", Size(160, 120)), ("bt709", Size(960, 720))):
+        for full_range in (False, True):
+            path = files / f"{matrix}-{full_range}.mp4"
+            pixels = "yuvj420p" if full_range else "yuv420p"
+            draw = patched(matrix, full_range=full_range)
+            film(path, steady(5), size=size, draw=draw, pixel_format=pixels, full_range=full_range)
+            rows.append(made(path, steady(5)))
+    room = rooms.compose(rooms.invite(rows, limit_s=60), (), tmp_path)
+    for number, guest in enumerate(room.guests, 1):
+        left, top, right, bottom = rooms.tile(number)
+        picture = room.pictures[int((guest.end_s - 0.25) * rooms.FPS)]
+        middle, centre = (left + right) // 2, (top + bottom) // 2
+        for x, colour in zip((middle - 40, middle + 40), PATCHES.values(), strict=True):
+            found = [
+                plane[centre // d - 8 : centre // d + 8, x // d - 8 : x // d + 8].mean()
+                for plane, d in zip(picture, (1, 2, 2), strict=True)
+            ]
+            assert found == pytest.approx(codes(colour, room.matrix), abs=CODE_TOLERANCE), guest.row.path.name

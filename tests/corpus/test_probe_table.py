@@ -9,7 +9,10 @@ import pytest
 
 from owtmix.errors import InputError
 from owtmix.media.probe import probe
-from tests.corpus.table import LEFT_OUT, MANIFEST, MEDIA, ROWS, TIME_TOLERANCE_S, USABLE, Row
+from tests.corpus.row import MANIFEST, MEDIA, TIME_TOLERANCE_S, Row
+from tests.corpus.table import LEFT_OUT, ROWS, USABLE, needs_media
+
+pytestmark = needs_media
 
 GAP_S: Final = 3
 

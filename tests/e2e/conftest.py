@@ -1,15 +1,26 @@
-"""The bench, one for a whole run, so that a take which several rooms share is made once."""
+"""The bench, one for a whole run, so that a take which several rooms share is made once; and a job in an S3 store."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from tests.cli.command import Command
+from tests.cli.conftest import command, job_id
 from tests.e2e.bench import Bench
-from tests.storage.conftest import client, service, swift
+from tests.e2e.stored import Stored, lay_out
+from tests.storage.conftest import Service, client, proxy, service, swift
+from tests.storage.fault_proxy import FaultProxy
 
-__all__ = ["bench", "client", "service", "swift"]
+__all__ = ["bench", "client", "command", "job_id", "proxy", "service", "stored", "swift"]
 
 
 @pytest.fixture(scope="session")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     return Bench(tmp_path_factory.mktemp("rooms"))
+
+
+@pytest.fixture
+def stored(command: Command, service: Service, proxy: FaultProxy, tmp_path: Path, job_id: str) -> Stored:
+    return lay_out(command, service, proxy, tmp_path / "job", job_id)

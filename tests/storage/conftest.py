@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +14,9 @@ import botocore.session  # type: ignore[import-untyped]
 import pytest
 
 from owtmix.spec.job import StorageSpec
-from owtmix.storage.s3 import S3Options, S3Store
+from owtmix.storage.options import S3Options
+from owtmix.storage.s3 import S3Store
+from tests.conftest import attributed
 from tests.storage.fault_proxy import PART_BYTES, FaultProxy
 from tests.storage.swift_server import KEY_ID, REGION, SECRET, SwiftServer
 
@@ -65,11 +68,10 @@ class Service:
 
 @pytest.fixture(scope="session")
 def swift(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SwiftServer]:
-    try:
-        server = SwiftServer(tmp_path_factory.mktemp("swift"))
-    except OSError:
-        pytest.skip("no extended attributes where temporary files are: OpenStack Swift cannot run")
-    with server:
+    base = attributed(tmp_path_factory.mktemp("swift"))
+    if base is None:
+        pytest.skip("no extended attributes: OpenStack Swift cannot run")
+    with tempfile.TemporaryDirectory(dir=base) as root, SwiftServer(Path(root)) as server:
         yield server
 
 

@@ -58,14 +58,14 @@ def test_files_inside_are_read_and_fetched(store: LocalStore, root: Path) -> Non
     (root / "deep" / "er").mkdir(parents=True)
     (root / "deep" / "er" / "王小明.webm").write_bytes(b"wang")
     assert store.read("alice.webm", 5) == b"alice"
-    assert store.fetch("deep/er/王小明.webm", NOWHERE).read_bytes() == b"wang"
+    assert store.locate("deep/er/王小明.webm", NOWHERE).path.read_bytes() == b"wang"
     assert store.address("alice.webm") == str(root / "alice.webm")
 
 
 def test_a_link_that_stays_inside_is_followed(store: LocalStore, root: Path) -> None:
     (root / "again.webm").symlink_to("alice.webm")
     assert store.read("again.webm", 100) == b"alice"
-    assert store.fetch("again.webm", NOWHERE).read_bytes() == b"alice"
+    assert store.locate("again.webm", NOWHERE).path.read_bytes() == b"alice"
 
 
 def test_the_folder_itself_may_be_a_link(root: Path) -> None:
@@ -84,7 +84,7 @@ def test_nothing_outside_is_read(store: LocalStore, root: Path) -> None:
         with pytest.raises(InputError, match="leads out of the folder"):
             store.read(key, 100)
         with pytest.raises(InputError, match="leads out of the folder"):
-            store.fetch(key, NOWHERE)
+            store.locate(key, NOWHERE)
 
 
 @pytest.mark.parametrize("name", ["new.mp4", "secret.webm", "deeper/new.mp4"])
@@ -111,11 +111,11 @@ def test_a_link_in_the_output_s_place_is_replaced_not_followed(store: LocalStore
     assert (root / "out.mp4").read_bytes() == b"finished"
 
 
-def test_what_is_missing_is_none_to_read_and_an_error_to_fetch(store: LocalStore) -> None:
+def test_what_is_missing_is_none_to_read_and_an_error_to_locate(store: LocalStore) -> None:
     for key in ("bob.webm", "no/such/folder.webm", "alice.webm/below-a-file"):
         assert store.read(key, 100) is None
         with pytest.raises(InputError, match="does not exist"):
-            store.fetch(key, NOWHERE)
+            store.locate(key, NOWHERE)
 
 
 def test_a_folder_that_is_missing_holds_nothing(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_what_is_no_file_is_refused_at_once(store: LocalStore, root: Path) -> No
         with pytest.raises(InputError, match="is not a file"):
             store.read(key, 100)
         with pytest.raises(InputError, match="is not a file"):
-            store.fetch(key, NOWHERE)
+            store.locate(key, NOWHERE)
 
 
 def test_keys_that_no_file_can_have_are_input_errors(store: LocalStore, root: Path) -> None:
@@ -144,7 +144,7 @@ def test_keys_that_no_file_can_have_are_input_errors(store: LocalStore, root: Pa
         with pytest.raises(InputError):
             store.read(key, 100)
         with pytest.raises(InputError):
-            store.fetch(key, NOWHERE)
+            store.locate(key, NOWHERE)
 
 
 def test_the_output_appears_under_its_name_all_at_once(store: LocalStore, root: Path) -> None:

@@ -12,7 +12,8 @@ import pytest
 from owtmix.errors import DestinationError, InputError, SpecError
 from owtmix.spec.job import StorageSpec
 from owtmix.storage.credentials import Credentials
-from owtmix.storage.s3 import S3Options, S3Store
+from owtmix.storage.options import S3Options
+from owtmix.storage.s3 import S3Store
 from owtmix.storage.s3_bucket import endpoint_url
 from tests.storage.conftest import AT, MOVIE, Service, ignore
 from tests.storage.fault_proxy import PART_BYTES, FaultProxy, Us3Profile
@@ -23,8 +24,7 @@ ODD_KEYS = ["room/alice 1.webm", "会议/爱丽丝.webm", "a+b&c=d?e#f.mp4", "10
 def test_an_object_has_a_size_and_what_is_missing_has_none(store: S3Store, service: Service) -> None:
     service.put("room/a.webm", bytes(1000))
     service.put("room/empty", b"")
-    assert store.stat("room/a.webm") == 1000
-    assert store.stat("room/empty") == 0
+    assert [found and found.size for found in map(store.stat, ("room/a.webm", "room/empty"))] == [1000, 0]
     assert store.stat("room/b.webm") is None
 
 
@@ -73,13 +73,13 @@ def test_an_empty_object_becomes_an_empty_file(store: S3Store, service: Service,
 
 def test_an_object_of_another_size_is_not_downloaded(store: S3Store, service: Service, tmp_path: Path) -> None:
     service.put("a.webm", bytes(100))
-    with pytest.raises(InputError, match=r"a\.webm: has 100 bytes now and had 99 before"):
+    with pytest.raises(InputError, match=r"^has 100 bytes now and had 99 before"):
         store.download("a.webm", tmp_path / "1.webm", 99, ignore)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_missing_object_is_not_downloaded(store: S3Store, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"a\.webm: does not exist"):
+    with pytest.raises(InputError, match=r"^does not exist"):
         store.download("a.webm", tmp_path / "1.webm", 1, ignore)
 
 
@@ -210,7 +210,7 @@ def test_nothing_around_it_changes_where_requests_go(
         "http_proxy": "http://127.0.0.1:9",
     }.items():
         monkeypatch.setenv(name, value)
-    assert open_s3().stat("a.webm") == 1
+    assert open_s3().stat("a.webm")
 
 
 def test_a_proxy_is_used_when_it_is_configured(spec: StorageSpec) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from owtmix.errors import DestinationError, InputError
 from owtmix.storage.s3 import S3Store
-from owtmix.storage.s3_download import _partial
+from owtmix.storage.s3_download import partial_file
 from tests.storage.conftest import CLIP, MOVIE, QUICK, Service, ignore
 from tests.storage.fault_proxy import (
     PART_BYTES,
@@ -142,6 +142,6 @@ def test_a_flipped_bit_keeps_the_size_and_is_for_the_decoder_to_find(
 def test_a_full_disk(store: S3Store, service: Service, folder: Path) -> None:
     service.put("a.webm", CLIP)
     etag = service.client.head_object(Bucket=service.bucket, Key="a.webm")["ETag"]
-    _partial(folder / "1.webm", etag).symlink_to("/dev/full")
+    partial_file(folder / "1.webm", etag).symlink_to("/dev/full")
     with pytest.raises(DestinationError, match="cannot be written: the disk is full, free some space"):
         store.download("a.webm", folder / "1.webm", len(CLIP), ignore)

@@ -1,0 +1,60 @@
+"""What is known of recordings, in words, for ``--probe``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+
+from owtmix.clip import Damage
+from owtmix.inspection import PictureReport, Report, SoundReport
+from owtmix.timing import TimeRange, timecode
+
+_CHANNELS = {1: "mono", 2: "stereo"}
+
+
+def describe_reports(reports: Iterable[Report]) -> str:
+    """Each file with its picture and sound, as lines of plain text."""
+    return "\n".join(line for report in reports for line in _lines(report))
+
+
+def _lines(report: Report) -> Iterator[str]:
+    yield report.file
+    if report.left_out:
+        yield f"  cannot be used: {report.left_out}"
+    if report.picture:
+        yield from _picture(report.picture)
+    if report.sound:
+        yield from _sound(report.sound)
+
+
+def _picture(picture: PictureReport) -> Iterator[str]:
+    yield f"  picture  {picture.codec} {', then '.join(picture.sizes)}, {_span(picture.span)}"
+    if picture.rates_hz:
+        lowest, median, highest = map(_number, picture.rates_hz)
+        yield f"           {median} pictures a second, from {lowest} to {highest}"
+    yield from _flaws(picture.gaps, picture.damage, "pictures or packets")
+
+
+def _sound(sound: SoundReport) -> Iterator[str]:
+    channels = _CHANNELS.get(sound.channels, f"{sound.channels} channels")
+    yield f"  sound    {sound.codec} {sound.rate_hz} Hz {channels}, {_span(sound.span)}"
+    if sound.drift_s:
+        drift = f"{_number(sound.drift_ppm)} ppm, {_number(sound.drift_s * 1000)} ms in all"
+        yield f"           its clock is off by {drift}"
+    yield from _flaws(sound.gaps, sound.damage, "packets")
+
+
+def _flaws(gaps: tuple[TimeRange, ...], damage: Damage, what: str) -> Iterator[str]:
+    if gaps:
+        yield f"           {len(gaps)} gap{'s' * (len(gaps) > 1)}: {', '.join(map(_span, gaps))}"
+    if damage.count:
+        first = "" if damage.first_s is None else f", first at {timecode(damage.first_s)}"
+        yield f"           {damage.count} damaged {what}{first}"
+
+
+def _span(span: TimeRange) -> str:
+    return f"{timecode(span.start)} - {timecode(span.end)}"
+
+
+def _number(value: Fraction) -> str:
+    return f"{float(value):.2f}".rstrip("0").rstrip(".")

@@ -1,0 +1,43 @@
+"""Where a job keeps what it has fetched and made so far; a run that was killed leaves it to the next."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from owtmix.errors import DestinationError, SpecError
+from owtmix.runlock import only_run
+
+
+def open_work(folder: Path, job_id: str, days: int) -> Path:
+    """Make ``folder/<job id>`` with ``inputs`` and ``tracks`` in it, and remove what other jobs left long ago.
+
+    Args:
+        folder: Of all jobs.
+        job_id: The job, which runs here and nowhere else.
+        days: For how long an abandoned job is kept.
+
+    Raises:
+        DestinationError: The disk takes no folder.
+    """
+    work = folder / job_id
+    try:
+        for name in ("inputs", "tracks"):
+            (work / name).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DestinationError(f"{work} cannot be made: {error.strerror}") from None
+    oldest = time.time() - days * 86_400
+    for other in folder.iterdir():
+        # A job may run and take long over one file; or its folder goes away while it is looked at.
+        with suppress(SpecError, OSError):
+            if other != work and _touched(other) < oldest:
+                with only_run(other.name):
+                    shutil.rmtree(other, ignore_errors=True)
+    return work
+
+
+def _touched(folder: Path) -> float:
+    """When the newest entry in ``folder`` changed."""
+    return max(entry.lstat().st_mtime for entry in (folder, *folder.rglob("*")))

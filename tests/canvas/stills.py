@@ -1,0 +1,28 @@
+"""Decoded pictures as a scaler gets them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from av.video.frame import VideoFrame
+
+from owtmix.canvas.cpu import CpuScaler, Patch
+from owtmix.clip import Matrix
+from owtmix.geometry import Orientation, Rect, ResizeMode, Size
+
+
+@dataclass(frozen=True)
+class Still:
+    """A picture to be fitted."""
+
+    frame: VideoFrame
+    orientation: Orientation = Orientation.UPRIGHT
+    matrix: Matrix = "bt709"
+    full_range: bool = False
+    sar: Fraction = Fraction(1)
+    interlaced: bool = False
+
+
+def fitted(still: Still, tile: Size, mode: ResizeMode = ResizeMode.STRETCH, matrix: Matrix = "bt709") -> Patch:
+    return CpuScaler(mode, matrix).fit(still, Rect(0, 0, tile.width, tile.height), "key")

@@ -1,0 +1,130 @@
+"""A job whose recordings and output are in an S3 store, run as a user runs it, with faults on the way."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from owtmix.settings import SHIPPED
+from tests.cli.command import CLEAN_ENVIRONMENT, TINY, Command, change, record_once
+from tests.e2e.bench import TIMEOUT_S
+from tests.storage.conftest import Service
+from tests.storage.fault_proxy import FaultProxy, Request, is_content
+from tests.storage.swift_server import KEY_ID, REGION, SECRET
+
+STORAGE: Final = "Data.RecordingConfig.StorageConfig"
+
+Done = subprocess.CompletedProcess[str]
+
+_FOREIGN: Final = ("AWS_", "UCLOUD_", "HOME")
+
+
+@dataclass(frozen=True)
+class Stored:
+    """``job_file`` lies in a folder with nothing else in it but ``settings``, and names ``service`` behind ``proxy``."""
+
+    command: Command
+    service: Service
+    proxy: FaultProxy
+    job_file: Path
+    job_id: str
+
+    @property
+    def key(self) -> str:
+        return f"out/{self.job_id}.mp4"
+
+    @property
+    def settings(self) -> Path:
+        return self.job_file.parent / "owt.toml"
+
+    def output(self) -> bytes:
+        return self.service.get(self.key)
+
+    def change(self, path: str, value: object) -> None:
+        change(self.job_file, path, value)
+
+    def configure(self, **values: str) -> None:
+        """Give settings, named without their table, other values."""
+        text = self.settings.read_text(encoding="utf-8")
+        for name, value in values.items():
+            text, found = re.subn(rf"(?m)^{name} = .*", f"{name} = {value}", text)
+            assert found == 1, name
+        self.settings.write_text(text, encoding="utf-8")
+
+    def tell(self, *urls: str, token: str = "hush") -> None:
+        """Receivers of all callbacks."""
+        services = ("job.mixer", "job.oss")
+        self.change(
+            "Data.NotifyConfig",
+            [{"Status": "open", "ServiceType": s, "NotifyUrl": url, "Token": token} for url in urls for s in services],
+        )
+
+    def run(self, *arguments: str | Path, **environment: str) -> Done:
+        return self._run([self.command.path, *map(str, arguments or (self.job_file,))], environment)
+
+    def run_with(self, change_first: str, *arguments: str | Path, **environment: str) -> Done:
+        """Run after some Python that changes the program."""
+        program = f"{change_first}\nfrom owtmix.cli import main\nmain()"
+        words = [sys.executable, "-P", "-c", program, *map(str, arguments or (self.job_file,))]
+        return self._run(words, {"PYTHONPATH": str(self.command.root)} | environment)
+
+    def contents(self) -> list[Request]:
+        """The requests for recordings that came so far."""
+        return [request for request in self.proxy.requests if is_content(request) and "/room/" in request.path]
+
+    def _run(self, words: list[str], environment: dict[str, str]) -> Done:
+        clean = {name: value for name, value in CLEAN_ENVIRONMENT.items() if not name.startswith(_FOREIGN)}
+        home = {"HOME": str(self.job_file.parent), "OWT_CONF": str(self.settings)}
+        return subprocess.run(
+            words,
+            env=clean | home | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd="/",
+            timeout=TIMEOUT_S,
+        )
+
+
+def lay_out(command: Command, service: Service, proxy: FaultProxy, folder: Path, job_id: str) -> Stored:
+    """Put the recordings and the index of a short room into the bucket, and the job file into ``folder``."""
+    job_file = TINY.write(folder, job_id, record_once)
+    for path in (*folder.glob("room/*"), folder / f"{job_id}.json"):
+        service.put(str(path.relative_to(folder)), path.read_bytes())
+        path.unlink()
+    (folder / "room").rmdir()
+    stored = Stored(command, service, proxy, job_file, job_id)
+    stored.settings.write_bytes(SHIPPED.read_bytes())
+    stored.configure(attempts="3", silence_s="1", wait_s="5")
+    stored.change(STORAGE, store_at(service, proxy.endpoint))
+    return stored
+
+
+def store_at(service: Service, endpoint: str) -> dict[str, str]:
+    """What the job file says of the store."""
+    return {
+        "Vendor": "s3",
+        "Endpoint": endpoint,
+        "Region": REGION,
+        "Bucket": service.bucket,
+        "PublicKey": KEY_ID,
+        "SecretKey": SECRET,
+        "FileNamePrefix": "out/$JobId",
+    }
+
+
+def problem(done: Done) -> str:
+    """The one line that was said."""
+    (line,) = done.stderr.strip().splitlines()
+    return re.sub(r"^\S+ \S+ error: ", "", line)
+
+
+def report(done: Done) -> dict[str, Any]:
+    assert done.returncode == 0, done.stderr
+    content: dict[str, Any] = json.loads(done.stdout)
+    return content

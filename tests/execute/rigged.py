@@ -1,0 +1,95 @@
+"""Work on recordings of which some break whatever decodes them. Children import this module.
+
+A file does so by its name: ``crash-2-...`` crashes the decoder of its picture when it is 2 s in, ``deaf-crash-2-...``
+that of its sound; ``hang`` in place of ``crash`` stops for ever, ``fail`` raises, ``probe-crash-...`` crashes whoever
+measures it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import signal
+import time
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from owtmix.clip import AudioTrack, Probe
+from owtmix.errors import InputError
+from owtmix.execute.task import News
+from owtmix.media.audio import AudioReader
+from owtmix.media.decode import Picture, VideoReader
+from owtmix.plan import SAMPLE_RATE_HZ
+from owtmix.tasks import PictureTask, ProbeTask, Studio
+from owtmix.tracks import Material
+
+
+def misbehave(how: str) -> None:
+    match how:
+        case "crash":
+            ctypes.string_at(0)
+        case "hang":
+            time.sleep(3600)
+        case "fail":
+            raise InputError("the disk is on fire")
+
+
+class RiggedVideoReader(VideoReader):
+    def picture_at(self, t: Fraction) -> Picture | None:
+        told = re.match(r"(crash|hang|fail)-([\d.]+)-", self._path.name)
+        if told and t >= Fraction(told[2]):
+            misbehave(told[1])
+        return super().picture_at(t)
+
+
+class RiggedAudioReader(AudioReader):
+    def __init__(self, path: Path, track: AudioTrack, offset_s: Fraction) -> None:
+        super().__init__(path, track, offset_s)
+        self._told = re.match(r"deaf-(crash|hang|fail)-([\d.]+)-", path.name)
+
+    def read(self, first_sample: int, count: int) -> Any:
+        end_s = Fraction(first_sample + count, SAMPLE_RATE_HZ) - self._offset_s
+        if self._told and end_s > Fraction(self._told[2]):
+            misbehave(self._told[1])
+        return super().read(first_sample, count)
+
+
+@dataclass(frozen=True, slots=True)
+class RiggedStudio(Studio):
+    """Decodes with the readers above."""
+
+    def material(self) -> Material:
+        """As of a studio."""
+        import owtmix.mix  # noqa: PLC0415 - in the child
+        import owtmix.render  # noqa: PLC0415
+        import owtmix.tracks  # noqa: PLC0415
+
+        owtmix.render.VideoReader = RiggedVideoReader  # type: ignore[misc, attr-defined]
+        owtmix.mix.AudioReader = owtmix.tracks.AudioReader = RiggedAudioReader  # type: ignore[misc, attr-defined]
+        return Studio.material(self)
+
+
+@dataclass(frozen=True, slots=True)
+class RiggedProbeTask(ProbeTask):
+    def run(self, news: News) -> Probe:
+        if told := re.match(r"probe-(crash|hang|once)-", self.path.name):
+            misbehave(told[1])
+            mark = self.path.with_suffix(".mark")
+            if not mark.exists():
+                mark.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+        return ProbeTask.run(self, news)
+
+
+@dataclass(frozen=True, slots=True)
+class DyingPictureTask(PictureTask):
+    """Dies although no source does anything wrong: as often as the track's folder has files named ``die-...``."""
+
+    def run(self, news: News) -> Any:
+        for reason in self.track.parent.glob("die-*"):
+            reason.unlink()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return PictureTask.run(self, news)

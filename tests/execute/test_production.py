@@ -1,0 +1,208 @@
+"""A recording that breaks whatever decodes it is found, and costs nobody else anything."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pytest
+
+import owtmix.intake
+import owtmix.job
+import owtmix.production
+from owtmix.errors import InputError, MixError, RenderError
+from owtmix.job import Job, Options
+from owtmix.progress import Silence
+from owtmix.scratch import Scratch
+from owtmix.settings import Settings
+from tests.cli.command import record_once
+from tests.e2e import measure, people
+from tests.e2e.people import Take
+from tests.e2e.room import Room
+from tests.execute.rigged import DyingPictureTask, RiggedProbeTask, RiggedStudio
+
+FPS: Final = 10
+LENGTH_MS: Final = 3000
+ROOM: Final = Room(
+    takes=(
+        Take("anna_1", 0, LENGTH_MS, people.COLOURS[0], 440, size=(160, 90), level_db=-30, container="webm"),
+        Take("ben_1", 0, LENGTH_MS, people.COLOURS[1], 1000, size=(160, 90), level_db=-30, container="webm"),
+        Take("carl_1", 0, LENGTH_MS, people.COLOURS[2], 1600, size=(160, 90), level_db=-30, container="webm"),
+    ),
+    size=(320, 180),
+    fps=FPS,
+    mixer={"MixedVideoLayout": 4},
+)
+"""Three people in a 2 by 2 grid, tiles of 160 by 90."""
+
+MIDDLES: Final = ((22, 40), (22, 120), (67, 80))
+"""Row and column of each tile's middle, in half-size pictures."""
+
+SETTINGS: Final = Settings(worker_silence_s=3)
+
+
+@pytest.fixture(autouse=True)
+def rigged(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(owtmix.job, "Studio", RiggedStudio)
+    monkeypatch.setattr(owtmix.intake, "ProbeTask", RiggedProbeTask)
+    monkeypatch.setattr(owtmix.production, "PictureTask", DyingPictureTask)
+    monkeypatch.setattr(owtmix.job, "state_folder", lambda: tmp_path / "state")
+
+
+def lay_out(folder: Path, **prefixes: str) -> Path:
+    """Write the room, the files of the people in ``prefixes`` with these before their names; returns the job file."""
+    job_file = ROOM.write(folder, folder.parent.name[-60:], record_once)
+    (index_file,) = (path for path in folder.glob("*.json") if path != job_file)
+    index = json.loads(index_file.read_text())
+    for entry in index["Files"]:
+        path = folder / "room" / entry["Name"]
+        entry["Name"] = prefixes.get(entry["StreamId"].removesuffix("_1"), "") + entry["Name"]
+        path.rename(path.with_name(entry["Name"]))
+    index_file.write_text(json.dumps(index))
+    return job_file
+
+
+def compose(job_file: Path, *, strict: bool = False) -> dict[str, Any]:
+    return Job(job_file, SETTINGS, Options(strict=strict)).run(Silence(), Scratch())
+
+
+def colours(report: dict[str, Any], person: int) -> list[tuple[int, ...]]:
+    """The colour in the middle of a person's tile, of each picture of the output."""
+    video = measure.read_video(Path(report["output"]))
+    assert video
+    row, column = MIDDLES[person]
+    return [tuple(map(int, picture[row, column])) for picture in video.pictures]
+
+
+def shown(report: dict[str, Any], person: int) -> str:
+    """For each tenth of a second: ``P`` the person, ``-`` the card, ``?`` something else."""
+    wanted = np.array(people.COLOURS[person])
+
+    def letter(colour: np.ndarray[Any, Any]) -> str:
+        if np.abs(colour - wanted).max() < 20:
+            return "P"
+        return "-" if np.ptp(colour) < 12 and 20 < colour.mean() < 120 else "?"
+
+    return "".join(letter(np.array(colour)) for colour in colours(report, person))
+
+
+def heard(report: dict[str, Any], person: int) -> str:
+    """For each quarter of a second: ``H`` the person's tone at full level, ``.`` nothing, ``?`` something else."""
+    sound = measure.read_sound(Path(report["output"]))
+    assert sound
+    levels = [
+        measure.level_db(sound.samples[0], ROOM.takes[person].tone_hz, i / 4 + 0.02, i / 4 + 0.23) for i in range(12)
+    ]
+    return "".join("H" if abs(db + 30) < 2 else "." if db < -60 else "?" for db in levels)
+
+
+def blamed(report: dict[str, Any], name: str) -> Iterator[str]:
+    return (warning for warning in report["warnings"] if name in warning)
+
+
+def entry(report: dict[str, Any], name: str) -> dict[str, Any]:
+    (found,) = (entry for entry in report["inputs"] if name in entry["file"])
+    assert isinstance(found, dict)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        (
+            "crash",
+            "decoding room/crash-1.2-1-ben_1.webm crashes (SIGSEGV) at 00:00:01.200: a placeholder from there on",
+        ),
+        ("hang", "decoding room/hang-1.2-1-ben_1.webm hangs: no progress for 3 s at 00:00:01.200: a placeholder from"),
+        ("fail", "room/fail-1.2-1-ben_1.webm fails at 00:00:01.200 and is a placeholder from there on: the disk is"),
+    ],
+    ids=lambda how: how,
+)
+def test_a_picture_that_cannot_be_decoded_is_a_placeholder_from_there_on(tmp_path: Path, how: str, words: str) -> None:
+    report = compose(lay_out(tmp_path / "room", ben=f"{how}-1.2-"))
+    (warning,) = report["warnings"]
+    assert warning.startswith(words)
+    assert shown(report, 1) == "P" * 12 + "-" * 18
+    assert shown(report, 0) == shown(report, 2) == "P" * 30
+    assert [heard(report, person) for person in range(3)] == ["H" * 12] * 3
+    if how != "fail":
+        ben = entry(report, "ben")
+        assert ben["picture"]["used_to_s"] == pytest.approx(1.2, abs=0.001)
+        assert ben["sound"]["used_to_s"] == pytest.approx(3, abs=0.05)
+
+
+def test_a_sound_that_cannot_be_decoded_is_silence_from_there_on(tmp_path: Path) -> None:
+    report = compose(lay_out(tmp_path / "room", ben="deaf-crash-1.5-"))
+    (warning,) = report["warnings"]
+    assert warning.startswith(
+        "decoding room/deaf-crash-1.5-1-ben_1.webm crashes (SIGSEGV) at 00:00:01.000: silence from"
+    )
+    assert heard(report, 1) == "H" * 4 + "." * 8
+    assert heard(report, 0) == heard(report, 2) == "H" * 12
+    assert [shown(report, person) for person in range(3)] == ["P" * 30] * 3
+    assert entry(report, "ben")["sound"]["used_to_s"] == pytest.approx(1, abs=0.001)
+
+
+@pytest.mark.slow
+def test_several_culprits_are_found_one_after_the_other(tmp_path: Path) -> None:
+    report = compose(lay_out(tmp_path / "room", anna="crash-2-", carl="crash-0.5-"))
+    assert shown(report, 0) == "P" * 20 + "-" * 10
+    assert shown(report, 1) == "P" * 30
+    assert shown(report, 2) == "P" * 5 + "-" * 25
+    assert len(report["warnings"]) == 2
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "crash-1-",
+        "probe-crash-",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("deaf-crash-1-", "fail-1-")),
+    ],
+)
+def test_strict_wants_every_recording_whole(tmp_path: Path, prefix: str) -> None:
+    with pytest.raises(InputError, match="ben_1") as raised:
+        compose(lay_out(tmp_path / "room", ben=prefix), strict=True)
+    assert raised.value.exit_status == 3
+    assert not list((tmp_path / "room" / "out").iterdir())
+
+
+def test_a_recording_that_cannot_be_measured_is_left_out_with_the_reason(tmp_path: Path) -> None:
+    report = compose(lay_out(tmp_path / "room", ben="probe-crash-"))
+    reason = "reading it crashes (SIGSEGV)"
+    assert report["warnings"] == [f"room/probe-crash-1-ben_1.webm is left out: {reason}"]
+    assert report["files"]["left_out"] == [{"file": "room/probe-crash-1-ben_1.webm", "reason": reason}]
+    assert entry(report, "ben")["left_out"] == reason
+
+
+def test_a_death_without_reason_is_forgiven_once(tmp_path: Path) -> None:
+    """While measuring, and while composing."""
+    job_file = lay_out(tmp_path / "room", ben="probe-once-")
+    die(tmp_path, job_file, 1)
+    report = compose(job_file)
+    assert shown(report, 1) == "P" * 30
+    assert report["warnings"] == [
+        "the process that makes the picture crashes (SIGKILL); no recording is to blame, and it is made once more"
+    ]
+
+
+def test_a_second_one_is_an_error_in_words(tmp_path: Path) -> None:
+    job_file = lay_out(tmp_path / "room")
+    die(tmp_path, job_file, 2)
+    with pytest.raises(RenderError) as raised:
+        compose(job_file)
+    assert raised.value.exit_status == 4
+    words = "the picture cannot be made: its process crashes (SIGKILL), and no recording is to blame"
+    assert str(raised.value) == words
+    assert isinstance(raised.value, MixError)
+
+
+def die(tmp_path: Path, job_file: Path, times: int) -> None:
+    """Let the process that composes die so many times."""
+    tracks = tmp_path / "state" / "work" / json.loads(job_file.read_text())["Internal"]["JobId"] / "tracks"
+    tracks.mkdir(parents=True)
+    for number in range(times):
+        (tracks / f"die-{number}").touch()

@@ -1,0 +1,281 @@
+"""Tracks put together: nothing moves, nothing is lost, and what is not as planned is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import av
+import numpy as np
+import pytest
+from av.audio.frame import AudioFrame
+from av.video.frame import VideoFrame
+from numpy.typing import NDArray
+
+from owtmix.canvas.cpu import planes
+from owtmix.errors import RenderError
+from owtmix.geometry import ResizeMode
+from owtmix.media.stitch import stitch, verify
+from owtmix.plan import AudioEncoding, Picture, Sound, VideoEncoding
+from owtmix.spec.job import Colour
+from owtmix.timing import FrameClock
+from tests.media.pictures import flat, numbered
+from tests.media.test_encode import ENCODINGS, FPS, RATE_HZ, SIZE, h264, packets_of, write_picture, write_sound
+
+Container = Literal["mp4", "webm"]
+
+CLICKS_AT: Final = (12, 31, 64)
+"""Frames that flash; a click begins with each."""
+
+SOUND_TOLERANCE_S: Final = 0.001
+
+CODECS: Final[Mapping[Container, tuple[str, AudioEncoding]]] = {
+    "mp4": ("libx264", AudioEncoding("aac", 128, 2)),
+    "webm": ("libvpx-vp9", AudioEncoding("libopus", 128, 2)),
+}
+
+
+def picture_plan(frames: int, how: VideoEncoding) -> Picture:
+    return Picture(
+        canvas=SIZE,
+        clock=FrameClock(FPS),
+        frames=frames,
+        background=Colour(0, 0, 0),
+        matrix="bt709",
+        resize_mode=ResizeMode.FIT,
+        scenes=(),
+        shots={},
+        watermarks=(),
+        text_px=8,
+        encoding=how,
+    )
+
+
+def sound_plan(samples: int, how: AudioEncoding) -> Sound:
+    return Sound(samples, (), how)
+
+
+def clicks(samples: int) -> NDArray[np.float32]:
+    """Silence, and a burst of a millisecond at each of ``CLICKS_AT``."""
+    sound = np.zeros((2, samples), np.float32)
+    for frame in CLICKS_AT:
+        first = frame * RATE_HZ // FPS
+        sound[:, first : first + RATE_HZ // 1000] = 0.8
+    return sound
+
+
+def flashing(number: int) -> VideoFrame:
+    return flat(SIZE, (230 if number in CLICKS_AT else 20, 128, 128))
+
+
+class Room:
+    """A picture of 75 frames and its sound, as tracks, as a plan, and stitched."""
+
+    frames = 75
+    samples = 75 * RATE_HZ // FPS
+
+    def __init__(self, folder: Path, container: Container, frames: int = 75) -> None:
+        encoder, sound = CODECS[container]
+        how = ENCODINGS[encoder]()
+        self.frames, self.samples = frames, frames * RATE_HZ // FPS
+        self.tracks = (
+            write_picture(folder / "picture.mp4", frames, how, draw=flashing),
+            write_sound(folder / "sound.mp4", clicks(self.samples), sound),
+        )
+        self.picture, self.sound = picture_plan(frames, how), sound_plan(self.samples, sound)
+        self.output = folder / f"out.{container}"
+        stitch(self.tracks, self.output, container)
+
+    def verify(self) -> None:
+        verify(self.output, self.picture, self.sound)
+
+
+def heard(path: Path) -> tuple[NDArray[np.float32], Fraction]:
+    """The samples of a file's sound, one row per channel, and when the first is presented."""
+    with av.open(str(path)) as container:
+        frames: list[AudioFrame] = list(container.decode(audio=0))
+    assert frames[0].pts is not None
+    assert frames[0].time_base is not None
+    samples = np.concatenate([frame.to_ndarray() for frame in frames], axis=1)
+    if not frames[0].format.is_planar:
+        samples = samples.reshape(-1, len(frames[0].layout.channels)).T
+    return samples.astype(np.float32, copy=False), frames[0].pts * frames[0].time_base
+
+
+@pytest.mark.parametrize("container", CODECS)
+def test_a_flash_and_its_click_stay_together(tmp_path: Path, container: Container) -> None:
+    room = Room(tmp_path, container)
+    with av.open(str(room.output)) as file:
+        flashes = [
+            (frame.pts or 0) * (frame.time_base or 0) for frame in file.decode(video=0) if planes(frame)[0].mean() > 120
+        ]
+    assert [round(t * FPS) for t in flashes] == list(CLICKS_AT)
+    assert all(abs(t - Fraction(frame, FPS)) <= Fraction(1, 1000) for t, frame in zip(flashes, CLICKS_AT, strict=True))
+    samples, start = heard(room.output)
+    for frame in CLICKS_AT:
+        near = round((Fraction(frame, FPS) - start) * RATE_HZ) - RATE_HZ // 20
+        burst = np.abs(samples[0, near : near + RATE_HZ // 10])
+        middle = float(np.average(np.arange(len(burst)), weights=burst**2)) - RATE_HZ / 20
+        assert abs(middle / RATE_HZ - 0.0005) <= SOUND_TOLERANCE_S
+
+
+@pytest.mark.parametrize("container", CODECS)
+def test_the_sound_is_as_long_as_planned(tmp_path: Path, container: Container) -> None:
+    room = Room(tmp_path, container)
+    samples, start = heard(room.output)
+    assert abs(start) <= Fraction(1, 1000)
+    assert -48 <= samples.shape[1] - room.samples < 1024
+
+
+def test_frames_of_an_mp4_are_at_their_times_to_the_tick(tmp_path: Path) -> None:
+    room = Room(tmp_path, "mp4")
+    with av.open(str(room.output)) as container:
+        stream = container.streams.video[0]
+        times = [(p.pts or 0) * p.time_base for p in container.demux(stream) if p.size]
+        assert times == [Fraction(i, FPS) for i in range(room.frames)]
+        assert stream.average_rate == FPS
+        assert stream.duration is not None
+        assert stream.time_base is not None
+        assert stream.duration * stream.time_base == Fraction(room.frames, FPS)
+
+
+@pytest.mark.parametrize("container", CODECS)
+def test_packets_are_not_encoded_again(tmp_path: Path, container: Container) -> None:
+    room = Room(tmp_path, container)
+    for index, track in enumerate(room.tracks):
+        with av.open(str(room.output)) as file:
+            stitched = [bytes(p) for p in file.demux(file.streams[index]) if p.size]
+        assert stitched == [bytes(p) for p in packets_of(track)]
+
+
+@pytest.mark.parametrize("container", CODECS)
+def test_packets_lie_in_the_order_of_their_times(tmp_path: Path, container: Container) -> None:
+    """A player that reads from a network must not have to go back and forth."""
+    room = Room(tmp_path, container)
+    with av.open(str(room.output)) as file:
+        found = [(p.pos, (p.dts or 0) * p.time_base) for p in file.demux() if p.size]
+    times = [t for _, t in sorted(found)]
+    assert all(later >= earlier - 1 for earlier, later in pairwise(times))
+
+
+def boxes(path: Path) -> list[str]:
+    data, kinds, at = path.read_bytes(), [], 0
+    while at < len(data):
+        kinds.append(data[at + 4 : at + 8].decode())
+        at += int.from_bytes(data[at : at + 4])
+    return kinds
+
+
+def test_an_mp4_s_index_is_in_front(tmp_path: Path) -> None:
+    assert [kind for kind in boxes(Room(tmp_path, "mp4").output) if kind != "free"] == ["ftyp", "moov", "mdat"]
+
+
+@pytest.mark.parametrize("container", CODECS)
+def test_the_colour_tags_arrive(tmp_path: Path, container: Container) -> None:
+    with av.open(str(Room(tmp_path, container).output)) as file:
+        context = file.streams.video[0].codec_context
+        assert (context.colorspace, context.color_primaries, context.color_trc, context.color_range) == (1, 1, 1, 1)
+
+
+@pytest.mark.parametrize("container", CODECS)
+def test_the_same_tracks_give_the_same_bytes(tmp_path: Path, container: Container) -> None:
+    room = Room(tmp_path, container)
+    again = tmp_path / f"again.{container}"
+    stitch(room.tracks, again, container)
+    assert again.read_bytes() == room.output.read_bytes()
+    assert str(tmp_path).encode() not in room.output.read_bytes()
+
+
+@pytest.mark.parametrize("container", CODECS)
+def test_one_track_alone_is_a_file_too(tmp_path: Path, container: Container) -> None:
+    room = Room(tmp_path, container)
+    for track, plan in zip(room.tracks, ((room.picture, None), (None, room.sound)), strict=True):
+        alone = tmp_path / f"alone.{container}"
+        stitch([track], alone, container)
+        verify(alone, *plan)
+
+
+def test_a_track_that_is_damaged_or_gone_is_a_render_error(tmp_path: Path) -> None:
+    room = Room(tmp_path, "mp4")
+    room.tracks[1].write_bytes(room.tracks[1].read_bytes()[:100])
+    with pytest.raises(RenderError):
+        stitch(room.tracks, tmp_path / "again.mp4", "mp4")
+    room.tracks[1].unlink()
+    with pytest.raises(RenderError):
+        stitch(room.tracks, tmp_path / "again.mp4", "mp4")
+
+
+@pytest.mark.parametrize("container", CODECS)
+@pytest.mark.parametrize("frames", [1, 29, 30, 31, 75, 90])
+def test_a_file_as_it_was_planned_is_accepted(tmp_path: Path, container: Container, frames: int) -> None:
+    Room(tmp_path, container, frames).verify()
+
+
+@pytest.mark.parametrize("container", CODECS)
+@pytest.mark.parametrize("kept", [0.3, 0.9, 0.99])
+def test_a_truncated_file_is_refused(tmp_path: Path, container: Container, kept: float) -> None:
+    room = Room(tmp_path, container)
+    data = room.output.read_bytes()
+    room.output.write_bytes(data[: int(len(data) * kept)])
+    with pytest.raises(RenderError, match="the finished file"):
+        room.verify()
+
+
+@pytest.mark.parametrize("container", CODECS)
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"frames": 76}, "the finished file holds 75 frames, 76 were planned"),
+        ({"frames": 74}, "the finished file holds 75 frames, 74 were planned"),
+        ({"clock": FrameClock(14)}, "not at their times"),
+        ({"encoding": replace(h264(), gop=7)}, "lacks key frames that were planned"),
+    ],
+)
+def test_a_picture_that_is_not_as_planned_is_refused(
+    tmp_path: Path, container: Container, wrong: dict[str, Any], message: str
+) -> None:
+    room = Room(tmp_path, container)
+    planned = replace(room.picture, **wrong)
+    with pytest.raises(RenderError, match=message):
+        verify(room.output, planned, room.sound)
+
+
+@pytest.mark.parametrize("container", CODECS)
+def test_a_sound_that_is_too_short_or_too_long_is_refused(tmp_path: Path, container: Container) -> None:
+    room = Room(tmp_path, container)
+    for samples in (room.samples - 3000, room.samples + 3000):
+        with pytest.raises(RenderError, match="the sound of the finished file ends at"):
+            verify(room.output, room.picture, replace(room.sound, samples=samples))
+
+
+@pytest.mark.parametrize("container", CODECS)
+def test_a_track_that_is_missing_is_told(tmp_path: Path, container: Container) -> None:
+    room = Room(tmp_path, container)
+    alone = tmp_path / f"alone.{container}"
+    stitch(room.tracks[:1], alone, container)
+    with pytest.raises(RenderError, match="has no sound"):
+        verify(alone, room.picture, room.sound)
+    stitch(room.tracks[1:], alone, container)
+    with pytest.raises(RenderError, match="has no picture"):
+        verify(alone, room.picture, room.sound)
+
+
+@pytest.mark.parametrize("intact", [5, 200])
+@pytest.mark.parametrize("group", [0, 2])
+def test_a_first_or_last_group_of_pictures_that_was_damaged_on_its_way_is_refused(
+    tmp_path: Path, group: int, intact: int
+) -> None:
+    path = write_picture(tmp_path / "track.mp4", 75, h264(), draw=lambda number: numbered(number, SIZE))
+    output = tmp_path / "out.mp4"
+    stitch([path], output, "mp4")
+    data = bytearray(output.read_bytes())
+    packet = bytes(packets_of(output)[30 * group + 3])
+    at = data.index(packet)
+    data[at + intact : at + len(packet)] = bytes(len(packet) - intact)
+    output.write_bytes(data)
+    with pytest.raises(RenderError, match=r"can be decoded|cannot be read back"):
+        verify(output, picture_plan(75, h264()), None)
