@@ -86,8 +86,9 @@ class _Voice:
             if self._reader is None:
                 self._reader = AudioReader(self._path, self._placement.track, self._placement.offset_s)
             sound = self._reader.read(start, end - start)
-        except InputError as error:
-            self._on_warning(self._placement.source, f"its sound is silent from here on: it {error}")
+        except Exception as error:  # noqa: BLE001 - whatever a file makes a library raise costs this file alone
+            what = error if isinstance(error, InputError) else f"raises {type(error).__name__}: {error}"
+            self._on_warning(self._placement.source, f"its sound is silent from here on: it {what}")
             self._end = start
             self.close()
             return

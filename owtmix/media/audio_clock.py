@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from owtmix.clip import AudioRun
+from owtmix.errors import InputError
 
 HOLE_S: Final = 0.005
 """Lateness that steps up by more than this, and stays up, is a hole: shorter than any lost packet that is heard."""
@@ -39,6 +40,9 @@ SHORT_RUN_WINDOWS: Final = 4
 CLOCK_SLOPE: Final = 0.1
 """Lateness that changes faster is no clock: stamps that went back, stand still or are broken. Counting goes on."""
 
+MOST_RUNS: Final = 100_000
+"""More than one a second for a day: no sound that anybody heard."""
+
 Points = list[tuple[float, float]]
 """Pairs (seconds of sound since the run's start, lateness in seconds), rising."""
 
@@ -59,12 +63,17 @@ def measure_runs(
 
     Returns:
         Runs in order, without overlap, that take up every sample; none for a track without frames.
+
+    Raises:
+        InputError: there are more than ``MOST_RUNS``.
     """
     if not len(pts):
         return ()
     counts = np.concatenate(([0], np.cumsum(samples)))
     lateness = (pts - pts[0]) * float(time_base) - counts[:-1] / rate_hz
     starts = _run_starts(lateness)
+    if len(starts) > MOST_RUNS:
+        raise InputError(f"its sound is in {len(starts)} pieces, more than {MOST_RUNS}")
     runs: list[AudioRun] = []
     for first, after in pairwise([*starts, len(pts)]):
         begun = (counts[first:after] - counts[first]) / rate_hz

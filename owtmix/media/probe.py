@@ -30,8 +30,6 @@ GAP_S: Final = Fraction(1)
 """Shorter stretches without a frame never matter to the plan."""
 LONGEST_FRAME_S: Final = Fraction(3, 10)
 """Of any codec, at its lowest rate: 2,048 samples at 8 kHz."""
-MOST_RUNS: Final = 100_000
-"""Of one sound: more than one a second for a day."""
 DEFAULT_FRAME_S: Final = Fraction(1, 15)
 """How long the only frame of a file is shown when nothing says it."""
 
@@ -150,13 +148,11 @@ class _SoundMeter:
         """With what could not be decoded; None when nothing can be.
 
         Raises:
-            InputError: it is in more pieces than anybody speaks in.
+            InputError: it is in too many pieces.
         """
         runs = self._meter.runs()
         if not runs:
             return None
-        if len(runs) > MOST_RUNS:
-            raise InputError(f"its sound is in {len(runs)} pieces, more than {MOST_RUNS}")
         if _states_durations(self.stream) and runs[-1].span.end - self._stated_end_s < LONGEST_FRAME_S:
             # The last frame is as long as the codec's frames are; how much of it counts, the container says.
             runs = (*runs[:-1], runs[-1].ended(self._stated_end_s, self._rate_hz))

@@ -54,6 +54,8 @@ def open_input(path: Path) -> InputContainer:
             },
             metadata_errors="replace",
         )
+    except MemoryError:
+        raise InputError(f"cannot be opened: it has more than {MAX_STREAMS} streams, or asks for too much memory") from None
     except (av.error.FFmpegError, ValueError, OSError) as error:
         raise InputError(f"cannot be opened: {reason(error)}") from None
     for stream in opened.streams:

@@ -27,6 +27,8 @@ UNSURE_S: Final = 0.02
 
 CARD_GREY: Final = (25.0, 90.0)
 """A card's mean brightness: neither black nor bright."""
+MUTED_S: Final = 0.5
+"""How long a camera that was seen must be black to count as muted."""
 
 LAGS_S: Final = np.arange(-30, 31) / 100
 NOTICEABLE: Final = 0.3
@@ -134,7 +136,8 @@ class Tile:
         newest = self.film.newest(file_t)
         if newest is None or (self._pauses(newest, file_t) and not row.screen):
             return CARD
-        return CARD if any(start <= file_t < end for start, end in video.black) else newest
+        muted = ((start + MUTED_S if start > video.first_s else start, end) for start, end in video.black)
+        return CARD if any(start <= file_t < end for start, end in muted) else newest
 
     def _pauses(self, newest: int, file_t: float) -> bool:
         """Whether a camera has no further picture for long."""

@@ -17,6 +17,12 @@ from tests.storage.conftest import Service
 from tests.storage.fault_proxy import FaultProxy, Request, is_content
 from tests.storage.swift_server import KEY_ID, REGION, SECRET
 
+SHORT_PAUSES: Final = """
+from owtmix.storage.s3_bucket import Bucket
+Bucket._pause_s = lambda *_: 0.01
+"""
+"""Between attempts at a store; changes the program before it runs."""
+
 STORAGE: Final = "Data.RecordingConfig.StorageConfig"
 
 Done = subprocess.CompletedProcess[str]
@@ -26,7 +32,7 @@ _FOREIGN: Final = ("AWS_", "UCLOUD_", "HOME")
 
 @dataclass(frozen=True)
 class Stored:
-    """``job_file`` lies in a folder with nothing else in it but ``settings``, and names ``service`` behind ``proxy``."""
+    """The job file lies in a folder with nothing else in it but ``settings``; ``service`` is reached by ``proxy``."""
 
     command: Command
     service: Service
@@ -80,14 +86,9 @@ class Stored:
     def _run(self, words: list[str], environment: dict[str, str]) -> Done:
         clean = {name: value for name, value in CLEAN_ENVIRONMENT.items() if not name.startswith(_FOREIGN)}
         home = {"HOME": str(self.job_file.parent), "OWT_CONF": str(self.settings)}
+        variables = clean | home | environment
         return subprocess.run(
-            words,
-            env=clean | home | environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd="/",
-            timeout=TIMEOUT_S,
+            words, env=variables, capture_output=True, text=True, check=False, cwd="/", timeout=TIMEOUT_S
         )
 
 

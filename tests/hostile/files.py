@@ -81,6 +81,25 @@ def bomb() -> bytes:
     return matroska([track(1, VP8, picture_settings(BOMB_PX, BOMB_PX))], cluster(0, block(1, 0, bytes(frame))))
 
 
+@cache
+def real_bomb() -> bytes:
+    """A picture that really is so large, in H.264: 200 kB."""
+    file = BytesIO()
+    with av.open(file, "w", format="mp4") as out:
+        stream = out.add_stream("libx264", rate=1)
+        stream.width = stream.height = BOMB_PX
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.thread_count = 1
+        stream.codec_context.options = {"preset": "ultrafast", "tune": "zerolatency"}
+        frame = av.VideoFrame(BOMB_PX, BOMB_PX, "yuv420p")
+        for plane in frame.planes:
+            plane.update(b"\x80" * plane.buffer_size)
+        frame.pts = 0
+        out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return file.getvalue()
+
+
 def late_bomb() -> bytes:
     """The same after a healthy picture, in a file that promises to be small."""
     frame = bytearray(vp8_frame())
@@ -98,7 +117,7 @@ def tiny_packets() -> bytes:
 
 def torn_sound() -> bytes:
     """Half a million packets of sound with holes between them."""
-    tiny = b"".join(block(1, ms, b"\x08") for ms in range(0, 30_000, 20))
+    tiny = b"".join(block(1, ms, b"\0") for ms in range(0, 30_000, 20))
     clusters = (cluster(start_ms, tiny) for start_ms in range(0, 10_000_000, 30_000))
     sound = element(0xE1, element(0xB5, struct.pack(">d", 48000)), unsigned(0x9F, 1))
     private = element(0x63A2, b"OpusHead\1\1\0\0\x80\xbb\0\0\0\0\0")
@@ -192,9 +211,8 @@ REACHING_OUT: Final[dict[str, Callable[[int], bytes]]] = {
 
 GREEDY: Final[dict[str, Callable[[], bytes]]] = {
     "bomb.webm": bomb,
+    "real-bomb.mp4": real_bomb,
     "late-bomb.webm": late_bomb,
-    "tiny.webm": tiny_packets,
-    "torn.webm": torn_sound,
     "years.mp4": claims_years,
     "centuries.webm": claims_centuries,
     "jumps.webm": jumps_by_years,
@@ -205,3 +223,5 @@ GREEDY: Final[dict[str, Callable[[], bytes]]] = {
     "table.mp4": greedy_table,
     "private.webm": greedy_private,
 }
+LENGTHY: Final[dict[str, Callable[[], bytes]]] = {"tiny.webm": tiny_packets, "torn.webm": torn_sound}
+"""These take a while."""
