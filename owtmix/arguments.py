@@ -61,7 +61,7 @@ def read_arguments(argv: Sequence[str]) -> Arguments:
     # A bare --plan would otherwise take the job file for its value.
     argv = ["--plan=text" if argument == "--plan" else argument for argument in argv]
     probe_json = "--probe=json" in argv
-    argv = ["--probe" if argument == "--probe=json" else argument for argument in argv]
+    argv = ["--probe" if argument in {"--probe=json", "--probe=text"} else argument for argument in argv]
     parser = _parser()
     parsed = vars(parser.parse_args(argv))
     if sum(map(bool, (parsed["cfg"], parsed["resend"], parsed["probe"]))) != 1:

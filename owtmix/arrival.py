@@ -101,7 +101,7 @@ def _fetch(store: Store, keys: Sequence[str], copies: Mapping[int, Copy], progre
             yield {number: _failure(future) or copies[number].path for number, future in numbers.items()}
     finally:
         stop.set()
-        pool.shutdown(cancel_futures=True)
+        pool.shutdown(wait=False, cancel_futures=True)  # a silent store is not waited for
 
 
 def _failure(future: Future[None]) -> InputError | None:

@@ -113,7 +113,7 @@ class Probe:
 
     ``rates_hz`` are the lowest, the median and the highest rate at which pictures follow each other; None with fewer
     than two. ``sound_damage`` is what could not be decoded of the sound; of the picture, ``seen`` tells it as far as it
-    was decoded.
+    was decoded. ``flaws`` are sentences about what else of the file cannot be used.
     """
 
     video: VideoTrack | None
@@ -121,6 +121,7 @@ class Probe:
     rates_hz: Rates | None = None
     sound_damage: Damage = Damage()
     seen: Seen = Seen()
+    flaws: tuple[str, ...] = ()
 
     @property
     def span(self) -> TimeRange:

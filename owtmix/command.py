@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
+import traceback
 from typing import Any
 
 from owtmix.arguments import Arguments
@@ -16,7 +18,7 @@ from owtmix.plan import to_json
 from owtmix.plantext import describe_plan
 from owtmix.probetext import describe_reports
 from owtmix.production import engage
-from owtmix.runlog import RunLog
+from owtmix.runlog import CONTROLS, RunLog
 from owtmix.scratch import Scratch
 from owtmix.settings import Settings, read_settings, settings_file, state_folder
 from owtmix.survey import look_through
@@ -46,6 +48,12 @@ def run_command(arguments: Arguments, scratch: Scratch) -> int:
     except Exception as error:  # noqa: BLE001 - the last place where anything can be caught
         if log.path is None:
             log.open("owt-main", state_folder() / "logs", settings.log_days)
+            # What is secret is not known yet, and the error's own words may quote it.
+            where = {"traceback": "".join(traceback.format_tb(error.__traceback__))}
+            _log.error(
+                "this should not have happened: %s (where, is in %s)", type(error).__name__, log.path, extra=where
+            )
+            return MixError.exit_status
         _log.exception("this should not have happened: %s: %s (where, is in %s)", type(error).__name__, error, log.path)
         return MixError.exit_status
     return 0
@@ -65,7 +73,7 @@ def _answer(arguments: Arguments, settings: Settings, log: RunLog, scratch: Scra
     with show_progress(quiet=arguments.threshold > logging.INFO) as progress:
         if arguments.plan:
             plan = job.plan(progress, scratch)
-            return describe_plan(plan) if arguments.plan == "text" else _json(to_json(plan))
+            return describe_plan(plan).translate(CONTROLS) if arguments.plan == "text" else _json(to_json(plan))
         if arguments.preview:
             time_s, png = arguments.preview
             job.preview(time_s, png, progress, scratch)
@@ -82,7 +90,7 @@ def _probe(arguments: Arguments, settings: Settings, log: RunLog) -> str:
     with show_progress(quiet=arguments.threshold > logging.INFO) as progress, engage(settings, _log.warning) as crew:
         progress.stage("reading", None)
         reports = look_through(crew, arguments.probe, settings.max_duration_s, strict=arguments.strict)
-    return _json(to_json(reports)) if arguments.probe_json else describe_reports(reports)
+    return _json(to_json(reports)) if arguments.probe_json else describe_reports(reports).translate(CONTROLS)
 
 
 def _resend(job_id: str, settings: Settings, log: RunLog) -> dict[str, Any]:
@@ -99,7 +107,9 @@ def _resend(job_id: str, settings: Settings, log: RunLog) -> dict[str, Any]:
 
 
 def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=2)
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    # JSON itself escapes the controls below U+0020; terminals obey these as well.
+    return re.sub("[\x7f-\x9f]", lambda control: f"\\u{ord(control[0]):04x}", text)
 
 
 def _refuse(error: MixError, where: str) -> int:
@@ -115,6 +125,8 @@ def _print(answer: str) -> None:
     Raises:
         DestinationError: standard output cannot be written.
     """
+    if sys.stdout is None:  # it was closed from the start
+        return
     try:
         sys.stdout.buffer.write(answer.encode(errors="backslashreplace") + b"\n")
         sys.stdout.buffer.flush()

@@ -60,7 +60,7 @@ class _Pace:
         speed = float(done) / elapsed_s if elapsed_s > 0 else 0.0
         if speed <= 0:
             return percent
-        shown = f"{speed:.1f}x" if self.unit == "s" else f"{speed / 1e6:.1f} MB/s"
+        shown = {"s": f"{speed:.1f}x", "bytes": f"{speed / 1e6:.1f} MB/s", "files": f"{speed:.1f}/s"}[self.unit]
         return f"{percent}  {shown}  {_clock(float(self.total - done) / speed)} left"
 
 

@@ -10,6 +10,8 @@ from decimal import Decimal
 from typing import Any, Final
 
 MAX_DEPTH: Final = 64
+MAX_COMMAS: Final = 1_000_000
+"""Ten thousand files need a twentieth of them; what has more is there to fill the memory."""
 
 SECRET_KEYS: Final = frozenset({"NotifyUrl", "PublicKey", "SecretKey", "Token"})
 """Keys whose values are never shown; the address of a receiver is often all that guards it."""
@@ -27,6 +29,7 @@ _TOKEN = re.compile(
     | (?P<constant>NaN|-?Infinity)
     | (?P<huge>(?<![\d.])(?:[\d.]{40,}|[\d.]+[eE][+-]?\d{3,}))
     | (?P<unclosed>")
+    | \s++
     """,
     re.VERBOSE,
 )
@@ -65,7 +68,8 @@ def read_object(data: bytes, *, max_bytes: int) -> dict[str, Any]:
     """Read one JSON object from UTF-8, with or without a byte order mark.
 
     Numbers come back as ``int`` or, with a point or an exponent, as ``Decimal`` of at most 40 digits. Duplicate keys,
-    NaN, Infinity, lone surrogates, more than ``max_bytes`` bytes and nesting deeper than 64 are refused.
+    NaN, Infinity, lone surrogates, more than ``max_bytes`` bytes or a million entries, and nesting deeper than 64 are
+    refused.
 
     Raises:
         DocumentError: for all of that; nothing in it or behind it holds the text.
@@ -75,6 +79,8 @@ def read_object(data: bytes, *, max_bytes: int) -> dict[str, Any]:
     text = _decode(data)
     if not text.strip():
         raise DocumentError("the file is empty; a JSON object {...} is expected")
+    if text.count(",") > MAX_COMMAS:
+        raise DocumentError(f"the file has more than {MAX_COMMAS:,} entries; none that is needed has so many")
     _check_tokens(text)
     value = _parse(text)
     if not isinstance(value, dict):
@@ -132,11 +138,13 @@ def _check_tokens(text: str) -> None:
         match token.lastgroup:
             case "unclosed":
                 return
+            case "close" if not keys_of_open:
+                return
             case "open":
                 keys_of_open.append(set())
                 if len(keys_of_open) > MAX_DEPTH:
                     raise _error(text, token.start(), f"nested deeper than {MAX_DEPTH} levels")
-            case "close" if keys_of_open:
+            case "close":
                 keys_of_open.pop()
             case "constant":
                 raise _error(text, token.start(), f"{token.group()} is not a JSON number")

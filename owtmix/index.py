@@ -93,9 +93,8 @@ def read_index(text: bytes, *, time_unit: str = "auto") -> Index:
     """Read an index; ``time_unit`` is "auto" or one of ``TimeUnit`` (semantics, "Time").
 
     Automatically, one unit is chosen by the largest time: from 1e11 milliseconds, from 1e8 seconds since 1970. Times
-    below that are relative to the index's StartTime: in seconds when any of them has a fraction, else in milliseconds;
-    beside a StartTime in seconds since 1970 they are seconds too. Times may be numbers or numbers in quotes. An EndTime
-    that is not after the StartTime is ignored with a warning.
+    below that are relative to the index's StartTime: in seconds when any of them has a fraction, else in milliseconds.
+    Times may be numbers or numbers in quotes. An EndTime that is not after the StartTime is ignored with a warning.
 
     Raises:
         InputError: with every problem found, the first 20 in words.
@@ -247,7 +246,7 @@ def _guessed_scale(base: Decimal, times: list[Decimal]) -> _Scale:
         return _Scale(unit, Decimal("Infinity"), step_s, step_s, Fraction(base) * step_s)
     absolute_from = EPOCH_MILLISECONDS_FROM if epoch == "epoch-milliseconds" else EPOCH_SECONDS_FROM
     step_s = _STEP_S[epoch]
-    relative_step_s = Fraction(1) if _any_fraction([time for time in times if time < absolute_from]) else step_s
+    relative_step_s = _STEP_S["seconds" if _any_fraction([t for t in times if t < absolute_from]) else "milliseconds"]
     base_s = Fraction(base) * step_s if base >= absolute_from else Fraction(0)
     return _Scale(epoch, absolute_from, step_s, relative_step_s, base_s)
 

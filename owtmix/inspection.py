@@ -50,15 +50,21 @@ class SoundReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One input. Its times are seconds since what it presents first. ``left_out`` is why nothing of it is used."""
+    """One input. Its times are seconds since what it presents first. ``left_out`` is why nothing of it is used.
+
+    ``flaws`` are sentences about what else cannot be used.
+    """
 
     file: str
     left_out: str | None = None
     picture: PictureReport | None = None
     sound: SoundReport | None = None
+    flaws: tuple[str, ...] = ()
 
     def damages(self) -> Iterator[str]:
         """What is damaged, for a warning."""
+        for flaw in self.flaws:
+            yield f"{self.file}: {flaw}"
         if self.picture and self.picture.damage.count:
             yield f"the picture of {self.file} {_damaged(self.picture.damage)}; the last good picture stays instead"
         if self.sound and self.sound.damage.count:
@@ -113,7 +119,7 @@ def inspect(file: str, probe: Probe, use: Use = Use()) -> Report:
             drift_ppm=drift_s / sum(run.span.duration for run in audio.runs) * 1_000_000,
             used_to_s=None if use.sound_s is None else min(use.sound_s, audio.span.end) - start,
         )
-    return Report(file, None, picture, sound)
+    return Report(file, None, picture, sound, probe.flaws)
 
 
 def _drift_s(track: AudioTrack) -> Fraction:

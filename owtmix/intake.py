@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 from owtmix.arrival import arrive
@@ -51,7 +52,8 @@ class Intake:
         self._folder = folder
         data, self.index_key, tried = self._find_index(named)
         if data is None:
-            raise InputError(f"there is no index of the recordings; tried {', '.join(tried)}: name it with --index")
+            hint = "" if named else ": name it with --index"
+            raise InputError(f"there is no index of the recordings; tried {', '.join(tried)}{hint}")
         self.index: Index = read_index(data, time_unit=settings.index_time_unit)
 
     def footage(self, files: Sequence[Recording], progress: Progress) -> Footage:
@@ -69,7 +71,11 @@ class Intake:
             problems |= {n: str(error) for n, error in landed.items() if isinstance(error, InputError)}
             here = {n: path for n, path in landed.items() if isinstance(path, Path)}
             tasks = [ProbeTask(n, keys[n], path, self._settings.max_duration_s) for n, path in here.items()]
-            measured = measure(self._crew, tasks)
+            if len(landed) == len(files):  # all at once: measuring them is all that there is to show
+                progress.stage("reading", Fraction(len(files)), "files")
+                measured = measure(self._crew, tasks, lambda count: progress.advance(Fraction(count)))
+            else:
+                measured = measure(self._crew, tasks)
             problems |= {n: what for n, what in measured.items() if isinstance(what, str)}
             found |= {n: what for n, what in measured.items() if isinstance(what, Probe)}
             paths |= here

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 import tempfile
 import time
@@ -13,16 +12,16 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
+from owtmix.announcer import Announcer
 from owtmix.clip import Probe, Seen
 from owtmix.decoration import unwritable
-from owtmix.errors import InputError, Interrupted, Problem, SpecError
+from owtmix.errors import InputError, Problem, SpecError
 from owtmix.execute.local import Crew
-from owtmix.index import Recording
 from owtmix.inspection import Report, inspect, use_of
 from owtmix.intake import Intake, is_local
-from owtmix.notify import events, notifier
 from owtmix.notify.events import WarnCode
-from owtmix.notify.notifier import Notifier, Sending
+from owtmix.notify.notifier import Sending
+from owtmix.notify.notifier import resend as send_again
 from owtmix.plan import RenderPlan, to_json
 from owtmix.planning import check_streams, make_plan, subscribed
 from owtmix.production import Product, Production, engage, succeed
@@ -31,19 +30,14 @@ from owtmix.runlock import only_run
 from owtmix.scratch import Scratch
 from owtmix.settings import Settings, state_folder
 from owtmix.spec.job import ImageWatermark, JobSpec, url_secrets
-from owtmix.spec.reader import read_job
+from owtmix.spec.reader import MAX_JOB_BYTES, read_job
 from owtmix.storage import LocalStore, S3Options, Store, open_store
 from owtmix.tasks import StillTask, Studio
 from owtmix.timing import timecode
 from owtmix.workfolder import open_work
 
-_log = logging.getLogger(__name__)
-
 _STORAGE: Final = "Data.RecordingConfig.StorageConfig"
 _PREFIX: Final = f"{_STORAGE}.FileNamePrefix"
-
-INTERRUPTED_WAIT_S: Final = 1.0
-"""How long an interrupted run goes on sending callbacks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,27 +63,22 @@ class Job:
     def __init__(self, cfg: Path, settings: Settings, options: Options) -> None:
         self._settings = settings
         self._options = options
-        self._warnings: list[str] = []
-        self._held: list[events.Event] | None = []
-        """Warnings that wait for the plan's events, which come first."""
-        self._notifier: Notifier | None = None
         self._seconds: dict[str, float] = {}
         self._probes: list[Probe] = []
         overrides = dict(options.overrides)
         if options.output:
-            overrides[_PREFIX] = Path(options.output).name if is_local(options.output) else options.output
-        try:
-            text = cfg.read_bytes()
-        except OSError as error:
-            raise SpecError(Problem("", f"the job file cannot be read: {error.strerror}")) from None
+            folder, slash, name = options.output.rpartition("/")
+            overrides[_PREFIX] = name if is_local(options.output) else options.output
+        text = _read(cfg)
         self.spec: JobSpec = read_job(text, overrides)
+        self._announcer = Announcer(self.spec, settings)
         speaking = S3Options(
             internal=settings.ucloud_internal, attempts=settings.store_attempts, read_timeout_s=settings.store_silence_s
         )
         input_at = _STORAGE if self.spec.input == self.spec.output else "Data.InputConfig.StorageConfig"
         self._input = open_store(self.spec.input, cfg.parent, input_at, speaking)
         if options.output and is_local(options.output):
-            self._output: Store = LocalStore(Path(options.output).parent)
+            self._output: Store = LocalStore(Path(folder + slash))
         else:
             self._output = open_store(self.spec.output, cfg.parent, _STORAGE, speaking)
 
@@ -138,20 +127,26 @@ class Job:
         Raises:
             MixError: of any kind.
         """
-        with only_run(self.spec.job_id), self._told(), self._crew() as crew:
-            work = open_work(state_folder() / "work", self.spec.job_id, self._settings.work_days)
+        final = self._output.address(self.spec.output_key)
+        with (
+            only_run(self.spec.job_id),
+            self._announcer.run(state_folder() / "outbox", final),
+            open_work(state_folder() / "work", self.spec.job_id, self._settings.work_days) as work,
+            self._crew() as crew,
+        ):
             scratch.add(work / "tracks")
             with self._timed("planning"):
                 intake = self._intake(crew, progress, work / "inputs")
                 staged = scratch.add(self._output.stage(self.spec.output_key, self.spec.job_id, work / "tracks"))
                 studio = self._prepare(intake, progress)
-            self._tell(*events.stream_updates(studio.plan), *events.left_out(studio.plan), *(self._held or ()))
-            self._held = None
+            self._announcer.plan(studio.plan)
             with self._timed("composing"):
-                product = Production(studio, crew, self._warn_of_damage).make(staged, work / "tracks", progress)
+                product = Production(studio, crew, self._announcer.warn_of_damage).make(
+                    staged, work / "tracks", progress
+                )
             inputs = list(self._inputs(product))
             for message in (message for report in inputs for message in report.damages()):
-                self._warn_of_damage(message)
+                self._announcer.warn_of_damage(message)
             with self._timed("publishing"):
                 progress.stage("publishing", Fraction(staged.stat().st_size), "bytes")
                 address = self._output.commit(
@@ -159,7 +154,7 @@ class Job:
                 )
             scratch.discard(staged)
             shutil.rmtree(work, ignore_errors=True)
-            self._tell(*events.finished([address]))
+            self._announcer.finish(address)
         return self._report(studio.plan, inputs, address)
 
     def _intake(self, crew: Crew, progress: Progress, folder: Path) -> Intake:
@@ -169,89 +164,47 @@ class Job:
 
     def _prepare(self, intake: Intake, progress: Progress) -> Studio:
         """Everything up to the first pixel."""
-        index, index_key = intake.index, intake.index_key
+        index, warn = intake.index, self._announcer.warn
         if index.job_id and index.job_id != self.spec.job_id:
-            self._warn(f"the index is of the job {index.job_id}, not of {self.spec.job_id}")
+            warn(f"the index is of the job {index.job_id}, not of {self.spec.job_id}")
         for warning in check_streams(self.spec, index):
-            self._warn(warning)
+            warn(warning)
         streams, beyond = subscribed(self.spec, index)
         if beyond:
             names = ", ".join(map(str, beyond))
             limit = self.spec.subscription.max_streams
-            self._warn(
-                f"streams beyond MaxSubscriptions ({limit}) are left out: {names}", WarnCode.STREAMS_BEYOND_LIMIT
-            )
+            warn(f"streams beyond MaxSubscriptions ({limit}) are left out: {names}", WarnCode.STREAMS_BEYOND_LIMIT)
         files = [file for file in index.files if file.stream in streams]
         if not files:
             raise InputError("the index has no recording of a stream that is subscribed: see Data.SubscribeConfig")
-        self._check_output_key(index_key, files)
+        self._check_output_key(intake)
         footage = intake.footage(files, progress)
         reasons = [f"{key} is left out: {reason}" for key, reason in footage.left_out]
         if reasons and (self._options.strict or not footage.clips):
             raise InputError("\n".join(reasons if footage.clips else [*reasons, "no recording is left"]))
         for reason in reasons:
-            self._warn(reason)
+            warn(reason)
         self._probes = footage.probes
-        images = intake.images(lambda message: self._warn(message, WarnCode.WATERMARK_LEFT_OUT))
+        images = intake.images(lambda message: warn(message, WarnCode.WATERMARK_LEFT_OUT))
         plan = make_plan(self.spec, index, footage.clips, self._settings, footage.left_out)
         for warning in (*plan.warnings, *unwritable(plan.picture)):
-            self._warn(warning)
-        plan = replace(plan, warnings=tuple(self._warnings))
+            warn(warning)
+        plan = replace(plan, warnings=tuple(self._announcer.warnings))
         return Studio(plan, footage.paths, images, self._options.strict)
 
-    def _check_output_key(self, index_key: str | None, files: Sequence[Recording]) -> None:
-        """The output must not overwrite what it is made from."""
-        address = self._output.address(self.spec.output_key)
-        inputs = [file.key for file in files] + ([index_key] if index_key else [])
-        if any(self._input.address(key) == address for key in inputs):
-            raise SpecError(Problem(_PREFIX, f"{self.spec.output_key} is an input of this job: choose another name"))
+    def _check_output_key(self, intake: Intake) -> None:
+        """The output must not overwrite the index or any recording, used or not."""
+        output = self._output.identity(self.spec.output_key)
+        inputs = [file.key for file in intake.index.files] + ([intake.index_key] if intake.index_key else [])
+        if any(self._input.identity(key) == output for key in inputs):
+            where = "" if self._options.output else _PREFIX
+            name = "--output" if self._options.output else "it"
+            raise SpecError(
+                Problem(where, f"{name} names {self.spec.output_key}, an input of this job: choose another")
+            )
 
     def _crew(self) -> Crew:
-        return engage(self._settings, self._warn_of_damage)
-
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Tell the receivers of callbacks that the run begins, and how it ends when it fails."""
-        settings = self._settings
-        self._notifier = Notifier(
-            self.spec.job_id,
-            self.spec.request_id,
-            self.spec.notify,
-            state_folder() / "outbox",
-            Sending(settings.network_allow, settings.callback_key),
-        )
-        wait_s = settings.callback_wait_s
-        try:
-            self._notifier.notify(events.started())
-            if self._notifier.resumed:
-                told = "the run goes on with what one left that was killed"
-                self._notifier.notify(events.warning(WarnCode.SERVICE_WARN_PROCESS_RESTART, told))
-            yield
-        except BaseException as error:
-            if isinstance(error, Interrupted):
-                wait_s = min(wait_s, INTERRUPTED_WAIT_S)
-            self._notifier.notify(*events.failed(error, [self._output.address(self.spec.output_key)]))
-            raise
-        finally:
-            left = self._notifier.finish(wait_s)
-            if left:
-                _log.warning("%d callbacks are not delivered: owt-main --resend %s", left, self.spec.job_id)
-
-    def _tell(self, *told: events.Event) -> None:
-        assert self._notifier
-        self._notifier.notify(*told)
-
-    def _warn(self, message: str, code: WarnCode | None = None) -> None:
-        """Log it, report it and, where it has a code, tell the receivers of callbacks."""
-        _log.warning("%s", message)
-        self._warnings.append(message)
-        if code and self._held is not None:
-            self._held.append(events.warning(code, message))
-        elif code:
-            self._tell(events.warning(code, message))
-
-    def _warn_of_damage(self, message: str) -> None:
-        self._warn(message, WarnCode.INPUT_DAMAGED)
+        return engage(self._settings, self._announcer.warn_of_damage)
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:
@@ -282,7 +235,7 @@ class Job:
                 "left_out": [{"file": key, "reason": reason} for key, reason in plan.left_out],
             },
             "inputs": to_json(inputs),
-            "warnings": self._warnings,
+            "warnings": self._announcer.warnings,
             "seconds": self._seconds,
         }
 
@@ -295,9 +248,24 @@ def resend(job_id: str, settings: Settings) -> dict[str, Any]:
     """
     with only_run(job_id):
         sending = Sending(settings.network_allow, settings.callback_key)
-        sent, left = notifier.resend(job_id, state_folder() / "outbox", sending, settings.callback_wait_s)
+        sent, left = send_again(job_id, state_folder() / "outbox", sending, settings.callback_wait_s)
     return {"job_id": job_id, "sent": sent, "left": left}
 
 
 def _temporary(scratch: Scratch) -> Path:
     return scratch.add(Path(tempfile.mkdtemp(prefix="owtmix-")))
+
+
+def _read(cfg: Path) -> bytes:
+    """The job file, as far as one may be long.
+
+    Raises:
+        SpecError: it cannot be read.
+    """
+    try:
+        if cfg.exists() and not cfg.is_file():
+            raise SpecError(Problem("", "the job file is not a file"))
+        with cfg.open("rb") as file:
+            return file.read(MAX_JOB_BYTES + 1)
+    except OSError as error:
+        raise SpecError(Problem("", f"the job file cannot be read: {error.strerror}")) from None

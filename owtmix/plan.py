@@ -13,11 +13,12 @@ from owtmix.clip import AudioTrack, Matrix, VideoTrack
 from owtmix.geometry import ResizeMode, Size
 from owtmix.scene import Scene
 from owtmix.shots import Shot
-from owtmix.spec.job import Colour, ImageWatermark, StreamId, Watermark
+from owtmix.spec.job import ClockWatermark, Colour, ImageWatermark, StreamId, TextWatermark, Watermark
 from owtmix.timeline import Jump
 from owtmix.timing import FrameClock, TimeRange
 
 SAMPLE_RATE_HZ = 48_000
+_KINDS = {ClockWatermark: "clock", ImageWatermark: "image", TextWatermark: "text"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +158,7 @@ def to_json(value: Any) -> Any:  # noqa: PLR0911 - one return for each kind of v
         case StreamId():
             return str(value)
         case ImageWatermark():
-            return {f.name: to_json(getattr(value, f.name)) for f in fields(value)} | {"source": value.shown}
+            return {"type": _KINDS[ImageWatermark]} | _fields(value) | {"source": value.shown}
         case Fraction():
             return round(float(value), 6)
         case Enum():
@@ -166,7 +167,13 @@ def to_json(value: Any) -> Any:  # noqa: PLR0911 - one return for each kind of v
             return {str(key): to_json(item) for key, item in value.items()}
         case tuple() | list():
             return [to_json(item) for item in value]
+        case ClockWatermark() | TextWatermark():
+            return {"type": _KINDS[type(value)]} | _fields(value)
         case _ if is_dataclass(value):
-            return {f.name: to_json(getattr(value, f.name)) for f in fields(value)}
+            return _fields(value)
         case _:
             return value
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    return {f.name: to_json(getattr(value, f.name)) for f in fields(value)}

@@ -12,7 +12,7 @@ from owtmix.errors import CODE_NO_STREAM, Problem, SpecError
 from owtmix.index import Index
 from owtmix.plan import AudioPlacement, Picture, RenderPlan, Sound, Source, sample_count
 from owtmix.settings import Settings
-from owtmix.spec.job import JobSpec, MediaChannel, StreamId, VideoSpec
+from owtmix.spec.job import ClockWatermark, JobSpec, MediaChannel, StreamId, VideoSpec
 from owtmix.timeline import Placed, Rules, Timeline, build
 from owtmix.timing import FrameClock, timecode
 
@@ -36,7 +36,7 @@ def check_streams(spec: JobSpec, index: Index) -> list[str]:
     """
     known = {file.stream for file in index.files}
     _check_positions(spec, known)
-    return list(_unknown_streams(spec, known))
+    return [*_unknown_streams(spec, known), *_unseen_positions(spec)]
 
 
 def hears(spec: JobSpec, stream: StreamId) -> bool:
@@ -86,7 +86,7 @@ def make_plan(
         time_zone=settings.time_zone,
         absent=tuple(sorted({file.stream for file in index.files} - timeline.presence.keys())),
         left_out=tuple(left_out),
-        warnings=(*map(str, spec.warnings), *index.warnings, *timeline.warnings),
+        warnings=(*map(str, spec.warnings), *index.warnings, *timeline.warnings, *_clock_warnings(spec, index)),
     )
 
 
@@ -131,6 +131,18 @@ def _placements(spec: JobSpec, timeline: Timeline) -> tuple[AudioPlacement, ...]
         for placed in sounds
         if placed.clip.audio
     )
+
+
+def _unseen_positions(spec: JobSpec) -> Iterable[str]:
+    if spec.subscription.manual and spec.channel is not MediaChannel.AUDIO:
+        for i, position in enumerate(spec.mixer.positions):
+            if not sees(spec, position.stream):
+                yield f"Data.MixerConfig.PositionConfig[{i}]: the video of {position.stream} is not subscribed"
+
+
+def _clock_warnings(spec: JobSpec, index: Index) -> Iterable[str]:
+    if not index.has_epoch and any(isinstance(mark, ClockWatermark) for mark in spec.mixer.watermarks):
+        yield "the index does not say when the room was: the time watermark shows the time since the start"
 
 
 def _check_positions(spec: JobSpec, known: set[StreamId]) -> None:

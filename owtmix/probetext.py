@@ -6,8 +6,12 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
 from owtmix.clip import Damage
+from owtmix.document import printable
 from owtmix.inspection import PictureReport, Report, SoundReport
+from owtmix.survey import LONGEST_NAME
 from owtmix.timing import TimeRange, timecode
+
+GAPS_SHOWN = 10
 
 _CHANNELS = {1: "mono", 2: "stereo"}
 
@@ -18,13 +22,15 @@ def describe_reports(reports: Iterable[Report]) -> str:
 
 
 def _lines(report: Report) -> Iterator[str]:
-    yield report.file
+    yield printable(report.file, LONGEST_NAME)
     if report.left_out:
         yield f"  cannot be used: {report.left_out}"
     if report.picture:
         yield from _picture(report.picture)
     if report.sound:
         yield from _sound(report.sound)
+    for flaw in report.flaws:
+        yield f"  {flaw}"
 
 
 def _picture(picture: PictureReport) -> Iterator[str]:
@@ -46,7 +52,8 @@ def _sound(sound: SoundReport) -> Iterator[str]:
 
 def _flaws(gaps: tuple[TimeRange, ...], damage: Damage, what: str) -> Iterator[str]:
     if gaps:
-        yield f"           {len(gaps)} gap{'s' * (len(gaps) > 1)}: {', '.join(map(_span, gaps))}"
+        more = ", ..." if len(gaps) > GAPS_SHOWN else ""
+        yield f"           {len(gaps)} gap{'s' * (len(gaps) > 1)}: {', '.join(map(_span, gaps[:GAPS_SHOWN]))}{more}"
     if damage.count:
         first = "" if damage.first_s is None else f", first at {timecode(damage.first_s)}"
         yield f"           {damage.count} damaged {what}{first}"

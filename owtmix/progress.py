@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Literal, Protocol
 
-Unit = Literal["s", "bytes"]
+Unit = Literal["s", "bytes", "files"]
 """Of what a stage has."""
 
 
@@ -13,7 +13,7 @@ class Progress(Protocol):
     """A listener. Both methods may be called from any thread, for every frame, and return at once."""
 
     def stage(self, name: str, total: Fraction | None, unit: Unit = "s") -> None:
-        """A stage begins, such as ``composing``: seconds of output, or bytes; None where no number says anything."""
+        """A stage begins, such as ``composing``: seconds of output, bytes or files; None where none says anything."""
 
     def advance(self, done: Fraction) -> None:
         """So much of the stage is done, counted from its start."""

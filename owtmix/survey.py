@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Final
 
 from owtmix.clip import Probe
+from owtmix.document import printable
 from owtmix.errors import InputError
 from owtmix.execute.local import Crew
 from owtmix.inspection import Report, inspect
 from owtmix.tasks import ProbeTask
 
+LONGEST_NAME: Final = 1000
+"""In characters, of a file in a message."""
+
 _log = logging.getLogger(__name__)
 
 
-def measure(crew: Crew, tasks: Sequence[ProbeTask]) -> dict[int, Probe | str]:
-    """What each task found, by its number, or in words why its file cannot be used."""
-    outcomes = list(crew.run(tasks))
+def measure(
+    crew: Crew, tasks: Sequence[ProbeTask], on_measured: Callable[[int], None] = lambda _: None
+) -> dict[int, Probe | str]:
+    """What each task found, by its number, or in words why its file cannot be used.
+
+    ``on_measured`` is told how many were measured so far.
+    """
+    outcomes = []
+    for outcome in crew.run(tasks):
+        outcomes.append(outcome)
+        on_measured(len(outcomes))
     # A child that has read other files may have suffered from them: who is to blame dies alone, too.
     died = [outcome.task for outcome in outcomes if outcome.death]
     outcomes += crew.run(died, alone=True)
@@ -38,7 +51,11 @@ def look_through(crew: Crew, files: Sequence[Path], longest_s: Fraction, *, stri
         Report(task.name, left_out=what) if isinstance(what := found[task.number], str) else inspect(task.name, what)
         for task in tasks
     ]
-    reasons = [f"{report.file} cannot be used: {report.left_out}" for report in reports if report.left_out]
+    reasons = [
+        f"{printable(report.file, LONGEST_NAME)} cannot be used: {report.left_out}"
+        for report in reports
+        if report.left_out
+    ]
     if reasons and (strict or len(reasons) == len(files)):
         raise InputError("\n".join(reasons))
     for reason in reasons:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from owtmix.clip import Probe, Seen
 from owtmix.errors import InputError
@@ -28,7 +28,7 @@ class ProbeTask:
     One that lasts longer than ``longest_s`` is refused: its timestamps jump, or nobody wants to wait for it.
     """
 
-    result: ClassVar = Probe
+    result: ClassVar[Any] = Probe
     number: int
     name: str
     path: Path

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import shutil
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from owtmix.errors import DestinationError, SpecError
 from owtmix.runlock import only_run
 
 
-def open_work(folder: Path, job_id: str, days: int) -> Path:
+@contextmanager
+def open_work(folder: Path, job_id: str, days: int) -> Iterator[Path]:
     """Make ``folder/<job id>`` with ``inputs`` and ``tracks`` in it, and remove what other jobs left long ago.
+
+    At the end ``tracks`` goes, and what is empty of the rest.
 
     Args:
         folder: Of all jobs.
@@ -35,7 +39,13 @@ def open_work(folder: Path, job_id: str, days: int) -> Path:
             if other != work and _touched(other) < oldest:
                 with only_run(other.name):
                     shutil.rmtree(other, ignore_errors=True)
-    return work
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work / "tracks", ignore_errors=True)
+        for empty in (work / "inputs", work):
+            with suppress(OSError):
+                empty.rmdir()
 
 
 def _touched(folder: Path) -> float:

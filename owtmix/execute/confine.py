@@ -16,6 +16,12 @@ _PR_SET_NO_NEW_PRIVS: Final = 38
 _CLONE_NEWUSER: Final = 0x10000000
 _CLONE_NEWNET: Final = 0x40000000
 
+_PR_CAPBSET_DROP: Final = 24
+_CAPABILITY_VERSION: Final = 0x20080522
+_CAP_DAC_OVERRIDE: Final = 1
+_CAP_DAC_READ_SEARCH: Final = 2
+_LAST_CAPABILITY: Final = 63
+
 _KEPT: Final = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONPATH", "OPENBLAS_CORETYPE")
 
 
@@ -32,9 +38,8 @@ def confine(parent: int) -> None:
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for request in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
-        signal.signal(
-            request, signal.SIG_IGN
-        )  # a terminal, or who stops a group, sends them to all; the parent decides
+        # A terminal, or who stops a group, sends them to all; the parent decides.
+        signal.signal(request, signal.SIG_IGN)
     if sys.platform != "linux":
         return
     with suppress(OSError):  # where memory is short, the system is to end the child, not the job
@@ -43,7 +48,22 @@ def confine(parent: int) -> None:
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     if libc.unshare(_CLONE_NEWNET):
         libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
+    _drop_capabilities(libc)
     # Last, since new credentials undo it.
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(0)
+
+
+def _drop_capabilities(libc: ctypes.CDLL) -> None:
+    """Keep, of root's powers, only that over files: whose recordings these are is not asked.
+
+    Without the others a child can neither read the parent's memory and environment nor go back to its network.
+    """
+    for capability in range(_LAST_CAPABILITY + 1):
+        libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0)
+    held = (ctypes.c_uint32 * 6)()  # effective, permitted and inheritable, in two halves
+    if libc.capget(header, held) == 0:
+        kept = held[1] & (1 << _CAP_DAC_OVERRIDE | 1 << _CAP_DAC_READ_SEARCH)
+        libc.capset(header, (ctypes.c_uint32 * 6)(kept, kept, 0, 0, 0, 0))

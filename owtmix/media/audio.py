@@ -18,10 +18,13 @@ from owtmix.clip import AudioRun, AudioTrack
 from owtmix.errors import InputError
 from owtmix.media.audio_clock import measure_runs
 from owtmix.media.resample import Copy, Piece, Sound, Warp, keeps_time
-from owtmix.media.source import open_input, packets, reason, select
+from owtmix.media.source import check_unchanged, file_version, open_input, packets, reason, select
 from owtmix.plan import SAMPLE_RATE_HZ
 
 CHANNELS: Final = 2
+
+LOUDEST: Final = np.float32(4)
+"""Four times full scale: more than any lossy codec overshoots."""
 
 
 class AudioMeter:
@@ -75,7 +78,9 @@ class AudioReader:
         """Packets left out so far because they could not be decoded."""
         self._track = track
         self._offset_s = offset_s
+        self._path = path
         self._container = open_input(path)
+        self._version = file_version(path)
         self._stream = select(self._container, track.index)
         self._pieces = self._place()
         self._piece: Piece | None = None
@@ -104,10 +109,9 @@ class AudioReader:
                 self._piece = None
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise InputError(f"cannot be read on: {reason(error)}") from None
-        if not np.isfinite(block).all():
-            # Damaged float sound can decode to anything, and one NaN would silence the whole mix.
-            block[~np.isfinite(block)] = 0
-        return block
+        # Damaged float sound can decode to anything; one NaN, or one huge sample, would silence the whole mix.
+        np.nan_to_num(block, copy=False, nan=0, posinf=0, neginf=0)
+        return np.clip(block, -LOUDEST, LOUDEST, out=block)
 
     def close(self) -> None:
         self._pieces.close()
@@ -127,6 +131,7 @@ class AudioReader:
                 yield from packet.decode()  # type: ignore[misc]  # the stream is audio
             except av.error.FFmpegError:
                 self.damaged += 1
+        check_unchanged(self._path, self._version)
 
     def _place(self) -> Generator[Piece, None, None]:
         """All sound of the track, in order. Each run takes its number of samples from the decoded frames."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -9,19 +10,23 @@ from fractions import Fraction
 from itertools import count
 from math import ceil
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import av
 import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
+from av.video.plane import VideoPlane
 from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
 from owtmix.clip import Damage, Matrix, Seen, VideoTrack
 from owtmix.geometry import Orientation, Size
-from owtmix.media.source import open_input, packets, select
+from owtmix.media.source import check_unchanged, file_version, leads, open_input, packets, select
 
 HD_LINES: Final = 720
+SPIKE_S: Final = Fraction(10)
+"""A single stamp that lies further ahead of its neighbours is broken."""
 SEEK_S: Final = 2
 """Seeking pays from this distance on; a shorter way is decoded."""
 
@@ -33,8 +38,14 @@ BLANK_LUMA: Final = 18
 BLANK_SPREAD: Final = 4
 """The first black frames after a picture keep a little of its colours."""
 
-_PLANAR_8_BIT: Final = frozenset({"yuv420p", "yuvj420p", "yuv422p", "yuv444p"})
+_PLANAR: Final = re.compile(r"(yuvj?4[24][0245]p|gray)(9|10|12)?(le)?")
+_BYTE: Final = 8
 _MATRICES: Final[dict[int, Matrix]] = {1: "bt709", 5: "bt601", 6: "bt601"}
+_TURNS: Final = {
+    90: Orientation.COUNTERCLOCKWISE,
+    180: Orientation.UPSIDE_DOWN,
+    270: Orientation.CLOCKWISE,
+}
 _FULL_RANGE: Final = 2
 _serials = count()
 
@@ -62,14 +73,13 @@ class Picture:
 
     def is_blank(self) -> bool:
         """Whether it is the flat black that recorders write for a muted camera; a dark room is never so flat."""
-        if self.frame.format.name not in _PLANAR_8_BIT:
+        if not _PLANAR.fullmatch(self.frame.format.name):
             return False
-        luma, *chroma = (
-            np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[::BLANK_ROW_STEP, : plane.width]
-            for plane in self.frame.planes
-        )
-        return int(luma.max()) <= BLANK_LUMA and all(
-            int(p.max()) - int(p.min()) <= BLANK_SPREAD for p in (luma, *chroma)
+        depth = self.frame.format.components[0].bits
+        luma, *chroma = (_rows(plane, np.uint8 if depth == _BYTE else np.uint16) for plane in self.frame.planes)
+        scale = 1 << (depth - _BYTE)
+        return int(luma.max()) <= BLANK_LUMA * scale and all(
+            int(p.max()) - int(p.min()) <= BLANK_SPREAD * scale for p in (luma, *chroma)
         )
 
     @property
@@ -143,24 +153,47 @@ class VideoReader:
         self._prime(stream, BLACK_DELAY_S)
 
     def _prime(self, stream: VideoStream, head_start_s: Fraction) -> None:
-        self._frames = self._decoded(stream, head_start_s)
+        self._frames = self._pictures(stream, head_start_s)
         self._next = next(self._frames, None)
 
     def _open(self) -> VideoStream:
         self._container = open_input(self._path)
+        self._version = file_version(self._path)
         stream = select(self._container, self._index)
         assert isinstance(stream, VideoStream)
         return stream
 
-    def _decoded(self, stream: VideoStream, head_start_s: Fraction) -> Iterator[tuple[Fraction, Picture]]:
-        """Frames in decoding order with rising presentation times; packets that cannot be decoded are counted.
+    def _pictures(self, stream: VideoStream, head_start_s: Fraction) -> Iterator[tuple[Fraction, Picture]]:
+        """Pictures in decoding order with rising presentation times.
 
         A picture that begins black counts as black for ``head_start_s`` longer.
         """
-        assert self._container is not None
         latest: Fraction | None = None
-        shape = 0, 0
+        rotation: int | None = None
+        orientation = Orientation.UPRIGHT
         black_since: Fraction | None = None
+        stated_sar = stream.codec_context.sample_aspect_ratio
+        for pts, frame in _without_spikes(self._good_frames(stream)):
+            begun = latest is not None
+            latest = pts if latest is None else max(pts, latest)
+            if frame.rotation != rotation:
+                rotation, orientation = frame.rotation, orientation_of(frame)
+            picture = describe(frame, stream, orientation)
+            sar = stream.codec_context.sample_aspect_ratio
+            if sar and sar != stated_sar:  # it changed on the way; until then the container's word counts
+                picture = replace(picture, sar=sar)
+            self._sizes[picture.displayed] = None
+            if not picture.is_blank():
+                black_since = None
+            elif black_since is None:
+                black_since = latest if begun else latest - head_start_s
+            if black_since is not None:
+                picture = replace(picture, black_since=black_since)
+            yield latest, picture
+
+    def _good_frames(self, stream: VideoStream) -> Iterator[tuple[Fraction, VideoFrame]]:
+        """Frames in decoding order; those that are damaged, and packets that cannot be decoded, are counted."""
+        assert self._container is not None
         for packet in packets(self._container, stream):
             try:
                 frames = packet.decode()
@@ -173,19 +206,21 @@ class VideoReader:
                 if frame.is_corrupt:
                     self._damage = self._damage.grown(pts)
                 elif pts is not None:
-                    begun = latest is not None
-                    latest = pts if latest is None else max(pts, latest)
-                    picture = describe(frame, stream)
-                    if not picture.is_blank():
-                        black_since = None
-                    elif black_since is None:
-                        black_since = latest if begun else latest - head_start_s
-                    if black_since is not None:
-                        picture = replace(picture, black_since=black_since)
-                    if (frame.width, frame.height) != shape:
-                        shape = frame.width, frame.height
-                        self._sizes[picture.displayed] = None
-                    yield latest, picture
+                    yield pts, frame
+        check_unchanged(self._path, self._version)
+
+
+def _without_spikes(frames: Iterator[tuple[Fraction, VideoFrame]]) -> Iterator[tuple[Fraction, VideoFrame]]:
+    """The frames without those whose stamp lies far ahead of both neighbours': one must not freeze the rest."""
+    before: Fraction | None = None
+    held: tuple[Fraction, VideoFrame] | None = None
+    for pts, frame in frames:
+        if held and not leads(before, held[0], pts, SPIKE_S):
+            yield held
+            before = held[0]
+        held = pts, frame
+    if held:
+        yield held
 
 
 def look_through(path: Path, track: VideoTrack, advance: Callable[[Fraction], None]) -> Seen:
@@ -212,23 +247,40 @@ def frame_time(frame: VideoFrame, stream: VideoStream) -> Fraction | None:
     return None if ticks is None else ticks * stream.time_base
 
 
-def describe(frame: VideoFrame, stream: VideoStream) -> Picture:
-    """How a frame is to be shown. An untagged one is BT.601 below 720 lines (semantics.md, "Picture")."""
+def describe(frame: VideoFrame, stream: VideoStream, orientation: Orientation | None = None) -> Picture:
+    """How a frame is to be shown; its ``orientation`` is found where it is not given.
+
+    An untagged one is BT.601 below 720 lines (semantics.md, "Picture").
+    """
     return Picture(
         frame=frame,
         serial=next(_serials),
         sar=stream.sample_aspect_ratio or Fraction(1),
-        orientation=_orientation(frame),
+        orientation=orientation or orientation_of(frame),
         matrix=_MATRICES.get(frame.colorspace) or ("bt601" if frame.height < HD_LINES else "bt709"),
         interlaced=frame.interlaced_frame,
         full_range=frame.color_range == _FULL_RANGE or frame.format.name.startswith("yuvj"),
     )
 
 
-def _orientation(frame: VideoFrame) -> Orientation:
-    matrix = frame.side_data.get("DISPLAYMATRIX")
+def orientation_of(frame: VideoFrame) -> Orientation:
+    """How a frame is to be turned.
+
+    A frame that was asked waits for the garbage collector, since PyAV's frame and its side data hold each other, and
+    hundreds of large ones fill the memory before it comes: ask only where ``frame.rotation`` has changed.
+    """
+    try:
+        matrix = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # beside it there is data of a kind that PyAV does not know
+        return _TURNS.get(frame.rotation % 360, Orientation.UPRIGHT)
     if matrix is None:
         return Orientation.UPRIGHT
     a, b, _, c, d, *_ = struct.unpack("9i", memoryview(matrix))  # type: ignore[arg-type]  # side data is a buffer
     signs = tuple((value > 0) - (value < 0) if abs(value) >= 1 << 15 else 0 for value in (a, b, c, d))
     return next((o for o in Orientation if o.value == signs), Orientation.UPRIGHT)
+
+
+def _rows(plane: VideoPlane, sample: type[np.uint8 | np.uint16]) -> NDArray[Any]:
+    """Some rows of a plane, shape (rows, width)."""
+    rows = np.frombuffer(memoryview(plane), sample).reshape(-1, plane.line_size // sample().itemsize)
+    return rows[::BLANK_ROW_STEP, : plane.width]

@@ -6,7 +6,7 @@ Containers lie about durations, and some have none: the packets decide.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Final
 
 import av
 from av.audio.stream import AudioStream
+from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
@@ -22,9 +23,9 @@ from av.video.stream import VideoStream
 from owtmix.clip import AudioTrack, Damage, Probe, Rates, VideoTrack
 from owtmix.errors import InputError
 from owtmix.media.audio import AudioMeter
-from owtmix.media.decode import Picture, describe, frame_time
-from owtmix.media.source import open_input, packets, usable
-from owtmix.timing import TimeRange
+from owtmix.media.decode import SPIKE_S, Picture, describe, frame_time
+from owtmix.media.source import is_cover, leads, open_input, packets, usable
+from owtmix.timing import TimeRange, timecode
 
 GAP_S: Final = Fraction(1)
 """Shorter stretches without a frame never matter to the plan."""
@@ -46,18 +47,29 @@ def probe(path: Path, advance: Callable[[Fraction], None] = lambda _: None) -> P
         meters = {s.index: _meter(s) for s in container.streams if usable(s)}
         if not meters:
             raise InputError("holds no picture or sound of a codec that is accepted")
-        for packet in packets(container, *(meter.stream for meter in meters.values())):
+        flaws = [*_refused(container)]
+        reached_s = Fraction(0)
+
+        def end(problem: str) -> None:
+            flaws.append(f"it is damaged at {timecode(reached_s)}, and ends there: {problem}")
+
+        for packet in packets(container, *(meter.stream for meter in meters.values()), on_error=end):
             meters[packet.stream.index].add(packet)  # an empty packet has no stream_index
             if packet.pts is not None:
-                advance(packet.pts * packet.time_base)
+                reached_s = packet.pts * packet.time_base
+                advance(reached_s)
         order = sorted(meters.values(), key=lambda m: (not m.stream.disposition & Disposition.default, m.stream.index))
         shown = next(filter(None, (m.track() for m in order if isinstance(m, _VideoMeter))), None)
         heard = next(filter(None, (m.track() for m in order if isinstance(m, _SoundMeter))), None)
     if not (shown or heard):
         raise InputError("holds no picture or sound that can be decoded")
+    if not shown and any(isinstance(meter, _VideoMeter) for meter in order):
+        flaws.append("none of its pictures can be decoded")
+    if not heard and any(isinstance(meter, _SoundMeter) for meter in order):
+        flaws.append("none of its sound can be decoded")
     video, rates_hz = shown or (None, None)
     audio, damage = heard or (None, Damage())
-    return Probe(video, audio, rates_hz, damage)
+    return Probe(video, audio, rates_hz, damage, flaws=tuple(flaws))
 
 
 class _VideoMeter:
@@ -96,7 +108,7 @@ class _VideoMeter:
             return None
         (first_s, picture), base = self._first, self._time_base
         first = int(first_s / base)
-        ticks = [first, *sorted({pts for pts in self._pts if pts > first})]
+        ticks = [first, *sorted({pts for pts in self._steady_pts() if pts > first})]
         steps = sorted(b - a for a, b in pairwise(ticks))
         track = VideoTrack(
             index=self.stream.index,
@@ -110,6 +122,12 @@ class _VideoMeter:
         if not steps:
             return track, None
         return track, (1 / (steps[-1] * base), 1 / (median_low(steps) * base), 1 / (steps[0] * base))
+
+    def _steady_pts(self) -> Iterator[int]:
+        """The stamps that ``VideoReader`` goes by."""
+        spike = round(SPIKE_S / self._time_base)
+        neighbours = zip([None, *self._pts[:-1]], self._pts, [*self._pts[1:], self._pts[-1]], strict=True)
+        return (pts for before, pts, after in neighbours if not leads(before, pts, after, spike))
 
     def _last_duration(self, steps: Sequence[int]) -> Fraction:
         """How long the last frame is shown: as MP4 says, else as long as most, since Matroska only guesses."""
@@ -158,6 +176,14 @@ class _SoundMeter:
             runs = (*runs[:-1], runs[-1].ended(self._stated_end_s, self._rate_hz))
         codec = self.stream.codec_context.codec.name
         return AudioTrack(self.stream.index, codec, self._rate_hz, self._channels, runs), self._damage
+
+
+def _refused(container: InputContainer) -> Iterator[str]:
+    """A sentence for each picture or sound of a codec that is not accepted."""
+    for stream in container.streams:
+        if stream.type in {"video", "audio"} and not usable(stream) and not is_cover(stream):
+            kind = "picture" if stream.type == "video" else "sound"
+            yield f"its {kind} in stream {stream.index} is of a codec that is not accepted"
 
 
 def _meter(stream: Stream) -> _VideoMeter | _SoundMeter:

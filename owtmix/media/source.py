@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
-from typing import Final, TypeGuard
+from typing import Final, TypeGuard, TypeVar
 
 import av
 from av.audio.stream import AudioStream
@@ -19,14 +20,16 @@ VIDEO_CODECS: Final = ("h264", "hevc", "vp8", "vp9", "av1", "libdav1d", "libvpx"
 AUDIO_CODECS: Final = ("aac", "opus", "libopus", "vorbis", "mp3", "mp3float")
 MAX_PIXELS: Final = 8192 * 4320
 """A larger picture is refused before its memory is taken."""
+TimeT = TypeVar("TimeT", int, Fraction)
+
 MAX_STREAMS: Final = 32
 
 _BRANDS: Final = (b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"sidx")
 _MAGIC_BYTES: Final = 16
 
 
-def open_input(path: Path) -> InputContainer:
-    """Open a recording for demuxing.
+def open_input(path: Path, max_pixels: int = MAX_PIXELS) -> InputContainer:
+    """Open a recording for demuxing; its pictures may have up to ``max_pixels``.
 
     MP4, WebM and Matroska, Ogg and WAV are accepted (semantics.md, "Where things are"), told apart by their first
     bytes, so that a playlist or a script under a recording's name is refused instead of followed.
@@ -42,6 +45,7 @@ def open_input(path: Path) -> InputContainer:
     container = _container_format(head)
     if container is None:
         raise InputError("is empty" if not head else "is not an MP4, WebM, Matroska, Ogg or WAV file")
+    decoder_options = {"max_pixels": str(max_pixels), "codec_whitelist": _CODECS}
     try:
         opened = av.open(
             str(path.absolute()),
@@ -50,17 +54,18 @@ def open_input(path: Path) -> InputContainer:
                 "protocol_whitelist": "file",
                 "format_whitelist": _WHITELISTS[container],
                 "max_streams": str(MAX_STREAMS),
-                **_DECODER_OPTIONS,
+                **decoder_options,
             },
             metadata_errors="replace",
         )
     except MemoryError:
-        raise InputError(f"cannot be opened: it has more than {MAX_STREAMS} streams, or asks for too much memory") from None
+        what = f"it has more than {MAX_STREAMS} streams, or asks for too much memory"
+        raise InputError(f"cannot be opened: {what}") from None
     except (av.error.FFmpegError, ValueError, OSError) as error:
         raise InputError(f"cannot be opened: {reason(error)}") from None
     for stream in opened.streams:
         if _decodable(stream):
-            stream.codec_context.options = _DECODER_OPTIONS
+            stream.codec_context.options = decoder_options
             # What a damaged file shows must not vary with the number of threads.
             stream.codec_context.thread_count = 1
     return opened
@@ -72,9 +77,14 @@ def usable(stream: Stream) -> bool:
         return False
     name = stream.codec_context.codec.name
     if isinstance(stream, VideoStream):
-        return name in VIDEO_CODECS and not stream.disposition & Disposition.attached_pic
+        return name in VIDEO_CODECS and not is_cover(stream)
     # Without a rate, which a broken header may leave out, no sound decodes.
     return (name in AUDIO_CODECS or name.startswith("pcm_")) and stream.codec_context.sample_rate > 0
+
+
+def is_cover(stream: Stream) -> bool:
+    """Whether this is a picture of the file's contents, not a part of them."""
+    return bool(stream.disposition & Disposition.attached_pic)
 
 
 def _decodable(stream: Stream) -> TypeGuard[VideoStream | AudioStream]:
@@ -98,18 +108,46 @@ def select(container: InputContainer, index: int) -> Stream:
     return chosen
 
 
-def packets(container: InputContainer, *streams: Stream) -> Iterator[Packet[Stream]]:
+def packets(
+    container: InputContainer, *streams: Stream, on_error: Callable[[str], None] = lambda _: None
+) -> Iterator[Packet[Stream]]:
     """The packets of ``streams``, and at the end an empty one for each, which drains its decoder.
 
-    A container that is damaged from somewhere on ends there.
+    A container that is damaged from somewhere on ends there; ``on_error`` is told what FFmpeg says.
     """
     try:
         yield from container.demux(streams)
-    except av.error.FFmpegError:
+    except av.error.FFmpegError as error:
+        on_error(reason(error))
         for stream in streams:
             last: Packet[Stream] = Packet()
             last.stream = stream
             yield last
+
+
+def leads(before: TimeT | None, stamp: TimeT, after: TimeT, most: TimeT) -> bool:
+    """Whether ``stamp`` lies more than ``most`` ahead of both its neighbours."""
+    return stamp - after > most and (before is None or stamp - before > most)
+
+
+def file_version(path: Path) -> tuple[int, int, int]:
+    """What changes when the file does."""
+    state = path.stat()
+    return state.st_ino, state.st_size, state.st_mtime_ns
+
+
+def check_unchanged(path: Path, version: tuple[int, int, int]) -> None:
+    """Look once more at a file that was read to its end.
+
+    Raises:
+        InputError: it is not what it was when it was opened.
+    """
+    try:
+        unchanged = file_version(path) == version
+    except OSError:
+        unchanged = False
+    if not unchanged:
+        raise InputError("it was changed while it was read")
 
 
 def reason(error: BaseException) -> str:
@@ -117,12 +155,9 @@ def reason(error: BaseException) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
-_DECODER_OPTIONS: Final = {
-    "max_pixels": str(MAX_PIXELS),
-    "codec_whitelist": ",".join(
-        (*VIDEO_CODECS, *AUDIO_CODECS, *sorted(c for c in av.codecs_available if c.startswith("pcm_")))
-    ),
-}
+_CODECS: Final = ",".join(
+    (*VIDEO_CODECS, *AUDIO_CODECS, *sorted(c for c in av.codecs_available if c.startswith("pcm_")))
+)
 _WHITELISTS: Final = {
     "mp4": "mov,mp4,m4a,3gp,3g2,mj2",
     "matroska": "matroska,webm",

@@ -23,6 +23,8 @@ from owtmix.plan import SAMPLE_RATE_HZ, Picture, Sound
 
 ROUNDING_S: Final = Fraction(1, 1000)
 """WebM keeps milliseconds."""
+MAX_PIXELS: Final = 8192 * 8192
+"""Of the largest output; the limit for recordings is lower."""
 FRAME_SAMPLES: Final = 1024
 """The longest codec frame that may pad the end of the sound."""
 
@@ -65,7 +67,7 @@ def verify(output: Path, picture: Picture | None, sound: Sound | None) -> None:
         RenderError: it is not what was planned.
     """
     try:
-        with open_input(output) as container:
+        with open_input(output, MAX_PIXELS) as container:
             tracks = _read(container)
             if picture:
                 _verify_picture(container, tracks, picture)

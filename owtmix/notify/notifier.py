@@ -97,7 +97,9 @@ class Notifier:
 
 
 def resend(job_id: str, folder: Path, sending: Sending, timeout_s: float) -> tuple[int, int]:
-    """Deliver what earlier runs of a job left; the job must not be running. Returns how many went and how many stay.
+    """Deliver what earlier runs of a job left; the job must not be running.
+
+    Returns how many went, droppable ones that were given up included, and how many stay.
 
     Raises:
         SpecError: ``job_id`` is none.

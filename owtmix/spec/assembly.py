@@ -25,6 +25,8 @@ _RECORDING: Final[Loc] = ("Data", "RecordingConfig")
 _STORAGE: Final[Loc] = (*_RECORDING, "StorageConfig")
 _INPUT: Final[Loc] = ("Data", "InputConfig")
 _AUDIO_CODEC: Final[Loc] = ("Data", "TranscodingConfig", "Audio", "Codec")
+_AUDIO_BIT_RATE: Final[Loc] = ("Data", "TranscodingConfig", "Audio", "BitRate")
+OPUS_CHANNEL_KBPS: Final = 256
 _SUBSCRIBE: Final[Loc] = ("Data", "SubscribeConfig")
 
 
@@ -78,11 +80,12 @@ def _audio(wire: Audio, container: Literal["mp4", "webm"], findings: Findings) -
             findings.problem(_AUDIO_CODEC, 'found "opus"; accepted in an MP4 file: "aac", "aac_48000_1", "aac_48000_2"')
         if container == "webm" and written.startswith("aac"):
             findings.warn(_AUDIO_CODEC, f'a WebM file has no AAC: "{written}" becomes Opus')
-    return AudioSpec(
-        codec="opus" if container == "webm" else "aac",
-        channels=1 if written.endswith("_1") else 2,
-        bit_rate_kbps=wire.bit_rate,
-    )
+    channels = 1 if written.endswith("_1") else 2
+    rate_kbps = wire.bit_rate
+    if container == "webm" and rate_kbps > OPUS_CHANNEL_KBPS * channels:
+        rate_kbps = OPUS_CHANNEL_KBPS * channels
+        findings.warn(_AUDIO_BIT_RATE, f"Opus takes {rate_kbps} kbit/s at most here, and gets that")
+    return AudioSpec(codec="opus" if container == "webm" else "aac", channels=channels, bit_rate_kbps=rate_kbps)
 
 
 def _subscription(wire: SubscribeConfig, findings: Findings) -> SubscriptionSpec:

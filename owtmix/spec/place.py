@@ -36,8 +36,11 @@ def storage_spec(wire: StorageConfig, loc: Loc, findings: Findings) -> StorageSp
 
 def output_key(prefix: str, container: str, loc: Loc, internal: Internal, findings: Findings) -> str:
     """The output's key: ``prefix``, or the job id where it names no file, with the extension of ``container``."""
-    name = prefix + "$JobId" if prefix.endswith("/") or not prefix else prefix
-    return _key(_MEDIA_EXTENSION.sub("", name), f".{container}", loc, internal, findings)
+    folder, slash, name = prefix.rpartition("/")
+    name = _MEDIA_EXTENSION.sub("", name).strip()
+    if name in {"", "."}:
+        name = "$JobId"
+    return _key(folder + slash + name, f".{container}", loc, internal, findings)
 
 
 def index_key(name: str, loc: Loc, internal: Internal, findings: Findings) -> str | None:

@@ -35,6 +35,9 @@ class Store(Protocol):
     def address(self, key: str) -> str:
         """Where an object is, for people and programs; never a secret."""
 
+    def identity(self, key: str) -> str:
+        """The same for two keys, of any stores, only where writing one would overwrite the other."""
+
     def read(self, key: str, max_bytes: int) -> bytes | None:
         """A whole small object; None when there is none.
 

@@ -23,6 +23,10 @@ class LocalStore:
     def address(self, key: str) -> str:
         return str(self._root / key)
 
+    def identity(self, key: str) -> str:
+        path = self._root / key
+        return str(path.parent.resolve() / path.name)
+
     def read(self, key: str, max_bytes: int) -> bytes | None:
         path = self._find(key)
         if path is None:

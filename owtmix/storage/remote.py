@@ -27,6 +27,9 @@ class RemoteStore:
     def address(self, key: str) -> str:
         return self._bucket.address(key)
 
+    def identity(self, key: str) -> str:
+        return self.address(key)
+
     def read(self, key: str, max_bytes: int) -> bytes | None:
         return self._bucket.read(key, max_bytes)
 

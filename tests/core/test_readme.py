@@ -81,7 +81,8 @@ def test_every_command_shown_is_one_that_the_tool_reads(command: str) -> None:
         if "./bin/owt-main" in words:
             arguments = words[words.index("./bin/owt-main") + 1 :]
             end = next((i for i, word in enumerate(arguments) if word in {">", "2>", "&"}), None)
-            assert read_arguments(arguments[:end]).cfg.name == "cfg.json"
+            read = read_arguments(arguments[:end])
+            assert read.cfg is None or read.cfg.name == "cfg.json"
 
 
 def test_every_make_target_shown_is_there() -> None:

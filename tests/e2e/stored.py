@@ -73,6 +73,17 @@ class Stored:
     def run(self, *arguments: str | Path, **environment: str) -> Done:
         return self._run([self.command.path, *map(str, arguments or (self.job_file,))], environment)
 
+    def start(self) -> subprocess.Popen[str]:
+        """Run beside the test."""
+        return subprocess.Popen(
+            [self.command.path, str(self.job_file)],
+            env=self._variables({}),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd="/",
+        )
+
     def run_with(self, change_first: str, *arguments: str | Path, **environment: str) -> Done:
         """Run after some Python that changes the program."""
         program = f"{change_first}\nfrom owtmix.cli import main\nmain()"
@@ -84,12 +95,15 @@ class Stored:
         return [request for request in self.proxy.requests if is_content(request) and "/room/" in request.path]
 
     def _run(self, words: list[str], environment: dict[str, str]) -> Done:
-        clean = {name: value for name, value in CLEAN_ENVIRONMENT.items() if not name.startswith(_FOREIGN)}
-        home = {"HOME": str(self.job_file.parent), "OWT_CONF": str(self.settings)}
-        variables = clean | home | environment
+        variables = self._variables(environment)
         return subprocess.run(
             words, env=variables, capture_output=True, text=True, check=False, cwd="/", timeout=TIMEOUT_S
         )
+
+    def _variables(self, more: dict[str, str]) -> dict[str, str]:
+        """The environment: nothing of the machine's own stores, and this job's folder as the home."""
+        clean = {name: value for name, value in CLEAN_ENVIRONMENT.items() if not name.startswith(_FOREIGN)}
+        return clean | {"HOME": str(self.job_file.parent), "OWT_CONF": str(self.settings)} | more
 
 
 def lay_out(command: Command, service: Service, proxy: FaultProxy, folder: Path, job_id: str) -> Stored:

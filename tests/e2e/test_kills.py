@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
+import signal
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from tests.cli.command import install
+from tests.e2e.bench import TIMEOUT_S
 from tests.e2e.stored import SHORT_PAUSES, Stored, report
 from tests.notify.receiver import Receiver, receiving
+from tests.storage.fault_proxy import is_content, silent
 
 KILL = "import os, signal\ndef die(*_): os.kill(os.getpid(), signal.SIGKILL)\n"
 
@@ -31,14 +38,27 @@ from owtmix.notify import events
 events.finished = die
 """
 
+BEFORE_THE_COMPLETION = AT_A_SHARE.format(stage="publishing", share=1)
+
 MOMENTS = {
     "while recordings come": AT_A_SHARE.format(stage="fetching", share=0.5),
     "at 10 % of composing": AT_A_SHARE.format(stage="composing", share=0.1),
     "at 50 % of composing": AT_A_SHARE.format(stage="composing", share=0.5),
     "at 90 % of composing": AT_A_SHARE.format(stage="composing", share=0.9),
-    "between the parts and the completion of the upload": AT_A_SHARE.format(stage="publishing", share=1),
+    "between the parts and the completion of the upload": BEFORE_THE_COMPLETION,
     "between the output and its callbacks": BEFORE_THE_CALLBACKS,
 }
+
+
+@pytest.fixture
+def chatty(stored: Stored, tmp_path: Path) -> Stored:
+    """The job, in an installation whose children tell of every frame."""
+    command = install(tmp_path / "chatty")
+    child = command.root / "owtmix" / "execute" / "child.py"
+    text, found = re.subn(r"(?m)^(NEWS_EVERY_S: Final) = .*", r"\1 = 0.0", child.read_text(encoding="utf-8"))
+    assert found == 1
+    child.write_text(text, encoding="utf-8")
+    return replace(stored, command=command)
 
 
 @pytest.fixture
@@ -47,46 +67,53 @@ def receiver() -> Iterator[Receiver]:
         yield receiver
 
 
-def test_whenever_a_run_is_killed_the_next_one_ends_it(stored: Stored, receiver: Receiver) -> None:
+@pytest.mark.slow
+def test_a_run_that_is_killed_again_and_again_ends_as_if_nothing_had_been(chatty: Stored, receiver: Receiver) -> None:
+    stored = chatty
     stored.tell(receiver.url)
     report(stored.run())
     expected = stored.output()
+    stored.service.client.delete_object(Bucket=stored.service.bucket, Key=stored.key)
+    receiver.requests.clear()
     for moment, killer in MOMENTS.items():
-        stored.service.client.delete_object(Bucket=stored.service.bucket, Key=stored.key)
-        receiver.requests.clear()
         stored.proxy.requests.clear()
         killed = stored.run_with(KILL + SHORT_PAUSES + killer)
-        assert killed.returncode == -9, (moment, killed.stderr)
-        assert (stored.key in stored.service.keys()) == (killer == BEFORE_THE_CALLBACKS)  # noqa: SIM118 - it is no dict
-        report(stored.run())
-        assert stored.output() == expected, moment
-        assert not stored.service.unfinished()
-        (made,) = (key for key in stored.service.keys() if key.startswith("out/"))  # noqa: SIM118 - it is no dict
-        assert made == stored.key
-        if moment != "while recordings come":
-            check_downloads_were_kept(stored, moment)
-        check_callbacks(receiver, moment)
+        assert killed.returncode == -signal.SIGKILL, (moment, killed.stderr)
+        made = [key for key in stored.service.keys() if key.startswith("out/")]  # noqa: SIM118 - it is no dict
+        assert made == ([stored.key] if killer == BEFORE_THE_CALLBACKS else []), moment
+        assert stored.service.unfinished() == ([stored.key] if killer == BEFORE_THE_COMPLETION else []), moment
+        # What one run has fetched, the next ones have.
+        assert not stored.contents() or moment in {"while recordings come", "at 10 % of composing"}, moment
+    assert stored.output() == expected
+    report(stored.run())
+    assert stored.output() == expected
+    assert [key for key in stored.service.keys() if key.startswith("out/")] == [stored.key]  # noqa: SIM118 - as above
+    assert not stored.service.unfinished()
     assert not (stored.command.root / "work" / stored.job_id).exists()
     assert not (stored.command.root / "outbox" / stored.job_id).exists()
+    check_callbacks(receiver)
 
 
-def check_downloads_were_kept(stored: Stored, moment: str) -> None:
-    """Each recording was fetched once in both runs together; after the commit, nothing is kept of them."""
-    paths = [request.path for request in stored.contents()]
-    again = 2 if moment == "between the output and its callbacks" else 1
-    assert len(paths) == again * len(set(paths)) == again * 2, moment
+def test_an_interrupt_does_not_wait_for_a_silent_store(stored: Stored, receiver: Receiver) -> None:
+    stored.tell(receiver.url)
+    stored.configure(silence_s="60")
+    stored.proxy.inject(silent, times=-1, only=lambda request: is_content(request) and "/room/" in request.path)
+    with stored.start() as process:
+        stored.proxy.wait_for(lambda request: "/room/" in request.path and is_content(request))
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 130, said
+    assert receiver.requests[-1].json["Data"]["Status"] == 3
 
 
-def check_callbacks(receiver: Receiver, moment: str) -> None:
+def check_callbacks(receiver: Receiver) -> None:
     """The end was told, once or more, and whatever came twice had the same id."""
     ids: defaultdict[bytes, set[str]] = defaultdict(set)
     for request in receiver.requests:
         ids[request.body].add(request.id)
-    last = receiver.requests[-1].json["Data"]
-    assert last == {"Status": 2, "StatusName": "SERVICE_STATUS_EXITING"}, moment
-    told = [json.loads(body)["EventType"] for body in ids]
-    assert told.count("ucloud_mixer_file_infos") == 1
-    for body, several in ids.items():
-        assert len(several) == 1, (moment, body)
-    codes = [request.json["Data"].get("WarnCode") for request in receiver.requests]
-    assert codes.count(1) == 1, (moment, "a run was resumed")
+    assert [len(several) for several in ids.values()] == [1] * len(ids)
+    told = [json.loads(body) for body in ids]
+    assert told[-1]["Data"] == {"Status": 2, "StatusName": "SERVICE_STATUS_EXITING"}
+    assert receiver.requests[-1].json == told[-1]
+    assert [content["EventType"] for content in told].count("ucloud_mixer_file_infos") == 1
+    assert [content["Data"].get("WarnCode") for content in told].count(1) == 1

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import resource
+import compileall
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
+from tests.cli.command import TINY, record_once
 from tests.e2e.stored import SHORT_PAUSES, STORAGE, Stored, problem, report
 from tests.storage.fault_proxy import (
     Fault,
@@ -25,6 +27,9 @@ from tests.storage.fault_proxy import (
 )
 
 ATTEMPTS = 2
+
+LARGEST_FILE = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({}, resource.RLIM_INFINITY))"
+"""Like a disk that takes no more, as far as one file can tell."""
 Pick = Callable[[Request], bool]
 
 
@@ -61,6 +66,13 @@ TROUBLES = {
 }
 
 
+@pytest.fixture
+def compiled(stored: Stored) -> Stored:
+    """The job, in an installation to which Python itself need not write."""
+    assert compileall.compile_dir(stored.command.root / "owtmix", quiet=1)
+    return stored
+
+
 @pytest.mark.parametrize("name", TROUBLES)
 def test_a_store_that_fails_for_ever(stored: Stored, name: str) -> None:
     trouble = TROUBLES[name]
@@ -86,6 +98,7 @@ def test_a_store_that_dies_while_recordings_come_is_a_failure(stored: Stored) ->
     assert stored.proxy.count(is_recording) <= 2 * ATTEMPTS
 
 
+@pytest.mark.slow
 def test_what_passes_leaves_no_trace_in_the_output(stored: Stored) -> None:
     """Everything breaks once or twice, on a store that takes parts of 8 MiB only."""
     stored.proxy.act_like(Us3Profile())
@@ -144,12 +157,19 @@ def test_recordings_beyond_the_budget_are_not_begun(stored: Stored) -> None:
     assert not stored.contents()
 
 
-def test_a_disk_that_is_full(stored: Stored) -> None:
-    enlarge(stored, 3 << 20)
-    limit = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, {resource.RLIM_INFINITY}))"
-    done = stored.run_with(limit)
+def test_a_disk_that_is_full(compiled: Stored) -> None:
+    enlarge(compiled, 3 << 20)
+    done = compiled.run_with(LARGEST_FILE.format(1 << 20))
     assert done.returncode == 5
-    assert f"{stored.command.root / 'work' / stored.job_id / 'inputs'} cannot be written" in problem(done)
+    assert f"{compiled.command.root / 'work' / compiled.job_id / 'inputs'} cannot be written" in problem(done)
+
+
+def test_a_disk_that_is_full_while_composing(compiled: Stored, tmp_path: Path) -> None:
+    local = TINY.write(tmp_path / "local", compiled.job_id, record_once)
+    done = compiled.run_with(LARGEST_FILE.format(4096), local)
+    assert done.returncode == 5
+    assert "the disk takes no more" in problem(done)
+    assert not list((tmp_path / "local" / "out").iterdir())
 
 
 def test_a_disk_without_room_is_found_before_anything_is_fetched(stored: Stored) -> None:

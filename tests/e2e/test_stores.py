@@ -2,70 +2,56 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.e2e.bench import COMMAND, TIMEOUT_S, Bench, run
-from tests.e2e.people import person
-from tests.e2e.room import Room
+from tests.cli.command import TINY, Command, change, record_once
+from tests.e2e.stored import SHORT_PAUSES, STORAGE, Stored, problem, report, store_at
 from tests.notify.receiver import Receiver, receiving
-from tests.storage.conftest import Service
-from tests.storage.swift_server import KEY_ID, REGION, SECRET
+from tests.storage.swift_server import KEY_ID, SECRET
 
-PAIR = Room((person(0, 0, 3000, 700), person(1, 613, 2000, 900, container="webm")), size=(320, 180))
+INPUT = "Data.InputConfig"
+
+NO_PLAN = """
+import owtmix.job
+def fail(*_):
+    raise owtmix.job.InputError("as the test wants")
+owtmix.job.make_plan = fail
+"""
 
 
 @pytest.fixture
-def job_file(bench: Bench) -> Path:
-    return bench.lay_out(PAIR)
-
-
-def owt_main(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [str(COMMAND), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT_S, env=environment)
-
-
-def move(job_file: Path, service: Service, receiver: Receiver, **changes: str) -> None:
-    """Put what the job needs into the bucket, and nothing else; tell ``receiver`` how it goes."""
-    folder = job_file.parent
-    for path in (*folder.glob("room/*"), *folder.glob("*.json")):
-        if path != job_file:
-            service.put(str(path.relative_to(folder)), path.read_bytes())
-            path.unlink()
-    job: dict[str, Any] = json.loads(job_file.read_text())
-    job["Internal"]["RequestId"] = "7"
-    job["Data"]["RecordingConfig"]["StorageConfig"] = {
-        "Vendor": "s3",
-        "Endpoint": service.endpoint,
-        "Region": REGION,
-        "Bucket": service.bucket,
-        "PublicKey": KEY_ID,
-        "SecretKey": SECRET,
-        "FileNamePrefix": "out/$JobId",
-        **changes,
-    }
-    job["Data"]["NotifyConfig"] = [
-        {"Status": "open", "ServiceType": kind, "NotifyUrl": receiver.url, "Token": "canary-token"}
-        for kind in ("job.mixer", "job.oss")
-    ]
-    job_file.write_text(json.dumps(job))
-
-
-def test_the_store_gives_the_same_file_as_the_folder_and_the_caller_is_told(job_file: Path, service: Service) -> None:
-    local = run(PAIR, job_file)
+def receiver() -> Iterator[Receiver]:
     with receiving() as receiver:
-        move(job_file, service, receiver)
-        done = owt_main(job_file)
-        assert done.returncode == 0, done.stderr
-    report = json.loads(done.stdout)
-    key = f"out/{report['job_id']}.mp4"
-    assert report["output"] == f"{service.endpoint}/{service.bucket}/{key}"
-    assert service.get(key) == local.path.read_bytes()
-    assert not service.unfinished()
+        yield receiver
+
+
+@pytest.fixture
+def local(tmp_path: Path, job_id: str) -> Path:
+    """The job file of the same room in a folder."""
+    return TINY.write(tmp_path / "local", job_id, record_once)
+
+
+@pytest.fixture(scope="session")
+def expected(command: Command, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """What the same job in a folder gives."""
+    folder = tmp_path_factory.mktemp("expected")
+    done = command.run(TINY.write(folder / "room", f"{folder.parent.name}-{folder.name}", record_once))
+    assert done.returncode == 0, done.stderr
+    (path,) = (folder / "room" / "out").iterdir()
+    return path.read_bytes()
+
+
+def test_the_store_gives_the_same_file_as_the_folder_and_the_caller_is_told(
+    stored: Stored, receiver: Receiver, expected: bytes
+) -> None:
+    stored.tell(receiver.url)
+    found = report(stored.run())
+    assert found["output"] == f"{stored.proxy.endpoint}/{stored.service.bucket}/{stored.key}"
+    assert stored.output() == expected
+    assert not stored.service.unfinished()
     assert receiver.events == [
         "ucloud_mixer_status_update",
         *["ucloud_mixer_stream_update"] * 4,
@@ -74,29 +60,77 @@ def test_the_store_gives_the_same_file_as_the_folder_and_the_caller_is_told(job_
         "ucloud_mixer_status_update",
     ]
     assert receiver.requests[-1].json["Data"]["Status"] == 2
-    assert {request.json["Token"] for request in receiver.requests} == {"canary-token"}
-    assert SECRET not in done.stdout + done.stderr
-    assert "canary-token" not in done.stdout + done.stderr
+    assert [request.json["Data"].get("FileList") for request in receiver.requests[-3:-1]] == [[found["output"]]] * 2
+    assert {request.json["Token"] for request in receiver.requests} == {"hush"}
 
 
-def test_a_wrong_key_ends_the_job_with_one_sentence_and_tells_the_caller(job_file: Path, service: Service) -> None:
-    with receiving() as receiver:
-        move(job_file, service, receiver, SecretKey="wrong")
-        done = owt_main(job_file)
+def test_recordings_of_one_store_become_the_output_of_another(
+    stored: Stored, local: Path, job_id: str, expected: bytes
+) -> None:
+    """From UFile, at an address of its own and with a key from the environment, into a folder."""
+    source = store_at(stored.service, stored.proxy.endpoint) | {"Vendor": "ucloud"}
+    del source["PublicKey"], source["SecretKey"]
+    change(local, INPUT, {"StorageConfig": source})
+    change(local, f"{STORAGE}.FileNamePrefix", "again/$JobId")
+    report(stored.run(local, UCLOUD_PUBLIC_KEY=KEY_ID, UCLOUD_PRIVATE_KEY=SECRET))
+    assert (local.parent / "again" / f"{job_id}.mp4").read_bytes() == expected
+    assert stored.key not in stored.service.keys()  # noqa: SIM118 - it is no dict
+
+
+def test_a_folder_becomes_the_output_of_a_store_with_a_key_from_a_file(
+    stored: Stored, local: Path, expected: bytes
+) -> None:
+    """The file is where S3 tools have it."""
+    target = store_at(stored.service, stored.proxy.endpoint)
+    del target["PublicKey"], target["SecretKey"]
+    change(local, INPUT, {"StorageConfig": {"Vendor": "local", "Bucket": "."}})
+    change(local, STORAGE, target)
+    home = stored.job_file.parent
+    (home / ".aws").mkdir()
+    (home / ".aws" / "credentials").write_text(
+        f"[default]\naws_access_key_id = {KEY_ID}\naws_secret_access_key = {SECRET}\n"
+    )
+    report(stored.run(local))
+    assert stored.output() == expected
+    assert not stored.contents()
+
+
+def test_an_output_store_that_cannot_be_written_is_found_before_anything_is_composed(
+    stored: Stored, local: Path
+) -> None:
+    change(local, INPUT, {"StorageConfig": {"Vendor": "local", "Bucket": "."}})
+    change(local, STORAGE, store_at(stored.service, stored.proxy.endpoint) | {"Bucket": "nowhere"})
+    done = stored.run_with(SHORT_PAUSES, local)
+    assert done.returncode == 5
+    assert "there is no bucket nowhere" in problem(done)
+
+
+def test_a_wrong_key_ends_the_job_with_one_sentence_and_tells_the_caller(stored: Stored, receiver: Receiver) -> None:
+    stored.tell(receiver.url)
+    stored.change(f"{STORAGE}.SecretKey", "wrong")
+    done = stored.run()
     assert done.returncode == 3
-    (line,) = done.stderr.strip().splitlines()
-    assert "SecretKey" in line
+    assert "SecretKey" in problem(done)
     assert [request.json["Data"].get("Status") for request in receiver.requests] == [1, None, 3]
     assert receiver.events[1] == "ucloud_mixer_error"
 
 
-def test_a_recording_that_the_bucket_does_not_have_is_left_out(job_file: Path, service: Service) -> None:
-    with receiving() as receiver:
-        move(job_file, service, receiver)
-        (gone,) = (key for key in service.keys() if key.endswith(".webm"))  # noqa: SIM118 - it is no dict
-        service.client.delete_object(Bucket=service.bucket, Key=gone)
-        done = owt_main(job_file)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["files"]["left_out"] == [{"file": gone, "reason": "does not exist"}]
+def test_a_recording_that_the_bucket_does_not_have_is_left_out(stored: Stored, receiver: Receiver) -> None:
+    stored.tell(receiver.url)
+    (gone,) = (key for key in stored.service.keys() if key.endswith(".webm"))  # noqa: SIM118 - it is no dict
+    stored.service.client.delete_object(Bucket=stored.service.bucket, Key=gone)
+    found = report(stored.run())
+    assert found["files"]["left_out"] == [{"file": gone, "reason": "does not exist"}]
     (warning,) = (request.json["Data"] for request in receiver.requests if request.event == "ucloud_mixer_warning")
     assert (warning["WarnCode"], gone in warning["WarnMsg"]) == (101, True)
+
+
+def test_recordings_that_a_failed_run_fetched_are_not_fetched_again_unless_they_changed(stored: Stored) -> None:
+    assert stored.run_with(NO_PLAN).returncode == 3
+    _, changed = sorted({request.path for request in stored.contents()})
+    stored.proxy.requests.clear()
+    key = f"room/{changed.partition('/room/')[2]}"
+    data = stored.service.get(key)
+    stored.service.put(key, data[:-1] + bytes([data[-1] ^ 1]))
+    report(stored.run())
+    assert [request.path for request in stored.contents()] == [changed]

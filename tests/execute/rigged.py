@@ -67,8 +67,8 @@ class RiggedStudio(Studio):
         import owtmix.render  # noqa: PLC0415
         import owtmix.tracks  # noqa: PLC0415
 
-        owtmix.render.VideoReader = RiggedVideoReader  # type: ignore[misc, attr-defined]
-        owtmix.mix.AudioReader = owtmix.tracks.AudioReader = RiggedAudioReader  # type: ignore[misc, attr-defined]
+        owtmix.render.VideoReader = RiggedVideoReader  # type: ignore[attr-defined]
+        owtmix.mix.AudioReader = owtmix.tracks.AudioReader = RiggedAudioReader  # type: ignore[attr-defined]
         return Studio.material(self)
 
 

@@ -37,7 +37,7 @@ def healthy(container: str) -> bytes:
 @cache
 def vp8_frame() -> bytes:
     """A key frame."""
-    with av.open(BytesIO(healthy("webm"))) as file:
+    with av.open(BytesIO(healthy("webm")), "r") as file:
         return bytes(next(packet for packet in file.demux() if packet.is_keyframe))
 
 

@@ -25,7 +25,12 @@ def track(number: int, codec: str, *settings: bytes) -> bytes:
     """A TrackEntry: of a picture for ``VP8``, else of a sound."""
     kind = 1 if codec.startswith("V") else 2
     return element(
-        0xAE, unsigned(0xD7, number), unsigned(0x73C5, number), unsigned(0x83, kind), element(0x86, codec.encode()), *settings
+        0xAE,
+        unsigned(0xD7, number),
+        unsigned(0x73C5, number),
+        unsigned(0x83, kind),
+        element(0x86, codec.encode()),
+        *settings,
     )
 
 
@@ -46,4 +51,11 @@ def matroska(tracks: Iterable[bytes], *clusters: bytes, info: bytes = b"") -> by
     """A whole file; times are in milliseconds."""
     head = element(0x1A45DFA3, element(0x4282, b"webm"))
     about = element(0x1549A966, unsigned(0x2AD7B1, 1_000_000), info)
-    return head + (0x18538067).to_bytes(4, "big") + UNKNOWN_SIZE + about + element(0x1654AE6B, *tracks) + b"".join(clusters)
+    return (
+        head
+        + (0x18538067).to_bytes(4, "big")
+        + UNKNOWN_SIZE
+        + about
+        + element(0x1654AE6B, *tracks)
+        + b"".join(clusters)
+    )

@@ -115,9 +115,9 @@ def test_starting_late_does_not_decode_all_that_is_before(tmp_path: Path, monkey
     path = write_film(tmp_path / "film.mp4", steady(100), gop=25)
     decoded: list[VideoFrame] = []
 
-    def count(frame: VideoFrame, stream: VideoStream) -> Picture:
+    def count(frame: VideoFrame, stream: VideoStream, orientation: Orientation) -> Picture:
         decoded.append(frame)
-        return describe(frame, stream)
+        return describe(frame, stream, orientation)
 
     monkeypatch.setattr("owtmix.media.decode.describe", count)
     reader = VideoReader(path, 0)

@@ -1,0 +1,105 @@
+"""What child processes cost: ``python -m benchmarks.isolation [FILE...]`` decodes the same recordings with and without.
+
+Prints CPU seconds per hour of input for both ways, which alternate in one run, and the ratio. Each way is a process of
+its own that measures and decodes every file, picture and sound, as a job does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+from owtmix.execute.local import Crew
+from owtmix.execute.task import Limits
+from owtmix.tasks import ProbeTask
+from tests.e2e.people import COLOURS, Take, record
+
+ROUNDS: Final = 5
+LENGTH_MS: Final = 600_000
+LONGEST_S: Final = Fraction(86400)
+
+
+class _Silence:
+    """Nobody listens."""
+
+    def advance(self, done_s: float) -> None:
+        pass
+
+    def mark(self, done_s: float) -> None:
+        pass
+
+    def warn(self, message: str) -> None:
+        pass
+
+
+def main() -> None:
+    """Measure both ways, or be one of them."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.isolation")
+    parser.add_argument("files", nargs="*", type=Path, help="recordings; generated ones without")
+    parser.add_argument("--way", choices=sorted(_WAYS), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.way:
+        print(float(_WAYS[arguments.way](_tasks(arguments.files))))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        _compare(arguments.files or _generate(Path(folder)))
+
+
+def _compare(files: Sequence[Path]) -> None:
+    costs: dict[str, list[float]] = {way: [] for way in _WAYS}
+    for _ in range(ROUNDS):
+        for way, found in costs.items():
+            before = _cpu_s(resource.RUSAGE_CHILDREN)
+            command = [sys.executable, "-m", "benchmarks.isolation", "--way", way, *map(str, files)]
+            input_s = float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+            found.append((_cpu_s(resource.RUSAGE_CHILDREN) - before) / input_s * 3600)
+    for way, found in costs.items():
+        spread = f"{min(found):.1f} to {max(found):.1f} in {len(found)} runs"
+        print(f"{way:10} {median(found):7.1f} CPU s per hour of input ({spread})")
+    print(f"ratio      {median(costs['children']) / median(costs['in-process']):.3f} over {input_s:.0f} s of input")
+
+
+def _tasks(files: Sequence[Path]) -> list[ProbeTask]:
+    return [ProbeTask(n, path.name, path.absolute(), LONGEST_S, wholly=True) for n, path in enumerate(files)]
+
+
+def _in_process(tasks: Sequence[ProbeTask]) -> Fraction:
+    """Returns how many seconds the files last."""
+    return sum((task.run(_Silence()).span.duration for task in tasks), Fraction(0))
+
+
+def _in_children(tasks: Sequence[ProbeTask]) -> Fraction:
+    with Crew(2, Limits(4 << 30, 60), print) as crew:
+        return sum((outcome.value.span.duration for outcome in crew.run(tasks)), Fraction(0))
+
+
+_WAYS: Final = {"in-process": _in_process, "children": _in_children}
+
+
+def _cpu_s(who: int) -> float:
+    used = resource.getrusage(who)
+    return used.ru_utime + used.ru_stime
+
+
+def _generate(folder: Path) -> list[Path]:
+    """Two cameras of ten minutes, as browsers and phones record them."""
+    takes = (
+        Take("browser_1", 0, LENGTH_MS, COLOURS[0], 440, size=(640, 360), fps=15, container="webm"),
+        Take("phone_1", 0, LENGTH_MS, COLOURS[1], 440, size=(640, 360), fps=15, container="mp4"),
+    )
+    paths = [folder / f"{take.stream}.{take.container}" for take in takes]
+    for take, path in zip(takes, paths, strict=True):
+        record(take, path)
+    return paths
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""What a run says while it goes on: warnings for the log and the report, events for the receivers of callbacks."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from owtmix.errors import Interrupted
+from owtmix.notify import events
+from owtmix.notify.events import WarnCode
+from owtmix.notify.notifier import Notifier, Sending
+from owtmix.plan import RenderPlan
+from owtmix.settings import Settings
+from owtmix.spec.job import JobSpec
+
+_log = logging.getLogger(__name__)
+
+INTERRUPTED_WAIT_S: Final = 1.0
+"""How long an interrupted run goes on sending callbacks."""
+
+
+class Announcer:
+    """Keeps the warnings of a run; between ``run`` and its end, tells the job's receivers of callbacks."""
+
+    def __init__(self, spec: JobSpec, settings: Settings) -> None:
+        self.warnings: list[str] = []
+        self._spec = spec
+        self._settings = settings
+        self._notifier: Notifier | None = None
+        self._held: list[events.Event] = []
+        self._planned = False
+
+    def warn(self, message: str, code: WarnCode | None = None) -> None:
+        """Log it, keep it for the report and, where it has a code, tell the receivers."""
+        _log.warning("%s", message)
+        self.warnings.append(message)
+        if code:
+            self._held.append(events.warning(code, message))
+            self._release()
+
+    def warn_of_damage(self, message: str) -> None:
+        """Warn that an input is damaged."""
+        self.warn(message, WarnCode.INPUT_DAMAGED)
+
+    @contextmanager
+    def run(self, outbox: Path, output: str) -> Iterator[None]:
+        """Tell that the run begins and, when it fails, how; at the end, wait for the receivers.
+
+        Args:
+            outbox: the folder of all outboxes.
+            output: the address of what is being made.
+        """
+        settings, spec = self._settings, self._spec
+        sending = Sending(settings.network_allow, settings.callback_key)
+        self._notifier = Notifier(spec.job_id, spec.request_id, spec.notify, outbox, sending)
+        wait_s = settings.callback_wait_s
+        try:
+            self._notifier.notify(events.started())
+            if self._notifier.resumed:
+                told = "the run goes on with what one left that was killed"
+                self._notifier.notify(events.warning(WarnCode.SERVICE_WARN_PROCESS_RESTART, told))
+            yield
+        except BaseException as error:
+            if isinstance(error, Interrupted):
+                wait_s = min(wait_s, INTERRUPTED_WAIT_S)
+            self._notifier.notify(*events.failed(error, [output]))
+            raise
+        finally:
+            left = self._notifier.finish(wait_s)
+            if left:
+                _log.warning("%d callbacks are not delivered: owt-main --resend %s", left, spec.job_id)
+
+    def plan(self, plan: RenderPlan) -> None:
+        """Tell who comes and goes, and what is left out; the warnings so far follow, as documented."""
+        assert self._notifier
+        self._notifier.notify(*events.stream_updates(plan), *events.left_out(plan))
+        self._planned = True
+        self._release()
+
+    def finish(self, output: str) -> None:
+        """Tell that the output is in its place."""
+        assert self._notifier
+        self._notifier.notify(*events.finished([output]))
+
+    def _release(self) -> None:
+        if self._planned and self._notifier:
+            self._notifier.notify(*self._held)
+            self._held.clear()

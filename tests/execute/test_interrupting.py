@@ -1,0 +1,45 @@
+"""Ctrl-C in a terminal reaches a run and its children at once; the run ends them, and itself, in time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from owtmix.signals import DEADLINE_S
+from tests.cli.command import LONG, Command, install, record_once
+
+pytestmark = pytest.mark.serial
+
+
+@pytest.fixture(scope="module")
+def command(tmp_path_factory: pytest.TempPathFactory) -> Command:
+    return install(tmp_path_factory.mktemp("execute"))
+
+
+def children_of(pid: int) -> list[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(child) for child in text.split()]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+def test_a_signal_to_the_group_ends_all_of_it_in_time(command: Command, tmp_path: Path, number: signal.Signals) -> None:
+    job_file = LONG.write(tmp_path / "room", f"group-{number.name}", record_once)
+    with command.start(job_file, start_new_session=True) as process:
+        while not list((command.root / "work").rglob("picture.*")):
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.02)
+        children = children_of(process.pid)
+        since_s = time.monotonic()
+        os.killpg(process.pid, number)
+        out, err = process.communicate(timeout=10)
+        assert time.monotonic() - since_s < DEADLINE_S
+    assert process.returncode == 130
+    assert out == ""
+    assert err.rstrip().endswith(f"error: stopped by {number.name}")
+    assert children
+    assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
+    assert not list((job_file.parent / "out").iterdir())

@@ -1,0 +1,78 @@
+"""What is too large is refused before its memory is taken."""
+
+from __future__ import annotations
+
+import gc
+import resource
+from contextlib import suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+import pytest
+
+from owtmix.errors import InputError
+from owtmix.execute.local import Crew
+from owtmix.execute.task import Limits, News
+from owtmix.media.decode import look_through
+from owtmix.media.probe import probe
+from owtmix.settings import INSTALLATION
+from owtmix.tasks import ProbeTask
+from tests.e2e.people import COLOURS, Take, record
+from tests.hostile import files
+
+PICTURE_MIB: Final = files.BOMB_PX**2 * 3 // 2 >> 20
+"""What one picture of a bomb takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeakTask(ProbeTask):
+    """Looks through a healthy recording, then through this one; returns by how many MiB the peak of memory grew."""
+
+    result: ClassVar[Any] = int
+
+    def run(self, news: News) -> Any:
+        ProbeTask(0, "", self.path.with_name("healthy.webm"), self.longest_s, wholly=True).run(news)
+        before = _peak_mib()
+        with suppress(InputError):
+            ProbeTask.run(self, news)
+        return _peak_mib() - before
+
+
+def _peak_mib() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+
+
+@pytest.mark.parametrize("name", ["bomb.webm", "late-bomb.webm", "real-bomb.mp4", "table.mp4", "private.webm"])
+def test_no_memory_is_taken_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(INSTALLATION))
+    (tmp_path / "healthy.webm").write_bytes(files.healthy("webm"))
+    (tmp_path / name).write_bytes(files.GREEDY[name]())
+    warnings: list[str] = []
+    with Crew(1, Limits(1 << 30, 60), warnings.append) as crew:
+        (outcome,) = crew.run([PeakTask(0, name, tmp_path / name, Fraction(60), wholly=True)])
+    assert outcome.value is not None, outcome
+    assert outcome.value < PICTURE_MIB // 3
+
+
+def test_a_picture_is_freed_as_soon_as_the_next_is_there(tmp_path: Path) -> None:
+    """Not when the garbage collector comes by: hundreds of large ones would wait for it."""
+    take = Take("a_1", 0, 40_000, COLOURS[0], 440, size=(640, 360), fps=10, sound=False, container="webm")
+    record(take, tmp_path / "a.webm")
+    found = probe(tmp_path / "a.webm")
+    assert found.video
+    gc.collect()
+    gc.disable()
+    try:
+        before = _resident_mib()
+        look_through(tmp_path / "a.webm", found.video, lambda _: None)
+        grown = _resident_mib() - before
+    finally:
+        gc.enable()
+    all_of_them = 400 * 640 * 360 * 3 // 2 >> 20
+    assert grown < all_of_them // 4
+
+
+def _resident_mib() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() >> 20
