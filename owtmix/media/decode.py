@@ -76,10 +76,13 @@ class Picture:
         if not _PLANAR.fullmatch(self.frame.format.name):
             return False
         depth = self.frame.format.components[0].bits
-        luma, *chroma = (_rows(plane, np.uint8 if depth == _BYTE else np.uint16) for plane in self.frame.planes)
         scale = 1 << (depth - _BYTE)
+        planes = (_rows(plane, np.uint8 if depth == _BYTE else np.uint16) for plane in self.frame.planes)
+        luma = next(planes)
+        if int(luma[len(luma) // 2].max()) > BLANK_LUMA * scale:  # one row tells it of most pictures
+            return False
         return int(luma.max()) <= BLANK_LUMA * scale and all(
-            int(p.max()) - int(p.min()) <= BLANK_SPREAD * scale for p in (luma, *chroma)
+            int(p.max()) - int(p.min()) <= BLANK_SPREAD * scale for p in (luma, *planes)
         )
 
     @property

@@ -16,7 +16,16 @@ from owtmix.geometry import Rect, Size
 from owtmix.plan import RenderPlan
 from owtmix.planning import check_streams, make_plan, subscribed
 from owtmix.settings import Settings
-from owtmix.spec.job import JobSpec, MediaChannel, Position, SpecWarning, StreamId, SubscriptionSpec, VideoSpec
+from owtmix.spec.job import (
+    ClockWatermark,
+    JobSpec,
+    MediaChannel,
+    Position,
+    SpecWarning,
+    StreamId,
+    SubscriptionSpec,
+    VideoSpec,
+)
 from tests.core.rooms import (
     ANNA,
     BEN,
@@ -326,3 +335,19 @@ def test_text_is_a_part_of_the_canvas_height() -> None:
     plan = plan_of(JOB, both(ANNA, 0, 9))
     assert plan.picture
     assert plan.picture.text_px == 30
+
+
+def test_a_clock_without_an_epoch_is_a_warning() -> None:
+    job = replace(JOB, mixer=replace(MIXER, watermarks=(ClockWatermark(0, 0, 1.0),)))
+    clips = room(both(ANNA, 0, 9))
+    index = index_of(clips)
+    said = "the index does not say when the room was: the time watermark shows the time since the start"
+    assert said not in make_plan(job, replace(index, unit="epoch-seconds"), clips, SETTINGS).warnings
+    assert said in make_plan(job, replace(index, unit="seconds"), clips, SETTINGS).warnings
+
+
+def test_a_position_of_a_stream_whose_video_is_not_subscribed_is_a_warning() -> None:
+    job = subscribing(replace(SUBSCRIPTION, manual=True, video=without(BEN)), manual(ANNA, BEN))
+    assert check_streams(job, index_of([both(ANNA, 0, 9), both(BEN, 0, 9)])) == [
+        "Data.MixerConfig.PositionConfig[1]: the video of ben_1 is not subscribed"
+    ]

@@ -122,3 +122,28 @@ def test_signals_to_the_whole_group_are_the_parents_alone(
         assert int(pending[1], 16) >> (number - 1) & 1
     assert all(map(is_running, children))
     assert process.poll() is None
+
+
+def test_the_parent_is_out_of_reach() -> None:
+    """Also for root: with its powers a child could read the parent's secrets, and go back to its network."""
+    found = subprocess.run([sys.executable, "-c", REACH], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["refused"] * 3, found
+
+
+REACH = """
+import ctypes, os
+from owtmix.execute.confine import confine
+parent = os.getppid()
+confine(parent)
+libc = ctypes.CDLL(None)
+for reach in (
+    lambda: open(f"/proc/{parent}/environ", "rb").read(1),
+    lambda: open(f"/proc/{parent}/mem", "rb").read(1),
+    lambda: libc.setns(os.open(f"/proc/{parent}/ns/net", os.O_RDONLY), 0) and int("refused"),
+):
+    try:
+        reach()
+        print("reached")
+    except (OSError, ValueError):
+        print("refused")
+"""

@@ -199,3 +199,13 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     track = probe_sound(write_sound(tmp_path / "a.mkv", np.zeros((1, 4800), np.float32), RATE_HZ))
     with pytest.raises(InputError):
         AudioReader(tmp_path / "gone.mkv", track, Fraction(0))
+
+
+def test_wild_samples_do_not_outshout_everybody(tmp_path: Path) -> None:
+    wild = np.zeros((1, RATE_HZ), np.float32)
+    wild[0, 1000:2000], wild[0, 3000:4000] = 1e30, np.inf
+    path = write_sound(tmp_path / "a.mkv", wild, RATE_HZ, codec="pcm_f32le")
+    with AudioReader(path, probe_sound(path), Fraction(0)) as reader:
+        block = reader.read(0, RATE_HZ)
+    assert np.isfinite(block).all()
+    assert np.abs(block).max() <= 4

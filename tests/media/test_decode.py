@@ -9,6 +9,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
 
+import av
 import pytest
 from av.packet import Packet
 from av.video.frame import VideoFrame
@@ -18,7 +19,8 @@ from owtmix.canvas.cpu import planes
 from owtmix.errors import InputError
 from owtmix.geometry import Orientation, Size
 from owtmix.media.decode import SEEK_S, Picture, VideoReader, describe
-from tests.media.pictures import MS, number_of, steady, write_film, write_sizes
+from owtmix.media.probe import probe
+from tests.media.pictures import MS, SMALL, flat, number_of, steady, write_film, write_sizes
 
 UNEVEN_MS: Final = (0, 33, 100, 101, 250, 1000, 1040, 3999, 4000)
 
@@ -246,3 +248,41 @@ def test_a_file_that_is_gone_or_has_no_such_picture_is_an_input_error(tmp_path: 
     with pytest.raises(InputError, match="stream 1"):
         VideoReader(path, 1).picture_at(Fraction(0))
     assert open_files(path) == 0
+
+
+def test_one_stamp_far_ahead_of_its_neighbours_freezes_nothing(tmp_path: Path) -> None:
+    frames_ms = (0, 100, 200, 3_600_000, 400, 500)
+    path = write_film(tmp_path / "film.webm", frames_ms)
+    assert shown(path, range(0, 700, 100)) == [0, 1, 2, 2, 4, 5, 5]
+    found = probe(path).video
+    assert found
+    assert float(found.span.end) == pytest.approx(0.6)
+
+
+def test_a_file_that_is_changed_while_it_is_read_is_an_input_error(tmp_path: Path) -> None:
+    path = write_film(tmp_path / "film.webm", steady(20))
+    reader = VideoReader(path, 0)
+    assert reader.picture_at(Fraction(0))
+    with path.open("ab") as file:
+        file.write(b"more")
+    with pytest.raises(InputError, match="changed while it was read"):
+        reader.picture_at(Fraction(100))
+    reader.close()
+
+
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "yuv420p10le", "gray"])
+def test_a_muted_camera_is_black_in_any_depth(tmp_path: Path, pixel_format: str) -> None:
+    black = flat(SMALL, (16, 128, 128)).reformat(format=pixel_format)
+    with av.open(str(tmp_path / "film.mkv"), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        assert isinstance(stream, VideoStream)
+        stream.width, stream.height, stream.pix_fmt = SMALL.width, SMALL.height, pixel_format
+        for number in range(10):
+            black.pts, black.time_base = number, Fraction(1, 10)
+            container.mux(stream.encode(black))
+        container.mux(stream.encode(None))
+    reader = VideoReader(tmp_path / "film.mkv", 0)
+    picture = reader.picture_at(Fraction(9, 10))
+    reader.close()
+    assert picture
+    assert picture.is_black(Fraction(9, 10))

@@ -254,3 +254,21 @@ def test_probing_leaves_nothing_open(tmp_path: Path) -> None:
     links = [link.readlink() for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
     assert path not in links
     assert found[0] == found[1] == found[2]
+
+
+def test_what_cannot_be_used_of_a_file_is_told(tmp_path: Path) -> None:
+    path = write_sound(tmp_path / "a.mkv", sweep(moments(1, RATE_HZ))[None], RATE_HZ)
+    assert not probe(path).flaws
+    both = tmp_path / "b.mkv"
+    with av.open(str(path)) as source, av.open(str(both), "w") as target:
+        kept = target.add_stream_from_template(source.streams.audio[0])
+        refused = target.add_stream("flac", rate=RATE_HZ, layout="mono")
+        for packet in source.demux(source.streams.audio[0]):
+            if packet.size:
+                packet.stream = kept
+                target.mux(packet)
+        for frame in (av.AudioFrame(format="s16", layout="mono", samples=4096),):
+            frame.sample_rate, frame.pts = RATE_HZ, 0
+            target.mux(refused.encode(frame))
+        target.mux(refused.encode(None))
+    assert probe(both).flaws == ("its sound in stream 1 is of a codec that is not accepted",)
