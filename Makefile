@@ -1,13 +1,14 @@
 # make setup     .venv with what running needs        make check      lint, types, import contracts
 # make demo      a sample room, composed              make test       all tests; test-fast: without the slow ones
-# make schema    conf/cfg.schema.json from the models
+# make schema    conf/cfg.schema.json from the models   make fuzz       mutated inputs, for FUZZ_SECONDS=60
 .DEFAULT_GOAL := setup
-.PHONY: setup demo check test test-fast schema
+.PHONY: setup demo check test test-fast fuzz schema
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 PIP_INSTALL := $(PYTHON) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+FUZZ_SECONDS ?= 60
 # Tests marked serial measure seconds and run alone; the others share the machine.
 PYTEST := $(PYTHON) -m pytest
 
@@ -43,6 +44,9 @@ test: $(VENV)/.dev
 
 test-fast: $(VENV)/.dev
 	$(PYTEST) --numprocesses auto --maxprocesses 8 -m 'not serial and not slow'
+
+fuzz: $(VENV)/.dev
+	$(PYTHON) -m tests.fuzz --seconds $(FUZZ_SECONDS)
 
 schema: $(VENV)/.run
 	$(PYTHON) -m owtmix.spec.schema conf/cfg.schema.json

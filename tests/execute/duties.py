@@ -140,6 +140,10 @@ class Describe(Duty):
             socket.create_connection(("127.0.0.1", int(self.payload)), timeout=2).close()
         except OSError as error:
             found["connection"] = type(error).__name__
+        try:
+            found["parent"] = Path(f"/proc/{os.getppid()}/environ").read_text()
+        except OSError as error:
+            found["parent"] = type(error).__name__
         json.dumps(found)
         return found
 

@@ -70,6 +70,15 @@ def test_no_privileges_are_gained_and_the_system_ends_children_first() -> None:
     found = describe()
     assert re.search(r"^NoNewPrivs:\t1$", found["status"], re.MULTILINE)
     assert int(found["oom_score_adj"]) >= 500
+    override, read_search = 1 << 1, 1 << 2
+    for held in re.findall(r"^Cap(?:Prm|Eff|Inh|Bnd):\t([0-9a-f]+)$", found["status"], re.MULTILINE):
+        assert int(held, 16) | override | read_search == override | read_search
+
+
+def test_the_parent_s_secrets_cannot_be_read() -> None:
+    if not kernel_isolates():
+        pytest.skip("the kernel refuses a network of its own")
+    assert describe()["parent"] == "PermissionError"
 
 
 def test_a_folder_of_recordings_is_no_place_for_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
