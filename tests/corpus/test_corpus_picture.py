@@ -32,8 +32,8 @@ def test_every_picture_is_described_as_the_table_says(row: Row, monkeypatch: pyt
     assert video
     shown: list[tuple[Any, ...]] = []
 
-    def note(frame: VideoFrame, stream: VideoStream) -> Picture:
-        picture = describe(frame, stream)
+    def note(frame: VideoFrame, stream: VideoStream, orientation: Orientation) -> Picture:
+        picture = describe(frame, stream, orientation)
         size = f"{frame.width}x{frame.height}"
         shown.append((size, picture.sar, picture.orientation, picture.matrix, picture.full_range, picture.interlaced))
         return picture
