@@ -30,7 +30,7 @@ def work(command: Command, job_id: str) -> Path:
 
 
 def _wait_until_composing(work: Path, process: subprocess.Popen[str]) -> None:
-    while not (work / "picture.mp4").exists():
+    while not any((work / "tracks").glob("picture*")):
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
 

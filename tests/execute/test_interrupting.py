@@ -25,7 +25,7 @@ def children_of(pid: int) -> list[int]:
     return [int(child) for child in text.split()]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
 def test_a_signal_to_the_group_ends_all_of_it_in_time(command: Command, tmp_path: Path, number: signal.Signals) -> None:
     job_file = LONG.write(tmp_path / "room", f"group-{number.name}", record_once)
     with command.start(job_file, start_new_session=True) as process:

@@ -42,12 +42,10 @@ def rewrite(path: Path, change: Callable[[Json], object]) -> None:
     [
         ("{" + " " * MIB, "at most 1,048,576 are accepted"),
         ('{"Data":' * 70 + "}" * 70, "nested deeper than 64 levels"),
-        ("[" * 500_000, "nested deeper than 64 levels"),
         ('{"Data": 1e999999999}', "more digits than any that is accepted"),
         ('{"Data": {"\x1b[31mX": 1}, "Action": "\x9b31m"}', "Action"),
-        ("\0" * 100, "UTF-16 or UTF-32"),
     ],
-    ids=["long", "deep", "brackets", "number", "controls", "zeros"],
+    ids=["long", "deep", "number", "controls"],
 )
 def test_a_job_file_is_refused(command: Command, tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / "cfg.json").write_text(text)
@@ -69,13 +67,11 @@ def _many_files(index: Json) -> None:
         (_many_files, "a list of 1 to 10,000 files (here 10,002)"),
         (lambda index: index.update(Padding=[[]] * 2_000_000), "more than 1,000,000 entries"),
         (lambda index: index["Files"][0].update(Name="../cfg.json"), '".." as a segment would leave the store'),
-        (lambda index: index["Files"][0].update(Name="/etc/passwd"), "a relative file name"),
         (lambda index: index.update(Root=".."), '".." as a segment would leave the store'),
         (lambda index: index["Files"][0].update(Name="a\x1b[31m\nb"), "control characters are not accepted"),
-        (lambda index: index["Files"][0].update(StreamId="\x9b31m_1"), "a stream id"),
         (lambda index: index["Files"][0].update(StartTime=10**30), "below 1e14"),
     ],
-    ids=["long", "files", "entries", "climb", "absolute", "root", "name", "stream", "time"],
+    ids=["long", "files", "entries", "climb", "root", "name", "time"],
 )
 def test_an_index_is_refused(command: Command, tiny: Path, change: Callable[[Json], object], words: str) -> None:
     rewrite(index_of(tiny), change)
