@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 _SIXTY: Final = 60
+_SHORTEST_CHUNK_S: Final = 2
+_LONGEST_CHUNK_S: Final = 3600
 
 _EPILOG: Final = """\
 examples:
@@ -40,7 +42,8 @@ Service settings are in conf/owt.toml, or in the file that OWT_CONF names.
 class Arguments:
     """What the user asked for: work on ``cfg``, recordings to ``probe``, or the job whose callbacks to ``resend``.
 
-    With ``probe_json`` what is found is for programs. ``threshold`` is the lowest logging level that is shown.
+    With ``probe_json`` what is found is for programs. ``workers`` and ``chunk_s`` are None for their defaults.
+    ``threshold`` is the lowest logging level that is shown.
     """
 
     cfg: Path | None
@@ -53,6 +56,9 @@ class Arguments:
     output: str | None
     strict: bool
     overrides: Mapping[str, str]
+    workers: int | None
+    chunk_s: Fraction | None
+    fresh: bool
     threshold: int
 
 
@@ -119,6 +125,22 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PATH=VALUE",
         help="use VALUE (JSON, or a plain string) in place of what the job file has at PATH; may be repeated",
     )
+    parser.add_argument(
+        "--workers",
+        type=_workers,
+        metavar="N",
+        help="compose with so many processes; auto, which is the default, takes as many as there are processors",
+    )
+    parser.add_argument(
+        "--chunk",
+        dest="chunk_s",
+        type=_chunk_s,
+        metavar="SECONDS",
+        help="compose in chunks of this length to twice as much, instead of what conf/owt.toml says",
+    )
+    parser.add_argument(
+        "--fresh", action="store_true", help="compose everything anew, also what a run that was cut off has finished"
+    )
     parser.set_defaults(threshold=logging.INFO)
     for flags, level, what in (
         (("-q", "--quiet"), logging.WARNING, "show warnings and errors only, and no progress"),
@@ -168,6 +190,22 @@ def _job_id(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}", text):
         raise argparse.ArgumentTypeError(f"{text} is not the id of a job")
     return text
+
+
+def _workers(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if not re.fullmatch(r"[1-9]\d{0,2}", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text} is neither auto nor a number from 1 to 999")
+    return int(text)
+
+
+def _chunk_s(text: str) -> Fraction:
+    seconds = Fraction(text) if re.fullmatch(r"\d{1,4}(\.\d{1,9})?", text, re.ASCII) else Fraction(0)
+    if not _SHORTEST_CHUNK_S <= seconds <= _LONGEST_CHUNK_S:
+        accepted = f"a number of seconds from {_SHORTEST_CHUNK_S} to {_LONGEST_CHUNK_S}"
+        raise argparse.ArgumentTypeError(f"{text} is not {accepted}")
+    return seconds
 
 
 def _override(text: str) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from math import floor
 from typing import Literal
@@ -102,6 +102,22 @@ class Seen:
     def joined(self, later: Seen) -> Seen:
         """Both together."""
         return Seen(tuple(dict.fromkeys((*self.sizes, *later.sizes))), self.damage.joined(later.damage))
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A recording cannot be decoded from output time ``at_s`` on; ``reason`` is in words."""
+
+    at_s: Fraction
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """What sources that were decoded turned out to be, and since when others cannot be decoded; by their numbers."""
+
+    seen: dict[int, Seen] = field(default_factory=dict)
+    failures: dict[int, Failure] = field(default_factory=dict)
 
 
 Rates = tuple[Fraction, Fraction, Fraction]

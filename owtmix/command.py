@@ -12,12 +12,12 @@ from typing import Any
 
 from owtmix.arguments import Arguments
 from owtmix.console import show_progress
+from owtmix.crewing import engage
 from owtmix.errors import DestinationError, Interrupted, MixError, SpecError
 from owtmix.job import Job, Options, resend
 from owtmix.plan import to_json
 from owtmix.plantext import describe_plan
 from owtmix.probetext import describe_reports
-from owtmix.production import engage
 from owtmix.runlog import CONTROLS, RunLog
 from owtmix.scratch import Scratch
 from owtmix.settings import Settings, read_settings, settings_file, state_folder
@@ -66,7 +66,15 @@ def _answer(arguments: Arguments, settings: Settings, log: RunLog, scratch: Scra
     if arguments.resend:
         return _json(_resend(arguments.resend, settings, log))
     assert arguments.cfg
-    options = Options(arguments.index, arguments.output, arguments.strict, arguments.overrides)
+    options = Options(
+        index=arguments.index,
+        output=arguments.output,
+        strict=arguments.strict,
+        overrides=arguments.overrides,
+        workers=arguments.workers,
+        chunk_s=arguments.chunk_s,
+        fresh=arguments.fresh,
+    )
     job = Job(arguments.cfg, settings, options)
     log.hide(job.secrets)
     log.open(job.spec.job_id, state_folder() / "logs", settings.log_days)

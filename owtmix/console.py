@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Bars
 
-from owtmix.progress import Progress, Silence, Unit
+from owtmix.progress import NOTHING, Progress, Silence, Unit
 
 _log = logging.getLogger(__name__)
 
@@ -47,17 +47,18 @@ def _owns_terminal() -> bool:
 
 @dataclass(slots=True)
 class _Pace:
-    """How fast a stage goes, from its beginning to ``now_s`` of the monotonic clock."""
+    """How fast a stage goes, from ``since_s`` of the monotonic clock on, when ``before`` was done."""
 
     total: Fraction
     since_s: float
     unit: Unit = "s"
+    before: Fraction = NOTHING
 
     def describe(self, done: Fraction, now_s: float) -> str:
         """Percent, speed as a multiple of real time or in MB/s, and time left: ``42 %  3.1x  0:12 left``."""
         percent = f"{int(100 * done / self.total):3d} %"
         elapsed_s = now_s - self.since_s
-        speed = float(done) / elapsed_s if elapsed_s > 0 else 0.0
+        speed = float(done - self.before) / elapsed_s if elapsed_s > 0 else 0.0
         if speed <= 0:
             return percent
         shown = {"s": f"{speed:.1f}x", "bytes": f"{speed / 1e6:.1f} MB/s", "files": f"{speed:.1f}/s"}[self.unit]
@@ -79,11 +80,11 @@ class _Lines:
         self._pace: _Pace | None = None
         self._next_s = 0.0
 
-    def stage(self, name: str, total: Fraction | None, unit: Unit = "s") -> None:
+    def stage(self, name: str, total: Fraction | None, unit: Unit = "s", done: Fraction = NOTHING) -> None:
         now_s = time.monotonic()
         with self._lock:
             self._name = name
-            self._pace = _Pace(total, now_s, unit) if total else None
+            self._pace = _Pace(total, now_s, unit, done) if total else None
             self._next_s = now_s + _LINE_S
 
     def advance(self, done: Fraction) -> None:
@@ -131,13 +132,13 @@ class _Bar:
     def __exit__(self, *_: object) -> None:
         self._bars.stop()
 
-    def stage(self, name: str, total: Fraction | None, unit: Unit = "s") -> None:
+    def stage(self, name: str, total: Fraction | None, unit: Unit = "s", done: Fraction = NOTHING) -> None:
         now_s = time.monotonic()
         with self._lock:
             if self._task is not None:
                 self._bars.remove_task(self._task)
             self._task = self._bars.add_task(name, total=float(total) if total else None, pace="")
-            self._pace = _Pace(total, now_s, unit) if total else None
+            self._pace = _Pace(total, now_s, unit, done) if total else None
             self._draw(now_s)
 
     def advance(self, done: Fraction) -> None:

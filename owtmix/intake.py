@@ -9,11 +9,11 @@ from pathlib import Path
 
 from owtmix.arrival import arrive
 from owtmix.clip import Clip, Probe
+from owtmix.crewing import succeed
 from owtmix.errors import InputError, RenderError, StoreError
 from owtmix.execute.local import Crew
 from owtmix.images import fetch_image
 from owtmix.index import MAX_INDEX_BYTES, Index, Recording, read_index
-from owtmix.production import succeed
 from owtmix.progress import Progress
 from owtmix.settings import Settings
 from owtmix.spec.job import ImageWatermark, JobSpec

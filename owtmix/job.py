@@ -14,9 +14,11 @@ from typing import Any, Final
 
 from owtmix.announcer import Announcer
 from owtmix.clip import Probe, Seen
+from owtmix.crewing import cores, engage, succeed
 from owtmix.decoration import unwritable
 from owtmix.errors import InputError, Problem, SpecError
 from owtmix.execute.local import Crew
+from owtmix.fingerprint import Inputs, of_bytes
 from owtmix.inspection import Report, inspect, use_of
 from owtmix.intake import Intake, is_local
 from owtmix.notify.events import WarnCode
@@ -24,11 +26,13 @@ from owtmix.notify.notifier import Sending
 from owtmix.notify.notifier import resend as send_again
 from owtmix.plan import RenderPlan, to_json
 from owtmix.planning import check_streams, make_plan, subscribed
-from owtmix.production import Product, Production, engage, succeed
+from owtmix.production import Product, Production, Workshop
 from owtmix.progress import Progress
+from owtmix.room import check_room
 from owtmix.runlock import only_run
 from owtmix.scratch import Scratch
 from owtmix.settings import Settings, state_folder
+from owtmix.shelf import Shelf
 from owtmix.spec.job import ImageWatermark, JobSpec, url_secrets
 from owtmix.spec.reader import MAX_JOB_BYTES, read_job
 from owtmix.storage import LocalStore, S3Options, Store, open_store
@@ -44,13 +48,18 @@ _PREFIX: Final = f"{_STORAGE}.FileNamePrefix"
 class Options:
     """What the command line adds to the job file.
 
-    ``index`` and ``output`` are keys of the job's stores; beginning with ``/``, ``./`` or ``../`` they are local files.
+    ``workers`` is how many processes compose, None for as many as there are processors; ``chunk_s`` comes before the
+    setting. With ``fresh`` nothing that an earlier run has finished is used. ``index`` and ``output`` are keys of the
+    job's stores; beginning with ``/``, ``./`` or ``../`` they are local files.
     """
 
     index: str | None = None
     output: str | None = None
     strict: bool = False
     overrides: Mapping[str, str] = field(default_factory=dict)
+    workers: int | None = None
+    chunk_s: Fraction | None = None
+    fresh: bool = False
 
 
 class Job:
@@ -61,7 +70,7 @@ class Job:
     """
 
     def __init__(self, cfg: Path, settings: Settings, options: Options) -> None:
-        self._settings = settings
+        self._settings = replace(settings, chunk_s=options.chunk_s) if options.chunk_s else settings
         self._options = options
         self._seconds: dict[str, float] = {}
         self._probes: list[Probe] = []
@@ -135,17 +144,24 @@ class Job:
             self._crew() as crew,
         ):
             scratch.add(work / "tracks")
+            if self._options.fresh:
+                shutil.rmtree(work / "chunks", ignore_errors=True)
             with self._timed("planning"):
                 intake = self._intake(crew, progress, work / "inputs")
                 staged = scratch.add(self._output.stage(self.spec.output_key, self.spec.job_id, work / "tracks"))
                 studio = self._prepare(intake, progress)
             self._announcer.plan(studio.plan)
+            check_room(studio.plan, work, staged.parent)
+            workers = self._options.workers or cores()
+            workshop = Workshop(
+                crew, workers, max(1, cores() // workers), Shelf(work / "chunks"), bench=work / "tracks"
+            )
+            images = {name: of_bytes(array.read_bytes()) for name, array in studio.images.items()}
+            inputs = Inputs([_version(path, work / "inputs") for path in studio.paths], images)
             with self._timed("composing"):
-                product = Production(studio, crew, self._announcer.warn_of_damage).make(
-                    staged, work / "tracks", progress
-                )
-            inputs = list(self._inputs(product))
-            for message in (message for report in inputs for message in report.damages()):
+                product = Production(studio, inputs, workshop, self._announcer.warn_of_damage).make(staged, progress)
+            reports = list(self._inputs(product))
+            for message in (message for report in reports for message in report.damages()):
                 self._announcer.warn_of_damage(message)
             with self._timed("publishing"):
                 progress.stage("publishing", Fraction(staged.stat().st_size), "bytes")
@@ -155,7 +171,7 @@ class Job:
             scratch.discard(staged)
             shutil.rmtree(work, ignore_errors=True)
             self._announcer.finish(address)
-        return self._report(studio.plan, inputs, address)
+        return self._report(product, reports, address)
 
     def _intake(self, crew: Crew, progress: Progress, folder: Path) -> Intake:
         """The index, read; what is fetched will go into ``folder``."""
@@ -204,7 +220,7 @@ class Job:
             )
 
     def _crew(self) -> Crew:
-        return engage(self._settings, self._announcer.warn_of_damage)
+        return engage(self._settings, self._announcer.warn_of_damage, self._options.workers)
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:
@@ -220,12 +236,14 @@ class Job:
         for key, reason in product.plan.left_out:
             yield Report(key, left_out=reason)
 
-    def _report(self, plan: RenderPlan, inputs: Sequence[Report], address: str) -> dict[str, Any]:
+    def _report(self, product: Product, inputs: Sequence[Report], address: str) -> dict[str, Any]:
+        plan = product.plan
         return {
             "job_id": plan.job_id,
             "output": address,
             "duration_s": float(plan.duration_s),
             "frames": plan.picture.frames if plan.picture else 0,
+            "chunks": {"total": product.chunks, "reused": product.reused},
             "streams": {
                 "used": list(map(str, plan.presence)),
                 "left_out": list(map(str, plan.absent)),
@@ -250,6 +268,14 @@ def resend(job_id: str, settings: Settings) -> dict[str, Any]:
         sending = Sending(settings.network_allow, settings.callback_key)
         sent, left = send_again(job_id, state_folder() / "outbox", sending, settings.callback_wait_s)
     return {"job_id": job_id, "sent": sent, "left": left}
+
+
+def _version(path: Path, fetched: Path) -> str:
+    """What changes when a recording does; the names of those that were ``fetched`` already tell versions apart."""
+    if path.is_relative_to(fetched):
+        return path.name
+    state = path.stat()
+    return f"{path} {state.st_size} {state.st_mtime_ns}"
 
 
 def _temporary(scratch: Scratch) -> Path:

@@ -62,7 +62,10 @@ class AudioEncoding:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """All that is drawn. ``shots`` says what each stream's tile shows; ``frames`` is their number."""
+    """All that is drawn. ``shots`` says what each stream's tile shows; ``frames`` is their number.
+
+    ``chunks`` are ranges of frames, without gap or overlap, that are encoded each for itself.
+    """
 
     canvas: Size
     clock: FrameClock
@@ -75,6 +78,7 @@ class Picture:
     watermarks: tuple[Watermark, ...]
     text_px: int
     encoding: VideoEncoding
+    chunks: tuple[range, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +169,8 @@ def to_json(value: Any) -> Any:  # noqa: PLR0911 - one return for each kind of v
             return value.value
         case Mapping():
             return {str(key): to_json(item) for key, item in value.items()}
+        case range():
+            return [value.start, value.stop]
         case tuple() | list():
             return [to_json(item) for item in value]
         case ClockWatermark() | TextWatermark():

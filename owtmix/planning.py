@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
+from math import ceil
 
-from owtmix import encoding, scene, shots
+from owtmix import chunks, encoding, scene, shots
 from owtmix.clip import Clip, Matrix
 from owtmix.errors import CODE_NO_STREAM, Problem, SpecError
 from owtmix.index import Index
@@ -97,10 +98,18 @@ def _picture(spec: JobSpec, video: VideoSpec, timeline: Timeline, settings: Sett
     scenes = scene.build(
         timeline.segments, spec.mixer, video.size, manual=spec.subscription.manual, visible=pictures.keys()
     )
+    frames = clock.first_from(timeline.end)
+    least = max(1, ceil(settings.chunk_s / encoding.GOP_S))
+    changes = [clock.first_from(part.span.start) for part in scenes]
+    encoder = (
+        encoding.h264(video, settings.x264_preset)
+        if spec.container == "mp4"
+        else encoding.vp9(video, settings.vp9_cpu_used)
+    )
     return Picture(
         canvas=video.size,
         clock=clock,
-        frames=clock.first_from(timeline.end),
+        frames=frames,
         background=spec.mixer.background,
         matrix=_majority(pictures),
         resize_mode=spec.mixer.resize_mode,
@@ -111,9 +120,8 @@ def _picture(spec: JobSpec, video: VideoSpec, timeline: Timeline, settings: Sett
         },
         watermarks=spec.mixer.watermarks,
         text_px=max(8, round(video.size.height * settings.text_height)),
-        encoding=encoding.h264(video, settings.x264_preset)
-        if spec.container == "mp4"
-        else encoding.vp9(video, settings.vp9_cpu_used),
+        encoding=encoder,
+        chunks=chunks.cut(frames, encoder.gop, least, changes),
     )
 
 

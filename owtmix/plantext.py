@@ -59,8 +59,9 @@ def _picture(picture: Picture | None) -> str:
     if picture is None:
         return "none"
     encoding = picture.encoding
+    chunks = f" in {len(picture.chunks)} chunks" if len(picture.chunks) > 1 else ""
     return (
-        f"{picture.canvas}, {picture.clock.fps} fps, {picture.frames} frames, {encoding.encoder} at "
+        f"{picture.canvas}, {picture.clock.fps} fps, {picture.frames} frames{chunks}, {encoding.encoder} at "
         f"{encoding.bit_rate_kbps} kbit/s, {picture.matrix}, sources {_RESIZING[picture.resize_mode]}"
     )
 

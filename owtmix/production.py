@@ -1,172 +1,278 @@
-"""From a plan to the finished file, in child processes.
+"""From a plan to the finished file, in child processes: chunk by chunk, and nothing that is finished twice.
 
-A source that kills one is found by decoding the suspects alone, and left out from there on.
+A source that kills a child is found by decoding the suspects alone, and left out from there on.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import floor
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
-from owtmix.clip import Seen
+from pydantic import TypeAdapter
+
+from owtmix.blame import suspects
+from owtmix.clip import Notes, Seen
+from owtmix.crewing import succeed
 from owtmix.errors import RenderError
+from owtmix.execute.agenda import Agenda, Runs
 from owtmix.execute.local import Crew, Outcome
-from owtmix.execute.task import Limits, Task
+from owtmix.fingerprint import Inputs, of_chunk, of_sound
 from owtmix.plan import RenderPlan
 from owtmix.progress import Progress
-from owtmix.settings import Settings
-from owtmix.tasks import FinishTask, PictureTask, SoundTask, Studio, SuspectTask
+from owtmix.shelf import Loss, Piece, Shelf
+from owtmix.tasks import FinishTask, PictureTask, SoundTask, Studio
 from owtmix.timing import timecode
 
-SUSPECT_S: Final = 60
-"""Suspects are decoded so far beyond the last news of the child that died; it cannot have come further."""
 SLOWEST_DISK_BYTES_PER_S: Final = 2 << 20
 """What takes longer to move than this is no longer moved."""
 
 TrackTask = PictureTask | SoundTask
-TaskT = TypeVar("TaskT", bound=Task)
+
+_log = logging.getLogger(__name__)
+_NOTES: Final = TypeAdapter(Notes)
 
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """What was made: the plan as it was carried out in the end, and what its sources turned out to be."""
+    """What was made: the plan as it was carried out in the end, and what its sources turned out to be.
+
+    Of the picture's ``chunks``, ``reused`` were made by an earlier run.
+    """
 
     plan: RenderPlan
     seen: Mapping[int, Seen]
+    chunks: int
+    reused: int
 
 
 @dataclass(frozen=True, slots=True)
-class Production:
-    """The making of a plan's output in a work folder. ``warn`` is told what a user should know."""
+class Workshop:
+    """Where a plan is carried out, and by whom.
 
-    studio: Studio
+    Of the ``crew``, ``workers`` compose at the same time, each decoding up to ``threads`` files at a time. What is
+    finished goes to the ``shelf``; what is not lies in the folder ``bench``.
+    """
+
     crew: Crew
-    warn: Callable[[str], None]
+    workers: int
+    threads: int
+    shelf: Shelf
+    bench: Path
 
-    def make(self, output: Path, work: Path, progress: Progress) -> Product:
-        """Write the finished file to ``output``; its tracks are made in the folder ``work``.
+
+class Production:
+    """The making of a plan's output. ``warn`` is told what a user should know."""
+
+    def __init__(self, studio: Studio, inputs: Inputs, workshop: Workshop, warn: Callable[[str], None]) -> None:
+        self._studio = studio
+        self._inputs = inputs
+        self._workshop = workshop
+        self._warn = warn
+        self._tracks: dict[str, TrackTask] = {}
+        self._pieces: dict[str, Piece] = {}
+        self._made: set[str] = set()
+        self._restarted: set[str] = set()
+
+    def make(self, output: Path, progress: Progress) -> Product:
+        """Write the finished file to ``output``.
 
         Raises:
             InputError: a source fails, and the studio is strict.
             RenderError: composing, mixing or encoding failed, or the file is not as planned.
             DestinationError: the disk takes no more.
         """
-        plan = self.studio.plan
-        progress.stage("composing", plan.duration_s)
-        tasks = list(self._tracks(work))
-        leader = tasks[-1]
-
-        def advance(task: TrackTask, done_s: float) -> None:
-            if type(task) is type(leader):
-                progress.advance(Fraction(done_s))
-
-        seen: dict[int, Seen] = {}
-        restarted: set[str] = set()
-        waiting: list[TrackTask] = tasks
-        while waiting:
-            dead = []
-            for outcome in self.crew.run(waiting, advance):
-                if outcome.error:
-                    raise outcome.error
-                if outcome.death:
-                    dead.append(outcome)
-                else:
-                    plan = _carried_out(plan, outcome.task)
-                    seen |= outcome.value or {}
-            waiting = [self._again(outcome, restarted) for outcome in dead]
+        self._resume()
+        meter = _Meter(self._studio.plan, progress, [self._tracks[key] for key in self._pieces])
+        while missing := [task for key, task in self._tracks.items() if key not in self._pieces]:
+            self._work(missing, meter)
         progress.stage("finishing", None)
-        self._finish(FinishTask(plan, [task.track for task in reversed(tasks)], output), restarted)
-        return Product(plan, seen)
+        plan = self._studio.plan
+        chunks = [self._pieces[key] for key, task in self._tracks.items() if isinstance(task, PictureTask)]
+        sounds = [self._pieces[key].path for key, task in self._tracks.items() if isinstance(task, SoundTask)]
+        self._finish(FinishTask(plan, [chunk.path for chunk in chunks], next(iter(sounds), None), output))
+        return Product(plan, _seen(chunks), len(chunks), sum(chunk.path.name not in self._made for chunk in chunks))
 
-    def _tracks(self, work: Path) -> Iterator[TrackTask]:
-        plan = self.studio.plan
+    def _resume(self) -> None:
+        """Take over what earlier runs finished, and what they found out."""
+        for loss in self._workshop.shelf.losses:
+            if self._leave_out(loss):
+                self._studio.complain(loss.message, self._warn)
+        self._tracks = self._planned()
+        for key in self._tracks:
+            if piece := self._workshop.shelf.find(key):
+                self._pieces[key] = piece
+                for warning in piece.warnings:
+                    self._warn(warning)
+        chunks = [key for key, task in self._tracks.items() if isinstance(task, PictureTask)]
+        if reused := sum(key in self._pieces for key in chunks):
+            _log.info("%d of %d chunks were composed by an earlier run", reused, len(chunks))
+
+    def _planned(self) -> dict[str, TrackTask]:
+        """All tracks by what they are kept under: the sound, which takes one child the longest, and every chunk."""
+        plan, bench = self._studio.plan, self._workshop.bench
+        tracks: dict[str, TrackTask] = {}
         if plan.sound:
-            yield SoundTask(self.studio, work / "sound.mp4")
-        if plan.picture:
-            yield PictureTask(self.studio, range(plan.picture.frames), work / "picture.mp4")
+            key = of_sound(plan, self._inputs)
+            tracks[key] = SoundTask(self._studio, bench / key)
+        for frames in plan.picture.chunks if plan.picture else ():
+            key = of_chunk(plan, frames, self._inputs)
+            tracks[key] = PictureTask(self._studio, frames, bench / key, self._workshop.threads)
+        return tracks
 
-    def _finish(self, task: FinishTask, restarted: set[str]) -> None:
+    def _work(self, tasks: Sequence[TrackTask], meter: _Meter) -> None:
+        """Carry out ``tasks``. When a source fails nothing more is begun, and the plan is changed at the end."""
+        agenda = _Agenda(tasks, self._workshop.workers)
+        work: Agenda[TrackTask] = agenda
+        dead: list[Outcome[TrackTask]] = []
+        losses: list[Loss] = []
+        for outcome in self._workshop.crew.run(work, meter.advance):
+            if outcome.error:
+                raise outcome.error
+            if outcome.death:
+                dead.append(outcome)
+            elif failed := list(self._failures(outcome)):
+                losses += failed
+            else:
+                self._keep(outcome)
+                meter.finish(outcome.task)
+            if dead or losses:
+                agenda.stop()
+        losses += [loss for outcome in dead for loss in self._culprits(outcome)]
+        for loss in sorted(losses, key=lambda loss: loss.file_s):
+            if self._leave_out(loss):
+                self._studio.complain(loss.message, self._warn)
+                self._workshop.shelf.lose(loss)
+        if losses:
+            self._tracks = self._planned()
+
+    def _keep(self, outcome: Outcome[TrackTask]) -> None:
+        task = outcome.task
+        told = _NOTES.dump_python(outcome.value, mode="json") if isinstance(task, PictureTask) else None
+        key = task.track.name
+        self._pieces[key] = self._workshop.shelf.keep(key, task.track, told, outcome.warnings)
+        self._made.add(key)
+        _log.debug("made %s in %.2f s", task.name, outcome.took_s, extra={"piece": key, "took_s": outcome.took_s})
+
+    def _failures(self, outcome: Outcome[TrackTask]) -> Iterator[Loss]:
+        """The sources that could not be decoded, as a chunk's task tells."""
+        if isinstance(outcome.task, PictureTask):
+            for source, failure in outcome.value.failures.items():
+                name = outcome.task.studio.plan.sources[source].key
+                why = f"{name} fails at {timecode(failure.at_s)} and is a placeholder from there on: {failure.reason}"
+                yield self._loss(source, failure.at_s, why, is_sound=False)
+
+    def _culprits(self, outcome: Outcome[TrackTask]) -> Iterator[Loss]:
+        """The sources that killed a task's child, or else the child is forgiven, once for each task."""
+        tasks = list(suspects(outcome))
+        culprits = [found for found in self._workshop.crew.run(tasks, alone=True) if found.death]
+        if not culprits:
+            self._restart(outcome)
+        is_sound = isinstance(outcome.task, SoundTask)
+        for culprit in culprits:
+            at_s = Fraction(culprit.done_s).limit_denominator(1_000_000)
+            instead = "silence" if is_sound else "a placeholder"
+            why = f"decoding {culprit.task.name} {culprit.death} at {timecode(at_s)}: {instead} from there on"
+            yield self._loss(culprit.task.source, at_s, why, is_sound=is_sound)
+
+    def _loss(self, source: int, at_s: Fraction, why: str, *, is_sound: bool) -> Loss:
+        offset_s = _offset_s(self._studio.plan, source, is_sound=is_sound)
+        return Loss(self._inputs.versions[source], at_s - offset_s, is_sound, why)
+
+    def _leave_out(self, loss: Loss) -> bool:
+        """Change the plan; False where the recording is not used any more, not for so long, or another."""
+        before = self._studio.plan
+        for source, version in enumerate(self._inputs.versions):
+            if version == loss.version:
+                plan = self._studio.plan
+                at_s = loss.file_s + _offset_s(plan, source, is_sound=loss.is_sound)
+                self._studio = replace(self._studio, plan=plan.without(source, at_s, sound=loss.is_sound))
+        return self._studio.plan != before
+
+    def _finish(self, task: FinishTask) -> None:
         # Moving a large file takes long, without news; the tracks are our own, and nothing in them can hang.
-        grace_s = sum(track.stat().st_size for track in task.tracks) / SLOWEST_DISK_BYTES_PER_S
-        (outcome,) = self.crew.run([task], grace_s=grace_s)
+        tracks = [*task.chunks, *([task.sound] if task.sound else [])]
+        grace_s = sum(track.stat().st_size for track in tracks) / SLOWEST_DISK_BYTES_PER_S
+        (outcome,) = self._workshop.crew.run([task], grace_s=grace_s)
         if outcome.death:
-            self._restart(outcome, restarted)
-            (outcome,) = self.crew.run([task], grace_s=grace_s)
+            self._restart(outcome)
+            (outcome,) = self._workshop.crew.run([task], grace_s=grace_s)
         succeed(outcome)
 
-    def _again(self, outcome: Outcome[TrackTask], restarted: set[str]) -> TrackTask:
-        """A task whose child died, without the sources that did it from where they did it."""
-        culprits = [found for found in self.crew.run(list(_suspects(outcome)), alone=True) if found.death]
-        if not culprits:
-            self._restart(outcome, restarted)
-            return outcome.task
-        studio = outcome.task.studio
-        plan, is_sound = studio.plan, isinstance(outcome.task, SoundTask)
-        for culprit in culprits:
-            at = Fraction(culprit.done_s).limit_denominator(1_000_000)
-            studio.complain(
-                f"decoding {culprit.task.name} {culprit.death} at {timecode(at)}: "
-                f"{'silence' if is_sound else 'a placeholder'} from there on",
-                self.warn,
-            )
-            plan = plan.without(culprit.task.source, at, sound=is_sound)
-        return replace(outcome.task, studio=replace(studio, plan=plan))
-
-    def _restart(self, outcome: Outcome[TaskT], restarted: set[str]) -> None:
+    def _restart(self, outcome: Outcome[TrackTask] | Outcome[FinishTask]) -> None:
         """Note that a child died for no reason to be found, which is forgiven once."""
         name = outcome.task.name
-        if name in restarted:
+        if name in self._restarted:
             raise RenderError(f"{name} cannot be made: its process {outcome.death}, and no recording is to blame")
-        restarted.add(name)
-        self.warn(f"the process that makes {name} {outcome.death}; no recording is to blame, and it is made once more")
+        self._restarted.add(name)
+        self._warn(f"the process that makes {name} {outcome.death}; no recording is to blame, and it is made once more")
 
 
-def engage(settings: Settings, warn: Callable[[str], None]) -> Crew:
-    """A crew for this machine; with two children at least, since picture and sound are made beside each other."""
-    limits = Limits(settings.worker_memory_mib << 20, settings.worker_silence_s)
-    return Crew(max(2, os.cpu_count() or 1), limits, warn)
+class _Agenda:
+    """The sound first, then the picture in runs."""
+
+    def __init__(self, tasks: Sequence[TrackTask], workers: int) -> None:
+        self._sound = [task for task in tasks if isinstance(task, SoundTask)]
+        self._runs = Runs([task for task in tasks if isinstance(task, PictureTask)], workers, lambda _: True)
+
+    def __len__(self) -> int:
+        return len(self._sound) + len(self._runs)
+
+    def take(self, worker: int) -> TrackTask | None:
+        return self._sound.pop() if self._sound else self._runs.take(worker)
+
+    def stop(self) -> None:
+        self._sound.clear()
+        self._runs.stop()
 
 
-def succeed(outcome: Outcome[TaskT]) -> Outcome[TaskT]:
-    """The outcome, unless the task failed.
+class _Meter:
+    """How much of the picture is composed, or of the sound where there is no picture; ``finished`` were before."""
 
-    Raises:
-        MixError: what the task raised, or that its child died.
-    """
-    if outcome.error:
-        raise outcome.error
-    if outcome.death:
-        raise RenderError(f"{outcome.task.name} cannot be made: its process {outcome.death}")
-    return outcome
+    def __init__(self, plan: RenderPlan, progress: Progress, finished: Iterable[TrackTask]) -> None:
+        self._is_measured = PictureTask if plan.picture else SoundTask
+        self._progress = progress
+        self._done: dict[Path, Fraction] = {}
+        for task in finished:
+            self._note(task, _length_s(task))
+        progress.stage("composing", plan.duration_s, done=sum(self._done.values(), Fraction(0)))
+
+    def advance(self, task: TrackTask, done_s: float) -> None:
+        self._note(task, Fraction(done_s))
+        self._progress.advance(sum(self._done.values(), Fraction(0)))
+
+    def finish(self, task: TrackTask) -> None:
+        self._note(task, _length_s(task))
+
+    def _note(self, task: TrackTask, done_s: Fraction) -> None:
+        if isinstance(task, self._is_measured):
+            self._done[task.track] = done_s
 
 
-def _carried_out(plan: RenderPlan, task: TrackTask) -> RenderPlan:
-    """``plan`` with the part that ``task`` has made, which may be less than was planned."""
+def _length_s(task: TrackTask) -> Fraction:
+    plan = task.studio.plan
     if isinstance(task, SoundTask):
-        return replace(plan, sound=task.studio.plan.sound)
-    return replace(plan, picture=task.studio.plan.picture)
-
-
-def _suspects(dead: Outcome[TrackTask]) -> Iterator[SuspectTask]:
-    """Each source that a track's task may have been decoding when its child died."""
-    studio, plan = dead.task.studio, dead.task.studio.plan
-    if isinstance(dead.task, SoundTask):
-        assert plan.sound
-        until = Fraction(dead.done_s) + SUSPECT_S
-        for source in sorted({p.source for p in plan.sound.placements if p.span.start < until}):
-            yield SuspectTask(studio, source, None, until)
-        return
+        return plan.duration_s
     assert plan.picture
-    clock, frames = plan.picture.clock, dead.task.frames
-    start = clock.time(frames.start)
-    until = start + Fraction(dead.done_s) + SUSPECT_S
-    frames = range(frames.start, min(frames.stop, floor(until * clock.fps)))
-    shots = (shot for shots in plan.picture.shots.values() for shot in shots)
-    shown = {s.source for s in shots if s.source is not None and s.span.start < until and start < s.span.end}
-    for source in sorted(shown):
-        yield SuspectTask(studio, source, frames, until)
+    return plan.picture.clock.time(len(task.frames))
+
+
+def _offset_s(plan: RenderPlan, source: int, *, is_sound: bool) -> Fraction:
+    """What turns file time of a source's sound or picture into output time; 0 where it is not used."""
+    if is_sound:
+        placements = plan.sound.placements if plan.sound else ()
+        return next((placed.offset_s for placed in placements if placed.source == source), Fraction(0))
+    shots = (shot for shots in (plan.picture.shots.values() if plan.picture else ()) for shot in shots)
+    return next((shot.offset_s for shot in shots if shot.source == source), Fraction(0))
+
+
+def _seen(chunks: Iterable[Piece]) -> dict[int, Seen]:
+    """What the sources of all chunks turned out to be."""
+    seen: dict[int, Seen] = {}
+    for chunk in chunks:
+        for source, more in _NOTES.validate_python(chunk.told).seen.items():
+            seen[source] = seen.get(source, Seen()).joined(more)
+    return seen

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
+NOTHING: Final = Fraction(0)
 Unit = Literal["s", "bytes", "files"]
 """Of what a stage has."""
 
@@ -12,8 +13,11 @@ Unit = Literal["s", "bytes", "files"]
 class Progress(Protocol):
     """A listener. Both methods may be called from any thread, for every frame, and return at once."""
 
-    def stage(self, name: str, total: Fraction | None, unit: Unit = "s") -> None:
-        """A stage begins, such as ``composing``: seconds of output, bytes or files; None where none says anything."""
+    def stage(self, name: str, total: Fraction | None, unit: Unit = "s", done: Fraction = NOTHING) -> None:
+        """A stage begins, such as ``composing``: seconds of output, bytes or files; None where none says anything.
+
+        ``done`` of it was there before.
+        """
 
     def advance(self, done: Fraction) -> None:
         """So much of the stage is done, counted from its start."""
@@ -22,7 +26,7 @@ class Progress(Protocol):
 class Silence:
     """Nobody listens."""
 
-    def stage(self, name: str, total: Fraction | None, unit: Unit = "s") -> None:
+    def stage(self, name: str, total: Fraction | None, unit: Unit = "s", done: Fraction = NOTHING) -> None:
         pass
 
     def advance(self, done: Fraction) -> None:

@@ -6,10 +6,10 @@ Decoding and scaling run in threads beside each other, composing in the caller's
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import repeat
 from pathlib import Path
@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from owtmix.canvas.base import Canvas, ComposedFrame, Layer, Scaler
-from owtmix.clip import Seen
+from owtmix.clip import Failure, Notes, Seen
 from owtmix.decoration import Decoration
 from owtmix.errors import InputError
 from owtmix.geometry import Rect
@@ -25,50 +25,88 @@ from owtmix.media.decode import VideoReader
 from owtmix.plan import Picture, Source
 from owtmix.shots import Shot
 from owtmix.spec.job import StreamId
-from owtmix.timing import SpanCursor, timecode
+from owtmix.timing import SpanCursor, TimeRange
 
 
 @dataclass(frozen=True, slots=True)
 class Footage:
-    """The plan's ``sources`` and where they lie. ``warn`` is told, from any thread, when one fails.
-
-    ``seen`` is what those that were decoded turned out to be, once their readers are closed.
-    """
+    """The plan's ``sources`` and where they lie."""
 
     sources: Sequence[Source]
     paths: Sequence[Path]
-    warn: Callable[[str], None]
-    seen: dict[int, Seen] = field(default_factory=dict)
 
 
 def render(
-    picture: Picture,
-    frames: range,
-    footage: Footage,
-    canvas: Canvas,
-    decoration: Decoration,
+    picture: Picture, frames: range, footage: Footage, canvas: Canvas, decoration: Decoration, notes: Notes
 ) -> Generator[tuple[int, ComposedFrame]]:
     """Compose the frames of a range, in order; the caller releases each."""
-    with ExitStack() as resources:
-        contents = {
-            stream: resources.enter_context(TileContent(stream, shots, footage, canvas.scaler()))
+    with Projector(picture, footage, canvas, decoration, os.cpu_count() or 1) as projector:
+        yield from projector.project(frames, notes)
+
+
+class Projector:
+    """Composes ranges of frames, each after the one before; files stay open from one range to the next.
+
+    Up to ``threads`` files are decoded at the same time.
+    """
+
+    def __init__(
+        self,
+        picture: Picture,
+        footage: Footage,
+        canvas: Canvas,
+        decoration: Decoration,
+        threads: int,
+    ) -> None:
+        self._picture = picture
+        self._canvas = canvas
+        self._decoration = decoration
+        self._scenes = SpanCursor(picture.scenes)
+        self._resources = ExitStack()
+        self._contents = {
+            stream: self._resources.enter_context(TileContent(stream, shots, footage, canvas.scaler()))
             for stream, shots in picture.shots.items()
         }
-        pool = resources.enter_context(ThreadPoolExecutor(os.cpu_count() or 1, "decode"))
-        scenes = SpanCursor(picture.scenes)
+        self._map: Callable[..., Iterable[Mapping[Rect, Layer]]] = map
+        if threads > 1:
+            self._map = self._resources.enter_context(ThreadPoolExecutor(threads, "decode")).map
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the files."""
+        self._resources.close()
+
+    def project(self, frames: range, notes: Notes) -> Generator[tuple[int, ComposedFrame]]:
+        """Compose ``frames``, in order; the caller releases each. ``notes`` takes down what was seen."""
+        clock = self._picture.clock
+        span = TimeRange(clock.time(frames.start), clock.time(frames.stop))
+        for content in self._contents.values():
+            content.begin(notes, span)
         for number in frames:
-            t = picture.clock.time(number)
-            scene = scenes.at(t)
-            tiles = scene.tiles if scene else ()
-            places: dict[StreamId, list[Rect]] = {}
-            for tile in tiles:
-                places.setdefault(tile.stream, []).append(tile.rect)
-            for stream in contents.keys() - places.keys():
-                contents[stream].close()
-            drawn = pool.map(TileContent.layers, map(contents.__getitem__, places), repeat(t), places.values())
-            found = dict(zip(places, drawn, strict=True))
-            layers = [found[tile.stream].get(tile.rect) or decoration.card(tile.stream, tile.rect) for tile in tiles]
-            yield number, canvas.compose([*layers, *decoration.watermarks(t)])
+            yield number, self._compose(clock.time(number))
+        for content in self._contents.values():
+            content.end()
+
+    def _compose(self, t: Fraction) -> ComposedFrame:
+        scene = self._scenes.at(t)
+        tiles = scene.tiles if scene else ()
+        places: dict[StreamId, list[Rect]] = {}
+        for tile in tiles:
+            places.setdefault(tile.stream, []).append(tile.rect)
+        contents = self._contents
+        for stream in contents.keys() - places.keys():
+            contents[stream].close()
+        drawn = self._map(TileContent.layers, map(contents.__getitem__, places), repeat(t), places.values())
+        found = dict(zip(places, drawn, strict=True))
+        layers = [found[tile.stream].get(tile.rect) or self._decoration.card(tile.stream, tile.rect) for tile in tiles]
+        return self._canvas.compose([*layers, *self._decoration.watermarks(t)])
 
 
 class TileContent:
@@ -76,9 +114,12 @@ class TileContent:
 
     def __init__(self, stream: StreamId, shots: Sequence[Shot], footage: Footage, scaler: Scaler) -> None:
         self._is_screen = stream.is_screen
+        self._all_shots = shots
         self._shots = SpanCursor(shots)
         self._footage = footage
         self._scaler = scaler
+        self._notes = Notes()
+        self._span: TimeRange | None = None
         self._open: tuple[int, VideoReader] | None = None
         self._failed: set[int] = set()
         self._seen: Hashable = None
@@ -92,14 +133,33 @@ class TileContent:
     ) -> None:
         self.close()
 
+    def begin(self, notes: Notes, span: TimeRange) -> None:
+        """A range of output time begins; ``notes`` takes down what is seen in it."""
+        self._notes, self._span = notes, span
+
+    def end(self) -> None:
+        """The range is over; what is open stays open."""
+        if self._open:
+            self._note(*self._open)
+        self._notes, self._span = Notes(), None
+
     def close(self) -> None:
         """Close the file; should it be shown again, it is opened again."""
         if self._open:
-            source, reader = self._open
-            reader.close()
-            seen = self._footage.seen
-            seen[source] = seen.get(source, Seen()).joined(reader.seen)
+            self._note(*self._open)
+            self._open[1].close()
             self._open = None
+
+    def _note(self, source: int, reader: VideoReader) -> None:
+        """Take down what was seen in the range alone: however the picture is cut, damage is counted once."""
+        shots = [shot for shot in self._all_shots if shot.source == source]
+        start = end = None
+        if self._span:
+            offset_s = shots[0].offset_s
+            start = self._span.start - offset_s if shots[0].span.start < self._span.start else None
+            end = self._span.end - offset_s if self._span.end < shots[-1].span.end else None
+        seen = self._notes.seen
+        seen[source] = seen.get(source, Seen()).joined(reader.seen_between(start, end))
 
     def layers(self, t: Fraction, places: Sequence[Rect]) -> Mapping[Rect, Layer]:
         """The picture at output time ``t``, fitted into each of ``places``; nothing where the card is due."""
@@ -110,10 +170,9 @@ class TileContent:
         try:
             return self._fitted(shot.source, shot.file_time(t), places)
         except Exception as error:  # noqa: BLE001 - whatever a file makes a library raise costs this file alone
-            name = self._footage.sources[shot.source].key
-            what = error if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+            what = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
             self._failed.add(shot.source)
-            self._footage.warn(f"{name} fails at {timecode(t)} and is a placeholder from there on: {what}")
+            self._notes.failures[shot.source] = Failure(t, what)
             return {}
 
     def _fitted(self, source: int, file_t: Fraction, places: Sequence[Rect]) -> Mapping[Rect, Layer]:

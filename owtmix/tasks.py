@@ -11,7 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from owtmix.clip import Probe, Seen
+from owtmix.clip import Notes, Probe
 from owtmix.errors import InputError
 from owtmix.execute.task import News
 from owtmix.plan import RenderPlan
@@ -99,24 +99,36 @@ class Studio:
 
 @dataclass(frozen=True, slots=True)
 class PictureTask:
-    """Compose and encode a range of frames into a track; tells what each source turned out to be."""
+    """Compose and encode a chunk of the picture into a track, with up to ``threads`` files decoded at a time.
 
-    result: ClassVar = dict[int, Seen]
+    A process that has made the chunk before goes on with the files that are open.
+    """
+
+    result: ClassVar = Notes
     studio: Studio
     frames: range
     track: Path
-    name = "the picture"
+    threads: int
 
-    def run(self, news: News) -> dict[int, Seen]:
-        from owtmix.tracks import make_picture
+    @property
+    def name(self) -> str:
+        assert self.studio.plan.picture
+        return f"the picture at {timecode(self.studio.plan.picture.clock.time(self.frames.start))}"
 
-        return make_picture(
-            self.studio.material(),
+    def run(self, news: News) -> Notes:
+        from owtmix.media.encode import settle
+        from owtmix.tracks import WORKBENCH
+
+        notes = WORKBENCH.make(
+            self.studio,
+            self.studio.material,
             self.frames,
             self.track,
+            self.threads,
             lambda t: news.advance(float(t)),
-            lambda message: self.studio.complain(message, news.warn),
         )
+        settle(self.track)
+        return notes
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +141,7 @@ class SoundTask:
     name = "the sound"
 
     def run(self, news: News) -> None:
+        from owtmix.media.encode import settle
         from owtmix.tracks import make_sound
 
         make_sound(
@@ -137,6 +150,7 @@ class SoundTask:
             lambda t: news.advance(float(t)),
             lambda message: self.studio.complain(message, news.warn),
         )
+        settle(self.track)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +167,9 @@ class StillTask:
         from owtmix.errors import DestinationError
         from owtmix.tracks import draw_still
 
-        image = draw_still(self.studio.material(), self.number, news.warn)
+        image, notes = draw_still(self.studio.material(), self.number)
+        for source, failure in notes.failures.items():
+            news.warn(f"{self.studio.plan.sources[source].key} is a placeholder: {failure.reason}")
         try:
             image.save(self.png, "PNG")
         except OSError as error:
@@ -162,18 +178,25 @@ class StillTask:
 
 @dataclass(frozen=True, slots=True)
 class FinishTask:
-    """Stitch the tracks into the finished file, and read it back."""
+    """Stitch the chunks of the picture and the sound into the finished file, and read it back."""
 
     result: ClassVar = type(None)
     plan: RenderPlan
-    tracks: Sequence[Path]
+    chunks: Sequence[Path]
+    sound: Path | None
     output: Path
     name = "the finished file"
 
     def run(self, news: News) -> None:
-        from owtmix.media.stitch import stitch, verify
+        from owtmix.media.stitch import Piece, stitch, verify
 
-        stitch(self.tracks, self.output, self.plan.container)
+        picture = self.plan.picture
+        pieces = [
+            Piece(path, frames, picture.clock.fps)
+            for path, frames in zip(self.chunks, picture.chunks if picture else (), strict=True)
+            if picture
+        ]
+        stitch(pieces, self.sound, self.output, self.plan.container)
         news.advance(0.0)
         verify(self.output, self.plan.picture, self.plan.sound)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ from PIL import Image
 from owtmix.canvas.base import ComposedFrame
 from owtmix.canvas.cpu import CpuCanvas
 from owtmix.canvas.overlay import yuv
-from owtmix.clip import Seen
+from owtmix.clip import Notes
 from owtmix.decoration import Decoration, Rgba
 from owtmix.media.audio import AudioReader
 from owtmix.media.encode import AudioWriter, VideoWriter
 from owtmix.mix import mix
 from owtmix.plan import SAMPLE_RATE_HZ, Picture, RenderPlan
-from owtmix.render import Footage, TileContent, render
+from owtmix.render import Footage, Projector, TileContent, render
 from owtmix.timing import SpanCursor
 
 WAITING_FRAMES: Final = 3
@@ -47,39 +47,94 @@ class Material:
     images: Mapping[str, Rgba]
 
 
-def make_picture(material: Material, frames: range, track: Path, advance: Advance, warn: Warn) -> dict[int, Seen]:
-    """Compose ``frames`` of the plan's picture and encode them, beside each other, into ``track``.
+class PictureMaker:
+    """Composes chunks of a plan's picture and encodes each into a file of its own.
 
-    Args:
-        material: what to draw.
-        frames: which of the plan's frames; the track's begin at 0.
-        track: the file to write.
-        advance: told how many seconds are encoded.
-        warn: told, from any thread, when a source fails.
-
-    Returns:
-        What the sources that were decoded turned out to be.
-
-    Raises:
-        RenderError: composing or encoding failed.
+    A chunk that follows on the one before goes on with the recordings that are open. Up to ``threads`` of them are
+    decoded at the same time.
     """
-    picture = material.plan.picture
-    assert picture
-    waiting: queue.Queue[Numbered | None] = queue.Queue(WAITING_FRAMES)
-    given_up = threading.Event()
-    footage = Footage(material.plan.sources, material.paths, warn)
-    with ThreadPoolExecutor(1, "encode") as pool:
-        encoding = pool.submit(_encode, picture, frames, track, waiting, given_up, advance)
+
+    def __init__(self, material: Material, threads: int) -> None:
+        picture = material.plan.picture
+        assert picture
+        self._picture = picture
+        footage = Footage(material.plan.sources, material.paths)
+        self._projector = Projector(picture, footage, _canvas(picture), _decoration(material, picture), threads)
+
+    def close(self) -> None:
+        """Close the recordings."""
+        self._projector.close()
+
+    def make(self, frames: range, track: Path, advance: Advance) -> Notes:
+        """Compose ``frames`` and encode them, beside each other, into ``track``; they come after those made before.
+
+        Args:
+            frames: which of the plan's frames; the track's begin at 0.
+            track: the file to write.
+            advance: told how many seconds are encoded.
+
+        Returns:
+            What the sources that were decoded turned out to be.
+
+        Raises:
+            RenderError: composing or encoding failed.
+        """
+        waiting: queue.Queue[Numbered | None] = queue.Queue(WAITING_FRAMES)
+        given_up = threading.Event()
+        notes = Notes()
+        with ThreadPoolExecutor(1, "encode") as pool:
+            encoding = pool.submit(_encode, self._picture, frames, track, waiting, given_up, advance)
+            try:
+                with closing(self._projector.project(frames, notes)) as composed:
+                    for numbered in composed:
+                        _hand_over(numbered, waiting, encoding)
+                _hand_over(None, waiting, encoding)
+            except BaseException:
+                given_up.set()
+                raise
+        encoding.result()
+        return notes
+
+
+class Workbench:
+    """What a process leaves open after a chunk, for the one that follows on it."""
+
+    def __init__(self) -> None:
+        self._maker: PictureMaker | None = None
+        self._follows: tuple[object, int] | None = None
+
+    def make(
+        self,
+        key: object,
+        load: Callable[[], Material],
+        frames: range,
+        track: Path,
+        threads: int,
+        advance: Advance,
+    ) -> Notes:
+        """As ``PictureMaker.make``; equal ``key`` mean that ``load`` gives the same material."""
+        maker = self._maker
+        if maker is None or self._follows != (key, frames.start):
+            self.clear()
+            self._maker = maker = PictureMaker(load(), threads)
+        self._follows = None
         try:
-            with closing(_compose(material, picture, frames, footage)) as composed:
-                for numbered in composed:
-                    _hand_over(numbered, waiting, encoding)
-            _hand_over(None, waiting, encoding)
+            notes = maker.make(frames, track, advance)
         except BaseException:
-            given_up.set()
+            self.clear()
             raise
-    encoding.result()
-    return footage.seen
+        self._follows = key, frames.stop
+        return notes
+
+    def clear(self) -> None:
+        """Close what is open."""
+        if self._maker:
+            self._maker.close()
+        self._maker = self._follows = None
+
+
+WORKBENCH: Final = Workbench()
+"""This process's."""
 
 
 def make_sound(material: Material, track: Path, advance: Advance, warn: Warn) -> None:
@@ -111,7 +166,7 @@ def decode_picture(material: Material, source: int, frames: range, advance: Adva
     picture = material.plan.picture
     assert picture
     stream = material.plan.sources[source].stream
-    footage = Footage(material.plan.sources, material.paths, lambda _: None)
+    footage = Footage(material.plan.sources, material.paths)
     scenes, shots = SpanCursor(picture.scenes), SpanCursor(picture.shots[stream])
     with TileContent(stream, picture.shots[stream], footage, _canvas(picture).scaler()) as content:
         for t in map(picture.clock.time, frames):
@@ -139,12 +194,13 @@ def decode_sound(material: Material, source: int, until_s: Fraction, advance: Ad
                 reader.read(first, min(SAMPLE_RATE_HZ, end - first))
 
 
-def draw_still(material: Material, number: int, warn: Warn) -> Image.Image:
-    """One frame of the plan's picture, in RGB."""
+def draw_still(material: Material, number: int) -> tuple[Image.Image, Notes]:
+    """One frame of the plan's picture, in RGB, and what its sources turned out to be."""
     picture = material.plan.picture
     assert picture
-    footage = Footage(material.plan.sources, material.paths, warn)
-    with closing(_compose(material, picture, range(number, number + 1), footage)) as frames:
+    notes, decoration = Notes(), _decoration(material, picture)
+    footage = Footage(material.plan.sources, material.paths)
+    with closing(render(picture, range(number, number + 1), footage, _canvas(picture), decoration, notes)) as frames:
         composed = next(frames)[1].frame
     rgb = composed.reformat(
         format="rgb24",
@@ -153,12 +209,11 @@ def draw_still(material: Material, number: int, warn: Warn) -> Image.Image:
         dst_color_range=ColorRange.JPEG,
         interpolation=Interpolation.BICUBIC | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND,
     )
-    return Image.fromarray(rgb.to_ndarray())
+    return Image.fromarray(rgb.to_ndarray()), notes
 
 
-def _compose(material: Material, picture: Picture, frames: range, footage: Footage) -> Generator[Numbered]:
-    decoration = Decoration(picture, material.images, material.plan.epoch_at, material.plan.time_zone)
-    return render(picture, frames, footage, _canvas(picture), decoration)
+def _decoration(material: Material, picture: Picture) -> Decoration:
+    return Decoration(picture, material.images, material.plan.epoch_at, material.plan.time_zone)
 
 
 def _canvas(picture: Picture) -> CpuCanvas:

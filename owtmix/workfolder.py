@@ -14,9 +14,10 @@ from owtmix.runlock import only_run
 
 @contextmanager
 def open_work(folder: Path, job_id: str, days: int) -> Iterator[Path]:
-    """Make ``folder/<job id>`` with ``inputs`` and ``tracks`` in it, and remove what other jobs left long ago.
+    """Make ``folder/<job id>`` and remove what other jobs left long ago.
 
-    At the end ``tracks`` goes, and what is empty of the rest.
+    In it are ``inputs`` and ``chunks`` for what the next run may use, and ``tracks`` for what is not finished. At the
+    end ``tracks`` goes, and what is empty of the rest.
 
     Args:
         folder: Of all jobs.
@@ -28,7 +29,7 @@ def open_work(folder: Path, job_id: str, days: int) -> Iterator[Path]:
     """
     work = folder / job_id
     try:
-        for name in ("inputs", "tracks"):
+        for name in ("inputs", "chunks", "tracks"):
             (work / name).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DestinationError(f"{work} cannot be made: {error.strerror}") from None
@@ -43,7 +44,7 @@ def open_work(folder: Path, job_id: str, days: int) -> Iterator[Path]:
         yield work
     finally:
         shutil.rmtree(work / "tracks", ignore_errors=True)
-        for empty in (work / "inputs", work):
+        for empty in (work / "inputs", work / "chunks", work):
             with suppress(OSError):
                 empty.rmdir()
 

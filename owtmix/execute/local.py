@@ -13,7 +13,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ from types import TracebackType
 from typing import Any, Final, Generic, Self, TypeVar
 
 from owtmix.errors import MixError, RenderError
+from owtmix.execute.agenda import Agenda, Line
 from owtmix.execute.confine import environment
 from owtmix.execute.hearing import Hearing, Nonsense
 from owtmix.execute.task import Limits, Task
@@ -39,7 +39,7 @@ TaskT = TypeVar("TaskT", bound=Task)
 class Outcome(Generic[TaskT]):
     """How a task ended: with a value, with an error it raised, or with the death of its child (``death`` says how).
 
-    ``done_s`` is the last progress that was heard of.
+    ``done_s`` is the last progress that was heard of, ``warnings`` what it warned of, ``took_s`` how long it took.
     """
 
     task: TaskT
@@ -47,17 +47,22 @@ class Outcome(Generic[TaskT]):
     error: MixError | None = None
     death: str | None = None
     done_s: float = 0.0
+    warnings: tuple[str, ...] = ()
+    took_s: float = 0.0
 
 
 @dataclass(slots=True, eq=False)
 class _Child:
     """``orders`` is what it has not yet read of its task, ``silent_s`` how long nothing was heard of it.
 
-    That begins below 0, so that a new child has time to start.
+    That begins below 0, so that a new child has time to start. ``warnings`` and ``since_s`` are of its task.
     """
 
     process: subprocess.Popen[bytes]
+    number: int
     task: Task | None = None
+    warnings: list[str] = field(default_factory=list)
+    since_s: float = 0.0
     orders: memoryview = field(default_factory=lambda: memoryview(b""))
     silent_s: float = field(default_factory=lambda: -STARTING_S)
     hearing: Hearing = field(default_factory=Hearing)
@@ -74,6 +79,7 @@ class Crew:
         self._limits = limits
         self._on_warning = on_warning
         self._children: list[_Child] = []
+        self._started = 0
         self._selector = selectors.DefaultSelector()
 
     def __enter__(self) -> Self:
@@ -90,26 +96,27 @@ class Crew:
 
     def run(
         self,
-        tasks: Iterable[TaskT],
+        tasks: Iterable[TaskT] | Agenda[TaskT],
         on_progress: Callable[[TaskT, float], None] = lambda _task, _done_s: None,
         *,
         alone: bool = False,
         grace_s: float = 0.0,
     ) -> Generator[Outcome[TaskT], None, None]:
-        """Do ``tasks``, begun in order, and yield their outcomes as they come. Run the generator to its end.
+        """Do ``tasks``, begun in order or as the agenda says, and yield their outcomes as they come.
 
-        With ``alone`` each gets a new child, so that none suffers from what another did. ``grace_s`` is by how much
-        longer than usual they may be silent.
+        Run the generator to its end. With ``alone`` each gets a new child, so that none suffers from what another did.
+        ``grace_s`` is by how much longer than usual they may be silent.
 
         Raises:
             RenderError: no process can be started.
         """
-        waiting = deque(tasks)
+        agenda = Line(tasks) if isinstance(tasks, Iterable) else tasks
         watched = time.monotonic()
         while True:
-            for child in self._free(len(waiting), alone=alone):
-                self._give(child, waiting.popleft())
-            if not any(child.task for child in self._children):
+            for child in self._free(len(agenda), alone=alone):
+                if task := agenda.take(child.number):
+                    self._give(child, task)
+            if not (len(agenda) or any(child.task for child in self._children)):
                 return
             for key, _ in self._selector.select(WATCH_EVERY_S):
                 child = key.data
@@ -152,7 +159,8 @@ class Crew:
         assert process.stdin
         assert process.stdout
         os.set_blocking(process.stdin.fileno(), False)
-        child = _Child(process)
+        self._started += 1
+        child = _Child(process, self._started)
         self._children.append(child)
         self._selector.register(process.stdout, selectors.EVENT_READ, child)
         return child
@@ -160,6 +168,7 @@ class Crew:
     def _give(self, child: _Child, task: Task) -> None:
         assert child.process.stdin
         child.task, child.hearing = task, Hearing()
+        child.warnings, child.since_s = [], time.monotonic()
         child.orders = memoryview(pickle.dumps(task))
         self._selector.register(child.process.stdin, selectors.EVENT_WRITE, child)
 
@@ -194,12 +203,20 @@ class Crew:
         except Nonsense as nonsense:
             yield from self._bury(child, str(nonsense))
             return
+        child.warnings += warnings
         for warning in warnings:
             self._on_warning(warning)
         if hearing.done_s != before_s:
             on_progress(child.task, hearing.done_s)
         if verdict:
-            outcome = Outcome(child.task, verdict.value, verdict.error, done_s=hearing.done_s)
+            outcome = Outcome(
+                child.task,
+                verdict.value,
+                verdict.error,
+                done_s=hearing.done_s,
+                warnings=tuple(child.warnings),
+                took_s=time.monotonic() - child.since_s,
+            )
             child.task = None
             yield outcome
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -47,6 +48,9 @@ _TURNS: Final = {
     270: Orientation.CLOCKWISE,
 }
 _FULL_RANGE: Final = 2
+MICROSECONDS: Final = 1_000_000
+_NEVER: Final = -(1 << 63)
+"""Before every stamp."""
 _serials = count()
 
 
@@ -107,17 +111,28 @@ class VideoReader:
         self._current: tuple[Fraction, Picture] | None = None
         self._next: tuple[Fraction, Picture] | None = None
         self._sizes: dict[Size, None] = {}
-        self._damage = Damage()
+        self._damaged_us = array("q")
 
     @property
     def seen(self) -> Seen:
         """What it came across so far; instead of a damaged frame the last good one stays."""
-        return Seen(tuple(self._sizes), self._damage)
+        return self.seen_between(None, None)
+
+    def seen_between(self, start: Fraction | None, end: Fraction | None) -> Seen:
+        """The same with the damage from file time ``start`` on and before ``end``; None where there is no bound."""
+        damaged = [
+            us
+            for us in self._damaged_us
+            if (start is None or us >= start * MICROSECONDS) and (end is None or us < end * MICROSECONDS)
+        ]
+        first = damaged[0] if damaged and damaged[0] != _NEVER else None
+        damage = Damage(len(damaged), None if first is None else Fraction(first, MICROSECONDS))
+        return Seen(tuple(self._sizes), damage)
 
     @property
     def corrupt(self) -> int:
         """How many packets could not be decoded, or frames came out damaged."""
-        return self._damage.count
+        return len(self._damaged_us)
 
     def picture_at(self, t: Fraction) -> Picture | None:
         """The newest frame presented at or before file time ``t``; None before the first. ``t`` must not fall."""
@@ -149,7 +164,7 @@ class VideoReader:
             except av.error.FFmpegError:
                 self._next = None
             if self._next is not None and self._next[0] <= t:
-                self._damage = Damage()  # pictures that lean on what was skipped are none
+                del self._damaged_us[:]  # pictures that lean on what was skipped are none
                 return
             self.close()
             stream = self._open()
@@ -201,16 +216,23 @@ class VideoReader:
             try:
                 frames = packet.decode()
             except av.error.FFmpegError:
-                self._damage = self._damage.grown(None if packet.pts is None else packet.pts * packet.time_base)
+                self._note_damage(None if packet.pts is None else packet.pts * packet.time_base)
                 continue
             for frame in frames:
                 assert isinstance(frame, VideoFrame)
                 pts = frame_time(frame, stream)
                 if frame.is_corrupt:
-                    self._damage = self._damage.grown(pts)
+                    self._note_damage(pts)
                 elif pts is not None:
                     yield pts, frame
         check_unchanged(self._path, self._version)
+
+    def _note_damage(self, at_s: Fraction | None) -> None:
+        """One more damaged place; one without a stamp lies where the last one was."""
+        if at_s is None:
+            self._damaged_us.append(self._damaged_us[-1] if self._damaged_us else _NEVER)
+        else:
+            self._damaged_us.append(round(at_s * MICROSECONDS))
 
 
 def _without_spikes(frames: Iterator[tuple[Fraction, VideoFrame]]) -> Iterator[tuple[Fraction, VideoFrame]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -107,6 +108,17 @@ class AudioWriter:
         with encoding_errors():
             self._container.mux(self._stream.encode(None))
             self._container.close()
+
+
+def settle(path: Path) -> None:
+    """Make sure that a finished file outlives a loss of power.
+
+    Raises:
+        DestinationError: the disk takes no more.
+        RenderError: the file cannot be written.
+    """
+    with encoding_errors(), path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 @contextmanager

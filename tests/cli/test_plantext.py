@@ -44,6 +44,7 @@ PLAN = RenderPlan(
             ANNA: (Shot(_range(0, 3), 0), Shot(_range(3, 6), None), Shot(_range(6, 9), 0)),
             BEN: (Shot(_range(4, 9), 0),),
         },
+        chunks=(range(60), range(60, 150)),
         watermarks=(ClockWatermark(10, 20, 0.5), TextWatermark(0, 0, 1.0, "课堂")),
         text_px=30,
         encoding=VideoEncoding("libx264", 1000, 30, ()),

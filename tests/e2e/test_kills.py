@@ -23,7 +23,7 @@ KILL = "import os, signal\ndef die(*_): os.kill(os.getpid(), signal.SIGKILL)\n"
 AT_A_SHARE = """
 from owtmix.progress import Silence
 class Watch(Silence):
-    def stage(self, name, total, unit="s"):
+    def stage(self, name, total, unit="s", done=0):
         self.name, self.total = name, total
     def advance(self, done):
         if self.name == {stage!r} and done >= self.total * {share}:

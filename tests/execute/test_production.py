@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,9 +17,11 @@ import owtmix.job
 import owtmix.production
 from owtmix.errors import InputError, MixError, RenderError
 from owtmix.job import Job, Options
+from owtmix.production import Production
 from owtmix.progress import Silence
 from owtmix.scratch import Scratch
 from owtmix.settings import Settings
+from owtmix.tasks import Studio
 from tests.cli.command import record_once
 from tests.e2e import measure, people
 from tests.e2e.people import Take
@@ -52,9 +56,15 @@ def rigged(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(owtmix.job, "state_folder", lambda: tmp_path / "state")
 
 
-def lay_out(folder: Path, **prefixes: str) -> Path:
+LONGER: Final = replace(
+    ROOM, takes=tuple(replace(take, length_ms=2 * LENGTH_MS) for take in ROOM.takes), audio={}, recording={}
+)
+"""The same for six seconds, which are three chunks of two."""
+
+
+def lay_out(folder: Path, room: Room = ROOM, **prefixes: str) -> Path:
     """Write the room, the files of the people in ``prefixes`` with these before their names; returns the job file."""
-    job_file = ROOM.write(folder, folder.parent.name[-60:], record_once)
+    job_file = room.write(folder, folder.parent.name[-60:], record_once)
     (index_file,) = (path for path in folder.glob("*.json") if path != job_file)
     index = json.loads(index_file.read_text())
     for entry in index["Files"]:
@@ -65,8 +75,11 @@ def lay_out(folder: Path, **prefixes: str) -> Path:
     return job_file
 
 
-def compose(job_file: Path, *, strict: bool = False) -> dict[str, Any]:
-    return Job(job_file, SETTINGS, Options(strict=strict)).run(Silence(), Scratch())
+CHUNKED: Final = Options(chunk_s=Fraction(2))
+
+
+def compose(job_file: Path, options: Options = Options()) -> dict[str, Any]:  # noqa: B008 - it is frozen
+    return Job(job_file, SETTINGS, options).run(Silence(), Scratch())
 
 
 def colours(report: dict[str, Any], person: int) -> list[tuple[int, ...]]:
@@ -134,6 +147,42 @@ def test_a_picture_that_cannot_be_decoded_is_a_placeholder_from_there_on(tmp_pat
         assert ben["sound"]["used_to_s"] == pytest.approx(3, abs=0.05)
 
 
+@pytest.mark.parametrize("how", ["crash", "fail"])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_picture_that_breaks_in_one_chunk_is_a_placeholder_in_all_that_follow(
+    tmp_path: Path, how: str, workers: int
+) -> None:
+    """Also in those that another child has made already."""
+    report = compose(lay_out(tmp_path / "room", LONGER, ben=f"{how}-2.5-"), replace(CHUNKED, workers=workers))
+    (warning,) = report["warnings"]
+    assert "at 00:00:02.500" in warning
+    assert shown(report, 1) == "P" * 25 + "-" * 35
+    assert shown(report, 0) == shown(report, 2) == "P" * 60
+    assert report["chunks"] == {"total": 3, "reused": 0}
+
+
+def test_a_run_that_goes_on_agrees_with_what_was_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The recording has been mended meanwhile, or breaks only sometimes: the layout and its card stay."""
+    job_file = lay_out(tmp_path / "room", LONGER, ben="fail-2.5-")
+
+    def refuse(*_: object) -> None:
+        raise RenderError("cut off")
+
+    with monkeypatch.context() as cut:
+        cut.setattr(Production, "_finish", refuse)
+        with pytest.raises(RenderError, match="cut off"):
+            compose(job_file, CHUNKED)
+    monkeypatch.setattr(owtmix.job, "Studio", Studio)
+    report = compose(job_file, CHUNKED)
+    (warning,) = report["warnings"]
+    assert "fails at 00:00:02.500" in warning
+    assert report["chunks"] == {"total": 3, "reused": 3}
+    assert shown(report, 1) == "P" * 25 + "-" * 35
+    again = compose(job_file, replace(CHUNKED, fresh=True))
+    assert again["warnings"] == []
+    assert shown(again, 1) == "P" * 60
+
+
 def test_a_sound_that_cannot_be_decoded_is_silence_from_there_on(tmp_path: Path) -> None:
     report = compose(lay_out(tmp_path / "room", ben="deaf-crash-1.5-"))
     (warning,) = report["warnings"]
@@ -165,7 +214,7 @@ def test_several_culprits_are_found_one_after_the_other(tmp_path: Path) -> None:
 )
 def test_strict_wants_every_recording_whole(tmp_path: Path, prefix: str) -> None:
     with pytest.raises(InputError, match="ben_1") as raised:
-        compose(lay_out(tmp_path / "room", ben=prefix), strict=True)
+        compose(lay_out(tmp_path / "room", ben=prefix), Options(strict=True))
     assert raised.value.exit_status == 3
     assert not list((tmp_path / "room" / "out").iterdir())
 
@@ -184,9 +233,10 @@ def test_a_death_without_reason_is_forgiven_once(tmp_path: Path) -> None:
     die(tmp_path, job_file, 1)
     report = compose(job_file)
     assert shown(report, 1) == "P" * 30
-    assert report["warnings"] == [
-        "the process that makes the picture crashes (SIGKILL); no recording is to blame, and it is made once more"
-    ]
+    (warning,) = report["warnings"]
+    assert warning.startswith(
+        "the process that makes the picture at 00:00:00.000 crashes (SIGKILL); no recording is to"
+    )
 
 
 def test_a_second_one_is_an_error_in_words(tmp_path: Path) -> None:
@@ -195,7 +245,7 @@ def test_a_second_one_is_an_error_in_words(tmp_path: Path) -> None:
     with pytest.raises(RenderError) as raised:
         compose(job_file)
     assert raised.value.exit_status == 4
-    words = "the picture cannot be made: its process crashes (SIGKILL), and no recording is to blame"
+    words = "the picture at 00:00:00.000 cannot be made: its process crashes (SIGKILL), and no recording is to blame"
     assert str(raised.value) == words
     assert isinstance(raised.value, MixError)
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from owtmix.canvas.cpu import planes
 from owtmix.errors import RenderError
 from owtmix.geometry import ResizeMode
-from owtmix.media.stitch import stitch, verify
+from owtmix.media.stitch import Piece, stitch, verify
 from owtmix.plan import AudioEncoding, Picture, Sound, VideoEncoding
 from owtmix.spec.job import Colour
 from owtmix.timing import FrameClock
@@ -52,6 +52,7 @@ def picture_plan(frames: int, how: VideoEncoding) -> Picture:
         watermarks=(),
         text_px=8,
         encoding=how,
+        chunks=(range(frames),),
     )
 
 
@@ -88,7 +89,8 @@ class Room:
         )
         self.picture, self.sound = picture_plan(frames, how), sound_plan(self.samples, sound)
         self.output = folder / f"out.{container}"
-        stitch(self.tracks, self.output, container)
+        self.pieces = [Piece(self.tracks[0], range(frames), FPS)]
+        stitch(self.pieces, self.tracks[1], self.output, container)
 
     def verify(self) -> None:
         verify(self.output, self.picture, self.sound)
@@ -144,6 +146,43 @@ def test_frames_of_an_mp4_are_at_their_times_to_the_tick(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("container", CODECS)
+def test_chunks_follow_each_other_without_a_seam(tmp_path: Path, container: Container) -> None:
+    encoder, sound = CODECS[container]
+    how = ENCODINGS[encoder]()
+    parts = (range(30), range(30, 60), range(60, 75))
+    pieces = [
+        Piece(
+            write_picture(tmp_path / f"{part.start}.mp4", len(part), how, draw=lambda i: flashing(part.start + i)),  # noqa: B023 - drawn at once
+            part,
+            FPS,
+        )
+        for part in parts
+    ]
+    output = tmp_path / f"out.{container}"
+    heard_at = write_sound(tmp_path / "sound.mp4", clicks(75 * RATE_HZ // FPS), sound)
+    stitch(pieces, heard_at, output, container)
+    verify(output, picture_plan(75, how), sound_plan(75 * RATE_HZ // FPS, sound))
+    with av.open(str(output)) as file:
+        stitched = [bytes(p) for p in file.demux(file.streams.video[0]) if p.size]
+    assert stitched == [bytes(packet) for piece in pieces for packet in packets_of(piece.path)]
+    with av.open(str(output)) as file:
+        lit = [i for i, frame in enumerate(file.decode(video=0)) if planes(frame)[0].mean() > 120]
+    assert lit == list(CLICKS_AT)
+
+
+def test_chunks_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
+    pieces = [
+        Piece(write_picture(tmp_path / "0.mp4", 30, h264(), draw=flashing), range(30), FPS),
+        Piece(write_picture(tmp_path / "1.mp4", 30, h264(profile="baseline"), draw=flashing), range(30, 60), FPS),
+    ]
+    with pytest.raises(RenderError, match="different parameters"):
+        stitch(pieces, None, tmp_path / "out.mp4", "mp4")
+    short = replace(pieces[0], frames=range(31))
+    with pytest.raises(RenderError, match="a chunk of the picture holds 30 frames, 31 were planned"):
+        stitch([short], None, tmp_path / "out.mp4", "mp4")
+
+
+@pytest.mark.parametrize("container", CODECS)
 def test_packets_are_not_encoded_again(tmp_path: Path, container: Container) -> None:
     room = Room(tmp_path, container)
     for index, track in enumerate(room.tracks):
@@ -185,7 +224,7 @@ def test_the_colour_tags_arrive(tmp_path: Path, container: Container) -> None:
 def test_the_same_tracks_give_the_same_bytes(tmp_path: Path, container: Container) -> None:
     room = Room(tmp_path, container)
     again = tmp_path / f"again.{container}"
-    stitch(room.tracks, again, container)
+    stitch(room.pieces, room.tracks[1], again, container)
     assert again.read_bytes() == room.output.read_bytes()
     assert str(tmp_path).encode() not in room.output.read_bytes()
 
@@ -193,20 +232,21 @@ def test_the_same_tracks_give_the_same_bytes(tmp_path: Path, container: Containe
 @pytest.mark.parametrize("container", CODECS)
 def test_one_track_alone_is_a_file_too(tmp_path: Path, container: Container) -> None:
     room = Room(tmp_path, container)
-    for track, plan in zip(room.tracks, ((room.picture, None), (None, room.sound)), strict=True):
-        alone = tmp_path / f"alone.{container}"
-        stitch([track], alone, container)
-        verify(alone, *plan)
+    alone = tmp_path / f"alone.{container}"
+    stitch(room.pieces, None, alone, container)
+    verify(alone, room.picture, None)
+    stitch([], room.tracks[1], alone, container)
+    verify(alone, None, room.sound)
 
 
 def test_a_track_that_is_damaged_or_gone_is_a_render_error(tmp_path: Path) -> None:
     room = Room(tmp_path, "mp4")
     room.tracks[1].write_bytes(room.tracks[1].read_bytes()[:100])
     with pytest.raises(RenderError):
-        stitch(room.tracks, tmp_path / "again.mp4", "mp4")
+        stitch(room.pieces, room.tracks[1], tmp_path / "again.mp4", "mp4")
     room.tracks[1].unlink()
     with pytest.raises(RenderError):
-        stitch(room.tracks, tmp_path / "again.mp4", "mp4")
+        stitch(room.pieces, room.tracks[1], tmp_path / "again.mp4", "mp4")
 
 
 @pytest.mark.parametrize("container", CODECS)
@@ -256,10 +296,10 @@ def test_a_sound_that_is_too_short_or_too_long_is_refused(tmp_path: Path, contai
 def test_a_track_that_is_missing_is_told(tmp_path: Path, container: Container) -> None:
     room = Room(tmp_path, container)
     alone = tmp_path / f"alone.{container}"
-    stitch(room.tracks[:1], alone, container)
+    stitch(room.pieces, None, alone, container)
     with pytest.raises(RenderError, match="has no sound"):
         verify(alone, room.picture, room.sound)
-    stitch(room.tracks[1:], alone, container)
+    stitch([], room.tracks[1], alone, container)
     with pytest.raises(RenderError, match="has no picture"):
         verify(alone, room.picture, room.sound)
 
@@ -271,7 +311,7 @@ def test_a_first_or_last_group_of_pictures_that_was_damaged_on_its_way_is_refuse
 ) -> None:
     path = write_picture(tmp_path / "track.mp4", 75, h264(), draw=lambda number: numbered(number, SIZE))
     output = tmp_path / "out.mp4"
-    stitch([path], output, "mp4")
+    stitch([Piece(path, range(75), FPS)], None, output, "mp4")
     data = bytearray(output.read_bytes())
     packet = bytes(packets_of(output)[30 * group + 3])
     at = data.index(packet)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any, Final
 from owtmix.canvas.base import ComposedFrame
 from owtmix.canvas.cpu import CpuCanvas, planes
 from owtmix.canvas.overlay import yuv
-from owtmix.clip import Clip
+from owtmix.clip import Clip, Notes
 from owtmix.decoration import Decoration
 from owtmix.geometry import Rect, ResizeMode, Size
 from owtmix.index import Recording
@@ -80,20 +80,19 @@ def picture_of(material: Material) -> Picture:
     return material.plan.picture
 
 
-def drawing(
-    material: Material, frames: range, warn: Callable[[str], None] = lambda _: None
-) -> Generator[tuple[int, ComposedFrame]]:
+def drawing(material: Material, frames: range, notes: Notes | None = None) -> Generator[tuple[int, ComposedFrame]]:
     """Draw ``frames``, one after the other."""
     picture = picture_of(material)
     canvas = CpuCanvas(picture.canvas, yuv(picture.background, picture.matrix), picture.resize_mode, picture.matrix)
     decoration = Decoration(picture, material.images, material.plan.epoch_at, material.plan.time_zone)
-    return render(picture, frames, Footage(material.plan.sources, material.paths, warn), canvas, decoration)
+    footage = Footage(material.plan.sources, material.paths)
+    return render(picture, frames, footage, canvas, decoration, Notes() if notes is None else notes)
 
 
-def draw(material: Material, frames: range, warn: Callable[[str], None] = lambda _: None) -> list[bytes]:
+def draw(material: Material, frames: range, notes: Notes | None = None) -> list[bytes]:
     """The pixels of ``frames``, drawn without any other."""
     drawn: list[bytes] = []
-    for number, composed in drawing(material, frames, warn):
+    for number, composed in drawing(material, frames, notes):
         assert number == frames[len(drawn)]
         drawn.append(b"".join(plane.tobytes() for plane in planes(composed.frame)))
         composed.release()

@@ -14,6 +14,7 @@ import pytest
 
 from owtmix import render
 from owtmix.canvas.cpu import CpuScaler, Patch
+from owtmix.clip import Failure, Notes
 from owtmix.decoration import Decoration
 from owtmix.errors import InputError
 from owtmix.geometry import Rect, ResizeMode
@@ -198,29 +199,27 @@ def test_a_file_that_fails_midway_is_a_card_from_there_on_and_the_rest_is_intact
         return picture_at(reader, t)
 
     monkeypatch.setattr(VideoReader, "picture_at", failing)
-    warnings: list[str] = []
-    drawn = draw(material, range(30), warnings.append)
+    notes = Notes()
+    drawn = draw(material, range(30), notes)
     assert drawn[:17] == intact[:17]
     assert [part(frame, LEFT) for frame in drawn] == [part(frame, LEFT) for frame in intact]
     cards = {part(frame, RIGHT) for frame in drawn[17:]}
     assert len(cards) == 1
     assert cards.isdisjoint(part(frame, RIGHT) for frame in intact)
-    assert len(warnings) == 1
-    assert warnings[0].startswith("ben.webm fails at 00:00:01.700 and is a placeholder from there on: ")
-    assert str(error) in warnings[0]
+    (failure,) = notes.failures.values()
+    assert failure.at_s == Fraction(17, 10)
+    assert str(error) in failure.reason
 
 
 def test_a_file_that_vanished_is_a_card_from_the_start(tmp_path: Path) -> None:
     material = pair(tmp_path)
     intact = draw(material, range(30))
     (tmp_path / "ben.webm").unlink()
-    warnings: list[str] = []
-    drawn = draw(material, range(30), warnings.append)
+    notes = Notes()
+    drawn = draw(material, range(30), notes)
     assert [part(frame, LEFT) for frame in drawn] == [part(frame, LEFT) for frame in intact]
     assert len({part(frame, RIGHT) for frame in drawn}) == 1
-    assert warnings == [
-        "ben.webm fails at 00:00:00.000 and is a placeholder from there on: cannot be read: No such file or directory"
-    ]
+    assert list(notes.failures.values()) == [Failure(Fraction(0), "cannot be read: No such file or directory")]
 
 
 def test_a_file_s_frame_is_shown_from_the_first_output_frame_that_is_not_before_it(tmp_path: Path) -> None:

@@ -19,13 +19,13 @@ from av.video.frame import VideoFrame
 from owtmix import tracks
 from owtmix.canvas.base import ComposedFrame, Layer
 from owtmix.canvas.cpu import CpuCanvas, planes
-from owtmix.clip import AudioRun, AudioTrack
+from owtmix.clip import AudioRun, AudioTrack, Notes
 from owtmix.decoration import Decoration
 from owtmix.errors import Interrupted, RenderError
 from owtmix.media.encode import VideoWriter
 from owtmix.plan import AudioEncoding, AudioPlacement, Sound
 from owtmix.timing import TimeRange
-from owtmix.tracks import WAITING_FRAMES, Material, draw_still, make_picture, make_sound
+from owtmix.tracks import WAITING_FRAMES, Material, PictureMaker, Workbench, draw_still, make_sound
 from tests.media.pictures import flat, steady, write_film
 from tests.render.footage import ANNA, BEN, busy_room, draw, plan
 
@@ -69,7 +69,11 @@ def make(
     material: Material, folder: Path, frames: range = range(FRAMES), advance: tracks.Advance = lambda _: None
 ) -> Path:
     track = folder / "picture.mp4"
-    make_picture(material, frames, track, advance, lambda _: None)
+    maker = PictureMaker(material, threads=2)
+    try:
+        maker.make(frames, track, advance)
+    finally:
+        maker.close()
     return track
 
 
@@ -106,6 +110,54 @@ def test_the_same_plan_gives_the_same_bytes(tmp_path: Path) -> None:
     material = busy_room(tmp_path)
     written = {make(material, tmp_path, range(90)).read_bytes() for _ in range(5)}
     assert len(written) == 1
+
+
+def test_a_chunk_is_the_same_alone_and_after_the_one_before(tmp_path: Path) -> None:
+    """A process goes on with the files that are open; what it makes does not depend on it."""
+    material = busy_room(tmp_path)
+    bench = Workbench()
+    alone, together = [], []
+    for chunk in (range(30), range(30, 60), range(60, 90)):
+        alone.append(make(material, tmp_path, chunk).read_bytes())
+        track = tmp_path / "chunk.mp4"
+        bench.make("this", lambda: material, chunk, track, 1, lambda _: None)
+        together.append(track.read_bytes())
+    bench.clear()
+    assert alone == together
+
+
+def test_a_chunk_follows_on_another_only_of_the_same_plan(tmp_path: Path, material: Material) -> None:
+    loaded = []
+
+    def load() -> Material:
+        loaded.append(1)
+        return material
+
+    bench = Workbench()
+    for key, chunk in (("a", range(5)), ("a", range(5, 10)), ("a", range(15, 20)), ("b", range(20, 25))):
+        bench.make(key, load, chunk, tmp_path / "chunk.mp4", 1, lambda _: None)
+    bench.clear()
+    assert len(loaded) == 3
+
+
+def test_damage_is_counted_once_however_the_picture_is_cut(tmp_path: Path) -> None:
+    film = write_film(tmp_path / "anna.mp4", steady(60), gop=5)
+    data = bytearray(film.read_bytes())
+    with av.open(str(film)) as container:
+        spoiled = [packet for packet in container.demux() if packet.size and not packet.is_keyframe][3::12]
+    for packet in spoiled:
+        assert packet.pos is not None
+        data[packet.pos + 5 : packet.pos + packet.size] = bytes(packet.size - 5)
+    film.write_bytes(data)
+    material = plan([(ANNA, 0, film)])
+    whole = Notes()
+    draw(material, range(60), whole)
+    assert whole.seen[0].damage.count >= len(spoiled)
+    for cut in (20, 31):
+        parts = [Notes(), Notes()]
+        draw(material, range(cut), parts[0])
+        draw(material, range(cut, 60), parts[1])
+        assert parts[0].seen[0].joined(parts[1].seen[0]) == whole.seen[0]
 
 
 def test_an_encoder_that_fails_while_frames_queue_up_stops_the_drawing(
@@ -234,7 +286,8 @@ def test_a_mix_that_fails_is_heard(tmp_path: Path, material: Material, monkeypat
 
 def test_a_still_is_the_frame_of_the_video_in_rgb(tmp_path: Path) -> None:
     grey = write_film(tmp_path / "grey.webm", steady(10), draw=lambda _, size: flat(size, (126, 128, 128)))
-    image = draw_still(plan([(ANNA, 0, grey)]), 5, lambda _: None)
+    image, notes = draw_still(plan([(ANNA, 0, grey)]), 5)
+    assert not notes.failures
     assert image.size == (160, 96)
     assert image.mode == "RGB"
     assert np.abs(np.asarray(image, np.int16)[48, 80] - 128).max() <= 3

@@ -12,7 +12,7 @@ import pytest
 from owtmix import arrival
 from owtmix.arrival import arrive
 from owtmix.errors import DestinationError, InputError, StoreError
-from owtmix.progress import Silence, Unit
+from owtmix.progress import NOTHING, Silence, Unit
 from owtmix.storage import Copy, LocalStore
 
 PLENTY = 1 << 40
@@ -51,7 +51,8 @@ class Watch(Silence):
     def __init__(self) -> None:
         self.seen: list[tuple[str, Fraction | None, str] | Fraction] = []
 
-    def stage(self, name: str, total: Fraction | None, unit: Unit = "s") -> None:
+    def stage(self, name: str, total: Fraction | None, unit: Unit = "s", done: Fraction = NOTHING) -> None:
+        assert not done
         self.seen.append((name, total, unit))
 
     def advance(self, done: Fraction) -> None:

@@ -1,0 +1,50 @@
+"""How many child processes this machine carries, and what becomes of a task that failed in one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from math import ceil
+from pathlib import Path
+from typing import Final, TypeVar
+
+from owtmix.errors import RenderError
+from owtmix.execute.local import Crew, Outcome
+from owtmix.execute.task import Limits, Task
+from owtmix.settings import Settings
+
+_QUOTA: Final = Path("/sys/fs/cgroup/cpu.max")
+
+TaskT = TypeVar("TaskT", bound=Task)
+
+
+def cores(quota: Path = _QUOTA) -> int:
+    """How many processors this process may keep busy: those it may run on, and no more than its container may use."""
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        allowed, period = quota.read_text(encoding="ascii").split()
+        return max(1, min(available, ceil(int(allowed) / int(period))))
+    except (OSError, ValueError):  # there is none, or it says "max"
+        return available
+
+
+def engage(settings: Settings, warn: Callable[[str], None], workers: int | None = None) -> Crew:
+    """A crew of ``workers``, by default as many as there are processors.
+
+    There are two children at least, since picture and sound are made beside each other.
+    """
+    limits = Limits(settings.worker_memory_mib << 20, settings.worker_silence_s)
+    return Crew(max(2, workers or cores()), limits, warn)
+
+
+def succeed(outcome: Outcome[TaskT]) -> Outcome[TaskT]:
+    """The outcome, unless the task failed.
+
+    Raises:
+        MixError: what the task raised, or that its child died.
+    """
+    if outcome.error:
+        raise outcome.error
+    if outcome.death:
+        raise RenderError(f"{outcome.task.name} cannot be made: its process {outcome.death}")
+    return outcome

@@ -1,0 +1,172 @@
+"""A job that is cut off goes on where it was, and what comes out is what an undisturbed run gives."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from tests.cli.command import CLEAN_ENVIRONMENT, Command, change, record_once
+from tests.e2e import people
+from tests.e2e.people import Take
+from tests.e2e.room import Room
+
+ROOM: Final = Room(
+    takes=(
+        Take("anna_1", 0, 12_000, people.COLOURS[0], 440, size=(160, 90)),
+        Take("ben_1", 3300, 6000, people.COLOURS[1], 660, size=(160, 90), container="webm"),
+    ),
+    size=(320, 180),
+    bit_rate_kbps=200,
+)
+"""Twelve seconds; six chunks of two."""
+
+CHUNKS: Final = ("--chunk", "2")
+KILLS: Final = 20
+SEED: Final = 5
+
+
+@pytest.fixture
+def job_file(tmp_path: Path, job_id: str) -> Path:
+    return ROOM.write(tmp_path / "room", job_id, record_once)
+
+
+def run(command: Command, job_file: Path, *options: str) -> dict[str, Any]:
+    done = command.run(*CHUNKS, *options, job_file)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert isinstance(report, dict)
+    return report
+
+
+def output(report: dict[str, Any]) -> bytes:
+    return Path(report["output"]).read_bytes()
+
+
+def family(pid: int) -> Iterator[int]:
+    """A process and its children."""
+    yield pid
+    with suppress(OSError):
+        yield from map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+
+
+def is_alive(pid: int) -> bool:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def interrupted(command: Command, job_file: Path, chance: random.Random) -> tuple[bool, set[int]]:
+    """Start the job and kill some process of it somewhere; whether it came to its end, and which processes it had."""
+    with subprocess.Popen(
+        [command.path, *CHUNKS, job_file],
+        env=CLEAN_ENVIRONMENT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        seen: set[int] = set()
+        moment_s = time.monotonic() + chance.uniform(0.3, 1.5)
+        while process.poll() is None and time.monotonic() < moment_s:
+            seen |= set(family(process.pid))
+            time.sleep(0.02)
+        victim = chance.choice(sorted(family(process.pid)))
+        with suppress(ProcessLookupError):
+            os.kill(victim, signal.SIGKILL)
+        if victim != process.pid:
+            seen |= set(family(process.pid))
+            process.wait(60)
+    return process.returncode == 0, seen
+
+
+@pytest.mark.slow
+def test_a_job_that_is_killed_again_and_again_ends_as_if_nothing_had_been(
+    command: Command, job_file: Path, job_id: str
+) -> None:
+    expected = output(run(command, job_file))
+    chance = random.Random(SEED)
+    everybody: set[int] = set()
+    for _ in range(KILLS):
+        _, seen = interrupted(command, job_file, chance)
+        everybody |= seen
+    report = run(command, job_file)
+    assert output(report) == expected
+    assert not (command.root / "work" / job_id).exists()
+    assert not [name for name in job_file.parent.joinpath("out").iterdir() if name != Path(report["output"])]
+    assert not [pid for pid in everybody if is_alive(pid)]
+
+
+def leave_chunks(command: Command, job_file: Path, job_id: str, count: int) -> None:
+    """Run the job until so many chunks are finished, and kill it."""
+    shelf = command.root / "work" / job_id / "chunks"
+    with subprocess.Popen(
+        [command.path, *CHUNKS, "--workers", "1", job_file],
+        env=CLEAN_ENVIRONMENT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        manifest = shelf / "manifest.jsonl"
+        while not manifest.exists() or manifest.read_text().count('"seen"') < count:
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.kill()
+
+
+def test_what_was_finished_is_used_and_said(command: Command, job_file: Path, job_id: str) -> None:
+    whole = run(command, job_file)
+    assert whole["chunks"] == {"total": 6, "reused": 0}
+    leave_chunks(command, job_file, job_id, 2)
+    done = command.run(*CHUNKS, job_file)
+    report = json.loads(done.stdout)
+    assert report["chunks"]["total"] == 6
+    assert report["chunks"]["reused"] >= 2
+    assert f"{report['chunks']['reused']} of 6 chunks were composed by an earlier run" in done.stderr
+    assert report["inputs"] == whole["inputs"]
+    assert output(report) == output(whole)
+
+
+def test_a_changed_job_uses_what_is_still_the_same(command: Command, job_file: Path, job_id: str) -> None:
+    leave_chunks(command, job_file, job_id, 4)
+    (index_file,) = (path for path in job_file.parent.glob("*.json") if path != job_file)
+    index = json.loads(index_file.read_text())
+    index["Files"][1]["StartTime"] += 1000
+    index_file.write_text(json.dumps(index))
+    report = run(command, job_file)
+    assert report["chunks"] == {"total": 6, "reused": 1}
+    changed = output(report)
+    assert changed == output(run(command, job_file))
+
+
+@pytest.mark.parametrize("how", ["fresh", "another size"])
+def test_nothing_is_used_that_must_not_be(command: Command, job_file: Path, job_id: str, how: str) -> None:
+    leave_chunks(command, job_file, job_id, 2)
+    if how == "another size":
+        change(job_file, "Data.TranscodingConfig.Video.Width", 322)
+    options = ("--fresh",) if how == "fresh" else ()
+    assert run(command, job_file, *options)["chunks"]["reused"] == 0
+
+
+def test_the_bytes_do_not_depend_on_the_number_of_workers(command: Command, job_file: Path) -> None:
+    made = {output(run(command, job_file, "--workers", workers)) for workers in ("1", "2", "5")}
+    assert len(made) == 1
+
+
+def test_an_interrupt_keeps_what_is_finished(command: Command, job_file: Path, job_id: str) -> None:
+    work = command.root / "work" / job_id
+    with command.start(*CHUNKS, "--workers", "1", job_file) as process:
+        while not (work / "chunks" / "manifest.jsonl").exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert not (work / "tracks").exists()
+    assert list((work / "chunks").iterdir())
