@@ -64,7 +64,7 @@ def test_a_plan_in_words() -> None:
     expected = """\
 Job      room-7
 Output   out/room-7.mp4: mp4, 00:00:10.000
-Picture  1280x720, 15 fps, 150 frames, libx264 at 1000 kbit/s, bt709, sources fitted with black bars
+Picture  1280x720, 15 fps, 150 frames in 2 chunks, libx264 at 1000 kbit/s, bt709, sources fitted with black bars
 Sound    aac at 128 kbit/s, 48000 Hz, stereo
 Index    times read as epoch-milliseconds
 
