@@ -11,6 +11,11 @@ from owtmix.spec.job import AudioSpec, VideoSpec
 GOP_S: Final = 2
 VBV_MAX_RATE: Final = Fraction(3, 2)
 VBV_BUFFER_S: Final = 2
+VBV_INIT: Final = Fraction(1, 2)
+"""How full the buffer is when a chunk begins. Chunks know nothing of each other: what one leaves of the buffer may be
+nothing at all, and the next counts on this much. Both together stay within ``VBV_BUFFER_S`` when each chunk is
+encoded for a buffer that is smaller by as much.
+"""
 
 
 def h264(video: VideoSpec, preset: str) -> VideoEncoding:
@@ -27,12 +32,13 @@ def h264(video: VideoSpec, preset: str) -> VideoEncoding:
         "open-gop": 0,
         "bframes": 0,
         "stitchable": 1,
+        "vbv-init": float(VBV_INIT),
     }
     options = {
         "preset": preset,
         "profile": video.profile,
         "maxrate": f"{int(video.bit_rate_kbps * VBV_MAX_RATE)}k",
-        "bufsize": f"{video.bit_rate_kbps * VBV_BUFFER_S}k",
+        "bufsize": f"{int(video.bit_rate_kbps * VBV_BUFFER_S / (1 + VBV_INIT))}k",
         "x264-params": ":".join(f"{key}={value}" for key, value in x264.items()),
     }
     return VideoEncoding("libx264", video.bit_rate_kbps, video.fps * GOP_S, tuple(options.items()))

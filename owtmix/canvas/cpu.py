@@ -44,25 +44,38 @@ class Patch:
 
 
 class CpuScaler:
-    """Keeps one converter for each way that pictures were converted lately."""
+    """Keeps a converter for each way that pictures were fitted lately."""
 
     _KEPT: Final = 4
 
     def __init__(self, mode: ResizeMode, matrix: Matrix) -> None:
         self._mode = mode
         self._matrix = matrix
-        self._converters: dict[Conversion, Converter] = {}
+        self._fittings: dict[Hashable, tuple[Rect, Converter]] = {}
 
     def fit(self, picture: Picture, tile: Rect, key: Hashable) -> Patch:
         frame = picture.frame
-        size = Size(frame.width, frame.height)
+        kind = (
+            (frame.width, frame.height, frame.format.name, picture.sar, picture.orientation),
+            (picture.matrix, picture.full_range, picture.interlaced),
+            tile,
+        )
+        target, converter = self._fittings.pop(kind) if kind in self._fittings else self._fitting(picture, tile)
+        self._fittings[kind] = target, converter
+        if len(self._fittings) > self._KEPT:
+            del self._fittings[next(iter(self._fittings))]
+        return Patch(key, tile, target, planes(converter.convert(frame)))
+
+    def _fitting(self, picture: Picture, tile: Rect) -> tuple[Rect, Converter]:
+        """Where pictures of this kind lie on the canvas, and what brings them there."""
+        source = size = Size(picture.frame.width, picture.frame.height)
         sar = picture.sar
         if picture.orientation.swaps_sides:
             size, sar = Size(size.height, size.width), 1 / sar
         fitted = fit(size, sar, tile, self._mode)
         conversion = Conversion(
-            source=Size(frame.width, frame.height),
-            pixel_format=frame.format.name,
+            source=source,
+            pixel_format=picture.frame.format.name,
             orientation=picture.orientation,
             crop=fitted.crop,
             target=fitted.target.size,
@@ -70,11 +83,7 @@ class CpuScaler:
             full_range=picture.full_range,
             interlaced=picture.interlaced,
         )
-        converter = self._converters.pop(conversion, None) or Converter(conversion)
-        self._converters[conversion] = converter
-        if len(self._converters) > self._KEPT:
-            del self._converters[next(iter(self._converters))]
-        return Patch(key, tile, fitted.target, planes(converter.convert(frame)))
+        return fitted.target, Converter(conversion)
 
 
 class RingFrame:

@@ -296,4 +296,4 @@ def test_pictures_of_every_size_keep_a_scaler_of_their_own() -> None:
     for _ in range(3):
         for still in (large, small):
             scaler.fit(still, Rect(0, 0, 20, 16), "key")
-    assert len(scaler._converters) == 2
+    assert len(scaler._fittings) == 2

@@ -29,6 +29,9 @@ FPS: Final = 15
 GOP: Final = 30
 RATE_HZ: Final = 48_000
 
+JOINT_STEP_DB: Final = 2.0
+"""Less than anybody sees from one picture to the next."""
+
 Profile = Literal["baseline", "main", "high"]
 Drawn = Callable[[int], VideoFrame]
 
@@ -189,9 +192,49 @@ def test_the_vbv_is_never_exceeded(tmp_path: Path, kbps: int, profile: Profile) 
     assert lowest_level(bits, 1500 * kbps / FPS, 2000 * kbps) >= 0
 
 
-def lowest_level(bits: Sequence[int], filled: float, buffer: float) -> float:
-    """The least that is left in a decoder's buffer as it takes each frame out; x264 begins at nine tenths."""
-    level, lowest = 0.9 * buffer, buffer
+@pytest.mark.parametrize("kbps", [60, 200])
+def test_the_vbv_is_not_exceeded_across_chunks(tmp_path: Path, kbps: int) -> None:
+    """A chunk takes two thirds of the buffer, and counts on half of these when it begins.
+
+    So the end of one and the beginning of the next, each as greedy as may be, together stay within the whole.
+    """
+    path = write_picture(tmp_path / "track.mp4", 150, h264(kbps=kbps), draw=lambda number: textured(SIZE, number))
+    bits = [8 * packet.size for packet in packets_of(path)]
+    part = 2000 * kbps / 1.5
+    assert lowest_level(bits, 1500 * kbps / FPS, part, 0.5) >= 0
+    assert lowest_level([*bits, *bits], 1500 * kbps / FPS, 2000 * kbps) >= 0
+
+
+def test_quality_does_not_step_where_chunks_are_joined(tmp_path: Path) -> None:
+    """The first second of a chunk against the last of the one before: rate control begins anew there."""
+
+    def quality(track: Path, first: int) -> list[float]:
+        pairs = zip(decoded_luma(track), (planes(camera(first + i, SIZE))[0] for i in range(30 * FPS)), strict=True)
+        return [psnr_db(made, meant) for made, meant in pairs]
+
+    parts = [
+        quality(
+            write_picture(tmp_path / f"{first}.mp4", 30 * FPS, h264(kbps=150), draw=lambda i: camera(first + i, SIZE)),  # noqa: B023 - at once
+            first,
+        )
+        for first in (0, 30 * FPS)
+    ]
+    before, after = np.mean(parts[0][-FPS:]), np.mean(parts[1][:FPS])
+    assert abs(before - after) < JOINT_STEP_DB
+
+
+def decoded_luma(track: Path) -> list[np.ndarray[Any, np.dtype[np.uint8]]]:
+    with av.open(str(track)) as container:
+        return [planes(frame)[0].copy() for frame in container.decode(video=0)]
+
+
+def psnr_db(a: np.ndarray[Any, np.dtype[np.uint8]], b: np.ndarray[Any, np.dtype[np.uint8]]) -> float:
+    return float(10 * np.log10(255**2 / np.mean((a.astype(float) - b) ** 2)))
+
+
+def lowest_level(bits: Sequence[int], filled: float, buffer: float, share: float = 0.9) -> float:
+    """The least that is left in a decoder's buffer, of which ``share`` is there at first, as it takes each frame out."""
+    level, lowest = share * buffer, buffer
     for taken in bits:
         level -= taken
         lowest = min(lowest, level)
