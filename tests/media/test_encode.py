@@ -233,7 +233,7 @@ def psnr_db(a: np.ndarray[Any, np.dtype[np.uint8]], b: np.ndarray[Any, np.dtype[
 
 
 def lowest_level(bits: Sequence[int], filled: float, buffer: float, share: float = 0.9) -> float:
-    """The least that is left in a decoder's buffer, of which ``share`` is there at first, as it takes each frame out."""
+    """The least left in a decoder's buffer, of which ``share`` is there at first, as it takes each frame out."""
     level, lowest = share * buffer, buffer
     for taken in bits:
         level -= taken
