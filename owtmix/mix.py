@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import insort
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from math import ceil, floor
@@ -55,15 +57,20 @@ def _sum(
         voices = [_Voice(placement, sources[placement.source], on_warning) for placement in placements]
         for voice in voices:
             open_files.callback(voice.close)
+        coming = deque(sorted(range(len(voices)), key=lambda number: voices[number].start))
+        sounding: list[int] = []
         for first in range(0, duration_samples, BLOCK_SAMPLES):
             block = np.zeros((CHANNELS, min(BLOCK_SAMPLES, duration_samples - first)), np.float32)
-            for voice in voices:
-                voice.add_to(block, first)
+            while coming and voices[coming[0]].start < first + BLOCK_SAMPLES:
+                insort(sounding, coming.popleft())  # in one order for all blocks: sums of floats depend on it
+            for number in sounding:
+                voices[number].add_to(block, first)
+            sounding = [number for number in sounding if voices[number].end > first + BLOCK_SAMPLES]
             yield block
 
 
 class _Voice:
-    """One placed source. Its file is open only while it sounds."""
+    """One placed source, from output sample ``start`` to ``end``. Its file is open only while it sounds."""
 
     def __init__(self, placement: AudioPlacement, path: Path, on_warning: Callable[[int, str], None]) -> None:
         self._placement = placement
@@ -71,15 +78,15 @@ class _Voice:
         self._on_warning = on_warning
         self._reader: AudioReader | None = None
         # Outwards, so that a whole source keeps its first and last sample wherever they round to.
-        self._start = floor(placement.span.start * SAMPLE_RATE_HZ)
-        self._end = ceil(placement.span.end * SAMPLE_RATE_HZ)
+        self.start = floor(placement.span.start * SAMPLE_RATE_HZ)
+        self.end = ceil(placement.span.end * SAMPLE_RATE_HZ)
         sounds = placement.track.span.shifted(placement.offset_s)
         self._cut_in = sounds.start < placement.span.start
         self._cut_out = sounds.end > placement.span.end
 
     def add_to(self, block: Sound, first: int) -> None:
         """Add what sounds in ``block``, shape (2, n), which starts at output sample ``first``."""
-        start, end = max(first, self._start), min(first + block.shape[1], self._end)
+        start, end = max(first, self.start), min(first + block.shape[1], self.end)
         if start >= end:
             return
         try:
@@ -89,12 +96,12 @@ class _Voice:
         except Exception as error:  # noqa: BLE001 - whatever a file makes a library raise costs this file alone
             what = error if isinstance(error, InputError) else f"raises {type(error).__name__}: {error}"
             self._on_warning(self._placement.source, f"its sound is silent from here on: it {what}")
-            self._end = start
+            self.end = start
             self.close()
             return
         self._fade(sound, start)
         block[:, start - first : end - first] += sound
-        if end == self._end:
+        if end == self.end:
             self.close()
 
     def close(self) -> None:
@@ -105,10 +112,10 @@ class _Voice:
     def _fade(self, sound: Sound, start: int) -> None:
         """Soften the source's cut ends as far as they lie in ``sound``, which starts at output sample ``start``."""
         end = start + sound.shape[1]
-        if self._cut_in and start < self._start + FADE_SAMPLES:
-            sound *= _ramp(np.arange(start, end) - self._start)
-        if self._cut_out and end > self._end - FADE_SAMPLES:
-            sound *= _ramp(self._end - 1 - np.arange(start, end))
+        if self._cut_in and start < self.start + FADE_SAMPLES:
+            sound *= _ramp(np.arange(start, end) - self.start)
+        if self._cut_out and end > self.end - FADE_SAMPLES:
+            sound *= _ramp(self.end - 1 - np.arange(start, end))
 
 
 def _ramp(distance: NDArray[np.int64]) -> NDArray[np.float32]:

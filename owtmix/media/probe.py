@@ -46,7 +46,9 @@ def probe(path: Path, advance: Callable[[Fraction], None] = lambda _: None) -> P
     with open_input(path) as container:
         meters = {s.index: _meter(s) for s in container.streams if usable(s)}
         if not meters:
-            raise InputError("holds no picture or sound of a codec that is accepted")
+            others = dict.fromkeys(_codec(s) for s in container.streams if s.type in {"video", "audio"})
+            found = f" (found {', '.join(others)})" if others else ""
+            raise InputError(f"holds no picture or sound of a codec that is accepted{found}")
         flaws = [*_refused(container)]
         reached_s = Fraction(0)
 
@@ -112,7 +114,7 @@ class _VideoMeter:
         steps = sorted(b - a for a, b in pairwise(ticks))
         track = VideoTrack(
             index=self.stream.index,
-            codec=self.stream.codec_context.codec.name,
+            codec=self.stream.codec_context.codec.canonical_name,
             size=picture.displayed,
             matrix=picture.matrix,
             span=TimeRange(first_s, ticks[-1] * base + self._last_duration(steps)),
@@ -174,7 +176,7 @@ class _SoundMeter:
         if _states_durations(self.stream) and runs[-1].span.end - self._stated_end_s < LONGEST_FRAME_S:
             # The last frame is as long as the codec's frames are; how much of it counts, the container says.
             runs = (*runs[:-1], runs[-1].ended(self._stated_end_s, self._rate_hz))
-        codec = self.stream.codec_context.codec.name
+        codec = self.stream.codec_context.codec.canonical_name
         return AudioTrack(self.stream.index, codec, self._rate_hz, self._channels, runs), self._damage
 
 
@@ -183,7 +185,12 @@ def _refused(container: InputContainer) -> Iterator[str]:
     for stream in container.streams:
         if stream.type in {"video", "audio"} and not usable(stream) and not is_cover(stream):
             kind = "picture" if stream.type == "video" else "sound"
-            yield f"its {kind} in stream {stream.index} is of a codec that is not accepted"
+            yield f"its {kind} in stream {stream.index} is of a codec that is not accepted ({_codec(stream)})"
+
+
+def _codec(stream: Stream) -> str:
+    """The name of a stream's codec, also of one that FFmpeg cannot decode, as far as it knows it."""
+    return stream.codec_context.codec.canonical_name if stream.codec_context else "unknown"
 
 
 def _meter(stream: Stream) -> _VideoMeter | _SoundMeter:

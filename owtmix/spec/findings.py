@@ -30,12 +30,14 @@ class Findings:
         self.problems: list[Problem] = []
         self.warnings: list[SpecWarning] = []
         self._document = document
-        self._wrong: list[Loc] = []
+        self._wrong: set[Loc] = set()
+        self._above: set[Loc] = set()
 
     def problem(self, loc: Loc, message: str) -> None:
         """Report ``message``; its error code follows from where it is (job-file.md)."""
         code = next((code for start, code in _CODES if loc[: len(start)] == start), CODE_FAILED)
-        self._wrong.append(loc)
+        self._wrong.add(loc)
+        self._above.update(loc[:length] for length in range(len(loc) + 1))
         self.problems.append(Problem(self._locate(loc)[0], message, code))
 
     def unaccepted(self, loc: Loc, accepted: str = "", hint: str = "") -> None:
@@ -56,7 +58,10 @@ class Findings:
 
     def sound(self, *locs: Loc) -> bool:
         """Whether nothing was reported at, above or below any of ``locs``."""
-        return not any(wrong[: len(loc)] == loc[: len(wrong)] for loc in locs for wrong in self._wrong)
+        return all(
+            loc not in self._above and self._wrong.isdisjoint(loc[:length] for length in range(len(loc)))
+            for loc in locs
+        )
 
     def _locate(self, loc: Loc) -> tuple[str, Any]:
         """The JSON path of ``loc`` and the value there, None if none. A single WaterMark stands for a list of one."""

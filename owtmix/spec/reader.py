@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any, Final
@@ -18,6 +18,9 @@ from owtmix.spec.override import apply_overrides
 from owtmix.spec.wire import REQUIRED, JobFile, Wire
 
 MAX_JOB_BYTES: Final = 2**20
+
+_Tree = dict[str | int, "_Tree | None"]
+"""Places by their parts; a place that is itself meant ends in None."""
 
 _UNUSED_BY_WATERMARK_TYPE: Final = {
     0: ("Image", "Text", "X", "Y", "Alpha"),
@@ -101,10 +104,10 @@ def _object(parent: dict[str, Any], key: str) -> dict[str, Any]:
 
 def _validate(document: dict[str, Any], findings: Findings) -> JobFile:
     """Report every value that is wrong by itself; give the file as it is with those left out."""
-    for loc in _wrong_values(document):
+    wrong = _wrong_values(document)
+    for loc in wrong:
         findings.unaccepted(loc)
-        document = _without(document, loc)
-    return JobFile.model_validate(document)
+    return JobFile.model_validate(_without(document, _tree(wrong)))
 
 
 def _wrong_values(document: dict[str, Any]) -> list[Loc]:
@@ -117,18 +120,37 @@ def _wrong_values(document: dict[str, Any]) -> list[Loc]:
     return []
 
 
-def _without(node: Any, loc: Loc) -> Any:
-    """``node`` without the key at ``loc``; a wrong entry takes its whole list along, so that the others keep places."""
-    if isinstance(node, list) and isinstance(loc[0], int):
-        return [_without(child, loc[1:]) if i == loc[0] else child for i, child in enumerate(node)]
-    if isinstance(loc[0], int):  # a single WaterMark stands for a list of one
-        return _without(node, loc[1:])
-    if not isinstance(node, dict) or loc[0] not in node:
+def _tree(locs: Iterable[Loc]) -> _Tree:
+    """``locs`` by their parts, so that all of them are taken out in one pass.
+
+    A wrong entry takes its whole list along, so that the others keep places.
+    """
+    root: _Tree = {}
+    for loc in locs:
+        length = len(loc)
+        while isinstance(loc[length - 1], int):
+            length -= 1
+        branch: _Tree | None = root
+        for part in loc[: length - 1]:
+            branch = None if branch is None else branch.setdefault(part, {})
+        if branch is not None:
+            branch[loc[length - 1]] = None
+    return root
+
+
+def _without(node: Any, wrong: _Tree) -> Any:
+    """``node`` without the keys that end in None in ``wrong``."""
+    if isinstance(node, list):
+        return [_without(child, branch) if (branch := wrong.get(i)) else child for i, child in enumerate(node)]
+    if not isinstance(node, dict):
         return node
-    rest = loc[1:]
-    if all(isinstance(part, int) for part in rest):
-        return {key: child for key, child in node.items() if key != loc[0]}
-    return node | {loc[0]: _without(node[loc[0]], rest)}
+    if 0 in wrong:  # a single WaterMark stands for a list of one
+        return _without(node, wrong[0] or {})
+    return {
+        key: _without(child, branch) if (branch := wrong.get(key)) else child
+        for key, child in node.items()
+        if wrong.get(key, {}) is not None
+    }
 
 
 def _models(value: object, loc: Loc) -> Iterator[tuple[Loc, Wire]]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from fractions import Fraction
 from pathlib import Path
+from time import process_time
 from typing import Any, Final
 
 import pytest
@@ -264,6 +265,21 @@ def test_all_problems_are_reported_together_cross_field_ones_too() -> None:
         f"{STORAGE}.Bucket": 1,
         f"{STORAGE}.Endpoint": 1,
     }
+
+
+def test_the_time_for_many_mistakes_grows_with_their_number_not_with_its_square() -> None:
+    def refusing_s(count: int) -> float:
+        position = {"RtcStreamId": "a_1", "Region": {"X": -1}}
+        values = {f"{SUBSCRIBE}.VideoStreamType": 1, f"{MIXER}.PositionConfig": [position] * count}
+        text = json.dumps(with_values(values)).encode()
+        started = process_time()
+        with pytest.raises(SpecError) as refusal:
+            read_job(text)
+        assert len(refusal.value.problems) == 4 * count
+        return process_time() - started
+
+    few, many = (min(refusing_s(count) for _ in range(3)) for count in (100, 1600))
+    assert many < 64 * few, "sixteen times as many; their square is 256"
 
 
 def test_null_counts_as_missing() -> None:

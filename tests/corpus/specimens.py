@@ -73,7 +73,7 @@ def pictures() -> Iterator[Row]:
         "moviepy__video_with_failing_audio.mp4",
         "MP3 in MP4",
         Video("h264", ("640x360",), 0, 11.16, 11.2, 280),
-        Sound("mp3float", 44100, 2, 0, 11.234, index=1),
+        Sound("mp3", 44100, 2, 0, 11.234, index=1),
     )
     yield Row(
         "torchcodec__bt709_full_range.mp4",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from owtmix.clip import AudioTrack
 from owtmix.media.audio import AudioReader
-from owtmix.mix import FADE_SAMPLES, mix
+from owtmix.mix import FADE_SAMPLES, _Voice, mix
 from owtmix.plan import AudioPlacement
 from owtmix.timing import TimeRange
 from tests.media.sounds import Sound, moments, probe_sound, sweep, tone, write_sound
@@ -162,6 +163,27 @@ def test_files_are_open_only_while_they_sound(room: Room, monkeypatch: pytest.Mo
     room.mix(8 * RATE_HZ)
     assert most == 1
     assert opened == 0
+
+
+def test_nobody_is_asked_for_sound_before_or_after_it(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten thousand files in a day would be asked two billion times."""
+    asked = 0
+    add_to = _Voice.add_to
+
+    def counted(voice: _Voice, block: Sound, first: int) -> None:
+        nonlocal asked
+        asked += 1
+        add_to(voice, block, first)
+
+    monkeypatch.setattr(_Voice, "add_to", counted)
+    room.add(sweep(moments(0.2, RATE_HZ)), Fraction(0))
+    (first,) = room.placements
+    for second in range(1, 40):
+        start_s = Fraction(second)
+        room.placements.insert(0, replace(first, span=first.span.shifted(start_s), offset_s=start_s + first.offset_s))
+    heard = room.mix(40 * RATE_HZ)[0].reshape(40, RATE_HZ)
+    assert np.abs(heard).max(axis=1).min() > 0.1
+    assert asked == 40
 
 
 def test_memory_does_not_grow_with_the_length_of_the_room(room: Room) -> None:

@@ -201,15 +201,26 @@ def test_a_picture_of_a_codec_that_is_not_accepted_gives_way_to_another(tmp_path
 @pytest.mark.parametrize("encoder", ["mpeg4", "mjpeg", "ffv1"])
 def test_other_codecs_are_refused_by_what_is_accepted(tmp_path: Path, encoder: str) -> None:
     path = write_streams(tmp_path / "film.mkv", encoder)
-    with pytest.raises(InputError, match=r"^holds no picture or sound of a codec that is accepted$"):
+    with pytest.raises(
+        InputError, match=rf"^holds no picture or sound of a codec that is accepted \(found {encoder}\)$"
+    ):
         probe(path)
 
 
 def test_a_codec_that_nobody_knows_is_refused(tmp_path: Path) -> None:
     path = write_film(tmp_path / "film.mp4", steady(3))
     path.write_bytes(path.read_bytes().replace(b"avc1", b"zzzz"))
-    with pytest.raises(InputError, match=r"^holds no picture or sound of a codec that is accepted$"):
+    with pytest.raises(InputError, match=r"of a codec that is accepted \(found unknown\)$"):
         probe(path)
+
+
+def test_a_codec_is_named_as_people_know_it(tmp_path: Path) -> None:
+    """Not by the name of the decoder."""
+    film = probe(write_film(tmp_path / "film.mp4", steady(3), encoder="libsvtav1", size=Size(128, 96))).video
+    song = probe(write_sound(tmp_path / "a.mkv", sweep(moments(1, RATE_HZ))[None], RATE_HZ, codec="libmp3lame")).audio
+    assert film
+    assert song
+    assert (film.codec, song.codec) == ("av1", "mp3")
 
 
 def test_a_cover_is_no_picture(tmp_path: Path) -> None:
@@ -271,4 +282,4 @@ def test_what_cannot_be_used_of_a_file_is_told(tmp_path: Path) -> None:
             frame.sample_rate, frame.pts = RATE_HZ, 0
             target.mux(refused.encode(frame))
         target.mux(refused.encode(None))
-    assert probe(both).flaws == ("its sound in stream 1 is of a codec that is not accepted",)
+    assert probe(both).flaws == ("its sound in stream 1 is of a codec that is not accepted (flac)",)
