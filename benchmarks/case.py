@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.scenes import cut, make
+from benchmarks.scenes import SCENES, cut, make
 from owtmix.canvas.cpu import CpuCanvas, planes
 from owtmix.canvas.overlay import yuv
 from owtmix.decoration import Decoration
@@ -48,10 +48,10 @@ class Case:
 def prepare(name: str, cache: Path, work: Path, seconds: float | None = None) -> Case:
     """The scene ``name``, or its first ``seconds``, planned by the tool."""
     folder = make(name, cache).absolute()
-    index = folder / "index.json"
+    index = folder / f"{SCENES[name].job_id}.json"
     work.mkdir(parents=True, exist_ok=True)
     if seconds is not None:
-        index = cut(index, seconds, work.absolute() / "index.json")
+        index = cut(index, seconds, work.absolute() / index.name)
     cfg = folder / "cfg.json"
     scratch = Scratch()
     try:
@@ -71,7 +71,7 @@ def compose(case: Case, path: Path, frames: range | None = None) -> range:
     with path.open("wb") as file, closing(render(picture, chosen, footage, canvas, decoration)) as composed:
         for _, drawn in composed:
             for plane in planes(drawn.frame):
-                file.write(np.ascontiguousarray(plane))
+                file.write(np.ascontiguousarray(plane).data)
             drawn.release()
     return chosen
 

@@ -3,53 +3,40 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
-from benchmarks import graph
+from benchmarks import graph, peers
 from benchmarks.case import Case, seconds
+from benchmarks.engine import Engine, Made
 from benchmarks.ffmpeg import program
-from benchmarks.measurement import NOTHING, Cost, run
+from benchmarks.measurement import NOTHING, run
 
 LEAD_S: Final = Fraction(1, 5)
 """An input of an interval is opened this much early, for the picture that is on screen when the interval begins."""
 
+CORES: Final = os.cpu_count() or 1
+
 Options = Literal["same", "plain"]
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
-    """What an engine made of a case, what that cost, and what it said of it."""
-
-    cost: Cost
-    output: Path
-    report: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Engine:
-    """One way to compose. ``missing`` says why it cannot run here."""
-
-    name: str
-    compose: Callable[[Case], Made]
-    missing: str = ""
-
-
-def engines(workers: Sequence[int]) -> list[Engine]:
-    """All of them; this tool once for each number of workers."""
-    ours = [_ours(count) for count in (workers if takes("--workers") else [1])]
+def engines(workers: Sequence[int], hisui: Path | None) -> list[Engine]:
+    """All of them; this tool once for each number of ``workers``, where it takes one."""
     return [
-        *ours,
+        *(map(ours, workers) if takes("--workers") else [ours(None)]),
         Engine("ffmpeg graph", lambda case: _ffmpeg_graph(case, "same")),
         Engine("ffmpeg graph, plain veryfast", lambda case: _ffmpeg_graph(case, "plain")),
         Engine("ffmpeg intervals", lambda case: _ffmpeg_intervals(case, "same")),
         Engine("ffmpeg intervals, plain veryfast", lambda case: _ffmpeg_intervals(case, "plain")),
+        peers.gstreamer(),
+        peers.melt(),
+        peers.hisui(hisui),
     ]
 
 
@@ -68,9 +55,9 @@ def own_command(case: Case, output: Path, workers: int | None) -> list[str]:
     return [sys.executable, "-m", "owtmix", "--quiet", *chosen, *fresh, *names, str(case.cfg)]
 
 
-def _ours(count: int) -> Engine:
-    workers = count if takes("--workers") else None
-    name = "owtmix" if workers is None else f"owtmix, {count} worker{'s' if count > 1 else ''}"
+def ours(workers: int | None) -> Engine:
+    """This tool with a number of workers, or as it comes."""
+    name = "owtmix" if workers is None else f"owtmix, {workers} worker{'s' if workers > 1 else ''}"
 
     def compose(case: Case) -> Made:
         output = case.work / "owtmix.mp4"

@@ -6,8 +6,6 @@ import subprocess
 from collections.abc import Iterable
 from functools import cache
 
-import imageio_ffmpeg
-
 
 class FfmpegError(Exception):
     """FFmpeg failed; says what it wrote last."""
@@ -16,6 +14,8 @@ class FfmpegError(Exception):
 @cache
 def program() -> str:
     """The path of the binary."""
+    import imageio_ffmpeg
+
     return str(imageio_ffmpeg.get_ffmpeg_exe())
 
 

@@ -33,6 +33,8 @@ from owtmix.mix import mix
 from owtmix.plan import SAMPLE_RATE_HZ, Picture
 from owtmix.timing import TimeRange
 
+PICTURE: Final = "floor-picture.mp4"
+"""What encoding the picture leaves in the work folder."""
 NEAR_S: Final = Fraction(10)
 """What is shown again so soon is decoded on, as no seeking helps."""
 
@@ -53,14 +55,15 @@ class Floor:
 
 def measure(case: Case, composed: Path) -> Floor:
     """Measure every part once; ``composed`` has the frames of the case."""
+    return Floor(**{f"{part}_s": measure_part(part, case, composed) for part in _PARTS})
+
+
+def measure_part(part: str, case: Case, composed: Path) -> float:
+    """Measure one part, in CPU seconds."""
     pickled = case.work / "case.pickle"
     pickled.write_bytes(pickle.dumps(case))
-    command = [sys.executable, "-m", "benchmarks.floor"]
-    seconds = {}
-    for part in _PARTS:
-        said = subprocess.run([*command, part, str(pickled), str(composed)], check=True, capture_output=True, text=True)
-        seconds[f"{part}_s"] = float(said.stdout)
-    return Floor(**seconds)
+    command = [sys.executable, "-m", "benchmarks.floor", part, str(pickled), str(composed)]
+    return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
 def shown(picture: Picture) -> Iterator[tuple[int, TimeRange]]:
@@ -111,9 +114,7 @@ def _decode_sound(case: Case, _: Path) -> float:
 
 def _encode_picture(case: Case, composed: Path) -> float:
     picture = case.picture
-    writer = VideoWriter(
-        case.work / "floor-picture.mp4", picture.canvas, picture.clock.fps, picture.matrix, picture.encoding
-    )
+    writer = VideoWriter(case.work / PICTURE, picture.canvas, picture.clock.fps, picture.matrix, picture.encoding)
     used_s = 0.0
     for number, frame in enumerate(stored(picture, composed)):
         begun_s = time.process_time()

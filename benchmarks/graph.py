@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import pairwise
 
 from owtmix.clip import Matrix
 from owtmix.geometry import Rect, fit
@@ -77,7 +78,7 @@ def whole_graph(plan: RenderPlan, inputs: Sequence[int]) -> str:
         own = [placement for placement in shown if placement.source == source]
         if not own:
             continue
-        targets = [_target(plan, placement) for placement in own]
+        targets = [target(plan, placement) for placement in own]
         width, height, x, y = (
             _stepped([(p.frames, getattr(rect, side)) for p, (_, rect) in zip(own, targets, strict=True)], fps)
             for side in ("width", "height", "x", "y")
@@ -130,16 +131,18 @@ def _stacked(plan: RenderPlan, shown: Sequence[Placement], count: int, inputs: S
     picture = plan.picture
     assert picture
     canvas, fps = picture.canvas, picture.clock.fps
-    chains, labels, places = [], [], []
+    chains: list[str] = []
+    labels: list[str] = []
+    places: list[str] = []
     for placement, (number, shift_s) in zip(shown, inputs, strict=True):
-        _, target = _target(plan, placement)
-        resize = f"scale={target.width}:{target.height}:flags={_kernel(plan, placement)}"
+        _, rect = target(plan, placement)
+        resize = f"scale={rect.width}:{rect.height}:flags={_kernel(plan, placement)}"
         chains.append(
             f"[{number}:v]setpts=PTS{float(shift_s):+.6f}/TB,fps={fps}:round=up:start_time=0,"
             f"{_crop(plan, placement)}{resize}{_recolour(plan, placement.source)},format=yuv420p[t{len(labels)}]"
         )
         labels.append(f"[t{len(labels)}]")
-        places.append(f"{target.x}_{target.y}")
+        places.append(f"{rect.x}_{rect.y}")
     size = f"{canvas.width}:{canvas.height}"
     if not shown:
         return f"color=black:{canvas}:{fps},trim=end_frame={count},format=yuv420p[picture]"
@@ -150,7 +153,7 @@ def _stacked(plan: RenderPlan, shown: Sequence[Placement], count: int, inputs: S
     return ";\n".join([*chains, f"{''.join(labels)}{stack},pad={size}:0:0:black,trim=end_frame={count}[picture]"])
 
 
-def _target(plan: RenderPlan, placement: Placement) -> tuple[Rect, Rect]:
+def target(plan: RenderPlan, placement: Placement) -> tuple[Rect, Rect]:
     """Which part of the source's picture is shown, and where on the canvas."""
     track = plan.sources[placement.source].video
     assert plan.picture
@@ -160,7 +163,7 @@ def _target(plan: RenderPlan, placement: Placement) -> tuple[Rect, Rect]:
 
 
 def _crop(plan: RenderPlan, placement: Placement) -> str:
-    crop, _ = _target(plan, placement)
+    crop, _ = target(plan, placement)
     track = plan.sources[placement.source].video
     assert track
     return "" if crop.size == track.size else f"crop={crop.width}:{crop.height}:{crop.x}:{crop.y},"
@@ -168,8 +171,8 @@ def _crop(plan: RenderPlan, placement: Placement) -> str:
 
 def _kernel(plan: RenderPlan, placement: Placement) -> str:
     """As the tool scales, so that pictures can be compared; without its exact rounding, which costs time."""
-    crop, target = _target(plan, placement)
-    return "area" if target.width < crop.width else "bicubic"
+    crop, rect = target(plan, placement)
+    return "area" if rect.width < crop.width else "bicubic"
 
 
 def _recolour(plan: RenderPlan, source: int) -> str:
@@ -197,7 +200,7 @@ def _joined(own: Sequence[Placement]) -> Iterator[Placement]:
 def _stepped(values: Sequence[tuple[range, int]], fps: int) -> str:
     """An expression of the time that has each value from its first frame on."""
     expression = str(values[-1][1])
-    for (_, value), (following, _) in reversed(list(zip(values, values[1:], strict=False))):
+    for (_, value), (following, _) in reversed(list(pairwise(values))):
         if str(value) != expression:
             expression = f"if(lt(t,{(following.start - 0.5) / fps:.6f}),{value},{expression})"
     return expression

@@ -25,13 +25,15 @@ class Cost:
     """Of one command, or of several in turn.
 
     ``cpu_s`` has every descendant that was waited for. ``tree_mib`` is the highest sum of the proportional set sizes of
-    all processes at one moment, ``process_mib`` the highest resident set of any one of them.
+    all processes at one moment, ``process_mib`` the highest resident set of any one of them. ``course_mib`` is the
+    highest sum in each second, from the first to the last.
     """
 
     wall_s: float
     cpu_s: float
     tree_mib: float
     process_mib: float
+    course_mib: tuple[float, ...] = ()
 
     def then(self, other: Cost) -> Cost:
         """Both, one after the other."""
@@ -40,6 +42,7 @@ class Cost:
             self.cpu_s + other.cpu_s,
             max(self.tree_mib, other.tree_mib),
             max(self.process_mib, other.process_mib),
+            self.course_mib + other.course_mib,
         )
 
 
@@ -69,7 +72,7 @@ def run(command: Sequence[str], folder: Path) -> tuple[Cost, str]:
             said = err.read().decode(errors="replace")[-2000:]
             raise CommandError(f"{' '.join(command)[:500]} ended with {child.returncode}:\n{said}")
         out.seek(0)
-        cost = Cost(wall_s, used.ru_utime + used.ru_stime, memory.tree_mib, memory.process_mib)
+        cost = Cost(wall_s, used.ru_utime + used.ru_stime, memory.tree_mib, memory.process_mib, memory.course_mib)
         return cost, out.read().decode(errors="replace")
 
 
@@ -77,8 +80,8 @@ class Memory:
     """Watches a process and its descendants while the block runs."""
 
     def __init__(self, pid: int) -> None:
-        self.tree_mib = 0.0
         self.process_mib = 0.0
+        self._course_mib: list[float] = []
         self._pid = pid
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="memory")
@@ -91,10 +94,21 @@ class Memory:
         self._over.set()
         self._thread.join()
 
+    @property
+    def course_mib(self) -> tuple[float, ...]:
+        return tuple(self._course_mib)
+
+    @property
+    def tree_mib(self) -> float:
+        return max(self._course_mib, default=0.0)
+
     def _watch(self) -> None:
+        start = time.monotonic()
         while not self._over.wait(SAMPLE_S):
             shares = [_memory_mib(pid) for pid in family(self._pid)]
-            self.tree_mib = max(self.tree_mib, sum(proportional for _, proportional in shares))
+            elapsed_s = int(time.monotonic() - start)
+            self._course_mib += [0.0] * (elapsed_s + 1 - len(self._course_mib))
+            self._course_mib[-1] = max(self._course_mib[-1], sum(proportional for _, proportional in shares))
             self.process_mib = max([self.process_mib, *(resident for resident, _ in shares)])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from itertools import zip_longest
 from math import inf, log10
@@ -47,7 +48,8 @@ def vmaf(output: Path, case: Case, composed: Path) -> float | None:
     log = case.work / "vmaf.json"
     fps, size = case.picture.clock.fps, case.picture.canvas
     numbered = f"setpts=N/({fps}*TB),format=yuv420p"
-    graph = f"[0:v]{numbered}[found];[1:v]{numbered}[expected];[found][expected]libvmaf=log_fmt=json:n_threads=2:log_path={log}"
+    judge = f"libvmaf=log_fmt=json:n_threads={os.cpu_count() or 1}:log_path={log}"
+    graph = f"[0:v]{numbered}[found];[1:v]{numbered}[expected];[found][expected]{judge}"
     raw = ["-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", str(size), "-r", str(fps)]
     ffmpeg(["-i", str(output), *raw, "-i", str(composed), "-filter_complex", graph, "-f", "null", "-"])
     return float(json.loads(log.read_text(encoding="utf-8"))["pooled_metrics"]["vmaf"]["mean"])

@@ -25,7 +25,10 @@ TINY: Final = (320, 180)
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A room and how it is to look. The takes of ``parts`` follow each other, from the start, ``repeats`` times."""
+    """A room and how it is to look. The takes of ``parts`` follow each other, from the start, ``repeats`` times.
+
+    One that is not ``compared`` is for this tool alone.
+    """
 
     name: str
     about: str
@@ -35,6 +38,11 @@ class Scene:
     largest: str = ""
     parts: tuple[str, ...] = ()
     repeats: int = 0
+    compared: bool = True
+
+    @property
+    def job_id(self) -> str:
+        return f"bench-{self.name}"
 
     @property
     def length_s(self) -> float:
@@ -111,6 +119,7 @@ SCENES: Final[Mapping[str, Scene]] = {
             2,
             parts=("grid4", "lively9", "crowd25", "lecture"),
             repeats=10,
+            compared=False,
         ),
     )
 }
@@ -122,7 +131,7 @@ def make(name: str, cache: Path) -> Path:
     folder = cache / f"{name}-{of}-v{VERSION}"
     if not folder.is_dir():
         _record(scene, of, cache, folder)
-    _write(folder / "index.json", _index(scene))
+    _write(folder / f"{scene.job_id}.json", _index(scene))
     _write(folder / "cfg.json", _job(scene))
     return folder
 
@@ -167,7 +176,7 @@ def _index(scene: Scene) -> dict[str, Any]:
     for name, take, start_s in placed(scene):
         start, end = (START_MS + round(t * 1000) for t in (start_s, start_s + take.length_s))
         files.append({"StreamId": take.stream, "Name": name, "StartTime": start, "EndTime": end})
-    return {"JobId": _job_id(scene), "RoomId": scene.name, "StartTime": START_MS, "Files": files}
+    return {"JobId": scene.job_id, "RoomId": scene.name, "StartTime": START_MS, "Files": files}
 
 
 def _job(scene: Scene) -> dict[str, Any]:
@@ -176,17 +185,13 @@ def _job(scene: Scene) -> dict[str, Any]:
     store = {"Vendor": "local", "Bucket": ".", "FileNamePrefix": "out.mp4"}
     return {
         "Action": "job.start",
-        "Internal": {"JobId": _job_id(scene), "RoomId": scene.name},
+        "Internal": {"JobId": scene.job_id, "RoomId": scene.name},
         "Data": {
             "TranscodingConfig": {"Video": {"Width": width, "Height": height, "Fps": 15, "BitRate": 1000}},
             "MixerConfig": mixer,
             "RecordingConfig": {"MediaChannel": 3, "StorageConfig": store},
         },
     }
-
-
-def _job_id(scene: Scene) -> str:
-    return f"bench-{scene.name}"
 
 
 def _write(path: Path, document: Mapping[str, Any]) -> None:
