@@ -50,7 +50,9 @@ def _arguments() -> argparse.Namespace:
         prog="python -m benchmarks", epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("words", nargs="*", metavar="SCENE", help=f"of {', '.join(SCENES)}; or a command, see below")
-    parser.add_argument("--engines", metavar="WORD", help="only engines with WORD in their name")
+    parser.add_argument(
+        "--engines", type=_words, default=[""], metavar="WORD,...", help="only engines with one of these in their name"
+    )
     parser.add_argument(
         "--workers", type=_counts, default=[1, 2], metavar="N,...", help="this tool's workers; 1,2 without"
     )
@@ -69,6 +71,10 @@ def _arguments() -> argparse.Namespace:
     return arguments
 
 
+def _words(text: str) -> list[str]:
+    return text.split(",")
+
+
 def _counts(text: str) -> list[int]:
     return [int(word) for word in text.split(",")]
 
@@ -76,7 +82,7 @@ def _counts(text: str) -> list[int]:
 def _compare(arguments: argparse.Namespace, names: Sequence[str]) -> None:
     results = _results(arguments)
     engines = all_engines.engines(arguments.workers, arguments.hisui)
-    chosen = [engine for engine in engines if arguments.engines is None or arguments.engines in engine.name]
+    chosen = [engine for engine in engines if any(word in engine.name for word in arguments.engines)]
     for name in names:
         scene = SCENES[name]
         # The longest scenes tell of memory and of joints: nobody waits for the others there.

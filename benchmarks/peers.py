@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from math import ceil
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +19,9 @@ from owtmix.geometry import Rect
 
 HISUI_CPU_USED: Final = 4
 """How fast the recordings are turned into what Hisui reads, which is not measured."""
+
+_BUFFER_S: Final = 0.01
+"""How much sound GStreamer's mixer gives at once."""
 
 
 def gstreamer() -> Engine:
@@ -85,12 +89,14 @@ def _gstreamer(case: Case) -> Made:
         f"speed-preset={dict(picture.encoding.options)['preset']}",
         f"option-string={':'.join(f'{key}={value}' for key, value in _x264(case).items())}",
     ]
+    ended = ["identity", f"eos-after={picture.frames + 1}"]  # which is not sent itself
     aac = ["avenc_aac", f"bitrate={sound.encoding.bit_rate_kbps * 1000}", "!", "aacparse", "!", "queue"]
     command = [
         *("gst-launch-1.0", "-q", "compositor", "name=mix", "background=black", *places, "!"),
-        *(f"video/x-raw,format=I420,{size},{rate}", "!", *x264, "!", "h264parse", "!", "queue", "!"),
+        *(f"video/x-raw,format=I420,{size},{rate}", "!", *ended, "!", *x264, "!", "h264parse", "!", "queue", "!"),
         *("mp4mux", "name=mux", "!", "filesink", f"location={output}"),
         *("audiomixer", "name=sound", "!", "audioconvert", "!", "audio/x-raw,rate=48000,channels=2", "!"),
+        *("identity", f"eos-after={ceil(picture.frames / picture.clock.fps / _BUFFER_S)}", "!"),
         *(*aac, "!", "mux.", *branches),
     ]
     return Made(run(command, case.work)[0], output)
@@ -106,8 +112,8 @@ def _melt(case: Case) -> Made:
     transitions = []
     for number, (placement, rect) in enumerate(_shown(case), 1):
         tracks += ["-track", str(case.path(placement.source)), f"out={last}"]
-        place = f"geometry={rect.x}/{rect.y}:{rect.width}x{rect.height}:100"
-        transitions += ["-transition", "composite", "a_track=0", f"b_track={number}", place, f"out={last}"]
+        place = [f"geometry={rect.x}/{rect.y}:{rect.width}x{rect.height}:100", "distort=1", "progressive=1"]
+        transitions += ["-transition", "composite", "a_track=0", f"b_track={number}", *place, f"out={last}"]
         transitions += ["-transition", "mix", "a_track=0", f"b_track={number}", "sum=1", f"out={last}"]
     encoding = picture.encoding
     params = ":".join(f"{key}={value}" for key, value in _x264(case).items())
@@ -126,9 +132,10 @@ def _melt(case: Case) -> Made:
     return Made(cost, output)
 
 
-def _profile(case: Case) -> Mapping[str, int]:
+def _profile(case: Case) -> Mapping[str, str | int]:
     size, fps = case.picture.canvas, case.picture.clock.fps
     return {
+        "description": case.name,
         "frame_rate_num": fps,
         "frame_rate_den": 1,
         "width": size.width,
@@ -194,7 +201,7 @@ def _archived(case: Case, archive: Path) -> list[str]:
             "audio": True,
             "video": True,
             "start_time_offset": 0,
-            "stop_time_offset": length_s,
+            "stop_time_offset": ceil(length_s),
         }
         (archive / f"{name}.json").write_text(json.dumps(metadata), encoding="utf-8")
         names.append(f"{name}.json")
