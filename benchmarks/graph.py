@@ -6,13 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
+from typing import Final
 
 from owtmix.clip import Matrix
 from owtmix.geometry import Rect, fit
 from owtmix.plan import Picture, RenderPlan, Source
 from owtmix.timing import FrameClock
 
-_SPACES = {"bt601": "smpte170m", "bt709": "bt709"}
+ROUNDING_S: Final = Fraction(1, 10_000)
+_SPACES: Final = {"bt601": "smpte170m", "bt709": "bt709"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +87,11 @@ def whole_graph(plan: RenderPlan, inputs: Sequence[int]) -> str:
         )
         shift = own[0].offset_s + file_start(plan.sources[source])
         first, last = own[0].frames.start, own[-1].frames.stop
+        # No format filter may follow: it would scale every frame to the size of the first.
         resize = f"scale=w='{width}':h='{height}':eval=frame:flags={_kernel(plan, own[0])}{_recolour(plan, source)}"
         chains.append(
-            f"[{number}:v]setpts=PTS+{float(shift):.6f}/TB,fps={fps}:round=up,"
-            f"trim=start_pts={first}:end_pts={last},{_crop(plan, own[0])}{resize},format=yuv420p[s{source}]"
+            f"[{number}:v]{_shifted(shift)},fps={fps}:round=up,"
+            f"trim=start_pts={first}:end_pts={last},{_crop(plan, own[0])}{resize}[s{source}]"
         )
         enabled = "+".join(f"between(n,{p.frames.start},{p.frames.stop - 1})" for p in _joined(own))
         chains.append(f"[{base}][s{source}]overlay=x='{x}':y='{y}':eof_action=pass:enable='{enabled}'[o{source}]")
@@ -138,7 +141,7 @@ def _stacked(plan: RenderPlan, shown: Sequence[Placement], count: int, inputs: S
         _, rect = target(plan, placement)
         resize = f"scale={rect.width}:{rect.height}:flags={_kernel(plan, placement)}"
         chains.append(
-            f"[{number}:v]setpts=PTS{float(shift_s):+.6f}/TB,fps={fps}:round=up:start_time=0,"
+            f"[{number}:v]{_shifted(shift_s)},fps={fps}:round=up:start_time=0,"
             f"{_crop(plan, placement)}{resize}{_recolour(plan, placement.source)},format=yuv420p[t{len(labels)}]"
         )
         labels.append(f"[t{len(labels)}]")
@@ -183,6 +186,11 @@ def _recolour(plan: RenderPlan, source: int) -> str:
     if track.matrix == output:
         return ""
     return f":in_color_matrix={_SPACES[track.matrix]}:out_color_matrix={_SPACES[output]}"
+
+
+def _shifted(by_s: Fraction) -> str:
+    """Times moved by ``by_s``, and by as little to the front as keeps rounded ones before the frame that shows them."""
+    return f"settb=AVTB,setpts=PTS{float(by_s - ROUNDING_S):+.6f}/TB"
 
 
 def _joined(own: Sequence[Placement]) -> Iterator[Placement]:
