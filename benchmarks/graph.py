@@ -8,13 +8,11 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Final
 
-from owtmix.clip import Matrix
 from owtmix.geometry import Rect, fit
 from owtmix.plan import Picture, RenderPlan, Source
 from owtmix.timing import FrameClock
 
 ROUNDING_S: Final = Fraction(1, 10_000)
-_SPACES: Final = {"bt601": "smpte170m", "bt709": "bt709"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +86,7 @@ def whole_graph(plan: RenderPlan, inputs: Sequence[int]) -> str:
         shift = own[0].offset_s + file_start(plan.sources[source])
         first, last = own[0].frames.start, own[-1].frames.stop
         # No format filter may follow: it would scale every frame to the size of the first.
-        resize = f"scale=w='{width}':h='{height}':eval=frame:flags={_kernel(plan, own[0])}{_recolour(plan, source)}"
+        resize = f"scale=w='{width}':h='{height}':eval=frame:flags={_kernel(plan, own[0])}"
         chains.append(
             f"[{number}:v]{_shifted(shift)},fps={fps}:round=up,"
             f"trim=start_pts={first}:end_pts={last},{_crop(plan, own[0])}{resize}[s{source}]"
@@ -142,7 +140,7 @@ def _stacked(plan: RenderPlan, shown: Sequence[Placement], count: int, inputs: S
         resize = f"scale={rect.width}:{rect.height}:flags={_kernel(plan, placement)}"
         chains.append(
             f"[{number}:v]{_shifted(shift_s)},fps={fps}:round=up:start_time=0,"
-            f"{_crop(plan, placement)}{resize}{_recolour(plan, placement.source)},format=yuv420p[t{len(labels)}]"
+            f"{_crop(plan, placement)}{resize},format=yuv420p[t{len(labels)}]"
         )
         labels.append(f"[t{len(labels)}]")
         places.append(f"{rect.x}_{rect.y}")
@@ -176,16 +174,6 @@ def _kernel(plan: RenderPlan, placement: Placement) -> str:
     """As the tool scales, so that pictures can be compared; without its exact rounding, which costs time."""
     crop, rect = target(plan, placement)
     return "area" if rect.width < crop.width else "bicubic"
-
-
-def _recolour(plan: RenderPlan, source: int) -> str:
-    track = plan.sources[source].video
-    assert plan.picture
-    assert track
-    output: Matrix = plan.picture.matrix
-    if track.matrix == output:
-        return ""
-    return f":in_color_matrix={_SPACES[track.matrix]}:out_color_matrix={_SPACES[output]}"
 
 
 def _shifted(by_s: Fraction) -> str:
