@@ -1,8 +1,9 @@
 # make setup     .venv with what running needs        make check      lint, types, import contracts
 # make demo      a sample room, composed              make test       all tests; test-fast: without the slow ones
 # make schema    conf/cfg.schema.json from the models   make fuzz       mutated inputs, for FUZZ_SECONDS=60
+# make bench     everything measured, and docs/performance.md written from it: an hour or two
 .DEFAULT_GOAL := setup
-.PHONY: setup demo check test test-fast fuzz schema
+.PHONY: setup demo check test test-fast fuzz schema bench
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -28,6 +29,10 @@ $(VENV)/.dev: $(VENV)/.run
 	$(PIP_INSTALL) --editable '.[dev]'
 	@touch $@
 
+$(VENV)/.bench: $(VENV)/.run
+	$(PIP_INSTALL) --editable '.[bench]'
+	@touch $@
+
 demo: $(VENV)/.run
 	$(PYTHON) -m owtmix.demo
 	./bin/owt-main ./mixer/cfg.json
@@ -50,3 +55,8 @@ fuzz: $(VENV)/.dev
 
 schema: $(VENV)/.run
 	$(PYTHON) -m owtmix.spec.schema conf/cfg.schema.json
+
+bench: $(VENV)/.bench
+	$(PYTHON) -m benchmarks
+	$(PYTHON) -m benchmarks sweep
+	$(PYTHON) -m benchmarks plot

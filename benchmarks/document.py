@@ -1,0 +1,82 @@
+"""What ``docs/performance.md`` says of the newest results, between its markers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+from benchmarks.scenes import SCENES
+from benchmarks.simulation import WORKERS, efficiency
+from benchmarks.table import NOTHING, markdown, scene_table
+from benchmarks.targets import best, serial_s, targets_table
+
+PAGE: Final = Path(__file__).parents[1] / "docs" / "performance.md"
+BEGIN: Final = "<!-- results: written by python -m benchmarks plot -->"
+END: Final = "<!-- end of results -->"
+
+
+def written(page: str, document: Mapping[str, Any], name: str) -> str:
+    """``page`` with the results of ``document``, the file ``name``, between its markers."""
+    between = f"{BEGIN}\n\n{results(document, name)}\n\n{END}"
+    return re.sub(f"{re.escape(BEGIN)}.*{re.escape(END)}", lambda _: between, page, flags=re.DOTALL)
+
+
+def results(document: Mapping[str, Any], name: str) -> str:
+    """Everything that the results say, in Markdown."""
+    return "\n\n".join(_paragraphs(document, name))
+
+
+def _paragraphs(document: Mapping[str, Any], name: str) -> Iterator[str]:
+    yield (
+        f"`benchmarks/results/{name}`: commit `{document['commit']}` on {document['machine']}, Python "
+        f"{document['python']}, FFmpeg {document['ffmpeg']}."
+    )
+    yield "### Targets"
+    yield targets_table(document)
+    scenes = document.get("scenes", {})
+    if scenes:
+        yield "![CPU over the floor, and speed](performance.png)"
+    for scene, found in scenes.items():
+        yield f"### {scene}: {SCENES[scene].about}"
+        rounds = max((len(one.get("rounds", ())) for one in found["engines"].values()), default=0)
+        yield f"{found['seconds']:g} s, {found['frames']} frames; medians of {rounds} rounds."
+        yield scene_table(found, document["cores"])
+    yield from _simulated(document)
+    if sweep := document.get("sweep", {}).get("x264"):
+        yield "### x264: quality against time"
+        yield f"{sweep['frames']} frames of `{sweep['scene']}`, encoded with one thread and the same rates and GOPs."
+        yield "![VMAF against CPU seconds](sweep.png)"
+        yield sweep_table(sweep)
+
+
+def _simulated(document: Mapping[str, Any]) -> Iterator[str]:
+    rows = []
+    for scene in document.get("scenes", {}):
+        ours = best(document, scene)
+        chunks_s = ours.get("chunks", {}).get("seconds") if ours else None
+        if ours and chunks_s:
+            parts = [f"{efficiency(chunks_s, count, serial_s(ours)):.2f}" for count in WORKERS]
+            rows.append([scene, str(len(chunks_s)), *parts])
+    if rows:
+        yield "### Many workers, simulated"
+        yield "Cores busy, from the measured seconds of each chunk; what a run does before and after them is counted."
+        yield markdown(["scene", "chunks", *(f"{count} workers" for count in WORKERS)], rows)
+
+
+def sweep_table(sweep: Mapping[str, Any]) -> str:
+    """The points, from the cheapest to the dearest."""
+    found = sorted(sweep["points"].items(), key=lambda item: median(item[1]["cpu_s"]))
+    rows = [
+        (
+            f"`{name}`",
+            f"{median(point['cpu_s']):.2f}",
+            NOTHING if point["vmaf"] is None else f"{point['vmaf']:.2f}",
+            f"{point['psnr_db']:.2f}",
+            f"{point['bytes'] * 8 / 1000 / (sweep['frames'] / 15):.0f}",
+        )
+        for name, point in found
+    ]
+    return markdown(("options", "CPU s", "VMAF", "PSNR dB", "kbit/s"), rows)

@@ -1,0 +1,72 @@
+"""The result files: one for each day, commit and machine, in JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.ffmpeg import version
+
+RESULTS: Final = Path(__file__).parent / "results"
+
+
+class Results:
+    """One result file. Scenes that are measured again, on the same day and commit, replace what it had of them."""
+
+    def __init__(self, folder: Path) -> None:
+        now = datetime.now(UTC)
+        self.path = folder / f"{now:%Y-%m-%d}_{_commit()}_{_machine()}.json"
+        self.document: dict[str, Any] = read(self.path) if self.path.exists() else {}
+        self.document |= {
+            "measured": f"{now:%Y-%m-%dT%H:%M:%SZ}",
+            "commit": _commit(),
+            "machine": _processor(),
+            "cores": os.cpu_count() or 1,
+            "python": platform.python_version(),
+            "ffmpeg": version(),
+        }
+
+    def add(self, part: str, key: str, value: Any) -> None:
+        """Keep ``value`` as ``part[key]``, such as a scene's results, and write the file."""
+        self.document.setdefault(part, {})[key] = value
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.write_text(json.dumps(self.document, indent=1) + "\n", encoding="utf-8")
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A result file."""
+    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return document
+
+
+def newest(folder: Path = RESULTS) -> Path | None:
+    """The file that was measured last; None where there is none."""
+    return max(folder.glob("*.json"), key=lambda path: (read(path)["measured"], path.name), default=None)
+
+
+def _commit() -> str:
+    """The commit, marked where files that are in it were changed."""
+    said = subprocess.run(
+        ["git", "describe", "--always", "--dirty=-changed", "--abbrev=7", "--exclude=*"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parent,
+    )
+    return said.stdout.strip()
+
+
+def _processor() -> str:
+    """The processor's name, and how many cores of it there are."""
+    names = re.findall(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
+    return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores"
+
+
+def _machine() -> str:
+    return re.sub(r"[^a-z0-9]+", "-", _processor().lower()).strip("-")

@@ -1,0 +1,91 @@
+"""Where this tool's CPU seconds go while it makes a picture, function by function."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any, Final
+from unittest.mock import patch
+
+from benchmarks.case import Case
+from benchmarks.table import markdown
+from owtmix.canvas import cpu, scale
+from owtmix.decoration import Decoration
+from owtmix.media import decode
+from owtmix.media.encode import VideoWriter
+from owtmix.tracks import Material, make_picture, make_sound
+
+WATCHED: Final = (
+    ("decoding", decode.VideoReader, "picture_at"),
+    ("looking for black", decode.Picture, "is_blank"),
+    ("describing frames", decode, "describe"),
+    ("scaling", scale.Converter, "convert"),
+    ("around scaling", cpu.CpuScaler, "fit"),
+    ("composing", cpu.CpuCanvas, "compose"),
+    ("watermarks", Decoration, "watermarks"),
+    ("encoding", VideoWriter, "write"),
+    ("encoding, the end", VideoWriter, "close"),
+)
+"""What is told apart, and the function that does it; what it calls of the others is theirs."""
+
+
+class Ledger:
+    """CPU seconds of each function, without those that it calls, from all threads."""
+
+    def __init__(self) -> None:
+        self.spent_s: dict[str, float] = defaultdict(float)
+        self.calls: Counter[str] = Counter()
+        self._open = threading.local()
+
+    def watched(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, with its time written down."""
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            inner: list[float] = self._open.__dict__.setdefault("inner", [])
+            inner.append(0.0)
+            begun_s = time.thread_time()
+            try:
+                return function(*arguments, **named)
+            finally:
+                spent_s = time.thread_time() - begun_s
+                self.spent_s[name] += spent_s - inner.pop()
+                self.calls[name] += 1
+                if inner:
+                    inner[-1] += spent_s
+
+        return call
+
+
+def spend(case: Case) -> str:
+    """Make the picture and the sound in this process; returns a table of what they cost."""
+    ledger = Ledger()
+    material = Material(case.plan, case.paths, {})
+    with ExitStack() as watching:
+        for name, owner, function in WATCHED:
+            watching.enter_context(patch.object(owner, function, ledger.watched(name, getattr(owner, function))))
+        begun_s = time.process_time()
+        make_picture(material, range(case.picture.frames), case.work / "picture.mp4", lambda _: None, print)
+        picture_s = time.process_time() - begun_s
+    begun_s = time.process_time()
+    make_sound(material, case.work / "sound.mp4", lambda _: None, print)
+    sound_s = time.process_time() - begun_s
+    rows = [
+        (
+            name,
+            f"{spent_s:.2f}",
+            f"{spent_s / picture_s:.1%}",
+            str(calls := ledger.calls[name]),
+            f"{spent_s / calls * 1e6:.0f}",
+        )
+        for name, spent_s in sorted(ledger.spent_s.items(), key=lambda item: -item[1])
+    ]
+    rest_s = picture_s - sum(ledger.spent_s.values())
+    rows += [("all else of the picture", f"{rest_s:.2f}", f"{rest_s / picture_s:.1%}", "-", "-")]
+    rows += [
+        ("the whole picture", f"{picture_s:.2f}", "100%", "-", "-"),
+        ("the sound", f"{sound_s:.2f}", "-", "-", "-"),
+    ]
+    return markdown(("what", "CPU s", "of the picture", "calls", "us each"), rows)

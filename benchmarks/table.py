@@ -1,0 +1,81 @@
+"""Results as tables of medians and ratios, in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import median
+from typing import Any, Final
+
+Figures = Mapping[str, Any]
+
+HEADINGS: Final = (
+    "engine",
+    "wall s",
+    "x real time",
+    "CPU s",
+    "CPU / floor",
+    "cores busy",
+    "memory MiB",
+    "one process MiB",
+    "VMAF",
+    "PSNR dB",
+    "kbit/s",
+)
+FLOOR: Final = "*floor*"
+NOTHING: Final = "-"
+
+
+def scene_table(scene: Figures, cores: int) -> str:
+    """One scene's results."""
+    floor_s = floor_of(scene)
+    rows: list[Sequence[str]] = []
+    if floor_s is not None:
+        rows.append((FLOOR, NOTHING, NOTHING, f"{floor_s:.1f}", "1.00", *[NOTHING] * (len(HEADINGS) - 5)))
+    rows += [_row(name, found, scene["seconds"], floor_s, cores) for name, found in scene["engines"].items()]
+    return markdown(HEADINGS, rows)
+
+
+def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table whose first column is text and whose others are numbers."""
+    lines = [headings, ["---", *["---:"] * (len(headings) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def floor_of(scene: Figures) -> float | None:
+    """CPU seconds of decoding and encoding alone: the median of each part's rounds, summed."""
+    if not scene["floor"]:
+        return None
+    return sum(middle(scene["floor"], part) for part in scene["floor"][0])
+
+
+def middle(rounds: Sequence[Figures], key: str) -> float:
+    """The median of one figure over the rounds."""
+    return float(median(one[key] for one in rounds))
+
+
+def measured(scene: Figures) -> Iterator[tuple[str, Figures]]:
+    """The engines that ran."""
+    return ((name, found) for name, found in scene["engines"].items() if "missing" not in found)
+
+
+def _row(name: str, found: Figures, seconds: float, floor_s: float | None, cores: int) -> Sequence[str]:
+    if missing := found.get("missing"):
+        return (name, missing, *[NOTHING] * (len(HEADINGS) - 2))
+    rounds = found["rounds"]
+    wall_s, cpu_s = middle(rounds, "wall_s"), middle(rounds, "cpu_s")
+    return (
+        name,
+        f"{wall_s:.1f}",
+        f"{seconds / wall_s:.2f}",
+        f"{cpu_s:.1f}",
+        NOTHING if floor_s is None else f"{cpu_s / floor_s:.2f}",
+        f"{cpu_s / (wall_s * cores):.2f}",
+        f"{middle(rounds, 'tree_mib'):.0f}",
+        f"{middle(rounds, 'process_mib'):.0f}",
+        *(_quality(found.get(key)) for key in ("vmaf", "psnr_db")),
+        f"{found['bytes'] * 8 / 1000 / seconds:.0f}",
+    )
+
+
+def _quality(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.2f}"
