@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Final
 
@@ -18,13 +19,29 @@ encoded for a buffer that is smaller by as much.
 """
 
 
+POINTS: Final[Mapping[str, tuple[str, Mapping[str, int]]]] = {
+    "fast": ("ultrafast", {"cabac": 1, "8x8dct": 1, "rc-lookahead": 20, "mbtree": 1, "weightp": 1, "subme": 2}),
+    "balanced": ("superfast", {"rc-lookahead": 20, "mbtree": 1, "weightp": 1, "subme": 2}),
+    "quality": ("faster", {}),
+}
+"""Points on the curve of quality against CPU seconds (docs/performance.md): a preset of x264's, and what is changed."""
+
+_LACKS: Final[Mapping[str, frozenset[str]]] = {
+    "baseline": frozenset({"cabac", "8x8dct", "weightp"}),
+    "main": frozenset({"8x8dct"}),
+    "high": frozenset(),
+}
+"""What a profile does not have; FFmpeg applies the profile before what is changed of the preset, not after."""
+
+
 def h264(video: VideoSpec, preset: str) -> VideoEncoding:
-    """x264 at a mean rate with VBV and closed GOPs.
+    """x264 at a mean rate with VBV and closed GOPs; ``preset`` is one of ``POINTS`` or of x264's own.
 
     No B-frames: at conference frame rates they gain nothing. One thread: with more, by frames or by slices, x264's
     VBV depends on the scheduler, and the bytes with it. Independent of the processor: the AVX-512 form of x264's
     macroblock tree has been seen to give other bytes from the same pictures, with what its memory held before.
     """
+    base, changes = POINTS.get(preset, (preset, {}))
     x264 = {
         "cpu-independent": 1,
         "force-cfr": 1,
@@ -33,9 +50,10 @@ def h264(video: VideoSpec, preset: str) -> VideoEncoding:
         "bframes": 0,
         "stitchable": 1,
         "vbv-init": float(VBV_INIT),
+        **{key: value for key, value in changes.items() if key not in _LACKS[video.profile]},
     }
     options = {
-        "preset": preset,
+        "preset": base,
         "profile": video.profile,
         "maxrate": f"{int(video.bit_rate_kbps * VBV_MAX_RATE)}k",
         "bufsize": f"{int(video.bit_rate_kbps * VBV_BUFFER_S / (1 + VBV_INIT))}k",

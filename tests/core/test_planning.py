@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from owtmix.clip import Clip
+from owtmix.encoding import POINTS
 from owtmix.errors import CODE_FAILED, CODE_NO_STREAM, SpecError
 from owtmix.geometry import Rect, Size
 from owtmix.plan import RenderPlan
@@ -317,8 +318,19 @@ def test_every_encoder_setting_is_in_the_plan() -> None:
     options = dict(encoding.options)
     assert (encoding.encoder, encoding.bit_rate_kbps, encoding.gop) == ("libx264", 1000, 50)
     assert (options["preset"], options["profile"]) == ("slow", "high")
-    assert (options["maxrate"], options["bufsize"]) == ("1500k", "2000k")
+    assert (options["maxrate"], options["bufsize"]) == ("1500k", "1333k")
     assert (plan.sound.encoding.encoder, plan.sound.encoding.channels) == ("aac", 2)
+
+
+@pytest.mark.parametrize("point", ["fast", "balanced", "quality"])
+def test_a_measured_point_is_a_preset_and_what_is_changed_of_it(point: str) -> None:
+    plan = plan_of(at_rate(25), both(ANNA, 0, 9), settings=replace(SETTINGS, x264_preset=point))
+    assert plan.picture
+    options = dict(plan.picture.encoding.options)
+    preset, changes = POINTS[point]
+    assert options["preset"] == preset
+    assert options["profile"] == "high"
+    assert {f"{key}={value}" for key, value in changes.items()} <= set(options["x264-params"].split(":"))
 
 
 def test_a_webm_file_is_vp9_and_opus() -> None:

@@ -36,7 +36,7 @@ Profile = Literal["baseline", "main", "high"]
 Drawn = Callable[[int], VideoFrame]
 
 
-def h264(*, fps: int = FPS, kbps: int = 300, profile: Profile = "high", preset: str = "veryfast") -> VideoEncoding:
+def h264(*, fps: int = FPS, kbps: int = 300, profile: Profile = "high", preset: str = "balanced") -> VideoEncoding:
     return encoding.h264(VideoSpec(SIZE, fps, kbps, profile), preset)
 
 
@@ -126,11 +126,14 @@ def test_every_group_of_pictures_can_be_decoded_alone(tmp_path: Path, encoder: s
         assert [b"".join(p.tobytes() for p in planes(frame)) for frame in frames] == whole[first:]
 
 
+@pytest.mark.parametrize("preset", ["fast", "balanced", "quality"])
 @pytest.mark.parametrize(
     ("profile", "names"), [("baseline", {"Constrained Baseline", "Baseline"}), ("main", {"Main"}), ("high", {"High"})]
 )
-def test_the_profile_is_the_one_that_was_asked_for(tmp_path: Path, profile: Profile, names: set[str]) -> None:
-    path = write_picture(tmp_path / "track.mp4", 40, h264(profile=profile), draw=restless)
+def test_the_profile_is_the_one_that_was_asked_for(
+    tmp_path: Path, profile: Profile, names: set[str], preset: str
+) -> None:
+    path = write_picture(tmp_path / "track.mp4", 40, h264(profile=profile, preset=preset), draw=restless)
     with av.open(str(path)) as container:
         assert container.streams.video[0].profile in names
         assert {PictureType(frame.pict_type).name for frame in container.decode(video=0)} == {"I", "P"}
