@@ -137,7 +137,7 @@ def _plot(folder: Path) -> None:
         draw_scenes(document, PAGE.parent / "performance.png")
     if found := document.get("sweep", {}).get("x264"):
         draw_sweep(found, {}, PAGE.parent / "sweep.png")
-    PAGE.write_text(written(PAGE.read_text(encoding="utf-8"), document, path.name), encoding="utf-8")
+    PAGE.write_text(written(PAGE.read_text(encoding="utf-8"), path), encoding="utf-8")
 
 
 def _results(arguments: argparse.Namespace) -> Results | None:

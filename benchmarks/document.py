@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
+from benchmarks.results import read
 from benchmarks.scenes import SCENES
 from benchmarks.simulation import WORKERS, efficiency
 from benchmarks.table import NOTHING, markdown, scene_table
@@ -18,9 +19,13 @@ BEGIN: Final = "<!-- results: written by python -m benchmarks plot -->"
 END: Final = "<!-- end of results -->"
 
 
-def written(page: str, document: Mapping[str, Any], name: str) -> str:
-    """``page`` with the results of ``document``, the file ``name``, between its markers."""
-    between = f"{BEGIN}\n\n{results(document, name)}\n\n{END}"
+EMPTY: Final = "Nothing has been measured yet."
+
+
+def written(page: str, newest: Path | None) -> str:
+    """``page`` with what the newest result file says between its markers."""
+    said = results(read(newest), newest.name) if newest else EMPTY
+    between = f"{BEGIN}\n\n{said}\n\n{END}"
     return re.sub(f"{re.escape(BEGIN)}.*{re.escape(END)}", lambda _: between, page, flags=re.DOTALL)
 
 

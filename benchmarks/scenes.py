@@ -131,9 +131,15 @@ def make(name: str, cache: Path) -> Path:
     folder = cache / f"{name}-{of}-v{VERSION}"
     if not folder.is_dir():
         _record(scene, of, cache, folder)
-    _write(folder / f"{scene.job_id}.json", _index(scene))
-    _write(folder / "cfg.json", _job(scene))
+    job, index = documents(scene)
+    _write(folder / f"{scene.job_id}.json", index)
+    _write(folder / "cfg.json", job)
     return folder
+
+
+def documents(scene: Scene) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The job file of a scene, and its index."""
+    return _job(scene), _index(scene)
 
 
 def _record(scene: Scene, of: Kind, cache: Path, folder: Path) -> None:

@@ -1,0 +1,25 @@
+"""Points of the sweep differ in what they are to differ in, and in nothing else."""
+
+from __future__ import annotations
+
+from benchmarks.sweep import POINTS, Point
+from owtmix.encoding import h264
+from owtmix.geometry import Size
+from owtmix.spec.job import VideoSpec
+
+COMMON = h264(VideoSpec(Size(1280, 720), 15, 1000, "high"), "veryfast")
+
+
+def test_what_makes_bytes_repeatable_and_the_rates_stay() -> None:
+    made = dict(Point("superfast", {"subme": 2}).encoding(COMMON).options)
+    assert made["preset"] == "superfast"
+    assert made["maxrate"] == "1500k"
+    assert made["x264-params"] == "cpu-independent=1:force-cfr=1:scenecut=0:open-gop=0:stitchable=1:subme=2"
+
+
+def test_a_preset_alone_keeps_its_own_b_frames() -> None:
+    assert "bframes" not in dict(Point("veryfast").encoding(COMMON).options)["x264-params"]
+
+
+def test_every_point_has_a_name_of_its_own() -> None:
+    assert len({point.name for point in POINTS}) == len(POINTS)
