@@ -12,6 +12,7 @@ import numpy as np
 from benchmarks.scenes import SCENES, cut, make
 from owtmix.canvas.cpu import CpuCanvas, planes
 from owtmix.canvas.overlay import yuv
+from owtmix.clip import Notes
 from owtmix.decoration import Decoration
 from owtmix.job import Job, Options
 from owtmix.plan import Picture, RenderPlan
@@ -67,12 +68,14 @@ def compose(case: Case, path: Path, frames: range | None = None) -> range:
     chosen = range(picture.frames) if frames is None else frames
     canvas = CpuCanvas(picture.canvas, yuv(picture.background, picture.matrix), picture.resize_mode, picture.matrix)
     decoration = Decoration(picture, {}, case.plan.epoch_at, case.plan.time_zone)
-    footage = Footage(case.plan.sources, case.paths, _refuse)
-    with path.open("wb") as file, closing(render(picture, chosen, footage, canvas, decoration)) as composed:
+    footage, notes = Footage(case.plan.sources, case.paths), Notes()
+    with path.open("wb") as file, closing(render(picture, chosen, footage, canvas, decoration, notes)) as composed:
         for _, drawn in composed:
             for plane in planes(drawn.frame):
                 file.write(np.ascontiguousarray(plane).data)
             drawn.release()
+    if notes.failures:
+        raise RuntimeError(f"sources fail: {notes.failures}")
     return chosen
 
 
@@ -84,7 +87,3 @@ def frame_bytes(picture: Picture) -> int:
 def seconds(t: Fraction) -> float:
     """A time for FFmpeg, to the microsecond."""
     return round(float(t), 6)
-
-
-def _refuse(message: str) -> None:
-    raise RuntimeError(message)

@@ -16,7 +16,7 @@ from owtmix.canvas import cpu, scale
 from owtmix.decoration import Decoration
 from owtmix.media import decode
 from owtmix.media.encode import VideoWriter
-from owtmix.tracks import Material, make_picture, make_sound
+from owtmix.tracks import Material, PictureMaker, make_sound
 
 WATCHED: Final = (
     ("decoding", decode.VideoReader, "picture_at"),
@@ -67,7 +67,9 @@ def spend(case: Case) -> str:
         for name, owner, function in WATCHED:
             watching.enter_context(patch.object(owner, function, ledger.watched(name, getattr(owner, function))))
         begun_s = time.process_time()
-        make_picture(material, range(case.picture.frames), case.work / "picture.mp4", lambda _: None, print)
+        maker = PictureMaker(material, threads=1)
+        maker.make(range(case.picture.frames), case.work / "picture.mp4", lambda _: None)
+        maker.close()
         picture_s = time.process_time() - begun_s
     begun_s = time.process_time()
     make_sound(material, case.work / "sound.mp4", lambda _: None, print)
