@@ -9,17 +9,18 @@ from array import array
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
-from itertools import pairwise
+from math import floor
 from pathlib import Path
-from statistics import median_low
 from typing import Final
 
 import av
+import numpy as np
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
 from owtmix.clip import AudioTrack, Damage, Probe, Rates, VideoTrack
 from owtmix.errors import InputError
@@ -27,7 +28,7 @@ from owtmix.media.audio import AudioMeter
 from owtmix.media.decode import SPIKE_S, Picture, describe, frame_time
 from owtmix.media.even import BEGINNING_FRAMES, counts, is_even, samples_of
 from owtmix.media.excerpt import ExcerptFile, LackingError, Part
-from owtmix.media.source import is_cover, leads, open_input, packets, usable
+from owtmix.media.source import is_cover, open_input, packets, usable
 from owtmix.timing import TimeRange, timecode
 
 GAP_S: Final = Fraction(1)
@@ -36,6 +37,11 @@ LONGEST_FRAME_S: Final = Fraction(3, 10)
 """Of any codec, at its lowest rate: 2,048 samples at 8 kHz."""
 DEFAULT_FRAME_S: Final = Fraction(1, 15)
 """How long the only frame of a file is shown when nothing says it."""
+LATEST: Final = 2**61
+"""A stamp beyond it, in whatever unit, is broken, and would overflow."""
+
+Ticks = NDArray[np.int64]
+"""Stamps in a stream's time base: shape (n,). Lists of a day's frames would take a gigabyte."""
 
 
 def probe(
@@ -150,35 +156,42 @@ class _VideoMeter:
         if self._first is None:
             return None
         (first_s, picture), base = self._first, self._time_base
-        first = int(first_s / base)
-        ticks = [first, *sorted({pts for pts in self._steady_pts() if pts > first})]
-        steps = sorted(b - a for a, b in pairwise(ticks))
+        ticks = self._ticks(int(first_s / base))
+        steps = np.diff(ticks)
+        last_s = int(ticks[-1]) * base
+        breaks = np.flatnonzero(steps > floor(GAP_S / base)).tolist()
+        steps.sort()
         track = VideoTrack(
             index=self.stream.index,
             codec=self.stream.codec_context.codec.canonical_name,
             size=picture.displayed,
             matrix=picture.matrix,
-            span=TimeRange(first_s, ticks[-1] * base + self._last_duration(steps)),
-            last_s=ticks[-1] * base,
-            gaps=tuple(TimeRange(a * base, b * base) for a, b in pairwise(ticks) if b - a > GAP_S / base),
+            span=TimeRange(first_s, last_s + self._last_duration(steps)),
+            last_s=last_s,
+            gaps=tuple(TimeRange(int(ticks[i]) * base, int(ticks[i + 1]) * base) for i in breaks),
         )
-        if not steps:
+        if not len(steps):
             return track, None
-        return track, (1 / (steps[-1] * base), 1 / (median_low(steps) * base), 1 / (steps[0] * base))
+        return track, (1 / (int(steps[-1]) * base), 1 / (_median(steps) * base), 1 / (int(steps[0]) * base))
 
-    def _steady_pts(self) -> Iterator[int]:
-        """The stamps that ``VideoReader`` goes by."""
-        spike = round(SPIKE_S / self._time_base)
-        neighbours = zip([None, *self._pts[:-1]], self._pts, [*self._pts[1:], self._pts[-1]], strict=True)
-        return (pts for before, pts, after in neighbours if not leads(before, pts, after, spike))
+    def _ticks(self, first: int) -> Ticks:
+        """``first`` and, rising, the later stamps that ``VideoReader`` goes by."""
+        stamps = np.clip(self._pts, -LATEST, LATEST)
+        ahead = np.diff(stamps) > round(SPIKE_S / self._time_base)
+        back = -np.diff(stamps) > round(SPIKE_S / self._time_base)
+        leads = np.append(True, ahead) & np.append(back, False)  # of the outermost only one neighbour is known
+        ticks = np.sort(np.append(max(first, -LATEST), stamps[~leads & (stamps > first)]))
+        return np.asarray(ticks[np.append(True, np.diff(ticks) > 0)])
 
-    def _last_duration(self, steps: Sequence[int]) -> Fraction:
+    def _last_duration(self, steps: Ticks) -> Fraction:
         """How long the last frame is shown: as MP4 says, else as long as most, since Matroska only guesses."""
-        stated = max(zip(self._pts, self._durations, strict=True), default=(0, 0))[1]
-        if stated > 0 and _states_durations(self.stream):
-            return stated * self._time_base
-        if steps:
-            return median_low(steps) * self._time_base
+        if self._pts and _states_durations(self.stream):
+            stamps, durations = np.asarray(self._pts), np.asarray(self._durations)
+            stated = int(durations[stamps == stamps.max()].max())
+            if stated > 0:
+                return stated * self._time_base
+        if len(steps):
+            return _median(steps) * self._time_base
         return 1 / self.stream.average_rate if self.stream.average_rate else DEFAULT_FRAME_S
 
 
@@ -262,6 +275,11 @@ def _meter(stream: Stream, *, wholly: bool) -> _VideoMeter | _SoundMeter:
         return _VideoMeter(stream)
     assert isinstance(stream, AudioStream)
     return _SoundMeter(stream, wholly=wholly)
+
+
+def _median(steps: Ticks) -> int:
+    """The middle of sorted steps, the lower one of two."""
+    return int(steps[(len(steps) - 1) // 2])
 
 
 def _states_durations(stream: Stream) -> bool:

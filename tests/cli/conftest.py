@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -16,8 +17,8 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> Command:
 
 @pytest.fixture
 def job_id(tmp_path: Path) -> str:
-    """A job of this test alone: two tests may run at a time."""
-    return "-".join(tmp_path.parts[-2:])[-100:]
+    """A job of this test alone: two tests may run at a time, and two people on one machine may run all of them."""
+    return f"{tmp_path.name[-80:]}-{uuid4().hex[:12]}"
 
 
 @pytest.fixture

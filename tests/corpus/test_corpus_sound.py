@@ -107,6 +107,35 @@ def test_sound_without_a_rate_is_no_sound(tmp_path: Path) -> None:
         probe(path)
 
 
+SBR_DELAY_S: Final = 962 / RATE_HZ
+"""How much later a decoder of HE-AAC presents everything; real encoders make up for it in the edit list."""
+
+
+def he_aac(path: Path) -> Path:
+    """A sweep in AAC of 24 kHz whose header says that a decoder is to double the rate, as HE-AAC has it."""
+    write_sound(path, sweep(moments(3, RATE_HZ // 2))[None], RATE_HZ // 2, codec="aac")
+    with av.open(str(path)) as file:
+        plain = file.streams.audio[0].codec_context.extradata
+    assert plain
+    # Object type 5 (SBR), 24 kHz, mono, doubled to 48 kHz, of object type 2 (AAC LC).
+    doubled = f"{5:05b}{6:04b}{1:04b}{3:04b}{2:05b}".ljust(8 * len(plain), "0")
+    data = path.read_bytes()
+    assert data.count(plain) == 1
+    path.write_bytes(data.replace(plain, int(doubled, 2).to_bytes(len(plain), "big")))
+    return path
+
+
+def test_sound_whose_decoder_doubles_the_rate_keeps_time_and_pitch(tmp_path: Path) -> None:
+    path = he_aac(tmp_path / "sound.mp4")
+    track = probe(path).audio
+    assert track
+    assert (track.codec, track.rate_hz) == ("aac", RATE_HZ)
+    assert float(track.span.duration) == pytest.approx(3, abs=0.001)
+    at_s, likeness = place_s(read(path), sweep(moments(3, RATE_HZ)))
+    assert abs(at_s - SBR_DELAY_S) < 0.0005
+    assert likeness > 0.99
+
+
 def mp3(channels: int, rate_hz: int, hz: float, seconds: float) -> tuple[list[Packet[Any]], AudioStream]:
     """A tone as packets of MP3, which may change its channels and its rate from one to the next."""
     with av.open("/dev/null", "w", format="mp3") as aside:

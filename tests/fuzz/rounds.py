@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any, Final
+from uuid import uuid4
 
 from owtmix.errors import InputError, MixError, SpecError
 from owtmix.index import read_index
@@ -131,7 +132,7 @@ def try_composing(corpus: Corpus, chance: Random, folder: Path) -> None:
         {"StreamId": f"g{n}_{1 + n % 2}", "Name": path.name, "StartTime": EPOCH_MS, "EndTime": EPOCH_MS + 3000}
         for n, path in enumerate(files)
     ]
-    job_id = f"fuzz-{chance.getrandbits(64):x}"
+    job_id = f"fuzz-{uuid4().hex[:12]}"  # the same seed may be tried twice at a time
     job = corpus.job | {"Internal": corpus.job["Internal"] | {"JobId": job_id}}
     index = corpus.index | {"JobId": job_id, "Files": [*corpus.index["Files"], *guests]}
     (folder / "cfg.json").write_text(json.dumps(job))

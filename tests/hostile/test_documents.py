@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
+from uuid import uuid4
 
 import pytest
 
@@ -24,7 +25,7 @@ Json = dict[str, Any]
 
 @pytest.fixture
 def tiny(tmp_path: Path) -> Path:
-    return TINY.write(tmp_path / "room", f"hostile-{tmp_path.name[-60:]}", record_once)
+    return TINY.write(tmp_path / "room", f"hostile-{uuid4().hex[:12]}", record_once)
 
 
 def index_of(job_file: Path) -> Path:

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -60,7 +61,8 @@ class Composed:
 @pytest.fixture(scope="session")
 def room(command: Command, port: int, tmp_path_factory: pytest.TempPathFactory) -> Composed:
     folder = tmp_path_factory.mktemp("hostile-room") / "store"
-    job_file = Room((NEIGHBOUR,), size=(320, 180), fps=5).write(folder, "hostile", record_once)
+    job_id = f"hostile-{uuid4().hex[:12]}"  # several workers may compose it at a time
+    job_file = Room((NEIGHBOUR,), size=(320, 180), fps=5).write(folder, job_id, record_once)
     content = {name: make(port) for name, make in files.REACHING_OUT.items()}
     content |= {name: make() for name, make in files.GREEDY.items()}
     for name, data in content.items():
@@ -69,11 +71,11 @@ def room(command: Command, port: int, tmp_path_factory: pytest.TempPathFactory) 
     (folder.parent / "outside.mp4").write_bytes(files.healthy("mp4"))
     (folder / "room" / "link.mp4").symlink_to("../../outside.mp4")
     (folder / "room" / "folder.mp4").mkdir()
-    index = json.loads((folder / "hostile.json").read_text())
+    index = json.loads((folder / f"{job_id}.json").read_text())
     for number, name in enumerate((*LEFT_OUT, *USED)):
         times = {"StartTime": EPOCH_MS, "EndTime": EPOCH_MS + 2000}
         index["Files"].append({"StreamId": f"guest{number}_1", "Name": name} | times)
-    (folder / "hostile.json").write_text(json.dumps(index))
+    (folder / f"{job_id}.json").write_text(json.dumps(index))
     done = command.run(job_file)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from fractions import Fraction
 from pathlib import Path
 from typing import Final, Literal
@@ -16,8 +17,8 @@ from av.video.stream import VideoStream
 from owtmix.clip import VideoTrack
 from owtmix.errors import InputError
 from owtmix.geometry import Orientation, Size
-from owtmix.media.probe import probe
-from owtmix.media.source import open_input
+from owtmix.media.probe import _VideoMeter, probe
+from owtmix.media.source import open_input, packets
 from owtmix.timing import TimeRange
 from tests.e2e.people import person, record
 from tests.media.pictures import MS, numbered, steady, write_film, write_sizes
@@ -257,6 +258,25 @@ def test_packets_that_hold_nothing_decodable_are_an_input_error(tmp_path: Path) 
     path.write_bytes(data)
     with pytest.raises(InputError, match=r"^holds no picture or sound that can be decoded$"):
         probe(path)
+
+
+def test_a_day_of_frames_takes_little_memory(tmp_path: Path) -> None:
+    """Several children measure at the same time, each a recording."""
+    with open_input(write_film(tmp_path / "film.webm", steady(3))) as container:
+        meter = _VideoMeter(container.streams.video[0])
+        for packet in packets(container, meter.stream):
+            meter.add(packet)
+    count = 100_000
+    meter._pts.extend(range(1000, 1000 + 40 * count, 40))
+    meter._durations.extend([0] * count)
+    tracemalloc.start()
+    found = meter.track()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found
+    assert found[0].last_s == Fraction(1000 + 40 * (count - 1), 1000)
+    assert found[1] == (Fraction(5, 4), Fraction(25), Fraction(25))
+    assert peak < 64 * count
 
 
 def test_probing_leaves_nothing_open(tmp_path: Path) -> None:
