@@ -58,5 +58,6 @@ schema: $(VENV)/.run
 
 bench: $(VENV)/.bench
 	$(PYTHON) -m benchmarks
+	$(PYTHON) -m benchmarks chunks
 	$(PYTHON) -m benchmarks sweep
 	$(PYTHON) -m benchmarks plot

@@ -11,19 +11,24 @@ from typing import Any, Final
 
 from benchmarks import engines as all_engines
 from benchmarks.case import Case, prepare
+from benchmarks.chunking import measure, work_of
 from benchmarks.comparison import compare
 from benchmarks.engine import Engine
 from benchmarks.results import RESULTS, Results, newest, read
 from benchmarks.scenes import SCENES
-from benchmarks.sweep import SCENE, sweep
+from benchmarks.simulation import WORKERS
+from benchmarks.sweep import CHOSEN, SCENE, sweep
 from benchmarks.table import scene_table
 
 CACHE: Final = Path("build/benchmarks")
+COMMANDS: Final = frozenset({"chunks", "plot", "spend", "sweep"})
+CHUNKED: Final = ("lively9", "onekey", "hour")
 START_ROUNDS: Final = 5
 _EPILOG: Final = """\
 commands:
   python -m benchmarks [SCENE...]   compare the engines, all scenes without a name
   python -m benchmarks sweep        encode one composition with many x264 options
+  python -m benchmarks chunks       what chunks cost, for simulating many workers
   python -m benchmarks plot         put the newest results into docs/performance.md, with pictures
   python -m benchmarks spend SCENE  where this tool's picture spends its CPU seconds
 
@@ -39,6 +44,8 @@ def main() -> None:
             _plot(arguments.results or RESULTS)
         case ["sweep"]:
             _sweep(arguments)
+        case ["chunks", *names]:
+            _chunks(arguments, names or CHUNKED)
         case ["spend", name]:
             _spend(arguments, name)
         case names:
@@ -66,7 +73,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--results", type=Path, metavar="FOLDER", help="where result files are kept")
     arguments = parser.parse_args()
     unknown = [word for word in arguments.words if word not in SCENES]
-    if unknown and arguments.words[0] not in {"plot", "sweep", "spend"}:
+    if unknown and arguments.words[0] not in COMMANDS:
         parser.error(f"there is no scene {unknown[0]}; there are {', '.join(SCENES)}")
     return arguments
 
@@ -118,6 +125,18 @@ def _sweep(arguments: argparse.Namespace) -> None:
         results.add("sweep", "x264", found)
 
 
+def _chunks(arguments: argparse.Namespace, names: Sequence[str]) -> None:
+    results = _results(arguments)
+    for name in names:
+        with tempfile.TemporaryDirectory(prefix="owtmix-bench-") as work:
+            say(f"{name}: {SCENES[name].about}")
+            found = measure(prepare(name, arguments.cache, Path(work), arguments.seconds), say)
+        busy = ", ".join(f"{work_of(found, 0).busy(count):.2f} of {count}" for count in WORKERS)
+        print(f"{name}: {len(found['made_s'])} chunks, {sum(found['made_s']):.1f} CPU s, workers busy: {busy}")
+        if results:
+            results.add("chunks", name, found)
+
+
 def _spend(arguments: argparse.Namespace, name: str) -> None:
     from benchmarks.spending import spend
 
@@ -136,7 +155,7 @@ def _plot(folder: Path) -> None:
     if document.get("scenes"):
         draw_scenes(document, PAGE.parent / "performance.png")
     if found := document.get("sweep", {}).get("x264"):
-        draw_sweep(found, {}, PAGE.parent / "sweep.png")
+        draw_sweep(found, CHOSEN, PAGE.parent / "sweep.png")
     PAGE.write_text(written(PAGE.read_text(encoding="utf-8"), path), encoding="utf-8")
 
 

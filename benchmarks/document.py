@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from typing import Any, Final
 
+from benchmarks.chunking import work_of
 from benchmarks.results import read
 from benchmarks.scenes import SCENES
-from benchmarks.simulation import WORKERS, efficiency
+from benchmarks.simulation import WORKERS
 from benchmarks.table import NOTHING, markdown, scene_table
-from benchmarks.targets import best, serial_s, targets_table
+from benchmarks.targets import serial_s, targets_table
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "performance.md"
 BEGIN: Final = "<!-- results: written by python -m benchmarks plot -->"
@@ -59,16 +60,21 @@ def _paragraphs(document: Mapping[str, Any], name: str) -> Iterator[str]:
 
 def _simulated(document: Mapping[str, Any]) -> Iterator[str]:
     rows = []
-    for scene in document.get("scenes", {}):
-        ours = best(document, scene)
-        chunks_s = ours.get("chunks", {}).get("seconds") if ours else None
-        if ours and chunks_s:
-            parts = [f"{efficiency(chunks_s, count, serial_s(ours)):.2f}" for count in WORKERS]
-            rows.append([scene, str(len(chunks_s)), *parts])
+    for scene, found in document.get("chunks", {}).items():
+        work = work_of(found, serial_s(document, scene))
+        length_s = mean(chunk.made_s for chunk in work.chunks)
+        joint_s = mean(chunk.joint_s for chunk in work.chunks[1:] or work.chunks)
+        busy = [f"{work.busy(count):.2f}" for count in WORKERS]
+        rows.append([scene, str(len(work.chunks)), f"{length_s:.1f}", f"{joint_s:.2f}", *busy])
     if rows:
-        yield "### Many workers, simulated"
-        yield "Cores busy, from the measured seconds of each chunk; what a run does before and after them is counted."
-        yield markdown(["scene", "chunks", *(f"{count} workers" for count in WORKERS)], rows)
+        yield "### Chunks, and many workers simulated"
+        yield (
+            "CPU seconds of a chunk, and of beginning at one without having made the one before it (means). Then what "
+            "part of their time so many workers, each with a core of its own, would do work that one worker had to do "
+            "as well; what a run does before and after its chunks is counted."
+        )
+        columns = ("scene", "chunks", "CPU s", "joint CPU s", *(f"{count} workers" for count in WORKERS))
+        yield markdown(columns, rows)
 
 
 def sweep_table(sweep: Mapping[str, Any]) -> str:

@@ -1,40 +1,60 @@
-"""How well chunks would keep many workers busy, from measured times of chunks: where cores are missing."""
+"""How busy many workers would be, from measured costs of chunks, where a machine has fewer cores.
+
+Workers take chunks as the tool's own agenda deals them. They do not slow each other down in caches and memory.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from heapq import heappop, heappush
-from typing import Final
+from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
+from typing import Any, Final
+
+from owtmix.execute.agenda import Runs
 
 WORKERS: Final = (1, 2, 4, 8, 12, 16)
 
 
-def makespan_s(tasks_s: Sequence[float], workers: int) -> float:
-    """How long tasks take that are begun in order, each by the first worker that is free."""
-    free_at: list[float] = [0.0] * workers
-    for task_s in tasks_s:
-        heappush(free_at, heappop(free_at) + task_s)
-    return max(free_at)
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """CPU seconds of a chunk for who made the one before it, and how many more for anybody else."""
+
+    number: int
+    made_s: float
+    joint_s: float
 
 
-def runs(chunks_s: Sequence[float], workers: int) -> list[float]:
-    """Neighbouring chunks together, as a worker takes them that keeps its decoders open: one run for each worker.
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a job has to do: ``serial_s`` before and after all else, the sound in one piece, and the chunks."""
 
-    The cuts are where each run comes nearest to an equal part of the whole.
-    """
-    share_s = sum(chunks_s) / workers
-    made = [0.0]
-    done_s = 0.0
-    for chunk_s in chunks_s:
-        # A chunk that lies more beyond the end of this worker's share than before it begins the next run.
-        if made[-1] and done_s + chunk_s / 2 > len(made) * share_s:
-            made.append(0.0)
-        made[-1] += chunk_s
-        done_s += chunk_s
-    return made
+    chunks: Sequence[Chunk]
+    sound_s: float
+    serial_s: float = 0.0
 
+    @property
+    def least_s(self) -> float:
+        """CPU seconds of one worker that makes everything, without a joint."""
+        return self.serial_s + self.sound_s + sum(chunk.made_s for chunk in self.chunks)
 
-def efficiency(chunks_s: Sequence[float], workers: int, serial_s: float = 0.0) -> float:
-    """The work of all chunks over the time of all workers, 0..1; ``serial_s`` is what nobody shares."""
-    wall_s = serial_s + makespan_s(runs(chunks_s, workers), workers)
-    return (serial_s + sum(chunks_s)) / (workers * wall_s)
+    def wall_s(self, workers: int) -> float:
+        """How long it takes when each worker has a core of its own; the sound is begun first."""
+        runs: Runs[Any] = Runs(self.chunks, workers, lambda _: True)
+        free = [(self.sound_s if worker == 0 else 0.0, worker) for worker in range(workers)]
+        heapify(free)
+        made: dict[int, int] = {}
+        done_s = max(free)[0]
+        while runs:
+            now_s, worker = heappop(free)
+            chunk = runs.take(worker)
+            assert chunk is not None  # all of them are ready
+            follows = made.get(worker) == chunk.number - 1
+            now_s += chunk.made_s + (0 if follows else chunk.joint_s)
+            made[worker] = chunk.number
+            done_s = max(done_s, now_s)
+            heappush(free, (now_s, worker))
+        return self.serial_s + done_s
+
+    def busy(self, workers: int) -> float:
+        """The least CPU seconds over those of all workers' cores, 0..1."""
+        return self.least_s / (workers * self.wall_s(workers))

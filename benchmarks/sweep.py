@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from benchmarks import floor, quality
 from benchmarks.case import Case, compose
+from owtmix.encoding import POINTS as NAMED
 from owtmix.plan import VideoEncoding
 
 SCENE: Final = "lively9"
@@ -36,33 +37,44 @@ class Point:
         return replace(common, options=tuple(options.items()))
 
 
-KEPT: Final = frozenset({"cpu-independent", "force-cfr", "scenecut", "open-gop", "stitchable"})
-_MBTREE: Final = {"rc-lookahead": 20, "mbtree": 1, "weightp": 1}
+KEPT: Final = frozenset({"cpu-independent", "force-cfr", "scenecut", "open-gop", "stitchable", "vbv-init"})
 NO_B: Final = {"bframes": 0}
+_MBTREE: Final = NO_B | {"rc-lookahead": 20, "mbtree": 1, "weightp": 1}
+_NAMED: Final = {name: Point(preset, NO_B | dict(changes)) for name, (preset, changes) in NAMED.items()}
+CHOSEN: Final = {point.name: name for name, point in _NAMED.items()}
+"""The named points that ``conf/owt.toml`` offers, by what they are."""
 
-POINTS: Final = (
+_TRIED: Final = (
     Point("ultrafast"),
-    Point("ultrafast", NO_B | _MBTREE | {"subme": 2, "cabac": 1, "deblock": "0,0", "8x8dct": 1}),
+    Point("ultrafast", _MBTREE | {"subme": 2, "cabac": 1, "8x8dct": 1}),
+    Point("ultrafast", _MBTREE | {"subme": 2, "cabac": 1, "8x8dct": 1, "trellis": 1}),
+    Point("ultrafast", _MBTREE | {"subme": 2, "cabac": 1, "8x8dct": 1, "no-deblock": 0, "aq-mode": 1}),
     Point("superfast"),
     Point("superfast", NO_B),
-    Point("superfast", NO_B | _MBTREE),
-    Point("superfast", NO_B | _MBTREE | {"subme": 2}),
-    Point("superfast", NO_B | _MBTREE | {"subme": 2, "rc-lookahead": 10}),
-    Point("superfast", NO_B | _MBTREE | {"subme": 2, "rc-lookahead": 40}),
-    Point("superfast", NO_B | _MBTREE | {"subme": 2, "trellis": 1}),
-    Point("superfast", NO_B | _MBTREE | {"subme": 3}),
-    Point("superfast", NO_B | _MBTREE | {"subme": 2, "me": "hex"}),
+    Point("superfast", _MBTREE),
+    Point("superfast", _MBTREE | {"subme": 2}),
+    Point("superfast", _MBTREE | {"subme": 2, "rc-lookahead": 10}),
+    Point("superfast", _MBTREE | {"subme": 2, "rc-lookahead": 40}),
+    Point("superfast", _MBTREE | {"trellis": 1}),
+    Point("superfast", _MBTREE | {"subme": 2, "trellis": 1}),
+    Point("superfast", _MBTREE | {"subme": 2, "trellis": 1, "me": "hex"}),
+    Point("superfast", _MBTREE | {"subme": 3}),
+    Point("superfast", _MBTREE | {"subme": 2, "me": "hex"}),
     Point("veryfast"),
     Point("veryfast", NO_B),
     Point("veryfast", NO_B | {"rc-lookahead": 20}),
     Point("veryfast", NO_B | {"weightp": 0}),
     Point("veryfast", NO_B | {"rc-lookahead": 20, "subme": 4}),
+    Point("veryfast", NO_B | {"trellis": 1}),
+    Point("veryfast", NO_B | {"rc-lookahead": 20, "trellis": 1}),
     Point("faster"),
     Point("faster", NO_B),
     Point("fast", NO_B),
     Point("medium"),
     Point("medium", NO_B),
 )
+
+POINTS: Final = tuple({point.name: point for point in (*_NAMED.values(), *_TRIED)}.values())
 
 
 def sweep(case: Case, rounds: int, say: Callable[[str], None]) -> dict[str, Any]:

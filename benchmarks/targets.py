@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from benchmarks.simulation import efficiency
+from benchmarks.chunking import work_of
 from benchmarks.table import NOTHING, floor_of, markdown, measured, middle
 
 Document = Mapping[str, Any]
@@ -121,13 +121,13 @@ def _start_s(document: Document) -> float | None:
 
 
 def _simulated(document: Document) -> float | None:
-    ours = best(document, "hour")
-    chunks_s = ours.get("chunks", {}).get("seconds") if ours else None
-    return efficiency(chunks_s, SIMULATED, serial_s(ours)) if ours and chunks_s else None
+    found = document.get("chunks", {}).get("hour")
+    return work_of(found, serial_s(document, "hour")).busy(SIMULATED) if found else None
 
 
-def serial_s(ours: Mapping[str, Any]) -> float:
-    """What a run does before and after its chunks."""
+def serial_s(document: Document, scene: str) -> float:
+    """What a run of a scene does before and after its chunks; 0 where it was not measured."""
+    ours = best(document, scene) or {}
     return float(sum(spent for stage, spent in ours.get("stages", {}).items() if stage != "composing"))
 
 
