@@ -17,6 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
+from owtmix.clip import Probe
 from owtmix.execute.local import Crew
 from owtmix.execute.task import Limits
 from owtmix.tasks import ProbeTask
@@ -34,6 +35,9 @@ class _Silence:
         pass
 
     def mark(self, done_s: float) -> None:
+        pass
+
+    def wait(self) -> None:
         pass
 
     def warn(self, message: str) -> None:
@@ -73,7 +77,8 @@ def _tasks(files: Sequence[Path]) -> list[ProbeTask]:
 
 def _in_process(tasks: Sequence[ProbeTask]) -> Fraction:
     """Returns how many seconds the files last."""
-    return sum((task.run(_Silence()).span.duration for task in tasks), Fraction(0))
+    found = (task.run(_Silence()) for task in tasks)
+    return sum((what.span.duration for what in found if isinstance(what, Probe)), Fraction(0))
 
 
 def _in_children(tasks: Sequence[ProbeTask]) -> Fraction:

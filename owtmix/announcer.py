@@ -45,6 +45,10 @@ class Announcer:
         """Warn that an input is damaged."""
         self.warn(message, WarnCode.INPUT_DAMAGED)
 
+    def warn_of_loss(self, message: str) -> None:
+        """Warn that an input cannot be had any more."""
+        self.warn(message, WarnCode.INPUT_LEFT_OUT)
+
     @contextmanager
     def run(self, outbox: Path, output: str) -> Iterator[None]:
         """Tell that the run begins and, when it fails, how; at the end, wait for the receivers.

@@ -1,47 +1,32 @@
-"""Recordings arrive: each is looked for, the disk is asked for its place, and it is handed on as it lands."""
+"""Recordings arrive: each is looked for, and those that only tell what they hold when they are whole are fetched."""
 
 from __future__ import annotations
 
-import shutil
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from fractions import Fraction
 from pathlib import Path
-from typing import Final
 
-from owtmix.errors import DestinationError, InputError, StoreError
+from owtmix.errors import InputError, StoreError
+from owtmix.hands import HANDS, hands
 from owtmix.progress import Progress
+from owtmix.quota import Quota
 from owtmix.storage import Copy, Store
+from owtmix.supply import Ware
 
-AT_ONCE: Final = 4
-"""Recordings that are looked for, or fetched, at the same time."""
-
-Landed = Mapping[int, Path | InputError]
-"""Local files, or why there is none, by the number of the recording."""
+Landed = Mapping[int, InputError | None]
+"""What is wrong with those that landed, or None, by the number of the recording."""
 
 
-def arrive(store: Store, keys: Sequence[str], folder: Path, max_bytes: int, progress: Progress) -> Iterator[Landed]:
-    """Fetch the objects ``keys`` into ``folder``, the largest first, and yield them as they land.
-
-    What is a local file already comes at once. ``max_bytes`` is what the others may take together.
+def locate(store: Store, keys: Sequence[str], folder: Path) -> list[Copy | InputError]:
+    """Where each of ``keys`` is a local file, or will be one in ``folder``; or what is wrong with it.
 
     Raises:
         StoreError: the store cannot be used.
-        DestinationError: the disk does not take them, or ``max_bytes`` does not allow them.
     """
-    with ThreadPoolExecutor(AT_ONCE, "locate") as pool:
-        located = list(pool.map(lambda key: _locate(store, key, folder), keys))
-    copies = {number: copy for number, copy in enumerate(located) if isinstance(copy, Copy)}
-    _check_room(copies.values(), folder, max_bytes)
-    missing = {number: copy for number, copy in copies.items() if not copy.complete}
-    yield {
-        number: copy.path if isinstance(copy, Copy) else copy
-        for number, copy in enumerate(located)
-        if number not in missing
-    }
-    if missing:
-        yield from _fetch(store, keys, missing, progress)
+    with hands("locate") as pool:
+        return list(pool.map(lambda key: _locate(store, key, folder), keys))
 
 
 def _locate(store: Store, key: str, folder: Path) -> Copy | InputError:
@@ -53,32 +38,24 @@ def _locate(store: Store, key: str, folder: Path) -> Copy | InputError:
         return error
 
 
-def _check_room(copies: Collection[Copy], folder: Path, max_bytes: int) -> None:
-    total = sum(copy.size_bytes for copy in copies)
-    if total > max_bytes:
-        raise DestinationError(
-            f"the recordings have {_gib(total)}, and storage.max_inputs_mib in conf/owt.toml allows {_gib(max_bytes)}: "
-            "raise it, or subscribe to fewer streams"
-        )
-    lacking = sum(copy.size_bytes - copy.present_bytes for copy in copies)
-    free = shutil.disk_usage(folder).free
-    if lacking > free:
-        raise DestinationError(
-            f"{_gib(lacking)} have to be fetched, and the disk of {folder} has {_gib(free)} left: free some space"
-        )
+def arrive(
+    store: Store,
+    wares: Mapping[int, Ware],
+    missing: Collection[int],
+    quota: Quota,
+    progress: Progress,
+) -> Iterator[Landed]:
+    """Fetch ``missing`` and yield them as they land; whoever goes on is done with what was yielded, or was here before.
 
+    When ``wares``, which are in order of need, do not all fit into ``quota``, the last of those makes room: it is
+    fetched again when it is needed.
 
-def _gib(size_bytes: int) -> str:
-    return f"{size_bytes / 2**30:,.2f} GiB"
-
-
-class _Stopped(Exception):  # noqa: N818 - a download ends that nobody waits for any more
-    pass
-
-
-def _fetch(store: Store, keys: Sequence[str], copies: Mapping[int, Copy], progress: Progress) -> Iterator[Landed]:
-    progress.stage("fetching", Fraction(sum(copy.size_bytes for copy in copies.values())), "bytes")
-    present = {number: copy.present_bytes for number, copy in copies.items()}
+    Raises:
+        StoreError: the store cannot be used.
+        DestinationError: the disk does not take them.
+    """
+    progress.stage("fetching", Fraction(sum(wares[n].copy.size_bytes for n in missing)), "bytes")
+    present = {n: wares[n].copy.present_bytes for n in missing}
     stop = threading.Event()
 
     def fetch(number: int) -> None:
@@ -88,20 +65,62 @@ def _fetch(store: Store, keys: Sequence[str], copies: Mapping[int, Copy], progre
             present[number] = done_bytes
             progress.advance(Fraction(sum(present.values())))
 
-        store.fetch(keys[number], copies[number], advance)
+        store.fetch(wares[number].key, wares[number].copy, advance)
 
-    # The largest first: otherwise one of them may be all that is left to wait for.
-    order = sorted(copies, key=lambda number: copies[number].size_bytes, reverse=True)
-    pool = ThreadPoolExecutor(AT_ONCE, "download")
-    try:
-        pending = {pool.submit(fetch, number): number for number in order}
-        while pending:
-            done, _ = wait(pending, return_when=FIRST_COMPLETED)
-            numbers = {pending.pop(future): future for future in done}
-            yield {number: _failure(future) or copies[number].path for number, future in numbers.items()}
-    finally:
-        stop.set()
-        pool.shutdown(wait=False, cancel_futures=True)  # a silent store is not waited for
+    waiting = [n for n in wares if n in missing]
+    if sum(ware.copy.size_bytes for ware in wares.values()) <= quota.most_bytes:
+        # The largest first: otherwise one of them may be all that is left to wait for.
+        waiting.sort(key=lambda number: wares[number].copy.size_bytes, reverse=True)
+    shelf = _Shelf(wares, quota)
+    pending: dict[Future[None], int] = {}
+    with hands("download") as pool:
+        try:
+            while waiting or pending:
+                while waiting and len(pending) < HANDS and shelf.takes(waiting[0]):
+                    number = waiting.pop(0)
+                    pending[pool.submit(fetch, number)] = number
+                done, _ = wait(pending, return_when=FIRST_COMPLETED)
+                landed = {pending.pop(future): _failure(future) for future in done}
+                yield landed
+                for number, error in landed.items():
+                    shelf.spare(number, is_there=not error)
+        finally:
+            stop.set()
+
+
+class _Shelf:
+    """The place that ``quota`` allows. What is complete of ``wares``, which are in order of need, is spare at first."""
+
+    def __init__(self, wares: Mapping[int, Ware], quota: Quota) -> None:
+        self._wares = wares
+        self._quota = quota
+        self._need = list(wares)
+        self._taken = {n: ware.copy.size_bytes for n, ware in wares.items() if ware.copy.complete}
+        self._spare = set(self._taken)
+
+    def takes(self, number: int) -> bool:
+        """Whether there is place for one more, which is taken; what is spare and needed last makes it."""
+        size = self._wares[number].copy.size_bytes
+        while sum(self._taken.values()) + size > self._quota.most_bytes:
+            if not self._spare:
+                return False
+            last = max(self._spare, key=self._need.index)
+            self._wares[last].copy.path.unlink(missing_ok=True)
+            self._spare.remove(last)
+            del self._taken[last]
+        self._taken[number] = size
+        return True
+
+    def spare(self, number: int, *, is_there: bool) -> None:
+        """One is measured, or did not come."""
+        if is_there:
+            self._spare.add(number)
+        else:
+            del self._taken[number]
+
+
+class _Stopped(Exception):  # noqa: N818 - a download ends that nobody waits for any more
+    pass
 
 
 def _failure(future: Future[None]) -> InputError | None:

@@ -62,13 +62,18 @@ class AudioRun:
 
 @dataclass(frozen=True, slots=True)
 class AudioTrack:
-    """The sound of a file. ``runs`` are in order and do not overlap."""
+    """The sound of a file. ``runs`` are in order and do not overlap.
+
+    ``packet_samples`` is how many samples each packet holds, behind the first ones, where the runs were measured by
+    that and not by decoding; None elsewhere.
+    """
 
     index: int
     codec: str
     rate_hz: int
     channels: int
     runs: tuple[AudioRun, ...]
+    packet_samples: int | None = None
 
     @property
     def span(self) -> TimeRange:
@@ -114,9 +119,13 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Notes:
-    """What sources that were decoded turned out to be, and since when others cannot be decoded; by their numbers."""
+    """What sources that were decoded turned out to be, and since when others cannot be decoded; by their numbers.
+
+    ``heard`` is what of their sound could not be.
+    """
 
     seen: dict[int, Seen] = field(default_factory=dict)
+    heard: dict[int, Damage] = field(default_factory=dict)
     failures: dict[int, Failure] = field(default_factory=dict)
 
 
@@ -128,8 +137,8 @@ class Probe:
     """The tracks of a file that can be used; at least one is not None.
 
     ``rates_hz`` are the lowest, the median and the highest rate at which pictures follow each other; None with fewer
-    than two. ``sound_damage`` is what could not be decoded of the sound; of the picture, ``seen`` tells it as far as it
-    was decoded. ``flaws`` are sentences about what else of the file cannot be used.
+    than two. ``sound_damage`` is what could not be decoded of the sound, and ``seen`` tells the same of the picture,
+    both as far as they were decoded. ``flaws`` are sentences about what else of the file cannot be used.
     """
 
     video: VideoTrack | None

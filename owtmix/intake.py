@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from owtmix.arrival import arrive
+from owtmix.arrival import arrive, locate
 from owtmix.clip import Clip, Probe
 from owtmix.crewing import succeed
 from owtmix.errors import InputError, RenderError, StoreError
@@ -15,20 +15,22 @@ from owtmix.execute.local import Crew
 from owtmix.images import fetch_image
 from owtmix.index import MAX_INDEX_BYTES, Index, Recording, read_index
 from owtmix.progress import Progress
+from owtmix.quota import quota_of
 from owtmix.settings import Settings
 from owtmix.spec.job import ImageWatermark, JobSpec
-from owtmix.storage import LocalStore, Store
-from owtmix.survey import measure
+from owtmix.storage import Copy, LocalStore, Store
+from owtmix.supply import Stock, Ware
+from owtmix.survey import measure, measure_parts
 from owtmix.tasks import ImageTask, ProbeTask
 
 
 @dataclass(frozen=True, slots=True)
 class Footage:
-    """The readable recordings, what is known of them, where they are, and the keys of the others with the reasons."""
+    """The readable recordings, what is known of them, where they are or will be, and why the others are left out."""
 
     clips: list[Clip]
     probes: list[Probe]
-    paths: list[Path]
+    stock: Stock
     left_out: list[tuple[str, str]]
 
 
@@ -57,34 +59,45 @@ class Intake:
         self.index: Index = read_index(data, time_unit=settings.index_time_unit)
 
     def footage(self, files: Sequence[Recording], progress: Progress) -> Footage:
-        """Fetch the recordings and measure each as soon as it is there, while others arrive.
+        """Measure the recordings: parts of those whose tables tell the rest, and the others as they land.
 
         Raises:
             StoreError: the store cannot be used.
             DestinationError: the disk does not take them.
         """
-        keys = [file.key for file in files]
-        paths: dict[int, Path] = {}
+        longest_s = self._settings.max_duration_s
+        located = dict(enumerate(locate(self._store, [file.key for file in files], self._folder)))
+        problems = {n: str(error) for n, error in located.items() if isinstance(error, InputError)}
+        in_need = sorted(located, key=lambda n: files[n].start_s)
+        wares = {n: Ware(files[n].key, copy) for n in in_need if isinstance(copy := located[n], Copy)}
+        copies = [ware.copy for ware in wares.values()]
+        quota = quota_of(copies, self._folder, self._settings.max_inputs_mib << 20)
         found: dict[int, Probe] = {}
-        problems: dict[int, str] = {}
-        for landed in arrive(self._store, keys, self._folder, self._settings.max_inputs_mib << 20, progress):
-            problems |= {n: str(error) for n, error in landed.items() if isinstance(error, InputError)}
-            here = {n: path for n, path in landed.items() if isinstance(path, Path)}
-            tasks = [ProbeTask(n, keys[n], path, self._settings.max_duration_s) for n, path in here.items()]
-            if len(landed) == len(files):  # all at once: measuring them is all that there is to show
-                progress.stage("reading", Fraction(len(files)), "files")
-                measured = measure(self._crew, tasks, lambda count: progress.advance(Fraction(count)))
-            else:
-                measured = measure(self._crew, tasks)
-            problems |= {n: what for n, what in measured.items() if isinstance(what, str)}
-            found |= {n: what for n, what in measured.items() if isinstance(what, Probe)}
-            paths |= here
+
+        def look(numbers: Iterable[int], on_measured: Callable[[int], None] = lambda _: None) -> None:
+            tasks = [ProbeTask(n, wares[n].key, wares[n].copy.path, longest_s) for n in sorted(numbers)]
+            measured = measure(self._crew, tasks, on_measured)
+            found.update({n: what for n, what in measured.items() if isinstance(what, Probe)})
+            problems.update({n: str(what) for n, what in measured.items() if not isinstance(what, Probe)})
+
+        here = [n for n, ware in wares.items() if ware.copy.complete]
+        if len(here) == len(wares):  # measuring them is all that there is to show
+            progress.stage("reading", Fraction(len(here)), "files")
+            look(here, lambda count: progress.advance(Fraction(count)))
+        else:
+            away = {n: ware for n, ware in wares.items() if not ware.copy.complete}
+            found |= measure_parts(self._crew, self._store, away, longest_s)
+            look(here)
+            if missing := away.keys() - found.keys():
+                for landed in arrive(self._store, wares, missing, quota, progress):
+                    problems |= {n: str(error) for n, error in landed.items() if error}
+                    look(n for n, error in landed.items() if not error)
         used = sorted(found)
         return Footage(
             [Clip(files[n], source, found[n].video, found[n].audio) for source, n in enumerate(used)],
             [found[n] for n in used],
-            [paths[n] for n in used],
-            [(keys[n], problems[n]) for n in sorted(problems)],
+            Stock(self._store, [wares[n] for n in used], quota),
+            [(files[n].key, problems[n]) for n in sorted(problems)],
         )
 
     def images(self, on_missing: Callable[[str], None]) -> dict[str, Path]:

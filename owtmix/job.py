@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from owtmix.announcer import Announcer
-from owtmix.clip import Probe, Seen
+from owtmix.clip import Damage, Probe, Seen
 from owtmix.crewing import cores, engage, succeed
 from owtmix.decoration import unwritable
 from owtmix.errors import InputError, Problem, SpecError
@@ -28,14 +28,16 @@ from owtmix.plan import RenderPlan, to_json
 from owtmix.planning import check_streams, make_plan, subscribed
 from owtmix.production import Product, Production, Workshop
 from owtmix.progress import Progress
-from owtmix.room import check_room
+from owtmix.room import check_room, expected_bytes
 from owtmix.runlock import only_run
+from owtmix.schedule import uses_of
 from owtmix.scratch import Scratch
 from owtmix.settings import Settings, state_folder
 from owtmix.shelf import Shelf
 from owtmix.spec.job import ImageWatermark, JobSpec, url_secrets
 from owtmix.spec.reader import MAX_JOB_BYTES, read_job
 from owtmix.storage import LocalStore, S3Options, Store, open_store
+from owtmix.supply import Stock
 from owtmix.tasks import StillTask, Studio
 from owtmix.timing import timecode
 from owtmix.workfolder import open_work
@@ -106,7 +108,7 @@ class Job:
     def plan(self, progress: Progress, scratch: Scratch) -> RenderPlan:
         """What would be made."""
         with self._crew() as crew:
-            return self._prepare(self._intake(crew, progress, _temporary(scratch)), progress).plan
+            return self._prepare(self._intake(crew, progress, _temporary(scratch)), progress)[0].plan
 
     def preview(self, t: Fraction, png: Path, progress: Progress, scratch: Scratch) -> None:
         """Draw the frame on screen at output time ``t`` into a PNG file.
@@ -116,7 +118,7 @@ class Job:
             DestinationError: the file cannot be written.
         """
         with self._crew() as crew:
-            studio = self._prepare(self._intake(crew, progress, _temporary(scratch)), progress)
+            studio, stock = self._prepare(self._intake(crew, progress, _temporary(scratch)), progress)
             picture = studio.plan.picture
             if picture is None:
                 raise SpecError(
@@ -126,6 +128,13 @@ class Job:
             if not 0 <= number < picture.frames:
                 end = timecode(studio.plan.duration_s)
                 raise SpecError(Problem("", f"the output ends at {end}: choose a time before"))
+            uses = uses_of(studio.plan, [range(number, number + 1)], sound=False)
+            with stock.supply(uses) as supply:
+                if size_bytes := supply.missing_bytes:
+                    progress.stage("fetching", Fraction(size_bytes), "bytes")
+                supply.wait(uses, lambda missing: progress.advance(Fraction(size_bytes - missing)))
+                for source, error in supply.failed().items():
+                    studio.complain(f"{studio.plan.sources[source].key} is left out: {error}", self._announcer.warn)
             progress.stage("drawing", None)
             for outcome in crew.run([StillTask(studio, number, png.absolute())]):
                 succeed(outcome)
@@ -149,17 +158,20 @@ class Job:
             with self._timed("planning"):
                 intake = self._intake(crew, progress, work / "inputs")
                 staged = scratch.add(self._output.stage(self.spec.output_key, self.spec.job_id, work / "tracks"))
-                studio = self._prepare(intake, progress)
+                studio, stock = self._prepare(intake, progress)
             self._announcer.plan(studio.plan)
             check_room(studio.plan, work, staged.parent)
             workers = self._options.workers or cores()
+            stock = stock.leaving(2 * expected_bytes(studio.plan))
             workshop = Workshop(
-                crew, workers, max(1, cores() // workers), Shelf(work / "chunks"), bench=work / "tracks"
+                stock, crew, workers, max(1, cores() // workers), Shelf(work / "chunks"), bench=work / "tracks"
             )
             images = {name: of_bytes(array.read_bytes()) for name, array in studio.images.items()}
             inputs = Inputs([_version(path, work / "inputs") for path in studio.paths], images)
             with self._timed("composing"):
-                product = Production(studio, inputs, workshop, self._announcer.warn_of_damage).make(staged, progress)
+                announcer = self._announcer
+                production = Production(studio, inputs, workshop, announcer.warn_of_damage, announcer.warn_of_loss)
+                product = production.make(staged, progress)
             reports = list(self._inputs(product))
             for message in (message for report in reports for message in report.damages()):
                 self._announcer.warn_of_damage(message)
@@ -178,8 +190,8 @@ class Job:
         progress.stage("reading", None)
         return Intake(self.spec, self._settings, self._input, crew, folder, self._options.index or self.spec.index_key)
 
-    def _prepare(self, intake: Intake, progress: Progress) -> Studio:
-        """Everything up to the first pixel."""
+    def _prepare(self, intake: Intake, progress: Progress) -> tuple[Studio, Stock]:
+        """Everything up to the first pixel; not all that is in stock has to be here."""
         index, warn = intake.index, self._announcer.warn
         if index.job_id and index.job_id != self.spec.job_id:
             warn(f"the index is of the job {index.job_id}, not of {self.spec.job_id}")
@@ -206,7 +218,8 @@ class Job:
         for warning in (*plan.warnings, *unwritable(plan.picture)):
             warn(warning)
         plan = replace(plan, warnings=tuple(self._announcer.warnings))
-        return Studio(plan, footage.paths, images, self._options.strict)
+        stock = footage.stock
+        return Studio(plan, [ware.copy.path for ware in stock.wares], images, self._options.strict), stock
 
     def _check_output_key(self, intake: Intake) -> None:
         """The output must not overwrite the index or any recording, used or not."""
@@ -231,13 +244,20 @@ class Job:
     def _inputs(self, product: Product) -> Iterator[Report]:
         """What became of each input."""
         for number, source in enumerate(product.plan.sources):
+            if number in product.lost:
+                yield Report(source.key, left_out=product.lost[number])
+                continue
             probe = replace(self._probes[number], seen=product.seen.get(number, Seen()))
+            if source.audio and source.audio.packet_samples:  # nobody has decoded it to its end before
+                heard = probe.sound_damage.joined(product.heard.get(number, Damage()))
+                probe = replace(probe, sound_damage=heard)
             yield inspect(source.key, probe, use_of(product.plan, number))
         for key, reason in product.plan.left_out:
             yield Report(key, left_out=reason)
 
     def _report(self, product: Product, inputs: Sequence[Report], address: str) -> dict[str, Any]:
-        plan = product.plan
+        plan, lost = product.plan, product.lost
+        left_out = [*((plan.sources[n].key, reason) for n, reason in lost.items()), *plan.left_out]
         return {
             "job_id": plan.job_id,
             "output": address,
@@ -249,8 +269,8 @@ class Job:
                 "left_out": list(map(str, plan.absent)),
             },
             "files": {
-                "used": [source.key for source in plan.sources],
-                "left_out": [{"file": key, "reason": reason} for key, reason in plan.left_out],
+                "used": [source.key for n, source in enumerate(plan.sources) if n not in lost],
+                "left_out": [{"file": key, "reason": reason} for key, reason in left_out],
             },
             "inputs": to_json(inputs),
             "warnings": self._announcer.warnings,

@@ -6,6 +6,7 @@ from bisect import insort
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from math import ceil, floor
 from pathlib import Path
 from typing import Final
@@ -13,7 +14,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from owtmix.clip import Damage
 from owtmix.errors import InputError
+from owtmix.landing import landed
 from owtmix.limiter import Sound, limit
 from owtmix.media.audio import CHANNELS, AudioReader
 from owtmix.plan import SAMPLE_RATE_HZ, AudioPlacement
@@ -25,26 +28,40 @@ FADE_SAMPLES: Final = SAMPLE_RATE_HZ * 5 // 1000
 """Where a source is cut off in the middle it fades over this long, 5 ms, so as not to click."""
 
 
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Whom mixing tells: ``wait`` again and again while nothing comes, ``on_damage`` what each source lacked."""
+
+    wait: Callable[[], None] = lambda: None
+    on_damage: Callable[[int, Damage], None] = lambda _source, _damage: None
+
+
+UNWATCHED: Final = Watch()
+"""Nobody cares."""
+
+
 def mix(
     placements: Sequence[AudioPlacement],
     sources: Sequence[Path],
     duration_samples: int,
     on_warning: Callable[[int, str], None],
+    watch: Watch = UNWATCHED,
 ) -> Iterator[Sound]:
     """Mix a whole output. Nobody's level depends on who else is there.
 
-    A source that cannot be read, or not to its end, is silent from there on.
+    A source that cannot be read, or not to its end, is silent from there on; one that is on its way is waited for.
 
     Args:
         placements: who sounds when.
         sources: the files that ``AudioPlacement.source`` counts.
         duration_samples: how long the output is, at 48 kHz.
         on_warning: called with the number of a source and what is wrong with it.
+        watch: what else is told.
 
     Yields:
         Consecutive blocks of shape (2, any number), float32, true peak below -1 dBTP; ``duration_samples`` in all.
     """
-    return limit(_sum(placements, sources, duration_samples, on_warning))
+    return limit(_sum(placements, sources, duration_samples, on_warning, watch))
 
 
 def _sum(
@@ -52,9 +69,10 @@ def _sum(
     sources: Sequence[Path],
     duration_samples: int,
     on_warning: Callable[[int, str], None],
+    watch: Watch,
 ) -> Iterator[Sound]:
     with ExitStack() as open_files:
-        voices = [_Voice(placement, sources[placement.source], on_warning) for placement in placements]
+        voices = [_Voice(placement, sources[placement.source], on_warning, watch) for placement in placements]
         for voice in voices:
             open_files.callback(voice.close)
         coming = deque(sorted(range(len(voices)), key=lambda number: voices[number].start))
@@ -72,10 +90,13 @@ def _sum(
 class _Voice:
     """One placed source, from output sample ``start`` to ``end``. Its file is open only while it sounds."""
 
-    def __init__(self, placement: AudioPlacement, path: Path, on_warning: Callable[[int, str], None]) -> None:
+    def __init__(
+        self, placement: AudioPlacement, path: Path, on_warning: Callable[[int, str], None], watch: Watch
+    ) -> None:
         self._placement = placement
         self._path = path
         self._on_warning = on_warning
+        self._watch = watch
         self._reader: AudioReader | None = None
         # Outwards, so that a whole source keeps its first and last sample wherever they round to.
         self.start = floor(placement.span.start * SAMPLE_RATE_HZ)
@@ -91,6 +112,9 @@ class _Voice:
             return
         try:
             if self._reader is None:
+                if not landed(self._path, self._watch.wait):
+                    self._end = start  # who fetches it has told
+                    return
                 self._reader = AudioReader(self._path, self._placement.track, self._placement.offset_s)
             sound = self._reader.read(start, end - start)
         except Exception as error:  # noqa: BLE001 - whatever a file makes a library raise costs this file alone
@@ -107,6 +131,7 @@ class _Voice:
     def close(self) -> None:
         if self._reader is not None:
             self._reader.close()
+            self._watch.on_damage(self._placement.source, self._reader.damage)
             self._reader = None
 
     def _fade(self, sound: Sound, start: int) -> None:

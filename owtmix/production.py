@@ -15,22 +15,23 @@ from typing import Final
 from pydantic import TypeAdapter
 
 from owtmix.blame import suspects
-from owtmix.clip import Notes, Seen
+from owtmix.clip import Damage, Notes, Seen
 from owtmix.crewing import succeed
 from owtmix.errors import RenderError
-from owtmix.execute.agenda import Agenda, Runs
+from owtmix.execute.agenda import Agenda
 from owtmix.execute.local import Crew, Outcome
 from owtmix.fingerprint import Inputs, of_chunk, of_sound
 from owtmix.plan import RenderPlan
 from owtmix.progress import Progress
+from owtmix.quota import gib
+from owtmix.schedule import Schedule, TrackTask, together_s, uses_of
 from owtmix.shelf import Loss, Piece, Shelf
+from owtmix.supply import Stock, Supply
 from owtmix.tasks import FinishTask, PictureTask, SoundTask, Studio
 from owtmix.timing import timecode
 
 SLOWEST_DISK_BYTES_PER_S: Final = 2 << 20
 """What takes longer to move than this is no longer moved."""
-
-TrackTask = PictureTask | SoundTask
 
 _log = logging.getLogger(__name__)
 _NOTES: Final = TypeAdapter(Notes)
@@ -40,23 +41,28 @@ _NOTES: Final = TypeAdapter(Notes)
 class Product:
     """What was made: the plan as it was carried out in the end, and what its sources turned out to be.
 
-    Of the picture's ``chunks``, ``reused`` were made by an earlier run.
+    ``seen`` and ``heard`` tell it of their picture and their sound, ``lost`` why some could not be fetched any more. Of
+    the picture's ``chunks``, ``reused`` were made by an earlier run.
     """
 
     plan: RenderPlan
     seen: Mapping[int, Seen]
+    heard: Mapping[int, Damage]
+    lost: Mapping[int, str]
     chunks: int
     reused: int
 
 
 @dataclass(frozen=True, slots=True)
 class Workshop:
-    """Where a plan is carried out, and by whom.
+    """Where a plan is carried out, from what, and by whom.
 
-    Of the ``crew``, ``workers`` compose at the same time, each decoding up to ``threads`` files at a time. What is
-    finished goes to the ``shelf``; what is not lies in the folder ``bench``.
+    ``stock`` are the plan's sources, which may have to be fetched. Of the ``crew``, ``workers`` compose at the same
+    time, each decoding up to ``threads`` files at a time. What is finished goes to the ``shelf``; what is not lies in
+    the folder ``bench``.
     """
 
+    stock: Stock
     crew: Crew
     workers: int
     threads: int
@@ -65,13 +71,25 @@ class Workshop:
 
 
 class Production:
-    """The making of a plan's output. ``warn`` is told what a user should know."""
+    """The making of a plan's output.
 
-    def __init__(self, studio: Studio, inputs: Inputs, workshop: Workshop, warn: Callable[[str], None]) -> None:
+    ``warn`` is told what a user should know of its sources, ``warn_of_loss`` of those that do not come.
+    """
+
+    def __init__(
+        self,
+        studio: Studio,
+        inputs: Inputs,
+        workshop: Workshop,
+        warn: Callable[[str], None],
+        warn_of_loss: Callable[[str], None],
+    ) -> None:
         self._studio = studio
         self._inputs = inputs
         self._workshop = workshop
         self._warn = warn
+        self._warn_of_loss = warn_of_loss
+        self._lost: dict[int, str] = {}
         self._tracks: dict[str, TrackTask] = {}
         self._pieces: dict[str, Piece] = {}
         self._made: set[str] = set()
@@ -82,6 +100,7 @@ class Production:
 
         Raises:
             InputError: a source fails, and the studio is strict.
+            StoreError: the store cannot be used any more.
             RenderError: composing, mixing or encoding failed, or the file is not as planned.
             DestinationError: the disk takes no more.
         """
@@ -94,7 +113,9 @@ class Production:
         chunks = [self._pieces[key] for key, task in self._tracks.items() if isinstance(task, PictureTask)]
         sounds = [self._pieces[key].path for key, task in self._tracks.items() if isinstance(task, SoundTask)]
         self._finish(FinishTask(plan, [chunk.path for chunk in chunks], next(iter(sounds), None), output))
-        return Product(plan, _seen(chunks), len(chunks), sum(chunk.path.name not in self._made for chunk in chunks))
+        reused = sum(chunk.path.name not in self._made for chunk in chunks)
+        seen, heard = _noted(self._pieces[key] for key in self._tracks)
+        return Product(plan, seen, heard, self._lost, len(chunks), reused)
 
     def _resume(self) -> None:
         """Take over what earlier runs finished, and what they found out."""
@@ -125,22 +146,30 @@ class Production:
 
     def _work(self, tasks: Sequence[TrackTask], meter: _Meter) -> None:
         """Carry out ``tasks``. When a source fails nothing more is begun, and the plan is changed at the end."""
-        agenda = _Agenda(tasks, self._workshop.workers)
-        work: Agenda[TrackTask] = agenda
         dead: list[Outcome[TrackTask]] = []
         losses: list[Loss] = []
-        for outcome in self._workshop.crew.run(work, meter.advance):
-            if outcome.error:
-                raise outcome.error
-            if outcome.death:
-                dead.append(outcome)
-            elif failed := list(self._failures(outcome)):
-                losses += failed
-            else:
-                self._keep(outcome)
-                meter.finish(outcome.task)
-            if dead or losses:
-                agenda.stop()
+        with self._supply(tasks) as supply:
+            schedule = Schedule(tasks, self._workshop.workers, supply, self._current)
+            agenda: Agenda[TrackTask] = schedule
+
+            def advance(task: TrackTask, done_s: float) -> None:
+                meter.advance(task, done_s)
+                schedule.advance(task, done_s)
+
+            for outcome in self._workshop.crew.run(agenda, advance, watch=lambda: self._look_after(supply)):
+                self._look_after(supply)
+                if outcome.error:
+                    raise outcome.error
+                if outcome.death:
+                    dead.append(outcome)
+                elif failed := list(self._failures(outcome)):
+                    losses += failed
+                else:
+                    self._keep(outcome)
+                    meter.finish(outcome.task)
+                    schedule.finish(outcome.task)
+                if dead or losses:
+                    schedule.stop()
         losses += [loss for outcome in dead for loss in self._culprits(outcome)]
         for loss in sorted(losses, key=lambda loss: loss.file_s):
             if self._leave_out(loss):
@@ -149,10 +178,40 @@ class Production:
         if losses:
             self._tracks = self._planned()
 
+    def _supply(self, tasks: Sequence[TrackTask]) -> Supply:
+        """Begin to fetch what ``tasks`` lack."""
+        plan, stock = self._studio.plan, self._workshop.stock
+        chunks = [task.frames for task in tasks if isinstance(task, PictureTask)]
+        supply = stock.supply(uses_of(plan, chunks, sound=len(chunks) < len(tasks)), together_s(plan))
+        if missing := supply.missing_bytes:
+            _log.info("%s have yet to be fetched; they come while the output is composed", gib(missing))
+        return supply
+
+    def _look_after(self, supply: Supply) -> None:
+        """Leave out, from the beginning, the sources that turn out not to come; nobody has begun with them."""
+        supply.check()
+        failed = {source: str(error) for source, error in supply.failed().items() if source not in self._lost}
+        for source, reason in failed.items():
+            self._lost[source] = reason
+            self._studio.complain(f"{self._studio.plan.sources[source].key} is left out: {reason}", self._warn_of_loss)
+            for is_sound in (True, False):
+                self._studio = replace(self._studio, plan=_without(self._studio.plan, source, sound=is_sound))
+        if failed:
+            self._tracks = self._planned()
+
+    def _current(self, task: TrackTask) -> TrackTask:
+        """The same task of the plan as it is now."""
+        if task.studio is self._studio:
+            return task
+        same = (t for t in self._tracks.values() if type(t) is type(task) and _frames(t) == _frames(task))
+        return next(same)
+
     def _keep(self, outcome: Outcome[TrackTask]) -> None:
         task = outcome.task
-        told = _NOTES.dump_python(outcome.value, mode="json") if isinstance(task, PictureTask) else None
-        key = task.track.name
+        told = _NOTES.dump_python(outcome.value, mode="json")
+        # Sources that did not come while it was mixed are silent in it.
+        is_sound = isinstance(task, SoundTask)
+        key = of_sound(self._studio.plan, self._inputs) if is_sound else task.track.name
         self._pieces[key] = self._workshop.shelf.keep(key, task.track, told, outcome.warnings)
         self._made.add(key)
         _log.debug("made %s in %.2f s", task.name, outcome.took_s, extra={"piece": key, "took_s": outcome.took_s})
@@ -211,24 +270,6 @@ class Production:
         self._warn(f"the process that makes {name} {outcome.death}; no recording is to blame, and it is made once more")
 
 
-class _Agenda:
-    """The sound first, then the picture in runs."""
-
-    def __init__(self, tasks: Sequence[TrackTask], workers: int) -> None:
-        self._sound = [task for task in tasks if isinstance(task, SoundTask)]
-        self._runs = Runs([task for task in tasks if isinstance(task, PictureTask)], workers, lambda _: True)
-
-    def __len__(self) -> int:
-        return len(self._sound) + len(self._runs)
-
-    def take(self, worker: int) -> TrackTask | None:
-        return self._sound.pop() if self._sound else self._runs.take(worker)
-
-    def stop(self) -> None:
-        self._sound.clear()
-        self._runs.stop()
-
-
 class _Meter:
     """How much of the picture is composed, or of the sound where there is no picture; ``finished`` were before."""
 
@@ -269,10 +310,23 @@ def _offset_s(plan: RenderPlan, source: int, *, is_sound: bool) -> Fraction:
     return next((shot.offset_s for shot in shots if shot.source == source), Fraction(0))
 
 
-def _seen(chunks: Iterable[Piece]) -> dict[int, Seen]:
-    """What the sources of all chunks turned out to be."""
+def _frames(task: TrackTask) -> range | None:
+    return task.frames if isinstance(task, PictureTask) else None
+
+
+def _without(plan: RenderPlan, source: int, *, sound: bool) -> RenderPlan:
+    """The plan without all of a source's sound, or its picture."""
+    is_there = plan.sound if sound else plan.picture
+    return plan.without(source, Fraction(0), sound=sound) if is_there else plan
+
+
+def _noted(pieces: Iterable[Piece]) -> tuple[dict[int, Seen], dict[int, Damage]]:
+    """What the sources of all pieces turned out to be: their pictures, and what of their sound."""
     seen: dict[int, Seen] = {}
-    for chunk in chunks:
-        for source, more in _NOTES.validate_python(chunk.told).seen.items():
+    heard: dict[int, Damage] = {}
+    for piece in pieces:
+        notes = _NOTES.validate_python(piece.told)
+        heard |= notes.heard
+        for source, more in notes.seen.items():
             seen[source] = seen.get(source, Seen()).joined(more)
-    return seen
+    return seen, heard

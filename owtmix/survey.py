@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 from typing import Final
@@ -11,20 +12,28 @@ from typing import Final
 from owtmix.clip import Probe
 from owtmix.document import printable
 from owtmix.errors import InputError
+from owtmix.excerpt import BLOCK_BYTES, Excerpt, Unavailable
 from owtmix.execute.local import Crew
+from owtmix.hands import hands
 from owtmix.inspection import Report, inspect
-from owtmix.tasks import ProbeTask
+from owtmix.storage import Store, unwritable
+from owtmix.supply import Ware
+from owtmix.tasks import Lack, ProbeTask
 
 LONGEST_NAME: Final = 1000
 """In characters, of a file in a message."""
+WORTH_BYTES: Final = 4 << 20
+"""A smaller recording is fetched whole: its parts would not come sooner."""
+MOST_ROUNDS: Final = 8
+"""So often an excerpt is made longer; it takes one or two."""
 
 _log = logging.getLogger(__name__)
 
 
 def measure(
     crew: Crew, tasks: Sequence[ProbeTask], on_measured: Callable[[int], None] = lambda _: None
-) -> dict[int, Probe | str]:
-    """What each task found, by its number, or in words why its file cannot be used.
+) -> dict[int, Probe | Lack | str]:
+    """What each task found, or lacks to find it, by its number; or in words why its file cannot be used.
 
     ``on_measured`` is told how many were measured so far.
     """
@@ -38,6 +47,58 @@ def measure(
     return {found.task.number: found.value or str(found.error or f"reading it {found.death}") for found in outcomes}
 
 
+def measure_parts(crew: Crew, store: Store, wares: Mapping[int, Ware], longest_s: Fraction) -> dict[int, Probe]:
+    """Measure, of ``wares`` that are not here, those whose tables tell everything, without fetching them whole.
+
+    Raises:
+        StoreError: the store cannot be used.
+        DestinationError: the disk takes no more.
+    """
+    found: dict[int, Probe] = {}
+    large = {n: ware for n, ware in wares.items() if ware.copy.size_bytes >= WORTH_BYTES}
+    with hands("excerpt") as pool, ExitStack() as removed:
+        for ware in large.values():
+            removed.callback(_excerpt_path(ware).unlink, missing_ok=True)
+        begun = dict(zip(large, pool.map(lambda ware: _begin(store, ware), large.values()), strict=True))
+        excerpts = {n: excerpt for n, excerpt in begun.items() if excerpt}
+        for round_ in range(MOST_ROUNDS):
+            tasks = [ProbeTask(n, wares[n].key, e.path, longest_s, parts=e.parts) for n, e in excerpts.items()]
+            measured = measure(crew, tasks)
+            found |= {n: what for n, what in measured.items() if isinstance(what, Probe)}
+            # What is wrong with the others, or what they lack too much of, is seen when they are whole.
+            lacking = {n: what.at for n, what in measured.items() if isinstance(what, Lack) and what.at is not None}
+            longer = {n: pool.submit(_extend, excerpts[n], at, round_) for n, at in lacking.items()}
+            excerpts = {n: excerpts[n] for n, extended in longer.items() if extended.result()}
+    return found
+
+
+def _excerpt_path(ware: Ware) -> Path:
+    return ware.copy.path.with_name(f".{ware.copy.path.name}.excerpt")
+
+
+def _begin(store: Store, ware: Ware) -> Excerpt | None:
+    """An excerpt with the tables; None where they do not tell everything."""
+    path, size = _excerpt_path(ware), ware.copy.size_bytes
+    try:
+        excerpt = Excerpt(path, size, lambda start, length: store.read_part(ware.key, ware.copy, start, length))
+        return excerpt if excerpt.fetch_tables() else None
+    except Unavailable:
+        return None
+    except OSError as error:
+        raise unwritable(path.parent, error) from None
+
+
+def _extend(excerpt: Excerpt, at: int, round_: int) -> bool:
+    """Fetch what an excerpt lacks; False where that becomes too much."""
+    try:
+        excerpt.fetch(at, BLOCK_BYTES << round_)
+    except Unavailable:
+        return False
+    except OSError as error:
+        raise unwritable(excerpt.path.parent, error) from None
+    return excerpt.held_bytes <= excerpt.size // 2
+
+
 def look_through(crew: Crew, files: Sequence[Path], longest_s: Fraction, *, strict: bool) -> list[Report]:
     """Measure ``files`` and decode them to the end; those that cannot be used are warned of.
 
@@ -45,10 +106,14 @@ def look_through(crew: Crew, files: Sequence[Path], longest_s: Fraction, *, stri
         InputError: none can be used, or with ``strict`` any cannot.
     """
     tasks = [ProbeTask(number, str(path), path.absolute(), longest_s, wholly=True) for number, path in enumerate(files)]
-    found: dict[int, Probe | str] = {task.number: _absence(task.path) for task in tasks if not task.path.is_file()}
+    found: dict[int, Probe | Lack | str] = {
+        task.number: _absence(task.path) for task in tasks if not task.path.is_file()
+    }
     found |= measure(crew, [task for task in tasks if task.number not in found])
     reports = [
-        Report(task.name, left_out=what) if isinstance(what := found[task.number], str) else inspect(task.name, what)
+        inspect(task.name, what)
+        if isinstance(what := found[task.number], Probe)
+        else Report(task.name, left_out=str(what))
         for task in tasks
     ]
     reasons = [

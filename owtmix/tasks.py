@@ -22,24 +22,37 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class ProbeTask:
-    """Measure a recording, the caller's ``number``; with ``wholly`` its picture is decoded to the end.
+class Lack:
+    """What it takes to go on: the file's bytes from ``at`` on; None where it takes all of them."""
 
-    One that lasts longer than ``longest_s`` is refused: its timestamps jump, or nobody wants to wait for it.
+    at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeTask:
+    """Measure a recording, the caller's ``number``; with ``wholly`` it is decoded to the end.
+
+    One that lasts longer than ``longest_s`` is refused: its timestamps jump, or nobody wants to wait for it. ``parts``
+    is what of the file is there, in order and apart; None for all of it.
     """
 
-    result: ClassVar[Any] = Probe
+    result: ClassVar[Any] = Probe | Lack
     number: int
     name: str
     path: Path
     longest_s: Fraction
     wholly: bool = False
+    parts: tuple[tuple[int, int], ...] | None = None
 
-    def run(self, news: News) -> Probe:
+    def run(self, news: News) -> Probe | Lack:
         from owtmix.media.decode import look_through
+        from owtmix.media.excerpt import LackingError
         from owtmix.media.probe import probe
 
-        found = probe(self.path, lambda t: news.advance(float(t)))
+        try:
+            found = probe(self.path, lambda t: news.advance(float(t)), parts=self.parts, wholly=self.wholly)
+        except LackingError as lacking:
+            return Lack(lacking.at)
         if found.span.duration > self.longest_s:
             lasts, limit = timecode(found.span.duration), timecode(self.longest_s)
             raise InputError(f"claims to last {lasts}, more than the limit of {limit}")
@@ -133,24 +146,26 @@ class PictureTask:
 
 @dataclass(frozen=True, slots=True)
 class SoundTask:
-    """Mix and encode the sound into a track."""
+    """Mix and encode the sound into a track, while its sources come."""
 
-    result: ClassVar = type(None)
+    result: ClassVar = Notes
     studio: Studio
     track: Path
     name = "the sound"
 
-    def run(self, news: News) -> None:
+    def run(self, news: News) -> Notes:
         from owtmix.media.encode import settle
         from owtmix.tracks import make_sound
 
-        make_sound(
+        notes = make_sound(
             self.studio.material(),
             self.track,
             lambda t: news.advance(float(t)),
             lambda message: self.studio.complain(message, news.warn),
+            news.wait,
         )
         settle(self.track)
+        return notes
 
 
 @dataclass(frozen=True, slots=True)

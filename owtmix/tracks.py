@@ -19,11 +19,11 @@ from PIL import Image
 from owtmix.canvas.base import ComposedFrame
 from owtmix.canvas.cpu import CpuCanvas
 from owtmix.canvas.overlay import yuv
-from owtmix.clip import Notes
+from owtmix.clip import Damage, Notes
 from owtmix.decoration import Decoration, Rgba
 from owtmix.media.audio import AudioReader
 from owtmix.media.encode import AudioWriter, VideoWriter
-from owtmix.mix import mix
+from owtmix.mix import Watch, mix
 from owtmix.plan import SAMPLE_RATE_HZ, Picture, RenderPlan
 from owtmix.render import Footage, Projector, TileContent, render
 from owtmix.timing import SpanCursor
@@ -137,8 +137,13 @@ WORKBENCH: Final = Workbench()
 """This process's."""
 
 
-def make_sound(material: Material, track: Path, advance: Advance, warn: Warn) -> None:
-    """Mix and encode the plan's sound into ``track``.
+def make_sound(
+    material: Material, track: Path, advance: Advance, warn: Warn, wait: Callable[[], None] = lambda: None
+) -> Notes:
+    """Mix and encode the plan's sound into ``track``; ``wait`` is called again and again while a source is on its way.
+
+    Returns:
+        What of each source could not be decoded.
 
     Raises:
         RenderError: mixing or encoding failed.
@@ -149,13 +154,19 @@ def make_sound(material: Material, track: Path, advance: Advance, warn: Warn) ->
     def warn_of(source: int, problem: str) -> None:
         warn(f"the sound of {plan.sources[source].key}: {problem}")
 
+    notes = Notes()
+
+    def note(source: int, damage: Damage) -> None:
+        notes.heard[source] = notes.heard.get(source, Damage()).joined(damage)
+
     writer = AudioWriter(track, plan.sound.encoding)
     written = 0
-    for block in mix(plan.sound.placements, material.paths, plan.sound.samples, warn_of):
+    for block in mix(plan.sound.placements, material.paths, plan.sound.samples, warn_of, Watch(wait, note)):
         writer.write(block)
         written += block.shape[1]
         advance(Fraction(written, SAMPLE_RATE_HZ))
     writer.close()
+    return notes
 
 
 def decode_picture(material: Material, source: int, frames: range, advance: Advance) -> None:

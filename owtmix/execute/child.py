@@ -48,7 +48,7 @@ def _serve(tasks: BinaryIO, pipe: Any) -> None:
 
 
 class _Pipe:
-    """News as lines; progress at most every ``NEWS_EVERY_S``."""
+    """News as lines; progress, and waiting, at most every ``NEWS_EVERY_S``."""
 
     def __init__(self, pipe: Any) -> None:
         self._pipe = pipe
@@ -56,16 +56,25 @@ class _Pipe:
         self._next = 0.0
 
     def advance(self, done_s: float) -> None:
-        now = time.monotonic()
-        if now >= self._next:
-            self._next = now + NEWS_EVERY_S
+        if self._is_due():
             self.mark(done_s)
 
     def mark(self, done_s: float) -> None:
         self.say("progress", float(done_s))
 
+    def wait(self) -> None:
+        if self._is_due():
+            self.say("waiting", None)
+
     def warn(self, message: str) -> None:
         self.say("warning", message)
+
+    def _is_due(self) -> bool:
+        now = time.monotonic()
+        if now < self._next:
+            return False
+        self._next = now + NEWS_EVERY_S
+        return True
 
     def say(self, kind: str, value: object) -> None:
         line = memoryview(json.dumps([kind, value]).encode() + b"\n")

@@ -82,7 +82,7 @@ class Hearing:
     def _understand(self, line: bytes, task: Task, warnings: list[str]) -> Verdict | None:
         kind, value = json.loads(line)
         match kind:
-            case "begun":
+            case "begun" | "waiting":
                 return None
             case "progress":
                 if not math.isfinite(value):

@@ -101,11 +101,13 @@ class Crew:
         *,
         alone: bool = False,
         grace_s: float = 0.0,
+        watch: Callable[[], None] = lambda: None,
     ) -> Generator[Outcome[TaskT], None, None]:
         """Do ``tasks``, begun in order or as the agenda says, and yield their outcomes as they come.
 
         Run the generator to its end. With ``alone`` each gets a new child, so that none suffers from what another did.
-        ``grace_s`` is by how much longer than usual they may be silent.
+        ``grace_s`` is by how much longer than usual they may be silent. ``watch`` is called every ``WATCH_EVERY_S`` or
+        sooner; what it raises ends it all.
 
         Raises:
             RenderError: no process can be started.
@@ -124,6 +126,7 @@ class Crew:
                     self._feed(child)
                 elif child in self._children:
                     yield from self._hear(child, on_progress)
+            watch()
             # While this process is stopped (Ctrl-Z) nothing can be heard, and nobody is to blame.
             watched, passed_s = (now := time.monotonic()), min(now - watched, 2 * WATCH_EVERY_S)
             for child in list(self._children):

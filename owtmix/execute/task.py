@@ -23,6 +23,9 @@ class News(Protocol):
     def mark(self, done_s: float) -> None:
         """Like ``advance``, and told for certain: should the child die, it died behind the last mark."""
 
+    def wait(self) -> None:
+        """Nothing is done, for want of something that comes from elsewhere; call it now and then, as ``advance``."""
+
     def warn(self, message: str) -> None:
         """Something that the user should know."""
 

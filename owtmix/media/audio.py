@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -14,9 +14,10 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 
-from owtmix.clip import AudioRun, AudioTrack
+from owtmix.clip import AudioRun, AudioTrack, Damage
 from owtmix.errors import InputError
 from owtmix.media.audio_clock import measure_runs
+from owtmix.media.even import Evener, samples_of
 from owtmix.media.resample import Copy, Piece, Sound, Warp, keeps_time
 from owtmix.media.source import check_unchanged, file_version, open_input, packets, reason, select
 from owtmix.plan import SAMPLE_RATE_HZ
@@ -30,8 +31,8 @@ LOUDEST: Final = np.float32(4)
 class AudioMeter:
     """Collects when a track's decoded frames are presented, for ``AudioTrack.runs``.
 
-    Decoding is the only way to know: it applies edit lists, priming and pre-skip, and leaves damaged packets out
-    exactly as ``AudioReader`` will find them.
+    Decoding is the way to know: it applies edit lists, priming and pre-skip, and leaves damaged packets out exactly as
+    ``AudioReader`` will find them. Where packets hold equally many samples, a few decoded ones tell the rest.
     """
 
     def __init__(self, rate_hz: int) -> None:
@@ -42,11 +43,15 @@ class AudioMeter:
 
     def add(self, frame: AudioFrame) -> None:
         """Take note of the next frame of the track, in the order of decoding."""
-        samples = _counted(frame, self._rate_hz)
+        samples = samples_of(frame, self._rate_hz)
         if not samples:
             return
-        self._time_base = frame.time_base or self._time_base
-        self._pts.append(self._expected_pts() if frame.pts is None else frame.pts)
+        self.place(self._expected_pts() if frame.pts is None else frame.pts, samples, frame.time_base)
+
+    def place(self, pts: int, samples: int, time_base: Fraction | None) -> None:
+        """Take note of what comes next: ``samples`` of it, at the track's rate, are presented from ``pts`` on."""
+        self._time_base = time_base or self._time_base
+        self._pts.append(pts)
         self._samples.append(samples)
 
     def runs(self) -> tuple[AudioRun, ...]:
@@ -74,8 +79,8 @@ class AudioReader:
         Raises:
             InputError: the file cannot be opened or has no such track.
         """
-        self.damaged = 0
-        """Packets left out so far because they could not be decoded."""
+        self.damage = Damage()
+        """What could not be decoded so far."""
         self._track = track
         self._offset_s = offset_s
         self._path = path
@@ -126,11 +131,20 @@ class AudioReader:
         self.close()
 
     def _decode(self) -> Iterator[AudioFrame]:
+        track = self._track
+        evener = Evener(track.packet_samples, track.rate_hz) if track.packet_samples else None
         for packet in packets(self._container, self._stream):
+            frames: Sequence[AudioFrame] = ()
             try:
-                yield from packet.decode()  # type: ignore[misc]  # the stream is audio
+                frames, good = packet.decode(), True  # type: ignore[assignment]  # the stream is audio
             except av.error.FFmpegError:
-                self.damaged += 1
+                good = False
+            if evener:
+                frames, whole = evener.even(packet, frames)
+                good = good and whole
+            if not good:
+                self.damage = self.damage.grown(None if packet.pts is None else packet.pts * packet.time_base)
+            yield from frames
         check_unchanged(self._path, self._version)
 
     def _place(self) -> Generator[Piece, None, None]:
@@ -152,7 +166,7 @@ class AudioReader:
             if stretch is None:
                 stretch = _Stretch(frame, run, position, self._track.rate_hz, self._offset_s)
             yield from stretch.push(frame)
-            position += _counted(frame, self._track.rate_hz)
+            position += samples_of(frame, self._track.rate_hz)
         if stretch:
             yield from stretch.finish()
 
@@ -185,8 +199,3 @@ class _Stretch:
 
 def _format(frame: AudioFrame) -> tuple[str, str, int]:
     return frame.format.name, frame.layout.name, frame.sample_rate
-
-
-def _counted(frame: AudioFrame, rate_hz: int) -> int:
-    """The samples of a frame at the track's rate, which is not the frame's own where a stream changes its rate."""
-    return frame.samples if frame.sample_rate == rate_hz else round(frame.samples * rate_hz / frame.sample_rate)

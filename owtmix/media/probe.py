@@ -1,4 +1,4 @@
-"""What a recording holds and when: one pass over its packets, its sound and its first frame decoded.
+"""What a recording holds and when: one pass over its packets, with no more decoded than it takes.
 
 Containers lie about durations, and some have none: the packets decide.
 """
@@ -6,7 +6,8 @@ Containers lie about durations, and some have none: the packets decide.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -24,6 +25,8 @@ from owtmix.clip import AudioTrack, Damage, Probe, Rates, VideoTrack
 from owtmix.errors import InputError
 from owtmix.media.audio import AudioMeter
 from owtmix.media.decode import SPIKE_S, Picture, describe, frame_time
+from owtmix.media.even import BEGINNING_FRAMES, counts, is_even, samples_of
+from owtmix.media.excerpt import ExcerptFile, LackingError, Part
 from owtmix.media.source import is_cover, leads, open_input, packets, usable
 from owtmix.timing import TimeRange, timecode
 
@@ -35,20 +38,34 @@ DEFAULT_FRAME_S: Final = Fraction(1, 15)
 """How long the only frame of a file is shown when nothing says it."""
 
 
-def probe(path: Path, advance: Callable[[Fraction], None] = lambda _: None) -> Probe:
+def probe(
+    path: Path,
+    advance: Callable[[Fraction], None] = lambda _: None,
+    *,
+    parts: Sequence[Part] | None = None,
+    wholly: bool = False,
+) -> Probe:
     """Measure a recording. Of several pictures or sounds, the one marked as default is taken, else the first.
 
-    ``advance`` is told the file time of each packet.
+    Args:
+        path: the file.
+        advance: told the file time of each packet.
+        parts: what of the file is there, in order and apart; None for all of it. What is found is the same.
+        wholly: decode all of the sound, to find what is damaged.
 
     Raises:
         InputError: it cannot be opened, or holds neither picture nor sound that can be decoded.
+        LackingError: it takes more than ``parts``.
     """
-    with open_input(path) as container:
-        meters = {s.index: _meter(s) for s in container.streams if usable(s)}
+    with ExitStack() as open_files:
+        excerpt = None if parts is None else open_files.enter_context(ExcerptFile(path, parts))
+        container = open_files.enter_context(open_input(path, excerpt=excerpt))
+        meters = {s.index: _meter(s, wholly=wholly) for s in container.streams if usable(s)}
         if not meters:
             others = dict.fromkeys(_codec(s) for s in container.streams if s.type in {"video", "audio"})
             found = f" (found {', '.join(others)})" if others else ""
             raise InputError(f"holds no picture or sound of a codec that is accepted{found}")
+        _check_excerpt(excerpt, meters.values())
         flaws = [*_refused(container)]
         reached_s = Fraction(0)
 
@@ -57,6 +74,7 @@ def probe(path: Path, advance: Callable[[Fraction], None] = lambda _: None) -> P
 
         for packet in packets(container, *(meter.stream for meter in meters.values()), on_error=end):
             meters[packet.stream.index].add(packet)  # an empty packet has no stream_index
+            _check_excerpt(excerpt, meters.values())
             if packet.pts is not None:
                 reached_s = packet.pts * packet.time_base
                 advance(reached_s)
@@ -74,8 +92,27 @@ def probe(path: Path, advance: Callable[[Fraction], None] = lambda _: None) -> P
     return Probe(video, audio, rates_hz, damage, flaws=tuple(flaws))
 
 
+def _check_excerpt(excerpt: ExcerptFile | None, meters: Collection[_VideoMeter | _SoundMeter]) -> None:
+    """See that nothing was read that is not there; it may be once the tables tell all that there is to know.
+
+    Raises:
+        LackingError: something was, or will be.
+    """
+    if not excerpt:
+        return
+    if any(meter.needs_all for meter in meters):
+        raise LackingError(None)
+    excerpt.check()
+    excerpt.lenient = all(meter.settled for meter in meters)
+
+
 class _VideoMeter:
-    """Collects the packets of a picture, and decodes its first frame: that tells size, colour and the beginning."""
+    """Collects the packets of a picture, and decodes its first frame: that tells size, colour and the beginning.
+
+    A meter is ``settled`` when it decodes no more packets, and ``needs_all`` when it never will be.
+    """
+
+    needs_all: Final = False
 
     def __init__(self, stream: VideoStream) -> None:
         assert stream.time_base is not None
@@ -84,6 +121,10 @@ class _VideoMeter:
         self._pts = array("q")
         self._durations = array("q")
         self._first: tuple[Fraction, Picture] | None = None
+
+    @property
+    def settled(self) -> bool:
+        return self._first is not None
 
     def add(self, packet: Packet[Stream]) -> None:
         if not packet.is_discard and packet.size and packet.pts is not None:
@@ -142,27 +183,49 @@ class _VideoMeter:
 
 
 class _SoundMeter:
-    """Decodes a sound to know when each sample is presented."""
+    """Measures when each sample of a sound is presented, by decoding it as far as that takes, or ``wholly``."""
 
-    def __init__(self, stream: AudioStream) -> None:
+    def __init__(self, stream: AudioStream, *, wholly: bool) -> None:
         self.stream = stream
         # As the file begins: the decoder's own numbers follow a change in the middle.
         self._rate_hz, self._channels = stream.codec_context.sample_rate, stream.codec_context.channels
         self._meter = AudioMeter(self._rate_hz)
         self._stated_end_s = Fraction(0)
         self._damage = Damage()
+        self._wholly = wholly
+        self._is_even = is_even(stream)
+        self._begun = 0
+        self._packet_samples = 0
+
+    @property
+    def needs_all(self) -> bool:
+        return not self._is_even
+
+    @property
+    def settled(self) -> bool:
+        return self._is_even and self._begun >= BEGINNING_FRAMES
 
     def add(self, packet: Packet[Stream]) -> None:
         if packet.pts is not None and packet.duration:
             self._stated_end_s = max(self._stated_end_s, (packet.pts + packet.duration) * packet.time_base)
+        if not self.settled:
+            for frame in self._decode(packet):
+                self._meter.add(frame)
+                self._begun += 1
+                self._packet_samples = max(self._packet_samples, samples_of(frame, self._rate_hz))
+            return
+        if counts(packet):
+            assert packet.pts is not None
+            self._meter.place(packet.pts, self._packet_samples, packet.time_base)
+        if self._wholly:
+            self._decode(packet)
+
+    def _decode(self, packet: Packet[Stream]) -> list[av.AudioFrame]:
         try:
-            frames = packet.decode()
+            return packet.decode()  # type: ignore[return-value]  # the stream is audio
         except av.error.FFmpegError:
             self._damage = self._damage.grown(None if packet.pts is None else packet.pts * packet.time_base)
-            return
-        for frame in frames:
-            assert isinstance(frame, av.AudioFrame)
-            self._meter.add(frame)
+            return []
 
     def track(self) -> tuple[AudioTrack, Damage] | None:
         """With what could not be decoded; None when nothing can be.
@@ -177,7 +240,8 @@ class _SoundMeter:
             # The last frame is as long as the codec's frames are; how much of it counts, the container says.
             runs = (*runs[:-1], runs[-1].ended(self._stated_end_s, self._rate_hz))
         codec = self.stream.codec_context.codec.canonical_name
-        return AudioTrack(self.stream.index, codec, self._rate_hz, self._channels, runs), self._damage
+        packet_samples = self._packet_samples if self.settled else None
+        return AudioTrack(self.stream.index, codec, self._rate_hz, self._channels, runs, packet_samples), self._damage
 
 
 def _refused(container: InputContainer) -> Iterator[str]:
@@ -193,11 +257,11 @@ def _codec(stream: Stream) -> str:
     return stream.codec_context.codec.canonical_name if stream.codec_context else "unknown"
 
 
-def _meter(stream: Stream) -> _VideoMeter | _SoundMeter:
+def _meter(stream: Stream, *, wholly: bool) -> _VideoMeter | _SoundMeter:
     if isinstance(stream, VideoStream):
         return _VideoMeter(stream)
     assert isinstance(stream, AudioStream)
-    return _SoundMeter(stream)
+    return _SoundMeter(stream, wholly=wholly)
 
 
 def _states_durations(stream: Stream) -> bool:

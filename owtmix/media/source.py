@@ -15,6 +15,7 @@ from av.stream import Discard, Disposition, Stream
 from av.video.stream import VideoStream
 
 from owtmix.errors import InputError
+from owtmix.media.excerpt import ExcerptFile
 
 VIDEO_CODECS: Final = ("h264", "hevc", "vp8", "vp9", "av1", "libdav1d", "libvpx", "libvpx-vp9", "libaom-av1")
 AUDIO_CODECS: Final = ("aac", "opus", "libopus", "vorbis", "mp3", "mp3float")
@@ -28,14 +29,15 @@ _BRANDS: Final = (b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip",
 _MAGIC_BYTES: Final = 16
 
 
-def open_input(path: Path, max_pixels: int = MAX_PIXELS) -> InputContainer:
-    """Open a recording for demuxing; its pictures may have up to ``max_pixels``.
+def open_input(path: Path, max_pixels: int = MAX_PIXELS, excerpt: ExcerptFile | None = None) -> InputContainer:
+    """Open a recording for demuxing; its pictures may have up to ``max_pixels``. It is read from ``excerpt``, if any.
 
     MP4, WebM and Matroska, Ogg and WAV are accepted (semantics.md, "Where things are"), told apart by their first
     bytes, so that a playlist or a script under a recording's name is refused instead of followed.
 
     Raises:
         InputError: the file is missing, empty, of another kind, or damaged beyond opening.
+        LackingError: the excerpt lacks what opening it takes.
     """
     try:
         with path.open("rb") as file:
@@ -48,7 +50,8 @@ def open_input(path: Path, max_pixels: int = MAX_PIXELS) -> InputContainer:
     decoder_options = {"max_pixels": str(max_pixels), "codec_whitelist": _CODECS}
     try:
         opened = av.open(
-            str(path.absolute()),
+            excerpt or str(path.absolute()),
+            "r",
             format=container,
             options={
                 "protocol_whitelist": "file",
@@ -62,7 +65,11 @@ def open_input(path: Path, max_pixels: int = MAX_PIXELS) -> InputContainer:
         what = f"it has more than {MAX_STREAMS} streams, or asks for too much memory"
         raise InputError(f"cannot be opened: {what}") from None
     except (av.error.FFmpegError, ValueError, OSError) as error:
+        if excerpt:
+            excerpt.check()
         raise InputError(f"cannot be opened: {reason(error)}") from None
+    if excerpt:
+        excerpt.check()
     for stream in opened.streams:
         if _decodable(stream):
             stream.codec_context.options = decoder_options

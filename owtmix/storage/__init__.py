@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from owtmix.spec.job import StorageSpec
-from owtmix.storage.base import Copy, Store
+from owtmix.storage.base import Copy, Store, unwritable
 from owtmix.storage.local import LocalStore
 from owtmix.storage.options import S3Options
 
-__all__ = ["Copy", "LocalStore", "S3Options", "Store", "open_store"]
+__all__ = ["Copy", "LocalStore", "S3Options", "Store", "open_store", "unwritable"]
 
 
 def open_store(spec: StorageSpec, base: Path, at: str, options: S3Options) -> Store:

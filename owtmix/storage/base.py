@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from owtmix.errors import DestinationError
 
 
 @dataclass(frozen=True, slots=True)
 class Copy:
     """An object as a local file: ``path`` takes ``size_bytes`` of the disk, of which ``present_bytes`` are there.
 
-    Both are 0 where the object is used in its own place.
+    Both are 0 where the object is used in its own place. ``version`` is the object's, where no other will do.
     """
 
     path: Path
     size_bytes: int = 0
     present_bytes: int = 0
+    version: str | None = None
 
     @property
     def complete(self) -> bool:
@@ -53,6 +57,15 @@ class Store(Protocol):
             StoreError: the store cannot be used.
         """
 
+    def read_part(self, key: str, copy: Copy, start: int, length: int) -> bytes | None:
+        """``length`` bytes of the object from ``start`` on, fewer at its end; from any thread.
+
+        None where it is not ``copy.version`` any more, or the store cannot send parts.
+
+        Raises:
+            StoreError: the store cannot be used.
+        """
+
     def fetch(self, key: str, copy: Copy, on_progress: Callable[[int], None]) -> None:
         """Complete what ``locate`` found; from any thread. ``on_progress`` is told how many bytes are there.
 
@@ -77,3 +90,10 @@ class Store(Protocol):
         Raises:
             DestinationError: it cannot be made so.
         """
+
+
+def unwritable(folder: Path, error: OSError) -> DestinationError:
+    """That ``error`` came of writing into ``folder``."""
+    full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+    reason = "the disk is full, free some space" if full else error.strerror
+    return DestinationError(f"{folder} cannot be written: {reason}")

@@ -40,10 +40,13 @@ class RemoteStore:
         # The name tells versions apart: what an earlier run fetched may not be any more what is there.
         path = folder / hashlib.sha256(f"{found.etag}\0{key}".encode()).hexdigest()[:32]
         sizes = (file.stat().st_size for file in (path, partial_file(path, found.etag)) if file.is_file())
-        return Copy(path, found.size, next(sizes, 0))
+        return Copy(path, found.size, next(sizes, 0), found.etag or None)
+
+    def read_part(self, key: str, copy: Copy, start: int, length: int) -> bytes | None:
+        return self._bucket.read_range(key, start, length, copy.version)
 
     def fetch(self, key: str, copy: Copy, on_progress: Callable[[int], None]) -> None:
-        self._bucket.download(key, copy.path, copy.size_bytes, on_progress)
+        self._bucket.download(key, copy.path, copy.size_bytes, on_progress, copy.version)
 
     def stage(self, key: str, job_id: str, folder: Path) -> Path:
         self._bucket.sweep_uploads(key)

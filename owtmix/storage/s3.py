@@ -70,16 +70,20 @@ class S3Store:
         return self._bucket.persist(partial(read_object, self._bucket, key, max_bytes))
 
     @reading
-    def read_range(self, key: str, start: int, length: int) -> bytes:
+    def read_range(self, key: str, start: int, length: int, etag: str | None = None) -> bytes | None:
         """The ``length`` bytes, at least one, from ``start`` on; fewer when the object ends before.
+
+        None where the store cannot send parts, or the object is missing or, with an ``etag``, has another one.
 
         Raises:
             StoreError: They cannot be read.
         """
-        return self._bucket.persist(partial(read_object_range, self._bucket, key, start, length))
+        return self._bucket.persist(partial(read_object_range, self._bucket, key, start, length, etag))
 
     @reading
-    def download(self, key: str, path: Path, size: int, on_progress: Callable[[int], None]) -> None:
+    def download(
+        self, key: str, path: Path, size: int, on_progress: Callable[[int], None], etag: str | None = None
+    ) -> None:
         """Make the object the file ``path``, which appears when all ``size`` bytes have arrived.
 
         Until then they lie beside it in ``.<name>.<version>.part``, where a later call goes on, also in another run.
@@ -90,13 +94,14 @@ class S3Store:
             path: The file; its folder exists, and nobody else downloads into it.
             size: What ``stat`` said.
             on_progress: Told how many bytes there are; fewer than before when it starts anew.
+            etag: What ``stat`` said, where no other version will do.
 
         Raises:
-            InputError: The object is missing, or has another size.
+            InputError: The object is missing, or has another size or ``etag``.
             StoreError: It cannot be read.
             DestinationError: The file cannot be written: the disk is full.
         """
-        download(self._bucket, key, path, size, on_progress)
+        download(self._bucket, key, path, size, on_progress, etag)
 
     @writing
     def upload(self, path: Path, key: str, on_progress: Callable[[int], None]) -> None:

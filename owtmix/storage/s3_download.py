@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import glob
 import hashlib
 import os
@@ -10,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from owtmix.errors import DestinationError, InputError
+from owtmix.errors import InputError
+from owtmix.storage.base import unwritable
 from owtmix.storage.s3_bucket import Bucket
 from owtmix.storage.s3_errors import StoreFailure, broken_off
 from owtmix.storage.s3_object import ObjectStream, find_object
@@ -21,7 +21,14 @@ _WORTH_BYTES: Final = 8 * 1024 * 1024
 """An attempt that brought this much does not count: a large file over a bad line still arrives."""
 
 
-def download(bucket: Bucket, key: str, path: Path, size: int, on_progress: Callable[[int], None]) -> None:
+def download(
+    bucket: Bucket,
+    key: str,
+    path: Path,
+    size: int,
+    on_progress: Callable[[int], None],
+    etag: str | None = None,
+) -> None:
     """Make the object the file ``path``, which appears when it is complete.
 
     What has arrived lies beside it in ``.<name>.<version>.part``; a later call goes on there when the object is still
@@ -33,17 +40,20 @@ def download(bucket: Bucket, key: str, path: Path, size: int, on_progress: Calla
         path: The file; its folder exists.
         size: What the object is expected to have, in bytes.
         on_progress: Told how many bytes there are.
+        etag: The only version that will do; None for any.
 
     Raises:
-        InputError: There is none, or it has another size.
+        InputError: There is none, or it has another size, or is another version.
         StoreFailure: It cannot be had.
         DestinationError: The file cannot be written.
     """
-    while not bucket.persist(lambda: _attempt(bucket, key, path, size, on_progress)):
+    while not bucket.persist(lambda: _attempt(bucket, key, path, size, on_progress, etag)):
         pass
 
 
-def _attempt(bucket: Bucket, key: str, path: Path, size: int, on_progress: Callable[[int], None]) -> bool:
+def _attempt(
+    bucket: Bucket, key: str, path: Path, size: int, on_progress: Callable[[int], None], etag: str | None
+) -> bool:
     """Fetch what is missing; returns whether it is complete now. False is a cut after a good deal had arrived."""
     found = find_object(bucket, key)
     if found is None:
@@ -51,6 +61,8 @@ def _attempt(bucket: Bucket, key: str, path: Path, size: int, on_progress: Calla
     if found.size != size:
         message = f"has {found.size:,} bytes now and had {size:,} before: run the job when nothing writes to it"
         raise InputError(message)
+    if etag not in {None, found.etag}:
+        raise InputError("changed since it was measured: run the job when nothing writes to it")
     partial = partial_file(path, found.etag)
     for other in path.parent.glob(f".{glob.escape(path.name)}.{'?' * _VERSION_DIGITS}.part"):
         if other != partial:
@@ -61,13 +73,13 @@ def _attempt(bucket: Bucket, key: str, path: Path, size: int, on_progress: Calla
             _fill(bucket, key, found.etag, file, size, on_progress)
         partial.replace(path)
     except StoreFailure as failure:
+        if failure.is_missing:  # it was there a moment ago
+            raise InputError("does not exist") from None
         if failure.transient and partial.stat().st_size - begin >= _WORTH_BYTES:
             return False
         raise
     except OSError as error:
-        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
-        reason = "the disk is full, free some space" if full else error.strerror
-        raise DestinationError(f"{path.parent} cannot be written: {reason}") from None
+        raise unwritable(path.parent, error) from None
     return True
 
 

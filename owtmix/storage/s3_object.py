@@ -116,18 +116,22 @@ def read_object(bucket: Bucket, key: str, max_bytes: int) -> bytes | None:
         raise
 
 
-def read_object_range(bucket: Bucket, key: str, start: int, length: int) -> bytes:
+def read_object_range(bucket: Bucket, key: str, start: int, length: int, etag: str | None = None) -> bytes | None:
     """The ``length`` bytes from ``start`` on, in one attempt; fewer when the object ends before.
+
+    None where the store cannot send parts, or the object is missing or has not ``etag`` any more.
 
     Raises:
         StoreFailure: They cannot be read.
     """
     try:
-        with ObjectStream(bucket, key, f"{start}-{start + length - 1}") as stream:
-            if stream.start != start:
-                raise StoreFailure("the store cannot send parts of it").about(bucket.address(key))
+        with ObjectStream(bucket, key, f"{start}-{start + length - 1}", etag) as stream:
+            if stream.start != start or etag not in {None, stream.info.etag}:
+                return None
             return stream.read_all(min(length, stream.info.size - start))
     except StoreFailure as failure:
         if failure.code == "InvalidRange":
             return b""
+        if failure.is_missing or failure.code == "PreconditionFailed":
+            return None
         raise

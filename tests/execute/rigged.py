@@ -23,7 +23,7 @@ from owtmix.execute.task import News
 from owtmix.media.audio import AudioReader
 from owtmix.media.decode import Picture, VideoReader
 from owtmix.plan import SAMPLE_RATE_HZ
-from owtmix.tasks import PictureTask, ProbeTask, Studio
+from owtmix.tasks import Lack, PictureTask, ProbeTask, Studio
 from owtmix.tracks import Material
 
 
@@ -74,7 +74,7 @@ class RiggedStudio(Studio):
 
 @dataclass(frozen=True, slots=True)
 class RiggedProbeTask(ProbeTask):
-    def run(self, news: News) -> Probe:
+    def run(self, news: News) -> Probe | Lack:
         if told := re.match(r"probe-(crash|hang|once)-", self.path.name):
             misbehave(told[1])
             mark = self.path.with_suffix(".mark")

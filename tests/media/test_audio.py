@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from owtmix.clip import AudioTrack
+from owtmix.clip import AudioTrack, Damage
 from owtmix.errors import InputError
 from owtmix.media.audio import AudioReader
+from owtmix.media.probe import probe
 from owtmix.media.resample import keeps_time
 from tests.media.sounds import Sound, moments, probe_sound, sweep, tone, write_sound
 
@@ -141,13 +142,16 @@ def test_reading_may_begin_late_and_skip(tmp_path: Path) -> None:
             assert np.abs(heard - expected[RATE_HZ + first :][:5000]).max() < 0.001
 
 
-def test_damaged_packets_are_silent_and_the_rest_stays_in_place(tmp_path: Path) -> None:
+@pytest.mark.parametrize("measured", ["by decoding", "by its tables"])
+def test_damaged_packets_are_silent_and_the_rest_stays_in_place(tmp_path: Path, measured: str) -> None:
     damaged = range(60, 100)
     path = write_sound(tmp_path / "a.mp4", sweep(moments(4, RATE_HZ))[None], RATE_HZ, codec="aac", damaged=damaged)
-    track = probe_sound(path)
+    track = probe_sound(path) if measured == "by decoding" else probe(path).audio
+    assert track
+    assert (track.packet_samples, len(track.runs)) == ((None, 2) if measured == "by decoding" else (1024, 1))
     with AudioReader(path, track, Fraction(0)) as reader:
         heard = reader.read(0, 4 * RATE_HZ)[0]
-        assert reader.damaged == len(damaged)
+        assert reader.damage == Damage(len(damaged), Fraction(59 * 1024, RATE_HZ))
     expected = sweep(moments(4, RATE_HZ))
     assert not heard[60 * 1024 : 98 * 1024].any()
     for start, end in ((2000, 58 * 1024), (102 * 1024, 185 * 1024)):

@@ -1,50 +1,22 @@
-"""Recordings that arrive: in which order, how much room they need, and what a failure among them does."""
+"""Recordings that arrive: in which order, what makes room for others, and what a failure among them does."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
 from owtmix import arrival
-from owtmix.arrival import arrive
+from owtmix.arrival import arrive, locate
 from owtmix.errors import DestinationError, InputError, StoreError
 from owtmix.progress import NOTHING, Silence, Unit
+from owtmix.quota import quota_of
 from owtmix.storage import Copy, LocalStore
+from owtmix.supply import Ware
+from tests.storage.shelf import Shelf, quota
 
-PLENTY = 1 << 40
-
-
-class Shelf(LocalStore):
-    """Objects by their sizes; one that is asked for in vain has an error instead."""
-
-    def __init__(self, objects: dict[str, int | InputError]) -> None:
-        super().__init__(Path("/nowhere"))
-        self.objects = objects
-        self.fetched: list[str] = []
-        self.hold = threading.Event()
-        self.hold.set()
-
-    def locate(self, key: str, folder: Path) -> Copy:
-        found = self.objects[key]
-        if isinstance(found, InputError):
-            raise found
-        path = folder / key
-        return Copy(path, found, path.stat().st_size if path.exists() else 0)
-
-    def fetch(self, key: str, copy: Copy, on_progress: Callable[[int], None]) -> None:
-        self.fetched.append(key)
-        if key == "late":
-            assert self.hold.wait(20)
-        if key == "bad":
-            raise StoreError("the store is down")
-        if key == "gone":
-            raise InputError("does not exist")
-        copy.path.write_bytes(bytes(copy.size_bytes))
-        on_progress(copy.size_bytes)
+PLENTY = quota(1 << 40)
 
 
 class Watch(Silence):
@@ -59,41 +31,86 @@ class Watch(Silence):
         self.seen.append(done)
 
 
-def test_what_is_here_comes_at_once_and_each_other_as_it_lands(tmp_path: Path) -> None:
+@pytest.fixture
+def one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrival, "HANDS", 1)
+
+
+def missing(shelf: Shelf, folder: Path) -> dict[int, Ware]:
+    """All that ``shelf`` has, none of it here."""
+    return {n: Ware(key, shelf.locate(key, folder)) for n, key in enumerate(shelf.objects)}
+
+
+def test_each_is_looked_for(tmp_path: Path) -> None:
     (tmp_path / "here").write_bytes(bytes(5))
-    shelf = Shelf({"late": 7, "here": 5, "none": InputError("does not exist"), "soon": 6, "gone": 1})
-    shelf.hold.clear()
-    landed: dict[int, Path | InputError] = {}
-    for some in arrive(shelf, list(shelf.objects), tmp_path, PLENTY, Silence()):
+    shelf = Shelf({"away": 7, "here": 5, "none": InputError("does not exist")})
+    away, here, none = locate(shelf, list(shelf.objects), tmp_path)
+    assert isinstance(away, Copy)
+    assert isinstance(here, Copy)
+    assert (away.complete, here.complete, str(none)) == (False, True, "does not exist")
+
+
+def test_a_store_that_cannot_be_used_is_no_missing_recording(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="is down"):
+        locate(Shelf({"a": 1, "b": StoreError("it is down")}), ["a", "b"], tmp_path)
+
+
+def test_each_comes_as_it_lands(tmp_path: Path) -> None:
+    shelf = Shelf({"late": 7, "soon": 6, "gone": 1})
+    shelf.hold("late")
+    landed: dict[int, InputError | None] = {}
+    wares = missing(shelf, tmp_path)
+    for some in arrive(shelf, wares, wares, PLENTY, Silence()):
         landed |= some
-        if {1, 3, 4} <= landed.keys():
-            assert 0 not in landed or shelf.hold.is_set()
-            shelf.hold.set()
-    assert {n: path.name for n, path in landed.items() if isinstance(path, Path)} == {0: "late", 1: "here", 3: "soon"}
-    assert {n for n, path in landed.items() if isinstance(path, InputError)} == {2, 4}
-    assert "here" not in shelf.fetched
+        if {1, 2} <= landed.keys():
+            assert 0 not in landed or not shelf.held
+            shelf.let_go("late")
+    assert {n: str(error) for n, error in landed.items() if error} == {2: "does not exist"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["late", "soon"]
 
 
-def test_the_largest_come_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arrival, "AT_ONCE", 1)
+@pytest.mark.usefixtures("one_at_a_time")
+def test_the_largest_come_first(tmp_path: Path) -> None:
     shelf = Shelf({"a": 1, "b": 3, "c": 2})
     watch = Watch()
-    assert len(list(arrive(shelf, ["a", "b", "c"], tmp_path, 6, watch))) > 1
+    wares = missing(shelf, tmp_path)
+    assert len(list(arrive(shelf, wares, wares, quota(6), watch))) > 1
     assert shelf.fetched == ["b", "c", "a"]
     assert watch.seen == [("fetching", 6, "bytes"), 3, 5, 6]
 
 
-def test_a_store_that_fails_ends_it_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arrival, "AT_ONCE", 1)
+@pytest.mark.usefixtures("one_at_a_time")
+def test_a_store_that_fails_ends_it_all(tmp_path: Path) -> None:
     shelf = Shelf({"bad": 9, "other": 1})
+    wares = missing(shelf, tmp_path)
     with pytest.raises(StoreError, match="is down"):
-        list(arrive(shelf, ["bad", "other"], tmp_path, PLENTY, Silence()))
+        list(arrive(shelf, wares, wares, PLENTY, Silence()))
     assert shelf.fetched == ["bad"]
 
 
+@pytest.mark.usefixtures("one_at_a_time")
+@pytest.mark.parametrize(
+    ("quota_bytes", "left"),
+    [(10, ["a", "b", "c", "d"]), (7, ["a", "b", "d"]), (4, ["a"])],
+    ids=["all fit", "some do not", "one fits"],
+)
+def test_what_was_measured_and_is_needed_last_makes_room(tmp_path: Path, quota_bytes: int, left: list[str]) -> None:
+    (tmp_path / "b").write_bytes(bytes(2))
+    shelf = Shelf({"d": 1, "b": 2, "c": 3, "a": 4})
+    wares = missing(shelf, tmp_path)
+    for _ in arrive(shelf, wares, {0, 2, 3}, quota(quota_bytes), Silence()):
+        assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= quota_bytes
+    assert sorted(path.name for path in tmp_path.iterdir()) == left
+    assert sorted(shelf.fetched) == ["a", "c", "d"]
+
+
 @pytest.mark.parametrize(("max_bytes", "words"), [(2**30, "storage.max_inputs_mib"), (1 << 70, "free some space")])
-def test_what_the_disk_does_not_take_is_not_begun(tmp_path: Path, max_bytes: int, words: str) -> None:
-    shelf = Shelf({"a": 1 << 60})
+def test_one_that_the_disk_does_not_take_is_not_begun(tmp_path: Path, max_bytes: int, words: str) -> None:
     with pytest.raises(DestinationError, match=words):
-        list(arrive(shelf, ["a"], tmp_path, max_bytes, Silence()))
-    assert not shelf.fetched
+        quota_of([Copy(tmp_path / "a", 1 << 60)], tmp_path, max_bytes)
+
+
+def test_what_is_used_in_its_own_place_needs_no_room(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"a")
+    copy = LocalStore(tmp_path).locate("a", tmp_path)
+    assert quota_of([copy], tmp_path, 0).most_bytes == 0

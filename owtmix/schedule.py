@@ -1,0 +1,125 @@
+"""In which order the tracks of an output are made while their sources come, and when each source is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
+
+from owtmix.execute.agenda import Runs
+from owtmix.plan import RenderPlan
+from owtmix.supply import Supply
+from owtmix.tasks import PictureTask, SoundTask
+from owtmix.timing import TimeRange
+
+TrackTask = PictureTask | SoundTask
+
+
+def uses_of(plan: RenderPlan, chunks: Sequence[range], *, sound: bool) -> dict[int, TimeRange]:
+    """From when to when, in output time, each source is needed for ``chunks`` of the picture, and for the sound."""
+    uses: dict[int, TimeRange] = {}
+    for source, span in (*_seen(plan, chunks), *(_heard(plan) if sound else ())):
+        before = uses.get(source, span)
+        uses[source] = TimeRange(min(before.start, span.start), max(before.end, span.end))
+    return uses
+
+
+def together_s(plan: RenderPlan) -> Fraction:
+    """How much of the output is made at once: the longest chunk."""
+    picture = plan.picture
+    return (
+        max((picture.clock.time(len(chunk)) for chunk in picture.chunks), default=Fraction(0))
+        if picture
+        else Fraction(0)
+    )
+
+
+def _seen(plan: RenderPlan, chunks: Sequence[range]) -> Iterator[tuple[int, TimeRange]]:
+    picture = plan.picture
+    for chunk in chunks:
+        assert picture
+        span = TimeRange(picture.clock.time(chunk.start), picture.clock.time(chunk.stop))
+        scenes = (scene for scene in picture.scenes if scene.span.overlaps(span))
+        for stream in {tile.stream for scene in scenes for tile in scene.tiles}:
+            for shot in picture.shots[stream]:
+                if shot.source is not None and shot.span.overlaps(span):
+                    yield shot.source, TimeRange(max(shot.span.start, span.start), min(shot.span.end, span.end))
+
+
+def _heard(plan: RenderPlan) -> Iterator[tuple[int, TimeRange]]:
+    for placed in plan.sound.placements if plan.sound else ():
+        yield placed.source, placed.span
+
+
+class Schedule:
+    """The agenda of a plan's tracks: chunks in runs, each when its sources are here, and the sound beside them.
+
+    The sound is begun when all that it takes is here, or is under way without the picture's help: while it waits, it
+    keeps a child from composing.
+
+    Args:
+        tasks: what is to be made.
+        workers: how many compose at the same time.
+        supply: brings the sources.
+        current: gives a task as the plan is now; sources that do not come are left out of it.
+    """
+
+    def __init__(
+        self,
+        tasks: Sequence[TrackTask],
+        workers: int,
+        supply: Supply,
+        current: Callable[[TrackTask], TrackTask],
+    ) -> None:
+        self._supply = supply
+        self._current = current
+        chunks = [task for task in tasks if isinstance(task, PictureTask)]
+        self._sound = [task for task in tasks if isinstance(task, SoundTask)]
+        self._runs = Runs(chunks, workers, self._is_ready)
+        self._chunks = {chunk.frames: chunk for chunk in chunks}
+        self._sound_s = Fraction(0) if self._sound else None
+
+    def __len__(self) -> int:
+        return len(self._sound) + len(self._runs)
+
+    def take(self, worker: int) -> TrackTask | None:
+        if self._sound and (not self._chunks or self._supply.waits or self._is_ready(self._sound[0])):
+            return self._current(self._sound.pop())
+        task = self._runs.take(worker)
+        return self._current(task) if task else None
+
+    def stop(self) -> None:
+        """Nothing more is to be begun."""
+        self._sound.clear()
+        self._runs.stop()
+
+    def advance(self, task: TrackTask, done_s: float) -> None:
+        """So much of ``task`` is done."""
+        if isinstance(task, SoundTask):
+            self._sound_s = Fraction(done_s)
+            self._release()
+
+    def finish(self, task: TrackTask) -> None:
+        """All of ``task`` is done."""
+        if isinstance(task, SoundTask):
+            self._sound_s = None
+        else:
+            self._chunks.pop(task.frames)
+        self._release()
+
+    def _release(self) -> None:
+        starts = []
+        if self._chunks:
+            first = min(self._chunks.values(), key=lambda chunk: chunk.frames.start)
+            picture = first.studio.plan.picture
+            assert picture
+            starts.append(picture.clock.time(first.frames.start))
+        if self._sound_s is not None:
+            starts.append(self._sound_s)
+        if starts:
+            self._supply.release(min(starts))
+
+    def _is_ready(self, task: TrackTask) -> bool:
+        now = self._current(task)
+        chunks = [now.frames] if isinstance(now, PictureTask) else []
+        sources = uses_of(now.studio.plan, chunks, sound=not chunks).keys()
+        return sources.isdisjoint(self._supply.failed()) and self._supply.ready(sources)

@@ -1,0 +1,136 @@
+"""In which order tracks are made while their sources come."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from owtmix.plan import RenderPlan
+from owtmix.planning import make_plan
+from owtmix.schedule import Schedule, TrackTask, together_s, uses_of
+from owtmix.settings import Settings
+from owtmix.supply import Supply
+from owtmix.tasks import PictureTask, SoundTask, Studio
+from owtmix.timing import TimeRange
+from tests.core.rooms import ANNA, BEN, JOB, SCREEN, both, heard, index_of, room
+from tests.storage.shelf import Shelf, quota
+from tests.storage.test_supply import settle, stock
+
+CLIPS: Final = room(both(ANNA, 0, 10), both(SCREEN, 4, 10), heard(BEN, 2, 8))
+PLAN: Final = make_plan(JOB, index_of(CLIPS), CLIPS, Settings(chunk_s=Fraction(2)))
+"""Ten seconds in five chunks; the screen comes in the third, and a sound in the second."""
+
+LATE: Final = room(both(ANNA, 0, 4), both(SCREEN, 6, 10))
+"""Of whom the second comes when the first has gone."""
+
+
+def chunks(plan: RenderPlan = PLAN) -> Sequence[range]:
+    assert plan.picture
+    return plan.picture.chunks
+
+
+def tasks(plan: RenderPlan = PLAN) -> list[TrackTask]:
+    studio = Studio(plan, [Path(str(n)) for n in range(3)], {})
+    pictures = [PictureTask(studio, frames, Path(f"{frames.start}"), 1) for frames in chunks(plan)]
+    return [SoundTask(studio, Path("sound")), *pictures]
+
+
+def spans(uses: Mapping[int, TimeRange]) -> dict[int, tuple[float, float]]:
+    return {n: (float(span.start), float(span.end)) for n, span in uses.items()}
+
+
+def same(task: TrackTask) -> TrackTask:
+    return task
+
+
+def named(task: TrackTask | None) -> str | None:
+    return task.track.name if task else None
+
+
+def test_a_source_is_needed_from_its_first_use_to_its_last() -> None:
+    assert spans(uses_of(PLAN, chunks(), sound=True)) == {0: (0, 10), 1: (4, 10), 2: (2, 8)}
+    assert spans(uses_of(PLAN, chunks(), sound=False)) == {0: (0, 10), 1: (4, 10)}
+    assert spans(uses_of(PLAN, (), sound=True)) == {0: (0, 10), 1: (4, 10), 2: (2, 8)}
+
+
+def test_only_what_is_seen_in_the_chunks_that_are_made_is_needed() -> None:
+    assert spans(uses_of(PLAN, chunks()[:2], sound=False)) == {0: (0, 4)}
+    assert spans(uses_of(PLAN, [chunks()[1], chunks()[3]], sound=False)) == {0: (2, 8), 1: (6, 8)}
+    single = replace(JOB, mixer=replace(JOB.mixer, layout=type(JOB.mixer.layout).SINGLE, max_resolution_stream=SCREEN))
+    hidden = make_plan(single, index_of(CLIPS), CLIPS, Settings())
+    assert spans(uses_of(hidden, [range(100, 110)], sound=False)) == {1: (20 / 3, 22 / 3)}
+
+
+def test_the_longest_chunk_is_made_at_once() -> None:
+    assert together_s(PLAN) == 2
+    assert together_s(replace(PLAN, picture=None)) == 0
+
+
+def supplied(folder: Path, *hold: str) -> tuple[Shelf, Supply]:
+    shelf = Shelf({"anna": 5, "screen": 4, "ben": 3})
+    shelf.hold(*hold)
+    return shelf, stock(shelf, folder).supply(uses_of(PLAN, chunks(), sound=True), together_s(PLAN))
+
+
+def test_a_chunk_is_begun_when_all_that_it_shows_is_here_and_the_sound_when_all_is(tmp_path: Path) -> None:
+    shelf, supply = supplied(tmp_path, "screen", "ben")
+    with supply:
+        settle(supply, 0)
+        schedule = Schedule(tasks(), 1, supply, same)
+        assert [named(schedule.take(1)) for _ in range(3)] == ["0", "30", None]
+        assert len(schedule) == 4
+        shelf.let_go("screen")
+        settle(supply, 1)
+        assert named(schedule.take(1)) == "60"
+        shelf.let_go("ben")
+        settle(supply, 2)
+        assert [named(schedule.take(1)) for _ in range(4)] == ["sound", "90", "120", None]
+        assert len(schedule) == 0
+
+
+def test_sound_alone_is_begun_at_once(tmp_path: Path) -> None:
+    _, supply = supplied(tmp_path, "anna", "screen", "ben")
+    with supply:
+        assert named(Schedule(tasks()[:1], 2, supply, same).take(1)) == "sound"
+
+
+def test_where_not_all_fits_sound_is_begun_at_once_and_what_both_have_passed_makes_room(tmp_path: Path) -> None:
+    plan = make_plan(JOB, index_of(LATE), LATE, Settings(chunk_s=Fraction(2)))
+    shelf = Shelf({"anna": 5, "screen": 4})
+    uses = uses_of(plan, chunks(plan), sound=True)
+    with stock(shelf, tmp_path, quota(8)).supply(uses, together_s(plan)) as supply:
+        assert supply.waits
+        schedule = Schedule(tasks(plan), 1, supply, same)
+        assert named(schedule.take(1)) == "sound"
+        settle(supply, 0)
+        first, second = schedule.take(1), schedule.take(1)
+        assert first
+        assert second
+        sound = tasks(plan)[0]
+        for task in (first, second):
+            schedule.finish(task)
+        schedule.advance(sound, 3.9)
+        assert "screen" not in shelf.fetched
+        schedule.advance(sound, 4)
+        settle(supply, 1)
+        assert not supply.ready([0])
+
+
+@pytest.mark.parametrize("worker", [1, 2])
+def test_what_does_not_come_is_left_out_before_it_is_begun(tmp_path: Path, worker: int) -> None:
+    gone = Shelf({"anna": 5, "gone": 4, "ben": 3})
+    now = {task.track: task for task in tasks()}
+    with stock(gone, tmp_path).supply(uses_of(PLAN, chunks(), sound=True)) as supply:
+        schedule = Schedule(tasks(), 1, supply, lambda task: now[task.track])
+        settle(supply, 0, 1, 2)
+        assert [named(schedule.take(worker)) for _ in range(3)] == ["0", "30", None]
+        without = PLAN.without(1, Fraction(0), sound=False).without(1, Fraction(0), sound=True)
+        now = {task.track: task for task in tasks(without)}
+        taken = [schedule.take(worker) for _ in range(4)]
+    assert [named(task) for task in taken] == ["sound", "60", "90", "120"]
+    assert all(task and task.studio.plan == without for task in taken)
