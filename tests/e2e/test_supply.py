@@ -6,8 +6,9 @@ import json
 import re
 import struct
 import threading
+import time
 from collections.abc import Callable
-from dataclasses import replace
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,14 +28,14 @@ LARGE_BYTES: Final = 6 << 20
 ROOM: Final = Room(
     takes=(
         Take("anna_1", 0, 2000, people.COLOURS[0], 440, size=(160, 90)),
-        Take("ben_1", 1000, 3000, people.COLOURS[1], 660, size=(160, 90)),
+        Take("ben_1", 6500, 1500, people.COLOURS[1], 660, size=(160, 90)),
     ),
     size=(160, 90),
     bit_rate_kbps=200,
 )
-"""Four seconds. The recordings are large, since a lot of nothing follows."""
+"""Eight seconds; who comes last is in none of the first chunks. Their files are made large."""
 
-CHUNKS: Final = ("--chunk", "1")
+CHUNKS: Final = ("--chunk", "2")
 
 
 def record_large(take: Take, path: Path) -> None:
@@ -64,8 +65,8 @@ def is_whole(name: str) -> Callable[[Request], bool]:
     )
 
 
-def fetched_bytes(stored: Stored) -> int:
-    return sum(request.sent_bytes for request in stored.contents())
+def fetched_bytes(large: Stored) -> int:
+    return sum(request.sent_bytes for request in large.contents())
 
 
 def plan(done: Any) -> Any:
@@ -81,74 +82,73 @@ def test_the_plan_is_made_from_parts_and_is_that_of_the_same_files_in_a_folder(l
     assert planned["sources"][0]["audio"]["packet_samples"] == 1024
 
 
-def test_composing_begins_before_the_last_recording_is_here(large: Stored, local: Path, tmp_path: Path) -> None:
+def the_late_one(large: Stored) -> str:
+    (key,) = (key for key in large.service.keys() if "ben" in key)  # noqa: SIM118 - it is no dict
+    return key
+
+
+def test_a_recording_that_vanishes_while_others_are_composed_costs_its_own_tile_and_sound(large: Stored) -> None:
+    """And composing does not wait for it."""
+    key = the_late_one(large)
     large.configure(silence_s="60")
-    arrives = threading.Event()
+    goes = threading.Event()
 
-    def late(exchange: Exchange) -> None:
-        assert arrives.wait(60)
-        passed(exchange)
-
-    large.proxy.inject(late, only=is_whole("ben"))
-    chunks = large.command.root / "work" / large.job_id / "chunks" / "manifest.jsonl"
-    with large.start(*CHUNKS) as process:
-        while not (chunks.exists() and "seen" in chunks.read_text()):
-            assert process.poll() is None, process.communicate()
-        assert not list((large.command.root / "work" / large.job_id / "inputs").glob("*ben*"))
-        arrives.set()
-        said, complained = process.communicate()
-    assert process.returncode == 0, complained
-    assert json.loads(said)["warnings"] == []
-    report(large.run(*CHUNKS, local))
-    assert large.output() == (local.parent / "out" / f"{large.job_id}.mp4").read_bytes()
-
-
-@pytest.mark.parametrize("how", ["vanishes", "changes"])
-def test_a_recording_that_goes_after_it_was_measured_costs_its_own_tile_and_sound(
-    large: Stored, local: Path, how: str
-) -> None:
-    (key,) = (key for key in large.service.keys() if "ben" in key)  # noqa: SIM118 - it is no dict
-
-    def go(exchange: Exchange) -> None:
-        if how == "vanishes":
-            large.service.client.delete_object(Bucket=large.service.bucket, Key=key)
-        else:
-            large.service.put(key, bytes(len(large.service.get(key))))
-        passed(exchange)
-
-    large.proxy.inject(go, only=is_whole("ben"))
-    with receiving() as receiver:
-        large.tell(receiver.url)
-        found = report(large.run_with(SHORT_PAUSES, *CHUNKS, large.job_file))
-        told = [r.json["Data"] for r in receiver.requests if r.event == "ucloud_mixer_warning"]
-    why = {"vanishes": "does not exist", "changes": "changed since it was measured: run the job when nothing writes to it"}
-    assert found["warnings"] == [f"{key} is left out: {why[how]}"]
-    assert [(one["WarnCode"], one["WarnMsg"]) for one in told] == [(101, found["warnings"][0])]
-    assert found["files"] == {"used": [key.replace("1-ben", "0-anna")], "left_out": [{"file": key, "reason": why[how]}]}
-    assert [(i["left_out"], i["picture"] is None) for i in found["inputs"]] == [(None, False), (why[how], True)]
-    # The layout is the planned one, and lasts as long.
-    assert found["duration_s"] == 4
-    again = report(large.run(*CHUNKS, local))
-    assert again["duration_s"] == 4
-
-
-def test_strict_wants_what_was_measured(large: Stored) -> None:
-    (key,) = (key for key in large.service.keys() if "ben" in key)  # noqa: SIM118 - it is no dict
-
-    def go(exchange: Exchange) -> None:
+    def vanish(exchange: Exchange) -> None:
+        assert goes.wait(60)
         large.service.client.delete_object(Bucket=large.service.bucket, Key=key)
         passed(exchange)
 
-    large.proxy.inject(go, only=is_whole("ben"))
-    done = large.run_with(SHORT_PAUSES, *CHUNKS, "--strict", large.job_file)
+    large.proxy.inject(vanish, only=is_whole("ben"))
+    finished = large.command.root / "work" / large.job_id / "chunks" / "manifest.jsonl"
+    with receiving() as receiver:
+        large.tell(receiver.url)
+        with large.start(*CHUNKS) as process:
+            while not (finished.exists() and "seen" in finished.read_text()):
+                assert process.poll() is None, process.communicate()
+            goes.set()
+            said, complained = process.communicate()
+        told = [r.json["Data"] for r in receiver.requests if r.event == "ucloud_mixer_warning"]
+    assert process.returncode == 0, complained
+    found = json.loads(said)
+    assert found["warnings"] == [f"{key} is left out: does not exist"]
+    assert [(one["WarnCode"], one["WarnMsg"]) for one in told] == [(101, found["warnings"][0])]
+    used = key.replace("1-ben", "0-anna")
+    assert found["files"] == {"used": [used], "left_out": [{"file": key, "reason": "does not exist"}]}
+    assert [(i["left_out"], bool(i["picture"])) for i in found["inputs"]] == [(None, True), ("does not exist", False)]
+    # The layout is the planned one, and lasts as long.
+    assert found["duration_s"] == 8
+
+
+def test_strict_wants_what_was_measured(large: Stored) -> None:
+    """The recording has the same size as before."""
+    key = the_late_one(large)
+
+    def change(exchange: Exchange) -> None:
+        large.service.put(key, bytes(len(large.service.get(key))))
+        passed(exchange)
+
+    large.proxy.inject(change, only=is_whole("ben"))
+    done = large.run_with(SHORT_PAUSES, *CHUNKS, "--quiet", "--strict", large.job_file)
     assert done.returncode == 3
-    assert problem(done) == f"{key} is left out: does not exist"
+    assert problem(done) == f"{key} is left out: changed since it was measured: run the job when nothing writes to it"
 
 
-def test_recordings_that_are_more_than_the_disk_may_take_come_one_after_the_other(large: Stored, local: Path) -> None:
-    """Anna has gone when ben comes."""
-    takes = (ROOM.takes[0], replace(ROOM.takes[1], start_ms=3000))
-    del takes
+def test_recordings_that_are_more_than_the_disk_may_take_make_room_for_each_other(large: Stored, local: Path) -> None:
+    """Either fits, both do not."""
+    large.configure(max_inputs_mib="8")
+    inputs = large.command.root / "work" / large.job_id / "inputs"
+    most = 0
+    with large.start(*CHUNKS) as process:
+        while process.poll() is None:
+            with suppress(FileNotFoundError):
+                most = max(most, sum(path.stat().st_blocks * 512 for path in inputs.iterdir()))
+            time.sleep(0.01)
+        said, complained = process.communicate()
+    assert process.returncode == 0, complained
+    assert LARGE_BYTES < most < 8 << 20
+    assert json.loads(said)["warnings"] == []
+    report(large.run(*CHUNKS, local))
+    assert large.output() == (local.parent / "out" / f"{large.job_id}.mp4").read_bytes()
 
 
 def test_a_preview_fetches_what_it_shows(large: Stored, tmp_path: Path) -> None:
