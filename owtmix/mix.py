@@ -113,7 +113,7 @@ class _Voice:
         try:
             if self._reader is None:
                 if not landed(self._path, self._watch.wait):
-                    self._end = start  # who fetches it has told
+                    self.end = start  # who fetches it has told
                     return
                 self._reader = AudioReader(self._path, self._placement.track, self._placement.offset_s)
             sound = self._reader.read(start, end - start)

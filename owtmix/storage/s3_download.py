@@ -73,6 +73,8 @@ def _attempt(
             _fill(bucket, key, found.etag, file, size, on_progress)
         partial.replace(path)
     except StoreFailure as failure:
+        if failure.is_missing:  # it was there a moment ago
+            raise InputError("does not exist") from None
         if failure.transient and partial.stat().st_size - begin >= _WORTH_BYTES:
             return False
         raise

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +14,8 @@ from typing import Any, Final
 from owtmix.settings import SHIPPED
 from tests.cli.command import CLEAN_ENVIRONMENT, TINY, Command, change, record_once
 from tests.e2e.bench import TIMEOUT_S
+from tests.e2e.people import Take
+from tests.e2e.room import Room
 from tests.storage.conftest import Service
 from tests.storage.fault_proxy import FaultProxy, Request, is_content
 from tests.storage.swift_server import KEY_ID, REGION, SECRET
@@ -73,10 +76,10 @@ class Stored:
     def run(self, *arguments: str | Path, **environment: str) -> Done:
         return self._run([self.command.path, *map(str, arguments or (self.job_file,))], environment)
 
-    def start(self) -> subprocess.Popen[str]:
+    def start(self, *options: str) -> subprocess.Popen[str]:
         """Run beside the test."""
         return subprocess.Popen(
-            [self.command.path, str(self.job_file)],
+            [self.command.path, *options, str(self.job_file)],
             env=self._variables({}),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -106,9 +109,17 @@ class Stored:
         return clean | {"HOME": str(self.job_file.parent), "OWT_CONF": str(self.settings)} | more
 
 
-def lay_out(command: Command, service: Service, proxy: FaultProxy, folder: Path, job_id: str) -> Stored:
-    """Put the recordings and the index of a short room into the bucket, and the job file into ``folder``."""
-    job_file = TINY.write(folder, job_id, record_once)
+def lay_out(
+    command: Command,
+    service: Service,
+    proxy: FaultProxy,
+    folder: Path,
+    job_id: str,
+    room: Room = TINY,
+    record: Callable[[Take, Path], None] = record_once,
+) -> Stored:
+    """Put the recordings and the index of a room into the bucket, and the job file into ``folder``."""
+    job_file = room.write(folder, job_id, record)
     for path in (*folder.glob("room/*"), folder / f"{job_id}.json"):
         service.put(str(path.relative_to(folder)), path.read_bytes())
         path.unlink()
