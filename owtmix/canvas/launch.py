@@ -20,6 +20,8 @@ SOURCE: Final = Path(__file__).with_name("compose.cu")
 KERNEL: Final = "compose"
 MOST_ITEMS: Final = 72
 """In one frame."""
+LONGEST_PITCH: Final = np.iinfo(np.uint16).max
+"""Bytes from one line to the next."""
 BLOCK: Final = (32, 8)
 """Threads, each of which draws two by two pixels."""
 
@@ -104,7 +106,7 @@ def batch(canvas: Size, background: tuple[int, int, int], drawings: Sequence[Dra
         frame["count"] = len(drawing.items)
         for row, item in zip(frame["items"], drawing.items, strict=False):
             surface, rect = item.surface, item.rect
-            if max(surface.pitch, surface.chroma_pitch) > np.iinfo(np.uint16).max:
+            if max(surface.pitch, surface.chroma_pitch) > LONGEST_PITCH:
                 raise ValueError(f"lines of {max(surface.pitch, surface.chroma_pitch)} bytes")
             row["y"], row["u"], row["v"], row["geometry"] = surface.y, surface.u, surface.v, item.geometry
             row["left"], row["top"], row["right"], row["bottom"] = rect.x, rect.y, rect.right, rect.bottom

@@ -65,8 +65,9 @@ FORMATS: Final[dict[str, Samples]] = {
     "nv12": Samples(2, 2, step=2),
     "p010le": Samples(2, 2, step=2, bits=10, low=6),
     "p016le": Samples(2, 2, step=2, bits=16),
+    "yuv444p16le": Samples(1, 1, bits=16),
 }
-"""What the kernel reads; NVDEC gives the last three."""
+"""What the kernel reads; NVDEC gives the last four and yuv444p."""
 
 
 def tabulate(conversion: Conversion, target: Rect) -> NDArray[np.int32]:
