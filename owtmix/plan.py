@@ -43,9 +43,12 @@ class AudioPlacement:
 
 @dataclass(frozen=True, slots=True)
 class VideoEncoding:
-    """An encoder, which always has one thread, and every setting that decides its bytes; none is the machine's."""
+    """An encoder, which always has one thread, and every setting that decides its bytes; none is the machine's.
 
-    encoder: Literal["libx264", "libvpx-vp9"]
+    Those of ``h264_nvenc`` depend on the card as well.
+    """
+
+    encoder: Literal["libx264", "libvpx-vp9", "h264_nvenc"]
     bit_rate_kbps: int
     gop: int
     options: tuple[tuple[str, str], ...]

@@ -86,6 +86,7 @@ class GpuScaler:
         self._matrix = matrix
         self._on_cpu = CpuScaler(mode, matrix)
         self._tables: dict[tuple[Conversion, Rect], _Table] = {}
+        self._decoded = device.mark()
         self._staging = [_Staging(device), _Staging(device)]
         self._newest: tuple[Hashable, _Loaded] | None = None
 
@@ -146,11 +147,10 @@ class GpuScaler:
         if frame.format.name != ON_DEVICE:
             planes = [np.frombuffer(memoryview(plane), np.uint8) for plane in frame.planes]
             return self._upload(planes, pitches, frame.format.name)
-        mark = self._device.mark()
-        self._device.mark_decoding(mark)
+        self._device.mark_decoding(self._decoded)
         pixel_format = pixel_format_of(frame)
         addresses = [plane.buffer_ptr for plane in frame.planes]
-        return _Loaded(_surface(addresses, pitches, pixel_format), pixel_format, mark, frame)
+        return _Loaded(_surface(addresses, pitches, pixel_format), pixel_format, self._decoded, frame)
 
     def _upload(self, planes: Sequence[NDArray[np.uint8]], pitches: tuple[int, int], pixel_format: str) -> _Loaded:
         """Planes as they lie in main memory, byte for byte."""
