@@ -154,6 +154,16 @@ def open_device(number: int) -> CudaDevice:
     return CudaDevice(number)
 
 
+def count() -> int:
+    """How many cards are visible.
+
+    Raises:
+        DeviceError: there is no driver.
+    """
+    with _told("cuda"):
+        return int(runtime.getDeviceCount())
+
+
 @contextmanager
 def _told(name: str) -> Iterator[None]:
     """Errors of the libraries as ours."""
