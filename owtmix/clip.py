@@ -94,14 +94,22 @@ class Damage:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What decoding a picture came across: its sizes as displayed, in order of appearance, and damage."""
+    """What decoding a picture came across: its sizes as displayed, in order of appearance, and damage.
+
+    ``decoders`` are the devices that decoded it: ``cpu``, ``cuda:0``.
+    """
 
     sizes: tuple[Size, ...] = ()
     damage: Damage = Damage()
+    decoders: tuple[str, ...] = ()
 
     def joined(self, later: Seen) -> Seen:
         """Both together."""
-        return Seen(tuple(dict.fromkeys((*self.sizes, *later.sizes))), self.damage.joined(later.damage))
+        return Seen(
+            tuple(dict.fromkeys((*self.sizes, *later.sizes))),
+            self.damage.joined(later.damage),
+            tuple(dict.fromkeys((*self.decoders, *later.decoders))),
+        )
 
 
 @dataclass(frozen=True, slots=True)

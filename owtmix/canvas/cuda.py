@@ -130,6 +130,10 @@ class CudaDevice:
         with self.at_work():
             mark.event.record(cupy.cuda.Stream.null)
 
+    def hardware(self) -> HWAccel:
+        """What FFmpeg's decoders are told; where they refuse the card they decode on the CPU."""
+        return HWAccel("cuda", str(self.number), is_hw_owned=True)
+
     def fetch(self, address: int, pitch: int, width: int, rows: int) -> NDArray[np.uint8]:
         """Lines of what a decoder left on the card, shape (rows, width); waits for it."""
         found = np.empty((rows, width), np.uint8)

@@ -23,7 +23,8 @@ from av.video.stream import VideoStream
 from owtmix.clip import AudioTrack, Damage, Probe, Rates, VideoTrack
 from owtmix.errors import InputError
 from owtmix.media.audio import AudioMeter
-from owtmix.media.decode import SPIKE_S, Picture, describe, frame_time
+from owtmix.media.decode import SPIKE_S
+from owtmix.media.picture import Picture, describe, frame_time
 from owtmix.media.source import is_cover, leads, open_input, packets, usable
 from owtmix.timing import TimeRange, timecode
 

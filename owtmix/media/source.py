@@ -9,6 +9,7 @@ from typing import Final, TypeGuard, TypeVar
 
 import av
 from av.audio.stream import AudioStream
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Discard, Disposition, Stream
@@ -28,8 +29,8 @@ _BRANDS: Final = (b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip",
 _MAGIC_BYTES: Final = 16
 
 
-def open_input(path: Path, max_pixels: int = MAX_PIXELS) -> InputContainer:
-    """Open a recording for demuxing; its pictures may have up to ``max_pixels``.
+def open_input(path: Path, max_pixels: int = MAX_PIXELS, hardware: HWAccel | None = None) -> InputContainer:
+    """Open a recording for demuxing; its pictures may have up to ``max_pixels``, and ``hardware`` may decode them.
 
     MP4, WebM and Matroska, Ogg and WAV are accepted (semantics.md, "Where things are"), told apart by their first
     bytes, so that a playlist or a script under a recording's name is refused instead of followed.
@@ -57,6 +58,7 @@ def open_input(path: Path, max_pixels: int = MAX_PIXELS) -> InputContainer:
                 **decoder_options,
             },
             metadata_errors="replace",
+            hwaccel=hardware,
         )
     except MemoryError:
         what = f"it has more than {MAX_STREAMS} streams, or asks for too much memory"

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 from itertools import count
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pytest
-from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from owtmix.canvas.base import Canvas, Layer
@@ -23,6 +22,7 @@ from owtmix.geometry import Orientation, Rect, ResizeMode, Size
 from owtmix.media.decode import VideoReader
 from owtmix.media.probe import probe
 from tests.canvas.lazy_device import LazyDevice
+from tests.canvas.on_card import on_card
 from tests.canvas.stills import Still
 from tests.conftest import SHARED
 from tests.media.pictures import flat, textured
@@ -249,23 +249,11 @@ def test_more_layers_than_a_launch_is_told_are_refused() -> None:
         gpu.compose([layer] * 73)
 
 
-class OnDevice:
-    """What PyAV gives of a frame that the card has decoded, in this machine's memory."""
-
-    def __init__(self, frame: VideoFrame) -> None:
-        self._held = frame
-        self.width, self.height = frame.width, frame.height
-        self.format = type("Format", (), {"name": "cuda"})
-        self.sw_format = frame.format
-        self.planes = frame.planes
-
-
 @pytest.mark.parametrize("pixel_format", ["nv12", "p010le", "yuv444p"])
 def test_frames_that_the_card_has_decoded_are_read_where_they_are(pixel_format: str) -> None:
     still = Still(textured(Size(400, 300)).reformat(format=pixel_format))
     cpu, gpu, device = canvases()
-    seen: Any = OnDevice(still.frame)
-    decoded = replace(still, frame=seen)
+    decoded = replace(still, frame=on_card(still.frame))
     table_bytes = 60_000
     drawn = shown(gpu, [gpu.scaler().fit(decoded, WHOLE, "key")])
     assert device.uploaded < table_bytes

@@ -18,7 +18,8 @@ from owtmix.clip import Failure, Notes
 from owtmix.decoration import Decoration
 from owtmix.errors import InputError
 from owtmix.geometry import Rect, ResizeMode
-from owtmix.media.decode import Picture, VideoReader
+from owtmix.media.decode import VideoReader
+from owtmix.media.picture import Picture
 from owtmix.tracks import Material
 from tests.media.pictures import BITS, steady, write_film
 from tests.render.footage import ANNA, BEN, CARL, MODES, busy_room, draw, drawing, part, picture_of, placed, plan
