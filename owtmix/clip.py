@@ -122,10 +122,14 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Notes:
-    """What sources that were decoded turned out to be, and since when others cannot be decoded; by their numbers."""
+    """What sources that were decoded turned out to be, and since when others cannot be decoded; by their numbers.
+
+    ``device`` is what the picture was composed on: ``cpu``, ``cuda:0``.
+    """
 
     seen: dict[int, Seen] = field(default_factory=dict)
     failures: dict[int, Failure] = field(default_factory=dict)
+    device: str = "cpu"
 
 
 Rates = tuple[Fraction, Fraction, Fraction]

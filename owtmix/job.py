@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from owtmix.announcer import Announcer
+from owtmix.cards import choose
 from owtmix.clip import Probe, Seen
 from owtmix.crewing import cores, engage, succeed
 from owtmix.decoration import unwritable
+from owtmix.equipment import CPU
 from owtmix.errors import InputError, Problem, SpecError
 from owtmix.execute.local import Crew
 from owtmix.fingerprint import Inputs, of_bytes
@@ -24,10 +26,11 @@ from owtmix.intake import Intake, is_local
 from owtmix.notify.events import WarnCode
 from owtmix.notify.notifier import Sending
 from owtmix.notify.notifier import resend as send_again
-from owtmix.plan import RenderPlan, to_json
-from owtmix.planning import check_streams, make_plan, subscribed
+from owtmix.plan import RenderPlan
+from owtmix.planning import check_streams, equip, make_plan, subscribed
 from owtmix.production import Product, Production, Workshop
 from owtmix.progress import Progress
+from owtmix.report import report
 from owtmix.room import check_room
 from owtmix.runlock import only_run
 from owtmix.scratch import Scratch
@@ -49,8 +52,8 @@ class Options:
     """What the command line adds to the job file.
 
     ``workers`` is how many processes compose, None for as many as there are processors; ``chunk_s`` comes before the
-    setting. With ``fresh`` nothing that an earlier run has finished is used. ``index`` and ``output`` are keys of the
-    job's stores; beginning with ``/``, ``./`` or ``../`` they are local files.
+    setting. With ``fresh`` nothing that an earlier run has finished is used. ``device`` is what composes.
+    ``index`` and ``output`` are keys of the job's stores; beginning with ``/``, ``./`` or ``../`` they are local files.
     """
 
     index: str | None = None
@@ -60,6 +63,7 @@ class Options:
     workers: int | None = None
     chunk_s: Fraction | None = None
     fresh: bool = False
+    device: str = "auto"
 
 
 class Job:
@@ -74,6 +78,7 @@ class Job:
         self._options = options
         self._seconds: dict[str, float] = {}
         self._probes: list[Probe] = []
+        self._equipment = CPU
         overrides = dict(options.overrides)
         if options.output:
             folder, slash, name = options.output.rpartition("/")
@@ -106,6 +111,7 @@ class Job:
     def plan(self, progress: Progress, scratch: Scratch) -> RenderPlan:
         """What would be made."""
         with self._crew() as crew:
+            self._equip(crew)
             return self._prepare(self._intake(crew, progress, _temporary(scratch)), progress).plan
 
     def preview(self, t: Fraction, png: Path, progress: Progress, scratch: Scratch) -> None:
@@ -147,6 +153,7 @@ class Job:
             if self._options.fresh:
                 shutil.rmtree(work / "chunks", ignore_errors=True)
             with self._timed("planning"):
+                self._equip(crew)
                 intake = self._intake(crew, progress, work / "inputs")
                 staged = scratch.add(self._output.stage(self.spec.output_key, self.spec.job_id, work / "tracks"))
                 studio = self._prepare(intake, progress)
@@ -172,6 +179,11 @@ class Job:
             shutil.rmtree(work, ignore_errors=True)
             self._announcer.finish(address)
         return self._report(product, reports, address)
+
+    def _equip(self, crew: Crew) -> None:
+        """Find out what composes; with sound alone nothing does."""
+        if self.spec.video:
+            self._equipment = choose(crew, self._options.device, self._settings.card_memory_mib << 20)
 
     def _intake(self, crew: Crew, progress: Progress, folder: Path) -> Intake:
         """The index, read; what is fetched will go into ``folder``."""
@@ -205,8 +217,8 @@ class Job:
         plan = make_plan(self.spec, index, footage.clips, self._settings, footage.left_out)
         for warning in (*plan.warnings, *unwritable(plan.picture)):
             warn(warning)
-        plan = replace(plan, warnings=tuple(self._announcer.warnings))
-        return Studio(plan, footage.paths, images, self._options.strict)
+        plan = equip(replace(plan, warnings=tuple(self._announcer.warnings)), self.spec, self._equipment)
+        return Studio(plan, footage.paths, images, self._options.strict, self._equipment)
 
     def _check_output_key(self, intake: Intake) -> None:
         """The output must not overwrite the index or any recording, used or not."""
@@ -237,22 +249,7 @@ class Job:
             yield Report(key, left_out=reason)
 
     def _report(self, product: Product, inputs: Sequence[Report], address: str) -> dict[str, Any]:
-        plan = product.plan
-        return {
-            "job_id": plan.job_id,
-            "output": address,
-            "duration_s": float(plan.duration_s),
-            "frames": plan.picture.frames if plan.picture else 0,
-            "chunks": {"total": product.chunks, "reused": product.reused},
-            "streams": {
-                "used": list(map(str, plan.presence)),
-                "left_out": list(map(str, plan.absent)),
-            },
-            "files": {
-                "used": [source.key for source in plan.sources],
-                "left_out": [{"file": key, "reason": reason} for key, reason in plan.left_out],
-            },
-            "inputs": to_json(inputs),
+        return report(product, inputs, address, self._equipment) | {
             "warnings": self._announcer.warnings,
             "seconds": self._seconds,
         }

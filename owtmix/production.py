@@ -17,10 +17,12 @@ from pydantic import TypeAdapter
 from owtmix.blame import suspects
 from owtmix.clip import Notes, Seen
 from owtmix.crewing import succeed
-from owtmix.errors import RenderError
+from owtmix.equipment import Equipment
+from owtmix.errors import EncoderLost, MixError, RenderError
 from owtmix.execute.agenda import Agenda, Runs
 from owtmix.execute.local import Crew, Outcome
 from owtmix.fingerprint import Inputs, of_chunk, of_sound
+from owtmix.meter import Meter
 from owtmix.plan import RenderPlan
 from owtmix.progress import Progress
 from owtmix.shelf import Loss, Piece, Shelf
@@ -40,13 +42,14 @@ _NOTES: Final = TypeAdapter(Notes)
 class Product:
     """What was made: the plan as it was carried out in the end, and what its sources turned out to be.
 
-    Of the picture's ``chunks``, ``reused`` were made by an earlier run.
+    Of the picture's ``chunks``, ``reused`` were made by an earlier run. ``devices`` are those they were composed on.
     """
 
     plan: RenderPlan
     seen: Mapping[int, Seen]
     chunks: int
     reused: int
+    devices: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,7 @@ class Production:
             DestinationError: the disk takes no more.
         """
         self._resume()
-        meter = _Meter(self._studio.plan, progress, [self._tracks[key] for key in self._pieces])
+        meter = Meter(self._studio.plan, progress, [self._tracks[key] for key in self._pieces])
         while missing := [task for key, task in self._tracks.items() if key not in self._pieces]:
             self._work(missing, meter)
         progress.stage("finishing", None)
@@ -94,7 +97,10 @@ class Production:
         chunks = [self._pieces[key] for key, task in self._tracks.items() if isinstance(task, PictureTask)]
         sounds = [self._pieces[key].path for key, task in self._tracks.items() if isinstance(task, SoundTask)]
         self._finish(FinishTask(plan, [chunk.path for chunk in chunks], next(iter(sounds), None), output))
-        return Product(plan, _seen(chunks), len(chunks), sum(chunk.path.name not in self._made for chunk in chunks))
+        notes = [_NOTES.validate_python(chunk.told) for chunk in chunks]
+        devices = sorted({told.device for told in notes})
+        reused = sum(chunk.path.name not in self._made for chunk in chunks)
+        return Product(plan, _seen(notes), len(chunks), reused, devices)
 
     def _resume(self) -> None:
         """Take over what earlier runs finished, and what they found out."""
@@ -123,31 +129,41 @@ class Production:
             tracks[key] = PictureTask(self._studio, frames, bench / key, self._workshop.threads)
         return tracks
 
-    def _work(self, tasks: Sequence[TrackTask], meter: _Meter) -> None:
+    def _work(self, tasks: Sequence[TrackTask], meter: Meter) -> None:
         """Carry out ``tasks``. When a source fails nothing more is begun, and the plan is changed at the end."""
         agenda = _Agenda(tasks, self._workshop.workers)
         work: Agenda[TrackTask] = agenda
         dead: list[Outcome[TrackTask]] = []
         losses: list[Loss] = []
+        lost: list[EncoderLost] = []
         for outcome in self._workshop.crew.run(work, meter.advance):
             if outcome.error:
-                raise outcome.error
-            if outcome.death:
+                lost.append(self._forgiven(outcome.error))
+            elif outcome.death:
                 dead.append(outcome)
             elif failed := list(self._failures(outcome)):
                 losses += failed
             else:
                 self._keep(outcome)
                 meter.finish(outcome.task)
-            if dead or losses:
+            if dead or losses or lost:
                 agenda.stop()
+        if lost:
+            self._warn(f"{lost[0]}: the whole picture is encoded again, with x264")
+            self._studio = replace(self._studio, plan=self._studio.plan.without_card_s_encoder())
+            meter.begin_again()
         losses += [loss for outcome in dead for loss in self._culprits(outcome)]
         for loss in sorted(losses, key=lambda loss: loss.file_s):
             if self._leave_out(loss):
                 self._studio.complain(loss.message, self._warn)
                 self._workshop.shelf.lose(loss)
-        if losses:
-            self._tracks = self._planned()
+        self._tracks = self._planned()
+
+    def _forgiven(self, error: MixError) -> EncoderLost:
+        """An error after which the picture can still be encoded in another way; any other is raised."""
+        if isinstance(error, EncoderLost) and self._studio.can_encode_otherwise:
+            return error
+        raise error
 
     def _keep(self, outcome: Outcome[TrackTask]) -> None:
         task = outcome.task
@@ -166,7 +182,17 @@ class Production:
                 yield self._loss(source, failure.at_s, why, is_sound=False)
 
     def _culprits(self, outcome: Outcome[TrackTask]) -> Iterator[Loss]:
-        """The sources that killed a task's child, or else the child is forgiven, once for each task."""
+        """The sources that killed a task's child, or else the child is forgiven, once for each task.
+
+        A graphics card is the first to be suspected: the rest of the picture is composed without it.
+        """
+        equipment = outcome.task.studio.equipment
+        if isinstance(outcome.task, PictureTask) and equipment.card is not None:
+            why = f"the process that composed on {equipment.device} {outcome.death}"
+            if self._studio.equipment == equipment:
+                self._warn(f"{why}: what is missing of the picture is composed on the CPU")
+            self._studio = replace(self._studio, equipment=Equipment(why))
+            return
         tasks = list(suspects(outcome))
         culprits = [found for found in self._workshop.crew.run(tasks, alone=True) if found.death]
         if not culprits:
@@ -229,37 +255,6 @@ class _Agenda:
         self._runs.stop()
 
 
-class _Meter:
-    """How much of the picture is composed, or of the sound where there is no picture; ``finished`` were before."""
-
-    def __init__(self, plan: RenderPlan, progress: Progress, finished: Iterable[TrackTask]) -> None:
-        self._is_measured = PictureTask if plan.picture else SoundTask
-        self._progress = progress
-        self._done: dict[Path, Fraction] = {}
-        for task in finished:
-            self._note(task, _length_s(task))
-        progress.stage("composing", plan.duration_s, done=sum(self._done.values(), Fraction(0)))
-
-    def advance(self, task: TrackTask, done_s: float) -> None:
-        self._note(task, Fraction(done_s))
-        self._progress.advance(sum(self._done.values(), Fraction(0)))
-
-    def finish(self, task: TrackTask) -> None:
-        self._note(task, _length_s(task))
-
-    def _note(self, task: TrackTask, done_s: Fraction) -> None:
-        if isinstance(task, self._is_measured):
-            self._done[task.track] = done_s
-
-
-def _length_s(task: TrackTask) -> Fraction:
-    plan = task.studio.plan
-    if isinstance(task, SoundTask):
-        return plan.duration_s
-    assert plan.picture
-    return plan.picture.clock.time(len(task.frames))
-
-
 def _offset_s(plan: RenderPlan, source: int, *, is_sound: bool) -> Fraction:
     """What turns file time of a source's sound or picture into output time; 0 where it is not used."""
     if is_sound:
@@ -269,10 +264,10 @@ def _offset_s(plan: RenderPlan, source: int, *, is_sound: bool) -> Fraction:
     return next((shot.offset_s for shot in shots if shot.source == source), Fraction(0))
 
 
-def _seen(chunks: Iterable[Piece]) -> dict[int, Seen]:
+def _seen(notes: Iterable[Notes]) -> dict[int, Seen]:
     """What the sources of all chunks turned out to be."""
     seen: dict[int, Seen] = {}
-    for chunk in chunks:
-        for source, more in _NOTES.validate_python(chunk.told).seen.items():
+    for told in notes:
+        for source, more in told.seen.items():
             seen[source] = seen.get(source, Seen()).joined(more)
     return seen
