@@ -80,12 +80,18 @@ def choose(crew: Crew, wanted: str, memory: int) -> Equipment:
     Raises:
         SpecError: a card was asked for, and does not work.
     """
+    equipment = _chosen(crew, wanted, memory)
+    _log.info("composing on %s: %s", "the CPU" if equipment.card is None else equipment.device, equipment.why)
+    return equipment
+
+
+def _chosen(crew: Crew, wanted: str, memory: int) -> Equipment:
     if wanted == "cpu":
         return Equipment("--device cpu")
     found = _try_out(crew, wanted)
     if isinstance(found, Card):
-        _log.debug("cuda:%d, %s, works; its encoder %s", found.number, found.model, "too" if found.encodes else "not")
-        return Equipment(f"{found.model} works", found.number, found.model, found.encodes, memory)
+        encoder = "and encodes" if found.encodes else "and does not encode H.264"
+        return Equipment(f"{found.model} draws {encoder}", found.number, found.encodes, memory)
     if wanted != "auto":
         raise SpecError(Problem("", f"--device {wanted}: {found}; --device cpu or auto composes without a card"))
     return Equipment(found)

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 class Equipment:
     """``card`` is the number of the graphics card that is used; without one all is done on the CPU.
 
-    ``model`` is what the card is called, ``encodes`` whether its encoder works, ``memory`` how many bytes of its memory
-    one process may take. ``why`` says in words why it is used, or none is.
+    ``encodes`` tells whether its encoder works, ``memory`` how many bytes of its memory one process may take. ``why``
+    says in words why it is used, or none is.
     """
 
     why: str
     card: int | None = None
-    model: str = ""
     encodes: bool = False
     memory: int = 0
 

@@ -12,6 +12,7 @@ from typing import Final, Protocol, cast
 
 import numpy as np
 from av.video.frame import VideoFrame
+from numpy.typing import NDArray
 
 from owtmix.canvas import launch
 from owtmix.canvas.base import ComposedFrame, Layer
@@ -55,8 +56,7 @@ class GpuFrame(Slot):
             half = size.width // 2
             self.surface = Surface(y, chroma, chroma + half * size.height // 2, pitch, half)
             self.array = device.pinned(size.width * size.height * 3 // 2)
-            rows = self.array.reshape(-1, size.width)
-            self._frame = VideoFrame.from_numpy_buffer(rows, "yuv420p")
+            self._frame = _framed(self.array, size)
 
     @property
     def frame(self) -> VideoFrame:
@@ -147,3 +147,14 @@ class GpuCanvas:
         surface = Surface(y, u, v, pairs[0].shape[1], pairs[1].shape[1])
         kind = Kind.CARD if layer.opaque else Kind.OVERLAY
         return Tile(layer.key, layer.rect, Item(kind, layer.rect, surface), (mark,), (piece,), opaque=layer.opaque)
+
+
+def _framed(array: NDArray[np.uint8], size: Size) -> VideoFrame:
+    """Memory that holds three planes, one behind the other, as a yuv420p frame.
+
+    ``VideoFrame.from_numpy_buffer`` would cut a height that is no multiple of four.
+    """
+    y, u, v = np.split(array, [size.width * size.height, size.width * size.height * 5 // 4])
+    half = size.height // 2, size.width // 2
+    planes = y.reshape(size.height, size.width), u.reshape(half), v.reshape(half)
+    return VideoFrame.from_dlpack(planes, "yuv420p", size.width, size.height)

@@ -120,8 +120,8 @@ class LazyDevice:
         self._give(self._downloads, work, mark)
 
     def frame(self, address: int, size: Size, pitch: int) -> VideoFrame:
-        rows = seen(address, pitch * size.height * 3 // 2).reshape(-1, pitch)
-        return VideoFrame.from_numpy_buffer(rows, "nv12", size.width)
+        rows = seen(address, pitch * size.height * 3 // 2).reshape(-1, pitch)[:, : size.width]
+        return VideoFrame.from_dlpack((rows[: size.height], rows[size.height :]), "nv12", size.width, size.height)
 
     def mark_decoding(self, mark: Mark) -> None:
         self._give(self._decoding, lambda: None, mark)

@@ -202,17 +202,18 @@ def test_what_did_not_change_is_neither_uploaded_nor_drawn_again() -> None:
     assert device.launches == 2
 
 
-def test_a_frame_that_stays_on_the_device_is_nv12_of_the_same_pixels() -> None:
-    device = LazyDevice()
-    staying = GpuCanvas(device, 64 * MIB, CANVAS, BACKGROUND, ResizeMode.FIT, "bt709", stays=True)
-    _, gpu, _ = canvases(ResizeMode.FIT)
-    stills = [Still(textured(Size(200, 120), seed)) for seed in range(4)]
-    expected = shown(gpu, tiled(gpu, stills))
-    composed = staying.compose(tiled(staying, stills))
-    frame = composed.frame
+@pytest.mark.parametrize("size", [CANVAS, Size(162, 90), Size(2, 2)], ids=str)
+def test_frames_of_any_even_size_come_back_or_stay_on_the_device_as_nv12(size: Size) -> None:
+    cpu, gpu, _ = canvases(ResizeMode.FIT, size=size)
+    staying = GpuCanvas(LazyDevice(), 64 * MIB, size, BACKGROUND, ResizeMode.FIT, "bt709", stays=True)
+    still, tile = Still(textured(size)), Rect(0, 0, size.width, size.height)
+    expected = shown(cpu, [cpu.scaler().fit(still, tile, "key")])
+    drawn = shown(gpu, [gpu.scaler().fit(still, tile, "key")])
+    frame = staying.compose([staying.scaler().fit(still, tile, "key")]).frame
     assert frame.format.name == "nv12"
-    for plane, drawn in zip(expected, planes(frame.reformat(format="yuv420p")), strict=True):
-        assert np.array_equal(plane, drawn)
+    for plane, on_host, on_device in zip(expected, drawn, planes(frame.reformat(format="yuv420p")), strict=True):
+        assert np.array_equal(plane, on_host)
+        assert np.array_equal(plane, on_device)
 
 
 def test_a_limit_of_memory_holds_and_is_named() -> None:
