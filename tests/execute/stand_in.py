@@ -26,6 +26,14 @@ AFTER: Final = 5
 """So many frames are drawn before something goes wrong."""
 
 
+class Silent:
+    """News that nobody listens to."""
+
+    def advance(self, done_s: float) -> None: ...
+    def mark(self, done_s: float) -> None: ...
+    def warn(self, message: str) -> None: ...
+
+
 class StandIn(LazyDevice):
     name = "cuda:0"
     model = "Stand-in"

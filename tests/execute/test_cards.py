@@ -33,7 +33,7 @@ from tests.cli.command import record_once
 from tests.e2e import measure, people
 from tests.e2e.people import Take
 from tests.e2e.room import Room
-from tests.execute.stand_in import MODULE, StandInStudio, install
+from tests.execute.stand_in import MODULE, Silent, StandInStudio, install
 
 MEMORY: Final = 64 << 20
 ROOM: Final = Room(
@@ -46,14 +46,6 @@ ROOM: Final = Room(
 )
 SIMILAR: Final = 2.0
 """Mean difference of two encoded pictures of the same room; another picture differs by tens."""
-
-
-class Silent:
-    """News that nobody listens to."""
-
-    def advance(self, done_s: float) -> None: ...
-    def mark(self, done_s: float) -> None: ...
-    def warn(self, message: str) -> None: ...
 
 
 class OneAnswer(Crew):
