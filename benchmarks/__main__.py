@@ -25,6 +25,7 @@ commands:
   python -m benchmarks [SCENE...]   compare the engines, all scenes without a name
   python -m benchmarks sweep        encode one composition with many x264 options
   python -m benchmarks plot         put the newest results into docs/performance.md, with pictures
+  python -m benchmarks gpu          what a graphics card takes; python -m benchmarks.gpu --help tells its options
   python -m benchmarks spend SCENE  where this tool's picture spends its CPU seconds
 
 Results are kept in benchmarks/results, unless --seconds shortens the scenes; --results keeps them elsewhere.
@@ -39,6 +40,10 @@ def main() -> None:
             _plot(arguments.results or RESULTS)
         case ["sweep"]:
             _sweep(arguments)
+        case ["gpu"]:
+            from benchmarks.gpu import main as measure_card
+
+            measure_card(["--rounds", str(arguments.rounds), "--cache", str(arguments.cache)])
         case ["spend", name]:
             _spend(arguments, name)
         case names:
@@ -66,7 +71,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--results", type=Path, metavar="FOLDER", help="where result files are kept")
     arguments = parser.parse_args()
     unknown = [word for word in arguments.words if word not in SCENES]
-    if unknown and arguments.words[0] not in {"plot", "sweep", "spend"}:
+    if unknown and arguments.words[0] not in {"gpu", "plot", "sweep", "spend"}:
         parser.error(f"there is no scene {unknown[0]}; there are {', '.join(SCENES)}")
     return arguments
 

@@ -155,7 +155,7 @@ def encodes(device: Device, card: int | None) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Square:
+class Square:
     """A grey picture."""
 
     frame: VideoFrame
@@ -171,7 +171,7 @@ def _frames(canvas: Canvas) -> Iterator[ComposedFrame]:
     import numpy as np
     from av.video.frame import VideoFrame
 
-    square = _Square(VideoFrame.from_ndarray(np.full((96, 64), 128, np.uint8), "yuv420p"))
+    square = Square(VideoFrame.from_ndarray(np.full((96, 64), 128, np.uint8), "yuv420p"))
     scaler = canvas.scaler()
     for side in (64, 128, 192):
         yield canvas.compose([scaler.fit(square, Rect(0, 0, side, side), side)])
