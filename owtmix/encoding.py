@@ -69,13 +69,15 @@ def nvenc(video: VideoSpec) -> VideoEncoding:
     Without B-frames, lookahead and delay, so that a frame is done with once it is encoded, and may be drawn on again.
     Its bytes depend on the card and its driver.
     """
+    buffer_kbit = int(video.bit_rate_kbps * VBV_BUFFER_S / (1 + VBV_INIT))
     options = {
         "preset": "p4",
         "tune": "hq",
         "profile": video.profile,
         "rc": "vbr",
         "maxrate": f"{int(video.bit_rate_kbps * VBV_MAX_RATE)}k",
-        "bufsize": f"{video.bit_rate_kbps * VBV_BUFFER_S}k",
+        "bufsize": f"{buffer_kbit}k",
+        "rc_init_occupancy": f"{int(buffer_kbit * VBV_INIT)}k",
         "bf": "0",
         "rc-lookahead": "0",
         "delay": "0",

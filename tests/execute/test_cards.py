@@ -183,7 +183,7 @@ def test_a_card_that_fails_costs_the_chunks_in_work(
 ) -> None:
     report = compose(tmp_path, how, monkeypatch=monkeypatch)
     assert report["device"]["composed_on"] == ["cpu"]
-    assert report["warnings"][0].startswith(said)
+    assert any(warning.startswith(said) for warning in report["warnings"])
     assert len(pictures(report)) == 40
 
 
