@@ -30,6 +30,7 @@ commands:
   python -m benchmarks sweep        encode one composition with many x264 options
   python -m benchmarks chunks       what chunks cost, for simulating many workers
   python -m benchmarks plot         put the newest results into docs/performance.md, with pictures
+  python -m benchmarks gpu          what a graphics card takes; python -m benchmarks.gpu --help tells its options
   python -m benchmarks spend SCENE  where this tool's picture spends its CPU seconds
 
 Results are kept in benchmarks/results, unless --seconds shortens the scenes; --results keeps them elsewhere.
@@ -46,6 +47,10 @@ def main() -> None:
             _sweep(arguments)
         case ["chunks", *names]:
             _chunks(arguments, names or CHUNKED)
+        case ["gpu"]:
+            from benchmarks.gpu import main as measure_card
+
+            measure_card(["--rounds", str(arguments.rounds), "--cache", str(arguments.cache)])
         case ["spend", name]:
             _spend(arguments, name)
         case names:

@@ -56,7 +56,9 @@ def prepare(name: str, cache: Path, work: Path, seconds: float | None = None) ->
     cfg = folder / "cfg.json"
     scratch = Scratch()
     try:
-        plan = Job(cfg, read_settings(settings_file()), Options(index=str(index))).plan(Silence(), scratch)
+        plan = Job(cfg, read_settings(settings_file()), Options(index=str(index), device="cpu")).plan(
+            Silence(), scratch
+        )
     finally:
         scratch.sweep()
     return Case(name, cfg, index, plan, work.absolute())

@@ -47,21 +47,23 @@ def takes(option: str) -> bool:
     return option in said.stdout.replace("\n", " ").split()
 
 
-def own_command(case: Case, output: Path, workers: int | None) -> list[str]:
+def own_command(case: Case, output: Path, workers: int | None, device: str = "cpu") -> list[str]:
     """This tool's command for a case."""
     chosen = [] if workers is None else ["--workers", str(workers)]
     fresh = ["--fresh"] if takes("--fresh") else []
     names = ["--index", str(case.index), "--output", str(output)]
-    return [sys.executable, "-m", "owtmix", "--quiet", *chosen, *fresh, *names, str(case.cfg)]
+    command = [sys.executable, "-m", "owtmix", "--quiet", "--device", device]
+    return [*command, *chosen, *fresh, *names, str(case.cfg)]
 
 
-def ours(workers: int | None) -> Engine:
-    """This tool with a number of workers, or as it comes."""
+def ours(workers: int | None, device: str = "cpu") -> Engine:
+    """This tool with a number of workers, or as it comes, on a device."""
     name = "owtmix" if workers is None else f"owtmix, {workers} worker{'s' if workers > 1 else ''}"
+    name += "" if device == "cpu" else f", {device}"
 
     def compose(case: Case) -> Made:
         output = case.work / "owtmix.mp4"
-        cost, said = run(own_command(case, output, workers), case.work)
+        cost, said = run(own_command(case, output, workers, device), case.work)
         return Made(cost, output, json.loads(said))
 
     return Engine(name, compose)

@@ -14,13 +14,13 @@ from benchmarks.case import Case
 from benchmarks.table import markdown
 from owtmix.canvas import cpu, scale
 from owtmix.decoration import Decoration
-from owtmix.media import decode
+from owtmix.media import decode, picture
 from owtmix.media.encode import VideoWriter
 from owtmix.tracks import Material, PictureMaker, make_sound
 
 WATCHED: Final = (
     ("decoding", decode.VideoReader, "picture_at"),
-    ("looking for black", decode.Picture, "is_blank"),
+    ("looking for black", picture.Picture, "is_blank"),
     ("describing frames", decode, "describe"),
     ("scaling", scale.Converter, "convert"),
     ("around scaling", cpu.CpuScaler, "fit"),

@@ -59,6 +59,7 @@ class Arguments:
     workers: int | None
     chunk_s: Fraction | None
     fresh: bool
+    device: str
     threshold: int
 
 
@@ -141,6 +142,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--fresh", action="store_true", help="compose everything anew, also what a run that was cut off has finished"
     )
+    parser.add_argument(
+        "--device",
+        type=_device,
+        default="auto",
+        metavar="DEVICE",
+        help="compose on the cpu, or on a graphics card: cuda, or cuda:1 for the second; auto takes one that works",
+    )
     parser.set_defaults(threshold=logging.INFO)
     for flags, level, what in (
         (("-q", "--quiet"), logging.WARNING, "show warnings and errors only, and no progress"),
@@ -206,6 +214,12 @@ def _chunk_s(text: str) -> Fraction:
         accepted = f"a number of seconds from {_SHORTEST_CHUNK_S} to {_LONGEST_CHUNK_S}"
         raise argparse.ArgumentTypeError(f"{text} is not {accepted}")
     return seconds
+
+
+def _device(text: str) -> str:
+    if not re.fullmatch(r"auto|cpu|cuda(:\d{1,2})?", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text} is not auto, cpu, cuda or a card such as cuda:1")
+    return text
 
 
 def _override(text: str) -> tuple[str, str]:

@@ -99,14 +99,22 @@ class Damage:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What decoding a picture came across: its sizes as displayed, in order of appearance, and damage."""
+    """What decoding a picture came across: its sizes as displayed, in order of appearance, and damage.
+
+    ``decoders`` are the devices that decoded it: ``cpu``, ``cuda:0``.
+    """
 
     sizes: tuple[Size, ...] = ()
     damage: Damage = Damage()
+    decoders: tuple[str, ...] = ()
 
     def joined(self, later: Seen) -> Seen:
         """Both together."""
-        return Seen(tuple(dict.fromkeys((*self.sizes, *later.sizes))), self.damage.joined(later.damage))
+        return Seen(
+            tuple(dict.fromkeys((*self.sizes, *later.sizes))),
+            self.damage.joined(later.damage),
+            tuple(dict.fromkeys((*self.decoders, *later.decoders))),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +129,13 @@ class Failure:
 class Notes:
     """What sources that were decoded turned out to be, and since when others cannot be decoded; by their numbers.
 
-    ``heard`` is what of their sound could not be.
+    ``heard`` is what of their sound could not be; ``device`` is what the picture was composed on: ``cpu``, ``cuda:0``.
     """
 
     seen: dict[int, Seen] = field(default_factory=dict)
     heard: dict[int, Damage] = field(default_factory=dict)
     failures: dict[int, Failure] = field(default_factory=dict)
+    device: str = "cpu"
 
 
 Rates = tuple[Fraction, Fraction, Fraction]

@@ -73,6 +73,7 @@ def _answer(arguments: Arguments, settings: Settings, log: RunLog, scratch: Scra
         overrides=arguments.overrides,
         workers=arguments.workers,
         chunk_s=arguments.chunk_s,
+        device=arguments.device,
         fresh=arguments.fresh,
     )
     job = Job(arguments.cfg, settings, options)

@@ -9,6 +9,7 @@ from typing import Final
 from owtmix.plan import AudioEncoding, VideoEncoding
 from owtmix.spec.job import AudioSpec, VideoSpec
 
+NVENC: Final = "h264_nvenc"
 GOP_S: Final = 2
 VBV_MAX_RATE: Final = Fraction(3, 2)
 VBV_BUFFER_S: Final = 2
@@ -60,6 +61,31 @@ def h264(video: VideoSpec, preset: str) -> VideoEncoding:
         "x264-params": ":".join(f"{key}={value}" for key, value in x264.items()),
     }
     return VideoEncoding("libx264", video.bit_rate_kbps, video.fps * GOP_S, tuple(options.items()))
+
+
+def nvenc(video: VideoSpec) -> VideoEncoding:
+    """NVENC at the same mean rate with the same VBV and closed GOPs, for pictures that are on its card already.
+
+    Without B-frames, lookahead and delay, so that a frame is done with once it is encoded, and may be drawn on again.
+    Its bytes depend on the card and its driver.
+    """
+    buffer_kbit = int(video.bit_rate_kbps * VBV_BUFFER_S / (1 + VBV_INIT))
+    options = {
+        "preset": "p4",
+        "tune": "hq",
+        "profile": video.profile,
+        "rc": "vbr",
+        "maxrate": f"{int(video.bit_rate_kbps * VBV_MAX_RATE)}k",
+        "bufsize": f"{buffer_kbit}k",
+        "rc_init_occupancy": f"{int(buffer_kbit * VBV_INIT)}k",
+        "bf": "0",
+        "rc-lookahead": "0",
+        "delay": "0",
+        "no-scenecut": "1",
+        "forced-idr": "1",
+        "strict_gop": "1",
+    }
+    return VideoEncoding(NVENC, video.bit_rate_kbps, video.fps * GOP_S, tuple(options.items()))
 
 
 def vp9(video: VideoSpec, cpu_used: int) -> VideoEncoding:

@@ -5,6 +5,7 @@
     ├── InputError            3   the index or the recordings
     │   └── StoreError        3   the store that holds them
     ├── RenderError           4   composing failed
+    │   └── EncoderLost       4   the card's encoder failed; x264 may do
     ├── DestinationError      5   the output, or the store that takes it
     └── Interrupted         130   Ctrl-C, SIGTERM or SIGHUP
 
@@ -75,6 +76,10 @@ class RenderError(MixError):
     """Composing, mixing or encoding failed."""
 
     exit_status = 4
+
+
+class EncoderLost(RenderError):  # noqa: N818 - nothing failed yet that cannot be done in another way
+    """The card's encoder cannot be had, or failed on the way: all of the picture is encoded again without it."""
 
 
 class DestinationError(MixError):

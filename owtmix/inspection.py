@@ -17,7 +17,8 @@ class PictureReport:
     """The picture of an input; times as in ``Report``.
 
     ``sizes`` are as displayed, in order of appearance. ``rates_hz`` are the lowest, the median and the highest rate at
-    which pictures follow each other. ``used_to_s`` is None where nothing of it is used, or nobody asked for any use.
+    which pictures follow each other. ``decoders`` are the devices that decoded it: ``cpu``, ``cuda:0``.
+    ``used_to_s`` is None where nothing of it is used, or nobody asked for any use.
     """
 
     codec: str
@@ -26,6 +27,7 @@ class PictureReport:
     span: TimeRange
     gaps: tuple[TimeRange, ...]
     damage: Damage
+    decoders: tuple[str, ...]
     used_to_s: Fraction | None = None
 
 
@@ -100,6 +102,7 @@ def inspect(file: str, probe: Probe, use: Use = Use()) -> Report:
             span=video.span.shifted(-start),
             gaps=tuple(gap.shifted(-start) for gap in video.gaps),
             damage=_since(start, probe.seen.damage),
+            decoders=probe.seen.decoders,
             used_to_s=None if use.picture_s is None else min(use.picture_s, video.span.end) - start,
         )
     if audio := probe.audio:

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from owtmix.announcer import Announcer
+from owtmix.cards import choose
 from owtmix.clip import Damage, Probe, Seen
 from owtmix.crewing import cores, engage, succeed
 from owtmix.decoration import unwritable
+from owtmix.equipment import CPU
 from owtmix.errors import InputError, Problem, SpecError
 from owtmix.execute.local import Crew
 from owtmix.fingerprint import Inputs, of_bytes
@@ -24,10 +26,11 @@ from owtmix.intake import Intake, is_local
 from owtmix.notify.events import WarnCode
 from owtmix.notify.notifier import Sending
 from owtmix.notify.notifier import resend as send_again
-from owtmix.plan import RenderPlan, to_json
-from owtmix.planning import check_streams, make_plan, subscribed
+from owtmix.plan import RenderPlan
+from owtmix.planning import check_streams, equip, make_plan, subscribed
 from owtmix.production import Product, Production, Workshop
 from owtmix.progress import Progress
+from owtmix.report import report
 from owtmix.room import check_room, expected_bytes
 from owtmix.runlock import only_run
 from owtmix.schedule import uses_of
@@ -51,8 +54,8 @@ class Options:
     """What the command line adds to the job file.
 
     ``workers`` is how many processes compose, None for as many as there are processors; ``chunk_s`` comes before the
-    setting. With ``fresh`` nothing that an earlier run has finished is used. ``index`` and ``output`` are keys of the
-    job's stores; beginning with ``/``, ``./`` or ``../`` they are local files.
+    setting. With ``fresh`` nothing that an earlier run has finished is used. ``device`` is what composes.
+    ``index`` and ``output`` are keys of the job's stores; beginning with ``/``, ``./`` or ``../`` they are local files.
     """
 
     index: str | None = None
@@ -62,6 +65,7 @@ class Options:
     workers: int | None = None
     chunk_s: Fraction | None = None
     fresh: bool = False
+    device: str = "auto"
 
 
 class Job:
@@ -76,6 +80,7 @@ class Job:
         self._options = options
         self._seconds: dict[str, float] = {}
         self._probes: list[Probe] = []
+        self._equipment = CPU
         overrides = dict(options.overrides)
         if options.output:
             folder, slash, name = options.output.rpartition("/")
@@ -108,6 +113,7 @@ class Job:
     def plan(self, progress: Progress, scratch: Scratch) -> RenderPlan:
         """What would be made."""
         with self._crew() as crew:
+            self._equip(crew)
             return self._prepare(self._intake(crew, progress, _temporary(scratch)), progress)[0].plan
 
     def preview(self, t: Fraction, png: Path, progress: Progress, scratch: Scratch) -> None:
@@ -156,6 +162,7 @@ class Job:
             if self._options.fresh:
                 shutil.rmtree(work / "chunks", ignore_errors=True)
             with self._timed("planning"):
+                self._equip(crew)
                 intake = self._intake(crew, progress, work / "inputs")
                 staged = scratch.add(self._output.stage(self.spec.output_key, self.spec.job_id, work / "tracks"))
                 studio, stock = self._prepare(intake, progress)
@@ -184,6 +191,11 @@ class Job:
             shutil.rmtree(work, ignore_errors=True)
             self._announcer.finish(address)
         return self._report(product, reports, address)
+
+    def _equip(self, crew: Crew) -> None:
+        """Find out what composes; with sound alone nothing does."""
+        if self.spec.video:
+            self._equipment = choose(crew, self._options.device, self._settings.card_memory_mib << 20)
 
     def _intake(self, crew: Crew, progress: Progress, folder: Path) -> Intake:
         """The index, read; what is fetched will go into ``folder``."""
@@ -217,9 +229,10 @@ class Job:
         plan = make_plan(self.spec, index, footage.clips, self._settings, footage.left_out)
         for warning in (*plan.warnings, *unwritable(plan.picture)):
             warn(warning)
-        plan = replace(plan, warnings=tuple(self._announcer.warnings))
+        plan = equip(replace(plan, warnings=tuple(self._announcer.warnings)), self.spec, self._equipment)
         stock = footage.stock
-        return Studio(plan, [ware.copy.path for ware in stock.wares], images, self._options.strict), stock
+        paths = [ware.copy.path for ware in stock.wares]
+        return Studio(plan, paths, images, self._options.strict, self._equipment), stock
 
     def _check_output_key(self, intake: Intake) -> None:
         """The output must not overwrite the index or any recording, used or not."""
@@ -256,23 +269,7 @@ class Job:
             yield Report(key, left_out=reason)
 
     def _report(self, product: Product, inputs: Sequence[Report], address: str) -> dict[str, Any]:
-        plan, lost = product.plan, product.lost
-        left_out = [*((plan.sources[n].key, reason) for n, reason in lost.items()), *plan.left_out]
-        return {
-            "job_id": plan.job_id,
-            "output": address,
-            "duration_s": float(plan.duration_s),
-            "frames": plan.picture.frames if plan.picture else 0,
-            "chunks": {"total": product.chunks, "reused": product.reused},
-            "streams": {
-                "used": list(map(str, plan.presence)),
-                "left_out": list(map(str, plan.absent)),
-            },
-            "files": {
-                "used": [source.key for n, source in enumerate(plan.sources) if n not in lost],
-                "left_out": [{"file": key, "reason": reason} for key, reason in left_out],
-            },
-            "inputs": to_json(inputs),
+        return report(product, inputs, address, self._equipment) | {
             "warnings": self._announcer.warnings,
             "seconds": self._seconds,
         }

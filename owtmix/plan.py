@@ -43,9 +43,12 @@ class AudioPlacement:
 
 @dataclass(frozen=True, slots=True)
 class VideoEncoding:
-    """An encoder, which always has one thread, and every setting that decides its bytes; none is the machine's."""
+    """An encoder, which always has one thread, and every setting that decides its bytes; none is the machine's.
 
-    encoder: Literal["libx264", "libvpx-vp9"]
+    Those of ``h264_nvenc`` depend on the card as well.
+    """
+
+    encoder: Literal["libx264", "libvpx-vp9", "h264_nvenc"]
     bit_rate_kbps: int
     gop: int
     options: tuple[tuple[str, str], ...]
@@ -64,7 +67,8 @@ class AudioEncoding:
 class Picture:
     """All that is drawn. ``shots`` says what each stream's tile shows; ``frames`` is their number.
 
-    ``chunks`` are ranges of frames, without gap or overlap, that are encoded each for itself.
+    ``chunks`` are ranges of frames, without gap or overlap, that are encoded each for itself. ``device`` is what they
+    are drawn by; two of a kind draw the same. ``spare`` encodes all of them should the card's encoder be lost.
     """
 
     canvas: Size
@@ -79,6 +83,8 @@ class Picture:
     text_px: int
     encoding: VideoEncoding
     chunks: tuple[range, ...]
+    device: Literal["cpu", "cuda"] = "cpu"
+    spare: VideoEncoding | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +124,12 @@ class RenderPlan:
         if not self.index_unit.startswith("epoch"):
             return None
         return t + max(j.ahead_s for j in self.jumps if j.at_s <= t)
+
+    def without_card_s_encoder(self) -> RenderPlan:
+        """The plan with all of the picture encoded by what is kept for that."""
+        assert self.picture
+        assert self.picture.spare
+        return replace(self, picture=replace(self.picture, encoding=self.picture.spare, spare=None))
 
     def without(self, source: int, from_s: Fraction, *, sound: bool) -> RenderPlan:
         """The plan with a source left out from output time ``from_s`` on: its sound, or else its picture."""

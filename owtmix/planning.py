@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from math import ceil
 
 from owtmix import chunks, encoding, scene, shots
 from owtmix.clip import Clip, Matrix
+from owtmix.equipment import Equipment
 from owtmix.errors import CODE_NO_STREAM, Problem, SpecError
 from owtmix.index import Index
 from owtmix.plan import AudioPlacement, Picture, RenderPlan, Sound, Source, sample_count
@@ -89,6 +91,17 @@ def make_plan(
         left_out=tuple(left_out),
         warnings=(*map(str, spec.warnings), *index.warnings, *timeline.warnings, *_clock_warnings(spec, index)),
     )
+
+
+def equip(plan: RenderPlan, spec: JobSpec, equipment: Equipment) -> RenderPlan:
+    """The plan for what there is to make it with."""
+    if plan.picture is None or equipment.card is None:
+        return plan
+    picture = replace(plan.picture, device="cuda")
+    if equipment.encodes and picture.encoding.encoder == "libx264":
+        assert spec.video
+        picture = replace(picture, encoding=encoding.nvenc(spec.video), spare=picture.encoding)
+    return replace(plan, picture=picture)
 
 
 def _picture(spec: JobSpec, video: VideoSpec, timeline: Timeline, settings: Settings) -> Picture:

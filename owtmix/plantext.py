@@ -60,9 +60,10 @@ def _picture(picture: Picture | None) -> str:
         return "none"
     encoding = picture.encoding
     chunks = f" in {len(picture.chunks)} chunks" if len(picture.chunks) > 1 else ""
+    device = ", composed on a graphics card" if picture.device == "cuda" else ""
     return (
         f"{picture.canvas}, {picture.clock.fps} fps, {picture.frames} frames{chunks}, {encoding.encoder} at "
-        f"{encoding.bit_rate_kbps} kbit/s, {picture.matrix}, sources {_RESIZING[picture.resize_mode]}"
+        f"{encoding.bit_rate_kbps} kbit/s, {picture.matrix}, sources {_RESIZING[picture.resize_mode]}{device}"
     )
 
 

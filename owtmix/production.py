@@ -17,10 +17,12 @@ from pydantic import TypeAdapter
 from owtmix.blame import suspects
 from owtmix.clip import Damage, Notes, Seen
 from owtmix.crewing import succeed
-from owtmix.errors import RenderError
+from owtmix.equipment import Equipment
+from owtmix.errors import EncoderLost, MixError, RenderError
 from owtmix.execute.agenda import Agenda
 from owtmix.execute.local import Crew, Outcome
 from owtmix.fingerprint import Inputs, of_chunk, of_sound
+from owtmix.meter import Meter
 from owtmix.plan import RenderPlan
 from owtmix.progress import Progress
 from owtmix.quota import gib
@@ -42,7 +44,7 @@ class Product:
     """What was made: the plan as it was carried out in the end, and what its sources turned out to be.
 
     ``seen`` and ``heard`` tell it of their picture and their sound, ``lost`` why some could not be fetched any more. Of
-    the picture's ``chunks``, ``reused`` were made by an earlier run.
+    the picture's ``chunks``, ``reused`` were made by an earlier run. ``devices`` are those they were composed on.
     """
 
     plan: RenderPlan
@@ -51,6 +53,7 @@ class Product:
     lost: Mapping[int, str]
     chunks: int
     reused: int
+    devices: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,7 @@ class Production:
             DestinationError: the disk takes no more.
         """
         self._resume()
-        meter = _Meter(self._studio.plan, progress, [self._tracks[key] for key in self._pieces])
+        meter = Meter(self._studio.plan, progress, [self._tracks[key] for key in self._pieces])
         while missing := [task for key, task in self._tracks.items() if key not in self._pieces]:
             self._work(missing, meter)
         progress.stage("finishing", None)
@@ -113,9 +116,17 @@ class Production:
         chunks = [self._pieces[key] for key, task in self._tracks.items() if isinstance(task, PictureTask)]
         sounds = [self._pieces[key].path for key, task in self._tracks.items() if isinstance(task, SoundTask)]
         self._finish(FinishTask(plan, [chunk.path for chunk in chunks], next(iter(sounds), None), output))
+        notes = [_NOTES.validate_python(self._pieces[key].told) for key in self._tracks]
+        devices = sorted(
+            {
+                told.device
+                for told, task in zip(notes, self._tracks.values(), strict=True)
+                if isinstance(task, PictureTask)
+            }
+        )
         reused = sum(chunk.path.name not in self._made for chunk in chunks)
-        seen, heard = _noted(self._pieces[key] for key in self._tracks)
-        return Product(plan, seen, heard, self._lost, len(chunks), reused)
+        seen, heard = _noted(notes)
+        return Product(plan, seen, heard, self._lost, len(chunks), reused, devices)
 
     def _resume(self) -> None:
         """Take over what earlier runs finished, and what they found out."""
@@ -144,10 +155,11 @@ class Production:
             tracks[key] = PictureTask(self._studio, frames, bench / key, self._workshop.threads)
         return tracks
 
-    def _work(self, tasks: Sequence[TrackTask], meter: _Meter) -> None:
+    def _work(self, tasks: Sequence[TrackTask], meter: Meter) -> None:
         """Carry out ``tasks``. When a source fails nothing more is begun, and the plan is changed at the end."""
         dead: list[Outcome[TrackTask]] = []
         losses: list[Loss] = []
+        lost: list[EncoderLost] = []
         with self._supply(tasks) as supply:
             schedule = Schedule(tasks, self._workshop.workers, supply, self._current)
             agenda: Agenda[TrackTask] = schedule
@@ -159,8 +171,8 @@ class Production:
             for outcome in self._workshop.crew.run(agenda, advance, watch=lambda: self._look_after(supply)):
                 self._look_after(supply)
                 if outcome.error:
-                    raise outcome.error
-                if outcome.death:
+                    lost.append(self._forgiven(outcome.error))
+                elif outcome.death:
                     dead.append(outcome)
                 elif failed := list(self._failures(outcome)):
                     losses += failed
@@ -168,15 +180,24 @@ class Production:
                     self._keep(outcome)
                     meter.finish(outcome.task)
                     schedule.finish(outcome.task)
-                if dead or losses:
+                if dead or losses or lost:
                     schedule.stop()
+        if lost:
+            self._warn(f"{lost[0]}: the whole picture is encoded again, with x264")
+            self._studio = replace(self._studio, plan=self._studio.plan.without_card_s_encoder())
+            meter.begin_again()
         losses += [loss for outcome in dead for loss in self._culprits(outcome)]
         for loss in sorted(losses, key=lambda loss: loss.file_s):
             if self._leave_out(loss):
                 self._studio.complain(loss.message, self._warn)
                 self._workshop.shelf.lose(loss)
-        if losses:
-            self._tracks = self._planned()
+        self._tracks = self._planned()
+
+    def _forgiven(self, error: MixError) -> EncoderLost:
+        """An error after which the picture can still be encoded in another way; any other is raised."""
+        if isinstance(error, EncoderLost) and self._studio.can_encode_otherwise:
+            return error
+        raise error
 
     def _supply(self, tasks: Sequence[TrackTask]) -> Supply:
         """Begin to fetch what ``tasks`` lack."""
@@ -225,7 +246,17 @@ class Production:
                 yield self._loss(source, failure.at_s, why, is_sound=False)
 
     def _culprits(self, outcome: Outcome[TrackTask]) -> Iterator[Loss]:
-        """The sources that killed a task's child, or else the child is forgiven, once for each task."""
+        """The sources that killed a task's child, or else the child is forgiven, once for each task.
+
+        A graphics card is the first to be suspected: the rest of the picture is composed without it.
+        """
+        equipment = outcome.task.studio.equipment
+        if isinstance(outcome.task, PictureTask) and equipment.card is not None:
+            why = f"the process that composed on {equipment.device} {outcome.death}"
+            if self._studio.equipment == equipment:
+                self._warn(f"{why}: what is missing of the picture is composed on the CPU")
+            self._studio = replace(self._studio, equipment=Equipment(why))
+            return
         tasks = list(suspects(outcome))
         culprits = [found for found in self._workshop.crew.run(tasks, alone=True) if found.death]
         if not culprits:
@@ -270,37 +301,6 @@ class Production:
         self._warn(f"the process that makes {name} {outcome.death}; no recording is to blame, and it is made once more")
 
 
-class _Meter:
-    """How much of the picture is composed, or of the sound where there is no picture; ``finished`` were before."""
-
-    def __init__(self, plan: RenderPlan, progress: Progress, finished: Iterable[TrackTask]) -> None:
-        self._is_measured = PictureTask if plan.picture else SoundTask
-        self._progress = progress
-        self._done: dict[Path, Fraction] = {}
-        for task in finished:
-            self._note(task, _length_s(task))
-        progress.stage("composing", plan.duration_s, done=sum(self._done.values(), Fraction(0)))
-
-    def advance(self, task: TrackTask, done_s: float) -> None:
-        self._note(task, Fraction(done_s))
-        self._progress.advance(sum(self._done.values(), Fraction(0)))
-
-    def finish(self, task: TrackTask) -> None:
-        self._note(task, _length_s(task))
-
-    def _note(self, task: TrackTask, done_s: Fraction) -> None:
-        if isinstance(task, self._is_measured):
-            self._done[task.track] = done_s
-
-
-def _length_s(task: TrackTask) -> Fraction:
-    plan = task.studio.plan
-    if isinstance(task, SoundTask):
-        return plan.duration_s
-    assert plan.picture
-    return plan.picture.clock.time(len(task.frames))
-
-
 def _offset_s(plan: RenderPlan, source: int, *, is_sound: bool) -> Fraction:
     """What turns file time of a source's sound or picture into output time; 0 where it is not used."""
     if is_sound:
@@ -320,13 +320,12 @@ def _without(plan: RenderPlan, source: int, *, sound: bool) -> RenderPlan:
     return plan.without(source, Fraction(0), sound=sound) if is_there else plan
 
 
-def _noted(pieces: Iterable[Piece]) -> tuple[dict[int, Seen], dict[int, Damage]]:
+def _noted(notes: Iterable[Notes]) -> tuple[dict[int, Seen], dict[int, Damage]]:
     """What the sources of all pieces turned out to be: their pictures, and what of their sound."""
     seen: dict[int, Seen] = {}
     heard: dict[int, Damage] = {}
-    for piece in pieces:
-        notes = _NOTES.validate_python(piece.told)
-        heard |= notes.heard
-        for source, more in notes.seen.items():
+    for told in notes:
+        heard |= told.heard
+        for source, more in told.seen.items():
             seen[source] = seen.get(source, Seen()).joined(more)
     return seen, heard

@@ -17,11 +17,13 @@ from types import TracebackType
 from typing import Self
 
 from owtmix.canvas.base import Canvas, ComposedFrame, Layer, Scaler
+from owtmix.canvas.device import DeviceError
 from owtmix.clip import Failure, Notes, Seen
 from owtmix.decoration import Decoration
 from owtmix.errors import InputError
 from owtmix.geometry import Rect
 from owtmix.media.decode import VideoReader
+from owtmix.media.hardware import Card
 from owtmix.plan import Picture, Source
 from owtmix.shots import Shot
 from owtmix.spec.job import StreamId
@@ -30,10 +32,11 @@ from owtmix.timing import SpanCursor, TimeRange
 
 @dataclass(frozen=True, slots=True)
 class Footage:
-    """The plan's ``sources`` and where they lie."""
+    """The plan's ``sources`` and where they lie, and a ``card`` that decodes what it can of them."""
 
     sources: Sequence[Source]
     paths: Sequence[Path]
+    card: Card | None = None
 
 
 def render(
@@ -169,6 +172,8 @@ class TileContent:
             return {}
         try:
             return self._fitted(shot.source, shot.file_time(t), places)
+        except DeviceError:  # no file is to blame
+            raise
         except Exception as error:  # noqa: BLE001 - whatever a file makes a library raise costs this file alone
             what = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
             self._failed.add(shot.source)
@@ -191,7 +196,7 @@ class TileContent:
             self.close()
             track = self._footage.sources[source].video
             assert track is not None
-            self._open = source, VideoReader(self._footage.paths[source], track.index)
+            self._open = source, VideoReader(self._footage.paths[source], track.index, self._footage.card)
         return self._open[1]
 
     def _close_finished(self) -> None:

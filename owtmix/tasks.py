@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from owtmix.clip import Notes, Probe
+from owtmix.equipment import CPU, Equipment
 from owtmix.errors import InputError
 from owtmix.execute.task import News
 from owtmix.plan import RenderPlan
@@ -83,13 +84,14 @@ class ImageTask:
 class Studio:
     """A plan, where its sources lie, and the array files of its watermark images.
 
-    With ``strict`` a source that fails is an error instead of a warning.
+    With ``strict`` a source that fails is an error instead of a warning. The picture is made with ``equipment``.
     """
 
     plan: RenderPlan
     paths: Sequence[Path]
     images: Mapping[str, Path]
     strict: bool = False
+    equipment: Equipment = CPU
 
     def material(self) -> Material:
         """The same with the images loaded."""
@@ -97,7 +99,13 @@ class Studio:
 
         from owtmix.tracks import Material
 
-        return Material(self.plan, self.paths, {name: np.load(path) for name, path in self.images.items()})
+        images = {name: np.load(path) for name, path in self.images.items()}
+        return Material(self.plan, self.paths, images, self.equipment)
+
+    @property
+    def can_encode_otherwise(self) -> bool:
+        """Whether the picture can be encoded without the card's encoder."""
+        return bool(self.plan.picture and self.plan.picture.spare)
 
     def complain(self, message: str, warn: Callable[[str], None]) -> None:
         """Tell what is wrong with a source.
@@ -139,6 +147,7 @@ class PictureTask:
             self.track,
             self.threads,
             lambda t: news.advance(float(t)),
+            news.warn,
         )
         settle(self.track)
         return notes

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import floor
 from pathlib import Path
@@ -17,10 +17,12 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from PIL import Image
 
 from owtmix.canvas.base import ComposedFrame
-from owtmix.canvas.cpu import CpuCanvas
-from owtmix.canvas.overlay import yuv
+from owtmix.canvas.device import DeviceError
 from owtmix.clip import Damage, Notes
 from owtmix.decoration import Decoration, Rgba
+from owtmix.drawing import card, make_canvas
+from owtmix.encoding import NVENC
+from owtmix.equipment import CPU, Equipment
 from owtmix.media.audio import AudioReader
 from owtmix.media.encode import AudioWriter, VideoWriter
 from owtmix.mix import Watch, mix
@@ -40,11 +42,15 @@ Warn = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """A plan and what it is made from: ``paths`` are where its sources lie, ``images`` its watermark images."""
+    """A plan and what it is made from and with.
+
+    ``paths`` are where its sources lie, ``images`` its watermark images.
+    """
 
     plan: RenderPlan
     paths: Sequence[Path]
     images: Mapping[str, Rgba]
+    equipment: Equipment = CPU
 
 
 class PictureMaker:
@@ -52,14 +58,19 @@ class PictureMaker:
 
     A chunk that follows on the one before goes on with the recordings that are open. Up to ``threads`` of them are
     decoded at the same time.
+
+    Raises:
+        DeviceError: the graphics card does not work.
     """
 
     def __init__(self, material: Material, threads: int) -> None:
         picture = material.plan.picture
         assert picture
         self._picture = picture
-        footage = Footage(material.plan.sources, material.paths)
-        self._projector = Projector(picture, footage, _canvas(picture), _decoration(material, picture), threads)
+        self._equipment = material.equipment
+        footage = Footage(material.plan.sources, material.paths, card(material.equipment))
+        canvas = make_canvas(picture, material.equipment)
+        self._projector = Projector(picture, footage, canvas, _decoration(material, picture), threads)
 
     def close(self) -> None:
         """Close the recordings."""
@@ -77,13 +88,15 @@ class PictureMaker:
             What the sources that were decoded turned out to be.
 
         Raises:
+            DeviceError: the graphics card fails.
             RenderError: composing or encoding failed.
         """
         waiting: queue.Queue[Numbered | None] = queue.Queue(WAITING_FRAMES)
         given_up = threading.Event()
-        notes = Notes()
+        notes = Notes(device=self._equipment.device)
+        number = self._equipment.card if self._picture.encoding.encoder == NVENC else None
         with ThreadPoolExecutor(1, "encode") as pool:
-            encoding = pool.submit(_encode, self._picture, frames, track, waiting, given_up, advance)
+            encoding = pool.submit(_encode, self._picture, frames, track, number, waiting, given_up, advance)
             try:
                 with closing(self._projector.project(frames, notes)) as composed:
                     for numbered in composed:
@@ -111,15 +124,23 @@ class Workbench:
         track: Path,
         threads: int,
         advance: Advance,
+        warn: Warn,
     ) -> Notes:
-        """As ``PictureMaker.make``; equal ``key`` mean that ``load`` gives the same material."""
-        maker = self._maker
-        if maker is None or self._follows != (key, frames.start):
-            self.clear()
-            self._maker = maker = PictureMaker(load(), threads)
-        self._follows = None
+        """As ``PictureMaker.make``; equal ``key`` mean that ``load`` gives the same material.
+
+        Should the graphics card fail, ``warn`` is told, and all of the chunk is made again on the CPU.
+        """
         try:
-            notes = maker.make(frames, track, advance)
+            if self._maker is None or self._follows != (key, frames.start):
+                self.clear()
+                self._maker = PictureMaker(load(), threads)
+            self._follows = None
+            notes = self._maker.make(frames, track, advance)
+        except DeviceError as error:
+            self.clear()
+            warn(f"{error}: frames {frames.start} to {frames.stop - 1} are composed on the CPU")
+            with closing(PictureMaker(replace(load(), equipment=CPU), threads)) as maker:
+                return maker.make(frames, track, advance)
         except BaseException:
             self.clear()
             raise
@@ -179,7 +200,7 @@ def decode_picture(material: Material, source: int, frames: range, advance: Adva
     stream = material.plan.sources[source].stream
     footage = Footage(material.plan.sources, material.paths)
     scenes, shots = SpanCursor(picture.scenes), SpanCursor(picture.shots[stream])
-    with TileContent(stream, picture.shots[stream], footage, _canvas(picture).scaler()) as content:
+    with TileContent(stream, picture.shots[stream], footage, make_canvas(picture, CPU).scaler()) as content:
         for t in map(picture.clock.time, frames):
             scene, shot = scenes.at(t), shots.at(t)
             places = [tile.rect for tile in scene.tiles if tile.stream == stream] if scene else []
@@ -211,7 +232,9 @@ def draw_still(material: Material, number: int) -> tuple[Image.Image, Notes]:
     assert picture
     notes, decoration = Notes(), _decoration(material, picture)
     footage = Footage(material.plan.sources, material.paths)
-    with closing(render(picture, range(number, number + 1), footage, _canvas(picture), decoration, notes)) as frames:
+    with closing(
+        render(picture, range(number, number + 1), footage, make_canvas(picture, CPU), decoration, notes)
+    ) as frames:
         composed = next(frames)[1].frame
     rgb = composed.reformat(
         format="rgb24",
@@ -225,10 +248,6 @@ def draw_still(material: Material, number: int) -> tuple[Image.Image, Notes]:
 
 def _decoration(material: Material, picture: Picture) -> Decoration:
     return Decoration(picture, material.images, material.plan.epoch_at, material.plan.time_zone)
-
-
-def _canvas(picture: Picture) -> CpuCanvas:
-    return CpuCanvas(picture.canvas, yuv(picture.background, picture.matrix), picture.resize_mode, picture.matrix)
 
 
 def _hand_over(item: Numbered | None, waiting: queue.Queue[Numbered | None], encoding: Future[None]) -> None:
@@ -247,11 +266,12 @@ def _encode(
     picture: Picture,
     frames: range,
     track: Path,
+    number: int | None,
     waiting: queue.Queue[Numbered | None],
     given_up: threading.Event,
     advance: Advance,
 ) -> None:
-    writer = VideoWriter(track, picture.canvas, picture.clock.fps, picture.matrix, picture.encoding)
+    writer = VideoWriter(track, picture.canvas, picture.clock.fps, picture.matrix, picture.encoding, number)
     while not given_up.is_set():
         try:
             numbered = waiting.get(timeout=POLL_S)
@@ -260,7 +280,7 @@ def _encode(
         if numbered is None:
             writer.close()
             return
-        number, composed = numbered
-        writer.write(composed.frame, number - frames.start)
+        at, composed = numbered
+        writer.write(composed.frame, at - frames.start)
         composed.release()
-        advance(picture.clock.time(number + 1 - frames.start))
+        advance(picture.clock.time(at + 1 - frames.start))

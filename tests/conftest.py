@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 import os
+import shutil
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
@@ -18,6 +20,17 @@ hypothesis.settings.load_profile("owtmix")
 
 SHARED: Final = Path(__file__).parents[2] / "shared"
 """Real recordings and the specification, beside the checkout; not everybody has them."""
+
+
+COMPILER: Final = next((found for name in ("c++", "g++", "clang++") if (found := shutil.which(name))), None)
+"""Compiles the drawing kernel for the host."""
+
+
+def nvrtc() -> Path | None:
+    """NVIDIA's compiler at run time, where its wheel is installed."""
+    found = importlib.util.find_spec("nvidia")
+    folders = found.submodule_search_locations or () if found else ()
+    return next((path for folder in folders for path in sorted(Path(folder).glob("*/lib/libnvrtc.so.*"))), None)
 
 
 def kernel_isolates() -> bool:
@@ -45,6 +58,10 @@ def attributed(*folders: Path) -> Path | None:
 ALLOWED_SKIPS: Final = {
     "no extended attributes": attributed(Path(tempfile.gettempdir())) is None,
     "the kernel refuses a network of its own": not kernel_isolates(),
+    "no C++ compiler": COMPILER is None,
+    "no graphics card works": os.environ.get("OWT_REQUIRE_CUDA") != "1",
+    "no nvcc": shutil.which("nvcc") is None,
+    "no NVRTC": nvrtc() is None,
     "no ../shared": not SHARED.is_dir(),
     "the API document does not lie beside the repository": not SHARED.is_dir(),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from fractions import Fraction
-from typing import Any, Protocol
+from typing import Protocol
 
 from av.video.frame import VideoFrame
 
@@ -38,9 +38,6 @@ class Layer(Protocol):
     def rect(self) -> Rect: ...
     @property
     def opaque(self) -> bool: ...
-
-    def blend(self, y: Any, u: Any, v: Any) -> None:
-        """Draw onto the planes of a whole canvas: uint8 arrays (height, width), and half of both for u and v."""
 
 
 class Scaler(Protocol):

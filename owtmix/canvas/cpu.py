@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, Protocol, cast
 
 import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from owtmix.canvas.base import ComposedFrame, Layer, Picture
+from owtmix.canvas.ring import Ring, Slot
 from owtmix.canvas.scale import Conversion, Converter
 from owtmix.clip import Matrix
 from owtmix.geometry import Rect, ResizeMode, Size, fit
@@ -22,6 +23,13 @@ Planes = tuple[Plane, Plane, Plane]
 BLACK: Final = (16, 128, 128)
 RING_FRAMES: Final = 6
 """One being drawn, one kept as the last, the others on their way through the encoder."""
+
+
+class Drawable(Layer, Protocol):
+    """A layer that draws itself."""
+
+    def blend(self, y: Any, u: Any, v: Any) -> None:
+        """Draw onto the planes of a whole canvas: uint8 arrays (height, width), and half of both for u and v."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,43 +76,41 @@ class CpuScaler:
 
     def _fitting(self, picture: Picture, tile: Rect) -> tuple[Rect, Converter]:
         """Where pictures of this kind lie on the canvas, and what brings them there."""
-        source = size = Size(picture.frame.width, picture.frame.height)
-        sar = picture.sar
-        if picture.orientation.swaps_sides:
-            size, sar = Size(size.height, size.width), 1 / sar
-        fitted = fit(size, sar, tile, self._mode)
-        conversion = Conversion(
-            source=source,
-            pixel_format=picture.frame.format.name,
-            orientation=picture.orientation,
-            crop=fitted.crop,
-            target=fitted.target.size,
-            matrix=(picture.matrix, self._matrix),
-            full_range=picture.full_range,
-            interlaced=picture.interlaced,
-        )
-        return fitted.target, Converter(conversion)
+        conversion, target = converted(picture, picture.frame.format.name, tile, self._mode, self._matrix)
+        return target, Converter(conversion)
 
 
-class RingFrame:
-    """A frame that goes round between the canvas and its users."""
+def converted(
+    picture: Picture, pixel_format: str, tile: Rect, mode: ResizeMode, matrix: Matrix
+) -> tuple[Conversion, Rect]:
+    """How ``picture`` is converted for ``tile``, and where in it the result goes."""
+    frame = picture.frame
+    size = Size(frame.width, frame.height)
+    sar = picture.sar
+    if picture.orientation.swaps_sides:
+        size, sar = Size(size.height, size.width), 1 / sar
+    fitted = fit(size, sar, tile, mode)
+    conversion = Conversion(
+        source=Size(frame.width, frame.height),
+        pixel_format=pixel_format,
+        orientation=picture.orientation,
+        crop=fitted.crop,
+        target=fitted.target.size,
+        matrix=(picture.matrix, matrix),
+        full_range=picture.full_range,
+        interlaced=picture.interlaced,
+    )
+    return conversion, fitted.target
+
+
+class RingFrame(Slot):
+    """A frame in main memory."""
 
     def __init__(self, size: Size, returned: threading.Condition) -> None:
+        super().__init__(returned)
         self.frame = VideoFrame(size.width, size.height, "yuv420p")
         self.planes = planes(self.frame)
-        self.drawn: tuple[Layer, ...] | None = None
-        self.users = 0
-        self._returned = returned
-
-    def acquire(self) -> RingFrame:
-        with self._returned:
-            self.users += 1
-        return self
-
-    def release(self) -> None:
-        with self._returned:
-            self.users -= 1
-            self._returned.notify()
+        self.drawn: tuple[Drawable, ...] | None = None
 
 
 class CpuCanvas:
@@ -115,32 +121,23 @@ class CpuCanvas:
         self._background = background
         self._mode = mode
         self._matrix = matrix
-        self._returned = threading.Condition()
-        self._ring = [RingFrame(size, self._returned) for _ in range(RING_FRAMES)]
-        self._last: RingFrame | None = None
+        returned = threading.Condition()
+        self._ring = Ring(returned, (RingFrame(size, returned) for _ in range(RING_FRAMES)))
 
     def scaler(self) -> CpuScaler:
         return CpuScaler(self._mode, self._matrix)
 
     def compose(self, layers: Sequence[Layer]) -> ComposedFrame:
-        drawing = tuple(layers)
-        if self._last and self._last.drawn is not None and _same(self._last.drawn, drawing):
-            return self._last.acquire()
-        target = self._free_frame()
+        drawing = cast("tuple[Drawable, ...]", tuple(layers))  # they are of this canvas's own scalers, or overlays
+        last = self._ring.last
+        if last and last.drawn is not None and _same(last.drawn, drawing):
+            return last.acquire()
+        target = self._ring.free()
         self._draw(target, drawing)
-        self._last = target
+        self._ring.last = target
         return target
 
-    def _free_frame(self) -> RingFrame:
-        with self._returned:
-            while True:
-                free = next((f for f in self._ring if not f.users and f is not self._last), None)
-                if free:
-                    free.users = 1
-                    return free
-                self._returned.wait()
-
-    def _draw(self, target: RingFrame, drawing: tuple[Layer, ...]) -> None:
+    def _draw(self, target: RingFrame, drawing: tuple[Drawable, ...]) -> None:
         """Bring a ring frame from what it shows to ``drawing``."""
         before = target.drawn
         if before is None or [layer.rect for layer in before] != [layer.rect for layer in drawing]:

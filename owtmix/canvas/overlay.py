@@ -52,6 +52,12 @@ class Overlay:
     def __repr__(self) -> str:
         return f"Overlay({self.rect}{', opaque' if self._opaque else ''})"
 
+    @property
+    def pairs(self) -> tuple[NDArray[np.uint16], NDArray[np.uint16], NDArray[np.uint16]]:
+        """For Y, Cb and Cr what is kept, in parts of 256, and what is added: shape (rows, columns, 2)."""
+        y, u, v = (np.stack((layer.keep, layer.add), axis=-1) for layer in self._layers)
+        return y, u, v
+
     def blend(self, y_plane: NDArray[np.uint8], u_plane: NDArray[np.uint8], v_plane: NDArray[np.uint8]) -> None:
         """Draw in place on the planes of the whole canvas: uint8 (H, W), (H/2, W/2), (H/2, W/2), limited range."""
         rect = self.rect

@@ -22,12 +22,27 @@ _CAP_DAC_OVERRIDE: Final = 1
 _CAP_DAC_READ_SEARCH: Final = 2
 _LAST_CAPABILITY: Final = 63
 
-_KEPT: Final = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONPATH", "OPENBLAS_CORETYPE")
+_KEPT: Final = (
+    "PATH",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    "PYTHONPATH",
+    "OPENBLAS_CORETYPE",
+    "CUDA_VISIBLE_DEVICES",
+    "CUDA_DEVICE_ORDER",
+    "CUDA_PATH",
+    "CUDA_MPS_PIPE_DIRECTORY",
+)
+_SET: Final = {"CUPY_CACHE_IN_MEMORY": "1"}
+"""CuPy keeps no compiled kernels in the user's home, where a child has no business."""
 
 
 def environment() -> dict[str, str]:
     """The variables that a child gets: none that could hold a secret."""
-    return {name: os.environ[name] for name in _KEPT if name in os.environ}
+    return _SET | {name: os.environ[name] for name in _KEPT if name in os.environ}
 
 
 def confine(parent: int) -> None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
-from owtmix.errors import DestinationError, InputError, MixError, RenderError
+from owtmix.errors import DestinationError, EncoderLost, InputError, MixError, RenderError
 
-ERRORS: dict[str, type[MixError]] = {kind.__name__: kind for kind in (InputError, RenderError, DestinationError)}
+ERRORS: dict[str, type[MixError]] = {
+    kind.__name__: kind for kind in (InputError, RenderError, EncoderLost, DestinationError)
+}
 """The errors that a task may raise."""
 
 

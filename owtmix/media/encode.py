@@ -14,12 +14,14 @@ import av
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
+from av.codec.hwaccel import HWAccel
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from owtmix.clip import Matrix
-from owtmix.errors import DestinationError, RenderError
+from owtmix.encoding import NVENC
+from owtmix.errors import DestinationError, EncoderLost, RenderError
 from owtmix.geometry import Size
 from owtmix.media.source import reason
 from owtmix.plan import SAMPLE_RATE_HZ, AudioEncoding, VideoEncoding
@@ -36,19 +38,29 @@ _LAYOUTS: Final = {1: "mono", 2: "stereo"}
 class VideoWriter:
     """Writes frames at a constant rate, numbered from 0 without a gap.
 
+    With ``card``, the number of a graphics card, frames lie in its memory, and its own encoder reads them there.
+
     Raises:
+        EncoderLost: the card's encoder cannot be had, or fails.
         RenderError: the encoder refuses its settings or a frame, or the file cannot be written.
     """
 
-    def __init__(self, path: Path, size: Size, fps: int, matrix: Matrix, encoding: VideoEncoding) -> None:
+    def __init__(
+        self, path: Path, size: Size, fps: int, matrix: Matrix, encoding: VideoEncoding, card: int | None = None
+    ) -> None:
         self._time_base = Fraction(1, fps)
         self._tags = _TAGS[matrix]
-        with encoding_errors():
+        self._failure = EncoderLost if encoding.encoder == NVENC else RenderError
+        with encoding_errors(self._failure):
             self._container = av.open(str(path), "w", format=TRACK_FORMAT, options={"fflags": "+bitexact"})
-            stream = self._container.add_stream(encoding.encoder, rate=fps, options=dict(encoding.options))
+            hardware = None if card is None else HWAccel("cuda", str(card), is_hw_owned=True)
+            stream = self._container.add_stream(
+                encoding.encoder, rate=fps, options=dict(encoding.options), hwaccel=hardware
+            )
             assert isinstance(stream, VideoStream)
             context = stream.codec_context
-            context.width, context.height, context.pix_fmt = size.width, size.height, "yuv420p"
+            context.width, context.height = size.width, size.height
+            context.pix_fmt = "yuv420p" if card is None else "cuda"
             context.time_base = self._time_base
             context.bit_rate = encoding.bit_rate_kbps * 1000
             context.gop_size = encoding.gop
@@ -63,12 +75,12 @@ class VideoWriter:
         frame.pict_type = 0
         frame.color_range = _LIMITED
         frame.colorspace, frame.color_primaries, frame.color_trc = self._tags
-        with encoding_errors():
+        with encoding_errors(self._failure):
             self._container.mux(self._stream.encode(frame))
 
     def close(self) -> None:
         """Drain the encoder and finish the file."""
-        with encoding_errors():
+        with encoding_errors(self._failure):
             self._container.mux(self._stream.encode(None))
             self._container.close()
 
@@ -122,11 +134,11 @@ def settle(path: Path) -> None:
 
 
 @contextmanager
-def encoding_errors() -> Iterator[None]:
-    """Errors of FFmpeg while writing, as ours."""
+def encoding_errors(failure: type[RenderError] = RenderError) -> Iterator[None]:
+    """Errors of FFmpeg while writing, as ours: what is not the disk's is a ``failure``."""
     try:
         yield
     except (av.error.FFmpegError, ValueError, OSError) as error:
         if getattr(error, "errno", None) in _DISK_ERRORS:
             raise DestinationError(f"the disk takes no more: {reason(error)}: make room and try again") from error
-        raise RenderError(f"the output cannot be encoded: {reason(error)}") from error
+        raise failure(f"the output cannot be encoded: {reason(error)}") from error

@@ -25,9 +25,10 @@ from numpy.typing import NDArray
 from owtmix.clip import AudioTrack, Damage, Probe, Rates, VideoTrack
 from owtmix.errors import InputError
 from owtmix.media.audio import AudioMeter
-from owtmix.media.decode import SPIKE_S, Picture, describe, frame_time
+from owtmix.media.decode import SPIKE_S
 from owtmix.media.even import BEGINNING_FRAMES, counts, is_even, samples_of
 from owtmix.media.excerpt import ExcerptFile, LackingError, Part
+from owtmix.media.picture import Picture, describe, frame_time
 from owtmix.media.source import is_cover, open_input, packets, usable
 from owtmix.timing import TimeRange, timecode
 

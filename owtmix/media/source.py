@@ -9,6 +9,7 @@ from typing import Final, TypeGuard, TypeVar
 
 import av
 from av.audio.stream import AudioStream
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Discard, Disposition, Stream
@@ -29,8 +30,16 @@ _BRANDS: Final = (b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip",
 _MAGIC_BYTES: Final = 16
 
 
-def open_input(path: Path, max_pixels: int = MAX_PIXELS, excerpt: ExcerptFile | None = None) -> InputContainer:
-    """Open a recording for demuxing; its pictures may have up to ``max_pixels``. It is read from ``excerpt``, if any.
+def open_input(
+    path: Path,
+    max_pixels: int = MAX_PIXELS,
+    *,
+    excerpt: ExcerptFile | None = None,
+    hardware: HWAccel | None = None,
+) -> InputContainer:
+    """Open a recording for demuxing; its pictures may have up to ``max_pixels``, and ``hardware`` may decode them.
+
+    It is read from ``excerpt``, if any.
 
     MP4, WebM and Matroska, Ogg and WAV are accepted (semantics.md, "Where things are"), told apart by their first
     bytes, so that a playlist or a script under a recording's name is refused instead of followed.
@@ -60,6 +69,7 @@ def open_input(path: Path, max_pixels: int = MAX_PIXELS, excerpt: ExcerptFile | 
                 **decoder_options,
             },
             metadata_errors="replace",
+            hwaccel=hardware,
         )
     except MemoryError:
         what = f"it has more than {MAX_STREAMS} streams, or asks for too much memory"

@@ -11,7 +11,8 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from owtmix.geometry import Orientation
-from owtmix.media.decode import Picture, VideoReader, describe
+from owtmix.media.decode import VideoReader
+from owtmix.media.picture import Picture, describe
 from tests.corpus.row import Row
 from tests.corpus.table import USABLE, needs_media
 

@@ -64,10 +64,11 @@ class Composed:
 
 
 class Bench:
-    """Composes rooms below ``folder``; a take that occurs in several rooms is made once."""
+    """Composes rooms below ``folder``, on ``device``; a take that occurs in several rooms is made once."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, device: str = "cpu") -> None:
         self._folder = folder
+        self._device = device
         self._made: dict[Take, Path] = {}
 
     def lay_out(self, room: Room) -> Path:
@@ -77,7 +78,10 @@ class Bench:
 
     def compose(self, room: Room, *options: str) -> Composed:
         """Run the command on ``room`` as a user would; it must succeed."""
-        return run(room, self.lay_out(room), *options)
+        composed = run(room, self.lay_out(room), "--device", self._device, *options)
+        device = composed.report["device"]
+        assert device is None or device["composed_on"] == [self._device]
+        return composed
 
     def _record(self, take: Take, path: Path) -> None:
         if take not in self._made:

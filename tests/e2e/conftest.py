@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.card import devices
 from tests.cli.command import Command
 from tests.cli.conftest import command, job_id
 from tests.e2e.bench import Bench
@@ -16,9 +17,9 @@ from tests.storage.fault_proxy import FaultProxy
 __all__ = ["bench", "client", "command", "job_id", "proxy", "service", "stored", "swift"]
 
 
-@pytest.fixture(scope="session")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    return Bench(tmp_path_factory.mktemp("rooms"))
+@pytest.fixture(scope="session", params=devices())
+def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    return Bench(tmp_path_factory.mktemp("rooms"), request.param)
 
 
 @pytest.fixture

@@ -21,7 +21,8 @@ from owtmix.clip import AudioTrack, Probe
 from owtmix.errors import InputError
 from owtmix.execute.task import News
 from owtmix.media.audio import AudioReader
-from owtmix.media.decode import Picture, VideoReader
+from owtmix.media.decode import VideoReader
+from owtmix.media.picture import Picture
 from owtmix.plan import SAMPLE_RATE_HZ
 from owtmix.tasks import Lack, PictureTask, ProbeTask, Studio
 from owtmix.tracks import Material

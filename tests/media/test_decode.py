@@ -18,7 +18,8 @@ from av.video.stream import VideoStream
 from owtmix.canvas.cpu import planes
 from owtmix.errors import InputError
 from owtmix.geometry import Orientation, Size
-from owtmix.media.decode import SEEK_S, Picture, VideoReader, describe
+from owtmix.media.decode import SEEK_S, VideoReader
+from owtmix.media.picture import Picture, describe
 from owtmix.media.probe import probe
 from tests.media.pictures import MS, SMALL, flat, number_of, steady, write_film, write_sizes
 

@@ -8,11 +8,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
-from owtmix.canvas.base import ComposedFrame
-from owtmix.canvas.cpu import CpuCanvas, planes
-from owtmix.canvas.overlay import yuv
+from owtmix.canvas.base import Canvas, ComposedFrame
+from owtmix.canvas.cpu import planes
 from owtmix.clip import Clip, Notes
 from owtmix.decoration import Decoration
+from owtmix.drawing import make_canvas
+from owtmix.equipment import CPU
 from owtmix.geometry import Rect, ResizeMode, Size
 from owtmix.index import Recording
 from owtmix.media.probe import probe
@@ -80,19 +81,21 @@ def picture_of(material: Material) -> Picture:
     return material.plan.picture
 
 
-def drawing(material: Material, frames: range, notes: Notes | None = None) -> Generator[tuple[int, ComposedFrame]]:
-    """Draw ``frames``, one after the other."""
+def drawing(
+    material: Material, frames: range, notes: Notes | None = None, canvas: Canvas | None = None
+) -> Generator[tuple[int, ComposedFrame]]:
+    """Draw ``frames``, one after the other, on ``canvas`` or in main memory."""
     picture = picture_of(material)
-    canvas = CpuCanvas(picture.canvas, yuv(picture.background, picture.matrix), picture.resize_mode, picture.matrix)
+    canvas = canvas or make_canvas(picture, CPU)
     decoration = Decoration(picture, material.images, material.plan.epoch_at, material.plan.time_zone)
     footage = Footage(material.plan.sources, material.paths)
     return render(picture, frames, footage, canvas, decoration, Notes() if notes is None else notes)
 
 
-def draw(material: Material, frames: range, notes: Notes | None = None) -> list[bytes]:
+def draw(material: Material, frames: range, notes: Notes | None = None, canvas: Canvas | None = None) -> list[bytes]:
     """The pixels of ``frames``, drawn without any other."""
     drawn: list[bytes] = []
-    for number, composed in drawing(material, frames, notes):
+    for number, composed in drawing(material, frames, notes, canvas):
         assert number == frames[len(drawn)]
         drawn.append(b"".join(plane.tobytes() for plane in planes(composed.frame)))
         composed.release()

@@ -18,7 +18,9 @@ from owtmix.clip import Failure, Notes
 from owtmix.decoration import Decoration
 from owtmix.errors import InputError
 from owtmix.geometry import Rect, ResizeMode
-from owtmix.media.decode import Picture, VideoReader
+from owtmix.media.decode import VideoReader
+from owtmix.media.hardware import Card
+from owtmix.media.picture import Picture
 from owtmix.tracks import Material
 from tests.media.pictures import BITS, steady, write_film
 from tests.render.footage import ANNA, BEN, CARL, MODES, busy_room, draw, drawing, part, picture_of, placed, plan
@@ -115,8 +117,8 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Log:
     log = Log()
 
     class Spy(VideoReader):
-        def __init__(self, path: Path, index: int) -> None:
-            super().__init__(path, index)
+        def __init__(self, path: Path, index: int, card: Card | None) -> None:
+            super().__init__(path, index, card)
             self.name = path.name
             log.open(path.name)
 

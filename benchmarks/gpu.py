@@ -1,0 +1,236 @@
+"""``python -m benchmarks gpu``: what a graphics card takes for a frame, for decoding, and for whole jobs.
+
+Times of kernels are the card's own, by events. The least that a kernel can take is what its bytes take at the rate at
+which the card copies: every sample of the pictures that it shows read once, every sample of the frame written once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from fractions import Fraction
+from pathlib import Path
+from statistics import median
+from typing import Any, Final, Protocol
+
+import numpy as np
+from av.video.frame import VideoFrame
+
+from benchmarks.case import Case, prepare
+from benchmarks.comparison import compare
+from benchmarks.engine import Engine
+from benchmarks.engines import CORES, engines, ours
+from benchmarks.results import RESULTS, Results
+from benchmarks.table import markdown
+from owtmix.canvas.device import Device
+from owtmix.canvas.launch import Drawing, Surface, batch, grid
+from owtmix.canvas.pool import Pool
+from owtmix.canvas.tiles import GpuScaler, Tile
+from owtmix.cards import Square, choose
+from owtmix.clip import Notes
+from owtmix.crewing import engage
+from owtmix.decoration import Decoration
+from owtmix.drawing import card, make_canvas
+from owtmix.equipment import CPU, Equipment
+from owtmix.geometry import Rect, ResizeMode, Size
+from owtmix.media.decode import VideoReader
+from owtmix.media.hardware import Card
+from owtmix.render import Footage, render
+from owtmix.settings import read_settings, settings_file
+
+CANVASES: Final = (Size(1920, 1080), Size(3840, 2160))
+SIDES: Final = (1, 2, 3, 4, 5)
+"""Tiles along and down."""
+BATCHES: Final = (1, 4)
+"""Frames in a launch."""
+SOURCE: Final = Size(1280, 720)
+LAUNCHES: Final = 50
+ROUNDS: Final = 5
+COPIED_BYTES: Final = 256 << 20
+MEMORY: Final = 4 << 30
+MOST_FILES: Final = 7
+CACHE: Final = Path("build/benchmarks")
+SCENE: Final = "crowd25"
+CHUNK_FRAMES: Final = 150
+"""Of the scene are composed without being encoded."""
+
+Result = dict[str, Any]
+
+
+class Timed(Device, Protocol):
+    """A device with a clock."""
+
+    def time_s(self, work: Callable[[], None]) -> float: ...
+    def copy(self, source: int, target: int, size: int) -> None: ...
+
+
+def copy_rate(device: Timed, size: int = COPIED_BYTES) -> float:
+    """Bytes read and written in a second by copies of ``size`` bytes."""
+    source, target = device.allocate(size), device.allocate(size)
+    times = [device.time_s(lambda: device.copy(source.address, target.address, size)) for _ in range(ROUNDS)]
+    return 2 * size / median(times)
+
+
+def kernel(device: Timed, canvas: Size, side: int, frames: int, rate: float, source: Size = SOURCE) -> Result:
+    """Time to draw a frame of ``side`` x ``side`` tiles, ``frames`` in a launch, as a share of what its bytes take."""
+    pool = Pool(device, MEMORY)
+    tiles = list(_tiles(device, pool, canvas, side, source))
+    targets = [pool.take(canvas.width * canvas.height * 3 // 2) for _ in range(frames)]
+    drawings = [Drawing([tile.item for tile in tiles], _nv12(piece.address, canvas)) for piece in targets]
+    told, blocks, mark = batch(canvas, (16, 128, 128), drawings), grid(canvas, frames), device.mark()
+    ready = [mark for tile in tiles for mark in tile.ready]
+
+    def draw() -> None:
+        for _ in range(LAUNCHES):
+            device.launch(told, blocks, ready, mark)
+
+    draw()
+    mark.wait()
+    frame_s = median(device.time_s(draw) for _ in range(ROUNDS)) / LAUNCHES / frames
+    moved = (side * side * source.width * source.height + canvas.width * canvas.height) * 3 // 2
+    return {
+        "canvas": str(canvas),
+        "tiles": side * side,
+        "frames_per_launch": frames,
+        "frame_us": frame_s * 1e6,
+        "share_of_copying": moved / rate / frame_s,
+    }
+
+
+def decoding(path: Path, index: int, seconds: int, device: Card | None, files: int) -> float:
+    """Pictures decoded in a second with so many readers at once of the same file."""
+
+    def read(_: int) -> int:
+        reader, shown = VideoReader(path, index, device), set()
+        for number in range(seconds * 100):
+            if picture := reader.picture_at(Fraction(number, 100)):
+                shown.add(picture.serial)
+        reader.close()
+        return len(shown)
+
+    start = time.perf_counter()
+    with ThreadPoolExecutor(files) as pool:
+        total = sum(pool.map(read, range(files)))
+    return total / (time.perf_counter() - start)
+
+
+def composing(case: Case, equipment: Equipment, frames: range) -> float:
+    """Wall seconds of decoding and composing ``frames``, encoding nothing."""
+    decoration = Decoration(case.picture, {}, case.plan.epoch_at, case.plan.time_zone)
+    footage = Footage(case.plan.sources, case.paths, card(equipment))
+    canvas = make_canvas(case.picture, equipment)
+    start = time.perf_counter()
+    with closing(render(case.picture, frames, footage, canvas, decoration, Notes())) as composed:
+        for _, drawn in composed:
+            _ = drawn.frame
+            drawn.release()
+    return time.perf_counter() - start
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Measure everything, and keep it."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
+    parser.add_argument("--device", default="cuda", metavar="DEVICE", help="cuda, or a card such as cuda:1")
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="how often whole jobs are composed")
+    parser.add_argument("--cache", type=Path, default=CACHE, metavar="FOLDER", help="where scenes are kept")
+    parser.add_argument("--results", type=Path, default=RESULTS, metavar="FOLDER", help="where results are kept")
+    arguments = parser.parse_args(words)
+    with engage(read_settings(settings_file()), say) as crew:
+        equipment = choose(crew, arguments.device, MEMORY)
+    assert equipment.card is not None
+    found: Result = {"card": equipment.why, "encodes": equipment.encodes, **_kernels(equipment.card)}
+    with tempfile.TemporaryDirectory(prefix="owtmix-bench-") as work:
+        case = prepare(SCENE, arguments.cache, Path(work))
+        found |= _decodings(case, equipment)
+        frames = range(min(CHUNK_FRAMES, case.picture.frames))
+        found["composing_s"] = {
+            kind.device: median(composing(case, kind, frames) for _ in range(arguments.rounds))
+            for kind in (CPU, equipment)
+        }
+        found["jobs"] = compare(case, _engines(equipment), arguments.rounds, say, judge=False)
+    print(_table(found["kernels"]))
+    results = Results(arguments.results)
+    results.add("gpu", equipment.why, found)
+    say(f"kept in {results.path}")
+
+
+def _kernels(number: int) -> Result:
+    from benchmarks.card import TimedCard
+
+    cards = {frames: TimedCard(number, frames) for frames in BATCHES}
+    rate = copy_rate(cards[1])
+    say(f"copies {rate / 1e9:.0f} GB/s, read and written")
+    found = []
+    for canvas in CANVASES:
+        for side in SIDES:
+            for frames, device in cards.items():
+                found.append(kernel(device, canvas, side, frames, rate))
+                say(f"{found[-1]}")
+    return {"copied_bytes_per_s": rate, "kernels": found, "used_mib": cards[1].used_mib()}
+
+
+def _decodings(case: Case, equipment: Equipment) -> Result:
+    source = next(number for number, source in enumerate(case.plan.sources) if source.video)
+    track = case.plan.sources[source].video
+    assert track
+    seconds = int(track.span.duration)
+    return {
+        "decoded_per_s": {
+            kind.device: [
+                decoding(case.path(source), track.index, seconds, card(kind), files)
+                for files in range(1, MOST_FILES + 1)
+            ]
+            for kind in (CPU, equipment)
+        }
+    }
+
+
+def _engines(equipment: Equipment) -> list[Engine]:
+    """This tool on the CPU and on the card, and ffmpeg."""
+    graph = [engine for engine in engines([CORES], None) if engine.name == "ffmpeg graph"]
+    return [ours(CORES), ours(CORES, equipment.device), *graph]
+
+
+def _tiles(device: Timed, pool: Pool, canvas: Size, side: int, source: Size) -> Iterator[Tile]:
+    """A picture in every tile, each of its own."""
+    for number in range(side * side):
+        noise = np.random.default_rng(number).integers(16, 235, (source.height * 3 // 2, source.width), np.uint8)
+        left, right = (canvas.width * (number % side + by) // side // 2 * 2 for by in (0, 1))
+        top, bottom = (canvas.height * (number // side + by) // side // 2 * 2 for by in (0, 1))
+        picture = Square(VideoFrame.from_ndarray(noise, "yuv420p"))
+        scaler = GpuScaler(device, pool, ResizeMode.STRETCH, "bt709")
+        yield scaler.fit(picture, Rect(left, top, right - left, bottom - top), number)
+
+
+def _nv12(address: int, canvas: Size) -> Surface:
+    chroma = address + canvas.width * canvas.height
+    return Surface(address, chroma, chroma + 1, canvas.width, canvas.width, 2)
+
+
+def _table(kernels: Sequence[Result]) -> str:
+    head = ["canvas", "tiles", "frames in a launch", "us a frame", "share of copying"]
+    rows = [
+        [
+            k["canvas"],
+            str(k["tiles"]),
+            str(k["frames_per_launch"]),
+            f"{k['frame_us']:.0f}",
+            f"{k['share_of_copying']:.0%}",
+        ]
+        for k in kernels
+    ]
+    return markdown(head, rows)
+
+
+def say(message: str) -> None:
+    """Tell how far it is."""
+    print(message, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""Which graphics card is used, if any, and why: one that draws and says so, tried out in a child process."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from owtmix.clip import Matrix
+from owtmix.equipment import Equipment
+from owtmix.errors import EncoderLost, Problem, RenderError, SpecError
+from owtmix.execute.local import Crew
+from owtmix.execute.task import News
+from owtmix.geometry import Orientation, Rect, ResizeMode, Size
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+
+    from owtmix.canvas.base import Canvas, ComposedFrame
+    from owtmix.canvas.device import Device
+
+EXTRAS: Final = "the extra cuda12 or cuda13 of owtmix is not installed"
+TRIAL_MEMORY: Final = 64 << 20
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A card that draws; ``encodes`` tells of its encoder."""
+
+    number: int
+    model: str
+    encodes: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CardTask:
+    """Try out card ``number``, or the first that works; what is wrong with them is a RenderError."""
+
+    result: ClassVar = Card
+    number: int | None
+    name = "the graphics card"
+
+    def run(self, news: News) -> Card:
+        try:
+            from owtmix.canvas.cuda import count, open_device
+        except ImportError as error:
+            raise RenderError(f"CuPy cannot be loaded: {error}") from None
+        from owtmix.canvas.device import DeviceError
+
+        reasons = []
+        try:
+            numbers = range(count()) if self.number is None else [self.number]
+        except DeviceError as error:
+            raise RenderError(str(error)) from None
+        for number in numbers:
+            news.advance(float(number))
+            try:
+                device = open_device(number)
+                try_drawing(device)
+                return Card(number, device.model, encodes(device, number))
+            except DeviceError as error:
+                reasons.append(str(error))
+        raise RenderError("; ".join(reasons) or "no card is visible")
+
+
+def choose(crew: Crew, wanted: str, memory: int) -> Equipment:
+    """What ``--device wanted`` stands for here: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Args:
+        crew: tries out the cards.
+        wanted: the option.
+        memory: how many bytes of a card's memory one process may take.
+
+    Raises:
+        SpecError: a card was asked for, and does not work.
+    """
+    equipment = _chosen(crew, wanted, memory)
+    _log.info("composing on %s: %s", "the CPU" if equipment.card is None else equipment.device, equipment.why)
+    return equipment
+
+
+def _chosen(crew: Crew, wanted: str, memory: int) -> Equipment:
+    if wanted == "cpu":
+        return Equipment("--device cpu")
+    found = _try_out(crew, wanted)
+    if isinstance(found, Card):
+        encoder = "and encodes" if found.encodes else "and does not encode H.264"
+        return Equipment(f"{found.model} draws {encoder}", found.number, found.encodes, memory)
+    if wanted != "auto":
+        raise SpecError(Problem("", f"--device {wanted}: {found}; --device cpu or auto composes without a card"))
+    return Equipment(found)
+
+
+def _try_out(crew: Crew, wanted: str) -> Card | str:
+    """The card, or why there is none."""
+    if find_spec("cupy") is None:
+        return EXTRAS
+    number = int(wanted.partition(":")[2] or 0) if wanted != "auto" else None
+    found: Card | str = ""
+    for outcome in crew.run([CardTask(number)], alone=True):
+        found = outcome.value or str(outcome.error or f"trying it out {outcome.death}")
+    return found
+
+
+def try_drawing(device: Device) -> None:
+    """Draw a frame, which must be the one that the CPU draws.
+
+    Raises:
+        DeviceError: it is not, or none is drawn.
+    """
+    from owtmix.canvas.cpu import CpuCanvas, planes
+    from owtmix.canvas.device import DeviceError
+    from owtmix.canvas.gpu import GpuCanvas
+
+    size, ground = Size(320, 192), (60, 100, 140)
+    drawn = []
+    for canvas in (
+        GpuCanvas(device, TRIAL_MEMORY, size, ground, ResizeMode.FIT, "bt709"),
+        CpuCanvas(size, ground, ResizeMode.FIT, "bt709"),
+    ):
+        composed = next(_frames(canvas))
+        drawn.append(b"".join(plane.tobytes() for plane in planes(composed.frame)))
+        composed.release()
+    if drawn[0] != drawn[1]:
+        raise DeviceError(f"{device.name} draws something else than it is told")
+
+
+def encodes(device: Device, card: int | None) -> bool:
+    """Whether the card's encoder takes frames that the card has drawn."""
+    from owtmix.canvas.device import DeviceError
+    from owtmix.canvas.gpu import GpuCanvas
+    from owtmix.encoding import nvenc
+    from owtmix.media.encode import VideoWriter
+    from owtmix.spec.job import VideoSpec
+
+    video = VideoSpec(Size(320, 192), 10, 200, "high")
+    with tempfile.TemporaryDirectory(prefix="owtmix-") as folder:
+        try:
+            canvas = GpuCanvas(device, TRIAL_MEMORY, video.size, (60, 100, 140), ResizeMode.FIT, "bt709", stays=True)
+            writer = VideoWriter(Path(folder) / "trial.mp4", video.size, video.fps, "bt709", nvenc(video), card)
+            for number, composed in enumerate(_frames(canvas)):
+                writer.write(composed.frame, number)
+                composed.release()
+            writer.close()
+        except (EncoderLost, DeviceError) as error:
+            _log.debug("%s encodes nothing: %s", device.name, error)
+            return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Square:
+    """A grey picture."""
+
+    frame: VideoFrame
+    sar: Fraction = Fraction(1)
+    orientation: Orientation = Orientation.UPRIGHT
+    matrix: Matrix = "bt709"
+    full_range: bool = False
+    interlaced: bool = False
+
+
+def _frames(canvas: Canvas) -> Iterator[ComposedFrame]:
+    """A grey square that grows, in three frames."""
+    import numpy as np
+    from av.video.frame import VideoFrame
+
+    square = Square(VideoFrame.from_ndarray(np.full((96, 64), 128, np.uint8), "yuv420p"))
+    scaler = canvas.scaler()
+    for side in (64, 128, 192):
+        yield canvas.compose([scaler.fit(square, Rect(0, 0, side, side), side)])

@@ -1,0 +1,50 @@
+"""The canvas that a picture is drawn on: in main memory, or on the graphics card that it is equipped with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from owtmix.canvas.base import Canvas
+from owtmix.canvas.cpu import CpuCanvas
+from owtmix.canvas.gpu import GpuCanvas
+from owtmix.canvas.overlay import yuv
+from owtmix.encoding import NVENC
+from owtmix.equipment import Equipment
+from owtmix.plan import Picture
+
+if TYPE_CHECKING:
+    from owtmix.canvas.cuda import CudaDevice
+
+
+def make_canvas(picture: Picture, equipment: Equipment) -> Canvas:
+    """A canvas for ``picture``; where the card encodes too, frames stay on it.
+
+    Raises:
+        DeviceError: the card does not work.
+    """
+    background = yuv(picture.background, picture.matrix)
+    device = card(equipment)
+    if device is None:
+        return CpuCanvas(picture.canvas, background, picture.resize_mode, picture.matrix)
+    return GpuCanvas(
+        device,
+        equipment.memory,
+        picture.canvas,
+        background,
+        picture.resize_mode,
+        picture.matrix,
+        stays=picture.encoding.encoder == NVENC,
+    )
+
+
+def card(equipment: Equipment) -> CudaDevice | None:
+    """The card, opened once in a process; None where there is none.
+
+    Raises:
+        DeviceError: it does not work.
+    """
+    if equipment.card is None:
+        return None
+    from owtmix.canvas.cuda import open_device  # noqa: PLC0415 - nobody else loads CuPy
+
+    return open_device(equipment.card)

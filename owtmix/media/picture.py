@@ -1,0 +1,123 @@
+"""A decoded frame, and how it is to be shown."""
+
+from __future__ import annotations
+
+import re
+import struct
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import count
+from typing import Any, Final
+
+import numpy as np
+from av.video.frame import VideoFrame
+from av.video.plane import VideoPlane
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from owtmix.clip import Matrix
+from owtmix.geometry import Orientation, Size
+from owtmix.media.blank import BLANK_ROW_STEP, is_blank
+from owtmix.media.hardware import ON_CARD, Card, is_blank_on
+
+HD_LINES: Final = 720
+BLACK_DELAY_S: Final = Fraction(1, 2)
+"""A picture that fades in from black or out is no muted camera."""
+
+_PLANAR: Final = re.compile(r"(yuvj?4[24][0245]p|gray)(9|10|12)?(le)?")
+_BYTE: Final = 8
+_MATRICES: Final[dict[int, Matrix]] = {1: "bt709", 5: "bt601", 6: "bt601"}
+_TURNS: Final = {
+    90: Orientation.COUNTERCLOCKWISE,
+    180: Orientation.UPSIDE_DOWN,
+    270: Orientation.CLOCKWISE,
+}
+_FULL_RANGE: Final = 2
+_serials = count()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A decoded frame and how it is to be shown. No two have the same ``serial``.
+
+    ``sar`` is the shape of a pixel of the frame as decoded, before it is turned; ``black_since`` is the file time from
+    which on all frames were black up to this one, None when it is not.
+    """
+
+    frame: VideoFrame
+    serial: int
+    sar: Fraction
+    orientation: Orientation
+    matrix: Matrix
+    full_range: bool
+    interlaced: bool
+    black_since: Fraction | None = None
+
+    def is_black(self, t: Fraction) -> bool:
+        """Whether, at file time ``t``, the camera has been muted for so long that its card is due."""
+        return self.black_since is not None and t - self.black_since >= BLACK_DELAY_S
+
+    def is_blank(self, card: Card | None = None) -> bool:
+        """Whether it is the flat black that recorders write for a muted camera; a dark room is never so flat.
+
+        ``card`` is the one that has decoded it, if any.
+        """
+        if card and self.frame.format.name == ON_CARD:
+            return is_blank_on(card, self.frame)
+        if not _PLANAR.fullmatch(self.frame.format.name):
+            return False
+        depth = self.frame.format.components[0].bits
+        planes = (_rows(plane, np.uint8 if depth == _BYTE else np.uint16) for plane in self.frame.planes)
+        return is_blank(planes, 1 << (depth - _BYTE))
+
+    @property
+    def displayed(self) -> Size:
+        """Size in pixels once turned."""
+        size = Size(self.frame.width, self.frame.height)
+        return Size(size.height, size.width) if self.orientation.swaps_sides else size
+
+
+def frame_time(frame: VideoFrame, stream: VideoStream) -> Fraction | None:
+    """Presentation time in seconds of file time; None where the container gives none."""
+    ticks = frame.pts if frame.pts is not None else frame.dts
+    assert stream.time_base is not None
+    return None if ticks is None else ticks * stream.time_base
+
+
+def describe(frame: VideoFrame, stream: VideoStream, orientation: Orientation | None = None) -> Picture:
+    """How a frame is to be shown; its ``orientation`` is found where it is not given.
+
+    An untagged one is BT.601 below 720 lines (semantics.md, "Picture").
+    """
+    return Picture(
+        frame=frame,
+        serial=next(_serials),
+        sar=stream.sample_aspect_ratio or Fraction(1),
+        orientation=orientation or orientation_of(frame),
+        matrix=_MATRICES.get(frame.colorspace) or ("bt601" if frame.height < HD_LINES else "bt709"),
+        interlaced=frame.interlaced_frame,
+        full_range=frame.color_range == _FULL_RANGE or frame.format.name.startswith("yuvj"),
+    )
+
+
+def orientation_of(frame: VideoFrame) -> Orientation:
+    """How a frame is to be turned.
+
+    A frame that was asked waits for the garbage collector, since PyAV's frame and its side data hold each other, and
+    hundreds of large ones fill the memory before it comes: ask only where ``frame.rotation`` has changed.
+    """
+    try:
+        matrix = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # beside it there is data of a kind that PyAV does not know
+        return _TURNS.get(frame.rotation % 360, Orientation.UPRIGHT)
+    if matrix is None:
+        return Orientation.UPRIGHT
+    a, b, _, c, d, *_ = struct.unpack("9i", memoryview(matrix))  # type: ignore[arg-type]  # side data is a buffer
+    signs = tuple((value > 0) - (value < 0) if abs(value) >= 1 << 15 else 0 for value in (a, b, c, d))
+    return next((o for o in Orientation if o.value == signs), Orientation.UPRIGHT)
+
+
+def _rows(plane: VideoPlane, sample: type[np.uint8 | np.uint16]) -> NDArray[Any]:
+    """Some rows of a plane, shape (rows, width)."""
+    rows = np.frombuffer(memoryview(plane), sample).reshape(-1, plane.line_size // sample().itemsize)
+    return rows[::BLANK_ROW_STEP, : plane.width]

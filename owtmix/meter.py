@@ -1,0 +1,49 @@
+"""How far a production is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+from pathlib import Path
+
+from owtmix.plan import RenderPlan
+from owtmix.progress import Progress
+from owtmix.tasks import PictureTask, SoundTask
+
+TrackTask = PictureTask | SoundTask
+
+
+class Meter:
+    """How much of the picture is composed, or of the sound where there is no picture; ``finished`` were before."""
+
+    def __init__(self, plan: RenderPlan, progress: Progress, finished: Iterable[TrackTask]) -> None:
+        self._is_measured = PictureTask if plan.picture else SoundTask
+        self._progress = progress
+        self._done: dict[Path, Fraction] = {}
+        for task in finished:
+            self._note(task, _length_s(task))
+        progress.stage("composing", plan.duration_s, done=sum(self._done.values(), Fraction(0)))
+
+    def advance(self, task: TrackTask, done_s: float) -> None:
+        self._note(task, Fraction(done_s))
+        self._progress.advance(sum(self._done.values(), Fraction(0)))
+
+    def begin_again(self) -> None:
+        """All of the picture is made once more."""
+        if self._is_measured is PictureTask:
+            self._done.clear()
+
+    def finish(self, task: TrackTask) -> None:
+        self._note(task, _length_s(task))
+
+    def _note(self, task: TrackTask, done_s: Fraction) -> None:
+        if isinstance(task, self._is_measured):
+            self._done[task.track] = done_s
+
+
+def _length_s(task: TrackTask) -> Fraction:
+    plan = task.studio.plan
+    if isinstance(task, SoundTask):
+        return plan.duration_s
+    assert plan.picture
+    return plan.picture.clock.time(len(task.frames))

@@ -1,0 +1,67 @@
+"""What measures a graphics card, tried on the host, which needs no card."""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from benchmarks import gpu
+from owtmix.errors import SpecError
+from owtmix.geometry import Size
+from tests.canvas.kernel import compiled
+from tests.canvas.lazy_device import LazyDevice
+from tests.media.pictures import steady, write_film
+
+
+class ClockedDevice(LazyDevice):
+    """A device with a clock."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.copied = 0
+
+    def time_s(self, work: Callable[[], None]) -> float:
+        start = time.perf_counter()
+        work()
+        mark = self.mark()
+        mark.set(self._drawing)
+        mark.wait()
+        return time.perf_counter() - start
+
+    def copy(self, source: int, target: int, size: int) -> None:
+        ctypes.memmove(target, source, size)
+        self.copied += size
+
+
+def test_frames_are_drawn_as_often_as_they_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu, "LAUNCHES", 2)
+    compiled(3)
+    device = ClockedDevice()
+    found = gpu.kernel(device, Size(64, 36), 2, 3, rate=1e9, source=Size(80, 46))
+    assert device.launches == 2 * (1 + gpu.ROUNDS)
+    assert (found["canvas"], found["tiles"], found["frames_per_launch"]) == ("64x36", 4, 3)
+    assert found["frame_us"] > 0
+    least_us = (4 * 80 * 46 + 64 * 36) * 3 / 2 / 1e9 * 1e6
+    assert found["share_of_copying"] == pytest.approx(least_us / found["frame_us"])
+    assert "| 64x36 | 4 | 3 |" in gpu._table([found])
+
+
+def test_a_copy_counts_what_is_read_and_what_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = ClockedDevice()
+    monkeypatch.setattr(device, "time_s", lambda work: [work(), 0.5][1])
+    assert gpu.copy_rate(device, 1000) == 4000
+    assert device.copied == 1000 * gpu.ROUNDS
+
+
+def test_every_picture_that_is_decoded_counts_once(tmp_path: Path) -> None:
+    path = write_film(tmp_path / "film.webm", steady(10))
+    assert 0 < gpu.decoding(path, 0, 1, None, 2) < 1e6
+
+
+def test_without_a_card_nothing_is_measured() -> None:
+    with pytest.raises(SpecError, match="--device cuda:63"):
+        gpu.main(["--device", "cuda:63"])

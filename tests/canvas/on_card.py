@@ -1,0 +1,21 @@
+"""Frames as PyAV gives them of a card, in this machine's memory."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from av.video.frame import VideoFrame
+
+
+def on_card(frame: VideoFrame) -> Any:
+    """``frame`` as a card would have decoded it: its planes have addresses that only the card may read."""
+    return SimpleNamespace(
+        held=frame,
+        width=frame.width,
+        height=frame.height,
+        format=SimpleNamespace(name="cuda"),
+        sw_format=SimpleNamespace(name=frame.format.name),
+        planes=frame.planes,
+        is_corrupt=False,
+    )

@@ -1,0 +1,226 @@
+"""Which card is used, what is said of it, and what becomes of a job whose card fails."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pytest
+
+import owtmix.cards
+import owtmix.encoding
+import owtmix.job
+from owtmix.canvas.device import DeviceError
+from owtmix.cards import EXTRAS, Card, CardTask, choose, encodes, try_drawing
+from owtmix.encoding import h264
+from owtmix.equipment import Equipment
+from owtmix.errors import RenderError, SpecError
+from owtmix.execute.local import Crew, Outcome
+from owtmix.geometry import Size
+from owtmix.job import Job, Options
+from owtmix.progress import Silence
+from owtmix.scratch import Scratch
+from owtmix.settings import Settings
+from owtmix.spec.job import VideoSpec
+from tests.canvas.kernel import compiled
+from tests.canvas.lazy_device import LazyDevice
+from tests.cli.command import record_once
+from tests.e2e import measure, people
+from tests.e2e.people import Take
+from tests.e2e.room import Room
+from tests.execute.stand_in import MODULE, Silent, StandInStudio, install
+
+MEMORY: Final = 64 << 20
+ROOM: Final = Room(
+    takes=(
+        Take("anna_1", 0, 4000, people.COLOURS[0], 440, size=(160, 90), level_db=-30, container="webm"),
+        Take("ben_1", 0, 4000, people.COLOURS[1], 1000, size=(160, 90), level_db=-30, container="mp4"),
+    ),
+    size=(160, 90),
+    recording={"MediaChannel": 2},
+)
+SIMILAR: Final = 2.0
+"""Mean difference of two encoded pictures of the same room; another picture differs by tens."""
+
+
+class OneAnswer(Crew):
+    """A crew that has an answer instead of children."""
+
+    def __init__(self, **answer: Any) -> None:
+        self._answer = answer
+
+    def run(self, tasks: Any, *_: Any, **__: Any) -> Any:
+        for task in tasks:
+            yield Outcome(task, **self._answer)
+
+
+@pytest.fixture
+def extras(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(owtmix.cards, "find_spec", lambda _name: "there")
+
+
+@pytest.fixture
+def module() -> Iterator[None]:
+    """Forget the stand-in afterwards."""
+    before = sys.modules.get(MODULE)
+    yield
+    sys.modules.pop(MODULE, None)
+    if before:
+        sys.modules[MODULE] = before
+
+
+def test_the_cpu_composes_where_it_is_asked_for_or_nothing_else_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(owtmix.cards, "find_spec", lambda _name: None)
+    assert choose(OneAnswer(), "cpu", MEMORY) == Equipment("--device cpu")
+    assert choose(OneAnswer(), "auto", MEMORY) == Equipment(EXTRAS)
+    with pytest.raises(SpecError, match="--device cuda: the extra cuda12 or cuda13 of owtmix is not installed"):
+        choose(OneAnswer(), "cuda", MEMORY)
+
+
+@pytest.mark.usefixtures("extras")
+def test_a_card_that_works_is_taken_and_named() -> None:
+    found = choose(OneAnswer(value=Card(1, "NVIDIA L4", encodes=True)), "auto", MEMORY)
+    assert found == Equipment("NVIDIA L4 draws and encodes", 1, encodes=True, memory=MEMORY)
+    assert found.device == "cuda:1"
+    found = choose(OneAnswer(value=Card(0, "NVIDIA H100", encodes=False)), "cuda", MEMORY)
+    assert found == Equipment("NVIDIA H100 draws and does not encode H.264", 0, memory=MEMORY)
+
+
+@pytest.mark.usefixtures("extras")
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        ({"error": RenderError("no driver")}, "no driver"),
+        ({"death": "hangs: no progress for 60 s"}, "trying it out hangs: no progress for 60 s"),
+    ],
+)
+def test_a_card_that_does_not_work_is_left_alone_unless_it_was_asked_for(answer: dict[str, Any], why: str) -> None:
+    assert choose(OneAnswer(**answer), "auto", MEMORY) == Equipment(why)
+    with pytest.raises(SpecError, match=f"--device cuda:1: {why}; --device cpu or auto composes without a card"):
+        choose(OneAnswer(**answer), "cuda:1", MEMORY)
+
+
+def test_without_cupy_the_child_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, MODULE, None)
+    with pytest.raises(RenderError, match="CuPy cannot be loaded"):
+        CardTask(None).run(Silent())
+
+
+@pytest.mark.usefixtures("module")
+def test_a_card_is_tried_out_by_drawing() -> None:
+    compiled()
+    install("works")
+    assert CardTask(None).run(Silent()) == Card(0, "Stand-in", encodes=False)
+    install("full")
+    with pytest.raises(RenderError, match="cuda:0 is full"):
+        CardTask(0).run(Silent())
+
+
+def test_a_card_that_draws_something_else_is_found_out() -> None:
+    class Wrong(LazyDevice):
+        def download(self, address: int, target: Any, after: Any, mark: Any) -> None:
+            super().download(address + 1, target, after, mark)
+
+    compiled()
+    try_drawing(LazyDevice())
+    with pytest.raises(DeviceError, match="draws something else than it is told"):
+        try_drawing(Wrong())
+
+
+def test_an_encoder_is_tried_out_with_frames_that_were_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled()
+    assert not encodes(LazyDevice(), None)
+    monkeypatch.setattr(owtmix.encoding, "nvenc", lambda video: h264(video, "veryfast"))
+    assert encodes(LazyDevice(), None)
+
+
+def compose(folder: Path, how: str | None, *, encoder: bool = False, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Compose the room on the stand-in, or on the CPU; two chunks by one worker."""
+    compiled()
+    equipment = Equipment(how, 0, encodes=encoder, memory=MEMORY) if how else Equipment("--device cpu")
+    monkeypatch.setattr(owtmix.job, "Studio", StandInStudio)
+    monkeypatch.setattr(owtmix.job, "choose", lambda *_: equipment)
+    monkeypatch.setattr(owtmix.job, "state_folder", lambda: folder / "state")
+    job_file = ROOM.write(folder, f"{folder.name}-{how}"[-60:], record_once)
+    options = Options(workers=1, chunk_s=Fraction(2))
+    report = Job(job_file, Settings(worker_silence_s=3), options).run(Silence(), Scratch())
+    report["warnings"] = [warning for warning in report["warnings"] if "MediaChannel" not in warning]
+    return report
+
+
+def pictures(report: dict[str, Any]) -> list[Any]:
+    video = measure.read_video(Path(report["output"]))
+    assert video
+    return [picture.astype(np.int16) for picture in video.pictures]
+
+
+def test_a_job_on_a_card_looks_as_it_does_on_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    on_cpu = compose(tmp_path / "cpu", None, monkeypatch=monkeypatch)
+    on_card = compose(tmp_path / "card", "works", monkeypatch=monkeypatch)
+    assert on_cpu["device"] == {"composed_on": ["cpu"], "encoder": "libx264", "why": "--device cpu"}
+    assert on_card["device"] == {"composed_on": ["cuda:0"], "encoder": "libx264", "why": "works"}
+    assert not on_card["warnings"]
+    assert [entry["picture"]["decoders"] for entry in on_card["inputs"]] == [["cpu"], ["cpu"]]
+    expected, drawn = pictures(on_cpu), pictures(on_card)
+    assert len(expected) == len(drawn) == 40
+    assert max(np.abs(a - b).mean() for a, b in zip(expected, drawn, strict=True)) < SIMILAR
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("lost", "cuda:0 is lost: frames 0 to 19 are composed on the CPU"),
+        ("hangs", "the process that composed on cuda:0 hangs: no progress for 3 s: what is missing"),
+    ],
+)
+def test_a_card_that_fails_costs_the_chunks_in_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, said: str
+) -> None:
+    report = compose(tmp_path, how, monkeypatch=monkeypatch)
+    assert report["device"]["composed_on"] == ["cpu"]
+    assert any(warning.startswith(said) for warning in report["warnings"])
+    assert len(pictures(report)) == 40
+
+
+def test_when_the_card_s_encoder_is_lost_everything_is_encoded_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no NVENC here, as on a card that has lost its own."""
+    report = compose(tmp_path, "works", encoder=True, monkeypatch=monkeypatch)
+    assert report["device"]["encoder"] == "libx264"
+    (warning,) = report["warnings"]
+    assert "the whole picture is encoded again, with x264" in warning
+    assert len(pictures(report)) == 40
+
+
+def test_who_asks_for_no_card_loads_nothing_of_it(tmp_path: Path) -> None:
+    """Not even where CuPy is installed: it is enough that a job on the CPU never asks for it."""
+    job_file = ROOM.write(tmp_path, "no-card", record_once)
+    code = f"""
+import sys
+sys.modules["cupy"] = None
+import owtmix
+from owtmix.cli import main
+sys.argv = ["owt-main", "--device", "cpu", "--plan", {str(job_file)!r}]
+try:
+    main()
+except SystemExit as end:
+    assert not end.code, end.code
+assert {MODULE!r} not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_nvenc_keeps_to_the_rates_of_x264() -> None:
+    video = VideoSpec(Size(1280, 720), 25, 1000, "high")
+    nvenc, x264 = owtmix.encoding.nvenc(video), h264(video, "veryfast")
+    assert (nvenc.bit_rate_kbps, nvenc.gop) == (x264.bit_rate_kbps, x264.gop)
+    shared = {"profile", "maxrate", "bufsize"}
+    assert {key: value for key, value in nvenc.options if key in shared} == {
+        key: value for key, value in x264.options if key in shared
+    }

@@ -1,0 +1,117 @@
+"""Decoding on a card: what of it can be tried without one, which is whatever goes wrong."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pytest
+from av.codec.hwaccel import HWAccel
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from numpy.typing import NDArray
+
+from owtmix.geometry import Size
+from owtmix.media.decode import VideoReader
+from owtmix.media.hardware import is_blank_on, taken
+from tests.canvas.lazy_device import seen
+from tests.canvas.on_card import on_card
+from tests.media.pictures import flat, number_of, steady, textured, write_film, write_sizes
+
+TIMES: Final = [Fraction(ms, 1000) for ms in range(0, 3200, 50)]
+
+
+class StandInCard:
+    """Main memory in place of a card's. With ``hardware`` None FFmpeg never hears of the card."""
+
+    name = "cuda:0"
+
+    def __init__(self, hardware: HWAccel | None) -> None:
+        self._hardware = hardware
+
+    def hardware(self) -> Any:
+        return self._hardware
+
+    def fetch(self, address: int, pitch: int, width: int, rows: int) -> NDArray[np.uint8]:
+        return np.stack([seen(address + row * pitch, width) for row in range(rows)])
+
+
+def numbers(reader: VideoReader) -> list[int | None]:
+    pictures = [reader.picture_at(t) for t in TIMES]
+    reader.close()
+    return [number_of(picture.frame) if picture else None for picture in pictures]
+
+
+@pytest.mark.parametrize("name", ["film.mp4", "film.webm"])
+def test_a_file_that_the_card_refuses_is_decoded_on_the_cpu(tmp_path: Path, name: str) -> None:
+    """There is no driver here, or one that decodes this too."""
+    path = write_film(tmp_path / name, steady(30))
+    reader = VideoReader(path, 0, StandInCard(HWAccel("cuda", "63", is_hw_owned=True)))
+    assert numbers(reader) == numbers(VideoReader(path, 0))
+    assert reader.seen.decoders == ("cpu",)
+
+
+def test_frames_in_main_memory_are_not_called_the_card_s(tmp_path: Path) -> None:
+    path = write_sizes(tmp_path / "film.webm", (Size(64, 48), steady(10)), (Size(48, 80), steady(20, first_ms=1000)))
+    reader = VideoReader(path, 0, StandInCard(None))
+    assert numbers(reader) == numbers(VideoReader(path, 0))
+    assert reader.seen.decoders == ("cpu",)
+    assert reader.seen.sizes == (Size(64, 48), Size(48, 80))
+
+
+@pytest.mark.parametrize("first", [Fraction(0), Fraction(14, 10), Fraction(29, 10)])
+def test_from_where_the_card_stumbles_the_cpu_decodes(tmp_path: Path, first: Fraction) -> None:
+    def broken(number: int, packet: Packet[Any]) -> Packet[Any]:
+        if number not in {15, 16}:
+            return packet
+        replaced: Packet[Any] = Packet(b"\xff" * 40)
+        replaced.stream, replaced.pts, replaced.dts = packet.stream, packet.pts, packet.dts
+        replaced.time_base = packet.time_base
+        return replaced
+
+    path = write_film(tmp_path / "film.webm", steady(30), gop=10, tamper=broken)
+    plain, reader = VideoReader(path, 0), VideoReader(path, 0, StandInCard(None))
+    times = [t for t in TIMES if t >= first]
+    for t in times:
+        expected, picture = plain.picture_at(t), reader.picture_at(t)
+        assert (expected and number_of(expected.frame)) == (picture and number_of(picture.frame))
+    assert plain.seen.damage == reader.seen.damage
+    assert bool(plain.seen.damage.count) == (first < 2)
+    assert (reader._card is None) == (first < 2)
+
+
+FLAT: Final[dict[str, tuple[VideoFrame, bool]]] = {
+    "black": (flat(Size(64, 48), (16, 128, 128)), True),
+    "nearly": (flat(Size(64, 48), (18, 130, 126)), True),
+    "dark": (flat(Size(64, 48), (30, 128, 128)), False),
+    "a picture": (textured(Size(64, 48)), False),
+}
+
+
+@pytest.mark.parametrize("pixel_format", ["nv12", "p010le", "yuv444p"])
+@pytest.mark.parametrize("name", FLAT)
+def test_a_muted_camera_is_told_by_some_rows(name: str, pixel_format: str) -> None:
+    frame, blank = FLAT[name]
+    assert is_blank_on(StandInCard(None), on_card(frame.reformat(format=pixel_format))) == blank
+
+
+@pytest.mark.parametrize("plane", [0, 1])
+def test_what_is_black_with_a_spot_in_it_is_no_muted_camera(plane: int) -> None:
+    frame = flat(Size(64, 48), (16, 128, 128)).reformat(format="nv12")
+    rows = np.frombuffer(memoryview(frame.planes[plane]), np.uint8).reshape(-1, frame.planes[plane].line_size)
+    rows[0, 1] = 90
+    assert not is_blank_on(StandInCard(None), on_card(frame))
+
+
+def test_frames_that_nothing_reads_or_that_are_damaged_are_left_to_the_cpu() -> None:
+    frame = on_card(textured(Size(64, 48)).reformat(format="nv12"))
+    assert taken(frame)
+    frame.is_corrupt = True
+    assert not taken(frame)
+    frame.is_corrupt = False
+    frame.sw_format.name = "rgb24"
+    assert not taken(frame)
+    frame.format.name = "rgb24"
+    assert taken(frame)
