@@ -78,7 +78,7 @@ class Intake:
             tasks = [ProbeTask(n, wares[n].key, wares[n].copy.path, longest_s) for n in sorted(numbers)]
             measured = measure(self._crew, tasks, on_measured)
             found.update({n: what for n, what in measured.items() if isinstance(what, Probe)})
-            problems.update({n: str(what) for n, what in measured.items() if not isinstance(what, Probe)})
+            problems.update({n: what for n, what in measured.items() if isinstance(what, str)})
 
         here = [n for n, ware in wares.items() if ware.copy.complete]
         if len(here) == len(wares):  # measuring them is all that there is to show

@@ -13,7 +13,7 @@ from owtmix.clip import Probe
 from owtmix.document import printable
 from owtmix.errors import InputError
 from owtmix.excerpt import BLOCK_BYTES, Excerpt, Unavailable
-from owtmix.execute.local import Crew
+from owtmix.execute.local import Crew, Outcome
 from owtmix.hands import hands
 from owtmix.inspection import Report, inspect
 from owtmix.storage import Store, unwritable
@@ -44,7 +44,13 @@ def measure(
     # A child that has read other files may have suffered from them: who is to blame dies alone, too.
     died = [outcome.task for outcome in outcomes if outcome.death]
     outcomes += crew.run(died, alone=True)
-    return {found.task.number: found.value or str(found.error or f"reading it {found.death}") for found in outcomes}
+    return {found.task.number: _told(found) for found in outcomes}
+
+
+def _told(outcome: Outcome[ProbeTask]) -> Probe | Lack | str:
+    if isinstance(outcome.value, Lack) and outcome.task.parts is None:  # whoever reads hostile media may say anything
+        return "reading it lacks what is there"
+    return outcome.value or str(outcome.error or f"reading it {outcome.death}")
 
 
 def measure_parts(crew: Crew, store: Store, wares: Mapping[int, Ware], longest_s: Fraction) -> dict[int, Probe]:
@@ -89,7 +95,9 @@ def _begin(store: Store, ware: Ware) -> Excerpt | None:
 
 
 def _extend(excerpt: Excerpt, at: int, round_: int) -> bool:
-    """Fetch what an excerpt lacks; False where that becomes too much."""
+    """Fetch what an excerpt lacks, as a child says; False where that becomes too much, or cannot be."""
+    if not 0 <= at < excerpt.size:
+        return False
     try:
         excerpt.fetch(at, BLOCK_BYTES << round_)
     except Unavailable:

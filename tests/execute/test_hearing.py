@@ -28,6 +28,12 @@ def test_news_may_come_in_any_pieces() -> None:
     assert listener.done_s == 1.5
 
 
+def test_waiting_is_no_silence_and_no_progress() -> None:
+    listener = Hearing()
+    assert listener.listen(line("progress", 1.5) + line("waiting", None), Duty()) == ([], None)
+    assert listener.done_s == 1.5
+
+
 @pytest.mark.parametrize(
     "said",
     [

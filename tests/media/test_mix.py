@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from owtmix.clip import AudioTrack
+from owtmix.clip import AudioTrack, Damage
+from owtmix.landing import give_up, keep, promise
 from owtmix.media.audio import AudioReader
-from owtmix.mix import FADE_SAMPLES, _Voice, mix
+from owtmix.media.probe import probe
+from owtmix.mix import FADE_SAMPLES, Watch, _Voice, mix
 from owtmix.plan import AudioPlacement
 from owtmix.timing import TimeRange
 from tests.media.sounds import Sound, moments, probe_sound, sweep, tone, write_sound
@@ -22,6 +24,10 @@ RATE_HZ = 48_000
 
 LEVEL_STEP_DB = 0.1
 """Below what anybody hears."""
+
+
+def object_to(source: int, problem: str) -> None:
+    raise AssertionError(f"{source}: {problem}")
 
 
 class Room:
@@ -197,3 +203,49 @@ def test_memory_does_not_grow_with_the_length_of_the_room(room: Room) -> None:
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.2 * peaks[0]
+
+
+def test_what_is_on_its_way_is_waited_for(room: Room) -> None:
+    path = room.add(tone(moments(1, RATE_HZ), 500, 0.25), Fraction(1))
+    away = path.with_name("away")
+    expected = room.mix(2 * RATE_HZ)
+    promise(path)
+    path.rename(away)
+    waits = []
+
+    def wait() -> None:
+        waits.append(1)
+        if len(waits) == 2:
+            away.rename(path)
+            keep(path)
+
+    mixed = np.concatenate(list(mix(room.placements, room.sources, 2 * RATE_HZ, object_to, Watch(wait))), axis=1)
+    assert np.array_equal(mixed, expected)
+    assert len(waits) == 2
+
+
+def test_what_never_comes_is_silent_without_a_word(room: Room) -> None:
+    """Who fetches it has told."""
+    for hz in (500, 800):
+        path = room.add(tone(moments(1, RATE_HZ), hz, 0.25), Fraction(0))
+    path.unlink()
+    give_up(path)
+    heard = room.mix(RATE_HZ)[0]
+    assert level_db(heard, 500, 0, 1) == pytest.approx(-15, abs=0.1)
+    assert level_db(heard, 800, 0, 1) < -80
+    assert not room.warnings
+
+
+def test_damage_is_told_of_each_source(tmp_path: Path) -> None:
+    path = write_sound(
+        tmp_path / "a.mp4", sweep(moments(4, RATE_HZ))[None], RATE_HZ, codec="aac", damaged=range(60, 70)
+    )
+    track = probe(path).audio
+    assert track
+    told: dict[int, Damage] = {}
+    watch = Watch(on_damage=told.__setitem__)
+    placed = [
+        AudioPlacement(n, track, TimeRange(Fraction(0), Fraction(end)), Fraction(0)) for n, end in ((0, 4), (1, 1))
+    ]
+    assert list(mix(placed, [path, path], 4 * RATE_HZ, object_to, watch))
+    assert {n: damage.count for n, damage in told.items()} == {0: 10, 1: 0}

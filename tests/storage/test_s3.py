@@ -16,7 +16,7 @@ from owtmix.storage.options import S3Options
 from owtmix.storage.s3 import S3Store
 from owtmix.storage.s3_bucket import endpoint_url
 from tests.storage.conftest import AT, MOVIE, Service, ignore
-from tests.storage.fault_proxy import PART_BYTES, FaultProxy, Us3Profile
+from tests.storage.fault_proxy import PART_BYTES, Answer, FaultProxy, Us3Profile, answered
 
 ODD_KEYS = ["room/alice 1.webm", "会议/爱丽丝.webm", "a+b&c=d?e#f.mp4", "100%25.mp4", "~tilde'(1)*.mp4"]
 
@@ -47,6 +47,22 @@ def test_a_large_object_is_not_read_as_a_small_one(store: S3Store, service: Serv
 def test_parts_of_an_object(store: S3Store, service: Service, start: int, length: int, expected: bytes) -> None:
     service.put("a.mp4", b"0123456789")
     assert store.read_range("a.mp4", start, length) == expected
+
+
+def test_parts_are_of_one_version_or_none(store: S3Store, service: Service, proxy: FaultProxy) -> None:
+    service.put("a.mp4", b"0123456789")
+    found = store.stat("a.mp4")
+    assert found
+    assert store.read_range("a.mp4", 3, 2, found.etag) == b"34"
+    service.put("a.mp4", b"9876543210")
+    assert store.read_range("a.mp4", 3, 2, found.etag) is None
+    proxy.inject(answered(Answer(200, {"ETag": '"other"'}, b"9876543210")))  # not every store knows conditions
+    assert store.read_range("a.mp4", 0, 2, found.etag) is None
+    proxy.inject(answered(Answer(200, {"ETag": found.etag}, b"0123456789")))  # nor ranges
+    assert store.read_range("a.mp4", 3, 2, found.etag) is None
+    service.client.delete_object(Bucket=service.bucket, Key="a.mp4")
+    assert store.read_range("a.mp4", 3, 2, found.etag) is None
+    assert len(proxy.requests) == 6
 
 
 def test_a_download_appears_when_it_is_complete(store: S3Store, service: Service, tmp_path: Path) -> None:

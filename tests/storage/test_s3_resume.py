@@ -7,18 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from owtmix.errors import DestinationError, InputError
+from owtmix.errors import DestinationError, InputError, StoreError
 from owtmix.storage.s3 import S3Store
 from owtmix.storage.s3_download import partial_file
 from tests.storage.conftest import CLIP, MOVIE, QUICK, Service, ignore
 from tests.storage.fault_proxy import (
     PART_BYTES,
     Answer,
+    Exchange,
     Fault,
     FaultProxy,
     answered,
     flipped_answer,
     is_content,
+    passed,
     refused,
     reset,
     stalled,
@@ -116,6 +118,36 @@ def test_a_change_between_question_and_answer_is_noticed(
         "bytes=0-",
         *["bytes=600000-"] * 3,
     ]
+
+
+def test_where_only_one_version_will_do_no_other_is_fetched(
+    store: S3Store, service: Service, proxy: FaultProxy, folder: Path
+) -> None:
+    service.put("a.webm", CLIP)
+    etag = service.client.head_object(Bucket=service.bucket, Key="a.webm")["ETag"]
+    store.download("a.webm", folder / "1.webm", len(CLIP), ignore, etag)
+    assert (folder / "1.webm").read_bytes() == CLIP
+    service.put("a.webm", bytes(reversed(CLIP)))
+    proxy.requests.clear()
+    with pytest.raises(InputError, match="changed since it was measured: run the job when nothing writes to it"):
+        store.download("a.webm", folder / "2.webm", len(CLIP), ignore, etag)
+    assert len(proxy.requests) == 1
+
+
+def test_an_object_that_vanishes_meanwhile_is_missing(
+    store: S3Store, service: Service, proxy: FaultProxy, folder: Path
+) -> None:
+    service.put("a.webm", CLIP)
+
+    def vanish(exchange: Exchange) -> None:
+        service.client.delete_object(Bucket=service.bucket, Key="a.webm")
+        passed(exchange)
+
+    proxy.inject(vanish, only=is_content)
+    with pytest.raises(InputError, match=r"^does not exist$") as raised:
+        store.download("a.webm", folder / "1.webm", len(CLIP), ignore)
+    assert not isinstance(raised.value, StoreError)
+    assert len(proxy.requests) == 2
 
 
 def test_a_store_without_ranges_sends_everything_again(

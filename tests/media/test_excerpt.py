@@ -1,0 +1,160 @@
+"""A recording measured by parts of it: what is found is what the whole file tells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+import owtmix.excerpt
+from owtmix.clip import Probe
+from owtmix.errors import InputError
+from owtmix.excerpt import Excerpt
+from owtmix.media.excerpt import ExcerptFile, LackingError
+from owtmix.media.probe import probe
+from tests.conftest import SHARED
+from tests.e2e.people import person, record
+from tests.media.pictures import steady, write_film
+from tests.media.sounds import moments, sweep, write_sound
+
+BLOCK_BYTES: Final = 4096
+"""Small enough to leave most of a small file out."""
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(owtmix.excerpt, "BLOCK_BYTES", BLOCK_BYTES)
+
+
+def excerpt_of(path: Path, folder: Path) -> Excerpt:
+    """An excerpt of a file that is here."""
+
+    def read(start: int, length: int) -> bytes:
+        with path.open("rb") as file:
+            file.seek(start)
+            return file.read(length)
+
+    return Excerpt(folder / f"{path.name}.excerpt", path.stat().st_size, read)
+
+
+def outcome(measure: Callable[[], Probe]) -> Probe | str:
+    try:
+        return measure()
+    except InputError as error:
+        return str(error)
+
+
+def measured(excerpt: Excerpt) -> Probe | str | None:
+    """What the parts tell, of which as many are fetched as it takes; None when it takes all."""
+    while isinstance(found := _tried(excerpt), LackingError):
+        at = found.at
+        if at is None:
+            return None
+        assert not any(start <= at < end for start, end in excerpt.parts)
+        excerpt.fetch(at, 1)
+    return found
+
+
+def _tried(excerpt: Excerpt) -> Probe | str | LackingError:
+    try:
+        return outcome(lambda: probe(excerpt.path, parts=excerpt.parts))
+    except LackingError as lacking:
+        return lacking
+
+
+def write_person(path: Path) -> Path:
+    record(person(0, 0, 20_000, picture_from_ms=300, level_db=-20), path)
+    return path
+
+
+FILES: Final[dict[str, Callable[[Path], Path]]] = {
+    "picture and sound": lambda folder: write_person(folder / "a.mp4"),
+    "tables first": lambda folder: write_film(
+        folder / "a.mp4", steady(250, 25), gop=250, options={"bf": "3"}, muxing={"movflags": "faststart"}
+    ),
+    "with gaps": lambda folder: write_film(
+        folder / "a.mp4", (*range(0, 9000, 40), *range(12_000, 15_000, 40)), gop=100
+    ),
+    "an edit list": lambda folder: write_film(folder / "a.mp4", steady(250, 25, first_ms=-500), gop=100),
+    "sound alone": lambda folder: write_sound(
+        folder / "a.mp4", sweep(moments(30, 44_100))[None], 44_100, codec="aac", damaged=range(60, 100)
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_parts_tell_the_same_as_the_whole(tmp_path: Path, kind: str) -> None:
+    path = FILES[kind](tmp_path)
+    excerpt = excerpt_of(path, tmp_path)
+    assert excerpt.fetch_tables()
+    assert measured(excerpt) == probe(path)
+    assert excerpt.held_bytes < path.stat().st_size / 2
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="no ../shared: no real recordings")
+def test_parts_of_real_recordings_tell_the_same_as_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(owtmix.excerpt, "BLOCK_BYTES", 4 * BLOCK_BYTES)
+    shares, others = [], []
+    for path in sorted((SHARED / "media").glob("*.m[4p]*")):
+        excerpt = excerpt_of(path, tmp_path)
+        if excerpt.fetch_tables() and (found := measured(excerpt)):
+            shares.append(excerpt.held_bytes / excerpt.size)
+            if found != outcome(partial(probe, path)):
+                others.append(path.name)
+    assert not others
+    assert len(shares) > 20
+    assert min(shares) < 0.1
+
+
+def test_sound_whose_packets_are_not_alike_needs_the_whole_file(tmp_path: Path) -> None:
+    path = write_sound(tmp_path / "a.mp4", sweep(moments(3, 48_000))[None], 48_000, codec="libopus")
+    excerpt = excerpt_of(path, tmp_path)
+    assert excerpt.fetch_tables()
+    assert measured(excerpt) is None
+
+
+def test_what_is_not_here_is_never_taken_for_content(tmp_path: Path) -> None:
+    """The picture begins where nothing is."""
+    path = write_film(tmp_path / "a.mp4", steady(100), gop=10)
+    data = path.read_bytes()
+    begins = data.index(b"mdat") + 4
+    ends = data.index(b"moov") - 4
+    hollow = tmp_path / "hollow.mp4"
+    hollow.write_bytes(data[:begins] + bytes(ends - begins) + data[ends:])
+    with pytest.raises(LackingError) as raised:
+        probe(hollow, parts=((0, begins), (ends, len(data))))
+    assert raised.value.at is not None
+    assert begins <= raised.value.at < ends
+
+
+def test_an_excerpt_is_read_like_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"0123456789")
+    with ExcerptFile(path, ((2, 4), (6, 9))) as file:
+        file.seek(2)
+        assert (file.read(5), file.tell()) == (b"23", 4)
+        file.lenient = True
+        assert (file.read(5), file.read(5), file.read(5), file.read(5)) == (b"\0\0", b"678", b"\0", b"")
+        assert file.seek(-3, 2) == 7
+        assert file.seek(1, 1) == 8
+        file.check()
+        file.lenient = False
+        file.seek(0)
+        assert file.read(1) == b""
+        file.seek(2)
+        assert file.read(1) == b""
+        with pytest.raises(LackingError) as raised:
+            file.check()
+        assert raised.value.at == 0
+
+
+def test_probing_wholly_finds_damage_and_nothing_else_than_the_tables_tell(tmp_path: Path) -> None:
+    path = FILES["sound alone"](tmp_path)
+    quick, wholly = probe(path), probe(path, wholly=True)
+    assert quick.audio == wholly.audio
+    assert quick.sound_damage.count == 0
+    assert (wholly.sound_damage.count, wholly.sound_damage.first_s) == (40, Fraction(59 * 1024, 44_100))
