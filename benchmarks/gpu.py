@@ -30,6 +30,7 @@ from benchmarks.table import markdown
 from owtmix.canvas.device import Device
 from owtmix.canvas.launch import Drawing, Surface, batch, grid
 from owtmix.canvas.pool import Pool
+from owtmix.canvas.staging import Staging
 from owtmix.canvas.tiles import GpuScaler, Tile
 from owtmix.cards import Square, choose
 from owtmix.clip import Notes
@@ -203,7 +204,7 @@ def _tiles(device: Timed, pool: Pool, canvas: Size, side: int, source: Size) -> 
         left, right = (canvas.width * (number % side + by) // side // 2 * 2 for by in (0, 1))
         top, bottom = (canvas.height * (number // side + by) // side // 2 * 2 for by in (0, 1))
         picture = Square(VideoFrame.from_ndarray(noise, "yuv420p"))
-        scaler = GpuScaler(device, pool, ResizeMode.STRETCH, "bt709")
+        scaler = GpuScaler(device, pool, Staging(device), ResizeMode.STRETCH, "bt709")
         yield scaler.fit(picture, Rect(left, top, right - left, bottom - top), number)
 
 

@@ -152,6 +152,7 @@ class TileContent:
             self._note(*self._open)
             self._open[1].close()
             self._open = None
+            self._seen, self._drawn = None, {}
 
     def _note(self, source: int, reader: VideoReader) -> None:
         """Take down what was seen in the range alone: however the picture is cut, damage is counted once."""

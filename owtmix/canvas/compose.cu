@@ -64,30 +64,52 @@ struct Block {  // two by two pixels
 
 static __device__ inline int clip(int value) { return value < 0 ? 0 : value > 255 ? 255 : value; }
 
+// Two sums over the same columns: of two rows of a plane, or of the same row of two planes. Lines are the first ones.
 template <class Sample>
-static __device__ inline int sum(const Geometry &g, u64 plane, int pitch, int step, const Axis &columns, int column,
-                                 const Axis &rows, int row) {
+static __device__ inline void sum(const Geometry &g, const u8 *line, const u8 *other, int pitch, int step,
+                                  const Axis &columns, int column, const Axis &rows, int row, int other_row, int &result,
+                                  int &other_result) {
     const int *__restrict__ table = (const int *)&g;
     const int *__restrict__ across = table + columns.weights + column;
     const int *__restrict__ down = table + rows.weights + row;
-    const u8 *line = (const u8 *)plane + (long long)table[rows.first + row] * pitch;
-    const int start = table[columns.first + column] * step;
-    int total = 0;
-    for (int j = 0; j < rows.taps; j++, line += pitch) {
+    const int *__restrict__ other_down = table + rows.weights + other_row;
+    const int start = table[columns.first + column] * step, half = 1 << (g.shift - 1);
+    int total = 1 << 20, other_total = 1 << 20;
+    for (int j = 0; j < rows.taps; j++, line += pitch, other += pitch) {
         const Sample *__restrict__ sample = (const Sample *)line + start;
-        int part = 0;
-        for (int i = 0; i < columns.taps; i++) part += (sample[i * step] >> g.low) * across[i * columns.count];
-        total += ((part + (1 << (g.shift - 1))) >> g.shift) * down[j * rows.count];
+        const Sample *__restrict__ other_sample = (const Sample *)other + start;
+        int part = half, other_part = half;
+        for (int i = 0; i < columns.taps; i++) {
+            const int weight = across[i * columns.count];
+            part += (sample[i * step] >> g.low) * weight;
+            other_part += (other_sample[i * step] >> g.low) * weight;
+        }
+        total += (part >> g.shift) * down[j * rows.count];
+        other_total += (other_part >> g.shift) * other_down[j * rows.count];
     }
-    return clip((total + (1 << 20)) >> 21);
+    result = clip(total >> 21);
+    other_result = clip(other_total >> 21);
 }
 
-static __device__ inline int sampled(const Geometry &g, u64 plane, int pitch, int step, const Axis *axes, int along,
-                                     int down) {
-    const Axis &columns = axes[g.turned], &rows = axes[1 - g.turned];
-    const int column = g.turned ? down : along, row = g.turned ? along : down;
-    return g.wide ? sum<u16>(g, plane, pitch, step, columns, column, rows, row)
-                  : sum<u8>(g, plane, pitch, step, columns, column, rows, row);
+template <class Sample>
+static __device__ inline void sample(const Geometry &g, const Item &item, int along, int down, Block &block) {
+    const int *__restrict__ table = (const int *)&g;
+    const int turned = g.turned;
+    {
+        const Axis &columns = g.luma[turned], &rows = g.luma[1 - turned];
+        const int column = turned ? down : along, row = turned ? along : down;
+        const u8 *line = (const u8 *)item.y + (long long)table[rows.first + row] * item.pitch;
+        const u8 *other = (const u8 *)item.y + (long long)table[rows.first + row + 1] * item.pitch;
+        const int next = turned ? 2 : 1, across = turned ? 1 : 2;  // in the block, to the next column and row
+        for (int i = 0; i < 2; i++)
+            sum<Sample>(g, line, other, item.pitch, 1, columns, column + i, rows, row, row + 1, block.y[i * next],
+                        block.y[i * next + across]);
+    }
+    const Axis &columns = g.chroma[turned], &rows = g.chroma[1 - turned];
+    const int column = (turned ? down : along) / 2, row = (turned ? along : down) / 2;
+    const long long start = (long long)table[rows.first + row] * item.chroma_pitch;
+    sum<Sample>(g, (const u8 *)item.u + start, (const u8 *)item.v + start, item.chroma_pitch, g.step, columns, column,
+                rows, row, row, block.u, block.v);
 }
 
 static __device__ inline void recolour(const Geometry &g, Block &block) {
@@ -105,11 +127,10 @@ static __device__ inline void draw_picture(const Item &item, int x, int y, Block
         block.u = block.v = 128;
         return;
     }
-    const int along = x - g.left, down = y - g.top;
-    for (int i = 0; i < 4; i++)
-        block.y[i] = sampled(g, item.y, item.pitch, 1, g.luma, along + (i & 1), down + (i >> 1));
-    block.u = sampled(g, item.u, item.chroma_pitch, g.step, g.chroma, along / 2, down / 2);
-    block.v = sampled(g, item.v, item.chroma_pitch, g.step, g.chroma, along / 2, down / 2);
+    if (g.wide)
+        sample<u16>(g, item, x - g.left, y - g.top, block);
+    else
+        sample<u8>(g, item, x - g.left, y - g.top, block);
     if (g.recoloured) recolour(g, block);
 }
 

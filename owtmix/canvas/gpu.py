@@ -22,6 +22,7 @@ from owtmix.canvas.launch import MOST_ITEMS, Drawing, Item, Kind, Surface
 from owtmix.canvas.overlay import Overlay
 from owtmix.canvas.pool import Pool
 from owtmix.canvas.ring import Ring, Slot
+from owtmix.canvas.staging import Staging
 from owtmix.canvas.tiles import GpuScaler, Tile, laid_out
 from owtmix.clip import Matrix
 from owtmix.geometry import Rect, ResizeMode, Size
@@ -92,6 +93,7 @@ class GpuCanvas:
     ) -> None:
         self._device = device
         self._pool = Pool(device, memory)
+        self._staging = Staging(device)
         self._size = size
         self._background = background
         self._mode = mode
@@ -102,7 +104,7 @@ class GpuCanvas:
         self._ring = Ring(returned, frames)
 
     def scaler(self) -> GpuScaler:
-        return GpuScaler(self._device, self._pool, self._mode, self._matrix)
+        return GpuScaler(self._device, self._pool, self._staging, self._mode, self._matrix)
 
     def compose(self, layers: Sequence[Layer]) -> ComposedFrame:
         """Tell the device to draw ``layers``, which are of this canvas's own scalers, or overlays.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
+from weakref import ref
 
 import numpy as np
 from av.video.frame import VideoFrame
@@ -17,6 +18,7 @@ from owtmix.canvas.launch import LONGEST_PITCH, Item, Kind, Surface
 from owtmix.canvas.pool import Piece, Pool
 from owtmix.canvas.sampling import FORMATS, tabulate
 from owtmix.canvas.scale import Conversion
+from owtmix.canvas.staging import Staging
 from owtmix.clip import Matrix
 from owtmix.geometry import Orientation, Rect, ResizeMode
 
@@ -37,9 +39,9 @@ class Tile:
     opaque: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class _Loaded:
-    """A picture on the card."""
+    """A picture on the card, which is kept by the tiles that show it."""
 
     surface: Surface
     pixel_format: str
@@ -55,22 +57,6 @@ class _Table:
     ready: Mark
 
 
-class _Staging:
-    """Pinned memory for one picture on its way up."""
-
-    def __init__(self, device: Device) -> None:
-        self._device = device
-        self._array: NDArray[np.uint8] = np.empty(0, np.uint8)
-        self.mark = device.mark()
-
-    def of(self, size: int) -> NDArray[np.uint8]:
-        """``size`` bytes, once what they held before is up."""
-        self.mark.wait()
-        if len(self._array) < size:
-            self._array = self._device.pinned(size)
-        return self._array[:size]
-
-
 class GpuScaler:
     """Brings the pictures of one stream to the card: those that it decoded are there, others are uploaded.
 
@@ -79,16 +65,16 @@ class GpuScaler:
 
     _KEPT: Final = 4
 
-    def __init__(self, device: Device, pool: Pool, mode: ResizeMode, matrix: Matrix) -> None:
+    def __init__(self, device: Device, pool: Pool, staging: Staging, mode: ResizeMode, matrix: Matrix) -> None:
         self._device = device
         self._pool = pool
+        self._staging = staging
         self._mode = mode
         self._matrix = matrix
         self._on_cpu = CpuScaler(mode, matrix)
-        self._tables: dict[tuple[Conversion, Rect], _Table] = {}
+        self._tables: dict[Hashable, _Table] = {}
         self._decoded = device.mark()
-        self._staging = [_Staging(device), _Staging(device)]
-        self._newest: tuple[Hashable, _Loaded] | None = None
+        self._newest: tuple[Hashable, ref[_Loaded]] | None = None
 
     def fit(self, picture: Picture, tile: Rect, key: Hashable) -> Tile:
         """The picture as a tile.
@@ -98,11 +84,19 @@ class GpuScaler:
         """
         if not _readable(picture):
             return self._fitted_on_cpu(picture, tile, key)
-        if self._newest is None or self._newest[0] != key:
-            self._newest = key, self._load(picture.frame)
-        loaded = self._newest[1]
-        conversion, target = converted(picture, loaded.pixel_format, tile, self._mode, self._matrix)
-        return self._tile(key, tile, loaded, conversion, target)
+        frame = picture.frame
+        loaded = self._newest[1]() if self._newest and self._newest[0] == key else None
+        if loaded is None:
+            loaded = self._load(frame)
+            self._newest = key, ref(loaded)
+        kind = (
+            (frame.width, frame.height, loaded.pixel_format, picture.sar, picture.orientation),
+            (picture.matrix, picture.full_range, picture.interlaced),
+            tile,
+        )
+        pixel_format = loaded.pixel_format
+        table = self._table(kind, lambda: converted(picture, pixel_format, tile, self._mode, self._matrix))
+        return _tile(key, tile, loaded, table, picture.interlaced)
 
     def _fitted_on_cpu(self, picture: Picture, tile: Rect, key: Hashable) -> Tile:
         patch = self._on_cpu.fit(picture, tile, key)
@@ -120,24 +114,17 @@ class GpuScaler:
             full_range=False,
             interlaced=False,
         )
-        return self._tile(key, tile, loaded, conversion, patch.target)
+        table = self._table(patch.target, lambda: (conversion, patch.target))
+        return _tile(key, tile, loaded, table, False)
 
-    def _tile(self, key: Hashable, tile: Rect, loaded: _Loaded, conversion: Conversion, target: Rect) -> Tile:
-        table = self._table(conversion, target)
-        surface = loaded.surface
-        if conversion.interlaced:
-            surface = replace(surface, pitch=2 * surface.pitch, chroma_pitch=2 * surface.chroma_pitch)
-        item = Item(Kind.PICTURE, tile, surface, table.piece.address)
-        return Tile(key, tile, item, (loaded.ready, table.ready), (loaded.held, table.piece))
-
-    def _table(self, conversion: Conversion, target: Rect) -> _Table:
-        """The geometry, uploaded once while it is of use."""
-        table = self._tables.pop((conversion, target), None)
+    def _table(self, kind: Hashable, make: Callable[[], tuple[Conversion, Rect]]) -> _Table:
+        """The geometry of pictures of a kind, uploaded once while it is of use."""
+        table = self._tables.pop(kind, None)
         if table is None:
-            data = tabulate(conversion, target).view(np.uint8)
+            data = tabulate(*make()).view(np.uint8)
             table = _Table(self._pool.take(data.size), self._device.mark())
             self._device.upload(data, table.piece.address, table.ready)
-        self._tables[conversion, target] = table
+        self._tables[kind] = table
         if len(self._tables) > self._KEPT:
             del self._tables[next(iter(self._tables))]
         return table
@@ -155,15 +142,23 @@ class GpuScaler:
     def _upload(self, planes: Sequence[NDArray[np.uint8]], pitches: tuple[int, int], pixel_format: str) -> _Loaded:
         """Planes as they lie in main memory, byte for byte."""
         offsets, size = laid_out([len(plane) for plane in planes])
-        self._staging.reverse()
-        staging = self._staging[0]
-        array = staging.of(size)
+        piece = self._pool.take(size)
+        slot = self._staging.take()
+        array = slot.of(size)
         for plane, offset in zip(planes, offsets, strict=True):
             array[offset : offset + len(plane)] = plane
-        piece = self._pool.take(size)
-        self._device.upload(array, piece.address, staging.mark)
+        self._device.upload(array, piece.address, slot.mark)
+        self._staging.give(slot)
         surface = _surface([piece.address + offset for offset in offsets], pitches, pixel_format)
-        return _Loaded(surface, pixel_format, staging.mark, piece)
+        return _Loaded(surface, pixel_format, slot.mark, piece)
+
+
+def _tile(key: Hashable, tile: Rect, loaded: _Loaded, table: _Table, interlaced: bool) -> Tile:
+    surface = loaded.surface
+    if interlaced:
+        surface = replace(surface, pitch=2 * surface.pitch, chroma_pitch=2 * surface.chroma_pitch)
+    item = Item(Kind.PICTURE, tile, surface, table.piece.address)
+    return Tile(key, tile, item, (loaded.ready, table.ready), (loaded, table))
 
 
 def pixel_format_of(frame: VideoFrame) -> str:
