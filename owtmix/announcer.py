@@ -6,15 +6,17 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from owtmix.errors import Interrupted
 from owtmix.notify import events
 from owtmix.notify.events import WarnCode
-from owtmix.notify.notifier import Notifier, Sending
 from owtmix.plan import RenderPlan
 from owtmix.settings import Settings
 from owtmix.spec.job import JobSpec
+
+if TYPE_CHECKING:
+    from owtmix.notify.notifier import Notifier
 
 _log = logging.getLogger(__name__)
 
@@ -58,6 +60,12 @@ class Announcer:
             output: the address of what is being made.
         """
         settings, spec = self._settings, self._spec
+        if not spec.notify:
+            yield
+            return
+        # Imported here, since a job without receivers need not wait for the HTTP library to load.
+        from owtmix.notify.notifier import Notifier, Sending  # noqa: PLC0415
+
         sending = Sending(settings.network_allow, settings.callback_key)
         self._notifier = Notifier(spec.job_id, spec.request_id, spec.notify, outbox, sending)
         wait_s = settings.callback_wait_s
@@ -79,15 +87,15 @@ class Announcer:
 
     def plan(self, plan: RenderPlan) -> None:
         """Tell who comes and goes, and what is left out; the warnings so far follow, as documented."""
-        assert self._notifier
-        self._notifier.notify(*events.stream_updates(plan), *events.left_out(plan))
+        if self._notifier:
+            self._notifier.notify(*events.stream_updates(plan), *events.left_out(plan))
         self._planned = True
         self._release()
 
     def finish(self, output: str) -> None:
         """Tell that the output is in its place."""
-        assert self._notifier
-        self._notifier.notify(*events.finished([output]))
+        if self._notifier:
+            self._notifier.notify(*events.finished([output]))
 
     def _release(self) -> None:
         if self._planned and self._notifier:

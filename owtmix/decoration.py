@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from owtmix.canvas.base import Layer
 from owtmix.canvas.card import placeholder_card
 from owtmix.canvas.overlay import Overlay, prepare
-from owtmix.canvas.text import missing_glyphs, render_text
+from owtmix.canvas.text import render_text
 from owtmix.geometry import Rect
 from owtmix.plan import Picture
 from owtmix.spec.job import ClockWatermark, ImageWatermark, StreamId, TextWatermark, Watermark
@@ -100,17 +100,3 @@ class Decoration:
             layer = OverlayLayer((slot, content), overlay, opaque=False) if overlay else None
             self._drawn[slot] = content, layer
         return self._drawn[slot][1]
-
-
-def unwritable(picture: Picture | None) -> Iterator[str]:
-    """A warning for each text that holds characters which no font has; they are left out."""
-    if picture is None:
-        return
-    texts = {mark.text: "a text watermark" for mark in picture.watermarks if isinstance(mark, TextWatermark)}
-    for stream, shots in picture.shots.items():
-        if any(shot.source is None for shot in shots):
-            texts.setdefault(stream.user, f"the card of {stream}")
-    for text, where in texts.items():
-        missing = missing_glyphs(text)
-        if missing:
-            yield f"no font has {', '.join(missing)}: left out of {where}"

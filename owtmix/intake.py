@@ -12,7 +12,6 @@ from owtmix.clip import Clip, Probe
 from owtmix.crewing import succeed
 from owtmix.errors import InputError, RenderError, StoreError
 from owtmix.execute.local import Crew
-from owtmix.images import fetch_image
 from owtmix.index import MAX_INDEX_BYTES, Index, Recording, read_index
 from owtmix.progress import Progress
 from owtmix.quota import quota_of
@@ -140,6 +139,9 @@ class Intake:
     def _image(self, source: str) -> bytes:
         settings = self._settings
         if source.startswith(("http://", "https://")):
+            # Imported here, since most jobs need not wait for the HTTP library to load.
+            from owtmix.images import fetch_image  # noqa: PLC0415
+
             return fetch_image(source, settings.image_timeout_s, settings.image_max_bytes, settings.network_allow)
         data = self._store.read(source, settings.image_max_bytes)
         if data is None:

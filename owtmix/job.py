@@ -16,16 +16,14 @@ from owtmix.announcer import Announcer
 from owtmix.cards import choose
 from owtmix.clip import Damage, Probe, Seen
 from owtmix.crewing import cores, engage, succeed
-from owtmix.decoration import unwritable
 from owtmix.equipment import CPU
 from owtmix.errors import InputError, Problem, SpecError
 from owtmix.execute.local import Crew
 from owtmix.fingerprint import Inputs, of_bytes
 from owtmix.inspection import Report, inspect, use_of
 from owtmix.intake import Intake, is_local
+from owtmix.lettering import unwritable
 from owtmix.notify.events import WarnCode
-from owtmix.notify.notifier import Sending
-from owtmix.notify.notifier import resend as send_again
 from owtmix.plan import RenderPlan
 from owtmix.planning import check_streams, equip, make_plan, subscribed
 from owtmix.production import Product, Production, Workshop
@@ -281,6 +279,10 @@ def resend(job_id: str, settings: Settings) -> dict[str, Any]:
     Raises:
         SpecError: the job is running.
     """
+    # Imported here, since other runs need not wait for the HTTP library to load.
+    from owtmix.notify.notifier import Sending  # noqa: PLC0415
+    from owtmix.notify.notifier import resend as send_again  # noqa: PLC0415
+
     with only_run(job_id):
         sending = Sending(settings.network_allow, settings.callback_key)
         sent, left = send_again(job_id, state_folder() / "outbox", sending, settings.callback_wait_s)
