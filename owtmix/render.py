@@ -24,10 +24,11 @@ from owtmix.errors import InputError
 from owtmix.geometry import Rect
 from owtmix.media.decode import VideoReader
 from owtmix.media.hardware import Card
+from owtmix.media.thinning import Glances
 from owtmix.plan import Picture, Source
 from owtmix.shots import Shot
 from owtmix.spec.job import StreamId
-from owtmix.timing import SpanCursor, TimeRange
+from owtmix.timing import FrameClock, SpanCursor, TimeRange
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class Projector:
         self._scenes = SpanCursor(picture.scenes)
         self._resources = ExitStack()
         self._contents = {
-            stream: self._resources.enter_context(TileContent(stream, shots, footage, canvas.scaler()))
+            stream: self._resources.enter_context(TileContent(stream, shots, footage, canvas.scaler(), picture.clock))
             for stream, shots in picture.shots.items()
         }
         self._map: Callable[..., Iterable[Mapping[Rect, Layer]]] = map
@@ -115,9 +116,12 @@ class Projector:
 class TileContent:
     """What a stream's tiles show, at rising times. Used by one thread at a time."""
 
-    def __init__(self, stream: StreamId, shots: Sequence[Shot], footage: Footage, scaler: Scaler) -> None:
+    def __init__(
+        self, stream: StreamId, shots: Sequence[Shot], footage: Footage, scaler: Scaler, clock: FrameClock
+    ) -> None:
         self._is_screen = stream.is_screen
         self._all_shots = shots
+        self._fps = clock.fps
         self._shots = SpanCursor(shots)
         self._footage = footage
         self._scaler = scaler
@@ -197,8 +201,15 @@ class TileContent:
             self.close()
             track = self._footage.sources[source].video
             assert track is not None
-            self._open = source, VideoReader(self._footage.paths[source], track.index, self._footage.card)
+            path, card = self._footage.paths[source], self._footage.card
+            self._open = source, VideoReader(path, track.index, card, self._glances(source))
         return self._open[1]
+
+    def _glances(self, source: int) -> Glances:
+        """When the file is looked at: at the times of frames, and where a picture is held, at its last moment."""
+        shots = [shot for shot in self._all_shots if shot.source == source]
+        held = tuple(shot.file_time(shot.span.end) for shot in shots if shot.until_s < shot.span.end)
+        return Glances(self._fps, shots[0].offset_s, held)
 
     def _close_finished(self) -> None:
         """Close a file once no shot to come needs it."""

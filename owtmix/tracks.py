@@ -200,7 +200,8 @@ def decode_picture(material: Material, source: int, frames: range, advance: Adva
     stream = material.plan.sources[source].stream
     footage = Footage(material.plan.sources, material.paths)
     scenes, shots = SpanCursor(picture.scenes), SpanCursor(picture.shots[stream])
-    with TileContent(stream, picture.shots[stream], footage, make_canvas(picture, CPU).scaler()) as content:
+    scaler = make_canvas(picture, CPU).scaler()
+    with TileContent(stream, picture.shots[stream], footage, scaler, picture.clock) as content:
         for t in map(picture.clock.time, frames):
             scene, shot = scenes.at(t), shots.at(t)
             places = [tile.rect for tile in scene.tiles if tile.stream == stream] if scene else []

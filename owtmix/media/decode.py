@@ -21,6 +21,7 @@ from owtmix.geometry import Orientation, Size
 from owtmix.media.hardware import ON_CARD, Card, taken
 from owtmix.media.picture import BLACK_DELAY_S, Picture, describe, frame_time, orientation_of
 from owtmix.media.source import check_unchanged, file_version, leads, open_input, packets, select
+from owtmix.media.thinning import Glances, thinned
 
 SPIKE_S: Final = Fraction(10)
 """A single stamp that lies further ahead of its neighbours is broken."""
@@ -41,15 +42,16 @@ class VideoReader:
     """Gives the newest frame at rising times. One decoder thread: what a damaged file shows must not vary.
 
     With ``card`` that decodes what it can; a file that it refuses, or at whose damage it stops, is decoded on the CPU
-    from there on.
+    from there on. With ``glances`` it is asked at these times alone, and need not decode what lies between.
 
     Raises:
         InputError: the file cannot be opened or its codec is not accepted.
     """
 
-    def __init__(self, path: Path, index: int, card: Card | None = None) -> None:
+    def __init__(self, path: Path, index: int, card: Card | None = None, glances: Glances | None = None) -> None:
         self._path = path
         self._index = index
+        self._glances = glances
         self._card = card
         self._decoders: dict[str, None] = {}
         self._container: InputContainer | None = None
@@ -174,7 +176,8 @@ class VideoReader:
     def _good_frames(self, stream: VideoStream) -> Iterator[tuple[Fraction, VideoFrame]]:
         """Frames in decoding order; those that are damaged, and packets that cannot be decoded, are counted."""
         assert self._container is not None
-        for packet in packets(self._container, stream):
+        found = packets(self._container, stream)
+        for packet in thinned(found, stream, self._glances) if self._glances and not self._card else found:
             try:
                 frames = packet.decode()
             except av.error.FFmpegError:
