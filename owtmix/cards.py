@@ -55,10 +55,12 @@ class CardTask:
 
         reasons = []
         try:
-            numbers = range(count()) if self.number is None else [self.number]
+            visible = range(count())
         except DeviceError as error:
             raise RenderError(str(error)) from None
-        for number in numbers:
+        if self.number is not None and self.number not in visible:
+            raise RenderError(f"there is no cuda:{self.number}, but {len(visible)} cards, counted from 0")
+        for number in visible if self.number is None else [self.number]:
             news.advance(float(number))
             try:
                 device = open_device(number)

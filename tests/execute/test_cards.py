@@ -116,6 +116,8 @@ def test_a_card_is_tried_out_by_drawing() -> None:
     compiled()
     install("works")
     assert CardTask(None).run(Silent()) == Card(0, "Stand-in", encodes=False)
+    with pytest.raises(RenderError, match="there is no cuda:1, but 1 cards, counted from 0"):
+        CardTask(1).run(Silent())
     install("full")
     with pytest.raises(RenderError, match="cuda:0 is full"):
         CardTask(0).run(Silent())
