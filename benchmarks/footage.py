@@ -15,6 +15,9 @@ FPS: Final = 30
 LONGEST_FRAMES: Final = 150
 """So much of a clip is kept in memory, twice."""
 
+TAGGED: Final = "setparams=range=tv:colorspace=smpte170m:color_primaries=smpte170m:color_trc=smpte170m"
+"""All recordings have the matrix of VP8: converting it is the tool's duty, which its peers do not have."""
+
 CLIPS: Final = (
     "daily__pauli_webcam_720p_h264_aac.m4v",
     "chrome_gum_avc1_opus_fragmented.mp4",
@@ -49,12 +52,10 @@ def moving(number: int, width: int, height: int, of: Kind) -> Part:
     zoom = 1 + 0.3 * (number // len(CLIPS) % 3)
     size = f"{round(width * zoom) // 2 * 2}:{round(height * zoom) // 2 * 2}"
     start = 37 * number % 97
-    # Browsers tell nothing of colour: neither do these.
-    untagged = "setparams=range=tv:colorspace=unknown:color_primaries=unknown:color_trc=unknown"
     shape = (
         f"fps={FPS},trim=end_frame={LONGEST_FRAMES},"
         f"scale={size}:force_original_aspect_ratio=increase:force_divisible_by=2:out_range=tv,crop={width}:{height},"
-        f"setsar=1,format=yuv420p,{untagged}{',hflip' if number // len(CLIPS) % 2 else ''}"
+        f"setsar=1,format=yuv420p,{TAGGED}{',hflip' if number // len(CLIPS) % 2 else ''}"
     )
     endless = (
         f"split[there][again];[again]reverse[back];[there][back]concat,loop=-1:{2 * LONGEST_FRAMES},"

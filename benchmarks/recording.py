@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 import owtmix
 from benchmarks.ffmpeg import ffmpeg
-from benchmarks.footage import Kind, moving, speaking
+from benchmarks.footage import TAGGED, Kind, moving, speaking
 
 Codec = Literal["h264", "vp8"]
 KBPS_PER_LINE: Final = 1.7
@@ -72,7 +72,7 @@ def record(take: Take, path: Path, of: Kind) -> None:
     with tempfile.TemporaryDirectory() as pages:
         if take.is_screen:
             picture = ["-f", "concat", "-safe", "0", "-i", str(_pages(take, Path(pages)))]
-            filters, rate = "format=yuv420p", ["-fps_mode", "vfr"]
+            filters, rate = f"format=yuv420p,{TAGGED}", ["-fps_mode", "vfr"]
         else:
             part = moving(take.number, *take.size, of)
             picture, filters, rate = [*part.inputs], part.filters, ["-r", str(take.fps)]
