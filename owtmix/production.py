@@ -170,6 +170,7 @@ class Production:
 
             for outcome in self._workshop.crew.run(agenda, advance, watch=lambda: self._look_after(supply)):
                 self._look_after(supply)
+                schedule.finish(outcome.task)
                 if outcome.error:
                     lost.append(self._forgiven(outcome.error))
                 elif outcome.death:
@@ -179,7 +180,6 @@ class Production:
                 else:
                     self._keep(outcome)
                     meter.finish(outcome.task)
-                    schedule.finish(outcome.task)
                 if dead or losses or lost:
                     schedule.stop()
         if lost:
