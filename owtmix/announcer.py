@@ -51,6 +51,10 @@ class Announcer:
         """Warn that an input cannot be had any more."""
         self.warn(message, WarnCode.INPUT_LEFT_OUT)
 
+    def warn_of_restart(self, message: str) -> None:
+        """Warn that what a process has begun is made once more."""
+        self.warn(message, WarnCode.SERVICE_WARN_PROCESS_RESTART)
+
     @contextmanager
     def run(self, outbox: Path, output: str) -> Iterator[None]:
         """Tell that the run begins and, when it fails, how; at the end, wait for the receivers.

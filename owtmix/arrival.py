@@ -26,7 +26,7 @@ def locate(store: Store, keys: Sequence[str], folder: Path) -> list[Copy | Input
         StoreError: the store cannot be used.
     """
     with hands("locate") as pool:
-        return list(pool.map(lambda key: _locate(store, key, folder), keys))
+        return pool.map(lambda key: _locate(store, key, folder), keys)
 
 
 def _locate(store: Store, key: str, folder: Path) -> Copy | InputError:

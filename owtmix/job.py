@@ -174,9 +174,7 @@ class Job:
             images = {name: of_bytes(array.read_bytes()) for name, array in studio.images.items()}
             inputs = Inputs([_version(path, work / "inputs") for path in studio.paths], images)
             with self._timed("composing"):
-                announcer = self._announcer
-                production = Production(studio, inputs, workshop, announcer.warn_of_damage, announcer.warn_of_loss)
-                product = production.make(staged, progress)
+                product = Production(studio, inputs, workshop, self._announcer).make(staged, progress)
             reports = list(self._inputs(product))
             for message in (message for report in reports for message in report.damages()):
                 self._announcer.warn_of_damage(message)

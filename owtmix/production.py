@@ -6,11 +6,11 @@ A source that kills a child is found by decoding the suspects alone, and left ou
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from pydantic import TypeAdapter
 
@@ -73,10 +73,23 @@ class Workshop:
     bench: Path
 
 
+class Herald(Protocol):
+    """Tells the user, each kind of thing with its own number."""
+
+    def warn_of_damage(self, message: str) -> None:
+        """A source is damaged, or cannot be decoded from somewhere on."""
+
+    def warn_of_loss(self, message: str) -> None:
+        """A source cannot be had any more."""
+
+    def warn_of_restart(self, message: str) -> None:
+        """What a process has begun is made once more."""
+
+
 class Production:
     """The making of a plan's output.
 
-    ``warn`` is told what a user should know of its sources, ``warn_of_loss`` of those that do not come.
+    ``herald`` is told what a user should know.
     """
 
     def __init__(
@@ -84,14 +97,12 @@ class Production:
         studio: Studio,
         inputs: Inputs,
         workshop: Workshop,
-        warn: Callable[[str], None],
-        warn_of_loss: Callable[[str], None],
+        herald: Herald,
     ) -> None:
         self._studio = studio
         self._inputs = inputs
         self._workshop = workshop
-        self._warn = warn
-        self._warn_of_loss = warn_of_loss
+        self._herald = herald
         self._lost: dict[int, str] = {}
         self._tracks: dict[str, TrackTask] = {}
         self._pieces: dict[str, Piece] = {}
@@ -132,13 +143,13 @@ class Production:
         """Take over what earlier runs finished, and what they found out."""
         for loss in self._workshop.shelf.losses:
             if self._leave_out(loss):
-                self._studio.complain(loss.message, self._warn)
+                self._studio.complain(loss.message, self._herald.warn_of_damage)
         self._tracks = self._planned()
         for key in self._tracks:
             if piece := self._workshop.shelf.find(key):
                 self._pieces[key] = piece
                 for warning in piece.warnings:
-                    self._warn(warning)
+                    self._herald.warn_of_damage(warning)
         chunks = [key for key, task in self._tracks.items() if isinstance(task, PictureTask)]
         if reused := sum(key in self._pieces for key in chunks):
             _log.info("%d of %d chunks were composed by an earlier run", reused, len(chunks))
@@ -170,6 +181,7 @@ class Production:
 
             for outcome in self._workshop.crew.run(agenda, advance, watch=lambda: self._look_after(supply)):
                 self._look_after(supply)
+                schedule.finish(outcome.task)
                 if outcome.error:
                     lost.append(self._forgiven(outcome.error))
                 elif outcome.death:
@@ -179,17 +191,16 @@ class Production:
                 else:
                     self._keep(outcome)
                     meter.finish(outcome.task)
-                    schedule.finish(outcome.task)
                 if dead or losses or lost:
                     schedule.stop()
         if lost:
-            self._warn(f"{lost[0]}: the whole picture is encoded again, with x264")
+            self._herald.warn_of_restart(f"{lost[0]}: the whole picture is encoded again, with x264")
             self._studio = replace(self._studio, plan=self._studio.plan.without_card_s_encoder())
             meter.begin_again()
         losses += [loss for outcome in dead for loss in self._culprits(outcome)]
         for loss in sorted(losses, key=lambda loss: loss.file_s):
             if self._leave_out(loss):
-                self._studio.complain(loss.message, self._warn)
+                self._studio.complain(loss.message, self._herald.warn_of_damage)
                 self._workshop.shelf.lose(loss)
         self._tracks = self._planned()
 
@@ -214,7 +225,9 @@ class Production:
         failed = {source: str(error) for source, error in supply.failed().items() if source not in self._lost}
         for source, reason in failed.items():
             self._lost[source] = reason
-            self._studio.complain(f"{self._studio.plan.sources[source].key} is left out: {reason}", self._warn_of_loss)
+            self._studio.complain(
+                f"{self._studio.plan.sources[source].key} is left out: {reason}", self._herald.warn_of_loss
+            )
             for is_sound in (True, False):
                 self._studio = replace(self._studio, plan=_without(self._studio.plan, source, sound=is_sound))
         if failed:
@@ -254,7 +267,7 @@ class Production:
         if isinstance(outcome.task, PictureTask) and equipment.card is not None:
             why = f"the process that composed on {equipment.device} {outcome.death}"
             if self._studio.equipment == equipment:
-                self._warn(f"{why}: what is missing of the picture is composed on the CPU")
+                self._herald.warn_of_restart(f"{why}: what is missing of the picture is composed on the CPU")
             self._studio = replace(self._studio, equipment=Equipment(why))
             return
         tasks = list(suspects(outcome))
@@ -298,7 +311,9 @@ class Production:
         if name in self._restarted:
             raise RenderError(f"{name} cannot be made: its process {outcome.death}, and no recording is to blame")
         self._restarted.add(name)
-        self._warn(f"the process that makes {name} {outcome.death}; no recording is to blame, and it is made once more")
+        self._herald.warn_of_restart(
+            f"the process that makes {name} {outcome.death}; no recording is to blame, and it is made once more"
+        )
 
 
 def _offset_s(plan: RenderPlan, source: int, *, is_sound: bool) -> Fraction:

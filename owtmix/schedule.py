@@ -77,20 +77,26 @@ class Schedule:
         self._runs = Runs(chunks, workers, self._is_ready)
         self._chunks = {chunk.frames: chunk for chunk in chunks}
         self._sound_s = Fraction(0) if self._sound else None
+        self._is_mixing = False
 
     def __len__(self) -> int:
         return len(self._sound) + len(self._runs)
 
     def take(self, worker: int) -> TrackTask | None:
         if self._sound and (not self._chunks or self._supply.waits or self._is_ready(self._sound[0])):
+            self._is_mixing = True
             return self._current(self._sound.pop())
         task = self._runs.take(worker)
         return self._current(task) if task else None
 
     def stop(self) -> None:
-        """Nothing more is to be begun."""
+        """Nothing more is to be begun, but for what it takes to end what was; call it again after each end.
+
+        Where the disk does not take all sources, the sound waits for those for which the picture makes room.
+        """
         self._sound.clear()
-        self._runs.stop()
+        if not (self._is_mixing and self._supply.waits):
+            self._runs.stop()
 
     def advance(self, task: TrackTask, done_s: float) -> None:
         """So much of ``task`` is done."""
@@ -99,9 +105,10 @@ class Schedule:
             self._release()
 
     def finish(self, task: TrackTask) -> None:
-        """All of ``task`` is done."""
+        """``task`` has ended."""
         if isinstance(task, SoundTask):
             self._sound_s = None
+            self._is_mixing = False
         else:
             self._chunks.pop(task.frames)
         self._release()
@@ -119,6 +126,8 @@ class Schedule:
             self._supply.release(min(starts))
 
     def _is_ready(self, task: TrackTask) -> bool:
+        if self._supply.has_all:
+            return True
         now = self._current(task)
         chunks = [now.frames] if isinstance(now, PictureTask) else []
         sources = uses_of(now.studio.plan, chunks, sound=not chunks).keys()

@@ -5,14 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from types import TracebackType
 from typing import Final, Protocol, Self
 
 from owtmix.errors import InputError, MixError, RenderError, StoreError
-from owtmix.hands import HANDS
+from owtmix.hands import HANDS, Hands
 from owtmix.landing import give_up, keep, promise
 from owtmix.quota import Quota
 from owtmix.storage import Copy
@@ -96,9 +95,11 @@ class Supply:
         self._done: set[int] = set()
         self._make_room_at_first()
         self._queue = [n for n in self._order if n not in self._here]
+        self.has_all: Final = not self._queue
+        """Whether all was here from the beginning."""
         for number in self._queue:
             promise(wares[number].copy.path)
-        self._pool = ThreadPoolExecutor(HANDS, "download") if self._queue else None
+        self._hands = Hands("download", HANDS) if self._queue else None
         with self._lock:
             self._go_on()
 
@@ -165,13 +166,16 @@ class Supply:
         with self._lock:
             self._stop.set()
             self._queue.clear()
-        if self._pool:
-            self._pool.shutdown(wait=False, cancel_futures=True)  # a silent store is not waited for
+        if self._hands:
+            self._hands.let_go()
         for number in self._order:
             keep(self._wares[number].copy.path)
 
     def _make_room_at_first(self) -> None:
-        """Remove what is here too early: it would take the place of what is needed before."""
+        """Where not all fits, remove what nobody needs, or is here too early: others need its place before."""
+        unused = [n for n, ware in enumerate(self._wares) if ware.copy.size_bytes and n not in self._uses]
+        for number in unused if self._too_large else ():
+            self._remove(number)
         used = 0
         for number in self._order:
             used += self._wares[number].copy.size_bytes
@@ -180,7 +184,7 @@ class Supply:
 
     def _go_on(self) -> None:
         """Begin to fetch what there is room for, in order; what the output has passed makes room. It holds the lock."""
-        while self._queue and self._pool and not self._stop.is_set():
+        while self._queue and self._hands and not self._stop.is_set():
             number = self._queue[0]
             needed = self._wares[number].copy.size_bytes + sum(
                 self._wares[n].copy.size_bytes for n in self._order if n in self._here or n in self._coming
@@ -193,7 +197,7 @@ class Supply:
                 return
             self._queue.pop(0)
             self._coming.add(number)
-            self._pool.submit(self._fetch, number)
+            self._hands.submit(self._fetch, number)
 
     def _remove(self, number: int) -> None:
         self._here.discard(number)

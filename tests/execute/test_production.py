@@ -17,6 +17,8 @@ import owtmix.job
 import owtmix.production
 from owtmix.errors import InputError, MixError, RenderError
 from owtmix.job import Job, Options
+from owtmix.notify import events
+from owtmix.notify.events import WarnCode
 from owtmix.production import Production
 from owtmix.progress import Silence
 from owtmix.scratch import Scratch
@@ -227,8 +229,16 @@ def test_a_recording_that_cannot_be_measured_is_left_out_with_the_reason(tmp_pat
     assert entry(report, "ben")["left_out"] == reason
 
 
-def test_a_death_without_reason_is_forgiven_once(tmp_path: Path) -> None:
+def test_a_death_without_reason_is_forgiven_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While measuring, and while composing."""
+    codes = []
+    warn = events.warning
+
+    def listen(code: WarnCode, message: str) -> events.Event:
+        codes.append(code)
+        return warn(code, message)
+
+    monkeypatch.setattr(events, "warning", listen)
     job_file = lay_out(tmp_path / "room", ben="probe-once-")
     die(tmp_path, job_file, 1)
     report = compose(job_file)
@@ -237,6 +247,7 @@ def test_a_death_without_reason_is_forgiven_once(tmp_path: Path) -> None:
     assert warning.startswith(
         "the process that makes the picture at 00:00:00.000 crashes (SIGKILL); no recording is to"
     )
+    assert codes == [WarnCode.SERVICE_WARN_PROCESS_RESTART]
 
 
 def test_a_second_one_is_an_error_in_words(tmp_path: Path) -> None:

@@ -134,3 +134,38 @@ def test_what_does_not_come_is_left_out_before_it_is_begun(tmp_path: Path, worke
         taken = [schedule.take(worker) for _ in range(4)]
     assert [named(task) for task in taken] == ["sound", "60", "90", "120"]
     assert all(task and task.studio.plan == without for task in taken)
+
+
+def test_a_sound_that_waits_for_what_the_picture_makes_room_for_is_not_left_waiting(tmp_path: Path) -> None:
+    """Although a chunk has failed, and all is to stop."""
+    plan = make_plan(JOB, index_of(LATE), LATE, Settings(chunk_s=Fraction(2)))
+    shelf = Shelf({"anna": 5, "screen": 4})
+    uses = uses_of(plan, chunks(plan), sound=True)
+    with stock(shelf, tmp_path, quota(8)).supply(uses, together_s(plan)) as supply:
+        schedule = Schedule(tasks(plan), 1, supply, same)
+        sound = schedule.take(1)
+        assert isinstance(sound, SoundTask)
+        settle(supply, 0)
+        first = schedule.take(1)
+        assert first
+        schedule.finish(first)
+        schedule.stop()
+        schedule.advance(sound, 4)
+        second = schedule.take(1)
+        assert second
+        schedule.finish(second)
+        settle(supply, 1)
+        schedule.finish(sound)
+        schedule.stop()
+        assert len(schedule) == 0
+
+
+def test_stopping_begins_nothing_more(tmp_path: Path) -> None:
+    _, supply = supplied(tmp_path)
+    with supply:
+        settle(supply, 0, 1, 2)
+        schedule = Schedule(tasks(), 1, supply, same)
+        assert named(schedule.take(1)) == "sound"
+        schedule.stop()
+        assert len(schedule) == 0
+        assert schedule.take(1) is None

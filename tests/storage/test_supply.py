@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Mapping
 from fractions import Fraction
@@ -11,6 +13,7 @@ import pytest
 
 from owtmix import supply as supplying
 from owtmix.errors import DestinationError, RenderError, StoreError
+from owtmix.hands import hands
 from owtmix.landing import landed
 from owtmix.quota import Quota
 from owtmix.storage import Copy
@@ -179,3 +182,24 @@ def test_what_is_needed_at_once_must_fit(tmp_path: Path, quota_bytes: int, toget
     with pytest.raises(DestinationError, match=r"needed at once have 0.00 GiB, and storage\.max_inputs_mib in"):
         wares.supply(needs, Fraction(together_s))
     assert not list(tmp_path.iterdir())
+
+
+def test_what_nobody_needs_any_more_does_not_take_the_place_of_what_is_needed(tmp_path: Path) -> None:
+    (tmp_path / "old").write_bytes(bytes(6))
+    shelf = Shelf({"old": 6, "a": 4, "b": 5})
+    with stock(shelf, tmp_path, quota(8)).supply({1: uses(a=(0, 1))[0], 2: uses(b=(1, 2))[0]}) as supply:
+        settle(supply, 1)
+    assert not (tmp_path / "old").exists()
+
+
+def test_the_end_of_a_process_waits_for_no_store() -> None:
+    program = "import time\nfrom owtmix.hands import hands\nwith hands('x') as some: some.submit(time.sleep, 60)"
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
+
+
+def test_what_hands_did_is_told_where_it_is_asked_for() -> None:
+    with hands("x") as some:
+        assert some.map(str, range(9)) == list("012345678")
+        failed = some.submit(int, "x")
+        with pytest.raises(ValueError, match="invalid literal"):
+            failed.result()
