@@ -145,8 +145,8 @@ def store_at(service: Service, endpoint: str) -> dict[str, str]:
 
 
 def problem(done: Done) -> str:
-    """The one line that was said."""
-    (line,) = done.stderr.strip().splitlines()
+    """The one error that was said."""
+    (line,) = [line for line in done.stderr.splitlines() if " error: " in line]
     return re.sub(r"^\S+ \S+ error: ", "", line)
 
 

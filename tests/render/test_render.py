@@ -21,6 +21,7 @@ from owtmix.geometry import Rect, ResizeMode
 from owtmix.media.decode import VideoReader
 from owtmix.media.hardware import Card
 from owtmix.media.picture import Picture
+from owtmix.media.thinning import Glances
 from owtmix.tracks import Material
 from tests.media.pictures import BITS, steady, write_film
 from tests.render.footage import ANNA, BEN, CARL, MODES, busy_room, draw, drawing, part, picture_of, placed, plan
@@ -117,8 +118,8 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Log:
     log = Log()
 
     class Spy(VideoReader):
-        def __init__(self, path: Path, index: int, card: Card | None) -> None:
-            super().__init__(path, index, card)
+        def __init__(self, path: Path, index: int, card: Card | None, glances: Glances) -> None:
+            super().__init__(path, index, card, glances)
             self.name = path.name
             log.open(path.name)
 
