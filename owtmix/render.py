@@ -33,11 +33,15 @@ from owtmix.timing import FrameClock, SpanCursor, TimeRange
 
 @dataclass(frozen=True, slots=True)
 class Footage:
-    """The plan's ``sources`` and where they lie, and a ``card`` that decodes what it can of them."""
+    """The plan's ``sources`` and where they lie, and a ``card`` that decodes what it can of them.
+
+    ``pulse`` is called again and again, from any thread, while they are decoded.
+    """
 
     sources: Sequence[Source]
     paths: Sequence[Path]
     card: Card | None = None
+    pulse: Callable[[], None] = lambda: None
 
 
 def render(
@@ -201,8 +205,8 @@ class TileContent:
             self.close()
             track = self._footage.sources[source].video
             assert track is not None
-            path, card = self._footage.paths[source], self._footage.card
-            self._open = source, VideoReader(path, track.index, card, self._glances(source))
+            path, card, pulse = self._footage.paths[source], self._footage.card, self._footage.pulse
+            self._open = source, VideoReader(path, track.index, card, self._glances(source), pulse)
         return self._open[1]
 
     def _glances(self, source: int) -> Glances:

@@ -148,6 +148,7 @@ class PictureTask:
             self.threads,
             lambda t: news.advance(float(t)),
             news.warn,
+            news.wait,
         )
         settle(self.track)
         return notes
@@ -191,7 +192,7 @@ class StillTask:
         from owtmix.errors import DestinationError
         from owtmix.tracks import draw_still
 
-        image, notes = draw_still(self.studio.material(), self.number)
+        image, notes = draw_still(self.studio.material(), self.number, news.wait)
         for source, failure in notes.failures.items():
             news.warn(f"{self.studio.plan.sources[source].key} is a placeholder: {failure.reason}")
         try:
@@ -250,4 +251,4 @@ class SuspectTask:
         if self.frames is None:
             decode_sound(material, self.source, self.until_s, lambda t: news.mark(float(t)))
         else:
-            decode_picture(material, self.source, self.frames, lambda t: news.mark(float(t)))
+            decode_picture(material, self.source, self.frames, lambda t: news.mark(float(t)), news.wait)

@@ -38,6 +38,8 @@ POLL_S: Final = 0.1
 Numbered = tuple[int, ComposedFrame]
 Advance = Callable[[Fraction], None]
 Warn = Callable[[str], None]
+Pulse = Callable[[], None]
+"""Called again and again, from any thread, while recordings are decoded: a chunk's first frame may take long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +65,12 @@ class PictureMaker:
         DeviceError: the graphics card does not work.
     """
 
-    def __init__(self, material: Material, threads: int) -> None:
+    def __init__(self, material: Material, threads: int, pulse: Pulse = lambda: None) -> None:
         picture = material.plan.picture
         assert picture
         self._picture = picture
         self._equipment = material.equipment
-        footage = Footage(material.plan.sources, material.paths, card(material.equipment))
+        footage = Footage(material.plan.sources, material.paths, card(material.equipment), pulse)
         canvas = make_canvas(picture, material.equipment)
         self._projector = Projector(picture, footage, canvas, _decoration(material, picture), threads)
 
@@ -125,6 +127,7 @@ class Workbench:
         threads: int,
         advance: Advance,
         warn: Warn,
+        pulse: Pulse = lambda: None,
     ) -> Notes:
         """As ``PictureMaker.make``; equal ``key`` mean that ``load`` gives the same material.
 
@@ -133,13 +136,13 @@ class Workbench:
         try:
             if self._maker is None or self._follows != (key, frames.start):
                 self.clear()
-                self._maker = PictureMaker(load(), threads)
+                self._maker = PictureMaker(load(), threads, pulse)
             self._follows = None
             notes = self._maker.make(frames, track, advance)
         except DeviceError as error:
             self.clear()
             warn(f"{error}: frames {frames.start} to {frames.stop - 1} are composed on the CPU")
-            with closing(PictureMaker(replace(load(), equipment=CPU), threads)) as maker:
+            with closing(PictureMaker(replace(load(), equipment=CPU), threads, pulse)) as maker:
                 return maker.make(frames, track, advance)
         except BaseException:
             self.clear()
@@ -190,7 +193,9 @@ def make_sound(
     return notes
 
 
-def decode_picture(material: Material, source: int, frames: range, advance: Advance) -> None:
+def decode_picture(
+    material: Material, source: int, frames: range, advance: Advance, pulse: Pulse = lambda: None
+) -> None:
     """Decode and scale one source's picture as ``make_picture`` would, and nothing else.
 
     ``advance`` is told the output time.
@@ -198,7 +203,7 @@ def decode_picture(material: Material, source: int, frames: range, advance: Adva
     picture = material.plan.picture
     assert picture
     stream = material.plan.sources[source].stream
-    footage = Footage(material.plan.sources, material.paths)
+    footage = Footage(material.plan.sources, material.paths, pulse=pulse)
     scenes, shots = SpanCursor(picture.scenes), SpanCursor(picture.shots[stream])
     scaler = make_canvas(picture, CPU).scaler()
     with TileContent(stream, picture.shots[stream], footage, scaler, picture.clock) as content:
@@ -227,12 +232,12 @@ def decode_sound(material: Material, source: int, until_s: Fraction, advance: Ad
                 reader.read(first, min(SAMPLE_RATE_HZ, end - first))
 
 
-def draw_still(material: Material, number: int) -> tuple[Image.Image, Notes]:
+def draw_still(material: Material, number: int, pulse: Pulse = lambda: None) -> tuple[Image.Image, Notes]:
     """One frame of the plan's picture, in RGB, and what its sources turned out to be."""
     picture = material.plan.picture
     assert picture
     notes, decoration = Notes(), _decoration(material, picture)
-    footage = Footage(material.plan.sources, material.paths)
+    footage = Footage(material.plan.sources, material.paths, pulse=pulse)
     with closing(
         render(picture, range(number, number + 1), footage, make_canvas(picture, CPU), decoration, notes)
     ) as frames:

@@ -48,35 +48,32 @@ def _serve(tasks: BinaryIO, pipe: Any) -> None:
 
 
 class _Pipe:
-    """News as lines; progress, and waiting, at most every ``NEWS_EVERY_S``."""
+    """News as lines: progress at most every ``NEWS_EVERY_S``, and waiting where nothing was said for as long."""
 
     def __init__(self, pipe: Any) -> None:
         self._pipe = pipe
         self._lock = threading.Lock()
         self._next = 0.0
+        self._quiet_until = 0.0
 
     def advance(self, done_s: float) -> None:
-        if self._is_due():
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + NEWS_EVERY_S
             self.mark(done_s)
 
     def mark(self, done_s: float) -> None:
         self.say("progress", float(done_s))
 
     def wait(self) -> None:
-        if self._is_due():
+        if time.monotonic() >= self._quiet_until:
             self.say("waiting", None)
 
     def warn(self, message: str) -> None:
         self.say("warning", message)
 
-    def _is_due(self) -> bool:
-        now = time.monotonic()
-        if now < self._next:
-            return False
-        self._next = now + NEWS_EVERY_S
-        return True
-
     def say(self, kind: str, value: object) -> None:
+        self._quiet_until = time.monotonic() + NEWS_EVERY_S
         line = memoryview(json.dumps([kind, value]).encode() + b"\n")
         with self._lock:
             while line:

@@ -26,7 +26,7 @@ class News(Protocol):
         """Like ``advance``, and told for certain: should the child die, it died behind the last mark."""
 
     def wait(self) -> None:
-        """Nothing is done, for want of something that comes from elsewhere; call it now and then, as ``advance``."""
+        """Nothing is done yet: something is still to come, or much to be read; call it now and then, as ``advance``."""
 
     def warn(self, message: str) -> None:
         """Something that the user should know."""

@@ -43,16 +43,25 @@ class VideoReader:
 
     With ``card`` that decodes what it can; a file that it refuses, or at whose damage it stops, is decoded on the CPU
     from there on. With ``glances`` it is asked at these times alone, and need not decode what lies between.
+    ``pulse`` is called at each packet: the way from a key frame to the first picture may be long.
 
     Raises:
         InputError: the file cannot be opened or its codec is not accepted.
     """
 
-    def __init__(self, path: Path, index: int, card: Card | None = None, glances: Glances | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        index: int,
+        card: Card | None = None,
+        glances: Glances | None = None,
+        pulse: Callable[[], None] = lambda: None,
+    ) -> None:
         self._path = path
         self._index = index
         self._glances = glances
         self._card = card
+        self._pulse = pulse
         self._decoders: dict[str, None] = {}
         self._container: InputContainer | None = None
         self._frames: Iterator[tuple[Fraction, Picture]] = iter(())
@@ -178,6 +187,7 @@ class VideoReader:
         assert self._container is not None
         found = packets(self._container, stream)
         for packet in thinned(found, stream, self._glances) if self._glances and not self._card else found:
+            self._pulse()
             try:
                 frames = packet.decode()
             except av.error.FFmpegError:

@@ -29,7 +29,7 @@ def children_of(pid: int) -> list[int]:
 def test_a_signal_to_the_group_ends_all_of_it_in_time(command: Command, tmp_path: Path, number: signal.Signals) -> None:
     job_file = LONG.write(tmp_path / "room", f"group-{number.name}", record_once)
     with command.start(job_file, start_new_session=True) as process:
-        while not list((command.root / "work").rglob("picture.*")):
+        while not list((command.root / "work").glob("*/tracks/*")):
             assert process.poll() is None, process.communicate()
             time.sleep(0.02)
         children = children_of(process.pid)

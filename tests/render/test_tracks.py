@@ -24,6 +24,7 @@ from owtmix.decoration import Decoration
 from owtmix.errors import Interrupted, RenderError
 from owtmix.media.encode import VideoWriter
 from owtmix.plan import AudioEncoding, AudioPlacement, Sound
+from owtmix.tasks import PictureTask, StillTask, Studio, SuspectTask
 from owtmix.timing import TimeRange
 from owtmix.tracks import WAITING_FRAMES, Material, PictureMaker, Workbench, draw_still, make_sound
 from tests.media.pictures import flat, steady, write_film
@@ -285,6 +286,44 @@ def test_a_mix_that_fails_is_heard(tmp_path: Path, material: Material, monkeypat
     monkeypatch.setattr(tracks, "mix", mix)
     with pytest.raises(ZeroDivisionError):
         make_sound(silence_of(material, 3), tmp_path / "sound.mp4", lambda _: None, lambda _: None)
+
+
+class Heard:
+    """News as a parent hears them: how often it hears of a task's life before the first progress, and in all."""
+
+    def __init__(self) -> None:
+        self.pulses = 0
+        self.early_pulses: int | None = None
+
+    def advance(self, _done_s: float) -> None:
+        self.early_pulses = self.pulses if self.early_pulses is None else self.early_pulses
+
+    mark = advance
+
+    def wait(self) -> None:
+        self.pulses += 1
+
+    def warn(self, message: str) -> None:
+        pytest.fail(message)
+
+
+def test_the_way_to_the_first_frame_is_no_silence(tmp_path: Path) -> None:
+    """Browsers write a key frame in minutes: a late chunk, a still, or a suspect decodes all since, and is no hang."""
+    film = write_film(tmp_path / "anna.mp4", steady(FRAMES), gop=FRAMES, options={"sc_threshold": "0"})
+    room = plan([(ANNA, 0, film)])
+    studio, frames = Studio(room.plan, room.paths, {}), range(FRAMES - 10, FRAMES)
+    for task in (
+        PictureTask(studio, frames, tmp_path / "picture.mp4", threads=1),
+        StillTask(studio, FRAMES - 10, tmp_path / "still.png"),
+        SuspectTask(studio, 0, frames, Fraction(1000)),
+    ):
+        news = Heard()
+        task.run(news)
+        assert news.pulses >= FRAMES - 10, task.name
+        if isinstance(task, PictureTask):
+            assert news.early_pulses is not None
+            assert news.early_pulses >= FRAMES - 10
+    tracks.WORKBENCH.clear()
 
 
 def test_a_still_is_the_frame_of_the_video_in_rgb(tmp_path: Path) -> None:
