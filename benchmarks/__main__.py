@@ -21,7 +21,7 @@ from benchmarks.sweep import CHOSEN, SCENE, sweep
 from benchmarks.table import scene_table
 
 CACHE: Final = Path("build/benchmarks")
-COMMANDS: Final = frozenset({"chunks", "plot", "spend", "sweep"})
+COMMANDS: Final = frozenset({"chunks", "gpu", "plot", "spend", "sweep"})
 CHUNKED: Final = ("lively9", "onekey", "hour")
 START_ROUNDS: Final = 5
 _EPILOG: Final = """\

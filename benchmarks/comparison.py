@@ -72,11 +72,11 @@ def _judged(output: Path, case: Case, composed: Path, say: Callable[[str], None]
     try:
         return {
             "psnr_db": quality.psnr_db(output, case, composed),
-            "vmaf": quality.vmaf(output, case, composed),
+            **quality.vmaf(output, case, composed),
         }
     except quality.WrongLengthError as error:
         say(str(error))
-        return {"psnr_db": None, "vmaf": None}
+        return dict.fromkeys(("psnr_db", *quality.MODELS))
 
 
 def _kept(case: Case, engine: Engine) -> Path:

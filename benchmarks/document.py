@@ -84,10 +84,10 @@ def sweep_table(sweep: Mapping[str, Any]) -> str:
         (
             f"`{name}`",
             f"{median(point['cpu_s']):.2f}",
-            NOTHING if point["vmaf"] is None else f"{point['vmaf']:.2f}",
+            *(NOTHING if point.get(key) is None else f"{point[key]:.2f}" for key in ("vmaf", "vmaf_neg")),
             f"{point['psnr_db']:.2f}",
             f"{point['bytes'] * 8 / 1000 / (sweep['frames'] / 15):.0f}",
         )
         for name, point in found
     ]
-    return markdown(("options", "CPU s", "VMAF", "PSNR dB", "kbit/s"), rows)
+    return markdown(("options", "CPU s", "VMAF", "VMAF NEG", "PSNR dB", "kbit/s"), rows)

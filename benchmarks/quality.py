@@ -18,6 +18,8 @@ from benchmarks.case import Case, frame_bytes
 from benchmarks.ffmpeg import ffmpeg, has_filter
 
 PEAK: Final = 255
+MODELS: Final = {"vmaf": "vmaf_v0.6.1", "vmaf_neg": "vmaf_v0.6.1neg"}
+"""NEG gives nothing for a picture that is sharper than the one it is compared with, as another scaler may make it."""
 
 
 class WrongLengthError(Exception):
@@ -41,18 +43,20 @@ def psnr_db(output: Path, case: Case, composed: Path) -> float:
     return 10 * log10(PEAK**2 / mean) if mean else inf
 
 
-def vmaf(output: Path, case: Case, composed: Path) -> float | None:
-    """VMAF, mean over all frames; None where FFmpeg's binary was built without it."""
+def vmaf(output: Path, case: Case, composed: Path) -> dict[str, float | None]:
+    """VMAF and VMAF NEG, means over all frames; None where FFmpeg's binary was built without them."""
     if not has_filter("libvmaf"):
-        return None
+        return dict.fromkeys(MODELS)
     log = case.work / "vmaf.json"
     fps, size = case.picture.clock.fps, case.picture.canvas
     numbered = f"setpts=N/({fps}*TB),format=yuv420p"
-    judge = f"libvmaf=log_fmt=json:n_threads={os.cpu_count() or 1}:log_path={log}"
+    models = "|".join(rf"version={version}\:name={name}" for name, version in MODELS.items())
+    judge = f"libvmaf=log_fmt=json:n_threads={os.cpu_count() or 1}:model='{models}':log_path={log}"
     graph = f"[0:v]{numbered}[found];[1:v]{numbered}[expected];[found][expected]{judge}"
     raw = ["-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", str(size), "-r", str(fps)]
     ffmpeg(["-i", str(output), *raw, "-i", str(composed), "-filter_complex", graph, "-f", "null", "-"])
-    return float(json.loads(log.read_text(encoding="utf-8"))["pooled_metrics"]["vmaf"]["mean"])
+    means = json.loads(log.read_text(encoding="utf-8"))["pooled_metrics"]
+    return {name: float(means[name]["mean"]) for name in MODELS}
 
 
 def _composed_luma(case: Case, composed: Path) -> Iterator[NDArray[np.uint8]]:

@@ -95,7 +95,7 @@ def sweep(case: Case, rounds: int, say: Callable[[str], None]) -> dict[str, Any]
             if "vmaf" not in result:
                 output = case.work / floor.PICTURE
                 result |= {
-                    "vmaf": quality.vmaf(output, changed, composed),
+                    **quality.vmaf(output, changed, composed),
                     "psnr_db": quality.psnr_db(output, changed, composed),
                     "bytes": output.stat().st_size,
                 }

@@ -18,6 +18,7 @@ HEADINGS: Final = (
     "memory MiB",
     "one process MiB",
     "VMAF",
+    "VMAF NEG",
     "PSNR dB",
     "kbit/s",
 )
@@ -72,7 +73,7 @@ def _row(name: str, found: Figures, seconds: float, floor_s: float | None, cores
         f"{cpu_s / (wall_s * cores):.2f}",
         f"{middle(rounds, 'tree_mib'):.0f}",
         f"{middle(rounds, 'process_mib'):.0f}",
-        *(_quality(found.get(key)) for key in ("vmaf", "psnr_db")),
+        *(_quality(found.get(key)) for key in ("vmaf", "vmaf_neg", "psnr_db")),
         f"{found['bytes'] * 8 / 1000 / seconds:.0f}",
     )
 
