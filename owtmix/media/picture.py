@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from owtmix.clip import Matrix
 from owtmix.geometry import Orientation, Size
-from owtmix.media.blank import BLANK_ROW_STEP, is_blank
+from owtmix.media.blank import BLANK_LUMA, BLANK_ROW_STEP, is_blank
 from owtmix.media.hardware import ON_CARD, Card, is_blank_on
 
 HD_LINES: Final = 720
@@ -25,6 +25,7 @@ BLACK_DELAY_S: Final = Fraction(1, 2)
 """A picture that fades in from black or out is no muted camera."""
 
 _PLANAR: Final = re.compile(r"(yuvj?4[24][0245]p|gray)(9|10|12)?(le)?")
+_PLAIN: Final = frozenset({"yuv420p", "yuvj420p"})
 _BYTE: Final = 8
 _MATRICES: Final[dict[int, Matrix]] = {1: "bt709", 5: "bt601", 6: "bt601"}
 _TURNS: Final = {
@@ -33,6 +34,7 @@ _TURNS: Final = {
     270: Orientation.CLOCKWISE,
 }
 _FULL_RANGE: Final = 2
+_FEW_PX: Final = 16
 _serials = count()
 
 
@@ -62,9 +64,12 @@ class Picture:
 
         ``card`` is the one that has decoded it, if any.
         """
-        if card and self.frame.format.name == ON_CARD:
+        name = self.frame.format.name
+        if card and name == ON_CARD:
             return is_blank_on(card, self.frame)
-        if not _PLANAR.fullmatch(self.frame.format.name):
+        if name in _PLAIN and _has_light(self.frame):  # which settles it for most pictures
+            return False
+        if not _PLANAR.fullmatch(name):
             return False
         depth = self.frame.format.components[0].bits
         planes = (_rows(plane, np.uint8 if depth == _BYTE else np.uint16) for plane in self.frame.planes)
@@ -75,6 +80,13 @@ class Picture:
         """Size in pixels once turned."""
         size = Size(self.frame.width, self.frame.height)
         return Size(size.height, size.width) if self.orientation.swaps_sides else size
+
+
+def _has_light(frame: VideoFrame) -> bool:
+    """Whether some of the luma's middle row is too light for a blank picture; 8 bits, found out in no time."""
+    plane = frame.planes[0]
+    start = frame.height // 2 * plane.line_size
+    return max(memoryview(plane)[start : start + frame.width : _FEW_PX]) > BLANK_LUMA
 
 
 def frame_time(frame: VideoFrame, stream: VideoStream) -> Fraction | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pytest
@@ -19,9 +19,7 @@ from owtmix.decoration import Decoration
 from owtmix.errors import InputError
 from owtmix.geometry import Rect, ResizeMode
 from owtmix.media.decode import VideoReader
-from owtmix.media.hardware import Card
 from owtmix.media.picture import Picture
-from owtmix.media.thinning import Glances
 from owtmix.tracks import Material
 from tests.media.pictures import BITS, steady, write_film
 from tests.render.footage import ANNA, BEN, CARL, MODES, busy_room, draw, drawing, part, picture_of, placed, plan
@@ -118,8 +116,8 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Log:
     log = Log()
 
     class Spy(VideoReader):
-        def __init__(self, path: Path, index: int, card: Card | None, glances: Glances) -> None:
-            super().__init__(path, index, card, glances)
+        def __init__(self, path: Path, *how: Any) -> None:
+            super().__init__(path, *how)
             self.name = path.name
             log.open(path.name)
 
