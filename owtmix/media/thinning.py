@@ -17,6 +17,8 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
+OBEDIENT: Final = frozenset({"h264", "hevc", "vp8", "vp9"})
+"""Decoders that ask for each packet whether its picture is wanted; dav1d asks one packet later, and skips another."""
 REORDERED: Final = 16
 """A frame's neighbours in presentation are at most so many packets away; H.264 and H.265 allow no more."""
 
@@ -31,7 +33,10 @@ class Glances:
 
 
 def thinned(packets: Iterator[Packet[Stream]], stream: VideoStream, glances: Glances) -> Iterator[Packet[Stream]]:
-    """``packets``, each with the decoder of ``stream`` told whether its picture is looked at."""
+    """``packets``, each with the decoder of ``stream`` told whether its picture is looked at, if that is obedient."""
+    if stream.codec_context.codec.name not in OBEDIENT:
+        yield from packets
+        return
     assert stream.time_base
     looked_at = _Scale(glances, stream.time_base)
     context = stream.codec_context

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from owtmix.geometry import Size
 from owtmix.media.decode import VideoReader
 from owtmix.media.thinning import Glances, _Scale
 from tests.media.pictures import number_of, steady, write_film
@@ -59,6 +60,23 @@ def test_frames_that_others_are_built_on_are_decoded(tmp_path: Path) -> None:
     film = write_film(tmp_path / "film.mp4", steady(LENGTH, fps=FPS), gop=20)
     glances = Glances(10, Fraction(0))
     assert looked_at(film, glances, told=True) == looked_at(film, glances, told=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "encoder"),
+    [
+        ("film.mp4", "libx264"),
+        ("film.mp4", "libx265"),
+        ("film.webm", "libvpx"),
+        ("film.webm", "libvpx-vp9"),
+        ("film.webm", "libsvtav1"),
+    ],
+)
+def test_no_decoder_leaves_out_what_is_looked_at(tmp_path: Path, name: str, encoder: str) -> None:
+    film = write_film(tmp_path / name, steady(LENGTH, fps=FPS), encoder=encoder, gop=LENGTH, size=Size(128, 96))
+    for glances in (Glances(7, Fraction(17, 1000)), Glances(10, Fraction(0)), Glances(12, Fraction(1, 24))):
+        whole, _ = looked_at(film, glances, told=False)
+        assert looked_at(film, glances, told=True)[0] == whole
 
 
 def test_an_output_that_shows_every_frame_needs_every_frame(tmp_path: Path) -> None:
