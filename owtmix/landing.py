@@ -34,7 +34,7 @@ def landed(path: Path, alive: Callable[[], None]) -> bool:
     ``alive`` is called again and again, so that a wait is no silence.
     """
     coming = _mark(path, "coming")
-    while coming.exists():
+    while coming.exists() and not path.exists():
         alive()
         time.sleep(_LOOK_EVERY_S)
     return not _mark(path, "gone").exists()

@@ -97,8 +97,9 @@ class Supply:
         self._queue = [n for n in self._order if n not in self._here]
         self.has_all: Final = not self._queue
         """Whether all was here from the beginning."""
-        for number in self._queue:
-            promise(wares[number].copy.path)
+        for number in self._order:
+            # A run that was killed may have promised what is here now, or given up what may come.
+            (promise if number in self._queue else keep)(wares[number].copy.path)
         self._hands = Hands("download", HANDS) if self._queue else None
         with self._lock:
             self._go_on()

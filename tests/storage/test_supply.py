@@ -14,7 +14,7 @@ import pytest
 from owtmix import supply as supplying
 from owtmix.errors import DestinationError, RenderError, StoreError
 from owtmix.hands import hands
-from owtmix.landing import landed
+from owtmix.landing import give_up, landed, promise
 from owtmix.quota import Quota
 from owtmix.storage import Copy
 from owtmix.supply import Stock, Supply, Ware
@@ -97,6 +97,22 @@ def test_children_wait_for_what_is_promised(tmp_path: Path) -> None:
         child.join(20)
         assert not child.is_alive()
     assert (tmp_path / "a").exists()
+
+
+def test_what_a_run_that_was_killed_said_does_not_count(tmp_path: Path) -> None:
+    """It was killed when one had just landed, and another had been given up."""
+    (tmp_path / "here").write_bytes(b"x")
+    (tmp_path / "early").write_bytes(b"x")
+    promise(tmp_path / "here")
+    give_up(tmp_path / "away")
+    shelf = Shelf({"here": 1, "away": 2})
+    with stock(shelf, tmp_path).supply(uses(here=(0, 1), away=(0, 1))) as supply:
+        settle(supply, 0, 1)
+        assert landed(tmp_path / "here", pytest.fail)
+        assert landed(tmp_path / "away", pytest.fail)
+        assert not list(tmp_path.glob(".*"))
+    promise(tmp_path / "early")
+    assert landed(tmp_path / "early", pytest.fail)
 
 
 def test_nobody_waits_for_what_a_supply_that_was_closed_did_not_bring(tmp_path: Path) -> None:
