@@ -21,15 +21,15 @@ encoded for a buffer that is smaller by as much.
 
 
 POINTS: Final[Mapping[str, tuple[str, Mapping[str, int]]]] = {
-    "fast": ("ultrafast", {"cabac": 1, "8x8dct": 1, "rc-lookahead": 20, "mbtree": 1, "weightp": 1, "subme": 2}),
-    "balanced": ("superfast", {"rc-lookahead": 20, "mbtree": 1, "weightp": 1, "subme": 2}),
-    "quality": ("faster", {}),
+    "fast": ("superfast", {}),
+    "balanced": ("superfast", {"rc-lookahead": 20, "mbtree": 1, "weightp": 1}),
+    "quality": ("superfast", {"rc-lookahead": 20, "mbtree": 1, "weightp": 1, "trellis": 1}),
 }
 """Points on the curve of quality against CPU seconds (docs/performance.md): a preset of x264's, and what is changed."""
 
 _LACKS: Final[Mapping[str, frozenset[str]]] = {
-    "baseline": frozenset({"cabac", "8x8dct", "weightp"}),
-    "main": frozenset({"8x8dct"}),
+    "baseline": frozenset({"weightp", "trellis"}),
+    "main": frozenset(),
     "high": frozenset(),
 }
 """What a profile does not have; FFmpeg applies the profile before what is changed of the preset, not after."""
