@@ -64,7 +64,7 @@ class LocalStore:
             raise DestinationError(f"the folder {final.parent} cannot be made: {error.strerror}") from None
         try:
             if final.is_dir():
-                raise DestinationError(f"{final} is a folder: FileNamePrefix must name a file")
+                raise DestinationError(f"{final} is a folder: the output must have the name of a file")
             # Only trying tells; and what lies there, of a run that was killed or a link that leads out, must be gone.
             staged.unlink(missing_ok=True)
             staged.touch(exist_ok=False)

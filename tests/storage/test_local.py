@@ -182,7 +182,7 @@ def test_the_longest_name_that_a_file_can_have_is_one_for_an_output(store: Local
 
 def test_a_place_that_cannot_be_written_is_told_in_a_sentence(store: LocalStore, root: Path) -> None:
     (root / "taken").mkdir()
-    with pytest.raises(DestinationError, match=r"taken is a folder: FileNamePrefix must name a file$"):
+    with pytest.raises(DestinationError, match=r"taken is a folder: the output must have the name of a file$"):
         store.stage("taken", "job", NOWHERE)
     with pytest.raises(
         DestinationError, match=r"^the folder .*alice\.webm cannot be made: (Not a directory|File exist)"
