@@ -54,7 +54,6 @@ _TRIED: Final = (
     Point("veryfast", NO_B),
     Point("veryfast", NO_B | {"rc-lookahead": 20, "trellis": 1}),
     Point("faster"),
-    Point("faster", NO_B),
     Point("medium", NO_B),
 )
 
