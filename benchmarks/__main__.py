@@ -14,7 +14,7 @@ from benchmarks.case import Case, prepare
 from benchmarks.chunking import measure, work_of
 from benchmarks.comparison import compare
 from benchmarks.engine import Engine
-from benchmarks.results import RESULTS, Results, newest, read
+from benchmarks.results import RESULTS, Results, completed, newest
 from benchmarks.scenes import SCENES
 from benchmarks.simulation import WORKERS
 from benchmarks.sweep import CHOSEN, SCENE, sweep
@@ -156,7 +156,7 @@ def _plot(folder: Path) -> None:
     path = newest(folder)
     if path is None:
         sys.exit(f"there are no results in {folder}: run python -m benchmarks")
-    document = read(path)
+    document = completed(path)
     if document.get("scenes"):
         draw_scenes(document, PAGE.parent / "performance.png")
     if found := document.get("sweep", {}).get("x264"):

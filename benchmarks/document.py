@@ -9,7 +9,7 @@ from statistics import mean, median
 from typing import Any, Final
 
 from benchmarks.chunking import work_of
-from benchmarks.results import read
+from benchmarks.results import completed
 from benchmarks.scenes import SCENES
 from benchmarks.simulation import WORKERS
 from benchmarks.table import NOTHING, markdown, scene_table
@@ -25,7 +25,7 @@ EMPTY: Final = "Nothing has been measured yet."
 
 def written(page: str, newest: Path | None) -> str:
     """``page`` with what the newest result file says between its markers."""
-    said = results(read(newest), newest.name) if newest else EMPTY
+    said = results(completed(newest), newest.name) if newest else EMPTY
     between = f"{BEGIN}\n\n{said}\n\n{END}"
     return re.sub(f"{re.escape(BEGIN)}.*{re.escape(END)}", lambda _: between, page, flags=re.DOTALL)
 
@@ -53,6 +53,7 @@ def _paragraphs(document: Mapping[str, Any], name: str) -> Iterator[str]:
     yield from _simulated(document)
     if sweep := document.get("sweep", {}).get("x264"):
         yield "### x264: quality against time"
+        yield from _borrowed(document, "sweep")
         yield f"{sweep['frames']} frames of `{sweep['scene']}`, encoded with one thread and the same rates and GOPs."
         yield "![VMAF against CPU seconds](sweep.png)"
         yield sweep_table(sweep)
@@ -68,6 +69,7 @@ def _simulated(document: Mapping[str, Any]) -> Iterator[str]:
         rows.append([scene, str(len(work.chunks)), f"{length_s:.1f}", f"{joint_s:.2f}", *busy])
     if rows:
         yield "### Chunks, and many workers simulated"
+        yield from _borrowed(document, "chunks")
         yield (
             "CPU seconds of a chunk, and of beginning at one without having made the one before it (means). Then what "
             "part of their time so many workers, each with a core of its own, would do work that one worker had to do "
@@ -75,6 +77,11 @@ def _simulated(document: Mapping[str, Any]) -> Iterator[str]:
         )
         columns = ("scene", "chunks", "CPU s", "joint CPU s", *(f"{count} workers" for count in WORKERS))
         yield markdown(columns, rows)
+
+
+def _borrowed(document: Mapping[str, Any], part: str) -> Iterator[str]:
+    if name := document.get("borrowed", {}).get(part):
+        yield f"From `benchmarks/results/{name}`."
 
 
 def sweep_table(sweep: Mapping[str, Any]) -> str:

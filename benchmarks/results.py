@@ -13,6 +13,8 @@ from typing import Any, Final
 
 from benchmarks.ffmpeg import version
 
+PARTS: Final = ("chunks", "sweep")
+"""Those that commands of their own measure."""
 RESULTS: Final = Path(__file__).parent / "results"
 
 
@@ -45,9 +47,19 @@ def read(path: Path) -> dict[str, Any]:
     return document
 
 
-def newest(folder: Path = RESULTS) -> Path | None:
-    """The file that was measured last; None where there is none."""
-    return max(folder.glob("*.json"), key=lambda path: (read(path)["measured"], path.name), default=None)
+def newest(folder: Path = RESULTS, part: str | None = None) -> Path | None:
+    """The file that was measured last, of those that have ``part``, if one is named; None where there is none."""
+    paths = (path for path in folder.glob("*.json") if part is None or part in read(path))
+    return max(paths, key=lambda path: (read(path)["measured"], path.name), default=None)
+
+
+def completed(path: Path) -> dict[str, Any]:
+    """A result file, with what it lacks of ``PARTS`` from the newest beside it; ``borrowed`` tells from which."""
+    document = read(path)
+    found = {part: newest(path.parent, part) for part in PARTS if part not in document}
+    borrowed = {part: older for part, older in found.items() if older}
+    parts = {part: read(older)[part] for part, older in borrowed.items()}
+    return document | parts | {"borrowed": {part: older.name for part, older in borrowed.items()}}
 
 
 def _commit() -> str:

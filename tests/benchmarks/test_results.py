@@ -126,6 +126,17 @@ def test_the_newest_result_is_what_was_measured_last(tmp_path: Path) -> None:
     assert newest(tmp_path / "none") is None
 
 
+def test_what_the_newest_result_lacks_is_told_from_an_older_one(tmp_path: Path) -> None:
+    older, newer = tmp_path / "older.json", tmp_path / "newer.json"
+    older.write_text(json.dumps(DOCUMENT), encoding="utf-8")
+    later = {key: value for key, value in DOCUMENT.items() if key != "chunks"} | {"measured": "2026-11-26T03:00:00Z"}
+    newer.write_text(json.dumps(later), encoding="utf-8")
+    page = written(PAGE.read_text(encoding="utf-8"), newest(tmp_path))
+    assert "`benchmarks/results/newer.json`: commit" in page
+    assert "From `benchmarks/results/older.json`." in page
+    assert "| hour | 64 | 1.0 | 0.25 | 1.00 |" in page
+
+
 def test_the_documented_tables_are_those_of_the_newest_result() -> None:
     page = PAGE.read_text(encoding="utf-8")
     assert written(page, newest(RESULTS)) == page
