@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from fractions import Fraction
 from math import ceil, floor
 from pathlib import Path
 from typing import Final
@@ -30,9 +31,13 @@ FADE_SAMPLES: Final = SAMPLE_RATE_HZ * 5 // 1000
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Whom mixing tells: ``wait`` again and again while nothing comes, ``on_damage`` what each source lacked."""
+    """Whom mixing tells.
 
-    wait: Callable[[], None] = lambda: None
+    ``wait`` again and again, while a source does not come, from which output time on sources are still needed;
+    ``on_damage`` what each source lacked.
+    """
+
+    wait: Callable[[Fraction], None] = lambda _: None
     on_damage: Callable[[int, Damage], None] = lambda _source, _damage: None
 
 
@@ -112,7 +117,7 @@ class _Voice:
             return
         try:
             if self._reader is None:
-                if not landed(self._path, self._watch.wait):
+                if not landed(self._path, lambda: self._watch.wait(Fraction(first, SAMPLE_RATE_HZ))):
                     self.end = start  # who fetches it has told
                     return
                 self._reader = AudioReader(self._path, self._placement.track, self._placement.offset_s)

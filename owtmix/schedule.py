@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
+from typing import Final
 
 from owtmix.execute.agenda import Runs
 from owtmix.plan import RenderPlan
@@ -12,6 +13,9 @@ from owtmix.tasks import PictureTask, SoundTask
 from owtmix.timing import TimeRange
 
 TrackTask = PictureTask | SoundTask
+
+SOUND_S: Final = Fraction(1)
+"""More of the sound is never mixed at once."""
 
 
 def uses_of(plan: RenderPlan, chunks: Sequence[range], *, sound: bool) -> dict[int, TimeRange]:
@@ -24,13 +28,10 @@ def uses_of(plan: RenderPlan, chunks: Sequence[range], *, sound: bool) -> dict[i
 
 
 def together_s(plan: RenderPlan) -> Fraction:
-    """How much of the output is made at once: the longest chunk."""
-    picture = plan.picture
-    return (
-        max((picture.clock.time(len(chunk)) for chunk in picture.chunks), default=Fraction(0))
-        if picture
-        else Fraction(0)
-    )
+    """How much of the output is made at once: the longest chunk, or a piece of the sound."""
+    if plan.picture is None:
+        return SOUND_S
+    return max(SOUND_S, plan.picture.clock.time(max(map(len, plan.picture.chunks), default=0)))
 
 
 def _seen(plan: RenderPlan, chunks: Sequence[range]) -> Iterator[tuple[int, TimeRange]]:

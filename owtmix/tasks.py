@@ -172,7 +172,7 @@ class SoundTask:
             self.track,
             lambda t: news.advance(float(t)),
             lambda message: self.studio.complain(message, news.warn),
-            news.wait,
+            lambda t: news.mark(float(t)),  # for certain: what lies before it makes room for what is waited for
         )
         settle(self.track)
         return notes

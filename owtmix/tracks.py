@@ -161,10 +161,10 @@ WORKBENCH: Final = Workbench()
 """This process's."""
 
 
-def make_sound(
-    material: Material, track: Path, advance: Advance, warn: Warn, wait: Callable[[], None] = lambda: None
-) -> Notes:
-    """Mix and encode the plan's sound into ``track``; ``wait`` is called again and again while a source is on its way.
+def make_sound(material: Material, track: Path, advance: Advance, warn: Warn, wait: Advance = lambda _: None) -> Notes:
+    """Mix and encode the plan's sound into ``track``.
+
+    While a source is on its way, ``wait`` is told again and again from which output time on sources are still needed.
 
     Returns:
         What of each source could not be decoded.

@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from tests.e2e.stored import SHORT_PAUSES, STORAGE, Done, Stored
+from tests.e2e.stored import SHORT_PAUSES, STORAGE, Done, Stored, store_at
 from tests.notify.receiver import Receiver, receiving
 from tests.storage.fault_proxy import is_content, is_part, refused
 from tests.storage.swift_server import KEY_ID, SECRET
@@ -63,7 +63,8 @@ def planted(stored: Stored, receiver: Receiver) -> Stored:
     """The job, with canaries and the service's real key, which are both searched for."""
     stored.configure(attempts="2", wait_s="0.2")
     stored.change("Token", "canary-token-of-the-job")
-    stored.tell(f"{receiver.url}?{QUERY}", token="canary-token-of-a-receiver")
+    known = receiver.url.replace("http://", "http://user:canary-of-a-receiver@")
+    stored.tell(f"{known}?{QUERY}", token="canary-token-of-a-receiver")
     image = receiver.url.replace("http://", "http://user:canary-password@") + f"?{QUERY}"
     stored.change("Data.MixerConfig", {"WaterMark": {"Type": 2, "Image": image, "X": 0, "Y": 0}})
     return stored
@@ -83,6 +84,11 @@ def found_in(planted: Stored, done: Done) -> dict[str, str]:
 
 def the_key_is_wrong(planted: Stored) -> None:
     planted.change(f"{STORAGE}.SecretKey", "canary-wrong")
+
+
+def the_key_of_the_input_is_wrong(planted: Stored) -> None:
+    source = store_at(planted.service, planted.proxy.endpoint)
+    planted.change("Data.InputConfig", {"StorageConfig": source | {"SecretKey": "canary-of-the-input"}})
 
 
 def the_store_quotes_what_was_sent(planted: Stored) -> None:
@@ -111,7 +117,7 @@ def the_file_ends_after_a_secret(planted: Stored) -> None:
 
 FAILURES: Final[dict[int, tuple[Callable[[Stored], None], ...]]] = {
     2: (the_endpoint_has_a_password, secrets_are_of_a_wrong_kind, the_file_ends_after_a_secret),
-    3: (the_key_is_wrong, the_store_quotes_what_was_sent),
+    3: (the_key_is_wrong, the_key_of_the_input_is_wrong, the_store_quotes_what_was_sent),
     5: (the_upload_is_refused,),
 }
 

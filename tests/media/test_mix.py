@@ -211,17 +211,17 @@ def test_what_is_on_its_way_is_waited_for(room: Room) -> None:
     expected = room.mix(2 * RATE_HZ)
     promise(path)
     path.rename(away)
-    waits = []
+    waits: list[Fraction] = []
 
-    def wait() -> None:
-        waits.append(1)
+    def wait(needed_s: Fraction) -> None:
+        waits.append(needed_s)
         if len(waits) == 2:
             away.rename(path)
             keep(path)
 
     mixed = np.concatenate(list(mix(room.placements, room.sources, 2 * RATE_HZ, object_to, Watch(wait))), axis=1)
     assert np.array_equal(mixed, expected)
-    assert len(waits) == 2
+    assert waits == [1, 1]
 
 
 def test_what_never_comes_is_silent_without_a_word(room: Room) -> None:
