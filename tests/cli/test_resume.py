@@ -114,7 +114,8 @@ def leave_chunks(command: Command, job_file: Path, job_id: str, count: int) -> N
         stderr=subprocess.DEVNULL,
     ) as process:
         manifest = shelf / "manifest.jsonl"
-        while not manifest.exists() or manifest.read_text().count('"seen"') < count:
+        # The sound has an entry too.
+        while not manifest.exists() or manifest.read_text().count('"seen"') < count + 1:
             assert process.poll() is None
             time.sleep(0.01)
         process.kill()
