@@ -6,15 +6,15 @@ Decoding and scaling run in threads beside each other, composing in the caller's
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import repeat
+from itertools import groupby, islice, repeat
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from owtmix.canvas.base import Canvas, ComposedFrame, Layer, Scaler
 from owtmix.canvas.device import DeviceError
@@ -26,9 +26,12 @@ from owtmix.media.decode import VideoReader
 from owtmix.media.hardware import Card
 from owtmix.media.thinning import Glances
 from owtmix.plan import Picture, Source
+from owtmix.scene import Tile
 from owtmix.shots import Shot
 from owtmix.spec.job import StreamId
 from owtmix.timing import FrameClock, SpanCursor, TimeRange
+
+ItemT = TypeVar("ItemT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ class Projector:
             stream: self._resources.enter_context(TileContent(stream, shots, footage, canvas.scaler(), picture.clock))
             for stream, shots in picture.shots.items()
         }
-        self._map: Callable[..., Iterable[Mapping[Rect, Layer]]] = map
+        self._map: Callable[..., Iterable[Sequence[Mapping[Rect, Layer]]]] = map
         if threads > 1:
             self._map = self._resources.enter_context(ThreadPoolExecutor(threads, "decode")).map
 
@@ -93,28 +96,33 @@ class Projector:
 
     def project(self, frames: range, notes: Notes) -> Generator[tuple[int, ComposedFrame]]:
         """Compose ``frames``, in order; the caller releases each. ``notes`` takes down what was seen."""
-        clock = self._picture.clock
+        clock, numbers = self._picture.clock, iter(frames)
         span = TimeRange(clock.time(frames.start), clock.time(frames.stop))
         for content in self._contents.values():
             content.begin(notes, span)
-        for number in frames:
-            yield number, self._compose(clock.time(number))
+        for scene, together in groupby(map(clock.time, frames), self._scenes.at):
+            for times in _batched(together, self._canvas.ahead):
+                for t, layers in zip(times, self._layers(scene.tiles if scene else (), times), strict=True):
+                    yield next(numbers), self._canvas.compose([*layers, *self._decoration.watermarks(t)])
         for content in self._contents.values():
             content.end()
 
-    def _compose(self, t: Fraction) -> ComposedFrame:
-        scene = self._scenes.at(t)
-        tiles = scene.tiles if scene else ()
+    def _layers(self, tiles: Sequence[Tile], times: Sequence[Fraction]) -> Iterator[list[Layer]]:
+        """What is drawn at each of ``times``, which lie in one scene.
+
+        A recording is decoded for all of them before the next: a decoder that is left keeps nothing in the caches.
+        """
         places: dict[StreamId, list[Rect]] = {}
         for tile in tiles:
             places.setdefault(tile.stream, []).append(tile.rect)
         contents = self._contents
         for stream in contents.keys() - places.keys():
             contents[stream].close()
-        drawn = self._map(TileContent.layers, map(contents.__getitem__, places), repeat(t), places.values())
+        drawn = self._map(TileContent.layers, map(contents.__getitem__, places), repeat(times), places.values())
         found = dict(zip(places, drawn, strict=True))
-        layers = [found[tile.stream].get(tile.rect) or self._decoration.card(tile.stream, tile.rect) for tile in tiles]
-        return self._canvas.compose([*layers, *self._decoration.watermarks(t)])
+        card = self._decoration.card
+        for number in range(len(times)):
+            yield [found[tile.stream][number].get(tile.rect) or card(tile.stream, tile.rect) for tile in tiles]
 
 
 class TileContent:
@@ -173,8 +181,11 @@ class TileContent:
         seen = self._notes.seen
         seen[source] = seen.get(source, Seen()).joined(reader.seen_between(start, end))
 
-    def layers(self, t: Fraction, places: Sequence[Rect]) -> Mapping[Rect, Layer]:
-        """The picture at output time ``t``, fitted into each of ``places``; nothing where the card is due."""
+    def layers(self, times: Iterable[Fraction], places: Sequence[Rect]) -> list[Mapping[Rect, Layer]]:
+        """The picture at each of ``times`` of the output, fitted into each of ``places``; none where a card is due."""
+        return [self._layers(t, places) for t in times]
+
+    def _layers(self, t: Fraction, places: Sequence[Rect]) -> Mapping[Rect, Layer]:
         shot = self._shots.at(t)
         self._close_finished()
         if shot is None or shot.source is None or shot.source in self._failed:
@@ -219,3 +230,8 @@ class TileContent:
         """Close a file once no shot to come needs it."""
         if self._open and all(shot.source != self._open[0] for shot in self._shots.rest):
             self.close()
+
+
+def _batched(items: Iterator[ItemT], size: int) -> Iterator[tuple[ItemT, ...]]:
+    while batch := tuple(islice(items, size)):
+        yield batch

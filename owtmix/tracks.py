@@ -214,7 +214,7 @@ def decode_picture(
                 content.close()
             elif shot and shot.source == source:
                 advance(t)
-                content.layers(t, places)
+                content.layers((t,), places)
 
 
 def decode_sound(material: Material, source: int, until_s: Fraction, advance: Advance) -> None:

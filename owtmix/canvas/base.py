@@ -57,7 +57,10 @@ class ComposedFrame(Protocol):
 
 
 class Canvas(Protocol):
-    """Composes output frames."""
+    """Composes output frames. So many frames ``ahead`` their layers may be held ready."""
+
+    @property
+    def ahead(self) -> int: ...
 
     def scaler(self) -> Scaler: ...
 

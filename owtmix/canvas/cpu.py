@@ -24,6 +24,10 @@ BLACK: Final = (16, 128, 128)
 RING_FRAMES: Final = 6
 """One being drawn, one kept as the last, the others on their way through the encoder."""
 
+import os
+AHEAD_FRAMES: Final = int(os.environ.get("AHEAD","8"))
+"""A decoder works faster the longer it is not interrupted (docs/performance.md)."""
+
 
 class Drawable(Layer, Protocol):
     """A layer that draws itself."""
@@ -115,6 +119,8 @@ class RingFrame(Slot):
 
 class CpuCanvas:
     """A canvas of ``size`` (even) with a background colour given as limited-range Y, Cb, Cr."""
+
+    ahead: Final = AHEAD_FRAMES
 
     def __init__(self, size: Size, background: tuple[int, int, int], mode: ResizeMode, matrix: Matrix) -> None:
         self._rect = Rect(0, 0, size.width, size.height)

@@ -80,6 +80,9 @@ class GpuCanvas:
         DeviceError: the device fails, or the memory does not suffice.
     """
 
+    ahead: Final = 1
+    """A decoder on the card has few pictures."""
+
     def __init__(
         self,
         device: Device,
