@@ -23,10 +23,8 @@ Planes = tuple[Plane, Plane, Plane]
 BLACK: Final = (16, 128, 128)
 RING_FRAMES: Final = 6
 """One being drawn, one kept as the last, the others on their way through the encoder."""
-
-import os
-AHEAD_FRAMES: Final = int(os.environ.get("AHEAD","8"))
-"""A decoder works faster the longer it is not interrupted (docs/performance.md)."""
+AHEAD_FRAMES: Final = 8
+"""Decoders work faster the longer they are not interrupted (docs/performance.md)."""
 
 
 class Drawable(Layer, Protocol):

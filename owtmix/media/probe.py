@@ -38,6 +38,7 @@ LONGEST_FRAME_S: Final = Fraction(3, 10)
 """Of any codec, at its lowest rate: 2,048 samples at 8 kHz."""
 DEFAULT_FRAME_S: Final = Fraction(1, 15)
 """How long the only frame of a file is shown when nothing says it."""
+NEWS_EVERY_PACKETS: Final = 64
 LATEST: Final = 2**61
 """A stamp beyond it, in whatever unit, is broken, and would overflow."""
 
@@ -56,7 +57,7 @@ def probe(
 
     Args:
         path: the file.
-        advance: told the file time of each packet.
+        advance: told the file time that is reached, every ``NEWS_EVERY_PACKETS``.
         parts: what of the file is there, in order and apart; None for all of it. What is found is the same.
         wholly: decode all of the sound, to find what is damaged.
 
@@ -74,17 +75,18 @@ def probe(
             raise InputError(f"holds no picture or sound of a codec that is accepted{found}")
         _check_excerpt(excerpt, meters.values())
         flaws = [*_refused(container)]
-        reached_s = Fraction(0)
+        reached, base = 0, Fraction(0)
 
         def end(problem: str) -> None:
-            flaws.append(f"it is damaged at {timecode(reached_s)}, and ends there: {problem}")
+            flaws.append(f"it is damaged at {timecode(reached * base)}, and ends there: {problem}")
 
-        for packet in packets(container, *(meter.stream for meter in meters.values()), on_error=end):
+        for number, packet in enumerate(packets(container, *(meter.stream for meter in meters.values()), on_error=end)):
             meters[packet.stream.index].add(packet)  # an empty packet has no stream_index
             _check_excerpt(excerpt, meters.values())
             if packet.pts is not None:
-                reached_s = packet.pts * packet.time_base
-                advance(reached_s)
+                reached, base = packet.pts, packet.time_base
+                if number % NEWS_EVERY_PACKETS == 0:
+                    advance(reached * base)
         order = sorted(meters.values(), key=lambda m: (not m.stream.disposition & Disposition.default, m.stream.index))
         shown = next(filter(None, (m.track() for m in order if isinstance(m, _VideoMeter))), None)
         heard = next(filter(None, (m.track() for m in order if isinstance(m, _SoundMeter))), None)
@@ -127,6 +129,7 @@ class _VideoMeter:
         self._time_base = stream.time_base
         self._pts = array("q")
         self._durations = array("q")
+        self._keys = array("q")
         self._first: tuple[Fraction, Picture] | None = None
 
     @property
@@ -137,6 +140,8 @@ class _VideoMeter:
         if not packet.is_discard and packet.size and packet.pts is not None:
             self._pts.append(packet.pts)
             self._durations.append(packet.duration or 0)
+            if packet.is_keyframe:
+                self._keys.append(packet.pts)
         if self._first is None:
             self._decode(packet)
 
@@ -170,6 +175,7 @@ class _VideoMeter:
             span=TimeRange(first_s, last_s + self._last_duration(steps)),
             last_s=last_s,
             gaps=tuple(TimeRange(int(ticks[i]) * base, int(ticks[i + 1]) * base) for i in breaks),
+            gop_s=self._longest_gop(ticks) * base,
         )
         if not len(steps):
             return track, None
@@ -183,6 +189,12 @@ class _VideoMeter:
         leads = np.append(True, ahead) & np.append(back, False)  # of the outermost only one neighbour is known
         ticks = np.sort(np.append(max(first, -LATEST), stamps[~leads & (stamps > first)]))
         return np.asarray(ticks[np.append(True, np.diff(ticks) > 0)])
+
+    def _longest_gop(self, ticks: Ticks) -> int:
+        """In ticks. Where each packet claims to be a key frame, whoever wrote the file did not tell them apart."""
+        keys = self._keys if len(self._keys) < len(self._pts) else array("q")
+        inside = np.clip(keys, ticks[0], ticks[-1])
+        return int(np.diff(np.sort(np.concatenate((ticks[[0, -1]], inside)))).max())
 
     def _last_duration(self, steps: Ticks) -> Fraction:
         """How long the last frame is shown: as MP4 says, else as long as most, since Matroska only guesses."""
@@ -204,7 +216,7 @@ class _SoundMeter:
         # As the file begins: the decoder's own numbers follow a change in the middle.
         self._rate_hz, self._channels = stream.codec_context.sample_rate, stream.codec_context.channels
         self._meter = AudioMeter(self._rate_hz)
-        self._stated_end_s = Fraction(0)
+        self._stated_end = 0
         self._damage = Damage()
         self._wholly = wholly
         self._is_even = is_even(stream)
@@ -221,7 +233,7 @@ class _SoundMeter:
 
     def add(self, packet: Packet[Stream]) -> None:
         if packet.pts is not None and packet.duration:
-            self._stated_end_s = max(self._stated_end_s, (packet.pts + packet.duration) * packet.time_base)
+            self._stated_end = max(self._stated_end, packet.pts + packet.duration)
         if not self.settled:
             for frame in self._decode(packet):
                 self._meter.add(frame)
@@ -250,9 +262,11 @@ class _SoundMeter:
         runs = self._meter.runs()
         if not runs:
             return None
-        if _states_durations(self.stream) and runs[-1].span.end - self._stated_end_s < LONGEST_FRAME_S:
+        assert self.stream.time_base is not None
+        stated_end_s = self._stated_end * self.stream.time_base
+        if _states_durations(self.stream) and runs[-1].span.end - stated_end_s < LONGEST_FRAME_S:
             # The last frame is as long as the codec's frames are; how much of it counts, the container says.
-            runs = (*runs[:-1], runs[-1].ended(self._stated_end_s, self._rate_hz))
+            runs = (*runs[:-1], runs[-1].ended(stated_end_s, self._rate_hz))
         codec = self.stream.codec_context.codec.canonical_name
         packet_samples = self._packet_samples if self.settled else None
         return AudioTrack(self.stream.index, codec, self._rate_hz, self._channels, runs, packet_samples), self._damage
