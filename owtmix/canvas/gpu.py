@@ -18,13 +18,14 @@ from owtmix.canvas import launch
 from owtmix.canvas.base import ComposedFrame, Layer
 from owtmix.canvas.cpu import RING_FRAMES
 from owtmix.canvas.device import Device, DeviceError, Mark
-from owtmix.canvas.launch import MOST_ITEMS, Drawing, Item, Kind, Surface
+from owtmix.canvas.launch import Drawing, Item, Kind, Surface
 from owtmix.canvas.overlay import Overlay
 from owtmix.canvas.pool import Pool
 from owtmix.canvas.ring import Ring, Slot
 from owtmix.canvas.staging import Staging
 from owtmix.canvas.tiles import GpuScaler, Tile, laid_out
 from owtmix.clip import Matrix
+from owtmix.equipment import MOST_ITEMS
 from owtmix.geometry import Rect, ResizeMode, Size
 
 PITCH: Final = 256
