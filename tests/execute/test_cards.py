@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
@@ -150,6 +151,7 @@ def lay_out(
     *,
     encoder: bool = False,
     studio: type[StandInStudio] = StandInStudio,
+    room: Room = ROOM,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Path:
     """Write the room, and let jobs find the stand-in, or no card; returns the job file."""
@@ -158,7 +160,7 @@ def lay_out(
     monkeypatch.setattr(owtmix.job, "Studio", studio)
     monkeypatch.setattr(owtmix.job, "choose", lambda *_: equipment)
     monkeypatch.setattr(owtmix.job, "state_folder", lambda: folder / "state")
-    return ROOM.write(folder, f"{folder.name}-{how}"[-60:], record_once)
+    return room.write(folder, f"{folder.name}-{how}"[-60:], record_once)
 
 
 def compose(folder: Path, how: str | None, **options: Any) -> dict[str, Any]:
@@ -208,6 +210,16 @@ def test_a_card_that_fails_costs_the_chunks_in_work(
     assert any(restart.startswith(said) for restart in restarts)
     assert not report["warnings"], "no recording is to blame"
     assert len(pictures(report)) == 40
+
+
+def test_more_than_a_card_draws_at_once_is_composed_on_the_cpu_all_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marks = [{"Type": 3, "Text": ".", "X": 2 * number, "Y": 0} for number in range(71)]
+    report = compose(tmp_path, "works", room=replace(ROOM, mixer={"WaterMark": marks}), monkeypatch=monkeypatch)
+    why = "a card draws 72 tiles and watermarks at once, and there are 73"
+    assert report["device"] == {"composed_on": ["cpu"], "encoder": "libx264", "why": why}
+    assert report["warnings"] == [f"the picture is composed on the CPU: {why}"]
 
 
 def test_a_run_that_goes_on_tells_again_that_a_card_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
