@@ -149,7 +149,8 @@ class GpuCanvas:
             self._device.upload(plane.ravel(), address, mark)
         surface = Surface(y, u, v, pairs[0].shape[1], pairs[1].shape[1])
         kind = Kind.CARD if layer.opaque else Kind.OVERLAY
-        return Tile(layer.key, layer.rect, Item(kind, layer.rect, surface), (mark,), (piece,), opaque=layer.opaque)
+        held = (piece, pairs)
+        return Tile(layer.key, layer.rect, Item(kind, layer.rect, surface), (mark,), held, opaque=layer.opaque)
 
 
 def _framed(array: NDArray[np.uint8], size: Size) -> VideoFrame:
