@@ -153,7 +153,7 @@ def _plot(folder: Path) -> None:
     from benchmarks.chart import draw_scenes, draw_sweep
     from benchmarks.document import PAGE, written
 
-    path = newest(folder)
+    path = newest(folder, "scenes") or newest(folder)
     if path is None:
         sys.exit(f"there are no results in {folder}: run python -m benchmarks")
     document = completed(path)

@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any, Final
 
+from benchmarks.cards import card_paragraphs
 from benchmarks.chunking import work_of
 from benchmarks.results import completed
 from benchmarks.scenes import SCENES
@@ -57,6 +58,9 @@ def _paragraphs(document: Mapping[str, Any], name: str) -> Iterator[str]:
         yield f"{sweep['frames']} frames of `{sweep['scene']}`, encoded with one thread and the same rates and GOPs."
         yield "![VMAF against CPU seconds](sweep.png)"
         yield sweep_table(sweep)
+    if cards := document.get("gpu"):
+        yield from _borrowed(document, "gpu")
+        yield from card_paragraphs(cards)
 
 
 def _simulated(document: Mapping[str, Any]) -> Iterator[str]:

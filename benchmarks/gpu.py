@@ -21,12 +21,12 @@ from typing import Any, Final, Protocol
 import numpy as np
 from av.video.frame import VideoFrame
 
+from benchmarks.cards import kernel_table
 from benchmarks.case import Case, prepare
 from benchmarks.comparison import compare
 from benchmarks.engine import Engine
 from benchmarks.engines import CORES, engines, ours
 from benchmarks.results import RESULTS, Results
-from benchmarks.table import markdown
 from owtmix.canvas.device import Device
 from owtmix.canvas.launch import Drawing, Surface, batch, grid
 from owtmix.canvas.pool import Pool
@@ -144,7 +144,7 @@ def main(words: Sequence[str] | None = None) -> None:
     with engage(read_settings(settings_file()), say) as crew:
         equipment = choose(crew, arguments.device, MEMORY)
     assert equipment.card is not None
-    found: Result = {"card": equipment.why, "encodes": equipment.encodes, **_kernels(equipment.card)}
+    found: Result = {"card": equipment.why, "encodes": equipment.encodes, "cores": CORES, **_kernels(equipment.card)}
     with tempfile.TemporaryDirectory(prefix="owtmix-bench-") as work:
         case = prepare(SCENE, arguments.cache, Path(work))
         found |= _decodings(case, equipment)
@@ -154,7 +154,7 @@ def main(words: Sequence[str] | None = None) -> None:
             for kind in (CPU, equipment)
         }
         found["jobs"] = compare(case, _engines(equipment), arguments.rounds, say, judge=False)
-    print(_table(found["kernels"]))
+    print(kernel_table(found["kernels"]))
     results = Results(arguments.results)
     results.add("gpu", equipment.why, found)
     say(f"kept in {results.path}")
@@ -211,21 +211,6 @@ def _tiles(device: Timed, pool: Pool, canvas: Size, side: int, source: Size) -> 
 def _nv12(address: int, canvas: Size) -> Surface:
     chroma = address + canvas.width * canvas.height
     return Surface(address, chroma, chroma + 1, canvas.width, canvas.width, 2)
-
-
-def _table(kernels: Sequence[Result]) -> str:
-    head = ["canvas", "tiles", "frames in a launch", "us a frame", "share of copying"]
-    rows = [
-        [
-            k["canvas"],
-            str(k["tiles"]),
-            str(k["frames_per_launch"]),
-            f"{k['frame_us']:.0f}",
-            f"{k['share_of_copying']:.0%}",
-        ]
-        for k in kernels
-    ]
-    return markdown(head, rows)
 
 
 def say(message: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from benchmarks.ffmpeg import version
 
-PARTS: Final = ("chunks", "sweep")
+PARTS: Final = ("chunks", "gpu", "sweep")
 """Those that commands of their own measure."""
 RESULTS: Final = Path(__file__).parent / "results"
 

@@ -147,7 +147,8 @@ def _parser() -> argparse.ArgumentParser:
         type=_device,
         default="auto",
         metavar="DEVICE",
-        help="compose on the cpu, or on a graphics card: cuda, or cuda:1 for the second; auto takes one that works",
+        help="compose on the cpu, or on a graphics card: cuda, or cuda:1 for the second; auto takes one that works; "
+        "previews are drawn on the cpu",
     )
     parser.set_defaults(threshold=logging.INFO)
     for flags, level, what in (

@@ -134,7 +134,7 @@ def try_drawing(device: Device) -> None:
 
 
 def encodes(device: Device, card: int | None) -> bool:
-    """Whether the card's encoder takes frames that the card has drawn."""
+    """Whether the encoder of ``card`` takes frames that ``device`` has drawn; without it they are in main memory."""
     from owtmix.canvas.device import DeviceError
     from owtmix.canvas.gpu import GpuCanvas
     from owtmix.encoding import nvenc
@@ -145,7 +145,8 @@ def encodes(device: Device, card: int | None) -> bool:
     with tempfile.TemporaryDirectory(prefix="owtmix-") as folder:
         try:
             canvas = GpuCanvas(device, TRIAL_MEMORY, video.size, (60, 100, 140), ResizeMode.FIT, "bt709", stays=True)
-            writer = VideoWriter(Path(folder) / "trial.mp4", video.size, video.fps, "bt709", nvenc(video), card)
+            encoding = nvenc(video, card or 0)
+            writer = VideoWriter(Path(folder) / "trial.mp4", video.size, video.fps, "bt709", encoding, card)
             for number, composed in enumerate(_frames(canvas)):
                 writer.write(composed.frame, number)
                 composed.release()

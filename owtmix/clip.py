@@ -132,12 +132,14 @@ class Notes:
     """What sources that were decoded turned out to be, and since when others cannot be decoded; by their numbers.
 
     ``heard`` is what of their sound could not be; ``device`` is what the picture was composed on: ``cpu``, ``cuda:0``.
+    ``setback`` tells of a graphics card that failed at it.
     """
 
     seen: dict[int, Seen] = field(default_factory=dict)
     heard: dict[int, Damage] = field(default_factory=dict)
     failures: dict[int, Failure] = field(default_factory=dict)
     device: str = "cpu"
+    setback: str | None = None
 
 
 Rates = tuple[Fraction, Fraction, Fraction]

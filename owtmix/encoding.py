@@ -63,14 +63,16 @@ def h264(video: VideoSpec, preset: str) -> VideoEncoding:
     return VideoEncoding("libx264", video.bit_rate_kbps, video.fps * GOP_S, tuple(options.items()))
 
 
-def nvenc(video: VideoSpec) -> VideoEncoding:
-    """NVENC at the same mean rate with the same VBV and closed GOPs, for pictures that are on its card already.
+def nvenc(video: VideoSpec, card: int) -> VideoEncoding:
+    """NVENC of ``card`` at the same mean rate with the same VBV and closed GOPs.
 
     Without B-frames, lookahead and delay, so that a frame is done with once it is encoded, and may be drawn on again.
-    Its bytes depend on the card and its driver.
+    Its bytes depend on the card and its driver. Pictures that are on the card are encoded there in any case; ``gpu``
+    sees to it that those of the CPU, where the card has failed at composing, are not encoded by another card.
     """
     buffer_kbit = int(video.bit_rate_kbps * VBV_BUFFER_S / (1 + VBV_INIT))
     options = {
+        "gpu": str(card),
         "preset": "p4",
         "tune": "hq",
         "profile": video.profile,

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+MOST_ITEMS: Final = 72
+"""Tiles and watermarks that a card draws in one frame: 64 streams, and 8 watermarks."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from owtmix.intake import Intake, is_local
 from owtmix.lettering import unwritable
 from owtmix.notify.events import WarnCode
 from owtmix.plan import RenderPlan
-from owtmix.planning import check_streams, equip, make_plan, subscribed
+from owtmix.planning import check_streams, equip, make_plan, subscribed, sufficient
 from owtmix.production import Product, Production, Workshop
 from owtmix.progress import Progress
 from owtmix.report import report
@@ -122,6 +122,8 @@ class Job:
             DestinationError: the file cannot be written.
         """
         with self._crew() as crew:
+            if self._options.device.startswith("cuda"):
+                self._announcer.warn(f"--device {self._options.device} is for jobs: a preview is drawn on the CPU")
             studio, stock = self._prepare(self._intake(crew, progress, _temporary(scratch)), progress)
             picture = studio.plan.picture
             if picture is None:
@@ -225,7 +227,11 @@ class Job:
         plan = make_plan(self.spec, index, footage.clips, self._settings, footage.left_out)
         for warning in (*plan.warnings, *unwritable(plan.picture)):
             warn(warning)
-        plan = equip(replace(plan, warnings=tuple(self._announcer.warnings)), self.spec, self._equipment)
+        equipment = sufficient(plan, self._equipment)
+        if equipment != self._equipment:
+            self._equipment = equipment
+            warn(f"the picture is composed on the CPU: {equipment.why}")
+        plan = equip(replace(plan, warnings=tuple(self._announcer.warnings)), self.spec, equipment)
         stock = footage.stock
         paths = [ware.copy.path for ware in stock.wares]
         return Studio(plan, paths, images, self._options.strict, self._equipment), stock

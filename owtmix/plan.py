@@ -105,7 +105,8 @@ class RenderPlan:
     """One output file. ``picture`` is None where only sound is recorded, ``sound`` where only the picture is.
 
     ``absent`` are the streams of the index that are not in the mix, ``left_out`` the files that cannot be read
-    (key and reason).
+    (key and reason). ``device`` is to decode and compose the picture, as in ``cuda:0``, and ``device_why`` says why;
+    both are empty where there is none.
     """
 
     job_id: str
@@ -122,6 +123,8 @@ class RenderPlan:
     absent: tuple[StreamId, ...]
     left_out: tuple[tuple[str, str], ...]
     warnings: tuple[str, ...]
+    device: str = ""
+    device_why: str = ""
 
     def epoch_at(self, t: Fraction) -> Fraction | None:
         """Seconds since 1970 at output time ``t``; None when the index has no epoch."""

@@ -10,7 +10,7 @@ from math import ceil
 
 from owtmix import chunks, deblocking, encoding, scene, shots
 from owtmix.clip import Clip, Matrix
-from owtmix.equipment import Equipment
+from owtmix.equipment import MOST_ITEMS, Equipment
 from owtmix.errors import CODE_NO_STREAM, Problem, SpecError
 from owtmix.index import Index
 from owtmix.plan import AudioPlacement, Picture, RenderPlan, Sound, Source, sample_count
@@ -97,14 +97,29 @@ def make_plan(
     )
 
 
+def sufficient(plan: RenderPlan, equipment: Equipment) -> Equipment:
+    """``equipment``, or the CPU alone for a picture that shows more at once than a card draws."""
+    if plan.picture is None or equipment.card is None:
+        return equipment
+    tiles = max((len(scene.tiles) for scene in plan.picture.scenes), default=0)
+    items = tiles + len(plan.picture.watermarks)
+    if items <= MOST_ITEMS:
+        return equipment
+    return Equipment(f"a card draws {MOST_ITEMS} tiles and watermarks at once, and there are {items}")
+
+
 def equip(plan: RenderPlan, spec: JobSpec, equipment: Equipment) -> RenderPlan:
     """The plan for what there is to make it with."""
-    if plan.picture is None or equipment.card is None:
+    if plan.picture is None:
         return plan
-    picture = replace(plan.picture, device="cuda")
+    picture = plan.picture
+    plan = replace(plan, device=equipment.device, device_why=equipment.why)
+    if equipment.card is None:
+        return plan
+    picture = replace(picture, device="cuda")
     if equipment.encodes and picture.encoding.encoder == "libx264":
         assert spec.video
-        picture = replace(picture, encoding=encoding.nvenc(spec.video), spare=picture.encoding)
+        picture = replace(picture, encoding=encoding.nvenc(spec.video, equipment.card), spare=picture.encoding)
     return replace(plan, picture=picture)
 
 

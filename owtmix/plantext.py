@@ -29,6 +29,8 @@ def _lines(plan: RenderPlan) -> Iterator[str]:
     yield f"Job      {plan.job_id}"
     yield f"Output   {plan.output_key}: {plan.container}, {timecode(plan.duration_s)}"
     yield f"Picture  {_picture(plan.picture)}"
+    if plan.device:
+        yield f"Device   {_device(plan)}"
     yield f"Sound    {_sound(plan.sound)}"
     yield f"Index    times read as {plan.index_unit}"
     yield ""
@@ -60,11 +62,17 @@ def _picture(picture: Picture | None) -> str:
         return "none"
     encoding = picture.encoding
     chunks = f" in {len(picture.chunks)} chunks" if len(picture.chunks) > 1 else ""
-    device = ", composed on a graphics card" if picture.device == "cuda" else ""
     return (
         f"{picture.canvas}, {picture.clock.fps} fps, {picture.frames} frames{chunks}, {encoding.encoder} at "
-        f"{encoding.bit_rate_kbps} kbit/s, {picture.matrix}, sources {_RESIZING[picture.resize_mode]}{device}"
+        f"{encoding.bit_rate_kbps} kbit/s, {picture.matrix}, sources {_RESIZING[picture.resize_mode]}"
     )
+
+
+def _device(plan: RenderPlan) -> str:
+    """What decodes and composes; the encoder stands with the picture."""
+    if plan.device == "cpu":
+        return f"decoded and composed on the CPU: {plan.device_why}"
+    return f"decoded where it can, and composed, on {plan.device}: {plan.device_why}"
 
 
 def _sound(sound: Sound | None) -> str:

@@ -150,6 +150,7 @@ class Production:
                 self._pieces[key] = piece
                 for warning in piece.warnings:
                     self._herald.warn_of_damage(warning)
+                self._tell_setback(_NOTES.validate_python(piece.told))
         chunks = [key for key, task in self._tracks.items() if isinstance(task, PictureTask)]
         if reused := sum(key in self._pieces for key in chunks):
             _log.info("%d of %d chunks were composed by an earlier run", reused, len(chunks))
@@ -194,10 +195,8 @@ class Production:
                 if dead or losses or lost:
                     schedule.stop()
         if lost:
-            self._herald.warn_of_restart(f"{lost[0]}: the whole picture is encoded again, with x264")
-            self._studio = replace(self._studio, plan=self._studio.plan.without_card_s_encoder())
-            meter.begin_again()
-        losses += [loss for outcome in dead for loss in self._culprits(outcome)]
+            self._encode_otherwise(str(lost[0]), meter)
+        losses += [loss for outcome in dead for loss in self._culprits(outcome, meter)]
         for loss in sorted(losses, key=lambda loss: loss.file_s):
             if self._leave_out(loss):
                 self._studio.complain(loss.message, self._herald.warn_of_damage)
@@ -209,6 +208,12 @@ class Production:
         if isinstance(error, EncoderLost) and self._studio.can_encode_otherwise:
             return error
         raise error
+
+    def _encode_otherwise(self, why: str, meter: Meter) -> None:
+        """Give up the card's encoder, and what it has encoded."""
+        self._herald.warn_of_restart(f"{why}: the whole picture is encoded again, with x264")
+        self._studio = replace(self._studio, plan=self._studio.plan.without_card_s_encoder())
+        meter.begin_again()
 
     def _supply(self, tasks: Sequence[TrackTask]) -> Supply:
         """Begin to fetch what ``tasks`` lack."""
@@ -248,7 +253,12 @@ class Production:
         key = of_sound(self._studio.plan, self._inputs) if is_sound else task.track.name
         self._pieces[key] = self._workshop.shelf.keep(key, task.track, told, outcome.warnings)
         self._made.add(key)
+        self._tell_setback(outcome.value)
         _log.debug("made %s in %.2f s", task.name, outcome.took_s, extra={"piece": key, "took_s": outcome.took_s})
+
+    def _tell_setback(self, notes: Notes) -> None:
+        if notes.setback:
+            self._herald.warn_of_restart(notes.setback)
 
     def _failures(self, outcome: Outcome[TrackTask]) -> Iterator[Loss]:
         """The sources that could not be decoded, as a chunk's task tells."""
@@ -258,10 +268,11 @@ class Production:
                 why = f"{name} fails at {timecode(failure.at_s)} and is a placeholder from there on: {failure.reason}"
                 yield self._loss(source, failure.at_s, why, is_sound=False)
 
-    def _culprits(self, outcome: Outcome[TrackTask]) -> Iterator[Loss]:
+    def _culprits(self, outcome: Outcome[TrackTask], meter: Meter) -> Iterator[Loss]:
         """The sources that killed a task's child, or else the child is forgiven, once for each task.
 
-        A graphics card is the first to be suspected: the rest of the picture is composed without it.
+        A graphics card is the first to be suspected: the rest of the picture is composed without it. After the sources
+        comes its encoder, which may hang as the card did: the picture is encoded without it.
         """
         equipment = outcome.task.studio.equipment
         if isinstance(outcome.task, PictureTask) and equipment.card is not None:
@@ -272,9 +283,12 @@ class Production:
             return
         tasks = list(suspects(outcome))
         culprits = [found for found in self._workshop.crew.run(tasks, alone=True) if found.death]
-        if not culprits:
-            self._restart(outcome)
         is_sound = isinstance(outcome.task, SoundTask)
+        if not (culprits or is_sound) and outcome.task.studio.can_encode_otherwise:
+            if self._studio.can_encode_otherwise:
+                self._encode_otherwise(f"the process that encoded on the graphics card {outcome.death}", meter)
+        elif not culprits:
+            self._restart(outcome)
         for culprit in culprits:
             at_s = Fraction(culprit.done_s).limit_denominator(1_000_000)
             instead = "silence" if is_sound else "a placeholder"

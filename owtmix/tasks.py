@@ -147,7 +147,6 @@ class PictureTask:
             self.track,
             self.threads,
             lambda t: news.advance(float(t)),
-            news.warn,
             news.wait,
         )
         settle(self.track)

@@ -23,6 +23,7 @@ from owtmix.decoration import Decoration, Rgba
 from owtmix.drawing import card, make_canvas
 from owtmix.encoding import NVENC
 from owtmix.equipment import CPU, Equipment
+from owtmix.errors import EncoderLost
 from owtmix.media.audio import AudioReader
 from owtmix.media.encode import AudioWriter, VideoWriter
 from owtmix.mix import Watch, mix
@@ -126,12 +127,11 @@ class Workbench:
         track: Path,
         threads: int,
         advance: Advance,
-        warn: Warn,
         pulse: Pulse = lambda: None,
     ) -> Notes:
         """As ``PictureMaker.make``; equal ``key`` mean that ``load`` gives the same material.
 
-        Should the graphics card fail, ``warn`` is told, and all of the chunk is made again on the CPU.
+        Should the graphics card fail, all of the chunk is made again on the CPU, and the notes say why.
         """
         try:
             if self._maker is None or self._follows != (key, frames.start):
@@ -141,9 +141,13 @@ class Workbench:
             notes = self._maker.make(frames, track, advance)
         except DeviceError as error:
             self.clear()
-            warn(f"{error}: frames {frames.start} to {frames.stop - 1} are composed on the CPU")
             with closing(PictureMaker(replace(load(), equipment=CPU), threads, pulse)) as maker:
-                return maker.make(frames, track, advance)
+                try:
+                    notes = maker.make(frames, track, advance)
+                except EncoderLost as lost:
+                    raise EncoderLost(f"{error}, and then {lost}") from lost
+            setback = f"{error}: frames {frames.start} to {frames.stop - 1} are composed on the CPU"
+            return replace(notes, setback=setback)
         except BaseException:
             self.clear()
             raise

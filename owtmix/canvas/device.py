@@ -57,7 +57,7 @@ class Device(Protocol):
         """A mark that counts as reached until it is set."""
 
     def upload(self, source: NDArray[np.uint8], address: int, mark: Mark) -> None:
-        """Copy to the device; pinned memory may change once ``mark`` is reached, other memory at once."""
+        """Copy to the device; ``source`` must stay, and stay as it is, until ``mark`` is reached."""
 
     def launch(self, batch: NDArray[Any], grid: tuple[int, int, int], after: Iterable[Mark], mark: Mark) -> None:
         """Draw a ``Batch`` of ``canvas.launch`` once all of ``after`` are reached."""

@@ -18,13 +18,14 @@ from owtmix.canvas import launch
 from owtmix.canvas.base import ComposedFrame, Layer
 from owtmix.canvas.cpu import RING_FRAMES
 from owtmix.canvas.device import Device, DeviceError, Mark
-from owtmix.canvas.launch import MOST_ITEMS, Drawing, Item, Kind, Surface
+from owtmix.canvas.launch import Drawing, Item, Kind, Surface
 from owtmix.canvas.overlay import Overlay
 from owtmix.canvas.pool import Pool
 from owtmix.canvas.ring import Ring, Slot
 from owtmix.canvas.staging import Staging
 from owtmix.canvas.tiles import GpuScaler, Tile, laid_out
 from owtmix.clip import Matrix
+from owtmix.equipment import MOST_ITEMS
 from owtmix.geometry import Rect, ResizeMode, Size
 
 PITCH: Final = 256
@@ -151,7 +152,8 @@ class GpuCanvas:
             self._device.upload(plane.ravel(), address, mark)
         surface = Surface(y, u, v, pairs[0].shape[1], pairs[1].shape[1])
         kind = Kind.CARD if layer.opaque else Kind.OVERLAY
-        return Tile(layer.key, layer.rect, Item(kind, layer.rect, surface), (mark,), (piece,), opaque=layer.opaque)
+        held = (piece, pairs)
+        return Tile(layer.key, layer.rect, Item(kind, layer.rect, surface), (mark,), held, opaque=layer.opaque)
 
 
 def _framed(array: NDArray[np.uint8], size: Size) -> VideoFrame:

@@ -14,12 +14,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from owtmix.equipment import MOST_ITEMS
 from owtmix.geometry import Rect, Size
 
 SOURCE: Final = Path(__file__).with_name("compose.cu")
 KERNEL: Final = "compose"
-MOST_ITEMS: Final = 72
-"""In one frame."""
 LONGEST_PITCH: Final = np.iinfo(np.uint16).max
 """Bytes from one line to the next."""
 BLOCK: Final = (32, 8)

@@ -51,10 +51,11 @@ class _Loaded:
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """A conversion's geometry on the card."""
+    """A conversion's geometry on the card, and what it is copied from."""
 
     piece: Piece
     ready: Mark
+    source: object
 
 
 class GpuScaler:
@@ -122,7 +123,7 @@ class GpuScaler:
         table = self._tables.pop(kind, None)
         if table is None:
             data = tabulate(*make()).view(np.uint8)
-            table = _Table(self._pool.take(data.size), self._device.mark())
+            table = _Table(self._pool.take(data.size), self._device.mark(), data)
             self._device.upload(data, table.piece.address, table.ready)
         self._tables[kind] = table
         if len(self._tables) > self._KEPT:

@@ -204,7 +204,8 @@ class VideoReader:
             for frame in frames:
                 assert isinstance(frame, VideoFrame)
                 pts = frame_time(frame, stream)
-                if self._card and not taken(frame):
+                context = stream.codec_context
+                if self._card and not taken(frame, Size(context.width, context.height)):
                     raise _CardStopped
                 self._decoders[self._card.name if frame.format.name == ON_CARD and self._card else "cpu"] = None
                 if frame.is_corrupt:

@@ -13,6 +13,7 @@ from av.codec.hwaccel import HWAccel
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
+from owtmix.geometry import Size
 from owtmix.media.blank import BLANK_LUMA, BLANK_ROW_STEP, is_blank
 
 ON_CARD: Final = "cuda"
@@ -36,14 +37,17 @@ class Card(Protocol):
         """Lines of ``width`` bytes of a decoded frame, ``pitch`` bytes apart, shape (rows, width)."""
 
 
-def taken(frame: VideoFrame) -> bool:
-    """Whether a frame that may be the card's can be used.
+def taken(frame: VideoFrame, shown: Size) -> bool:
+    """Whether a frame that may be the card's can be used, of a stream that is to be ``shown`` in this size.
 
     A decoder that refuses the card, for a codec, a profile or a size, gives frames in main memory, which can; one
-    that has stumbled over damage is left to the CPU, as are samples that nothing here reads.
+    that has stumbled over damage is left to the CPU, as are samples that nothing here reads. So is what is cropped on
+    the left or above, or odd in size: FFmpeg crops a card's frames on the right and below alone, to even sizes.
     """
     if frame.format.name != ON_CARD:
         return True
+    if Size(frame.width, frame.height) != shown:
+        return False
     return not frame.is_corrupt and frame.sw_format is not None and frame.sw_format.name in SOFTWARE_FORMATS
 
 

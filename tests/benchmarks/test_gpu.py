@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import gpu
+from benchmarks.cards import kernel_table
 from owtmix.errors import SpecError
 from owtmix.geometry import Size
 from tests.canvas.kernel import compiled
@@ -47,7 +48,7 @@ def test_frames_are_drawn_as_often_as_they_are_counted(monkeypatch: pytest.Monke
     assert found["frame_us"] > 0
     least_us = (4 * 80 * 46 + 64 * 36) * 3 / 2 / 1e9 * 1e6
     assert found["share_of_copying"] == pytest.approx(least_us / found["frame_us"])
-    assert "| 64x36 | 4 | 3 |" in gpu._table([found])
+    assert "| 64x36 | 4 | 3 |" in kernel_table([found])
 
 
 def test_a_copy_counts_what_is_read_and_what_is_written(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -107,6 +107,31 @@ def test_everything_measured_is_told() -> None:
     assert "| hour | 64 | 1.0 | 0.25 | 1.00 |" in told
 
 
+CARD: Final = {
+    "cores": 8,
+    "copied_bytes_per_s": 250e9,
+    "used_mib": 900,
+    "kernels": [
+        {"canvas": "1920x1080", "tiles": 25, "frames_per_launch": times, "frame_us": 40.0, "share_of_copying": share}
+        for times, share in ((1, 0.55), (4, 0.7))
+    ],
+    "decoded_per_s": {"cpu": [300.0, 410.0], "cuda:0": [900.0, 1700.0]},
+    "composing_s": {"cpu": 24.0, "cuda:0": 2.0},
+    "jobs": SCENE
+    | {"floor": [], "engines": {"owtmix, 8 workers, cuda:0": _engine(4, 20), "ffmpeg graph": _engine(16, 30)}},
+}
+
+
+def test_what_was_measured_on_a_card_is_told_with_its_targets() -> None:
+    told = results(DOCUMENT | {"gpu": {"NVIDIA L4 draws and encodes": CARD}}, "x.json")
+    assert "### Graphics card: NVIDIA L4 draws and encodes" in told
+    assert _row(told, "drawing: lowest share of what copying takes")[1:] == ["at least 0.6", "0.55", "**no**"]
+    assert _row(told, "crowd25: times as fast as FFmpeg with x264 on the same cores")[2:] == ["4.00", "yes"]
+    assert _row(told, "decoding and composing: times as fast as on the CPU")[2:] == ["12.00", "yes"]
+    assert "| 1920x1080 | 25 | 4 | 40 | 70% |" in told
+    assert "| cuda:0 | 900 | 1700 |" in told
+
+
 def test_what_stands_around_the_results_stays(tmp_path: Path) -> None:
     page = PAGE.read_text(encoding="utf-8")
     path = tmp_path / "x.json"
@@ -139,4 +164,4 @@ def test_what_the_newest_result_lacks_is_told_from_an_older_one(tmp_path: Path) 
 
 def test_the_documented_tables_are_those_of_the_newest_result() -> None:
     page = PAGE.read_text(encoding="utf-8")
-    assert written(page, newest(RESULTS)) == page
+    assert written(page, newest(RESULTS, "scenes")) == page

@@ -1,6 +1,7 @@
 """A device without a card: the kernel, compiled for the host, and work that is done as late as marks allow.
 
-What reads or changes memory too early draws wrong pixels here.
+What reads or changes memory too early draws wrong pixels here: with ``hasty``, where uploads alone are done at once,
+memory that is filled again although what was drawn of it is not done.
 """
 
 from __future__ import annotations
@@ -70,8 +71,9 @@ class LazyDevice:
 
     name = "lazy:0"
 
-    def __init__(self, room: int = 1 << 30) -> None:
+    def __init__(self, room: int = 1 << 30, *, hasty: bool = False) -> None:
         self.room = room
+        self._hasty = hasty
         self.lost = False
         self.launches = 0
         self.uploaded = 0
@@ -96,6 +98,8 @@ class LazyDevice:
     def upload(self, source: NDArray[np.uint8], address: int, mark: Mark) -> None:
         self.uploaded += source.size
         self._give(self._uploads, lambda: _copy(source, address), mark)
+        if self._hasty:
+            mark.wait()
 
     def launch(self, batch: NDArray[Any], grid: tuple[int, int, int], after: Iterable[Mark], mark: Mark) -> None:
         assert grid[2] == batch["frames"].shape[0]

@@ -8,9 +8,13 @@ from typing import Any
 from av.video.frame import VideoFrame
 
 
+class Decoded(SimpleNamespace):
+    """A frame; other than a bare namespace it can be referred to weakly."""
+
+
 def on_card(frame: VideoFrame) -> Any:
     """``frame`` as a card would have decoded it: its planes have addresses that only the card may read."""
-    return SimpleNamespace(
+    return Decoded(
         held=frame,
         width=frame.width,
         height=frame.height,

@@ -7,6 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import count
 from typing import Final
+from weakref import ref
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from owtmix.canvas.cpu import CpuCanvas, planes
 from owtmix.canvas.device import Device, DeviceError
 from owtmix.canvas.gpu import GpuCanvas
 from owtmix.canvas.overlay import prepare
+from owtmix.canvas.staging import SLOTS
 from owtmix.clip import Matrix
 from owtmix.decoration import OverlayLayer
 from owtmix.geometry import Orientation, Rect, ResizeMode, Size
@@ -55,9 +57,9 @@ def test_this_machine_has_a_card() -> None:
 
 
 def canvases(
-    mode: ResizeMode = ResizeMode.STRETCH, matrix: Matrix = "bt709", size: Size = CANVAS
+    mode: ResizeMode = ResizeMode.STRETCH, matrix: Matrix = "bt709", size: Size = CANVAS, *, hasty: bool = False
 ) -> tuple[Canvas, Canvas, LazyDevice]:
-    device = LazyDevice()
+    device = LazyDevice(hasty=hasty)
     gpu = GpuCanvas(device, 64 * MIB, size, BACKGROUND, mode, matrix)
     return CpuCanvas(size, BACKGROUND, mode, matrix), gpu, device
 
@@ -182,9 +184,10 @@ def tiled(canvas: Canvas, stills: list[Still]) -> list[Layer]:
     return [*tiles, laid(Rect(20, 20, 60, 40), 0.5)]
 
 
-def test_memory_is_used_again_only_when_nothing_reads_it_any_more() -> None:
-    """Frames are looked at late; the device works as late as it may."""
-    cpu, gpu, device = canvases()
+@pytest.mark.parametrize("hasty", [False, True])
+def test_memory_is_used_again_only_when_nothing_reads_it_any_more(*, hasty: bool) -> None:
+    """Frames are looked at late; the device works as late as it may, and uploads in one case as early."""
+    cpu, gpu, device = canvases(hasty=hasty)
     scalers = [gpu.scaler() for _ in range(2)]
     waiting = []
     stills = [Still(textured(Size(200, 120), seed)) for seed in range(40)]
@@ -197,6 +200,19 @@ def test_memory_is_used_again_only_when_nothing_reads_it_any_more() -> None:
                 assert psnr_db(model, plane) >= LEAST_PSNR_DB
             composed.release()
     assert device.launches == len(stills)
+
+
+@pytest.mark.parametrize("hasty", [False, True])
+def test_a_frame_may_show_more_than_is_uploaded_at_a_time_and_more_than_is_kept(*, hasty: bool) -> None:
+    cpu, gpu, _ = canvases(hasty=hasty)
+    rects = [Rect(x, y, 80, 64) for y in (0, 64, 128) for x in (0, 80, 160, 240)]
+    assert len(rects) > SLOTS
+    expected, drawn = (
+        shown(canvas, [scaler.fit(Still(textured(Size(200, 120), rect.x + rect.y)), rect, rect) for rect in rects])
+        for canvas, scaler in ((canvas, canvas.scaler()) for canvas in (cpu, gpu))
+    )
+    for model, plane in zip(expected, drawn, strict=True):
+        assert psnr_db(model, plane) >= LEAST_PSNR_DB
 
 
 def test_from_frame_to_frame_nothing_is_allocated() -> None:
@@ -269,6 +285,18 @@ def test_more_layers_than_a_launch_is_told_are_refused() -> None:
     layer = laid(Rect(0, 0, 8, 8))
     with pytest.raises(DeviceError, match="72 tiles and watermarks at most"):
         gpu.compose([layer] * 73)
+
+
+def test_a_frame_that_the_card_has_decoded_is_kept_until_it_is_drawn() -> None:
+    """Its decoder fills the memory again as soon as nobody has the frame."""
+    _, gpu, _ = canvases()
+    decoded = on_card(textured(Size(400, 300)).reformat(format="nv12"))
+    kept = ref(decoded)
+    composed = gpu.compose([gpu.scaler().fit(replace(Still(textured(CANVAS)), frame=decoded), WHOLE, "key")])
+    del decoded
+    assert kept()
+    _ = composed.frame
+    assert not kept()
 
 
 @pytest.mark.parametrize("pixel_format", ["nv12", "p010le", "yuv444p"])

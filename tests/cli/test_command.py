@@ -190,8 +190,9 @@ def test_the_plan_for_programs_is_json(command: Command, tiny: Path, job_id: str
 
 
 def test_a_preview_is_one_picture_of_the_output(command: Command, tiny: Path, tmp_path: Path) -> None:
-    result = command.run("--preview", "00:00:01", tmp_path / "one.png", tiny)
+    result = command.run("--device", "cuda:1", "--preview", "00:00:01", tmp_path / "one.png", tiny)
     assert result.returncode == 0, result.stderr
+    assert "--device cuda:1 is for jobs: a preview is drawn on the CPU" in result.stderr
     with Image.open(tmp_path / "one.png") as picture:
         assert picture.size == (160, 90)
     assert _outputs(tiny) == []

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from owtmix.clip import Clip
 from owtmix.encoding import POINTS
+from owtmix.equipment import Equipment
 from owtmix.errors import CODE_FAILED, CODE_NO_STREAM, SpecError
 from owtmix.geometry import Rect, Size
 from owtmix.plan import RenderPlan
-from owtmix.planning import check_streams, make_plan, subscribed
+from owtmix.planning import check_streams, equip, make_plan, subscribed, sufficient
 from owtmix.settings import Settings
 from owtmix.spec.job import (
     ClockWatermark,
@@ -298,6 +299,31 @@ def test_a_room_with_relative_times_has_no_wall_clock(unit: str) -> None:
     clips = room(both(ANNA, 5, 9))
     plan = make_plan(JOB, index_of(clips, "seconds" if unit == "seconds" else "milliseconds"), clips, SETTINGS)
     assert (plan.epoch_at(Fraction(1)), plan.index_unit) == (None, unit)
+
+
+def test_a_card_that_draws_and_encodes_is_in_the_plan_with_what_takes_its_place() -> None:
+    plan = plan_of(JOB, both(ANNA, 0, 9))
+    on_cpu = equip(plan, JOB, Equipment("--device cpu"))
+    assert (on_cpu.device, on_cpu.device_why, on_cpu.picture) == ("cpu", "--device cpu", plan.picture)
+    card = Equipment("NVIDIA L4 draws and encodes", 1, encodes=True)
+    on_card = equip(plan, JOB, card)
+    assert on_card.picture
+    assert plan.picture
+    assert (on_card.device, on_card.picture.device, on_card.picture.encoding.encoder) == (
+        "cuda:1",
+        "cuda",
+        "h264_nvenc",
+    )
+    assert on_card.without_card_s_encoder().picture == replace(plan.picture, device="cuda")
+    assert equip(plan_of(ONLY_SOUND, both(ANNA, 0, 9)), ONLY_SOUND, card).device == ""
+
+
+@pytest.mark.parametrize(("marks", "draws"), [(71, True), (72, False)])
+def test_a_picture_of_more_than_a_card_draws_at_once_is_the_cpu_s_all_of_it(marks: int, *, draws: bool) -> None:
+    job = replace(JOB, mixer=replace(MIXER, watermarks=(ClockWatermark(0, 0, 1),) * marks))
+    card = Equipment("NVIDIA L4 draws and encodes", 0, encodes=True)
+    found = sufficient(plan_of(job, both(ANNA, 0, 9)), card)
+    assert found == (card if draws else Equipment("a card draws 72 tiles and watermarks at once, and there are 73"))
 
 
 def test_all_warnings_are_in_the_plan() -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
@@ -17,6 +18,11 @@ from av.codec.hwaccel import HWAccel
 from numpy.typing import NDArray
 
 from owtmix.canvas.device import Mark
+from owtmix.clip import Matrix
+from owtmix.encoding import NVENC
+from owtmix.geometry import Size
+from owtmix.media.encode import VideoWriter
+from owtmix.plan import VideoEncoding
 from owtmix.tasks import Studio
 from owtmix.tracks import Material
 from tests.canvas.lazy_device import LazyDevice, seen
@@ -74,3 +80,36 @@ class StandInStudio(Studio):
         if self.equipment.card is not None:
             install(self.equipment.why)
         return Studio.material(self)
+
+
+class StandInWriter(VideoWriter):
+    """The card's encoder is x264."""
+
+    def __init__(
+        self, path: Path, size: Size, fps: int, matrix: Matrix, encoding: VideoEncoding, _card: int | None = None
+    ) -> None:
+        if encoding.encoder == NVENC:
+            settings = (("preset", "ultrafast"), ("x264-params", "stitchable=1:bframes=0:scenecut=0:open-gop=0"))
+            encoding = replace(encoding, encoder="libx264", options=settings)
+        super().__init__(path, size, fps, matrix, encoding)
+
+
+class HangingWriter(StandInWriter):
+    """It hangs, as the card does."""
+
+    def __init__(self, *arguments: Any) -> None:
+        if NVENC in (encoding.encoder for encoding in arguments if isinstance(encoding, VideoEncoding)):
+            time.sleep(3600)
+        super().__init__(*arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class EncodingStudio(StandInStudio):
+    """The stand-in has an encoder, which hangs where the card has hung before."""
+
+    def material(self) -> Material:
+        import owtmix.tracks  # noqa: PLC0415 - in the child
+
+        hangs = self.equipment.card is None and "hangs" in self.equipment.why
+        owtmix.tracks.VideoWriter = HangingWriter if hangs else StandInWriter  # type: ignore[attr-defined, assignment]
+        return StandInStudio.material(self)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
+import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
@@ -15,25 +16,28 @@ import pytest
 import owtmix.cards
 import owtmix.encoding
 import owtmix.job
+from owtmix.announcer import Announcer
 from owtmix.canvas.device import DeviceError
 from owtmix.cards import EXTRAS, Card, CardTask, choose, encodes, try_drawing
-from owtmix.encoding import h264
+from owtmix.encoding import NVENC, h264
 from owtmix.equipment import Equipment
 from owtmix.errors import RenderError, SpecError
 from owtmix.execute.local import Crew, Outcome
 from owtmix.geometry import Size
 from owtmix.job import Job, Options
+from owtmix.production import Production
 from owtmix.progress import Silence
 from owtmix.scratch import Scratch
 from owtmix.settings import Settings
 from owtmix.spec.job import VideoSpec
 from tests.canvas.kernel import compiled
 from tests.canvas.lazy_device import LazyDevice
+from tests.cli.command import install as install_tool
 from tests.cli.command import record_once
 from tests.e2e import measure, people
 from tests.e2e.people import Take
 from tests.e2e.room import Room
-from tests.execute.stand_in import MODULE, Silent, StandInStudio, install
+from tests.execute.stand_in import MODULE, EncodingStudio, Silent, StandInStudio, install
 
 MEMORY: Final = 64 << 20
 ROOM: Final = Room(
@@ -137,18 +141,34 @@ def test_a_card_that_draws_something_else_is_found_out() -> None:
 def test_an_encoder_is_tried_out_with_frames_that_were_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     compiled()
     assert not encodes(LazyDevice(), None)
-    monkeypatch.setattr(owtmix.encoding, "nvenc", lambda video: h264(video, "veryfast"))
+    monkeypatch.setattr(owtmix.encoding, "nvenc", lambda video, _card: h264(video, "veryfast"))
     assert encodes(LazyDevice(), None)
 
 
-def compose(folder: Path, how: str | None, *, encoder: bool = False, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Compose the room on the stand-in, or on the CPU; two chunks by one worker."""
+def lay_out(
+    folder: Path,
+    how: str | None,
+    *,
+    encoder: bool = False,
+    studio: type[StandInStudio] = StandInStudio,
+    room: Room = ROOM,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
+    """Write the room, and let jobs find the stand-in, or no card; returns the job file."""
     compiled()
     equipment = Equipment(how, 0, encodes=encoder, memory=MEMORY) if how else Equipment("--device cpu")
-    monkeypatch.setattr(owtmix.job, "Studio", StandInStudio)
+    monkeypatch.setattr(owtmix.job, "Studio", studio)
     monkeypatch.setattr(owtmix.job, "choose", lambda *_: equipment)
     monkeypatch.setattr(owtmix.job, "state_folder", lambda: folder / "state")
-    job_file = ROOM.write(folder, f"{folder.name}-{how}"[-60:], record_once)
+    return room.write(folder, f"{folder.name}-{how}"[-60:], record_once)
+
+
+def compose(folder: Path, how: str | None, **options: Any) -> dict[str, Any]:
+    return run(lay_out(folder, how, **options))
+
+
+def run(job_file: Path) -> dict[str, Any]:
+    """Compose two chunks by one worker."""
     options = Options(workers=1, chunk_s=Fraction(2))
     report = Job(job_file, Settings(worker_silence_s=3), options).run(Silence(), Scratch())
     report["warnings"] = [warning for warning in report["warnings"] if "MediaChannel" not in warning]
@@ -183,9 +203,58 @@ def test_a_job_on_a_card_looks_as_it_does_on_the_cpu(tmp_path: Path, monkeypatch
 def test_a_card_that_fails_costs_the_chunks_in_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, said: str
 ) -> None:
+    restarts: list[str] = []
+    monkeypatch.setattr(Announcer, "warn_of_restart", lambda _, message: restarts.append(message))
     report = compose(tmp_path, how, monkeypatch=monkeypatch)
     assert report["device"]["composed_on"] == ["cpu"]
-    assert any(warning.startswith(said) for warning in report["warnings"])
+    assert any(restart.startswith(said) for restart in restarts)
+    assert not report["warnings"], "no recording is to blame"
+    assert len(pictures(report)) == 40
+
+
+def test_more_than_a_card_draws_at_once_is_composed_on_the_cpu_all_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marks = [{"Type": 3, "Text": ".", "X": 2 * number, "Y": 0} for number in range(71)]
+    report = compose(tmp_path, "works", room=replace(ROOM, mixer={"WaterMark": marks}), monkeypatch=monkeypatch)
+    why = "a card draws 72 tiles and watermarks at once, and there are 73"
+    assert report["device"] == {"composed_on": ["cpu"], "encoder": "libx264", "why": why}
+    assert report["warnings"] == [f"the picture is composed on the CPU: {why}"]
+
+
+def test_a_run_that_goes_on_tells_again_that_a_card_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The picture is still the one that the CPU has composed in its place."""
+
+    def fail(*_: object) -> None:
+        raise RenderError("stopped")
+
+    job_file = lay_out(tmp_path, "lost", monkeypatch=monkeypatch)
+    with monkeypatch.context() as stopped:
+        stopped.setattr(Production, "_finish", fail)
+        with pytest.raises(RenderError, match="stopped"):
+            run(job_file)
+    report = run(job_file)
+    assert report["chunks"] == {"total": 2, "reused": 2}
+    assert report["warnings"] == [
+        f"cuda:0 is lost: frames {of} are composed on the CPU" for of in ("0 to 19", "20 to 39")
+    ]
+
+
+def test_a_card_that_fails_at_composing_goes_on_encoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = compose(tmp_path, "lost", encoder=True, studio=EncodingStudio, monkeypatch=monkeypatch)
+    assert (report["device"]["composed_on"], report["device"]["encoder"]) == (["cpu"], NVENC)
+    assert len(report["warnings"]) == 2
+    assert len(pictures(report)) == 40
+
+
+def test_a_card_that_hangs_with_its_encoder_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Composing on the CPU does not help where the same card is to encode."""
+    report = compose(tmp_path, "hangs", encoder=True, studio=EncodingStudio, monkeypatch=monkeypatch)
+    assert (report["device"]["composed_on"], report["device"]["encoder"]) == (["cpu"], "libx264")
+    composing, encoding = report["warnings"]
+    assert composing.startswith("the process that composed on cuda:0 hangs")
+    assert encoding.startswith("the process that encoded on the graphics card hangs")
+    assert encoding.endswith("the whole picture is encoded again, with x264")
     assert len(pictures(report)) == 40
 
 
@@ -200,27 +269,23 @@ def test_when_the_card_s_encoder_is_lost_everything_is_encoded_without_it(
     assert len(pictures(report)) == 40
 
 
-def test_who_asks_for_no_card_loads_nothing_of_it(tmp_path: Path) -> None:
-    """Not even where CuPy is installed: it is enough that a job on the CPU never asks for it."""
-    job_file = ROOM.write(tmp_path, "no-card", record_once)
-    code = f"""
-import sys
-sys.modules["cupy"] = None
-import owtmix
-from owtmix.cli import main
-sys.argv = ["owt-main", "--device", "cpu", "--plan", {str(job_file)!r}]
-try:
-    main()
-except SystemExit as end:
-    assert not end.code, end.code
-assert {MODULE!r} not in sys.modules
-"""
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+@pytest.mark.parametrize(("device", "loads"), [("cpu", False), ("auto", True)])
+def test_who_asks_for_no_card_loads_nothing_of_it(tmp_path: Path, device: str, *, loads: bool) -> None:
+    """A whole job on the CPU, in all its processes, with a CuPy at hand that leaves a mark when it is imported."""
+    command, mark = install_tool(tmp_path / "tool"), tmp_path / "mark"
+    (command.root / "cupy.py").write_text(f"open({str(mark)!r}, 'w').close()\nraise ImportError('no real one')\n")
+    done = command.run("--device", device, ROOM.write(tmp_path / "room", f"no-card-{device}", record_once))
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)["device"]
+    assert found["composed_on"] == ["cpu"]
+    assert ("CuPy cannot be loaded: no real one" in found["why"]) == loads
+    assert mark.exists() == loads
 
 
 def test_nvenc_keeps_to_the_rates_of_x264() -> None:
     video = VideoSpec(Size(1280, 720), 25, 1000, "high")
-    nvenc, x264 = owtmix.encoding.nvenc(video), h264(video, "veryfast")
+    nvenc, x264 = owtmix.encoding.nvenc(video, 1), h264(video, "veryfast")
+    assert dict(nvenc.options)["gpu"] == "1", "frames that the CPU has composed go to no other card"
     assert (nvenc.bit_rate_kbps, nvenc.gop) == (x264.bit_rate_kbps, x264.gop)
     shared = {"profile", "maxrate", "bufsize"}
     assert {key: value for key, value in nvenc.options if key in shared} == {

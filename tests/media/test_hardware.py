@@ -106,12 +106,14 @@ def test_what_is_black_with_a_spot_in_it_is_no_muted_camera(plane: int) -> None:
 
 
 def test_frames_that_nothing_reads_or_that_are_damaged_are_left_to_the_cpu() -> None:
-    frame = on_card(textured(Size(64, 48)).reformat(format="nv12"))
-    assert taken(frame)
+    shown = Size(64, 48)
+    frame = on_card(textured(shown).reformat(format="nv12"))
+    assert taken(frame, shown)
+    assert not taken(frame, Size(62, 48)), "two columns on the left are not to be seen"
     frame.is_corrupt = True
-    assert not taken(frame)
+    assert not taken(frame, shown)
     frame.is_corrupt = False
     frame.sw_format.name = "rgb24"
-    assert not taken(frame)
+    assert not taken(frame, shown)
     frame.format.name = "rgb24"
-    assert taken(frame)
+    assert taken(frame, shown)
