@@ -27,10 +27,12 @@ def dispensable(picture: Picture, clips: Sequence[Clip]) -> frozenset[int]:
     for stream, shots in picture.shots.items():
         rects = [(scene.span, tile.rect) for scene in picture.scenes for tile in scene.tiles if tile.stream == stream]
         for shot in shots:
-            track = small.get(shot.source) if shot.source is not None else None
+            source = shot.source
+            if source is None or source not in small:
+                continue
             shown = (rect for span, rect in rects if span.overlaps(shot.span))
-            if track and not all(_is_small(track, rect, picture.resize_mode) for rect in shown):
-                del small[shot.source]
+            if not all(_is_small(small[source], rect, picture.resize_mode) for rect in shown):
+                del small[source]
     return frozenset(small)
 
 

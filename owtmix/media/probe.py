@@ -191,9 +191,8 @@ class _VideoMeter:
         return np.asarray(ticks[np.append(True, np.diff(ticks) > 0)])
 
     def _longest_gop(self, ticks: Ticks) -> int:
-        """In ticks. Where each packet claims to be a key frame, whoever wrote the file did not tell them apart."""
-        keys = self._keys if len(self._keys) < len(self._pts) else array("q")
-        inside = np.clip(keys, ticks[0], ticks[-1])
+        """In ticks; for the codecs where it matters FFmpeg looks at the pictures, and not at what the file claims."""
+        inside = np.clip(self._keys, ticks[0], ticks[-1])
         return int(np.diff(np.sort(np.concatenate((ticks[[0, -1]], inside)))).max())
 
     def _last_duration(self, steps: Ticks) -> Fraction:
