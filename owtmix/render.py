@@ -131,7 +131,7 @@ class TileContent:
     def __init__(
         self, stream: StreamId, shots: Sequence[Shot], footage: Footage, scaler: Scaler, clock: FrameClock
     ) -> None:
-        self._is_screen = stream.is_screen
+        self.stream = stream
         self._all_shots = shots
         self._fps = clock.fps
         self._shots = SpanCursor(shots)
@@ -203,7 +203,7 @@ class TileContent:
     def _fitted(self, source: int, file_t: Fraction, places: Sequence[Rect]) -> Mapping[Rect, Layer]:
         """The picture of a file at file time ``file_t``, fitted into each of ``places``; nothing for a muted camera."""
         picture = self._reader(source).picture_at(file_t)
-        if picture is None or (not self._is_screen and picture.is_black(file_t)):
+        if picture is None or (not self.stream.is_screen and picture.is_black(file_t)):
             return {}
         key = (source, picture.serial)
         if key != self._seen:

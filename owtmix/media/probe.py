@@ -9,6 +9,7 @@ from array import array
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
+from itertools import pairwise
 from math import floor
 from pathlib import Path
 from typing import Final
@@ -164,7 +165,8 @@ class _VideoMeter:
         (first_s, picture), base = self._first, self._time_base
         ticks = self._ticks(int(first_s / base))
         steps = np.diff(ticks)
-        last_s = int(ticks[-1]) * base
+        last = int(ticks[-1])
+        last_s = last * base
         breaks = np.flatnonzero(steps > floor(GAP_S / base)).tolist()
         steps.sort()
         track = VideoTrack(
@@ -175,7 +177,7 @@ class _VideoMeter:
             span=TimeRange(first_s, last_s + self._last_duration(steps)),
             last_s=last_s,
             gaps=tuple(TimeRange(int(ticks[i]) * base, int(ticks[i + 1]) * base) for i in breaks),
-            gop_s=self._longest_gop(ticks) * base,
+            gop_s=self._longest_gop(int(ticks[0]), last) * base,
         )
         if not len(steps):
             return track, None
@@ -190,10 +192,20 @@ class _VideoMeter:
         ticks = np.sort(np.append(max(first, -LATEST), stamps[~leads & (stamps > first)]))
         return np.asarray(ticks[np.append(True, np.diff(ticks) > 0)])
 
-    def _longest_gop(self, ticks: Ticks) -> int:
-        """In ticks; for the codecs where it matters FFmpeg looks at the pictures, and not at what the file claims."""
-        inside = np.clip(self._keys, ticks[0], ticks[-1])
-        return int(np.diff(np.sort(np.concatenate((ticks[[0, -1]], inside)))).max())
+    def _longest_gop(self, first: int, last: int) -> int:
+        """Between the ``first`` picture and the ``last``, all in ticks.
+
+        Of MP4 its table counts, which is there also where the pictures are not. One in which all are key frames tells
+        nothing: whoever wrote it did not know.
+        """
+        keys: Sequence[int] = self._keys
+        if _states_durations(self.stream):
+            entries = [(entry.timestamp, entry.is_keyframe) for entry in self.stream.index_entries]
+            keys = [stamp for stamp, is_key in entries if is_key]
+            if len(keys) == len(entries):
+                keys = []
+        inside = sorted(min(max(key, first), last) for key in keys)
+        return max(after - before for before, after in pairwise((first, *inside, last)))
 
     def _last_duration(self, steps: Ticks) -> Fraction:
         """How long the last frame is shown: as MP4 says, else as long as most, since Matroska only guesses."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -13,13 +14,14 @@ import numpy as np
 import pytest
 
 from owtmix import render
-from owtmix.canvas.cpu import CpuScaler, Patch
+from owtmix.canvas.cpu import CpuCanvas, CpuScaler, Patch
 from owtmix.clip import Failure, Notes
 from owtmix.decoration import Decoration
 from owtmix.errors import InputError
 from owtmix.geometry import Rect, ResizeMode
 from owtmix.media.decode import VideoReader
 from owtmix.media.picture import Picture
+from owtmix.render import TileContent
 from owtmix.tracks import Material
 from tests.media.pictures import BITS, steady, write_film
 from tests.render.footage import ANNA, BEN, CARL, MODES, busy_room, draw, drawing, part, picture_of, placed, plan
@@ -116,8 +118,8 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Log:
     log = Log()
 
     class Spy(VideoReader):
-        def __init__(self, path: Path, *how: Any) -> None:
-            super().__init__(path, *how)
+        def __init__(self, path: Path, *how: Any, **else_how: Any) -> None:
+            super().__init__(path, *how, **else_how)
             self.name = path.name
             log.open(path.name)
 
@@ -167,6 +169,27 @@ def test_a_part_opens_only_the_files_that_it_shows(tmp_path: Path, log: Log, mon
     follow(plan(takes), range(24, 30), log, monkeypatch)
     assert log.opened == {"ben.webm": [24]}
     assert log.closed == {"ben.webm": [30]}
+
+
+def test_a_recording_is_decoded_for_several_frames_before_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As far as the layout stays, and no further than the canvas holds layers."""
+    takes = [(ANNA, 0, write_film(tmp_path / "anna.webm", steady(20))), (BEN, 300, tmp_path / "anna.webm")]
+    asked: dict[str, list[int]] = {"anna": [], "ben": []}
+    layers = TileContent.layers
+
+    def spy(content: TileContent, times: Iterable[Fraction], places: Sequence[Rect]) -> object:
+        times = list(times)
+        asked[content.stream.user].append(len(times))
+        return layers(content, times, places)
+
+    monkeypatch.setattr(TileContent, "layers", spy)
+    material = plan(takes)
+    drawn = draw(material, range(20))
+    assert asked == {"anna": [3, 8, 8, 1], "ben": [8, 8, 1]}
+    monkeypatch.setattr(CpuCanvas, "ahead", 1)
+    assert draw(material, range(20)) == drawn
 
 
 def test_all_files_are_closed_when_drawing_is_broken_off(tmp_path: Path, log: Log) -> None:
