@@ -139,14 +139,24 @@ class RenderPlan:
         return replace(self, picture=replace(self.picture, encoding=self.picture.spare, spare=None))
 
     def without(self, source: int, from_s: Fraction, *, sound: bool) -> RenderPlan:
-        """The plan with a source left out from output time ``from_s`` on: its sound, or else its picture."""
+        """The plan with a source left out from output time ``from_s`` on: its sound, or else its picture, if any."""
         if sound:
-            assert self.sound
+            if self.sound is None:
+                return self
             placements = (_until(placement, source, from_s) for placement in self.sound.placements)
             return replace(self, sound=replace(self.sound, placements=tuple(filter(None, placements))))
-        assert self.picture
+        if self.picture is None:
+            return self
         shots = {s: tuple(_carded(shots, source, from_s)) for s, shots in self.picture.shots.items()}
         return replace(self, picture=replace(self.picture, shots=shots))
+
+    def offset_s(self, source: int, *, sound: bool) -> Fraction:
+        """What turns file time of a source's sound or picture into output time; 0 where it is not used."""
+        if sound:
+            placements = self.sound.placements if self.sound else ()
+            return next((placed.offset_s for placed in placements if placed.source == source), Fraction(0))
+        shots = (shot for shots in (self.picture.shots.values() if self.picture else ()) for shot in shots)
+        return next((shot.offset_s for shot in shots if shot.source == source), Fraction(0))
 
 
 def _until(placement: AudioPlacement, source: int, end_s: Fraction) -> AudioPlacement | None:

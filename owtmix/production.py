@@ -234,7 +234,8 @@ class Production:
                 f"{self._studio.plan.sources[source].key} is left out: {reason}", self._herald.warn_of_loss
             )
             for is_sound in (True, False):
-                self._studio = replace(self._studio, plan=_without(self._studio.plan, source, sound=is_sound))
+                plan = self._studio.plan.without(source, Fraction(0), sound=is_sound)
+                self._studio = replace(self._studio, plan=plan)
         if failed:
             self._tracks = self._planned()
 
@@ -296,7 +297,7 @@ class Production:
             yield self._loss(culprit.task.source, at_s, why, is_sound=is_sound)
 
     def _loss(self, source: int, at_s: Fraction, why: str, *, is_sound: bool) -> Loss:
-        offset_s = _offset_s(self._studio.plan, source, is_sound=is_sound)
+        offset_s = self._studio.plan.offset_s(source, sound=is_sound)
         return Loss(self._inputs.versions[source], at_s - offset_s, is_sound, why)
 
     def _leave_out(self, loss: Loss) -> bool:
@@ -305,7 +306,7 @@ class Production:
         for source, version in enumerate(self._inputs.versions):
             if version == loss.version:
                 plan = self._studio.plan
-                at_s = loss.file_s + _offset_s(plan, source, is_sound=loss.is_sound)
+                at_s = loss.file_s + plan.offset_s(source, sound=loss.is_sound)
                 self._studio = replace(self._studio, plan=plan.without(source, at_s, sound=loss.is_sound))
         return self._studio.plan != before
 
@@ -330,23 +331,8 @@ class Production:
         )
 
 
-def _offset_s(plan: RenderPlan, source: int, *, is_sound: bool) -> Fraction:
-    """What turns file time of a source's sound or picture into output time; 0 where it is not used."""
-    if is_sound:
-        placements = plan.sound.placements if plan.sound else ()
-        return next((placed.offset_s for placed in placements if placed.source == source), Fraction(0))
-    shots = (shot for shots in (plan.picture.shots.values() if plan.picture else ()) for shot in shots)
-    return next((shot.offset_s for shot in shots if shot.source == source), Fraction(0))
-
-
 def _frames(task: TrackTask) -> range | None:
     return task.frames if isinstance(task, PictureTask) else None
-
-
-def _without(plan: RenderPlan, source: int, *, sound: bool) -> RenderPlan:
-    """The plan without all of a source's sound, or its picture."""
-    is_there = plan.sound if sound else plan.picture
-    return plan.without(source, Fraction(0), sound=sound) if is_there else plan
 
 
 def _noted(notes: Iterable[Notes]) -> tuple[dict[int, Seen], dict[int, Damage]]:
