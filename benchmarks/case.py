@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -65,16 +65,12 @@ def prepare(name: str, cache: Path, work: Path, seconds: float | None = None) ->
 
 
 def compose(case: Case, path: Path, frames: range | None = None) -> range:
-    """Write the plan's frames, yuv420p one after the other, as the tool composes them; returns which.
-
-    Nothing is left out of decoding.
-    """
+    """Write the plan's frames, yuv420p one after the other, as the tool composes them; returns which."""
     picture = case.picture
     chosen = range(picture.frames) if frames is None else frames
     canvas = CpuCanvas(picture.canvas, yuv(picture.background, picture.matrix), picture.resize_mode, picture.matrix)
     decoration = Decoration(picture, {}, case.plan.epoch_at, case.plan.time_zone)
-    footage = Footage([replace(source, loop_filter=True) for source in case.plan.sources], case.paths)
-    notes = Notes()
+    footage, notes = Footage(case.plan.sources, case.paths), Notes()
     with path.open("wb") as file, closing(render(picture, chosen, footage, canvas, decoration, notes)) as composed:
         for _, drawn in composed:
             for plane in planes(drawn.frame):

@@ -30,7 +30,6 @@ def engines(workers: Sequence[int], hisui: Path | None) -> list[Engine]:
     """All of them; this tool once for each number of ``workers``, where it takes one."""
     return [
         *(map(ours, workers) if takes("--workers") else [ours(None)]),
-        _filtered(workers[-1]),
         Engine("ffmpeg graph", lambda case: _ffmpeg_graph(case, "same")),
         Engine("ffmpeg graph, plain veryfast", lambda case: _ffmpeg_graph(case, "plain")),
         Engine("ffmpeg intervals", lambda case: _ffmpeg_intervals(case, "same")),
@@ -68,21 +67,6 @@ def ours(workers: int | None, device: str = "cpu") -> Engine:
         return Made(cost, output, json.loads(said))
 
     return Engine(name, compose)
-
-
-def _filtered(workers: int) -> Engine:
-    """This tool with the loop filter of all recordings, to compare with what leaves it out where pictures are small."""
-
-    def compose(case: Case) -> Made:
-        settings, output = case.work / "filtered.toml", case.work / "filtered.mp4"
-        settings.write_text('[video]\nloop_filter = "always"\n', encoding="utf-8")
-        cost, said = run(["env", f"OWT_CONF={settings}", *own_command(case, output, workers)], case.work)
-        return Made(cost, output, json.loads(said))
-
-    def missing(case: Case) -> str:
-        return "" if any(not source.loop_filter for source in case.plan.sources) else "all pictures are filtered anyway"
-
-    return Engine("owtmix, loop filter always", compose, missing)
 
 
 def _ffmpeg_graph(case: Case, options: Options) -> Made:

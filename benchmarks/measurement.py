@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-SAMPLE_S: Final = 0.05
+SAMPLE_S: Final = 0.25
 _KIB_PER_MIB: Final = 1024
 
 

@@ -21,8 +21,7 @@ class VideoTrack:
 
     ``span`` (file time) runs from the first shown frame to the end of the last, which appears at ``last_s``;
     ``gaps`` are the ranges from one frame to the next that last longer than ``probe.GAP_S``.
-    ``size`` is of the first frame as it is displayed. ``gop_s`` is the longest time from a key frame to the next one or
-    to the end.
+    ``size`` is of the first frame as it is displayed.
     """
 
     index: int
@@ -32,7 +31,6 @@ class VideoTrack:
     span: TimeRange
     last_s: Fraction
     gaps: tuple[TimeRange, ...]
-    gop_s: Fraction
 
 
 @dataclass(frozen=True, slots=True)

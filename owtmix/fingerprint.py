@@ -69,12 +69,12 @@ def _seen(shots: Iterable[Shot], span: TimeRange) -> Iterator[Shot]:
             yield replace(shot, span=_common(shot.span, span), until_s=min(shot.until_s, span.end))
 
 
-def _track(plan: RenderPlan, shot: Shot, inputs: Inputs) -> tuple[str, int, bool] | None:
+def _track(plan: RenderPlan, shot: Shot, inputs: Inputs) -> tuple[str, int] | None:
     if shot.source is None:
         return None
-    source = plan.sources[shot.source]
-    assert source.video
-    return inputs.versions[shot.source], source.video.index, source.loop_filter
+    track = plan.sources[shot.source].video
+    assert track
+    return inputs.versions[shot.source], track.index
 
 
 def _common(a: TimeRange, b: TimeRange) -> TimeRange:

@@ -23,16 +23,12 @@ _KINDS = {ClockWatermark: "clock", ImageWatermark: "image", TextWatermark: "text
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An input file: its key in the store and the tracks that are used.
-
-    Its picture is decoded with the codec's ``loop_filter``, or without.
-    """
+    """An input file: its key in the store and the tracks that are used."""
 
     key: str
     stream: StreamId
     video: VideoTrack | None
     audio: AudioTrack | None
-    loop_filter: bool = True
 
 
 @dataclass(frozen=True, slots=True)

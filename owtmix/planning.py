@@ -8,7 +8,7 @@ from dataclasses import replace
 from fractions import Fraction
 from math import ceil
 
-from owtmix import chunks, deblocking, encoding, scene, shots
+from owtmix import chunks, encoding, scene, shots
 from owtmix.clip import Clip, Matrix
 from owtmix.equipment import MOST_ITEMS, Equipment
 from owtmix.errors import CODE_NO_STREAM, Problem, SpecError
@@ -72,17 +72,13 @@ def make_plan(
         limit = timecode(settings.max_duration_s)
         raise SpecError(Problem("", f"the output would last {timecode(timeline.end)}, more than the limit of {limit}"))
     picture = _picture(spec, spec.video, timeline, settings) if spec.video else None
-    unfiltered = deblocking.dispensable(picture, clips) if picture and settings.loop_filter == "auto" else ()
     duration = picture.clock.time(picture.frames) if picture else timeline.end
     return RenderPlan(
         job_id=spec.job_id,
         output_key=spec.output_key,
         container=spec.container,
         duration_s=duration,
-        sources=tuple(
-            Source(c.recording.key, c.recording.stream, c.video, c.audio, loop_filter=c.source not in unfiltered)
-            for c in clips
-        ),
+        sources=tuple(Source(c.recording.key, c.recording.stream, c.video, c.audio) for c in clips),
         picture=picture,
         sound=Sound(sample_count(duration), _placements(spec, timeline), encoding.sound(spec.audio))
         if spec.audio

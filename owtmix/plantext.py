@@ -84,8 +84,7 @@ def _sound(sound: Sound | None) -> str:
 
 def _sources(sources: Iterable[Source]) -> Iterator[tuple[str, ...]]:
     for number, source in enumerate(sources):
-        picture = _video_track(source.video) + ("" if source.loop_filter else ", without loop filter")
-        yield str(number), str(source.stream), source.key, picture, _audio_track(source.audio)
+        yield str(number), str(source.stream), source.key, _video_track(source.video), _audio_track(source.audio)
 
 
 def _video_track(track: VideoTrack | None) -> str:

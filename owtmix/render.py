@@ -214,17 +214,10 @@ class TileContent:
     def _reader(self, source: int) -> VideoReader:
         if self._open is None or self._open[0] != source:
             self.close()
-            chosen, footage = self._footage.sources[source], self._footage
-            assert chosen.video is not None
-            reader = VideoReader(
-                footage.paths[source],
-                chosen.video.index,
-                footage.card,
-                self._glances(source),
-                footage.pulse,
-                loop_filter=chosen.loop_filter,
-            )
-            self._open = source, reader
+            track = self._footage.sources[source].video
+            assert track is not None
+            path, card, pulse = self._footage.paths[source], self._footage.card, self._footage.pulse
+            self._open = source, VideoReader(path, track.index, card, self._glances(source), pulse)
         return self._open[1]
 
     def _glances(self, source: int) -> Glances:

@@ -149,7 +149,6 @@ class Settings:
     x264_preset: str = field(default="balanced", metadata=_at("video.x264_preset", _one_of(*X264_PRESETS)))
     vp9_cpu_used: int = field(default=8, metadata=_at("video.vp9_cpu_used", _whole(0, 8)))
     chunk_s: Fraction = field(default=Fraction(30), metadata=_at("video.chunk_s", _number("2", "3600")))
-    loop_filter: str = field(default="auto", metadata=_at("video.loop_filter", _one_of("auto", "always")))
     index_keys: tuple[str, ...] = field(
         default=("$JobId.json", "$JobId/index.json", "$JobId/$JobId.json", "$JobId.info"),
         metadata=_at("index.keys", _keys()),

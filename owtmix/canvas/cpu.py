@@ -25,6 +25,8 @@ RING_FRAMES: Final = 6
 """One being drawn, one kept as the last, the others on their way through the encoder."""
 AHEAD_FRAMES: Final = 8
 """Decoders work faster the longer they are not interrupted (docs/performance.md)."""
+AHEAD_PIXELS: Final = 8 * 1920 * 1080
+"""Of all layers that are held ready."""
 
 
 class Drawable(Layer, Protocol):
@@ -118,9 +120,8 @@ class RingFrame(Slot):
 class CpuCanvas:
     """A canvas of ``size`` (even) with a background colour given as limited-range Y, Cb, Cr."""
 
-    ahead: Final = AHEAD_FRAMES
-
     def __init__(self, size: Size, background: tuple[int, int, int], mode: ResizeMode, matrix: Matrix) -> None:
+        self.ahead = max(1, min(AHEAD_FRAMES, AHEAD_PIXELS // (size.width * size.height)))
         self._rect = Rect(0, 0, size.width, size.height)
         self._background = background
         self._mode = mode

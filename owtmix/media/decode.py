@@ -41,8 +41,7 @@ class _CardStopped(Exception):  # noqa: N818 - it is where the CPU takes over
 class VideoReader:
     """Gives the newest frame at rising times. One decoder thread: what a damaged file shows must not vary.
 
-    Without ``loop_filter`` only key frames get the codec's: pictures are rougher the further they are from one. With
-    ``card`` that decodes what it can; a file that it refuses, or at whose damage it stops, is decoded on the CPU
+    With ``card`` that decodes what it can; a file that it refuses, or at whose damage it stops, is decoded on the CPU
     from there on. With ``glances`` it is asked at these times alone, and need not decode what lies between.
     ``pulse`` is called at each packet: the way from a key frame to the first picture may be long.
 
@@ -57,11 +56,8 @@ class VideoReader:
         card: Card | None = None,
         glances: Glances | None = None,
         pulse: Callable[[], None] = lambda: None,
-        *,
-        loop_filter: bool = True,
     ) -> None:
         self._path = path
-        self._loop_filter = loop_filter
         self._index = index
         self._glances = glances
         self._card = card
@@ -148,8 +144,6 @@ class VideoReader:
         self._version = file_version(self._path)
         stream = select(self._container, self._index)
         assert isinstance(stream, VideoStream)
-        if not self._loop_filter:
-            stream.codec_context.options = {**stream.codec_context.options, "skip_loop_filter": "nokey"}
         return stream
 
     def _open_container(self) -> InputContainer:

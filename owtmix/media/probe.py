@@ -9,7 +9,6 @@ from array import array
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
-from itertools import pairwise
 from math import floor
 from pathlib import Path
 from typing import Final
@@ -81,12 +80,15 @@ def probe(
         def end(problem: str) -> None:
             flaws.append(f"it is damaged at {timecode(reached * base)}, and ends there: {problem}")
 
-        for number, packet in enumerate(packets(container, *(meter.stream for meter in meters.values()), on_error=end)):
+        silent = 0
+        for packet in packets(container, *(meter.stream for meter in meters.values()), on_error=end):
             meters[packet.stream.index].add(packet)  # an empty packet has no stream_index
             _check_excerpt(excerpt, meters.values())
+            silent += 1
             if packet.pts is not None:
                 reached, base = packet.pts, packet.time_base
-                if number % NEWS_EVERY_PACKETS == 0:
+                if silent >= NEWS_EVERY_PACKETS:
+                    silent = 0
                     advance(reached * base)
         order = sorted(meters.values(), key=lambda m: (not m.stream.disposition & Disposition.default, m.stream.index))
         shown = next(filter(None, (m.track() for m in order if isinstance(m, _VideoMeter))), None)
@@ -130,7 +132,6 @@ class _VideoMeter:
         self._time_base = stream.time_base
         self._pts = array("q")
         self._durations = array("q")
-        self._keys = array("q")
         self._first: tuple[Fraction, Picture] | None = None
 
     @property
@@ -141,8 +142,6 @@ class _VideoMeter:
         if not packet.is_discard and packet.size and packet.pts is not None:
             self._pts.append(packet.pts)
             self._durations.append(packet.duration or 0)
-            if packet.is_keyframe:
-                self._keys.append(packet.pts)
         if self._first is None:
             self._decode(packet)
 
@@ -165,8 +164,7 @@ class _VideoMeter:
         (first_s, picture), base = self._first, self._time_base
         ticks = self._ticks(int(first_s / base))
         steps = np.diff(ticks)
-        last = int(ticks[-1])
-        last_s = last * base
+        last_s = int(ticks[-1]) * base
         breaks = np.flatnonzero(steps > floor(GAP_S / base)).tolist()
         steps.sort()
         track = VideoTrack(
@@ -177,7 +175,6 @@ class _VideoMeter:
             span=TimeRange(first_s, last_s + self._last_duration(steps)),
             last_s=last_s,
             gaps=tuple(TimeRange(int(ticks[i]) * base, int(ticks[i + 1]) * base) for i in breaks),
-            gop_s=self._longest_gop(int(ticks[0]), last) * base,
         )
         if not len(steps):
             return track, None
@@ -191,21 +188,6 @@ class _VideoMeter:
         leads = np.append(True, ahead) & np.append(back, False)  # of the outermost only one neighbour is known
         ticks = np.sort(np.append(max(first, -LATEST), stamps[~leads & (stamps > first)]))
         return np.asarray(ticks[np.append(True, np.diff(ticks) > 0)])
-
-    def _longest_gop(self, first: int, last: int) -> int:
-        """Between the ``first`` picture and the ``last``, all in ticks.
-
-        Of MP4 its table counts, which is there also where the pictures are not. One in which all are key frames tells
-        nothing: whoever wrote it did not know.
-        """
-        keys: Sequence[int] = self._keys
-        if _states_durations(self.stream):
-            entries = [(entry.timestamp, entry.is_keyframe) for entry in self.stream.index_entries]
-            keys = [stamp for stamp, is_key in entries if is_key]
-            if len(keys) == len(entries):
-                keys = []
-        inside = sorted(min(max(key, first), last) for key in keys)
-        return max(after - before for before, after in pairwise((first, *inside, last)))
 
     def _last_duration(self, steps: Ticks) -> Fraction:
         """How long the last frame is shown: as MP4 says, else as long as most, since Matroska only guesses."""

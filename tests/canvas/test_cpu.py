@@ -297,3 +297,8 @@ def test_pictures_of_every_size_keep_a_scaler_of_their_own() -> None:
         for still in (large, small):
             scaler.fit(still, Rect(0, 0, 20, 16), "key")
     assert len(scaler._fittings) == 2
+
+
+@pytest.mark.parametrize(("size", "ahead"), [((1920, 1080), 8), ((3840, 2160), 2), ((7680, 4320), 1), ((64, 48), 8)])
+def test_large_canvases_hold_fewer_layers_ready(size: tuple[int, int], ahead: int) -> None:
+    assert CpuCanvas(Size(*size), (16, 128, 128), ResizeMode.FIT, "bt709").ahead == ahead

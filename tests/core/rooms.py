@@ -57,7 +57,6 @@ def picture(frames: Sequence[Seconds], *, end: Seconds | None = None, matrix: Ma
         span=TimeRange(times[0], times[-1] + FRAME_S if end is None else Fraction(end)),
         last_s=times[-1],
         gaps=tuple(TimeRange(a, b) for a, b in pairwise(times) if b - a > 1),
-        gop_s=times[-1] - times[0],
     )
 
 
@@ -70,8 +69,7 @@ def sound(start: Seconds, end: Seconds) -> AudioTrack:
 def steady(length: Seconds, *, matrix: Matrix = "bt709") -> VideoTrack:
     """A picture without gaps, from 0 to ``length``."""
     end = Fraction(length)
-    last = end - min(end / 2, FRAME_S)
-    return VideoTrack(0, "h264", Size(640, 360), matrix, TimeRange(Fraction(0), end), last, (), gop_s=last)
+    return VideoTrack(0, "h264", Size(640, 360), matrix, TimeRange(Fraction(0), end), end - min(end / 2, FRAME_S), ())
 
 
 def take(

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import av
-import numpy as np
 import pytest
 from av.packet import Packet
 from av.video.frame import VideoFrame
@@ -22,22 +21,8 @@ from owtmix.geometry import Orientation, Size
 from owtmix.media.decode import SEEK_S, VideoReader
 from owtmix.media.picture import Picture, describe
 from owtmix.media.probe import probe
-from tests.media.pictures import (
-    MS,
-    SMALL,
-    flat,
-    from_planes,
-    number_of,
-    steady,
-    texture,
-    write_film,
-    write_sizes,
-)
+from tests.media.pictures import MS, SMALL, flat, number_of, steady, write_film, write_sizes
 
-COARSE: Final = {
-    ".mp4": {"preset": "veryfast", "bf": "0", "qp": "40"},
-    ".webm": {"deadline": "realtime", "cpu-used": "-8", "lag-in-frames": "0", "qmin": "55", "qmax": "63", "b": "20k"},
-}
 UNEVEN_MS: Final = (0, 33, 100, 101, 250, 1000, 1040, 3999, 4000)
 
 
@@ -302,36 +287,3 @@ def test_a_muted_camera_is_black_in_any_depth(tmp_path: Path, pixel_format: str)
     reader.close()
     assert picture
     assert picture.is_black(Fraction(9, 10))
-
-
-def blocky(number: int, size: Size) -> VideoFrame:
-    """A scene that moves by a pixel a frame: coded coarsely it falls into blocks."""
-    return from_planes(
-        np.roll(texture((size.height, size.width)), number, axis=1),
-        *(np.full((size.height // 2, size.width // 2), 128, np.uint8) for _ in range(2)),
-    )
-
-
-@pytest.mark.parametrize("name", ["film.mp4", "film.webm"])
-def test_without_the_loop_filter_key_frames_alone_are_as_with_it(tmp_path: Path, name: str) -> None:
-    path = write_film(
-        tmp_path / name, steady(30), size=Size(128, 96), gop=10, draw=blocky, options=COARSE[Path(name).suffix]
-    )
-    with_it, without = VideoReader(path, 0), VideoReader(path, 0, loop_filter=False)
-    same = []
-    for i in range(30):
-        t = i * Fraction(1, 10)
-        same.append(pixels(with_it.picture_at(t)) == pixels(without.picture_at(t)))
-    assert same[::10] == [True] * 3
-    assert sum(same) < 10
-
-
-@pytest.mark.parametrize("name", ["film.mp4", "film.webm"])
-def test_without_the_loop_filter_pixels_do_not_depend_on_where_decoding_begins(tmp_path: Path, name: str) -> None:
-    path = write_film(
-        tmp_path / name, steady(60), size=Size(128, 96), gop=10, draw=blocky, options=COARSE[Path(name).suffix]
-    )
-    whole = VideoReader(path, 0, loop_filter=False)
-    drawn = [pixels(whole.picture_at(i * Fraction(1, 10))) for i in range(60)]
-    for first in (25, 37, 50):
-        assert pixels(VideoReader(path, 0, loop_filter=False).picture_at(first * Fraction(1, 10))) == drawn[first]

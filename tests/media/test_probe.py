@@ -5,13 +5,12 @@ from __future__ import annotations
 import tracemalloc
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import av
 import numpy as np
 import pytest
 from av.audio.stream import AudioStream
-from av.packet import Packet
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
@@ -88,26 +87,6 @@ def test_a_file_s_clock_may_start_anywhere(tmp_path: Path, name: str) -> None:
 def test_gaps_are_stretches_of_more_than_a_second_without_a_frame(tmp_path: Path) -> None:
     frames_ms = (0, 100, 1100, 1200, 2201, 2300, 9000, 9100)
     assert picture(write_film(tmp_path / "film.webm", frames_ms)).gaps == (span(1200, 2201), span(2300, 9000))
-
-
-@pytest.mark.parametrize("muxing", [{}, {"movflags": "frag_keyframe+empty_moov"}, {"live": "1"}], ids=str)
-@pytest.mark.parametrize(("gop", "longest_s"), [(10, 1), (7, Fraction(7, 10)), (250, Fraction(29, 10))])
-@pytest.mark.parametrize("name", ["film.mp4", "film.webm"])
-def test_the_longest_way_from_a_key_frame_is_measured(
-    tmp_path: Path, name: str, gop: int, longest_s: Fraction, muxing: dict[str, str]
-) -> None:
-    film = write_film(tmp_path / name, steady(30), gop=gop, options={"sc_threshold": "0"}, muxing=muxing)
-    assert picture(film).gop_s == longest_s
-
-
-@pytest.mark.parametrize(("name", "longest_s"), [("film.mp4", Fraction(29, 10)), ("film.webm", Fraction(1))])
-def test_a_false_claim_to_be_a_key_frame_is_not_believed(tmp_path: Path, name: str, longest_s: Fraction) -> None:
-    def claim(_: int, packet: Packet[Any]) -> Packet[Any]:
-        packet.is_keyframe = True
-        return packet
-
-    film = write_film(tmp_path / name, steady(30), gop=10, options={"sc_threshold": "0"}, tamper=claim)
-    assert picture(film).gop_s == longest_s
 
 
 def test_times_that_stand_still_or_go_back_make_no_gaps(tmp_path: Path) -> None:

@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 
 from owtmix import render
-from owtmix.canvas.cpu import CpuCanvas, CpuScaler, Patch
+from owtmix.canvas.cpu import CpuScaler, Patch
 from owtmix.clip import Failure, Notes
 from owtmix.decoration import Decoration
+from owtmix.drawing import make_canvas
+from owtmix.equipment import CPU
 from owtmix.errors import InputError
 from owtmix.geometry import Rect, ResizeMode
 from owtmix.media.decode import VideoReader
@@ -118,8 +120,8 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Log:
     log = Log()
 
     class Spy(VideoReader):
-        def __init__(self, path: Path, *how: Any, **else_how: Any) -> None:
-            super().__init__(path, *how, **else_how)
+        def __init__(self, path: Path, *how: Any) -> None:
+            super().__init__(path, *how)
             self.name = path.name
             log.open(path.name)
 
@@ -188,8 +190,9 @@ def test_a_recording_is_decoded_for_several_frames_before_the_next(
     material = plan(takes)
     drawn = draw(material, range(20))
     assert asked == {"anna": [3, 8, 8, 1], "ben": [8, 8, 1]}
-    monkeypatch.setattr(CpuCanvas, "ahead", 1)
-    assert draw(material, range(20)) == drawn
+    alone = make_canvas(picture_of(material), CPU)
+    monkeypatch.setattr(alone, "ahead", 1)
+    assert draw(material, range(20), canvas=alone) == drawn
 
 
 def test_all_files_are_closed_when_drawing_is_broken_off(tmp_path: Path, log: Log) -> None:
