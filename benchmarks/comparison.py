@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -30,6 +31,7 @@ def compare(case: Case, engines: Sequence[Engine], rounds: int, say: Callable[[s
     if judge:
         say("composing without loss")
         compose(case, composed)
+        os.sync()  # gigabytes on their way to the disk would hold up the first engine
     for number in range(rounds):
         if judge:
             floors.append(asdict(floor.measure(case, composed)))

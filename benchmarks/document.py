@@ -49,7 +49,8 @@ def _paragraphs(document: Mapping[str, Any], name: str) -> Iterator[str]:
     for scene, found in scenes.items():
         yield f"### {scene}: {SCENES[scene].about}"
         rounds = max((len(one.get("rounds", ())) for one in found["engines"].values()), default=0)
-        yield f"{found['seconds']:g} s, {found['frames']} frames; medians of {rounds} rounds."
+        ran = f"medians of {rounds} rounds" if rounds > 1 else "one round"
+        yield f"{found['seconds']:g} s, {found['frames']} frames; {ran}."
         yield scene_table(found, document["cores"])
     yield from _simulated(document)
     if sweep := document.get("sweep", {}).get("x264"):
