@@ -58,7 +58,7 @@ class Patch:
 class CpuScaler:
     """Keeps a converter for each way that pictures were fitted lately."""
 
-    _KEPT: Final = 4
+    _KEPT: Final = 2
 
     def __init__(self, mode: ResizeMode, matrix: Matrix) -> None:
         self._mode = mode
