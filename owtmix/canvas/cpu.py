@@ -56,22 +56,28 @@ class Patch:
 
 
 class CpuScaler:
-    """Keeps a converter for each way that pictures were fitted lately."""
+    """Keeps a converter for each way that pictures were fitted lately, into tiles that are still shown.
+
+    Each holds the memory of as many frames as were held ready.
+    """
 
     _KEPT: Final = 2
 
     def __init__(self, mode: ResizeMode, matrix: Matrix) -> None:
         self._mode = mode
         self._matrix = matrix
-        self._fittings: dict[Hashable, tuple[Rect, Converter]] = {}
+        self._fittings: dict[tuple[Hashable, Rect], tuple[Rect, Converter]] = {}
+        self._key: Hashable = None
+        self._tiles: set[Rect] = set()
 
     def fit(self, picture: Picture, tile: Rect, key: Hashable) -> Patch:
+        if key != self._key:
+            self._fittings = {kind: way for kind, way in self._fittings.items() if kind[1] in self._tiles}
+            self._key, self._tiles = key, set()
+        self._tiles.add(tile)
         frame = picture.frame
-        kind = (
-            (frame.width, frame.height, frame.format.name, picture.sar, picture.orientation),
-            (picture.matrix, picture.full_range, picture.interlaced),
-            tile,
-        )
+        shape = (frame.width, frame.height, frame.format.name, picture.sar, picture.orientation)
+        kind = (*shape, picture.matrix, picture.full_range, picture.interlaced), tile
         target, converter = self._fittings.pop(kind) if kind in self._fittings else self._fitting(picture, tile)
         self._fittings[kind] = target, converter
         if len(self._fittings) > self._KEPT:

@@ -36,8 +36,13 @@ _KEPT: Final = (
     "CUDA_PATH",
     "CUDA_MPS_PIPE_DIRECTORY",
 )
-_SET: Final = {"CUPY_CACHE_IN_MEMORY": "1"}
-"""CuPy keeps no compiled kernels in the user's home, where a child has no business."""
+_SET: Final = {
+    # CuPy keeps no compiled kernels in the user's home, where a child has no business.
+    "CUPY_CACHE_IN_MEMORY": "1",
+    # The memory of a picture goes back to the system with it. Left alone, the C library stops doing so after the first
+    # of a size, and what recordings of many sizes leave behind doubles what a child holds (docs/performance.md).
+    "MALLOC_MMAP_THRESHOLD_": str(128 << 10),
+}
 
 
 def environment() -> dict[str, str]:

@@ -224,7 +224,12 @@ def _without_spikes(frames: Iterator[tuple[Fraction, VideoFrame]]) -> Iterator[t
         if held and not leads(before, held[0], pts, SPIKE_S):
             yield held
             before = held[0]
-        held = pts, frame
+        held = None
+        if before is None or pts - before > SPIKE_S:
+            held = pts, frame
+        else:
+            yield pts, frame
+            before = pts
     if held:
         yield held
 

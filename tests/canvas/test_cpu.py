@@ -299,6 +299,20 @@ def test_pictures_of_every_size_keep_a_scaler_of_their_own() -> None:
     assert len(scaler._fittings) == 2
 
 
+def test_what_a_tile_took_is_freed_once_it_is_shown_no_more() -> None:
+    """Each filter graph holds frames of its size: a room whose layout changes would collect them."""
+    scaler = canvas().scaler()
+    still = Still(flat(Size(64, 48)))
+    before, both = Rect(0, 0, 20, 16), Rect(20, 0, 40, 32)
+    for number in range(3):
+        for tile in (before, both):
+            scaler.fit(still, tile, number)
+    assert len(scaler._fittings) == 2
+    for number in (3, 4):
+        scaler.fit(still, both, number)
+    assert len(scaler._fittings) == 1
+
+
 @pytest.mark.parametrize(("size", "ahead"), [((1920, 1080), 8), ((3840, 2160), 2), ((7680, 4320), 1), ((64, 48), 8)])
 def test_large_canvases_hold_fewer_layers_ready(size: tuple[int, int], ahead: int) -> None:
     assert CpuCanvas(Size(*size), (16, 128, 128), ResizeMode.FIT, "bt709").ahead == ahead

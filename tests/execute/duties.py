@@ -122,6 +122,34 @@ class Nap(Duty):
         return super().run(news)
 
 
+class Measure(Duty):
+    """Returns the MiB that the process has."""
+
+    result: ClassVar[Any] = int
+
+    def run(self, news: News) -> int:
+        news.advance(0)
+        status = Path("/proc/self/status").read_text()
+        return int(status.partition("VmRSS:")[2].split()[0]) * 1024 // MIB
+
+
+class Forget(Measure):
+    """Holds pictures of many sizes, one size after the other, and frees them; beside each lies something that stays."""
+
+    def run(self, news: News) -> int:
+        libc = ctypes.CDLL(None)
+        libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+        for size in (4 * MIB, *range(MIB, 3 * MIB, MIB // 16)):
+            pictures = []
+            for _ in range(16):
+                pictures.append(libc.malloc(size))
+                ctypes.memset(pictures[-1], 1, size)
+                ctypes.memset(libc.malloc(4096), 1, 4096)
+            for picture in pictures:
+                libc.free(picture)
+        return super().run(news)
+
+
 class Describe(Duty):
     """What the process is like from inside; ``payload`` is the port of a listener on loopback."""
 

@@ -18,7 +18,7 @@ import pytest
 from owtmix.execute.local import Crew
 from owtmix.execute.task import Limits
 from tests.conftest import kernel_isolates
-from tests.execute.duties import Describe
+from tests.execute.duties import Describe, Forget, Measure
 
 DEADLINE_S = 20
 
@@ -46,6 +46,13 @@ def test_the_environment_holds_no_secret(monkeypatch: pytest.MonkeyPatch) -> Non
     environment = describe()["environment"]
     assert "canary" not in str(environment)
     assert environment["TZ"] == "Asia/Shanghai"
+
+
+def test_the_memory_of_pictures_goes_back_to_the_system() -> None:
+    """What recordings of many sizes leave behind would grow over a long job."""
+    with Crew(1, Limits(1 << 30, 60), print) as crew:
+        idle, after = (outcome.value for outcome in crew.run([Measure(), Forget()]))
+    assert after < idle + 16
 
 
 def test_nobody_can_be_reached(listener: socket.socket) -> None:
