@@ -40,6 +40,7 @@ class Work:
     def wall_s(self, workers: int) -> float:
         """How long it takes when each worker has a core of its own; the sound is begun first."""
         runs: Runs[Any] = Runs(self.chunks, workers, lambda _: True)
+        runs.claim(0)
         free = [(self.sound_s if worker == 0 else 0.0, worker) for worker in range(workers)]
         heapify(free)
         made: dict[int, int] = {}

@@ -55,7 +55,8 @@ class Schedule:
     """The agenda of a plan's tracks: chunks in runs, each when its sources are here, and the sound beside them.
 
     The sound is begun when all that it takes is here, or is under way without the picture's help: while it waits, it
-    keeps a child from composing.
+    keeps a child from composing. Its child goes on with the first run of chunks, the only one that begins at the start
+    of recordings: all others are the longer by what they decode to get to their beginning.
 
     Args:
         tasks: what is to be made.
@@ -86,6 +87,7 @@ class Schedule:
     def take(self, worker: int) -> TrackTask | None:
         if self._sound and (not self._chunks or self._supply.waits or self._is_ready(self._sound[0])):
             self._is_mixing = True
+            self._runs.claim(worker)
             return self._current(self._sound.pop())
         task = self._runs.take(worker)
         return self._current(task) if task else None

@@ -67,6 +67,11 @@ class Runs(Generic[TaskT]):
                 return other.popleft()
         return None
 
+    def claim(self, worker: int) -> None:
+        """The earliest run that nobody has is to be this child's, unless it has one: it has something else to do first."""
+        if self._unclaimed and not self._claimed.get(worker):
+            self._claimed[worker] = self._unclaimed.popleft()
+
     def stop(self) -> None:
         """Nothing more is to be begun."""
         self._unclaimed.clear()

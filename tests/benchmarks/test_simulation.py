@@ -46,4 +46,4 @@ def test_no_number_of_workers_is_more_than_busy(workers: int) -> None:
 
 def test_what_was_measured_is_simulated() -> None:
     found = {"made_s": [4.0, 4.0], "joints_s": [0.0, 1.0], "sound_s": 0.5}
-    assert work_of(found, serial_s=2).wall_s(2) == 2 + 0.5 + 5
+    assert work_of(found, serial_s=2).wall_s(2) == 2 + 5  # who mixes makes the chunk that has no joint

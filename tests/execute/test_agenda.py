@@ -39,6 +39,19 @@ def test_who_is_done_takes_half_of_the_longest_run() -> None:
     assert [take(runs, 1), take(runs, 2), take(runs, 3), take(runs, 1)] == [5, 4, 7, 8]
 
 
+def test_a_child_that_is_not_free_yet_may_have_the_first_run() -> None:
+    runs = Runs(duties(6), 2, lambda _: True)
+    runs.claim(1)
+    assert [take(runs, 2), take(runs, 2), take(runs, 2), take(runs, 1), take(runs, 1)] == [3, 4, 5, 0, 1]
+
+
+def test_a_child_that_has_a_run_keeps_it() -> None:
+    runs = Runs(duties(4), 2, lambda _: True)
+    assert take(runs, 1) == 0
+    runs.claim(1)
+    assert [take(runs, 1), take(runs, 2), take(runs, 2)] == [1, 2, 3]
+
+
 def test_a_new_child_goes_on_with_the_run_of_one_that_died() -> None:
     runs = Runs(duties(4), 2, lambda _: True)
     assert [take(runs, 1), take(runs, 2)] == [0, 2]

@@ -93,6 +93,15 @@ def test_a_chunk_is_begun_when_all_that_it_shows_is_here_and_the_sound_when_all_
         assert len(schedule) == 0
 
 
+def test_who_mixes_goes_on_with_the_chunks_that_begin_where_recordings_do(tmp_path: Path) -> None:
+    """Others have to decode their way to their first chunk, which takes about as long as the sound."""
+    _, supply = supplied(tmp_path)
+    with supply:
+        settle(supply, 2)
+        schedule = Schedule(tasks(), 2, supply, same)
+        assert [named(schedule.take(worker)) for worker in (1, 2, 1, 2)] == ["sound", "60", "0", "90"]
+
+
 def test_sound_alone_is_begun_at_once(tmp_path: Path) -> None:
     _, supply = supplied(tmp_path, "anna", "screen", "ben")
     with supply:
