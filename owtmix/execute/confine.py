@@ -42,6 +42,8 @@ _SET: Final = {
     # The memory of a picture goes back to the system with it. Left alone, the C library stops doing so after the first
     # of a size, and what recordings of many sizes leave behind doubles what a child holds (docs/performance.md).
     "MALLOC_MMAP_THRESHOLD_": str(128 << 10),
+    # NumPy's threads for linear algebra, which nothing here asks of it, take time to start, and memory for each core.
+    "OPENBLAS_NUM_THREADS": "1",
 }
 
 
