@@ -68,7 +68,7 @@ class Runs(Generic[TaskT]):
         return None
 
     def claim(self, worker: int) -> None:
-        """The earliest run that nobody has is to be this child's, unless it has one: it has something else to do first."""
+        """The earliest run that nobody has is to be this child's, unless it has one; it may begin it later."""
         if self._unclaimed and not self._claimed.get(worker):
             self._claimed[worker] = self._unclaimed.popleft()
 

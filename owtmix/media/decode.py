@@ -117,23 +117,35 @@ class VideoReader:
 
     def _start(self, t: Fraction) -> None:
         """Open the file near ``t``: at the key frame before it, or at its start when seeking leads astray."""
-        stream = self._open()
-        assert stream.time_base is not None
-        start = (stream.start_time or 0) * stream.time_base
-        if t > start + SEEK_S:
-            try:
-                assert self._container is not None
-                # Early enough to see how long it has been black.
-                self._container.seek(int((t - BLACK_DELAY_S) / stream.time_base), stream=stream)
-                self._prime(stream, Fraction(0))
-            except av.error.FFmpegError:
-                self._next = None
-            if self._next is not None and self._next[0] <= t:
+        for early_s in (Fraction(0), BLACK_DELAY_S):
+            stream = self._open()
+            assert stream.time_base is not None
+            if t <= (stream.start_time or 0) * stream.time_base + SEEK_S:
+                break
+            if self._seek(stream, t, t - early_s):
                 del self._damaged_us[:]  # pictures that lean on what was skipped are none
                 return
             self.close()
+        else:
             stream = self._open()
         self._prime(stream, BLACK_DELAY_S)
+
+    def _seek(self, stream: VideoStream, t: Fraction, to: Fraction) -> bool:
+        """Go to the key frame before ``to``; whether from there on it is known what is shown at ``t``.
+
+        A black one must lie so early that at ``t`` it has been black for long enough to count.
+        """
+        assert self._container is not None
+        assert stream.time_base is not None
+        try:
+            self._container.seek(int(to / stream.time_base), stream=stream)
+            self._prime(stream, Fraction(0))
+        except av.error.FFmpegError:
+            return False
+        if self._next is None or self._next[0] > t:
+            return False
+        black_since = self._next[1].black_since
+        return black_since is None or t - black_since >= BLACK_DELAY_S
 
     def _prime(self, stream: VideoStream, head_start_s: Fraction) -> None:
         self._frames = self._pictures(stream, head_start_s)

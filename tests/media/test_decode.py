@@ -21,7 +21,7 @@ from owtmix.geometry import Orientation, Size
 from owtmix.media.decode import SEEK_S, VideoReader
 from owtmix.media.picture import Picture, describe
 from owtmix.media.probe import probe
-from tests.media.pictures import MS, SMALL, flat, number_of, steady, write_film, write_sizes
+from tests.media.pictures import MS, SMALL, flat, number_of, numbered, steady, write_film, write_sizes
 
 UNEVEN_MS: Final = (0, 33, 100, 101, 250, 1000, 1040, 3999, 4000)
 
@@ -49,6 +49,18 @@ def open_files(path: Path) -> int:
     """How many of this process's file descriptors are ``path``."""
     links = (Path("/proc/self/fd") / number for number in os.listdir("/proc/self/fd"))  # noqa: PTH208 - strings
     return sum(1 for link in links if link.is_symlink() and link.readlink() == path)
+
+
+def watch_decoding(monkeypatch: pytest.MonkeyPatch) -> list[VideoFrame]:
+    """A list that all frames are added to that are decoded from now on."""
+    decoded: list[VideoFrame] = []
+
+    def count(frame: VideoFrame, stream: VideoStream, orientation: Orientation) -> Picture:
+        decoded.append(frame)
+        return describe(frame, stream, orientation)
+
+    monkeypatch.setattr("owtmix.media.decode.describe", count)
+    return decoded
 
 
 @pytest.mark.parametrize("name", ["film.mp4", "film.webm", "film.mkv"])
@@ -116,18 +128,19 @@ def test_starting_anywhere_shows_the_same_pixels_as_reading_from_the_start(tmp_p
 
 def test_starting_late_does_not_decode_all_that_is_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_film(tmp_path / "film.mp4", steady(100), gop=25)
-    decoded: list[VideoFrame] = []
-
-    def count(frame: VideoFrame, stream: VideoStream, orientation: Orientation) -> Picture:
-        decoded.append(frame)
-        return describe(frame, stream, orientation)
-
-    monkeypatch.setattr("owtmix.media.decode.describe", count)
-    reader = VideoReader(path, 0)
-    picture = reader.picture_at(Fraction(8))
-    assert picture
-    assert number_of(picture.frame) == 80
+    decoded = watch_decoding(monkeypatch)
+    assert shown(path, [8000]) == [80]
     assert len(decoded) < 10
+
+
+@pytest.mark.parametrize(("name", "options"), [("film.mp4", {"sc_threshold": "0"}), ("film.webm", {})])
+def test_starting_at_a_key_frame_decodes_nothing_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, options: dict[str, str]
+) -> None:
+    path = write_film(tmp_path / name, steady(100), gop=25, options=options)
+    decoded = watch_decoding(monkeypatch)
+    assert shown(path, [7500]) == [75]
+    assert len(decoded) == 2  # and the next, to know that it comes later
 
 
 def test_a_start_within_the_first_seconds_is_exact_too(tmp_path: Path) -> None:
@@ -287,3 +300,31 @@ def test_a_muted_camera_is_black_in_any_depth(tmp_path: Path, pixel_format: str)
     reader.close()
     assert picture
     assert picture.is_black(Fraction(9, 10))
+
+
+@pytest.mark.parametrize("gop", [1, 3, 10, 1000])
+def test_starting_anywhere_it_is_known_how_long_it_has_been_black(tmp_path: Path, gop: int) -> None:
+    """A camera counts as muted after half a second, wherever key frames lie."""
+    black = {*range(30, 34), *range(40, 60), *range(80, 86)}
+
+    def draw(number: int, size: Size) -> VideoFrame:
+        return flat(size, (16, 128, 128)) if number in black else numbered(number, size)
+
+    path = write_film(tmp_path / "film.mp4", steady(100), gop=gop, draw=draw)
+    times = [Fraction(ms, 1000) for ms in range(0, 10_000, 50)]
+    whole = VideoReader(path, 0)
+    expected = [is_black(whole, t) for t in times]
+    whole.close()
+    assert [t for t, muted in zip(times, expected, strict=True) if muted] == [
+        t for t in times if Fraction(9, 2) <= t < 6 or Fraction(17, 2) <= t < Fraction(86, 10)
+    ]
+    for t, muted in zip(times, expected, strict=True):
+        reader = VideoReader(path, 0)
+        assert is_black(reader, t) == muted, f"from {float(t)} s"
+        reader.close()
+
+
+def is_black(reader: VideoReader, t: Fraction) -> bool:
+    picture = reader.picture_at(t)
+    assert picture
+    return picture.is_black(t)
