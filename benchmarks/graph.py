@@ -92,7 +92,7 @@ def whole_graph(plan: RenderPlan, inputs: Sequence[int]) -> str:
             f"trim=start_pts={first}:end_pts={last},{_crop(plan, own[0])}{resize}[s{source}]"
         )
         enabled = "+".join(f"between(n,{p.frames.start},{p.frames.stop - 1})" for p in _joined(own))
-        chains.append(f"[{base}][s{source}]overlay=x='{x}':y='{y}':eof_action=pass:enable='{enabled}'[o{source}]")
+        chains.append(f"[{base}][s{source}]overlay=x='{x}':y='{y}':eof_action=repeat:enable='{enabled}'[o{source}]")
         base = f"o{source}"
     return ";\n".join([*chains, f"[{base}]null[picture]"])
 
