@@ -77,6 +77,8 @@ class Schedule:
         chunks = [task for task in tasks if isinstance(task, PictureTask)]
         self._sound = [task for task in tasks if isinstance(task, SoundTask)]
         self._runs = Runs(chunks, workers, self._is_ready)
+        self._workers = workers
+        self._begun: dict[int, range] = {}
         self._chunks = {chunk.frames: chunk for chunk in chunks}
         self._sound_s = Fraction(0) if self._sound else None
         self._is_mixing = False
@@ -87,10 +89,17 @@ class Schedule:
     def take(self, worker: int) -> TrackTask | None:
         if self._sound and (not self._chunks or self._supply.waits or self._is_ready(self._sound[0])):
             self._is_mixing = True
-            self._runs.claim(worker)
+            if self._workers > 1:
+                self._runs.claim(worker)
             return self._current(self._sound.pop())
+        others = (frames for other, frames in self._begun.items() if other != worker)
+        if sum(frames in self._chunks for frames in others) >= self._workers:
+            return None
         task = self._runs.take(worker)
-        return self._current(task) if task else None
+        if task is None:
+            return None
+        self._begun[worker] = task.frames
+        return self._current(task)
 
     def stop(self) -> None:
         """Nothing more is to be begun, but for what it takes to end what was; call it again after each end.

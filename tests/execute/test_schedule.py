@@ -102,6 +102,21 @@ def test_who_mixes_goes_on_with_the_chunks_that_begin_where_recordings_do(tmp_pa
         assert [named(schedule.take(worker)) for worker in (1, 2, 1, 2)] == ["sound", "60", "0", "90"]
 
 
+def test_one_worker_composes_one_chunk_at_a_time_beside_the_sound(tmp_path: Path) -> None:
+    _, supply = supplied(tmp_path)
+    with supply:
+        settle(supply, 2)
+        schedule = Schedule(tasks(), 1, supply, same)
+        sound, first = schedule.take(1), schedule.take(2)
+        assert (named(sound), named(first)) == ("sound", "0")
+        assert sound
+        assert first
+        schedule.finish(sound)
+        assert schedule.take(1) is None
+        schedule.finish(first)
+        assert [named(schedule.take(worker)) for worker in (2, 1)] == ["30", None]
+
+
 def test_sound_alone_is_begun_at_once(tmp_path: Path) -> None:
     _, supply = supplied(tmp_path, "anna", "screen", "ben")
     with supply:
