@@ -106,7 +106,7 @@ def _compare(arguments: argparse.Namespace, names: Sequence[str]) -> None:
             found = compare(case, here, arguments.rounds if scene.compared else 1, say, judge=judge)
             if name == "grid4":
                 found["start_s"] = _starts(arguments.cache, Path(work) / "start", here)
-        print(scene_table(found, results.document["cores"] if results else all_engines.CORES), flush=True)
+        print(scene_table(found, results.about["cores"] if results else all_engines.CORES), flush=True)
         if results:
             results.add("scenes", name, found)
 

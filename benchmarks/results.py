@@ -24,8 +24,7 @@ class Results:
     def __init__(self, folder: Path) -> None:
         now = datetime.now(UTC)
         self.path = folder / f"{now:%Y-%m-%d}_{_commit()}_{_machine()}.json"
-        self.document: dict[str, Any] = read(self.path) if self.path.exists() else {}
-        self.document |= {
+        self.about: dict[str, Any] = {
             "measured": f"{now:%Y-%m-%dT%H:%M:%SZ}",
             "commit": _commit(),
             "machine": _processor(),
@@ -35,10 +34,11 @@ class Results:
         }
 
     def add(self, part: str, key: str, value: Any) -> None:
-        """Keep ``value`` as ``part[key]``, such as a scene's results, and write the file."""
-        self.document.setdefault(part, {})[key] = value
+        """Keep ``value`` as ``part[key]``, such as a scene's results, beside what the file has by now."""
+        document = (read(self.path) if self.path.exists() else {}) | self.about
+        document.setdefault(part, {})[key] = value
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.write_text(json.dumps(self.document, indent=1) + "\n", encoding="utf-8")
+        self.path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from benchmarks.document import EMPTY, PAGE, results, written
-from benchmarks.results import RESULTS, newest
+from benchmarks.results import RESULTS, Results, newest, read
 from benchmarks.table import HEADINGS, floor_of, scene_table
 from benchmarks.targets import TARGETS, targets_table
 
@@ -149,6 +150,15 @@ def test_the_newest_result_is_what_was_measured_last(tmp_path: Path) -> None:
     assert found
     assert found.stem == "a"
     assert newest(tmp_path / "none") is None
+
+
+def test_commands_side_by_side_leave_each_other_s_results_alone(tmp_path: Path) -> None:
+    one, other = Results(tmp_path), Results(tmp_path)
+    one.add("scenes", "grid4", 1)
+    other.add("scenes", "hour", 2)
+    one.add("chunks", "hour", 3)
+    found = read(one.path)
+    assert (found["scenes"], found["chunks"], found["cores"]) == ({"grid4": 1, "hour": 2}, {"hour": 3}, os.cpu_count())
 
 
 def test_what_the_newest_result_lacks_is_told_from_an_older_one(tmp_path: Path) -> None:
