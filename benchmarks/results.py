@@ -25,7 +25,6 @@ class Results:
         now = datetime.now(UTC)
         self.path = folder / f"{now:%Y-%m-%d}_{_commit()}_{_machine()}.json"
         self.about: dict[str, Any] = {
-            "measured": f"{now:%Y-%m-%dT%H:%M:%SZ}",
             "commit": _commit(),
             "machine": _processor(),
             "cores": os.cpu_count() or 1,
@@ -36,9 +35,12 @@ class Results:
     def add(self, part: str, key: str, value: Any) -> None:
         """Keep ``value`` as ``part[key]``, such as a scene's results, beside what the file has by now."""
         document = (read(self.path) if self.path.exists() else {}) | self.about
+        document["measured"] = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
         document.setdefault(part, {})[key] = value
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        written = self.path.with_suffix(".new")
+        written.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        written.replace(self.path)
 
 
 def read(path: Path) -> dict[str, Any]:

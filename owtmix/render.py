@@ -75,7 +75,7 @@ class Projector:
         self._scenes = SpanCursor(picture.scenes)
         self._resources = ExitStack()
         self._contents = {
-            stream: self._resources.enter_context(TileContent(stream, shots, footage, canvas.scaler(), picture.clock))
+            stream: self._resources.enter_context(TileContent(stream, shots, footage, canvas.scaler, picture.clock))
             for stream, shots in picture.shots.items()
         }
         self._map: Callable[..., Iterable[Sequence[Mapping[Rect, Layer]]]] = map
@@ -129,14 +129,15 @@ class TileContent:
     """What a stream's tiles show, at rising times. Used by one thread at a time."""
 
     def __init__(
-        self, stream: StreamId, shots: Sequence[Shot], footage: Footage, scaler: Scaler, clock: FrameClock
+        self, stream: StreamId, shots: Sequence[Shot], footage: Footage, scaler: Callable[[], Scaler], clock: FrameClock
     ) -> None:
         self.stream = stream
         self._all_shots = shots
         self._fps = clock.fps
         self._shots = SpanCursor(shots)
         self._footage = footage
-        self._scaler = scaler
+        self._new_scaler = scaler
+        self._scaler = scaler()
         self._notes = Notes()
         self._span: TimeRange | None = None
         self._open: tuple[int, VideoReader] | None = None
@@ -158,6 +159,10 @@ class TileContent:
 
     def end(self) -> None:
         """The range is over; what is open stays open."""
+        if self._open and self._span:
+            shot = self._shots.at(self._span.end)
+            if shot and shot.source == self._open[0]:
+                self._layers(self._span.end, ())  # what is damaged right before the end belongs to this range
         if self._open:
             self._note(*self._open)
         self._notes, self._span = Notes(), None
@@ -169,6 +174,7 @@ class TileContent:
             self._open[1].close()
             self._open = None
             self._seen, self._drawn = None, {}
+            self._scaler = self._new_scaler()
 
     def _note(self, source: int, reader: VideoReader) -> None:
         """Take down what was seen in the range alone: however the picture is cut, damage is counted once."""

@@ -89,7 +89,7 @@ class Schedule:
     def take(self, worker: int) -> TrackTask | None:
         if self._sound and (not self._chunks or self._supply.waits or self._is_ready(self._sound[0])):
             self._is_mixing = True
-            if self._workers > 1:
+            if self._workers > 1 and not self._supply.waits:
                 self._runs.claim(worker)
             return self._current(self._sound.pop())
         others = (frames for other, frames in self._begun.items() if other != worker)

@@ -209,7 +209,7 @@ def decode_picture(
     stream = material.plan.sources[source].stream
     footage = Footage(material.plan.sources, material.paths, pulse=pulse)
     scenes, shots = SpanCursor(picture.scenes), SpanCursor(picture.shots[stream])
-    scaler = make_canvas(picture, CPU).scaler()
+    scaler = make_canvas(picture, CPU).scaler
     with TileContent(stream, picture.shots[stream], footage, scaler, picture.clock) as content:
         for t in map(picture.clock.time, frames):
             scene, shot = scenes.at(t), shots.at(t)

@@ -72,7 +72,7 @@ class CpuScaler:
 
     def fit(self, picture: Picture, tile: Rect, key: Hashable) -> Patch:
         if key != self._key:
-            self._fittings = {kind: way for kind, way in self._fittings.items() if kind[1] in self._tiles}
+            self._fittings = {(shape, at): kept for (shape, at), kept in self._fittings.items() if at in self._tiles}
             self._key, self._tiles = key, set()
         self._tiles.add(tile)
         frame = picture.frame

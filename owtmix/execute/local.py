@@ -221,6 +221,9 @@ class Crew:
                 took_s=time.monotonic() - child.since_s,
             )
             child.task = None
+            # Asked first for the next: it has open what its last task left.
+            self._children.remove(child)
+            self._children.insert(0, child)
             yield outcome
 
     def _verdict(self, child: _Child, grace_s: float) -> str | None:

@@ -117,17 +117,15 @@ class VideoReader:
 
     def _start(self, t: Fraction) -> None:
         """Open the file near ``t``: at the key frame before it, or at its start when seeking leads astray."""
-        for early_s in (Fraction(0), BLACK_DELAY_S):
-            stream = self._open()
-            assert stream.time_base is not None
-            if t <= (stream.start_time or 0) * stream.time_base + SEEK_S:
-                break
-            if self._seek(stream, t, t - early_s):
-                del self._damaged_us[:]  # pictures that lean on what was skipped are none
-                return
-            self.close()
-        else:
-            stream = self._open()
+        stream = self._open()
+        assert stream.time_base is not None
+        if t > (stream.start_time or 0) * stream.time_base + SEEK_S:
+            for early_s in (Fraction(0), BLACK_DELAY_S):
+                if self._seek(stream, t, t - early_s):
+                    return
+                del self._damaged_us[:]
+                self.close()
+                stream = self._open()
         self._prime(stream, BLACK_DELAY_S)
 
     def _seek(self, stream: VideoStream, t: Fraction, to: Fraction) -> bool:
@@ -144,6 +142,9 @@ class VideoReader:
             return False
         if self._next is None or self._next[0] > t:
             return False
+        # Pictures that lean on what was skipped are none.
+        first_us = round(self._next[0] * MICROSECONDS)
+        self._damaged_us = array("q", (us for us in self._damaged_us if us >= first_us))
         black_since = self._next[1].black_since
         return black_since is None or t - black_since >= BLACK_DELAY_S
 
@@ -236,10 +237,10 @@ def _without_spikes(frames: Iterator[tuple[Fraction, VideoFrame]]) -> Iterator[t
         if held and not leads(before, held[0], pts, SPIKE_S):
             yield held
             before = held[0]
-        held = None
         if before is None or pts - before > SPIKE_S:
             held = pts, frame
         else:
+            held = None
             yield pts, frame
             before = pts
     if held:

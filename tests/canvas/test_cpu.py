@@ -293,10 +293,12 @@ def test_pictures_of_every_size_keep_a_scaler_of_their_own() -> None:
     """A stream whose size flips back and forth must not build a filter graph for every frame."""
     scaler = canvas().scaler()
     large, small = (Still(flat(size)) for size in (Size(64, 48), Size(32, 24)))
-    for _ in range(3):
-        for still in (large, small):
-            scaler.fit(still, Rect(0, 0, 20, 16), "key")
-    assert len(scaler._fittings) == 2
+    for number in range(6):
+        scaler.fit(small if number % 2 else large, Rect(0, 0, 20, 16), number)
+    kept = list(scaler._fittings.values())
+    assert len(kept) == 2
+    scaler.fit(large, Rect(0, 0, 20, 16), 6)
+    assert sorted(map(id, scaler._fittings.values())) == sorted(map(id, kept))
 
 
 def test_what_a_tile_took_is_freed_once_it_is_shown_no_more() -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from owtmix.errors import InputError, RenderError
 from owtmix.execute import local
+from owtmix.execute.agenda import Line
 from owtmix.execute.local import Crew, Outcome
 from owtmix.execute.task import Limits
 from tests.execute import duties
@@ -113,6 +114,21 @@ def test_children_are_kept_for_more_work_unless_it_is_to_be_done_alone() -> None
     pids = [duties.Pid(str(i)) for i in range(3)]
     assert len({outcome.value for outcome in run(*pids, size=1)}) == 1
     assert len({outcome.value for outcome in run(*pids, size=1, alone=True)}) == 3
+
+
+def test_who_was_busy_last_is_asked_first() -> None:
+    """It has open what its last task left: another would begin anew."""
+    asked: list[int] = []
+
+    class Asking(Line[Duty]):
+        def take(self, worker: int) -> Duty | None:
+            asked.append(worker)
+            return super().take(worker)
+
+    with crew() as made:
+        list(made.run(Asking([Duty(), duties.Nap()])))
+        list(made.run(Asking([Duty()])))
+    assert asked == [1, 2, 2]
 
 
 def test_nobody_is_blamed_while_the_parent_itself_was_stopped(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -145,6 +145,16 @@ def test_where_not_all_fits_sound_is_begun_at_once_and_what_both_have_passed_mak
         assert not supply.ready([0])
 
 
+def test_where_not_all_fits_others_begin_where_the_picture_does(tmp_path: Path) -> None:
+    """What the sound waits for comes when the beginning has made room."""
+    plan = make_plan(JOB, index_of(LATE), LATE, Settings(chunk_s=Fraction(1)))
+    uses = uses_of(plan, chunks(plan), sound=True)
+    with stock(Shelf({"anna": 5, "screen": 4}), tmp_path, quota(8)).supply(uses, together_s(plan)) as supply:
+        settle(supply, 0)
+        schedule = Schedule(tasks(plan), 2, supply, same)
+        assert [named(schedule.take(worker)) for worker in (1, 2)] == ["sound", "0"]
+
+
 @pytest.mark.parametrize("worker", [1, 2])
 def test_what_does_not_come_is_left_out_before_it_is_begun(tmp_path: Path, worker: int) -> None:
     gone = Shelf({"anna": 5, "gone": 4, "ben": 3})

@@ -118,7 +118,8 @@ def test_starting_anywhere_shows_the_same_pixels_as_reading_from_the_start(tmp_p
     whole = VideoReader(path, 0)
     expected = [pixels(whole.picture_at(t)) for t in times]
     assert len(set(expected)) == 100
-    for first in range(0, len(times), 11):
+    around_key_frame = (i for i, t in enumerate(times) if abs(t - Fraction(5, 2)) < Fraction(1, 2))
+    for first in (*range(0, len(times), 11), *around_key_frame):
         reader = VideoReader(path, 0)
         for i in (first, first + 1, first + 7):
             if i < len(times):
@@ -198,18 +199,16 @@ def test_untagged_colour_is_guessed_by_size_and_range_is_read(tmp_path: Path) ->
     assert (small.full_range, full.full_range) == (False, True)
 
 
+def cut_off(packet: Packet[Any]) -> Packet[Any]:
+    """The beginning of a VP8 key frame in the packet's place."""
+    spoilt: Packet[Any] = Packet(b"\x00\x00")
+    spoilt.stream, spoilt.time_base, spoilt.pts, spoilt.dts = packet.stream, packet.time_base, packet.pts, packet.dts
+    return spoilt
+
+
 def test_corrupt_packets_are_counted_and_the_last_good_frame_stays(tmp_path: Path) -> None:
     def spoil(number: int, packet: Packet[Any]) -> Packet[Any]:
-        if number not in {4, 5}:
-            return packet
-        spoilt: Packet[Any] = Packet(b"\x00\x00")  # a key frame, cut off
-        spoilt.stream, spoilt.time_base, spoilt.pts, spoilt.dts = (
-            packet.stream,
-            packet.time_base,
-            packet.pts,
-            packet.dts,
-        )
-        return spoilt
+        return cut_off(packet) if number in {4, 5} else packet
 
     path = write_film(tmp_path / "film.webm", steady(10), gop=3, tamper=spoil)
     reader = VideoReader(path, 0)
@@ -217,6 +216,22 @@ def test_corrupt_packets_are_counted_and_the_last_good_frame_stays(tmp_path: Pat
     assert reader.corrupt == 2
     assert numbers[:6] == [0, 1, 2, 3, 3, 3]
     assert numbers[6:] == [6, 7, 8, 9]
+
+
+def test_what_leads_astray_on_the_way_to_the_start_is_no_damage(tmp_path: Path) -> None:
+    """Where the key frame before the start is spoilt, nothing that leans on it decodes, unless all is read."""
+
+    def spoil(number: int, packet: Packet[Any]) -> Packet[Any]:
+        return cut_off(packet) if number == 30 else packet
+
+    path = write_film(tmp_path / "film.webm", steady(100), gop=30, tamper=spoil)
+    whole, late = VideoReader(path, 0), VideoReader(path, 0)
+    times = [ms * MS for ms in steady(60, first_ms=4000)]
+    whole.picture_at(Fraction(0))
+    assert [pixels(late.picture_at(t)) for t in times] == [pixels(whole.picture_at(t)) for t in times]
+    assert late.seen_between(times[0], None).damage == whole.seen_between(times[0], None).damage
+    whole.close()
+    late.close()
 
 
 def test_a_file_that_is_cut_off_is_read_as_far_as_it_goes(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
+from weakref import ref
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from owtmix.errors import InputError
 from owtmix.geometry import Rect, ResizeMode
 from owtmix.media.decode import VideoReader
 from owtmix.media.picture import Picture
-from owtmix.render import TileContent
+from owtmix.render import Footage, TileContent
 from owtmix.tracks import Material
 from tests.media.pictures import BITS, steady, write_film
 from tests.render.footage import ANNA, BEN, CARL, MODES, busy_room, draw, drawing, part, picture_of, placed, plan
@@ -93,6 +94,18 @@ def test_one_stream_may_be_shown_in_several_places(tmp_path: Path) -> None:
     once = plan([(ANNA, 0, film)], positions=placed((ANNA, LEFT)))
     for both, one in zip(draw(twice, range(20)), draw(once, range(20)), strict=True):
         assert part(both, LEFT) == part(both, RIGHT) == part(one, LEFT)
+
+
+def test_a_stream_that_is_gone_keeps_no_scaler(tmp_path: Path) -> None:
+    """Its filter graphs hold many frames, and it may not come back."""
+    material = plan([(ANNA, 0, write_film(tmp_path / "anna.webm", steady(20)))])
+    picture = picture_of(material)
+    footage = Footage(material.plan.sources, material.paths)
+    content = TileContent(ANNA, picture.shots[ANNA], footage, make_canvas(picture, CPU).scaler, picture.clock)
+    content.layers((Fraction(0),), (LEFT,))
+    kept = ref(content._scaler)
+    content.close()
+    assert not kept()
 
 
 @dataclass

@@ -144,11 +144,13 @@ def test_a_chunk_follows_on_another_only_of_the_same_plan(tmp_path: Path, materi
     assert len(loaded) == 3
 
 
-def test_damage_is_counted_once_however_the_picture_is_cut(tmp_path: Path) -> None:
-    film = write_film(tmp_path / "anna.mp4", steady(60), gop=5)
+@pytest.mark.parametrize("fps", [10, 30])
+def test_damage_is_counted_once_however_the_picture_is_cut(tmp_path: Path, fps: int) -> None:
+    """Be it in what is shown, or right before a cut in what is not."""
+    film = write_film(tmp_path / "anna.mp4", steady(6 * fps, fps), gop=fps, options={"sc_threshold": "0"})
     data = bytearray(film.read_bytes())
     with av.open(str(film)) as container:
-        spoiled = [packet for packet in container.demux() if packet.size and not packet.is_keyframe][3::12]
+        spoiled = [packet for packet in container.demux() if packet.size and not packet.is_keyframe][3::7]
     for packet in spoiled:
         assert packet.pos is not None
         data[packet.pos + 5 : packet.pos + packet.size] = bytes(packet.size - 5)
@@ -156,8 +158,8 @@ def test_damage_is_counted_once_however_the_picture_is_cut(tmp_path: Path) -> No
     material = plan([(ANNA, 0, film)])
     whole = Notes()
     draw(material, range(60), whole)
-    assert whole.seen[0].damage.count >= len(spoiled)
-    for cut in (20, 31):
+    assert whole.seen[0].damage.count > 1
+    for cut in range(20, 32):
         parts = [Notes(), Notes()]
         draw(material, range(cut), parts[0])
         draw(material, range(cut, 60), parts[1])
