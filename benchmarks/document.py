@@ -49,6 +49,7 @@ def _paragraphs(document: Mapping[str, Any], name: str) -> Iterator[str]:
     for scene, found in scenes.items():
         yield f"### {scene}: {SCENES[scene].about}"
         rounds = max((len(one.get("rounds", ())) for one in found["engines"].values()), default=0)
+        yield from _borrowed(document, scene)
         ran = f"medians of {rounds} rounds" if rounds > 1 else "one round"
         yield f"{found['seconds']:g} s, {found['frames']} frames; {ran}."
         yield scene_table(found, document["cores"])

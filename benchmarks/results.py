@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.ffmpeg import version
+from benchmarks.scenes import SCENES
 
 PARTS: Final = ("chunks", "gpu", "sweep")
 """Those that commands of their own measure."""
@@ -56,12 +57,21 @@ def newest(folder: Path = RESULTS, part: str | None = None) -> Path | None:
 
 
 def completed(path: Path) -> dict[str, Any]:
-    """A result file, with what it lacks of ``PARTS`` from the newest beside it; ``borrowed`` tells from which."""
+    """A result file, with the ``PARTS`` and scenes that it lacks from the newest beside it that have them.
+
+    Scenes are those of the same machine. ``borrowed`` tells from which file each is.
+    """
     document = read(path)
     found = {part: newest(path.parent, part) for part in PARTS if part not in document}
     borrowed = {part: older for part, older in found.items() if older}
     parts = {part: read(older)[part] for part, older in borrowed.items()}
-    return document | parts | {"borrowed": {part: older.name for part, older in borrowed.items()}}
+    scenes: dict[str, Any] = {}
+    for older in sorted(path.parent.glob("*.json"), key=lambda other: (other == path, read(other)["measured"])):
+        if (other := read(older)).get("machine") == document.get("machine"):
+            scenes |= other.get("scenes", {})
+            borrowed |= dict.fromkeys(other.get("scenes", {}), older)
+    parts["scenes"] = {name: scenes[name] for name in SCENES if name in scenes}
+    return document | parts | {"borrowed": {part: older.name for part, older in borrowed.items() if older != path}}
 
 
 def _commit() -> str:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 
 from benchmarks.document import EMPTY, PAGE, results, written
-from benchmarks.results import RESULTS, Results, newest, read
+from benchmarks.results import RESULTS, Results, completed, newest, read
 from benchmarks.table import HEADINGS, floor_of, scene_table
 from benchmarks.targets import TARGETS, targets_table
 
@@ -170,6 +170,19 @@ def test_what_the_newest_result_lacks_is_told_from_an_older_one(tmp_path: Path) 
     assert "`benchmarks/results/newer.json`: commit" in page
     assert "From `benchmarks/results/older.json`." in page
     assert "| hour | 64 | 1.0 | 0.25 | 1.00 |" in page
+
+
+def test_a_scene_that_was_measured_alone_stands_beside_the_others_of_its_machine(tmp_path: Path) -> None:
+    older, newer, foreign = (tmp_path / f"{name}.json" for name in ("older", "newer", "foreign"))
+    scenes: Any = DOCUMENT["scenes"]
+    older.write_text(json.dumps(DOCUMENT | {"scenes": {name: scenes[name] for name in ("grid4", "lively9")}}))
+    foreign.write_text(json.dumps(DOCUMENT | {"machine": "another", "scenes": {"crowd25": scenes["grid4"]}}))
+    alone = {"scenes": {"grid4": scenes["lively9"]}, "measured": "2026-11-26T03:00:00Z"}
+    newer.write_text(json.dumps(DOCUMENT | alone))
+    found = completed(newer)
+    assert found["scenes"] == {"grid4": scenes["lively9"], "lively9": scenes["lively9"]}
+    assert found["borrowed"]["lively9"] == "older.json"
+    assert "grid4" not in found["borrowed"]
 
 
 def test_the_documented_tables_are_those_of_the_newest_result() -> None:
