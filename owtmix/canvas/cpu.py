@@ -78,10 +78,11 @@ class CpuScaler:
         frame = picture.frame
         shape = (frame.width, frame.height, frame.format.name, picture.sar, picture.orientation)
         kind = (*shape, picture.matrix, picture.full_range, picture.interlaced), tile
-        target, converter = self._fittings.pop(kind) if kind in self._fittings else self._fitting(picture, tile)
-        self._fittings[kind] = target, converter
+        fitting = self._fittings.pop(kind) if kind in self._fittings else self._fitting(picture, tile)
+        self._fittings[kind] = fitting
         if len(self._fittings) > self._KEPT:
             del self._fittings[next(iter(self._fittings))]
+        target, converter = fitting
         return Patch(key, tile, target, planes(converter.convert(frame)))
 
     def _fitting(self, picture: Picture, tile: Rect) -> tuple[Rect, Converter]:
