@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from typing import Final, Literal
@@ -17,9 +16,6 @@ from benchmarks.case import Case, seconds
 from benchmarks.engine import Engine, Made
 from benchmarks.ffmpeg import program
 from benchmarks.measurement import NOTHING, run
-
-LEAD_S: Final = Fraction(1, 5)
-"""An input of an interval is opened this much early, for the picture that is on screen when the interval begins."""
 
 CORES: Final = os.cpu_count() or 1
 
@@ -109,8 +105,10 @@ def _interval(case: Case, frames: range, options: Options, part: Path) -> list[s
     start_s = case.picture.clock.time(frames.start)
     for placement in shown:
         source = case.plan.sources[placement.source]
-        from_s = start_s - placement.offset_s - graph.file_start(source)
-        lead_s = min(LEAD_S, from_s)
+        assert source.video
+        file_s = start_s - placement.offset_s
+        from_s = file_s - graph.file_start(source)
+        lead_s = min(graph.lead_s(source.video, file_s), from_s)
         leads.append(lead_s)
         words += ["-ss", f"{seconds(from_s - lead_s)}", "-i", str(case.path(placement.source))]
     graph_text = graph.interval_graph(case.plan, frames, leads)

@@ -8,11 +8,18 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Final
 
+from owtmix.clip import VideoTrack
 from owtmix.geometry import Rect, fit
 from owtmix.plan import Picture, RenderPlan, Source
 from owtmix.timing import FrameClock
 
 ROUNDING_S: Final = Fraction(1, 10_000)
+HELD: Final = "tpad=stop_mode=clone:stop=-1"
+"""A last frame stays. ``overlay`` could hold it as well, but goes on working for sources that have ended."""
+LEAD_S: Final = Fraction(1, 5)
+"""A recording is opened this much before an interval begins, for the frame that is on screen then."""
+SPARSE_LEAD_S: Final = Fraction(6, 5)
+"""The same for one with few frames, where none of its known gaps is longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +95,19 @@ def whole_graph(plan: RenderPlan, inputs: Sequence[int]) -> str:
         # No format filter may follow: it would scale every frame to the size of the first.
         resize = f"scale=w='{width}':h='{height}':eval=frame:flags={_kernel(plan, own[0])}"
         chains.append(
-            f"[{number}:v]{_shifted(shift)},fps={fps}:round=up,"
+            f"[{number}:v]{_shifted(shift)},fps={fps}:round=up,{HELD},"
             f"trim=start_pts={first}:end_pts={last},{_crop(plan, own[0])}{resize}[s{source}]"
         )
         enabled = "+".join(f"between(n,{p.frames.start},{p.frames.stop - 1})" for p in _joined(own))
-        chains.append(f"[{base}][s{source}]overlay=x='{x}':y='{y}':eof_action=repeat:enable='{enabled}'[o{source}]")
+        chains.append(f"[{base}][s{source}]overlay=x='{x}':y='{y}':eof_action=pass:enable='{enabled}'[o{source}]")
         base = f"o{source}"
     return ";\n".join([*chains, f"[{base}]null[picture]"])
+
+
+def lead_s(track: VideoTrack, from_s: Fraction) -> Fraction:
+    """How much before ``from_s`` (file time) a file is to be opened for what it shows then."""
+    held = (from_s - gap.start + ROUNDING_S for gap in track.gaps if gap.start < from_s <= gap.end)
+    return max(held, default=SPARSE_LEAD_S if track.gaps else LEAD_S)
 
 
 def interval_graph(plan: RenderPlan, frames: range, leads_s: Sequence[Fraction]) -> str:

@@ -54,7 +54,9 @@ def vmaf(output: Path, case: Case, composed: Path) -> dict[str, float | None]:
     judge = f"libvmaf=log_fmt=json:n_threads={os.cpu_count() or 1}:model='{models}':log_path={log}"
     graph = f"[0:v]{numbered}[found];[1:v]{numbered}[expected];[found][expected]{judge}"
     raw = ["-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", str(size), "-r", str(fps)]
-    ffmpeg(["-i", str(output), *raw, "-i", str(composed), "-filter_complex", graph, "-f", "null", "-"])
+    # Parts that were joined may differ in what they say of their colours; a graph made anew would number from 0 again.
+    found = ["-reinit_filter", "0", "-i", str(output)]
+    ffmpeg([*found, *raw, "-i", str(composed), "-filter_complex", graph, "-f", "null", "-"])
     means = json.loads(log.read_text(encoding="utf-8"))["pooled_metrics"]
     return {name: float(means[name]["mean"]) for name in MODELS}
 

@@ -6,13 +6,14 @@ import re
 from fractions import Fraction
 
 from benchmarks.floor import shown
-from benchmarks.graph import interval_graph, intervals, placements, sound_graph, whole_graph
+from benchmarks.graph import interval_graph, intervals, lead_s, placements, sound_graph, whole_graph
 from owtmix.clip import Clip
+from owtmix.media.probe import GAP_S
 from owtmix.plan import Picture, RenderPlan
 from owtmix.planning import make_plan
 from owtmix.settings import Settings
 from owtmix.timing import TimeRange
-from tests.core.rooms import ANNA, BEN, CARL, JOB, both, index_of, room
+from tests.core.rooms import ANNA, BEN, CARL, JOB, both, index_of, picture, room, steady
 
 
 def _plan(*clips: Clip) -> RenderPlan:
@@ -60,6 +61,19 @@ def test_changing_tiles_are_laid_over_the_canvas_one_after_the_other() -> None:
 
 def test_a_source_is_moved_to_its_place_on_the_timeline() -> None:
     assert "[1:v]settb=AVTB,setpts=PTS+2.339900/TB" in whole_graph(LIVELY, [0, 1, 2])
+
+
+def test_a_last_frame_is_held_to_the_end_of_its_placement() -> None:
+    chain = next(chain for chain in whole_graph(LIVELY, [0, 1, 2]).split(";\n") if chain.startswith("[2:v]"))
+    assert "fps=15:round=up,tpad=stop_mode=clone:stop=-1,trim=start_pts=60:end_pts=90" in chain
+
+
+def test_an_input_of_an_interval_begins_with_what_is_on_screen_then() -> None:
+    sparse, camera = picture([0, 1, 2, 8, "8.5"]), steady(10)
+    for file_s in ("2.5", "7.9", "8"):
+        assert Fraction(file_s) - lead_s(sparse, Fraction(file_s)) <= 2
+    assert lead_s(sparse, Fraction(9)) > GAP_S
+    assert lead_s(camera, Fraction(9)) == Fraction(1, 5)
 
 
 def test_an_interval_has_an_input_for_each_tile_and_its_own_length() -> None:
