@@ -48,7 +48,7 @@ _TRIED: Final = (
     Point("ultrafast"),
     Point("superfast"),
     Point("superfast", _MBTREE | {"trellis": 1}),
-    Point("superfast", _MBTREE | {"trellis": 1, "rc-lookahead": 10}),
+    Point("superfast", _MBTREE | {"trellis": 1, "rc-lookahead": 15}),
     Point("superfast", _MBTREE | {"subme": 2}),
     Point("superfast", _MBTREE | {"subme": 2, "rc-lookahead": 40}),
     Point("superfast", _MBTREE | {"subme": 2, "trellis": 1}),

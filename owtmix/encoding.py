@@ -22,7 +22,7 @@ encoded for a buffer that is smaller by as much.
 
 POINTS: Final[Mapping[str, tuple[str, Mapping[str, int]]]] = {
     "fast": ("superfast", {}),
-    "balanced": ("superfast", {"rc-lookahead": 15, "mbtree": 1, "weightp": 1, "trellis": 1}),
+    "balanced": ("superfast", {"rc-lookahead": 10, "mbtree": 1, "weightp": 1, "trellis": 1}),
     "quality": ("faster", {}),
 }
 """Points on the curve of quality against CPU seconds (docs/performance.md): a preset of x264's, and what is changed."""
