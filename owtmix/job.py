@@ -167,12 +167,11 @@ class Job:
                 staged = scratch.add(self._output.stage(self.spec.output_key, self.spec.job_id, work / "tracks"))
                 studio, stock = self._prepare(intake, progress)
             self._announcer.plan(studio.plan)
-            check_room(studio.plan, work, staged.parent)
+            shelf = Shelf(work / "chunks")
+            check_room(studio.plan, work, staged.parent, shelf.size_bytes)
             workers = self._options.workers or cores()
-            stock = stock.leaving(2 * expected_bytes(studio.plan))
-            workshop = Workshop(
-                stock, crew, workers, max(1, cores() // workers), Shelf(work / "chunks"), bench=work / "tracks"
-            )
+            stock = stock.leaving(max(0, 2 * expected_bytes(studio.plan) - shelf.size_bytes))
+            workshop = Workshop(stock, crew, workers, max(1, cores() // workers), shelf, bench=work / "tracks")
             images = {name: of_bytes(array.read_bytes()) for name, array in studio.images.items()}
             inputs = Inputs([_version(path, work / "inputs") for path in studio.paths], images)
             with self._timed("composing"):

@@ -20,7 +20,7 @@ from owtmix.crewing import succeed
 from owtmix.equipment import Equipment
 from owtmix.errors import EncoderLost, MixError, RenderError
 from owtmix.execute.agenda import Agenda
-from owtmix.execute.local import Crew, Outcome
+from owtmix.execute.local import KILLED, Crew, Outcome
 from owtmix.fingerprint import Inputs, of_chunk, of_sound
 from owtmix.meter import Meter
 from owtmix.plan import RenderPlan
@@ -29,7 +29,7 @@ from owtmix.quota import gib
 from owtmix.schedule import Schedule, TrackTask, together_s, uses_of
 from owtmix.shelf import Loss, Piece, Shelf
 from owtmix.supply import Stock, Supply
-from owtmix.tasks import FinishTask, PictureTask, SoundTask, Studio
+from owtmix.tasks import FinishTask, PictureTask, SoundTask, Studio, SuspectTask
 from owtmix.timing import timecode
 
 SLOWEST_DISK_BYTES_PER_S: Final = 2 << 20
@@ -282,8 +282,7 @@ class Production:
                 self._herald.warn_of_restart(f"{why}: what is missing of the picture is composed on the CPU")
             self._studio = replace(self._studio, equipment=Equipment(why))
             return
-        tasks = list(suspects(outcome))
-        culprits = [found for found in self._workshop.crew.run(tasks, alone=True) if found.death]
+        culprits = self._killers(list(suspects(outcome)))
         is_sound = isinstance(outcome.task, SoundTask)
         if not (culprits or is_sound) and outcome.task.studio.can_encode_otherwise:
             if self._studio.can_encode_otherwise:
@@ -295,6 +294,13 @@ class Production:
             instead = "silence" if is_sound else "a placeholder"
             why = f"decoding {culprit.task.name} {culprit.death} at {timecode(at_s)}: {instead} from there on"
             yield self._loss(culprit.task.source, at_s, why, is_sound=is_sound)
+
+    def _killers(self, tasks: Sequence[SuspectTask]) -> list[Outcome[SuspectTask]]:
+        """Those of ``tasks`` whose children die; who was killed from outside must be so twice to be to blame."""
+        dead = [found for found in self._workshop.crew.run(tasks, alone=True) if found.death]
+        again = [found.task for found in dead if found.death == KILLED]
+        certain = [found for found in dead if found.death != KILLED]
+        return certain + [found for found in self._workshop.crew.run(again, alone=True) if found.death]
 
     def _loss(self, source: int, at_s: Fraction, why: str, *, is_sound: bool) -> Loss:
         offset_s = self._studio.plan.offset_s(source, sound=is_sound)

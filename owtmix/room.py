@@ -14,16 +14,19 @@ _SURPLUS: Final = Fraction(11, 10)
 """Of the rates that are aimed at: tables, and short outputs that stray from the mean."""
 
 
-def check_room(plan: RenderPlan, work: Path, output: Path) -> None:
+def check_room(plan: RenderPlan, work: Path, output: Path, kept_bytes: int) -> None:
     """Look whether the folder ``work`` has room for the chunks, and ``output`` for the finished file.
+
+    Of the chunks, ``kept_bytes`` lie in ``work`` already, from an earlier run.
 
     Raises:
         DestinationError: one of them has not.
     """
     needed = expected_bytes(plan)
-    folders = {work: needed, output: needed}
+    chunks = max(0, needed - kept_bytes)
+    folders = {work: chunks, output: needed}
     if work.stat().st_dev == output.stat().st_dev:
-        folders = {work: 2 * needed}
+        folders = {work: chunks + needed}
     for folder, size_bytes in folders.items():
         free = shutil.disk_usage(folder).free
         if size_bytes > free:

@@ -30,6 +30,18 @@ def only_run(job_id: str) -> Iterator[None]:
 
 
 @contextmanager
+def only_user(folder: Path, job_id: str) -> Iterator[None]:
+    """Hold a folder of the job while the block runs, against runs that ``only_run`` does not see: in other containers.
+
+    Raises:
+        SpecError: another process holds it (error 2).
+        OSError: it cannot be opened.
+    """
+    with _locked(os.open(folder, os.O_RDONLY | os.O_CLOEXEC), job_id):
+        yield
+
+
+@contextmanager
 def _hold_socket(job_id: str, name: str) -> Iterator[None]:
     """An abstract socket: a name that only one socket can have, and that leaves no file behind."""
     address = "\0" + name
@@ -57,12 +69,20 @@ def _process_at(address: str) -> int:
 def _hold_file(job_id: str, name: str) -> Iterator[None]:
     """A lock on a file in the temporary folder, for systems without abstract sockets."""
     file = os.open(Path(tempfile.gettempdir()) / f"{name}.lock", os.O_CREAT | os.O_RDONLY | os.O_CLOEXEC, 0o644)
+    with _locked(file, job_id):
+        yield
+
+
+@contextmanager
+def _locked(file: int, job_id: str) -> Iterator[None]:
+    """A lock on a descriptor, which is closed at the end."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(file)
-        raise _already_running(job_id, 0) from error
-    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise _already_running(job_id, 0) from error
+        except OSError:
+            pass  # a file system without locks: nobody is kept out
         yield
     finally:
         os.close(file)

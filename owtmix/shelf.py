@@ -58,6 +58,12 @@ class Shelf:
         except OSError as error:
             raise DestinationError(f"{folder} cannot be used: {error.strerror}") from None
 
+    @property
+    def size_bytes(self) -> int:
+        """What the pieces take of the disk."""
+        paths = (self._folder / key for key in self._pieces)
+        return sum(path.stat().st_size for path in paths if path.is_file())
+
     def find(self, key: str) -> Piece | None:
         """The piece with this key; None where there is none, or not any more as it was made."""
         entry = self._pieces.get(key)
@@ -104,10 +110,15 @@ class Shelf:
         manifest = self._folder / _MANIFEST
         text = manifest.read_text(encoding="utf-8", errors="replace") if manifest.exists() else ""
         for line in text.splitlines():
-            with suppress(ValueError, KeyError, TypeError):
+            with suppress(ValueError, KeyError, TypeError, ArithmeticError, RecursionError):
                 entry = json.loads(line)
                 if "piece" in entry:
-                    self._pieces[entry["piece"]] = entry
+                    kept = {
+                        "digest": str(entry["digest"]),
+                        "told": entry["told"],
+                        "warnings": _texts(entry["warnings"]),
+                    }
+                    self._pieces[str(entry["piece"])] = kept
                 else:
                     loss = Loss(entry["lost"], Fraction(entry["from"]), bool(entry["sound"]), str(entry["why"]))
                     self.losses.append(loss)
@@ -130,6 +141,10 @@ class Shelf:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _texts(values: Any) -> list[str]:
+    return [str(value) for value in values]
 
 
 def _digest(path: Path) -> str:

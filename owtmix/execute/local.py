@@ -32,6 +32,9 @@ STARTING_S: Final = 60.0
 LAST_WORDS_S: Final = 1.0
 """How long a child that has closed its pipe may take to end."""
 
+KILLED: Final = f"crashes ({signal.SIGKILL.name})"
+"""How a child ends that the system killed, short of memory, or a person: not what it did, but that it was there."""
+
 TaskT = TypeVar("TaskT", bound=Task)
 
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from fractions import Fraction
 from heapq import merge
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
@@ -27,6 +27,9 @@ MAX_PIXELS: Final = 8192 * 8192
 """Of the largest output; the limit for recordings is lower."""
 FRAME_SAMPLES: Final = 1024
 """The longest codec frame that may pad the end of the sound."""
+
+_LONGEST_STEP_S: Final = Fraction(FRAME_SAMPLES, SAMPLE_RATE_HZ) + 2 * ROUNDING_S
+"""From one packet of the sound to the next."""
 
 Timed: TypeAlias = "tuple[Fraction, int, Packet[Stream]]"
 """Decoding time in seconds, number of the stream, and the packet."""
@@ -164,6 +167,9 @@ def _verify_sound(container: InputContainer, tracks: dict[int, _Track], sound: S
         raise RenderError("the finished file has no sound")
     stream = container.streams.audio[0]
     assert stream.time_base is not None
+    times = [Fraction(0), *(pts * stream.time_base for pts in tracks[stream.index].pts)]
+    if any(b - a > _LONGEST_STEP_S for a, b in pairwise(times)):
+        raise RenderError("the sound of the finished file has a hole")
     end = tracks[stream.index].end * stream.time_base
     if not -ROUNDING_S <= end - Fraction(sound.samples, SAMPLE_RATE_HZ) <= Fraction(FRAME_SAMPLES, SAMPLE_RATE_HZ):
         raise RenderError(f"the sound of the finished file ends at {float(end):.3f} s, not where it was planned")

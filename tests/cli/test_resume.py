@@ -52,9 +52,7 @@ def output(report: dict[str, Any]) -> bytes:
     return Path(report["output"]).read_bytes()
 
 
-def family(pid: int) -> Iterator[int]:
-    """A process and its children."""
-    yield pid
+def children(pid: int) -> Iterator[int]:
     with suppress(OSError):
         yield from map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
 
@@ -65,26 +63,38 @@ def is_alive(pid: int) -> bool:
     return False
 
 
-def interrupted(command: Command, job_file: Path, chance: random.Random) -> tuple[bool, set[int]]:
-    """Start the job and kill some process of it somewhere; whether it came to its end, and which processes it had."""
+def interrupted(command: Command, job_file: Path, chance: random.Random, *, parent: bool) -> tuple[bool, Path | None]:
+    """Start the job and kill, somewhere, the ``parent`` or one of its children.
+
+    Returns:
+        Whether there was someone to kill; and the output, if the job came to its end all the same. With the parent gone
+        its children are gone as well.
+    """
     with subprocess.Popen(
         [command.path, *CHUNKS, job_file],
         env=CLEAN_ENVIRONMENT,
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     ) as process:
-        seen: set[int] = set()
-        moment_s = time.monotonic() + chance.uniform(0.3, 1.5)
-        while process.poll() is None and time.monotonic() < moment_s:
-            seen |= set(family(process.pid))
-            time.sleep(0.02)
-        victim = chance.choice(sorted(family(process.pid)))
-        with suppress(ProcessLookupError):
-            os.kill(victim, signal.SIGKILL)
-        if victim != process.pid:
-            seen |= set(family(process.pid))
-            process.wait(60)
-    return process.returncode == 0, seen
+        family = list(children(process.pid))
+        while not family and process.poll() is None:
+            time.sleep(0.01)
+            family = list(children(process.pid))
+        time.sleep(chance.uniform(0, 0.5))
+        family = list(children(process.pid))
+        victims = [process.pid] if parent else family
+        killed = bool(victims) and process.poll() is None
+        if killed:
+            with suppress(ProcessLookupError):  # it ended a moment ago
+                os.kill(chance.choice(victims), signal.SIGKILL)
+        said, _ = process.communicate(timeout=60)
+    if process.returncode == 0:
+        return killed, Path(json.loads(said)["output"])
+    until_s = time.monotonic() + 5
+    while any(map(is_alive, family)) and time.monotonic() < until_s:
+        time.sleep(0.02)
+    assert not [pid for pid in family if is_alive(pid)]
+    return killed, None
 
 
 @pytest.mark.slow
@@ -93,15 +103,20 @@ def test_a_job_that_is_killed_again_and_again_ends_as_if_nothing_had_been(
 ) -> None:
     expected = output(run(command, job_file))
     chance = random.Random(SEED)
-    everybody: set[int] = set()
-    for _ in range(KILLS):
-        _, seen = interrupted(command, job_file, chance)
-        everybody |= seen
+    hit = {True: 0, False: 0}
+    cut = 0
+    for number in range(KILLS):
+        parent = number % 2 == 0
+        killed, made = interrupted(command, job_file, chance, parent=parent)
+        hit[parent] += killed
+        cut += made is None
+        assert made is None or made.read_bytes() == expected
+    assert min(hit.values()) >= 3, "too few were there to be killed"
+    assert cut >= 3
     report = run(command, job_file)
     assert output(report) == expected
     assert not (command.root / "work" / job_id).exists()
     assert not [name for name in job_file.parent.joinpath("out").iterdir() if name != Path(report["output"])]
-    assert not [pid for pid in everybody if is_alive(pid)]
 
 
 def leave_chunks(command: Command, job_file: Path, job_id: str, count: int) -> None:

@@ -60,13 +60,28 @@ def test_a_manifest_that_was_cut_keeps_what_was_whole(tmp_path: Path, made: Path
     assert {name for name in ("first", "second") if Shelf(shelf).find(name)} == {"first", "second"}
 
 
-@pytest.mark.parametrize("rubbish", [b"\xff\xfe\n", b"[]\n", b"{}\n", b'{"piece": 7}\n', b'{"lost": "x"}\n'])
+@pytest.mark.parametrize(
+    "rubbish",
+    [
+        b"\xff\xfe\n",
+        b"[]\n",
+        b"{}\n",
+        b'{"piece": "key"}\n',
+        b'{"piece": "key", "digest": "", "told": null, "warnings": 7}\n',
+        b'{"lost": "x"}\n',
+        b'{"lost": "x", "from": "1/0", "sound": true, "why": ""}\n',
+        b"[" * 100_000 + b"\n",
+    ],
+    ids=range(8),
+)
 def test_rubbish_in_the_manifest_is_passed_over(tmp_path: Path, made: Path, rubbish: bytes) -> None:
     shelf = tmp_path / "shelf"
     shelf.mkdir()
     (shelf / "manifest.jsonl").write_bytes(rubbish)
+    assert Shelf(shelf).find("key") is None
     Shelf(shelf).keep("key", made, None, ())
     assert Shelf(shelf).find("key")
+    assert Shelf(shelf).size_bytes == len(b"picture")
 
 
 def test_a_place_that_takes_nothing_is_told(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from owtmix.errors import DestinationError
+from owtmix.errors import DestinationError, SpecError
 from owtmix.runlock import only_run
 from owtmix.workfolder import open_work
 
@@ -30,6 +30,25 @@ def test_what_a_killed_run_fetched_stays_for_the_next(tmp_path: Path) -> None:
         assert (work / "tracks").is_dir()
     assert recording.read_bytes() == b"fetched"
     assert not (work / "tracks").exists()
+
+
+def test_what_a_killed_run_had_half_made_takes_no_room(tmp_path: Path) -> None:
+    half = tmp_path / "job" / "tracks" / "picture.mp4"
+    half.parent.mkdir(parents=True)
+    half.write_bytes(b"half")
+    with open_work(tmp_path, "job", 1):
+        assert not half.exists()
+
+
+def test_a_run_of_another_container_is_kept_out(tmp_path: Path) -> None:
+    """It has names of its own for sockets, but the same folder."""
+    with open_work(tmp_path, "job", 1) as work:
+        (work / "tracks" / "picture.mp4").write_bytes(b"half")
+        with pytest.raises(SpecError, match="already running"), open_work(tmp_path, "job", 1):
+            pass
+        assert (work / "tracks" / "picture.mp4").exists()
+    with open_work(tmp_path, "job", 1):
+        pass
 
 
 def test_a_run_that_fetched_nothing_leaves_nothing(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """Work on recordings of which some break whatever decodes them. Children import this module.
 
 A file does so by its name: ``crash-2-...`` crashes the decoder of its picture when it is 2 s in, ``deaf-crash-2-...``
-that of its sound; ``hang`` in place of ``crash`` stops for ever, ``fail`` raises, ``probe-crash-...`` crashes whoever
-measures it.
+that of its sound; ``hang`` in place of ``crash`` stops for ever, ``fail`` raises, ``killed-2-...`` kills
+its first two readers, ``probe-crash-...`` crashes whoever measures it.
 """
 
 from __future__ import annotations
@@ -38,10 +38,20 @@ def misbehave(how: str) -> None:
             raise InputError("the disk is on fire")
 
 
+def die_once(mark: Path) -> None:
+    """Be killed as if from outside, unless ``mark`` says that it was done."""
+    if not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 class RiggedVideoReader(VideoReader):
     def picture_at(self, t: Fraction) -> Picture | None:
-        told = re.match(r"(crash|hang|fail)-([\d.]+)-", self._path.name)
+        told = re.match(r"(crash|hang|fail|killed)-([\d.]+)-", self._path.name)
         if told and t >= Fraction(told[2]):
+            if told[1] == "killed":
+                die_once(self._path.with_suffix(".first"))
+                die_once(self._path.with_suffix(".second"))
             misbehave(told[1])
         return super().picture_at(t)
 
@@ -78,19 +88,16 @@ class RiggedProbeTask(ProbeTask):
     def run(self, news: News) -> Probe | Lack:
         if told := re.match(r"probe-(crash|hang|once)-", self.path.name):
             misbehave(told[1])
-            mark = self.path.with_suffix(".mark")
-            if not mark.exists():
-                mark.touch()
-                os.kill(os.getpid(), signal.SIGKILL)
+            die_once(self.path.with_suffix(".mark"))
         return ProbeTask.run(self, news)
 
 
 @dataclass(frozen=True, slots=True)
 class DyingPictureTask(PictureTask):
-    """Dies although no source does anything wrong: as often as the track's folder has files named ``die-...``."""
+    """Dies although no source does anything wrong: as often as the work folder has files named ``die-...``."""
 
     def run(self, news: News) -> Any:
-        for reason in self.track.parent.glob("die-*"):
+        for reason in self.track.parents[1].glob("die-*"):
             reason.unlink()
             os.kill(os.getpid(), signal.SIGKILL)
         return PictureTask.run(self, news)

@@ -250,6 +250,15 @@ def test_a_death_without_reason_is_forgiven_once(tmp_path: Path, monkeypatch: py
     assert codes == [WarnCode.SERVICE_WARN_PROCESS_RESTART]
 
 
+def test_who_is_killed_while_suspected_is_not_to_blame(tmp_path: Path) -> None:
+    """The system, short of memory, kills whom it likes, and may do so twice."""
+    report = compose(lay_out(tmp_path / "room", ben="killed-1.2-"))
+    (warning,) = report["warnings"]
+    assert "no recording is to blame" in warning
+    assert shown(report, 1) == "P" * 30
+    assert len(list((tmp_path / "room" / "room").glob("killed-*.second"))) == 1
+
+
 def test_a_second_one_is_an_error_in_words(tmp_path: Path) -> None:
     job_file = lay_out(tmp_path / "room")
     die(tmp_path, job_file, 2)
@@ -263,7 +272,7 @@ def test_a_second_one_is_an_error_in_words(tmp_path: Path) -> None:
 
 def die(tmp_path: Path, job_file: Path, times: int) -> None:
     """Let the process that composes die so many times."""
-    tracks = tmp_path / "state" / "work" / json.loads(job_file.read_text())["Internal"]["JobId"] / "tracks"
-    tracks.mkdir(parents=True)
+    work = tmp_path / "state" / "work" / json.loads(job_file.read_text())["Internal"]["JobId"]
+    work.mkdir(parents=True)
     for number in range(times):
-        (tracks / f"die-{number}").touch()
+        (work / f"die-{number}").touch()

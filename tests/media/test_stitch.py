@@ -293,6 +293,28 @@ def test_a_sound_that_is_too_short_or_too_long_is_refused(tmp_path: Path, contai
 
 
 @pytest.mark.parametrize("container", CODECS)
+@pytest.mark.parametrize("lost", [range(4), range(20, 22)], ids=["first", "middle"])
+def test_a_sound_with_a_hole_is_refused(tmp_path: Path, container: Container, lost: range) -> None:
+    room = Room(tmp_path, container)
+    holed = tmp_path / f"holed.{container}"
+    with av.open(str(room.output)) as source, av.open(str(holed), "w", format=container) as target:
+        streams = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
+        heard = 0
+        for packet in source.demux():
+            if packet.dts is None:
+                continue
+            if packet.stream.type == "audio":
+                heard += 1
+                if heard - 1 in lost:
+                    continue
+            packet.stream = streams[packet.stream_index]
+            target.mux(packet)
+    verify(room.output, room.picture, room.sound)
+    with pytest.raises(RenderError, match="the sound of the finished file has a hole"):
+        verify(holed, None, room.sound)
+
+
+@pytest.mark.parametrize("container", CODECS)
 def test_a_track_that_is_missing_is_told(tmp_path: Path, container: Container) -> None:
     room = Room(tmp_path, container)
     alone = tmp_path / f"alone.{container}"
