@@ -1,7 +1,7 @@
 # make setup     .venv with what running needs        make check      lint, types, import contracts
 # make demo      a sample room, composed              make test       all tests; test-fast: without the slow ones
 # make schema    conf/cfg.schema.json from the models   make fuzz       mutated inputs, for FUZZ_SECONDS=60
-# make bench     everything measured, and docs/performance.md written from it: an hour or two
+# make bench     everything measured, and docs/performance.md written from it: two hours
 .DEFAULT_GOAL := setup
 .PHONY: setup demo check test test-fast fuzz schema bench
 

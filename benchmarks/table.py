@@ -54,6 +54,11 @@ def middle(rounds: Sequence[Figures], key: str) -> float:
     return float(median(one[key] for one in rounds))
 
 
+def highest(rounds: Sequence[Figures], key: str) -> float:
+    """The highest of one figure over the rounds."""
+    return float(max(one[key] for one in rounds))
+
+
 def measured(scene: Figures) -> Iterator[tuple[str, Figures]]:
     """The engines that ran."""
     return ((name, found) for name, found in scene["engines"].items() if "missing" not in found)
@@ -71,8 +76,8 @@ def _row(name: str, found: Figures, seconds: float, floor_s: float | None, cores
         f"{cpu_s:.1f}",
         NOTHING if floor_s is None else f"{cpu_s / floor_s:.2f}",
         f"{cpu_s / (wall_s * cores):.2f}",
-        f"{middle(rounds, 'tree_mib'):.0f}",
-        f"{middle(rounds, 'process_mib'):.0f}",
+        f"{highest(rounds, 'tree_mib'):.0f}",
+        f"{highest(rounds, 'process_mib'):.0f}",
         *(_quality(found.get(key)) for key in ("vmaf", "vmaf_neg", "psnr_db")),
         f"{found['bytes'] * 8 / 1000 / seconds:.0f}",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from benchmarks.results import RESULTS, completed, newest
 from benchmarks.sweep import CHOSEN, POINTS, Point
 from owtmix.encoding import h264
 from owtmix.geometry import Size
@@ -30,6 +31,12 @@ def test_a_named_point_is_what_the_tool_takes_for_it() -> None:
         for options in (made, taken):
             options["x264-params"] = ":".join(sorted(options["x264-params"].split(":")))
         assert made == taken
+
+
+def test_the_documented_sweep_has_every_named_point() -> None:
+    path = newest(RESULTS)
+    assert path
+    assert completed(path)["sweep"]["x264"]["points"].keys() >= CHOSEN.keys()
 
 
 def test_every_point_has_a_name_of_its_own() -> None:
