@@ -55,6 +55,21 @@ def attributed(*folders: Path) -> Path | None:
     return None
 
 
+SLOW: Final = (
+    *("corpus", "e2e", "hostile", "cli/test_command.py", "cli/test_resume.py", "execute/test_cards.py"),
+    *("execute/test_crew.py", "execute/test_production.py", "storage/test_s3_faults.py", "storage/test_s3_resume.py"),
+)
+"""Whole jobs, real and hostile recordings, and what waits for others: minutes, which ``make test-fast`` has not."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    slow = [Path(__file__).parent / name for name in SLOW]
+    for item in items:
+        if any(item.path.is_relative_to(path) for path in slow):
+            item.add_marker(pytest.mark.slow)
+
+
 ALLOWED_SKIPS: Final = {
     "no extended attributes": attributed(Path(tempfile.gettempdir())) is None,
     "the kernel refuses a network of its own": not kernel_isolates(),

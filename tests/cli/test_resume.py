@@ -97,7 +97,6 @@ def interrupted(command: Command, job_file: Path, chance: random.Random, *, pare
     return killed, None
 
 
-@pytest.mark.slow
 def test_a_job_that_is_killed_again_and_again_ends_as_if_nothing_had_been(
     command: Command, job_file: Path, job_id: str
 ) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
-import pytest
-
 from owtmix.media.probe import probe
 from tests.corpus import checks, rooms
 from tests.corpus.row import MEDIA, Row, Video
@@ -14,7 +12,6 @@ from tests.corpus.table import needs_media
 from tests.media.pictures import steady, write_film
 
 
-@pytest.mark.slow
 def test_a_camera_whose_pictures_are_minutes_apart(tmp_path: Path) -> None:
     """Half a second after the last picture the card comes, and stays until the next one."""
     files = tmp_path / "made"

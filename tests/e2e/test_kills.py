@@ -67,7 +67,6 @@ def receiver() -> Iterator[Receiver]:
         yield receiver
 
 
-@pytest.mark.slow
 def test_a_run_that_is_killed_again_and_again_ends_as_if_nothing_had_been(chatty: Stored, receiver: Receiver) -> None:
     stored = chatty
     stored.tell(receiver.url)

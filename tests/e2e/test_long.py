@@ -8,13 +8,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
-import pytest
-
 from tests.e2e.bench import COMMAND, TIMEOUT_S, Bench, check_sync
 from tests.e2e.people import Take, person
 from tests.e2e.room import Room
-
-pytestmark = pytest.mark.slow
 
 MEMORY_GROWTH: Final = 1.15
 """What a room sixty times as long may add: a few bytes for each second of the plan, and the allocator's moods."""

@@ -98,7 +98,6 @@ def test_a_store_that_dies_while_recordings_come_is_a_failure(stored: Stored) ->
     assert stored.proxy.count(is_recording) <= 2 * ATTEMPTS
 
 
-@pytest.mark.slow
 def test_what_passes_leaves_no_trace_in_the_output(stored: Stored) -> None:
     """Everything breaks once or twice, on a store that takes parts of 8 MiB only."""
     stored.proxy.act_like(Us3Profile())

@@ -133,7 +133,6 @@ def test_people_read_no_traceback_and_no_control_character(room: Composed) -> No
     assert not re.search(r"[^\n\x20-\x7e\u00a0-\uffff]", room.messages)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "words"),
     [("tiny.webm", "1000000 damaged pictures or packets"), ("torn.webm", "its sound is in 500999 pieces, more than")],
