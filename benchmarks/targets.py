@@ -22,10 +22,7 @@ EDGE: Final = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A figure that should be at ``least`` or at ``most`` so much, or only be shown.
-
-    ``figure`` is None where it was not measured.
-    """
+    """A figure that should be at ``least`` or at ``most`` so much; ``figure`` is None where it was not measured."""
 
     about: str
     figure: Callable[[Document], float | None]
@@ -34,11 +31,7 @@ class Target:
 
     def row(self, document: Document) -> Sequence[str]:
         """As a row of a table."""
-        bound = "to be shown"
-        if self.least is not None:
-            bound = f"at least {self.least:g}"
-        elif self.most is not None:
-            bound = f"at most {self.most:g}"
+        bound = f"at least {self.least:g}" if self.least is not None else f"at most {self.most:g}"
         found = self.figure(document)
         if found is None:
             return self.about, bound, "not measured", NOTHING
@@ -164,5 +157,5 @@ TARGETS: Final = (
     Target("hour: MB of one process, 1080p", _process_mb("hour"), most=350),
     Target("hour: memory of the second half / first half", _growth, most=1.05),
     Target("grid4: s from the command to the end of a job of one frame", _start_s, most=1.5),
-    Target(f"hour: cores busy with {SIMULATED} workers, simulated", _simulated),
+    Target(f"hour: cores busy with {SIMULATED} workers, simulated", _simulated, least=0.9),
 )

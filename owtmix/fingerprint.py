@@ -57,6 +57,13 @@ def of_sound(plan: RenderPlan, inputs: Inputs) -> str:
     return _digest(replace(sound, placements=()), placed)
 
 
+def of_pieces(plan: RenderPlan, inputs: Inputs) -> list[str]:
+    """Of the sound, and of every chunk of the picture."""
+    sound = [of_sound(plan, inputs)] if plan.sound else []
+    chunks = plan.picture.chunks if plan.picture else ()
+    return sound + [of_chunk(plan, frames, inputs) for frames in chunks]
+
+
 def of_bytes(data: bytes) -> str:
     """Of what is not a file of its own."""
     return hashlib.sha256(data).hexdigest()

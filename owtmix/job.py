@@ -19,7 +19,7 @@ from owtmix.crewing import cores, engage, succeed
 from owtmix.equipment import CPU
 from owtmix.errors import InputError, Problem, SpecError
 from owtmix.execute.local import Crew
-from owtmix.fingerprint import Inputs, of_bytes
+from owtmix.fingerprint import Inputs, of_bytes, of_pieces
 from owtmix.inspection import Report, inspect, use_of
 from owtmix.intake import Intake, is_local
 from owtmix.lettering import unwritable
@@ -167,13 +167,15 @@ class Job:
                 staged = scratch.add(self._output.stage(self.spec.output_key, self.spec.job_id, work / "tracks"))
                 studio, stock = self._prepare(intake, progress)
             self._announcer.plan(studio.plan)
-            shelf = Shelf(work / "chunks")
-            check_room(studio.plan, work, staged.parent, shelf.size_bytes)
-            workers = self._options.workers or cores()
-            stock = stock.leaving(max(0, 2 * expected_bytes(studio.plan) - shelf.size_bytes))
-            workshop = Workshop(stock, crew, workers, max(1, cores() // workers), shelf, bench=work / "tracks")
             images = {name: of_bytes(array.read_bytes()) for name, array in studio.images.items()}
             inputs = Inputs([_version(path, work / "inputs") for path in studio.paths], images)
+            shelf = Shelf(work / "chunks")
+            kept_bytes = shelf.size_bytes(of_pieces(studio.plan, inputs))
+            check_room(studio.plan, work, staged.parent, kept_bytes)
+            workers = self._options.workers or cores()
+            output_bytes = expected_bytes(studio.plan)
+            stock = stock.leaving(max(output_bytes, 2 * output_bytes - kept_bytes))
+            workshop = Workshop(stock, crew, workers, max(1, cores() // workers), shelf, bench=work / "tracks")
             with self._timed("composing"):
                 product = Production(studio, inputs, workshop, self._announcer).make(staged, progress)
             reports = list(self._inputs(product))

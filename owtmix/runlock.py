@@ -10,7 +10,7 @@ import struct
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from owtmix.errors import CODE_JOB_EXISTS, Problem, SpecError
@@ -37,7 +37,15 @@ def only_user(folder: Path, job_id: str) -> Iterator[None]:
         SpecError: another process holds it (error 2).
         OSError: it cannot be opened.
     """
-    with _locked(os.open(folder, os.O_RDONLY | os.O_CLOEXEC), job_id):
+    with ExitStack() as opened:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        opened.callback(os.close, descriptor)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise _already_running(job_id, 0) from error
+        except OSError:
+            pass  # network file systems may have no locks for folders: there it is as before, ``only_run`` alone
         yield
 
 
@@ -69,20 +77,12 @@ def _process_at(address: str) -> int:
 def _hold_file(job_id: str, name: str) -> Iterator[None]:
     """A lock on a file in the temporary folder, for systems without abstract sockets."""
     file = os.open(Path(tempfile.gettempdir()) / f"{name}.lock", os.O_CREAT | os.O_RDONLY | os.O_CLOEXEC, 0o644)
-    with _locked(file, job_id):
-        yield
-
-
-@contextmanager
-def _locked(file: int, job_id: str) -> Iterator[None]:
-    """A lock on a descriptor, which is closed at the end."""
     try:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise _already_running(job_id, 0) from error
-        except OSError:
-            pass  # a file system without locks: nobody is kept out
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(file)
+        raise _already_running(job_id, 0) from error
+    try:
         yield
     finally:
         os.close(file)

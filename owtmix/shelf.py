@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -58,10 +59,9 @@ class Shelf:
         except OSError as error:
             raise DestinationError(f"{folder} cannot be used: {error.strerror}") from None
 
-    @property
-    def size_bytes(self) -> int:
-        """What the pieces take of the disk."""
-        paths = (self._folder / key for key in self._pieces)
+    def size_bytes(self, keys: Iterable[str]) -> int:
+        """What the pieces with these keys take of the disk."""
+        paths = (self._folder / key for key in self._pieces.keys() & set(keys))
         return sum(path.stat().st_size for path in paths if path.is_file())
 
     def find(self, key: str) -> Piece | None:

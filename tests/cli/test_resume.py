@@ -67,8 +67,8 @@ def interrupted(command: Command, job_file: Path, chance: random.Random, *, pare
     """Start the job and kill, somewhere, the ``parent`` or one of its children.
 
     Returns:
-        Whether there was someone to kill; and the output, if the job came to its end all the same. With the parent gone
-        its children are gone as well.
+        Whether there was someone to kill; and the output, if the job came to its end all the same. Either way its
+        children are gone.
     """
     with subprocess.Popen(
         [command.path, *CHUNKS, job_file],
@@ -83,18 +83,17 @@ def interrupted(command: Command, job_file: Path, chance: random.Random, *, pare
         time.sleep(chance.uniform(0, 0.5))
         family = list(children(process.pid))
         victims = [process.pid] if parent else family
-        killed = bool(victims) and process.poll() is None
-        if killed:
+        killed = False
+        if victims and process.poll() is None:
             with suppress(ProcessLookupError):  # it ended a moment ago
                 os.kill(chance.choice(victims), signal.SIGKILL)
+                killed = True
         said, _ = process.communicate(timeout=60)
-    if process.returncode == 0:
-        return killed, Path(json.loads(said)["output"])
     until_s = time.monotonic() + 5
     while any(map(is_alive, family)) and time.monotonic() < until_s:
         time.sleep(0.02)
     assert not [pid for pid in family if is_alive(pid)]
-    return killed, None
+    return killed, Path(json.loads(said)["output"]) if process.returncode == 0 else None
 
 
 def test_a_job_that_is_killed_again_and_again_ends_as_if_nothing_had_been(

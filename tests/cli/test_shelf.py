@@ -81,7 +81,8 @@ def test_rubbish_in_the_manifest_is_passed_over(tmp_path: Path, made: Path, rubb
     assert Shelf(shelf).find("key") is None
     Shelf(shelf).keep("key", made, None, ())
     assert Shelf(shelf).find("key")
-    assert Shelf(shelf).size_bytes == len(b"picture")
+    assert Shelf(shelf).size_bytes(["key", "another"]) == len(b"picture")
+    assert Shelf(shelf).size_bytes(["another"]) == 0
 
 
 def test_a_place_that_takes_nothing_is_told(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from owtmix.progress import Silence
 from owtmix.scratch import Scratch
 from owtmix.settings import Settings
 from owtmix.tasks import Studio
-from tests.cli.command import record_once
+from tests.cli.command import change, record_once
 from tests.e2e import measure, people
 from tests.e2e.people import Take
 from tests.e2e.room import Room
@@ -183,6 +183,33 @@ def test_a_run_that_goes_on_agrees_with_what_was_found_out(tmp_path: Path, monke
     again = compose(job_file, replace(CHUNKED, fresh=True))
     assert again["warnings"] == []
     assert shown(again, 1) == "P" * 60
+
+
+def test_chunks_of_an_earlier_run_are_counted_as_room_that_is_taken_already(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And once the picture is to be another, not any more."""
+    job_file = lay_out(tmp_path / "room", LONGER)
+    told: list[int] = []
+
+    def listen(*arguments: Any) -> None:
+        told.append(arguments[3])
+
+    def refuse(*_: object) -> None:
+        raise RenderError("cut off")
+
+    monkeypatch.setattr(owtmix.job, "check_room", listen)
+    monkeypatch.setattr(Production, "_finish", refuse)
+    for _ in range(2):
+        with pytest.raises(RenderError, match="cut off"):
+            compose(job_file, CHUNKED)
+    (shelf,) = tmp_path.glob("state/work/*/chunks")
+    kept = sum(path.stat().st_size for path in shelf.iterdir() if path.name != "manifest.jsonl")
+    change(job_file, "Data.TranscodingConfig.Video.Width", 322)
+    with pytest.raises(RenderError, match="cut off"):
+        compose(job_file, CHUNKED)
+    assert told[:2] == [0, kept]
+    assert 0 < told[2] < kept, "the sound is still the same"
 
 
 def test_a_sound_that_cannot_be_decoded_is_silence_from_there_on(tmp_path: Path) -> None:
