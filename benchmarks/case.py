@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.scenes import SCENES, cut, make
+from owtmix.base.cleanup import Scratch
+from owtmix.base.progress import Silence
 from owtmix.canvas.cpu import CpuCanvas, planes
 from owtmix.canvas.overlay import yuv
 from owtmix.clip import Notes
 from owtmix.decoration import Decoration
 from owtmix.job import Job, Options
 from owtmix.plan import Picture, RenderPlan
-from owtmix.progress import Silence
 from owtmix.render import Footage, render
-from owtmix.scratch import Scratch
 from owtmix.settings import read_settings, settings_file
 
 

@@ -25,13 +25,13 @@ from numpy.typing import NDArray
 
 from benchmarks.case import Case, frame_bytes
 from benchmarks.graph import placements
+from owtmix.base.time import TimeRange
 from owtmix.canvas.cpu import planes
 from owtmix.media.audio import AudioReader
 from owtmix.media.encode import AudioWriter, VideoWriter
 from owtmix.media.source import open_input, packets, select
 from owtmix.mix import mix
 from owtmix.plan import SAMPLE_RATE_HZ, Picture
-from owtmix.timing import TimeRange
 
 PICTURE: Final = "floor-picture.mp4"
 """What encoding the picture leaves in the work folder."""

@@ -27,6 +27,7 @@ from benchmarks.comparison import compare
 from benchmarks.engine import Engine
 from benchmarks.engines import CORES, engines, ours
 from benchmarks.results import RESULTS, Results
+from owtmix.base.geometry import Rect, ResizeMode, Size
 from owtmix.canvas.device import Device
 from owtmix.canvas.launch import Drawing, Surface, batch, grid
 from owtmix.canvas.pool import Pool
@@ -38,7 +39,6 @@ from owtmix.crewing import engage
 from owtmix.decoration import Decoration
 from owtmix.drawing import card, make_canvas
 from owtmix.equipment import CPU, Equipment
-from owtmix.geometry import Rect, ResizeMode, Size
 from owtmix.media.decode import VideoReader
 from owtmix.media.hardware import Card
 from owtmix.render import Footage, render

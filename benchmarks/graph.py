@@ -8,10 +8,10 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Final
 
+from owtmix.base.geometry import Rect, fit
+from owtmix.base.time import FrameClock
 from owtmix.clip import VideoTrack
-from owtmix.geometry import Rect, fit
 from owtmix.plan import Picture, RenderPlan, Source
-from owtmix.timing import FrameClock
 
 ROUNDING_S: Final = Fraction(1, 10_000)
 HELD: Final = "tpad=stop_mode=clone:stop=-1"

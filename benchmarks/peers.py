@@ -15,7 +15,7 @@ from benchmarks.engine import Engine, Made
 from benchmarks.ffmpeg import ffmpeg
 from benchmarks.graph import Placement, placements, target
 from benchmarks.measurement import run
-from owtmix.geometry import Rect
+from owtmix.base.geometry import Rect
 
 HISUI_CPU_USED: Final = 4
 """How fast the recordings are turned into what Hisui reads, which is not measured."""

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from owtmix.errors import Interrupted
+from owtmix.base.errors import Interrupted
 from owtmix.notify import events
 from owtmix.notify.events import WarnCode
 from owtmix.plan import RenderPlan

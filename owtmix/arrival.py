@@ -8,9 +8,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from fractions import Fraction
 from pathlib import Path
 
-from owtmix.errors import InputError, StoreError
-from owtmix.hands import HANDS, hands
-from owtmix.progress import Progress
+from owtmix.base.errors import InputError, StoreError
+from owtmix.base.io_threads import HANDS, hands
+from owtmix.base.progress import Progress
 from owtmix.quota import Quota
 from owtmix.storage import Copy, Store
 from owtmix.supply import Ware

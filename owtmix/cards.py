@@ -11,12 +11,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
+from owtmix.base.errors import EncoderLost, Problem, RenderError, SpecError
+from owtmix.base.geometry import Orientation, Rect, ResizeMode, Size
 from owtmix.clip import Matrix
 from owtmix.equipment import Equipment
-from owtmix.errors import EncoderLost, Problem, RenderError, SpecError
 from owtmix.execute.local import Crew
 from owtmix.execute.task import News
-from owtmix.geometry import Orientation, Rect, ResizeMode, Size
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame

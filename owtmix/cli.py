@@ -7,8 +7,8 @@ import sys
 from typing import NoReturn
 
 from owtmix.arguments import read_arguments
-from owtmix.errors import Interrupted
-from owtmix.scratch import Scratch
+from owtmix.base.cleanup import Scratch
+from owtmix.base.errors import Interrupted
 from owtmix.signals import watch_signals
 
 _log = logging.getLogger(__name__)

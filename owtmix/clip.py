@@ -7,9 +7,9 @@ from fractions import Fraction
 from math import floor
 from typing import Literal
 
-from owtmix.geometry import Size
+from owtmix.base.geometry import Size
+from owtmix.base.time import TimeRange
 from owtmix.index import Recording
-from owtmix.timing import TimeRange
 
 Matrix = Literal["bt601", "bt709"]
 """Which luma weights a picture was coded with."""

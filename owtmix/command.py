@@ -11,15 +11,15 @@ import traceback
 from typing import Any
 
 from owtmix.arguments import Arguments
+from owtmix.base.cleanup import Scratch
+from owtmix.base.errors import DestinationError, Interrupted, MixError, SpecError
 from owtmix.console import show_progress
 from owtmix.crewing import engage
-from owtmix.errors import DestinationError, Interrupted, MixError, SpecError
 from owtmix.job import Job, Options, resend
 from owtmix.plan import to_json
 from owtmix.plantext import describe_plan
 from owtmix.probetext import describe_reports
 from owtmix.runlog import CONTROLS, RunLog
-from owtmix.scratch import Scratch
 from owtmix.settings import Settings, read_settings, settings_file, state_folder
 from owtmix.survey import look_through
 

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Bars
 
-from owtmix.progress import NOTHING, Progress, Silence, Unit
+from owtmix.base.progress import NOTHING, Progress, Silence, Unit
 
 _log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from math import ceil
 from pathlib import Path
 from typing import Final, TypeVar
 
-from owtmix.errors import RenderError
+from owtmix.base.errors import RenderError
 from owtmix.execute.local import Crew, Outcome
 from owtmix.execute.task import Limits, Task
 from owtmix.settings import Settings

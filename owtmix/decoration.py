@@ -9,13 +9,14 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from owtmix.base.geometry import Rect
+from owtmix.base.ids import StreamId
 from owtmix.canvas.base import Layer
 from owtmix.canvas.card import placeholder_card
 from owtmix.canvas.overlay import Overlay, prepare
 from owtmix.canvas.text import render_text
-from owtmix.geometry import Rect
 from owtmix.plan import Picture
-from owtmix.spec.job import ClockWatermark, ImageWatermark, StreamId, TextWatermark, Watermark
+from owtmix.spec.job import ClockWatermark, ImageWatermark, TextWatermark, Watermark
 from owtmix.wallclock import clock_text
 
 Rgba = NDArray[np.uint8]

@@ -10,9 +10,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
+from owtmix.base.time import TimeRange
 from owtmix.plan import RenderPlan
 from owtmix.shots import Shot
-from owtmix.timing import TimeRange
 
 _LIBRARIES: Final = ("av", "numpy", "pillow")
 """Those that make pixels and samples."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from owtmix.address import LOOPBACK, Network, checked_client
-from owtmix.errors import InputError, MixError
+from owtmix.base.errors import InputError, MixError
 
 _FORMATS: Final = ("PNG", "JPEG", "WEBP")
 _LARGEST_PORT: Final = 65535

@@ -9,9 +9,9 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final, Literal, TypeVar, cast
 
-from owtmix.document import DocumentError, Loc, json_path, read_object, shown
-from owtmix.errors import InputError
-from owtmix.spec.job import StreamId
+from owtmix.base.errors import InputError
+from owtmix.base.ids import StreamId
+from owtmix.base.strict_json import DocumentError, Loc, json_path, read_object, shown
 from owtmix.spec.key import normal_key
 
 TimeUnit = Literal["epoch-milliseconds", "epoch-seconds", "seconds", "milliseconds"]

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
+from owtmix.base.time import TimeRange, timecode
 from owtmix.clip import AudioTrack, Damage, Probe
 from owtmix.plan import RenderPlan
-from owtmix.timing import TimeRange, timecode
 
 
 @dataclass(frozen=True, slots=True)

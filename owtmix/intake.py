@@ -8,12 +8,12 @@ from fractions import Fraction
 from pathlib import Path
 
 from owtmix.arrival import arrive, locate
+from owtmix.base.errors import InputError, RenderError, StoreError
+from owtmix.base.progress import Progress
 from owtmix.clip import Clip, Probe
 from owtmix.crewing import succeed
-from owtmix.errors import InputError, RenderError, StoreError
 from owtmix.execute.local import Crew
 from owtmix.index import MAX_INDEX_BYTES, Index, Recording, read_index
-from owtmix.progress import Progress
 from owtmix.quota import quota_of
 from owtmix.settings import Settings
 from owtmix.spec.job import ImageWatermark, JobSpec

@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from owtmix.announcer import Announcer
+from owtmix.base.cleanup import Scratch
+from owtmix.base.errors import InputError, Problem, SpecError
+from owtmix.base.progress import Progress
+from owtmix.base.time import timecode
 from owtmix.cards import choose
 from owtmix.clip import Damage, Probe, Seen
 from owtmix.crewing import cores, engage, succeed
 from owtmix.equipment import CPU
-from owtmix.errors import InputError, Problem, SpecError
 from owtmix.execute.local import Crew
 from owtmix.fingerprint import Inputs, of_bytes, of_pieces
 from owtmix.inspection import Report, inspect, use_of
@@ -27,12 +30,10 @@ from owtmix.notify.events import WarnCode
 from owtmix.plan import RenderPlan
 from owtmix.planning import check_streams, equip, make_plan, subscribed, sufficient
 from owtmix.production import Product, Production, Workshop
-from owtmix.progress import Progress
 from owtmix.report import report
 from owtmix.room import check_room, expected_bytes
 from owtmix.runlock import only_run
 from owtmix.schedule import uses_of
-from owtmix.scratch import Scratch
 from owtmix.settings import Settings, state_folder
 from owtmix.shelf import Shelf
 from owtmix.spec.job import ImageWatermark, JobSpec, url_secrets
@@ -40,7 +41,6 @@ from owtmix.spec.reader import MAX_JOB_BYTES, read_job
 from owtmix.storage import LocalStore, S3Options, Store, open_store
 from owtmix.supply import Stock
 from owtmix.tasks import StillTask, Studio
-from owtmix.timing import timecode
 from owtmix.workfolder import open_work
 
 _STORAGE: Final = "Data.RecordingConfig.StorageConfig"

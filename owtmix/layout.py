@@ -11,7 +11,7 @@ from itertools import islice
 from math import isqrt
 from typing import Final
 
-from owtmix.geometry import Area
+from owtmix.base.geometry import Area
 from owtmix.spec.job import LayoutStyle
 
 WHOLE: Final = Area(Fraction(0), Fraction(0), Fraction(1), Fraction(1))

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 
+from owtmix.base.progress import Progress
 from owtmix.plan import RenderPlan
-from owtmix.progress import Progress
 from owtmix.tasks import PictureTask, SoundTask
 
 TrackTask = PictureTask | SoundTask

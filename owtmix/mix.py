@@ -15,8 +15,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from owtmix.base.errors import InputError
 from owtmix.clip import Damage
-from owtmix.errors import InputError
 from owtmix.landing import landed
 from owtmix.limiter import Sound, limit
 from owtmix.media.audio import CHANNELS, AudioReader

@@ -9,13 +9,15 @@ from fractions import Fraction
 from math import ceil
 from typing import Any, Literal
 
+from owtmix.base.colour import Colour
+from owtmix.base.geometry import ResizeMode, Size
+from owtmix.base.ids import StreamId
+from owtmix.base.time import FrameClock, TimeRange
 from owtmix.clip import AudioTrack, Matrix, VideoTrack
-from owtmix.geometry import ResizeMode, Size
 from owtmix.scene import Scene
 from owtmix.shots import Shot
-from owtmix.spec.job import ClockWatermark, Colour, ImageWatermark, StreamId, TextWatermark, Watermark
+from owtmix.spec.job import ClockWatermark, ImageWatermark, TextWatermark, Watermark
 from owtmix.timeline import Jump
-from owtmix.timing import FrameClock, TimeRange
 
 SAMPLE_RATE_HZ = 48_000
 _KINDS = {ClockWatermark: "clock", ImageWatermark: "image", TextWatermark: "text"}

@@ -9,15 +9,16 @@ from fractions import Fraction
 from math import ceil
 
 from owtmix import chunks, encoding, scene, shots
+from owtmix.base.errors import CODE_NO_STREAM, Problem, SpecError
+from owtmix.base.ids import StreamId
+from owtmix.base.time import FrameClock, timecode
 from owtmix.clip import Clip, Matrix
 from owtmix.equipment import MOST_ITEMS, Equipment
-from owtmix.errors import CODE_NO_STREAM, Problem, SpecError
 from owtmix.index import Index
 from owtmix.plan import AudioPlacement, Picture, RenderPlan, Sound, Source, sample_count
 from owtmix.settings import Settings
-from owtmix.spec.job import ClockWatermark, JobSpec, MediaChannel, StreamId, VideoSpec
+from owtmix.spec.job import ClockWatermark, JobSpec, MediaChannel, VideoSpec
 from owtmix.timeline import Placed, Rules, Timeline, build
-from owtmix.timing import FrameClock, timecode
 
 
 def subscribed(spec: JobSpec, index: Index) -> tuple[frozenset[StreamId], tuple[StreamId, ...]]:

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Iterator
 
 from rich.cells import cell_len
 
+from owtmix.base.geometry import ResizeMode
+from owtmix.base.ids import StreamId
+from owtmix.base.time import TimeRange, timecode
 from owtmix.clip import AudioTrack, VideoTrack
-from owtmix.geometry import ResizeMode
 from owtmix.plan import Picture, RenderPlan, Sound, Source
 from owtmix.scene import Scene
-from owtmix.spec.job import ClockWatermark, ImageWatermark, StreamId, TextWatermark, Watermark
-from owtmix.timing import TimeRange, timecode
+from owtmix.spec.job import ClockWatermark, ImageWatermark, TextWatermark, Watermark
 
 _RESIZING = {
     ResizeMode.STRETCH: "stretched to their tiles",

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
+from owtmix.base.strict_json import printable
+from owtmix.base.time import TimeRange, timecode
 from owtmix.clip import Damage
-from owtmix.document import printable
 from owtmix.inspection import PictureReport, Report, SoundReport
 from owtmix.survey import LONGEST_NAME
-from owtmix.timing import TimeRange, timecode
 
 GAPS_SHOWN = 10
 

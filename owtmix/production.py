@@ -14,23 +14,23 @@ from typing import Final, Protocol
 
 from pydantic import TypeAdapter
 
+from owtmix.base.errors import EncoderLost, MixError, RenderError
+from owtmix.base.progress import Progress
+from owtmix.base.time import timecode
 from owtmix.blame import suspects
 from owtmix.clip import Damage, Notes, Seen
 from owtmix.crewing import succeed
 from owtmix.equipment import Equipment
-from owtmix.errors import EncoderLost, MixError, RenderError
 from owtmix.execute.agenda import Agenda
 from owtmix.execute.local import KILLED, Crew, Outcome
 from owtmix.fingerprint import Inputs, of_chunk, of_sound
 from owtmix.meter import Meter
 from owtmix.plan import RenderPlan
-from owtmix.progress import Progress
 from owtmix.quota import gib
 from owtmix.schedule import Schedule, TrackTask, together_s, uses_of
 from owtmix.shelf import Loss, Piece, Shelf
 from owtmix.supply import Stock, Supply
 from owtmix.tasks import FinishTask, PictureTask, SoundTask, Studio, SuspectTask
-from owtmix.timing import timecode
 
 SLOWEST_DISK_BYTES_PER_S: Final = 2 << 20
 """What takes longer to move than this is no longer moved."""

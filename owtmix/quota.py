@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from owtmix.errors import DestinationError
+from owtmix.base.errors import DestinationError
 from owtmix.storage import Copy
 
 

@@ -16,20 +16,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
+from owtmix.base.errors import InputError
+from owtmix.base.geometry import Rect
+from owtmix.base.ids import StreamId
+from owtmix.base.time import FrameClock, SpanCursor, TimeRange
 from owtmix.canvas.base import Canvas, ComposedFrame, Layer, Scaler
 from owtmix.canvas.device import DeviceError
 from owtmix.clip import Failure, Notes, Seen
 from owtmix.decoration import Decoration
-from owtmix.errors import InputError
-from owtmix.geometry import Rect
 from owtmix.media.decode import VideoReader
 from owtmix.media.hardware import Card
 from owtmix.media.thinning import Glances
 from owtmix.plan import Picture, Source
 from owtmix.scene import Tile
 from owtmix.shots import Shot
-from owtmix.spec.job import StreamId
-from owtmix.timing import FrameClock, SpanCursor, TimeRange
 
 ItemT = TypeVar("ItemT")
 

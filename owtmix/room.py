@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
-from owtmix.errors import DestinationError
+from owtmix.base.errors import DestinationError
 from owtmix.plan import RenderPlan
 
 _SURPLUS: Final = Fraction(11, 10)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from owtmix.errors import CODE_JOB_EXISTS, Problem, SpecError
+from owtmix.base.errors import CODE_JOB_EXISTS, Problem, SpecError
 
 
 @contextmanager

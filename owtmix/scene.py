@@ -7,10 +7,11 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from owtmix import layout
-from owtmix.geometry import Rect, Size
-from owtmix.spec.job import LayoutStyle, MixerSpec, StreamId
+from owtmix.base.geometry import Rect, Size
+from owtmix.base.ids import StreamId
+from owtmix.base.time import TimeRange
+from owtmix.spec.job import LayoutStyle, MixerSpec
 from owtmix.timeline import Segment
-from owtmix.timing import TimeRange
 
 
 @dataclass(frozen=True, slots=True)

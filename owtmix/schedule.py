@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from typing import Final
 
+from owtmix.base.time import TimeRange
 from owtmix.execute.agenda import Runs
 from owtmix.plan import RenderPlan
 from owtmix.supply import Supply
 from owtmix.tasks import PictureTask, SoundTask
-from owtmix.timing import TimeRange
 
 TrackTask = PictureTask | SoundTask
 

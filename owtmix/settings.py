@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final, get_args
 from zoneinfo import available_timezones
 
-from owtmix.errors import Problem, SpecError
+from owtmix.base.errors import Problem, SpecError
 from owtmix.index import TimeUnit
 
 INSTALLATION: Final = Path(__file__).resolve().parents[1]

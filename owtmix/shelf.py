@@ -15,7 +15,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
-from owtmix.errors import DestinationError
+from owtmix.base.errors import DestinationError
 
 _MANIFEST: Final = "manifest.jsonl"
 

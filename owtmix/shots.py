@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Final
 
+from owtmix.base.time import TimeRange
 from owtmix.timeline import Placed
-from owtmix.timing import TimeRange
 
 JUST_BEFORE_S: Final = Fraction(1, 10**9)
 """Shorter than any container's tick."""

@@ -9,8 +9,8 @@ import time
 from types import FrameType
 from typing import Final
 
-from owtmix.errors import Interrupted
-from owtmix.scratch import Scratch
+from owtmix.base.cleanup import Scratch
+from owtmix.base.errors import Interrupted
 
 DEADLINE_S: Final = 2.0
 """From the first signal to the end of the process, at the latest."""

@@ -10,12 +10,12 @@ from fractions import Fraction
 from types import TracebackType
 from typing import Final, Protocol, Self
 
-from owtmix.errors import InputError, MixError, RenderError, StoreError
-from owtmix.hands import HANDS, Hands
+from owtmix.base.errors import InputError, MixError, RenderError, StoreError
+from owtmix.base.io_threads import HANDS, Hands
+from owtmix.base.time import TimeRange
 from owtmix.landing import give_up, keep, promise
 from owtmix.quota import Quota
 from owtmix.storage import Copy
-from owtmix.timing import TimeRange
 
 LOOK_EVERY_S: Final = 0.05
 

@@ -9,12 +9,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
+from owtmix.base.errors import InputError
+from owtmix.base.io_threads import hands
+from owtmix.base.strict_json import printable
 from owtmix.clip import Probe
-from owtmix.document import printable
-from owtmix.errors import InputError
 from owtmix.excerpt import BLOCK_BYTES, Excerpt, Unavailable
 from owtmix.execute.local import Crew, Outcome
-from owtmix.hands import hands
 from owtmix.inspection import Report, inspect
 from owtmix.storage import Store, unwritable
 from owtmix.supply import Ware

@@ -11,12 +11,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from owtmix.base.errors import InputError
+from owtmix.base.time import timecode
 from owtmix.clip import Notes, Probe
 from owtmix.equipment import CPU, Equipment
-from owtmix.errors import InputError
 from owtmix.execute.task import News
 from owtmix.plan import RenderPlan
-from owtmix.timing import timecode
 
 if TYPE_CHECKING:
     from owtmix.tracks import Material
@@ -188,7 +188,7 @@ class StillTask:
     name = "the preview"
 
     def run(self, news: News) -> None:
-        from owtmix.errors import DestinationError
+        from owtmix.base.errors import DestinationError
         from owtmix.tracks import draw_still
 
         image, notes = draw_still(self.studio.material(), self.number, news.wait)

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain, pairwise
 
+from owtmix.base.ids import StreamId
+from owtmix.base.time import TimeRange, timecode
 from owtmix.clip import Clip
-from owtmix.spec.job import StreamId
-from owtmix.timing import TimeRange, timecode
 
 
 @dataclass(frozen=True, slots=True)

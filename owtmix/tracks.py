@@ -16,6 +16,8 @@ from typing import Final
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from PIL import Image
 
+from owtmix.base.errors import EncoderLost
+from owtmix.base.time import SpanCursor
 from owtmix.canvas.base import ComposedFrame
 from owtmix.canvas.device import DeviceError
 from owtmix.clip import Damage, Notes
@@ -23,13 +25,11 @@ from owtmix.decoration import Decoration, Rgba
 from owtmix.drawing import card, make_canvas
 from owtmix.encoding import NVENC
 from owtmix.equipment import CPU, Equipment
-from owtmix.errors import EncoderLost
 from owtmix.media.audio import AudioReader
 from owtmix.media.encode import AudioWriter, VideoWriter
 from owtmix.mix import Watch, mix
 from owtmix.plan import SAMPLE_RATE_HZ, Picture, RenderPlan
 from owtmix.render import Footage, Projector, TileContent, render
-from owtmix.timing import SpanCursor
 
 WAITING_FRAMES: Final = 3
 """Composed frames that wait for the encoder; the canvas's ring holds more."""

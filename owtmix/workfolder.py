@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from owtmix.errors import DestinationError, SpecError
+from owtmix.base.errors import DestinationError, SpecError
 from owtmix.runlock import only_run, only_user
 
 

@@ -8,8 +8,8 @@ from typing import Protocol
 
 from av.video.frame import VideoFrame
 
+from owtmix.base.geometry import Orientation, Rect
 from owtmix.clip import Matrix
-from owtmix.geometry import Orientation, Rect
 
 
 class Picture(Protocol):

@@ -7,9 +7,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from owtmix.base.geometry import Size
 from owtmix.canvas.text import text_mask
 from owtmix.canvas.writing import clean, split
-from owtmix.geometry import Size
 
 _Grey = NDArray[np.uint8]
 

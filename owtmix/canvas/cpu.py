@@ -11,11 +11,11 @@ import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
+from owtmix.base.geometry import Rect, ResizeMode, Size, fit
 from owtmix.canvas.base import ComposedFrame, Layer, Picture
 from owtmix.canvas.ring import Ring, Slot
 from owtmix.canvas.scale import Conversion, Converter
 from owtmix.clip import Matrix
-from owtmix.geometry import Rect, ResizeMode, Size, fit
 
 Plane = NDArray[np.uint8]
 Planes = tuple[Plane, Plane, Plane]

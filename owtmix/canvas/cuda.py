@@ -16,9 +16,9 @@ from av.video.frame import CudaContext, VideoFrame
 from cupy.cuda import runtime
 from numpy.typing import NDArray
 
+from owtmix.base.geometry import Size
 from owtmix.canvas.device import DeviceError, Mark
 from owtmix.canvas.launch import BLOCK, KERNEL, SOURCE
-from owtmix.geometry import Size
 
 _FAILURES: Final = (
     runtime.CUDARuntimeError,

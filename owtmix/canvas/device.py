@@ -12,7 +12,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
-from owtmix.geometry import Size
+from owtmix.base.geometry import Size
 
 
 class DeviceError(Exception):

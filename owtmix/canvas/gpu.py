@@ -14,6 +14,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
+from owtmix.base.geometry import Rect, ResizeMode, Size
 from owtmix.canvas import launch
 from owtmix.canvas.base import ComposedFrame, Layer
 from owtmix.canvas.cpu import RING_FRAMES
@@ -26,7 +27,6 @@ from owtmix.canvas.staging import Staging
 from owtmix.canvas.tiles import GpuScaler, Tile, laid_out
 from owtmix.clip import Matrix
 from owtmix.equipment import MOST_ITEMS
-from owtmix.geometry import Rect, ResizeMode, Size
 
 PITCH: Final = 256
 """Lines of frames that stay on the card are multiples of this."""

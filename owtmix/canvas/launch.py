@@ -14,8 +14,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from owtmix.base.geometry import Rect, Size
 from owtmix.equipment import MOST_ITEMS
-from owtmix.geometry import Rect, Size
 
 SOURCE: Final = Path(__file__).with_name("compose.cu")
 KERNEL: Final = "compose"

@@ -15,10 +15,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from owtmix.base.geometry import Rect
 from owtmix.canvas.scale import Conversion
 from owtmix.canvas.weights import Windows, windows
 from owtmix.clip import Matrix
-from owtmix.geometry import Rect
 
 _AXIS: Final = np.dtype([(name, np.int32) for name in ("count", "taps", "first", "weights")])
 GEOMETRY: Final = np.dtype(

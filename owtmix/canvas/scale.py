@@ -12,8 +12,8 @@ from typing import Final
 from av.filter import Graph
 from av.video.frame import VideoFrame
 
+from owtmix.base.geometry import Orientation, Rect, Size
 from owtmix.clip import Matrix
-from owtmix.geometry import Orientation, Rect, Size
 
 _EXACT: Final = "accurate_rnd+bitexact"
 _SPACES: Final = {"bt601": "smpte170m", "bt709": "bt709"}

@@ -11,6 +11,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
+from owtmix.base.geometry import Orientation, Rect, ResizeMode
 from owtmix.canvas.base import Picture
 from owtmix.canvas.cpu import CpuScaler, converted
 from owtmix.canvas.device import Device, Mark
@@ -20,7 +21,6 @@ from owtmix.canvas.sampling import FORMATS, tabulate
 from owtmix.canvas.scale import Conversion
 from owtmix.canvas.staging import Staging
 from owtmix.clip import Matrix
-from owtmix.geometry import Orientation, Rect, ResizeMode
 
 ALIGNMENT: Final = 256
 ON_DEVICE: Final = "cuda"

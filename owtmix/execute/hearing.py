@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from owtmix.errors import MixError, RenderError
+from owtmix.base.errors import MixError, RenderError
 from owtmix.execute.task import ERRORS, Task
 
 _log = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Generic, Self, TypeVar
 
-from owtmix.errors import MixError, RenderError
+from owtmix.base.errors import MixError, RenderError
 from owtmix.execute.agenda import Agenda, Line
 from owtmix.execute.confine import environment
 from owtmix.execute.hearing import Hearing, Nonsense

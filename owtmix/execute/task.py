@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
-from owtmix.errors import DestinationError, EncoderLost, InputError, MixError, RenderError
+from owtmix.base.errors import DestinationError, EncoderLost, InputError, MixError, RenderError
 
 ERRORS: dict[str, type[MixError]] = {
     kind.__name__: kind for kind in (InputError, RenderError, EncoderLost, DestinationError)

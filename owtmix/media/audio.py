@@ -14,8 +14,8 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 
+from owtmix.base.errors import InputError
 from owtmix.clip import AudioRun, AudioTrack, Damage
-from owtmix.errors import InputError
 from owtmix.media.audio_clock import measure_runs
 from owtmix.media.even import Evener, samples_of
 from owtmix.media.resample import Copy, Piece, Sound, Warp, keeps_time

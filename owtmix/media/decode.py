@@ -15,9 +15,9 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from owtmix.base.errors import InputError
+from owtmix.base.geometry import Orientation, Size
 from owtmix.clip import Damage, Seen, VideoTrack
-from owtmix.errors import InputError
-from owtmix.geometry import Orientation, Size
 from owtmix.media.hardware import ON_CARD, Card, taken
 from owtmix.media.picture import BLACK_DELAY_S, Picture, describe, frame_time, orientation_of
 from owtmix.media.source import check_unchanged, file_version, leads, open_input, packets, select

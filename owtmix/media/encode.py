@@ -19,10 +19,10 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from owtmix.base.errors import DestinationError, EncoderLost, RenderError
+from owtmix.base.geometry import Size
 from owtmix.clip import Matrix
 from owtmix.encoding import NVENC
-from owtmix.errors import DestinationError, EncoderLost, RenderError
-from owtmix.geometry import Size
 from owtmix.media.source import reason
 from owtmix.plan import SAMPLE_RATE_HZ, AudioEncoding, VideoEncoding
 

@@ -13,7 +13,7 @@ from av.codec.hwaccel import HWAccel
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
-from owtmix.geometry import Size
+from owtmix.base.geometry import Size
 from owtmix.media.blank import BLANK_LUMA, BLANK_ROW_STEP, is_blank
 
 ON_CARD: Final = "cuda"

@@ -15,8 +15,8 @@ from av.video.plane import VideoPlane
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from owtmix.base.geometry import Orientation, Size
 from owtmix.clip import Matrix
-from owtmix.geometry import Orientation, Size
 from owtmix.media.blank import BLANK_LUMA, BLANK_ROW_STEP, is_blank
 from owtmix.media.hardware import ON_CARD, Card, is_blank_on
 

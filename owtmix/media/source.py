@@ -15,7 +15,7 @@ from av.packet import Packet
 from av.stream import Discard, Disposition, Stream
 from av.video.stream import VideoStream
 
-from owtmix.errors import InputError
+from owtmix.base.errors import InputError
 from owtmix.media.excerpt import ExcerptFile
 
 VIDEO_CODECS: Final = ("h264", "hevc", "vp8", "vp9", "av1", "libdav1d", "libvpx", "libvpx-vp9", "libaom-av1")

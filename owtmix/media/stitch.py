@@ -16,7 +16,7 @@ from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 
-from owtmix.errors import InputError, RenderError
+from owtmix.base.errors import InputError, RenderError
 from owtmix.media.encode import TRACK_FORMAT, encoding_errors
 from owtmix.media.source import open_input, reason
 from owtmix.plan import SAMPLE_RATE_HZ, Picture, Sound

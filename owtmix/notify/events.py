@@ -9,9 +9,9 @@ from enum import IntEnum
 from fractions import Fraction
 from typing import Any, Final, Literal
 
-from owtmix.errors import CODE_FAILED, DestinationError, MixError
+from owtmix.base.errors import CODE_FAILED, DestinationError, MixError
+from owtmix.base.ids import StreamId
 from owtmix.plan import RenderPlan
-from owtmix.spec.job import StreamId
 
 VERSION: Final = "1.0"
 

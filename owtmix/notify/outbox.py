@@ -16,7 +16,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Final
 
-from owtmix.errors import Problem, SpecError
+from owtmix.base.errors import Problem, SpecError
 
 _log = logging.getLogger(__name__)
 

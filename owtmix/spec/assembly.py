@@ -5,18 +5,10 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Final, Literal
 
-from owtmix.document import Loc
+from owtmix.base.ids import StreamId
+from owtmix.base.strict_json import Loc
 from owtmix.spec.findings import Findings
-from owtmix.spec.job import (
-    AudioSpec,
-    JobSpec,
-    MediaChannel,
-    NotifySpec,
-    StorageSpec,
-    StreamFilter,
-    StreamId,
-    SubscriptionSpec,
-)
+from owtmix.spec.job import AudioSpec, JobSpec, MediaChannel, NotifySpec, StorageSpec, StreamFilter, SubscriptionSpec
 from owtmix.spec.picture import mixer_spec, video_spec
 from owtmix.spec.place import index_key, output_key, storage_spec
 from owtmix.spec.wire import Audio, Data, JobFile, NotifyConfig, SubscribeConfig

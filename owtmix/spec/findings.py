@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-from owtmix.document import SECRET_KEYS, Loc, json_path, shown
-from owtmix.errors import CODE_AUDIO_PARAM, CODE_FAILED, CODE_VIDEO_PARAM, Problem
+from owtmix.base.errors import CODE_AUDIO_PARAM, CODE_FAILED, CODE_VIDEO_PARAM, Problem
+from owtmix.base.strict_json import SECRET_KEYS, Loc, json_path, shown
 from owtmix.spec.job import SpecWarning
 from owtmix.spec.reference import key_at
 

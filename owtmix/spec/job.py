@@ -8,8 +8,9 @@ from enum import IntEnum
 from fractions import Fraction
 from typing import Final, Literal
 
-from owtmix.document import CONTROL
-from owtmix.geometry import Area, Rect, ResizeMode, Size
+from owtmix.base.colour import Colour
+from owtmix.base.geometry import Area, Rect, ResizeMode, Size
+from owtmix.base.ids import StreamId
 
 _URL: Final = re.compile(r"(?P<scheme>https?://)((?P<user>[^/?#]*)@)?(?P<place>[^?#]*)([?#](?P<query>.*))?", re.DOTALL)
 
@@ -18,33 +19,6 @@ def url_secrets(source: str) -> tuple[str, ...]:
     """The parts of a URL that may be secret: user and password, and the query, which may be a signature."""
     url = _URL.fullmatch(source)
     return tuple(filter(None, (url["user"], url["query"]))) if url else ()
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class StreamId:
-    """``user_type`` of the API document (1.2): type 1 is a camera, 2 a screen."""
-
-    user: str
-    type: int
-
-    @classmethod
-    def parse(cls, text: str) -> StreamId:
-        """Split ``user_type`` at its last underscore, since a user id may contain some.
-
-        Raises:
-            ValueError: when the user is empty or holds control characters, or the type is neither 1 nor 2.
-        """
-        user, _, kind = text.rpartition("_")
-        if not user or CONTROL.search(user) or kind not in {"1", "2"}:
-            raise ValueError('a stream id "user_type", where the type is 1 (camera) or 2 (screen)')
-        return cls(user, int(kind))
-
-    @property
-    def is_screen(self) -> bool:
-        return self.type == 2  # noqa: PLR2004
-
-    def __str__(self) -> str:
-        return f"{self.user}_{self.type}"
 
 
 class MediaChannel(IntEnum):
@@ -64,15 +38,6 @@ class LayoutStyle(IntEnum):
     SINGLE = 3
     TILE2 = 4
     VERTICAL2 = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Colour:
-    """Full-range R'G'B', each 0..255."""
-
-    r: int
-    g: int
-    b: int
 
 
 @dataclass(frozen=True, slots=True)

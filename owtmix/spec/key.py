@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from owtmix.document import CONTROL
+from owtmix.base.strict_json import CONTROL
 
 MAX_KEY_BYTES: Final = 1024
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from owtmix.document import DocumentError, Loc, json_path, read_object
+from owtmix.base.strict_json import DocumentError, Loc, json_path, read_object
 
 MAX_VALUE_BYTES: Final = 2**20
 

@@ -6,12 +6,12 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Final, Literal
 
-from owtmix.document import Loc, shown
-from owtmix.geometry import Area, Rect, ResizeMode, Size, even
+from owtmix.base.colour import Colour
+from owtmix.base.geometry import Area, Rect, ResizeMode, Size, even
+from owtmix.base.strict_json import Loc, shown
 from owtmix.spec.findings import Findings
 from owtmix.spec.job import (
     ClockWatermark,
-    Colour,
     ImageWatermark,
     LayoutStyle,
     MediaChannel,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from owtmix.document import Loc
+from owtmix.base.strict_json import Loc
 from owtmix.spec.findings import Findings
 from owtmix.spec.job import StorageSpec
 from owtmix.spec.key import normal_key

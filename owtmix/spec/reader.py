@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from owtmix.document import DocumentError, Loc, read_object, shown
-from owtmix.errors import Problem, SpecError
+from owtmix.base.errors import Problem, SpecError
+from owtmix.base.strict_json import DocumentError, Loc, read_object, shown
 from owtmix.spec.assembly import assemble
 from owtmix.spec.findings import Findings
 from owtmix.spec.job import JobSpec

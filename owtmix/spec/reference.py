@@ -9,7 +9,7 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from owtmix.document import Loc
+from owtmix.base.strict_json import Loc
 from owtmix.spec.wire import JobFile
 
 

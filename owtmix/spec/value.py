@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, WithJsonSchema
 
-from owtmix.document import CONTROL
-from owtmix.spec.job import StreamId
+from owtmix.base.ids import StreamId
+from owtmix.base.strict_json import CONTROL
 
 _FRACTION: Final = r"^[0-9]{1,9}(/[0-9]{1,9}|\.[0-9]{1,9})?$"
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from owtmix.errors import DestinationError
+from owtmix.base.errors import DestinationError
 
 
 @dataclass(frozen=True, slots=True)

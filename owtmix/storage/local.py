@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from owtmix.errors import DestinationError, InputError
+from owtmix.base.errors import DestinationError, InputError
 from owtmix.storage.base import Copy
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from owtmix.errors import InputError
+from owtmix.base.errors import InputError
 from owtmix.spec.job import StorageSpec
 from owtmix.storage.base import Copy
 from owtmix.storage.credentials import find_credentials

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlsplit
 import botocore.session  # type: ignore[import-untyped]  # botocore has no types
 from botocore.config import Config  # type: ignore[import-untyped]
 
-from owtmix.errors import Interrupted, Problem, SpecError
+from owtmix.base.errors import Interrupted, Problem, SpecError
 from owtmix.spec.job import StorageSpec
 from owtmix.storage.credentials import Credentials
 from owtmix.storage.options import S3Options

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from owtmix.errors import InputError
+from owtmix.base.errors import InputError
 from owtmix.storage.base import unwritable
 from owtmix.storage.s3_bucket import Bucket
 from owtmix.storage.s3_errors import StoreFailure, broken_off

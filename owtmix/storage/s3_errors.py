@@ -17,8 +17,8 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from botocore import exceptions as foreign  # type: ignore[import-untyped]  # botocore has no types
 
-from owtmix.document import printable
-from owtmix.errors import DestinationError, StoreError
+from owtmix.base.errors import DestinationError, StoreError
+from owtmix.base.strict_json import printable
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Self
 
-from owtmix.errors import InputError
+from owtmix.base.errors import InputError
 from owtmix.storage.s3_bucket import Bucket
 from owtmix.storage.s3_errors import StoreFailure, broken_off
 

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from owtmix.errors import DestinationError
+from owtmix.base.errors import DestinationError
 from owtmix.storage.s3_bucket import Bucket
 from owtmix.storage.s3_errors import StoreFailure
 from owtmix.storage.s3_object import find_object

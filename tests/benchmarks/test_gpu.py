@@ -11,8 +11,8 @@ import pytest
 
 from benchmarks import gpu
 from benchmarks.cards import kernel_table
-from owtmix.errors import SpecError
-from owtmix.geometry import Size
+from owtmix.base.errors import SpecError
+from owtmix.base.geometry import Size
 from tests.canvas.kernel import compiled
 from tests.canvas.lazy_device import LazyDevice
 from tests.media.pictures import steady, write_film

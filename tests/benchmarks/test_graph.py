@@ -7,12 +7,12 @@ from fractions import Fraction
 
 from benchmarks.floor import shown
 from benchmarks.graph import interval_graph, intervals, lead_s, placements, sound_graph, whole_graph
+from owtmix.base.time import TimeRange
 from owtmix.clip import Clip
 from owtmix.media.probe import GAP_S
 from owtmix.plan import Picture, RenderPlan
 from owtmix.planning import make_plan
 from owtmix.settings import Settings
-from owtmix.timing import TimeRange
 from tests.core.rooms import ANNA, BEN, CARL, JOB, both, index_of, picture, room, steady
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from benchmarks.results import RESULTS, completed, newest
 from benchmarks.sweep import CHOSEN, POINTS, Point
+from owtmix.base.geometry import Size
 from owtmix.encoding import h264
-from owtmix.geometry import Size
 from owtmix.spec.job import VideoSpec
 
 VIDEO = VideoSpec(Size(1280, 720), 15, 1000, "high")

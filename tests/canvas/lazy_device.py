@@ -17,8 +17,8 @@ import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
+from owtmix.base.geometry import Size
 from owtmix.canvas.device import DeviceError, Mark
-from owtmix.geometry import Size
 from tests.canvas.kernel import compose
 
 Work = Callable[[], None]

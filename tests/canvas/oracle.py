@@ -10,8 +10,8 @@ from math import floor
 import numpy as np
 from numpy.typing import NDArray
 
+from owtmix.base.geometry import Rect, Size
 from owtmix.canvas.scale import Conversion
-from owtmix.geometry import Rect, Size
 
 Whole = NDArray[np.int64]
 Planes = tuple[Whole, Whole, Whole]

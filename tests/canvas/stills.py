@@ -7,9 +7,9 @@ from fractions import Fraction
 
 from av.video.frame import VideoFrame
 
+from owtmix.base.geometry import Orientation, Rect, ResizeMode, Size
 from owtmix.canvas.cpu import CpuScaler, Patch
 from owtmix.clip import Matrix
-from owtmix.geometry import Orientation, Rect, ResizeMode, Size
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from owtmix.base.geometry import Size
 from owtmix.canvas.card import placeholder_card
-from owtmix.geometry import Size
 
 NAMES = ["alice", "\u738b\u5c0f\u660e", "\u0412\u043b\u0430\u0434\u0438\u043c\u0438\u0440", "\u0645\u062d\u0645\u062f"]
 

@@ -9,8 +9,8 @@ import pytest
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
+from owtmix.base.geometry import Size
 from owtmix.clip import Matrix
-from owtmix.geometry import Size
 from tests.canvas.stills import Still, fitted
 
 Samples = NDArray[np.float64]

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from owtmix.base.geometry import Rect, ResizeMode, Size
 from owtmix.canvas.base import ComposedFrame, Layer
 from owtmix.canvas.cpu import RING_FRAMES, CpuCanvas, CpuScaler, Plane, Planes, planes
-from owtmix.geometry import Rect, ResizeMode, Size
 from tests.canvas.stills import Still
 from tests.media.pictures import flat
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from owtmix.base.geometry import Orientation, Rect, ResizeMode, Size
 from owtmix.canvas.base import Canvas, Layer, Picture
 from owtmix.canvas.cpu import CpuCanvas, planes
 from owtmix.canvas.device import Device, DeviceError
@@ -21,7 +22,6 @@ from owtmix.canvas.overlay import prepare
 from owtmix.canvas.staging import SLOTS
 from owtmix.clip import Matrix
 from owtmix.decoration import OverlayLayer
-from owtmix.geometry import Orientation, Rect, ResizeMode, Size
 from owtmix.media.decode import VideoReader
 from owtmix.media.probe import probe
 from tests import card

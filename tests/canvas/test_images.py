@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from owtmix.errors import InputError, Interrupted
+from owtmix.base.errors import InputError, Interrupted
 from owtmix.images import decode_image, fetch_image
 
 MAX_PIXELS = 16_000_000

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from owtmix.base.geometry import Orientation, Rect, Size
 from owtmix.canvas import launch
 from owtmix.canvas.launch import Drawing, Kind, Surface, batch
 from owtmix.canvas.sampling import FORMATS, tabulate
 from owtmix.canvas.scale import Conversion
 from owtmix.clip import Matrix
 from owtmix.equipment import MOST_ITEMS
-from owtmix.geometry import Orientation, Rect, Size
 from tests.canvas import oracle
 from tests.canvas.kernel import address, compose, pairs
 

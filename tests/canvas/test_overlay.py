@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from owtmix.base.colour import Colour
+from owtmix.base.geometry import Rect, Size
 from owtmix.canvas.overlay import prepare, yuv
 from owtmix.clip import Matrix
-from owtmix.geometry import Rect, Size
-from owtmix.spec.job import Colour
 
 CANVAS = Size(24, 16)
 # Opacity has 256 steps and colours are whole code values before they are blended.

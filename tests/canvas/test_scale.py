@@ -9,8 +9,8 @@ import pytest
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
+from owtmix.base.geometry import Orientation, Rect, ResizeMode, Size
 from owtmix.canvas.cpu import CpuScaler, Patch
-from owtmix.geometry import Orientation, Rect, ResizeMode, Size
 from tests.canvas.stills import Still, fitted
 from tests.media.pictures import Plane, flat, from_planes, texture, textured
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 
+from owtmix.base.colour import Colour
+from owtmix.base.geometry import Rect, ResizeMode, Size
+from owtmix.base.ids import StreamId
+from owtmix.base.time import FrameClock, TimeRange
 from owtmix.clip import AudioRun, AudioTrack
-from owtmix.geometry import Rect, ResizeMode, Size
 from owtmix.plan import AudioEncoding, Picture, RenderPlan, Sound, Source, VideoEncoding
 from owtmix.plantext import describe_plan
 from owtmix.scene import Scene, Tile
 from owtmix.shots import Shot
-from owtmix.spec.job import ClockWatermark, Colour, StreamId, TextWatermark
+from owtmix.spec.job import ClockWatermark, TextWatermark
 from owtmix.timeline import Jump
-from owtmix.timing import FrameClock, TimeRange
 
 ANNA, BEN = StreamId("anna", 1), StreamId("小明", 1)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from owtmix import runlock
-from owtmix.errors import CODE_JOB_EXISTS, SpecError
+from owtmix.base.errors import CODE_JOB_EXISTS, SpecError
 
 HOLDER = """
 import sys

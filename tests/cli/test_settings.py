@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from owtmix.errors import SpecError
+from owtmix.base.errors import SpecError
 from owtmix.settings import INSTALLATION, SHIPPED, Settings, read_settings, settings_file, state_folder
 
 

@@ -19,8 +19,8 @@ pytestmark = pytest.mark.serial
 PROGRAM = """
 import ctypes, sys, threading, time
 from pathlib import Path
-from owtmix.errors import Interrupted
-from owtmix.scratch import Scratch
+from owtmix.base.errors import Interrupted
+from owtmix.base.cleanup import Scratch
 from owtmix.signals import watch_signals
 
 scratch = Scratch()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from owtmix.errors import DestinationError, SpecError
+from owtmix.base.errors import DestinationError, SpecError
 from owtmix.runlock import only_run
 from owtmix.workfolder import open_work
 

@@ -11,24 +11,24 @@ from typing import Final
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from owtmix.base.colour import Colour
+from owtmix.base.geometry import ResizeMode, Size
+from owtmix.base.ids import StreamId
+from owtmix.base.time import TimeRange
 from owtmix.clip import AudioRun, AudioTrack, Clip, Matrix, VideoTrack
-from owtmix.geometry import ResizeMode, Size
 from owtmix.index import Index, Recording, TimeUnit
 from owtmix.spec.job import (
     AudioSpec,
-    Colour,
     JobSpec,
     LayoutStyle,
     MediaChannel,
     MixerSpec,
     StorageSpec,
     StreamFilter,
-    StreamId,
     SubscriptionSpec,
     VideoSpec,
 )
 from owtmix.timeline import Rules
-from owtmix.timing import TimeRange
 
 ANNA, BEN, CARL = StreamId("anna", 1), StreamId("ben", 1), StreamId("carl", 1)
 SCREEN: Final = StreamId("anna", 2)

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from owtmix.errors import DestinationError
+from owtmix.base.errors import DestinationError
 from owtmix.plan import RenderPlan
 from owtmix.planning import make_plan
 from owtmix.room import check_room, expected_bytes

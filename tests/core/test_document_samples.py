@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 import pytest
 
-from owtmix.errors import CODE_AUDIO_PARAM, CODE_FAILED, InputError, SpecError
+from owtmix.base.errors import CODE_AUDIO_PARAM, CODE_FAILED, InputError, SpecError
 from owtmix.index import read_index
 from owtmix.spec.reader import read_job
 

@@ -8,12 +8,12 @@ from typing import Any, Final
 
 import pytest
 
-from owtmix.errors import CODE_NO_STREAM, DestinationError, InputError, Interrupted, Problem, SpecError
+from owtmix.base.errors import CODE_NO_STREAM, DestinationError, InputError, Interrupted, Problem, SpecError
+from owtmix.base.ids import StreamId
+from owtmix.base.time import TimeRange
 from owtmix.notify.events import Event, WarnCode, failed, finished, left_out, started, stream_updates, warning
 from owtmix.plan import RenderPlan
-from owtmix.spec.job import StreamId
 from owtmix.timeline import Jump
-from owtmix.timing import TimeRange
 
 COMMON: Final = ["Version", "Token", "ServiceType", "EventType", "Internal", "Data"]
 FIELDS: Final[dict[str, tuple[str, dict[str, type]]]] = {

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from owtmix.errors import InputError
+from owtmix.base.errors import InputError
+from owtmix.base.ids import StreamId
 from owtmix.index import Index, read_index
-from owtmix.spec.job import StreamId
 
 EPOCH_MS: Final = 1_795_327_385_000
 EPOCH_S: Final = 1_795_327_385

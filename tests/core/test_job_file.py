@@ -15,17 +15,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from owtmix.errors import CODE_AUDIO_PARAM, CODE_FAILED, CODE_VIDEO_PARAM, SpecError
-from owtmix.geometry import Area, Rect, ResizeMode, Size
+from owtmix.base.colour import Colour
+from owtmix.base.errors import CODE_AUDIO_PARAM, CODE_FAILED, CODE_VIDEO_PARAM, SpecError
+from owtmix.base.geometry import Area, Rect, ResizeMode, Size
+from owtmix.base.ids import StreamId
 from owtmix.spec.job import (
     ClockWatermark,
-    Colour,
     ImageWatermark,
     JobSpec,
     LayoutStyle,
     MediaChannel,
     NotifySpec,
-    StreamId,
     TextWatermark,
 )
 from owtmix.spec.reader import read_job

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from owtmix.geometry import Area, Rect, Size
+from owtmix.base.geometry import Area, Rect, Size
 from owtmix.layout import areas, largest, template
 from owtmix.spec.job import LayoutStyle
 from tests.core.rooms import PATIENT, canvases

@@ -8,8 +8,8 @@ from fractions import Fraction
 
 from hypothesis import given
 
+from owtmix.base.geometry import Rect, ResizeMode
 from owtmix.clip import Clip
-from owtmix.geometry import Rect, ResizeMode
 from owtmix.plan import to_json
 from owtmix.planning import make_plan
 from owtmix.settings import Settings

@@ -10,24 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from owtmix.base.errors import CODE_FAILED, CODE_NO_STREAM, SpecError
+from owtmix.base.geometry import Rect, Size
+from owtmix.base.ids import StreamId
 from owtmix.clip import Clip
 from owtmix.encoding import POINTS
 from owtmix.equipment import Equipment
-from owtmix.errors import CODE_FAILED, CODE_NO_STREAM, SpecError
-from owtmix.geometry import Rect, Size
 from owtmix.plan import RenderPlan
 from owtmix.planning import check_streams, equip, make_plan, subscribed, sufficient
 from owtmix.settings import Settings
-from owtmix.spec.job import (
-    ClockWatermark,
-    JobSpec,
-    MediaChannel,
-    Position,
-    SpecWarning,
-    StreamId,
-    SubscriptionSpec,
-    VideoSpec,
-)
+from owtmix.spec.job import ClockWatermark, JobSpec, MediaChannel, Position, SpecWarning, SubscriptionSpec, VideoSpec
 from tests.core.rooms import (
     ANNA,
     BEN,

@@ -14,7 +14,7 @@ from typing import Any, Final
 import pytest
 
 from owtmix.arguments import read_arguments
-from owtmix.errors import MixError
+from owtmix.base.errors import MixError
 from owtmix.index import read_index
 from owtmix.spec.reader import read_job
 

@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from owtmix import scene, timeline
+from owtmix.base.geometry import Area, Rect, Size
+from owtmix.base.ids import StreamId
 from owtmix.clip import Clip
-from owtmix.geometry import Area, Rect, Size
 from owtmix.scene import Scene
-from owtmix.spec.job import LayoutStyle, MixerSpec, Position, StreamId
+from owtmix.spec.job import LayoutStyle, MixerSpec, Position
 from owtmix.timeline import Rules, Segment
 from tests.core.rooms import ANNA, BEN, CARL, MIXER, PATIENT, SCREEN, canvases, rooms, rules, span
 

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 
 from owtmix import shots, timeline
+from owtmix.base.ids import StreamId
+from owtmix.base.time import TimeRange
 from owtmix.clip import Clip
 from owtmix.shots import Patience, Shot
-from owtmix.spec.job import StreamId
 from owtmix.timeline import Rules
-from owtmix.timing import TimeRange
 from tests.core.rooms import (
     ANNA,
     BEN,

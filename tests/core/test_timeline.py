@@ -10,10 +10,10 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 
+from owtmix.base.ids import StreamId
+from owtmix.base.time import TimeRange
 from owtmix.clip import Clip
-from owtmix.spec.job import StreamId
 from owtmix.timeline import Jump, Placed, Rules, Timeline, build, merge
-from owtmix.timing import TimeRange
 from tests.core.rooms import (
     ANNA,
     BEN,

@@ -10,7 +10,7 @@ import pytest
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from owtmix.geometry import Orientation
+from owtmix.base.geometry import Orientation
 from owtmix.media.decode import VideoReader
 from owtmix.media.picture import Picture, describe
 from tests.corpus.row import Row

@@ -12,7 +12,7 @@ import pytest
 from av.audio.stream import AudioStream
 from av.packet import Packet
 
-from owtmix.errors import InputError
+from owtmix.base.errors import InputError
 from owtmix.media.audio import AudioReader
 from owtmix.media.probe import probe
 from tests.corpus import checks, reference, rooms

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from av.video.frame import VideoFrame
 
-from owtmix.geometry import Size
+from owtmix.base.geometry import Size
 from tests.corpus import checks, rooms
 from tests.corpus.row import Row, Video
 from tests.media.pictures import Draw, from_planes, steady, write_film

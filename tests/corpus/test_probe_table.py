@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from owtmix.errors import InputError
+from owtmix.base.errors import InputError
 from owtmix.media.probe import probe
 from tests.corpus.row import MANIFEST, MEDIA, TIME_TOLERANCE_S, Row
 from tests.corpus.table import LEFT_OUT, ROWS, USABLE, needs_media

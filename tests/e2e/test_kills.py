@@ -21,7 +21,7 @@ from tests.storage.fault_proxy import is_content, silent
 KILL = "import os, signal\ndef die(*_): os.kill(os.getpid(), signal.SIGKILL)\n"
 
 AT_A_SHARE = """
-from owtmix.progress import Silence
+from owtmix.base.progress import Silence
 class Watch(Silence):
     def stage(self, name, total, unit="s", done=0):
         self.name, self.total = name, total

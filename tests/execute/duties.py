@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from owtmix.errors import InputError
+from owtmix.base.errors import InputError
 from owtmix.execute.task import News
 
 MIB = 1 << 20

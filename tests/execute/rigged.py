@@ -17,8 +17,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from owtmix.base.errors import InputError
 from owtmix.clip import AudioTrack, Probe
-from owtmix.errors import InputError
 from owtmix.execute.task import News
 from owtmix.media.audio import AudioReader
 from owtmix.media.decode import VideoReader

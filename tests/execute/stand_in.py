@@ -17,10 +17,10 @@ import numpy as np
 from av.codec.hwaccel import HWAccel
 from numpy.typing import NDArray
 
+from owtmix.base.geometry import Size
 from owtmix.canvas.device import Mark
 from owtmix.clip import Matrix
 from owtmix.encoding import NVENC
-from owtmix.geometry import Size
 from owtmix.media.encode import VideoWriter
 from owtmix.plan import VideoEncoding
 from owtmix.tasks import Studio

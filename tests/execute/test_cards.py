@@ -17,17 +17,17 @@ import owtmix.cards
 import owtmix.encoding
 import owtmix.job
 from owtmix.announcer import Announcer
+from owtmix.base.cleanup import Scratch
+from owtmix.base.errors import RenderError, SpecError
+from owtmix.base.geometry import Size
+from owtmix.base.progress import Silence
 from owtmix.canvas.device import DeviceError
 from owtmix.cards import EXTRAS, Card, CardTask, choose, encodes, try_drawing
 from owtmix.encoding import NVENC, h264
 from owtmix.equipment import Equipment
-from owtmix.errors import RenderError, SpecError
 from owtmix.execute.local import Crew, Outcome
-from owtmix.geometry import Size
 from owtmix.job import Job, Options
 from owtmix.production import Production
-from owtmix.progress import Silence
-from owtmix.scratch import Scratch
 from owtmix.settings import Settings
 from owtmix.spec.job import VideoSpec
 from tests.canvas.kernel import compiled

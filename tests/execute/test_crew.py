@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from owtmix.errors import InputError, RenderError
+from owtmix.base.errors import InputError, RenderError
 from owtmix.execute import local
 from owtmix.execute.agenda import Line
 from owtmix.execute.local import Crew, Outcome

@@ -15,13 +15,13 @@ import pytest
 import owtmix.intake
 import owtmix.job
 import owtmix.production
-from owtmix.errors import InputError, MixError, RenderError
+from owtmix.base.cleanup import Scratch
+from owtmix.base.errors import InputError, MixError, RenderError
+from owtmix.base.progress import Silence
 from owtmix.job import Job, Options
 from owtmix.notify import events
 from owtmix.notify.events import WarnCode
 from owtmix.production import Production
-from owtmix.progress import Silence
-from owtmix.scratch import Scratch
 from owtmix.settings import Settings
 from owtmix.tasks import Studio
 from tests.cli.command import change, record_once

@@ -19,7 +19,7 @@ from random import Random
 from typing import Any, Final
 from uuid import uuid4
 
-from owtmix.errors import InputError, MixError, SpecError
+from owtmix.base.errors import InputError, MixError, SpecError
 from owtmix.index import read_index
 from owtmix.planning import check_streams, subscribed
 from owtmix.settings import INSTALLATION

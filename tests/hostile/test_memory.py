@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final
 
 import pytest
 
-from owtmix.errors import InputError
+from owtmix.base.errors import InputError
 from owtmix.execute.local import Crew
 from owtmix.execute.task import Limits, News
 from owtmix.media.decode import look_through

@@ -16,8 +16,8 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from owtmix.base.geometry import Size
 from owtmix.canvas.cpu import planes
-from owtmix.geometry import Size
 
 Plane = NDArray[np.uint8]
 Draw = Callable[[int, Size], VideoFrame]

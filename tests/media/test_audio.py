@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from owtmix.base.errors import InputError
 from owtmix.clip import AudioTrack, Damage
-from owtmix.errors import InputError
 from owtmix.media.audio import AudioReader
 from owtmix.media.probe import probe
 from owtmix.media.resample import keeps_time

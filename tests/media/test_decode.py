@@ -15,9 +15,9 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from owtmix.base.errors import InputError
+from owtmix.base.geometry import Orientation, Size
 from owtmix.canvas.cpu import planes
-from owtmix.errors import InputError
-from owtmix.geometry import Orientation, Size
 from owtmix.media.decode import SEEK_S, VideoReader
 from owtmix.media.picture import Picture, describe
 from owtmix.media.probe import probe

@@ -14,10 +14,10 @@ from av.packet import Packet
 from av.video.frame import PictureType, VideoFrame
 
 from owtmix import encoding
+from owtmix.base.errors import RenderError
+from owtmix.base.geometry import Size
 from owtmix.canvas.cpu import planes
 from owtmix.clip import Matrix
-from owtmix.errors import RenderError
-from owtmix.geometry import Size
 from owtmix.media.encode import AudioWriter, VideoWriter
 from owtmix.plan import AudioEncoding, VideoEncoding
 from owtmix.spec.job import AudioSpec, VideoSpec

@@ -11,8 +11,8 @@ from typing import Final
 import pytest
 
 import owtmix.excerpt
+from owtmix.base.errors import InputError
 from owtmix.clip import Probe
-from owtmix.errors import InputError
 from owtmix.excerpt import Excerpt
 from owtmix.media.excerpt import ExcerptFile, LackingError
 from owtmix.media.probe import probe

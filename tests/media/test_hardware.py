@@ -13,7 +13,7 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
-from owtmix.geometry import Size
+from owtmix.base.geometry import Size
 from owtmix.media.decode import VideoReader
 from owtmix.media.hardware import is_blank_on, taken
 from tests.canvas.lazy_device import seen

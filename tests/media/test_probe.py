@@ -14,12 +14,12 @@ from av.audio.stream import AudioStream
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
+from owtmix.base.errors import InputError
+from owtmix.base.geometry import Orientation, Size
+from owtmix.base.time import TimeRange
 from owtmix.clip import VideoTrack
-from owtmix.errors import InputError
-from owtmix.geometry import Orientation, Size
 from owtmix.media.probe import _VideoMeter, probe
 from owtmix.media.source import open_input, packets
-from owtmix.timing import TimeRange
 from tests.e2e.people import person, record
 from tests.media.pictures import MS, numbered, steady, write_film, write_sizes
 from tests.media.sounds import moments, sweep, write_sound

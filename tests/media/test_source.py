@@ -12,7 +12,7 @@ from typing import Final
 import av
 import pytest
 
-from owtmix.errors import InputError
+from owtmix.base.errors import InputError
 from owtmix.media.probe import probe
 from owtmix.media.source import open_input, packets, select
 from tests.media.pictures import steady, write_film

@@ -16,13 +16,13 @@ from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
+from owtmix.base.colour import Colour
+from owtmix.base.errors import RenderError
+from owtmix.base.geometry import ResizeMode
+from owtmix.base.time import FrameClock
 from owtmix.canvas.cpu import planes
-from owtmix.errors import RenderError
-from owtmix.geometry import ResizeMode
 from owtmix.media.stitch import Piece, stitch, verify
 from owtmix.plan import AudioEncoding, Picture, Sound, VideoEncoding
-from owtmix.spec.job import Colour
-from owtmix.timing import FrameClock
 from tests.media.pictures import flat, numbered
 from tests.media.test_encode import ENCODINGS, FPS, RATE_HZ, SIZE, h264, packets_of, write_picture, write_sound
 

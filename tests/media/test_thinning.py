@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from owtmix.geometry import Size
+from owtmix.base.geometry import Size
 from owtmix.media.decode import VideoReader
 from owtmix.media.thinning import Glances, _Scale
 from tests.media.pictures import number_of, steady, write_film

@@ -12,7 +12,7 @@ from typing import Final
 
 import pytest
 
-from owtmix.errors import Interrupted
+from owtmix.base.errors import Interrupted
 from owtmix.notify.events import WarnCode, started, warning
 from owtmix.notify.notifier import Sending, resend
 from owtmix.notify.outbox import Outbox

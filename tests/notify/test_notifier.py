@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from owtmix.errors import InputError
+from owtmix.base.errors import InputError
 from owtmix.notify.events import failed, started
 from owtmix.notify.notifier import Sending, resend
 from owtmix.notify.outbox import Outbox

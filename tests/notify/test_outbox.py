@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from owtmix.errors import SpecError
+from owtmix.base.errors import SpecError
 from owtmix.notify.outbox import Message, Outbox
 
 

@@ -8,20 +8,21 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
+from owtmix.base.geometry import Rect, ResizeMode, Size
+from owtmix.base.ids import StreamId
 from owtmix.canvas.base import Canvas, ComposedFrame
 from owtmix.canvas.cpu import planes
 from owtmix.clip import Clip, Notes
 from owtmix.decoration import Decoration
 from owtmix.drawing import make_canvas
 from owtmix.equipment import CPU
-from owtmix.geometry import Rect, ResizeMode, Size
 from owtmix.index import Recording
 from owtmix.media.probe import probe
 from owtmix.plan import Picture
 from owtmix.planning import make_plan
 from owtmix.render import Footage, render
 from owtmix.settings import Settings
-from owtmix.spec.job import ClockWatermark, Position, StreamId, TextWatermark, VideoSpec
+from owtmix.spec.job import ClockWatermark, Position, TextWatermark, VideoSpec
 from owtmix.tracks import Material
 from tests.core.rooms import JOB, MIXER, SUBSCRIPTION, index_of, room
 from tests.media.pictures import steady, write_film, write_sizes

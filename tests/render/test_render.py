@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 
 from owtmix import render
+from owtmix.base.errors import InputError
+from owtmix.base.geometry import Rect, ResizeMode
 from owtmix.canvas.cpu import CpuScaler, Patch
 from owtmix.clip import Failure, Notes
 from owtmix.decoration import Decoration
 from owtmix.drawing import make_canvas
 from owtmix.equipment import CPU
-from owtmix.errors import InputError
-from owtmix.geometry import Rect, ResizeMode
 from owtmix.media.decode import VideoReader
 from owtmix.media.picture import Picture
 from owtmix.render import Footage, TileContent

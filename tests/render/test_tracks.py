@@ -17,15 +17,15 @@ import pytest
 from av.video.frame import VideoFrame
 
 from owtmix import tracks
+from owtmix.base.errors import Interrupted, RenderError
+from owtmix.base.time import TimeRange
 from owtmix.canvas.base import ComposedFrame, Layer
 from owtmix.canvas.cpu import CpuCanvas, planes
 from owtmix.clip import AudioRun, AudioTrack, Notes
 from owtmix.decoration import Decoration
-from owtmix.errors import Interrupted, RenderError
 from owtmix.media.encode import VideoWriter
 from owtmix.plan import AudioEncoding, AudioPlacement, Sound
 from owtmix.tasks import PictureTask, StillTask, Studio, SuspectTask
-from owtmix.timing import TimeRange
 from owtmix.tracks import WAITING_FRAMES, Material, PictureMaker, Workbench, draw_still, make_sound
 from tests.media.pictures import flat, steady, write_film
 from tests.render.footage import ANNA, BEN, busy_room, draw, plan

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from owtmix.errors import InputError, StoreError
+from owtmix.base.errors import InputError, StoreError
 from owtmix.quota import Quota
 from owtmix.storage import Copy, LocalStore
 

@@ -9,8 +9,8 @@ import pytest
 
 from owtmix import arrival
 from owtmix.arrival import arrive, locate
-from owtmix.errors import DestinationError, InputError, StoreError
-from owtmix.progress import NOTHING, Silence, Unit
+from owtmix.base.errors import DestinationError, InputError, StoreError
+from owtmix.base.progress import NOTHING, Silence, Unit
 from owtmix.quota import quota_of
 from owtmix.storage import Copy, LocalStore
 from owtmix.supply import Ware

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from owtmix.errors import DestinationError, InputError
+from owtmix.base.errors import DestinationError, InputError
 from owtmix.storage.local import LocalStore
 
 NOWHERE = Path("not used")

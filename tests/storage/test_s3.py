@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from owtmix.errors import DestinationError, InputError, SpecError
+from owtmix.base.errors import DestinationError, InputError, SpecError
 from owtmix.spec.job import StorageSpec
 from owtmix.storage.credentials import Credentials
 from owtmix.storage.options import S3Options

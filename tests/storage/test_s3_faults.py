@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from owtmix.errors import DestinationError, InputError, Interrupted
+from owtmix.base.errors import DestinationError, InputError, Interrupted
 from owtmix.spec.job import StorageSpec
 from owtmix.storage.s3 import S3Store
 from tests.storage.conftest import AT, CLIP, MOVIE, QUICK, Service, ignore

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from owtmix.errors import DestinationError, InputError, StoreError
+from owtmix.base.errors import DestinationError, InputError, StoreError
 from owtmix.storage.s3 import S3Store
 from owtmix.storage.s3_download import partial_file
 from tests.storage.conftest import CLIP, MOVIE, QUICK, Service, ignore

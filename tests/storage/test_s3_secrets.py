@@ -12,7 +12,7 @@ from random import Random
 import pytest
 from botocore import exceptions as foreign  # type: ignore[import-untyped]
 
-from owtmix.errors import MixError
+from owtmix.base.errors import MixError
 from owtmix.spec.job import StorageSpec
 from owtmix.storage.credentials import Credentials
 from owtmix.storage.s3 import S3Store

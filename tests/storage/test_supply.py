@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from owtmix import supply as supplying
-from owtmix.errors import DestinationError, RenderError, StoreError
-from owtmix.hands import hands
+from owtmix.base.errors import DestinationError, RenderError, StoreError
+from owtmix.base.io_threads import hands
+from owtmix.base.time import TimeRange
 from owtmix.landing import give_up, landed, promise
 from owtmix.quota import Quota
 from owtmix.storage import Copy
 from owtmix.supply import Stock, Supply, Ware
-from owtmix.timing import TimeRange
 from tests.storage.shelf import Shelf, quota
 
 PLENTY = quota(1 << 40)
@@ -209,7 +209,9 @@ def test_what_nobody_needs_any_more_does_not_take_the_place_of_what_is_needed(tm
 
 
 def test_the_end_of_a_process_waits_for_no_store() -> None:
-    program = "import time\nfrom owtmix.hands import hands\nwith hands('x') as some: some.submit(time.sleep, 60)"
+    program = (
+        "import time\nfrom owtmix.base.io_threads import hands\nwith hands('x') as some: some.submit(time.sleep, 60)"
+    )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
 
 

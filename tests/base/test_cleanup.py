@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from owtmix.scratch import Scratch
+from owtmix.base.cleanup import Scratch
 
 
 def test_scratch_forgets_what_was_finished_and_removes_folders_too(tmp_path: Path) -> None:

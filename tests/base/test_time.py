@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from owtmix.base.time import FrameClock, SpanCursor, TimeRange, timecode
 from owtmix.shots import Shot
-from owtmix.timing import FrameClock, SpanCursor, TimeRange, timecode
 from tests.core.rooms import PATIENT, milliseconds, span
 
 rates: Final = st.integers(1, 120)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from owtmix.geometry import Area, Orientation, Rect, ResizeMode, Size, even, fit
+from owtmix.base.geometry import Area, Orientation, Rect, ResizeMode, Size, even, fit
 from tests.core.rooms import PATIENT, canvases
 
 SQUARE_PIXELS: Final = Fraction(1)
