@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from owtmix.address import LOOPBACK, Network, checked_client
 from owtmix.base.errors import InputError, MixError
+from owtmix.net.guard import LOOPBACK, Network, checked_client
 
 _FORMATS: Final = ("PNG", "JPEG", "WEBP")
 _LARGEST_PORT: Final = 65535

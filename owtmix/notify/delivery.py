@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Final
 
-from owtmix.address import Network
+from owtmix.net.guard import Network
 from owtmix.notify.lane import Lane
 from owtmix.notify.outbox import Message
 

@@ -23,7 +23,7 @@ from typing import Final
 
 import httpx
 
-from owtmix.address import ForbiddenAddressError, Network, checked_client
+from owtmix.net.guard import ForbiddenAddressError, Network, checked_client
 from owtmix.notify.outbox import Message
 from owtmix.notify.signature import headers
 

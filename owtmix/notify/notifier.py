@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, get_args
 
-from owtmix.address import LOOPBACK, Network
+from owtmix.net.guard import LOOPBACK, Network
 from owtmix.notify.delivery import Delivery
 from owtmix.notify.events import Event, Service
 from owtmix.notify.outbox import Message, Outbox

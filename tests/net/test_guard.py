@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from owtmix.address import LOOPBACK, ForbiddenAddressError, checked_client, forbidden, resolve
+from owtmix.net.guard import LOOPBACK, ForbiddenAddressError, checked_client, forbidden, resolve
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 
