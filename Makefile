@@ -54,7 +54,7 @@ fuzz: $(VENV)/.dev
 	$(PYTHON) -m tests.fuzz --seconds $(FUZZ_SECONDS)
 
 schema: $(VENV)/.run
-	$(PYTHON) -m owtmix.spec.schema conf/cfg.schema.json
+	$(PYTHON) -m owtmix.jobfile conf/cfg.schema.json
 
 bench: $(VENV)/.bench
 	$(PYTHON) -m benchmarks

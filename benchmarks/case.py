@@ -17,9 +17,9 @@ from owtmix.canvas.overlay import yuv
 from owtmix.clip import Notes
 from owtmix.decoration import Decoration
 from owtmix.job import Job, Options
+from owtmix.jobfile.settings import read_settings, settings_file
 from owtmix.plan import Picture, RenderPlan
 from owtmix.render import Footage, render
-from owtmix.settings import read_settings, settings_file
 
 
 @dataclass(frozen=True, slots=True)

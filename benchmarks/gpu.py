@@ -39,10 +39,10 @@ from owtmix.crewing import engage
 from owtmix.decoration import Decoration
 from owtmix.drawing import card, make_canvas
 from owtmix.equipment import CPU, Equipment
+from owtmix.jobfile.settings import read_settings, settings_file
 from owtmix.media.decode import VideoReader
 from owtmix.media.hardware import Card
 from owtmix.render import Footage, render
-from owtmix.settings import read_settings, settings_file
 
 CANVASES: Final = (Size(1920, 1080), Size(3840, 2160))
 SIDES: Final = (1, 2, 3, 4, 5)

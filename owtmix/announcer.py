@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from owtmix.base.errors import Interrupted
+from owtmix.jobfile.settings import Settings
+from owtmix.jobfile.spec import JobSpec
 from owtmix.notify import events
 from owtmix.notify.events import WarnCode
 from owtmix.plan import RenderPlan
-from owtmix.settings import Settings
-from owtmix.spec.job import JobSpec
 
 if TYPE_CHECKING:
     from owtmix.notify.notifier import Notifier

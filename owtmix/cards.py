@@ -138,8 +138,8 @@ def encodes(device: Device, card: int | None) -> bool:
     from owtmix.canvas.device import DeviceError
     from owtmix.canvas.gpu import GpuCanvas
     from owtmix.encoding import nvenc
+    from owtmix.jobfile.spec import VideoSpec
     from owtmix.media.encode import VideoWriter
-    from owtmix.spec.job import VideoSpec
 
     video = VideoSpec(Size(320, 192), 10, 200, "high")
     with tempfile.TemporaryDirectory(prefix="owtmix-") as folder:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from owtmix.base.geometry import Size
 from owtmix.base.time import TimeRange
-from owtmix.index import Recording
+from owtmix.jobfile.index import Recording
 
 Matrix = Literal["bt601", "bt709"]
 """Which luma weights a picture was coded with."""

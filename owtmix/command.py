@@ -16,11 +16,11 @@ from owtmix.base.errors import DestinationError, Interrupted, MixError, SpecErro
 from owtmix.console import show_progress
 from owtmix.crewing import engage
 from owtmix.job import Job, Options, resend
+from owtmix.jobfile.settings import Settings, read_settings, settings_file, state_folder
 from owtmix.plan import to_json
 from owtmix.plantext import describe_plan
 from owtmix.probetext import describe_reports
 from owtmix.runlog import CONTROLS, RunLog
-from owtmix.settings import Settings, read_settings, settings_file, state_folder
 from owtmix.survey import look_through
 
 _log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 from owtmix.base.errors import RenderError
 from owtmix.execute.local import Crew, Outcome
 from owtmix.execute.task import Limits, Task
-from owtmix.settings import Settings
+from owtmix.jobfile.settings import Settings
 
 _QUOTA: Final = Path("/sys/fs/cgroup/cpu.max")
 

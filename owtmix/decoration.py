@@ -15,8 +15,8 @@ from owtmix.canvas.base import Layer
 from owtmix.canvas.card import placeholder_card
 from owtmix.canvas.overlay import Overlay, prepare
 from owtmix.canvas.text import render_text
+from owtmix.jobfile.spec import ClockWatermark, ImageWatermark, TextWatermark, Watermark
 from owtmix.plan import Picture
-from owtmix.spec.job import ClockWatermark, ImageWatermark, TextWatermark, Watermark
 from owtmix.wallclock import clock_text
 
 Rgba = NDArray[np.uint8]

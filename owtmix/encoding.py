@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Final
 
+from owtmix.jobfile.spec import AudioSpec, VideoSpec
 from owtmix.plan import AudioEncoding, VideoEncoding
-from owtmix.spec.job import AudioSpec, VideoSpec
 
 NVENC: Final = "h264_nvenc"
 GOP_S: Final = 2

@@ -13,10 +13,10 @@ from owtmix.base.progress import Progress
 from owtmix.clip import Clip, Probe
 from owtmix.crewing import succeed
 from owtmix.execute.local import Crew
-from owtmix.index import MAX_INDEX_BYTES, Index, Recording, read_index
+from owtmix.jobfile.index import MAX_INDEX_BYTES, Index, Recording, read_index
+from owtmix.jobfile.settings import Settings
+from owtmix.jobfile.spec import ImageWatermark, JobSpec
 from owtmix.quota import quota_of
-from owtmix.settings import Settings
-from owtmix.spec.job import ImageWatermark, JobSpec
 from owtmix.storage import Copy, LocalStore, Store
 from owtmix.supply import Stock, Ware
 from owtmix.survey import measure, measure_parts

@@ -25,6 +25,9 @@ from owtmix.execute.local import Crew
 from owtmix.fingerprint import Inputs, of_bytes, of_pieces
 from owtmix.inspection import Report, inspect, use_of
 from owtmix.intake import Intake, is_local
+from owtmix.jobfile.reader import MAX_JOB_BYTES, read_job
+from owtmix.jobfile.settings import Settings, state_folder
+from owtmix.jobfile.spec import ImageWatermark, JobSpec, url_secrets
 from owtmix.lettering import unwritable
 from owtmix.notify.events import WarnCode
 from owtmix.plan import RenderPlan
@@ -34,10 +37,7 @@ from owtmix.report import report
 from owtmix.room import check_room, expected_bytes
 from owtmix.runlock import only_run
 from owtmix.schedule import uses_of
-from owtmix.settings import Settings, state_folder
 from owtmix.shelf import Shelf
-from owtmix.spec.job import ImageWatermark, JobSpec, url_secrets
-from owtmix.spec.reader import MAX_JOB_BYTES, read_job
 from owtmix.storage import LocalStore, S3Options, Store, open_store
 from owtmix.supply import Stock
 from owtmix.tasks import StillTask, Studio

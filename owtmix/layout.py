@@ -12,7 +12,7 @@ from math import isqrt
 from typing import Final
 
 from owtmix.base.geometry import Area
-from owtmix.spec.job import LayoutStyle
+from owtmix.jobfile.spec import LayoutStyle
 
 WHOLE: Final = Area(Fraction(0), Fraction(0), Fraction(1), Fraction(1))
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from owtmix.jobfile.spec import TextWatermark
 from owtmix.plan import Picture
-from owtmix.spec.job import TextWatermark
 
 
 def unwritable(picture: Picture | None) -> Iterator[str]:

@@ -14,9 +14,9 @@ from owtmix.base.geometry import ResizeMode, Size
 from owtmix.base.ids import StreamId
 from owtmix.base.time import FrameClock, TimeRange
 from owtmix.clip import AudioTrack, Matrix, VideoTrack
+from owtmix.jobfile.spec import ClockWatermark, ImageWatermark, TextWatermark, Watermark
 from owtmix.scene import Scene
 from owtmix.shots import Shot
-from owtmix.spec.job import ClockWatermark, ImageWatermark, TextWatermark, Watermark
 from owtmix.timeline import Jump
 
 SAMPLE_RATE_HZ = 48_000

@@ -14,10 +14,10 @@ from owtmix.base.ids import StreamId
 from owtmix.base.time import FrameClock, timecode
 from owtmix.clip import Clip, Matrix
 from owtmix.equipment import MOST_ITEMS, Equipment
-from owtmix.index import Index
+from owtmix.jobfile.index import Index
+from owtmix.jobfile.settings import Settings
+from owtmix.jobfile.spec import ClockWatermark, JobSpec, MediaChannel, VideoSpec
 from owtmix.plan import AudioPlacement, Picture, RenderPlan, Sound, Source, sample_count
-from owtmix.settings import Settings
-from owtmix.spec.job import ClockWatermark, JobSpec, MediaChannel, VideoSpec
 from owtmix.timeline import Placed, Rules, Timeline, build
 
 

@@ -10,9 +10,9 @@ from owtmix.base.geometry import ResizeMode
 from owtmix.base.ids import StreamId
 from owtmix.base.time import TimeRange, timecode
 from owtmix.clip import AudioTrack, VideoTrack
+from owtmix.jobfile.spec import ClockWatermark, ImageWatermark, TextWatermark, Watermark
 from owtmix.plan import Picture, RenderPlan, Sound, Source
 from owtmix.scene import Scene
-from owtmix.spec.job import ClockWatermark, ImageWatermark, TextWatermark, Watermark
 
 _RESIZING = {
     ResizeMode.STRETCH: "stretched to their tiles",

@@ -10,7 +10,7 @@ from owtmix import layout
 from owtmix.base.geometry import Rect, Size
 from owtmix.base.ids import StreamId
 from owtmix.base.time import TimeRange
-from owtmix.spec.job import LayoutStyle, MixerSpec
+from owtmix.jobfile.spec import LayoutStyle, MixerSpec
 from owtmix.timeline import Segment
 
 

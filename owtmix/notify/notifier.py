@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, get_args
 
+from owtmix.jobfile.spec import NotifySpec
 from owtmix.net.guard import LOOPBACK, Network
 from owtmix.notify.delivery import Delivery
 from owtmix.notify.events import Event, Service
 from owtmix.notify.outbox import Message, Outbox
-from owtmix.spec.job import NotifySpec
 
 _log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from owtmix.spec.job import StorageSpec
+from owtmix.jobfile.spec import StorageSpec
 from owtmix.storage.base import Copy, Store, unwritable
 from owtmix.storage.local import LocalStore
 from owtmix.storage.options import S3Options

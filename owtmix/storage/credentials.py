@@ -18,7 +18,7 @@ from botocore.credentials import (  # type: ignore[import-untyped]  # botocore h
 from botocore.exceptions import BotoCoreError  # type: ignore[import-untyped]
 
 from owtmix.base.errors import Problem, SpecError
-from owtmix.spec.job import StorageSpec
+from owtmix.jobfile.spec import StorageSpec
 
 _AWS: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _UCLOUD: Final = ("UCLOUD_PUBLIC_KEY", "UCLOUD_PRIVATE_KEY", "UCLOUD_SECURITY_TOKEN")

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from owtmix.base.errors import InputError
-from owtmix.spec.job import StorageSpec
+from owtmix.jobfile.spec import StorageSpec
 from owtmix.storage.base import Copy
 from owtmix.storage.credentials import find_credentials
 from owtmix.storage.options import S3Options

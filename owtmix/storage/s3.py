@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from owtmix.spec.job import StorageSpec
+from owtmix.jobfile.spec import StorageSpec
 from owtmix.storage.credentials import Credentials, find_credentials
 from owtmix.storage.options import S3Options
 from owtmix.storage.s3_bucket import Bucket

@@ -17,7 +17,7 @@ import botocore.session  # type: ignore[import-untyped]  # botocore has no types
 from botocore.config import Config  # type: ignore[import-untyped]
 
 from owtmix.base.errors import Interrupted, Problem, SpecError
-from owtmix.spec.job import StorageSpec
+from owtmix.jobfile.spec import StorageSpec
 from owtmix.storage.credentials import Credentials
 from owtmix.storage.options import S3Options
 from owtmix.storage.s3_errors import Place, StoreFailure, causes, explain

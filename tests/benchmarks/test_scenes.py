@@ -9,8 +9,8 @@ import pytest
 
 from benchmarks.footage import CLIPS, moving, speaking
 from benchmarks.scenes import SCENES, cut, documents, placed
-from owtmix.index import read_index
-from owtmix.spec.reader import read_job
+from owtmix.jobfile.index import read_index
+from owtmix.jobfile.reader import read_job
 
 
 @pytest.mark.parametrize("name", SCENES)

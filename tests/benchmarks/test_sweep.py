@@ -6,7 +6,7 @@ from benchmarks.results import RESULTS, completed, newest
 from benchmarks.sweep import CHOSEN, POINTS, Point
 from owtmix.base.geometry import Size
 from owtmix.encoding import h264
-from owtmix.spec.job import VideoSpec
+from owtmix.jobfile.spec import VideoSpec
 
 VIDEO = VideoSpec(Size(1280, 720), 15, 1000, "high")
 COMMON = h264(VIDEO, "veryfast")

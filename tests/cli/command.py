@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from owtmix.settings import INSTALLATION
+from owtmix.jobfile.settings import INSTALLATION
 from tests.e2e import people
 from tests.e2e.people import Take
 from tests.e2e.room import Room

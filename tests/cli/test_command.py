@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from owtmix.arguments import _parser
+from owtmix.jobfile.settings import INSTALLATION
 from owtmix.runlock import only_run
-from owtmix.settings import INSTALLATION
 from tests.cli.command import CLEAN_ENVIRONMENT, Command, change, install
 
 

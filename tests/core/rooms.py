@@ -16,8 +16,8 @@ from owtmix.base.geometry import ResizeMode, Size
 from owtmix.base.ids import StreamId
 from owtmix.base.time import TimeRange
 from owtmix.clip import AudioRun, AudioTrack, Clip, Matrix, VideoTrack
-from owtmix.index import Index, Recording, TimeUnit
-from owtmix.spec.job import (
+from owtmix.jobfile.index import Index, Recording, TimeUnit
+from owtmix.jobfile.spec import (
     AudioSpec,
     JobSpec,
     LayoutStyle,

@@ -9,10 +9,10 @@ from types import SimpleNamespace
 import pytest
 
 from owtmix.base.errors import DestinationError
+from owtmix.jobfile.settings import Settings
 from owtmix.plan import RenderPlan
 from owtmix.planning import make_plan
 from owtmix.room import check_room, expected_bytes
-from owtmix.settings import Settings
 from tests.core import rooms
 
 

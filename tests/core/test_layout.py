@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from owtmix.base.geometry import Area, Rect, Size
+from owtmix.jobfile.spec import LayoutStyle
 from owtmix.layout import areas, largest, template
-from owtmix.spec.job import LayoutStyle
 from tests.core.rooms import PATIENT, canvases
 
 COUNTS: Final = range(1, 34)

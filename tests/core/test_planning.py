@@ -16,10 +16,18 @@ from owtmix.base.ids import StreamId
 from owtmix.clip import Clip
 from owtmix.encoding import POINTS
 from owtmix.equipment import Equipment
+from owtmix.jobfile.settings import Settings
+from owtmix.jobfile.spec import (
+    ClockWatermark,
+    JobSpec,
+    MediaChannel,
+    Position,
+    SpecWarning,
+    SubscriptionSpec,
+    VideoSpec,
+)
 from owtmix.plan import RenderPlan
 from owtmix.planning import check_streams, equip, make_plan, subscribed, sufficient
-from owtmix.settings import Settings
-from owtmix.spec.job import ClockWatermark, JobSpec, MediaChannel, Position, SpecWarning, SubscriptionSpec, VideoSpec
 from tests.core.rooms import (
     ANNA,
     BEN,

@@ -15,8 +15,8 @@ import pytest
 
 from owtmix.arguments import read_arguments
 from owtmix.base.errors import MixError
-from owtmix.index import read_index
-from owtmix.spec.reader import read_job
+from owtmix.jobfile.index import read_index
+from owtmix.jobfile.reader import read_job
 
 ROOT: Final = Path(__file__).parents[2]
 README: Final = (ROOT / "README.md").read_text(encoding="utf-8")

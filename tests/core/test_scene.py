@@ -16,8 +16,8 @@ from owtmix import scene, timeline
 from owtmix.base.geometry import Area, Rect, Size
 from owtmix.base.ids import StreamId
 from owtmix.clip import Clip
+from owtmix.jobfile.spec import LayoutStyle, MixerSpec, Position
 from owtmix.scene import Scene
-from owtmix.spec.job import LayoutStyle, MixerSpec, Position
 from owtmix.timeline import Rules, Segment
 from tests.core.rooms import ANNA, BEN, CARL, MIXER, PATIENT, SCREEN, canvases, rooms, rules, span
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from owtmix.settings import SHIPPED
+from owtmix.jobfile.settings import SHIPPED
 from tests.cli.command import CLEAN_ENVIRONMENT, TINY, Command, change, record_once
 from tests.e2e.bench import TIMEOUT_S
 from tests.e2e.people import Take

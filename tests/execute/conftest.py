@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from owtmix.settings import INSTALLATION
+from owtmix.jobfile.settings import INSTALLATION
 
 
 @pytest.fixture(autouse=True)

@@ -27,9 +27,9 @@ from owtmix.encoding import NVENC, h264
 from owtmix.equipment import Equipment
 from owtmix.execute.local import Crew, Outcome
 from owtmix.job import Job, Options
+from owtmix.jobfile.settings import Settings
+from owtmix.jobfile.spec import VideoSpec
 from owtmix.production import Production
-from owtmix.settings import Settings
-from owtmix.spec.job import VideoSpec
 from tests.canvas.kernel import compiled
 from tests.canvas.lazy_device import LazyDevice
 from tests.cli.command import install as install_tool

@@ -19,10 +19,10 @@ from owtmix.base.cleanup import Scratch
 from owtmix.base.errors import InputError, MixError, RenderError
 from owtmix.base.progress import Silence
 from owtmix.job import Job, Options
+from owtmix.jobfile.settings import Settings
 from owtmix.notify import events
 from owtmix.notify.events import WarnCode
 from owtmix.production import Production
-from owtmix.settings import Settings
 from owtmix.tasks import Studio
 from tests.cli.command import change, record_once
 from tests.e2e import measure, people

@@ -11,10 +11,10 @@ from typing import Final
 import pytest
 
 from owtmix.base.time import TimeRange
+from owtmix.jobfile.settings import Settings
 from owtmix.plan import RenderPlan
 from owtmix.planning import make_plan
 from owtmix.schedule import Schedule, TrackTask, together_s, uses_of
-from owtmix.settings import Settings
 from owtmix.supply import Supply
 from owtmix.tasks import PictureTask, SoundTask, Studio
 from tests.core.rooms import ANNA, BEN, JOB, SCREEN, both, heard, index_of, room

@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from owtmix.settings import INSTALLATION
+from owtmix.jobfile.settings import INSTALLATION
 from tests.conftest import SHARED
 from tests.fuzz.rounds import Corpus, gather, try_composing, try_documents, try_planning, try_probing
 

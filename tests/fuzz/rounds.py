@@ -20,10 +20,10 @@ from typing import Any, Final
 from uuid import uuid4
 
 from owtmix.base.errors import InputError, MixError, SpecError
-from owtmix.index import read_index
+from owtmix.jobfile.index import read_index
+from owtmix.jobfile.reader import read_job
+from owtmix.jobfile.settings import INSTALLATION
 from owtmix.planning import check_streams, subscribed
-from owtmix.settings import INSTALLATION
-from owtmix.spec.reader import read_job
 from tests.e2e.people import COLOURS, Take, record
 from tests.e2e.room import EPOCH_MS, Room
 from tests.fuzz.mutation import mutate, mutate_document, mutate_text

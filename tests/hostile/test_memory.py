@@ -15,9 +15,9 @@ import pytest
 from owtmix.base.errors import InputError
 from owtmix.execute.local import Crew
 from owtmix.execute.task import Limits, News
+from owtmix.jobfile.settings import INSTALLATION
 from owtmix.media.decode import look_through
 from owtmix.media.probe import probe
-from owtmix.settings import INSTALLATION
 from owtmix.tasks import ProbeTask
 from tests.e2e.people import COLOURS, Take, record
 from tests.hostile import files

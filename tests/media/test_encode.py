@@ -18,9 +18,9 @@ from owtmix.base.errors import RenderError
 from owtmix.base.geometry import Size
 from owtmix.canvas.cpu import planes
 from owtmix.clip import Matrix
+from owtmix.jobfile.spec import AudioSpec, VideoSpec
 from owtmix.media.encode import AudioWriter, VideoWriter
 from owtmix.plan import AudioEncoding, VideoEncoding
-from owtmix.spec.job import AudioSpec, VideoSpec
 from tests.media.pictures import camera, flat, number_of, numbered, textured
 from tests.media.sounds import moments, sweep
 

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from owtmix.jobfile.spec import NotifySpec
 from owtmix.notify.events import Event, WarnCode, finished, warning
 from owtmix.notify.notifier import Notifier, Sending
-from owtmix.spec.job import NotifySpec
 
 FINISHED: Final = finished(["j1.mp4"])
 PATIENCE_S: Final = 20.0

@@ -26,7 +26,7 @@ from owtmix.notify import lane
 from owtmix.notify.notifier import Notifier, Sending
 from owtmix.notify.outbox import Outbox
 from owtmix.notify.events import finished, started
-from owtmix.spec.job import NotifySpec
+from owtmix.jobfile.spec import NotifySpec
 
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)

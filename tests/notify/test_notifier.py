@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from owtmix.base.errors import InputError
+from owtmix.jobfile.spec import NotifySpec
 from owtmix.notify.events import failed, started
 from owtmix.notify.notifier import Sending, resend
 from owtmix.notify.outbox import Outbox
-from owtmix.spec.job import NotifySpec
 from tests.notify.receiver import SILENCE, TAKEN, answers, receiving
 from tests.notify.runs import FILES, FINISHED, PATIENCE_S, STATUS, UPLOAD, WARNING, both, mixer, nobody, note, notifier
 

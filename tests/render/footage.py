@@ -16,13 +16,13 @@ from owtmix.clip import Clip, Notes
 from owtmix.decoration import Decoration
 from owtmix.drawing import make_canvas
 from owtmix.equipment import CPU
-from owtmix.index import Recording
+from owtmix.jobfile.index import Recording
+from owtmix.jobfile.settings import Settings
+from owtmix.jobfile.spec import ClockWatermark, Position, TextWatermark, VideoSpec
 from owtmix.media.probe import probe
 from owtmix.plan import Picture
 from owtmix.planning import make_plan
 from owtmix.render import Footage, render
-from owtmix.settings import Settings
-from owtmix.spec.job import ClockWatermark, Position, TextWatermark, VideoSpec
 from owtmix.tracks import Material
 from tests.core.rooms import JOB, MIXER, SUBSCRIPTION, index_of, room
 from tests.media.pictures import steady, write_film, write_sizes

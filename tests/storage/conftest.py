@@ -13,7 +13,7 @@ from typing import Any, Final
 import botocore.session  # type: ignore[import-untyped]
 import pytest
 
-from owtmix.spec.job import StorageSpec
+from owtmix.jobfile.spec import StorageSpec
 from owtmix.storage.options import S3Options
 from owtmix.storage.s3 import S3Store
 from tests.conftest import attributed

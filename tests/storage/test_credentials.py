@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from owtmix.base.errors import SpecError
-from owtmix.spec.job import StorageSpec
+from owtmix.jobfile.spec import StorageSpec
 from owtmix.storage.credentials import Credentials, find_credentials
 from tests.storage.conftest import AT
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from owtmix.base.errors import DestinationError, InputError, SpecError
-from owtmix.spec.job import StorageSpec
+from owtmix.jobfile.spec import StorageSpec
 from owtmix.storage.credentials import Credentials
 from owtmix.storage.options import S3Options
 from owtmix.storage.s3 import S3Store

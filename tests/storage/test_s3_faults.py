@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from owtmix.base.errors import DestinationError, InputError, Interrupted
-from owtmix.spec.job import StorageSpec
+from owtmix.jobfile.spec import StorageSpec
 from owtmix.storage.s3 import S3Store
 from tests.storage.conftest import AT, CLIP, MOVIE, QUICK, Service, ignore
 from tests.storage.fault_proxy import (
@@ -219,7 +219,7 @@ def test_an_interrupt_is_no_error_of_the_connection(
 UPLOADER = """
 import sys
 from pathlib import Path
-from owtmix.spec.job import StorageSpec
+from owtmix.jobfile.spec import StorageSpec
 from owtmix.storage.options import S3Options
 from owtmix.storage.s3 import S3Store
 endpoint, bucket, region, key_id, secret, path = sys.argv[1:]

@@ -13,7 +13,7 @@ import pytest
 from botocore import exceptions as foreign  # type: ignore[import-untyped]
 
 from owtmix.base.errors import MixError
-from owtmix.spec.job import StorageSpec
+from owtmix.jobfile.spec import StorageSpec
 from owtmix.storage.credentials import Credentials
 from owtmix.storage.s3 import S3Store
 from owtmix.storage.s3_errors import Place, explain

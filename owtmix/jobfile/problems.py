@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from owtmix.base.errors import CODE_AUDIO_PARAM, CODE_FAILED, CODE_VIDEO_PARAM, Problem
 from owtmix.base.strict_json import SECRET_KEYS, Loc, json_path, shown
-from owtmix.spec.job import SpecWarning
-from owtmix.spec.reference import key_at
+from owtmix.jobfile.json_schema import key_at
+from owtmix.jobfile.spec import SpecWarning
 
 _CODES: Final[tuple[tuple[Loc, int], ...]] = (
     (("Data", "TranscodingConfig", "Audio"), CODE_AUDIO_PARAM),

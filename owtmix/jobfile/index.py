@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, TypeVar, cast
 from owtmix.base.errors import InputError
 from owtmix.base.ids import StreamId
 from owtmix.base.strict_json import DocumentError, Loc, json_path, read_object, shown
-from owtmix.spec.key import normal_key
+from owtmix.jobfile.object_key import normal_key
 
 TimeUnit = Literal["epoch-milliseconds", "epoch-seconds", "seconds", "milliseconds"]
 

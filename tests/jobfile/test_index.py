@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from owtmix.base.errors import InputError
 from owtmix.base.ids import StreamId
-from owtmix.index import Index, read_index
+from owtmix.jobfile.index import Index, read_index
 
 EPOCH_MS: Final = 1_795_327_385_000
 EPOCH_S: Final = 1_795_327_385

@@ -11,11 +11,11 @@ from pydantic import ValidationError
 
 from owtmix.base.errors import Problem, SpecError
 from owtmix.base.strict_json import DocumentError, Loc, read_object, shown
-from owtmix.spec.assembly import assemble
-from owtmix.spec.findings import Findings
-from owtmix.spec.job import JobSpec
-from owtmix.spec.override import apply_overrides
-from owtmix.spec.wire import REQUIRED, JobFile, Wire
+from owtmix.jobfile.assemble import assemble
+from owtmix.jobfile.overrides import apply_overrides
+from owtmix.jobfile.problems import Findings
+from owtmix.jobfile.spec import JobSpec
+from owtmix.jobfile.wire import REQUIRED, JobFile, Wire
 
 MAX_JOB_BYTES: Final = 2**20
 

@@ -9,8 +9,8 @@ from typing import Final, Literal
 from owtmix.base.colour import Colour
 from owtmix.base.geometry import Area, Rect, ResizeMode, Size, even
 from owtmix.base.strict_json import Loc, shown
-from owtmix.spec.findings import Findings
-from owtmix.spec.job import (
+from owtmix.jobfile.problems import Findings
+from owtmix.jobfile.spec import (
     ClockWatermark,
     ImageWatermark,
     LayoutStyle,
@@ -21,8 +21,8 @@ from owtmix.spec.job import (
     VideoSpec,
     Watermark,
 )
-from owtmix.spec.value import is_http_url
-from owtmix.spec.wire import Data, MixerConfig, Region, Tile, TranscodingConfig, WaterMark
+from owtmix.jobfile.types import is_http_url
+from owtmix.jobfile.wire import Data, MixerConfig, Region, Tile, TranscodingConfig, WaterMark
 
 FAINT_ALPHA: Final = Decimal("0.2")
 """Below this a watermark can hardly be seen."""

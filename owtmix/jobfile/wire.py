@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from owtmix.spec.value import HttpUrl, Opacity, OptionalStreamId, Seconds, UnitFraction
+from owtmix.jobfile.types import HttpUrl, Opacity, OptionalStreamId, Seconds, UnitFraction
 
 REQUIRED: Final = "required"
 

@@ -19,7 +19,9 @@ from owtmix.base.colour import Colour
 from owtmix.base.errors import CODE_AUDIO_PARAM, CODE_FAILED, CODE_VIDEO_PARAM, SpecError
 from owtmix.base.geometry import Area, Rect, ResizeMode, Size
 from owtmix.base.ids import StreamId
-from owtmix.spec.job import (
+from owtmix.jobfile.__main__ import schema_text
+from owtmix.jobfile.reader import read_job
+from owtmix.jobfile.spec import (
     ClockWatermark,
     ImageWatermark,
     JobSpec,
@@ -28,8 +30,6 @@ from owtmix.spec.job import (
     NotifySpec,
     TextWatermark,
 )
-from owtmix.spec.reader import read_job
-from owtmix.spec.schema import schema_text
 
 REPOSITORY: Final = Path(__file__).parents[2]
 

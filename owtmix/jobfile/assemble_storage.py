@@ -6,10 +6,10 @@ import re
 from typing import Final
 
 from owtmix.base.strict_json import Loc
-from owtmix.spec.findings import Findings
-from owtmix.spec.job import StorageSpec
-from owtmix.spec.key import normal_key
-from owtmix.spec.wire import Internal, StorageConfig
+from owtmix.jobfile.object_key import normal_key
+from owtmix.jobfile.problems import Findings
+from owtmix.jobfile.spec import StorageSpec
+from owtmix.jobfile.wire import Internal, StorageConfig
 
 _VARIABLE = re.compile(r"\$(JobId|Jobid|RoomId|AppId)")
 _MEDIA_EXTENSION = re.compile(r"\.(mp4|m4v|mov|m4a|webm|mkv|mka|avi|flv|ts)$", re.IGNORECASE)

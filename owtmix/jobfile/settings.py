@@ -16,9 +16,9 @@ from typing import Final, get_args
 from zoneinfo import available_timezones
 
 from owtmix.base.errors import Problem, SpecError
-from owtmix.index import TimeUnit
+from owtmix.jobfile.index import TimeUnit
 
-INSTALLATION: Final = Path(__file__).resolve().parents[1]
+INSTALLATION: Final = Path(__file__).resolve().parents[2]
 """The folder that holds ``bin``, ``conf`` and the package."""
 
 SHIPPED: Final = INSTALLATION / "conf" / "owt.toml"

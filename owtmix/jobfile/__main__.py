@@ -1,4 +1,4 @@
-"""``python -m owtmix.spec.schema [PATH]`` writes the JSON Schema of the job file to PATH, or to standard output."""
+"""``python -m owtmix.jobfile [PATH]`` writes the JSON Schema of the job file to PATH, or to standard output."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from owtmix.spec.reference import job_schema
+from owtmix.jobfile.json_schema import job_schema
 
 
 def schema_text() -> str:

@@ -7,11 +7,19 @@ from typing import Final, Literal
 
 from owtmix.base.ids import StreamId
 from owtmix.base.strict_json import Loc
-from owtmix.spec.findings import Findings
-from owtmix.spec.job import AudioSpec, JobSpec, MediaChannel, NotifySpec, StorageSpec, StreamFilter, SubscriptionSpec
-from owtmix.spec.picture import mixer_spec, video_spec
-from owtmix.spec.place import index_key, output_key, storage_spec
-from owtmix.spec.wire import Audio, Data, JobFile, NotifyConfig, SubscribeConfig
+from owtmix.jobfile.assemble_storage import index_key, output_key, storage_spec
+from owtmix.jobfile.assemble_video import mixer_spec, video_spec
+from owtmix.jobfile.problems import Findings
+from owtmix.jobfile.spec import (
+    AudioSpec,
+    JobSpec,
+    MediaChannel,
+    NotifySpec,
+    StorageSpec,
+    StreamFilter,
+    SubscriptionSpec,
+)
+from owtmix.jobfile.wire import Audio, Data, JobFile, NotifyConfig, SubscribeConfig
 
 _RECORDING: Final[Loc] = ("Data", "RecordingConfig")
 _STORAGE: Final[Loc] = (*_RECORDING, "StorageConfig")
