@@ -14,11 +14,11 @@ from owtmix.base.cleanup import Scratch
 from owtmix.base.progress import Silence
 from owtmix.canvas.cpu import CpuCanvas, planes
 from owtmix.canvas.overlay import yuv
-from owtmix.clip import Notes
 from owtmix.decoration import Decoration
 from owtmix.job import Job, Options
 from owtmix.jobfile.settings import read_settings, settings_file
-from owtmix.plan import Picture, RenderPlan
+from owtmix.plan.media_info import Notes
+from owtmix.plan.model import Picture, RenderPlan
 from owtmix.render import Footage, render
 
 

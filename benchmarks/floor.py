@@ -31,7 +31,7 @@ from owtmix.media.audio import AudioReader
 from owtmix.media.encode import AudioWriter, VideoWriter
 from owtmix.media.source import open_input, packets, select
 from owtmix.mix import mix
-from owtmix.plan import SAMPLE_RATE_HZ, Picture
+from owtmix.plan.model import SAMPLE_RATE_HZ, Picture
 
 PICTURE: Final = "floor-picture.mp4"
 """What encoding the picture leaves in the work folder."""

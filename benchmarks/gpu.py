@@ -34,14 +34,14 @@ from owtmix.canvas.pool import Pool
 from owtmix.canvas.staging import Staging
 from owtmix.canvas.tiles import GpuScaler, Tile
 from owtmix.cards import Square, choose
-from owtmix.clip import Notes
 from owtmix.crewing import engage
 from owtmix.decoration import Decoration
 from owtmix.drawing import card, make_canvas
-from owtmix.equipment import CPU, Equipment
 from owtmix.jobfile.settings import read_settings, settings_file
 from owtmix.media.decode import VideoReader
 from owtmix.media.hardware import Card
+from owtmix.plan.device import CPU, Equipment
+from owtmix.plan.media_info import Notes
 from owtmix.render import Footage, render
 
 CANVASES: Final = (Size(1920, 1080), Size(3840, 2160))

@@ -10,8 +10,8 @@ from typing import Final
 
 from owtmix.base.geometry import Rect, fit
 from owtmix.base.time import FrameClock
-from owtmix.clip import VideoTrack
-from owtmix.plan import Picture, RenderPlan, Source
+from owtmix.plan.media_info import VideoTrack
+from owtmix.plan.model import Picture, RenderPlan, Source
 
 ROUNDING_S: Final = Fraction(1, 10_000)
 HELD: Final = "tpad=stop_mode=clone:stop=-1"

@@ -17,9 +17,9 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from owtmix.clip import Probe
 from owtmix.execute.local import Crew
 from owtmix.execute.task import Limits
+from owtmix.plan.media_info import Probe
 from owtmix.tasks import ProbeTask
 from tests.e2e.people import COLOURS, Take, record
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from benchmarks import floor, quality
 from benchmarks.case import Case, compose
-from owtmix.encoding import POINTS as NAMED
-from owtmix.plan import VideoEncoding
+from owtmix.plan.encoders import POINTS as NAMED
+from owtmix.plan.model import VideoEncoding
 
 SCENE: Final = "lively9"
 FROM_S: Final = 30

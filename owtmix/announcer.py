@@ -13,7 +13,7 @@ from owtmix.jobfile.settings import Settings
 from owtmix.jobfile.spec import JobSpec
 from owtmix.notify import events
 from owtmix.notify.events import WarnCode
-from owtmix.plan import RenderPlan
+from owtmix.plan.model import RenderPlan
 
 if TYPE_CHECKING:
     from owtmix.notify.notifier import Notifier

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from owtmix.base.errors import EncoderLost, Problem, RenderError, SpecError
 from owtmix.base.geometry import Orientation, Rect, ResizeMode, Size
-from owtmix.clip import Matrix
-from owtmix.equipment import Equipment
 from owtmix.execute.local import Crew
 from owtmix.execute.task import News
+from owtmix.plan.device import Equipment
+from owtmix.plan.media_info import Matrix
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -137,9 +137,9 @@ def encodes(device: Device, card: int | None) -> bool:
     """Whether the encoder of ``card`` takes frames that ``device`` has drawn; without it they are in main memory."""
     from owtmix.canvas.device import DeviceError
     from owtmix.canvas.gpu import GpuCanvas
-    from owtmix.encoding import nvenc
     from owtmix.jobfile.spec import VideoSpec
     from owtmix.media.encode import VideoWriter
+    from owtmix.plan.encoders import nvenc
 
     video = VideoSpec(Size(320, 192), 10, 200, "high")
     with tempfile.TemporaryDirectory(prefix="owtmix-") as folder:

@@ -17,7 +17,7 @@ from owtmix.console import show_progress
 from owtmix.crewing import engage
 from owtmix.job import Job, Options, resend
 from owtmix.jobfile.settings import Settings, read_settings, settings_file, state_folder
-from owtmix.plan import to_json
+from owtmix.plan.model import to_json
 from owtmix.plantext import describe_plan
 from owtmix.probetext import describe_reports
 from owtmix.runlog import CONTROLS, RunLog

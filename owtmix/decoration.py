@@ -16,8 +16,8 @@ from owtmix.canvas.card import placeholder_card
 from owtmix.canvas.overlay import Overlay, prepare
 from owtmix.canvas.text import render_text
 from owtmix.jobfile.spec import ClockWatermark, ImageWatermark, TextWatermark, Watermark
-from owtmix.plan import Picture
-from owtmix.wallclock import clock_text
+from owtmix.plan.clock_text import clock_text
+from owtmix.plan.model import Picture
 
 Rgba = NDArray[np.uint8]
 

@@ -8,9 +8,9 @@ from owtmix.canvas.base import Canvas
 from owtmix.canvas.cpu import CpuCanvas
 from owtmix.canvas.gpu import GpuCanvas
 from owtmix.canvas.overlay import yuv
-from owtmix.encoding import NVENC
-from owtmix.equipment import Equipment
-from owtmix.plan import Picture
+from owtmix.plan.device import Equipment
+from owtmix.plan.encoders import NVENC
+from owtmix.plan.model import Picture
 
 if TYPE_CHECKING:
     from owtmix.canvas.cuda import CudaDevice

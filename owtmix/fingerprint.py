@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from owtmix.base.time import TimeRange
-from owtmix.plan import RenderPlan
-from owtmix.shots import Shot
+from owtmix.plan.model import RenderPlan
+from owtmix.plan.shots import Shot
 
 _LIBRARIES: Final = ("av", "numpy", "pillow")
 """Those that make pixels and samples."""

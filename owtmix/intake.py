@@ -10,12 +10,12 @@ from pathlib import Path
 from owtmix.arrival import arrive, locate
 from owtmix.base.errors import InputError, RenderError, StoreError
 from owtmix.base.progress import Progress
-from owtmix.clip import Clip, Probe
 from owtmix.crewing import succeed
 from owtmix.execute.local import Crew
 from owtmix.jobfile.index import MAX_INDEX_BYTES, Index, Recording, read_index
 from owtmix.jobfile.settings import Settings
 from owtmix.jobfile.spec import ImageWatermark, JobSpec
+from owtmix.plan.media_info import Clip, Probe
 from owtmix.quota import quota_of
 from owtmix.storage import Copy, LocalStore, Store
 from owtmix.supply import Stock, Ware

@@ -18,25 +18,26 @@ from owtmix.base.errors import InputError, Problem, SpecError
 from owtmix.base.progress import Progress
 from owtmix.base.time import timecode
 from owtmix.cards import choose
-from owtmix.clip import Damage, Probe, Seen
 from owtmix.crewing import cores, engage, succeed
-from owtmix.equipment import CPU
 from owtmix.execute.local import Crew
 from owtmix.fingerprint import Inputs, of_bytes, of_pieces
-from owtmix.inspection import Report, inspect, use_of
 from owtmix.intake import Intake, is_local
 from owtmix.jobfile.reader import MAX_JOB_BYTES, read_job
 from owtmix.jobfile.settings import Settings, state_folder
 from owtmix.jobfile.spec import ImageWatermark, JobSpec, url_secrets
 from owtmix.lettering import unwritable
 from owtmix.notify.events import WarnCode
-from owtmix.plan import RenderPlan
-from owtmix.planning import check_streams, equip, make_plan, subscribed, sufficient
+from owtmix.plan.build import equip, make_plan, sufficient
+from owtmix.plan.device import CPU
+from owtmix.plan.input_report import Report, inspect, use_of
+from owtmix.plan.media_info import Damage, Probe, Seen
+from owtmix.plan.model import RenderPlan
+from owtmix.plan.source_usage import uses_of
+from owtmix.plan.subscription import check_streams, subscribed
 from owtmix.production import Product, Production, Workshop
 from owtmix.report import report
 from owtmix.room import check_room, expected_bytes
 from owtmix.runlock import only_run
-from owtmix.schedule import uses_of
 from owtmix.shelf import Shelf
 from owtmix.storage import LocalStore, S3Options, Store, open_store
 from owtmix.supply import Stock

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from owtmix.jobfile.spec import TextWatermark
-from owtmix.plan import Picture
+from owtmix.plan.model import Picture
 
 
 def unwritable(picture: Picture | None) -> Iterator[str]:

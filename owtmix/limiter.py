@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from owtmix.plan import SAMPLE_RATE_HZ
+from owtmix.plan.model import SAMPLE_RATE_HZ
 
 CEILING_DB: Final = -1.0
 """True peak that the output stays below, in dB of full scale."""

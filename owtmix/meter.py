@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from owtmix.base.progress import Progress
-from owtmix.plan import RenderPlan
+from owtmix.plan.model import RenderPlan
 from owtmix.tasks import PictureTask, SoundTask
 
 TrackTask = PictureTask | SoundTask

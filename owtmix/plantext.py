@@ -9,10 +9,10 @@ from rich.cells import cell_len
 from owtmix.base.geometry import ResizeMode
 from owtmix.base.ids import StreamId
 from owtmix.base.time import TimeRange, timecode
-from owtmix.clip import AudioTrack, VideoTrack
 from owtmix.jobfile.spec import ClockWatermark, ImageWatermark, TextWatermark, Watermark
-from owtmix.plan import Picture, RenderPlan, Sound, Source
-from owtmix.scene import Scene
+from owtmix.plan.media_info import AudioTrack, VideoTrack
+from owtmix.plan.model import Picture, RenderPlan, Sound, Source
+from owtmix.plan.scenes import Scene
 
 _RESIZING = {
     ResizeMode.STRETCH: "stretched to their tiles",

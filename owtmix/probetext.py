@@ -7,8 +7,8 @@ from fractions import Fraction
 
 from owtmix.base.strict_json import printable
 from owtmix.base.time import TimeRange, timecode
-from owtmix.clip import Damage
-from owtmix.inspection import PictureReport, Report, SoundReport
+from owtmix.plan.input_report import PictureReport, Report, SoundReport
+from owtmix.plan.media_info import Damage
 from owtmix.survey import LONGEST_NAME
 
 GAPS_SHOWN = 10

@@ -18,16 +18,17 @@ from owtmix.base.errors import EncoderLost, MixError, RenderError
 from owtmix.base.progress import Progress
 from owtmix.base.time import timecode
 from owtmix.blame import suspects
-from owtmix.clip import Damage, Notes, Seen
 from owtmix.crewing import succeed
-from owtmix.equipment import Equipment
 from owtmix.execute.agenda import Agenda
 from owtmix.execute.local import KILLED, Crew, Outcome
 from owtmix.fingerprint import Inputs, of_chunk, of_sound
 from owtmix.meter import Meter
-from owtmix.plan import RenderPlan
+from owtmix.plan.device import Equipment
+from owtmix.plan.media_info import Damage, Notes, Seen
+from owtmix.plan.model import RenderPlan
+from owtmix.plan.source_usage import together_s, uses_of
 from owtmix.quota import gib
-from owtmix.schedule import Schedule, TrackTask, together_s, uses_of
+from owtmix.schedule import Schedule, TrackTask
 from owtmix.shelf import Loss, Piece, Shelf
 from owtmix.supply import Stock, Supply
 from owtmix.tasks import FinishTask, PictureTask, SoundTask, Studio, SuspectTask

@@ -22,14 +22,14 @@ from owtmix.base.ids import StreamId
 from owtmix.base.time import FrameClock, SpanCursor, TimeRange
 from owtmix.canvas.base import Canvas, ComposedFrame, Layer, Scaler
 from owtmix.canvas.device import DeviceError
-from owtmix.clip import Failure, Notes, Seen
 from owtmix.decoration import Decoration
 from owtmix.media.decode import VideoReader
 from owtmix.media.hardware import Card
 from owtmix.media.thinning import Glances
-from owtmix.plan import Picture, Source
-from owtmix.scene import Tile
-from owtmix.shots import Shot
+from owtmix.plan.media_info import Failure, Notes, Seen
+from owtmix.plan.model import Picture, Source
+from owtmix.plan.scenes import Tile
+from owtmix.plan.shots import Shot
 
 ItemT = TypeVar("ItemT")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from owtmix.equipment import Equipment
-from owtmix.inspection import Report
-from owtmix.plan import to_json
+from owtmix.plan.device import Equipment
+from owtmix.plan.input_report import Report
+from owtmix.plan.model import to_json
 from owtmix.production import Product
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from owtmix.base.errors import DestinationError
-from owtmix.plan import RenderPlan
+from owtmix.plan.model import RenderPlan
 
 _SURPLUS: Final = Fraction(11, 10)
 """Of the rates that are aimed at: tables, and short outputs that stray from the mean."""

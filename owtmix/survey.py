@@ -12,10 +12,10 @@ from typing import Final
 from owtmix.base.errors import InputError
 from owtmix.base.io_threads import hands
 from owtmix.base.strict_json import printable
-from owtmix.clip import Probe
 from owtmix.excerpt import BLOCK_BYTES, Excerpt, Unavailable
 from owtmix.execute.local import Crew, Outcome
-from owtmix.inspection import Report, inspect
+from owtmix.plan.input_report import Report, inspect
+from owtmix.plan.media_info import Probe
 from owtmix.storage import Store, unwritable
 from owtmix.supply import Ware
 from owtmix.tasks import Lack, ProbeTask

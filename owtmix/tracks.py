@@ -20,15 +20,15 @@ from owtmix.base.errors import EncoderLost
 from owtmix.base.time import SpanCursor
 from owtmix.canvas.base import ComposedFrame
 from owtmix.canvas.device import DeviceError
-from owtmix.clip import Damage, Notes
 from owtmix.decoration import Decoration, Rgba
 from owtmix.drawing import card, make_canvas
-from owtmix.encoding import NVENC
-from owtmix.equipment import CPU, Equipment
 from owtmix.media.audio import AudioReader
 from owtmix.media.encode import AudioWriter, VideoWriter
 from owtmix.mix import Watch, mix
-from owtmix.plan import SAMPLE_RATE_HZ, Picture, RenderPlan
+from owtmix.plan.device import CPU, Equipment
+from owtmix.plan.encoders import NVENC
+from owtmix.plan.media_info import Damage, Notes
+from owtmix.plan.model import SAMPLE_RATE_HZ, Picture, RenderPlan
 from owtmix.render import Footage, Projector, TileContent, render
 
 WAITING_FRAMES: Final = 3

@@ -9,7 +9,7 @@ from typing import Protocol
 from av.video.frame import VideoFrame
 
 from owtmix.base.geometry import Orientation, Rect
-from owtmix.clip import Matrix
+from owtmix.plan.media_info import Matrix
 
 
 class Picture(Protocol):

@@ -15,7 +15,7 @@ from owtmix.base.geometry import Rect, ResizeMode, Size, fit
 from owtmix.canvas.base import ComposedFrame, Layer, Picture
 from owtmix.canvas.ring import Ring, Slot
 from owtmix.canvas.scale import Conversion, Converter
-from owtmix.clip import Matrix
+from owtmix.plan.media_info import Matrix
 
 Plane = NDArray[np.uint8]
 Planes = tuple[Plane, Plane, Plane]

@@ -25,8 +25,8 @@ from owtmix.canvas.pool import Pool
 from owtmix.canvas.ring import Ring, Slot
 from owtmix.canvas.staging import Staging
 from owtmix.canvas.tiles import GpuScaler, Tile, laid_out
-from owtmix.clip import Matrix
-from owtmix.equipment import MOST_ITEMS
+from owtmix.plan.device import MOST_ITEMS
+from owtmix.plan.media_info import Matrix
 
 PITCH: Final = 256
 """Lines of frames that stay on the card are multiples of this."""

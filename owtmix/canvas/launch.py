@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from owtmix.base.geometry import Rect, Size
-from owtmix.equipment import MOST_ITEMS
+from owtmix.plan.device import MOST_ITEMS
 
 SOURCE: Final = Path(__file__).with_name("compose.cu")
 KERNEL: Final = "compose"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from owtmix.base.colour import Colour
 from owtmix.base.geometry import Rect, Size
-from owtmix.clip import Matrix
+from owtmix.plan.media_info import Matrix
 
 _RED_BLUE_WEIGHTS: Final[dict[Matrix, tuple[float, float]]] = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722)}
 _OPAQUE: Final = 256

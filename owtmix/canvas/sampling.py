@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from owtmix.base.geometry import Rect
 from owtmix.canvas.scale import Conversion
 from owtmix.canvas.weights import Windows, windows
-from owtmix.clip import Matrix
+from owtmix.plan.media_info import Matrix
 
 _AXIS: Final = np.dtype([(name, np.int32) for name in ("count", "taps", "first", "weights")])
 GEOMETRY: Final = np.dtype(

@@ -13,7 +13,7 @@ from av.filter import Graph
 from av.video.frame import VideoFrame
 
 from owtmix.base.geometry import Orientation, Rect, Size
-from owtmix.clip import Matrix
+from owtmix.plan.media_info import Matrix
 
 _EXACT: Final = "accurate_rnd+bitexact"
 _SPACES: Final = {"bt601": "smpte170m", "bt709": "bt709"}

@@ -20,7 +20,7 @@ from owtmix.canvas.pool import Piece, Pool
 from owtmix.canvas.sampling import FORMATS, tabulate
 from owtmix.canvas.scale import Conversion
 from owtmix.canvas.staging import Staging
-from owtmix.clip import Matrix
+from owtmix.plan.media_info import Matrix
 
 ALIGNMENT: Final = 256
 ON_DEVICE: Final = "cuda"

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from owtmix.base.errors import InputError
-from owtmix.clip import AudioRun
+from owtmix.plan.media_info import AudioRun
 
 HOLE_S: Final = 0.005
 """Lateness that steps up by more than this, and stays up, is a hole: shorter than any lost packet that is heard."""

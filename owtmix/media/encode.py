@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 
 from owtmix.base.errors import DestinationError, EncoderLost, RenderError
 from owtmix.base.geometry import Size
-from owtmix.clip import Matrix
-from owtmix.encoding import NVENC
 from owtmix.media.source import reason
-from owtmix.plan import SAMPLE_RATE_HZ, AudioEncoding, VideoEncoding
+from owtmix.plan.encoders import NVENC
+from owtmix.plan.media_info import Matrix
+from owtmix.plan.model import SAMPLE_RATE_HZ, AudioEncoding, VideoEncoding
 
 TRACK_FORMAT: Final = "mp4"
 """Exact time stamps and encoder delay for every codec used; WebM would round to milliseconds."""

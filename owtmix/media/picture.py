@@ -16,9 +16,9 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from owtmix.base.geometry import Orientation, Size
-from owtmix.clip import Matrix
 from owtmix.media.blank import BLANK_LUMA, BLANK_ROW_STEP, is_blank
 from owtmix.media.hardware import ON_CARD, Card, is_blank_on
+from owtmix.plan.media_info import Matrix
 
 HD_LINES: Final = 720
 BLACK_DELAY_S: Final = Fraction(1, 2)

@@ -15,8 +15,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from owtmix.clip import AudioRun
-from owtmix.plan import SAMPLE_RATE_HZ
+from owtmix.plan.media_info import AudioRun
+from owtmix.plan.model import SAMPLE_RATE_HZ
 
 Sound = NDArray[np.float32]
 """Shape (channels, samples), float32, full scale 1.0; one channel is mono."""

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 from owtmix.base.errors import CODE_FAILED, DestinationError, MixError
 from owtmix.base.ids import StreamId
-from owtmix.plan import RenderPlan
+from owtmix.plan.model import RenderPlan
 
 VERSION: Final = "1.0"
 

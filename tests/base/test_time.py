@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from owtmix.base.time import FrameClock, SpanCursor, TimeRange, timecode
-from owtmix.shots import Shot
+from owtmix.plan.shots import Shot
 from tests.core.rooms import PATIENT, milliseconds, span
 
 rates: Final = st.integers(1, 120)

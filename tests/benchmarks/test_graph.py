@@ -8,11 +8,11 @@ from fractions import Fraction
 from benchmarks.floor import shown
 from benchmarks.graph import interval_graph, intervals, lead_s, placements, sound_graph, whole_graph
 from owtmix.base.time import TimeRange
-from owtmix.clip import Clip
 from owtmix.jobfile.settings import Settings
 from owtmix.media.probe import GAP_S
-from owtmix.plan import Picture, RenderPlan
-from owtmix.planning import make_plan
+from owtmix.plan.build import make_plan
+from owtmix.plan.media_info import Clip
+from owtmix.plan.model import Picture, RenderPlan
 from tests.core.rooms import ANNA, BEN, CARL, JOB, both, index_of, picture, room, steady
 
 

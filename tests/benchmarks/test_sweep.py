@@ -5,8 +5,8 @@ from __future__ import annotations
 from benchmarks.results import RESULTS, completed, newest
 from benchmarks.sweep import CHOSEN, POINTS, Point
 from owtmix.base.geometry import Size
-from owtmix.encoding import h264
 from owtmix.jobfile.spec import VideoSpec
+from owtmix.plan.encoders import h264
 
 VIDEO = VideoSpec(Size(1280, 720), 15, 1000, "high")
 COMMON = h264(VIDEO, "veryfast")

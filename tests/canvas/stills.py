@@ -9,7 +9,7 @@ from av.video.frame import VideoFrame
 
 from owtmix.base.geometry import Orientation, Rect, ResizeMode, Size
 from owtmix.canvas.cpu import CpuScaler, Patch
-from owtmix.clip import Matrix
+from owtmix.plan.media_info import Matrix
 
 
 @dataclass(frozen=True)

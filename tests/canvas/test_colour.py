@@ -10,7 +10,7 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from owtmix.base.geometry import Size
-from owtmix.clip import Matrix
+from owtmix.plan.media_info import Matrix
 from tests.canvas.stills import Still, fitted
 
 Samples = NDArray[np.float64]

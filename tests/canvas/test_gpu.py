@@ -20,10 +20,10 @@ from owtmix.canvas.device import Device, DeviceError
 from owtmix.canvas.gpu import GpuCanvas
 from owtmix.canvas.overlay import prepare
 from owtmix.canvas.staging import SLOTS
-from owtmix.clip import Matrix
 from owtmix.decoration import OverlayLayer
 from owtmix.media.decode import VideoReader
 from owtmix.media.probe import probe
+from owtmix.plan.media_info import Matrix
 from tests import card
 from tests.canvas.lazy_device import LazyDevice
 from tests.canvas.on_card import on_card

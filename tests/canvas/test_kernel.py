@@ -16,8 +16,8 @@ from owtmix.canvas import launch
 from owtmix.canvas.launch import Drawing, Kind, Surface, batch
 from owtmix.canvas.sampling import FORMATS, tabulate
 from owtmix.canvas.scale import Conversion
-from owtmix.clip import Matrix
-from owtmix.equipment import MOST_ITEMS
+from owtmix.plan.device import MOST_ITEMS
+from owtmix.plan.media_info import Matrix
 from tests.canvas import oracle
 from tests.canvas.kernel import address, compose, pairs
 

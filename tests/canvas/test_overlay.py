@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from owtmix.base.colour import Colour
 from owtmix.base.geometry import Rect, Size
 from owtmix.canvas.overlay import prepare, yuv
-from owtmix.clip import Matrix
+from owtmix.plan.media_info import Matrix
 
 CANVAS = Size(24, 16)
 # Opacity has 256 steps and colours are whole code values before they are blended.

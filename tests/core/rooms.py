@@ -15,7 +15,6 @@ from owtmix.base.colour import Colour
 from owtmix.base.geometry import ResizeMode, Size
 from owtmix.base.ids import StreamId
 from owtmix.base.time import TimeRange
-from owtmix.clip import AudioRun, AudioTrack, Clip, Matrix, VideoTrack
 from owtmix.jobfile.index import Index, Recording, TimeUnit
 from owtmix.jobfile.spec import (
     AudioSpec,
@@ -28,7 +27,8 @@ from owtmix.jobfile.spec import (
     SubscriptionSpec,
     VideoSpec,
 )
-from owtmix.timeline import Rules
+from owtmix.plan.media_info import AudioRun, AudioTrack, Clip, Matrix, VideoTrack
+from owtmix.plan.timeline import Rules
 
 ANNA, BEN, CARL = StreamId("anna", 1), StreamId("ben", 1), StreamId("carl", 1)
 SCREEN: Final = StreamId("anna", 2)

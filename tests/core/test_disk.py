@@ -10,8 +10,8 @@ import pytest
 
 from owtmix.base.errors import DestinationError
 from owtmix.jobfile.settings import Settings
-from owtmix.plan import RenderPlan
-from owtmix.planning import make_plan
+from owtmix.plan.build import make_plan
+from owtmix.plan.model import RenderPlan
 from owtmix.room import check_room, expected_bytes
 from tests.core import rooms
 

@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from owtmix.base.errors import InputError
-from owtmix.clip import AudioTrack, Probe
 from owtmix.execute.task import News
 from owtmix.media.audio import AudioReader
 from owtmix.media.decode import VideoReader
 from owtmix.media.picture import Picture
-from owtmix.plan import SAMPLE_RATE_HZ
+from owtmix.plan.media_info import AudioTrack, Probe
+from owtmix.plan.model import SAMPLE_RATE_HZ
 from owtmix.tasks import Lack, PictureTask, ProbeTask, Studio
 from owtmix.tracks import Material
 

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from owtmix.base.geometry import Size
 from owtmix.canvas.device import Mark
-from owtmix.clip import Matrix
-from owtmix.encoding import NVENC
 from owtmix.media.encode import VideoWriter
-from owtmix.plan import VideoEncoding
+from owtmix.plan.encoders import NVENC
+from owtmix.plan.media_info import Matrix
+from owtmix.plan.model import VideoEncoding
 from owtmix.tasks import Studio
 from owtmix.tracks import Material
 from tests.canvas.lazy_device import LazyDevice, seen

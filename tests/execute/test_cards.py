@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import owtmix.cards
-import owtmix.encoding
 import owtmix.job
+import owtmix.plan.encoders
 from owtmix.announcer import Announcer
 from owtmix.base.cleanup import Scratch
 from owtmix.base.errors import RenderError, SpecError
@@ -23,12 +23,12 @@ from owtmix.base.geometry import Size
 from owtmix.base.progress import Silence
 from owtmix.canvas.device import DeviceError
 from owtmix.cards import EXTRAS, Card, CardTask, choose, encodes, try_drawing
-from owtmix.encoding import NVENC, h264
-from owtmix.equipment import Equipment
 from owtmix.execute.local import Crew, Outcome
 from owtmix.job import Job, Options
 from owtmix.jobfile.settings import Settings
 from owtmix.jobfile.spec import VideoSpec
+from owtmix.plan.device import Equipment
+from owtmix.plan.encoders import NVENC, h264
 from owtmix.production import Production
 from tests.canvas.kernel import compiled
 from tests.canvas.lazy_device import LazyDevice
@@ -141,7 +141,7 @@ def test_a_card_that_draws_something_else_is_found_out() -> None:
 def test_an_encoder_is_tried_out_with_frames_that_were_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     compiled()
     assert not encodes(LazyDevice(), None)
-    monkeypatch.setattr(owtmix.encoding, "nvenc", lambda video, _card: h264(video, "veryfast"))
+    monkeypatch.setattr(owtmix.plan.encoders, "nvenc", lambda video, _card: h264(video, "veryfast"))
     assert encodes(LazyDevice(), None)
 
 
@@ -284,7 +284,7 @@ def test_who_asks_for_no_card_loads_nothing_of_it(tmp_path: Path, device: str, *
 
 def test_nvenc_keeps_to_the_rates_of_x264() -> None:
     video = VideoSpec(Size(1280, 720), 25, 1000, "high")
-    nvenc, x264 = owtmix.encoding.nvenc(video, 1), h264(video, "veryfast")
+    nvenc, x264 = owtmix.plan.encoders.nvenc(video, 1), h264(video, "veryfast")
     assert dict(nvenc.options)["gpu"] == "1", "frames that the CPU has composed go to no other card"
     assert (nvenc.bit_rate_kbps, nvenc.gop) == (x264.bit_rate_kbps, x264.gop)
     shared = {"profile", "maxrate", "bufsize"}

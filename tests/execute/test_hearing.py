@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from owtmix.clip import Probe
 from owtmix.execute import hearing
 from owtmix.execute.hearing import LONGEST_MESSAGE, MOST_WARNINGS, Hearing, Nonsense
+from owtmix.plan.media_info import Probe
 from tests.execute.duties import Duty
 
 

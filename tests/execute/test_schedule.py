@@ -12,9 +12,10 @@ import pytest
 
 from owtmix.base.time import TimeRange
 from owtmix.jobfile.settings import Settings
-from owtmix.plan import RenderPlan
-from owtmix.planning import make_plan
-from owtmix.schedule import Schedule, TrackTask, together_s, uses_of
+from owtmix.plan.build import make_plan
+from owtmix.plan.model import RenderPlan
+from owtmix.plan.source_usage import together_s, uses_of
+from owtmix.schedule import Schedule, TrackTask
 from owtmix.supply import Supply
 from owtmix.tasks import PictureTask, SoundTask, Studio
 from tests.core.rooms import ANNA, BEN, JOB, SCREEN, both, heard, index_of, room

@@ -23,7 +23,7 @@ from owtmix.base.errors import InputError, MixError, SpecError
 from owtmix.jobfile.index import read_index
 from owtmix.jobfile.reader import read_job
 from owtmix.jobfile.settings import INSTALLATION
-from owtmix.planning import check_streams, subscribed
+from owtmix.plan.subscription import check_streams, subscribed
 from tests.e2e.people import COLOURS, Take, record
 from tests.e2e.room import EPOCH_MS, Room
 from tests.fuzz.mutation import mutate, mutate_document, mutate_text

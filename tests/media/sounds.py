@@ -14,9 +14,9 @@ from av.audio.stream import AudioStream
 from av.packet import Packet
 from numpy.typing import NDArray
 
-from owtmix.clip import AudioTrack
 from owtmix.media.audio import AudioMeter
 from owtmix.media.source import open_input
+from owtmix.plan.media_info import AudioTrack
 
 Sound = NDArray[np.float32]
 

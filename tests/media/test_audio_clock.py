@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from owtmix.clip import AudioRun
 from owtmix.media.audio_clock import TOLERANCE_S, measure_runs
 from owtmix.media.resample import keeps_time
+from owtmix.plan.media_info import AudioRun
 
 RATE_HZ = 48_000
 FRAME = 960

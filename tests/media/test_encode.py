@@ -13,14 +13,14 @@ import pytest
 from av.packet import Packet
 from av.video.frame import PictureType, VideoFrame
 
-from owtmix import encoding
 from owtmix.base.errors import RenderError
 from owtmix.base.geometry import Size
 from owtmix.canvas.cpu import planes
-from owtmix.clip import Matrix
 from owtmix.jobfile.spec import AudioSpec, VideoSpec
 from owtmix.media.encode import AudioWriter, VideoWriter
-from owtmix.plan import AudioEncoding, VideoEncoding
+from owtmix.plan import encoders
+from owtmix.plan.media_info import Matrix
+from owtmix.plan.model import AudioEncoding, VideoEncoding
 from tests.media.pictures import camera, flat, number_of, numbered, textured
 from tests.media.sounds import moments, sweep
 
@@ -37,11 +37,11 @@ Drawn = Callable[[int], VideoFrame]
 
 
 def h264(*, fps: int = FPS, kbps: int = 300, profile: Profile = "high", preset: str = "balanced") -> VideoEncoding:
-    return encoding.h264(VideoSpec(SIZE, fps, kbps, profile), preset)
+    return encoders.h264(VideoSpec(SIZE, fps, kbps, profile), preset)
 
 
 def vp9(*, fps: int = FPS, kbps: int = 300) -> VideoEncoding:
-    return encoding.vp9(VideoSpec(SIZE, fps, kbps, "high"), 8)
+    return encoders.vp9(VideoSpec(SIZE, fps, kbps, "high"), 8)
 
 
 ENCODINGS: Final = {"libx264": h264, "libvpx-vp9": vp9}
@@ -289,13 +289,13 @@ def test_a_mono_output_is_the_mean_of_both_channels(tmp_path: Path) -> None:
 def test_rates_are_those_that_were_asked_for(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     noise = (0.2 * rng.standard_normal((2, 10 * RATE_HZ))).astype(np.float32)
-    for how in (encoding.sound(AudioSpec("aac", 2, 128)), encoding.sound(AudioSpec("opus", 2, 96))):
+    for how in (encoders.sound(AudioSpec("aac", 2, 128)), encoders.sound(AudioSpec("opus", 2, 96))):
         size = sum(packet.size for packet in packets_of(write_sound(tmp_path / "track.mp4", noise, how)))
         assert size * 8 / 10_000 == pytest.approx(how.bit_rate_kbps, rel=0.12)
 
 
 def test_settings_that_an_encoder_refuses_are_a_render_error(tmp_path: Path) -> None:
-    how = encoding.h264(VideoSpec(SIZE, FPS, 300, "high"), "no-such-preset")
+    how = encoders.h264(VideoSpec(SIZE, FPS, 300, "high"), "no-such-preset")
     with pytest.raises(RenderError, match="the output cannot be encoded"):
         write_picture(tmp_path / "track.mp4", 2, how)
 

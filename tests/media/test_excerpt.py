@@ -12,10 +12,10 @@ import pytest
 
 import owtmix.excerpt
 from owtmix.base.errors import InputError
-from owtmix.clip import Probe
 from owtmix.excerpt import Excerpt
 from owtmix.media.excerpt import ExcerptFile, LackingError
 from owtmix.media.probe import probe
+from owtmix.plan.media_info import Probe
 from tests.conftest import SHARED
 from tests.e2e.people import person, record
 from tests.media.pictures import steady, write_film

@@ -22,7 +22,7 @@ from owtmix.base.geometry import ResizeMode
 from owtmix.base.time import FrameClock
 from owtmix.canvas.cpu import planes
 from owtmix.media.stitch import Piece, stitch, verify
-from owtmix.plan import AudioEncoding, Picture, Sound, VideoEncoding
+from owtmix.plan.model import AudioEncoding, Picture, Sound, VideoEncoding
 from tests.media.pictures import flat, numbered
 from tests.media.test_encode import ENCODINGS, FPS, RATE_HZ, SIZE, h264, packets_of, write_picture, write_sound
 

@@ -12,16 +12,16 @@ from owtmix.base.geometry import Rect, ResizeMode, Size
 from owtmix.base.ids import StreamId
 from owtmix.canvas.base import Canvas, ComposedFrame
 from owtmix.canvas.cpu import planes
-from owtmix.clip import Clip, Notes
 from owtmix.decoration import Decoration
 from owtmix.drawing import make_canvas
-from owtmix.equipment import CPU
 from owtmix.jobfile.index import Recording
 from owtmix.jobfile.settings import Settings
 from owtmix.jobfile.spec import ClockWatermark, Position, TextWatermark, VideoSpec
 from owtmix.media.probe import probe
-from owtmix.plan import Picture
-from owtmix.planning import make_plan
+from owtmix.plan.build import make_plan
+from owtmix.plan.device import CPU
+from owtmix.plan.media_info import Clip, Notes
+from owtmix.plan.model import Picture
 from owtmix.render import Footage, render
 from owtmix.tracks import Material
 from tests.core.rooms import JOB, MIXER, SUBSCRIPTION, index_of, room

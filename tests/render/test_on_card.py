@@ -10,7 +10,7 @@ import pytest
 from owtmix.canvas.device import DeviceError
 from owtmix.canvas.gpu import GpuCanvas
 from owtmix.canvas.overlay import yuv
-from owtmix.clip import Notes
+from owtmix.plan.media_info import Notes
 from owtmix.tracks import Material
 from tests.canvas.lazy_device import LazyDevice
 from tests.render.footage import busy_room, draw, picture_of

@@ -18,12 +18,12 @@ from owtmix import render
 from owtmix.base.errors import InputError
 from owtmix.base.geometry import Rect, ResizeMode
 from owtmix.canvas.cpu import CpuScaler, Patch
-from owtmix.clip import Failure, Notes
 from owtmix.decoration import Decoration
 from owtmix.drawing import make_canvas
-from owtmix.equipment import CPU
 from owtmix.media.decode import VideoReader
 from owtmix.media.picture import Picture
+from owtmix.plan.device import CPU
+from owtmix.plan.media_info import Failure, Notes
 from owtmix.render import Footage, TileContent
 from owtmix.tracks import Material
 from tests.media.pictures import BITS, steady, write_film

@@ -21,10 +21,10 @@ from owtmix.base.errors import Interrupted, RenderError
 from owtmix.base.time import TimeRange
 from owtmix.canvas.base import ComposedFrame, Layer
 from owtmix.canvas.cpu import CpuCanvas, planes
-from owtmix.clip import AudioRun, AudioTrack, Notes
 from owtmix.decoration import Decoration
 from owtmix.media.encode import VideoWriter
-from owtmix.plan import AudioEncoding, AudioPlacement, Sound
+from owtmix.plan.media_info import AudioRun, AudioTrack, Notes
+from owtmix.plan.model import AudioEncoding, AudioPlacement, Sound
 from owtmix.tasks import PictureTask, StillTask, Studio, SuspectTask
 from owtmix.tracks import WAITING_FRAMES, Material, PictureMaker, Workbench, draw_still, make_sound
 from tests.media.pictures import flat, steady, write_film

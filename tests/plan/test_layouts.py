@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from owtmix.base.geometry import Area, Rect, Size
 from owtmix.jobfile.spec import LayoutStyle
-from owtmix.layout import areas, largest, template
+from owtmix.plan.layouts import areas, largest, template
 from tests.core.rooms import PATIENT, canvases
 
 COUNTS: Final = range(1, 34)

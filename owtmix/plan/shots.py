@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import Final
 
 from owtmix.base.time import TimeRange
-from owtmix.timeline import Placed
+from owtmix.plan.timeline import Placed
 
 JUST_BEFORE_S: Final = Fraction(1, 10**9)
 """Shorter than any container's tick."""
@@ -44,7 +44,7 @@ class Patience:
     delay_s: Fraction
 
 
-def build(
+def build_shots(
     presence: Sequence[TimeRange], pictures: Sequence[Placed], patience: Patience, *, screen: bool
 ) -> tuple[Shot, ...]:
     """The shots of one stream; they cover ``presence`` exactly. ``pictures`` are in order and do not overlap."""

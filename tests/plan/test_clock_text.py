@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from owtmix.wallclock import clock_text
+from owtmix.plan.clock_text import clock_text
 
 EPOCH = Fraction(1795327385)  # 2026-11-22 06:03:05 UTC
 

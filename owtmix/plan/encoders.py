@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Final
 
 from owtmix.jobfile.spec import AudioSpec, VideoSpec
-from owtmix.plan import AudioEncoding, VideoEncoding
+from owtmix.plan.model import AudioEncoding, VideoEncoding
 
 NVENC: Final = "h264_nvenc"
 GOP_S: Final = 2

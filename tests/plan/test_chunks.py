@@ -7,18 +7,18 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from owtmix.chunks import cut
+from owtmix.plan.chunks import cut_chunks
 
 GOP = 30
 
 
 def ends(frames: int, least: int, changes: list[int]) -> list[int]:
-    return [chunk.stop for chunk in cut(frames, GOP, least, changes)]
+    return [chunk.stop for chunk in cut_chunks(frames, GOP, least, changes)]
 
 
 def test_a_picture_shorter_than_two_chunks_is_one() -> None:
-    assert cut(1, GOP, 15, [0]) == (range(1),)
-    assert cut(GOP * 29, GOP, 15, [0, 500]) == (range(GOP * 29),)
+    assert cut_chunks(1, GOP, 15, [0]) == (range(1),)
+    assert cut_chunks(GOP * 29, GOP, 15, [0, 500]) == (range(GOP * 29),)
 
 
 def test_a_minute_is_two_halves() -> None:
@@ -43,7 +43,7 @@ def test_a_joint_lies_in_the_group_after_a_scene_change() -> None:
     changes=st.lists(st.integers(0, 5000), max_size=40),
 )
 def test_chunks_cover_the_picture(frames: int, gop: int, least: int, changes: list[int]) -> None:
-    chunks = cut(frames, gop, least, sorted(changes))
+    chunks = cut_chunks(frames, gop, least, sorted(changes))
     assert chunks[0].start == 0
     assert chunks[-1].stop == frames
     assert all(before.stop == after.start for before, after in pairwise(chunks))

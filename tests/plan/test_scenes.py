@@ -12,13 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from owtmix import scene, timeline
 from owtmix.base.geometry import Area, Rect, Size
 from owtmix.base.ids import StreamId
-from owtmix.clip import Clip
 from owtmix.jobfile.spec import LayoutStyle, MixerSpec, Position
-from owtmix.scene import Scene
-from owtmix.timeline import Rules, Segment
+from owtmix.plan.media_info import Clip
+from owtmix.plan.scenes import Scene, build_scenes
+from owtmix.plan.timeline import Rules, Segment, build_timeline
 from tests.core.rooms import ANNA, BEN, CARL, MIXER, PATIENT, SCREEN, canvases, rooms, rules, span
 
 CANVAS: Final = Size(1200, 720)
@@ -35,7 +34,7 @@ PICTURE_IN_PICTURE: Final = (
 def dealt(present: Sequence[StreamId], mixer: MixerSpec, visible: Iterable[StreamId] | None = None) -> Scene:
     segment = Segment(span(0, 10), tuple(present))
     chosen = frozenset(present if visible is None else visible)
-    (only,) = scene.build([segment], mixer, CANVAS, manual=False, visible=chosen)
+    (only,) = build_scenes([segment], mixer, CANVAS, manual=False, visible=chosen)
     return only
 
 
@@ -158,7 +157,7 @@ def test_manual_mode_shows_only_positioned_streams_lower_z_first_then_list_order
     )
     mixer = replace(MIXER, layout=LayoutStyle.SINGLE, max_resolution_stream=BEN, positions=positions)
     segments = [Segment(span(0, 1), (CROWD[0], CARL, ANNA, BEN)), Segment(span(1, 2), (CROWD[0],))]
-    first, second = scene.build(segments, mixer, CANVAS, manual=True, visible={ANNA, BEN, CARL, SCREEN, CROWD[0]})
+    first, second = build_scenes(segments, mixer, CANVAS, manual=True, visible={ANNA, BEN, CARL, SCREEN, CROWD[0]})
     assert [(tile.stream, tile.rect) for tile in first.tiles] == [
         (BEN, regions[1]),
         (CARL, regions[3]),
@@ -169,7 +168,7 @@ def test_manual_mode_shows_only_positioned_streams_lower_z_first_then_list_order
 
 def test_a_stream_that_is_only_heard_changes_no_scene() -> None:
     segments = [Segment(span(0, 4), (ANNA,)), Segment(span(4, 6), (ANNA, BEN)), Segment(span(6, 9), (ANNA,))]
-    scenes = scene.build(segments, MIXER, CANVAS, manual=False, visible={ANNA})
+    scenes = build_scenes(segments, MIXER, CANVAS, manual=False, visible={ANNA})
     assert [found.span for found in scenes] == [span(0, 9)]
 
 
@@ -184,9 +183,9 @@ def test_a_stream_that_is_only_heard_changes_no_scene() -> None:
 def test_scenes_cover_the_output_and_their_tiles_lie_in_the_canvas(
     clips: list[Clip], rules: Rules, canvas: Size, style: LayoutStyle, designated: StreamId | None
 ) -> None:
-    planned = timeline.build(clips, rules)
+    planned = build_timeline(clips, rules)
     mixer = replace(MIXER, layout=style, max_resolution_stream=designated)
-    scenes = scene.build(planned.segments, mixer, canvas, manual=False, visible=planned.presence.keys())
+    scenes = build_scenes(planned.segments, mixer, canvas, manual=False, visible=planned.presence.keys())
     assert span(scenes[0].span.start, scenes[-1].span.end) == span(0, planned.end)
     assert all(a.span.end == b.span.start and a.tiles != b.tiles for a, b in pairwise(scenes))
     for found in scenes:

@@ -13,11 +13,11 @@ from owtmix.base.colour import Colour
 from owtmix.base.geometry import ResizeMode, Size
 from owtmix.base.ids import StreamId
 from owtmix.base.time import FrameClock, TimeRange
-from owtmix.clip import AudioTrack, Matrix, VideoTrack
 from owtmix.jobfile.spec import ClockWatermark, ImageWatermark, TextWatermark, Watermark
-from owtmix.scene import Scene
-from owtmix.shots import Shot
-from owtmix.timeline import Jump
+from owtmix.plan.media_info import AudioTrack, Matrix, VideoTrack
+from owtmix.plan.scenes import Scene
+from owtmix.plan.shots import Shot
+from owtmix.plan.timeline import Jump
 
 SAMPLE_RATE_HZ = 48_000
 _KINDS = {ClockWatermark: "clock", ImageWatermark: "image", TextWatermark: "text"}

@@ -9,12 +9,11 @@ from itertools import chain, pairwise
 import pytest
 from hypothesis import given
 
-from owtmix import shots, timeline
 from owtmix.base.ids import StreamId
 from owtmix.base.time import TimeRange
-from owtmix.clip import Clip
-from owtmix.shots import Patience, Shot
-from owtmix.timeline import Rules
+from owtmix.plan.media_info import Clip
+from owtmix.plan.shots import Patience, Shot, build_shots
+from owtmix.plan.timeline import Rules, build_timeline, merge
 from tests.core.rooms import (
     ANNA,
     BEN,
@@ -39,10 +38,10 @@ CARD = None
 
 
 def every_shot(clips: list[Clip], rules: Rules = RULES) -> dict[StreamId, tuple[Shot, ...]]:
-    planned = timeline.build(clips, rules)
+    planned = build_timeline(clips, rules)
     patience = replace(PATIENCE, absence_s=rules.absence_s)
     return {
-        stream: shots.build(visits, planned.pictures[stream], patience, screen=stream.is_screen)
+        stream: build_shots(visits, planned.pictures[stream], patience, screen=stream.is_screen)
         for stream, visits in planned.presence.items()
     }
 
@@ -147,10 +146,10 @@ def test_file_time_plus_offset_is_output_time() -> None:
 @PATIENT
 @given(clips=rooms, rules=rules)
 def test_shots_cover_presence_exactly(clips: list[Clip], rules: Rules) -> None:
-    presence, found = timeline.build(clips, rules).presence, every_shot(clips, rules)
+    presence, found = build_timeline(clips, rules).presence, every_shot(clips, rules)
     assert found.keys() == presence.keys()
     for stream, visits in presence.items():
-        assert timeline.merge((s.span for s in found[stream]), Fraction(0)) == timeline.merge(visits, Fraction(0))
+        assert merge((s.span for s in found[stream]), Fraction(0)) == merge(visits, Fraction(0))
         assert all(before.span.end <= after.span.start for before, after in pairwise(found[stream]))
 
 

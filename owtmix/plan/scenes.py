@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from owtmix import layout
 from owtmix.base.geometry import Rect, Size
 from owtmix.base.ids import StreamId
 from owtmix.base.time import TimeRange
 from owtmix.jobfile.spec import LayoutStyle, MixerSpec
-from owtmix.timeline import Segment
+from owtmix.plan import layouts
+from owtmix.plan.timeline import Segment
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Scene:
     tiles: tuple[Tile, ...]
 
 
-def build(
+def build_scenes(
     segments: Sequence[Segment], mixer: MixerSpec, canvas: Size, *, manual: bool, visible: AbstractSet[StreamId]
 ) -> tuple[Scene, ...]:
     """Deal tiles to the ``visible`` streams of each segment; neighbours that look the same become one scene."""
@@ -54,9 +54,9 @@ def _placed(shown: Sequence[StreamId], mixer: MixerSpec) -> tuple[Tile, ...]:
 def _dealt(shown: Sequence[StreamId], mixer: MixerSpec, canvas: Size) -> tuple[Tile, ...]:
     """Automatic mode: the designated stream in the largest tile, the others in the rest, in order of joining."""
     if mixer.layout is LayoutStyle.CUSTOM:
-        areas = layout.template(mixer.templates, len(shown))
+        areas = layouts.template(mixer.templates, len(shown))
     else:
-        areas = layout.areas(mixer.layout, len(shown))
+        areas = layouts.areas(mixer.layout, len(shown))
     if not areas:
         return ()
     seats: dict[int, StreamId] = {}
@@ -64,7 +64,7 @@ def _dealt(shown: Sequence[StreamId], mixer: MixerSpec, canvas: Size) -> tuple[T
     if mixer.max_resolution_stream:
         main = mixer.max_resolution_stream if mixer.max_resolution_stream in rest else rest[0]
         rest.remove(main)
-        seats[layout.largest(areas)] = main
+        seats[layouts.largest(areas)] = main
     seats |= zip([i for i in range(len(areas)) if i not in seats], rest, strict=False)
     tiles = (Tile(seats[i], areas[i].on(canvas)) for i in sorted(seats))
     return tuple(tile for tile in tiles if tile.rect.area)

@@ -15,7 +15,7 @@ from itertools import chain, pairwise
 
 from owtmix.base.ids import StreamId
 from owtmix.base.time import TimeRange, timecode
-from owtmix.clip import Clip
+from owtmix.plan.media_info import Clip
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Rules:
     keep_empty_gaps: bool
 
 
-def build(clips: Sequence[Clip], rules: Rules) -> Timeline:
+def build_timeline(clips: Sequence[Clip], rules: Rules) -> Timeline:
     """Place the clips of all subscribed streams; ``clips`` are in the order of the index and not empty."""
     room = [(clip, _index_range(clip)) for clip in clips]
     visits = _visits(room, rules.absence_s)

@@ -9,11 +9,11 @@ from fractions import Fraction
 from hypothesis import given
 
 from owtmix.base.geometry import Rect, ResizeMode
-from owtmix.clip import Clip
 from owtmix.jobfile.settings import Settings
 from owtmix.jobfile.spec import ClockWatermark, TextWatermark
-from owtmix.plan import to_json
-from owtmix.planning import make_plan
+from owtmix.plan.build import make_plan
+from owtmix.plan.media_info import Clip
+from owtmix.plan.model import to_json
 from tests.core.rooms import ANNA, BEN, JOB, MIXER, PATIENT, SCREEN, both, heard, index_of, room, rooms, span
 
 CLIPS = room(both(ANNA, 0, 10), both(SCREEN, 4, 10), heard(BEN, 0, "1/3"))

@@ -13,9 +13,6 @@ from hypothesis import strategies as st
 from owtmix.base.errors import CODE_FAILED, CODE_NO_STREAM, SpecError
 from owtmix.base.geometry import Rect, Size
 from owtmix.base.ids import StreamId
-from owtmix.clip import Clip
-from owtmix.encoding import POINTS
-from owtmix.equipment import Equipment
 from owtmix.jobfile.settings import Settings
 from owtmix.jobfile.spec import (
     ClockWatermark,
@@ -26,8 +23,12 @@ from owtmix.jobfile.spec import (
     SubscriptionSpec,
     VideoSpec,
 )
-from owtmix.plan import RenderPlan
-from owtmix.planning import check_streams, equip, make_plan, subscribed, sufficient
+from owtmix.plan.build import equip, make_plan, sufficient
+from owtmix.plan.device import Equipment
+from owtmix.plan.encoders import POINTS
+from owtmix.plan.media_info import Clip
+from owtmix.plan.model import RenderPlan
+from owtmix.plan.subscription import check_streams, subscribed
 from tests.core.rooms import (
     ANNA,
     BEN,

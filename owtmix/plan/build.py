@@ -5,52 +5,30 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from fractions import Fraction
 from math import ceil
 
-from owtmix import chunks, encoding, scene, shots
-from owtmix.base.errors import CODE_NO_STREAM, Problem, SpecError
+from owtmix.base.errors import Problem, SpecError
 from owtmix.base.ids import StreamId
 from owtmix.base.time import FrameClock, timecode
-from owtmix.clip import Clip, Matrix
-from owtmix.equipment import MOST_ITEMS, Equipment
 from owtmix.jobfile.index import Index
 from owtmix.jobfile.settings import Settings
-from owtmix.jobfile.spec import ClockWatermark, JobSpec, MediaChannel, VideoSpec
-from owtmix.plan import AudioPlacement, Picture, RenderPlan, Sound, Source, sample_count
-from owtmix.timeline import Placed, Rules, Timeline, build
-
-
-def subscribed(spec: JobSpec, index: Index) -> tuple[frozenset[StreamId], tuple[StreamId, ...]]:
-    """Who is in the mix: the first ``MaxSubscriptions`` admitted streams, in order of joining; and who is beyond."""
-    first: dict[StreamId, Fraction] = {}
-    for file in index.files:
-        if hears(spec, file.stream) or sees(spec, file.stream):
-            first[file.stream] = min(first.get(file.stream, file.start_s), file.start_s)
-    order = sorted(first, key=lambda stream: first[stream])
-    limit = spec.subscription.max_streams
-    return frozenset(order[:limit]), tuple(order[limit:])
-
-
-def check_streams(spec: JobSpec, index: Index) -> list[str]:
-    """A warning for each stream that the job names and nobody has.
-
-    Raises:
-        SpecError: one of ``PositionConfig`` is among them (error 6).
-    """
-    known = {file.stream for file in index.files}
-    _check_positions(spec, known)
-    return [*_unknown_streams(spec, known), *_unseen_positions(spec)]
-
-
-def hears(spec: JobSpec, stream: StreamId) -> bool:
-    """Whether the stream's sound is recorded."""
-    return spec.channel is not MediaChannel.VIDEO and spec.subscription.audio.admits(stream)
-
-
-def sees(spec: JobSpec, stream: StreamId) -> bool:
-    """Whether the stream's picture is recorded."""
-    return spec.channel is not MediaChannel.AUDIO and spec.subscription.video.admits(stream)
+from owtmix.jobfile.spec import ClockWatermark, JobSpec, VideoSpec
+from owtmix.plan import encoders
+from owtmix.plan.chunks import cut_chunks
+from owtmix.plan.device import MOST_ITEMS, Equipment
+from owtmix.plan.media_info import Clip, Matrix
+from owtmix.plan.model import (
+    AudioPlacement,
+    Picture,
+    RenderPlan,
+    Sound,
+    Source,
+    sample_count,
+)
+from owtmix.plan.scenes import build_scenes
+from owtmix.plan.shots import Patience, build_shots
+from owtmix.plan.subscription import hears, sees
+from owtmix.plan.timeline import Placed, Rules, Timeline, build_timeline
 
 
 def make_plan(
@@ -68,7 +46,7 @@ def make_plan(
         SpecError: the output would be longer than the limit of ``conf/owt.toml``.
     """
     rules = Rules(spec.key_stream, spec.idle_time_s, settings.absence_s, settings.keep_empty_gaps)
-    timeline = build(clips, rules)
+    timeline = build_timeline(clips, rules)
     if timeline.end > settings.max_duration_s:
         limit = timecode(settings.max_duration_s)
         raise SpecError(Problem("", f"the output would last {timecode(timeline.end)}, more than the limit of {limit}"))
@@ -81,7 +59,7 @@ def make_plan(
         duration_s=duration,
         sources=tuple(Source(c.recording.key, c.recording.stream, c.video, c.audio) for c in clips),
         picture=picture,
-        sound=Sound(sample_count(duration), _placements(spec, timeline), encoding.sound(spec.audio))
+        sound=Sound(sample_count(duration), _placements(spec, timeline), encoders.sound(spec.audio))
         if spec.audio
         else None,
         presence=timeline.presence,
@@ -116,24 +94,24 @@ def equip(plan: RenderPlan, spec: JobSpec, equipment: Equipment) -> RenderPlan:
     picture = replace(picture, device="cuda")
     if equipment.encodes and picture.encoding.encoder == "libx264":
         assert spec.video
-        picture = replace(picture, encoding=encoding.nvenc(spec.video, equipment.card), spare=picture.encoding)
+        picture = replace(picture, encoding=encoders.nvenc(spec.video, equipment.card), spare=picture.encoding)
     return replace(plan, picture=picture)
 
 
 def _picture(spec: JobSpec, video: VideoSpec, timeline: Timeline, settings: Settings) -> Picture:
     clock = FrameClock(video.fps)
     pictures = {s: placed for s, placed in timeline.pictures.items() if placed and sees(spec, s)}
-    patience = shots.Patience(settings.absence_s, settings.gap_s, settings.placeholder_delay_s)
-    scenes = scene.build(
+    patience = Patience(settings.absence_s, settings.gap_s, settings.placeholder_delay_s)
+    scenes = build_scenes(
         timeline.segments, spec.mixer, video.size, manual=spec.subscription.manual, visible=pictures.keys()
     )
     frames = clock.first_from(timeline.end)
-    least = max(1, ceil(settings.chunk_s / encoding.GOP_S))
+    least = max(1, ceil(settings.chunk_s / encoders.GOP_S))
     changes = [clock.first_from(part.span.start) for part in scenes]
     encoder = (
-        encoding.h264(video, settings.x264_preset)
+        encoders.h264(video, settings.x264_preset)
         if spec.container == "mp4"
-        else encoding.vp9(video, settings.vp9_cpu_used)
+        else encoders.vp9(video, settings.vp9_cpu_used)
     )
     return Picture(
         canvas=video.size,
@@ -144,13 +122,13 @@ def _picture(spec: JobSpec, video: VideoSpec, timeline: Timeline, settings: Sett
         resize_mode=spec.mixer.resize_mode,
         scenes=scenes,
         shots={
-            stream: shots.build(timeline.presence[stream], placed, patience, screen=stream.is_screen)
+            stream: build_shots(timeline.presence[stream], placed, patience, screen=stream.is_screen)
             for stream, placed in pictures.items()
         },
         watermarks=spec.mixer.watermarks,
         text_px=max(8, round(video.size.height * settings.text_height)),
         encoding=encoder,
-        chunks=chunks.cut(frames, encoder.gop, least, changes),
+        chunks=cut_chunks(frames, encoder.gop, least, changes),
     )
 
 
@@ -170,47 +148,6 @@ def _placements(spec: JobSpec, timeline: Timeline) -> tuple[AudioPlacement, ...]
     )
 
 
-def _unseen_positions(spec: JobSpec) -> Iterable[str]:
-    if spec.subscription.manual and spec.channel is not MediaChannel.AUDIO:
-        for i, position in enumerate(spec.mixer.positions):
-            if not sees(spec, position.stream):
-                yield f"Data.MixerConfig.PositionConfig[{i}]: the video of {position.stream} is not subscribed"
-
-
 def _clock_warnings(spec: JobSpec, index: Index) -> Iterable[str]:
     if not index.has_epoch and any(isinstance(mark, ClockWatermark) for mark in spec.mixer.watermarks):
         yield "the index does not say when the room was: the time watermark shows the time since the start"
-
-
-def _check_positions(spec: JobSpec, known: set[StreamId]) -> None:
-    if not spec.subscription.manual:
-        return
-    problems = [
-        Problem(
-            f"Data.MixerConfig.PositionConfig[{i}].RtcStreamId",
-            f"{position.stream} has no recording in the index; it has {_names(known)}",
-            CODE_NO_STREAM,
-        )
-        for i, position in enumerate(spec.mixer.positions)
-        if position.stream not in known
-    ]
-    if problems:
-        raise SpecError(*problems)
-
-
-def _unknown_streams(spec: JobSpec, known: set[StreamId]) -> Iterable[str]:
-    audio, video = spec.subscription.audio, spec.subscription.video
-    named = {
-        "MixerConfig.MaxResolutionStream": {spec.mixer.max_resolution_stream} - {None},
-        "SubscribeConfig.SubscribeAudio": audio.only or (),
-        "SubscribeConfig.UnsubscribeAudio": audio.without,
-        "SubscribeConfig.SubscribeVideo": video.only or (),
-        "SubscribeConfig.UnsubscribeVideo": video.without,
-    }
-    for path, streams in named.items():
-        for stream in sorted(s for s in streams if s and s not in known):
-            yield f"Data.{path}: {stream} has no recording in the index"
-
-
-def _names(streams: Iterable[StreamId]) -> str:
-    return ", ".join(sorted(map(str, streams))) or "none"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 
-def cut(frames: int, gop: int, least: int, changes: Sequence[int]) -> tuple[range, ...]:
+def cut_chunks(frames: int, gop: int, least: int, changes: Sequence[int]) -> tuple[range, ...]:
     """Cut ``frames`` frames at multiples of ``gop``; the same everywhere, however many workers there are.
 
     A chunk has at least ``least`` groups of pictures and fewer than twice as many, unless the whole picture has fewer.

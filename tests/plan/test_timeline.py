@@ -12,8 +12,8 @@ from hypothesis import given
 
 from owtmix.base.ids import StreamId
 from owtmix.base.time import TimeRange
-from owtmix.clip import Clip
-from owtmix.timeline import Jump, Placed, Rules, Timeline, build, merge
+from owtmix.plan.media_info import Clip
+from owtmix.plan.timeline import Jump, Placed, Rules, Timeline, build_timeline, merge
 from tests.core.rooms import (
     ANNA,
     BEN,
@@ -57,13 +57,13 @@ def lasting(clip: Clip) -> TimeRange:
 
 
 def test_output_time_0_is_the_earliest_start() -> None:
-    timeline = build(room(both(BEN, 107, 120), both(ANNA, 100, 110)), RULES)
+    timeline = build_timeline(room(both(BEN, 107, 120), both(ANNA, 100, 110)), RULES)
     assert timeline.presence == {ANNA: (span(0, 10),), BEN: (span(7, 20),)}
     assert timeline.jumps == (Jump(Fraction(0), Fraction(100)),)
 
 
 def test_streams_join_and_leave() -> None:
-    timeline = build(room(both(ANNA, 0, 10), both(BEN, 2, 8), both(CARL, 8, 12)), RULES)
+    timeline = build_timeline(room(both(ANNA, 0, 10), both(BEN, 2, 8), both(CARL, 8, 12)), RULES)
     assert segments(timeline) == [
         (span(0, 2), [ANNA]),
         (span(2, 8), [ANNA, BEN]),
@@ -73,33 +73,35 @@ def test_streams_join_and_leave() -> None:
 
 
 def test_the_output_ends_with_the_last_stream() -> None:
-    assert build(room(both(ANNA, 5, 9), both(BEN, 6, 7)), RULES).end == 4
+    assert build_timeline(room(both(ANNA, 5, 9), both(BEN, 6, 7)), RULES).end == 4
 
 
 def test_streams_are_in_order_of_first_joining_and_of_the_index_at_equal_times() -> None:
-    timeline = build(room(both(CARL, 3, 9), both(BEN, 1, 2), both(ANNA, 1, 9), both(BEN, 4, 9)), RULES)
+    timeline = build_timeline(room(both(CARL, 3, 9), both(BEN, 1, 2), both(ANNA, 1, 9), both(BEN, 4, 9)), RULES)
     assert list(timeline.presence) == [BEN, ANNA, CARL]
     assert timeline.segments[-1].present == (BEN, ANNA, CARL)
 
 
 def test_several_files_of_a_stream_are_one_stream_that_left_and_came_back() -> None:
-    timeline = build(room(both(ANNA, 0, 20), both(BEN, 2, 5), both(BEN, 9, 12)), RULES)
+    timeline = build_timeline(room(both(ANNA, 0, 20), both(BEN, 2, 5), both(BEN, 9, 12)), RULES)
     assert timeline.presence[BEN] == (span(2, 5), span(9, 12))
     assert [present for _, present in segments(timeline)] == [[ANNA], [ANNA, BEN], [ANNA], [ANNA, BEN], [ANNA]]
 
 
 def test_an_absence_shorter_than_a_second_does_not_change_the_layout() -> None:
-    timeline = build(room(both(ANNA, 0, 20), both(BEN, 0, 5), both(BEN, "5.999", 12), both(BEN, 13, 20)), RULES)
+    timeline = build_timeline(
+        room(both(ANNA, 0, 20), both(BEN, 0, 5), both(BEN, "5.999", 12), both(BEN, 13, 20)), RULES
+    )
     assert timeline.presence[BEN] == (span(0, 12), span(13, 20))
 
 
 def test_files_that_follow_each_other_leave_no_seam() -> None:
     rules = replace(RULES, absence_s=Fraction(0))
-    assert build(room(both(ANNA, 0, 5), both(ANNA, 5, 9)), rules).presence == {ANNA: (span(0, 9),)}
+    assert build_timeline(room(both(ANNA, 0, 5), both(ANNA, 5, 9)), rules).presence == {ANNA: (span(0, 9),)}
 
 
 def test_a_stream_is_present_before_its_first_picture_and_after_its_last() -> None:
-    timeline = build(room(take(ANNA, 10, sound(0, 9), picture([3, 4]))), RULES)
+    timeline = build_timeline(room(take(ANNA, 10, sound(0, 9), picture([3, 4]))), RULES)
     assert timeline.presence == {ANNA: (span(0, 9),)}
 
 
@@ -107,7 +109,7 @@ def test_a_stream_is_present_before_its_first_picture_and_after_its_last() -> No
 def test_what_a_file_presents_first_happens_at_its_start_time_whatever_the_container_says(first: str) -> None:
     early = Fraction(first)
     late = early + Fraction("0.3")
-    timeline = build(
+    timeline = build_timeline(
         room(both(BEN, 100, 120), take(ANNA, 107, picture([late, late + 5]), sound(early, late + 4))), RULES
     )
     (shown,), (played,) = timeline.pictures[ANNA], timeline.sounds[ANNA]
@@ -117,35 +119,35 @@ def test_what_a_file_presents_first_happens_at_its_start_time_whatever_the_conta
 
 def test_end_time_bounds_a_file_and_never_extends_it() -> None:
     clips = room(take(ANNA, 0, sound(0, 10), end="4.5"), take(BEN, 0, sound(0, 7), end=100))
-    assert build(clips, RULES).presence == {ANNA: (span(0, "4.5"),), BEN: (span(0, 7),)}
+    assert build_timeline(clips, RULES).presence == {ANNA: (span(0, "4.5"),), BEN: (span(0, 7),)}
 
 
 def test_a_picture_and_a_sound_file_of_one_stream_belong_together() -> None:
-    timeline = build(room(seen(ANNA, 0, 9), heard(ANNA, 1, 10)), RULES)
+    timeline = build_timeline(room(seen(ANNA, 0, 9), heard(ANNA, 1, 10)), RULES)
     assert timeline.presence == {ANNA: (span(0, 10),)}
     assert parts(timeline.pictures[ANNA]) == [("anna_1-0-picture", span(0, 9))]
     assert parts(timeline.sounds[ANNA]) == [("anna_1-1-sound", span(1, 10))]
 
 
 def test_of_overlapping_files_the_later_start_wins_while_it_lasts() -> None:
-    timeline = build(room(both(ANNA, 4, 6), both(ANNA, 0, 10)), RULES)
+    timeline = build_timeline(room(both(ANNA, 4, 6), both(ANNA, 0, 10)), RULES)
     expected = [("anna_1-0", span(0, 4)), ("anna_1-4", span(4, 6)), ("anna_1-0", span(6, 10))]
     assert parts(timeline.pictures[ANNA]) == parts(timeline.sounds[ANNA]) == expected
 
 
 def test_of_files_that_start_together_the_later_in_the_index_wins() -> None:
     clips = room(take(ANNA, 0, sound(0, 3), name="first"), take(ANNA, 0, sound(0, 5), name="second"))
-    assert parts(build(clips, RULES).sounds[ANNA]) == [("second", span(0, 5))]
+    assert parts(build_timeline(clips, RULES).sounds[ANNA]) == [("second", span(0, 5))]
 
 
 def test_a_later_file_without_a_picture_leaves_the_earlier_picture_in_sight() -> None:
-    timeline = build(room(both(ANNA, 0, 10), heard(ANNA, 4, 10)), RULES)
+    timeline = build_timeline(room(both(ANNA, 0, 10), heard(ANNA, 4, 10)), RULES)
     assert parts(timeline.pictures[ANNA]) == [("anna_1-0", span(0, 10))]
     assert parts(timeline.sounds[ANNA]) == [("anna_1-0", span(0, 4)), ("anna_1-4-sound", span(4, 10))]
 
 
 def test_a_camera_and_a_screen_of_one_user_are_two_streams() -> None:
-    timeline = build(room(both(ANNA, 0, 10), both(SCREEN, 4, 10)), RULES)
+    timeline = build_timeline(room(both(ANNA, 0, 10), both(SCREEN, 4, 10)), RULES)
     assert timeline.segments[-1].present == (ANNA, SCREEN)
     assert parts(timeline.pictures[ANNA]) == [("anna_1-0", span(0, 10))]
 
@@ -156,42 +158,42 @@ def test_a_camera_and_a_screen_of_one_user_are_two_streams() -> None:
     ids=["exactly-at", "within", "after"],
 )
 def test_the_output_ends_idle_time_after_the_key_stream_left_unless_it_came_back_within_it(back: str, end: int) -> None:
-    timeline = build(room(both(BEN, 0, 100), both(ANNA, 3, 10), both(ANNA, back, 20)), key_stream(5))
+    timeline = build_timeline(room(both(BEN, 0, 100), both(ANNA, 3, 10), both(ANNA, back, 20)), key_stream(5))
     assert timeline.end == end
     assert not timeline.warnings
 
 
 def test_the_key_stream_need_not_be_there_from_the_start() -> None:
-    assert build(room(both(BEN, 0, 300), both(ANNA, 200, 210)), key_stream(5)).end == 215
+    assert build_timeline(room(both(BEN, 0, 300), both(ANNA, 200, 210)), key_stream(5)).end == 215
 
 
 def test_the_output_ends_with_the_last_stream_when_that_is_sooner() -> None:
-    assert build(room(both(ANNA, 0, 10), both(BEN, 0, 12)), key_stream(60)).end == 12
+    assert build_timeline(room(both(ANNA, 0, 10), both(BEN, 0, 12)), key_stream(60)).end == 12
 
 
 def test_a_short_absence_of_the_key_stream_is_no_leaving() -> None:
-    assert build(room(both(ANNA, 0, 10), both(ANNA, "10.9", 20), both(BEN, 0, 30)), key_stream(0)).end == 20
+    assert build_timeline(room(both(ANNA, 0, 10), both(ANNA, "10.9", 20), both(BEN, 0, 30)), key_stream(0)).end == 20
 
 
 def test_who_comes_after_the_end_is_not_in_the_mix() -> None:
-    timeline = build(room(both(ANNA, 0, 10), both(BEN, 0, 99), both(CARL, 15, 99)), key_stream(5))
+    timeline = build_timeline(room(both(ANNA, 0, 10), both(BEN, 0, 99), both(CARL, 15, 99)), key_stream(5))
     assert timeline.presence == {ANNA: (span(0, 10),), BEN: (span(0, 15),)}
     assert parts(timeline.pictures[BEN]) == [("ben_1-0", span(0, 15))]
 
 
 def test_an_end_inside_a_short_absence_does_not_change_the_layout_either() -> None:
-    timeline = build(room(both(ANNA, 0, 10), both(BEN, 0, "14.5"), both(BEN, "15.4", 30)), key_stream(5))
+    timeline = build_timeline(room(both(ANNA, 0, 10), both(BEN, 0, "14.5"), both(BEN, "15.4", 30)), key_stream(5))
     assert timeline.presence[BEN] == (span(0, 15),)
 
 
 def test_a_key_stream_that_nobody_has_is_a_warning() -> None:
-    timeline = build(room(both(BEN, 0, 10)), key_stream(5))
+    timeline = build_timeline(room(both(BEN, 0, 10)), key_stream(5))
     assert timeline.end == 10
     assert timeline.warnings == ("KeyStream anna_1 is not in the mix: the output ends with the last stream",)
 
 
 def test_an_empty_gap_longer_than_idle_time_is_cut_to_it_with_a_warning() -> None:
-    timeline = build(room(both(ANNA, 100, 110), both(BEN, 200, 205)), RULES)
+    timeline = build_timeline(room(both(ANNA, 100, 110), both(BEN, 200, 205)), RULES)
     assert segments(timeline) == [(span(0, 10), [ANNA]), (span(10, 70), []), (span(70, 75), [BEN])]
     assert timeline.jumps == (Jump(Fraction(0), Fraction(100)), Jump(Fraction(70), Fraction(130)))
     assert timeline.warnings == (
@@ -200,19 +202,19 @@ def test_an_empty_gap_longer_than_idle_time_is_cut_to_it_with_a_warning() -> Non
 
 
 def test_an_empty_gap_of_just_idle_time_stays() -> None:
-    timeline = build(room(both(ANNA, 0, 10), both(BEN, 70, 75)), RULES)
+    timeline = build_timeline(room(both(ANNA, 0, 10), both(BEN, 70, 75)), RULES)
     assert timeline.end == 75
     assert not timeline.warnings
 
 
 def test_a_gap_in_which_anybody_is_there_stays() -> None:
-    timeline = build(room(both(ANNA, 0, 10), heard(CARL, 9, 201), both(BEN, 200, 205)), RULES)
+    timeline = build_timeline(room(both(ANNA, 0, 10), heard(CARL, 9, 201), both(BEN, 200, 205)), RULES)
     assert timeline.end == 205
     assert not timeline.warnings
 
 
 def test_empty_gaps_may_be_kept() -> None:
-    timeline = build(room(both(ANNA, 0, 10), both(BEN, 200, 205)), KEEP_GAPS)
+    timeline = build_timeline(room(both(ANNA, 0, 10), both(BEN, 200, 205)), KEEP_GAPS)
     assert timeline.end == 205
     assert len(timeline.jumps) == 1
     assert not timeline.warnings
@@ -220,7 +222,7 @@ def test_empty_gaps_may_be_kept() -> None:
 
 def test_every_cut_adds_to_the_one_before() -> None:
     rules = replace(RULES, idle_s=Fraction("0.5"))
-    timeline = build(room(both(ANNA, 10, 20), both(ANNA, 25, 30), both(ANNA, 100, 101)), rules)
+    timeline = build_timeline(room(both(ANNA, 10, 20), both(ANNA, 25, 30), both(ANNA, 100, 101)), rules)
     assert timeline.presence[ANNA] == (span(0, 10), span("10.5", "15.5"), span(16, 17))
     assert [jump.ahead_s for jump in timeline.jumps] == [10, Fraction("14.5"), 84]
     assert timeline.warnings[1].endswith("(IdleTime is 0.5 s)")
@@ -228,18 +230,18 @@ def test_every_cut_adds_to_the_one_before() -> None:
 
 def test_a_long_absence_stays_one_when_it_is_cut_short() -> None:
     """What was 5 s in the room is no short absence because 0.5 s of it are left."""
-    timeline = build(room(both(ANNA, 0, 10), both(ANNA, 15, 20)), replace(RULES, idle_s=Fraction("0.5")))
+    timeline = build_timeline(room(both(ANNA, 0, 10), both(ANNA, 15, 20)), replace(RULES, idle_s=Fraction("0.5")))
     assert [present for _, present in segments(timeline)] == [[ANNA], [], [ANNA]]
 
 
 def test_a_short_absence_is_never_cut() -> None:
-    timeline = build(room(both(ANNA, 0, 10), both(ANNA, "10.9", 20)), replace(RULES, idle_s=Fraction(0)))
+    timeline = build_timeline(room(both(ANNA, 0, 10), both(ANNA, "10.9", 20)), replace(RULES, idle_s=Fraction(0)))
     assert timeline.end == 20
     assert not timeline.warnings
 
 
 def test_times_stay_exact() -> None:
-    timeline = build(room(both(ANNA, "1/3", "2/3"), both(BEN, "0.1", "4/7")), RULES)
+    timeline = build_timeline(room(both(ANNA, "1/3", "2/3"), both(BEN, "0.1", "4/7")), RULES)
     assert timeline.presence == {BEN: (span(0, Fraction("4/7") - Fraction("0.1")),), ANNA: (span("7/30", "17/30"),)}
 
 
@@ -252,7 +254,7 @@ def test_merge_unites_and_bridges_holes_that_are_shorter() -> None:
 @PATIENT
 @given(clips=rooms, rules=rules)
 def test_segments_cover_the_timeline_without_gap_or_overlap(clips: list[Clip], rules: Rules) -> None:
-    timeline = build(clips, rules)
+    timeline = build_timeline(clips, rules)
     edges = [timeline.segments[0].span.start, *(segment.span.end for segment in timeline.segments)]
     assert span(edges[0], edges[-1]) == span(0, timeline.end)
     for before, after in pairwise(timeline.segments):
@@ -263,7 +265,7 @@ def test_segments_cover_the_timeline_without_gap_or_overlap(clips: list[Clip], r
 @PATIENT
 @given(clips=rooms, rules=rules)
 def test_a_segment_names_exactly_those_who_are_present(clips: list[Clip], rules: Rules) -> None:
-    timeline = build(clips, rules)
+    timeline = build_timeline(clips, rules)
     for segment in timeline.segments:
         for stream, visits in timeline.presence.items():
             overlap = [visit for visit in visits if visit.overlaps(segment.span)]
@@ -275,7 +277,7 @@ def test_a_segment_names_exactly_those_who_are_present(clips: list[Clip], rules:
 @PATIENT
 @given(clips=rooms, rules=rules)
 def test_what_is_seen_and_heard_lies_in_the_presence_and_never_overlaps(clips: list[Clip], rules: Rules) -> None:
-    timeline = build(clips, rules)
+    timeline = build_timeline(clips, rules)
     for media in (timeline.pictures, timeline.sounds):
         assert media.keys() == timeline.presence.keys()
         for stream, placed in media.items():
@@ -287,7 +289,7 @@ def test_what_is_seen_and_heard_lies_in_the_presence_and_never_overlaps(clips: l
 @PATIENT
 @given(clips=rooms, rules=rules)
 def test_nothing_of_a_picture_is_lost_but_to_a_later_one(clips: list[Clip], rules: Rules) -> None:
-    timeline = build(clips, replace(rules, key_stream=None))
+    timeline = build_timeline(clips, replace(rules, key_stream=None))
     for stream, placed in timeline.pictures.items():
         recorded = merge((lasting(c) for c in clips if c.recording.stream == stream and c.video), Fraction(0))
         assert sum(part.span.duration for part in placed) == sum(stretch.duration for stretch in recorded)
@@ -296,7 +298,7 @@ def test_nothing_of_a_picture_is_lost_but_to_a_later_one(clips: list[Clip], rule
 @PATIENT
 @given(clips=rooms, rules=rules)
 def test_jumps_put_every_moment_of_a_file_where_the_index_has_it(clips: list[Clip], rules: Rules) -> None:
-    timeline = build(clips, rules)
+    timeline = build_timeline(clips, rules)
     for placed in (*timeline.pictures.values(), *timeline.sounds.values()):
         for part in placed:
             ahead = [jump.ahead_s for jump in timeline.jumps if jump.at_s <= part.span.start][-1]
@@ -308,7 +310,7 @@ def test_jumps_put_every_moment_of_a_file_where_the_index_has_it(clips: list[Cli
 @PATIENT
 @given(clips=rooms, rules=rules)
 def test_nobody_is_missing_for_longer_than_idle_time_unless_gaps_are_kept(clips: list[Clip], rules: Rules) -> None:
-    timeline = build(clips, rules)
+    timeline = build_timeline(clips, rules)
     empty = [segment.span.duration for segment in timeline.segments if not segment.present]
     if rules.keep_empty_gaps:
         assert len(timeline.jumps) == 1

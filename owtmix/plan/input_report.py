@@ -8,8 +8,8 @@ from fractions import Fraction
 from itertools import pairwise
 
 from owtmix.base.time import TimeRange, timecode
-from owtmix.clip import AudioTrack, Damage, Probe
-from owtmix.plan import RenderPlan
+from owtmix.plan.media_info import AudioTrack, Damage, Probe
+from owtmix.plan.model import RenderPlan
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,84 @@
+"""Who is in the mix: which streams the job subscribes to, and which of those that it names exist."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+
+from owtmix.base.errors import CODE_NO_STREAM, Problem, SpecError
+from owtmix.base.ids import StreamId
+from owtmix.jobfile.index import Index
+from owtmix.jobfile.spec import JobSpec, MediaChannel
+
+
+def subscribed(spec: JobSpec, index: Index) -> tuple[frozenset[StreamId], tuple[StreamId, ...]]:
+    """Who is in the mix: the first ``MaxSubscriptions`` admitted streams, in order of joining; and who is beyond."""
+    first: dict[StreamId, Fraction] = {}
+    for file in index.files:
+        if hears(spec, file.stream) or sees(spec, file.stream):
+            first[file.stream] = min(first.get(file.stream, file.start_s), file.start_s)
+    order = sorted(first, key=lambda stream: first[stream])
+    limit = spec.subscription.max_streams
+    return frozenset(order[:limit]), tuple(order[limit:])
+
+
+def check_streams(spec: JobSpec, index: Index) -> list[str]:
+    """A warning for each stream that the job names and nobody has.
+
+    Raises:
+        SpecError: one of ``PositionConfig`` is among them (error 6).
+    """
+    known = {file.stream for file in index.files}
+    _check_positions(spec, known)
+    return [*_unknown_streams(spec, known), *_unseen_positions(spec)]
+
+
+def hears(spec: JobSpec, stream: StreamId) -> bool:
+    """Whether the stream's sound is recorded."""
+    return spec.channel is not MediaChannel.VIDEO and spec.subscription.audio.admits(stream)
+
+
+def sees(spec: JobSpec, stream: StreamId) -> bool:
+    """Whether the stream's picture is recorded."""
+    return spec.channel is not MediaChannel.AUDIO and spec.subscription.video.admits(stream)
+
+
+def _unseen_positions(spec: JobSpec) -> Iterable[str]:
+    if spec.subscription.manual and spec.channel is not MediaChannel.AUDIO:
+        for i, position in enumerate(spec.mixer.positions):
+            if not sees(spec, position.stream):
+                yield f"Data.MixerConfig.PositionConfig[{i}]: the video of {position.stream} is not subscribed"
+
+
+def _check_positions(spec: JobSpec, known: set[StreamId]) -> None:
+    if not spec.subscription.manual:
+        return
+    problems = [
+        Problem(
+            f"Data.MixerConfig.PositionConfig[{i}].RtcStreamId",
+            f"{position.stream} has no recording in the index; it has {_names(known)}",
+            CODE_NO_STREAM,
+        )
+        for i, position in enumerate(spec.mixer.positions)
+        if position.stream not in known
+    ]
+    if problems:
+        raise SpecError(*problems)
+
+
+def _unknown_streams(spec: JobSpec, known: set[StreamId]) -> Iterable[str]:
+    audio, video = spec.subscription.audio, spec.subscription.video
+    named = {
+        "MixerConfig.MaxResolutionStream": {spec.mixer.max_resolution_stream} - {None},
+        "SubscribeConfig.SubscribeAudio": audio.only or (),
+        "SubscribeConfig.UnsubscribeAudio": audio.without,
+        "SubscribeConfig.SubscribeVideo": video.only or (),
+        "SubscribeConfig.UnsubscribeVideo": video.without,
+    }
+    for path, streams in named.items():
+        for stream in sorted(s for s in streams if s and s not in known):
+            yield f"Data.{path}: {stream} has no recording in the index"
+
+
+def _names(streams: Iterable[StreamId]) -> str:
+    return ", ".join(sorted(map(str, streams))) or "none"
