@@ -34,7 +34,6 @@ from owtmix.canvas.pool import Pool
 from owtmix.canvas.staging import Staging
 from owtmix.canvas.tiles import GpuScaler, Tile
 from owtmix.cards import Square, choose
-from owtmix.crewing import engage
 from owtmix.decoration import Decoration
 from owtmix.drawing import card, make_canvas
 from owtmix.jobfile.settings import read_settings, settings_file
@@ -43,6 +42,7 @@ from owtmix.media.hardware import Card
 from owtmix.plan.device import CPU, Equipment
 from owtmix.plan.media_info import Notes
 from owtmix.render import Footage, render
+from owtmix.workers.limits import engage
 
 CANVASES: Final = (Size(1920, 1080), Size(3840, 2160))
 SIDES: Final = (1, 2, 3, 4, 5)

@@ -17,10 +17,10 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from owtmix.execute.local import Crew
-from owtmix.execute.task import Limits
 from owtmix.plan.media_info import Probe
 from owtmix.tasks import ProbeTask
+from owtmix.workers.base import Limits
+from owtmix.workers.local import Crew
 from tests.e2e.people import COLOURS, Take, record
 
 ROUNDS: Final = 5

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from typing import Any, Final
 
-from owtmix.execute.agenda import Runs
+from owtmix.workers.queues import Runs
 
 WORKERS: Final = (1, 2, 4, 8, 12, 16)
 

@@ -7,8 +7,8 @@ from fractions import Fraction
 from math import floor
 from typing import Final
 
-from owtmix.execute.local import Outcome
 from owtmix.tasks import PictureTask, SoundTask, SuspectTask
+from owtmix.workers.base import Outcome
 
 SUSPECT_S: Final = 60
 """Suspects are decoded so far beyond the last news of the child that died; it cannot have come further."""

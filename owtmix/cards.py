@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from owtmix.base.errors import EncoderLost, Problem, RenderError, SpecError
 from owtmix.base.geometry import Orientation, Rect, ResizeMode, Size
-from owtmix.execute.local import Crew
-from owtmix.execute.task import News
 from owtmix.plan.device import Equipment
 from owtmix.plan.media_info import Matrix
+from owtmix.workers.base import News
+from owtmix.workers.local import Crew
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame

@@ -10,8 +10,6 @@ from pathlib import Path
 from owtmix.arrival import arrive, locate
 from owtmix.base.errors import InputError, RenderError, StoreError
 from owtmix.base.progress import Progress
-from owtmix.crewing import succeed
-from owtmix.execute.local import Crew
 from owtmix.jobfile.index import MAX_INDEX_BYTES, Index, Recording, read_index
 from owtmix.jobfile.settings import Settings
 from owtmix.jobfile.spec import ImageWatermark, JobSpec
@@ -21,6 +19,8 @@ from owtmix.storage import Copy, LocalStore, Store
 from owtmix.supply import Stock, Ware
 from owtmix.survey import measure, measure_parts
 from owtmix.tasks import ImageTask, ProbeTask
+from owtmix.workers.limits import succeed
+from owtmix.workers.local import Crew
 
 
 @dataclass(frozen=True, slots=True)

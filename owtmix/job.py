@@ -18,8 +18,6 @@ from owtmix.base.errors import InputError, Problem, SpecError
 from owtmix.base.progress import Progress
 from owtmix.base.time import timecode
 from owtmix.cards import choose
-from owtmix.crewing import cores, engage, succeed
-from owtmix.execute.local import Crew
 from owtmix.fingerprint import Inputs, of_bytes, of_pieces
 from owtmix.intake import Intake, is_local
 from owtmix.jobfile.reader import MAX_JOB_BYTES, read_job
@@ -42,6 +40,8 @@ from owtmix.shelf import Shelf
 from owtmix.storage import LocalStore, S3Options, Store, open_store
 from owtmix.supply import Stock
 from owtmix.tasks import StillTask, Studio
+from owtmix.workers.limits import cores, engage, succeed
+from owtmix.workers.local import Crew
 from owtmix.workfolder import open_work
 
 _STORAGE: Final = "Data.RecordingConfig.StorageConfig"

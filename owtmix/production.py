@@ -18,9 +18,6 @@ from owtmix.base.errors import EncoderLost, MixError, RenderError
 from owtmix.base.progress import Progress
 from owtmix.base.time import timecode
 from owtmix.blame import suspects
-from owtmix.crewing import succeed
-from owtmix.execute.agenda import Agenda
-from owtmix.execute.local import KILLED, Crew, Outcome
 from owtmix.fingerprint import Inputs, of_chunk, of_sound
 from owtmix.meter import Meter
 from owtmix.plan.device import Equipment
@@ -32,6 +29,10 @@ from owtmix.schedule import Schedule, TrackTask
 from owtmix.shelf import Loss, Piece, Shelf
 from owtmix.supply import Stock, Supply
 from owtmix.tasks import FinishTask, PictureTask, SoundTask, Studio, SuspectTask
+from owtmix.workers.base import KILLED, Outcome
+from owtmix.workers.limits import succeed
+from owtmix.workers.local import Crew
+from owtmix.workers.queues import Agenda
 
 SLOWEST_DISK_BYTES_PER_S: Final = 2 << 20
 """What takes longer to move than this is no longer moved."""

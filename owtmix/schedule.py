@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
-from owtmix.execute.agenda import Runs
 from owtmix.plan.source_usage import uses_of
 from owtmix.supply import Supply
 from owtmix.tasks import PictureTask, SoundTask
+from owtmix.workers.queues import Runs
 
 TrackTask = PictureTask | SoundTask
 

@@ -13,9 +13,9 @@ from typing import Final, Protocol, Self
 from owtmix.base.errors import InputError, MixError, RenderError, StoreError
 from owtmix.base.io_threads import HANDS, Hands
 from owtmix.base.time import TimeRange
-from owtmix.landing import give_up, keep, promise
 from owtmix.quota import Quota
 from owtmix.storage import Copy
+from owtmix.workers.pending_files import give_up, keep, promise
 
 LOOK_EVERY_S: Final = 0.05
 

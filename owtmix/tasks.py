@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from owtmix.base.errors import InputError
 from owtmix.base.time import timecode
-from owtmix.execute.task import News
 from owtmix.plan.device import CPU, Equipment
 from owtmix.plan.media_info import Notes, Probe
 from owtmix.plan.model import RenderPlan
+from owtmix.workers.base import News
 
 if TYPE_CHECKING:
     from owtmix.tracks import Material

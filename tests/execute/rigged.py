@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from owtmix.base.errors import InputError
-from owtmix.execute.task import News
 from owtmix.media.audio import AudioReader
 from owtmix.media.decode import VideoReader
 from owtmix.media.picture import Picture
@@ -26,6 +25,7 @@ from owtmix.plan.media_info import AudioTrack, Probe
 from owtmix.plan.model import SAMPLE_RATE_HZ
 from owtmix.tasks import Lack, PictureTask, ProbeTask, Studio
 from owtmix.tracks import Material
+from owtmix.workers.base import News
 
 
 def misbehave(how: str) -> None:

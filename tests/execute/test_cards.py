@@ -23,13 +23,14 @@ from owtmix.base.geometry import Size
 from owtmix.base.progress import Silence
 from owtmix.canvas.device import DeviceError
 from owtmix.cards import EXTRAS, Card, CardTask, choose, encodes, try_drawing
-from owtmix.execute.local import Crew, Outcome
 from owtmix.job import Job, Options
 from owtmix.jobfile.settings import Settings
 from owtmix.jobfile.spec import VideoSpec
 from owtmix.plan.device import Equipment
 from owtmix.plan.encoders import NVENC, h264
 from owtmix.production import Production
+from owtmix.workers.base import Outcome
+from owtmix.workers.local import Crew
 from tests.canvas.kernel import compiled
 from tests.canvas.lazy_device import LazyDevice
 from tests.cli.command import install as install_tool

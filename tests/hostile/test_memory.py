@@ -13,12 +13,12 @@ from typing import Any, ClassVar, Final
 import pytest
 
 from owtmix.base.errors import InputError
-from owtmix.execute.local import Crew
-from owtmix.execute.task import Limits, News
 from owtmix.jobfile.settings import INSTALLATION
 from owtmix.media.decode import look_through
 from owtmix.media.probe import probe
 from owtmix.tasks import ProbeTask
+from owtmix.workers.base import Limits, News
+from owtmix.workers.local import Crew
 from tests.e2e.people import COLOURS, Take, record
 from tests.hostile import files
 

@@ -12,12 +12,12 @@ import pytest
 from numpy.typing import NDArray
 
 from owtmix.base.time import TimeRange
-from owtmix.landing import give_up, keep, promise
 from owtmix.media.audio import AudioReader
 from owtmix.media.probe import probe
 from owtmix.mix import FADE_SAMPLES, Watch, _Voice, mix
 from owtmix.plan.media_info import AudioTrack, Damage
 from owtmix.plan.model import AudioPlacement
+from owtmix.workers.pending_files import give_up, keep, promise
 from tests.media.sounds import Sound, moments, probe_sound, sweep, tone, write_sound
 
 RATE_HZ = 48_000

@@ -15,10 +15,10 @@ from owtmix import supply as supplying
 from owtmix.base.errors import DestinationError, RenderError, StoreError
 from owtmix.base.io_threads import hands
 from owtmix.base.time import TimeRange
-from owtmix.landing import give_up, landed, promise
 from owtmix.quota import Quota
 from owtmix.storage import Copy
 from owtmix.supply import Stock, Supply, Ware
+from owtmix.workers.pending_files import give_up, landed, promise
 from tests.storage.shelf import Shelf, quota
 
 PLENTY = quota(1 << 40)

@@ -17,13 +17,13 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Generic, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
-from owtmix.base.errors import MixError, RenderError
-from owtmix.execute.agenda import Agenda, Line
-from owtmix.execute.confine import environment
-from owtmix.execute.hearing import Hearing, Nonsense
-from owtmix.execute.task import Limits, Task
+from owtmix.base.errors import RenderError
+from owtmix.workers.base import Limits, Outcome, Task
+from owtmix.workers.protocol import Hearing, Nonsense
+from owtmix.workers.queues import Agenda, Line
+from owtmix.workers.sandbox import environment
 
 WATCH_EVERY_S: Final = 0.25
 READ_BYTES: Final = 1 << 16
@@ -32,26 +32,8 @@ STARTING_S: Final = 60.0
 LAST_WORDS_S: Final = 1.0
 """How long a child that has closed its pipe may take to end."""
 
-KILLED: Final = f"crashes ({signal.SIGKILL.name})"
-"""How a child ends that the system killed, short of memory, or a person: not what it did, but that it was there."""
 
 TaskT = TypeVar("TaskT", bound=Task)
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome(Generic[TaskT]):
-    """How a task ended: with a value, with an error it raised, or with the death of its child (``death`` says how).
-
-    ``done_s`` is the last progress that was heard of, ``warnings`` what it warned of, ``took_s`` how long it took.
-    """
-
-    task: TaskT
-    value: Any = None
-    error: MixError | None = None
-    death: str | None = None
-    done_s: float = 0.0
-    warnings: tuple[str, ...] = ()
-    took_s: float = 0.0
 
 
 @dataclass(slots=True, eq=False)
@@ -153,7 +135,7 @@ class Crew:
         try:
             # -P keeps the working directory off the module path: a folder of recordings is no place for code.
             process = subprocess.Popen(  # noqa: S603 - the arguments are ours
-                [sys.executable, "-P", "-m", "owtmix.execute.child", str(os.getpid())],
+                [sys.executable, "-P", "-m", "owtmix.workers.child", str(os.getpid())],
                 bufsize=0,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

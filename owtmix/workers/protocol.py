@@ -12,7 +12,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter, ValidationError
 
 from owtmix.base.errors import MixError, RenderError
-from owtmix.execute.task import ERRORS, Task
+from owtmix.workers.base import ERRORS, Task
 
 _log = logging.getLogger(__name__)
 

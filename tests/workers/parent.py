@@ -5,9 +5,9 @@ from __future__ import annotations
 import signal
 import sys
 
-from owtmix.execute.local import Crew
-from owtmix.execute.task import Limits
-from tests.execute import duties
+from owtmix.workers.base import Limits
+from owtmix.workers.local import Crew
+from tests.workers import duties
 
 
 def main() -> None:

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from owtmix.execute.local import Crew
-from owtmix.execute.task import Limits
+from owtmix.workers.base import Limits
+from owtmix.workers.local import Crew
 from tests.conftest import kernel_isolates
-from tests.execute.duties import Describe, Forget, Measure
+from tests.workers.duties import Describe, Forget, Measure
 
 DEADLINE_S = 20
 
@@ -99,7 +99,7 @@ def test_a_folder_of_recordings_is_no_place_for_code(tmp_path: Path, monkeypatch
 def parent() -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
     """A process with two stuck children, in a group of its own, and the children's ids."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.execute.parent"], stdout=subprocess.PIPE, text=True, start_new_session=True
+        [sys.executable, "-m", "tests.workers.parent"], stdout=subprocess.PIPE, text=True, start_new_session=True
     )
     assert process.stdout
     children = [int(process.stdout.readline()) for _ in range(2)]
@@ -148,7 +148,7 @@ def test_the_parent_is_out_of_reach() -> None:
 
 REACH = """
 import ctypes, os
-from owtmix.execute.confine import confine
+from owtmix.workers.sandbox import confine
 parent = os.getppid()
 confine(parent)
 libc = ctypes.CDLL(None)

@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 
 from owtmix.base.errors import InputError, RenderError
-from owtmix.execute import local
-from owtmix.execute.agenda import Line
-from owtmix.execute.local import Crew, Outcome
-from owtmix.execute.task import Limits
-from tests.execute import duties
-from tests.execute.duties import Duty
+from owtmix.workers import local
+from owtmix.workers.base import Limits, Outcome
+from owtmix.workers.local import Crew
+from owtmix.workers.queues import Line
+from tests.workers import duties
+from tests.workers.duties import Duty
 
 PATIENCE_S = 20.0
 """For children that are to finish: starting one takes long on a busy machine."""

@@ -11,7 +11,7 @@ import time
 import traceback
 from typing import Any, BinaryIO, Final
 
-from owtmix.execute.confine import confine
+from owtmix.workers.sandbox import confine
 
 NEWS_EVERY_S: Final = 0.1
 
@@ -29,7 +29,7 @@ def main() -> None:
 def _serve(tasks: BinaryIO, pipe: Any) -> None:
     from pydantic import TypeAdapter  # noqa: PLC0415 - after the confinement, as all else that is imported
 
-    from owtmix.execute.task import ERRORS  # noqa: PLC0415
+    from owtmix.workers.base import ERRORS  # noqa: PLC0415
 
     news = _Pipe(pipe)
     while True:

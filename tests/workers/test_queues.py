@@ -7,8 +7,8 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from owtmix.execute.agenda import Line, Runs
-from tests.execute.duties import Duty
+from owtmix.workers.queues import Line, Runs
+from tests.workers.duties import Duty
 
 
 def duties(count: int) -> list[Duty]:

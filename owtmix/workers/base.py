@@ -5,8 +5,9 @@ The child reads hostile media, so the parent never unpickles what it says.
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
 
 from owtmix.base.errors import DestinationError, EncoderLost, InputError, MixError, RenderError
 
@@ -55,3 +56,26 @@ class Limits:
 
     memory_bytes: int
     silence_s: float
+
+
+KILLED: Final = f"crashes ({signal.SIGKILL.name})"
+"""How a child ends that the system killed, short of memory, or a person: not what it did, but that it was there."""
+
+
+TaskT = TypeVar("TaskT", bound=Task)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Generic[TaskT]):
+    """How a task ended: with a value, with an error it raised, or with the death of its child (``death`` says how).
+
+    ``done_s`` is the last progress that was heard of, ``warnings`` what it warned of, ``took_s`` how long it took.
+    """
+
+    task: TaskT
+    value: Any = None
+    error: MixError | None = None
+    death: str | None = None
+    done_s: float = 0.0
+    warnings: tuple[str, ...] = ()
+    took_s: float = 0.0

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from owtmix.execute import hearing
-from owtmix.execute.hearing import LONGEST_MESSAGE, MOST_WARNINGS, Hearing, Nonsense
 from owtmix.plan.media_info import Probe
-from tests.execute.duties import Duty
+from owtmix.workers import protocol
+from owtmix.workers.protocol import LONGEST_MESSAGE, MOST_WARNINGS, Hearing, Nonsense
+from tests.workers.duties import Duty
 
 
 class Measure(Duty):
@@ -69,7 +69,7 @@ def test_a_number_cannot_take_all_memory() -> None:
 
 
 def test_a_line_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hearing, "LONGEST_LINE", 1000)
+    monkeypatch.setattr(protocol, "LONGEST_LINE", 1000)
     listener = Hearing()
     for _ in range(10):
         listener.listen(b"x" * 100, Duty())

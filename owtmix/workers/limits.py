@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from owtmix.base.errors import RenderError
-from owtmix.execute.local import Crew, Outcome
-from owtmix.execute.task import Limits, Task
 from owtmix.jobfile.settings import Settings
+from owtmix.workers.base import Limits, Outcome, Task
+from owtmix.workers.local import Crew
 
 _QUOTA: Final = Path("/sys/fs/cgroup/cpu.max")
 

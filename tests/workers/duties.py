@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from owtmix.base.errors import InputError
-from owtmix.execute.task import News
+from owtmix.workers.base import News
 
 MIB = 1 << 20
 FOREVER_S = 3600

@@ -1,1 +1,0 @@
-"""Work in child processes that may crash, hang or grow without harm to the job."""
