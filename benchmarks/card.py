@@ -7,7 +7,7 @@ from collections.abc import Callable
 import cupy
 from cupy.cuda import runtime
 
-from owtmix.canvas.cuda import CudaDevice
+from owtmix.compositor.gpu.cuda import CudaDevice
 
 
 class TimedCard(CudaDevice):

@@ -12,9 +12,9 @@ import numpy as np
 from benchmarks.scenes import SCENES, cut, make
 from owtmix.base.cleanup import Scratch
 from owtmix.base.progress import Silence
-from owtmix.canvas.cpu import CpuCanvas, planes
-from owtmix.canvas.overlay import yuv
-from owtmix.decoration import Decoration
+from owtmix.compositor.cpu import CpuCanvas, planes
+from owtmix.compositor.overlay import yuv
+from owtmix.compositor.overlays import Decoration
 from owtmix.job import Job, Options
 from owtmix.jobfile.settings import read_settings, settings_file
 from owtmix.plan.media_info import Notes

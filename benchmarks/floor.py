@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from benchmarks.case import Case, frame_bytes
 from benchmarks.graph import placements
 from owtmix.base.time import TimeRange
-from owtmix.canvas.cpu import planes
+from owtmix.compositor.cpu import planes
 from owtmix.media.audio import AudioReader
 from owtmix.media.encode import AudioWriter, VideoWriter
 from owtmix.media.source import open_input, packets, select

@@ -28,14 +28,14 @@ from benchmarks.engine import Engine
 from benchmarks.engines import CORES, engines, ours
 from benchmarks.results import RESULTS, Results
 from owtmix.base.geometry import Rect, ResizeMode, Size
-from owtmix.canvas.device import Device
-from owtmix.canvas.launch import Drawing, Surface, batch, grid
-from owtmix.canvas.pool import Pool
-from owtmix.canvas.staging import Staging
-from owtmix.canvas.tiles import GpuScaler, Tile
 from owtmix.cards import Square, choose
-from owtmix.decoration import Decoration
-from owtmix.drawing import card, make_canvas
+from owtmix.compositor.factory import card, make_canvas
+from owtmix.compositor.gpu.device import Device
+from owtmix.compositor.gpu.kernel_args import Drawing, Surface, batch, grid
+from owtmix.compositor.gpu.memory import Pool
+from owtmix.compositor.gpu.scaler import GpuScaler, Tile
+from owtmix.compositor.gpu.upload import Staging
+from owtmix.compositor.overlays import Decoration
 from owtmix.jobfile.settings import read_settings, settings_file
 from owtmix.media.decode import VideoReader
 from owtmix.media.hardware import Card

@@ -12,8 +12,8 @@ from unittest.mock import patch
 
 from benchmarks.case import Case
 from benchmarks.table import markdown
-from owtmix.canvas import cpu, scale
-from owtmix.decoration import Decoration
+from owtmix.compositor import cpu, scale
+from owtmix.compositor.overlays import Decoration
 from owtmix.media import decode, picture
 from owtmix.media.encode import VideoWriter
 from owtmix.tracks import Material, PictureMaker, make_sound

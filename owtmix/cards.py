@@ -21,8 +21,8 @@ from owtmix.workers.local import Crew
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
-    from owtmix.canvas.base import Canvas, ComposedFrame
-    from owtmix.canvas.device import Device
+    from owtmix.compositor.base import Canvas, ComposedFrame
+    from owtmix.compositor.gpu.device import Device
 
 EXTRAS: Final = "the extra cuda12 or cuda13 of owtmix is not installed"
 TRIAL_MEMORY: Final = 64 << 20
@@ -48,10 +48,10 @@ class CardTask:
 
     def run(self, news: News) -> Card:
         try:
-            from owtmix.canvas.cuda import count, open_device
+            from owtmix.compositor.gpu.cuda import count, open_device
         except ImportError as error:
             raise RenderError(f"CuPy cannot be loaded: {error}") from None
-        from owtmix.canvas.device import DeviceError
+        from owtmix.compositor.gpu.device import DeviceError
 
         reasons = []
         try:
@@ -116,9 +116,9 @@ def try_drawing(device: Device) -> None:
     Raises:
         DeviceError: it is not, or none is drawn.
     """
-    from owtmix.canvas.cpu import CpuCanvas, planes
-    from owtmix.canvas.device import DeviceError
-    from owtmix.canvas.gpu import GpuCanvas
+    from owtmix.compositor.cpu import CpuCanvas, planes
+    from owtmix.compositor.gpu.canvas import GpuCanvas
+    from owtmix.compositor.gpu.device import DeviceError
 
     size, ground = Size(320, 192), (60, 100, 140)
     drawn = []
@@ -135,8 +135,8 @@ def try_drawing(device: Device) -> None:
 
 def encodes(device: Device, card: int | None) -> bool:
     """Whether the encoder of ``card`` takes frames that ``device`` has drawn; without it they are in main memory."""
-    from owtmix.canvas.device import DeviceError
-    from owtmix.canvas.gpu import GpuCanvas
+    from owtmix.compositor.gpu.canvas import GpuCanvas
+    from owtmix.compositor.gpu.device import DeviceError
     from owtmix.jobfile.spec import VideoSpec
     from owtmix.media.encode import VideoWriter
     from owtmix.plan.encoders import nvenc

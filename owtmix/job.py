@@ -18,12 +18,12 @@ from owtmix.base.errors import InputError, Problem, SpecError
 from owtmix.base.progress import Progress
 from owtmix.base.time import timecode
 from owtmix.cards import choose
+from owtmix.compositor.text.coverage import unwritable
 from owtmix.fingerprint import Inputs, of_bytes, of_pieces
 from owtmix.intake import Intake, is_local
 from owtmix.jobfile.reader import MAX_JOB_BYTES, read_job
 from owtmix.jobfile.settings import Settings, state_folder
 from owtmix.jobfile.spec import ImageWatermark, JobSpec, url_secrets
-from owtmix.lettering import unwritable
 from owtmix.notify.events import WarnCode
 from owtmix.plan.build import equip, make_plan, sufficient
 from owtmix.plan.device import CPU

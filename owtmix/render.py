@@ -20,9 +20,9 @@ from owtmix.base.errors import InputError
 from owtmix.base.geometry import Rect
 from owtmix.base.ids import StreamId
 from owtmix.base.time import FrameClock, SpanCursor, TimeRange
-from owtmix.canvas.base import Canvas, ComposedFrame, Layer, Scaler
-from owtmix.canvas.device import DeviceError
-from owtmix.decoration import Decoration
+from owtmix.compositor.base import Canvas, ComposedFrame, Layer, Scaler
+from owtmix.compositor.gpu.device import DeviceError
+from owtmix.compositor.overlays import Decoration
 from owtmix.media.decode import VideoReader
 from owtmix.media.hardware import Card
 from owtmix.media.thinning import Glances

@@ -18,10 +18,10 @@ from PIL import Image
 
 from owtmix.base.errors import EncoderLost
 from owtmix.base.time import SpanCursor
-from owtmix.canvas.base import ComposedFrame
-from owtmix.canvas.device import DeviceError
-from owtmix.decoration import Decoration, Rgba
-from owtmix.drawing import card, make_canvas
+from owtmix.compositor.base import ComposedFrame
+from owtmix.compositor.factory import card, make_canvas
+from owtmix.compositor.gpu.device import DeviceError
+from owtmix.compositor.overlays import Decoration, Rgba
 from owtmix.media.audio import AudioReader
 from owtmix.media.encode import AudioWriter, VideoWriter
 from owtmix.mix import Watch, mix

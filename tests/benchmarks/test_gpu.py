@@ -13,8 +13,8 @@ from benchmarks import gpu
 from benchmarks.cards import kernel_table
 from owtmix.base.errors import SpecError
 from owtmix.base.geometry import Size
-from tests.canvas.kernel import compiled
-from tests.canvas.lazy_device import LazyDevice
+from tests.compositor.gpu.kernel import compiled
+from tests.compositor.gpu.lazy_device import LazyDevice
 from tests.media.pictures import steady, write_film
 
 

@@ -18,16 +18,16 @@ from av.codec.hwaccel import HWAccel
 from numpy.typing import NDArray
 
 from owtmix.base.geometry import Size
-from owtmix.canvas.device import Mark
+from owtmix.compositor.gpu.device import Mark
 from owtmix.media.encode import VideoWriter
 from owtmix.plan.encoders import NVENC
 from owtmix.plan.media_info import Matrix
 from owtmix.plan.model import VideoEncoding
 from owtmix.tasks import Studio
 from owtmix.tracks import Material
-from tests.canvas.lazy_device import LazyDevice, seen
+from tests.compositor.gpu.lazy_device import LazyDevice, seen
 
-MODULE: Final = "owtmix.canvas.cuda"
+MODULE: Final = "owtmix.compositor.gpu.cuda"
 AFTER: Final = 5
 """So many frames are drawn before something goes wrong."""
 

@@ -21,8 +21,8 @@ from owtmix.base.cleanup import Scratch
 from owtmix.base.errors import RenderError, SpecError
 from owtmix.base.geometry import Size
 from owtmix.base.progress import Silence
-from owtmix.canvas.device import DeviceError
 from owtmix.cards import EXTRAS, Card, CardTask, choose, encodes, try_drawing
+from owtmix.compositor.gpu.device import DeviceError
 from owtmix.job import Job, Options
 from owtmix.jobfile.settings import Settings
 from owtmix.jobfile.spec import VideoSpec
@@ -31,10 +31,10 @@ from owtmix.plan.encoders import NVENC, h264
 from owtmix.production import Production
 from owtmix.workers.base import Outcome
 from owtmix.workers.local import Crew
-from tests.canvas.kernel import compiled
-from tests.canvas.lazy_device import LazyDevice
 from tests.cli.command import install as install_tool
 from tests.cli.command import record_once
+from tests.compositor.gpu.kernel import compiled
+from tests.compositor.gpu.lazy_device import LazyDevice
 from tests.e2e import measure, people
 from tests.e2e.people import Take
 from tests.e2e.room import Room

@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from owtmix.base.geometry import Size
-from owtmix.canvas.cpu import planes
+from owtmix.compositor.cpu import planes
 
 Plane = NDArray[np.uint8]
 Draw = Callable[[int, Size], VideoFrame]

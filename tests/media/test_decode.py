@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 
 from owtmix.base.errors import InputError
 from owtmix.base.geometry import Orientation, Size
-from owtmix.canvas.cpu import planes
+from owtmix.compositor.cpu import planes
 from owtmix.media.decode import SEEK_S, VideoReader
 from owtmix.media.picture import Picture, describe
 from owtmix.media.probe import probe

@@ -15,7 +15,7 @@ from av.video.frame import PictureType, VideoFrame
 
 from owtmix.base.errors import RenderError
 from owtmix.base.geometry import Size
-from owtmix.canvas.cpu import planes
+from owtmix.compositor.cpu import planes
 from owtmix.jobfile.spec import AudioSpec, VideoSpec
 from owtmix.media.encode import AudioWriter, VideoWriter
 from owtmix.plan import encoders

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from owtmix.base.geometry import Size
 from owtmix.media.decode import VideoReader
 from owtmix.media.hardware import is_blank_on, taken
-from tests.canvas.lazy_device import seen
-from tests.canvas.on_card import on_card
+from tests.compositor.gpu.lazy_device import seen
+from tests.compositor.gpu.on_card import on_card
 from tests.media.pictures import flat, number_of, steady, textured, write_film, write_sizes
 
 TIMES: Final = [Fraction(ms, 1000) for ms in range(0, 3200, 50)]

@@ -20,7 +20,7 @@ from owtmix.base.colour import Colour
 from owtmix.base.errors import RenderError
 from owtmix.base.geometry import ResizeMode
 from owtmix.base.time import FrameClock
-from owtmix.canvas.cpu import planes
+from owtmix.compositor.cpu import planes
 from owtmix.media.stitch import Piece, stitch, verify
 from owtmix.plan.model import AudioEncoding, Picture, Sound, VideoEncoding
 from tests.media.pictures import flat, numbered

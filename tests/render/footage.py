@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from owtmix.base.geometry import Rect, ResizeMode, Size
 from owtmix.base.ids import StreamId
-from owtmix.canvas.base import Canvas, ComposedFrame
-from owtmix.canvas.cpu import planes
-from owtmix.decoration import Decoration
-from owtmix.drawing import make_canvas
+from owtmix.compositor.base import Canvas, ComposedFrame
+from owtmix.compositor.cpu import planes
+from owtmix.compositor.factory import make_canvas
+from owtmix.compositor.overlays import Decoration
 from owtmix.jobfile.index import Recording
 from owtmix.jobfile.settings import Settings
 from owtmix.jobfile.spec import ClockWatermark, Position, TextWatermark, VideoSpec

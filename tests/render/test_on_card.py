@@ -7,12 +7,12 @@ from typing import Final
 import numpy as np
 import pytest
 
-from owtmix.canvas.device import DeviceError
-from owtmix.canvas.gpu import GpuCanvas
-from owtmix.canvas.overlay import yuv
+from owtmix.compositor.gpu.canvas import GpuCanvas
+from owtmix.compositor.gpu.device import DeviceError
+from owtmix.compositor.overlay import yuv
 from owtmix.plan.media_info import Notes
 from owtmix.tracks import Material
-from tests.canvas.lazy_device import LazyDevice
+from tests.compositor.gpu.lazy_device import LazyDevice
 from tests.render.footage import busy_room, draw, picture_of
 
 FRAMES: Final = 90

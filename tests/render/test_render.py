@@ -17,9 +17,9 @@ import pytest
 from owtmix import render
 from owtmix.base.errors import InputError
 from owtmix.base.geometry import Rect, ResizeMode
-from owtmix.canvas.cpu import CpuScaler, Patch
-from owtmix.decoration import Decoration
-from owtmix.drawing import make_canvas
+from owtmix.compositor.cpu import CpuScaler, Patch
+from owtmix.compositor.factory import make_canvas
+from owtmix.compositor.overlays import Decoration
 from owtmix.media.decode import VideoReader
 from owtmix.media.picture import Picture
 from owtmix.plan.device import CPU

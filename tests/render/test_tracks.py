@@ -19,9 +19,9 @@ from av.video.frame import VideoFrame
 from owtmix import tracks
 from owtmix.base.errors import Interrupted, RenderError
 from owtmix.base.time import TimeRange
-from owtmix.canvas.base import ComposedFrame, Layer
-from owtmix.canvas.cpu import CpuCanvas, planes
-from owtmix.decoration import Decoration
+from owtmix.compositor.base import ComposedFrame, Layer
+from owtmix.compositor.cpu import CpuCanvas, planes
+from owtmix.compositor.overlays import Decoration
 from owtmix.media.encode import VideoWriter
 from owtmix.plan.media_info import AudioRun, AudioTrack, Notes
 from owtmix.plan.model import AudioEncoding, AudioPlacement, Sound

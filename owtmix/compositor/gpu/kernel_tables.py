@@ -1,0 +1,167 @@
+"""How a picture of one kind becomes part of a tile, as the table that ``compose.cu`` reads: its ``Geometry``.
+
+Turning, mirroring, cropping and the field of an interlaced picture are all in the windows of the four axes (luma and
+chroma, along and down the canvas), so that the kernel does nothing but weigh samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import floor
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from owtmix.base.geometry import Rect
+from owtmix.compositor.gpu.filter_taps import Windows, windows
+from owtmix.compositor.scale import Conversion
+from owtmix.plan.media_info import Matrix
+
+_AXIS: Final = np.dtype([(name, np.int32) for name in ("count", "taps", "first", "weights")])
+GEOMETRY: Final = np.dtype(
+    [
+        *((name, np.int32) for name in ("left", "top", "right", "bottom", "turned", "wide", "low", "step", "shift")),
+        ("recoloured", np.int32),
+        ("black", np.int32),
+        ("matrix", np.int32, 7),
+        ("luma", _AXIS, 2),
+        ("chroma", _AXIS, 2),
+    ]
+)
+_RED_BLUE_WEIGHTS: Final[dict[Matrix, tuple[Fraction, Fraction]]] = {
+    "bt601": (Fraction("0.299"), Fraction("0.114")),
+    "bt709": (Fraction("0.2126"), Fraction("0.0722")),
+}
+_ONE: Final = 1 << 14
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """A pixel format: chroma is subsampled by ``across`` and ``down``, and ``step`` samples apart.
+
+    A sample has ``bits``, above ``low`` other bits.
+    """
+
+    across: int
+    down: int
+    step: int = 1
+    bits: int = 8
+    low: int = 0
+
+    @property
+    def wide(self) -> bool:
+        """Whether a sample takes two bytes."""
+        return self.bits + self.low > 8  # noqa: PLR2004 - bits of a byte
+
+
+_SUBSAMPLED: Final = {"420": (2, 2), "422": (2, 1), "444": (1, 1)}
+FORMATS: Final[dict[str, Samples]] = {
+    **{f"yuv{name}p": Samples(*by) for name, by in _SUBSAMPLED.items()},
+    **{f"yuvj{name}p": Samples(*by) for name, by in _SUBSAMPLED.items()},
+    **{f"yuv{name}p{bits}le": Samples(*by, bits=bits) for name, by in _SUBSAMPLED.items() for bits in (10, 12)},
+    "nv12": Samples(2, 2, step=2),
+    "p010le": Samples(2, 2, step=2, bits=10, low=6),
+    "p016le": Samples(2, 2, step=2, bits=16),
+    "yuv444p16le": Samples(1, 1, bits=16),
+}
+"""What the kernel reads; NVDEC gives the last four and yuv444p."""
+
+
+def tabulate(conversion: Conversion, target: Rect) -> NDArray[np.int32]:
+    """The ``Geometry`` of a conversion that is shown at ``target`` (canvas px), and all its windows behind it.
+
+    Raises:
+        KeyError: the kernel does not read this pixel format.
+    """
+    samples = FORMATS[conversion.pixel_format]
+    geometry: NDArray[Any] = np.zeros((), GEOMETRY)
+    geometry["left"], geometry["top"], geometry["right"], geometry["bottom"] = (
+        target.x,
+        target.y,
+        target.right,
+        target.bottom,
+    )
+    geometry["turned"] = conversion.orientation.swaps_sides
+    geometry["wide"], geometry["low"], geometry["step"] = samples.wide, samples.low, samples.step
+    geometry["shift"] = samples.bits - 1
+    source, output = conversion.matrix
+    if source != output or conversion.full_range:
+        geometry["recoloured"] = 1
+        geometry["black"] = 0 if conversion.full_range else 16
+        geometry["matrix"] = recolouring(source, output, full_range=conversion.full_range)
+    tables = []
+    end = GEOMETRY.itemsize // 4
+    for name, across, down in (("luma", 1, 1), ("chroma", samples.across, samples.down)):
+        for axis, axis_windows in enumerate(_axes(conversion, across, down, 1 if name == "luma" else 2)):
+            count, taps = axis_windows.weights.shape
+            geometry[name][axis] = count, taps, end, end + count
+            tables += [axis_windows.first, axis_windows.weights.T.ravel()]
+            end += count * (1 + taps)
+    return np.concatenate([np.frombuffer(geometry.tobytes(), np.int32), *tables]).astype(np.int32)
+
+
+def recolouring(source: Matrix, output: Matrix, *, full_range: bool) -> Sequence[int]:
+    """Luma from luma, Cb and Cr, then Cb from Cb and Cr, then Cr: 14 bit weights of code values without offsets."""
+    red, blue = _RED_BLUE_WEIGHTS[source]
+    green = 1 - red - blue
+    # Columns are the luma, Cb and Cr of a full-range source; a row is what each adds to red, green and blue.
+    rgb = (
+        (Fraction(1), Fraction(0), 2 - 2 * red),
+        (Fraction(1), -(2 - 2 * blue) * blue / green, -(2 - 2 * red) * red / green),
+        (Fraction(1), 2 - 2 * blue, Fraction(0)),
+    )
+    out_red, out_blue = _RED_BLUE_WEIGHTS[output]
+    parts = (out_red, 1 - out_red - out_blue, out_blue)
+    luma = [sum((part * row[i] for part, row in zip(parts, rgb, strict=True)), Fraction(0)) for i in range(3)]
+    cb = [(rgb[2][i] - luma[i]) / (2 - 2 * out_blue) for i in range(3)]
+    cr = [(rgb[0][i] - luma[i]) / (2 - 2 * out_red) for i in range(3)]
+    y_span, c_span = (Fraction(255), Fraction(255)) if full_range else (Fraction(219), Fraction(224))
+    weights = (
+        *(luma[i] * 219 / (c_span if i else y_span) for i in range(3)),
+        *(row[i] * 224 / c_span for row in (cb, cr) for i in (1, 2)),
+    )
+    return [floor(weight * _ONE + Fraction(1, 2)) for weight in weights]
+
+
+def _axes(conversion: Conversion, across: int, down: int, smaller: int) -> tuple[Windows, Windows]:
+    """The windows of a plane along and down the canvas; the source's is subsampled by ``across`` and ``down``.
+
+    The canvas's is by ``smaller``, both ways.
+    """
+    turned = conversion.orientation.swaps_sides
+    a, b, c, d = conversion.orientation.value
+    crop, target, whole = conversion.crop, conversion.target, conversion.source
+    columns, rows = -(-whole.width // across), -(-whole.height // down)
+    along_by, down_by = (down, across) if turned else (across, down)
+    along = _axis(
+        *_part(crop.x, crop.width, along_by),
+        target.width // smaller,
+        whole=rows if turned else columns,
+        mirrored=a + c < 0,
+    )
+    downwards = _axis(
+        *_part(crop.y, crop.height, down_by),
+        target.height // smaller,
+        whole=columns if turned else rows,
+        mirrored=b + d < 0,
+    )
+    if not conversion.interlaced:
+        return along, downwards
+    lines = -(-((whole.height + 1) // 2) // down)
+    field = windows(lines, rows)
+    if turned:
+        return along.after(field, lines), downwards
+    return along, downwards.after(field, lines)
+
+
+def _part(start: int, length: int, by: int) -> tuple[int, int]:
+    """Where a part of the picture lies in a plane that is subsampled by ``by``, and its length there."""
+    return start // by, -(-length // by)
+
+
+def _axis(start: int, length: int, target: int, *, whole: int, mirrored: bool) -> Windows:
+    found = windows(length, target).moved(start)
+    return found.mirrored(whole) if mirrored else found

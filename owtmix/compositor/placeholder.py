@@ -1,0 +1,68 @@
+"""The card that stands in a tile whose camera has no picture."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from owtmix.base.geometry import Size
+from owtmix.compositor.text.render import text_mask
+from owtmix.compositor.text.shaping import clean, split
+
+_Grey = NDArray[np.uint8]
+
+_BACKGROUND: Final = 40
+_DISC: Final = 66
+_INITIAL: Final = 185
+_NAME: Final = 200
+_LEAST_DISC_PX: Final = 32
+
+
+def placeholder_card(name: str, size: Size) -> NDArray[np.uint8]:
+    """A quiet grey card with ``name``, and above it a disc with its initial where there is room for both.
+
+    Returns:
+        RGBA, uint8 (size.height, size.width, 4), opaque.
+    """
+    grey = np.full((size.height, size.width), _BACKGROUND, np.uint8)
+    short_px = min(size.width, size.height)
+    name_px = 8 + short_px // 24  # small tiles need relatively larger letters
+    disc_px = short_px * 2 // 5 // 2 * 2
+    line = text_mask(name, name_px, size.width * 9 // 10)
+    if disc_px >= _LEAST_DISC_PX:
+        top = (size.height - disc_px - name_px // 2 - line.shape[0]) // 2
+        _tint(grey, _disc(disc_px), top, _DISC)
+        initial = _trimmed(text_mask(_initial(name), disc_px // 2, disc_px))
+        _tint(grey, initial, top + (disc_px - initial.shape[0]) // 2, _INITIAL)
+        _tint(grey, line, top + disc_px + name_px // 2, _NAME)
+    elif line.shape[0] <= size.height:
+        _tint(grey, line, (size.height - line.shape[0]) // 2, _NAME)
+    return np.stack((grey, grey, grey, np.full_like(grey, 255)), axis=2)
+
+
+def _initial(name: str) -> str:
+    return next((letter for letter in split(clean(name)) if letter[0].isalnum()), "").upper()
+
+
+def _disc(diameter_px: int) -> _Grey:
+    """How much of each pixel a disc covers."""
+    from_centre = np.arange(diameter_px) + 0.5 - diameter_px / 2
+    distance = np.sqrt(from_centre**2 + from_centre[:, np.newaxis] ** 2)
+    return np.rint(255 * np.clip(diameter_px / 2 - distance, 0, 1)).astype(np.uint8)
+
+
+def _trimmed(mask: _Grey) -> _Grey:
+    """``mask`` without its empty rows and columns."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] if rows.size else mask[:0, :0]
+
+
+def _tint(grey: _Grey, mask: _Grey, top: int, shade: int) -> None:
+    """Draw ``shade`` through ``mask``, in the middle of the card's width."""
+    height, width = mask.shape
+    left = (grey.shape[1] - width) // 2
+    region = grey[top : top + height, left : left + width]
+    ink = mask.astype(np.uint16)
+    region[:] = (ink * shade + (255 - ink) * region + 127) // 255

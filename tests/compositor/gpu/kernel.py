@@ -1,0 +1,56 @@
+"""``compose.cu``, compiled for the host."""
+
+from __future__ import annotations
+
+import ctypes
+import shutil
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from owtmix.compositor.gpu.kernel_args import SOURCE
+from tests.conftest import COMPILER
+
+
+@cache
+def compiled(frames: int = 1) -> ctypes.CDLL:
+    """The kernel as a library that draws so many frames at once; skips the test where nothing can compile it."""
+    if COMPILER is None:
+        pytest.skip("no C++ compiler")
+    folder = Path(tempfile.mkdtemp(prefix="owtmix-kernel-"))
+    try:
+        library = folder / "compose.so"
+        command = [COMPILER, "-O2", "-std=c++17", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-DON_HOST"]
+        built = subprocess.run(
+            [*command, f"-DFRAMES={frames}", "-x", "c++", str(SOURCE), "-o", str(library)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert built.returncode == 0, built.stderr
+        return ctypes.CDLL(str(library))
+    finally:
+        shutil.rmtree(folder)
+
+
+def compose(batch: NDArray[Any]) -> None:
+    """Draw the frames of a batch, whose addresses are those of arrays."""
+    frames = batch["frames"].shape[0]
+    compiled(frames).compose_on_host(ctypes.c_void_p(batch.ctypes.data), frames)
+
+
+def address(array: NDArray[Any]) -> int:
+    """Where a contiguous array lies."""
+    assert array.flags.c_contiguous
+    return array.ctypes.data
+
+
+def pairs(keep: NDArray[Any], add: NDArray[Any]) -> NDArray[np.uint16]:
+    """An overlay's plane as the kernel reads it."""
+    return np.ascontiguousarray(np.stack((keep, add), axis=-1).astype(np.uint16))
