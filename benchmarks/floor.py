@@ -27,9 +27,9 @@ from benchmarks.case import Case, frame_bytes
 from benchmarks.graph import placements
 from owtmix.base.time import TimeRange
 from owtmix.compositor.cpu import planes
-from owtmix.media.audio import AudioReader
-from owtmix.media.encode import AudioWriter, VideoWriter
-from owtmix.media.source import open_input, packets, select
+from owtmix.media.audio_reader import AudioReader
+from owtmix.media.open import open_input, packets, select
+from owtmix.media.writers import AudioWriter, VideoWriter
 from owtmix.mix import mix
 from owtmix.plan.model import SAMPLE_RATE_HZ, Picture
 

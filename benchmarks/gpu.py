@@ -37,8 +37,8 @@ from owtmix.compositor.gpu.scaler import GpuScaler, Tile
 from owtmix.compositor.gpu.upload import Staging
 from owtmix.compositor.overlays import Decoration
 from owtmix.jobfile.settings import read_settings, settings_file
-from owtmix.media.decode import VideoReader
-from owtmix.media.hardware import Card
+from owtmix.media.nvdec import Card
+from owtmix.media.video_reader import VideoReader
 from owtmix.plan.device import CPU, Equipment
 from owtmix.plan.media_info import Notes
 from owtmix.render import Footage, render

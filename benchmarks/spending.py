@@ -14,14 +14,14 @@ from benchmarks.case import Case
 from benchmarks.table import markdown
 from owtmix.compositor import cpu, scale
 from owtmix.compositor.overlays import Decoration
-from owtmix.media import decode, picture
-from owtmix.media.encode import VideoWriter
+from owtmix.media import video_frame, video_reader
+from owtmix.media.writers import VideoWriter
 from owtmix.tracks import Material, PictureMaker, make_sound
 
 WATCHED: Final = (
-    ("decoding", decode.VideoReader, "picture_at"),
-    ("looking for black", picture.Picture, "is_blank"),
-    ("describing frames", decode, "describe"),
+    ("decoding", video_reader.VideoReader, "picture_at"),
+    ("looking for black", video_frame.Picture, "is_blank"),
+    ("describing frames", video_reader, "describe"),
     ("scaling", scale.Converter, "convert"),
     ("around scaling", cpu.CpuScaler, "fit"),
     ("composing", cpu.CpuCanvas, "compose"),

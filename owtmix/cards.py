@@ -138,7 +138,7 @@ def encodes(device: Device, card: int | None) -> bool:
     from owtmix.compositor.gpu.canvas import GpuCanvas
     from owtmix.compositor.gpu.device import DeviceError
     from owtmix.jobfile.spec import VideoSpec
-    from owtmix.media.encode import VideoWriter
+    from owtmix.media.writers import VideoWriter
     from owtmix.plan.encoders import nvenc
 
     video = VideoSpec(Size(320, 192), 10, 200, "high")

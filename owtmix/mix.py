@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from owtmix.base.errors import InputError
 from owtmix.limiter import Sound, limit
-from owtmix.media.audio import CHANNELS, AudioReader
+from owtmix.media.audio_reader import CHANNELS, AudioReader
 from owtmix.plan.media_info import Damage
 from owtmix.plan.model import SAMPLE_RATE_HZ, AudioPlacement
 from owtmix.workers.pending_files import landed

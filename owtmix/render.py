@@ -23,9 +23,9 @@ from owtmix.base.time import FrameClock, SpanCursor, TimeRange
 from owtmix.compositor.base import Canvas, ComposedFrame, Layer, Scaler
 from owtmix.compositor.gpu.device import DeviceError
 from owtmix.compositor.overlays import Decoration
-from owtmix.media.decode import VideoReader
-from owtmix.media.hardware import Card
-from owtmix.media.thinning import Glances
+from owtmix.media.nvdec import Card
+from owtmix.media.skip_frames import Glances
+from owtmix.media.video_reader import VideoReader
 from owtmix.plan.media_info import Failure, Notes, Seen
 from owtmix.plan.model import Picture, Source
 from owtmix.plan.scenes import Tile

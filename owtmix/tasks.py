@@ -46,9 +46,9 @@ class ProbeTask:
     parts: tuple[tuple[int, int], ...] | None = None
 
     def run(self, news: News) -> Probe | Lack:
-        from owtmix.media.decode import look_through
-        from owtmix.media.excerpt import LackingError
+        from owtmix.media.partial_file import LackingError
         from owtmix.media.probe import probe
+        from owtmix.media.video_reader import look_through
 
         try:
             found = probe(self.path, lambda t: news.advance(float(t)), parts=self.parts, wholly=self.wholly)
@@ -137,7 +137,7 @@ class PictureTask:
         return f"the picture at {timecode(self.studio.plan.picture.clock.time(self.frames.start))}"
 
     def run(self, news: News) -> Notes:
-        from owtmix.media.encode import settle
+        from owtmix.media.writers import settle
         from owtmix.tracks import WORKBENCH
 
         notes = WORKBENCH.make(
@@ -163,7 +163,7 @@ class SoundTask:
     name = "the sound"
 
     def run(self, news: News) -> Notes:
-        from owtmix.media.encode import settle
+        from owtmix.media.writers import settle
         from owtmix.tracks import make_sound
 
         notes = make_sound(

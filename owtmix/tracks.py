@@ -22,8 +22,8 @@ from owtmix.compositor.base import ComposedFrame
 from owtmix.compositor.factory import card, make_canvas
 from owtmix.compositor.gpu.device import DeviceError
 from owtmix.compositor.overlays import Decoration, Rgba
-from owtmix.media.audio import AudioReader
-from owtmix.media.encode import AudioWriter, VideoWriter
+from owtmix.media.audio_reader import AudioReader
+from owtmix.media.writers import AudioWriter, VideoWriter
 from owtmix.mix import Watch, mix
 from owtmix.plan.device import CPU, Equipment
 from owtmix.plan.encoders import NVENC

@@ -24,12 +24,12 @@ from numpy.typing import NDArray
 
 from owtmix.base.errors import InputError
 from owtmix.base.time import TimeRange, timecode
-from owtmix.media.audio import AudioMeter
-from owtmix.media.decode import SPIKE_S
-from owtmix.media.even import BEGINNING_FRAMES, counts, is_even, samples_of
-from owtmix.media.excerpt import ExcerptFile, LackingError, Part
-from owtmix.media.picture import Picture, describe, frame_time
-from owtmix.media.source import is_cover, open_input, packets, usable
+from owtmix.media.audio_reader import AudioMeter
+from owtmix.media.fixed_packets import BEGINNING_FRAMES, counts, is_even, samples_of
+from owtmix.media.open import is_cover, open_input, packets, usable
+from owtmix.media.partial_file import ExcerptFile, LackingError, Part
+from owtmix.media.video_frame import Picture, describe, frame_time
+from owtmix.media.video_reader import SPIKE_S
 from owtmix.plan.media_info import AudioTrack, Damage, Probe, Rates, VideoTrack
 
 GAP_S: Final = Fraction(1)

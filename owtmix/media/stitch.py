@@ -17,8 +17,8 @@ from av.packet import Packet
 from av.stream import Stream
 
 from owtmix.base.errors import InputError, RenderError
-from owtmix.media.encode import TRACK_FORMAT, encoding_errors
-from owtmix.media.source import open_input, reason
+from owtmix.media.open import open_input, reason
+from owtmix.media.writers import TRACK_FORMAT, encoding_errors
 from owtmix.plan.model import SAMPLE_RATE_HZ, Picture, Sound
 
 ROUNDING_S: Final = Fraction(1, 1000)

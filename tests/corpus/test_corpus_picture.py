@@ -11,8 +11,8 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from owtmix.base.geometry import Orientation
-from owtmix.media.decode import VideoReader
-from owtmix.media.picture import Picture, describe
+from owtmix.media.video_frame import Picture, describe
+from owtmix.media.video_reader import VideoReader
 from tests.corpus.row import Row
 from tests.corpus.table import USABLE, needs_media
 
@@ -39,7 +39,7 @@ def test_every_picture_is_described_as_the_table_says(row: Row, monkeypatch: pyt
         shown.append((size, picture.sar, picture.orientation, picture.matrix, picture.full_range, picture.interlaced))
         return picture
 
-    monkeypatch.setattr("owtmix.media.decode.describe", note)
+    monkeypatch.setattr("owtmix.media.video_reader.describe", note)
     reader = VideoReader(row.path, video.index)
     reader.picture_at(Fraction(0))  # without it, it would begin near the end
     reader.picture_at(FOREVER)

@@ -13,7 +13,7 @@ from av.audio.stream import AudioStream
 from av.packet import Packet
 
 from owtmix.base.errors import InputError
-from owtmix.media.audio import AudioReader
+from owtmix.media.audio_reader import AudioReader
 from owtmix.media.probe import probe
 from tests.corpus import checks, reference, rooms
 from tests.corpus.reference import RATE_HZ, Wave

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from owtmix.base.errors import InputError
-from owtmix.media.audio import AudioReader
-from owtmix.media.decode import VideoReader
-from owtmix.media.picture import Picture
+from owtmix.media.audio_reader import AudioReader
+from owtmix.media.video_frame import Picture
+from owtmix.media.video_reader import VideoReader
 from owtmix.plan.media_info import AudioTrack, Probe
 from owtmix.plan.model import SAMPLE_RATE_HZ
 from owtmix.tasks import Lack, PictureTask, ProbeTask, Studio

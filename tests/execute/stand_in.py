@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from owtmix.base.geometry import Size
 from owtmix.compositor.gpu.device import Mark
-from owtmix.media.encode import VideoWriter
+from owtmix.media.writers import VideoWriter
 from owtmix.plan.encoders import NVENC
 from owtmix.plan.media_info import Matrix
 from owtmix.plan.model import VideoEncoding

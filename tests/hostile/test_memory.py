@@ -14,8 +14,8 @@ import pytest
 
 from owtmix.base.errors import InputError
 from owtmix.jobfile.settings import INSTALLATION
-from owtmix.media.decode import look_through
 from owtmix.media.probe import probe
+from owtmix.media.video_reader import look_through
 from owtmix.tasks import ProbeTask
 from owtmix.workers.base import Limits, News
 from owtmix.workers.local import Crew

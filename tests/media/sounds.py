@@ -14,8 +14,8 @@ from av.audio.stream import AudioStream
 from av.packet import Packet
 from numpy.typing import NDArray
 
-from owtmix.media.audio import AudioMeter
-from owtmix.media.source import open_input
+from owtmix.media.audio_reader import AudioMeter
+from owtmix.media.open import open_input
 from owtmix.plan.media_info import AudioTrack
 
 Sound = NDArray[np.float32]

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from owtmix.base.time import TimeRange
-from owtmix.media.audio import AudioReader
+from owtmix.media.audio_reader import AudioReader
 from owtmix.media.probe import probe
 from owtmix.mix import FADE_SAMPLES, Watch, _Voice, mix
 from owtmix.plan.media_info import AudioTrack, Damage

@@ -17,8 +17,8 @@ from av.video.stream import VideoStream
 from owtmix.base.errors import InputError
 from owtmix.base.geometry import Orientation, Size
 from owtmix.base.time import TimeRange
+from owtmix.media.open import open_input, packets
 from owtmix.media.probe import _VideoMeter, probe
-from owtmix.media.source import open_input, packets
 from owtmix.plan.media_info import VideoTrack
 from tests.e2e.people import person, record
 from tests.media.pictures import MS, numbered, steady, write_film, write_sizes

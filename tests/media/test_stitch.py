@@ -24,7 +24,7 @@ from owtmix.compositor.cpu import planes
 from owtmix.media.stitch import Piece, stitch, verify
 from owtmix.plan.model import AudioEncoding, Picture, Sound, VideoEncoding
 from tests.media.pictures import flat, numbered
-from tests.media.test_encode import ENCODINGS, FPS, RATE_HZ, SIZE, h264, packets_of, write_picture, write_sound
+from tests.media.test_writers import ENCODINGS, FPS, RATE_HZ, SIZE, h264, packets_of, write_picture, write_sound
 
 Container = Literal["mp4", "webm"]
 

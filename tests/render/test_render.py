@@ -20,8 +20,8 @@ from owtmix.base.geometry import Rect, ResizeMode
 from owtmix.compositor.cpu import CpuScaler, Patch
 from owtmix.compositor.factory import make_canvas
 from owtmix.compositor.overlays import Decoration
-from owtmix.media.decode import VideoReader
-from owtmix.media.picture import Picture
+from owtmix.media.video_frame import Picture
+from owtmix.media.video_reader import VideoReader
 from owtmix.plan.device import CPU
 from owtmix.plan.media_info import Failure, Notes
 from owtmix.render import Footage, TileContent

@@ -22,7 +22,7 @@ from owtmix.base.time import TimeRange
 from owtmix.compositor.base import ComposedFrame, Layer
 from owtmix.compositor.cpu import CpuCanvas, planes
 from owtmix.compositor.overlays import Decoration
-from owtmix.media.encode import VideoWriter
+from owtmix.media.writers import VideoWriter
 from owtmix.plan.media_info import AudioRun, AudioTrack, Notes
 from owtmix.plan.model import AudioEncoding, AudioPlacement, Sound
 from owtmix.tasks import PictureTask, StillTask, Studio, SuspectTask

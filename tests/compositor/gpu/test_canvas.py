@@ -21,8 +21,8 @@ from owtmix.compositor.gpu.device import Device, DeviceError
 from owtmix.compositor.gpu.upload import SLOTS
 from owtmix.compositor.overlay import prepare
 from owtmix.compositor.overlays import OverlayLayer
-from owtmix.media.decode import VideoReader
 from owtmix.media.probe import probe
+from owtmix.media.video_reader import VideoReader
 from owtmix.plan.media_info import Matrix
 from tests import card
 from tests.compositor.gpu.lazy_device import LazyDevice

@@ -16,8 +16,8 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from owtmix.base.geometry import Orientation, Size
-from owtmix.media.blank import BLANK_LUMA, BLANK_ROW_STEP, is_blank
-from owtmix.media.hardware import ON_CARD, Card, is_blank_on
+from owtmix.media.muted_camera import BLANK_LUMA, BLANK_ROW_STEP, is_blank
+from owtmix.media.nvdec import ON_CARD, Card, is_blank_on
 from owtmix.plan.media_info import Matrix
 
 HD_LINES: Final = 720

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from owtmix.media.audio_clock import TOLERANCE_S, measure_runs
-from owtmix.media.resample import keeps_time
+from owtmix.media.audio_drift import TOLERANCE_S, measure_runs
+from owtmix.media.audio_resample import keeps_time
 from owtmix.plan.media_info import AudioRun
 
 RATE_HZ = 48_000

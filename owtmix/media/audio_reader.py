@@ -15,10 +15,10 @@ from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 
 from owtmix.base.errors import InputError
-from owtmix.media.audio_clock import measure_runs
-from owtmix.media.even import Evener, samples_of
-from owtmix.media.resample import Copy, Piece, Sound, Warp, keeps_time
-from owtmix.media.source import check_unchanged, file_version, open_input, packets, reason, select
+from owtmix.media.audio_drift import measure_runs
+from owtmix.media.audio_resample import Copy, Piece, Sound, Warp, keeps_time
+from owtmix.media.fixed_packets import Evener, samples_of
+from owtmix.media.open import check_unchanged, file_version, open_input, packets, reason, select
 from owtmix.plan.media_info import AudioRun, AudioTrack, Damage
 from owtmix.plan.model import SAMPLE_RATE_HZ
 

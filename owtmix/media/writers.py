@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from owtmix.base.errors import DestinationError, EncoderLost, RenderError
 from owtmix.base.geometry import Size
-from owtmix.media.source import reason
+from owtmix.media.open import reason
 from owtmix.plan.encoders import NVENC
 from owtmix.plan.media_info import Matrix
 from owtmix.plan.model import SAMPLE_RATE_HZ, AudioEncoding, VideoEncoding

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from owtmix.base.geometry import Size
-from owtmix.media.decode import VideoReader
-from owtmix.media.thinning import Glances, _Scale
+from owtmix.media.skip_frames import Glances, _Scale
+from owtmix.media.video_reader import VideoReader
 from tests.media.pictures import number_of, steady, write_film
 
 LENGTH = 60

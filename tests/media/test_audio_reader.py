@@ -11,9 +11,9 @@ import pytest
 from numpy.typing import NDArray
 
 from owtmix.base.errors import InputError
-from owtmix.media.audio import AudioReader
+from owtmix.media.audio_reader import AudioReader
+from owtmix.media.audio_resample import keeps_time
 from owtmix.media.probe import probe
-from owtmix.media.resample import keeps_time
 from owtmix.plan.media_info import AudioTrack, Damage
 from tests.media.sounds import Sound, moments, probe_sound, sweep, tone, write_sound
 

@@ -17,10 +17,10 @@ from av.video.stream import VideoStream
 
 from owtmix.base.errors import InputError
 from owtmix.base.geometry import Orientation, Size
-from owtmix.media.hardware import ON_CARD, Card, taken
-from owtmix.media.picture import BLACK_DELAY_S, Picture, describe, frame_time, orientation_of
-from owtmix.media.source import check_unchanged, file_version, leads, open_input, packets, select
-from owtmix.media.thinning import Glances, thinned
+from owtmix.media.nvdec import ON_CARD, Card, taken
+from owtmix.media.open import check_unchanged, file_version, leads, open_input, packets, select
+from owtmix.media.skip_frames import Glances, thinned
+from owtmix.media.video_frame import BLACK_DELAY_S, Picture, describe, frame_time, orientation_of
 from owtmix.plan.media_info import Damage, Seen, VideoTrack
 
 SPIKE_S: Final = Fraction(10)

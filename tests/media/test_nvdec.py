@@ -14,8 +14,8 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from owtmix.base.geometry import Size
-from owtmix.media.decode import VideoReader
-from owtmix.media.hardware import is_blank_on, taken
+from owtmix.media.nvdec import is_blank_on, taken
+from owtmix.media.video_reader import VideoReader
 from tests.compositor.gpu.lazy_device import seen
 from tests.compositor.gpu.on_card import on_card
 from tests.media.pictures import flat, number_of, steady, textured, write_film, write_sizes

@@ -17,7 +17,7 @@ from owtmix.base.errors import RenderError
 from owtmix.base.geometry import Size
 from owtmix.compositor.cpu import planes
 from owtmix.jobfile.spec import AudioSpec, VideoSpec
-from owtmix.media.encode import AudioWriter, VideoWriter
+from owtmix.media.writers import AudioWriter, VideoWriter
 from owtmix.plan import encoders
 from owtmix.plan.media_info import Matrix
 from owtmix.plan.model import AudioEncoding, VideoEncoding

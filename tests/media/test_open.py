@@ -13,8 +13,8 @@ import av
 import pytest
 
 from owtmix.base.errors import InputError
+from owtmix.media.open import open_input, packets, select
 from owtmix.media.probe import probe
-from owtmix.media.source import open_input, packets, select
 from tests.media.pictures import steady, write_film
 
 HLS: Final = "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n{target}\n#EXT-X-ENDLIST\n"

@@ -14,7 +14,7 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from owtmix.base.geometry import Size
-from owtmix.media.blank import BLANK_LUMA, BLANK_ROW_STEP, is_blank
+from owtmix.media.muted_camera import BLANK_LUMA, BLANK_ROW_STEP, is_blank
 
 ON_CARD: Final = "cuda"
 """The pixel format of frames in a card's memory."""

@@ -18,9 +18,9 @@ from av.video.stream import VideoStream
 from owtmix.base.errors import InputError
 from owtmix.base.geometry import Orientation, Size
 from owtmix.compositor.cpu import planes
-from owtmix.media.decode import SEEK_S, VideoReader
-from owtmix.media.picture import Picture, describe
 from owtmix.media.probe import probe
+from owtmix.media.video_frame import Picture, describe
+from owtmix.media.video_reader import SEEK_S, VideoReader
 from tests.media.pictures import MS, SMALL, flat, number_of, numbered, steady, write_film, write_sizes
 
 UNEVEN_MS: Final = (0, 33, 100, 101, 250, 1000, 1040, 3999, 4000)
@@ -59,7 +59,7 @@ def watch_decoding(monkeypatch: pytest.MonkeyPatch) -> list[VideoFrame]:
         decoded.append(frame)
         return describe(frame, stream, orientation)
 
-    monkeypatch.setattr("owtmix.media.decode.describe", count)
+    monkeypatch.setattr("owtmix.media.video_reader.describe", count)
     return decoded
 
 

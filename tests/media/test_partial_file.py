@@ -13,7 +13,7 @@ import pytest
 import owtmix.excerpt
 from owtmix.base.errors import InputError
 from owtmix.excerpt import Excerpt
-from owtmix.media.excerpt import ExcerptFile, LackingError
+from owtmix.media.partial_file import ExcerptFile, LackingError
 from owtmix.media.probe import probe
 from owtmix.plan.media_info import Probe
 from tests.conftest import SHARED
