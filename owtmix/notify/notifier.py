@@ -14,9 +14,9 @@ from typing import Final, get_args
 
 from owtmix.jobfile.spec import NotifySpec
 from owtmix.net.guard import LOOPBACK, Network
-from owtmix.notify.delivery import Delivery
 from owtmix.notify.events import Event, Service
 from owtmix.notify.outbox import Message, Outbox
+from owtmix.notify.sender import Delivery
 
 _log = logging.getLogger(__name__)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from owtmix.notify import lane
+from owtmix.notify import receiver as sending
 
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lane, "FIRST_PAUSE_S", 0.01)
-    monkeypatch.setattr(lane, "LONGEST_PAUSE_S", 0.1)
+    monkeypatch.setattr(sending, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(sending, "LONGEST_PAUSE_S", 0.1)

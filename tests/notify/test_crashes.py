@@ -22,7 +22,7 @@ from tests.notify.runs import FILES, FINISHED, PATIENCE_S, STATUS, WARNING, mixe
 KILLED: Final = """
 import os, signal, sys
 from pathlib import Path
-from owtmix.notify import lane
+from owtmix.notify import receiver
 from owtmix.notify.notifier import Notifier, Sending
 from owtmix.notify.outbox import Outbox
 from owtmix.notify.events import finished, started
@@ -33,7 +33,7 @@ def die(*_, **__):
 
 stage, folder, url = sys.argv[1:]
 if stage == "before sending":
-    lane.Lane.put = die
+    receiver.Lane.put = die
 elif stage == "before noting the delivery":
     Outbox.settle = die
 run = Notifier("j1", "0", [NotifySpec("job.mixer", url, "hush")], Path(folder), Sending())

@@ -9,8 +9,8 @@ from contextlib import suppress
 from typing import Final
 
 from owtmix.net.guard import Network
-from owtmix.notify.lane import Lane
 from owtmix.notify.outbox import Message
+from owtmix.notify.receiver import Lane
 
 _CLOSING_S: Final = 1.0
 """How long the thread's end is waited for; only a disk that hangs takes longer."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from owtmix.notify import lane
+from owtmix.notify import receiver as sending
 from owtmix.notify.events import started
 from owtmix.notify.notifier import Sending
 from owtmix.notify.outbox import Outbox
@@ -83,8 +83,8 @@ def test_a_dead_receiver_keeps_nobody_else_waiting(tmp_path: Path) -> None:
 
 def test_a_receiver_that_comes_back_gets_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The end does not wait for the end of a long pause."""
-    monkeypatch.setattr(lane, "FIRST_PAUSE_S", 600)
-    monkeypatch.setattr(lane, "LONGEST_PAUSE_S", 600)
+    monkeypatch.setattr(sending, "FIRST_PAUSE_S", 600)
+    monkeypatch.setattr(sending, "LONGEST_PAUSE_S", 600)
     with receiving(answers(503, TAKEN)) as receiver:
         run = notifier(tmp_path, mixer(receiver.url))
         run.notify(started(), note(1))
@@ -118,7 +118,7 @@ def test_a_receiver_that_never_answers_is_left_when_the_time_is_over(tmp_path: P
 
 
 def test_an_answer_that_takes_too_long_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lane, "ATTEMPT_S", 0.1)
+    monkeypatch.setattr(sending, "ATTEMPT_S", 0.1)
     with receiving(answers(SILENCE, TAKEN)) as receiver:
         run = notifier(tmp_path, mixer(receiver.url))
         run.notify(started())
@@ -150,7 +150,7 @@ def test_a_receiver_is_complained_about_once(tmp_path: Path, caplog: pytest.LogC
 )
 def test_pauses_grow_to_a_limit_with_jitter(monkeypatch: pytest.MonkeyPatch, failures: int, longest_s: float) -> None:
     monkeypatch.undo()
-    pauses = [lane.pause_s(failures) for _ in range(200)]
+    pauses = [sending.pause_s(failures) for _ in range(200)]
     assert longest_s / 2 <= min(pauses) < max(pauses) <= longest_s
     assert max(pauses) - min(pauses) > longest_s / 4
 
@@ -158,11 +158,11 @@ def test_pauses_grow_to_a_limit_with_jitter(monkeypatch: pytest.MonkeyPatch, fai
 @pytest.mark.parametrize(
     ("expected", "statuses"),
     [
-        (lane.Outcome.DELIVERED, [200, 201, 202, 204, 299]),
-        (lane.Outcome.FAILED, [408, 429, 500, 502, 503, 504, 599]),
-        (lane.Outcome.REFUSED, [300, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 405, 413, 600]),
-        (lane.Outcome.GONE, [410]),
+        (sending.Outcome.DELIVERED, [200, 201, 202, 204, 299]),
+        (sending.Outcome.FAILED, [408, 429, 500, 502, 503, 504, 599]),
+        (sending.Outcome.REFUSED, [300, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 405, 413, 600]),
+        (sending.Outcome.GONE, [410]),
     ],
 )
-def test_what_a_status_means(expected: lane.Outcome, statuses: list[int]) -> None:
-    assert {lane.outcome(status) for status in statuses} == {expected}
+def test_what_a_status_means(expected: sending.Outcome, statuses: list[int]) -> None:
+    assert {sending.outcome(status) for status in statuses} == {expected}
