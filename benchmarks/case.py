@@ -17,9 +17,9 @@ from owtmix.compositor.overlay import yuv
 from owtmix.compositor.overlays import Decoration
 from owtmix.job import Job, Options
 from owtmix.jobfile.settings import read_settings, settings_file
-from owtmix.plan.media_info import Notes
 from owtmix.plan.model import Picture, RenderPlan
-from owtmix.render import Footage, render
+from owtmix.render.frames import Footage, render
+from owtmix.render.results import Notes
 
 
 @dataclass(frozen=True, slots=True)

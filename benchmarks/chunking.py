@@ -8,7 +8,8 @@ from typing import Any
 
 from benchmarks.case import Case
 from benchmarks.simulation import Chunk, Work
-from owtmix.tracks import Material, PictureMaker, make_sound
+from owtmix.render.audio_track import make_sound
+from owtmix.render.video_track import Material, PictureMaker
 
 
 def measure(case: Case, say: Callable[[str], None]) -> dict[str, Any]:

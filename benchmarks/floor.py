@@ -30,8 +30,8 @@ from owtmix.compositor.cpu import planes
 from owtmix.media.audio_reader import AudioReader
 from owtmix.media.open import open_input, packets, select
 from owtmix.media.writers import AudioWriter, VideoWriter
-from owtmix.mix import mix
 from owtmix.plan.model import SAMPLE_RATE_HZ, Picture
+from owtmix.render.audio_mix import mix
 
 PICTURE: Final = "floor-picture.mp4"
 """What encoding the picture leaves in the work folder."""

@@ -40,8 +40,8 @@ from owtmix.jobfile.settings import read_settings, settings_file
 from owtmix.media.nvdec import Card
 from owtmix.media.video_reader import VideoReader
 from owtmix.plan.device import CPU, Equipment
-from owtmix.plan.media_info import Notes
-from owtmix.render import Footage, render
+from owtmix.render.frames import Footage, render
+from owtmix.render.results import Notes
 from owtmix.workers.limits import engage
 
 CANVASES: Final = (Size(1920, 1080), Size(3840, 2160))

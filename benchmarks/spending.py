@@ -16,7 +16,8 @@ from owtmix.compositor import cpu, scale
 from owtmix.compositor.overlays import Decoration
 from owtmix.media import video_frame, video_reader
 from owtmix.media.writers import VideoWriter
-from owtmix.tracks import Material, PictureMaker, make_sound
+from owtmix.render.audio_track import make_sound
+from owtmix.render.video_track import Material, PictureMaker
 
 WATCHED: Final = (
     ("decoding", video_reader.VideoReader, "picture_at"),

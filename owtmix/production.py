@@ -21,10 +21,11 @@ from owtmix.blame import suspects
 from owtmix.fingerprint import Inputs, of_chunk, of_sound
 from owtmix.meter import Meter
 from owtmix.plan.device import Equipment
-from owtmix.plan.media_info import Damage, Notes, Seen
+from owtmix.plan.media_info import Damage, Seen
 from owtmix.plan.model import RenderPlan
 from owtmix.plan.source_usage import together_s, uses_of
 from owtmix.quota import gib
+from owtmix.render.results import Notes
 from owtmix.schedule import Schedule, TrackTask
 from owtmix.shelf import Loss, Piece, Shelf
 from owtmix.supply import Stock, Supply

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from owtmix.base.errors import InputError
 from owtmix.base.time import timecode
 from owtmix.plan.device import CPU, Equipment
-from owtmix.plan.media_info import Notes, Probe
+from owtmix.plan.media_info import Probe
 from owtmix.plan.model import RenderPlan
+from owtmix.render.results import Notes
 from owtmix.workers.base import News
 
 if TYPE_CHECKING:
-    from owtmix.tracks import Material
+    from owtmix.render.video_track import Material
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ class Studio:
         """The same with the images loaded."""
         import numpy as np
 
-        from owtmix.tracks import Material
+        from owtmix.render.video_track import Material
 
         images = {name: np.load(path) for name, path in self.images.items()}
         return Material(self.plan, self.paths, images, self.equipment)
@@ -138,7 +139,7 @@ class PictureTask:
 
     def run(self, news: News) -> Notes:
         from owtmix.media.writers import settle
-        from owtmix.tracks import WORKBENCH
+        from owtmix.render.video_track import WORKBENCH
 
         notes = WORKBENCH.make(
             self.studio,
@@ -164,7 +165,7 @@ class SoundTask:
 
     def run(self, news: News) -> Notes:
         from owtmix.media.writers import settle
-        from owtmix.tracks import make_sound
+        from owtmix.render.audio_track import make_sound
 
         notes = make_sound(
             self.studio.material(),
@@ -189,7 +190,7 @@ class StillTask:
 
     def run(self, news: News) -> None:
         from owtmix.base.errors import DestinationError
-        from owtmix.tracks import draw_still
+        from owtmix.render.still import draw_still
 
         image, notes = draw_still(self.studio.material(), self.number, news.wait)
         for source, failure in notes.failures.items():
@@ -244,7 +245,7 @@ class SuspectTask:
         return self.studio.plan.sources[self.source].key
 
     def run(self, news: News) -> None:
-        from owtmix.tracks import decode_picture, decode_sound
+        from owtmix.render.video_track import decode_picture, decode_sound
 
         material = self.studio.material()
         if self.frames is None:

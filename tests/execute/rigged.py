@@ -23,8 +23,8 @@ from owtmix.media.video_frame import Picture
 from owtmix.media.video_reader import VideoReader
 from owtmix.plan.media_info import AudioTrack, Probe
 from owtmix.plan.model import SAMPLE_RATE_HZ
+from owtmix.render.video_track import Material
 from owtmix.tasks import Lack, PictureTask, ProbeTask, Studio
-from owtmix.tracks import Material
 from owtmix.workers.base import News
 
 
@@ -74,12 +74,12 @@ class RiggedStudio(Studio):
 
     def material(self) -> Material:
         """As of a studio."""
-        import owtmix.mix  # noqa: PLC0415 - in the child
-        import owtmix.render  # noqa: PLC0415
-        import owtmix.tracks  # noqa: PLC0415
+        import owtmix.render.audio_mix  # noqa: PLC0415 - in the child
+        import owtmix.render.frames  # noqa: PLC0415
+        import owtmix.render.video_track  # noqa: PLC0415
 
-        owtmix.render.VideoReader = RiggedVideoReader  # type: ignore[attr-defined]
-        owtmix.mix.AudioReader = owtmix.tracks.AudioReader = RiggedAudioReader  # type: ignore[attr-defined]
+        owtmix.render.frames.VideoReader = RiggedVideoReader  # type: ignore[attr-defined]
+        owtmix.render.audio_mix.AudioReader = owtmix.render.video_track.AudioReader = RiggedAudioReader  # type: ignore[attr-defined]
         return Studio.material(self)
 
 

@@ -23,8 +23,8 @@ from owtmix.media.writers import VideoWriter
 from owtmix.plan.encoders import NVENC
 from owtmix.plan.media_info import Matrix
 from owtmix.plan.model import VideoEncoding
+from owtmix.render.video_track import Material
 from owtmix.tasks import Studio
-from owtmix.tracks import Material
 from tests.compositor.gpu.lazy_device import LazyDevice, seen
 
 MODULE: Final = "owtmix.compositor.gpu.cuda"
@@ -108,8 +108,8 @@ class EncodingStudio(StandInStudio):
     """The stand-in has an encoder, which hangs where the card has hung before."""
 
     def material(self) -> Material:
-        import owtmix.tracks  # noqa: PLC0415 - in the child
+        import owtmix.render.video_track  # noqa: PLC0415 - in the child
 
         hangs = self.equipment.card is None and "hangs" in self.equipment.why
-        owtmix.tracks.VideoWriter = HangingWriter if hangs else StandInWriter  # type: ignore[attr-defined, assignment]
+        owtmix.render.video_track.VideoWriter = HangingWriter if hangs else StandInWriter  # type: ignore[attr-defined, assignment]
         return StandInStudio.material(self)

@@ -20,10 +20,11 @@ from owtmix.jobfile.spec import ClockWatermark, Position, TextWatermark, VideoSp
 from owtmix.media.probe import probe
 from owtmix.plan.build import make_plan
 from owtmix.plan.device import CPU
-from owtmix.plan.media_info import Clip, Notes
+from owtmix.plan.media_info import Clip
 from owtmix.plan.model import Picture
-from owtmix.render import Footage, render
-from owtmix.tracks import Material
+from owtmix.render.frames import Footage, render
+from owtmix.render.results import Notes
+from owtmix.render.video_track import Material
 from tests.core.rooms import JOB, MIXER, SUBSCRIPTION, index_of, room
 from tests.media.pictures import steady, write_film, write_sizes
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from owtmix.limiter import BLOCK, CEILING_DB, LOOK_AHEAD, RELEASE_PER_S, limit
+from owtmix.render.limiter import BLOCK, CEILING_DB, LOOK_AHEAD, RELEASE_PER_S, limit
 
 RATE_HZ = 48_000
 SECONDS = np.arange(3 * RATE_HZ) / RATE_HZ

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from owtmix.base.errors import InputError
-from owtmix.limiter import Sound, limit
 from owtmix.media.audio_reader import CHANNELS, AudioReader
 from owtmix.plan.media_info import Damage
 from owtmix.plan.model import SAMPLE_RATE_HZ, AudioPlacement
+from owtmix.render.limiter import Sound, limit
 from owtmix.workers.pending_files import landed
 
 BLOCK_SAMPLES: Final = SAMPLE_RATE_HZ // 2

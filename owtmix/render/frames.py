@@ -26,10 +26,11 @@ from owtmix.compositor.overlays import Decoration
 from owtmix.media.nvdec import Card
 from owtmix.media.skip_frames import Glances
 from owtmix.media.video_reader import VideoReader
-from owtmix.plan.media_info import Failure, Notes, Seen
+from owtmix.plan.media_info import Seen
 from owtmix.plan.model import Picture, Source
 from owtmix.plan.scenes import Tile
 from owtmix.plan.shots import Shot
+from owtmix.render.results import Failure, Notes
 
 ItemT = TypeVar("ItemT")
 

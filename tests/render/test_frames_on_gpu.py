@@ -10,8 +10,8 @@ import pytest
 from owtmix.compositor.gpu.canvas import GpuCanvas
 from owtmix.compositor.gpu.device import DeviceError
 from owtmix.compositor.overlay import yuv
-from owtmix.plan.media_info import Notes
-from owtmix.tracks import Material
+from owtmix.render.results import Notes
+from owtmix.render.video_track import Material
 from tests.compositor.gpu.lazy_device import LazyDevice
 from tests.render.footage import busy_room, draw, picture_of
 

@@ -13,9 +13,6 @@ from math import floor
 from pathlib import Path
 from typing import Final
 
-from av.video.reformatter import ColorRange, Colorspace, Interpolation
-from PIL import Image
-
 from owtmix.base.errors import EncoderLost
 from owtmix.base.time import SpanCursor
 from owtmix.compositor.base import ComposedFrame
@@ -23,13 +20,12 @@ from owtmix.compositor.factory import card, make_canvas
 from owtmix.compositor.gpu.device import DeviceError
 from owtmix.compositor.overlays import Decoration, Rgba
 from owtmix.media.audio_reader import AudioReader
-from owtmix.media.writers import AudioWriter, VideoWriter
-from owtmix.mix import Watch, mix
+from owtmix.media.writers import VideoWriter
 from owtmix.plan.device import CPU, Equipment
 from owtmix.plan.encoders import NVENC
-from owtmix.plan.media_info import Damage, Notes
 from owtmix.plan.model import SAMPLE_RATE_HZ, Picture, RenderPlan
-from owtmix.render import Footage, Projector, TileContent, render
+from owtmix.render.frames import Footage, Projector, TileContent
+from owtmix.render.results import Notes
 
 WAITING_FRAMES: Final = 3
 """Composed frames that wait for the encoder; the canvas's ring holds more."""
@@ -165,38 +161,6 @@ WORKBENCH: Final = Workbench()
 """This process's."""
 
 
-def make_sound(material: Material, track: Path, advance: Advance, warn: Warn, wait: Advance = lambda _: None) -> Notes:
-    """Mix and encode the plan's sound into ``track``.
-
-    While a source is on its way, ``wait`` is told again and again from which output time on sources are still needed.
-
-    Returns:
-        What of each source could not be decoded.
-
-    Raises:
-        RenderError: mixing or encoding failed.
-    """
-    plan = material.plan
-    assert plan.sound
-
-    def warn_of(source: int, problem: str) -> None:
-        warn(f"the sound of {plan.sources[source].key}: {problem}")
-
-    notes = Notes()
-
-    def note(source: int, damage: Damage) -> None:
-        notes.heard[source] = notes.heard.get(source, Damage()).joined(damage)
-
-    writer = AudioWriter(track, plan.sound.encoding)
-    written = 0
-    for block in mix(plan.sound.placements, material.paths, plan.sound.samples, warn_of, Watch(wait, note)):
-        writer.write(block)
-        written += block.shape[1]
-        advance(Fraction(written, SAMPLE_RATE_HZ))
-    writer.close()
-    return notes
-
-
 def decode_picture(
     material: Material, source: int, frames: range, advance: Advance, pulse: Pulse = lambda: None
 ) -> None:
@@ -234,26 +198,6 @@ def decode_sound(material: Material, source: int, until_s: Fraction, advance: Ad
             for first in range(start, end, SAMPLE_RATE_HZ):
                 advance(Fraction(first, SAMPLE_RATE_HZ))
                 reader.read(first, min(SAMPLE_RATE_HZ, end - first))
-
-
-def draw_still(material: Material, number: int, pulse: Pulse = lambda: None) -> tuple[Image.Image, Notes]:
-    """One frame of the plan's picture, in RGB, and what its sources turned out to be."""
-    picture = material.plan.picture
-    assert picture
-    notes, decoration = Notes(), _decoration(material, picture)
-    footage = Footage(material.plan.sources, material.paths, pulse=pulse)
-    with closing(
-        render(picture, range(number, number + 1), footage, make_canvas(picture, CPU), decoration, notes)
-    ) as frames:
-        composed = next(frames)[1].frame
-    rgb = composed.reformat(
-        format="rgb24",
-        src_colorspace=Colorspace.ITU709 if picture.matrix == "bt709" else Colorspace.ITU601,
-        src_color_range=ColorRange.MPEG,
-        dst_color_range=ColorRange.JPEG,
-        interpolation=Interpolation.BICUBIC | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND,
-    )
-    return Image.fromarray(rgb.to_ndarray()), notes
 
 
 def _decoration(material: Material, picture: Picture) -> Decoration:

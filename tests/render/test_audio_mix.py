@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from owtmix.base.time import TimeRange
 from owtmix.media.audio_reader import AudioReader
 from owtmix.media.probe import probe
-from owtmix.mix import FADE_SAMPLES, Watch, _Voice, mix
 from owtmix.plan.media_info import AudioTrack, Damage
 from owtmix.plan.model import AudioPlacement
+from owtmix.render.audio_mix import FADE_SAMPLES, Watch, _Voice, mix
 from owtmix.workers.pending_files import give_up, keep, promise
 from tests.media.sounds import Sound, moments, probe_sound, sweep, tone, write_sound
 
@@ -163,7 +163,7 @@ def test_files_are_open_only_while_they_sound(room: Room, monkeypatch: pytest.Mo
             super().close()
             opened -= 1
 
-    monkeypatch.setattr("owtmix.mix.AudioReader", CountingReader)
+    monkeypatch.setattr("owtmix.render.audio_mix.AudioReader", CountingReader)
     for second in range(8):
         room.add(sweep(moments(1, RATE_HZ)), Fraction(second))
     room.mix(8 * RATE_HZ)

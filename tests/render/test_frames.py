@@ -14,7 +14,6 @@ from weakref import ref
 import numpy as np
 import pytest
 
-from owtmix import render
 from owtmix.base.errors import InputError
 from owtmix.base.geometry import Rect, ResizeMode
 from owtmix.compositor.cpu import CpuScaler, Patch
@@ -23,9 +22,10 @@ from owtmix.compositor.overlays import Decoration
 from owtmix.media.video_frame import Picture
 from owtmix.media.video_reader import VideoReader
 from owtmix.plan.device import CPU
-from owtmix.plan.media_info import Failure, Notes
-from owtmix.render import Footage, TileContent
-from owtmix.tracks import Material
+from owtmix.render import frames
+from owtmix.render.frames import Footage, TileContent
+from owtmix.render.results import Failure, Notes
+from owtmix.render.video_track import Material
 from tests.media.pictures import BITS, steady, write_film
 from tests.render.footage import ANNA, BEN, CARL, MODES, busy_room, draw, drawing, part, picture_of, placed, plan
 
@@ -142,7 +142,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Log:
             super().close()
             log.close(self.name)
 
-    monkeypatch.setattr(render, "VideoReader", Spy)
+    monkeypatch.setattr(frames, "VideoReader", Spy)
     return log
 
 

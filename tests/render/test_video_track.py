@@ -16,17 +16,20 @@ import numpy as np
 import pytest
 from av.video.frame import VideoFrame
 
-from owtmix import tracks
 from owtmix.base.errors import Interrupted, RenderError
 from owtmix.base.time import TimeRange
 from owtmix.compositor.base import ComposedFrame, Layer
 from owtmix.compositor.cpu import CpuCanvas, planes
 from owtmix.compositor.overlays import Decoration
 from owtmix.media.writers import VideoWriter
-from owtmix.plan.media_info import AudioRun, AudioTrack, Notes
+from owtmix.plan.media_info import AudioRun, AudioTrack
 from owtmix.plan.model import AudioEncoding, AudioPlacement, Sound
+from owtmix.render import audio_track, video_track
+from owtmix.render.audio_track import make_sound
+from owtmix.render.results import Notes
+from owtmix.render.still import draw_still
+from owtmix.render.video_track import WAITING_FRAMES, Material, PictureMaker, Workbench
 from owtmix.tasks import PictureTask, StillTask, Studio, SuspectTask
-from owtmix.tracks import WAITING_FRAMES, Material, PictureMaker, Workbench, draw_still, make_sound
 from tests.media.pictures import flat, steady, write_film
 from tests.render.footage import ANNA, BEN, busy_room, draw, plan
 
@@ -70,7 +73,7 @@ def nothing_left() -> Iterator[None]:
 
 
 def make(
-    material: Material, folder: Path, frames: range = range(FRAMES), advance: tracks.Advance = lambda _: None
+    material: Material, folder: Path, frames: range = range(FRAMES), advance: video_track.Advance = lambda _: None
 ) -> Path:
     track = folder / "picture.mp4"
     maker = PictureMaker(material, threads=2)
@@ -285,7 +288,7 @@ def test_a_mix_that_fails_is_heard(tmp_path: Path, material: Material, monkeypat
         yield np.zeros((2, 24_000), np.float32)
         raise ZeroDivisionError
 
-    monkeypatch.setattr(tracks, "mix", mix)
+    monkeypatch.setattr(audio_track, "mix", mix)
     with pytest.raises(ZeroDivisionError):
         make_sound(silence_of(material, 3), tmp_path / "sound.mp4", lambda _: None, lambda _: None)
 
@@ -325,7 +328,7 @@ def test_the_way_to_the_first_frame_is_no_silence(tmp_path: Path) -> None:
         if isinstance(task, PictureTask):
             assert news.early_pulses is not None
             assert news.early_pulses >= FRAMES - 10
-    tracks.WORKBENCH.clear()
+    video_track.WORKBENCH.clear()
 
 
 def test_a_still_is_the_frame_of_the_video_in_rgb(tmp_path: Path) -> None:

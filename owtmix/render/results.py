@@ -1,0 +1,31 @@
+"""What rendering a part of a plan tells besides its pixels or samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from owtmix.plan.media_info import Damage, Seen
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A recording cannot be decoded from output time ``at_s`` on; ``reason`` is in words."""
+
+    at_s: Fraction
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """What sources that were decoded turned out to be, and since when others cannot be decoded; by their numbers.
+
+    ``heard`` is what of their sound could not be; ``device`` is what the picture was composed on: ``cpu``, ``cuda:0``.
+    ``setback`` tells of a graphics card that failed at it.
+    """
+
+    seen: dict[int, Seen] = field(default_factory=dict)
+    heard: dict[int, Damage] = field(default_factory=dict)
+    failures: dict[int, Failure] = field(default_factory=dict)
+    device: str = "cpu"
+    setback: str | None = None
