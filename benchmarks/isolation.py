@@ -17,8 +17,8 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
+from owtmix.inputs.tasks import ProbeTask
 from owtmix.plan.media_info import Probe
-from owtmix.tasks import ProbeTask
 from owtmix.workers.base import Limits
 from owtmix.workers.local import Crew
 from tests.e2e.people import COLOURS, Take, record

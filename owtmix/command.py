@@ -14,13 +14,13 @@ from owtmix.arguments import Arguments
 from owtmix.base.cleanup import Scratch
 from owtmix.base.errors import DestinationError, Interrupted, MixError, SpecError
 from owtmix.console import show_progress
+from owtmix.inputs.measure import look_through
 from owtmix.job import Job, Options, resend
 from owtmix.jobfile.settings import Settings, read_settings, settings_file, state_folder
 from owtmix.plan.model import to_json
 from owtmix.plantext import describe_plan
 from owtmix.probetext import describe_reports
 from owtmix.runlog import CONTROLS, RunLog
-from owtmix.survey import look_through
 from owtmix.workers.limits import engage
 
 _log = logging.getLogger(__name__)

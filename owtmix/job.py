@@ -20,7 +20,8 @@ from owtmix.base.time import timecode
 from owtmix.cards import choose
 from owtmix.compositor.text.coverage import unwritable
 from owtmix.fingerprint import Inputs, of_bytes, of_pieces
-from owtmix.intake import Intake, is_local
+from owtmix.inputs.gather import Intake, is_local
+from owtmix.inputs.prefetch import Stock
 from owtmix.jobfile.reader import MAX_JOB_BYTES, read_job
 from owtmix.jobfile.settings import Settings, state_folder
 from owtmix.jobfile.spec import ImageWatermark, JobSpec, url_secrets
@@ -38,7 +39,6 @@ from owtmix.room import check_room, expected_bytes
 from owtmix.runlock import only_run
 from owtmix.shelf import Shelf
 from owtmix.storage import LocalStore, S3Options, Store, open_store
-from owtmix.supply import Stock
 from owtmix.tasks import StillTask, Studio
 from owtmix.workers.limits import cores, engage, succeed
 from owtmix.workers.local import Crew

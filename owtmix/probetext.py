@@ -7,9 +7,9 @@ from fractions import Fraction
 
 from owtmix.base.strict_json import printable
 from owtmix.base.time import TimeRange, timecode
+from owtmix.inputs.measure import LONGEST_NAME
 from owtmix.plan.input_report import PictureReport, Report, SoundReport
 from owtmix.plan.media_info import Damage
-from owtmix.survey import LONGEST_NAME
 
 GAPS_SHOWN = 10
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
+from owtmix.inputs.prefetch import Supply
 from owtmix.plan.source_usage import uses_of
-from owtmix.supply import Supply
 from owtmix.tasks import PictureTask, SoundTask
 from owtmix.workers.queues import Runs
 

@@ -18,13 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from owtmix.base.errors import InputError
+from owtmix.inputs.tasks import Lack, ProbeTask
 from owtmix.media.audio_reader import AudioReader
 from owtmix.media.video_frame import Picture
 from owtmix.media.video_reader import VideoReader
 from owtmix.plan.media_info import AudioTrack, Probe
 from owtmix.plan.model import SAMPLE_RATE_HZ
 from owtmix.render.video_track import Material
-from owtmix.tasks import Lack, PictureTask, ProbeTask, Studio
+from owtmix.tasks import PictureTask, Studio
 from owtmix.workers.base import News
 
 

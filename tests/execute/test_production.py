@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import pytest
 
-import owtmix.intake
+import owtmix.inputs.gather
 import owtmix.job
 import owtmix.production
 from owtmix.base.cleanup import Scratch
@@ -53,7 +53,7 @@ SETTINGS: Final = Settings(worker_silence_s=3)
 @pytest.fixture(autouse=True)
 def rigged(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(owtmix.job, "Studio", RiggedStudio)
-    monkeypatch.setattr(owtmix.intake, "ProbeTask", RiggedProbeTask)
+    monkeypatch.setattr(owtmix.inputs.gather, "ProbeTask", RiggedProbeTask)
     monkeypatch.setattr(owtmix.production, "PictureTask", DyingPictureTask)
     monkeypatch.setattr(owtmix.job, "state_folder", lambda: tmp_path / "state")
 

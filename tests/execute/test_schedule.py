@@ -11,16 +11,16 @@ from typing import Final
 import pytest
 
 from owtmix.base.time import TimeRange
+from owtmix.inputs.prefetch import Supply
 from owtmix.jobfile.settings import Settings
 from owtmix.plan.build import make_plan
 from owtmix.plan.model import RenderPlan
 from owtmix.plan.source_usage import together_s, uses_of
 from owtmix.schedule import Schedule, TrackTask
-from owtmix.supply import Supply
 from owtmix.tasks import PictureTask, SoundTask, Studio
 from tests.core.rooms import ANNA, BEN, JOB, SCREEN, both, heard, index_of, room
+from tests.inputs.test_prefetch import settle, stock
 from tests.storage.shelf import Shelf, quota
-from tests.storage.test_supply import settle, stock
 
 CLIPS: Final = room(both(ANNA, 0, 10), both(SCREEN, 4, 10), heard(BEN, 2, 8))
 PLAN: Final = make_plan(JOB, index_of(CLIPS), CLIPS, Settings(chunk_s=Fraction(2)))

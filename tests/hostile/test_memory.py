@@ -13,10 +13,10 @@ from typing import Any, ClassVar, Final
 import pytest
 
 from owtmix.base.errors import InputError
+from owtmix.inputs.tasks import ProbeTask
 from owtmix.jobfile.settings import INSTALLATION
 from owtmix.media.probe import probe
 from owtmix.media.video_reader import look_through
-from owtmix.tasks import ProbeTask
 from owtmix.workers.base import Limits, News
 from owtmix.workers.local import Crew
 from tests.e2e.people import COLOURS, Take, record

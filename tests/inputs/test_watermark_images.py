@@ -22,7 +22,7 @@ import pytest
 from PIL import Image
 
 from owtmix.base.errors import InputError, Interrupted
-from owtmix.images import decode_image, fetch_image
+from owtmix.inputs.watermark_images import decode_image, fetch_image
 
 MAX_PIXELS = 16_000_000
 # Time for a loaded machine to notice a deadline; far less than a server that never ends takes.

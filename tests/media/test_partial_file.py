@@ -10,9 +10,9 @@ from typing import Final
 
 import pytest
 
-import owtmix.excerpt
+import owtmix.inputs.partial_mp4
 from owtmix.base.errors import InputError
-from owtmix.excerpt import Excerpt
+from owtmix.inputs.partial_mp4 import Excerpt
 from owtmix.media.partial_file import ExcerptFile, LackingError
 from owtmix.media.probe import probe
 from owtmix.plan.media_info import Probe
@@ -27,7 +27,7 @@ BLOCK_BYTES: Final = 4096
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(owtmix.excerpt, "BLOCK_BYTES", BLOCK_BYTES)
+    monkeypatch.setattr(owtmix.inputs.partial_mp4, "BLOCK_BYTES", BLOCK_BYTES)
 
 
 def excerpt_of(path: Path, folder: Path) -> Excerpt:
@@ -97,7 +97,7 @@ def test_parts_tell_the_same_as_the_whole(tmp_path: Path, kind: str) -> None:
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="no ../shared: no real recordings")
 def test_parts_of_real_recordings_tell_the_same_as_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(owtmix.excerpt, "BLOCK_BYTES", 4 * BLOCK_BYTES)
+    monkeypatch.setattr(owtmix.inputs.partial_mp4, "BLOCK_BYTES", 4 * BLOCK_BYTES)
     shares, others = [], []
     for path in sorted((SHARED / "media").glob("*.m[4p]*")):
         excerpt = excerpt_of(path, tmp_path)

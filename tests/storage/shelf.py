@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from owtmix.base.errors import InputError, StoreError
-from owtmix.quota import Quota
+from owtmix.inputs.disk_budget import Quota
 from owtmix.storage import Copy, LocalStore
 
 LONGEST_S = 20

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from owtmix.excerpt import BLOCK_BYTES, MOST_BOXES, Excerpt, Unavailable
+from owtmix.inputs.partial_mp4 import BLOCK_BYTES, MOST_BOXES, Excerpt, Unavailable
 
 MEDIA = 4 << 20
 

@@ -12,12 +12,12 @@ from typing import Final
 from owtmix.base.errors import InputError
 from owtmix.base.io_threads import hands
 from owtmix.base.strict_json import printable
-from owtmix.excerpt import BLOCK_BYTES, Excerpt, Unavailable
+from owtmix.inputs.partial_mp4 import BLOCK_BYTES, Excerpt, Unavailable
+from owtmix.inputs.prefetch import Ware
+from owtmix.inputs.tasks import Lack, ProbeTask
 from owtmix.plan.input_report import Report, inspect
 from owtmix.plan.media_info import Probe
 from owtmix.storage import Store, unwritable
-from owtmix.supply import Ware
-from owtmix.tasks import Lack, ProbeTask
 from owtmix.workers.base import Outcome
 from owtmix.workers.local import Crew
 

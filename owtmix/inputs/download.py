@@ -11,9 +11,9 @@ from pathlib import Path
 from owtmix.base.errors import InputError, StoreError
 from owtmix.base.io_threads import HANDS, hands
 from owtmix.base.progress import Progress
-from owtmix.quota import Quota
+from owtmix.inputs.disk_budget import Quota
+from owtmix.inputs.prefetch import Ware
 from owtmix.storage import Copy, Store
-from owtmix.supply import Ware
 
 Landed = Mapping[int, InputError | None]
 """What is wrong with those that landed, or None, by the number of the recording."""

@@ -13,7 +13,7 @@ from typing import Final, Protocol, Self
 from owtmix.base.errors import InputError, MixError, RenderError, StoreError
 from owtmix.base.io_threads import HANDS, Hands
 from owtmix.base.time import TimeRange
-from owtmix.quota import Quota
+from owtmix.inputs.disk_budget import Quota
 from owtmix.storage import Copy
 from owtmix.workers.pending_files import give_up, keep, promise
 

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from owtmix.arrival import arrive, locate
 from owtmix.base.errors import InputError, RenderError, StoreError
 from owtmix.base.progress import Progress
+from owtmix.inputs.disk_budget import quota_of
+from owtmix.inputs.download import arrive, locate
+from owtmix.inputs.measure import measure, measure_parts
+from owtmix.inputs.prefetch import Stock, Ware
+from owtmix.inputs.tasks import ImageTask, ProbeTask
 from owtmix.jobfile.index import MAX_INDEX_BYTES, Index, Recording, read_index
 from owtmix.jobfile.settings import Settings
 from owtmix.jobfile.spec import ImageWatermark, JobSpec
 from owtmix.plan.media_info import Clip, Probe
-from owtmix.quota import quota_of
 from owtmix.storage import Copy, LocalStore, Store
-from owtmix.supply import Stock, Ware
-from owtmix.survey import measure, measure_parts
-from owtmix.tasks import ImageTask, ProbeTask
 from owtmix.workers.limits import succeed
 from owtmix.workers.local import Crew
 
@@ -140,7 +140,7 @@ class Intake:
         settings = self._settings
         if source.startswith(("http://", "https://")):
             # Imported here, since most jobs need not wait for the HTTP library to load.
-            from owtmix.images import fetch_image  # noqa: PLC0415
+            from owtmix.inputs.watermark_images import fetch_image  # noqa: PLC0415
 
             return fetch_image(source, settings.image_timeout_s, settings.image_max_bytes, settings.network_allow)
         data = self._store.read(source, settings.image_max_bytes)

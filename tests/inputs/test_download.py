@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from owtmix import arrival
-from owtmix.arrival import arrive, locate
 from owtmix.base.errors import DestinationError, InputError, StoreError
 from owtmix.base.progress import NOTHING, Silence, Unit
-from owtmix.quota import quota_of
+from owtmix.inputs import download
+from owtmix.inputs.disk_budget import quota_of
+from owtmix.inputs.download import arrive, locate
+from owtmix.inputs.prefetch import Ware
 from owtmix.storage import Copy, LocalStore
-from owtmix.supply import Ware
 from tests.storage.shelf import Shelf, quota
 
 PLENTY = quota(1 << 40)
@@ -33,7 +33,7 @@ class Watch(Silence):
 
 @pytest.fixture
 def one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arrival, "HANDS", 1)
+    monkeypatch.setattr(download, "HANDS", 1)
 
 
 def missing(shelf: Shelf, folder: Path) -> dict[int, Ware]:

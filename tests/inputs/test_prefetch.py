@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from owtmix import supply as supplying
 from owtmix.base.errors import DestinationError, RenderError, StoreError
 from owtmix.base.io_threads import hands
 from owtmix.base.time import TimeRange
-from owtmix.quota import Quota
+from owtmix.inputs import prefetch as supplying
+from owtmix.inputs.disk_budget import Quota
+from owtmix.inputs.prefetch import Stock, Supply, Ware
 from owtmix.storage import Copy
-from owtmix.supply import Stock, Supply, Ware
 from owtmix.workers.pending_files import give_up, landed, promise
 from tests.storage.shelf import Shelf, quota
 

@@ -1,0 +1,77 @@
+"""The tasks that read inputs: recordings are measured, watermark images decoded.
+
+Each imports what it needs when it runs: the parent never loads a media library.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from owtmix.base.errors import InputError
+from owtmix.base.time import timecode
+from owtmix.plan.media_info import Probe
+from owtmix.workers.base import News
+
+if TYPE_CHECKING:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """What it takes to go on: the file's bytes from ``at`` on; None where it takes all of them."""
+
+    at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeTask:
+    """Measure a recording, the caller's ``number``; with ``wholly`` it is decoded to the end.
+
+    One that lasts longer than ``longest_s`` is refused: its timestamps jump, or nobody wants to wait for it. ``parts``
+    is what of the file is there, in order and apart; None for all of it.
+    """
+
+    result: ClassVar[Any] = Probe | Lack
+    number: int
+    name: str
+    path: Path
+    longest_s: Fraction
+    wholly: bool = False
+    parts: tuple[tuple[int, int], ...] | None = None
+
+    def run(self, news: News) -> Probe | Lack:
+        from owtmix.media.partial_file import LackingError
+        from owtmix.media.probe import probe
+        from owtmix.media.video_reader import look_through
+
+        try:
+            found = probe(self.path, lambda t: news.advance(float(t)), parts=self.parts, wholly=self.wholly)
+        except LackingError as lacking:
+            return Lack(lacking.at)
+        if found.span.duration > self.longest_s:
+            lasts, limit = timecode(found.span.duration), timecode(self.longest_s)
+            raise InputError(f"claims to last {lasts}, more than the limit of {limit}")
+        if not (self.wholly and found.video):
+            return found
+        return replace(found, seen=look_through(self.path, found.video, lambda t: news.advance(float(t))))
+
+
+@dataclass(frozen=True, slots=True)
+class ImageTask:
+    """Decode a watermark image into an array file: uint8 (height, width, 4)."""
+
+    result: ClassVar = type(None)
+    name: str
+    data: bytes
+    max_pixels: int
+    array: Path
+
+    def run(self, news: News) -> None:  # noqa: ARG002 - it is bounded by its size
+        import numpy as np
+
+        from owtmix.inputs.watermark_images import decode_image
+
+        np.save(self.array, decode_image(self.data, self.max_pixels))
