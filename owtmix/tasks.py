@@ -154,7 +154,8 @@ class FinishTask:
     name = "the finished file"
 
     def run(self, news: News) -> None:
-        from owtmix.media.stitch import Piece, stitch, verify
+        from owtmix.outputs.mux import Piece, stitch
+        from owtmix.outputs.verify import verify
 
         picture = self.plan.picture
         pieces = [

@@ -21,7 +21,8 @@ from owtmix.base.errors import RenderError
 from owtmix.base.geometry import ResizeMode
 from owtmix.base.time import FrameClock
 from owtmix.compositor.cpu import planes
-from owtmix.media.stitch import Piece, stitch, verify
+from owtmix.outputs.mux import Piece, stitch
+from owtmix.outputs.verify import verify
 from owtmix.plan.model import AudioEncoding, Picture, Sound, VideoEncoding
 from tests.media.pictures import flat, numbered
 from tests.media.test_writers import ENCODINGS, FPS, RATE_HZ, SIZE, h264, packets_of, write_picture, write_sound

@@ -1,0 +1,90 @@
+"""Tracks become the finished file, without encoding again; and the finished file is read back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from fractions import Fraction
+from heapq import merge
+from pathlib import Path
+from typing import Final, Literal, TypeAlias
+
+import av
+from av.container import InputContainer, OutputContainer
+from av.packet import Packet
+from av.stream import Stream
+
+from owtmix.base.errors import RenderError
+from owtmix.media.writers import TRACK_FORMAT, encoding_errors
+
+Timed: TypeAlias = "tuple[Fraction, int, Packet[Stream]]"
+"""Decoding time in seconds, number of the stream, and the packet."""
+
+_OPTIONS: Final = {
+    "mp4": {"movflags": "+faststart", "fflags": "+bitexact"},
+    "webm": {"fflags": "+bitexact"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A track with the frames ``frames`` of the picture, at ``fps`` frames a second, numbered from 0 in it."""
+
+    path: Path
+    frames: range
+    fps: int
+
+
+def stitch(pieces: Sequence[Piece], sound: Path | None, output: Path, container: Literal["mp4", "webm"]) -> None:
+    """Write the pieces of a picture, one after the other, and a sound into ``output``, interleaved by time.
+
+    Nothing is encoded again; each frame goes to the time that its number says.
+
+    Raises:
+        RenderError: a track cannot be read or is not as planned, or the output cannot be written.
+    """
+    with encoding_errors(), ExitStack() as files:
+        target = files.enter_context(av.open(str(output), "w", format=container, options=_OPTIONS[container]))
+        queues = []
+        if pieces:
+            template = files.enter_context(av.open(str(pieces[0].path), format=TRACK_FORMAT)).streams[0]
+            queues.append(_picture(pieces, _like(target, template), template.codec_context.extradata))
+        if sound:
+            source = files.enter_context(av.open(str(sound), format=TRACK_FORMAT))
+            queues.append(_packets(source, _like(target, source.streams[0])))
+        for _, _, packet in merge(*queues, key=lambda entry: entry[:2]):
+            target.mux(packet)
+
+
+def _like(target: OutputContainer, template: Stream) -> Stream:
+    stream = target.add_stream_from_template(template)
+    stream.time_base = template.time_base
+    return stream
+
+
+def _picture(pieces: Sequence[Piece], stream: Stream, headers: bytes | None) -> Iterator[Timed]:
+    """The packets of all pieces, moved to their places; each piece is open only while it is read."""
+    for piece in pieces:
+        with av.open(str(piece.path), format=TRACK_FORMAT) as source:
+            if source.streams[0].codec_context.extradata != headers:
+                raise RenderError("two chunks of the picture were encoded with different parameters")
+            count = 0
+            for time, index, packet in _packets(source, stream):
+                shift = Fraction(piece.frames.start, piece.fps)
+                assert packet.pts is not None
+                assert packet.dts is not None
+                ticks = int(shift / packet.time_base)
+                packet.pts, packet.dts = packet.pts + ticks, packet.dts + ticks
+                count += 1
+                yield time + shift, index, packet
+        if count != len(piece.frames):
+            raise RenderError(f"a chunk of the picture holds {count} frames, {len(piece.frames)} were planned")
+
+
+def _packets(source: InputContainer, stream: Stream) -> Iterator[Timed]:
+    for packet in source.demux(source.streams[0]):
+        if packet.size and packet.dts is not None:
+            time = packet.dts * packet.time_base
+            packet.stream = stream
+            yield time, stream.index, packet
