@@ -28,7 +28,6 @@ from benchmarks.engine import Engine
 from benchmarks.engines import CORES, engines, ours
 from benchmarks.results import RESULTS, Results
 from owtmix.base.geometry import Rect, ResizeMode, Size
-from owtmix.cards import Square, choose
 from owtmix.compositor.factory import card, make_canvas
 from owtmix.compositor.gpu.device import Device
 from owtmix.compositor.gpu.kernel_args import Drawing, Surface, batch, grid
@@ -40,6 +39,7 @@ from owtmix.jobfile.settings import read_settings, settings_file
 from owtmix.media.nvdec import Card
 from owtmix.media.video_reader import VideoReader
 from owtmix.plan.device import CPU, Equipment
+from owtmix.produce.gpu_check import Square, choose
 from owtmix.render.frames import Footage, render
 from owtmix.render.results import Notes
 from owtmix.workers.limits import engage

@@ -17,9 +17,7 @@ from owtmix.base.cleanup import Scratch
 from owtmix.base.errors import InputError, Problem, SpecError
 from owtmix.base.progress import Progress
 from owtmix.base.time import timecode
-from owtmix.cards import choose
 from owtmix.compositor.text.coverage import unwritable
-from owtmix.fingerprint import Inputs, of_bytes, of_pieces
 from owtmix.inputs.gather import Intake, is_local
 from owtmix.inputs.prefetch import Stock
 from owtmix.jobfile.reader import MAX_JOB_BYTES, read_job
@@ -33,13 +31,15 @@ from owtmix.plan.media_info import Damage, Probe, Seen
 from owtmix.plan.model import RenderPlan
 from owtmix.plan.source_usage import uses_of
 from owtmix.plan.subscription import check_streams, subscribed
-from owtmix.production import Product, Production, Workshop
+from owtmix.produce.chunk_cache import Shelf
+from owtmix.produce.chunk_key import Inputs, of_bytes, of_pieces
+from owtmix.produce.disk_space import check_room, expected_bytes
+from owtmix.produce.gpu_check import choose
+from owtmix.produce.production import Product, Production, Workshop
+from owtmix.produce.tasks import StillTask, Studio
 from owtmix.report import report
-from owtmix.room import check_room, expected_bytes
 from owtmix.runlock import only_run
-from owtmix.shelf import Shelf
 from owtmix.storage import LocalStore, S3Options, Store, open_store
-from owtmix.tasks import StillTask, Studio
 from owtmix.workers.limits import cores, engage, succeed
 from owtmix.workers.local import Crew
 from owtmix.workfolder import open_work

@@ -8,7 +8,7 @@ from typing import Any
 from owtmix.plan.device import Equipment
 from owtmix.plan.input_report import Report
 from owtmix.plan.model import to_json
-from owtmix.production import Product
+from owtmix.produce.production import Product
 
 
 def report(product: Product, inputs: Sequence[Report], address: str, equipment: Equipment) -> dict[str, Any]:

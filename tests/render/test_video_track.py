@@ -24,12 +24,12 @@ from owtmix.compositor.overlays import Decoration
 from owtmix.media.writers import VideoWriter
 from owtmix.plan.media_info import AudioRun, AudioTrack
 from owtmix.plan.model import AudioEncoding, AudioPlacement, Sound
+from owtmix.produce.tasks import PictureTask, StillTask, Studio, SuspectTask
 from owtmix.render import audio_track, video_track
 from owtmix.render.audio_track import make_sound
 from owtmix.render.results import Notes
 from owtmix.render.still import draw_still
 from owtmix.render.video_track import WAITING_FRAMES, Material, PictureMaker, Workbench
-from owtmix.tasks import PictureTask, StillTask, Studio, SuspectTask
 from tests.media.pictures import flat, steady, write_film
 from tests.render.footage import ANNA, BEN, busy_room, draw, plan
 

@@ -14,7 +14,7 @@ import pytest
 
 import owtmix.inputs.gather
 import owtmix.job
-import owtmix.production
+import owtmix.produce.production
 from owtmix.base.cleanup import Scratch
 from owtmix.base.errors import InputError, MixError, RenderError
 from owtmix.base.progress import Silence
@@ -22,13 +22,13 @@ from owtmix.job import Job, Options
 from owtmix.jobfile.settings import Settings
 from owtmix.notify import events
 from owtmix.notify.events import WarnCode
-from owtmix.production import Production
-from owtmix.tasks import Studio
+from owtmix.produce.production import Production
+from owtmix.produce.tasks import Studio
 from tests.cli.command import change, record_once
 from tests.e2e import measure, people
 from tests.e2e.people import Take
 from tests.e2e.room import Room
-from tests.execute.rigged import DyingPictureTask, RiggedProbeTask, RiggedStudio
+from tests.produce.rigged import DyingPictureTask, RiggedProbeTask, RiggedStudio
 
 FPS: Final = 10
 LENGTH_MS: Final = 3000
@@ -54,7 +54,7 @@ SETTINGS: Final = Settings(worker_silence_s=3)
 def rigged(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(owtmix.job, "Studio", RiggedStudio)
     monkeypatch.setattr(owtmix.inputs.gather, "ProbeTask", RiggedProbeTask)
-    monkeypatch.setattr(owtmix.production, "PictureTask", DyingPictureTask)
+    monkeypatch.setattr(owtmix.produce.production, "PictureTask", DyingPictureTask)
     monkeypatch.setattr(owtmix.job, "state_folder", lambda: tmp_path / "state")
 
 

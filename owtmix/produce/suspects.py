@@ -7,7 +7,7 @@ from fractions import Fraction
 from math import floor
 from typing import Final
 
-from owtmix.tasks import PictureTask, SoundTask, SuspectTask
+from owtmix.produce.tasks import PictureTask, SoundTask, SuspectTask
 from owtmix.workers.base import Outcome
 
 SUSPECT_S: Final = 60

@@ -16,8 +16,8 @@ from owtmix.jobfile.settings import Settings
 from owtmix.plan.build import make_plan
 from owtmix.plan.model import RenderPlan
 from owtmix.plan.source_usage import together_s, uses_of
-from owtmix.schedule import Schedule, TrackTask
-from owtmix.tasks import PictureTask, SoundTask, Studio
+from owtmix.produce.schedule import Schedule, TrackTask
+from owtmix.produce.tasks import PictureTask, SoundTask, Studio
 from tests.core.rooms import ANNA, BEN, JOB, SCREEN, both, heard, index_of, room
 from tests.inputs.test_prefetch import settle, stock
 from tests.storage.shelf import Shelf, quota

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from owtmix.base.errors import DestinationError
-from owtmix.shelf import Loss, Shelf
+from owtmix.produce.chunk_cache import Loss, Shelf
 
 LOSS = Loss("a file", Fraction(7, 3), is_sound=True, message="it breaks")
 

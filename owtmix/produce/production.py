@@ -17,19 +17,19 @@ from pydantic import TypeAdapter
 from owtmix.base.errors import EncoderLost, MixError, RenderError
 from owtmix.base.progress import Progress
 from owtmix.base.time import timecode
-from owtmix.blame import suspects
-from owtmix.fingerprint import Inputs, of_chunk, of_sound
 from owtmix.inputs.disk_budget import gib
 from owtmix.inputs.prefetch import Stock, Supply
-from owtmix.meter import Meter
 from owtmix.plan.device import Equipment
 from owtmix.plan.media_info import Damage, Seen
 from owtmix.plan.model import RenderPlan
 from owtmix.plan.source_usage import together_s, uses_of
+from owtmix.produce.chunk_cache import Loss, Piece, Shelf
+from owtmix.produce.chunk_key import Inputs, of_chunk, of_sound
+from owtmix.produce.progress import Meter
+from owtmix.produce.schedule import Schedule, TrackTask
+from owtmix.produce.suspects import suspects
+from owtmix.produce.tasks import FinishTask, PictureTask, SoundTask, Studio, SuspectTask
 from owtmix.render.results import Notes
-from owtmix.schedule import Schedule, TrackTask
-from owtmix.shelf import Loss, Piece, Shelf
-from owtmix.tasks import FinishTask, PictureTask, SoundTask, Studio, SuspectTask
 from owtmix.workers.base import KILLED, Outcome
 from owtmix.workers.limits import succeed
 from owtmix.workers.local import Crew

@@ -13,22 +13,22 @@ from typing import Any, Final
 import numpy as np
 import pytest
 
-import owtmix.cards
 import owtmix.job
 import owtmix.plan.encoders
+import owtmix.produce.gpu_check
 from owtmix.announcer import Announcer
 from owtmix.base.cleanup import Scratch
 from owtmix.base.errors import RenderError, SpecError
 from owtmix.base.geometry import Size
 from owtmix.base.progress import Silence
-from owtmix.cards import EXTRAS, Card, CardTask, choose, encodes, try_drawing
 from owtmix.compositor.gpu.device import DeviceError
 from owtmix.job import Job, Options
 from owtmix.jobfile.settings import Settings
 from owtmix.jobfile.spec import VideoSpec
 from owtmix.plan.device import Equipment
 from owtmix.plan.encoders import NVENC, h264
-from owtmix.production import Production
+from owtmix.produce.gpu_check import EXTRAS, Card, CardTask, choose, encodes, try_drawing
+from owtmix.produce.production import Production
 from owtmix.workers.base import Outcome
 from owtmix.workers.local import Crew
 from tests.cli.command import install as install_tool
@@ -38,7 +38,7 @@ from tests.compositor.gpu.lazy_device import LazyDevice
 from tests.e2e import measure, people
 from tests.e2e.people import Take
 from tests.e2e.room import Room
-from tests.execute.stand_in import MODULE, EncodingStudio, Silent, StandInStudio, install
+from tests.produce.stand_in import MODULE, EncodingStudio, Silent, StandInStudio, install
 
 MEMORY: Final = 64 << 20
 ROOM: Final = Room(
@@ -66,7 +66,7 @@ class OneAnswer(Crew):
 
 @pytest.fixture
 def extras(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(owtmix.cards, "find_spec", lambda _name: "there")
+    monkeypatch.setattr(owtmix.produce.gpu_check, "find_spec", lambda _name: "there")
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def module() -> Iterator[None]:
 
 
 def test_the_cpu_composes_where_it_is_asked_for_or_nothing_else_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(owtmix.cards, "find_spec", lambda _name: None)
+    monkeypatch.setattr(owtmix.produce.gpu_check, "find_spec", lambda _name: None)
     assert choose(OneAnswer(), "cpu", MEMORY) == Equipment("--device cpu")
     assert choose(OneAnswer(), "auto", MEMORY) == Equipment(EXTRAS)
     with pytest.raises(SpecError, match="--device cuda: the extra cuda12 or cuda13 of owtmix is not installed"):

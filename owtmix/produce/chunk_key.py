@@ -95,7 +95,7 @@ def _digest(*parts: object) -> str:
 @cache
 def _tool() -> str:
     """This version of the tool: its code and fonts, and the libraries that it draws and encodes with."""
-    folder = Path(__file__).parent
+    folder = Path(__file__).parents[1]
     digest = hashlib.sha256(repr([version(library) for library in _LIBRARIES]).encode())
     for path in sorted(path for path in folder.rglob("*") if path.suffix in {".py", ".cu", ".ttf"}):
         digest.update(path.relative_to(folder).as_posix().encode())

@@ -12,7 +12,7 @@ from owtmix.base.errors import DestinationError
 from owtmix.jobfile.settings import Settings
 from owtmix.plan.build import make_plan
 from owtmix.plan.model import RenderPlan
-from owtmix.room import check_room, expected_bytes
+from owtmix.produce.disk_space import check_room, expected_bytes
 from tests.core import rooms
 
 

@@ -23,8 +23,8 @@ from owtmix.media.writers import VideoWriter
 from owtmix.plan.encoders import NVENC
 from owtmix.plan.media_info import Matrix
 from owtmix.plan.model import VideoEncoding
+from owtmix.produce.tasks import Studio
 from owtmix.render.video_track import Material
-from owtmix.tasks import Studio
 from tests.compositor.gpu.lazy_device import LazyDevice, seen
 
 MODULE: Final = "owtmix.compositor.gpu.cuda"

@@ -24,8 +24,8 @@ from owtmix.media.video_frame import Picture
 from owtmix.media.video_reader import VideoReader
 from owtmix.plan.media_info import AudioTrack, Probe
 from owtmix.plan.model import SAMPLE_RATE_HZ
+from owtmix.produce.tasks import PictureTask, Studio
 from owtmix.render.video_track import Material
-from owtmix.tasks import PictureTask, Studio
 from owtmix.workers.base import News
 
 
@@ -76,11 +76,11 @@ class RiggedStudio(Studio):
     def material(self) -> Material:
         """As of a studio."""
         import owtmix.render.audio_mix  # noqa: PLC0415 - in the child
+        import owtmix.render.decode_alone  # noqa: PLC0415
         import owtmix.render.frames  # noqa: PLC0415
-        import owtmix.render.video_track  # noqa: PLC0415
 
         owtmix.render.frames.VideoReader = RiggedVideoReader  # type: ignore[attr-defined]
-        owtmix.render.audio_mix.AudioReader = owtmix.render.video_track.AudioReader = RiggedAudioReader  # type: ignore[attr-defined]
+        owtmix.render.audio_mix.AudioReader = owtmix.render.decode_alone.AudioReader = RiggedAudioReader  # type: ignore[attr-defined]
         return Studio.material(self)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from owtmix.base.progress import Progress
 from owtmix.plan.model import RenderPlan
-from owtmix.tasks import PictureTask, SoundTask
+from owtmix.produce.tasks import PictureTask, SoundTask
 
 TrackTask = PictureTask | SoundTask
 

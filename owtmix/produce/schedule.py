@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from owtmix.inputs.prefetch import Supply
 from owtmix.plan.source_usage import uses_of
-from owtmix.tasks import PictureTask, SoundTask
+from owtmix.produce.tasks import PictureTask, SoundTask
 from owtmix.workers.queues import Runs
 
 TrackTask = PictureTask | SoundTask

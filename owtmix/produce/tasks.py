@@ -187,7 +187,8 @@ class SuspectTask:
         return self.studio.plan.sources[self.source].key
 
     def run(self, news: News) -> None:
-        from owtmix.render.video_track import decode_picture, decode_sound
+
+        from owtmix.render.decode_alone import decode_picture, decode_sound
 
         material = self.studio.material()
         if self.frames is None:
