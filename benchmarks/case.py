@@ -15,8 +15,8 @@ from owtmix.base.progress import Silence
 from owtmix.compositor.cpu import CpuCanvas, planes
 from owtmix.compositor.overlay import yuv
 from owtmix.compositor.overlays import Decoration
-from owtmix.job import Job, Options
 from owtmix.jobfile.settings import read_settings, settings_file
+from owtmix.jobs.job import Job, Options
 from owtmix.plan.model import Picture, RenderPlan
 from owtmix.render.frames import Footage, render
 from owtmix.render.results import Notes

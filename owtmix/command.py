@@ -15,8 +15,9 @@ from owtmix.base.cleanup import Scratch
 from owtmix.base.errors import DestinationError, Interrupted, MixError, SpecError
 from owtmix.console import show_progress
 from owtmix.inputs.measure import look_through
-from owtmix.job import Job, Options, resend
-from owtmix.jobfile.settings import Settings, read_settings, settings_file, state_folder
+from owtmix.jobfile.settings import Settings, read_settings, settings_file
+from owtmix.jobs.job import Job, Options, resend
+from owtmix.jobs.state import state_folder
 from owtmix.plan.model import to_json
 from owtmix.plantext import describe_plan
 from owtmix.probetext import describe_reports

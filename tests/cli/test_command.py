@@ -13,7 +13,7 @@ from PIL import Image
 
 from owtmix.arguments import _parser
 from owtmix.jobfile.settings import INSTALLATION
-from owtmix.runlock import only_run
+from owtmix.jobs.lock import only_run
 from tests.cli.command import CLEAN_ENVIRONMENT, Command, change, install
 
 

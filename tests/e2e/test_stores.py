@@ -15,10 +15,10 @@ from tests.storage.swift_server import KEY_ID, SECRET
 INPUT = "Data.InputConfig"
 
 NO_PLAN = """
-import owtmix.job
+import owtmix.jobs.job
 def fail(*_):
-    raise owtmix.job.InputError("as the test wants")
-owtmix.job.make_plan = fail
+    raise owtmix.jobs.job.InputError("as the test wants")
+owtmix.jobs.job.make_plan = fail
 """
 
 

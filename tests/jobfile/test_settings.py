@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from owtmix.base.errors import SpecError
-from owtmix.jobfile.settings import INSTALLATION, SHIPPED, Settings, read_settings, settings_file, state_folder
+from owtmix.jobfile.settings import INSTALLATION, SHIPPED, Settings, read_settings, settings_file
+from owtmix.jobs.state import state_folder
 
 
 def _read(folder: Path, text: str) -> Settings:

@@ -13,18 +13,18 @@ from typing import Any, Final
 import numpy as np
 import pytest
 
-import owtmix.job
+import owtmix.jobs.job
 import owtmix.plan.encoders
 import owtmix.produce.gpu_check
-from owtmix.announcer import Announcer
 from owtmix.base.cleanup import Scratch
 from owtmix.base.errors import RenderError, SpecError
 from owtmix.base.geometry import Size
 from owtmix.base.progress import Silence
 from owtmix.compositor.gpu.device import DeviceError
-from owtmix.job import Job, Options
 from owtmix.jobfile.settings import Settings
 from owtmix.jobfile.spec import VideoSpec
+from owtmix.jobs.announcer import Announcer
+from owtmix.jobs.job import Job, Options
 from owtmix.plan.device import Equipment
 from owtmix.plan.encoders import NVENC, h264
 from owtmix.produce.gpu_check import EXTRAS, Card, CardTask, choose, encodes, try_drawing
@@ -158,9 +158,9 @@ def lay_out(
     """Write the room, and let jobs find the stand-in, or no card; returns the job file."""
     compiled()
     equipment = Equipment(how, 0, encodes=encoder, memory=MEMORY) if how else Equipment("--device cpu")
-    monkeypatch.setattr(owtmix.job, "Studio", studio)
-    monkeypatch.setattr(owtmix.job, "choose", lambda *_: equipment)
-    monkeypatch.setattr(owtmix.job, "state_folder", lambda: folder / "state")
+    monkeypatch.setattr(owtmix.jobs.job, "Studio", studio)
+    monkeypatch.setattr(owtmix.jobs.job, "choose", lambda *_: equipment)
+    monkeypatch.setattr(owtmix.jobs.job, "state_folder", lambda: folder / "state")
     return room.write(folder, f"{folder.name}-{how}"[-60:], record_once)
 
 

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 import owtmix.inputs.gather
-import owtmix.job
+import owtmix.jobs.job
 import owtmix.produce.production
 from owtmix.base.cleanup import Scratch
 from owtmix.base.errors import InputError, MixError, RenderError
 from owtmix.base.progress import Silence
-from owtmix.job import Job, Options
 from owtmix.jobfile.settings import Settings
+from owtmix.jobs.job import Job, Options
 from owtmix.notify import events
 from owtmix.notify.events import WarnCode
 from owtmix.produce.production import Production
@@ -52,10 +52,10 @@ SETTINGS: Final = Settings(worker_silence_s=3)
 
 @pytest.fixture(autouse=True)
 def rigged(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(owtmix.job, "Studio", RiggedStudio)
+    monkeypatch.setattr(owtmix.jobs.job, "Studio", RiggedStudio)
     monkeypatch.setattr(owtmix.inputs.gather, "ProbeTask", RiggedProbeTask)
     monkeypatch.setattr(owtmix.produce.production, "PictureTask", DyingPictureTask)
-    monkeypatch.setattr(owtmix.job, "state_folder", lambda: tmp_path / "state")
+    monkeypatch.setattr(owtmix.jobs.job, "state_folder", lambda: tmp_path / "state")
 
 
 LONGER: Final = replace(
@@ -174,7 +174,7 @@ def test_a_run_that_goes_on_agrees_with_what_was_found_out(tmp_path: Path, monke
         cut.setattr(Production, "_finish", refuse)
         with pytest.raises(RenderError, match="cut off"):
             compose(job_file, CHUNKED)
-    monkeypatch.setattr(owtmix.job, "Studio", Studio)
+    monkeypatch.setattr(owtmix.jobs.job, "Studio", Studio)
     report = compose(job_file, CHUNKED)
     (warning,) = report["warnings"]
     assert "fails at 00:00:02.500" in warning
@@ -198,7 +198,7 @@ def test_chunks_of_an_earlier_run_are_counted_as_room_that_is_taken_already(
     def refuse(*_: object) -> None:
         raise RenderError("cut off")
 
-    monkeypatch.setattr(owtmix.job, "check_room", listen)
+    monkeypatch.setattr(owtmix.jobs.job, "check_room", listen)
     monkeypatch.setattr(Production, "_finish", refuse)
     for _ in range(2):
         with pytest.raises(RenderError, match="cut off"):

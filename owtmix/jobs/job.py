@@ -12,7 +12,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
-from owtmix.announcer import Announcer
 from owtmix.base.cleanup import Scratch
 from owtmix.base.errors import InputError, Problem, SpecError
 from owtmix.base.progress import Progress
@@ -21,8 +20,13 @@ from owtmix.compositor.text.coverage import unwritable
 from owtmix.inputs.gather import Intake, is_local
 from owtmix.inputs.prefetch import Stock
 from owtmix.jobfile.reader import MAX_JOB_BYTES, read_job
-from owtmix.jobfile.settings import Settings, state_folder
+from owtmix.jobfile.settings import Settings
 from owtmix.jobfile.spec import ImageWatermark, JobSpec, url_secrets
+from owtmix.jobs.announcer import Announcer
+from owtmix.jobs.lock import only_run
+from owtmix.jobs.result import report
+from owtmix.jobs.state import state_folder
+from owtmix.jobs.work_folder import open_work
 from owtmix.notify.events import WarnCode
 from owtmix.plan.build import equip, make_plan, sufficient
 from owtmix.plan.device import CPU
@@ -37,12 +41,9 @@ from owtmix.produce.disk_space import check_room, expected_bytes
 from owtmix.produce.gpu_check import choose
 from owtmix.produce.production import Product, Production, Workshop
 from owtmix.produce.tasks import StillTask, Studio
-from owtmix.report import report
-from owtmix.runlock import only_run
 from owtmix.storage import LocalStore, S3Options, Store, open_store
 from owtmix.workers.limits import cores, engage, succeed
 from owtmix.workers.local import Crew
-from owtmix.workfolder import open_work
 
 _STORAGE: Final = "Data.RecordingConfig.StorageConfig"
 _PREFIX: Final = f"{_STORAGE}.FileNamePrefix"

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from owtmix.base.errors import DestinationError, SpecError
-from owtmix.runlock import only_run
-from owtmix.workfolder import open_work
+from owtmix.jobs.lock import only_run
+from owtmix.jobs.work_folder import open_work
 
 LONG_AGO = 1_000_000_000
 

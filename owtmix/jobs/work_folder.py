@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from owtmix.base.errors import DestinationError, SpecError
-from owtmix.runlock import only_run, only_user
+from owtmix.jobs.lock import only_run, only_user
 
 
 @contextmanager

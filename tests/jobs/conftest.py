@@ -1,0 +1,7 @@
+"""The command and its room, as in the tests of the command line."""
+
+from __future__ import annotations
+
+from tests.cli.conftest import command, job_id, tiny
+
+__all__ = ["command", "job_id", "tiny"]
