@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from owtmix.cli import main
+from owtmix.cli.main import main
 
 main()

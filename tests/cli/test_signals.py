@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from owtmix.signals import DEADLINE_S
+from owtmix.cli.signals import DEADLINE_S
 
 pytestmark = pytest.mark.serial
 
@@ -21,7 +21,7 @@ import ctypes, sys, threading, time
 from pathlib import Path
 from owtmix.base.errors import Interrupted
 from owtmix.base.cleanup import Scratch
-from owtmix.signals import watch_signals
+from owtmix.cli.signals import watch_signals
 
 scratch = Scratch()
 watch_signals(scratch)

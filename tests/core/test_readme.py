@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import pytest
 
-from owtmix.arguments import read_arguments
 from owtmix.base.errors import MixError
+from owtmix.cli.arguments import read_arguments
 from owtmix.jobfile.index import read_index
 from owtmix.jobfile.reader import read_job
 

@@ -29,8 +29,8 @@ class Watch(Silence):
         if self.name == {stage!r} and done >= self.total * {share}:
             die()
 from contextlib import nullcontext
-from owtmix import command
-command.show_progress = lambda **_: nullcontext(Watch())
+from owtmix.cli import commands
+commands.show_progress = lambda **_: nullcontext(Watch())
 """
 
 BEFORE_THE_CALLBACKS = """

@@ -6,10 +6,10 @@ import logging
 import sys
 from typing import NoReturn
 
-from owtmix.arguments import read_arguments
 from owtmix.base.cleanup import Scratch
 from owtmix.base.errors import Interrupted
-from owtmix.signals import watch_signals
+from owtmix.cli.arguments import read_arguments
+from owtmix.cli.signals import watch_signals
 
 _log = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ def main() -> NoReturn:
     try:
         arguments = read_arguments(sys.argv[1:])
         # Wrong arguments need not wait for the libraries to load.
-        from owtmix.command import run_command  # noqa: PLC0415
+        from owtmix.cli.commands import run_command  # noqa: PLC0415
 
         status = run_command(arguments, scratch)
     except Interrupted as error:

@@ -9,18 +9,18 @@ from fractions import Fraction
 
 import pytest
 
-from owtmix.console import _Pace
+from owtmix.cli.progress_bar import _Pace
 from tests.cli.terminal import run_in_terminal
 
 PROGRAM = """
 import logging, sys, time
 from fractions import Fraction
-from owtmix import console
-from owtmix.runlog import RunLog
+from owtmix.cli import progress_bar
+from owtmix.cli.run_log import RunLog
 
 RunLog(logging.INFO)
-console._LINE_S = 0.2
-with console.show_progress(quiet="-q" in sys.argv) as progress:
+progress_bar._LINE_S = 0.2
+with progress_bar.show_progress(quiet="-q" in sys.argv) as progress:
     progress.stage("probing", None)
     progress.stage("composing", Fraction(20))
     for frame in range(1, 16):

@@ -10,18 +10,18 @@ import sys
 import traceback
 from typing import Any
 
-from owtmix.arguments import Arguments
 from owtmix.base.cleanup import Scratch
 from owtmix.base.errors import DestinationError, Interrupted, MixError, SpecError
-from owtmix.console import show_progress
+from owtmix.cli.arguments import Arguments
+from owtmix.cli.plan_text import describe_plan
+from owtmix.cli.probe_text import describe_reports
+from owtmix.cli.progress_bar import show_progress
+from owtmix.cli.run_log import CONTROLS, RunLog
 from owtmix.inputs.measure import look_through
 from owtmix.jobfile.settings import Settings, read_settings, settings_file
 from owtmix.jobs.job import Job, Options, resend
 from owtmix.jobs.state import state_folder
 from owtmix.plan.model import to_json
-from owtmix.plantext import describe_plan
-from owtmix.probetext import describe_reports
-from owtmix.runlog import CONTROLS, RunLog
 from owtmix.workers.limits import engage
 
 _log = logging.getLogger(__name__)

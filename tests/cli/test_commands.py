@@ -11,7 +11,7 @@ import av
 import pytest
 from PIL import Image
 
-from owtmix.arguments import _parser
+from owtmix.cli.arguments import _parser
 from owtmix.jobfile.settings import INSTALLATION
 from owtmix.jobs.lock import only_run
 from tests.cli.command import CLEAN_ENVIRONMENT, Command, change, install
@@ -93,9 +93,8 @@ def test_wrong_arguments(command: Command, arguments: list[str], said: str) -> N
 
 
 def test_wrong_arguments_are_refused_before_any_library_is_loaded() -> None:
-    program = (
-        "import sys, owtmix.cli; print([m for m in ('av', 'numpy', 'pydantic', 'rich', 'httpx') if m in sys.modules])"
-    )
+    libraries = ("av", "numpy", "pydantic", "rich", "httpx")
+    program = f"import sys, owtmix.cli.main; print([m for m in {libraries} if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert result.stdout == "[]\n"
 
@@ -272,7 +271,7 @@ def test_a_full_disk_under_standard_output_is_an_error(command: Command, tiny: P
 def test_what_should_not_happen_is_one_sentence_and_a_traceback_in_the_log(
     command: Command, tiny: Path, job_id: str
 ) -> None:
-    program = "import sys; from owtmix import cli, job; del job.Job.run; cli.main()"
+    program = "import sys; from owtmix.cli.main import main; from owtmix.jobs import job; del job.Job.run; main()"
     python = command.root / ".venv" / "bin" / "python"
     result = subprocess.run(
         [python, "-P", "-c", program, tiny], env=CLEAN_ENVIRONMENT, capture_output=True, text=True, check=False

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-RULE = Path(__file__).parents[1] / "conftest.py"
+RULE = Path(__file__).with_name("conftest.py")
 
 SKIPPING = """
 import pytest

@@ -9,13 +9,13 @@ from owtmix.base.colour import Colour
 from owtmix.base.geometry import Rect, ResizeMode, Size
 from owtmix.base.ids import StreamId
 from owtmix.base.time import FrameClock, TimeRange
+from owtmix.cli.plan_text import describe_plan
 from owtmix.jobfile.spec import ClockWatermark, TextWatermark
 from owtmix.plan.media_info import AudioRun, AudioTrack
 from owtmix.plan.model import AudioEncoding, Picture, RenderPlan, Sound, Source, VideoEncoding
 from owtmix.plan.scenes import Scene, Tile
 from owtmix.plan.shots import Shot
 from owtmix.plan.timeline import Jump
-from owtmix.plantext import describe_plan
 
 ANNA, BEN = StreamId("anna", 1), StreamId("小明", 1)
 

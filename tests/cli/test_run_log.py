@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from owtmix.runlog import RunLog
+from owtmix.cli.run_log import RunLog
 
 log = logging.getLogger("owtmix.test")
 
