@@ -57,7 +57,7 @@ def attributed(*folders: Path) -> Path | None:
 
 SLOW: Final = (
     *("corpus", "e2e", "hostile", "cli/test_command.py", "cli/test_resume.py", "execute/test_cards.py"),
-    *("execute/test_crew.py", "execute/test_production.py", "storage/test_s3_faults.py", "storage/test_s3_resume.py"),
+    *("execute/test_crew.py", "execute/test_production.py", "storage/s3/test_faults.py", "storage/s3/test_download.py"),
 )
 """Whole jobs, real and hostile recordings, and what waits for others: minutes, which ``make test-fast`` has not."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from owtmix.spec.job import StorageSpec
 from owtmix.storage.base import Copy, Store, unwritable
 from owtmix.storage.local import LocalStore
-from owtmix.storage.options import S3Options
+from owtmix.storage.s3.options import S3Options
 
 __all__ = ["Copy", "LocalStore", "S3Options", "Store", "open_store", "unwritable"]
 

@@ -10,10 +10,10 @@ from typing import Final
 from owtmix.errors import InputError
 from owtmix.spec.job import StorageSpec
 from owtmix.storage.base import Copy
-from owtmix.storage.credentials import find_credentials
-from owtmix.storage.options import S3Options
-from owtmix.storage.s3 import S3Store
-from owtmix.storage.s3_download import partial_file
+from owtmix.storage.s3.credentials import find_credentials
+from owtmix.storage.s3.download import partial_file
+from owtmix.storage.s3.options import S3Options
+from owtmix.storage.s3.store import S3Store
 
 
 class RemoteStore:

@@ -14,8 +14,8 @@ import botocore.session  # type: ignore[import-untyped]
 import pytest
 
 from owtmix.spec.job import StorageSpec
-from owtmix.storage.options import S3Options
-from owtmix.storage.s3 import S3Store
+from owtmix.storage.s3.options import S3Options
+from owtmix.storage.s3.store import S3Store
 from tests.conftest import attributed
 from tests.storage.fault_proxy import PART_BYTES, FaultProxy
 from tests.storage.swift_server import KEY_ID, REGION, SECRET, SwiftServer

@@ -11,9 +11,9 @@ from typing import BinaryIO, Final
 
 from owtmix.errors import InputError
 from owtmix.storage.base import unwritable
-from owtmix.storage.s3_bucket import Bucket
-from owtmix.storage.s3_errors import StoreFailure, broken_off
-from owtmix.storage.s3_object import ObjectStream, find_object
+from owtmix.storage.s3.client import Bucket
+from owtmix.storage.s3.errors import StoreFailure, broken_off
+from owtmix.storage.s3.objects import ObjectStream, find_object
 
 _BLOCK_BYTES: Final = 256 * 1024
 _VERSION_DIGITS: Final = 16

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from owtmix.errors import DestinationError, InputError
-from owtmix.storage.s3 import S3Store
+from owtmix.storage.s3.store import S3Store
 from tests.storage.conftest import Service, ignore
 from tests.storage.fault_proxy import (
     Answer,

@@ -12,13 +12,13 @@ from functools import partial
 from pathlib import Path
 
 from owtmix.spec.job import StorageSpec
-from owtmix.storage.credentials import Credentials, find_credentials
-from owtmix.storage.options import S3Options
-from owtmix.storage.s3_bucket import Bucket
-from owtmix.storage.s3_download import download
-from owtmix.storage.s3_errors import reading, writing
-from owtmix.storage.s3_object import ObjectInfo, find_object, read_object, read_object_range
-from owtmix.storage.s3_upload import sweep_uploads, upload
+from owtmix.storage.s3.client import Bucket
+from owtmix.storage.s3.credentials import Credentials, find_credentials
+from owtmix.storage.s3.download import download
+from owtmix.storage.s3.errors import reading, writing
+from owtmix.storage.s3.objects import ObjectInfo, find_object, read_object, read_object_range
+from owtmix.storage.s3.options import S3Options
+from owtmix.storage.s3.upload import sweep_uploads, upload
 
 __all__ = ["S3Store"]
 

@@ -11,10 +11,10 @@ import pytest
 
 from owtmix.errors import DestinationError, InputError, SpecError
 from owtmix.spec.job import StorageSpec
-from owtmix.storage.credentials import Credentials
-from owtmix.storage.options import S3Options
-from owtmix.storage.s3 import S3Store
-from owtmix.storage.s3_bucket import endpoint_url
+from owtmix.storage.s3.client import endpoint_url
+from owtmix.storage.s3.credentials import Credentials
+from owtmix.storage.s3.options import S3Options
+from owtmix.storage.s3.store import S3Store
 from tests.storage.conftest import AT, MOVIE, Service, ignore
 from tests.storage.fault_proxy import PART_BYTES, Answer, FaultProxy, Us3Profile, answered
 

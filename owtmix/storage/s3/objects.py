@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any, Final, Self
 
 from owtmix.errors import InputError
-from owtmix.storage.s3_bucket import Bucket
-from owtmix.storage.s3_errors import StoreFailure, broken_off
+from owtmix.storage.s3.client import Bucket
+from owtmix.storage.s3.errors import StoreFailure, broken_off
 
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-\d+/(\d+)")
 

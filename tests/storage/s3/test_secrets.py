@@ -14,9 +14,9 @@ from botocore import exceptions as foreign  # type: ignore[import-untyped]
 
 from owtmix.errors import MixError
 from owtmix.spec.job import StorageSpec
-from owtmix.storage.credentials import Credentials
-from owtmix.storage.s3 import S3Store
-from owtmix.storage.s3_errors import Place, explain
+from owtmix.storage.s3.credentials import Credentials
+from owtmix.storage.s3.errors import Place, explain
+from owtmix.storage.s3.store import S3Store
 from tests.storage.conftest import AT, QUICK, Service, ignore
 from tests.storage.fault_proxy import FaultProxy, lost, refused, silent, truncated
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from owtmix.errors import DestinationError, InputError, StoreError
-from owtmix.storage.s3 import S3Store
-from owtmix.storage.s3_download import partial_file
+from owtmix.storage.s3.download import partial_file
+from owtmix.storage.s3.store import S3Store
 from tests.storage.conftest import CLIP, MOVIE, QUICK, Service, ignore
 from tests.storage.fault_proxy import (
     PART_BYTES,

@@ -14,7 +14,7 @@ import pytest
 
 from owtmix.errors import DestinationError, InputError, Interrupted
 from owtmix.spec.job import StorageSpec
-from owtmix.storage.s3 import S3Store
+from owtmix.storage.s3.store import S3Store
 from tests.storage.conftest import AT, CLIP, MOVIE, QUICK, Service, ignore
 from tests.storage.fault_proxy import (
     Answer,
@@ -220,8 +220,8 @@ UPLOADER = """
 import sys
 from pathlib import Path
 from owtmix.spec.job import StorageSpec
-from owtmix.storage.options import S3Options
-from owtmix.storage.s3 import S3Store
+from owtmix.storage.s3.options import S3Options
+from owtmix.storage.s3.store import S3Store
 endpoint, bucket, region, key_id, secret, path = sys.argv[1:]
 spec = StorageSpec("s3", bucket, region, endpoint, key_id, secret)
 S3Store(spec, S3Options(parts_at_once=1), "").upload(Path(path), "out.mp4", print)

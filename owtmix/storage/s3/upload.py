@@ -13,9 +13,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from owtmix.errors import DestinationError
-from owtmix.storage.s3_bucket import Bucket
-from owtmix.storage.s3_errors import StoreFailure
-from owtmix.storage.s3_object import find_object
+from owtmix.storage.s3.client import Bucket
+from owtmix.storage.s3.errors import StoreFailure
+from owtmix.storage.s3.objects import find_object
 
 _log = logging.getLogger(__name__)
 

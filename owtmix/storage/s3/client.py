@@ -18,9 +18,9 @@ from botocore.config import Config  # type: ignore[import-untyped]
 
 from owtmix.errors import Interrupted, Problem, SpecError
 from owtmix.spec.job import StorageSpec
-from owtmix.storage.credentials import Credentials
-from owtmix.storage.options import S3Options
-from owtmix.storage.s3_errors import Place, StoreFailure, causes, explain
+from owtmix.storage.s3.credentials import Credentials
+from owtmix.storage.s3.errors import Place, StoreFailure, causes, explain
+from owtmix.storage.s3.options import S3Options
 
 T = TypeVar("T")
 

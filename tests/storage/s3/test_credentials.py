@@ -9,7 +9,7 @@ import pytest
 
 from owtmix.errors import SpecError
 from owtmix.spec.job import StorageSpec
-from owtmix.storage.credentials import Credentials, find_credentials
+from owtmix.storage.s3.credentials import Credentials, find_credentials
 from tests.storage.conftest import AT
 
 AWS = {"AWS_ACCESS_KEY_ID": "aws-id", "AWS_SECRET_ACCESS_KEY": "aws-secret"}
