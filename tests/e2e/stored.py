@@ -21,8 +21,8 @@ from tests.storage.fault_proxy import FaultProxy, Request, is_content
 from tests.storage.swift_server import KEY_ID, REGION, SECRET
 
 SHORT_PAUSES: Final = """
-from owtmix.storage.s3.client import Bucket
-Bucket._pause_s = lambda *_: 0.01
+from owtmix.storage.s3 import client
+client.pause_s = lambda *_: 0.01
 """
 """Between attempts at a store; changes the program before it runs."""
 

@@ -6,7 +6,6 @@ import functools
 import itertools
 import logging
 import os
-import random
 import re
 import threading
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from urllib.parse import quote, urlsplit
 import botocore.session  # type: ignore[import-untyped]  # botocore has no types
 from botocore.config import Config  # type: ignore[import-untyped]
 
+from owtmix.backoff import pause_s
 from owtmix.errors import Interrupted, Problem, SpecError
 from owtmix.spec.job import StorageSpec
 from owtmix.storage.s3.credentials import Credentials
@@ -132,18 +132,16 @@ class Bucket:
             StoreFailure: The last attempt's.
         """
         stop = stop or threading.Event()
+        options = self._options
         for attempt in itertools.count(1):
             try:
                 return task()
             except StoreFailure as failure:
-                if not failure.transient or attempt >= self._options.attempts or stop.wait(self._pause_s(attempt)):
+                if not failure.transient or attempt >= options.attempts:
+                    raise
+                if stop.wait(pause_s(attempt, options.first_pause_s, options.longest_pause_s)):
                     raise
         raise AssertionError  # the counter has no end
-
-    def _pause_s(self, attempt: int) -> float:
-        """Somewhere in the second half of the time that doubles: many clients must not return at the same moment."""
-        longest_s = min(self._options.first_pause_s * 2.0 ** (attempt - 1), self._options.longest_pause_s)
-        return longest_s * random.uniform(0.5, 1)  # noqa: S311 - nothing secret depends on it
 
 
 def _open_client(place: Place, credentials: Credentials, options: S3Options) -> Any:
