@@ -25,8 +25,10 @@ AT: Final = "Data.RecordingConfig.StorageConfig"
 QUICK: Final = S3Options(connect_timeout_s=2, read_timeout_s=1, first_pause_s=0.01, listing_page=2)
 """Five attempts, as ever, in less than a second."""
 
-_NUMBERS: Final = itertools.count(1)
+NOWHERE: Final = Path("/nowhere")
+"""The folder of requests that write no file."""
 
+_NUMBERS: Final = itertools.count(1)
 
 MOVIE: Final = Random(5).randbytes(2 * PART_BYTES + 1000)
 """Three parts, the last a small one."""

@@ -1,41 +1,39 @@
-"""One bucket of an S3 service: where it is, and requests to it with a bounded number of attempts."""
+"""Requests to one bucket of an S3 service through boto3, with a limited number of attempts."""
 
 from __future__ import annotations
 
-import functools
 import itertools
-import logging
-import os
 import re
 import threading
 from collections.abc import Callable
+from functools import cache, partial
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlsplit
 
-import botocore.session  # type: ignore[import-untyped]  # botocore has no types
-from botocore.config import Config  # type: ignore[import-untyped]
+from botocore.config import Config  # type: ignore[import-untyped]  # botocore has no types
 
 from owtmix.backoff import pause_s
 from owtmix.errors import Interrupted, Problem, SpecError
 from owtmix.spec.job import StorageSpec
 from owtmix.storage.s3.credentials import Credentials
-from owtmix.storage.s3.errors import Place, StoreFailure, causes, explain
+from owtmix.storage.s3.errors import BucketLocation, StoreFailure, causes, explain
 from owtmix.storage.s3.options import S3Options
+from owtmix.storage.s3.session import mute_library_logs, open_session
 
 T = TypeVar("T")
 
 DEFAULT_REGION: Final = "us-east-1"
-"""What requests to an ``s3`` store are signed for when the job names no region; most services accept it."""
+"""The region for signatures when the job names none; most services accept it."""
 
-_BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
+_BUCKET_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 
 _CONNECTIONS: Final = 32
-"""Connections kept for later requests; more are made when more threads ask at once."""
+"""Idle connections that are kept; more are opened when more threads make requests at the same time."""
 
 
 def endpoint_url(spec: StorageSpec, options: S3Options, at: str) -> str:
-    """The address of the service: ``Endpoint``, else that of a ``ucloud`` region.
+    """Return the URL of the service: ``Endpoint``, else the one of a ``ucloud`` region.
 
     Args:
         spec: The store.
@@ -43,18 +41,19 @@ def endpoint_url(spec: StorageSpec, options: S3Options, at: str) -> str:
         at: The JSON path of the store's ``StorageConfig``, for messages.
 
     Raises:
-        SpecError: ``Endpoint`` is more or less than scheme, host and port, or it is missing and so is the region.
+        SpecError: ``Endpoint`` is not just scheme, host and port, or both ``Endpoint`` and ``Region`` are missing.
     """
     if spec.endpoint:
-        return _checked(spec.endpoint, f"{at}.Endpoint")
+        return _checked_url(spec.endpoint, f"{at}.Endpoint")
     if spec.vendor != "ucloud" or not spec.region:
         missing = "Region" if spec.vendor == "ucloud" else "Endpoint"
         raise SpecError(Problem(f"{at}.{missing}", f"{spec.vendor} needs it"))
     host = f"s3-{spec.region}.ufileos.com"
-    return _checked(f"http://internal.{host}" if options.internal else f"{options.scheme}://{host}", f"{at}.Region")
+    return _checked_url(f"http://internal.{host}" if options.internal else f"{options.scheme}://{host}", f"{at}.Region")
 
 
-def _checked(url: str, path: str) -> str:
+def _checked_url(url: str, path: str) -> str:
+    """Return ``url`` in normal form; raises ``SpecError`` about the JSON path ``path``."""
     try:
         parts = urlsplit(url)
         port = "" if parts.port is None else f":{parts.port}"
@@ -69,67 +68,66 @@ def _checked(url: str, path: str) -> str:
     return f"{parts.scheme}://{host.lower()}{port}"
 
 
-class Bucket:
+class BucketClient:
     """Requests to one bucket. Every method may be called from any thread.
 
     Args:
         spec: The store.
-        credentials: The key for it.
-        options: How it is spoken to.
-        at: The JSON path of its ``StorageConfig``, for messages.
+        credentials: The access key.
+        options: Connection settings.
+        at: The JSON path of the store's ``StorageConfig``, for messages.
 
     Raises:
-        SpecError: ``Endpoint`` or ``Bucket`` cannot be right.
+        SpecError: ``Endpoint`` or ``Bucket`` is not valid.
     """
 
     def __init__(self, spec: StorageSpec, credentials: Credentials, options: S3Options, at: str) -> None:
-        # A name of another shape, such as an ARN, would send requests somewhere else than to the endpoint.
-        if not _BUCKET.fullmatch(spec.bucket) or spec.bucket.endswith("--x-s3"):
+        # boto3 sends requests for other names, such as ARNs, to other hosts than the endpoint.
+        if not _BUCKET_NAME.fullmatch(spec.bucket) or spec.bucket.endswith("--x-s3"):
             raise SpecError(Problem(f"{at}.Bucket", "not the name of a bucket: letters, digits, dots and dashes"))
-        self._place = Place(endpoint_url(spec, options, at), spec.bucket, spec.region or DEFAULT_REGION)
+        self._location = BucketLocation(endpoint_url(spec, options, at), spec.bucket, spec.region or DEFAULT_REGION)
         self._options = options
-        self._client = _open_client(self._place, credentials, options)
+        self._client = _open_client(self._location, credentials, options)
 
     def __repr__(self) -> str:
-        return f"Bucket({self.address('')!r})"
+        return f"BucketClient({self.address('')!r})"
 
     def address(self, key: str) -> str:
-        """The URL of an object, without any signature."""
-        return f"{self._place.endpoint}/{self._place.bucket}/{quote(key)}"
+        """Return the URL of an object, without a signature."""
+        return f"{self._location.endpoint}/{self._location.bucket}/{quote(key)}"
 
     def request(self, operation: str, **parameters: Any) -> dict[str, Any]:
-        """One attempt at an operation of the S3 interface, such as ``get_object``.
+        """Call an operation of the S3 API, such as ``get_object``, once.
 
         Raises:
-            StoreFailure: It came to nothing.
+            StoreFailure: The request failed.
         """
-        return self.guard(
-            lambda: getattr(self._client, operation)(Bucket=self._place.bucket, **parameters), parameters.get("Key", "")
-        )
+        call = partial(getattr(self._client, operation), Bucket=self._location.bucket, **parameters)
+        return self.translate_errors(call, parameters.get("Key", ""))
 
-    def guard(self, call: Callable[[], T], key: str) -> T:
-        """Run ``call``, which talks to the service about ``key``, and explain whatever it raises.
+    def translate_errors(self, call: Callable[[], T], key: str) -> T:
+        """Return the result of ``call``, which makes a request about ``key`` or reads its answer.
 
         Raises:
-            StoreFailure: It raised something.
-            Interrupted: The run is to end. The library takes that for an error of the connection.
+            StoreFailure: ``call`` raised any exception.
+            Interrupted: A signal ended the run; boto3 wraps that in an error of the connection.
         """
         try:
             return call()
-        except Exception as error:  # noqa: BLE001 - the library lets errors of many kinds out
+        except Exception as error:  # noqa: BLE001 - exceptions of boto3, urllib3 and the XML parser
             interrupted = next((cause for cause in causes(error) if isinstance(cause, Interrupted)), None)
-            failure = interrupted or explain(error, self._place).about(self.address(key))
+            failure = interrupted or explain(error, self._location).about(self.address(key))
         raise failure
 
-    def persist(self, task: Callable[[], T], stop: threading.Event | None = None) -> T:
-        """Repeat ``task`` while it fails in a way that may pass, at most ``options.attempts`` times.
+    def retry(self, task: Callable[[], T], stop: threading.Event | None = None) -> T:
+        """Return the result of ``task``, which is repeated after temporary failures, with growing pauses.
 
         Args:
             task: Makes requests.
-            stop: Ends the pauses between attempts, and the attempts with them.
+            stop: When set, ends the current pause, and no further attempt is made.
 
         Raises:
-            StoreFailure: The last attempt's.
+            StoreFailure: The failure of the last attempt, of at most ``options.attempts``.
         """
         stop = stop or threading.Event()
         options = self._options
@@ -141,25 +139,23 @@ class Bucket:
                     raise
                 if stop.wait(pause_s(attempt, options.first_pause_s, options.longest_pause_s)):
                     raise
-        raise AssertionError  # the counter has no end
+        raise AssertionError  # not reached: the counter has no end
 
 
-def _open_client(place: Place, credentials: Credentials, options: S3Options) -> Any:
-    """A client of botocore that takes nothing from the environment but the name of a file of trusted authorities."""
-    for library in ("botocore", "urllib3"):
-        # Their debug lines hold session tokens and signatures.
-        logging.getLogger(library).setLevel(logging.WARNING)
-    client = _session().create_client(
+def _open_client(location: BucketLocation, credentials: Credentials, options: S3Options) -> Any:
+    """Return a boto3 client. Of the environment, it uses only ``AWS_CA_BUNDLE``, a file of trusted certificates."""
+    mute_library_logs()
+    client = _session().client(
         "s3",
-        endpoint_url=place.endpoint,
-        region_name=place.region,
+        endpoint_url=location.endpoint,
+        region_name=location.region,
         aws_access_key_id=credentials.key_id,
         aws_secret_access_key=credentials.secret_key,
         aws_session_token=credentials.session_token,
         config=Config(
             signature_version="s3v4",
             s3={"addressing_style": "path", "payload_signing_enabled": True, "use_accelerate_endpoint": False},
-            # UFile understands neither trailers nor checksum headers.
+            # UFile supports neither trailers nor checksum headers.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
             retries={"total_max_attempts": 1, "mode": "standard"},
@@ -173,22 +169,16 @@ def _open_client(place: Place, credentials: Credentials, options: S3Options) -> 
             tcp_keepalive=True,
         ),
     )
-    client.meta.events.register_last("before-parameter-build.s3", _stay)
+    client.meta.events.register_last("before-parameter-build.s3", _disable_region_redirect)
     return client
 
 
-@functools.cache
+@cache
 def _session() -> Any:
-    """One for all clients: it keeps the description of the interface, which takes long to read. It knows no files."""
-    return botocore.session.Session(
-        session_vars={
-            "profile": (None, None, None, None),
-            "config_file": (None, None, os.devnull, None),
-            "credentials_file": (None, None, os.devnull, None),
-        }
-    )
+    """Return the session of all clients. It caches the model of the S3 API, which takes long to load."""
+    return open_session()
 
 
-def _stay(context: dict[str, Any], **_: object) -> None:
-    """Tell botocore that it has followed the service to another region already, so that it never does."""
+def _disable_region_redirect(context: dict[str, Any], **_: object) -> None:
+    """Mark a request as redirected already, so that botocore does not repeat it in the region that an answer names."""
     context["s3_redirect"]["redirected"] = True

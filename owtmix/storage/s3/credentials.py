@@ -1,38 +1,39 @@
-"""The key that a store asks for: from the job file, the environment, or the files that S3 tools share.
+"""Find the access key of a store: in the job file, in the environment, or in the files of the AWS tools.
 
-Nothing is ever asked over the network: no instance metadata, no single sign-on, no helper processes.
+The environment and the files are read by boto3's own credential providers. Only providers that read local data are
+used: no credentials are requested over the network, and no process is started.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from botocore.credentials import (  # type: ignore[import-untyped]  # botocore has no types
     ConfigProvider,
+    EnvProvider,
     SharedCredentialProvider,
 )
 from botocore.exceptions import BotoCoreError  # type: ignore[import-untyped]
 
 from owtmix.errors import Problem, SpecError
 from owtmix.spec.job import StorageSpec
+from owtmix.storage.s3.session import open_session
 
-_AWS: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
-_UCLOUD: Final = ("UCLOUD_PUBLIC_KEY", "UCLOUD_PRIVATE_KEY", "UCLOUD_SECURITY_TOKEN")
-"""As the vendor's own tools call them."""
+_AWS: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 
-_NAMES: Final = {"ucloud": (_UCLOUD, _AWS), "s3": (_AWS,)}
-"""The variables in which a vendor's key id, secret and session token are looked for, first match first."""
+_UCLOUD: Final = ("UCLOUD_PUBLIC_KEY", "UCLOUD_PRIVATE_KEY")
+_UCLOUD_TOKEN: Final = "UCLOUD_SECURITY_TOKEN"  # noqa: S105 - the name of the variable
+"""The names that the vendor's own tools use."""
 
-_VALUE: Final = re.compile("[!-~]+")
+_KEY_CHARACTERS: Final = re.compile("[!-~]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """A key, kept out of every repr. ``source`` says where it was found."""
+    """An access key. The values are left out of ``repr``; ``source`` says where the key was found, for messages."""
 
     key_id: str = field(repr=False)
     secret_key: str = field(repr=False)
@@ -40,31 +41,34 @@ class Credentials:
     source: str
 
 
-def find_credentials(spec: StorageSpec, at: str, environment: Mapping[str, str] = os.environ) -> Credentials:
-    """The key for a store of vendor ``ucloud`` or ``s3``.
+def find_credentials(spec: StorageSpec, at: str) -> Credentials:
+    """Return the access key for a store of vendor ``ucloud`` or ``s3``.
 
-    Looked for in this order, always the whole key at one place:
+    The first source that has a key is used:
 
     1. ``PublicKey`` and ``SecretKey`` of the job file;
-    2. for ``ucloud``: ``UCLOUD_PUBLIC_KEY``, ``UCLOUD_PRIVATE_KEY`` and, where there is one, ``UCLOUD_SECURITY_TOKEN``;
-    3. ``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY`` and, where there is one, ``AWS_SESSION_TOKEN``;
-    4. ``~/.aws/credentials``, then ``~/.aws/config``, or the files that ``AWS_SHARED_CREDENTIALS_FILE`` and
-       ``AWS_CONFIG_FILE`` name; the profile is ``AWS_PROFILE``, else ``default``.
+    2. for ``ucloud``: ``UCLOUD_PUBLIC_KEY``, ``UCLOUD_PRIVATE_KEY`` and optionally ``UCLOUD_SECURITY_TOKEN``;
+    3. ``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY`` and optionally ``AWS_SESSION_TOKEN``;
+    4. ``~/.aws/credentials``, then ``~/.aws/config``, or the files named by ``AWS_SHARED_CREDENTIALS_FILE`` and
+       ``AWS_CONFIG_FILE``, with the profile ``AWS_PROFILE``, else ``default``.
+
+    Sources 3 and 4 are boto3's credential chain without the providers that use the network or start processes. The key
+    is read once; it is not refreshed.
 
     Args:
         spec: The store.
         at: The JSON path of its ``StorageConfig``, for messages.
-        environment: The environment's variables.
 
     Raises:
-        SpecError: There is none, or only half of one, or it holds characters that no key has.
+        SpecError: There is no key, or a source has an incomplete, damaged or expired one, or the key contains
+            characters that no key has. No message quotes a value or the content of a file.
     """
-    found = _in_job(spec, at)
-    for names in _NAMES.get(spec.vendor, ()):
-        found = found or _in_environment(names, environment)
-    found = found or _in_files(environment)
+    found = _from_job(spec, at)
+    if found is None and spec.vendor == "ucloud":
+        found = _from_ucloud_variables()
+    found = found or _from_boto3()
     if found is None:
-        id_name, secret_name, _ = _NAMES[spec.vendor][0]
+        id_name, secret_name = _UCLOUD if spec.vendor == "ucloud" else _AWS
         raise SpecError(
             Problem(
                 f"{at}.PublicKey",
@@ -72,14 +76,14 @@ def find_credentials(spec: StorageSpec, at: str, environment: Mapping[str, str] 
                 "or write them into ~/.aws/credentials",
             )
         )
-    if not all(map(_VALUE.fullmatch, (found.key_id, found.secret_key, found.session_token or "none"))):
+    if not all(map(_KEY_CHARACTERS.fullmatch, (found.key_id, found.secret_key, found.session_token or "none"))):
         raise SpecError(
             Problem(f"{at}.PublicKey", f"the key in {found.source} holds a blank or another character that no key has")
         )
     return found
 
 
-def _in_job(spec: StorageSpec, at: str) -> Credentials | None:
+def _from_job(spec: StorageSpec, at: str) -> Credentials | None:
     if spec.public_key and spec.secret_key:
         return Credentials(spec.public_key, spec.secret_key, None, "the job file")
     if spec.public_key or spec.secret_key:
@@ -88,37 +92,56 @@ def _in_job(spec: StorageSpec, at: str) -> Credentials | None:
     return None
 
 
-def _in_environment(names: tuple[str, str, str], environment: Mapping[str, str]) -> Credentials | None:
-    key_id, secret_key, session_token = (environment.get(name) for name in names)
+def _from_ucloud_variables() -> Credentials | None:
+    _check_pair(*_UCLOUD)
+    key_id, secret_key = (os.environ.get(name) for name in _UCLOUD)
     if key_id and secret_key:
-        return Credentials(key_id, secret_key, session_token or None, "the environment")
-    if key_id or secret_key:
-        given, missing = names[:2] if key_id else names[1::-1]
+        return Credentials(key_id, secret_key, os.environ.get(_UCLOUD_TOKEN) or None, "the environment")
+    return None
+
+
+def _check_pair(id_name: str, secret_name: str) -> None:
+    """Raise ``SpecError`` when one of two environment variables is set and the other is not.
+
+    boto3 ignores a secret without a key id.
+    """
+    has_id, has_secret = bool(os.environ.get(id_name)), bool(os.environ.get(secret_name))
+    if has_id != has_secret:
+        given, missing = (id_name, secret_name) if has_id else (secret_name, id_name)
         raise SpecError(Problem("", f"{given} is set in the environment and {missing} is not: set both, or none"))
+
+
+def _from_boto3() -> Credentials | None:
+    """Return what boto3's local credential providers find."""
+    _check_pair(*_AWS)
+    named_profile = os.environ.get("AWS_PROFILE") or os.environ.get("AWS_DEFAULT_PROFILE")
+    profile = named_profile or "default"
+    credentials_file = os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials"
+    config_file = os.environ.get("AWS_CONFIG_FILE") or "~/.aws/config"
+    session = open_session(
+        [EnvProvider(), SharedCredentialProvider(credentials_file, profile), ConfigProvider(config_file, profile)]
+    )
+    key, method, problem = None, "", ""
+    try:
+        if found := session.get_credentials():
+            key, method = found.get_frozen_credentials(), found.method
+    except BotoCoreError as error:
+        file = config_file if _is_about(error, config_file) else credentials_file
+        problem = f"{file} is damaged, or has half a key for the profile {profile}: correct it"
+    except (OverflowError, RuntimeError, ValueError):  # an expiry time that is past, or is not a time
+        problem = "AWS_CREDENTIAL_EXPIRATION says that the key in the environment has expired: set a new key"
+    if problem:  # raised outside of the handlers: the context of the error could quote the file
+        raise SpecError(Problem("", problem))
+    if key is not None:
+        sources = {SharedCredentialProvider.METHOD: credentials_file, ConfigProvider.METHOD: config_file}
+        return Credentials(key.access_key, key.secret_key, key.token or None, sources.get(method, "the environment"))
+    if named_profile:
+        message = f"AWS_PROFILE is {named_profile}, which has no key in {credentials_file} and {config_file}: add it"
+        raise SpecError(Problem("", message))
     return None
 
 
-def _in_files(environment: Mapping[str, str]) -> Credentials | None:
-    named = environment.get("AWS_PROFILE") or environment.get("AWS_DEFAULT_PROFILE")
-    profile = named or "default"
-    credentials_file = environment.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials"
-    config_file = environment.get("AWS_CONFIG_FILE") or "~/.aws/config"
-    for file, provider in (
-        (credentials_file, SharedCredentialProvider(credentials_file, profile)),
-        (config_file, ConfigProvider(config_file, profile)),
-    ):
-        try:
-            found = provider.load()
-        except BotoCoreError:
-            found, broken = None, True
-        else:
-            broken = False
-        if broken:  # raised out here: the error's context could quote the file
-            raise SpecError(Problem("", f"{file} is damaged, or has half a key for the profile {profile}: correct it"))
-        if found is not None:
-            return Credentials(found.access_key, found.secret_key, found.token or None, file)
-    if named:
-        raise SpecError(
-            Problem("", f"AWS_PROFILE is {named}, which has no key in {credentials_file} and {config_file}: add it")
-        )
-    return None
+def _is_about(error: BotoCoreError, file: str) -> bool:
+    """Whether a provider failed because of ``file``, which is the configuration file."""
+    path = os.path.expanduser(os.path.expandvars(file))  # noqa: PTH111 - as botocore does it
+    return bool(error.kwargs.get("provider") == ConfigProvider.METHOD or error.kwargs.get("path") == path)

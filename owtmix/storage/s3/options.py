@@ -1,4 +1,4 @@
-"""How S3 services are spoken to."""
+"""The connection settings of S3 stores."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class S3Options:
-    """How services are spoken to.
+    """Endpoint, timeouts, retries and parallelism.
 
     Attributes:
-        scheme: Of the endpoint that is built from a ``ucloud`` region.
+        scheme: Scheme of the endpoint that is built from a ``ucloud`` region.
         internal: Whether that endpoint is the one inside the vendor's network, which has no HTTPS.
-        proxy: URL of an HTTP proxy; None connects directly, whatever the environment says.
-        connect_timeout_s: For reaching the service.
-        read_timeout_s: The longest silence of the service.
-        attempts: How often a request is tried that may succeed later. A refusal is not tried again.
-        first_pause_s: Before the second attempt at most; it doubles from attempt to attempt, and chance shortens each.
-        longest_pause_s: Where the doubling ends.
-        parts_at_once: Parts of an upload that are sent at the same time; each holds 8 MiB of memory.
-        listing_page: Unfinished uploads in one page of their list.
+        proxy: URL of an HTTP proxy; None connects directly, also when the environment names a proxy.
+        connect_timeout_s: Seconds until a connection must be established.
+        read_timeout_s: Seconds without any data from the service until a request has failed.
+        attempts: How often a request is tried whose failure may be temporary. A refusal is not tried again.
+        first_pause_s: Upper bound of the pause after the first attempt, in seconds; see ``owtmix.backoff``.
+        longest_pause_s: Upper bound of every pause, in seconds.
+        parts_at_once: Parts of an upload that are sent at the same time; each takes 8 MiB of memory.
+        listing_page: Unfinished uploads per page of their list.
     """
 
     scheme: Literal["https", "http"] = "https"

@@ -1,130 +1,145 @@
-"""An S3-compatible store: UFile/US3 and all others that speak the protocol.
+"""``S3Store``: a bucket of UFile/US3, or of any other S3 service, as a store of a job.
 
-What is read is checked by size, what is written appears whole or not at all. An ETag only tells whether an object is
-still the one that a download began with: it is no checksum, and a byte that changes on the way without encryption
-passes unseen.
+Downloads are checked by size, uploads appear whole or not at all. An ETag only tells whether an object is still the
+version that a download began with. It is not a checksum: a byte that changes on an unencrypted connection is not
+noticed here.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Final
 
+from owtmix.errors import InputError
 from owtmix.spec.job import StorageSpec
-from owtmix.storage.s3.client import Bucket
+from owtmix.storage.base import Copy
+from owtmix.storage.s3.client import BucketClient
 from owtmix.storage.s3.credentials import Credentials, find_credentials
-from owtmix.storage.s3.download import download
+from owtmix.storage.s3.download import download, partial_file
 from owtmix.storage.s3.errors import reading, writing
-from owtmix.storage.s3.objects import ObjectInfo, find_object, read_object, read_object_range
+from owtmix.storage.s3.objects import find_object, read_object, read_object_range
 from owtmix.storage.s3.options import S3Options
-from owtmix.storage.s3.upload import sweep_uploads, upload
-
-__all__ = ["S3Store"]
+from owtmix.storage.s3.upload import abort_unfinished_uploads, upload
 
 
 class S3Store:
-    """A bucket. Every method may be called from any thread.
+    """A bucket that implements ``owtmix.storage.base.Store``. Every method may be called from any thread.
 
-    A refusal is final at once; what may pass, such as an overloaded service or a broken connection, is tried
-    ``options.attempts`` times in all, with growing pauses. Redirects are never followed.
+    A failure that may be temporary, such as an overloaded service or a broken connection, is tried
+    ``options.attempts`` times in all, with growing pauses. A refusal is final at once. Redirects are not followed.
 
     Args:
         spec: A store of vendor ``ucloud`` or ``s3``.
-        options: How services are spoken to.
+        options: Connection settings.
         at: The JSON path of the store's ``StorageConfig``, for messages.
-        credentials: The key; by default it is looked for as ``find_credentials`` says.
+        credentials: The access key; by default ``find_credentials`` looks for it.
 
     Raises:
-        SpecError: ``Endpoint`` or ``Bucket`` cannot be right, or there is no key.
+        SpecError: ``Endpoint`` or ``Bucket`` is not valid, or there is no key.
     """
 
     def __init__(self, spec: StorageSpec, options: S3Options, at: str, credentials: Credentials | None = None) -> None:
+        credentials = credentials or find_credentials(spec, at)
         self._options = options
-        self._bucket = Bucket(spec, credentials or find_credentials(spec, at), options, at)
+        self._bucket = BucketClient(spec, credentials, options, at)
+        self.secrets: Final = (credentials.key_id, credentials.secret_key, credentials.session_token)
 
     def __repr__(self) -> str:
         return f"S3Store({self.address('')!r})"
 
     def address(self, key: str) -> str:
-        """The URL of an object, without any signature."""
+        """Return the URL of an object, without a signature."""
         return self._bucket.address(key)
 
-    @reading
-    def stat(self, key: str) -> ObjectInfo | None:
-        """What an object is; None when there is none.
-
-        Raises:
-            StoreError: The store cannot be asked.
-        """
-        return self._bucket.persist(partial(find_object, self._bucket, key))
+    def identity(self, key: str) -> str:
+        """Return the URL of an object: two keys with the same URL are the same object."""
+        return self.address(key)
 
     @reading
     def read(self, key: str, max_bytes: int) -> bytes | None:
-        """A whole small object; None when there is none.
+        """Return a whole small object; None when it does not exist.
 
         Raises:
-            InputError: It is larger than ``max_bytes``.
-            StoreError: It cannot be read.
+            InputError: The object is larger than ``max_bytes``.
+            StoreError: The object cannot be read.
         """
-        return self._bucket.persist(partial(read_object, self._bucket, key, max_bytes))
+        return self._bucket.retry(partial(read_object, self._bucket, key, max_bytes))
 
     @reading
-    def read_range(self, key: str, start: int, length: int, etag: str | None = None) -> bytes | None:
-        """The ``length`` bytes, at least one, from ``start`` on; fewer when the object ends before.
+    def locate(self, key: str, folder: Path) -> Copy:
+        """Return the size and version of an object, and how much of it an earlier run left in ``folder``.
 
-        None where the store cannot send parts, or the object is missing or, with an ``etag``, has another one.
+        The file name is made of version and key, so that the copy of an earlier version is not used.
 
         Raises:
-            StoreError: They cannot be read.
+            InputError: The object does not exist.
+            StoreError: The store cannot be used.
         """
-        return self._bucket.persist(partial(read_object_range, self._bucket, key, start, length, etag))
+        found = self._bucket.retry(partial(find_object, self._bucket, key))
+        if found is None:
+            raise InputError("does not exist")
+        path = folder / hashlib.sha256(f"{found.etag}\0{key}".encode()).hexdigest()[:32]
+        sizes = (file.stat().st_size for file in (path, partial_file(path, found.etag)) if file.is_file())
+        return Copy(path, found.size, next(sizes, 0), found.etag or None)
 
     @reading
-    def download(
-        self, key: str, path: Path, size: int, on_progress: Callable[[int], None], etag: str | None = None
-    ) -> None:
-        """Make the object the file ``path``, which appears when all ``size`` bytes have arrived.
+    def read_part(self, key: str, copy: Copy, start: int, length: int) -> bytes | None:
+        """Return ``length`` bytes, at least one, from byte ``start`` on; fewer when the object ends before.
 
-        Until then they lie beside it in ``.<name>.<version>.part``, where a later call goes on, also in another run.
-        An object that changed meanwhile is fetched anew.
+        None when the store does not support ranges, or the object does not exist or is not ``copy.version`` any more.
+
+        Raises:
+            StoreError: The bytes cannot be read.
+        """
+        return self._bucket.retry(partial(read_object_range, self._bucket, key, start, length, copy.version))
+
+    @reading
+    def fetch(self, key: str, copy: Copy, on_progress: Callable[[int], None]) -> None:
+        """Download the object to ``copy.path``. The file appears when all ``copy.size_bytes`` have arrived.
+
+        Until then the bytes are in ``.<name>.<version>.part`` in the same folder, where a later call resumes, also in
+        another run. An object whose version changed meanwhile is downloaded anew, unless ``copy.version`` is given.
 
         Args:
-            key: Which object.
-            path: The file; its folder exists, and nobody else downloads into it.
-            size: What ``stat`` said.
-            on_progress: Told how many bytes there are; fewer than before when it starts anew.
-            etag: What ``stat`` said, where no other version will do.
+            key: Key of the object.
+            copy: What ``locate`` returned; the folder of ``copy.path`` exists, and nobody else writes this file.
+            on_progress: Called with the number of bytes that are there; fewer than before when a download starts anew.
 
         Raises:
-            InputError: The object is missing, or has another size or ``etag``.
-            StoreError: It cannot be read.
-            DestinationError: The file cannot be written: the disk is full.
+            InputError: The object does not exist, or its size or version has changed.
+            StoreError: The object cannot be read.
+            DestinationError: The file cannot be written, for example because the disk is full.
         """
-        download(self._bucket, key, path, size, on_progress, etag)
+        download(self._bucket, key, copy.path, copy.size_bytes, on_progress, copy.version)
 
     @writing
-    def upload(self, path: Path, key: str, on_progress: Callable[[int], None]) -> None:
-        """Make the file ``path`` the object ``key``, which appears, or is replaced, all at once.
+    def stage(self, key: str, job_id: str, folder: Path) -> Path:
+        """Return the path in ``folder`` where the output is to be written before ``commit`` uploads it.
+
+        Uploads of ``key`` that an earlier run left unfinished are removed. This request also detects, before anything
+        is composed, that the store cannot be written because its key, bucket or address is wrong.
+
+        Raises:
+            DestinationError: The store cannot be used.
+        """
+        abort_unfinished_uploads(self._bucket, key, self._options.listing_page)
+        return folder / f"{job_id}{PurePosixPath(key).suffix}"
+
+    @writing
+    def commit(self, staged: Path, key: str, on_progress: Callable[[int], None]) -> str:
+        """Upload the file ``staged``; the object ``key`` appears, or is replaced, all at once. Returns its URL.
 
         Args:
-            path: The file; of at most 10,000 parts of 8 MiB.
-            key: Which object.
-            on_progress: Told from this thread how many bytes were sent.
+            staged: The file, of at most 10,000 parts of 8 MiB.
+            key: Key of the object.
+            on_progress: Called in this thread with the number of bytes that were sent.
 
         Raises:
-            DestinationError: It cannot be uploaded, or has another size afterwards. What was sent is removed, unless
-                the store cannot be reached any more: ``sweep_uploads`` does it later.
+            DestinationError: The file cannot be uploaded, or the object has another size afterwards. What was sent is
+                removed, unless the store cannot be reached any more: then the next ``stage`` removes it.
         """
-        upload(self._bucket, path, key, self._options.parts_at_once, on_progress)
-
-    @writing
-    def sweep_uploads(self, key: str) -> int:
-        """Remove uploads of ``key`` that never ended; returns how many there were.
-
-        It also finds out early that the store cannot be written because its key, bucket or address is wrong.
-
-        Raises:
-            DestinationError: The store cannot be asked.
-        """
-        return sweep_uploads(self._bucket, key, self._options.listing_page)
+        upload(self._bucket, staged, key, self._options.parts_at_once, on_progress)
+        return self.address(key)
