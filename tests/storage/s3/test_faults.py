@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -199,7 +198,7 @@ def test_an_interrupt_is_no_error_of_the_connection(
     spec: StorageSpec, service: Service, proxy: FaultProxy, movie: Path, only: Callable[[Request], bool]
 ) -> None:
     service.put("a.webm", b"1")
-    store = S3Store(spec, replace(QUICK, read_timeout_s=2), AT)
+    store = S3Store(spec, QUICK, AT)
 
     def interrupt(*_: object) -> None:
         raise Interrupted("stopped by a test")
