@@ -14,7 +14,7 @@ from typing import Final
 
 REQUIRED: Final = os.environ.get("OWT_REQUIRE_CUDA") == "1"
 _TRIAL: Final = """
-from tests.execute.stand_in import Silent
+from tests.produce.stand_in import Silent
 from owtmix.produce.gpu_check import CardTask
 print(CardTask(None).run(Silent()).number)
 """

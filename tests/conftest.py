@@ -57,7 +57,12 @@ def attributed(*folders: Path) -> Path | None:
 
 SLOW: Final = (
     *("corpus", "e2e", "hostile", "cli/test_commands.py", "jobs/test_resume.py", "produce/test_gpu_jobs.py"),
-    *("workers/test_local.py", "produce/test_production.py", "storage/test_s3_faults.py", "storage/test_s3_resume.py"),
+    *(
+        "workers/test_local.py",
+        "produce/test_production.py",
+        "storage/s3/test_faults.py",
+        "storage/s3/test_download.py",
+    ),
 )
 """Whole jobs, real and hostile recordings, and what waits for others: minutes, which ``make test-fast`` has not."""
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -23,6 +22,7 @@ from typing import Final
 
 import httpx
 
+from owtmix.base.backoff import pause_s
 from owtmix.net.guard import ForbiddenAddressError, Network, checked_client
 from owtmix.notify.outbox import Message
 from owtmix.notify.signature import headers
@@ -57,12 +57,6 @@ def outcome(status: int) -> Outcome:
         return Outcome.GONE
     busy = status in {httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_MANY_REQUESTS} or httpx.codes.is_server_error(status)
     return Outcome.FAILED if busy else Outcome.REFUSED
-
-
-def pause_s(failures: int) -> float:
-    """How long to wait after so many failures in a row; with jitter, so that many jobs do not come at once."""
-    longest = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(failures - 1, 16))
-    return longest * random.uniform(0.5, 1)  # noqa: S311 - not for cryptography
 
 
 class Lane:
@@ -144,7 +138,7 @@ class Lane:
             self._pass_over(message)
             return
         with suppress(TimeoutError):
-            async with asyncio.timeout(pause_s(self._failures)):
+            async with asyncio.timeout(pause_s(self._failures, FIRST_PAUSE_S, LONGEST_PAUSE_S)):
                 await self._hurried.wait()
         self._hurried.clear()
 

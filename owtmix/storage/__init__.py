@@ -1,4 +1,13 @@
-"""Where recordings come from and the output goes."""
+"""Where recordings come from and where the output goes: a local folder, or a bucket of an S3 service.
+
+``open_store`` opens the store that a job file names; whoever uses it knows only the protocol ``Store`` of ``base``.
+``local`` is the store in a folder, ``s3`` the one behind the S3 protocol. The package knows the job's ``StorageSpec``
+and the errors of owtmix. It does not know what the objects contain: index, recordings and output are files with keys.
+It is used by the modules that run a job and fetch its recordings.
+
+Importing this package does not import boto3, which takes a quarter of a second; opening a store of vendor ``ucloud``
+or ``s3`` does.
+"""
 
 from __future__ import annotations
 
@@ -7,26 +16,26 @@ from pathlib import Path
 from owtmix.jobfile.spec import StorageSpec
 from owtmix.storage.base import Copy, Store, unwritable
 from owtmix.storage.local import LocalStore
-from owtmix.storage.options import S3Options
+from owtmix.storage.s3.options import S3Options
 
 __all__ = ["Copy", "LocalStore", "S3Options", "Store", "open_store", "unwritable"]
 
 
 def open_store(spec: StorageSpec, base: Path, at: str, options: S3Options) -> Store:
-    """The store that a job names.
+    """Open the store that a job names.
 
     Args:
-        spec: the store; a local one is relative to ``base``.
-        base: the job file's folder.
-        at: the JSON path of its ``StorageConfig``, for messages.
-        options: how a service is spoken to.
+        spec: The store; the folder of a local one is relative to ``base``.
+        base: The folder of the job file.
+        at: The JSON path of the store's ``StorageConfig``, for messages.
+        options: Connection settings of an S3 store.
 
     Raises:
-        SpecError: ``Endpoint`` or ``Bucket`` cannot be right, or there is no key.
+        SpecError: ``Endpoint`` or ``Bucket`` is not valid, or there is no key.
     """
     if spec.vendor == "local":
         return LocalStore(base / spec.bucket)
-    # Imported here, since a job of local files need not wait for the S3 library to load.
-    from owtmix.storage.remote import RemoteStore  # noqa: PLC0415
+    # Imported here: a job with local files does not load boto3.
+    from owtmix.storage.s3.store import S3Store  # noqa: PLC0415
 
-    return RemoteStore(spec, options, at)
+    return S3Store(spec, options, at)

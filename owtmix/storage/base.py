@@ -1,4 +1,4 @@
-"""The seam between a job and where its files live."""
+"""``Store``: the protocol that every store implements, and ``Copy``, an object as a local file."""
 
 from __future__ import annotations
 
@@ -13,9 +13,13 @@ from owtmix.base.errors import DestinationError
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """An object as a local file: ``path`` takes ``size_bytes`` of the disk, of which ``present_bytes`` are there.
+    """An object of a store as a local file.
 
-    Both are 0 where the object is used in its own place. ``version`` is the object's, where no other will do.
+    Attributes:
+        path: The file, which may not exist yet.
+        size_bytes: What the complete file takes of the disk; 0 when the object itself is a local file.
+        present_bytes: What of it exists already.
+        version: The version of the object that ``path`` has or will have; None when the store has no versions.
     """
 
     path: Path
@@ -25,75 +29,79 @@ class Copy:
 
     @property
     def complete(self) -> bool:
-        """Whether nothing has to be fetched."""
+        """Whether nothing has to be downloaded."""
         return self.present_bytes == self.size_bytes and self.path.exists()
 
 
 class Store(Protocol):
-    """A place of objects named by keys such as ``room/alice.webm``. A store is used for input or for output."""
+    """Objects with keys such as ``room/alice.webm``. A job reads from one store and writes to one, maybe the same."""
 
     @property
     def secrets(self) -> Sequence[str | None]:
-        """What it needs to get in; never to be written anywhere."""
+        """Values that must not appear in any log, message or file, such as access keys."""
 
     def address(self, key: str) -> str:
-        """Where an object is, for people and programs; never a secret."""
+        """Return the URL or path of an object, without secrets."""
 
     def identity(self, key: str) -> str:
-        """The same for two keys, of any stores, only where writing one would overwrite the other."""
+        """Return a string that two keys, of any stores, share only when they name the same object."""
 
     def read(self, key: str, max_bytes: int) -> bytes | None:
-        """A whole small object; None when there is none.
+        """Return a whole small object; None when it does not exist.
 
         Raises:
-            InputError: it is larger than ``max_bytes``, or cannot be read.
+            InputError: The object is larger than ``max_bytes``, or cannot be read.
         """
 
     def locate(self, key: str, folder: Path) -> Copy:
-        """Where the object is a local file, or will be one, in ``folder``; from any thread.
+        """Return the object as a local file, in ``folder`` if it has to be downloaded. Called from any thread.
 
         Raises:
-            InputError: there is none, or it cannot be read.
-            StoreError: the store cannot be used.
+            InputError: The object does not exist, or cannot be read.
+            StoreError: The store cannot be used.
         """
 
     def read_part(self, key: str, copy: Copy, start: int, length: int) -> bytes | None:
-        """``length`` bytes of the object from ``start`` on, fewer at its end; from any thread.
+        """Return ``length`` bytes of the object from byte ``start`` on, fewer at its end. Called from any thread.
 
-        None where it is not ``copy.version`` any more, or the store cannot send parts.
+        None when the object is not ``copy.version`` any more, or the store does not support ranges.
 
         Raises:
-            StoreError: the store cannot be used.
+            StoreError: The store cannot be used.
         """
 
     def fetch(self, key: str, copy: Copy, on_progress: Callable[[int], None]) -> None:
-        """Complete what ``locate`` found; from any thread. ``on_progress`` is told how many bytes are there.
+        """Download what is missing of ``copy``, which ``locate`` returned. Called from any thread.
+
+        ``on_progress`` is called with the number of bytes that are there.
 
         Raises:
-            InputError: the object is not any more what it was.
-            StoreError: the store cannot be used.
-            DestinationError: the disk takes no more.
+            InputError: The object has changed or does not exist any more.
+            StoreError: The store cannot be used.
+            DestinationError: The local file cannot be written, for example because the disk is full.
         """
 
     def stage(self, key: str, job_id: str, folder: Path) -> Path:
-        """Where to write what ``commit`` will make the object ``key``: in ``folder``, or where it is to be.
+        """Return the path where the output is to be written before ``commit`` makes it the object ``key``.
+
+        The path is in ``folder``, or beside the final file when the store is a local folder.
 
         Raises:
-            DestinationError: nothing can be written there.
+            DestinationError: The store cannot be written.
         """
 
     def commit(self, staged: Path, key: str, on_progress: Callable[[int], None]) -> str:
-        """Make the finished file ``staged`` the object ``key``, all at once; returns its address.
+        """Make the finished file ``staged`` the object ``key``, which appears all at once. Returns its address.
 
-        ``on_progress`` is told how many bytes are there.
+        ``on_progress`` is called with the number of bytes that were sent.
 
         Raises:
-            DestinationError: it cannot be made so.
+            DestinationError: The store cannot be written.
         """
 
 
 def unwritable(folder: Path, error: OSError) -> DestinationError:
-    """That ``error`` came of writing into ``folder``."""
+    """Return the ``DestinationError`` for an ``OSError`` that was raised while writing into ``folder``."""
     full = error.errno in {errno.ENOSPC, errno.EDQUOT}
     reason = "the disk is full, free some space" if full else error.strerror
     return DestinationError(f"{folder} cannot be written: {reason}")

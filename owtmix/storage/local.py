@@ -1,4 +1,4 @@
-"""A folder as a store. Nothing outside of it is read or written, links included."""
+"""A local folder as a store. Nothing outside of the folder is read or written, also not through links."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from owtmix.storage.base import Copy
 
 
 class LocalStore:
-    """Keys are paths below ``root``."""
+    """A folder that implements ``owtmix.storage.base.Store``; keys are paths relative to ``root``."""
 
     secrets: Final[tuple[str, ...]] = ()
 
@@ -40,19 +40,19 @@ class LocalStore:
             raise InputError(f"{path} is larger than {max_bytes} bytes")
         return data
 
-    def locate(self, key: str, folder: Path) -> Copy:  # noqa: ARG002 - it is a local file already
+    def locate(self, key: str, folder: Path) -> Copy:  # noqa: ARG002 - nothing is downloaded
         path = self._find(key)
         if path is None:
             raise InputError("does not exist")
         return Copy(path)
 
     def read_part(self, key: str, copy: Copy, start: int, length: int) -> bytes | None:
-        """Nobody needs parts of what is here."""
+        """Return None: local files are read in place."""
 
     def fetch(self, key: str, copy: Copy, on_progress: Callable[[int], None]) -> None:
-        """Nothing is missing."""
+        """Do nothing: local files are complete."""
 
-    def stage(self, key: str, job_id: str, folder: Path) -> Path:  # noqa: ARG002 - a rename needs the same disk
+    def stage(self, key: str, job_id: str, folder: Path) -> Path:  # noqa: ARG002 - the file is renamed, which needs the same disk
         final = self._root / key
         staged = final.with_name(f".{job_id}.part{final.suffix}")
         try:
@@ -65,7 +65,7 @@ class LocalStore:
         try:
             if final.is_dir():
                 raise DestinationError(f"{final} is a folder: the output must have the name of a file")
-            # Only trying tells; and what lies there, of a run that was killed or a link that leads out, must be gone.
+            # Test whether the file can be created. Remove the file of a killed run, or a link to another folder.
             staged.unlink(missing_ok=True)
             staged.touch(exist_ok=False)
             staged.unlink()
@@ -73,7 +73,7 @@ class LocalStore:
             raise DestinationError(f"{final} cannot be written: {error.strerror}") from None
         return staged
 
-    def commit(self, staged: Path, key: str, on_progress: Callable[[int], None]) -> str:  # noqa: ARG002 - at once
+    def commit(self, staged: Path, key: str, on_progress: Callable[[int], None]) -> str:  # noqa: ARG002 - a rename has no progress
         final = self._root / key
         try:
             with staged.open("rb") as file:
@@ -89,10 +89,10 @@ class LocalStore:
         return self.address(key)
 
     def _find(self, key: str) -> Path | None:
-        """The real path of the file ``key``; None where there is none.
+        """Return the path of the file ``key`` with links resolved; None when it does not exist.
 
         Raises:
-            InputError: it is no file, cannot be reached, or leads out of the folder.
+            InputError: ``key`` is not a regular file, cannot be accessed, or is outside of the folder.
         """
         path = self._inside(key)
         try:
@@ -106,14 +106,14 @@ class LocalStore:
         return path
 
     def _inside(self, key: str) -> Path:
-        """The real path of ``key``.
+        """Return the path of ``key`` with links resolved.
 
         Raises:
-            InputError: a link or the key leads out of the folder, or nowhere.
+            InputError: The key or a link is outside of the folder, or a link refers to itself.
         """
         try:
             path = (self._root / key).resolve()
-        except (OSError, RuntimeError, ValueError):  # before Python 3.13 a circle of links is a RuntimeError
+        except (OSError, RuntimeError, ValueError):  # RuntimeError: a cycle of links, before Python 3.13
             raise InputError(f"{key} leads nowhere") from None
         if not path.is_relative_to(self._root):
             raise InputError(f"{key} leads out of the folder {self._root}")

@@ -21,8 +21,8 @@ from tests.storage.fault_proxy import FaultProxy, Request, is_content
 from tests.storage.swift_server import KEY_ID, REGION, SECRET
 
 SHORT_PAUSES: Final = """
-from owtmix.storage.s3_bucket import Bucket
-Bucket._pause_s = lambda *_: 0.01
+from owtmix.storage.s3 import client
+client.pause_s = lambda *_: 0.01
 """
 """Between attempts at a store; changes the program before it runs."""
 
@@ -89,7 +89,7 @@ class Stored:
 
     def run_with(self, change_first: str, *arguments: str | Path, **environment: str) -> Done:
         """Run after some Python that changes the program."""
-        program = f"{change_first}\nfrom owtmix.cli import main\nmain()"
+        program = f"{change_first}\nfrom owtmix.cli.main import main\nmain()"
         words = [sys.executable, "-P", "-c", program, *map(str, arguments or (self.job_file,))]
         return self._run(words, {"PYTHONPATH": str(self.command.root)} | environment)
 

@@ -54,7 +54,7 @@ MOMENTS = {
 def chatty(stored: Stored, tmp_path: Path) -> Stored:
     """The job, in an installation whose children tell of every frame."""
     command = install(tmp_path / "chatty")
-    child = command.root / "owtmix" / "execute" / "child.py"
+    child = command.root / "owtmix" / "workers" / "child.py"
     text, found = re.subn(r"(?m)^(NEWS_EVERY_S: Final) = .*", r"\1 = 0.0", child.read_text(encoding="utf-8"))
     assert found == 1
     child.write_text(text, encoding="utf-8")

@@ -146,16 +146,6 @@ def test_a_receiver_is_complained_about_once(tmp_path: Path, caplog: pytest.LogC
 
 
 @pytest.mark.parametrize(
-    ("failures", "longest_s"), [(1, 0.5), (2, 1.0), (3, 2.0), (6, 16.0), (7, 30.0), (10_000, 30.0)]
-)
-def test_pauses_grow_to_a_limit_with_jitter(monkeypatch: pytest.MonkeyPatch, failures: int, longest_s: float) -> None:
-    monkeypatch.undo()
-    pauses = [sending.pause_s(failures) for _ in range(200)]
-    assert longest_s / 2 <= min(pauses) < max(pauses) <= longest_s
-    assert max(pauses) - min(pauses) > longest_s / 4
-
-
-@pytest.mark.parametrize(
     ("expected", "statuses"),
     [
         (sending.Outcome.DELIVERED, [200, 201, 202, 204, 299]),

@@ -14,19 +14,21 @@ import botocore.session  # type: ignore[import-untyped]
 import pytest
 
 from owtmix.jobfile.spec import StorageSpec
-from owtmix.storage.options import S3Options
-from owtmix.storage.s3 import S3Store
+from owtmix.storage.s3.options import S3Options
+from owtmix.storage.s3.store import S3Store
 from tests.conftest import attributed
 from tests.storage.fault_proxy import PART_BYTES, FaultProxy
 from tests.storage.swift_server import KEY_ID, REGION, SECRET, SwiftServer
 
 AT: Final = "Data.RecordingConfig.StorageConfig"
 
-QUICK: Final = S3Options(connect_timeout_s=2, read_timeout_s=1, first_pause_s=0.01, listing_page=2)
-"""Five attempts, as ever, in less than a second."""
+QUICK: Final = S3Options(connect_timeout_s=3, read_timeout_s=3, first_pause_s=0.01, listing_page=2)
+"""Five attempts with short pauses. On a busy machine, the service takes longer than a second for some requests."""
+
+NOWHERE: Final = Path("/nowhere")
+"""The folder of requests that write no file."""
 
 _NUMBERS: Final = itertools.count(1)
-
 
 MOVIE: Final = Random(5).randbytes(2 * PART_BYTES + 1000)
 """Three parts, the last a small one."""

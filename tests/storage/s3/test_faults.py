@@ -7,15 +7,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from owtmix.base.errors import DestinationError, InputError, Interrupted
 from owtmix.jobfile.spec import StorageSpec
-from owtmix.storage.s3 import S3Store
-from tests.storage.conftest import AT, CLIP, MOVIE, QUICK, Service, ignore
+from owtmix.storage import Copy
+from owtmix.storage.s3.store import S3Store
+from tests.storage.conftest import AT, CLIP, MOVIE, NOWHERE, QUICK, Service, ignore
 from tests.storage.fault_proxy import (
     Answer,
     Exchange,
@@ -50,10 +50,10 @@ def test_a_busy_store_is_asked_again(
 ) -> None:
     service.put("a.webm", CLIP)
     for ask in (
-        lambda: store.stat("a.webm"),
+        lambda: store.locate("a.webm", NOWHERE),
         lambda: store.read("a.webm", len(CLIP)),
-        lambda: store.read_range("a.webm", 5, 5),
-        lambda: store.download("a.webm", folder / "1.webm", len(CLIP), ignore),
+        lambda: store.read_part("a.webm", Copy(NOWHERE), 5, 5),
+        lambda: store.fetch("a.webm", Copy(folder / "1.webm", len(CLIP)), ignore),
     ):
         proxy.inject(refused(status, code), times=2)
         ask()
@@ -63,7 +63,7 @@ def test_a_busy_store_is_asked_again(
 def test_an_upload_to_a_busy_store_goes_on(store: S3Store, service: Service, proxy: FaultProxy, movie: Path) -> None:
     for only, busy in zip((is_beginning, is_part, is_completion), BUSY, strict=True):
         proxy.inject(refused(*busy), times=2, only=only)
-    store.upload(movie, "out.mp4", ignore)
+    store.commit(movie, "out.mp4", ignore)
     assert service.get("out.mp4") == MOVIE
     assert proxy.count(is_beginning) == proxy.count(is_completion) == 3
     assert proxy.count(is_part) == 5
@@ -72,7 +72,7 @@ def test_an_upload_to_a_busy_store_goes_on(store: S3Store, service: Service, pro
 def test_a_store_that_stays_busy_is_asked_five_times(store: S3Store, proxy: FaultProxy, folder: Path) -> None:
     proxy.inject(refused(503, "SlowDown"), times=-1)
     with pytest.raises(InputError, match=r"is overloaded or down, it answers 503 SlowDown: try again later"):
-        store.download("a.webm", folder / "1.webm", 1, ignore)
+        store.fetch("a.webm", Copy(folder / "1.webm", 1), ignore)
     assert len(proxy.requests) == QUICK.attempts == 5
 
 
@@ -81,7 +81,7 @@ def test_an_upload_to_a_store_that_stays_busy_is_worth_another_run(
 ) -> None:
     proxy.inject(refused(503, "SlowDown"), times=-1, only=is_part)
     with pytest.raises(DestinationError, match="try again later") as caught:
-        store.upload(movie, "out.mp4", ignore)
+        store.commit(movie, "out.mp4", ignore)
     assert caught.value.retryable
     assert all(proxy.count(lambda r, n=number: r.part == n) <= 5 for number in (1, 2, 3))  # type: ignore[misc]
     assert not service.keys()
@@ -91,9 +91,9 @@ def test_an_upload_to_a_store_that_stays_busy_is_worth_another_run(
 def test_a_refusal_is_final(store: S3Store, service: Service, proxy: FaultProxy, movie: Path) -> None:
     proxy.inject(refused(403, "AccessDenied"), times=-1)
     with pytest.raises(InputError, match=r"a\.webm: the store denies access: give the key the right to it"):
-        store.stat("a.webm")
+        store.locate("a.webm", NOWHERE)
     with pytest.raises(DestinationError, match=r"out\.mp4: the store denies access") as caught:
-        store.upload(movie, "out.mp4", ignore)
+        store.commit(movie, "out.mp4", ignore)
     assert not caught.value.retryable
     assert [request.method for request in proxy.requests] == ["GET", "POST"]
     assert not service.keys()
@@ -102,14 +102,14 @@ def test_a_refusal_is_final(store: S3Store, service: Service, proxy: FaultProxy,
 def test_a_store_that_never_answers(store: S3Store, service: Service, proxy: FaultProxy) -> None:
     service.put("a.webm", b"1")
     proxy.inject(silent)
-    assert store.stat("a.webm")
+    assert store.locate("a.webm", NOWHERE)
 
 
 def test_a_flipped_bit_on_the_way_to_the_store_is_sent_again(
     store: S3Store, service: Service, proxy: FaultProxy, movie: Path
 ) -> None:
     proxy.inject(flipped_request, only=is_part)
-    store.upload(movie, "out.mp4", ignore)
+    store.commit(movie, "out.mp4", ignore)
     assert service.get("out.mp4") == MOVIE
     assert proxy.count(is_part) == 4
 
@@ -119,7 +119,7 @@ def test_a_part_without_an_answer_is_sent_again(
     store: S3Store, service: Service, proxy: FaultProxy, movie: Path, fault: Fault
 ) -> None:
     proxy.inject(fault, only=is_part)
-    store.upload(movie, "out.mp4", ignore)
+    store.commit(movie, "out.mp4", ignore)
     assert service.get("out.mp4") == MOVIE
 
 
@@ -127,7 +127,7 @@ def test_a_completion_may_fail_inside_of_a_success(
     store: S3Store, service: Service, proxy: FaultProxy, movie: Path
 ) -> None:
     proxy.inject(refused(200, "InternalError"), times=2, only=is_completion)
-    store.upload(movie, "out.mp4", ignore)
+    store.commit(movie, "out.mp4", ignore)
     assert service.get("out.mp4") == MOVIE
     assert proxy.count(is_completion) == 3
 
@@ -138,7 +138,7 @@ def test_a_completion_that_never_succeeds_leaves_nothing(
     service.put("out.mp4", b"before")
     proxy.inject(refused(200, "InternalError"), times=-1, only=is_completion)
     with pytest.raises(DestinationError, match="try again later") as caught:
-        store.upload(movie, "out.mp4", ignore)
+        store.commit(movie, "out.mp4", ignore)
     assert caught.value.retryable
     assert proxy.count(is_completion) == 5
     assert service.get("out.mp4") == b"before"
@@ -150,7 +150,7 @@ def test_a_completion_whose_answer_is_lost_was_one(
 ) -> None:
     proxy.inject(lost, only=is_completion)
     proxy.inject(refused(404, "NoSuchUpload"), times=-1, only=is_completion)
-    store.upload(movie, "out.mp4", ignore)
+    store.commit(movie, "out.mp4", ignore)
     assert service.get("out.mp4") == MOVIE
 
 
@@ -161,14 +161,14 @@ def test_an_older_output_of_the_same_size_is_not_taken_for_this_one(
     proxy.inject(refused(404, "NoSuchUpload"), times=-1, only=is_completion)
     proxy.inject(aged, times=-1, only=lambda request: request.method == "GET")
     with pytest.raises(DestinationError, match="NoSuchUpload"):
-        store.upload(movie, "out.mp4", ignore)
+        store.commit(movie, "out.mp4", ignore)
 
 
 def test_an_output_of_another_size_than_was_sent_is_an_error(store: S3Store, proxy: FaultProxy, movie: Path) -> None:
     shorter = Answer(206, {"Content-Range": "bytes 0-0/999"}, b"1")
     proxy.inject(answered(shorter), times=-1, only=lambda request: request.method == "GET")
     with pytest.raises(DestinationError, match="has 999 bytes after 16,778,216 bytes were uploaded") as caught:
-        store.upload(movie, "out.mp4", ignore)
+        store.commit(movie, "out.mp4", ignore)
     assert caught.value.retryable
 
 
@@ -178,17 +178,18 @@ def test_an_abort_that_fails_too_is_left_to_the_next_run(
     proxy.inject(refused(400, "InvalidPart"), times=-1, only=is_part)
     proxy.inject(refused(503, "SlowDown"), only=lambda request: request.method == "DELETE")
     with pytest.raises(DestinationError, match="400 InvalidPart"):
-        store.upload(movie, "out.mp4", ignore)
+        store.commit(movie, "out.mp4", ignore)
     assert "stays until the next run" in caplog.text
     assert service.unfinished() == ["out.mp4"]
-    assert store.sweep_uploads("out.mp4") == 1
+    store.stage("out.mp4", "job", NOWHERE)
+    assert not service.unfinished()
 
 
 def test_a_key_that_may_not_list_uploads_may_still_upload(
     store: S3Store, proxy: FaultProxy, caplog: pytest.LogCaptureFixture
 ) -> None:
     proxy.inject(refused(403, "AccessDenied"))
-    assert store.sweep_uploads("out.mp4") == 0
+    store.stage("out.mp4", "job", NOWHERE)
     assert "unfinished uploads cannot be looked for" in caplog.text
 
 
@@ -197,7 +198,7 @@ def test_an_interrupt_is_no_error_of_the_connection(
     spec: StorageSpec, service: Service, proxy: FaultProxy, movie: Path, only: Callable[[Request], bool]
 ) -> None:
     service.put("a.webm", b"1")
-    store = S3Store(spec, replace(QUICK, read_timeout_s=2), AT)
+    store = S3Store(spec, QUICK, AT)
 
     def interrupt(*_: object) -> None:
         raise Interrupted("stopped by a test")
@@ -210,7 +211,7 @@ def test_an_interrupt_is_no_error_of_the_connection(
     before = signal.signal(signal.SIGUSR1, interrupt)
     try:
         with pytest.raises(Interrupted, match="stopped by a test"):
-            _ = store.stat("a.webm"), store.upload(movie, "out.mp4", ignore)
+            _ = store.locate("a.webm", NOWHERE), store.commit(movie, "out.mp4", ignore)
     finally:
         signal.signal(signal.SIGUSR1, before)
     assert service.keys() == ["a.webm"]
@@ -220,11 +221,11 @@ UPLOADER = """
 import sys
 from pathlib import Path
 from owtmix.jobfile.spec import StorageSpec
-from owtmix.storage.options import S3Options
-from owtmix.storage.s3 import S3Store
+from owtmix.storage.s3.options import S3Options
+from owtmix.storage.s3.store import S3Store
 endpoint, bucket, region, key_id, secret, path = sys.argv[1:]
 spec = StorageSpec("s3", bucket, region, endpoint, key_id, secret)
-S3Store(spec, S3Options(parts_at_once=1), "").upload(Path(path), "out.mp4", print)
+S3Store(spec, S3Options(parts_at_once=1), "").commit(Path(path), "out.mp4", print)
 """
 
 
@@ -239,5 +240,5 @@ def test_an_upload_that_is_killed_leaves_nothing_to_see_and_what_it_leaves_is_sw
         uploader.kill()
     assert not service.keys()
     assert service.unfinished() == ["out.mp4"]
-    assert store.sweep_uploads("out.mp4") == 1
+    store.stage("out.mp4", "job", NOWHERE)
     assert not service.unfinished()

@@ -14,10 +14,11 @@ from botocore import exceptions as foreign  # type: ignore[import-untyped]
 
 from owtmix.base.errors import MixError
 from owtmix.jobfile.spec import StorageSpec
-from owtmix.storage.credentials import Credentials
-from owtmix.storage.s3 import S3Store
-from owtmix.storage.s3_errors import Place, explain
-from tests.storage.conftest import AT, QUICK, Service, ignore
+from owtmix.storage import Copy
+from owtmix.storage.s3.credentials import Credentials
+from owtmix.storage.s3.errors import BucketLocation, explain
+from owtmix.storage.s3.store import S3Store
+from tests.storage.conftest import AT, NOWHERE, QUICK, Service, ignore
 from tests.storage.fault_proxy import FaultProxy, lost, refused, silent, truncated
 
 KEY_ID, SECRET, TOKEN = "canary-id", "canary-secret", "canary-token"
@@ -41,7 +42,7 @@ def test_nothing_written_or_raised_holds_a_key(
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    for logger in ("", "botocore", "urllib3"):
+    for logger in ("", "boto3", "botocore", "urllib3"):
         caplog.set_level(logging.DEBUG, logger)
     if fault := FAULTS[name]:
         proxy.inject(fault, times=-1)
@@ -52,12 +53,12 @@ def test_nothing_written_or_raised_holds_a_key(
     store = S3Store(spec, options, AT, Credentials(KEY_ID, SECRET, TOKEN, "a test"))
     raised: list[MixError] = []
     for ask in (
-        lambda: store.stat("a.webm"),
+        lambda: store.locate("a.webm", NOWHERE),
         lambda: store.read("a.webm", 1000),
-        lambda: store.read_range("a.webm", 0, 10),
-        lambda: store.download("a.webm", tmp_path / "1.webm", 1000, ignore),
-        lambda: store.upload(movie, "out.mp4", ignore),
-        lambda: store.sweep_uploads("out.mp4"),
+        lambda: store.read_part("a.webm", Copy(NOWHERE), 0, 10),
+        lambda: store.fetch("a.webm", Copy(tmp_path / "1.webm", 1000), ignore),
+        lambda: store.commit(movie, "out.mp4", ignore),
+        lambda: store.stage("out.mp4", "job", NOWHERE),
     ):
         with pytest.raises(MixError) as caught:
             ask()
@@ -73,11 +74,11 @@ def test_nothing_written_or_raised_holds_a_key(
 
 
 def test_every_failure_of_the_network_has_a_sentence_of_its_own() -> None:
-    place = Place("http://127.0.0.1:1", "room", "cn-bj")
+    location = BucketLocation("http://127.0.0.1:1", "room", "cn-bj")
     arguments = {"error": "", "endpoint_url": "", "proxy_url": "", "request": None}
-    general = explain(foreign.HTTPClientError(**arguments), place)
+    general = explain(foreign.HTTPClientError(**arguments), location)
     for kind in (*_below(foreign.HTTPClientError), *_below(foreign.ConnectionError)):
-        failure = explain(kind(**arguments), place)
+        failure = explain(kind(**arguments), location)
         assert failure.sentence != general.sentence, kind
         assert failure.transient, kind
 

@@ -1,4 +1,4 @@
-"""Uploading a file in parts. The object appears, whole, when the last step says so."""
+"""Upload a file as a multipart upload. The object appears, whole, when the upload is completed."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from owtmix.base.errors import DestinationError
-from owtmix.storage.s3_bucket import Bucket
-from owtmix.storage.s3_errors import StoreFailure
-from owtmix.storage.s3_object import find_object
+from owtmix.storage.s3.client import BucketClient
+from owtmix.storage.s3.errors import StoreFailure
+from owtmix.storage.s3.objects import find_object
 
 _log = logging.getLogger(__name__)
 
 PART_BYTES: Final = 8 * 1024 * 1024
-"""UFile takes parts of exactly this size; only the last may be smaller."""
+"""UFile accepts parts of exactly this size; only the last part may be smaller."""
 
 MAX_PARTS: Final = 10_000
 MAX_OBJECT_BYTES: Final = MAX_PARTS * PART_BYTES
@@ -28,75 +28,80 @@ MAX_OBJECT_BYTES: Final = MAX_PARTS * PART_BYTES
 _TYPES: Final = {".mp4": "video/mp4", ".webm": "video/webm", ".json": "application/json"}
 
 _CLOCK_STEP: Final = timedelta(seconds=2)
-"""Services round the times that they tell, up or down."""
+"""Services round the times in their answers, up or down."""
 
-_UNLISTED: Final = frozenset({"AccessDenied", "NotImplemented", "MethodNotAllowed"})
-"""Answers of a service, or to a key, that may upload but not list uploads."""
+_LISTING_REFUSED: Final = frozenset({"AccessDenied", "NotImplemented", "MethodNotAllowed"})
+"""Error codes when a service does not list uploads, or the key may upload but not list."""
 
 
-def upload(bucket: Bucket, path: Path, key: str, parts_at_once: int, on_progress: Callable[[int], None]) -> None:
-    """Make ``path`` the object ``key``, which appears, or is replaced, all at once.
+def upload(bucket: BucketClient, path: Path, key: str, parts_at_once: int, on_progress: Callable[[int], None]) -> None:
+    """Upload the file ``path``; the object ``key`` appears, or is replaced, all at once.
 
-    However small the file is, it goes by a multipart upload: one way, one moment of truth.
+    Small files use a multipart upload too, so that there is only one code path.
 
     Args:
-        bucket: Where the object will be.
-        path: The file, which nobody changes meanwhile.
-        key: Which object.
-        parts_at_once: How many parts of 8 MiB are read and sent at the same time.
-        on_progress: Told from the calling thread how many bytes were sent.
+        bucket: The bucket.
+        path: The file; it must not change meanwhile.
+        key: Key of the object.
+        parts_at_once: Number of parts of 8 MiB that are read and sent at the same time.
+        on_progress: Called in the calling thread with the number of bytes that were sent.
 
     Raises:
-        StoreFailure: It cannot be uploaded, or has another size afterwards. What was sent is removed.
-        DestinationError: The file cannot be read, or is too large for any upload.
+        StoreFailure: The file cannot be uploaded, or the object has another size afterwards. What was sent is removed.
+        DestinationError: The file cannot be read, or is too large for an upload.
     """
     size = _size(path)
-    transfer = _Transfer(bucket, path, key, size)
+    transfer = _MultipartUpload(bucket, path, key, size)
     try:
         transfer.send_parts(parts_at_once, on_progress)
         transfer.complete()
     except BaseException:
         transfer.abort()
         raise
-    bucket.persist(lambda: _verify(bucket, key, size))
+    bucket.retry(lambda: _verify(bucket, key, size))
 
 
-def sweep_uploads(bucket: Bucket, key: str, page: int) -> int:
-    """Remove what uploads of ``key`` left behind that never ended; returns how many there were.
+def abort_unfinished_uploads(bucket: BucketClient, key: str, page: int) -> int:
+    """Abort uploads of ``key`` that were neither completed nor aborted. Returns their number.
 
-    A service that does not list them, or not to this key, is left as it is, with a warning.
+    When the service does not list uploads, or not for this access key, a warning is logged.
+
+    Args:
+        bucket: The bucket.
+        key: Key of the object.
+        page: Number of uploads per page of the list.
 
     Raises:
-        StoreFailure: The service cannot be asked.
+        StoreFailure: A request failed.
     """
-    swept = 0
+    aborted = 0
     try:
-        for upload_id in _unfinished(bucket, key, page):
-            _remove(bucket, key, upload_id)
-            swept += 1
+        for upload_id in _list_unfinished(bucket, key, page):
+            _abort(bucket, key, upload_id)
+            aborted += 1
     except StoreFailure as failure:
-        if failure.code not in _UNLISTED:
+        if failure.code not in _LISTING_REFUSED:
             raise
         _log.warning("%s: unfinished uploads cannot be looked for: the key has no right to it", bucket.address(key))
-    return swept
+    return aborted
 
 
-def _unfinished(bucket: Bucket, key: str, page: int) -> Iterator[str]:
-    """The ids of uploads of ``key`` that were begun, and neither completed nor aborted."""
+def _list_unfinished(bucket: BucketClient, key: str, page: int) -> Iterator[str]:
+    """Yield the ids of uploads of ``key`` that were neither completed nor aborted."""
     parameters: dict[str, Any] = {"Prefix": key, "MaxUploads": page}
     while True:
-        answer = bucket.persist(partial(bucket.request, "list_multipart_uploads", **parameters))
+        answer = bucket.retry(partial(bucket.request, "list_multipart_uploads", **parameters))
         uploads = answer.get("Uploads", [])
         yield from (one["UploadId"] for one in uploads if one["Key"] == key)
         if not answer.get("IsTruncated") or not uploads:
             return
-        # Where the next page begins is also in the answer, but not of every service.
+        # Not every service sends NextKeyMarker and NextUploadIdMarker.
         parameters |= {"KeyMarker": uploads[-1]["Key"], "UploadIdMarker": uploads[-1]["UploadId"]}
 
 
-def _remove(bucket: Bucket, key: str, upload_id: str) -> None:
+def _abort(bucket: BucketClient, key: str, upload_id: str) -> None:
     try:
-        bucket.persist(lambda: bucket.request("abort_multipart_upload", Key=key, UploadId=upload_id))
+        bucket.retry(lambda: bucket.request("abort_multipart_upload", Key=key, UploadId=upload_id))
     except StoreFailure as failure:
         if failure.code != "NoSuchUpload":
             raise
@@ -114,7 +119,7 @@ def _size(path: Path) -> int:
     return size
 
 
-def _verify(bucket: Bucket, key: str, size: int) -> None:
+def _verify(bucket: BucketClient, key: str, size: int) -> None:
     found = find_object(bucket, key)
     if found is None or found.size != size:
         there = "is not there" if found is None else f"has {found.size:,} bytes"
@@ -122,14 +127,14 @@ def _verify(bucket: Bucket, key: str, size: int) -> None:
         raise StoreFailure(message, transient=True).about(bucket.address(key))
 
 
-class _Transfer:
-    """One multipart upload.
+class _MultipartUpload:
+    """One multipart upload of a file of ``size`` bytes.
 
     Raises:
-        StoreFailure: It cannot be begun.
+        StoreFailure: The upload cannot be created.
     """
 
-    def __init__(self, bucket: Bucket, path: Path, key: str, size: int) -> None:
+    def __init__(self, bucket: BucketClient, path: Path, key: str, size: int) -> None:
         self._bucket = bucket
         self._path = path
         self._key = key
@@ -137,17 +142,17 @@ class _Transfer:
         self._stop = threading.Event()
         self._etags: dict[int, str] = {}
         content_type = _TYPES.get(PurePosixPath(key).suffix, "application/octet-stream")
-        answer = bucket.persist(
+        answer = bucket.retry(
             lambda: bucket.request("create_multipart_upload", Key=key, ContentType=content_type), self._stop
         )
-        self._id: str = bucket.guard(lambda: answer["UploadId"], key)
-        self._began = _date(answer)
+        self._id: str = bucket.translate_errors(lambda: answer["UploadId"], key)
+        self._started = _date(answer)
 
     def send_parts(self, parts_at_once: int, on_progress: Callable[[int], None]) -> None:
-        """Send the whole file.
+        """Send all parts; calls ``on_progress`` with the number of bytes that were sent.
 
         Raises:
-            StoreFailure: A part was not taken.
+            StoreFailure: A part was not accepted.
             DestinationError: The file cannot be read.
         """
         count = max(1, -(-self._size // PART_BYTES))
@@ -164,24 +169,24 @@ class _Transfer:
                 raise
 
     def complete(self) -> None:
-        """Make the object appear.
+        """Complete the upload: the object appears.
 
         Raises:
-            StoreFailure: It did not.
+            StoreFailure: The service did not complete the upload.
         """
         parts = [{"PartNumber": number, "ETag": self._etags[number]} for number in sorted(self._etags)]
         try:
-            self._bucket.persist(
+            self._bucket.retry(
                 lambda: self._request("complete_multipart_upload", MultipartUpload={"Parts": parts}), self._stop
             )
         except StoreFailure as failure:
-            # When an answer was lost, the object may be there, and the upload unknown to further attempts.
-            unsure = failure.transient or failure.code == "NoSuchUpload"
-            if not unsure or not self._is_done():
+            # When the answer of a successful attempt was lost, further attempts find no upload, but the object exists.
+            may_be_done = failure.transient or failure.code == "NoSuchUpload"
+            if not may_be_done or not self._is_object_new():
                 raise
 
     def abort(self) -> None:
-        """Remove what was sent. One attempt: whatever made the upload fail may still last, and the next run sweeps."""
+        """Remove what was sent. One attempt: the next run aborts the upload when this fails."""
         self._stop.set()
         try:
             self._request("abort_multipart_upload")
@@ -189,33 +194,33 @@ class _Transfer:
             _log.warning("an unfinished upload of %s stays until the next run", self._bucket.address(self._key))
 
     def _send(self, number: int) -> int:
-        """Send one part; returns its size in bytes."""
+        """Send the part ``number``, counted from 1. Returns its size in bytes."""
         try:
             with self._path.open("rb") as file:
                 file.seek((number - 1) * PART_BYTES)
                 data = file.read(PART_BYTES)
         except OSError as error:
             raise DestinationError(f"{self._path} cannot be read: {error.strerror}") from None
-        answer = self._bucket.persist(lambda: self._request("upload_part", PartNumber=number, Body=data), self._stop)
-        self._etags[number] = self._bucket.guard(lambda: answer["ETag"], self._key)
+        answer = self._bucket.retry(lambda: self._request("upload_part", PartNumber=number, Body=data), self._stop)
+        self._etags[number] = self._bucket.translate_errors(lambda: answer["ETag"], self._key)
         return len(data)
 
-    def _is_done(self) -> bool:
-        """Whether the object was made by this upload, as far as its size and time tell."""
+    def _is_object_new(self) -> bool:
+        """Whether the object has the size of this upload and was written after the upload began."""
         try:
             found = find_object(self._bucket, self._key)
         except StoreFailure:
             return False
-        if found is None or found.modified is None or self._began is None or found.size != self._size:
+        if found is None or found.modified is None or self._started is None or found.size != self._size:
             return False
-        return found.modified >= self._began - _CLOCK_STEP
+        return found.modified >= self._started - _CLOCK_STEP
 
     def _request(self, operation: str, **parameters: Any) -> dict[str, Any]:
         return self._bucket.request(operation, Key=self._key, UploadId=self._id, **parameters)
 
 
 def _date(answer: dict[str, Any]) -> datetime | None:
-    """When the service answered, by its own clock."""
+    """Return the time of an answer by the clock of the service; None when the header is missing."""
     try:
         return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
     except (KeyError, ValueError):

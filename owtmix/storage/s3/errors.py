@@ -1,7 +1,7 @@
-"""What can go wrong with an S3 service, each as one plain sentence. Foreign exceptions end here.
+"""Translate exceptions of boto3 and error answers of S3 services into one sentence that says what to change.
 
-A ``StoreFailure`` holds nothing of the exception it stands for: those carry signed requests and the server's answer,
-which quote key ids, signatures and session tokens.
+A ``StoreFailure`` does not refer to the exception that it translates: that one contains the signed request and the
+answer of the service, which quote key ids, signatures and session tokens.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ _BY_CODE: Final = {
     "QuotaExceeded": "the bucket's quota is used up: free some space in it",
     "AuthorizationHeaderMalformed": "the store does not accept the region {region}: check Region",
 }
-"""What to say of an error code of the service; ``_SAME`` has more names for some."""
+"""Messages by error code of the service; ``_ALIASES`` has more names for some codes."""
 
-_SAME: Final = {
+_ALIASES: Final = {
     "RequestExpired": "RequestTimeTooSkewed",
     "ExpiredTokenException": "ExpiredToken",
     "TokenRefreshRequired": "ExpiredToken",
@@ -74,23 +74,26 @@ _BY_EXCEPTION: Final = (
     (foreign.IncompleteReadError, "{endpoint} broke off in the middle: try again later"),
     (foreign.HTTPClientError, "the connection to {endpoint} fails: " + _CHECK_ENDPOINT),
 )
-"""The first that matches says it. All of them are worth another attempt."""
+"""Messages by exception; the first match is used. All of these failures may be temporary."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """What messages name: the service, and the bucket in it."""
+class BucketLocation:
+    """Service, bucket and region, for messages."""
 
     endpoint: str
     bucket: str
     region: str
 
 
-class StoreFailure(Exception):  # noqa: N818 - never leaves the package: ``reading`` and ``writing`` turn it into ours
-    """Why a request came to nothing.
+class StoreFailure(Exception):  # noqa: N818 - internal: ``reading`` and ``writing`` turn it into errors of owtmix
+    """A request failed.
 
-    ``code`` is the service's word for it (``""`` without an answer) and ``status`` its HTTP status (0 likewise);
-    ``transient`` says whether another attempt may succeed.
+    Attributes:
+        sentence: The message for the user.
+        code: The error code of the service; ``""`` when there was no answer.
+        status: The HTTP status of the answer; 0 when there was none.
+        transient: Whether another attempt may succeed.
     """
 
     def __init__(self, sentence: str, *, code: str = "", status: int = 0, transient: bool = False) -> None:
@@ -101,13 +104,13 @@ class StoreFailure(Exception):  # noqa: N818 - never leaves the package: ``readi
         self.transient = transient
 
     def about(self, address: str) -> StoreFailure:
-        """The same, with ``address`` before the sentence."""
+        """Return a copy with ``address`` before the message."""
         sentence = f"{address}: {self.sentence}"
         return StoreFailure(sentence, code=self.code, status=self.status, transient=self.transient)
 
     @property
     def is_missing(self) -> bool:
-        """The service, and no web server that happens to be there, says that there is no such object."""
+        """Whether an S3 service, not just some web server, answered that the object does not exist."""
         return (
             self.code not in {"", str(self.status), "NoSuchBucket", "NoSuchUpload"}
             and self.status == HTTPStatus.NOT_FOUND
@@ -115,61 +118,65 @@ class StoreFailure(Exception):  # noqa: N818 - never leaves the package: ``readi
 
 
 def broken_off(address: str) -> StoreFailure:
-    """An answer ended before the object did, without any error."""
+    """Return the failure of an answer that ended before the object did, without any exception."""
     return StoreFailure(f"{address}: broke off in the middle: try again later", transient=True)
 
 
-def explain(error: Exception, place: Place) -> StoreFailure:
-    """What ``error`` means, from whatever part of the S3 library it comes."""
+def explain(error: Exception, location: BucketLocation) -> StoreFailure:
+    """Translate an exception of boto3, urllib3 or their dependencies."""
     if isinstance(error, foreign.ClientError):
-        return _explain_answer(error.response, place)
+        return _explain_answer(error.response, location)
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes(error)):
-        sentence = f"the certificate of {place.endpoint} is not trusted: check Endpoint, or name its CA's file"
+        sentence = f"the certificate of {location.endpoint} is not trusted: check Endpoint, or name its CA's file"
         return StoreFailure(f"{sentence} in AWS_CA_BUNDLE")
     if any(isinstance(cause, socket.gaierror) for cause in causes(error)):
-        return StoreFailure(f"the host of {place.endpoint} is not known: {_CHECK_ENDPOINT}", transient=True)
+        return StoreFailure(f"the host of {location.endpoint} is not known: {_CHECK_ENDPOINT}", transient=True)
     for kind, sentence in _BY_EXCEPTION:
         if isinstance(error, kind):
-            return StoreFailure(sentence.format(endpoint=place.endpoint), transient=True)
-    return StoreFailure(f"{place.endpoint} does not answer like an S3 service ({type(error).__name__}): check Endpoint")
+            return StoreFailure(sentence.format(endpoint=location.endpoint), transient=True)
+    shown = type(error).__name__
+    return StoreFailure(f"{location.endpoint} does not answer like an S3 service ({shown}): check Endpoint")
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """``error``, and what it wraps: botocore keeps that in ``kwargs``, urllib3 in ``args`` and ``reason``."""
+    """Yield ``error`` and the exceptions that it wraps.
+
+    botocore keeps a wrapped exception in ``kwargs``, urllib3 in ``args`` and ``reason``.
+    """
     while error is not None:
         yield error
         wrapped = [getattr(error, "kwargs", {}).get("error"), getattr(error, "reason", None), *error.args]
         error = next((one for one in (*wrapped, error.__context__) if isinstance(one, BaseException)), None)
 
 
-def _explain_answer(response: dict[str, Any], place: Place) -> StoreFailure:
-    """The meaning of an error answer. Its message is not shown: it may quote what was sent."""
+def _explain_answer(response: dict[str, Any], location: BucketLocation) -> StoreFailure:
+    """Translate an error answer. Its message is not shown, since it may quote the request."""
     error = response.get("Error", {})
     status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     code = str(error.get("Code") or "")
-    code = _SAME.get(code, code) if re.fullmatch(r"[A-Za-z0-9.]{1,64}", code) else ""
+    code = _ALIASES.get(code, code) if re.fullmatch(r"[A-Za-z0-9.]{1,64}", code) else ""
     transient = status in _TRANSIENT_STATUS or code in _TRANSIENT_CODES
-    sentence = _BY_CODE.get(code, "").format(endpoint=place.endpoint, bucket=place.bucket, region=place.region)
+    sentence = _BY_CODE.get(code, "").format(endpoint=location.endpoint, bucket=location.bucket, region=location.region)
     if code == "AuthorizationHeaderMalformed" and isinstance(region := error.get("Region"), str):
         sentence += f', which is "{printable(region, 40)}" there'
-    return StoreFailure(sentence or _by_status(status, code, place), code=code, status=status, transient=transient)
+    return StoreFailure(sentence or _by_status(status, code, location), code=code, status=status, transient=transient)
 
 
-def _by_status(status: int, code: str, place: Place) -> str:
+def _by_status(status: int, code: str, location: BucketLocation) -> str:
     shown = f"{status} {code}" if code and code != str(status) else f"{status}"
     if status in _TRANSIENT_STATUS:
-        return f"{place.endpoint} is overloaded or down, it answers {shown}: try again later"
+        return f"{location.endpoint} is overloaded or down, it answers {shown}: try again later"
     if 300 <= status < 400:  # noqa: PLR2004 - the redirects of HTTP
-        return f"{place.endpoint} redirects elsewhere, which is not followed: check Region and Endpoint"
+        return f"{location.endpoint} redirects elsewhere, which is not followed: check Region and Endpoint"
     if status in {401, 403}:
         return f"the store denies access ({shown}): check PublicKey, SecretKey and the rights of the key"
     if status in {404, 405} and code in {"", str(status)}:
-        return f"{place.endpoint} does not answer like an S3 service ({shown}): check Endpoint"
+        return f"{location.endpoint} does not answer like an S3 service ({shown}): check Endpoint"
     return f"the store refuses the request ({shown}): check Bucket, Region and Endpoint"
 
 
 def reading(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
-    """Make a method's ``StoreFailure`` a ``StoreError``."""
+    """Decorate a method that reads: it raises ``StoreError`` in place of ``StoreFailure``."""
 
     @functools.wraps(method)
     def guarded(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -177,13 +184,13 @@ def reading(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[An
             return method(self, *args, **kwargs)
         except StoreFailure as failure:
             message = failure.sentence
-        raise StoreError(message)  # out here, so that nothing foreign travels along as its context
+        raise StoreError(message)  # outside of the handler: no exception context
 
     return guarded
 
 
 def writing(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
-    """Make a method's ``StoreFailure`` a ``DestinationError``."""
+    """Decorate a method that writes: it raises ``DestinationError`` in place of ``StoreFailure``."""
 
     @functools.wraps(method)
     def guarded(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -191,6 +198,6 @@ def writing(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[An
             return method(self, *args, **kwargs)
         except StoreFailure as failure:
             message, retryable = failure.sentence, failure.transient
-        raise DestinationError(message, retryable=retryable)  # out here, as above
+        raise DestinationError(message, retryable=retryable)  # outside of the handler, as above
 
     return guarded

@@ -1,4 +1,4 @@
-"""Downloading an object into a file, going on where the last attempt or the last run stopped."""
+"""Download an object to a file. An interrupted download is resumed, also by a later run."""
 
 from __future__ import annotations
 
@@ -11,50 +11,50 @@ from typing import BinaryIO, Final
 
 from owtmix.base.errors import InputError
 from owtmix.storage.base import unwritable
-from owtmix.storage.s3_bucket import Bucket
-from owtmix.storage.s3_errors import StoreFailure, broken_off
-from owtmix.storage.s3_object import ObjectStream, find_object
+from owtmix.storage.s3.client import BucketClient
+from owtmix.storage.s3.errors import StoreFailure, broken_off
+from owtmix.storage.s3.objects import ObjectStream, find_object
 
 _BLOCK_BYTES: Final = 256 * 1024
 _VERSION_DIGITS: Final = 16
-_WORTH_BYTES: Final = 8 * 1024 * 1024
-"""An attempt that brought this much does not count: a large file over a bad line still arrives."""
+_PROGRESS_BYTES: Final = 8 * 1024 * 1024
+"""After an attempt that brought this much, attempts are counted anew: a large file over a bad connection arrives."""
 
 
 def download(
-    bucket: Bucket,
+    bucket: BucketClient,
     key: str,
     path: Path,
     size: int,
     on_progress: Callable[[int], None],
     etag: str | None = None,
 ) -> None:
-    """Make the object the file ``path``, which appears when it is complete.
+    """Download the object ``key`` to ``path``. The file appears when it is complete.
 
-    What has arrived lies beside it in ``.<name>.<version>.part``; a later call goes on there when the object is still
-    the same, and starts anew when it changed.
+    Until then the bytes are in ``.<name>.<version>.part`` in the same folder. A later call resumes there when the
+    object has the same version, and starts anew when it changed.
 
     Args:
-        bucket: Where the object is.
-        key: Which one.
+        bucket: The bucket.
+        key: Key of the object.
         path: The file; its folder exists.
-        size: What the object is expected to have, in bytes.
-        on_progress: Told how many bytes there are.
-        etag: The only version that will do; None for any.
+        size: Expected size of the object in bytes.
+        on_progress: Called with the number of bytes that are there.
+        etag: The version to download; None for any.
 
     Raises:
-        InputError: There is none, or it has another size, or is another version.
-        StoreFailure: It cannot be had.
+        InputError: The object does not exist, or has another size or version.
+        StoreFailure: The object cannot be read.
         DestinationError: The file cannot be written.
     """
-    while not bucket.persist(lambda: _attempt(bucket, key, path, size, on_progress, etag)):
+    while not bucket.retry(lambda: _attempt(bucket, key, path, size, on_progress, etag)):
         pass
 
 
 def _attempt(
-    bucket: Bucket, key: str, path: Path, size: int, on_progress: Callable[[int], None], etag: str | None
+    bucket: BucketClient, key: str, path: Path, size: int, on_progress: Callable[[int], None], etag: str | None
 ) -> bool:
-    """Fetch what is missing; returns whether it is complete now. False is a cut after a good deal had arrived."""
+    """Download what is missing. False when the connection broke after ``_PROGRESS_BYTES`` or more had arrived."""
     found = find_object(bucket, key)
     if found is None:
         raise InputError("does not exist")
@@ -73,9 +73,9 @@ def _attempt(
             _fill(bucket, key, found.etag, file, size, on_progress)
         partial.replace(path)
     except StoreFailure as failure:
-        if failure.is_missing:  # it was there a moment ago
+        if failure.is_missing:  # deleted after find_object
             raise InputError("does not exist") from None
-        if failure.transient and partial.stat().st_size - begin >= _WORTH_BYTES:
+        if failure.transient and partial.stat().st_size - begin >= _PROGRESS_BYTES:
             return False
         raise
     except OSError as error:
@@ -84,13 +84,15 @@ def _attempt(
 
 
 def partial_file(path: Path, etag: str) -> Path:
-    """Where the version ``etag`` of an object is collected that will be ``path``."""
+    """Return the path of the unfinished download to ``path`` of the version ``etag``."""
     version = hashlib.sha256(etag.encode()).hexdigest()[:_VERSION_DIGITS]
     return path.with_name(f".{path.name}.{version}.part")
 
 
-def _fill(bucket: Bucket, key: str, etag: str, file: BinaryIO, size: int, on_progress: Callable[[int], None]) -> None:
-    """Append to ``file`` what it lacks."""
+def _fill(
+    bucket: BucketClient, key: str, etag: str, file: BinaryIO, size: int, on_progress: Callable[[int], None]
+) -> None:
+    """Append the missing bytes to ``file``."""
     have = os.fstat(file.fileno()).st_size
     if have > size:
         file.truncate(have := 0)
@@ -99,7 +101,7 @@ def _fill(bucket: Bucket, key: str, etag: str, file: BinaryIO, size: int, on_pro
         return
     with ObjectStream(bucket, key, f"{have}-", etag) as stream:
         if stream.info.etag != etag or stream.start > have:
-            # Not every service knows conditions and ranges.
+            # Not every service supports If-Match and ranges.
             message = "changed while it was read: run the job when nothing writes to it"
             raise StoreFailure(message, transient=True).about(bucket.address(key))
         if stream.start < have:

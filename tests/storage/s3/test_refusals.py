@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from owtmix.base.errors import DestinationError, InputError
-from owtmix.storage.s3 import S3Store
-from tests.storage.conftest import Service, ignore
+from owtmix.storage.s3.store import S3Store
+from tests.storage.conftest import NOWHERE, Service, ignore
 from tests.storage.fault_proxy import (
     Answer,
     FaultProxy,
@@ -32,35 +32,35 @@ def test_a_wrong_key(open_s3: Callable[..., S3Store], service: Service, movie: P
     for wrong in ({"public_key": "nobody"}, {"secret_key": "wrong"}):
         store = open_s3(**wrong)
         with pytest.raises(InputError, match="check PublicKey and SecretKey"):
-            store.stat("a.webm")
+            store.locate("a.webm", NOWHERE)
         with pytest.raises(DestinationError, match="check PublicKey and SecretKey"):
-            store.sweep_uploads("a.webm")
+            store.stage("a.webm", "job", NOWHERE)
         with pytest.raises(DestinationError, match="check PublicKey and SecretKey") as caught:
-            store.upload(movie, "out.mp4", ignore)
+            store.commit(movie, "out.mp4", ignore)
         assert not caught.value.retryable
 
 
 def test_an_unknown_key(store: S3Store, proxy: FaultProxy) -> None:
     proxy.inject(refused(403, "InvalidAccessKeyId"))
     with pytest.raises(InputError, match="the store does not know the key id: check PublicKey"):
-        store.stat("a.webm")
+        store.locate("a.webm", NOWHERE)
 
 
 def test_a_wrong_bucket(open_s3: Callable[..., S3Store], proxy: FaultProxy, movie: Path) -> None:
     store = open_s3(bucket="nowhere")
     expected = f"there is no bucket nowhere at {proxy.endpoint}: check Bucket, and Region or Endpoint"
     with pytest.raises(InputError, match=expected):
-        store.stat("a.webm")
+        store.locate("a.webm", NOWHERE)
     with pytest.raises(InputError, match=expected):
         store.read("index.json", 100)
     with pytest.raises(DestinationError, match=expected):
-        store.upload(movie, "out.mp4", ignore)
+        store.commit(movie, "out.mp4", ignore)
 
 
 def test_a_wrong_region(open_s3: Callable[..., S3Store], service: Service, proxy: FaultProxy) -> None:
     service.put("a.webm", b"1")
     with pytest.raises(InputError, match='does not accept the region us-west-1: check Region, which is "cn-bj" there'):
-        open_s3(region="us-west-1").stat("a.webm")
+        open_s3(region="us-west-1").locate("a.webm", NOWHERE)
     assert len(proxy.requests) == 1
 
 
@@ -69,26 +69,26 @@ def test_a_wrong_clock(store: S3Store, service: Service, monkeypatch: pytest.Mon
     late = datetime.now(UTC).replace(tzinfo=None) + timedelta(hours=1)
     monkeypatch.setattr("botocore.auth.get_current_datetime", lambda **_: late)
     with pytest.raises(InputError, match="the store refuses the time of this machine: set its clock"):
-        store.stat("a.webm")
+        store.locate("a.webm", NOWHERE)
 
 
 def test_an_endpoint_where_nobody_listens(open_s3: Callable[..., S3Store], movie: Path) -> None:
     store = open_s3(endpoint="http://127.0.0.1:9")
     with pytest.raises(InputError, match=r"http://127\.0\.0\.1:9 cannot be reached: check Endpoint or Region"):
-        store.stat("a.webm")
+        store.locate("a.webm", NOWHERE)
     with pytest.raises(DestinationError, match="cannot be reached") as caught:
-        store.upload(movie, "out.mp4", ignore)
+        store.commit(movie, "out.mp4", ignore)
     assert caught.value.retryable
 
 
 def test_an_endpoint_that_has_no_address(open_s3: Callable[..., S3Store]) -> None:
     with pytest.raises(InputError, match=r"the host of http://nowhere\.invalid is not known: check Endpoint"):
-        open_s3(endpoint="http://nowhere.invalid").stat("a.webm")
+        open_s3(endpoint="http://nowhere.invalid").locate("a.webm", NOWHERE)
 
 
 def test_an_endpoint_without_https(open_s3: Callable[..., S3Store], proxy: FaultProxy) -> None:
     with pytest.raises(InputError, match="the encrypted connection fails: check Endpoint, or use http"):
-        open_s3(endpoint=proxy.endpoint.replace("http:", "https:")).stat("a.webm")
+        open_s3(endpoint=proxy.endpoint.replace("http:", "https:")).locate("a.webm", NOWHERE)
 
 
 def test_a_certificate_that_nobody_vouches_for(open_s3: Callable[..., S3Store], tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_a_certificate_that_nobody_vouches_for(open_s3: Callable[..., S3Store], 
         Thread(target=accept, args=(listener,), daemon=True).start()
         store = open_s3(endpoint=f"https://127.0.0.1:{listener.getsockname()[1]}")
         with pytest.raises(InputError, match=r"the certificate of https://127\.0\.0\.1:\d+ is not trusted: check"):
-            store.stat("a.webm")
+            store.locate("a.webm", NOWHERE)
     assert handshakes == 1
 
 
@@ -142,7 +142,7 @@ def test_redirects_are_not_followed(store: S3Store, service: Service, proxy: Fau
     proxy.inject(refused(301, "PermanentRedirect", Endpoint="elsewhere.example.com"))
     for _ in range(2):
         with pytest.raises(InputError, match="redirects elsewhere, which is not followed"):
-            store.stat("a.webm")
+            store.locate("a.webm", NOWHERE)
     assert len(proxy.requests) == 2
 
 
@@ -159,6 +159,6 @@ def test_redirects_are_not_followed(store: S3Store, service: Service, proxy: Fau
 def test_other_refusals(store: S3Store, proxy: FaultProxy, status: int, code: str, sentence: str) -> None:
     proxy.inject(refused(status, code))
     with pytest.raises(InputError, match=sentence) as caught:
-        store.stat("a.webm")
+        store.locate("a.webm", NOWHERE)
     assert "canary" not in str(caught.value)
     assert "As the test wants" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Reading an object: whole, in part, or only what it is."""
+"""Read an object of a bucket: its size and version, all of it, or a range of bytes. One attempt each."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from datetime import datetime
 from typing import Any, Final, Self
 
 from owtmix.base.errors import InputError
-from owtmix.storage.s3_bucket import Bucket
-from owtmix.storage.s3_errors import StoreFailure, broken_off
+from owtmix.storage.s3.client import BucketClient
+from owtmix.storage.s3.errors import StoreFailure, broken_off
 
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-\d+/(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
-    """What an object is. ``size`` is in bytes; ``etag`` changes with the content and means nothing else."""
+    """Size in bytes, version and time of an object. ``etag`` changes with the content; it is not a checksum."""
 
     size: int
     etag: str
@@ -24,14 +24,14 @@ class ObjectInfo:
 
 
 class ObjectStream:
-    """The bytes of an object from ``start`` on, as they arrive; close it after use.
+    """The content of an object from byte ``start`` on, read as it arrives. A context manager.
 
     Raises:
-        StoreFailure: It cannot be had.
+        StoreFailure: The object cannot be read.
     """
 
-    def __init__(self, bucket: Bucket, key: str, byte_range: str | None = None, etag: str | None = None) -> None:
-        """Ask for ``byte_range``, such as ``5-`` or ``0-99``, on condition that the object still has ``etag``."""
+    def __init__(self, bucket: BucketClient, key: str, byte_range: str | None = None, etag: str | None = None) -> None:
+        """Request ``byte_range``, such as ``5-`` or ``0-99``, on condition that the object still has ``etag``."""
         parameters: dict[str, Any] = {"Key": key}
         if byte_range is not None:
             parameters["Range"] = f"bytes={byte_range}"
@@ -41,10 +41,10 @@ class ObjectStream:
         self._bucket = bucket
         self._key = key
         self._body = answer["Body"]
-        # A service that does not know ranges sends everything, and no Content-Range.
+        # A service without support for ranges sends the whole object and no Content-Range.
         found = _CONTENT_RANGE.fullmatch(answer.get("ContentRange", ""))
         self.start = int(found[1]) if found else 0
-        size = int(found[2]) if found else bucket.guard(lambda: int(answer["ContentLength"]), key)
+        size = int(found[2]) if found else bucket.translate_errors(lambda: int(answer["ContentLength"]), key)
         self.info = ObjectInfo(size, answer.get("ETag", ""), answer.get("LastModified"))
 
     def __enter__(self) -> Self:
@@ -54,19 +54,19 @@ class ObjectStream:
         self._body.close()
 
     def read(self, max_bytes: int) -> bytes:
-        """Up to ``max_bytes``; ``b""`` at the end.
+        """Return up to ``max_bytes``; ``b""`` at the end.
 
         Raises:
-            StoreFailure: The connection broke, or ended before the object did.
+            StoreFailure: The connection broke.
         """
-        data: bytes = self._bucket.guard(lambda: self._body.read(max_bytes), self._key)
+        data: bytes = self._bucket.translate_errors(lambda: self._body.read(max_bytes), self._key)
         return data
 
     def read_all(self, size: int) -> bytes:
-        """Exactly ``size`` bytes.
+        """Return exactly ``size`` bytes.
 
         Raises:
-            StoreFailure: The connection broke, or ended before.
+            StoreFailure: The connection broke, or the answer was shorter.
         """
         data = bytearray()
         while len(data) < size:
@@ -77,14 +77,14 @@ class ObjectStream:
         return bytes(data)
 
 
-def find_object(bucket: Bucket, key: str) -> ObjectInfo | None:
-    """What an object is, in one attempt; None when there is none.
+def find_object(bucket: BucketClient, key: str) -> ObjectInfo | None:
+    """Return size and version of an object; None when it does not exist.
 
-    The first byte is fetched: other than HEAD, this says whether the object or the bucket is missing, and why access is
-    denied.
+    The first byte is requested, not HEAD: only answers with a body tell whether the object or the bucket is missing,
+    and why access is denied.
 
     Raises:
-        StoreFailure: The service cannot be asked.
+        StoreFailure: The request failed.
     """
     try:
         with ObjectStream(bucket, key, "0-0") as stream:
@@ -98,12 +98,12 @@ def find_object(bucket: Bucket, key: str) -> ObjectInfo | None:
         raise
 
 
-def read_object(bucket: Bucket, key: str, max_bytes: int) -> bytes | None:
-    """A whole object, in one attempt; None when there is none.
+def read_object(bucket: BucketClient, key: str, max_bytes: int) -> bytes | None:
+    """Return a whole object; None when it does not exist.
 
     Raises:
-        InputError: It is larger than ``max_bytes``.
-        StoreFailure: It cannot be read.
+        InputError: The object is larger than ``max_bytes``.
+        StoreFailure: The object cannot be read.
     """
     try:
         with ObjectStream(bucket, key) as stream:
@@ -116,13 +116,13 @@ def read_object(bucket: Bucket, key: str, max_bytes: int) -> bytes | None:
         raise
 
 
-def read_object_range(bucket: Bucket, key: str, start: int, length: int, etag: str | None = None) -> bytes | None:
-    """The ``length`` bytes from ``start`` on, in one attempt; fewer when the object ends before.
+def read_object_range(bucket: BucketClient, key: str, start: int, length: int, etag: str | None = None) -> bytes | None:
+    """Return ``length`` bytes from byte ``start`` on; fewer when the object ends before.
 
-    None where the store cannot send parts, or the object is missing or has not ``etag`` any more.
+    None when the service does not support ranges, or the object does not exist or does not have ``etag`` any more.
 
     Raises:
-        StoreFailure: They cannot be read.
+        StoreFailure: The bytes cannot be read.
     """
     try:
         with ObjectStream(bucket, key, f"{start}-{start + length - 1}", etag) as stream:

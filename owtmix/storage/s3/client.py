@@ -1,0 +1,184 @@
+"""Requests to one bucket of an S3 service through boto3, with a limited number of attempts."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import threading
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any, Final, TypeVar
+from urllib.parse import quote, urlsplit
+
+from botocore.config import Config  # type: ignore[import-untyped]  # botocore has no types
+
+from owtmix.base.backoff import pause_s
+from owtmix.base.errors import Interrupted, Problem, SpecError
+from owtmix.jobfile.spec import StorageSpec
+from owtmix.storage.s3.credentials import Credentials
+from owtmix.storage.s3.errors import BucketLocation, StoreFailure, causes, explain
+from owtmix.storage.s3.options import S3Options
+from owtmix.storage.s3.session import mute_library_logs, open_session
+
+T = TypeVar("T")
+
+DEFAULT_REGION: Final = "us-east-1"
+"""The region for signatures when the job names none; most services accept it."""
+
+_BUCKET_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
+_HOST: Final = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
+
+_CONNECTIONS: Final = 32
+"""Idle connections that are kept; more are opened when more threads make requests at the same time."""
+
+
+def endpoint_url(spec: StorageSpec, options: S3Options, at: str) -> str:
+    """Return the URL of the service: ``Endpoint``, else the one of a ``ucloud`` region.
+
+    Args:
+        spec: The store.
+        options: Scheme and network of a ``ucloud`` endpoint.
+        at: The JSON path of the store's ``StorageConfig``, for messages.
+
+    Raises:
+        SpecError: ``Endpoint`` is not just scheme, host and port, or both ``Endpoint`` and ``Region`` are missing.
+    """
+    if spec.endpoint:
+        return _checked_url(spec.endpoint, f"{at}.Endpoint")
+    if spec.vendor != "ucloud" or not spec.region:
+        missing = "Region" if spec.vendor == "ucloud" else "Endpoint"
+        raise SpecError(Problem(f"{at}.{missing}", f"{spec.vendor} needs it"))
+    host = f"s3-{spec.region}.ufileos.com"
+    return _checked_url(f"http://internal.{host}" if options.internal else f"{options.scheme}://{host}", f"{at}.Region")
+
+
+def _checked_url(url: str, path: str) -> str:
+    """Return ``url`` in normal form; raises ``SpecError`` about the JSON path ``path``."""
+    try:
+        parts = urlsplit(url)
+        port = "" if parts.port is None else f":{parts.port}"
+    except ValueError:
+        parts = None
+    # The value is not shown: it may hold a password.
+    if parts is None or parts.scheme not in {"http", "https"} or parts.username or parts.password:
+        raise SpecError(Problem(path, "not an address such as https://s3.example.com, without user and password"))
+    host = parts.netloc.removesuffix(port)
+    if not _HOST.fullmatch(host) or parts.path not in {"", "/"} or parts.query or parts.fragment:
+        raise SpecError(Problem(path, "not an address such as https://s3.example.com, without folder and query"))
+    return f"{parts.scheme}://{host.lower()}{port}"
+
+
+class BucketClient:
+    """Requests to one bucket. Every method may be called from any thread.
+
+    Args:
+        spec: The store.
+        credentials: The access key.
+        options: Connection settings.
+        at: The JSON path of the store's ``StorageConfig``, for messages.
+
+    Raises:
+        SpecError: ``Endpoint`` or ``Bucket`` is not valid.
+    """
+
+    def __init__(self, spec: StorageSpec, credentials: Credentials, options: S3Options, at: str) -> None:
+        # boto3 sends requests for other names, such as ARNs, to other hosts than the endpoint.
+        if not _BUCKET_NAME.fullmatch(spec.bucket) or spec.bucket.endswith("--x-s3"):
+            raise SpecError(Problem(f"{at}.Bucket", "not the name of a bucket: letters, digits, dots and dashes"))
+        self._location = BucketLocation(endpoint_url(spec, options, at), spec.bucket, spec.region or DEFAULT_REGION)
+        self._options = options
+        self._client = _open_client(self._location, credentials, options)
+
+    def __repr__(self) -> str:
+        return f"BucketClient({self.address('')!r})"
+
+    def address(self, key: str) -> str:
+        """Return the URL of an object, without a signature."""
+        return f"{self._location.endpoint}/{self._location.bucket}/{quote(key)}"
+
+    def request(self, operation: str, **parameters: Any) -> dict[str, Any]:
+        """Call an operation of the S3 API, such as ``get_object``, once.
+
+        Raises:
+            StoreFailure: The request failed.
+        """
+        call = partial(getattr(self._client, operation), Bucket=self._location.bucket, **parameters)
+        return self.translate_errors(call, parameters.get("Key", ""))
+
+    def translate_errors(self, call: Callable[[], T], key: str) -> T:
+        """Return the result of ``call``, which makes a request about ``key`` or reads its answer.
+
+        Raises:
+            StoreFailure: ``call`` raised any exception.
+            Interrupted: A signal ended the run; boto3 wraps that in an error of the connection.
+        """
+        try:
+            return call()
+        except Exception as error:  # noqa: BLE001 - exceptions of boto3, urllib3 and the XML parser
+            interrupted = next((cause for cause in causes(error) if isinstance(cause, Interrupted)), None)
+            failure = interrupted or explain(error, self._location).about(self.address(key))
+        raise failure
+
+    def retry(self, task: Callable[[], T], stop: threading.Event | None = None) -> T:
+        """Return the result of ``task``, which is repeated after temporary failures, with growing pauses.
+
+        Args:
+            task: Makes requests.
+            stop: When set, ends the current pause, and no further attempt is made.
+
+        Raises:
+            StoreFailure: The failure of the last attempt, of at most ``options.attempts``.
+        """
+        stop = stop or threading.Event()
+        options = self._options
+        for attempt in itertools.count(1):
+            try:
+                return task()
+            except StoreFailure as failure:
+                if not failure.transient or attempt >= options.attempts:
+                    raise
+                if stop.wait(pause_s(attempt, options.first_pause_s, options.longest_pause_s)):
+                    raise
+        raise AssertionError  # not reached: the counter has no end
+
+
+def _open_client(location: BucketLocation, credentials: Credentials, options: S3Options) -> Any:
+    """Return a boto3 client. Of the environment, it uses only ``AWS_CA_BUNDLE``, a file of trusted certificates."""
+    mute_library_logs()
+    client = _session().client(
+        "s3",
+        endpoint_url=location.endpoint,
+        region_name=location.region,
+        aws_access_key_id=credentials.key_id,
+        aws_secret_access_key=credentials.secret_key,
+        aws_session_token=credentials.session_token,
+        config=Config(
+            signature_version="s3v4",
+            s3={"addressing_style": "path", "payload_signing_enabled": True, "use_accelerate_endpoint": False},
+            # UFile supports neither trailers nor checksum headers.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            retries={"total_max_attempts": 1, "mode": "standard"},
+            connect_timeout=options.connect_timeout_s,
+            read_timeout=options.read_timeout_s,
+            max_pool_connections=_CONNECTIONS,
+            proxies={"http": options.proxy, "https": options.proxy} if options.proxy else {},
+            defaults_mode="legacy",
+            use_dualstack_endpoint=False,
+            use_fips_endpoint=False,
+            tcp_keepalive=True,
+        ),
+    )
+    client.meta.events.register_last("before-parameter-build.s3", _disable_region_redirect)
+    return client
+
+
+@cache
+def _session() -> Any:
+    """Return the session of all clients. It caches the model of the S3 API, which takes long to load."""
+    return open_session()
+
+
+def _disable_region_redirect(context: dict[str, Any], **_: object) -> None:
+    """Mark a request as redirected already, so that botocore does not repeat it in the region that an answer names."""
+    context["s3_redirect"]["redirected"] = True
