@@ -14,7 +14,7 @@ from owtmix.plan import RenderPlan
 from owtmix.shots import Shot
 from owtmix.timing import TimeRange
 
-_LIBRARIES: Final = ("av", "numpy", "pillow")
+_LIBRARIES: Final = ("av", "freetype-py", "numpy", "pillow", "python-bidi", "uharfbuzz")
 """Those that make pixels and samples."""
 
 
