@@ -22,7 +22,7 @@ from owtmix.execute.local import Crew
 from owtmix.fingerprint import Inputs, of_bytes, of_pieces
 from owtmix.inspection import Report, inspect, use_of
 from owtmix.intake import Intake, is_local
-from owtmix.lettering import unwritable
+from owtmix.lettering import unwritable, with_fonts
 from owtmix.notify.events import WarnCode
 from owtmix.plan import RenderPlan
 from owtmix.planning import check_streams, equip, make_plan, subscribed, sufficient
@@ -226,6 +226,7 @@ class Job:
         self._probes = footage.probes
         images = intake.images(lambda message: warn(message, WarnCode.WATERMARK_LEFT_OUT))
         plan = make_plan(self.spec, index, footage.clips, self._settings, footage.left_out)
+        plan = with_fonts(plan, self._settings.font_folders, warn)
         for warning in (*plan.warnings, *unwritable(plan.picture)):
             warn(warning)
         equipment = sufficient(plan, self._equipment)
