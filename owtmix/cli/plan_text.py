@@ -30,6 +30,8 @@ def _lines(plan: RenderPlan) -> Iterator[str]:
     yield f"Job      {plan.job_id}"
     yield f"Output   {plan.output_key}: {plan.container}, {timecode(plan.duration_s)}"
     yield f"Picture  {_picture(plan.picture)}"
+    if plan.picture and plan.picture.fonts:
+        yield f"Fonts    {', '.join(font.path for font in plan.picture.fonts)}"
     if plan.device:
         yield f"Device   {_device(plan)}"
     yield f"Sound    {_sound(plan.sound)}"

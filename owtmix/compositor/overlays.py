@@ -14,6 +14,7 @@ from owtmix.base.ids import StreamId
 from owtmix.compositor.base import Layer
 from owtmix.compositor.overlay import Overlay, prepare
 from owtmix.compositor.placeholder import placeholder_card
+from owtmix.compositor.text.fonts import fonts_of
 from owtmix.compositor.text.render import render_text
 from owtmix.jobfile.spec import ClockWatermark, ImageWatermark, TextWatermark, Watermark
 from owtmix.plan.clock_text import clock_text
@@ -63,9 +64,7 @@ class Decoration:
 
     def card(self, stream: StreamId, tile: Rect) -> Layer:
         """The placeholder of a stream without a picture."""
-        layer = self._keep(
-            ("card", stream), tile, lambda: self._prepare(placeholder_card(stream.user, tile.size), tile.x, tile.y, 1)
-        )
+        layer = self._keep(("card", stream), tile, lambda: self._card(stream.user, tile))
         assert layer is not None
         return OverlayLayer(("card", stream, tile), layer.overlay, opaque=True)
 
@@ -87,9 +86,13 @@ class Decoration:
                     return None
                 return self._keep(number, source, lambda: self._prepare(image, mark.x, mark.y, mark.alpha))
 
+    def _card(self, name: str, tile: Rect) -> Overlay | None:
+        return self._prepare(placeholder_card(name, tile.size, fonts_of(self._picture.fonts)), tile.x, tile.y, 1)
+
     def _text(self, text: str, mark: ClockWatermark | TextWatermark) -> Overlay | None:
         room_px = self._picture.canvas.width - mark.x
-        return self._prepare(render_text(text, self._picture.text_px, room_px), mark.x, mark.y, mark.alpha)
+        drawn = render_text(text, self._picture.text_px, room_px, fonts_of(self._picture.fonts))
+        return self._prepare(drawn, mark.x, mark.y, mark.alpha)
 
     def _prepare(self, rgba: Rgba, x: int, y: int, alpha: float) -> Overlay | None:
         return prepare(rgba, x, y, self._picture.canvas, self._picture.matrix, alpha=alpha)

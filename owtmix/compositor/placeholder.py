@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from owtmix.base.geometry import Size
+from owtmix.compositor.text.fonts import Fonts
 from owtmix.compositor.text.render import text_mask
 from owtmix.compositor.text.shaping import clean, split
 
@@ -20,8 +21,13 @@ _NAME: Final = 200
 _LEAST_DISC_PX: Final = 32
 
 
-def placeholder_card(name: str, size: Size) -> NDArray[np.uint8]:
+def placeholder_card(name: str, size: Size, fonts: Fonts | None = None) -> NDArray[np.uint8]:
     """A quiet grey card with ``name``, and above it a disc with its initial where there is room for both.
+
+    Args:
+        name: Any characters.
+        size: Of the card, in pixels.
+        fonts: In order of preference; the package's own unless given.
 
     Returns:
         RGBA, uint8 (size.height, size.width, 4), opaque.
@@ -30,11 +36,11 @@ def placeholder_card(name: str, size: Size) -> NDArray[np.uint8]:
     short_px = min(size.width, size.height)
     name_px = 8 + short_px // 24  # small tiles need relatively larger letters
     disc_px = short_px * 2 // 5 // 2 * 2
-    line = text_mask(name, name_px, size.width * 9 // 10)
+    line = text_mask(name, name_px, size.width * 9 // 10, fonts)
     if disc_px >= _LEAST_DISC_PX:
         top = (size.height - disc_px - name_px // 2 - line.shape[0]) // 2
         _tint(grey, _disc(disc_px), top, _DISC)
-        initial = _trimmed(text_mask(_initial(name), disc_px // 2, disc_px))
+        initial = _trimmed(text_mask(_initial(name), disc_px // 2, disc_px, fonts))
         _tint(grey, initial, top + (disc_px - initial.shape[0]) // 2, _INITIAL)
         _tint(grey, line, top + disc_px + name_px // 2, _NAME)
     elif line.shape[0] <= size.height:

@@ -115,6 +115,18 @@ def _time_zone() -> _Kind:
     return _Kind("a time zone such as Asia/Shanghai, Europe/Berlin or UTC", read)
 
 
+def _folders() -> _Kind:
+    def read(value: object) -> tuple[Path, ...]:
+        if not isinstance(value, list) or not all(isinstance(folder, str) for folder in value):
+            raise TypeError
+        folders = tuple(map(Path, value))
+        if not all(folder.is_absolute() and folder.is_dir() for folder in folders):
+            raise ValueError
+        return folders
+
+    return _Kind("a list of absolute paths of folders that exist", read)
+
+
 def _networks() -> _Kind:
     def read(value: object) -> tuple[IPv4Network | IPv6Network, ...]:
         if not isinstance(value, list) or not all(isinstance(network, str) for network in value):
@@ -171,6 +183,7 @@ class Settings:
     max_inputs_mib: int = field(default=102_400, metadata=_at("storage.max_inputs_mib", _whole(1, 2**30)))
     text_height: Fraction = field(default=Fraction(1, 24), metadata=_at("text.height", _number("0.005", "0.5")))
     time_zone: str = field(default="Asia/Shanghai", metadata=_at("text.time_zone", _time_zone()))
+    font_folders: tuple[Path, ...] = field(default=(), metadata=_at("text.fonts", _folders()))
     image_timeout_s: float = field(default=10.0, metadata=_at("images.timeout_s", _number("0.1", "300", float)))
     image_max_bytes: int = field(default=16 * 2**20, metadata=_at("images.max_bytes", _whole(1024, 2**30)))
     image_max_pixels: int = field(default=16_000_000, metadata=_at("images.max_pixels", _whole(1, 2**28)))

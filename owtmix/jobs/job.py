@@ -16,7 +16,7 @@ from owtmix.base.cleanup import Scratch
 from owtmix.base.errors import InputError, Problem, SpecError
 from owtmix.base.progress import Progress
 from owtmix.base.time import timecode
-from owtmix.compositor.text.coverage import unwritable
+from owtmix.compositor.text.coverage import unwritable, with_fonts
 from owtmix.inputs.gather import Intake, is_local
 from owtmix.inputs.prefetch import Stock
 from owtmix.jobfile.reader import MAX_JOB_BYTES, read_job
@@ -228,6 +228,7 @@ class Job:
         self._probes = footage.probes
         images = intake.images(lambda message: warn(message, WarnCode.WATERMARK_LEFT_OUT))
         plan = make_plan(self.spec, index, footage.clips, self._settings, footage.left_out)
+        plan = with_fonts(plan, self._settings.font_folders, warn)
         for warning in (*plan.warnings, *unwritable(plan.picture)):
             warn(warning)
         equipment = sufficient(plan, self._equipment)

@@ -66,11 +66,21 @@ class AudioEncoding:
 
 
 @dataclass(frozen=True, slots=True)
+class FontFile:
+    """A font that is not the package's: its file, the face's place in it from 0, and the file's SHA-256 in hex."""
+
+    path: str
+    number: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
     """All that is drawn. ``shots`` says what each stream's tile shows; ``frames`` is their number.
 
     ``chunks`` are ranges of frames, without gap or overlap, that are encoded each for itself. ``device`` is what they
     are drawn by; two of a kind draw the same. ``spare`` encodes all of them should the card's encoder be lost.
+    ``fonts`` are those that its texts need besides the package's own, in order of preference.
     """
 
     canvas: Size
@@ -87,6 +97,7 @@ class Picture:
     chunks: tuple[range, ...]
     device: Literal["cpu", "cuda"] = "cpu"
     spare: VideoEncoding | None = None
+    fonts: tuple[FontFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from owtmix.base.time import TimeRange
 from owtmix.plan.model import RenderPlan
 from owtmix.plan.shots import Shot
 
-_LIBRARIES: Final = ("av", "numpy", "pillow")
+_LIBRARIES: Final = ("av", "freetype-py", "numpy", "pillow", "python-bidi", "uharfbuzz")
 """Those that make pixels and samples."""
 
 

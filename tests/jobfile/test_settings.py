@@ -61,6 +61,9 @@ def test_a_file_may_have_some_keys_only(tmp_path: Path) -> None:
         ("[timeline]\nabsence_s = '1/0'", "timeline.absence_s", "a number"),
         ("[timeline]\nkeep_empty_gaps = 1", "timeline.keep_empty_gaps", "true or false"),
         ("[text]\ntime_zone = 'Beijing'", "text.time_zone", "Asia/Shanghai"),
+        ("[text]\nfonts = '/usr'", "text.fonts", "a list of absolute paths"),
+        ("[text]\nfonts = ['fonts']", "text.fonts", "absolute"),
+        ("[text]\nfonts = ['/nowhere/fonts']", "text.fonts", "that exist"),
         ("[network]\nallow = '10.0.0.0/8'", "network.allow", "a list of networks"),
         ("[network]\nallow = ['10.0.0.1/8']", "network.allow", "a list of networks"),
         ("[network]\nallow = [10]", "network.allow", "a list of networks"),
@@ -82,6 +85,10 @@ def test_all_wrong_values_are_reported_together(tmp_path: Path) -> None:
     with pytest.raises(SpecError) as caught:
         _read(tmp_path, "[video]\nvp9_cpu_used = 9\n[logs]\ndays = -1\n[text]\nsize = 3\n")
     assert len(caught.value.problems) == 3
+
+
+def test_folders_with_fonts_are_read(tmp_path: Path) -> None:
+    assert _read(tmp_path, f"[text]\nfonts = ['{tmp_path}']\n").font_folders == (tmp_path,)
 
 
 def test_networks_are_read(tmp_path: Path) -> None:

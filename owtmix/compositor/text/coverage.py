@@ -1,11 +1,58 @@
-"""What a plan writes on pictures, and whether the fonts have it."""
+"""What a plan writes on pictures, and which fonts have it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
 
 from owtmix.jobfile.spec import TextWatermark
-from owtmix.plan.model import Picture
+from owtmix.plan.model import FontFile, Picture, RenderPlan
+
+_SUFFIXES: Final = frozenset({".ttf", ".otf", ".ttc"})
+
+
+def with_fonts(plan: RenderPlan, folders: Sequence[Path], warn: Callable[[str], None]) -> RenderPlan:
+    """The plan with the fonts from ``folders`` that its texts need; none where the package's own have all.
+
+    Every name counts: any recording may fail, and its card be drawn.
+    """
+    if plan.picture is None or not folders:
+        return plan
+    texts = [mark.text for mark in plan.picture.watermarks if isinstance(mark, TextWatermark)]
+    fonts = find_fonts([*texts, *(stream.user for stream in plan.picture.shots)], folders, warn)
+    return replace(plan, picture=replace(plan.picture, fonts=fonts))
+
+
+def find_fonts(texts: Iterable[str], folders: Sequence[Path], warn: Callable[[str], None]) -> tuple[FontFile, ...]:
+    """The fonts from ``folders`` that have what the package's lack of ``texts``.
+
+    Folders count in their order, files in that of their names. A file that cannot be read is a warning.
+    """
+    foreign = "\n".join(text for text in texts if not text.isascii())  # the package's fonts have ASCII
+    if not foreign:
+        return ()
+    # Imported here, since most jobs need not wait for the fonts to load.
+    from owtmix.compositor.text.fonts import faces_in  # noqa: PLC0415
+    from owtmix.compositor.text.render import lacking  # noqa: PLC0415
+
+    missing = set(lacking(foreign))
+    fonts = []
+    for path in _font_files(folders):
+        if not missing:
+            break
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            warn(f"the font {path} cannot be read: {error.strerror}")
+            continue
+        for number, face in faces_in(data):
+            if found := set(filter(face.has, missing)):
+                missing -= found
+                fonts.append(FontFile(str(path), number, sha256(data).hexdigest()))
+    return tuple(fonts)
 
 
 def unwritable(picture: Picture | None) -> Iterator[str]:
@@ -19,7 +66,13 @@ def unwritable(picture: Picture | None) -> Iterator[str]:
     for text, where in texts.items():
         if not text.isascii():  # which every font has
             # Imported here, since most jobs need not wait for the fonts to load.
+            from owtmix.compositor.text.fonts import fonts_of  # noqa: PLC0415
             from owtmix.compositor.text.render import missing_glyphs  # noqa: PLC0415
 
-            if missing := missing_glyphs(text):
+            if missing := missing_glyphs(text, fonts_of(picture.fonts)):
                 yield f"no font has {', '.join(missing)}: left out of {where}"
+
+
+def _font_files(folders: Sequence[Path]) -> Iterator[Path]:
+    for folder in folders:
+        yield from sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)

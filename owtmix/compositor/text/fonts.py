@@ -1,58 +1,121 @@
-"""The fonts that travel with the package: which one has a character, and how it is drawn at a size."""
+"""The fonts that text is drawn with: the package's own, and files that a plan names."""
 
 from __future__ import annotations
 
-import struct
-from bisect import bisect_right
+import hashlib
+import unicodedata
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import cache, lru_cache
 from importlib.resources import files
 from io import BytesIO
+from pathlib import Path
 from typing import Final
 
-from PIL import ImageFont
+import freetype
+import uharfbuzz
 
-FACES: Final = ("DejaVuSans.ttf", "DroidSansFallback.ttf")
+from owtmix.base.errors import RenderError
+from owtmix.plan.model import FontFile
+
+UNITS_PER_PX: Final = 64
+"""HarfBuzz and FreeType count in these."""
+
+_OWN: Final = ("DejaVuSans.ttf", "DroidSansFallback.ttf")
 """In order of preference: DejaVu has the alphabets, Droid Chinese, Japanese and Korean."""
 
-_UNICODE_FULL: Final = (3, 10)  # cmap platform and encoding: Windows, UCS-4
+_OUTLINES: Final = frozenset({"glyf", "CFF ", "CFF2"})
 
 
-@cache
-def face_of(char: str) -> str | None:
-    """The first of ``FACES`` that has a glyph for ``char``, or None."""
-    return next((face for face in FACES if _covers(face, ord(char))), None)
+class Face:
+    """One face of a font file.
 
+    Args:
+        data: The file.
+        number: The face's place in the file, from 0; only collections have several.
 
-@lru_cache(maxsize=64)
-def font(face: str, height_px: int) -> ImageFont.FreeTypeFont:
-    """``face`` with an em of ``height_px``.
-
-    Pillow's own layout is pinned: it uses Raqm only where the machine has FriBidi, and then measures otherwise.
+    Raises:
+        ValueError: The data is no font, or the font has bitmaps or colours in place of outlines.
     """
-    return ImageFont.truetype(BytesIO(_data(face)), height_px, layout_engine=ImageFont.Layout.BASIC)
+
+    def __init__(self, data: bytes, number: int = 0) -> None:
+        self._data = data
+        self._number = number
+        self._face = uharfbuzz.Face(data, number)
+        coloured = self._face.has_color_layers or self._face.has_color_paint or self._face.has_color_png
+        if coloured or _OUTLINES.isdisjoint(self._face.table_tags):
+            raise ValueError("no outlines in one colour")
+        self._nominal = uharfbuzz.Font(self._face)
+        try:
+            self.outlines(16)
+        except freetype.FT_Exception as error:
+            raise ValueError("not a font that FreeType reads") from error
+
+    @lru_cache(maxsize=4096)  # noqa: B019 - faces live as long as the process
+    def has(self, char: str) -> bool:
+        """Whether the face has a glyph for ``char``, or for the parts that it is composed of."""
+        spellings = (char, unicodedata.normalize("NFD", char))
+        return any(all(self._nominal.get_nominal_glyph(ord(part)) for part in parts) for parts in spellings)
+
+    @lru_cache(maxsize=16)  # noqa: B019
+    def shaper(self, height_px: int) -> uharfbuzz.Font:
+        """The face for HarfBuzz, with an em of ``height_px``; positions are in 1/64 pixels."""
+        font = uharfbuzz.Font(self._face)
+        font.scale = (height_px * UNITS_PER_PX, height_px * UNITS_PER_PX)
+        return font
+
+    @lru_cache(maxsize=16)  # noqa: B019
+    def outlines(self, height_px: int) -> freetype.Face:
+        """The face for FreeType, with an em of ``height_px``."""
+        face = freetype.Face(BytesIO(self._data), self._number)
+        face.set_pixel_sizes(0, height_px)
+        return face
+
+    def extent_px(self, height_px: int) -> tuple[int, int]:
+        """How far lines reach above the baseline and below it, in whole pixels."""
+        size = self.outlines(height_px).size
+        return -(-size.ascender // UNITS_PER_PX), -(size.descender // UNITS_PER_PX)
+
+
+class Fonts:
+    """Faces in order of preference."""
+
+    def __init__(self, faces: Sequence[Face]) -> None:
+        self.faces = tuple(faces)
+
+    def face_of(self, chars: str) -> Face | None:
+        """The first face that has all of ``chars``, or None."""
+        return next((face for face in self.faces if all(map(face.has, chars))), None)
 
 
 @cache
-def _data(face: str) -> bytes:
-    return files("owtmix").joinpath("fonts", face).read_bytes()
+def own_fonts() -> Fonts:
+    """The fonts that travel with the package."""
+    return Fonts([Face(files("owtmix").joinpath("fonts", name).read_bytes()) for name in _OWN])
 
 
-def _covers(face: str, code: int) -> bool:
-    starts, ends = _coverage(face)
-    i = bisect_right(starts, code) - 1
-    return i >= 0 and code <= ends[i]
+@lru_cache(maxsize=4)
+def fonts_of(font_files: tuple[FontFile, ...]) -> Fonts:
+    """The package's own fonts, and those of a plan after them.
+
+    Raises:
+        RenderError: A file is gone, or is another one than when the job was planned.
+    """
+    return Fonts([*own_fonts().faces, *map(_face_of, font_files)]) if font_files else own_fonts()
 
 
-@cache
-def _coverage(face: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """First and last code points of the ranges that the font's format 12 character map lists, in order."""
-    data = _data(face)
-    table_count = struct.unpack_from(">H", data, 4)[0]
-    tables = {tag: offset for tag, _, offset, _ in struct.iter_unpack(">4sIII", data[12 : 12 + 16 * table_count])}
-    cmap = tables[b"cmap"]
-    map_count = struct.unpack_from(">H", data, cmap + 2)[0]
-    records = struct.iter_unpack(">HHI", data[cmap + 4 : cmap + 4 + 8 * map_count])
-    full = cmap + next(offset for platform, encoding, offset in records if (platform, encoding) == _UNICODE_FULL)
-    group_count = struct.unpack_from(">I", data, full + 12)[0]
-    groups = list(struct.iter_unpack(">III", data[full + 16 : full + 16 + 12 * group_count]))
-    return tuple(start for start, _, _ in groups), tuple(end for _, end, _ in groups)
+def faces_in(data: bytes) -> Iterator[tuple[int, Face]]:
+    """Each face of a font file that can be drawn, with its place in the file."""
+    for number in range(uharfbuzz.Face(data).count):
+        with suppress(ValueError):
+            yield number, Face(data, number)
+
+
+def _face_of(file: FontFile) -> Face:
+    try:
+        data = Path(file.path).read_bytes()
+        if hashlib.sha256(data).hexdigest() != file.sha256:
+            raise RenderError(f"the font {file.path} is not the one that the job was planned with: run the job again")
+        return Face(data, file.number)
+    except (OSError, ValueError) as error:
+        raise RenderError(f"the font {file.path} cannot be read: {error}") from error

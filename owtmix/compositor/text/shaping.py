@@ -1,155 +1,217 @@
-"""From characters as they are typed to glyph characters as they stand from left to right.
+"""From a text to the glyphs of one line, from left to right.
 
-Arabic letters take their joined forms, right-to-left runs are turned round by the rules of Unicode Standard Annex 9
-(one line, without explicit embeddings and bracket pairs). It is done here since Pillow does it on some machines only.
+Unicode's bidirectional algorithm orders the characters (python-bidi), HarfBuzz chooses and places their glyphs. Nothing
+here depends on the machine: neither its fonts nor its language.
 """
 
 from __future__ import annotations
 
-import re
 import unicodedata
-from functools import cache
-from typing import Final
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import pairwise
+from typing import Final, NamedTuple
 
-_JOINERS: Final = "\u0640\u200d"  # tatweel, zero width joiner: what stands beside them takes a joined form
-_INVISIBLE: Final = frozenset("\u200c\u200d\u200e\u200f")  # they steer joining and direction
-_LAM: Final = "\u0644"
-_ALEFS: Final = frozenset("\u0622\u0623\u0625\u0627")
-_PRESENTATION_FORMS: Final = (range(0xFB50, 0xFDD0), range(0xFE70, 0xFEFD))
-_FORM_NAMES: Final = {
-    (False, False): "<isolated>",
-    (False, True): "<initial>",
-    (True, False): "<final>",
-    (True, True): "<medial>",
-}
-_MIRRORED: Final = str.maketrans("()[]{}<>«»", ")(][}{><»«")
-_RIGHT_TO_LEFT: Final = frozenset({"R", "AL", "AN"})
-# One letter per Unicode bidirectional class, so that the rules are substitutions; classes not named are neutral.
-_CLASS_LETTERS: Final = {
-    "L": "L",
-    "R": "R",
-    "AL": "A",
-    "EN": "e",
-    "AN": "n",
-    "ES": "s",
-    "ET": "t",
-    "CS": "c",
-    "NSM": "m",
-    "BN": "m",
-}
+import uharfbuzz
+
+from owtmix.compositor.text.fonts import UNITS_PER_PX, Face, Fonts
+
+MOST_MARKS: Final = 8
+"""More marks on one letter are left out: they can neither be read nor be drawn in bounded time."""
+
+_SPACES: Final = frozenset({"Cc", "Zl", "Zp"})
+_TAG: Final = 0xE0020  # tag characters, which the bidirectional algorithm ignores
+_TAG_COUNT: Final = 96
+_END: Final = "\U000e01ef"  # a variation selector: like any mark, it goes with what stands before it
+_RIGHTWARD: Final = frozenset({"L", "EN", "ES", "ET", "CS", "NSM", "BN", "B", "S", "WS", "ON", ""})
+_HIDDEN: Final = uharfbuzz.BufferFlags.REMOVE_DEFAULT_IGNORABLES | uharfbuzz.BufferFlags.DO_NOT_INSERT_DOTTED_CIRCLE
+
+
+class Glyph(NamedTuple):
+    """A glyph of a face by its number; its origin in 1/64 pixels right of the line's start and above the baseline."""
+
+    face: Face
+    number: int
+    x: int
+    y: int
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A text as glyphs from left to right; its width is how far the pen moves."""
+
+    glyphs: tuple[Glyph, ...]
+    width_px: int
+
+
+class _Item(NamedTuple):
+    """A character with what decides how it is shaped; ``script`` is None where it takes that of its neighbours."""
+
+    face: Face
+    script: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Characters ``start`` to ``stop`` of a line, which are shaped together."""
+
+    start: int
+    stop: int
+    item: _Item
+    leftward: bool
 
 
 def clean(text: str) -> str:
-    """One line of composed characters: controls become spaces, what only selects among glyphs of others is dropped."""
+    """One line of composed characters.
+
+    Controls and line breaks become spaces, tags, which nobody sees, are dropped, and so is what ``MOST_MARKS`` leaves
+    out: composing would take hours for thousands of marks on a letter.
+    """
     kept = []
-    for char in unicodedata.normalize("NFC", text):
-        category = unicodedata.category(char)
-        if category in {"Cc", "Zl", "Zp"}:
-            kept.append(" ")
-        elif char in _INVISIBLE or not (category == "Cf" or _is_variation_selector(char)):
-            kept.append(char)
-    return "".join(kept)
+    marks = 0
+    for char in text:
+        marks = marks + 1 if _goes_with_letter(char) else 0
+        if marks <= MOST_MARKS and not _is_tag(char) and char != _END:
+            kept.append(" " if unicodedata.category(char) in _SPACES else char)
+    return unicodedata.normalize("NFC", "".join(kept))
 
 
+@lru_cache(maxsize=4096)
 def is_invisible(char: str) -> bool:
-    """Whether ``char`` only steers its neighbours and needs no glyph."""
-    return char in _INVISIBLE
+    """Whether ``char`` only steers how its neighbours look or stand, and needs no glyph."""
+    return unicodedata.category(char) == "Cf" or "VARIATION SELECTOR" in unicodedata.name(char, "")
 
 
 def split(text: str) -> list[str]:
-    """Cut ``text`` into letters, each with the marks that belong to it."""
+    """Cut what ``clean`` returned into letters, each with the marks and invisible characters that follow it."""
     letters: list[str] = []
     for char in text:
-        if letters and _is_mark(char):
+        if letters and _goes_with_letter(char):
             letters[-1] += char
         else:
             letters.append(char)
     return letters
 
 
-def visual(text: str) -> str:
-    """What ``clean`` returned, as glyph characters from left to right."""
-    turned = _reorder(_shape(text))
-    return "".join(char for char in turned if char not in _INVISIBLE)
+def order(text: str) -> list[tuple[int, bool]]:
+    """Where the characters of ``text`` stand: from left to right their places in it, and whether they run leftward.
+
+    ``text`` is what ``clean`` returned, and ends in a character that can be seen.
+
+    python-bidi gives a reordered text, not which character went where. So each is followed by its place in three tag
+    characters, which the algorithm ignores and which stay with it: on its right, or on its left where it runs
+    leftward. The end is marked, since what is ignored at the end of a line stays there.
+    """
+    if all(unicodedata.bidirectional(char) in _RIGHTWARD for char in text):
+        return [(i, False) for i in range(len(text))]
+    # Imported here, since most texts need not wait for it.
+    from bidi import get_display  # noqa: PLC0415
+
+    shown = get_display("".join(char + _tags(i) for i, char in enumerate(text)) + _END).replace(_END, "")
+    places = []
+    for i in range(0, len(shown), 4):
+        group = shown[i : i + 4]
+        leftward = _is_tag(group[0])
+        high, middle, low = (ord(tag) - _TAG for tag in (group[2::-1] if leftward else group[1:]))
+        places.append(((high * _TAG_COUNT + middle) * _TAG_COUNT + low, leftward))
+    return places
 
 
-def _is_mark(char: str) -> bool:
-    return unicodedata.category(char).startswith("M")
+def lay_out(letters: Sequence[str], fonts: Fonts, height_px: int) -> Line:
+    """Shape and place the glyphs of a line.
+
+    Args:
+        letters: What ``split`` returned, or its first part; the last can be seen.
+        fonts: In order of preference; what none of them has is left out.
+        height_px: Size of the em.
+
+    Every run of one font, script and direction starts on a whole pixel, so that it looks the same everywhere.
+    """
+    text = "".join(letters)
+    items = _itemise(letters, fonts)
+    codes = list(map(ord, text))
+    glyphs: list[Glyph] = []
+    x = 0
+    for run in _runs(items, order(text)):
+        shaped, advance = _shape(codes, run, height_px)
+        glyphs.extend(glyph._replace(x=x + glyph.x) for glyph in shaped)
+        x += -(-advance // UNITS_PER_PX) * UNITS_PER_PX
+    return Line(tuple(glyphs), x // UNITS_PER_PX)
 
 
-def _is_variation_selector(char: str) -> bool:
-    return "\ufe00" <= char <= "\ufe0f" or "\U000e0100" <= char <= "\U000e01ef"
+def _itemise(letters: Sequence[str], fonts: Fonts) -> list[_Item]:
+    """Face and script of each character; a letter has its marks from its own face where that has them."""
+    faces: list[Face | None] = []
+    for letter in letters:
+        visible = "".join(char for char in letter if not is_invisible(char))
+        face = fonts.face_of(visible)
+        faces.extend(face or fonts.face_of(char) for char in letter)
+    scripts = [_script(char) for letter in letters for char in letter]
+    places = range(len(scripts))
+    for before, after in pairwise(places):
+        scripts[after] = scripts[after] or scripts[before]
+    for after, before in pairwise(reversed(places)):
+        scripts[before] = scripts[before] or scripts[after]
+    return [_Item(face or fonts.faces[0], script) for face, script in zip(faces, scripts, strict=True)]
 
 
-@cache
-def _forms() -> dict[tuple[str, str], str]:
-    """Presentation form by letter (or lam and alef) and form name, as the Unicode database decomposes them."""
-    forms: dict[tuple[str, str], str] = {}
-    for code in (code for block in _PRESENTATION_FORMS for code in block):
-        name, _, letters = unicodedata.decomposition(chr(code)).partition(" ")
-        plain = "".join(chr(int(letter, 16)) for letter in letters.split())
-        if len(plain) == 1 or (plain[:1] == _LAM and plain[1:] in _ALEFS):
-            forms.setdefault((plain, name), chr(code))
-    return forms
-
-
-def _shape(text: str) -> str:
-    """Replace Arabic letters by the forms that join their neighbours."""
-    clusters: list[tuple[str, str]] = []  # letters and their marks
-    for cluster in split(text):
-        letter, marks = cluster[0], cluster[1:]
-        if letter in _ALEFS and clusters and clusters[-1][0] == _LAM:
-            clusters[-1] = (_LAM + letter, clusters[-1][1] + marks)
+def _runs(items: Sequence[_Item], places: Sequence[tuple[int, bool]]) -> list[_Run]:
+    """Characters that stand together in the text and on the line, and have one item, from left to right."""
+    runs: list[_Run] = []
+    for place, leftward in places:
+        last = runs[-1] if runs else None
+        if (
+            last
+            and (last.item, last.leftward) == (items[place], leftward)
+            and place == (last.start - 1 if leftward else last.stop)
+        ):
+            runs[-1] = replace(last, start=min(place, last.start), stop=max(place + 1, last.stop))
         else:
-            clusters.append((letter, marks))
-    leans_back = [False, *(_has_form(letters, "<final>") for letters, _ in clusters), False]
-    leans_on = [False, *(_has_form(letters, "<initial>") for letters, _ in clusters), False]
-    shaped = []
-    for i, (letters, marks) in enumerate(clusters, start=1):
-        joined = (leans_on[i - 1] and leans_back[i], leans_on[i] and leans_back[i + 1])
-        shaped.append(_forms().get((letters, _FORM_NAMES[joined]), letters) + marks)
-    return "".join(shaped)
+            runs.append(_Run(place, place + 1, items[place], leftward))
+    return runs
 
 
-def _has_form(letters: str, name: str) -> bool:
-    return letters in _JOINERS or (letters, name) in _forms()
+def _shape(codes: Sequence[int], run: _Run, height_px: int) -> tuple[list[Glyph], int]:
+    """Glyphs of a run, and how far the pen moves, in 1/64 pixels.
+
+    HarfBuzz sees the characters around the run, since letters also join across the border of two runs.
+    """
+    buffer = uharfbuzz.Buffer()
+    buffer.add_codepoints(codes, run.start, run.stop - run.start)
+    buffer.flags = _HIDDEN
+    buffer.direction = "rtl" if run.leftward else "ltr"
+    buffer.script = run.item.script or "Zyyy"
+    buffer.language = "und"  # or it would be the machine's
+    uharfbuzz.shape(run.item.face.shaper(height_px), buffer)
+    glyphs = []
+    x = 0
+    for info, position in zip(buffer.glyph_infos, buffer.glyph_positions, strict=True):
+        if info.codepoint == 0:  # the box for what a font lacks
+            continue
+        glyphs.append(Glyph(run.item.face, info.codepoint, x + position.x_offset, position.y_offset))
+        x += position.x_advance
+    return glyphs, x
 
 
-def _reorder(text: str) -> str:
-    """Turn right-to-left runs round; the first strong character sets the direction of the line."""
-    classes = [unicodedata.bidirectional(char) for char in text]
-    if _RIGHT_TO_LEFT.isdisjoint(classes):
-        return text
-    base = next((kind for kind in classes if kind in {"L", "R", "AL"}), "L")[0].replace("A", "R")
-    levels = _levels(base + "".join(_CLASS_LETTERS.get(kind, " ") for kind in classes) + base, base)
-    chars = [char.translate(_MIRRORED) if level == 1 else char for char, level in zip(text, levels, strict=True)]
-    for lowest in (2, 1):  # the inner runs first, rule L2
-        for run in re.finditer(r"2+" if lowest == 2 else r"[12]+", "".join(map(str, levels))):  # noqa: PLR2004
-            chars[run.start() : run.end()] = reversed(chars[run.start() : run.end()])
-    return "".join(chars)
+@lru_cache(maxsize=4096)
+def _goes_with_letter(char: str) -> bool:
+    return is_invisible(char) or unicodedata.category(char).startswith("M")
 
 
-def _levels(classes: str, base: str) -> list[int]:
-    """Embedding level of each character between the two that stand for the line's ends."""
+def _is_tag(char: str) -> bool:
+    return _TAG <= ord(char) < _TAG + _TAG_COUNT
 
-    def turn(pattern: str, letter: str) -> None:
-        nonlocal classes
-        classes = re.sub(pattern, lambda found: letter * len(found[0]), classes)
 
-    def rename(pattern: str, old: str, new: str) -> None:
-        nonlocal classes
-        classes = re.sub(pattern, lambda found: found[0].replace(old, new), classes)
+def _tags(place: int) -> str:
+    digits = (place // _TAG_COUNT**2, place // _TAG_COUNT % _TAG_COUNT, place % _TAG_COUNT)
+    return "".join(chr(_TAG + digit) for digit in digits)
 
-    classes = re.sub(r"([^m])(m+)", lambda found: found[1] * len(found[0]), classes)  # W1
-    rename(r"A[^LRA]*", "e", "n")  # W2
-    turn(r"A", "R")  # W3
-    turn(r"(?<=e)[sc](?=e)", "e")  # W4
-    turn(r"(?<=n)c(?=n)", "n")
-    turn(r"t+(?=e)|(?<=e)t+", "e")  # W5
-    turn(r"[stc]", " ")  # W6
-    rename(r"L[^LR]*", "e", "L")  # W7
-    turn(r"(?<=L) +(?=L)", "L")  # N1
-    turn(r"(?<=[Ren]) +(?=[Ren])", "R")
-    turn(r" ", base)  # N2
-    of_class = {"L": 0 if base == "L" else 2, "R": 1, "e": 2, "n": 2}
-    return [of_class[letter] for letter in classes[1:-1]]
+
+@lru_cache(maxsize=4096)
+def _script(char: str) -> str | None:
+    """The script of ``char`` in four letters, None for what all scripts share."""
+    buffer = uharfbuzz.Buffer()
+    buffer.add_codepoints([ord(char)])
+    buffer.guess_segment_properties()
+    return buffer.script or None

@@ -1,0 +1,117 @@
+"""What is written on pictures, and the fonts from folders that have it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from fontTools.ttLib import TTCollection, TTFont
+
+from owtmix.base.errors import RenderError
+from owtmix.base.geometry import Rect
+from owtmix.base.ids import StreamId
+from owtmix.compositor.overlays import Decoration
+from owtmix.compositor.text.coverage import unwritable, with_fonts
+from owtmix.jobfile.settings import Settings
+from owtmix.jobfile.spec import TextWatermark
+from owtmix.plan.build import make_plan
+from owtmix.plan.model import Picture, RenderPlan
+from owtmix.produce.chunk_key import Inputs, of_chunk
+from tests.core.rooms import JOB, MIXER, index_of, room, seen
+from tests.support.made_font import I_SIGN, KA, SSA, make_font
+
+FAR = Rect(0, 0, 320, 180)
+
+
+def warned(message: str) -> None:
+    pytest.fail(message)
+
+
+def plan_of(text: str, name: str = "anna") -> RenderPlan:
+    """A room with a text watermark, and somebody with that name, whose camera works."""
+    clips = room(seen(StreamId(name, 1), 0, 10))
+    job = replace(JOB, mixer=replace(MIXER, watermarks=(TextWatermark(0, 0, 1.0, text),)))
+    return make_plan(job, index_of(clips), clips, Settings())
+
+
+def picture_of(plan: RenderPlan) -> Picture:
+    assert plan.picture
+    return plan.picture
+
+
+def test_a_font_is_taken_from_a_folder_for_what_the_package_s_lack(tmp_path: Path) -> None:
+    path = make_font(tmp_path / "boxes.ttf")
+    plan = plan_of(f"a {KA}")
+    assert list(unwritable(plan.picture)) == ["no font has U+0915 DEVANAGARI LETTER KA: left out of a text watermark"]
+    plan = with_fonts(plan, [tmp_path], warned)
+    assert [(font.path, font.number) for font in picture_of(plan).fonts] == [(str(path), 0)]
+    assert not list(unwritable(plan.picture))
+
+
+@pytest.mark.parametrize("text", ["Weekly meeting", "\u5468\u4f1a \u0423\u0440\u043e\u043a"])
+def test_no_font_is_taken_where_the_package_s_have_all(tmp_path: Path, text: str) -> None:
+    make_font(tmp_path / "boxes.ttf")
+    assert picture_of(with_fonts(plan_of(text), [tmp_path], warned)).fonts == ()
+
+
+def test_names_count_even_while_their_cameras_work(tmp_path: Path) -> None:
+    """Any recording may fail while it is composed, and a card be drawn."""
+    make_font(tmp_path / "boxes.ttf")
+    plan = plan_of("a", name=KA)
+    assert not list(unwritable(plan.picture))
+    assert len(picture_of(with_fonts(plan, [tmp_path], warned)).fonts) == 1
+
+
+def test_folders_count_in_their_order_and_files_in_that_of_their_names(tmp_path: Path) -> None:
+    for folder, names in (("z", ["b.ttf", "A.OTF", "notes.txt"]), ("a", ["a.ttf"])):
+        (tmp_path / folder).mkdir()
+        for name in names:
+            make_font(tmp_path / folder / name)
+    plan = with_fonts(plan_of(f"{KA}{SSA}{I_SIGN}"), [tmp_path / "z", tmp_path / "a"], warned)
+    assert [font.path for font in picture_of(plan).fonts] == [str(tmp_path / "z" / "A.OTF")]
+
+
+def test_a_collection_has_several_faces(tmp_path: Path) -> None:
+    collection = TTCollection()
+    collection.fonts = [
+        TTFont(Path(str(files("owtmix"))) / "fonts" / "DejaVuSans.ttf"),
+        TTFont(make_font(tmp_path / "boxes.part")),
+    ]
+    collection.save(tmp_path / "both.ttc")
+    assert [font.number for font in picture_of(with_fonts(plan_of(KA), [tmp_path], warned)).fonts] == [1]
+
+
+def test_what_cannot_be_used_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "a.ttf").write_bytes(b"no font")
+    (tmp_path / "b.ttf").mkdir()
+    make_font(tmp_path / "c.ttf")
+    warnings: list[str] = []
+    plan = with_fonts(plan_of(KA), [tmp_path], warnings.append)
+    assert [Path(font.path).name for font in picture_of(plan).fonts] == ["c.ttf"]
+    assert warnings == [f"the font {tmp_path}/b.ttf cannot be read: Is a directory"]
+
+
+def test_the_font_decides_what_is_drawn_and_the_chunk_s_fingerprint(tmp_path: Path) -> None:
+    make_font(tmp_path / "boxes.ttf")
+    bare = plan_of(KA, name=KA)
+    plan = with_fonts(bare, [tmp_path], warned)
+    inputs = Inputs(["1"], {})
+    assert of_chunk(plan, range(25), inputs) != of_chunk(bare, range(25), inputs)
+    for drawn, marks in ((bare, 0), (plan, 1)):
+        decoration = Decoration(picture_of(drawn), {}, drawn.epoch_at, "UTC")
+        assert len(decoration.watermarks(Fraction(0))) == marks
+
+
+def test_a_font_that_changed_after_planning_is_an_error(tmp_path: Path) -> None:
+    path = make_font(tmp_path / "boxes.ttf")
+    plan = with_fonts(plan_of(KA, name=KA), [tmp_path], warned)
+    path.write_bytes(path.read_bytes() + b"\0")
+    decoration = Decoration(picture_of(plan), {}, plan.epoch_at, "UTC")
+    with pytest.raises(RenderError, match="not the one that the job was planned with"):
+        decoration.card(StreamId(KA, 1), FAR)
+    path.unlink()
+    with pytest.raises(RenderError, match=r"cannot be read: .*No such file"):
+        decoration.watermarks(Fraction(0))
