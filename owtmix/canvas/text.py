@@ -41,7 +41,7 @@ def missing_glyphs(text: str) -> tuple[str, ...]:
 
 
 def render_text(text: str, height_px: int, max_width_px: int) -> NDArray[np.uint8]:
-    """Draw ``text`` white with a dark edge, as a watermark (semantics.md, Picture).
+    """Draw ``text`` white with a dark edge, as a watermark (semantics.md, "Picture").
 
     Args:
         text: Any characters; controls and line breaks become spaces, what no font has is left out.
