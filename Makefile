@@ -1,6 +1,6 @@
 # make setup     .venv with what running needs        make check      lint, types, import contracts
 # make demo      a sample room, composed              make test       all tests; test-fast: without the slow ones
-# make schema    conf/cfg.schema.json from the models   make fuzz       mutated inputs, for FUZZ_SECONDS=60
+# make schema    schema and key tables from the models  make fuzz       mutated inputs, for FUZZ_SECONDS=60
 # make bench     everything measured, and docs/performance.md written from it: two hours
 .DEFAULT_GOAL := setup
 .PHONY: setup demo check test test-fast fuzz schema bench
@@ -54,7 +54,7 @@ fuzz: $(VENV)/.dev
 	$(PYTHON) -m tests.fuzz --seconds $(FUZZ_SECONDS)
 
 schema: $(VENV)/.run
-	$(PYTHON) -m owtmix.jobfile conf/cfg.schema.json
+	$(PYTHON) -m owtmix.jobfile
 
 bench: $(VENV)/.bench
 	$(PYTHON) -m benchmarks

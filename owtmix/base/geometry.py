@@ -93,7 +93,7 @@ class Area:
     height: Fraction
 
     def on(self, canvas: Size) -> Rect:
-        """Round the edges, not the sizes, so that neighbours meet exactly (layout-templates.md)."""
+        """Round the edges, not the sizes, so that neighbours meet exactly (layouts.md)."""
         x0, x1 = even(self.left * canvas.width), even((self.left + self.width) * canvas.width)
         y0, y1 = even(self.top * canvas.height), even((self.top + self.height) * canvas.height)
         return Rect(x0, y0, x1 - x0, y1 - y0)

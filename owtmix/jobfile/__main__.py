@@ -1,12 +1,20 @@
-"""``python -m owtmix.jobfile [PATH]`` writes the JSON Schema of the job file to PATH, or to standard output."""
+"""``python -m owtmix.jobfile`` writes what is generated from the models of the job file.
+
+That is its JSON Schema, ``conf/cfg.schema.json``, and the tables of keys in ``docs/job-file.md``.
+"""
 
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
+from typing import Final
 
 from owtmix.jobfile.json_schema import job_schema
+from owtmix.jobfile.key_table import with_key_tables
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+SCHEMA: Final = ROOT / "conf" / "cfg.schema.json"
+PAGE: Final = ROOT / "docs" / "job-file.md"
 
 
 def schema_text() -> str:
@@ -15,7 +23,5 @@ def schema_text() -> str:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        Path(sys.argv[1]).write_text(schema_text(), encoding="utf-8")
-    else:
-        sys.stdout.write(schema_text())
+    SCHEMA.write_text(schema_text(), encoding="utf-8")
+    PAGE.write_text(with_key_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

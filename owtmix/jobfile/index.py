@@ -90,7 +90,7 @@ class _Scale:
 
 
 def read_index(text: bytes, *, time_unit: str = "auto") -> Index:
-    """Read an index; ``time_unit`` is "auto" or one of ``TimeUnit`` (semantics, "Time").
+    """Read an index; ``time_unit`` is "auto" or one of ``TimeUnit`` (semantics.md, "Time").
 
     Automatically, one unit is chosen by the largest time: from 1e11 milliseconds, from 1e8 seconds since 1970. Times
     below that are relative to the index's StartTime: in seconds when any of them has a fraction, else in milliseconds.

@@ -14,7 +14,7 @@ def normal_key(text: str) -> str:
 
     Raises:
         ValueError: when ``text`` is empty, holds control characters or ``..`` as a segment, or exceeds 1,024 bytes of
-            UTF-8 (semantics, "Reading the job file"). The message says which.
+            UTF-8 (semantics.md, "Reading the job file"). The message says which.
     """
     segments = [segment for segment in text.split("/") if segment not in {"", "."}]
     if not segments:

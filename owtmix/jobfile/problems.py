@@ -19,8 +19,12 @@ _CODES: Final[tuple[tuple[Loc, int], ...]] = (
     (("Data", "SubscribeConfig", "VideoStreamType"), CODE_VIDEO_PARAM),
 )
 
-
 _NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?")
+
+
+def code_at(loc: Loc) -> int:
+    """The error code of a wrong value at ``loc`` (docs/job-file.md, "Keys")."""
+    return next((code for start, code in _CODES if loc[: len(start)] == start), CODE_FAILED)
 
 
 class Findings:
@@ -34,11 +38,10 @@ class Findings:
         self._above: set[Loc] = set()
 
     def problem(self, loc: Loc, message: str) -> None:
-        """Report ``message``; its error code follows from where it is (job-file.md)."""
-        code = next((code for start, code in _CODES if loc[: len(start)] == start), CODE_FAILED)
+        """Report ``message``; its error code follows from where it is."""
         self._wrong.add(loc)
         self._above.update(loc[:length] for length in range(len(loc) + 1))
-        self.problems.append(Problem(self._locate(loc)[0], message, code))
+        self.problems.append(Problem(self._locate(loc)[0], message, code_at(loc)))
 
     def unaccepted(self, loc: Loc, accepted: str = "", hint: str = "") -> None:
         """Report the value at ``loc``, or that there is none; ``accepted`` if that depends on more than the key."""

@@ -81,7 +81,7 @@ def _foreign_request(document: dict[str, Any]) -> Problem | None:
 
 
 def _drop_ignored(document: dict[str, Any]) -> None:
-    """Take out what other values say is not used, so that nothing in it is reported (semantics, "Picture")."""
+    """Take out what other values say is not used, so that nothing in it is reported (semantics.md, "Picture")."""
     data = _object(document, "Data")
     mixer = _object(data, "MixerConfig")
     manual = _object(data, "SubscribeConfig").get("VideoStreamType", 0)

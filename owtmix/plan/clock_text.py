@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 
 def clock_text(t: Fraction, epoch_at: Fraction | None, zone: str) -> str:
-    """``2026-11-22 14:03:05`` in the IANA zone ``zone``, or ``00:01:30`` since the start (semantics.md, Picture).
+    """``2026-11-22 14:03:05`` in the IANA zone ``zone``, or ``00:01:30`` since the start (semantics.md, "Picture").
 
     ``t`` is output time and ``epoch_at`` the moment since 1970 that is shown then, both in seconds, rounded down;
     ``epoch_at`` is None when the index knows no moments.

@@ -1,4 +1,4 @@
-"""The layout tables (layout-templates.md): how many tiles, in which style, where.
+"""The layout tables (layouts.md): how many tiles, in which style, where.
 
 Areas come in dealing order, tile 1 first, which is also drawing order.
 """

@@ -1,4 +1,4 @@
-"""Pixels: even edges, tiles that meet, and pictures that fit, fill or stretch (layout-templates.md, semantics.md)."""
+"""Pixels: even edges, tiles that meet, and pictures that fit, fill or stretch (layouts.md; semantics.md, "Picture")."""
 
 from __future__ import annotations
 

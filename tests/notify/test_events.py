@@ -1,4 +1,4 @@
-"""Event bodies against the tables of the API document (14.1, 14.2) and semantics.md ("Callbacks"), typed in again."""
+"""Event bodies against the tables of the API document (14.1, 14.2) and semantics.md, "Callbacks", typed in again."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def test_nobody_is_told_and_nothing_is_written_without_receivers(tmp_path: Path)
 @pytest.mark.serial
 @pytest.mark.parametrize("status", [SILENCE, 302, 410, 503])
 def test_composing_is_not_delayed(tmp_path: Path, status: int) -> None:
-    """All that a run spends on callbacks before it waits, with a thousand joins and leaves (semantics.md)."""
+    """What a run spends on callbacks before it waits, with 1,000 joins and leaves (semantics.md, "Callbacks")."""
     with nobody() as dead, receiving(answers(status)) as receiver:
         start = time.monotonic()
         run = notifier(tmp_path, (*both(receiver.url), *both(dead)))

@@ -1,4 +1,4 @@
-"""The tables of layout-templates.md, typed in once more, and what holds for all of them."""
+"""The tables of layouts.md, typed in once more, and what holds for all of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who gets which tile (semantics.md, "Picture"; layout-templates.md)."""
+"""Who gets which tile (semantics.md, "Picture"; layouts.md)."""
 
 from __future__ import annotations
 
