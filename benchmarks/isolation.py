@@ -21,7 +21,7 @@ from owtmix.clip import Probe
 from owtmix.execute.local import Crew
 from owtmix.execute.task import Limits
 from owtmix.tasks import ProbeTask
-from tests.e2e.people import COLOURS, Take, record
+from tests.support.people import COLOURS, Take, record
 
 ROUNDS: Final = 5
 LENGTH_MS: Final = 600_000

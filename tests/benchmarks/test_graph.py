@@ -13,7 +13,7 @@ from owtmix.plan import Picture, RenderPlan
 from owtmix.planning import make_plan
 from owtmix.settings import Settings
 from owtmix.timing import TimeRange
-from tests.core.rooms import ANNA, BEN, CARL, JOB, both, index_of, picture, room, steady
+from tests.support.plans import ANNA, BEN, CARL, JOB, both, index_of, picture, room, steady
 
 
 def _plan(*clips: Clip) -> RenderPlan:

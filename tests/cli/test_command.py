@@ -14,7 +14,7 @@ from PIL import Image
 from owtmix.arguments import _parser
 from owtmix.runlock import only_run
 from owtmix.settings import INSTALLATION
-from tests.cli.command import CLEAN_ENVIRONMENT, Command, change, install
+from tests.support.command import CLEAN_ENVIRONMENT, Command, change, install
 
 
 def _outputs(job_file: Path) -> list[str]:

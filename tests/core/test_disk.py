@@ -13,13 +13,13 @@ from owtmix.plan import RenderPlan
 from owtmix.planning import make_plan
 from owtmix.room import check_room, expected_bytes
 from owtmix.settings import Settings
-from tests.core import rooms
+from tests.support import plans
 
 
 @pytest.fixture
 def plan() -> RenderPlan:
-    clips = rooms.room(rooms.both(rooms.ANNA, 0, 600))
-    return make_plan(rooms.JOB, rooms.index_of(clips), clips, Settings())
+    clips = plans.room(plans.both(plans.ANNA, 0, 600))
+    return make_plan(plans.JOB, plans.index_of(clips), clips, Settings())
 
 
 @pytest.mark.parametrize(

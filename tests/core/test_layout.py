@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from owtmix.geometry import Area, Rect, Size
 from owtmix.layout import areas, largest, template
 from owtmix.spec.job import LayoutStyle
-from tests.core.rooms import PATIENT, canvases
+from tests.support.plans import PATIENT, canvases
 
 COUNTS: Final = range(1, 34)
 STYLES: Final = (

@@ -14,7 +14,7 @@ from owtmix.plan import to_json
 from owtmix.planning import make_plan
 from owtmix.settings import Settings
 from owtmix.spec.job import ClockWatermark, TextWatermark
-from tests.core.rooms import ANNA, BEN, JOB, MIXER, PATIENT, SCREEN, both, heard, index_of, room, rooms, span
+from tests.support.plans import ANNA, BEN, JOB, MIXER, PATIENT, SCREEN, both, heard, index_of, room, rooms, span
 
 CLIPS = room(both(ANNA, 0, 10), both(SCREEN, 4, 10), heard(BEN, 0, "1/3"))
 

@@ -28,7 +28,7 @@ from owtmix.spec.job import (
     SubscriptionSpec,
     VideoSpec,
 )
-from tests.core.rooms import (
+from tests.support.plans import (
     ANNA,
     BEN,
     CARL,

@@ -18,7 +18,7 @@ from owtmix.geometry import Area, Rect, Size
 from owtmix.scene import Scene
 from owtmix.spec.job import LayoutStyle, MixerSpec, Position, StreamId
 from owtmix.timeline import Rules, Segment
-from tests.core.rooms import ANNA, BEN, CARL, MIXER, PATIENT, SCREEN, canvases, rooms, rules, span
+from tests.support.plans import ANNA, BEN, CARL, MIXER, PATIENT, SCREEN, canvases, rooms, rules, span
 
 CANVAS: Final = Size(1200, 720)
 CROWD: Final = tuple(StreamId(f"user{number:02}", 1) for number in range(40))

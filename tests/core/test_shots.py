@@ -15,7 +15,7 @@ from owtmix.shots import Patience, Shot
 from owtmix.spec.job import StreamId
 from owtmix.timeline import Rules
 from owtmix.timing import TimeRange
-from tests.core.rooms import (
+from tests.support.plans import (
     ANNA,
     BEN,
     FRAME_S,

@@ -14,7 +14,7 @@ from owtmix.clip import Clip
 from owtmix.spec.job import StreamId
 from owtmix.timeline import Jump, Placed, Rules, Timeline, build, merge
 from owtmix.timing import TimeRange
-from tests.core.rooms import (
+from tests.support.plans import (
     ANNA,
     BEN,
     CARL,

@@ -32,12 +32,13 @@ from owtmix.settings import Settings
 from owtmix.spec.job import VideoSpec
 from tests.canvas.kernel import compiled
 from tests.canvas.lazy_device import LazyDevice
-from tests.cli.command import install as install_tool
-from tests.cli.command import record_once
-from tests.e2e import measure, people
-from tests.e2e.people import Take
-from tests.e2e.room import Room
+from tests.e2e import measure
 from tests.execute.stand_in import MODULE, EncodingStudio, Silent, StandInStudio, install
+from tests.support import people
+from tests.support.command import install as install_tool
+from tests.support.command import record_once
+from tests.support.people import Take
+from tests.support.room import Room
 
 MEMORY: Final = 64 << 20
 ROOM: Final = Room(

@@ -24,11 +24,12 @@ from owtmix.progress import Silence
 from owtmix.scratch import Scratch
 from owtmix.settings import Settings
 from owtmix.tasks import Studio
-from tests.cli.command import change, record_once
-from tests.e2e import measure, people
-from tests.e2e.people import Take
-from tests.e2e.room import Room
+from tests.e2e import measure
 from tests.execute.rigged import DyingPictureTask, RiggedProbeTask, RiggedStudio
+from tests.support import people
+from tests.support.command import change, record_once
+from tests.support.people import Take
+from tests.support.room import Room
 
 FPS: Final = 10
 LENGTH_MS: Final = 3000

@@ -17,9 +17,9 @@ from owtmix.settings import Settings
 from owtmix.supply import Supply
 from owtmix.tasks import PictureTask, SoundTask, Studio
 from owtmix.timing import TimeRange
-from tests.core.rooms import ANNA, BEN, JOB, SCREEN, both, heard, index_of, room
 from tests.storage.shelf import Shelf, quota
 from tests.storage.test_supply import settle, stock
+from tests.support.plans import ANNA, BEN, JOB, SCREEN, both, heard, index_of, room
 
 CLIPS: Final = room(both(ANNA, 0, 10), both(SCREEN, 4, 10), heard(BEN, 2, 8))
 PLAN: Final = make_plan(JOB, index_of(CLIPS), CLIPS, Settings(chunk_s=Fraction(2)))

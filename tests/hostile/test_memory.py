@@ -19,8 +19,8 @@ from owtmix.media.decode import look_through
 from owtmix.media.probe import probe
 from owtmix.settings import INSTALLATION
 from owtmix.tasks import ProbeTask
-from tests.e2e.people import COLOURS, Take, record
 from tests.hostile import files
+from tests.support.people import COLOURS, Take, record
 
 PICTURE_MIB: Final = files.BOMB_PX**2 * 3 // 2 >> 20
 """What one picture of a bomb takes."""

@@ -20,9 +20,9 @@ from owtmix.geometry import Orientation, Size
 from owtmix.media.probe import _VideoMeter, probe
 from owtmix.media.source import open_input, packets
 from owtmix.timing import TimeRange
-from tests.e2e.people import person, record
 from tests.media.pictures import MS, numbered, steady, write_film, write_sizes
 from tests.media.sounds import moments, sweep, write_sound
+from tests.support.people import person, record
 
 RATE_HZ: Final = 48_000
 

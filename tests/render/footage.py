@@ -23,8 +23,8 @@ from owtmix.render import Footage, render
 from owtmix.settings import Settings
 from owtmix.spec.job import ClockWatermark, Position, StreamId, TextWatermark, VideoSpec
 from owtmix.tracks import Material
-from tests.core.rooms import JOB, MIXER, SUBSCRIPTION, index_of, room
 from tests.media.pictures import steady, write_film, write_sizes
+from tests.support.plans import JOB, MIXER, SUBSCRIPTION, index_of, room
 
 FPS: Final = 10
 CANVAS: Final = Size(160, 96)
