@@ -1,4 +1,4 @@
-"""FFmpeg's command, from the package imageio-ffmpeg: a peer, the maker of the scenes, and the judge of quality."""
+"""FFmpeg's program, from the package imageio-ffmpeg: an engine, the maker of the scenes, and the judge of quality."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import cache
 
 
 class FfmpegError(Exception):
-    """FFmpeg failed; says what it wrote last."""
+    """FFmpeg failed; the message has the end of its output."""
 
 
 @cache
@@ -20,10 +20,10 @@ def program() -> str:
 
 
 def ffmpeg(arguments: Iterable[str]) -> str:
-    """Run FFmpeg; returns what it wrote to stderr, which is where its filters write.
+    """Run FFmpeg and return its standard error, which has the reports of its filters.
 
     Raises:
-        FfmpegError: it failed.
+        FfmpegError: FFmpeg failed.
     """
     command = [program(), "-hide_banner", "-nostdin", "-y", *arguments]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
@@ -32,14 +32,6 @@ def ffmpeg(arguments: Iterable[str]) -> str:
     return done.stderr
 
 
-@cache
-def has_filter(name: str) -> bool:
-    """Whether the binary was built with a filter."""
-    listed = subprocess.run([program(), "-hide_banner", "-filters"], capture_output=True, text=True, check=True)
-    return any(line.split()[1:2] == [name] for line in listed.stdout.splitlines() if line.strip())
-
-
 def version() -> str:
-    """What the binary calls itself."""
-    said = subprocess.run([program(), "-version"], capture_output=True, text=True, check=True)
-    return said.stdout.split()[2]
+    """The version of the binary."""
+    return subprocess.check_output([program(), "-version"], text=True).split()[2]
