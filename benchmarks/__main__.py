@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks.case import Engine, prepare
+from benchmarks.case import prepare
 from benchmarks.command_line import keep, new_parser, prepared
 from benchmarks.compare import compare
 from benchmarks.engines import engines
@@ -32,11 +31,9 @@ def main() -> None:
     parser = new_parser("benchmarks", epilog=_EPILOG)
     parser.add_argument("scenes", nargs="*", metavar="SCENE", help=f"of {', '.join(SCENES)}; or plot")
     parser.add_argument(
-        "--engines", type=_words, default=[""], metavar="WORD,...", help="only engines with one of these in their name"
+        "--engines", default="", metavar="WORD,...", help="only engines with one of these in their name"
     )
-    parser.add_argument(
-        "--workers", type=_counts, default=[1, 2], metavar="N,...", help="owtmix's workers; 1,2 without"
-    )
+    parser.add_argument("--workers", default="1,2", metavar="N,...", help="owtmix's workers; 1,2 without")
     parser.add_argument("--unjudged", action="store_true", help="measure neither quality nor the floor")
     arguments = parser.parse_args()
     if arguments.scenes == ["plot"]:
@@ -48,32 +45,21 @@ def main() -> None:
         _compare(name, arguments)
 
 
-def _words(text: str) -> list[str]:
-    return text.split(",")
-
-
-def _counts(text: str) -> list[int]:
-    return [int(word) for word in text.split(",")]
-
-
 def _compare(name: str, arguments: argparse.Namespace) -> None:
     scene = SCENES[name]
-    chosen = [engine for engine in engines(arguments.workers) if any(word in engine.name for word in arguments.engines)]
+    words, workers = arguments.engines.split(","), map(int, arguments.workers.split(","))
+    chosen = [engine for engine in engines(workers) if any(word in engine.name for word in words)]
     ours = [engine for engine in chosen if engine.name.startswith("owtmix")]
     with prepared(name, arguments) as case:
-        # The longest scene is about the memory of owtmix; the other engines would take hours.
-        compared, rounds = (chosen, arguments.rounds) if scene.compared else (ours, 1)
-        found = compare(case, compared, rounds, judged=scene.compared and not arguments.unjudged)
+        # A scene made of others is about the memory of owtmix; the other engines would take hours.
+        compared, rounds = (ours, 1) if scene.parts else (chosen, arguments.rounds)
+        found = compare(case, compared, rounds, judged=not scene.parts and not arguments.unjudged)
         if name == "grid4":
-            found["start_s"] = _starts(arguments.cache, case.work / "start", ours[:1])
+            # Wall seconds of a job of one frame, from the command to the finished file.
+            frame = prepare(name, arguments.cache, case.work / "start", seconds=1 / 15)
+            found["start_s"] = [engine.compose(frame).cost.wall_s for engine in ours[:1] for _ in range(START_ROUNDS)]
     print(scene_table(found, CORES), flush=True)
     keep(arguments, "scenes", name, found)
-
-
-def _starts(cache: Path, work: Path, ours: Sequence[Engine]) -> list[float]:
-    """Wall seconds of a job of one frame: from the command to the finished file."""
-    case = prepare("grid4", cache, work, seconds=1 / 15)
-    return [engine.compose(case).cost.wall_s for engine in ours for _ in range(START_ROUNDS)]
 
 
 def _plot(folder: Path) -> None:

@@ -24,9 +24,7 @@ def new_parser(prog: str, **options: Any) -> argparse.ArgumentParser:
     )
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="how often everything runs; 3 without")
     parser.add_argument("--seconds", type=float, metavar="S", help="only the first S seconds of each scene")
-    parser.add_argument(
-        "--cache", type=Path, default=CACHE, metavar="FOLDER", help=f"where scenes are kept; {CACHE} without"
-    )
+    parser.add_argument("--cache", type=Path, default=CACHE, metavar="FOLDER", help="where scenes are kept")
     parser.add_argument("--results", type=Path, metavar="FOLDER", help="where result files are kept")
     return parser
 

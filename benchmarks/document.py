@@ -28,17 +28,13 @@ Document = Mapping[str, Any]
 
 def written(page: str, newest: Path | None) -> str:
     """``page`` with the results of the newest file between its markers."""
-    told = results(completed(newest), newest.name) if newest else EMPTY
+    told = "\n\n".join(paragraphs(completed(newest), newest.name)) if newest else EMPTY
     between = f"{BEGIN}\n\n{told}\n\n{END}"
     return re.sub(f"{re.escape(BEGIN)}.*{re.escape(END)}", lambda _: between, page, flags=re.DOTALL)
 
 
-def results(document: Document, name: str) -> str:
-    """All results in Markdown."""
-    return "\n\n".join(_paragraphs(document, name))
-
-
-def _paragraphs(document: Document, name: str) -> Iterator[str]:
+def paragraphs(document: Document, name: str) -> Iterator[str]:
+    """All results in Markdown; ``name`` is that of the result file."""
     yield (
         f"`benchmarks/results/{name}`: commit `{document['commit']}` on {document['machine']}, Python "
         f"{document['python']}, FFmpeg {document['ffmpeg']}."

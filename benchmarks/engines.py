@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from benchmarks import ffmpeg_graphs
 from benchmarks.case import Case, Engine, Made
@@ -20,17 +20,15 @@ GRAPH: Final = "ffmpeg graph"
 INTERVALS: Final = "ffmpeg intervals"
 PLAIN: Final = ", plain veryfast"
 
-Options = Literal["same", "plain"]
-
 
 def engines(workers: Iterable[int]) -> list[Engine]:
     """All engines; owtmix once for each number of ``workers``."""
     return [
         *map(owtmix, workers),
-        Engine(GRAPH, partial(_graph, options="same")),
-        Engine(GRAPH + PLAIN, partial(_graph, options="plain")),
-        Engine(INTERVALS, partial(_intervals, options="same")),
-        Engine(INTERVALS + PLAIN, partial(_intervals, options="plain")),
+        Engine(GRAPH, partial(_graph, plain=False)),
+        Engine(GRAPH + PLAIN, partial(_graph, plain=True)),
+        Engine(INTERVALS, partial(_intervals, plain=False)),
+        Engine(INTERVALS + PLAIN, partial(_intervals, plain=True)),
         *peers.ENGINES,
     ]
 
@@ -49,17 +47,17 @@ def owtmix(workers: int, device: str = "cpu") -> Engine:
     return Engine(f"owtmix, {workers} worker{'s' if workers > 1 else ''}{on}", compose)
 
 
-def _graph(case: Case, options: Options) -> Made:
+def _graph(case: Case, plain: bool) -> Made:
     """One command with one filter graph for everything."""
     output, script = case.work / "ffmpeg-graph.mp4", case.work / "graph.txt"
     graphs = [ffmpeg_graphs.whole_graph(case.plan), ffmpeg_graphs.sound_graph(case.plan)]
     script.write_text(";\n".join(graphs), encoding="utf-8")
     maps = ["-/filter_complex", str(script), "-map", "[picture]", "-map", "[sound]"]
-    coding = ["-frames:v", str(case.picture.frames), *_encoder(case, options), *_sound_encoder(case)]
+    coding = ["-frames:v", str(case.picture.frames), *_encoder(case, plain), *_sound_encoder(case)]
     return Made(run([_ffmpeg(*_inputs(case), *maps, *coding, str(output))], case.work)[0], output)
 
 
-def _intervals(case: Case, options: Options) -> Made:
+def _intervals(case: Case, plain: bool) -> Made:
     """A command for each layout, one after the other; one for the sound; one that joins them."""
     output, sound, listing = (case.work / name for name in ("ffmpeg-intervals.mp4", "sound.mp4", "parts.txt"))
     layouts = ffmpeg_graphs.intervals(case.picture)
@@ -68,14 +66,14 @@ def _intervals(case: Case, options: Options) -> Made:
     mix = ["-filter_complex", ffmpeg_graphs.sound_graph(case.plan), "-map", "[sound]", *_sound_encoder(case)]
     join = ["-f", "concat", "-safe", "0", "-i", str(listing), "-i", str(sound), "-map", "0:v", "-map", "1:a"]
     commands = [
-        *(_interval(case, frames, options, part) for frames, part in zip(layouts, parts, strict=True)),
+        *(_interval(case, frames, plain, part) for frames, part in zip(layouts, parts, strict=True)),
         _ffmpeg(*_inputs(case), *mix, str(sound)),
         _ffmpeg(*join, "-c", "copy", str(output)),
     ]
     return Made(run(commands, case.work)[0], output)
 
 
-def _interval(case: Case, frames: range, options: Options, part: Path) -> list[str]:
+def _interval(case: Case, frames: range, plain: bool, part: Path) -> list[str]:
     inputs: list[str] = []
     leads_s: list[Fraction] = []
     for placement in ffmpeg_graphs.placements(case.plan, frames):
@@ -86,7 +84,7 @@ def _interval(case: Case, frames: range, options: Options, part: Path) -> list[s
         leads_s.append(min(ffmpeg_graphs.lead_s(source.video, file_s), from_s))
         inputs += ["-ss", f"{round(float(from_s - leads_s[-1]), 6)}", "-i", str(case.paths[placement.source])]
     graph = ffmpeg_graphs.interval_graph(case.plan, frames, leads_s)
-    coding = ["-frames:v", str(len(frames)), *_encoder(case, options)]
+    coding = ["-frames:v", str(len(frames)), *_encoder(case, plain)]
     return _ffmpeg(*inputs, "-filter_complex", graph, "-map", "[picture]", *coding, str(part))
 
 
@@ -98,12 +96,13 @@ def _inputs(case: Case) -> list[str]:
     return [word for path in case.paths for word in ("-i", str(path))]
 
 
-def _encoder(case: Case, options: Options) -> list[str]:
+def _encoder(case: Case, plain: bool) -> list[str]:
     """The plan's own x264 options, or only the usual preset; FFmpeg chooses the number of threads either way."""
     encoding = case.picture.encoding
-    plain = {"preset": "veryfast"} | {key: value for key, value in encoding.options if key in {"maxrate", "bufsize"}}
-    chosen = plain if options == "plain" else dict(encoding.options)
-    words = [word for key, value in chosen.items() for word in (f"-{key}:v", value)]
+    options = dict(encoding.options)
+    if plain:
+        options = {"preset": "veryfast", "maxrate": options["maxrate"], "bufsize": options["bufsize"]}
+    words = [word for key, value in options.items() for word in (f"-{key}:v", value)]
     rate = ["-b:v", f"{encoding.bit_rate_kbps}k", "-g", str(encoding.gop), "-r", str(case.picture.clock.fps)]
     return ["-c:v", encoding.encoder, *words, *rate, "-pix_fmt", "yuv420p"]
 

@@ -6,9 +6,7 @@ import subprocess
 from collections.abc import Iterable
 from functools import cache
 
-
-class FfmpegError(Exception):
-    """FFmpeg failed; the message has the end of its output."""
+from benchmarks.measure import CommandError
 
 
 @cache
@@ -23,12 +21,12 @@ def ffmpeg(arguments: Iterable[str]) -> str:
     """Run FFmpeg and return its standard error, which has the reports of its filters.
 
     Raises:
-        FfmpegError: FFmpeg failed.
+        CommandError: FFmpeg failed.
     """
     command = [program(), "-hide_banner", "-nostdin", "-y", *arguments]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise FfmpegError(f"{' '.join(command)[:500]}:\n{done.stderr[-2000:]}")
+        raise CommandError(f"{' '.join(command)[:500]}:\n{done.stderr[-2000:]}")
     return done.stderr
 
 

@@ -42,14 +42,14 @@ def placements(plan: RenderPlan, within: range | None = None) -> list[Placement]
     """Every placement, scene by scene, from back to front; a tile that stays through several scenes is one."""
     picture = plan.picture
     assert picture
-    whole = within or range(picture.frames)
+    within = within or range(picture.frames)
     found: list[Placement] = []
     latest: dict[tuple[int, Rect], int] = {}
     for scene in picture.scenes:
         for tile in scene.tiles:
             for shot in picture.shots[tile.stream]:
                 start, end = max(scene.span.start, shot.span.start), min(scene.span.end, shot.span.end)
-                frames = _common(_frames(picture.clock, start, end), whole)
+                frames = _frames(picture.clock, start, end, within)
                 if shot.source is None or not frames:
                     continue
                 before = latest.get((shot.source, tile.rect))
@@ -75,8 +75,9 @@ def is_steady(plan: RenderPlan) -> bool:
 
 def intervals(picture: Picture) -> list[range]:
     """The output frames of each layout."""
-    spans = [_frames(picture.clock, scene.span.start, scene.span.end) for scene in picture.scenes]
-    return [frames for span in spans if (frames := _common(span, range(picture.frames)))]
+    whole = range(picture.frames)
+    spans = (_frames(picture.clock, scene.span.start, scene.span.end, whole) for scene in picture.scenes)
+    return [frames for frames in spans if frames]
 
 
 def file_start(source: Source) -> Fraction:
@@ -110,7 +111,7 @@ def whole_graph(plan: RenderPlan) -> str:
             _stepped([(p.frames.start, getattr(p.rect, side)) for p in own], fps)
             for side in ("width", "height", "x", "y")
         )
-        enabled = "+".join(f"between(n,{frames.start},{frames.stop - 1})" for frames in _joined(own))
+        enabled = "+".join(f"between(n,{p.frames.start},{p.frames.stop - 1})" for p in own)
         # No format filter may follow the scaling: it would scale every frame to the size of the first.
         chains.append(
             f"[{source}:v]{_shifted(_shift_s(plan, own[0]))},fps={fps}:round=up,{HELD},"
@@ -179,15 +180,6 @@ def _shifted(by_s: Fraction) -> str:
     return f"settb=AVTB,setpts=PTS{float(by_s - ROUNDING_S):+.6f}/TB"
 
 
-def _joined(own: Sequence[Placement]) -> list[range]:
-    """The frames of placements; ranges that follow each other at once are one."""
-    joined: list[range] = []
-    for placement in own:
-        start = joined.pop().start if joined and joined[-1].stop == placement.frames.start else placement.frames.start
-        joined.append(range(start, placement.frames.stop))
-    return joined
-
-
 def _stepped(values: Sequence[tuple[int, int]], fps: int) -> str:
     """An expression of the time ``t``, which has each value from its first frame on."""
     expression = str(values[-1][1])
@@ -197,9 +189,5 @@ def _stepped(values: Sequence[tuple[int, int]], fps: int) -> str:
     return expression
 
 
-def _frames(clock: FrameClock, start: Fraction, end: Fraction) -> range:
-    return range(clock.first_from(start), clock.first_from(end))
-
-
-def _common(a: range, b: range) -> range:
-    return range(max(a.start, b.start), min(a.stop, b.stop))
+def _frames(clock: FrameClock, start: Fraction, end: Fraction, within: range) -> range:
+    return range(max(clock.first_from(start), within.start), min(clock.first_from(end), within.stop))

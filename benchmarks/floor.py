@@ -7,13 +7,12 @@ composed frames back.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from math import ceil, floor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from av.video.frame import VideoFrame
@@ -41,8 +40,8 @@ def measure(case: Case, composed: Path) -> dict[str, float]:
 
 def measure_part(part: Callable[[Case, Path], float], case: Case, composed: Path) -> float:
     """CPU seconds of one part."""
-    with ProcessPoolExecutor(1, get_context("spawn")) as process:
-        return process.submit(part, case, composed).result()
+    with get_context("spawn").Pool(1) as process:
+        return process.apply(part, (case, composed))
 
 
 def shown(plan: RenderPlan) -> Iterator[tuple[int, TimeRange]]:
@@ -61,6 +60,7 @@ def shown(plan: RenderPlan) -> Iterator[tuple[int, TimeRange]]:
 
 
 def decode_picture(case: Case, _: Path) -> float:
+    """All pictures that the plan shows."""
     begun_s = time.process_time()
     for source, span in shown(case.plan):
         track = case.plan.sources[source].video
@@ -78,6 +78,7 @@ def decode_picture(case: Case, _: Path) -> float:
 
 
 def decode_sound(case: Case, _: Path) -> float:
+    """All sound that the plan plays."""
     begun_s = time.process_time()
     for placed in case.sound.placements:
         start, end = floor(placed.span.start * SAMPLE_RATE_HZ), ceil(placed.span.end * SAMPLE_RATE_HZ)
@@ -88,30 +89,29 @@ def decode_sound(case: Case, _: Path) -> float:
 
 
 def encode_picture(case: Case, composed: Path) -> float:
+    """All frames of the composition."""
     picture = case.picture
-    width, height = picture.canvas.width, picture.canvas.height
+    shape = picture.canvas.height * 3 // 2, picture.canvas.width
+    pixels = np.memmap(composed, np.uint8, "r").reshape(-1, *shape)
+    frames = ((VideoFrame.from_ndarray(plane, "yuv420p"), number) for number, plane in enumerate(pixels))
     writer = VideoWriter(case.work / PICTURE, picture.canvas, picture.clock.fps, picture.matrix, picture.encoding)
-    used_s = 0.0
-    with composed.open("rb") as file:
-        number = 0
-        while data := file.read(width * height * 3 // 2):
-            pixels = np.frombuffer(data, np.uint8).reshape(height * 3 // 2, width)
-            frame = VideoFrame.from_ndarray(pixels, "yuv420p")
-            begun_s = time.process_time()
-            writer.write(frame, number)
-            used_s += time.process_time() - begun_s
-            number += 1
-    begun_s = time.process_time()
-    writer.close()
-    return used_s + time.process_time() - begun_s
+    return _writing_s(writer, frames)
 
 
 def encode_sound(case: Case, _: Path) -> float:
+    """The mixed sound."""
     sound = case.sound
-    blocks = list(mix(sound.placements, case.paths, sound.samples, lambda _source, _problem: None))
-    writer = AudioWriter(case.work / "floor-sound.mp4", sound.encoding)
+    blocks = mix(sound.placements, case.paths, sound.samples, lambda _source, _problem: None)
+    return _writing_s(AudioWriter(case.work / "floor-sound.mp4", sound.encoding), ((block,) for block in blocks))
+
+
+def _writing_s(writer: Any, items: Iterable[tuple[Any, ...]]) -> float:
+    """CPU seconds of writing ``items`` and of closing the file, but not of making the items."""
+    used_s = 0.0
+    for item in items:
+        begun_s = time.process_time()
+        writer.write(*item)
+        used_s += time.process_time() - begun_s
     begun_s = time.process_time()
-    for block in blocks:
-        writer.write(block)
     writer.close()
-    return time.process_time() - begun_s
+    return used_s + time.process_time() - begun_s

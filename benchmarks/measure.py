@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -14,11 +13,10 @@ from typing import Final
 
 CORES: Final = os.cpu_count() or 1
 SAMPLE_S: Final = 0.25
-_KIB_PER_MIB: Final = 1024
 
 
 class CommandError(Exception):
-    """A measured command failed; the message has the end of its standard error."""
+    """A command failed; the message has the end of its standard error."""
 
 
 @dataclass(slots=True)
@@ -57,7 +55,7 @@ def _run(command: Sequence[str], folder: Path, cost: Cost) -> str:
             _watch_memory(child.pid, cost)
             _, status, used = os.wait4(child.pid, 0)
         except BaseException:
-            child.send_signal(signal.SIGTERM)
+            child.terminate()
             child.wait()
             raise
         cost.wall_s += time.monotonic() - start
@@ -107,4 +105,4 @@ def _memory_mib(pid: int) -> tuple[float, float]:
     except OSError:
         return 0.0, 0.0
     sizes = {name: int(size) for name, _, size in (line.removesuffix(" kB").partition(":") for line in lines[1:])}
-    return sizes.get("Rss", 0) / _KIB_PER_MIB, sizes.get("Pss", 0) / _KIB_PER_MIB
+    return sizes.get("Rss", 0) / 1024, sizes.get("Pss", 0) / 1024

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from benchmarks.tables import floor_of, measured, middle
@@ -37,10 +36,4 @@ def draw_scenes(document: Mapping[str, Any], path: Path) -> None:
         for axes in (left, right):
             axes.tick_params(labelsize=8)
             axes.spines[["top", "right"]].set_visible(False)
-    save(figure, path)
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write a figure as a PNG file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    FigureCanvasAgg(figure).print_figure(str(path), dpi=DPI)
+    figure.savefig(path, dpi=DPI)

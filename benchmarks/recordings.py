@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -20,12 +20,13 @@ from benchmarks.ffmpeg import ffmpeg
 
 Codec = Literal["h264", "vp8"]
 Kind = Literal["real", "generated"]
+Input = tuple[list[str], str]
+"""The options of an input of FFmpeg, and the filters that follow it."""
 
 MEDIA: Final = Path(__file__).resolve().parents[2] / "shared" / "media"
 FPS: Final = 30
 LONGEST_FRAMES: Final = 150
 """FFmpeg keeps this much of a clip in memory, twice."""
-
 TAGGED: Final = "setparams=range=tv:colorspace=smpte170m:color_primaries=smpte170m:color_trc=smpte170m"
 """All recordings have the colour matrix of VP8: owtmix converts matrices, and the other engines do not."""
 
@@ -46,10 +47,7 @@ KBPS_PER_LINE: Final = 1.7
 """A camera of 720 lines sends about 1.2 Mbit/s."""
 PAGE_S: Final = (0.4, 6.0)
 """The shortest and the longest time that a page of a shared screen stays as it is."""
-_WORDS: Final = (
-    *("plan", "scene", "for", "while", "frames", "=", "return", "value("),
-    *(")", "tiles", "+", "1", "room:", "if", "n"),
-)
+_WORDS: Final = "plan scene for while frames = return value( ) tiles + 1 room: if n"
 _FONT: Final = Path(owtmix.__path__[0]) / "fonts" / "DejaVuSans.ttf"
 
 
@@ -73,7 +71,6 @@ class Take:
     size: tuple[int, int]
     codec: Codec
     key_s: float = 10
-    fps: int = 30
 
     @property
     def is_screen(self) -> bool:
@@ -92,28 +89,20 @@ def record(take: Take, path: Path, kind: Kind) -> None:
             picture = ["-f", "concat", "-safe", "0", "-i", str(_write_pages(take, Path(pages)))]
             filters, rate = f"format=yuv420p,{TAGGED}", ["-fps_mode", "vfr"]
         else:
-            part = moving(take.number, *take.size, kind)
-            picture, filters, rate = [*part.inputs], part.filters, ["-r", str(take.fps)]
-        sound = speaking(take.number, kind)
-        graph = f"[0:v]{filters}[picture];[1:a]{sound.filters},asetpts=N/SR/TB[sound]"
+            (picture, filters), rate = moving(take.number, *take.size, kind), ["-r", str(FPS)]
+        sound, sound_filters = speaking(take.number, kind)
+        graph = f"[0:v]{filters}[picture];[1:a]{sound_filters},asetpts=N/SR/TB[sound]"
         ffmpeg(
             [
-                *(*picture, *sound.inputs),
+                *(*picture, *sound),
                 *("-filter_complex", graph, "-map", "[picture]", "-map", "[sound]", *rate),
-                *(*_codecs(take), "-g", str(round(take.key_s * take.fps)), "-threads", "1", "-ac", "1"),
+                *(*_codecs(take), "-g", str(round(take.key_s * FPS)), "-threads", "1", "-ac", "1"),
                 *("-t", f"{take.length_s:.3f}", str(path)),
             ]
         )
 
 
-class Part(NamedTuple):
-    """A piece of an FFmpeg command: the options of an input, and the filters that follow it."""
-
-    inputs: Sequence[str]
-    filters: str
-
-
-def moving(number: int, width: int, height: int, kind: Kind) -> Part:
+def moving(number: int, width: int, height: int, kind: Kind) -> Input:
     """The picture of person ``number``, yuv420p at 30 fps without end; no two people's are the same."""
     zoom = 1 + 0.3 * (number // len(CLIPS) % 3)
     size = f"{round(width * zoom) // 2 * 2}:{round(height * zoom) // 2 * 2}"
@@ -126,20 +115,20 @@ def moving(number: int, width: int, height: int, kind: Kind) -> Part:
         f"trim=start_frame={start},setpts=N/({FPS}*TB)"
     )
     if kind == "real":
-        return Part(["-i", str(MEDIA / CLIPS[number % len(CLIPS)])], filters)
+        return (["-i", str(MEDIA / CLIPS[number % len(CLIPS)])], filters)
     noise = f"perlin=320x180:{FPS}:octaves=6:persistence=0.6:xscale=5:yscale=4:tscale=0.6:random_mode=seed"
     colours = ("cividis", "viridis", "shadows", "magma")[number % 4]
     texture = f"{noise}:random_seed={number},format=yuv444p,pseudocolor=preset={colours}"
-    return Part(["-t", "3", "-f", "lavfi", "-i", texture], filters)
+    return (["-t", "3", "-f", "lavfi", "-i", texture], filters)
 
 
-def speaking(number: int, kind: Kind) -> Part:
+def speaking(number: int, kind: Kind) -> Input:
     """The sound of person ``number``, mono without end."""
     if kind == "real":
         path = MEDIA / SPEECH[number % len(SPEECH)]
-        return Part(["-stream_loop", "-1", "-i", str(path)], f"atrim=start={number % 2 + 0.1 * number},volume=0.5")
+        return (["-stream_loop", "-1", "-i", str(path)], f"atrim=start={number % 2 + 0.1 * number},volume=0.5")
     noise = f"anoisesrc=color=pink:sample_rate=48000:amplitude=0.2:seed={number}"
-    return Part(["-f", "lavfi", "-i", noise], f"tremolo=f={2 + number % 5}:d=0.9")
+    return (["-f", "lavfi", "-i", noise], f"tremolo=f={2 + number % 5}:d=0.9")
 
 
 def _codecs(take: Take) -> list[str]:
@@ -174,6 +163,7 @@ def _write_pages(take: Take, folder: Path) -> Path:
 
 def _pages(size: tuple[int, int], chance: random.Random) -> Iterator[Image.Image]:
     """A text that is written line by line, on one page after the other."""
+    words = _WORDS.split()
     width, height = size
     line_px = height // 24
     font = ImageFont.truetype(_FONT, round(line_px * 0.7))
@@ -183,8 +173,8 @@ def _pages(size: tuple[int, int], chance: random.Random) -> Iterator[Image.Image
         draw.rectangle((0, 0, width, 2 * line_px), (chance.randrange(120), chance.randrange(120), 150))
         lines = chance.randrange(6, 20)
         for line in range(lines):
-            words = (f"{chance.choice(_WORDS)}{chance.randrange(100) or ''}" for _ in range(chance.randrange(2, 9)))
+            written = (f"{chance.choice(words)}{chance.randrange(100) or ''}" for _ in range(chance.randrange(2, 9)))
             indent = chance.randrange(4) * line_px
-            draw.text((2 * line_px + indent, (3 + line) * line_px), " ".join(words), (30, 30, 40), font)
+            draw.text((2 * line_px + indent, (3 + line) * line_px), " ".join(written), (30, 30, 40), font)
             if line == lines - 1 or not chance.randrange(3):
                 yield page.copy()

@@ -45,8 +45,7 @@ def add(folder: Path, part: str, key: str, value: Any) -> Path:
 
 def read(path: Path) -> dict[str, Any]:
     """A result file."""
-    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return document
+    return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
 def newest(folder: Path = RESULTS, part: str | None = None) -> Path | None:

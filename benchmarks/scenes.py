@@ -24,10 +24,7 @@ TINY: Final = (320, 180)
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A room and its layout. The takes of the scenes ``parts`` follow each other, from the start, ``repeats`` times.
-
-    A scene that is not ``compared`` is for owtmix alone.
-    """
+    """A room and its layout. The takes of the scenes ``parts`` follow each other, after those of its own."""
 
     name: str
     about: str
@@ -36,8 +33,6 @@ class Scene:
     layout: int = 1
     largest: str = ""
     parts: tuple[str, ...] = ()
-    repeats: int = 0
-    compared: bool = True
 
     @property
     def job_id(self) -> str:
@@ -61,41 +56,21 @@ _VISITS: Final = (
     *([0, 120], [2.1, 58.3, 66.2, 120], [4.4, 40.7, 52.5, 120], [7.8, 90.4], [11.2, 47.6, 61.4, 120]),
     *([15.5, 75.1, 83.3, 120], [20.6, 108.2], [26.3, 69.5, 78.7, 115.9], [33.1, 98.8]),
 )
+_LIVELY_ABOUT: Final = "nine 720p30 people and a screen, 24 joins and leaves in two minutes, 720p15"
 _LIVELY: Final = (*_people(_VISITS, HD), Take("p01_2", 1, 29.4, 95.2 - 29.4, HD, "vp8"))
 _LECTURE: Final = (Take("p01_1", 1, 0, 120, HD, "h264"), Take("p01_2", 1, 0, 120, FULL_HD, "vp8"))
-_HOUR: Final = ("grid4", "lively9", "crowd25", "lecture")
+_ONE_KEY: Final = _people([[0, 120]] * 4, HD, key_s=3600)
+_HOUR_ABOUT: Final = "an hour made of grid4, lively9, crowd25 and lecture, 1080p15"
 
 SCENES: Final[Mapping[str, Scene]] = {
     scene.name: scene
     for scene in (
         Scene("grid4", "four steady 360p30 streams, 1080p15", _people([[0, 60]] * 4, NHD), FULL_HD),
-        Scene(
-            "lively9",
-            "nine 720p30 people and a screen, 24 joins and leaves in two minutes, 720p15",
-            _LIVELY,
-            layout=2,
-            largest="p01_2",
-        ),
-        Scene(
-            "crowd25",
-            "25 streams of 180p to 720p, 720p15",
-            _people([[0, 60]] * 25, HD, NHD, TINY, NHD, TINY),
-        ),
+        Scene("lively9", _LIVELY_ABOUT, _LIVELY, layout=2, largest="p01_2"),
+        Scene("crowd25", "25 streams of 180p to 720p, 720p15", _people([[0, 60]] * 25, HD, NHD, TINY, NHD, TINY)),
         Scene("lecture", "one screen with few frames and one camera, 720p15", _LECTURE, layout=2, largest="p01_2"),
-        Scene(
-            "onekey",
-            "four 720p30 streams, each with a single key frame, 720p15",
-            _people([[0, 120]] * 4, HD, key_s=3600),
-        ),
-        Scene(
-            "hour",
-            "an hour made of grid4, lively9, crowd25 and lecture, 1080p15",
-            size=FULL_HD,
-            layout=2,
-            parts=_HOUR,
-            repeats=10,
-            compared=False,
-        ),
+        Scene("onekey", "four 720p30 streams, each with a single key frame, 720p15", _ONE_KEY),
+        Scene("hour", _HOUR_ABOUT, (), FULL_HD, layout=2, parts=10 * ("grid4", "lively9", "crowd25", "lecture")),
     )
 }
 
@@ -136,7 +111,7 @@ def placed(scene: Scene) -> Iterator[tuple[str, Take, float]]:
     for take in scene.takes:
         yield take.name, take, take.start_s
     start_s = 0.0
-    for part in scene.parts * scene.repeats:
+    for part in scene.parts:
         for take in SCENES[part].takes:
             yield f"{part}/{take.name}", take, start_s + take.start_s
         start_s += SCENES[part].length_s

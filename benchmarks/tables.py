@@ -13,7 +13,6 @@ HEADINGS: Final = (
     *("engine", "wall s", "x real time", "CPU s", "CPU / floor", "cores busy", "memory MiB", "one process MiB"),
     *("VMAF", "VMAF NEG", "PSNR dB", "kbit/s"),
 )
-FLOOR: Final = "*floor*"
 NOTHING: Final = "-"
 
 
@@ -28,7 +27,7 @@ def scene_table(scene: Figures, cores: int) -> str:
     floor_s = floor_of(scene)
     rows: list[Sequence[str]] = []
     if floor_s is not None:
-        rows.append((FLOOR, NOTHING, NOTHING, f"{floor_s:.1f}", "1.00", *[NOTHING] * (len(HEADINGS) - 5)))
+        rows.append(("*floor*", NOTHING, NOTHING, f"{floor_s:.1f}", "1.00", *[NOTHING] * (len(HEADINGS) - 5)))
     rows += [_row(name, found, scene["seconds"], floor_s, cores) for name, found in scene["engines"].items()]
     return markdown(HEADINGS, rows)
 

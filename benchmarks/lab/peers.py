@@ -134,7 +134,7 @@ def _gstreamer(case: Case) -> Made:
 def _melt(case: Case) -> Made:
     """MLT's ``melt`` with its transition ``composite``, and x264 at the plan's settings."""
     picture, encoding, sound, (preset, x264) = case.picture, case.picture.encoding, case.sound.encoding, _x264(case)
-    output, profile = case.work / "melt.mp4", case.work / "profile.txt"  # the commands run in this folder
+    output, profile = case.work / "melt.mp4", case.work / "profile.txt"
     size = picture.canvas
     profile.write_text(
         f"description={case.name}\nframe_rate_num={picture.clock.fps}\nframe_rate_den=1\nwidth={size.width}\n"
@@ -155,7 +155,7 @@ def _melt(case: Case) -> Made:
         f" vb={encoding.bit_rate_kbps}k x264-params={x264}"
         f" acodec={sound.encoder} ab={sound.bit_rate_kbps}k real_time=-{CORES} threads=0"
     )
-    command = ["melt", "-profile", profile.name, *tracks, *transitions.split(), *consumer.split()]
+    command = ["melt", "-profile", str(profile), *tracks, *transitions.split(), *consumer.split()]
     return Made(run([command], case.work)[0], output)
 
 

@@ -117,7 +117,7 @@ def draw(found: Mapping[str, Any], path: Path) -> None:
     """Plot VMAF against CPU seconds."""
     from matplotlib.figure import Figure
 
-    from benchmarks.plots import OURS, PEERS, save
+    from benchmarks.plots import DPI, OURS, PEERS
 
     figure = Figure(figsize=(10, 6), layout="constrained")
     axes = figure.add_subplot()
@@ -133,7 +133,7 @@ def draw(found: Mapping[str, Any], path: Path) -> None:
     axes.set_xlabel(f"CPU seconds of encoding {found['frames']} frames of {found['scene']}")
     axes.set_ylabel("VMAF")
     axes.grid(visible=True, alpha=0.3)
-    save(figure, path)
+    figure.savefig(path, dpi=DPI)
 
 
 def paragraphs(document: Mapping[str, Any]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 
-from benchmarks.document import EMPTY, PAGE, results, targets, written
+from benchmarks.document import EMPTY, PAGE, paragraphs, targets, written
 from benchmarks.results import RESULTS, newest
 from benchmarks.tables import HEADINGS, floor_of, scene_table, targets_table
 
@@ -101,12 +101,12 @@ def test_nothing_measured_is_said_of_every_target() -> None:
 
 
 def test_everything_measured_is_told() -> None:
-    told = results(DOCUMENT, "x.json")
+    told = "\n\n".join(paragraphs(DOCUMENT, "x.json"))
     assert "### lively9: nine 720p30 people" in told
     assert "| hour | 64 | 1.0 | 0.25 | 1.00 |" in told
 
 
-CARD: Final = {
+GPU: Final = {
     "cores": 8,
     "copied_bytes_per_s": 250e9,
     "used_mib": 900,
@@ -121,8 +121,9 @@ CARD: Final = {
 }
 
 
-def test_what_was_measured_on_a_card_is_told_with_its_targets() -> None:
-    told = results(DOCUMENT | {"gpu": {"NVIDIA L4 draws and encodes": CARD}}, "x.json")
+def test_what_was_measured_on_a_gpu_is_told_with_its_targets() -> None:
+    document = DOCUMENT | {"gpu": {"NVIDIA L4 draws and encodes": GPU}}
+    told = "\n\n".join(paragraphs(document, "x.json"))
     assert "### Graphics card: NVIDIA L4 draws and encodes" in told
     assert _row(told, "drawing: lowest share of what copying takes")[1:] == ["at least 0.6", "0.55", "**no**"]
     assert _row(told, "crowd25: times as fast as FFmpeg with x264 on the same cores")[2:] == ["4.00", "yes"]

@@ -48,7 +48,7 @@ def test_steady_tiles_are_stacked() -> None:
 def test_changing_tiles_are_laid_over_the_canvas_one_after_the_other() -> None:
     graph = whole_graph(LIVELY)
     assert re.findall(r"\[(\w+)\]\[s\d\]overlay", graph) == ["canvas", "o0", "o1"]
-    assert "enable='between(n,36,119)'[o1]" in graph
+    assert "enable='between(n,36,59)+between(n,60,89)+between(n,90,119)'[o1]" in graph
     assert "trim=start_pts=60:end_pts=90" in graph
     # Anna has the whole canvas, then half of it once Ben is there: from half a frame before frame 36 on.
     assert "scale=w='if(lt(t,2.366667),1280," in graph

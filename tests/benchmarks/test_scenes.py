@@ -51,5 +51,5 @@ def test_no_two_people_look_or_sound_the_same() -> None:
 
 
 def test_people_beyond_the_clips_are_shown_otherwise() -> None:
-    assert "hflip" in moving(1 + len(CLIPS), 640, 360, "real").filters
-    assert "hflip" not in moving(1, 640, 360, "real").filters
+    assert "hflip" in moving(1 + len(CLIPS), 640, 360, "real")[1]
+    assert "hflip" not in moving(1, 640, 360, "real")[1]
