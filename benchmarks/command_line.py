@@ -1,4 +1,4 @@
-"""What the benchmark commands share: options, messages, the prepared scene and the result file."""
+"""Shared by all benchmark commands: options, messages, the prepared scene and the result file."""
 
 from __future__ import annotations
 

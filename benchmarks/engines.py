@@ -1,4 +1,4 @@
-"""The engines of the harness: owtmix and FFmpeg, each as the commands it takes; and the peers in ``lab``."""
+"""The engines: owtmix, and FFmpeg with two kinds of filter graphs, as commands; GStreamer and MLT are in ``lab``."""
 
 from __future__ import annotations
 

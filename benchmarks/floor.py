@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from fractions import Fraction
 from math import ceil, floor
 from multiprocessing import get_context
@@ -40,8 +41,8 @@ def measure(case: Case, composed: Path) -> dict[str, float]:
 
 def measure_part(part: Callable[[Case, Path], float], case: Case, composed: Path) -> float:
     """CPU seconds of one part."""
-    with get_context("spawn").Pool(1) as process:
-        return process.apply(part, (case, composed))
+    with ProcessPoolExecutor(1, get_context("spawn")) as process:
+        return process.submit(part, case, composed).result()
 
 
 def shown(plan: RenderPlan) -> Iterator[tuple[int, TimeRange]]:

@@ -89,13 +89,12 @@ def _watch_memory(pid: int, cost: Cost) -> None:
 def _family(pid: int) -> Iterator[int]:
     """A process and all its living descendants."""
     yield pid
-    for listing in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            children = listing.read_text(encoding="ascii")
-        except OSError:
-            continue
-        for child in children.split():
-            yield from _family(int(child))
+    try:
+        children = [path.read_text(encoding="ascii") for path in Path(f"/proc/{pid}/task").glob("*/children")]
+    except OSError:  # the process or one of its threads has just ended
+        return
+    for child in " ".join(children).split():
+        yield from _family(int(child))
 
 
 def _memory_mib(pid: int) -> tuple[float, float]:
