@@ -58,6 +58,6 @@ schema: $(VENV)/.run
 
 bench: $(VENV)/.bench
 	$(PYTHON) -m benchmarks
-	$(PYTHON) -m benchmarks chunks
-	$(PYTHON) -m benchmarks sweep
+	$(PYTHON) -m benchmarks.lab chunks
+	$(PYTHON) -m benchmarks.lab sweep
 	$(PYTHON) -m benchmarks plot

@@ -1,30 +1,32 @@
-"""A scene, or its beginning, ready to be composed: its job, its plan, and the lossless composition to compare with."""
+"""Cases and engines: a scene ready to be composed, ways to compose it, and the lossless composition to compare with."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
-from fractions import Fraction
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+from av.video.frame import VideoFrame
 
+from benchmarks.measure import Cost
 from benchmarks.scenes import SCENES, cut, make
 from owtmix.base.cleanup import Scratch
 from owtmix.base.progress import Silence
-from owtmix.compositor.cpu import CpuCanvas, planes
-from owtmix.compositor.overlay import yuv
+from owtmix.compositor.factory import card, make_canvas
 from owtmix.compositor.overlays import Decoration
 from owtmix.jobfile.settings import read_settings, settings_file
 from owtmix.jobs.job import Job, Options
-from owtmix.plan.model import Picture, RenderPlan
+from owtmix.plan.device import CPU, Equipment
+from owtmix.plan.model import Picture, RenderPlan, Sound
 from owtmix.render.frames import Footage, render
 from owtmix.render.results import Notes
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What every engine is given. ``work`` is a folder for whatever it writes."""
+    """A scene, or its beginning, with its plan. An engine writes its files to the folder ``work``."""
 
     name: str
     cfg: Path
@@ -37,55 +39,68 @@ class Case:
         assert self.plan.picture
         return self.plan.picture
 
-    def path(self, source: int) -> Path:
-        """Where a source of the plan lies."""
-        return self.cfg.parent / self.plan.sources[source].key
+    @property
+    def sound(self) -> Sound:
+        assert self.plan.sound
+        return self.plan.sound
 
     @property
     def paths(self) -> list[Path]:
-        return [self.path(number) for number in range(len(self.plan.sources))]
+        """The recordings, in the order of the plan's sources."""
+        return [self.cfg.parent / source.key for source in self.plan.sources]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """The output of an engine, its cost, and the engine's own report."""
+
+    cost: Cost
+    output: Path
+    report: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """One way to compose. ``missing`` says why the engine cannot compose a case; it is empty where it can."""
+
+    name: str
+    compose: Callable[[Case], Made]
+    missing: Callable[[Case], str] = lambda _: ""
 
 
 def prepare(name: str, cache: Path, work: Path, seconds: float | None = None) -> Case:
-    """The scene ``name``, or its first ``seconds``, planned by the tool."""
+    """The scene ``name``, or its first ``seconds``, planned by owtmix."""
     folder = make(name, cache).absolute()
-    index = folder / f"{SCENES[name].job_id}.json"
     work.mkdir(parents=True, exist_ok=True)
+    index = folder / f"{SCENES[name].job_id}.json"
     if seconds is not None:
         index = cut(index, seconds, work.absolute() / index.name)
     cfg = folder / "cfg.json"
     scratch = Scratch()
     try:
-        plan = Job(cfg, read_settings(settings_file()), Options(index=str(index), device="cpu")).plan(
-            Silence(), scratch
-        )
+        job = Job(cfg, read_settings(settings_file()), Options(index=str(index), device="cpu"))
+        plan = job.plan(Silence(), scratch)
     finally:
         scratch.sweep()
     return Case(name, cfg, index, plan, work.absolute())
 
 
-def compose(case: Case, path: Path, frames: range | None = None) -> range:
-    """Write the plan's frames, yuv420p one after the other, as the tool composes them; returns which."""
+def composed(case: Case, frames: range, equipment: Equipment = CPU) -> Iterator[VideoFrame]:
+    """The plan's ``frames`` as owtmix composes them; each frame is valid until the next one."""
     picture = case.picture
-    chosen = range(picture.frames) if frames is None else frames
-    canvas = CpuCanvas(picture.canvas, yuv(picture.background, picture.matrix), picture.resize_mode, picture.matrix)
+    footage = Footage(case.plan.sources, case.paths, card(equipment))
     decoration = Decoration(picture, {}, case.plan.epoch_at, case.plan.time_zone)
-    footage, notes = Footage(case.plan.sources, case.paths), Notes()
-    with path.open("wb") as file, closing(render(picture, chosen, footage, canvas, decoration, notes)) as composed:
-        for _, drawn in composed:
-            for plane in planes(drawn.frame):
-                file.write(np.ascontiguousarray(plane).data)
+    notes = Notes()
+    with closing(render(picture, frames, footage, make_canvas(picture, equipment), decoration, notes)) as drawing:
+        for _, drawn in drawing:
+            yield drawn.frame
             drawn.release()
     if notes.failures:
         raise RuntimeError(f"sources fail: {notes.failures}")
-    return chosen
 
 
-def frame_bytes(picture: Picture) -> int:
-    """Of one frame of a composition."""
-    return picture.canvas.width * picture.canvas.height * 3 // 2
-
-
-def seconds(t: Fraction) -> float:
-    """A time for FFmpeg, to the microsecond."""
-    return round(float(t), 6)
+def compose(case: Case, path: Path, frames: range | None = None) -> None:
+    """Write ``frames``, or all frames of the plan, as raw yuv420p."""
+    with path.open("wb") as file:
+        for frame in composed(case, frames or range(case.picture.frames)):
+            file.write(frame.to_ndarray().data)

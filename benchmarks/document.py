@@ -1,106 +1,112 @@
-"""What ``docs/performance.md`` says of the newest results, between its markers."""
+"""The part of ``docs/performance.md`` between its markers: the newest results, and the targets of speed beside them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from statistics import mean, median
+from statistics import median
 from typing import Any, Final
 
-from benchmarks.cards import card_paragraphs
-from benchmarks.chunking import work_of
-from benchmarks.results import completed
+from benchmarks.engines import GRAPH, INTERVALS, PLAIN
+from benchmarks.lab import chunks, gpu_report, sweep
+from benchmarks.results import borrowed, completed
 from benchmarks.scenes import SCENES
-from benchmarks.simulation import WORKERS
-from benchmarks.table import NOTHING, markdown, scene_table
-from benchmarks.targets import serial_s, targets_table
+from benchmarks.tables import best, fastest, floor_of, highest, middle, scene_table, target, targets_table
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "performance.md"
 BEGIN: Final = "<!-- results: written by python -m benchmarks plot -->"
 END: Final = "<!-- end of results -->"
-
-
 EMPTY: Final = "Nothing has been measured yet."
+SIMULATED: Final = 16
+MB_PER_MIB: Final = (1 << 20) / 1_000_000
+EDGE: Final = 0.1
+"""The first and the last part of a run are left out of the course of its memory."""
+
+Document = Mapping[str, Any]
 
 
 def written(page: str, newest: Path | None) -> str:
-    """``page`` with what the newest result file says between its markers."""
-    said = results(completed(newest), newest.name) if newest else EMPTY
-    between = f"{BEGIN}\n\n{said}\n\n{END}"
+    """``page`` with the results of the newest file between its markers."""
+    told = "\n\n".join(paragraphs(completed(newest), newest.name)) if newest else EMPTY
+    between = f"{BEGIN}\n\n{told}\n\n{END}"
     return re.sub(f"{re.escape(BEGIN)}.*{re.escape(END)}", lambda _: between, page, flags=re.DOTALL)
 
 
-def results(document: Mapping[str, Any], name: str) -> str:
-    """Everything that the results say, in Markdown."""
-    return "\n\n".join(_paragraphs(document, name))
-
-
-def _paragraphs(document: Mapping[str, Any], name: str) -> Iterator[str]:
+def paragraphs(document: Document, name: str) -> Iterator[str]:
+    """All results in Markdown; ``name`` is that of the result file."""
     yield (
         f"`benchmarks/results/{name}`: commit `{document['commit']}` on {document['machine']}, Python "
         f"{document['python']}, FFmpeg {document['ffmpeg']}."
     )
     yield "### Targets"
-    yield targets_table(document)
+    yield targets_table(list(targets(document)))
     scenes = document.get("scenes", {})
     if scenes:
         yield "![CPU over the floor, and speed](performance.png)"
     for scene, found in scenes.items():
         yield f"### {scene}: {SCENES[scene].about}"
         rounds = max((len(one.get("rounds", ())) for one in found["engines"].values()), default=0)
-        yield from _borrowed(document, scene)
+        yield from borrowed(document, scene)
         ran = f"medians of {rounds} rounds" if rounds > 1 else "one round"
         yield f"{found['seconds']:g} s, {found['frames']} frames; {ran}."
         yield scene_table(found, document["cores"])
-    yield from _simulated(document)
-    if sweep := document.get("sweep", {}).get("x264"):
-        yield "### x264: quality against time"
-        yield from _borrowed(document, "sweep")
-        yield f"{sweep['frames']} frames of `{sweep['scene']}`, encoded with one thread and the same rates and GOPs."
-        yield "![VMAF against CPU seconds](sweep.png)"
-        yield sweep_table(sweep)
-    if cards := document.get("gpu"):
-        yield from _borrowed(document, "gpu")
-        yield from card_paragraphs(cards)
+    for experiment in (chunks, sweep, gpu_report):
+        yield from experiment.paragraphs(document)
 
 
-def _simulated(document: Mapping[str, Any]) -> Iterator[str]:
-    rows = []
-    for scene, found in document.get("chunks", {}).items():
-        work = work_of(found, serial_s(document, scene))
-        length_s = mean(chunk.made_s for chunk in work.chunks)
-        joint_s = mean(chunk.joint_s for chunk in work.chunks[1:] or work.chunks)
-        busy = [f"{work.busy(count):.2f}" for count in WORKERS]
-        rows.append([scene, str(len(work.chunks)), f"{length_s:.1f}", f"{joint_s:.2f}", *busy])
-    if rows:
-        yield "### Chunks, and many workers simulated"
-        yield from _borrowed(document, "chunks")
-        yield (
-            "CPU seconds of a chunk, and of beginning at one without having made the one before it (means). Then what "
-            "part of their time so many workers, each with a core of its own, would do work that one worker had to do "
-            "as well; what a run does before and after its chunks is counted."
-        )
-        columns = ("scene", "chunks", "CPU s", "joint CPU s", *(f"{count} workers" for count in WORKERS))
-        yield markdown(columns, rows)
+def targets(document: Document) -> Iterator[Sequence[str]]:
+    """The rows of all targets that the scenes have."""
+    same, plain = (GRAPH, INTERVALS), (GRAPH + PLAIN, INTERVALS + PLAIN)
+    grid4, lively9, hour = (best(document, scene) for scene in ("grid4", "lively9", "hour"))
+    floor_s = floor_of(document["scenes"]["grid4"]) if grid4 else None
+    starts = document.get("scenes", {}).get("grid4", {}).get("start_s")
+    yield target("grid4: CPU / floor", _ratio(_median(grid4, "cpu_s"), floor_s), most=1.08)
+    yield target("grid4: times as fast as FFmpeg's graph", _times_as_fast(document, "grid4", (GRAPH,)), least=1.15)
+    for scene in ("lively9", "crowd25"):
+        faster, faster_plain = (_times_as_fast(document, scene, engines) for engines in (same, plain))
+        yield target(f"{scene}: times as fast as FFmpeg's better way, same options", faster, least=1.5)
+        yield target(f"{scene}: the same, plain `-preset veryfast`", faster_plain, least=2)
+        for name, key in (("VMAF", "vmaf"), ("VMAF NEG", "vmaf_neg")):
+            yield target(f"{scene}: {name} above that of the latter", _above(document, scene, key, plain), least=-0.2)
+    for scene, ours in (("grid4", grid4), ("lively9", lively9)):
+        busy = _ratio(_median(ours, "cpu_s"), _median(ours, "wall_s"))
+        yield target(f"{scene}: cores busy", _ratio(busy, document["cores"]), least=0.9)
+    for scene, ours in (("grid4", grid4), ("hour", hour)):
+        process_mb = highest(ours["rounds"], "process_mib") * MB_PER_MIB if ours else None
+        yield target(f"{scene}: MB of one process, 1080p", process_mb, most=350)
+    growth = _growth(hour["course_mib"]) if hour else None
+    yield target("hour: memory of the second half / first half", growth, most=1.05)
+    start_s = median(starts) if starts else None
+    yield target("grid4: s from the command to the end of a job of one frame", start_s, most=1.5)
+    busy = chunks.busy(document, "hour", SIMULATED)
+    yield target(f"hour: cores busy with {SIMULATED} workers, simulated", busy, least=0.9)
 
 
-def _borrowed(document: Mapping[str, Any], part: str) -> Iterator[str]:
-    if name := document.get("borrowed", {}).get(part):
-        yield f"From `benchmarks/results/{name}`."
+def _median(run: Document | None, key: str) -> float | None:
+    return middle(run["rounds"], key) if run else None
 
 
-def sweep_table(sweep: Mapping[str, Any]) -> str:
-    """The points, from the cheapest to the dearest."""
-    found = sorted(sweep["points"].items(), key=lambda item: median(item[1]["cpu_s"]))
-    rows = [
-        (
-            f"`{name}`",
-            f"{median(point['cpu_s']):.2f}",
-            *(NOTHING if point.get(key) is None else f"{point[key]:.2f}" for key in ("vmaf", "vmaf_neg")),
-            f"{point['psnr_db']:.2f}",
-            f"{point['bytes'] * 8 / 1000 / (sweep['frames'] / 15):.0f}",
-        )
-        for name, point in found
-    ]
-    return markdown(("options", "CPU s", "VMAF", "VMAF NEG", "PSNR dB", "kbit/s"), rows)
+def _ratio(a: float | None, b: float | None) -> float | None:
+    return None if a is None or not b else a / b
+
+
+def _times_as_fast(document: Document, scene: str, engines: Sequence[str]) -> float | None:
+    """How much faster owtmix is than the fastest of some engines."""
+    peer = fastest(document, scene, engines.__contains__)
+    return _ratio(_median(peer, "wall_s"), _median(best(document, scene), "wall_s"))
+
+
+def _above(document: Document, scene: str, key: str, engines: Sequence[str]) -> float | None:
+    """How much better owtmix's quality is than that of the fastest of some engines."""
+    runs = best(document, scene), fastest(document, scene, engines.__contains__)
+    ours, peer = (run.get(key) if run else None for run in runs)
+    return None if ours is None or peer is None else float(ours - peer)
+
+
+def _growth(course: Sequence[float]) -> float:
+    """The highest memory in the second half of a run over that in the first."""
+    edge = round(len(course) * EDGE)
+    course = course[edge : len(course) - edge]
+    half = len(course) // 2
+    return float(max(course[half:]) / max(course[:half]))

@@ -3,94 +3,88 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import re
 import subprocess
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.ffmpeg import version
+from benchmarks.measure import CORES
 from benchmarks.scenes import SCENES
 
 PARTS: Final = ("chunks", "gpu", "sweep")
-"""Those that commands of their own measure."""
+"""The parts that experiments of ``benchmarks.lab`` measure."""
 RESULTS: Final = Path(__file__).parent / "results"
 
 
-class Results:
-    """One result file. Scenes that are measured again, on the same day and commit, replace what it had of them."""
+def add(folder: Path, part: str, key: str, value: Any) -> Path:
+    """Keep ``value`` as ``part[key]`` in the file of today, this commit and this machine; returns the file.
 
-    def __init__(self, folder: Path) -> None:
-        now = datetime.now(UTC)
-        self.path = folder / f"{now:%Y-%m-%d}_{_commit()}_{_machine()}.json"
-        self.about: dict[str, Any] = {
-            "commit": _commit(),
-            "machine": _processor(),
-            "cores": os.cpu_count() or 1,
-            "python": platform.python_version(),
-            "ffmpeg": version(),
-        }
-
-    def add(self, part: str, key: str, value: Any) -> None:
-        """Keep ``value`` as ``part[key]``, such as a scene's results, beside what the file has by now."""
-        document = (read(self.path) if self.path.exists() else {}) | self.about
-        document["measured"] = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-        document.setdefault(part, {})[key] = value
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        written = self.path.with_suffix(".new")
-        written.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-        written.replace(self.path)
+    Parts that the file has already stay; a scene that is measured again replaces its older results.
+    """
+    now, commit, processor = datetime.now(UTC), _commit(), _processor()
+    machine = re.sub(r"[^a-z0-9]+", "-", processor.lower()).strip("-")
+    path = folder / f"{now:%Y-%m-%d}_{commit}_{machine}.json"
+    document = (read(path) if path.exists() else {}) | {
+        "commit": commit,
+        "machine": processor,
+        "cores": CORES,
+        "python": platform.python_version(),
+        "ffmpeg": version(),
+        "measured": f"{now:%Y-%m-%dT%H:%M:%SZ}",
+    }
+    document.setdefault(part, {})[key] = value
+    folder.mkdir(parents=True, exist_ok=True)
+    written = path.with_suffix(".new")
+    written.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    return written.replace(path)
 
 
 def read(path: Path) -> dict[str, Any]:
     """A result file."""
-    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return document
+    return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
 def newest(folder: Path = RESULTS, part: str | None = None) -> Path | None:
-    """The file that was measured last, of those that have ``part``, if one is named; None where there is none."""
+    """The file that was measured last, of all files or of those that have ``part``; None where there is none."""
     paths = (path for path in folder.glob("*.json") if part is None or part in read(path))
     return max(paths, key=lambda path: (read(path)["measured"], path.name), default=None)
 
 
 def completed(path: Path) -> dict[str, Any]:
-    """A result file, with the ``PARTS`` and scenes that it lacks from the newest beside it that have them.
+    """A result file, completed by the newest ``PARTS`` and scenes of the other files in its folder.
 
-    Scenes are those of the same machine. ``borrowed`` tells from which file each is.
+    Only scenes of the same machine are taken. ``borrowed`` has the file of each part and scene that was taken.
     """
     document = read(path)
     found = {part: newest(path.parent, part) for part in PARTS if part not in document}
-    borrowed = {part: older for part, older in found.items() if older}
-    parts = {part: read(older)[part] for part, older in borrowed.items()}
+    taken = {part: older for part, older in found.items() if older}
+    parts = {part: read(older)[part] for part, older in taken.items()}
     scenes: dict[str, Any] = {}
     for older in sorted(path.parent.glob("*.json"), key=lambda other: (other == path, read(other)["measured"])):
         if (other := read(older)).get("machine") == document.get("machine"):
             scenes |= other.get("scenes", {})
-            borrowed |= dict.fromkeys(other.get("scenes", {}), older)
+            taken |= dict.fromkeys(other.get("scenes", {}), older)
     parts["scenes"] = {name: scenes[name] for name in SCENES if name in scenes}
-    return document | parts | {"borrowed": {part: older.name for part, older in borrowed.items() if older != path}}
+    return document | parts | {"borrowed": {part: older.name for part, older in taken.items() if older != path}}
+
+
+def borrowed(document: Mapping[str, Any], part: str) -> Iterator[str]:
+    """The sentence that names the other file from which a part or scene was taken, if it was."""
+    if name := document.get("borrowed", {}).get(part):
+        yield f"From `benchmarks/results/{name}`."
 
 
 def _commit() -> str:
-    """The commit, marked where files that are in it were changed."""
-    said = subprocess.run(
-        ["git", "describe", "--always", "--dirty=-changed", "--abbrev=7", "--exclude=*"],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=Path(__file__).parent,
-    )
-    return said.stdout.strip()
+    """The commit, marked where its files were changed."""
+    command = ["git", "describe", "--always", "--dirty=-changed", "--abbrev=7", "--exclude=*"]
+    return subprocess.check_output(command, text=True, cwd=Path(__file__).parent).strip()
 
 
 def _processor() -> str:
-    """The processor's name, and how many cores of it there are."""
+    """The processor's name, and the number of its cores."""
     names = re.findall(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
-    return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores"
-
-
-def _machine() -> str:
-    return re.sub(r"[^a-z0-9]+", "-", _processor().lower()).strip("-")
+    return f"{names[0] if names else platform.machine()}, {CORES} cores"

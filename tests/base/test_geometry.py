@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from owtmix.base.geometry import Area, Orientation, Rect, ResizeMode, Size, even, fit
-from tests.core.rooms import PATIENT, canvases
+from tests.support.plans import PATIENT, canvases
 
 SQUARE_PIXELS: Final = Fraction(1)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from owtmix.base.time import FrameClock, SpanCursor, TimeRange, timecode
 from owtmix.plan.shots import Shot
-from tests.core.rooms import PATIENT, milliseconds, span
+from tests.support.plans import PATIENT, milliseconds, span
 
 rates: Final = st.integers(1, 120)
 frames: Final = st.integers(0, 24 * 3600 * 120)

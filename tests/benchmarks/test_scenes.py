@@ -7,17 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.footage import CLIPS, moving, speaking
-from benchmarks.scenes import SCENES, cut, documents, placed
+from benchmarks.recordings import CLIPS, moving, speaking
+from benchmarks.scenes import SCENES, cut, index_document, job_document, placed
 from owtmix.jobfile.index import read_index
 from owtmix.jobfile.reader import read_job
 
 
 @pytest.mark.parametrize("name", SCENES)
 def test_job_and_index_are_accepted_without_a_warning(name: str) -> None:
-    job, index = documents(SCENES[name])
-    assert not read_job(json.dumps(job).encode()).warnings
-    read = read_index(json.dumps(index).encode())
+    assert not read_job(json.dumps(job_document(SCENES[name])).encode()).warnings
+    read = read_index(json.dumps(index_document(SCENES[name])).encode())
     assert not read.warnings
     assert read.unit == "epoch-milliseconds"
 
@@ -36,7 +35,7 @@ def test_the_hour_lasts_an_hour() -> None:
 
 
 def test_nothing_is_left_after_a_cut(tmp_path: Path) -> None:
-    _, index = documents(SCENES["lively9"])
+    index = index_document(SCENES["lively9"])
     whole = tmp_path / "whole.json"
     whole.write_text(json.dumps(index), encoding="utf-8")
     files = json.loads(cut(whole, 12.5, tmp_path / "cut.json").read_text(encoding="utf-8"))["Files"]
@@ -52,5 +51,5 @@ def test_no_two_people_look_or_sound_the_same() -> None:
 
 
 def test_people_beyond_the_clips_are_shown_otherwise() -> None:
-    assert "hflip" in moving(1 + len(CLIPS), 640, 360, "real").filters
-    assert "hflip" not in moving(1, 640, 360, "real").filters
+    assert "hflip" in moving(1 + len(CLIPS), 640, 360, "real")[1]
+    assert "hflip" not in moving(1, 640, 360, "real")[1]

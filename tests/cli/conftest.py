@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.cli.command import TINY, Command, install, record_once
+from tests.support.command import TINY, Command, install, record_once
 
 
 @pytest.fixture(scope="session")

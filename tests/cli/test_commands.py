@@ -14,7 +14,7 @@ from PIL import Image
 from owtmix.cli.arguments import _parser
 from owtmix.jobfile.settings import INSTALLATION
 from owtmix.jobs.lock import only_run
-from tests.cli.command import CLEAN_ENVIRONMENT, Command, change, install
+from tests.support.command import CLEAN_ENVIRONMENT, Command, change, install
 
 
 def _outputs(job_file: Path) -> list[str]:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from owtmix.cli.signals import DEADLINE_S
-from tests.cli.command import CLEAN_ENVIRONMENT, LONG, Command, record_once
 from tests.cli.terminal import run_in_terminal
+from tests.support.command import CLEAN_ENVIRONMENT, LONG, Command, record_once
 
 pytestmark = pytest.mark.serial
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command import Command, record_once
-from tests.e2e import people
-from tests.e2e.people import Take
-from tests.e2e.room import Room
+from tests.support import people
+from tests.support.command import Command, record_once
+from tests.support.people import Take
+from tests.support.room import Room
 
 PERSON = Take(
     "anna_1",

@@ -15,8 +15,8 @@ from uuid import uuid4
 from tests.corpus import reference
 from tests.corpus.row import Row
 from tests.e2e.bench import COMMAND
-from tests.e2e.people import Take, record
-from tests.e2e.room import EPOCH_MS
+from tests.support.people import Take, record
+from tests.support.room import EPOCH_MS
 
 FPS: Final = 20
 COLUMNS: Final = 3

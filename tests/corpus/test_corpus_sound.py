@@ -20,8 +20,8 @@ from tests.corpus.reference import RATE_HZ, Wave
 from tests.corpus.row import Row, Sound, Video
 from tests.corpus.table import USABLE, needs_media
 from tests.e2e.measure import level_db
-from tests.e2e.people import Take, record
 from tests.media.sounds import moments, sweep, tone, write_sound
+from tests.support.people import Take, record
 
 PLACE_TOLERANCE_S: Final = 0.005
 LEVEL_TOLERANCE_DB: Final = 0.5

@@ -17,8 +17,8 @@ import numpy as np
 from tests.e2e import measure
 from tests.e2e.model import Box, Model, placed
 from tests.e2e.painting import COLOUR_TOLERANCE, Picture, mismatch, paint
-from tests.e2e.people import Take, record
-from tests.e2e.room import Room
+from tests.support.people import Take, record
+from tests.support.room import Room
 
 COMMAND: Final = Path(__file__).parents[2] / "bin" / "owt-main"
 

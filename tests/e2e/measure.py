@@ -16,7 +16,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from tests.e2e.painting import Picture
-from tests.e2e.people import BEEP_LEVEL_DB, BEEP_MS
+from tests.support.people import BEEP_LEVEL_DB, BEEP_MS
 
 Samples = NDArray[np.float32]
 """(channels, samples) in [-1, 1] at ``RATE_HZ``."""

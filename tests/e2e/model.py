@@ -13,9 +13,9 @@ from functools import cached_property
 from math import ceil, floor
 from typing import Any, Final
 
-from tests.e2e.people import WHITE, Colour, Take
-from tests.e2e.room import Room
 from tests.e2e.templates import Tile, tiles
+from tests.support.people import WHITE, Colour, Take
+from tests.support.room import Room
 
 ABSENCE_S: Final = 1
 GAP_S: Final = 3

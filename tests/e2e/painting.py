@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.e2e.model import Box, Shown, placed
-from tests.e2e.people import WHITE, brightness
+from tests.support.people import WHITE, brightness
 
 EDGE_PX: Final = 8
 """Nearer to an edge than this nothing is compared: scaling filters reach over it, and so do both codecs' blocks."""

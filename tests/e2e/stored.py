@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from owtmix.jobfile.settings import SHIPPED
-from tests.cli.command import CLEAN_ENVIRONMENT, TINY, Command, change, record_once
 from tests.e2e.bench import TIMEOUT_S
-from tests.e2e.people import Take
-from tests.e2e.room import Room
 from tests.storage.conftest import Service
 from tests.storage.fault_proxy import FaultProxy, Request, is_content
 from tests.storage.swift_server import KEY_ID, REGION, SECRET
+from tests.support.command import CLEAN_ENVIRONMENT, TINY, Command, change, record_once
+from tests.support.people import Take
+from tests.support.room import Room
 
 SHORT_PAUSES: Final = """
 from owtmix.storage.s3 import client

@@ -11,8 +11,8 @@ import pytest
 from tests.e2e import measure
 from tests.e2e.model import Model
 from tests.e2e.painting import mismatch, paint
-from tests.e2e.people import person, record
-from tests.e2e.room import Room
+from tests.support.people import person, record
+from tests.support.room import Room
 
 
 @pytest.mark.parametrize("container", ["mp4", "webm"])

@@ -12,7 +12,7 @@ import pytest
 from owtmix import demo
 from tests.e2e import measure
 from tests.e2e.bench import run
-from tests.e2e.room import Room
+from tests.support.room import Room
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command import install
 from tests.e2e.bench import TIMEOUT_S
 from tests.e2e.stored import SHORT_PAUSES, Stored, report
 from tests.notify.receiver import Receiver, receiving
 from tests.storage.fault_proxy import is_content, silent
+from tests.support.command import install
 
 KILL = "import os, signal\ndef die(*_): os.kill(os.getpid(), signal.SIGKILL)\n"
 

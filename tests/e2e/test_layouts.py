@@ -7,8 +7,8 @@ from typing import Any, Final
 import pytest
 
 from tests.e2e.bench import Bench, check_everything, check_pictures
-from tests.e2e.people import Take, person
-from tests.e2e.room import Room
+from tests.support.people import Take, person
+from tests.support.room import Room
 
 WIDE: Final = (320, 180)
 OLD: Final = (240, 180)

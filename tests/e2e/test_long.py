@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.e2e.bench import COMMAND, TIMEOUT_S, Bench, check_sync
-from tests.e2e.people import Take, person
-from tests.e2e.room import Room
+from tests.support.people import Take, person
+from tests.support.room import Room
 
 MEMORY_GROWTH: Final = 1.15
 """What a room sixty times as long may add: a few bytes for each second of the plan, and the allocator's moods."""

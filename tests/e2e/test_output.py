@@ -12,8 +12,8 @@ from PIL import Image
 from tests.e2e import measure
 from tests.e2e.bench import Bench, Composed, check_everything, check_packing, check_pictures, check_sync, run
 from tests.e2e.model import Box
-from tests.e2e.people import person
-from tests.e2e.room import Room
+from tests.support.people import person
+from tests.support.room import Room
 
 PAIR: Final = (
     person(0, 0, 5200, 700, 4300, rate_hz=44_100, channels=1),

@@ -11,8 +11,8 @@ import pytest
 
 from tests.e2e import measure
 from tests.e2e.bench import Bench, check_sync
-from tests.e2e.people import Take, person
-from tests.e2e.room import Room
+from tests.support.people import Take, person
+from tests.support.room import Room
 
 LEVEL_STEP_DB: Final = 0.1
 """Below what anybody hears."""

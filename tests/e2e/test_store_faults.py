@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command import TINY, record_once
 from tests.e2e.stored import SHORT_PAUSES, STORAGE, Stored, problem, report
 from tests.storage.fault_proxy import (
     Fault,
@@ -25,6 +24,7 @@ from tests.storage.fault_proxy import (
     silent,
     truncated,
 )
+from tests.support.command import TINY, record_once
 
 ATTEMPTS = 2
 

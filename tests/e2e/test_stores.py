@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command import TINY, Command, change, record_once
 from tests.e2e.stored import SHORT_PAUSES, STORAGE, Stored, problem, report, store_at
 from tests.notify.receiver import Receiver, receiving
 from tests.storage.swift_server import KEY_ID, SECRET
+from tests.support.command import TINY, Command, change, record_once
 
 INPUT = "Data.InputConfig"
 

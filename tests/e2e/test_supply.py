@@ -14,14 +14,14 @@ from typing import Any, Final
 
 import pytest
 
-from tests.cli.command import Command, record_once
-from tests.e2e import people
-from tests.e2e.people import Take
-from tests.e2e.room import Room
 from tests.e2e.stored import SHORT_PAUSES, Stored, lay_out, problem, report
 from tests.notify.receiver import receiving
 from tests.storage.conftest import Service
 from tests.storage.fault_proxy import Exchange, FaultProxy, Request, is_content, passed
+from tests.support import people
+from tests.support.command import Command, record_once
+from tests.support.people import Take
+from tests.support.room import Room
 
 LARGE_BYTES: Final = 6 << 20
 

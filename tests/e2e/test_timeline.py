@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.e2e.bench import Bench, Composed, check_everything, check_placeholders
-from tests.e2e.people import person
-from tests.e2e.room import Room
+from tests.support.people import person
+from tests.support.room import Room
 
 
 def _streams(composed: Composed, kind: str) -> set[str]:

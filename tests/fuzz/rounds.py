@@ -24,9 +24,9 @@ from owtmix.jobfile.index import read_index
 from owtmix.jobfile.reader import read_job
 from owtmix.jobfile.settings import INSTALLATION
 from owtmix.plan.subscription import check_streams, subscribed
-from tests.e2e.people import COLOURS, Take, record
-from tests.e2e.room import EPOCH_MS, Room
 from tests.fuzz.mutation import mutate, mutate_document, mutate_text
+from tests.support.people import COLOURS, Take, record
+from tests.support.room import EPOCH_MS, Room
 
 COMMAND: Final = INSTALLATION / "bin" / "owt-main"
 DEADLINE_S: Final = 180

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cli.command import Command, install
+from tests.support.command import Command, install
 
 
 @pytest.fixture(scope="session")

@@ -13,9 +13,9 @@ from uuid import uuid4
 
 import pytest
 
-from tests.cli.command import TINY, Command, record_once
 from tests.hostile import files
 from tests.hostile.conftest import knocked
+from tests.support.command import TINY, Command, record_once
 
 MIB: Final = 1 << 20
 CONTROLS: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")

@@ -19,8 +19,8 @@ from owtmix.media.probe import probe
 from owtmix.media.video_reader import look_through
 from owtmix.workers.base import Limits, News
 from owtmix.workers.local import Crew
-from tests.e2e.people import COLOURS, Take, record
 from tests.hostile import files
+from tests.support.people import COLOURS, Take, record
 
 PICTURE_MIB: Final = files.BOMB_PX**2 * 3 // 2 >> 20
 """What one picture of a bomb takes."""

@@ -12,12 +12,13 @@ from uuid import uuid4
 import numpy as np
 import pytest
 
-from tests.cli.command import Command, record_once
-from tests.e2e import measure, people
-from tests.e2e.people import Take
-from tests.e2e.room import EPOCH_MS, Room
+from tests.e2e import measure
 from tests.hostile import files
 from tests.hostile.conftest import knocked
+from tests.support import people
+from tests.support.command import Command, record_once
+from tests.support.people import Take
+from tests.support.room import EPOCH_MS, Room
 
 NEIGHBOUR: Final = Take("anna_1", 0, 2000, people.COLOURS[0], 440, size=(160, 90), level_db=-20, container="webm")
 

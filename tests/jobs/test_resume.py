@@ -15,10 +15,10 @@ from typing import Any, Final
 
 import pytest
 
-from tests.cli.command import CLEAN_ENVIRONMENT, Command, change, record_once
-from tests.e2e import people
-from tests.e2e.people import Take
-from tests.e2e.room import Room
+from tests.support import people
+from tests.support.command import CLEAN_ENVIRONMENT, Command, change, record_once
+from tests.support.people import Take
+from tests.support.room import Room
 
 ROOM: Final = Room(
     takes=(

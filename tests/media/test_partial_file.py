@@ -17,9 +17,9 @@ from owtmix.media.partial_file import ExcerptFile, LackingError
 from owtmix.media.probe import probe
 from owtmix.plan.media_info import Probe
 from tests.conftest import SHARED
-from tests.e2e.people import person, record
 from tests.media.pictures import steady, write_film
 from tests.media.sounds import moments, sweep, write_sound
+from tests.support.people import person, record
 
 BLOCK_BYTES: Final = 4096
 """Small enough to leave most of a small file out."""

@@ -20,9 +20,9 @@ from owtmix.base.time import TimeRange
 from owtmix.media.open import open_input, packets
 from owtmix.media.probe import _VideoMeter, probe
 from owtmix.plan.media_info import VideoTrack
-from tests.e2e.people import person, record
 from tests.media.pictures import MS, numbered, steady, write_film, write_sizes
 from tests.media.sounds import moments, sweep, write_sound
+from tests.support.people import person, record
 
 RATE_HZ: Final = 48_000
 

@@ -29,7 +29,7 @@ from owtmix.plan.encoders import POINTS
 from owtmix.plan.media_info import Clip
 from owtmix.plan.model import RenderPlan
 from owtmix.plan.subscription import check_streams, subscribed
-from tests.core.rooms import (
+from tests.support.plans import (
     ANNA,
     BEN,
     CARL,

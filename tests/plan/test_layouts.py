@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from owtmix.base.geometry import Area, Rect, Size
 from owtmix.jobfile.spec import LayoutStyle
 from owtmix.plan.layouts import areas, largest, template
-from tests.core.rooms import PATIENT, canvases
+from tests.support.plans import PATIENT, canvases
 
 COUNTS: Final = range(1, 34)
 STYLES: Final = (

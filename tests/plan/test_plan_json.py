@@ -14,7 +14,7 @@ from owtmix.jobfile.spec import ClockWatermark, TextWatermark
 from owtmix.plan.build import make_plan
 from owtmix.plan.media_info import Clip
 from owtmix.plan.model import to_json
-from tests.core.rooms import ANNA, BEN, JOB, MIXER, PATIENT, SCREEN, both, heard, index_of, room, rooms, span
+from tests.support.plans import ANNA, BEN, JOB, MIXER, PATIENT, SCREEN, both, heard, index_of, room, rooms, span
 
 CLIPS = room(both(ANNA, 0, 10), both(SCREEN, 4, 10), heard(BEN, 0, "1/3"))
 

@@ -18,7 +18,7 @@ from owtmix.jobfile.spec import LayoutStyle, MixerSpec, Position
 from owtmix.plan.media_info import Clip
 from owtmix.plan.scenes import Scene, build_scenes
 from owtmix.plan.timeline import Rules, Segment, build_timeline
-from tests.core.rooms import ANNA, BEN, CARL, MIXER, PATIENT, SCREEN, canvases, rooms, rules, span
+from tests.support.plans import ANNA, BEN, CARL, MIXER, PATIENT, SCREEN, canvases, rooms, rules, span
 
 CANVAS: Final = Size(1200, 720)
 CROWD: Final = tuple(StreamId(f"user{number:02}", 1) for number in range(40))

@@ -14,7 +14,7 @@ from owtmix.base.time import TimeRange
 from owtmix.plan.media_info import Clip
 from owtmix.plan.shots import Patience, Shot, build_shots
 from owtmix.plan.timeline import Rules, build_timeline, merge
-from tests.core.rooms import (
+from tests.support.plans import (
     ANNA,
     BEN,
     FRAME_S,

@@ -14,7 +14,7 @@ from owtmix.base.ids import StreamId
 from owtmix.base.time import TimeRange
 from owtmix.plan.media_info import Clip
 from owtmix.plan.timeline import Jump, Placed, Rules, Timeline, build_timeline, merge
-from tests.core.rooms import (
+from tests.support.plans import (
     ANNA,
     BEN,
     CARL,

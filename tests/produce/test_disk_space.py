@@ -13,13 +13,13 @@ from owtmix.jobfile.settings import Settings
 from owtmix.plan.build import make_plan
 from owtmix.plan.model import RenderPlan
 from owtmix.produce.disk_space import check_room, expected_bytes
-from tests.core import rooms
+from tests.support import plans
 
 
 @pytest.fixture
 def plan() -> RenderPlan:
-    clips = rooms.room(rooms.both(rooms.ANNA, 0, 600))
-    return make_plan(rooms.JOB, rooms.index_of(clips), clips, Settings())
+    clips = plans.room(plans.both(plans.ANNA, 0, 600))
+    return make_plan(plans.JOB, plans.index_of(clips), clips, Settings())
 
 
 @pytest.mark.parametrize(

@@ -31,14 +31,15 @@ from owtmix.produce.gpu_check import EXTRAS, Card, CardTask, choose, encodes, tr
 from owtmix.produce.production import Production
 from owtmix.workers.base import Outcome
 from owtmix.workers.local import Crew
-from tests.cli.command import install as install_tool
-from tests.cli.command import record_once
 from tests.compositor.gpu.kernel import compiled
 from tests.compositor.gpu.lazy_device import LazyDevice
-from tests.e2e import measure, people
-from tests.e2e.people import Take
-from tests.e2e.room import Room
+from tests.e2e import measure
 from tests.produce.stand_in import MODULE, EncodingStudio, Silent, StandInStudio, install
+from tests.support import people
+from tests.support.command import install as install_tool
+from tests.support.command import record_once
+from tests.support.people import Take
+from tests.support.room import Room
 
 MEMORY: Final = 64 << 20
 ROOM: Final = Room(

@@ -24,11 +24,12 @@ from owtmix.notify import events
 from owtmix.notify.events import WarnCode
 from owtmix.produce.production import Production
 from owtmix.produce.tasks import Studio
-from tests.cli.command import change, record_once
-from tests.e2e import measure, people
-from tests.e2e.people import Take
-from tests.e2e.room import Room
+from tests.e2e import measure
 from tests.produce.rigged import DyingPictureTask, RiggedProbeTask, RiggedStudio
+from tests.support import people
+from tests.support.command import change, record_once
+from tests.support.people import Take
+from tests.support.room import Room
 
 FPS: Final = 10
 LENGTH_MS: Final = 3000

@@ -18,9 +18,9 @@ from owtmix.plan.model import RenderPlan
 from owtmix.plan.source_usage import together_s, uses_of
 from owtmix.produce.schedule import Schedule, TrackTask
 from owtmix.produce.tasks import PictureTask, SoundTask, Studio
-from tests.core.rooms import ANNA, BEN, JOB, SCREEN, both, heard, index_of, room
 from tests.inputs.test_prefetch import settle, stock
 from tests.storage.shelf import Shelf, quota
+from tests.support.plans import ANNA, BEN, JOB, SCREEN, both, heard, index_of, room
 
 CLIPS: Final = room(both(ANNA, 0, 10), both(SCREEN, 4, 10), heard(BEN, 2, 8))
 PLAN: Final = make_plan(JOB, index_of(CLIPS), CLIPS, Settings(chunk_s=Fraction(2)))

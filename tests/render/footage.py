@@ -25,8 +25,8 @@ from owtmix.plan.model import Picture
 from owtmix.render.frames import Footage, render
 from owtmix.render.results import Notes
 from owtmix.render.video_track import Material
-from tests.core.rooms import JOB, MIXER, SUBSCRIPTION, index_of, room
 from tests.media.pictures import steady, write_film, write_sizes
+from tests.support.plans import JOB, MIXER, SUBSCRIPTION, index_of, room
 
 FPS: Final = 10
 CANVAS: Final = Size(160, 96)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from owtmix.cli.signals import DEADLINE_S
-from tests.cli.command import LONG, Command, install, record_once
+from tests.support.command import LONG, Command, install, record_once
 
 pytestmark = pytest.mark.serial
 

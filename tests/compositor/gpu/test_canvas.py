@@ -24,12 +24,12 @@ from owtmix.compositor.overlays import OverlayLayer
 from owtmix.media.probe import probe
 from owtmix.media.video_reader import VideoReader
 from owtmix.plan.media_info import Matrix
-from tests import card
 from tests.compositor.gpu.lazy_device import LazyDevice
 from tests.compositor.gpu.on_card import on_card
 from tests.compositor.stills import Still
 from tests.conftest import SHARED
 from tests.media.pictures import flat, textured
+from tests.support.gpu import gpu_number
 
 LEAST_PSNR_DB: Final = 45.0
 """Both canvases round, each in its own place; 48 dB is an error of 1 everywhere."""
@@ -44,7 +44,7 @@ _keys = count()
 def devices() -> Iterator[Device]:
     """The host, and the card of this machine."""
     yield LazyDevice()
-    if (number := card.number()) is not None:
+    if (number := gpu_number()) is not None:
         from owtmix.compositor.gpu.cuda import open_device  # noqa: PLC0415 - where there is one
 
         yield open_device(number)

@@ -20,8 +20,8 @@ from owtmix.jobfile.spec import TextWatermark
 from owtmix.plan.build import make_plan
 from owtmix.plan.model import Picture, RenderPlan
 from owtmix.produce.chunk_key import Inputs, of_chunk
-from tests.core.rooms import JOB, MIXER, index_of, room, seen
 from tests.support.made_font import I_SIGN, KA, SSA, make_font
+from tests.support.plans import JOB, MIXER, index_of, room, seen
 
 FAR = Rect(0, 0, 320, 180)
 

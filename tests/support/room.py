@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from tests.e2e.people import Take
+from tests.support.people import Take
 
 Json = dict[str, Any]
 

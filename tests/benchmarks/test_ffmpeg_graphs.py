@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
+from benchmarks.ffmpeg_graphs import interval_graph, intervals, lead_s, placements, sound_graph, whole_graph
 from benchmarks.floor import shown
-from benchmarks.graph import interval_graph, intervals, lead_s, placements, sound_graph, whole_graph
 from owtmix.base.time import TimeRange
 from owtmix.jobfile.settings import Settings
 from owtmix.media.probe import GAP_S
 from owtmix.plan.build import make_plan
 from owtmix.plan.media_info import Clip
-from owtmix.plan.model import Picture, RenderPlan
-from tests.core.rooms import ANNA, BEN, CARL, JOB, both, index_of, picture, room, steady
+from owtmix.plan.model import RenderPlan
+from tests.support.plans import ANNA, BEN, CARL, JOB, both, index_of, picture, room, steady
 
 
 def _plan(*clips: Clip) -> RenderPlan:
@@ -21,50 +21,45 @@ def _plan(*clips: Clip) -> RenderPlan:
     return make_plan(JOB, index_of(made), made, Settings())
 
 
-def _picture(plan: RenderPlan) -> Picture:
-    assert plan.picture
-    return plan.picture
-
-
 STEADY = _plan(both(ANNA, 0, 10), both(BEN, 0, 10))
 LIVELY = _plan(both(ANNA, 0, 10), both(BEN, "2.34", 8), both(CARL, 4, 6))
 
 
 def test_a_tile_that_stays_is_one_placement() -> None:
-    found = placements(_picture(STEADY))
-    assert [(p.source, p.tile.x, p.frames) for p in found] == [(0, 0, range(150)), (1, 640, range(150))]
+    found = placements(STEADY)
+    assert [(p.source, p.rect.x, p.frames) for p in found] == [(0, 0, range(150)), (1, 640, range(150))]
 
 
 def test_placements_follow_the_layouts_frame_by_frame() -> None:
-    picture = _picture(LIVELY)
-    assert intervals(picture) == [range(36), range(36, 60), range(60, 90), range(90, 120), range(120, 150)]
-    assert [p.frames for p in placements(picture) if p.source == 2] == [range(60, 90)]
-    covered = [n for p in placements(picture) if p.source == 1 for n in p.frames]
+    assert LIVELY.picture
+    assert intervals(LIVELY.picture) == [range(36), range(36, 60), range(60, 90), range(90, 120), range(120, 150)]
+    assert [p.frames for p in placements(LIVELY) if p.source == 2] == [range(60, 90)]
+    covered = [n for p in placements(LIVELY) if p.source == 1 for n in p.frames]
     assert covered == list(range(36, 120))
 
 
 def test_steady_tiles_are_stacked() -> None:
-    graph = whole_graph(STEADY, [0, 1])
+    graph = whole_graph(STEADY)
     assert "xstack=inputs=2:layout=0_180|640_180:fill=black,pad=1280:720:0:0:black,trim=end_frame=150[picture]" in graph
     assert "overlay" not in graph
     assert graph.count("scale=640:360") == 2
 
 
 def test_changing_tiles_are_laid_over_the_canvas_one_after_the_other() -> None:
-    graph = whole_graph(LIVELY, [0, 1, 2])
+    graph = whole_graph(LIVELY)
     assert re.findall(r"\[(\w+)\]\[s\d\]overlay", graph) == ["canvas", "o0", "o1"]
-    assert "enable='between(n,36,119)'[o1]" in graph
+    assert "enable='between(n,36,59)+between(n,60,89)+between(n,90,119)'[o1]" in graph
     assert "trim=start_pts=60:end_pts=90" in graph
     # Anna has the whole canvas, then half of it once Ben is there: from half a frame before frame 36 on.
     assert "scale=w='if(lt(t,2.366667),1280," in graph
 
 
 def test_a_source_is_moved_to_its_place_on_the_timeline() -> None:
-    assert "[1:v]settb=AVTB,setpts=PTS+2.339900/TB" in whole_graph(LIVELY, [0, 1, 2])
+    assert "[1:v]settb=AVTB,setpts=PTS+2.339900/TB" in whole_graph(LIVELY)
 
 
 def test_a_last_frame_is_held_to_the_end_of_its_placement() -> None:
-    chain = next(chain for chain in whole_graph(LIVELY, [0, 1, 2]).split(";\n") if chain.startswith("[2:v]"))
+    chain = next(chain for chain in whole_graph(LIVELY).split(";\n") if chain.startswith("[2:v]"))
     assert "fps=15:round=up,tpad=stop_mode=clone:stop=-1,trim=start_pts=60:end_pts=90" in chain
 
 
@@ -85,17 +80,17 @@ def test_an_interval_has_an_input_for_each_tile_and_its_own_length() -> None:
 
 
 def test_every_sound_is_delayed_to_its_place() -> None:
-    graph = sound_graph(LIVELY, [0, 1, 2])
+    graph = sound_graph(LIVELY)
     assert [int(ms) for ms in re.findall(r"adelay=(\d+)", graph)] == [0, 2340, 4000]
     assert "amix=inputs=3:normalize=0" in graph
 
 
 def test_the_floor_decodes_what_is_shown_and_no_more() -> None:
-    spans = dict(shown(_picture(LIVELY)))
+    spans = dict(shown(LIVELY))
     assert spans[0] == TimeRange(Fraction(0), Fraction(10))
     assert spans[2] == TimeRange(Fraction(0), Fraction(2))
 
 
 def test_the_floor_skips_what_is_hidden_for_long() -> None:
     away = _plan(both(ANNA, 0, 40), both(BEN, 0, 5), both(BEN, 30, 40))
-    assert len(dict(shown(_picture(away)))) == 3
+    assert len(dict(shown(away))) == 3

@@ -1,4 +1,4 @@
-"""What child processes cost: ``python -m benchmarks.isolation [FILE...]`` decodes the same recordings with and without.
+"""The cost of child processes: recordings are measured and decoded in this process and in children.
 
 Prints CPU seconds per hour of input for both ways, which alternate in one run, and the ratio. Each way is a process of
 its own that measures and decodes every file, picture and sound, as a job does.
@@ -21,15 +21,15 @@ from owtmix.inputs.tasks import ProbeTask
 from owtmix.plan.media_info import Probe
 from owtmix.workers.base import Limits
 from owtmix.workers.local import Crew
-from tests.e2e.people import COLOURS, Take, record
+from tests.support.people import COLOURS, Take, record
 
 ROUNDS: Final = 5
 LENGTH_MS: Final = 600_000
 LONGEST_S: Final = Fraction(86400)
 
 
-class _Silence:
-    """Nobody listens."""
+class _NoNews:
+    """Ignores what a task reports."""
 
     def advance(self, done_s: float) -> None:
         pass
@@ -44,12 +44,12 @@ class _Silence:
         pass
 
 
-def main() -> None:
+def main(words: Sequence[str]) -> None:
     """Measure both ways, or be one of them."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.isolation")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.lab isolation", description=__doc__)
     parser.add_argument("files", nargs="*", type=Path, help="recordings; generated ones without")
     parser.add_argument("--way", choices=sorted(_WAYS), help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(words)
     if arguments.way:
         print(float(_WAYS[arguments.way](_tasks(arguments.files))))
         return
@@ -62,7 +62,7 @@ def _compare(files: Sequence[Path]) -> None:
     for _ in range(ROUNDS):
         for way, found in costs.items():
             before = _cpu_s(resource.RUSAGE_CHILDREN)
-            command = [sys.executable, "-m", "benchmarks.isolation", "--way", way, *map(str, files)]
+            command = [sys.executable, "-m", "benchmarks.lab", "isolation", "--way", way, *map(str, files)]
             input_s = float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
             found.append((_cpu_s(resource.RUSAGE_CHILDREN) - before) / input_s * 3600)
     for way, found in costs.items():
@@ -76,8 +76,8 @@ def _tasks(files: Sequence[Path]) -> list[ProbeTask]:
 
 
 def _in_process(tasks: Sequence[ProbeTask]) -> Fraction:
-    """Returns how many seconds the files last."""
-    found = (task.run(_Silence()) for task in tasks)
+    """Returns the length of all files in seconds."""
+    found = (task.run(_NoNews()) for task in tasks)
     return sum((what.span.duration for what in found if isinstance(what, Probe)), Fraction(0))
 
 
@@ -104,7 +104,3 @@ def _generate(folder: Path) -> list[Path]:
     for take, path in zip(takes, paths, strict=True):
         record(take, path)
     return paths
-
-
-if __name__ == "__main__":
-    main()

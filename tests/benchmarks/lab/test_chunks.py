@@ -1,4 +1,4 @@
-"""How long workers take is what the last of them takes."""
+"""Simulated workers, and the measured chunks that they take."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from benchmarks.chunking import work_of
-from benchmarks.simulation import Chunk, Work
+from benchmarks.lab.chunks import Chunk, Work, work_of
 
 
 def _work(chunks_s: Sequence[float], joint_s: float = 0.0, sound_s: float = 0.0, serial_s: float = 0.0) -> Work:

@@ -1,18 +1,14 @@
-"""``python -m benchmarks gpu``: what a graphics card takes for a frame, for decoding, and for whole jobs.
+"""The time of a GPU for drawing a frame, for decoding, and for whole jobs.
 
-Times of kernels are the card's own, by events. The least that a kernel can take is what its bytes take at the rate at
-which the card copies: every sample of the pictures that it shows read once, every sample of the frame written once.
+Times of kernels are the GPU's own, by events. The least time of a kernel is that of its bytes at the rate at which the
+GPU copies: every sample of the pictures that it shows read once, every sample of the frame written once.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 from statistics import median
@@ -21,27 +17,24 @@ from typing import Any, Final, Protocol
 import numpy as np
 from av.video.frame import VideoFrame
 
-from benchmarks.cards import kernel_table
-from benchmarks.case import Case, prepare
-from benchmarks.comparison import compare
-from benchmarks.engine import Engine
-from benchmarks.engines import CORES, engines, ours
-from benchmarks.results import RESULTS, Results
+from benchmarks.case import Case, Engine, composed
+from benchmarks.command_line import keep, new_parser, prepared, say
+from benchmarks.compare import compare
+from benchmarks.engines import GRAPH, engines, owtmix
+from benchmarks.lab.gpu_report import kernel_table
+from benchmarks.measure import CORES
 from owtmix.base.geometry import Rect, ResizeMode, Size
-from owtmix.compositor.factory import card, make_canvas
+from owtmix.compositor.factory import card
 from owtmix.compositor.gpu.device import Device
 from owtmix.compositor.gpu.kernel_args import Drawing, Surface, batch, grid
 from owtmix.compositor.gpu.memory import Pool
 from owtmix.compositor.gpu.scaler import GpuScaler, Tile
 from owtmix.compositor.gpu.upload import Staging
-from owtmix.compositor.overlays import Decoration
 from owtmix.jobfile.settings import read_settings, settings_file
 from owtmix.media.nvdec import Card
 from owtmix.media.video_reader import VideoReader
 from owtmix.plan.device import CPU, Equipment
 from owtmix.produce.gpu_check import Square, choose
-from owtmix.render.frames import Footage, render
-from owtmix.render.results import Notes
 from owtmix.workers.limits import engage
 
 CANVASES: Final = (Size(1920, 1080), Size(3840, 2160))
@@ -55,10 +48,9 @@ ROUNDS: Final = 5
 COPIED_BYTES: Final = 256 << 20
 MEMORY: Final = 4 << 30
 MOST_FILES: Final = 7
-CACHE: Final = Path("build/benchmarks")
 SCENE: Final = "crowd25"
 CHUNK_FRAMES: Final = 150
-"""Of the scene are composed without being encoded."""
+"""This many frames of the scene are composed without being encoded."""
 
 Result = dict[str, Any]
 
@@ -122,57 +114,46 @@ def decoding(path: Path, index: int, seconds: int, device: Card | None, files: i
 
 def composing(case: Case, equipment: Equipment, frames: range) -> float:
     """Wall seconds of decoding and composing ``frames``, encoding nothing."""
-    decoration = Decoration(case.picture, {}, case.plan.epoch_at, case.plan.time_zone)
-    footage = Footage(case.plan.sources, case.paths, card(equipment))
-    canvas = make_canvas(case.picture, equipment)
     start = time.perf_counter()
-    with closing(render(case.picture, frames, footage, canvas, decoration, Notes())) as composed:
-        for _, drawn in composed:
-            _ = drawn.frame
-            drawn.release()
+    for _ in composed(case, frames, equipment):
+        pass
     return time.perf_counter() - start
 
 
-def main(words: Sequence[str] | None = None) -> None:
+def main(words: Sequence[str]) -> None:
     """Measure everything, and keep it."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
-    parser.add_argument("--device", default="cuda", metavar="DEVICE", help="cuda, or a card such as cuda:1")
-    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="how often whole jobs are composed")
-    parser.add_argument("--cache", type=Path, default=CACHE, metavar="FOLDER", help="where scenes are kept")
-    parser.add_argument("--results", type=Path, default=RESULTS, metavar="FOLDER", help="where results are kept")
+    parser = new_parser("benchmarks.lab gpu", description=__doc__)
+    parser.add_argument("--device", default="cuda", metavar="DEVICE", help="cuda, or a GPU such as cuda:1")
     arguments = parser.parse_args(words)
     with engage(read_settings(settings_file()), say) as crew:
         equipment = choose(crew, arguments.device, MEMORY)
     assert equipment.card is not None
     found: Result = {"card": equipment.why, "encodes": equipment.encodes, "cores": CORES, **_kernels(equipment.card)}
-    with tempfile.TemporaryDirectory(prefix="owtmix-bench-") as work:
-        case = prepare(SCENE, arguments.cache, Path(work))
+    with prepared(SCENE, arguments) as case:
         found |= _decodings(case, equipment)
         frames = range(min(CHUNK_FRAMES, case.picture.frames))
         found["composing_s"] = {
             kind.device: median(composing(case, kind, frames) for _ in range(arguments.rounds))
             for kind in (CPU, equipment)
         }
-        found["jobs"] = compare(case, _engines(equipment), arguments.rounds, say, judge=False)
+        found["jobs"] = compare(case, _engines(equipment), arguments.rounds, judged=False)
     print(kernel_table(found["kernels"]))
-    results = Results(arguments.results)
-    results.add("gpu", equipment.why, found)
-    say(f"kept in {results.path}")
+    keep(arguments, "gpu", equipment.why, found)
 
 
 def _kernels(number: int) -> Result:
-    from benchmarks.card import TimedCard
+    from benchmarks.lab.timed_gpu import TimedGpu
 
-    cards = {frames: TimedCard(number, frames) for frames in BATCHES}
-    rate = copy_rate(cards[1])
+    gpus = {frames: TimedGpu(number, frames) for frames in BATCHES}
+    rate = copy_rate(gpus[1])
     say(f"copies {rate / 1e9:.0f} GB/s, read and written")
     found = []
     for canvas in CANVASES:
         for side in SIDES:
-            for frames, device in cards.items():
+            for frames, device in gpus.items():
                 found.append(kernel(device, canvas, side, frames, rate))
                 say(f"{found[-1]}")
-    return {"copied_bytes_per_s": rate, "kernels": found, "used_mib": cards[1].used_mib()}
+    return {"copied_bytes_per_s": rate, "kernels": found, "used_mib": gpus[1].used_mib()}
 
 
 def _decodings(case: Case, equipment: Equipment) -> Result:
@@ -183,7 +164,7 @@ def _decodings(case: Case, equipment: Equipment) -> Result:
     return {
         "decoded_per_s": {
             kind.device: [
-                decoding(case.path(source), track.index, seconds, card(kind), files)
+                decoding(case.paths[source], track.index, seconds, card(kind), files)
                 for files in range(1, MOST_FILES + 1)
             ]
             for kind in (CPU, equipment)
@@ -192,9 +173,9 @@ def _decodings(case: Case, equipment: Equipment) -> Result:
 
 
 def _engines(equipment: Equipment) -> list[Engine]:
-    """This tool on the CPU and on the card, and ffmpeg."""
-    graph = [engine for engine in engines([CORES], None) if engine.name == "ffmpeg graph"]
-    return [ours(CORES), ours(CORES, equipment.device), *graph]
+    """Owtmix on the CPU and on the GPU, and FFmpeg."""
+    graph = [engine for engine in engines([]) if engine.name == GRAPH]
+    return [owtmix(CORES), owtmix(CORES, equipment.device), *graph]
 
 
 def _tiles(device: Timed, pool: Pool, canvas: Size, side: int, source: Size) -> Iterator[Tile]:
@@ -211,12 +192,3 @@ def _tiles(device: Timed, pool: Pool, canvas: Size, side: int, source: Size) -> 
 def _nv12(address: int, canvas: Size) -> Surface:
     chroma = address + canvas.width * canvas.height
     return Surface(address, chroma, chroma + 1, canvas.width, canvas.width, 2)
-
-
-def say(message: str) -> None:
-    """Tell how far it is."""
-    print(message, file=sys.stderr, flush=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
-"""The graphics card of the machine that tests run on, if it has one that works.
+"""The GPU of the machine that the tests run on, if it has one that works.
 
-``OWT_REQUIRE_CUDA=1`` says that it has: what needs one then fails instead of being left out.
+With ``OWT_REQUIRE_CUDA=1`` the tests that need a GPU fail instead of being skipped.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ print(CardTask(None).run(Silent()).number)
 
 
 @cache
-def number() -> int | None:
-    """Of the first card that works; None where there is none and none is required."""
+def gpu_number() -> int | None:
+    """The number of the first GPU that works; None where there is none and none is required."""
     if find_spec("cupy") is None and not REQUIRED:
         return None
     tried = subprocess.run([sys.executable, "-c", _TRIAL], capture_output=True, text=True, check=False)
@@ -34,4 +34,4 @@ def number() -> int | None:
 
 def devices() -> tuple[str, ...]:
     """What jobs are composed on in tests, as ``--device`` has it."""
-    return ("cpu",) if number() is None else ("cpu", f"cuda:{number()}")
+    return ("cpu",) if gpu_number() is None else ("cpu", f"cuda:{gpu_number()}")

@@ -1,17 +1,18 @@
-"""Where this tool's CPU seconds go while it makes a picture, function by function."""
+"""The CPU time of owtmix's functions while it makes the picture of a scene."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any, Final
 from unittest.mock import patch
 
 from benchmarks.case import Case
-from benchmarks.table import markdown
+from benchmarks.command_line import new_parser, prepared
+from benchmarks.tables import markdown
 from owtmix.compositor import cpu, scale
 from owtmix.compositor.overlays import Decoration
 from owtmix.media import video_frame, video_reader
@@ -30,19 +31,28 @@ WATCHED: Final = (
     ("encoding", VideoWriter, "write"),
     ("encoding, the end", VideoWriter, "close"),
 )
-"""What is told apart, and the function that does it; what it calls of the others is theirs."""
+"""The name and the function of each row. Time in another function of the list is counted there."""
 
 
-class Ledger:
-    """CPU seconds of each function, without those that it calls, from all threads."""
+def main(words: Sequence[str]) -> None:
+    """Print the table of a scene."""
+    parser = new_parser("benchmarks.lab cpu_time", description=__doc__)
+    parser.add_argument("scene")
+    arguments = parser.parse_args(words)
+    with prepared(arguments.scene, arguments) as case:
+        print(cpu_time(case))
+
+
+class Profile:
+    """CPU seconds and calls of each watched function, from all threads, without the watched functions that it calls."""
 
     def __init__(self) -> None:
         self.spent_s: dict[str, float] = defaultdict(float)
         self.calls: Counter[str] = Counter()
         self._open = threading.local()
 
-    def watched(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, with its time written down."""
+    def watch(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """A function that calls ``function`` and counts its time under ``name``."""
 
         def call(*arguments: Any, **named: Any) -> Any:
             inner: list[float] = self._open.__dict__.setdefault("inner", [])
@@ -60,13 +70,13 @@ class Ledger:
         return call
 
 
-def spend(case: Case) -> str:
-    """Make the picture and the sound in this process; returns a table of what they cost."""
-    ledger = Ledger()
+def cpu_time(case: Case) -> str:
+    """Make the picture and the sound in this process; returns a table of their CPU time."""
+    profile = Profile()
     material = Material(case.plan, case.paths, {})
     with ExitStack() as watching:
         for name, owner, function in WATCHED:
-            watching.enter_context(patch.object(owner, function, ledger.watched(name, getattr(owner, function))))
+            watching.enter_context(patch.object(owner, function, profile.watch(name, getattr(owner, function))))
         begun_s = time.process_time()
         maker = PictureMaker(material, threads=1)
         maker.make(range(case.picture.frames), case.work / "picture.mp4", lambda _: None)
@@ -80,12 +90,12 @@ def spend(case: Case) -> str:
             name,
             f"{spent_s:.2f}",
             f"{spent_s / picture_s:.1%}",
-            str(calls := ledger.calls[name]),
+            str(calls := profile.calls[name]),
             f"{spent_s / calls * 1e6:.0f}",
         )
-        for name, spent_s in sorted(ledger.spent_s.items(), key=lambda item: -item[1])
+        for name, spent_s in sorted(profile.spent_s.items(), key=lambda item: -item[1])
     ]
-    rest_s = picture_s - sum(ledger.spent_s.values())
+    rest_s = picture_s - sum(profile.spent_s.values())
     rows += [("all else of the picture", f"{rest_s:.2f}", f"{rest_s / picture_s:.1%}", "-", "-")]
     rows += [
         ("the whole picture", f"{picture_s:.2f}", "100%", "-", "-"),

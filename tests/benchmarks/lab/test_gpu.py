@@ -1,4 +1,4 @@
-"""What measures a graphics card, tried on the host, which needs no card."""
+"""The measurements of a GPU, made on the host, without a GPU."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import gpu
-from benchmarks.cards import kernel_table
+from benchmarks.lab import gpu
+from benchmarks.lab.gpu_report import kernel_table
 from owtmix.base.errors import SpecError
 from owtmix.base.geometry import Size
 from tests.compositor.gpu.kernel import compiled
@@ -63,6 +63,6 @@ def test_every_picture_that_is_decoded_counts_once(tmp_path: Path) -> None:
     assert 0 < gpu.decoding(path, 0, 1, None, 2) < 1e6
 
 
-def test_without_a_card_nothing_is_measured() -> None:
+def test_without_a_gpu_nothing_is_measured() -> None:
     with pytest.raises(SpecError, match="--device cuda:63"):
         gpu.main(["--device", "cuda:63"])

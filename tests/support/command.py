@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from owtmix.jobfile.settings import INSTALLATION
-from tests.e2e import people
-from tests.e2e.people import Take
-from tests.e2e.room import Room
+from tests.support import people
+from tests.support.people import Take
+from tests.support.room import Room
 
 CLEAN_ENVIRONMENT: Final = {name: value for name, value in os.environ.items() if not name.startswith(("OWT_", "XDG_"))}
 

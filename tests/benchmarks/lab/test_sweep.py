@@ -1,9 +1,9 @@
-"""Points of the sweep differ in what they are to differ in, and in nothing else."""
+"""The points of the x264 sweep differ in their preset and changes, and in nothing else."""
 
 from __future__ import annotations
 
+from benchmarks.lab.sweep import CHOSEN, POINTS, Point
 from benchmarks.results import RESULTS, completed, newest
-from benchmarks.sweep import CHOSEN, POINTS, Point
 from owtmix.base.geometry import Size
 from owtmix.jobfile.spec import VideoSpec
 from owtmix.plan.encoders import h264

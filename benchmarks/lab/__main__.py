@@ -1,0 +1,33 @@
+"""``python -m benchmarks.lab NAME``: run one experiment; without a name list them."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Final
+
+EXPERIMENTS: Final = ("chunks", "cpu_time", "gpu", "isolation", "peers", "sweep")
+
+
+def main() -> None:
+    """Run the experiment that the command line names."""
+    match sys.argv[1:]:
+        case [name, *words] if name in EXPERIMENTS:
+            import_module(f"benchmarks.lab.{name}").main(words)
+        case [] | ["-h" | "--help"]:
+            print(listing())
+        case [name, *_]:
+            sys.exit(f"there is no experiment {name}; there are {', '.join(EXPERIMENTS)}")
+
+
+def listing() -> str:
+    """The names of all experiments, with a line of help for each."""
+    lines = ["python -m benchmarks.lab NAME [--help]", ""]
+    for name in EXPERIMENTS:
+        about = (import_module(f"benchmarks.lab.{name}").__doc__ or "").partition("\n")[0]
+        lines.append(f"  {name:10} {about}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""The cost of each chunk of a scene, and how busy many workers would be with them.
+
+Each chunk is made in this process, one after the other. Then workers are simulated from these costs, as a machine has
+only so many cores: they take chunks from owtmix's own agenda, and do not slow each other down in caches and memory.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
+from statistics import mean
+from typing import Any, Final
+
+from benchmarks.case import Case
+from benchmarks.command_line import keep, new_parser, prepared, say
+from benchmarks.results import borrowed
+from benchmarks.tables import best, markdown
+from owtmix.render.audio_track import make_sound
+from owtmix.render.video_track import Material, PictureMaker
+from owtmix.workers.queues import Runs
+
+SCENES: Final = ("lively9", "onekey", "hour")
+WORKERS: Final = (1, 2, 4, 8, 12, 16)
+
+
+def main(words: Sequence[str]) -> None:
+    """Measure the chunks of scenes."""
+    parser = new_parser("benchmarks.lab chunks", description=__doc__)
+    parser.add_argument("scenes", nargs="*", metavar="SCENE", help=f"{', '.join(SCENES)} without")
+    arguments = parser.parse_args(words)
+    for name in arguments.scenes or SCENES:
+        with prepared(name, arguments) as case:
+            found = measure(case)
+        busy = ", ".join(f"{work_of(found, 0).busy(count):.2f} of {count}" for count in WORKERS)
+        print(f"{name}: {len(found['made_s'])} chunks, {sum(found['made_s']):.1f} CPU s, workers busy: {busy}")
+        keep(arguments, "chunks", name, found)
+
+
+def measure(case: Case) -> dict[str, Any]:
+    """CPU seconds of every chunk, of the sound, and of starting at a chunk without having made the one before it."""
+    material = Material(case.plan, case.paths, {})
+    track = case.work / "chunk.mp4"
+    made_s = []
+    maker = PictureMaker(material, threads=1)
+    for frames in case.picture.chunks:
+        begun_s = time.process_time()
+        maker.make(frames, track, lambda _: None)
+        made_s.append(round(time.process_time() - begun_s, 3))
+        say(f"chunk {len(made_s)} of {len(case.picture.chunks)}: {made_s[-1]:.2f} CPU s")
+    maker.close()
+    first_s = [_first_frame_s(material, frames.start, case) for frames in case.picture.chunks]
+    begun_s = time.process_time()
+    make_sound(material, track, lambda _: None, lambda _: None)
+    sound_s = round(time.process_time() - begun_s, 3)
+    track.unlink()
+    # The first chunk starts where the recordings do, so that it has no joint: only what others take more is one.
+    return {"made_s": made_s, "joints_s": [max(0.0, round(s - first_s[0], 3)) for s in first_s], "sound_s": sound_s}
+
+
+def _first_frame_s(material: Material, frame: int, case: Case) -> float:
+    """CPU seconds of a chunk of one frame, by a maker that has made nothing before it."""
+    begun_s = time.process_time()
+    maker = PictureMaker(material, threads=1)
+    maker.make(range(frame, frame + 1), case.work / "begun.mp4", lambda _: None)
+    maker.close()
+    return time.process_time() - begun_s
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """CPU seconds of a chunk for the worker that made the one before it, and how many more for any other worker."""
+
+    number: int
+    made_s: float
+    joint_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """The work of a job: ``serial_s`` before and after everything else, the sound in one piece, and the chunks."""
+
+    chunks: Sequence[Chunk]
+    sound_s: float
+    serial_s: float = 0.0
+
+    @property
+    def least_s(self) -> float:
+        """CPU seconds of one worker that makes everything, without a joint."""
+        return self.serial_s + self.sound_s + sum(chunk.made_s for chunk in self.chunks)
+
+    def wall_s(self, workers: int) -> float:
+        """Simulated seconds of the job when each worker has a core of its own; the sound is made first."""
+        runs: Runs[Any] = Runs(self.chunks, workers, lambda _: True)
+        runs.claim(0)
+        free = [(self.sound_s if worker == 0 else 0.0, worker) for worker in range(workers)]
+        heapify(free)
+        made: dict[int, int] = {}
+        done_s = max(free)[0]
+        while runs:
+            now_s, worker = heappop(free)
+            chunk = runs.take(worker)
+            assert chunk is not None  # all of them are ready
+            follows = made.get(worker) == chunk.number - 1
+            now_s += chunk.made_s + (0 if follows else chunk.joint_s)
+            made[worker] = chunk.number
+            done_s = max(done_s, now_s)
+            heappush(free, (now_s, worker))
+        return self.serial_s + done_s
+
+    def busy(self, workers: int) -> float:
+        """The least CPU seconds over those of all workers' cores, 0..1."""
+        return self.least_s / (workers * self.wall_s(workers))
+
+
+def work_of(found: Mapping[str, Any], serial_s: float) -> Work:
+    """The work to simulate, from the results of ``measure``."""
+    costs = zip(found["made_s"], found["joints_s"], strict=True)
+    return Work([Chunk(n, made, joint) for n, (made, joint) in enumerate(costs)], found["sound_s"], serial_s)
+
+
+def busy(document: Mapping[str, Any], scene: str, workers: int) -> float | None:
+    """How busy the workers would be with a scene of a result file; None where its chunks were not measured."""
+    found = document.get("chunks", {}).get(scene)
+    return work_of(found, _serial_s(document, scene)).busy(workers) if found else None
+
+
+def _serial_s(document: Mapping[str, Any], scene: str) -> float:
+    """Seconds of a run of a scene before and after its chunks; 0 where it was not measured."""
+    ours = best(document, scene) or {}
+    return float(sum(spent_s for stage, spent_s in ours.get("stages", {}).items() if stage != "composing"))
+
+
+def paragraphs(document: Mapping[str, Any]) -> Iterator[str]:
+    """The section of ``docs/performance.md``."""
+    rows = []
+    for scene, found in document.get("chunks", {}).items():
+        work = work_of(found, _serial_s(document, scene))
+        length_s = mean(chunk.made_s for chunk in work.chunks)
+        joint_s = mean(chunk.joint_s for chunk in work.chunks[1:] or work.chunks)
+        shares = [f"{work.busy(count):.2f}" for count in WORKERS]
+        rows.append([scene, str(len(work.chunks)), f"{length_s:.1f}", f"{joint_s:.2f}", *shares])
+    if rows:
+        yield "### Chunks, and many workers simulated"
+        yield from borrowed(document, "chunks")
+        yield (
+            "CPU seconds of a chunk, and of beginning at one without having made the one before it (means). Then what "
+            "part of their time so many workers, each with a core of its own, would do work that one worker had to do "
+            "as well; what a run does before and after its chunks is counted."
+        )
+        columns = ("scene", "chunks", "CPU s", "joint CPU s", *(f"{count} workers" for count in WORKERS))
+        yield markdown(columns, rows)
