@@ -12,16 +12,16 @@ from av.video.frame import VideoFrame
 
 from benchmarks.measure import Cost
 from benchmarks.scenes import SCENES, cut, make
-from owtmix.base.cleanup import Scratch
-from owtmix.base.progress import Silence
-from owtmix.compositor.factory import card, make_canvas
-from owtmix.compositor.overlays import Decoration
+from owtmix.base.cleanup import TemporaryPaths
+from owtmix.base.progress import NoProgress
+from owtmix.compositor.factory import make_canvas, open_gpu
+from owtmix.compositor.overlays import Overlays
 from owtmix.jobfile.settings import read_settings, settings_file
 from owtmix.jobs.job import Job, Options
-from owtmix.plan.device import CPU, Equipment
-from owtmix.plan.model import Picture, RenderPlan, Sound
-from owtmix.render.frames import Footage, render
-from owtmix.render.results import Notes
+from owtmix.plan.device import CPU, RenderDevice
+from owtmix.plan.model import PicturePlan, RenderPlan, SoundPlan
+from owtmix.render.frames import Footage, render_frames
+from owtmix.render.results import RenderResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +35,12 @@ class Case:
     work: Path
 
     @property
-    def picture(self) -> Picture:
+    def picture(self) -> PicturePlan:
         assert self.plan.picture
         return self.plan.picture
 
     @property
-    def sound(self) -> Sound:
+    def sound(self) -> SoundPlan:
         assert self.plan.sound
         return self.plan.sound
 
@@ -76,22 +76,24 @@ def prepare(name: str, cache: Path, work: Path, seconds: float | None = None) ->
     if seconds is not None:
         index = cut(index, seconds, work.absolute() / index.name)
     cfg = folder / "cfg.json"
-    scratch = Scratch()
+    scratch = TemporaryPaths()
     try:
         job = Job(cfg, read_settings(settings_file()), Options(index=str(index), device="cpu"))
-        plan = job.plan(Silence(), scratch)
+        plan = job.plan(NoProgress(), scratch)
     finally:
         scratch.sweep()
     return Case(name, cfg, index, plan, work.absolute())
 
 
-def composed(case: Case, frames: range, equipment: Equipment = CPU) -> Iterator[VideoFrame]:
+def composed(case: Case, frames: range, render_device: RenderDevice = CPU) -> Iterator[VideoFrame]:
     """The plan's ``frames`` as owtmix composes them; each frame is valid until the next one."""
     picture = case.picture
-    footage = Footage(case.plan.sources, case.paths, card(equipment))
-    decoration = Decoration(picture, {}, case.plan.epoch_at, case.plan.time_zone)
-    notes = Notes()
-    with closing(render(picture, frames, footage, make_canvas(picture, equipment), decoration, notes)) as drawing:
+    footage = Footage(case.plan.sources, case.paths, open_gpu(render_device))
+    decoration = Overlays(picture, {}, case.plan.epoch_at, case.plan.time_zone)
+    notes = RenderResult()
+    with closing(
+        render_frames(picture, frames, footage, make_canvas(picture, render_device), decoration, notes)
+    ) as drawing:
         for _, drawn in drawing:
             yield drawn.frame
             drawn.release()

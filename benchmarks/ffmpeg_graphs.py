@@ -11,7 +11,7 @@ from typing import Final
 from owtmix.base.geometry import Rect, fit
 from owtmix.base.time import FrameClock
 from owtmix.plan.media_info import VideoTrack
-from owtmix.plan.model import Picture, RenderPlan, Source
+from owtmix.plan.model import PicturePlan, RenderPlan, Source
 
 ROUNDING_S: Final = Fraction(1, 10_000)
 HELD: Final = "tpad=stop_mode=clone:stop=-1"
@@ -73,7 +73,7 @@ def is_steady(plan: RenderPlan) -> bool:
     return all(placement.frames == range(plan.picture.frames) for placement in placements(plan))
 
 
-def intervals(picture: Picture) -> list[range]:
+def intervals(picture: PicturePlan) -> list[range]:
     """The output frames of each layout."""
     whole = range(picture.frames)
     spans = (_frames(picture.clock, scene.span.start, scene.span.end, whole) for scene in picture.scenes)
@@ -151,7 +151,9 @@ def sound_graph(plan: RenderPlan) -> str:
     return ";\n".join([*chains, labels + mixed])
 
 
-def _stacked(picture: Picture, shown: Sequence[Placement], count: int, inputs: Sequence[tuple[int, Fraction]]) -> str:
+def _stacked(
+    picture: PicturePlan, shown: Sequence[Placement], count: int, inputs: Sequence[tuple[int, Fraction]]
+) -> str:
     """``count`` frames of tiles that stay; ``inputs`` has the number of each tile's input and its shift in time."""
     canvas, fps = picture.canvas, picture.clock.fps
     if not shown:

@@ -22,7 +22,7 @@ from benchmarks.case import Case
 from benchmarks.ffmpeg_graphs import placements
 from owtmix.base.time import TimeRange
 from owtmix.media.audio_reader import AudioReader
-from owtmix.media.open import open_input, packets, select
+from owtmix.media.open import open_input, packets, select_stream
 from owtmix.media.writers import AudioWriter, VideoWriter
 from owtmix.plan.model import SAMPLE_RATE_HZ, RenderPlan
 from owtmix.render.audio_mix import mix
@@ -67,7 +67,7 @@ def decode_picture(case: Case, _: Path) -> float:
         track = case.plan.sources[source].video
         assert track
         with open_input(case.paths[source]) as container:
-            stream = select(container, track.index)
+            stream = select_stream(container, track.index)
             assert stream.time_base
             if span.start > track.span.start:
                 container.seek(int(span.start / stream.time_base), stream=stream)

@@ -18,8 +18,8 @@ from benchmarks.command_line import keep, new_parser, prepared, say
 from benchmarks.results import borrowed
 from benchmarks.tables import best, markdown
 from owtmix.render.audio_track import make_sound
-from owtmix.render.video_track import Material, PictureMaker
-from owtmix.workers.queues import Runs
+from owtmix.render.video_track import Material, VideoTrackMaker
+from owtmix.workers.queues import RunQueue
 
 SCENES: Final = ("lively9", "onekey", "hour")
 WORKERS: Final = (1, 2, 4, 8, 12, 16)
@@ -43,7 +43,7 @@ def measure(case: Case) -> dict[str, Any]:
     material = Material(case.plan, case.paths, {})
     track = case.work / "chunk.mp4"
     made_s = []
-    maker = PictureMaker(material, threads=1)
+    maker = VideoTrackMaker(material, threads=1)
     for frames in case.picture.chunks:
         begun_s = time.process_time()
         maker.make(frames, track, lambda _: None)
@@ -62,7 +62,7 @@ def measure(case: Case) -> dict[str, Any]:
 def _first_frame_s(material: Material, frame: int, case: Case) -> float:
     """CPU seconds of a chunk of one frame, by a maker that has made nothing before it."""
     begun_s = time.process_time()
-    maker = PictureMaker(material, threads=1)
+    maker = VideoTrackMaker(material, threads=1)
     maker.make(range(frame, frame + 1), case.work / "begun.mp4", lambda _: None)
     maker.close()
     return time.process_time() - begun_s
@@ -92,7 +92,7 @@ class Work:
 
     def wall_s(self, workers: int) -> float:
         """Simulated seconds of the job when each worker has a core of its own; the sound is made first."""
-        runs: Runs[Any] = Runs(self.chunks, workers, lambda _: True)
+        runs: RunQueue[Any] = RunQueue(self.chunks, workers, lambda _: True)
         runs.claim(0)
         free = [(self.sound_s if worker == 0 else 0.0, worker) for worker in range(workers)]
         heapify(free)

@@ -14,20 +14,20 @@ from benchmarks.case import Case
 from benchmarks.command_line import new_parser, prepared
 from benchmarks.tables import markdown
 from owtmix.compositor import cpu, scale
-from owtmix.compositor.overlays import Decoration
+from owtmix.compositor.overlays import Overlays
 from owtmix.media import video_frame, video_reader
 from owtmix.media.writers import VideoWriter
 from owtmix.render.audio_track import make_sound
-from owtmix.render.video_track import Material, PictureMaker
+from owtmix.render.video_track import Material, VideoTrackMaker
 
 WATCHED: Final = (
     ("decoding", video_reader.VideoReader, "picture_at"),
-    ("looking for black", video_frame.Picture, "is_blank"),
+    ("looking for black", video_frame.DecodedFrame, "is_blank"),
     ("describing frames", video_reader, "describe"),
     ("scaling", scale.Converter, "convert"),
     ("around scaling", cpu.CpuScaler, "fit"),
     ("composing", cpu.CpuCanvas, "compose"),
-    ("watermarks", Decoration, "watermarks"),
+    ("watermarks", Overlays, "watermarks"),
     ("encoding", VideoWriter, "write"),
     ("encoding, the end", VideoWriter, "close"),
 )
@@ -78,7 +78,7 @@ def cpu_time(case: Case) -> str:
         for name, owner, function in WATCHED:
             watching.enter_context(patch.object(owner, function, profile.watch(name, getattr(owner, function))))
         begun_s = time.process_time()
-        maker = PictureMaker(material, threads=1)
+        maker = VideoTrackMaker(material, threads=1)
         maker.make(range(case.picture.frames), case.work / "picture.mp4", lambda _: None)
         maker.close()
         picture_s = time.process_time() - begun_s

@@ -24,18 +24,18 @@ from benchmarks.engines import GRAPH, engines, owtmix
 from benchmarks.lab.gpu_report import kernel_table
 from benchmarks.measure import CORES
 from owtmix.base.geometry import Rect, ResizeMode, Size
-from owtmix.compositor.factory import card
-from owtmix.compositor.gpu.device import Device
-from owtmix.compositor.gpu.kernel_args import Drawing, Surface, batch, grid
-from owtmix.compositor.gpu.memory import Pool
-from owtmix.compositor.gpu.scaler import GpuScaler, Tile
-from owtmix.compositor.gpu.upload import Staging
+from owtmix.compositor.factory import open_gpu
+from owtmix.compositor.gpu.device import GpuDevice
+from owtmix.compositor.gpu.kernel_args import Drawing, Surface, grid, pack_batch
+from owtmix.compositor.gpu.memory import DeviceMemoryPool
+from owtmix.compositor.gpu.scaler import GpuScaler, GpuTile
+from owtmix.compositor.gpu.upload import UploadBuffers
 from owtmix.jobfile.settings import read_settings, settings_file
-from owtmix.media.nvdec import Card
+from owtmix.media.nvdec import DecodingGpu
 from owtmix.media.video_reader import VideoReader
-from owtmix.plan.device import CPU, Equipment
-from owtmix.produce.gpu_check import Square, choose
-from owtmix.workers.limits import engage
+from owtmix.plan.device import CPU, RenderDevice
+from owtmix.produce.gpu_check import TestFrame, choose_device
+from owtmix.workers.limits import start_workers
 
 CANVASES: Final = (Size(1920, 1080), Size(3840, 2160))
 SIDES: Final = (1, 2, 3, 4, 5)
@@ -55,7 +55,7 @@ CHUNK_FRAMES: Final = 150
 Result = dict[str, Any]
 
 
-class Timed(Device, Protocol):
+class Timed(GpuDevice, Protocol):
     """A device with a clock."""
 
     def time_s(self, work: Callable[[], None]) -> float: ...
@@ -71,19 +71,19 @@ def copy_rate(device: Timed, size: int = COPIED_BYTES) -> float:
 
 def kernel(device: Timed, canvas: Size, side: int, frames: int, rate: float, source: Size = SOURCE) -> Result:
     """Time to draw a frame of ``side`` x ``side`` tiles, ``frames`` in a launch, as a share of what its bytes take."""
-    pool = Pool(device, MEMORY)
+    pool = DeviceMemoryPool(device, MEMORY)
     tiles = list(_tiles(device, pool, canvas, side, source))
     targets = [pool.take(canvas.width * canvas.height * 3 // 2) for _ in range(frames)]
     drawings = [Drawing([tile.item for tile in tiles], _nv12(piece.address, canvas)) for piece in targets]
-    told, blocks, mark = batch(canvas, (16, 128, 128), drawings), grid(canvas, frames), device.mark()
-    ready = [mark for tile in tiles for mark in tile.ready]
+    told, blocks, fence = pack_batch(canvas, (16, 128, 128), drawings), grid(canvas, frames), device.fence()
+    ready = [fence for tile in tiles for fence in tile.ready]
 
     def draw() -> None:
         for _ in range(LAUNCHES):
-            device.launch(told, blocks, ready, mark)
+            device.launch(told, blocks, ready, fence)
 
     draw()
-    mark.wait()
+    fence.wait()
     frame_s = median(device.time_s(draw) for _ in range(ROUNDS)) / LAUNCHES / frames
     moved = (side * side * source.width * source.height + canvas.width * canvas.height) * 3 // 2
     return {
@@ -95,7 +95,7 @@ def kernel(device: Timed, canvas: Size, side: int, frames: int, rate: float, sou
     }
 
 
-def decoding(path: Path, index: int, seconds: int, device: Card | None, files: int) -> float:
+def decoding(path: Path, index: int, seconds: int, device: DecodingGpu | None, files: int) -> float:
     """Pictures decoded in a second with so many readers at once of the same file."""
 
     def read(_: int) -> int:
@@ -112,10 +112,10 @@ def decoding(path: Path, index: int, seconds: int, device: Card | None, files: i
     return total / (time.perf_counter() - start)
 
 
-def composing(case: Case, equipment: Equipment, frames: range) -> float:
+def composing(case: Case, render_device: RenderDevice, frames: range) -> float:
     """Wall seconds of decoding and composing ``frames``, encoding nothing."""
     start = time.perf_counter()
-    for _ in composed(case, frames, equipment):
+    for _ in composed(case, frames, render_device):
         pass
     return time.perf_counter() - start
 
@@ -125,20 +125,25 @@ def main(words: Sequence[str]) -> None:
     parser = new_parser("benchmarks.lab gpu", description=__doc__)
     parser.add_argument("--device", default="cuda", metavar="DEVICE", help="cuda, or a GPU such as cuda:1")
     arguments = parser.parse_args(words)
-    with engage(read_settings(settings_file()), say) as crew:
-        equipment = choose(crew, arguments.device, MEMORY)
-    assert equipment.card is not None
-    found: Result = {"card": equipment.why, "encodes": equipment.encodes, "cores": CORES, **_kernels(equipment.card)}
+    with start_workers(read_settings(settings_file()), say) as executor:
+        render_device = choose_device(executor, arguments.device, MEMORY)
+    assert render_device.gpu is not None
+    found: Result = {
+        "card": render_device.why,
+        "encodes": render_device.has_encoder,
+        "cores": CORES,
+        **_kernels(render_device.gpu),
+    }
     with prepared(SCENE, arguments) as case:
-        found |= _decodings(case, equipment)
+        found |= _decodings(case, render_device)
         frames = range(min(CHUNK_FRAMES, case.picture.frames))
         found["composing_s"] = {
-            kind.device: median(composing(case, kind, frames) for _ in range(arguments.rounds))
-            for kind in (CPU, equipment)
+            kind.name: median(composing(case, kind, frames) for _ in range(arguments.rounds))
+            for kind in (CPU, render_device)
         }
-        found["jobs"] = compare(case, _engines(equipment), arguments.rounds, judged=False)
+        found["jobs"] = compare(case, _engines(render_device), arguments.rounds, judged=False)
     print(kernel_table(found["kernels"]))
-    keep(arguments, "gpu", equipment.why, found)
+    keep(arguments, "gpu", render_device.why, found)
 
 
 def _kernels(number: int) -> Result:
@@ -156,36 +161,36 @@ def _kernels(number: int) -> Result:
     return {"copied_bytes_per_s": rate, "kernels": found, "used_mib": gpus[1].used_mib()}
 
 
-def _decodings(case: Case, equipment: Equipment) -> Result:
+def _decodings(case: Case, render_device: RenderDevice) -> Result:
     source = next(number for number, source in enumerate(case.plan.sources) if source.video)
     track = case.plan.sources[source].video
     assert track
     seconds = int(track.span.duration)
     return {
         "decoded_per_s": {
-            kind.device: [
-                decoding(case.paths[source], track.index, seconds, card(kind), files)
+            kind.name: [
+                decoding(case.paths[source], track.index, seconds, open_gpu(kind), files)
                 for files in range(1, MOST_FILES + 1)
             ]
-            for kind in (CPU, equipment)
+            for kind in (CPU, render_device)
         }
     }
 
 
-def _engines(equipment: Equipment) -> list[Engine]:
+def _engines(render_device: RenderDevice) -> list[Engine]:
     """Owtmix on the CPU and on the GPU, and FFmpeg."""
     graph = [engine for engine in engines([]) if engine.name == GRAPH]
-    return [owtmix(CORES), owtmix(CORES, equipment.device), *graph]
+    return [owtmix(CORES), owtmix(CORES, render_device.name), *graph]
 
 
-def _tiles(device: Timed, pool: Pool, canvas: Size, side: int, source: Size) -> Iterator[Tile]:
+def _tiles(device: Timed, pool: DeviceMemoryPool, canvas: Size, side: int, source: Size) -> Iterator[GpuTile]:
     """A picture in every tile, each of its own."""
     for number in range(side * side):
         noise = np.random.default_rng(number).integers(16, 235, (source.height * 3 // 2, source.width), np.uint8)
         left, right = (canvas.width * (number % side + by) // side // 2 * 2 for by in (0, 1))
         top, bottom = (canvas.height * (number // side + by) // side // 2 * 2 for by in (0, 1))
-        picture = Square(VideoFrame.from_ndarray(noise, "yuv420p"))
-        scaler = GpuScaler(device, pool, Staging(device), ResizeMode.STRETCH, "bt709")
+        picture = TestFrame(VideoFrame.from_ndarray(noise, "yuv420p"))
+        scaler = GpuScaler(device, pool, UploadBuffers(device), ResizeMode.STRETCH, "bt709")
         yield scaler.fit(picture, Rect(left, top, right - left, bottom - top), number)
 
 

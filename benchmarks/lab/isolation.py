@@ -20,7 +20,7 @@ from typing import Final
 from owtmix.inputs.tasks import ProbeTask
 from owtmix.plan.media_info import Probe
 from owtmix.workers.base import Limits
-from owtmix.workers.local import Crew
+from owtmix.workers.local import WorkerPool
 from tests.support.people import COLOURS, Take, record
 
 ROUNDS: Final = 5
@@ -28,16 +28,16 @@ LENGTH_MS: Final = 600_000
 LONGEST_S: Final = Fraction(86400)
 
 
-class _NoNews:
+class _NoReporter:
     """Ignores what a task reports."""
 
     def advance(self, done_s: float) -> None:
         pass
 
-    def mark(self, done_s: float) -> None:
+    def checkpoint(self, done_s: float) -> None:
         pass
 
-    def wait(self) -> None:
+    def heartbeat(self) -> None:
         pass
 
     def warn(self, message: str) -> None:
@@ -77,13 +77,13 @@ def _tasks(files: Sequence[Path]) -> list[ProbeTask]:
 
 def _in_process(tasks: Sequence[ProbeTask]) -> Fraction:
     """Returns the length of all files in seconds."""
-    found = (task.run(_NoNews()) for task in tasks)
+    found = (task.run(_NoReporter()) for task in tasks)
     return sum((what.span.duration for what in found if isinstance(what, Probe)), Fraction(0))
 
 
 def _in_children(tasks: Sequence[ProbeTask]) -> Fraction:
-    with Crew(2, Limits(4 << 30, 60), print) as crew:
-        return sum((outcome.value.span.duration for outcome in crew.run(tasks)), Fraction(0))
+    with WorkerPool(2, Limits(4 << 30, 60), print) as executor:
+        return sum((outcome.value.span.duration for outcome in executor.run(tasks)), Fraction(0))
 
 
 _WAYS: Final = {"in-process": _in_process, "children": _in_children}

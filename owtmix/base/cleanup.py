@@ -10,7 +10,7 @@ from pathlib import Path
 _log = logging.getLogger(__name__)
 
 
-class Scratch:
+class TemporaryPaths:
     """A register of temporary paths. Every method may be called from any thread."""
 
     def __init__(self) -> None:

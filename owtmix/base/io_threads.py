@@ -13,11 +13,11 @@ P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 
-HANDS: Final = 4
+IO_THREADS: Final = 4
 """What a store is asked for at the same time."""
 
 
-class Hands:
+class IoThreads:
     """``count`` threads, which begin what is submitted in order."""
 
     def __init__(self, name: str, count: int) -> None:
@@ -46,7 +46,7 @@ class Hands:
         """What ``work`` makes of each item, in order."""
         return [future.result() for future in [self.submit(work, item) for item in items]]
 
-    def let_go(self) -> None:
+    def cancel(self) -> None:
         """What has not begun never will; what has goes on, and nobody cares."""
         self._dropped.set()
         for _ in range(self._count):
@@ -58,10 +58,10 @@ class Hands:
 
 
 @contextmanager
-def hands(name: str) -> Iterator[Hands]:
+def io_threads(name: str) -> Iterator[IoThreads]:
     """Threads for the block."""
-    some = Hands(name, HANDS)
+    some = IoThreads(name, IO_THREADS)
     try:
         yield some
     finally:
-        some.let_go()
+        some.cancel()

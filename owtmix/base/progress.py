@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Final, Literal, Protocol
 
-NOTHING: Final = Fraction(0)
+ZERO: Final = Fraction(0)
 Unit = Literal["s", "bytes", "files"]
 """Of what a stage has."""
 
@@ -13,7 +13,7 @@ Unit = Literal["s", "bytes", "files"]
 class Progress(Protocol):
     """A listener. Both methods may be called from any thread, for every frame, and return at once."""
 
-    def stage(self, name: str, total: Fraction | None, unit: Unit = "s", done: Fraction = NOTHING) -> None:
+    def stage(self, name: str, total: Fraction | None, unit: Unit = "s", done: Fraction = ZERO) -> None:
         """A stage begins, such as ``composing``: seconds of output, bytes or files; None where none says anything.
 
         ``done`` of it was there before.
@@ -23,10 +23,10 @@ class Progress(Protocol):
         """So much of the stage is done, counted from its start."""
 
 
-class Silence:
+class NoProgress:
     """Nobody listens."""
 
-    def stage(self, name: str, total: Fraction | None, unit: Unit = "s", done: Fraction = NOTHING) -> None:
+    def stage(self, name: str, total: Fraction | None, unit: Unit = "s", done: Fraction = ZERO) -> None:
         pass
 
     def advance(self, done: Fraction) -> None:

@@ -60,7 +60,7 @@ _FOREIGN: Final = {
 }
 
 
-class DocumentError(ValueError):
+class JsonError(ValueError):
     """The bytes are not usable JSON. The message names line and column, shows the line, and never shows a secret."""
 
 
@@ -75,16 +75,16 @@ def read_object(data: bytes, *, max_bytes: int) -> dict[str, Any]:
         DocumentError: for all of that; nothing in it or behind it holds the text.
     """
     if len(data) > max_bytes:
-        raise DocumentError(f"the file has {len(data):,} bytes; at most {max_bytes:,} are accepted")
+        raise JsonError(f"the file has {len(data):,} bytes; at most {max_bytes:,} are accepted")
     text = _decode(data)
     if not text.strip():
-        raise DocumentError("the file is empty; a JSON object {...} is expected")
+        raise JsonError("the file is empty; a JSON object {...} is expected")
     if text.count(",") > MAX_COMMAS:
-        raise DocumentError(f"the file has more than {MAX_COMMAS:,} entries; none that is needed has so many")
+        raise JsonError(f"the file has more than {MAX_COMMAS:,} entries; none that is needed has so many")
     _check_tokens(text)
     value = _parse(text)
     if not isinstance(value, dict):
-        raise DocumentError(f"found {shown(value)}; a JSON object {{...}} is expected")
+        raise JsonError(f"found {shown(value)}; a JSON object {{...}} is expected")
     return value
 
 
@@ -121,14 +121,14 @@ def json_path(loc: Sequence[str | int]) -> str:
 
 def _decode(data: bytes) -> str:
     if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) or b"\0" in data[:4]:
-        raise DocumentError("the file is UTF-16 or UTF-32; save it as UTF-8")
+        raise JsonError("the file is UTF-16 or UTF-32; save it as UTF-8")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         position = error.start
     # Raised out here: the decoding error holds the bytes, secrets included, and must not travel as the context.
     line = data.count(b"\n", 0, position) + 1
-    raise DocumentError(f"line {line}: byte 0x{data[position]:02X} is not UTF-8; save the file as UTF-8")
+    raise JsonError(f"line {line}: byte 0x{data[position]:02X} is not UTF-8; save the file as UTF-8")
 
 
 def _check_tokens(text: str) -> None:
@@ -205,14 +205,14 @@ def _explain(masked: str, position: int, reason: str) -> tuple[int, str]:
     return position, next((words for start, words in _REASONS.items() if reason.startswith(start)), reason)
 
 
-def _error(text: str, position: int, message: str) -> DocumentError:
+def _error(text: str, position: int, message: str) -> JsonError:
     line_number = text.count("\n", 0, position) + 1
     line_start = text.rfind("\n", 0, position) + 1
     column = position - line_start + 1
     line = _masked(text)[line_start:].split("\n", 1)[0]
     around = line[max(0, column - 40) : column + 60].strip()
     around = printable(re.sub(r"\*{3,}", "***", around), 100)
-    return DocumentError(f"line {line_number}, column {column}:\n    {around}\n{message}")
+    return JsonError(f"line {line_number}, column {column}:\n    {around}\n{message}")
 
 
 def _masked(text: str) -> str:

@@ -10,24 +10,24 @@ import sys
 import traceback
 from typing import Any
 
-from owtmix.base.cleanup import Scratch
+from owtmix.base.cleanup import TemporaryPaths
 from owtmix.base.errors import DestinationError, Interrupted, MixError, SpecError
 from owtmix.cli.arguments import Arguments
 from owtmix.cli.plan_text import describe_plan
 from owtmix.cli.probe_text import describe_reports
 from owtmix.cli.progress_bar import show_progress
-from owtmix.cli.run_log import CONTROLS, RunLog
-from owtmix.inputs.measure import look_through
+from owtmix.cli.run_log import CONTROL_ESCAPES, RunLog
+from owtmix.inputs.measure import probe_files
 from owtmix.jobfile.settings import Settings, read_settings, settings_file
 from owtmix.jobs.job import Job, Options, resend
 from owtmix.jobs.state import state_folder
 from owtmix.plan.model import to_json
-from owtmix.workers.limits import engage
+from owtmix.workers.limits import start_workers
 
 _log = logging.getLogger(__name__)
 
 
-def run_command(arguments: Arguments, scratch: Scratch) -> int:
+def run_command(arguments: Arguments, scratch: TemporaryPaths) -> int:
     """Do what the arguments say; returns the exit status.
 
     Whatever goes wrong becomes plain messages on stderr; tracebacks go to the log alone.
@@ -60,7 +60,7 @@ def run_command(arguments: Arguments, scratch: Scratch) -> int:
     return 0
 
 
-def _answer(arguments: Arguments, settings: Settings, log: RunLog, scratch: Scratch) -> str:
+def _answer(arguments: Arguments, settings: Settings, log: RunLog, scratch: TemporaryPaths) -> str:
     """Do what was asked for; returns what goes to standard output."""
     if arguments.probe:
         return _probe(arguments, settings, log)
@@ -83,7 +83,7 @@ def _answer(arguments: Arguments, settings: Settings, log: RunLog, scratch: Scra
     with show_progress(quiet=arguments.threshold > logging.INFO) as progress:
         if arguments.plan:
             plan = job.plan(progress, scratch)
-            return describe_plan(plan).translate(CONTROLS) if arguments.plan == "text" else _json(to_json(plan))
+            return describe_plan(plan).translate(CONTROL_ESCAPES) if arguments.plan == "text" else _json(to_json(plan))
         if arguments.preview:
             time_s, png = arguments.preview
             job.preview(time_s, png, progress, scratch)
@@ -97,10 +97,13 @@ def _answer(arguments: Arguments, settings: Settings, log: RunLog, scratch: Scra
 def _probe(arguments: Arguments, settings: Settings, log: RunLog) -> str:
     """Look through recordings; returns what is found."""
     log.open("owt-main", state_folder() / "logs", settings.log_days)
-    with show_progress(quiet=arguments.threshold > logging.INFO) as progress, engage(settings, _log.warning) as crew:
+    with (
+        show_progress(quiet=arguments.threshold > logging.INFO) as progress,
+        start_workers(settings, _log.warning) as executor,
+    ):
         progress.stage("reading", None)
-        reports = look_through(crew, arguments.probe, settings.max_duration_s, strict=arguments.strict)
-    return _json(to_json(reports)) if arguments.probe_json else describe_reports(reports).translate(CONTROLS)
+        reports = probe_files(executor, arguments.probe, settings.max_duration_s, strict=arguments.strict)
+    return _json(to_json(reports)) if arguments.probe_json else describe_reports(reports).translate(CONTROL_ESCAPES)
 
 
 def _resend(job_id: str, settings: Settings, log: RunLog) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import logging
 import sys
 from typing import NoReturn
 
-from owtmix.base.cleanup import Scratch
+from owtmix.base.cleanup import TemporaryPaths
 from owtmix.base.errors import Interrupted
 from owtmix.cli.arguments import read_arguments
 from owtmix.cli.signals import watch_signals
@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 def main() -> NoReturn:
     """Run the command line and end the process."""
-    scratch = Scratch()
+    scratch = TemporaryPaths()
     watch_signals(scratch)
     try:
         arguments = read_arguments(sys.argv[1:])

@@ -11,7 +11,7 @@ from owtmix.base.ids import StreamId
 from owtmix.base.time import TimeRange, timecode
 from owtmix.jobfile.spec import ClockWatermark, ImageWatermark, TextWatermark, Watermark
 from owtmix.plan.media_info import AudioTrack, VideoTrack
-from owtmix.plan.model import Picture, RenderPlan, Sound, Source
+from owtmix.plan.model import PicturePlan, RenderPlan, SoundPlan, Source
 from owtmix.plan.scenes import Scene
 
 _RESIZING = {
@@ -60,7 +60,7 @@ def _lines(plan: RenderPlan) -> Iterator[str]:
     yield from _indented(plan.warnings)
 
 
-def _picture(picture: Picture | None) -> str:
+def _picture(picture: PicturePlan | None) -> str:
     if picture is None:
         return "none"
     encoding = picture.encoding
@@ -78,7 +78,7 @@ def _device(plan: RenderPlan) -> str:
     return f"decoded where it can, and composed, on {plan.device}: {plan.device_why}"
 
 
-def _sound(sound: Sound | None) -> str:
+def _sound(sound: SoundPlan | None) -> str:
     if sound is None:
         return "none"
     encoding = sound.encoding
@@ -102,7 +102,7 @@ def _channels(count: int) -> str:
     return {1: "mono", 2: "stereo"}.get(count, f"{count} channels")
 
 
-def _scene(scene: Scene, picture: Picture) -> Iterator[str]:
+def _scene(scene: Scene, picture: PicturePlan) -> Iterator[str]:
     yield f"{_span(scene.span)}  {_people(len(scene.tiles))}"
     yield from _indented(_table([(str(t.stream), str(t.rect), _cards(t.stream, scene, picture)) for t in scene.tiles]))
 
@@ -111,7 +111,7 @@ def _people(count: int) -> str:
     return {0: "nobody is shown", 1: "1 tile"}.get(count, f"{count} tiles")
 
 
-def _cards(stream: StreamId, scene: Scene, picture: Picture) -> str:
+def _cards(stream: StreamId, scene: Scene, picture: PicturePlan) -> str:
     """When the tile shows the placeholder instead of a picture."""
     hidden = [
         TimeRange(max(shot.span.start, scene.span.start), min(shot.span.end, scene.span.end))

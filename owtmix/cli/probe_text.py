@@ -8,7 +8,7 @@ from fractions import Fraction
 from owtmix.base.strict_json import printable
 from owtmix.base.time import TimeRange, timecode
 from owtmix.inputs.measure import LONGEST_NAME
-from owtmix.plan.input_report import PictureReport, Report, SoundReport
+from owtmix.plan.input_report import InputReport, PictureReport, SoundReport
 from owtmix.plan.media_info import Damage
 
 GAPS_SHOWN = 10
@@ -16,12 +16,12 @@ GAPS_SHOWN = 10
 _CHANNELS = {1: "mono", 2: "stereo"}
 
 
-def describe_reports(reports: Iterable[Report]) -> str:
+def describe_reports(reports: Iterable[InputReport]) -> str:
     """Each file with its picture and sound, as lines of plain text."""
     return "\n".join(line for report in reports for line in _lines(report))
 
 
-def _lines(report: Report) -> Iterator[str]:
+def _lines(report: InputReport) -> Iterator[str]:
     yield printable(report.file, LONGEST_NAME)
     if report.left_out:
         yield f"  cannot be used: {report.left_out}"

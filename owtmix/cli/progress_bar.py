@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Bars
 
-from owtmix.base.progress import NOTHING, Progress, Silence, Unit
+from owtmix.base.progress import ZERO, NoProgress, Progress, Unit
 
 _log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ _LINE_S: Final = 5.0
 def show_progress(*, quiet: bool) -> Iterator[Progress]:
     """A bar where this process owns the terminal, else lines in the log; nothing when ``quiet``."""
     if quiet:
-        yield Silence()
+        yield NoProgress()
     elif _owns_terminal():
         with _Bar() as bar:
             yield bar
@@ -52,7 +52,7 @@ class _Pace:
     total: Fraction
     since_s: float
     unit: Unit = "s"
-    before: Fraction = NOTHING
+    before: Fraction = ZERO
 
     def describe(self, done: Fraction, now_s: float) -> str:
         """Percent, speed as a multiple of real time or in MB/s, and time left: ``42 %  3.1x  0:12 left``."""
@@ -80,7 +80,7 @@ class _Lines:
         self._pace: _Pace | None = None
         self._next_s = 0.0
 
-    def stage(self, name: str, total: Fraction | None, unit: Unit = "s", done: Fraction = NOTHING) -> None:
+    def stage(self, name: str, total: Fraction | None, unit: Unit = "s", done: Fraction = ZERO) -> None:
         now_s = time.monotonic()
         with self._lock:
             self._name = name
@@ -132,7 +132,7 @@ class _Bar:
     def __exit__(self, *_: object) -> None:
         self._bars.stop()
 
-    def stage(self, name: str, total: Fraction | None, unit: Unit = "s", done: Fraction = NOTHING) -> None:
+    def stage(self, name: str, total: Fraction | None, unit: Unit = "s", done: Fraction = ZERO) -> None:
         now_s = time.monotonic()
         with self._lock:
             if self._task is not None:

@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 """What every record has; the rest is what the caller gave as ``extra``."""
 
-CONTROLS: Final = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))}
+CONTROL_ESCAPES: Final = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))}
 """Escape sequences in a file's name must not reach the terminal; tab and newline may."""
 
 _SHORTEST_SECRET: Final = 4
@@ -139,7 +139,7 @@ class _LineFormatter(logging.Formatter):
         self._redaction = redaction
 
     def format(self, record: logging.LogRecord) -> str:
-        text = self._redaction.apply(record.getMessage()).translate(CONTROLS)
+        text = self._redaction.apply(record.getMessage()).translate(CONTROL_ESCAPES)
         if record.levelno != logging.INFO:
             text = f"{record.levelname.lower()}: {text}"
         if sys.stderr.isatty():

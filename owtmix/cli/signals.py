@@ -9,7 +9,7 @@ import time
 from types import FrameType
 from typing import Final
 
-from owtmix.base.cleanup import Scratch
+from owtmix.base.cleanup import TemporaryPaths
 from owtmix.base.errors import Interrupted
 
 DEADLINE_S: Final = 2.0
@@ -19,7 +19,7 @@ _SWEEP_S: Final = 0.3
 """What the watchdog keeps of that for removing files, and for the process to end."""
 
 
-def watch_signals(scratch: Scratch) -> None:
+def watch_signals(scratch: TemporaryPaths) -> None:
     """From now on, the first SIGINT, SIGTERM or SIGHUP raises ``Interrupted`` in the main thread.
 
     Later ones change nothing. A process that has not ended shortly before ``DEADLINE_S`` is ended with status 130,
@@ -45,7 +45,7 @@ def watch_signals(scratch: Scratch) -> None:
     threading.Thread(target=_end_in_time, args=(reader, watched, scratch), name="watchdog", daemon=True).start()
 
 
-def _end_in_time(reader: int, watched: set[signal.Signals], scratch: Scratch) -> None:
+def _end_in_time(reader: int, watched: set[signal.Signals], scratch: TemporaryPaths) -> None:
     while os.read(reader, 1)[0] not in watched:
         pass
     time.sleep(DEADLINE_S - 2 * _SWEEP_S)

@@ -12,7 +12,7 @@ from owtmix.base.geometry import Orientation, Rect
 from owtmix.plan.media_info import Matrix
 
 
-class Picture(Protocol):
+class SourceFrame(Protocol):
     """A decoded frame, as ``media.decode`` gives it."""
 
     @property
@@ -43,7 +43,7 @@ class Layer(Protocol):
 class Scaler(Protocol):
     """Fits the pictures of one stream into tiles. Used by one thread at a time; keeps what it built."""
 
-    def fit(self, picture: Picture, tile: Rect, key: Hashable) -> Layer:
+    def fit(self, picture: SourceFrame, tile: Rect, key: Hashable) -> Layer:
         """``picture`` as the layer that fills ``tile``; equal ``key`` must mean equal pictures."""
 
 

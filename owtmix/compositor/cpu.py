@@ -12,8 +12,8 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from owtmix.base.geometry import Rect, ResizeMode, Size, fit
-from owtmix.compositor.base import ComposedFrame, Layer, Picture
-from owtmix.compositor.frame_pool import Ring, Slot
+from owtmix.compositor.base import ComposedFrame, Layer, SourceFrame
+from owtmix.compositor.frame_pool import FramePool, PooledFrame
 from owtmix.compositor.scale import Conversion, Converter
 from owtmix.plan.media_info import Matrix
 
@@ -21,7 +21,7 @@ Plane = NDArray[np.uint8]
 Planes = tuple[Plane, Plane, Plane]
 
 BLACK: Final = (16, 128, 128)
-RING_FRAMES: Final = 6
+POOL_FRAMES: Final = 6
 """One being drawn, one kept as the last, the others on their way through the encoder."""
 AHEAD_FRAMES: Final = 8
 """Decoders work faster the longer they are not interrupted (docs/performance.md)."""
@@ -70,7 +70,7 @@ class CpuScaler:
         self._key: Hashable = None
         self._tiles: set[Rect] = set()
 
-    def fit(self, picture: Picture, tile: Rect, key: Hashable) -> Patch:
+    def fit(self, picture: SourceFrame, tile: Rect, key: Hashable) -> Patch:
         if key != self._key:
             self._fittings = {(shape, at): kept for (shape, at), kept in self._fittings.items() if at in self._tiles}
             self._key, self._tiles = key, set()
@@ -85,14 +85,14 @@ class CpuScaler:
         target, converter = fitting
         return Patch(key, tile, target, planes(converter.convert(frame)))
 
-    def _fitting(self, picture: Picture, tile: Rect) -> tuple[Rect, Converter]:
+    def _fitting(self, picture: SourceFrame, tile: Rect) -> tuple[Rect, Converter]:
         """Where pictures of this kind lie on the canvas, and what brings them there."""
-        conversion, target = converted(picture, picture.frame.format.name, tile, self._mode, self._matrix)
+        conversion, target = conversion_for(picture, picture.frame.format.name, tile, self._mode, self._matrix)
         return target, Converter(conversion)
 
 
-def converted(
-    picture: Picture, pixel_format: str, tile: Rect, mode: ResizeMode, matrix: Matrix
+def conversion_for(
+    picture: SourceFrame, pixel_format: str, tile: Rect, mode: ResizeMode, matrix: Matrix
 ) -> tuple[Conversion, Rect]:
     """How ``picture`` is converted for ``tile``, and where in it the result goes."""
     frame = picture.frame
@@ -114,7 +114,7 @@ def converted(
     return conversion, fitted.target
 
 
-class RingFrame(Slot):
+class CpuFrame(PooledFrame):
     """A frame in main memory."""
 
     def __init__(self, size: Size, returned: threading.Condition) -> None:
@@ -134,7 +134,7 @@ class CpuCanvas:
         self._mode = mode
         self._matrix = matrix
         returned = threading.Condition()
-        self._ring = Ring(returned, (RingFrame(size, returned) for _ in range(RING_FRAMES)))
+        self._ring = FramePool(returned, (CpuFrame(size, returned) for _ in range(POOL_FRAMES)))
 
     def scaler(self) -> CpuScaler:
         return CpuScaler(self._mode, self._matrix)
@@ -149,7 +149,7 @@ class CpuCanvas:
         self._ring.last = target
         return target
 
-    def _draw(self, target: RingFrame, drawing: tuple[Drawable, ...]) -> None:
+    def _draw(self, target: CpuFrame, drawing: tuple[Drawable, ...]) -> None:
         """Bring a ring frame from what it shows to ``drawing``."""
         before = target.drawn
         if before is None or [layer.rect for layer in before] != [layer.rect for layer in drawing]:

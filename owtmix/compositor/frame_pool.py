@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Generic, Self, TypeVar
 
 
-class Slot:
+class PooledFrame:
     """A frame of a ring; it is not drawn on while it has users."""
 
     def __init__(self, returned: threading.Condition) -> None:
@@ -25,18 +25,18 @@ class Slot:
             self._returned.notify()
 
 
-SlotT = TypeVar("SlotT", bound=Slot)
+FrameT = TypeVar("FrameT", bound=PooledFrame)
 
 
-class Ring(Generic[SlotT]):
+class FramePool(Generic[FrameT]):
     """The slots of one canvas; all share ``returned``. ``last`` is what was drawn last, and is kept."""
 
-    def __init__(self, returned: threading.Condition, slots: Iterable[SlotT]) -> None:
+    def __init__(self, returned: threading.Condition, slots: Iterable[FrameT]) -> None:
         self._returned = returned
         self._slots = list(slots)
-        self.last: SlotT | None = None
+        self.last: FrameT | None = None
 
-    def free(self) -> SlotT:
+    def free(self) -> FrameT:
         """A slot that nobody uses, acquired; waits for one."""
         with self._returned:
             while True:

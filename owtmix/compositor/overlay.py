@@ -1,6 +1,6 @@
 """RGBA pictures made ready to be drawn on a planar YUV 4:2:0 canvas, any number of times.
 
-Colour becomes limited range Y'CbCr once, in ``prepare``. A sample of the canvas is then blended as
+Colour becomes limited range Y'CbCr once, in ``prepare_overlay``. A sample of the canvas is then blended as
 ``(alpha * colour + (256 - alpha) * canvas) / 256``, half up, so that an opaque overlay is a copy, a transparent one
 changes nothing, and a colour drawn over itself stays what it is.
 """
@@ -66,7 +66,7 @@ class Overlay:
             (layer.copy if self._opaque else layer.draw)(region)
 
 
-def prepare(
+def prepare_overlay(
     rgba: NDArray[np.uint8], x: int, y: int, canvas: Size, matrix: Matrix, *, alpha: float = 1.0
 ) -> Overlay | None:
     """Make ``rgba`` ready to be drawn with its top-left corner at ``x, y`` of the canvas, which may be odd or outside.
@@ -107,7 +107,7 @@ def prepare(
     )
 
 
-def yuv(colour: Colour, matrix: Matrix) -> tuple[int, int, int]:
+def colour_to_yuv(colour: Colour, matrix: Matrix) -> tuple[int, int, int]:
     """The limited range Y', Cb, Cr of ``colour``, half up; what an opaque overlay of that colour draws."""
     y, u, v = (int(_rounded(sample)) for sample in _ycbcr(np.array((colour.r, colour.g, colour.b), np.uint8), matrix))
     return y, u, v

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from owtmix.base.geometry import Rect
 from owtmix.base.ids import StreamId
 from owtmix.compositor.base import Layer
-from owtmix.compositor.overlay import Overlay, prepare
-from owtmix.compositor.placeholder import placeholder_card
+from owtmix.compositor.overlay import Overlay, prepare_overlay
+from owtmix.compositor.placeholder import draw_placeholder
 from owtmix.compositor.text.fonts import fonts_of
 from owtmix.compositor.text.render import render_text
 from owtmix.jobfile.spec import ClockWatermark, ImageWatermark, TextWatermark, Watermark
 from owtmix.plan.clock_text import clock_text
-from owtmix.plan.model import Picture
+from owtmix.plan.model import PicturePlan
 
 Rgba = NDArray[np.uint8]
 
@@ -39,7 +39,7 @@ class OverlayLayer:
         self.overlay.blend(y, u, v)
 
 
-class Decoration:
+class Overlays:
     """Draws cards and watermarks; what was drawn last is kept.
 
     Args:
@@ -51,7 +51,7 @@ class Decoration:
 
     def __init__(
         self,
-        picture: Picture,
+        picture: PicturePlan,
         images: Mapping[str, Rgba],
         epoch_at: Callable[[Fraction], Fraction | None],
         time_zone: str,
@@ -87,7 +87,7 @@ class Decoration:
                 return self._keep(number, source, lambda: self._prepare(image, mark.x, mark.y, mark.alpha))
 
     def _card(self, name: str, tile: Rect) -> Overlay | None:
-        return self._prepare(placeholder_card(name, tile.size, fonts_of(self._picture.fonts)), tile.x, tile.y, 1)
+        return self._prepare(draw_placeholder(name, tile.size, fonts_of(self._picture.fonts)), tile.x, tile.y, 1)
 
     def _text(self, text: str, mark: ClockWatermark | TextWatermark) -> Overlay | None:
         room_px = self._picture.canvas.width - mark.x
@@ -95,7 +95,7 @@ class Decoration:
         return self._prepare(drawn, mark.x, mark.y, mark.alpha)
 
     def _prepare(self, rgba: Rgba, x: int, y: int, alpha: float) -> Overlay | None:
-        return prepare(rgba, x, y, self._picture.canvas, self._picture.matrix, alpha=alpha)
+        return prepare_overlay(rgba, x, y, self._picture.canvas, self._picture.matrix, alpha=alpha)
 
     def _keep(self, slot: Hashable, content: Hashable, draw: Callable[[], Overlay | None]) -> OverlayLayer | None:
         """What the slot shows; drawn again only when its content changed."""

@@ -21,7 +21,7 @@ _NAME: Final = 200
 _LEAST_DISC_PX: Final = 32
 
 
-def placeholder_card(name: str, size: Size, fonts: Fonts | None = None) -> NDArray[np.uint8]:
+def draw_placeholder(name: str, size: Size, fonts: Fonts | None = None) -> NDArray[np.uint8]:
     """A quiet grey card with ``name``, and above it a disc with its initial where there is room for both.
 
     Args:

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from owtmix.base.errors import DestinationError
-from owtmix.storage import Copy
+from owtmix.storage import LocalCopy
 
 
 @dataclass(frozen=True, slots=True)
-class Quota:
+class DiskBudget:
     """What the recordings that are not here by themselves may take together, in bytes.
 
     That is ``allowed_bytes``, or less where the disk of ``folder`` has only room for ``possible_bytes``.
@@ -23,10 +23,10 @@ class Quota:
     folder: Path
 
     @property
-    def most_bytes(self) -> int:
+    def limit_bytes(self) -> int:
         return min(self.allowed_bytes, self.possible_bytes)
 
-    def leaving(self, size_bytes: int) -> Quota:
+    def leaving(self, size_bytes: int) -> DiskBudget:
         """The same, but so much of the disk stays free for others."""
         return replace(self, possible_bytes=self.possible_bytes - size_bytes)
 
@@ -36,30 +36,30 @@ class Quota:
         Raises:
             DestinationError: there is not.
         """
-        if needed_bytes <= self.most_bytes:
+        if needed_bytes <= self.limit_bytes:
             return
-        needed = f"the recordings that are needed at once have {gib(needed_bytes)}, and"
+        needed = f"the recordings that are needed at once have {format_gib(needed_bytes)}, and"
         if self.allowed_bytes <= self.possible_bytes:
             raise DestinationError(
-                f"{needed} storage.max_inputs_mib in conf/owt.toml allows {gib(self.allowed_bytes)}: "
+                f"{needed} storage.max_inputs_mib in conf/owt.toml allows {format_gib(self.allowed_bytes)}: "
                 "raise it, or subscribe to fewer streams"
             )
-        room = gib(max(0, self.possible_bytes))
+        room = format_gib(max(0, self.possible_bytes))
         raise DestinationError(f"{needed} the disk of {self.folder} has room for {room}: free some space")
 
 
-def quota_of(copies: Collection[Copy], folder: Path, max_bytes: int) -> Quota:
+def disk_budget(copies: Collection[LocalCopy], folder: Path, max_bytes: int) -> DiskBudget:
     """What ``max_bytes`` and the disk of ``folder`` allow; some of ``copies`` are there already.
 
     Raises:
         DestinationError: one of them alone is larger.
     """
     possible_bytes = sum(copy.present_bytes for copy in copies) + shutil.disk_usage(folder).free
-    quota = Quota(max_bytes, possible_bytes, folder)
+    quota = DiskBudget(max_bytes, possible_bytes, folder)
     quota.check(max((copy.size_bytes for copy in copies), default=0))
     return quota
 
 
-def gib(size_bytes: int) -> str:
+def format_gib(size_bytes: int) -> str:
     """For people."""
     return f"{size_bytes / 2**30:,.2f} GiB"

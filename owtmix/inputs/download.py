@@ -9,27 +9,27 @@ from fractions import Fraction
 from pathlib import Path
 
 from owtmix.base.errors import InputError, StoreError
-from owtmix.base.io_threads import HANDS, hands
+from owtmix.base.io_threads import IO_THREADS, io_threads
 from owtmix.base.progress import Progress
-from owtmix.inputs.disk_budget import Quota
+from owtmix.inputs.disk_budget import DiskBudget
 from owtmix.inputs.prefetch import Ware
-from owtmix.storage import Copy, Store
+from owtmix.storage import LocalCopy, Store
 
-Landed = Mapping[int, InputError | None]
+Downloaded = Mapping[int, InputError | None]
 """What is wrong with those that landed, or None, by the number of the recording."""
 
 
-def locate(store: Store, keys: Sequence[str], folder: Path) -> list[Copy | InputError]:
+def locate_recordings(store: Store, keys: Sequence[str], folder: Path) -> list[LocalCopy | InputError]:
     """Where each of ``keys`` is a local file, or will be one in ``folder``; or what is wrong with it.
 
     Raises:
         StoreError: the store cannot be used.
     """
-    with hands("locate") as pool:
+    with io_threads("locate") as pool:
         return pool.map(lambda key: _locate(store, key, folder), keys)
 
 
-def _locate(store: Store, key: str, folder: Path) -> Copy | InputError:
+def _locate(store: Store, key: str, folder: Path) -> LocalCopy | InputError:
     try:
         return store.locate(key, folder)
     except StoreError:
@@ -38,13 +38,13 @@ def _locate(store: Store, key: str, folder: Path) -> Copy | InputError:
         return error
 
 
-def arrive(
+def download_missing(
     store: Store,
     wares: Mapping[int, Ware],
     missing: Collection[int],
-    quota: Quota,
+    quota: DiskBudget,
     progress: Progress,
-) -> Iterator[Landed]:
+) -> Iterator[Downloaded]:
     """Fetch ``missing`` and yield them as they land; whoever goes on is done with what was yielded, or was here before.
 
     When ``wares``, which are in order of need, do not all fit into ``quota``, the last of those makes room: it is
@@ -68,15 +68,15 @@ def arrive(
         store.fetch(wares[number].key, wares[number].copy, advance)
 
     waiting = [n for n in wares if n in missing]
-    if sum(ware.copy.size_bytes for ware in wares.values()) <= quota.most_bytes:
+    if sum(ware.copy.size_bytes for ware in wares.values()) <= quota.limit_bytes:
         # The largest first: otherwise one of them may be all that is left to wait for.
         waiting.sort(key=lambda number: wares[number].copy.size_bytes, reverse=True)
-    shelf = _Shelf(wares, quota)
+    shelf = _DiskSpace(wares, quota)
     pending: dict[Future[None], int] = {}
-    with hands("download") as pool:
+    with io_threads("download") as pool:
         try:
             while waiting or pending:
-                while waiting and len(pending) < HANDS and shelf.takes(waiting[0]):
+                while waiting and len(pending) < IO_THREADS and shelf.takes(waiting[0]):
                     number = waiting.pop(0)
                     pending[pool.submit(fetch, number)] = number
                 done, _ = wait(pending, return_when=FIRST_COMPLETED)
@@ -88,10 +88,10 @@ def arrive(
             stop.set()
 
 
-class _Shelf:
+class _DiskSpace:
     """The place that ``quota`` allows. What is complete of ``wares``, which are in order of need, is spare at first."""
 
-    def __init__(self, wares: Mapping[int, Ware], quota: Quota) -> None:
+    def __init__(self, wares: Mapping[int, Ware], quota: DiskBudget) -> None:
         self._wares = wares
         self._quota = quota
         self._need = list(wares)
@@ -101,7 +101,7 @@ class _Shelf:
     def takes(self, number: int) -> bool:
         """Whether there is place for one more, which is taken; what is spare and needed last makes it."""
         size = self._wares[number].copy.size_bytes
-        while sum(self._taken.values()) + size > self._quota.most_bytes:
+        while sum(self._taken.values()) + size > self._quota.limit_bytes:
             if not self._spare:
                 return False
             last = max(self._spare, key=self._need.index)

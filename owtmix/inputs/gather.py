@@ -9,18 +9,18 @@ from pathlib import Path
 
 from owtmix.base.errors import InputError, RenderError, StoreError
 from owtmix.base.progress import Progress
-from owtmix.inputs.disk_budget import quota_of
-from owtmix.inputs.download import arrive, locate
+from owtmix.inputs.disk_budget import disk_budget
+from owtmix.inputs.download import download_missing, locate_recordings
 from owtmix.inputs.measure import measure, measure_parts
 from owtmix.inputs.prefetch import Stock, Ware
-from owtmix.inputs.tasks import ImageTask, ProbeTask
+from owtmix.inputs.tasks import ProbeTask, WatermarkImageTask
 from owtmix.jobfile.index import MAX_INDEX_BYTES, Index, Recording, read_index
 from owtmix.jobfile.settings import Settings
 from owtmix.jobfile.spec import ImageWatermark, JobSpec
 from owtmix.plan.media_info import Clip, Probe
-from owtmix.storage import Copy, LocalStore, Store
-from owtmix.workers.limits import succeed
-from owtmix.workers.local import Crew
+from owtmix.storage import LocalCopy, LocalStore, Store
+from owtmix.workers.limits import require_value
+from owtmix.workers.local import WorkerPool
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +44,12 @@ class Intake:
     """
 
     def __init__(
-        self, spec: JobSpec, settings: Settings, store: Store, crew: Crew, folder: Path, named: str | None
+        self, spec: JobSpec, settings: Settings, store: Store, executor: WorkerPool, folder: Path, named: str | None
     ) -> None:
         self._spec = spec
         self._settings = settings
         self._store = store
-        self._crew = crew
+        self._executor = executor
         self._folder = folder
         data, self.index_key, tried = self._find_index(named)
         if data is None:
@@ -65,17 +65,17 @@ class Intake:
             DestinationError: the disk does not take them.
         """
         longest_s = self._settings.max_duration_s
-        located = dict(enumerate(locate(self._store, [file.key for file in files], self._folder)))
+        located = dict(enumerate(locate_recordings(self._store, [file.key for file in files], self._folder)))
         problems = {n: str(error) for n, error in located.items() if isinstance(error, InputError)}
         in_need = sorted(located, key=lambda n: files[n].start_s)
-        wares = {n: Ware(files[n].key, copy) for n in in_need if isinstance(copy := located[n], Copy)}
+        wares = {n: Ware(files[n].key, copy) for n in in_need if isinstance(copy := located[n], LocalCopy)}
         copies = [ware.copy for ware in wares.values()]
-        quota = quota_of(copies, self._folder, self._settings.max_inputs_mib << 20)
+        quota = disk_budget(copies, self._folder, self._settings.max_inputs_mib << 20)
         found: dict[int, Probe] = {}
 
         def look(numbers: Iterable[int], on_measured: Callable[[int], None] = lambda _: None) -> None:
             tasks = [ProbeTask(n, wares[n].key, wares[n].copy.path, longest_s) for n in sorted(numbers)]
-            measured = measure(self._crew, tasks, on_measured)
+            measured = measure(self._executor, tasks, on_measured)
             found.update({n: what for n, what in measured.items() if isinstance(what, Probe)})
             problems.update({n: what for n, what in measured.items() if isinstance(what, str)})
 
@@ -85,10 +85,10 @@ class Intake:
             look(here, lambda count: progress.advance(Fraction(count)))
         else:
             away = {n: ware for n, ware in wares.items() if not ware.copy.complete}
-            found |= measure_parts(self._crew, self._store, away, longest_s)
+            found |= measure_parts(self._executor, self._store, away, longest_s)
             look(here)
             if missing := away.keys() - found.keys():
-                for landed in arrive(self._store, wares, missing, quota, progress):
+                for landed in download_missing(self._store, wares, missing, quota, progress):
                     problems |= {n: str(error) for n, error in landed.items() if error}
                     look(n for n, error in landed.items() if not error)
         used = sorted(found)
@@ -107,9 +107,9 @@ class Intake:
                 continue
             array = self._folder / f"image-{len(arrays)}.npy"
             try:
-                task = ImageTask("the image", self._image(mark.source), self._settings.image_max_pixels, array)
-                for outcome in self._crew.run([task]):
-                    succeed(outcome)
+                task = WatermarkImageTask("the image", self._image(mark.source), self._settings.image_max_pixels, array)
+                for outcome in self._executor.run([task]):
+                    require_value(outcome)
             except StoreError:
                 raise
             except (InputError, RenderError) as error:

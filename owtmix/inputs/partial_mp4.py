@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-Part = tuple[int, int]
+ByteRange = tuple[int, int]
 """From the first byte to the one behind the last."""
 
 BLOCK_BYTES: Final = 256 << 10
@@ -24,11 +24,11 @@ _FRAGMENTED: Final = (b"moof", b"styp", b"sidx", b"mfra", b"mvex")
 _HEADER_BYTES: Final = 16
 
 
-class Unavailable(Exception):  # noqa: N818 - there is another way
+class RangeUnavailable(Exception):  # noqa: N818 - there is another way
     """Parts of the object cannot be had."""
 
 
-class Excerpt:
+class PartialMp4:
     """The file ``path``, ``size`` bytes long, of which ``parts`` are there, in order and apart.
 
     ``read`` gives any of the object's bytes, from where on and how many; or None where it cannot.
@@ -40,7 +40,7 @@ class Excerpt:
     def __init__(self, path: Path, size: int, read: Callable[[int, int], bytes | None]) -> None:
         self.path = path
         self.size = size
-        self.parts: tuple[Part, ...] = ()
+        self.parts: tuple[ByteRange, ...] = ()
         self._read = read
         with path.open("wb") as file:
             file.truncate(size)
@@ -65,7 +65,7 @@ class Excerpt:
                 wanted = min(MOST_AT_ONCE_BYTES, end - at)
                 data = self._read(at, wanted)
                 if data is None or len(data) != wanted:
-                    raise Unavailable
+                    raise RangeUnavailable
                 file.write(data)
         self.parts = _joined((*self.parts, (start, end)))
 
@@ -121,9 +121,9 @@ class Excerpt:
         return kind, 8, length
 
 
-def _joined(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+def _joined(parts: tuple[ByteRange, ...]) -> tuple[ByteRange, ...]:
     """The same bytes in as few parts as possible, in order."""
-    joined: list[Part] = []
+    joined: list[ByteRange] = []
     for start, end in sorted(parts):
         if joined and start <= joined[-1][1]:
             joined[-1] = joined[-1][0], max(end, joined[-1][1])

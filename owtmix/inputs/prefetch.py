@@ -11,11 +11,11 @@ from types import TracebackType
 from typing import Final, Protocol, Self
 
 from owtmix.base.errors import InputError, MixError, RenderError, StoreError
-from owtmix.base.io_threads import HANDS, Hands
+from owtmix.base.io_threads import IO_THREADS, IoThreads
 from owtmix.base.time import TimeRange
-from owtmix.inputs.disk_budget import Quota
-from owtmix.storage import Copy
-from owtmix.workers.pending_files import give_up, keep, promise
+from owtmix.inputs.disk_budget import DiskBudget
+from owtmix.storage import LocalCopy
+from owtmix.workers.pending_files import mark_missing, mark_pending, mark_ready
 
 LOOK_EVERY_S: Final = 0.05
 
@@ -23,7 +23,7 @@ LOOK_EVERY_S: Final = 0.05
 class Fetcher(Protocol):
     """The part of a store that is needed here."""
 
-    def fetch(self, key: str, copy: Copy, on_progress: Callable[[int], None]) -> None:
+    def fetch(self, key: str, copy: LocalCopy, on_progress: Callable[[int], None]) -> None:
         """As ``Store`` has it."""
 
 
@@ -32,7 +32,7 @@ class Ware:
     """A source: its key in the store, and the local file that it is or will be."""
 
     key: str
-    copy: Copy
+    copy: LocalCopy
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Stock:
 
     store: Fetcher
     wares: Sequence[Ware]
-    quota: Quota
+    quota: DiskBudget
 
     def leaving(self, size_bytes: int) -> Stock:
         """The same, but so much of the disk stays free for others."""
@@ -74,7 +74,7 @@ class Supply:
         store: Fetcher,
         wares: Sequence[Ware],
         uses: Mapping[int, TimeRange],
-        quota: Quota,
+        quota: DiskBudget,
         together_s: Fraction = Fraction(0),
     ) -> None:
         self._store = store
@@ -83,7 +83,7 @@ class Supply:
         self._quota = quota
         self._order = sorted((n for n in uses if wares[n].copy.size_bytes), key=lambda n: (uses[n].start, n))
         _check_fits(self._order, wares, uses, quota, together_s)
-        self._too_large = sum(wares[n].copy.size_bytes for n in self._order) > quota.most_bytes
+        self._too_large = sum(wares[n].copy.size_bytes for n in self._order) > quota.limit_bytes
         self._lock = threading.RLock()
         self._stop = threading.Event()
         self._failed: dict[int, InputError] = {}
@@ -99,8 +99,8 @@ class Supply:
         """Whether all was here from the beginning."""
         for number in self._order:
             # A run that was killed may have promised what is here now, or given up what may come.
-            (promise if number in self._queue else keep)(wares[number].copy.path)
-        self._hands = Hands("download", HANDS) if self._queue else None
+            (mark_pending if number in self._queue else mark_ready)(wares[number].copy.path)
+        self._hands = IoThreads("download", IO_THREADS) if self._queue else None
         with self._lock:
             self._go_on()
 
@@ -168,9 +168,9 @@ class Supply:
             self._stop.set()
             self._queue.clear()
         if self._hands:
-            self._hands.let_go()
+            self._hands.cancel()
         for number in self._order:
-            keep(self._wares[number].copy.path)
+            mark_ready(self._wares[number].copy.path)
 
     def _make_room_at_first(self) -> None:
         """Where not all fits, remove what nobody needs, or is here too early: others need its place before."""
@@ -180,7 +180,7 @@ class Supply:
         used = 0
         for number in self._order:
             used += self._wares[number].copy.size_bytes
-            if used > self._quota.most_bytes and number in self._here:
+            if used > self._quota.limit_bytes and number in self._here:
                 self._remove(number)
 
     def _go_on(self) -> None:
@@ -191,10 +191,10 @@ class Supply:
                 self._wares[n].copy.size_bytes for n in self._order if n in self._here or n in self._coming
             )
             spare = [n for n in self._order if n in self._done and n in self._here]
-            while needed > self._quota.most_bytes and spare:
+            while needed > self._quota.limit_bytes and spare:
                 needed -= self._wares[spare[0]].copy.size_bytes
                 self._remove(spare.pop(0))
-            if needed > self._quota.most_bytes:
+            if needed > self._quota.limit_bytes:
                 return
             self._queue.pop(0)
             self._coming.add(number)
@@ -236,10 +236,10 @@ class Supply:
             self._coming.discard(number)
             if error:
                 self._failed[number] = error
-                give_up(path)
+                mark_missing(path)
             else:
                 self._here.add(number)
-                keep(path)
+                mark_ready(path)
             self._go_on()
 
     def _end(self, error: MixError) -> None:
@@ -256,7 +256,7 @@ def _check_fits(
     order: Sequence[int],
     wares: Sequence[Ware],
     uses: Mapping[int, TimeRange],
-    quota: Quota,
+    quota: DiskBudget,
     together_s: Fraction,
 ) -> None:
     """See that there is room for each with what came before it and is still needed.

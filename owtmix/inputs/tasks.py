@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from owtmix.base.errors import InputError
 from owtmix.base.time import timecode
 from owtmix.plan.media_info import Probe
-from owtmix.workers.base import News
+from owtmix.workers.base import TaskReporter
 
 if TYPE_CHECKING:
     pass
 
 
 @dataclass(frozen=True, slots=True)
-class Lack:
+class NeedsBytes:
     """What it takes to go on: the file's bytes from ``at`` on; None where it takes all of them."""
 
     at: int | None
@@ -34,7 +34,7 @@ class ProbeTask:
     is what of the file is there, in order and apart; None for all of it.
     """
 
-    result: ClassVar[Any] = Probe | Lack
+    result: ClassVar[Any] = Probe | NeedsBytes
     number: int
     name: str
     path: Path
@@ -42,25 +42,25 @@ class ProbeTask:
     wholly: bool = False
     parts: tuple[tuple[int, int], ...] | None = None
 
-    def run(self, news: News) -> Probe | Lack:
-        from owtmix.media.partial_file import LackingError
+    def run(self, reporter: TaskReporter) -> Probe | NeedsBytes:
+        from owtmix.media.partial_file import MissingBytesError
         from owtmix.media.probe import probe
-        from owtmix.media.video_reader import look_through
+        from owtmix.media.video_reader import decode_all
 
         try:
-            found = probe(self.path, lambda t: news.advance(float(t)), parts=self.parts, wholly=self.wholly)
-        except LackingError as lacking:
-            return Lack(lacking.at)
+            found = probe(self.path, lambda t: reporter.advance(float(t)), parts=self.parts, wholly=self.wholly)
+        except MissingBytesError as lacking:
+            return NeedsBytes(lacking.at)
         if found.span.duration > self.longest_s:
             lasts, limit = timecode(found.span.duration), timecode(self.longest_s)
             raise InputError(f"claims to last {lasts}, more than the limit of {limit}")
         if not (self.wholly and found.video):
             return found
-        return replace(found, seen=look_through(self.path, found.video, lambda t: news.advance(float(t))))
+        return replace(found, seen=decode_all(self.path, found.video, lambda t: reporter.advance(float(t))))
 
 
 @dataclass(frozen=True, slots=True)
-class ImageTask:
+class WatermarkImageTask:
     """Decode a watermark image into an array file: uint8 (height, width, 4)."""
 
     result: ClassVar = type(None)
@@ -69,7 +69,7 @@ class ImageTask:
     max_pixels: int
     array: Path
 
-    def run(self, news: News) -> None:  # noqa: ARG002 - it is bounded by its size
+    def run(self, reporter: TaskReporter) -> None:  # noqa: ARG002 - it is bounded by its size
         import numpy as np
 
         from owtmix.inputs.watermark_images import decode_image

@@ -22,7 +22,7 @@ from owtmix.jobfile.spec import (
     Watermark,
 )
 from owtmix.jobfile.types import is_http_url
-from owtmix.jobfile.wire import Data, MixerConfig, Region, Tile, TranscodingConfig, WaterMark
+from owtmix.jobfile.wire import Data, MixerConfig, Region, TemplateTile, TranscodingConfig, WaterMark
 
 FAINT_ALPHA: Final = Decimal("0.2")
 """Below this a watermark can hardly be seen."""
@@ -98,7 +98,7 @@ def _templates(mixer: MixerConfig, canvas: Size | None, findings: Findings) -> t
     return tuple(_template(tiles, (*_MIXER, name, i), canvas, findings) for i, tiles in enumerate(templates))
 
 
-def _template(tiles: list[Tile], loc: Loc, canvas: Size | None, findings: Findings) -> tuple[Area, ...]:
+def _template(tiles: list[TemplateTile], loc: Loc, canvas: Size | None, findings: Findings) -> tuple[Area, ...]:
     areas = []
     ids: set[str] = set()
     for i, tile in enumerate(tiles):
@@ -111,7 +111,7 @@ def _template(tiles: list[Tile], loc: Loc, canvas: Size | None, findings: Findin
     return tuple(areas)
 
 
-def _area(tile: Tile, loc: Loc, canvas: Size | None, findings: Findings) -> Area:
+def _area(tile: TemplateTile, loc: Loc, canvas: Size | None, findings: Findings) -> Area:
     area = Area(tile.area.left, tile.area.top, tile.area.width, tile.area.height)
     for side, start, length in (("Width", area.left, area.width), ("Height", area.top, area.height)):
         if start + length > 1:

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, TypeVar, cast
 
 from owtmix.base.errors import InputError
 from owtmix.base.ids import StreamId
-from owtmix.base.strict_json import DocumentError, Loc, json_path, read_object, shown
+from owtmix.base.strict_json import JsonError, Loc, json_path, read_object, shown
 from owtmix.jobfile.object_key import normal_key
 
 TimeUnit = Literal["epoch-milliseconds", "epoch-seconds", "seconds", "milliseconds"]
@@ -101,7 +101,7 @@ def read_index(text: bytes, *, time_unit: str = "auto") -> Index:
     """
     try:
         document = read_object(text, max_bytes=MAX_INDEX_BYTES)
-    except DocumentError as error:
+    except JsonError as error:
         raise InputError(f"the index is not usable JSON: {error}") from None
     return _Reader().index(document, time_unit)
 

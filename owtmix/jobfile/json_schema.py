@@ -37,14 +37,14 @@ def job_schema() -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class KeyDescription:
     """A key of the job file: what it takes, in words, and the JSON Schema type of that ("" for anything)."""
 
     accepted: str
     type: str
 
 
-def key_at(loc: Loc) -> Key:
+def key_at(loc: Loc) -> KeyDescription:
     """The key at ``loc``; a list's entry is described as its list is."""
     schema = job_schema()
     node, words = schema, str(schema["description"])
@@ -53,7 +53,7 @@ def key_at(loc: Loc) -> Key:
         words = node.get("description", words)
         if "$ref" in node:
             node = schema["$defs"][node["$ref"].rpartition("/")[2]]
-    return Key(words, node.get("type", ""))
+    return KeyDescription(words, node.get("type", ""))
 
 
 def _child(node: dict[str, Any], part: str | int) -> dict[str, Any]:

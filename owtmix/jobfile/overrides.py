@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from owtmix.base.strict_json import DocumentError, Loc, json_path, read_object
+from owtmix.base.strict_json import JsonError, Loc, json_path, read_object
 
 MAX_VALUE_BYTES: Final = 2**20
 
@@ -49,7 +49,7 @@ def _loc(path: str) -> Loc:
 def _value(text: str) -> object:
     try:
         parsed = read_object(f'{{"value": {text}}}'.encode(), max_bytes=MAX_VALUE_BYTES)
-    except DocumentError:
+    except JsonError:
         return text
     return parsed["value"] if len(parsed) == 1 else text
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from owtmix.base.errors import Problem, SpecError
-from owtmix.base.strict_json import DocumentError, Loc, read_object, shown
+from owtmix.base.strict_json import JsonError, Loc, read_object, shown
 from owtmix.jobfile.assemble import assemble
 from owtmix.jobfile.overrides import apply_overrides
 from owtmix.jobfile.problems import Findings
@@ -40,7 +40,7 @@ def read_job(text: bytes, overrides: Mapping[str, str] = MappingProxyType({})) -
     """
     try:
         document = read_object(text, max_bytes=MAX_JOB_BYTES)
-    except DocumentError as error:
+    except JsonError as error:
         raise SpecError(Problem("", f"the job file is not usable JSON: {error}")) from None
     refused = apply_overrides(document, overrides)
     document = _without_nulls(document)

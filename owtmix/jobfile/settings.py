@@ -176,7 +176,7 @@ class Settings:
     )
     worker_memory_mib: int = field(default=4096, metadata=_at("limits.worker_memory_mib", _whole(256, 2**20)))
     worker_silence_s: float = field(default=60.0, metadata=_at("limits.worker_silence_s", _number("1", "3600", float)))
-    card_memory_mib: int = field(default=1024, metadata=_at("gpu.memory_mib", _whole(64, 2**20)))
+    gpu_memory_mib: int = field(default=1024, metadata=_at("gpu.memory_mib", _whole(64, 2**20)))
     ucloud_internal: bool = field(default=False, metadata=_at("storage.ucloud_internal", _flag()))
     store_attempts: int = field(default=5, metadata=_at("storage.attempts", _whole(1, 100)))
     store_silence_s: float = field(default=60.0, metadata=_at("storage.silence_s", _number("1", "3600", float)))

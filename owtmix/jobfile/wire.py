@@ -137,7 +137,7 @@ class PositionConfig(Wire):
     region: Annotated[Region, REQUIRED] = key("Region", "an object with X, Y, Width, Height and perhaps Z")
 
 
-class Area(Wire):
+class TemplateArea(Wire):
     """A part of the canvas, in fractions of its width and height."""
 
     left: Annotated[UnitFraction, REQUIRED] = key("Left", 'a fraction from 0 to 1 in quotes, such as "0" or "2/3"')
@@ -148,15 +148,15 @@ class Area(Wire):
     )
 
 
-class Tile(Wire):
+class TemplateTile(Wire):
     """One tile of a custom template."""
 
     id: Annotated[str, REQUIRED] = key("Id", "text that no other tile of the template has", min_length=1)
     shape: Literal["rectangle"] = key("Shape", '"rectangle"', "rectangle")
-    area: Annotated[Area, REQUIRED] = key("Area", "an object with Left, Top, Width, Height")
+    area: Annotated[TemplateArea, REQUIRED] = key("Area", "an object with Left, Top, Width, Height")
 
 
-Templates = list[Annotated[list[Tile], Field(min_length=1)]]
+Templates = list[Annotated[list[TemplateTile], Field(min_length=1)]]
 
 
 class WaterMark(Wire):

@@ -43,15 +43,15 @@ class Announcer:
             self._held.append(events.warning(code, message))
             self._release()
 
-    def warn_of_damage(self, message: str) -> None:
+    def warn_damaged(self, message: str) -> None:
         """Warn that an input is damaged."""
         self.warn(message, WarnCode.INPUT_DAMAGED)
 
-    def warn_of_loss(self, message: str) -> None:
+    def warn_lost(self, message: str) -> None:
         """Warn that an input cannot be had any more."""
         self.warn(message, WarnCode.INPUT_LEFT_OUT)
 
-    def warn_of_restart(self, message: str) -> None:
+    def warn_restarted(self, message: str) -> None:
         """Warn that what a process has begun is made once more."""
         self.warn(message, WarnCode.SERVICE_WARN_PROCESS_RESTART)
 
@@ -68,9 +68,9 @@ class Announcer:
             yield
             return
         # Imported here, since a job without receivers need not wait for the HTTP library to load.
-        from owtmix.notify.notifier import Notifier, Sending  # noqa: PLC0415
+        from owtmix.notify.notifier import Notifier, SenderOptions  # noqa: PLC0415
 
-        sending = Sending(settings.network_allow, settings.callback_key)
+        sending = SenderOptions(settings.network_allow, settings.callback_key)
         self._notifier = Notifier(spec.job_id, spec.request_id, spec.notify, outbox, sending)
         wait_s = settings.callback_wait_s
         try:

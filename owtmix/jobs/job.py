@@ -12,38 +12,38 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
-from owtmix.base.cleanup import Scratch
+from owtmix.base.cleanup import TemporaryPaths
 from owtmix.base.errors import InputError, Problem, SpecError
 from owtmix.base.progress import Progress
 from owtmix.base.time import timecode
-from owtmix.compositor.text.coverage import unwritable, with_fonts
+from owtmix.compositor.text.coverage import missing_glyph_warnings, with_fonts
 from owtmix.inputs.gather import Intake, is_local
 from owtmix.inputs.prefetch import Stock
 from owtmix.jobfile.reader import MAX_JOB_BYTES, read_job
 from owtmix.jobfile.settings import Settings
 from owtmix.jobfile.spec import ImageWatermark, JobSpec, url_secrets
 from owtmix.jobs.announcer import Announcer
-from owtmix.jobs.lock import only_run
-from owtmix.jobs.result import report
+from owtmix.jobs.lock import lock_job
+from owtmix.jobs.result import job_result
 from owtmix.jobs.state import state_folder
-from owtmix.jobs.work_folder import open_work
+from owtmix.jobs.work_folder import open_work_folder
 from owtmix.notify.events import WarnCode
-from owtmix.plan.build import equip, make_plan, sufficient
+from owtmix.plan.build import make_plan, with_device, within_gpu_limits
 from owtmix.plan.device import CPU
-from owtmix.plan.input_report import Report, inspect, use_of
-from owtmix.plan.media_info import Damage, Probe, Seen
+from owtmix.plan.input_report import InputReport, report_input, use_of
+from owtmix.plan.media_info import Damage, DecodeStats, Probe
 from owtmix.plan.model import RenderPlan
-from owtmix.plan.source_usage import uses_of
+from owtmix.plan.source_usage import source_usage
 from owtmix.plan.subscription import check_streams, subscribed
-from owtmix.produce.chunk_cache import Shelf
-from owtmix.produce.chunk_key import Inputs, of_bytes, of_pieces
+from owtmix.produce.chunk_cache import ChunkCache
+from owtmix.produce.chunk_key import Inputs, digest, track_keys
 from owtmix.produce.disk_space import check_room, expected_bytes
-from owtmix.produce.gpu_check import choose
-from owtmix.produce.production import Product, Production, Workshop
-from owtmix.produce.tasks import StillTask, Studio
+from owtmix.produce.gpu_check import choose_device
+from owtmix.produce.production import Production, ProductionResult, Workshop
+from owtmix.produce.tasks import RenderSetup, StillTask
 from owtmix.storage import LocalStore, S3Options, Store, open_store
-from owtmix.workers.limits import cores, engage, succeed
-from owtmix.workers.local import Crew
+from owtmix.workers.limits import available_cores, require_value, start_workers
+from owtmix.workers.local import WorkerPool
 
 _STORAGE: Final = "Data.RecordingConfig.StorageConfig"
 _PREFIX: Final = f"{_STORAGE}.FileNamePrefix"
@@ -80,7 +80,7 @@ class Job:
         self._options = options
         self._seconds: dict[str, float] = {}
         self._probes: list[Probe] = []
-        self._equipment = CPU
+        self._render_device = CPU
         overrides = dict(options.overrides)
         if options.output:
             folder, slash, name = options.output.rpartition("/")
@@ -110,44 +110,44 @@ class Job:
             if isinstance(mark, ImageWatermark):
                 yield from url_secrets(mark.source)
 
-    def plan(self, progress: Progress, scratch: Scratch) -> RenderPlan:
+    def plan(self, progress: Progress, scratch: TemporaryPaths) -> RenderPlan:
         """What would be made."""
-        with self._crew() as crew:
-            self._equip(crew)
-            return self._prepare(self._intake(crew, progress, _temporary(scratch)), progress)[0].plan
+        with self._executor() as executor:
+            self._equip(executor)
+            return self._prepare(self._intake(executor, progress, _temporary(scratch)), progress)[0].plan
 
-    def preview(self, t: Fraction, png: Path, progress: Progress, scratch: Scratch) -> None:
+    def preview(self, t: Fraction, png: Path, progress: Progress, scratch: TemporaryPaths) -> None:
         """Draw the frame on screen at output time ``t`` into a PNG file.
 
         Raises:
             SpecError: the output has no picture, or none at ``t``.
             DestinationError: the file cannot be written.
         """
-        with self._crew() as crew:
+        with self._executor() as executor:
             if self._options.device.startswith("cuda"):
                 self._announcer.warn(f"--device {self._options.device} is for jobs: a preview is drawn on the CPU")
-            studio, stock = self._prepare(self._intake(crew, progress, _temporary(scratch)), progress)
-            picture = studio.plan.picture
+            setup, stock = self._prepare(self._intake(executor, progress, _temporary(scratch)), progress)
+            picture = setup.plan.picture
             if picture is None:
                 raise SpecError(
                     Problem("Data.RecordingConfig.MediaChannel", "there is no picture to preview: write 2 or 3")
                 )
             number = picture.clock.index(t)
             if not 0 <= number < picture.frames:
-                end = timecode(studio.plan.duration_s)
+                end = timecode(setup.plan.duration_s)
                 raise SpecError(Problem("", f"the output ends at {end}: choose a time before"))
-            uses = uses_of(studio.plan, [range(number, number + 1)], sound=False)
+            uses = source_usage(setup.plan, [range(number, number + 1)], sound=False)
             with stock.supply(uses) as supply:
                 if size_bytes := supply.missing_bytes:
                     progress.stage("fetching", Fraction(size_bytes), "bytes")
                 supply.wait(uses, lambda missing: progress.advance(Fraction(size_bytes - missing)))
                 for source, error in supply.failed().items():
-                    studio.complain(f"{studio.plan.sources[source].key} is left out: {error}", self._announcer.warn)
+                    setup.complain(f"{setup.plan.sources[source].key} is left out: {error}", self._announcer.warn)
             progress.stage("drawing", None)
-            for outcome in crew.run([StillTask(studio, number, png.absolute())]):
-                succeed(outcome)
+            for outcome in executor.run([StillTask(setup, number, png.absolute())]):
+                require_value(outcome)
 
-    def run(self, progress: Progress, scratch: Scratch) -> dict[str, Any]:
+    def run(self, progress: Progress, scratch: TemporaryPaths) -> dict[str, Any]:
         """Make the output, put it in its place, and tell the receivers of callbacks; returns the report.
 
         Raises:
@@ -155,34 +155,36 @@ class Job:
         """
         final = self._output.address(self.spec.output_key)
         with (
-            only_run(self.spec.job_id),
+            lock_job(self.spec.job_id),
             self._announcer.run(state_folder() / "outbox", final),
-            open_work(state_folder() / "work", self.spec.job_id, self._settings.work_days) as work,
-            self._crew() as crew,
+            open_work_folder(state_folder() / "work", self.spec.job_id, self._settings.work_days) as work,
+            self._executor() as executor,
         ):
             scratch.add(work / "tracks")
             if self._options.fresh:
                 shutil.rmtree(work / "chunks", ignore_errors=True)
             with self._timed("planning"):
-                self._equip(crew)
-                intake = self._intake(crew, progress, work / "inputs")
+                self._equip(executor)
+                intake = self._intake(executor, progress, work / "inputs")
                 staged = scratch.add(self._output.stage(self.spec.output_key, self.spec.job_id, work / "tracks"))
-                studio, stock = self._prepare(intake, progress)
-            self._announcer.plan(studio.plan)
-            images = {name: of_bytes(array.read_bytes()) for name, array in studio.images.items()}
-            inputs = Inputs([_version(path, work / "inputs") for path in studio.paths], images)
-            shelf = Shelf(work / "chunks")
-            kept_bytes = shelf.size_bytes(of_pieces(studio.plan, inputs))
-            check_room(studio.plan, work, staged.parent, kept_bytes)
-            workers = self._options.workers or cores()
-            output_bytes = expected_bytes(studio.plan)
+                setup, stock = self._prepare(intake, progress)
+            self._announcer.plan(setup.plan)
+            images = {name: digest(array.read_bytes()) for name, array in setup.images.items()}
+            inputs = Inputs([_version(path, work / "inputs") for path in setup.paths], images)
+            shelf = ChunkCache(work / "chunks")
+            kept_bytes = shelf.size_bytes(track_keys(setup.plan, inputs))
+            check_room(setup.plan, work, staged.parent, kept_bytes)
+            workers = self._options.workers or available_cores()
+            output_bytes = expected_bytes(setup.plan)
             stock = stock.leaving(max(output_bytes, 2 * output_bytes - kept_bytes))
-            workshop = Workshop(stock, crew, workers, max(1, cores() // workers), shelf, bench=work / "tracks")
+            workshop = Workshop(
+                stock, executor, workers, max(1, available_cores() // workers), shelf, bench=work / "tracks"
+            )
             with self._timed("composing"):
-                product = Production(studio, inputs, workshop, self._announcer).make(staged, progress)
+                product = Production(setup, inputs, workshop, self._announcer).make(staged, progress)
             reports = list(self._inputs(product))
-            for message in (message for report in reports for message in report.damages()):
-                self._announcer.warn_of_damage(message)
+            for message in (message for job_result in reports for message in job_result.damages()):
+                self._announcer.warn_damaged(message)
             with self._timed("publishing"):
                 progress.stage("publishing", Fraction(staged.stat().st_size), "bytes")
                 address = self._output.commit(
@@ -193,17 +195,19 @@ class Job:
             self._announcer.finish(address)
         return self._report(product, reports, address)
 
-    def _equip(self, crew: Crew) -> None:
+    def _equip(self, executor: WorkerPool) -> None:
         """Find out what composes; with sound alone nothing does."""
         if self.spec.video:
-            self._equipment = choose(crew, self._options.device, self._settings.card_memory_mib << 20)
+            self._render_device = choose_device(executor, self._options.device, self._settings.gpu_memory_mib << 20)
 
-    def _intake(self, crew: Crew, progress: Progress, folder: Path) -> Intake:
+    def _intake(self, executor: WorkerPool, progress: Progress, folder: Path) -> Intake:
         """The index, read; what is fetched will go into ``folder``."""
         progress.stage("reading", None)
-        return Intake(self.spec, self._settings, self._input, crew, folder, self._options.index or self.spec.index_key)
+        return Intake(
+            self.spec, self._settings, self._input, executor, folder, self._options.index or self.spec.index_key
+        )
 
-    def _prepare(self, intake: Intake, progress: Progress) -> tuple[Studio, Stock]:
+    def _prepare(self, intake: Intake, progress: Progress) -> tuple[RenderSetup, Stock]:
         """Everything up to the first pixel; not all that is in stock has to be here."""
         index, warn = intake.index, self._announcer.warn
         if index.job_id and index.job_id != self.spec.job_id:
@@ -229,16 +233,16 @@ class Job:
         images = intake.images(lambda message: warn(message, WarnCode.WATERMARK_LEFT_OUT))
         plan = make_plan(self.spec, index, footage.clips, self._settings, footage.left_out)
         plan = with_fonts(plan, self._settings.font_folders, warn)
-        for warning in (*plan.warnings, *unwritable(plan.picture)):
+        for warning in (*plan.warnings, *missing_glyph_warnings(plan.picture)):
             warn(warning)
-        equipment = sufficient(plan, self._equipment)
-        if equipment != self._equipment:
-            self._equipment = equipment
-            warn(f"the picture is composed on the CPU: {equipment.why}")
-        plan = equip(replace(plan, warnings=tuple(self._announcer.warnings)), self.spec, equipment)
+        render_device = within_gpu_limits(plan, self._render_device)
+        if render_device != self._render_device:
+            self._render_device = render_device
+            warn(f"the picture is composed on the CPU: {render_device.why}")
+        plan = with_device(replace(plan, warnings=tuple(self._announcer.warnings)), self.spec, render_device)
         stock = footage.stock
         paths = [ware.copy.path for ware in stock.wares]
-        return Studio(plan, paths, images, self._options.strict, self._equipment), stock
+        return RenderSetup(plan, paths, images, self._options.strict, self._render_device), stock
 
     def _check_output_key(self, intake: Intake) -> None:
         """The output must not overwrite the index or any recording, used or not."""
@@ -251,8 +255,8 @@ class Job:
                 Problem(where, f"{name} names {self.spec.output_key}, an input of this job: choose another")
             )
 
-    def _crew(self) -> Crew:
-        return engage(self._settings, self._announcer.warn_of_damage, self._options.workers)
+    def _executor(self) -> WorkerPool:
+        return start_workers(self._settings, self._announcer.warn_damaged, self._options.workers)
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:
@@ -260,22 +264,22 @@ class Job:
         yield
         self._seconds[stage] = round(time.monotonic() - start, 3)
 
-    def _inputs(self, product: Product) -> Iterator[Report]:
+    def _inputs(self, product: ProductionResult) -> Iterator[InputReport]:
         """What became of each input."""
         for number, source in enumerate(product.plan.sources):
             if number in product.lost:
-                yield Report(source.key, left_out=product.lost[number])
+                yield InputReport(source.key, left_out=product.lost[number])
                 continue
-            probe = replace(self._probes[number], seen=product.seen.get(number, Seen()))
+            probe = replace(self._probes[number], seen=product.seen.get(number, DecodeStats()))
             if source.audio and source.audio.packet_samples:  # nobody has decoded it to its end before
                 heard = probe.sound_damage.joined(product.heard.get(number, Damage()))
                 probe = replace(probe, sound_damage=heard)
-            yield inspect(source.key, probe, use_of(product.plan, number))
+            yield report_input(source.key, probe, use_of(product.plan, number))
         for key, reason in product.plan.left_out:
-            yield Report(key, left_out=reason)
+            yield InputReport(key, left_out=reason)
 
-    def _report(self, product: Product, inputs: Sequence[Report], address: str) -> dict[str, Any]:
-        return report(product, inputs, address, self._equipment) | {
+    def _report(self, product: ProductionResult, inputs: Sequence[InputReport], address: str) -> dict[str, Any]:
+        return job_result(product, inputs, address, self._render_device) | {
             "warnings": self._announcer.warnings,
             "seconds": self._seconds,
         }
@@ -288,11 +292,11 @@ def resend(job_id: str, settings: Settings) -> dict[str, Any]:
         SpecError: the job is running.
     """
     # Imported here, since other runs need not wait for the HTTP library to load.
-    from owtmix.notify.notifier import Sending  # noqa: PLC0415
+    from owtmix.notify.notifier import SenderOptions  # noqa: PLC0415
     from owtmix.notify.notifier import resend as send_again  # noqa: PLC0415
 
-    with only_run(job_id):
-        sending = Sending(settings.network_allow, settings.callback_key)
+    with lock_job(job_id):
+        sending = SenderOptions(settings.network_allow, settings.callback_key)
         sent, left = send_again(job_id, state_folder() / "outbox", sending, settings.callback_wait_s)
     return {"job_id": job_id, "sent": sent, "left": left}
 
@@ -305,7 +309,7 @@ def _version(path: Path, fetched: Path) -> str:
     return f"{path} {state.st_size} {state.st_mtime_ns}"
 
 
-def _temporary(scratch: Scratch) -> Path:
+def _temporary(scratch: TemporaryPaths) -> Path:
     return scratch.add(Path(tempfile.mkdtemp(prefix="owtmix-")))
 
 

@@ -17,7 +17,7 @@ from owtmix.base.errors import CODE_JOB_EXISTS, Problem, SpecError
 
 
 @contextmanager
-def only_run(job_id: str) -> Iterator[None]:
+def lock_job(job_id: str) -> Iterator[None]:
     """Hold the job id while the block runs; the system lets go of it when the process dies, however it does.
 
     Raises:
@@ -30,8 +30,8 @@ def only_run(job_id: str) -> Iterator[None]:
 
 
 @contextmanager
-def only_user(folder: Path, job_id: str) -> Iterator[None]:
-    """Hold a folder of the job while the block runs, against runs that ``only_run`` does not see: in other containers.
+def lock_folder(folder: Path, job_id: str) -> Iterator[None]:
+    """Hold a folder of the job while the block runs, against runs that ``lock_job`` does not see: in other containers.
 
     Raises:
         SpecError: another process holds it (error 2).
@@ -45,7 +45,7 @@ def only_user(folder: Path, job_id: str) -> Iterator[None]:
         except BlockingIOError as error:
             raise _already_running(job_id, 0) from error
         except OSError:
-            pass  # network file systems may have no locks for folders: there it is as before, ``only_run`` alone
+            pass  # network file systems may have no locks for folders: there it is as before, ``lock_job`` alone
         yield
 
 

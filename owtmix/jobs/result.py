@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from owtmix.plan.device import Equipment
-from owtmix.plan.input_report import Report
+from owtmix.plan.device import RenderDevice
+from owtmix.plan.input_report import InputReport
 from owtmix.plan.model import to_json
-from owtmix.produce.production import Product
+from owtmix.produce.production import ProductionResult
 
 
-def report(product: Product, inputs: Sequence[Report], address: str, equipment: Equipment) -> dict[str, Any]:
+def job_result(
+    product: ProductionResult, inputs: Sequence[InputReport], address: str, render_device: RenderDevice
+) -> dict[str, Any]:
     """What was made of ``inputs``, where it is, and with what it was made, as JSON values."""
     plan, lost = product.plan, product.lost
     picture = plan.picture
@@ -25,7 +27,7 @@ def report(product: Product, inputs: Sequence[Report], address: str, equipment: 
         "device": {
             "composed_on": list(product.devices),
             "encoder": picture.encoding.encoder,
-            "why": equipment.why,
+            "why": render_device.why,
         }
         if picture
         else None,

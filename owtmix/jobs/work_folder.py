@@ -9,11 +9,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from owtmix.base.errors import DestinationError, SpecError
-from owtmix.jobs.lock import only_run, only_user
+from owtmix.jobs.lock import lock_folder, lock_job
 
 
 @contextmanager
-def open_work(folder: Path, job_id: str, days: int) -> Iterator[Path]:
+def open_work_folder(folder: Path, job_id: str, days: int) -> Iterator[Path]:
     """Make ``folder/<job id>`` and remove what other jobs left long ago.
 
     In it are ``inputs`` and ``chunks`` for what the next run may use, and ``tracks`` for what is not finished, which is
@@ -26,13 +26,13 @@ def open_work(folder: Path, job_id: str, days: int) -> Iterator[Path]:
 
     Raises:
         DestinationError: The disk takes no folder.
-        SpecError: Another process uses it: one of another container, say, which ``only_run`` cannot know of (error 2).
+        SpecError: Another process uses it: one of another container, say, which ``lock_job`` cannot know of (error 2).
     """
     work = folder / job_id
     with ExitStack() as hold:
         try:
             work.mkdir(parents=True, exist_ok=True)
-            hold.enter_context(only_user(work, job_id))
+            hold.enter_context(lock_folder(work, job_id))
             shutil.rmtree(work / "tracks", ignore_errors=True)
             for name in ("inputs", "chunks", "tracks"):
                 (work / name).mkdir(exist_ok=True)
@@ -55,7 +55,7 @@ def _remove_abandoned(folder: Path, work: Path, days: int) -> None:
         # A job may run and take long over one file; or its folder goes away while it is looked at.
         with suppress(SpecError, OSError):
             if other != work and _touched(other) < oldest:
-                with only_run(other.name), only_user(other, other.name):
+                with lock_job(other.name), lock_folder(other, other.name):
                     shutil.rmtree(other, ignore_errors=True)
 
 

@@ -16,9 +16,9 @@ from av.audio.resampler import AudioResampler
 
 from owtmix.base.errors import InputError
 from owtmix.media.audio_drift import measure_runs
-from owtmix.media.audio_resample import Copy, Piece, Sound, Warp, keeps_time
-from owtmix.media.fixed_packets import Evener, samples_of
-from owtmix.media.open import check_unchanged, file_version, open_input, packets, reason, select
+from owtmix.media.audio_resample import CopyPlacer, DriftPlacer, PlacedSamples, Samples, keeps_time
+from owtmix.media.fixed_packets import FixedPacketFrames, samples_of
+from owtmix.media.open import check_unchanged, ffmpeg_reason, file_version, open_input, packets, select_stream
 from owtmix.plan.media_info import AudioRun, AudioTrack, Damage
 from owtmix.plan.model import SAMPLE_RATE_HZ
 
@@ -86,11 +86,11 @@ class AudioReader:
         self._path = path
         self._container = open_input(path)
         self._version = file_version(path)
-        self._stream = select(self._container, track.index)
+        self._stream = select_stream(self._container, track.index)
         self._pieces = self._place()
-        self._piece: Piece | None = None
+        self._piece: PlacedSamples | None = None
 
-    def read(self, first_sample: int, count: int) -> Sound:
+    def read(self, first_sample: int, count: int) -> Samples:
         """The ``count`` output samples from ``first_sample`` on; each call starts where the last one ended, or later.
 
         Returns:
@@ -113,7 +113,7 @@ class AudioReader:
                     break
                 self._piece = None
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise InputError(f"cannot be read on: {reason(error)}") from None
+            raise InputError(f"cannot be read on: {ffmpeg_reason(error)}") from None
         # Damaged float sound can decode to anything; one NaN, or one huge sample, would silence the whole mix.
         np.nan_to_num(block, copy=False, nan=0, posinf=0, neginf=0)
         return np.clip(block, -LOUDEST, LOUDEST, out=block)
@@ -132,7 +132,7 @@ class AudioReader:
 
     def _decode(self) -> Iterator[AudioFrame]:
         track = self._track
-        evener = Evener(track.packet_samples, track.rate_hz) if track.packet_samples else None
+        evener = FixedPacketFrames(track.packet_samples, track.rate_hz) if track.packet_samples else None
         for packet in packets(self._container, self._stream):
             frames: Sequence[AudioFrame] = ()
             try:
@@ -147,7 +147,7 @@ class AudioReader:
             yield from frames
         check_unchanged(self._path, self._version)
 
-    def _place(self) -> Generator[Piece, None, None]:
+    def _place(self) -> Generator[PlacedSamples, None, None]:
         """All sound of the track, in order. Each run takes its number of samples from the decoded frames."""
         runs = iter(self._track.runs)
         run = next(runs)
@@ -179,20 +179,20 @@ class _Stretch:
         # Mono stays mono until it is read: libswresample would spread it over two channels at less than unity gain.
         layout = "mono" if frame.layout.nb_channels == 1 else "stereo"
         self._resampler = AudioResampler(format="fltp", layout=layout, rate=SAMPLE_RATE_HZ)
-        lay = Copy if keeps_time(run, rate_hz) else Warp
+        lay = CopyPlacer if keeps_time(run, rate_hz) else DriftPlacer
         self._layer = lay(run, first, rate_hz, offset_s)
 
     def continues(self, frame: AudioFrame) -> bool:
         return _format(frame) == self._format
 
-    def push(self, frame: AudioFrame) -> Iterator[Piece]:
+    def push(self, frame: AudioFrame) -> Iterator[PlacedSamples]:
         yield from self._lay(self._resampler.resample(frame))
 
-    def finish(self) -> Iterator[Piece]:
+    def finish(self) -> Iterator[PlacedSamples]:
         yield from self._lay(self._resampler.resample(None))
         yield from self._layer.finish()
 
-    def _lay(self, converted: list[AudioFrame]) -> Iterator[Piece]:
+    def _lay(self, converted: list[AudioFrame]) -> Iterator[PlacedSamples]:
         for frame in converted:
             yield from self._layer.push(frame.to_ndarray().astype(np.float32, copy=False))
 

@@ -18,16 +18,16 @@ from numpy.typing import NDArray
 from owtmix.plan.media_info import AudioRun
 from owtmix.plan.model import SAMPLE_RATE_HZ
 
-Sound = NDArray[np.float32]
+Samples = NDArray[np.float32]
 """Shape (channels, samples), float32, full scale 1.0; one channel is mono."""
 
-Piece = tuple[int, Sound]
+PlacedSamples = tuple[int, Samples]
 """Sound and the output sample it starts at."""
 
 REACH: Final = 10
 """Samples needed on either side of a position's nearest sample. Errors are below -70 dB to 12 kHz, -58 dB to 18 kHz."""
 
-WARP_SAMPLES: Final = 16_384
+DRIFT_BLOCK_SAMPLES: Final = 16_384
 """Drifting sound is read about this much at a time: fewer cost more calls, more leave the processor's cache."""
 
 _DEGREE: Final = 4
@@ -40,24 +40,24 @@ def keeps_time(run: AudioRun, rate_hz: int) -> bool:
     return all(time - start == Fraction(sample - start_sample, rate_hz) for sample, time in run.knots)
 
 
-class Copy:
+class CopyPlacer:
     """Lays the sound of a run that keeps time: its first sample at the nearest output sample, the rest behind it."""
 
     def __init__(self, run: AudioRun, first: int, rate_hz: int, offset_s: Fraction) -> None:
         """Sound begins at sample ``first`` of the run; file time plus ``offset_s`` is output time."""
         self._next = round((run.knots[0][1] + Fraction(first, rate_hz) + offset_s) * SAMPLE_RATE_HZ)
 
-    def push(self, sound: Sound) -> Iterator[Piece]:
+    def push(self, sound: Samples) -> Iterator[PlacedSamples]:
         """Lay the next ``sound``, at 48 kHz."""
         yield self._next, sound
         self._next += sound.shape[1]
 
-    def finish(self) -> Iterator[Piece]:
+    def finish(self) -> Iterator[PlacedSamples]:
         """What is still held back, once all sound was pushed."""
         yield from ()
 
 
-class Warp:
+class DriftPlacer:
     """Lays the sound of a run that drifts: every output sample is read where the run's knots put its time."""
 
     def __init__(self, run: AudioRun, first: int, rate_hz: int, offset_s: Fraction) -> None:
@@ -68,29 +68,29 @@ class Warp:
         self._origin = (start + offset_s) * SAMPLE_RATE_HZ
         self._next = ceil(self._origin + Fraction(float(np.interp(0, self._places, self._seconds))) * SAMPLE_RATE_HZ)
         self._end = ceil((run.knots[-1][1] + offset_s) * SAMPLE_RATE_HZ)
-        self._held: list[Sound] = []
+        self._held: list[Samples] = []
         self._held_samples = 0
         self._held_from = -REACH - 1
 
-    def push(self, sound: Sound) -> Iterator[Piece]:
+    def push(self, sound: Samples) -> Iterator[PlacedSamples]:
         """Lay the next ``sound``, at 48 kHz."""
         if not self._held:
             self._hold(np.zeros((len(sound), REACH + 1), np.float32))
         self._hold(sound)
-        if self._held_samples >= WARP_SAMPLES:
+        if self._held_samples >= DRIFT_BLOCK_SAMPLES:
             yield from self._lay()
 
-    def finish(self) -> Iterator[Piece]:
+    def finish(self) -> Iterator[PlacedSamples]:
         """What is still held back, once all sound was pushed."""
         if self._held:
             self._hold(np.zeros((len(self._held[0]), REACH + 1), np.float32))
             yield from self._lay()
 
-    def _hold(self, sound: Sound) -> None:
+    def _hold(self, sound: Samples) -> None:
         self._held.append(sound)
         self._held_samples += sound.shape[1]
 
-    def _lay(self) -> Iterator[Piece]:
+    def _lay(self) -> Iterator[PlacedSamples]:
         """Read as far as the sound held reaches, and keep what the next output sample needs."""
         held = np.concatenate(self._held, axis=1)
         # One clock runs at most a tenth faster than the other (audio_clock), so twice the input is always enough.
@@ -107,7 +107,7 @@ class Warp:
         self._held, self._held_samples = [held], held.shape[1]
 
 
-def interpolate(sound: Sound, positions: NDArray[np.float64]) -> Sound:
+def interpolate(sound: Samples, positions: NDArray[np.float64]) -> Samples:
     """The values of ``sound`` at fractional ``positions``.
 
     Args:

@@ -17,12 +17,12 @@ BEGINNING_FRAMES: Final = 3
 """So many frames, of which priming may be cut off, are decoded to know how many samples a packet holds."""
 
 
-def is_even(stream: AudioStream) -> bool:
+def has_fixed_packets(stream: AudioStream) -> bool:
     """Whether all packets of a sound hold equally many samples, and the container states their times exactly."""
     return stream.codec_context.codec.name == "aac" and "mp4" in stream.container.format.name
 
 
-def counts(packet: Packet[Stream]) -> bool:
+def is_presented(packet: Packet[Stream]) -> bool:
     """Whether what a packet holds is presented."""
     return packet.size > 0 and packet.pts is not None and not packet.is_discard
 
@@ -32,7 +32,7 @@ def samples_of(frame: AudioFrame, rate_hz: int) -> int:
     return frame.samples if frame.sample_rate == rate_hz else round(frame.samples * rate_hz / frame.sample_rate)
 
 
-class Evener:
+class FixedPacketFrames:
     """Makes the decoded frames of an even sound what was counted on; silence stands in for what is damaged.
 
     Args:
@@ -50,7 +50,7 @@ class Evener:
         """What to take for the ``frames`` that a packet gave, none where it failed; and whether they are its own."""
         if self._begun < BEGINNING_FRAMES:
             self._begun += len(frames)
-        elif not counts(packet):
+        elif not is_presented(packet):
             return (), True
         elif sum(samples_of(frame, self._rate_hz) for frame in frames) != self._packet_samples:
             return (self._silence(packet),), False

@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from owtmix.base.geometry import Size
 from owtmix.media.muted_camera import BLANK_LUMA, BLANK_ROW_STEP, is_blank
 
-ON_CARD: Final = "cuda"
+GPU_FORMAT: Final = "cuda"
 """The pixel format of frames in a card's memory."""
 SOFTWARE_FORMATS: Final = frozenset({"nv12", "p010le", "p016le", "yuv444p", "yuv444p16le"})
 """How samples may lie there."""
 _BYTE: Final = 8
 
 
-class Card(Protocol):
+class DecodingGpu(Protocol):
     """A card that decodes."""
 
     @property
@@ -37,21 +37,21 @@ class Card(Protocol):
         """Lines of ``width`` bytes of a decoded frame, ``pitch`` bytes apart, shape (rows, width)."""
 
 
-def taken(frame: VideoFrame, shown: Size) -> bool:
+def is_usable(frame: VideoFrame, shown: Size) -> bool:
     """Whether a frame that may be the card's can be used, of a stream that is to be ``shown`` in this size.
 
     A decoder that refuses the card, for a codec, a profile or a size, gives frames in main memory, which can; one
     that has stumbled over damage is left to the CPU, as are samples that nothing here reads. So is what is cropped on
     the left or above, or odd in size: FFmpeg crops a card's frames on the right and below alone, to even sizes.
     """
-    if frame.format.name != ON_CARD:
+    if frame.format.name != GPU_FORMAT:
         return True
     if Size(frame.width, frame.height) != shown:
         return False
     return not frame.is_corrupt and frame.sw_format is not None and frame.sw_format.name in SOFTWARE_FORMATS
 
 
-def is_blank_on(card: Card, frame: VideoFrame) -> bool:
+def is_blank_on_gpu(card: DecodingGpu, frame: VideoFrame) -> bool:
     """Whether a frame on the card is the flat black of a muted camera; most are told by one row."""
     assert frame.sw_format is not None
     sample = np.dtype(np.uint8 if frame.sw_format.name in {"nv12", "yuv444p"} else np.uint16)
@@ -64,7 +64,7 @@ def is_blank_on(card: Card, frame: VideoFrame) -> bool:
     return is_blank(_fetched(card, frame, sample), scale)
 
 
-def _fetched(card: Card, frame: VideoFrame, sample: np.dtype[Any]) -> Iterator[NDArray[Any]]:
+def _fetched(card: DecodingGpu, frame: VideoFrame, sample: np.dtype[Any]) -> Iterator[NDArray[Any]]:
     """Some rows of each component."""
     planes = frame.planes
     for number, plane in enumerate(planes):

@@ -16,7 +16,7 @@ from av.stream import Discard, Disposition, Stream
 from av.video.stream import VideoStream
 
 from owtmix.base.errors import InputError
-from owtmix.media.partial_file import ExcerptFile
+from owtmix.media.partial_file import PartialFile
 
 VIDEO_CODECS: Final = ("h264", "hevc", "vp8", "vp9", "av1", "libdav1d", "libvpx", "libvpx-vp9", "libaom-av1")
 AUDIO_CODECS: Final = ("aac", "opus", "libopus", "vorbis", "mp3", "mp3float")
@@ -34,7 +34,7 @@ def open_input(
     path: Path,
     max_pixels: int = MAX_PIXELS,
     *,
-    excerpt: ExcerptFile | None = None,
+    excerpt: PartialFile | None = None,
     hardware: HWAccel | None = None,
 ) -> InputContainer:
     """Open a recording for demuxing; its pictures may have up to ``max_pixels``, and ``hardware`` may decode them.
@@ -77,7 +77,7 @@ def open_input(
     except (av.error.FFmpegError, ValueError, OSError) as error:
         if excerpt:
             excerpt.check()
-        raise InputError(f"cannot be opened: {reason(error)}") from None
+        raise InputError(f"cannot be opened: {ffmpeg_reason(error)}") from None
     if excerpt:
         excerpt.check()
     for stream in opened.streams:
@@ -88,7 +88,7 @@ def open_input(
     return opened
 
 
-def usable(stream: Stream) -> bool:
+def is_usable_stream(stream: Stream) -> bool:
     """Whether this is picture or sound of a codec that is accepted, and no cover art."""
     if not _decodable(stream):
         return False
@@ -109,13 +109,13 @@ def _decodable(stream: Stream) -> TypeGuard[VideoStream | AudioStream]:
     return isinstance(stream, VideoStream | AudioStream) and stream.codec_context is not None
 
 
-def select(container: InputContainer, index: int) -> Stream:
+def select_stream(container: InputContainer, index: int) -> Stream:
     """The stream ``index``, which alone will be demuxed; the container is closed when it has none.
 
     Raises:
         InputError: the file has no such stream, or none that is usable.
     """
-    chosen = next((stream for stream in container.streams if stream.index == index and usable(stream)), None)
+    chosen = next((stream for stream in container.streams if stream.index == index and is_usable_stream(stream)), None)
     if chosen is None:
         container.close()
         raise InputError(f"has no usable stream {index}")
@@ -135,14 +135,14 @@ def packets(
     try:
         yield from container.demux(streams)
     except av.error.FFmpegError as error:
-        on_error(reason(error))
+        on_error(ffmpeg_reason(error))
         for stream in streams:
             last: Packet[Stream] = Packet()
             last.stream = stream
             yield last
 
 
-def leads(before: TimeT | None, stamp: TimeT, after: TimeT, most: TimeT) -> bool:
+def is_spike(before: TimeT | None, stamp: TimeT, after: TimeT, most: TimeT) -> bool:
     """Whether ``stamp`` lies more than ``most`` ahead of both its neighbours."""
     return stamp - after > most and (before is None or stamp - before > most)
 
@@ -167,7 +167,7 @@ def check_unchanged(path: Path, version: tuple[int, int, int]) -> None:
         raise InputError("it was changed while it was read")
 
 
-def reason(error: BaseException) -> str:
+def ffmpeg_reason(error: BaseException) -> str:
     """What FFmpeg said, without the file name it adds."""
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-Part = tuple[int, int]
+ByteRange = tuple[int, int]
 """From the first byte to the one behind the last."""
 
 _MOST_BYTES: Final = 1 << 20
 
 
-class LackingError(Exception):
+class MissingBytesError(Exception):
     """What is at ``at`` is needed and not here; None where nothing less than the whole file will do."""
 
     def __init__(self, at: int | None) -> None:
@@ -22,13 +22,13 @@ class LackingError(Exception):
         self.at = at
 
 
-class ExcerptFile(io.RawIOBase):
+class PartialFile(io.RawIOBase):
     """Reads a file that has its full size, but of its content only ``parts``, which are in order and apart.
 
     A read elsewhere looks like the end of the file, and ``check`` tells of it; once it is ``lenient``, it gives zeros.
     """
 
-    def __init__(self, path: Path, parts: Sequence[Part]) -> None:
+    def __init__(self, path: Path, parts: Sequence[ByteRange]) -> None:
         self._file = path.open("rb", buffering=0)
         self._size = path.stat().st_size
         self._parts = parts
@@ -74,7 +74,7 @@ class ExcerptFile(io.RawIOBase):
             LackingError: it is not.
         """
         if self._lacking is not None:
-            raise LackingError(self._lacking)
+            raise MissingBytesError(self._lacking)
 
     def close(self) -> None:
         self._file.close()

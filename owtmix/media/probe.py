@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 from owtmix.base.errors import InputError
 from owtmix.base.time import TimeRange, timecode
 from owtmix.media.audio_reader import AudioMeter
-from owtmix.media.fixed_packets import BEGINNING_FRAMES, counts, is_even, samples_of
-from owtmix.media.open import is_cover, open_input, packets, usable
-from owtmix.media.partial_file import ExcerptFile, LackingError, Part
-from owtmix.media.video_frame import Picture, describe, frame_time
+from owtmix.media.fixed_packets import BEGINNING_FRAMES, has_fixed_packets, is_presented, samples_of
+from owtmix.media.open import is_cover, is_usable_stream, open_input, packets
+from owtmix.media.partial_file import ByteRange, MissingBytesError, PartialFile
+from owtmix.media.video_frame import DecodedFrame, describe_frame, frame_time
 from owtmix.media.video_reader import SPIKE_S
 from owtmix.plan.media_info import AudioTrack, Damage, Probe, Rates, VideoTrack
 
@@ -38,7 +38,7 @@ LONGEST_FRAME_S: Final = Fraction(3, 10)
 """Of any codec, at its lowest rate: 2,048 samples at 8 kHz."""
 DEFAULT_FRAME_S: Final = Fraction(1, 15)
 """How long the only frame of a file is shown when nothing says it."""
-NEWS_EVERY_PACKETS: Final = 64
+REPORT_EVERY_PACKETS: Final = 64
 LATEST: Final = 2**61
 """A stamp beyond it, in whatever unit, is broken, and would overflow."""
 
@@ -50,14 +50,14 @@ def probe(
     path: Path,
     advance: Callable[[Fraction], None] = lambda _: None,
     *,
-    parts: Sequence[Part] | None = None,
+    parts: Sequence[ByteRange] | None = None,
     wholly: bool = False,
 ) -> Probe:
     """Measure a recording. Of several pictures or sounds, the one marked as default is taken, else the first.
 
     Args:
         path: the file.
-        advance: told the file time that is reached, every ``NEWS_EVERY_PACKETS``.
+        advance: told the file time that is reached, every ``REPORT_EVERY_PACKETS``.
         parts: what of the file is there, in order and apart; None for all of it. What is found is the same.
         wholly: decode all of the sound, to find what is damaged.
 
@@ -66,9 +66,9 @@ def probe(
         LackingError: it takes more than ``parts``.
     """
     with ExitStack() as open_files:
-        excerpt = None if parts is None else open_files.enter_context(ExcerptFile(path, parts))
+        excerpt = None if parts is None else open_files.enter_context(PartialFile(path, parts))
         container = open_files.enter_context(open_input(path, excerpt=excerpt))
-        meters = {s.index: _meter(s, wholly=wholly) for s in container.streams if usable(s)}
+        meters = {s.index: _meter(s, wholly=wholly) for s in container.streams if is_usable_stream(s)}
         if not meters:
             others = dict.fromkeys(_codec(s) for s in container.streams if s.type in {"video", "audio"})
             found = f" (found {', '.join(others)})" if others else ""
@@ -87,7 +87,7 @@ def probe(
             silent += 1
             if packet.pts is not None:
                 reached, base = packet.pts, packet.time_base
-                if silent >= NEWS_EVERY_PACKETS:
+                if silent >= REPORT_EVERY_PACKETS:
                     silent = 0
                     advance(reached * base)
         order = sorted(meters.values(), key=lambda m: (not m.stream.disposition & Disposition.default, m.stream.index))
@@ -104,7 +104,7 @@ def probe(
     return Probe(video, audio, rates_hz, damage, flaws=tuple(flaws))
 
 
-def _check_excerpt(excerpt: ExcerptFile | None, meters: Collection[_VideoMeter | _SoundMeter]) -> None:
+def _check_excerpt(excerpt: PartialFile | None, meters: Collection[_VideoMeter | _SoundMeter]) -> None:
     """See that nothing was read that is not there; it may be once the tables tell all that there is to know.
 
     Raises:
@@ -113,7 +113,7 @@ def _check_excerpt(excerpt: ExcerptFile | None, meters: Collection[_VideoMeter |
     if not excerpt:
         return
     if any(meter.needs_all for meter in meters):
-        raise LackingError(None)
+        raise MissingBytesError(None)
     excerpt.check()
     excerpt.lenient = all(meter.settled for meter in meters)
 
@@ -132,7 +132,7 @@ class _VideoMeter:
         self._time_base = stream.time_base
         self._pts = array("q")
         self._durations = array("q")
-        self._first: tuple[Fraction, Picture] | None = None
+        self._first: tuple[Fraction, DecodedFrame] | None = None
 
     @property
     def settled(self) -> bool:
@@ -154,7 +154,7 @@ class _VideoMeter:
             assert isinstance(frame, av.VideoFrame)
             start = frame_time(frame, self.stream)
             if start is not None and not frame.is_corrupt:
-                self._first = start, describe(frame, self.stream)
+                self._first = start, describe_frame(frame, self.stream)
                 return
 
     def track(self) -> tuple[VideoTrack, Rates | None] | None:
@@ -212,7 +212,7 @@ class _SoundMeter:
         self._stated_end = 0
         self._damage = Damage()
         self._wholly = wholly
-        self._is_even = is_even(stream)
+        self._is_even = has_fixed_packets(stream)
         self._begun = 0
         self._packet_samples = 0
 
@@ -233,7 +233,7 @@ class _SoundMeter:
                 self._begun += 1
                 self._packet_samples = max(self._packet_samples, samples_of(frame, self._rate_hz))
             return
-        if counts(packet):
+        if is_presented(packet):
             assert packet.pts is not None
             self._meter.place(packet.pts, self._packet_samples, packet.time_base)
         if self._wholly:
@@ -268,7 +268,7 @@ class _SoundMeter:
 def _refused(container: InputContainer) -> Iterator[str]:
     """A sentence for each picture or sound of a codec that is not accepted."""
     for stream in container.streams:
-        if stream.type in {"video", "audio"} and not usable(stream) and not is_cover(stream):
+        if stream.type in {"video", "audio"} and not is_usable_stream(stream) and not is_cover(stream):
             kind = "picture" if stream.type == "video" else "sound"
             yield f"its {kind} in stream {stream.index} is of a codec that is not accepted ({_codec(stream)})"
 

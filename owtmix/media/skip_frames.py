@@ -17,14 +17,14 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-OBEDIENT: Final = frozenset({"h264", "hevc", "vp8", "vp9"})
+SKIPPING_DECODERS: Final = frozenset({"h264", "hevc", "vp8", "vp9"})
 """Decoders that ask for each packet whether its picture is wanted; dav1d asks one packet later, and skips another."""
 REORDERED: Final = 16
 """A frame's neighbours in presentation are at most so many packets away; H.264 and H.265 allow no more."""
 
 
 @dataclass(frozen=True, slots=True)
-class Glances:
+class SampleTimes:
     """When a file is looked at: at every ``i / fps - offset_s`` of its time, and at ``others``."""
 
     fps: int
@@ -32,9 +32,11 @@ class Glances:
     others: tuple[Fraction, ...] = ()
 
 
-def thinned(packets: Iterator[Packet[Stream]], stream: VideoStream, glances: Glances) -> Iterator[Packet[Stream]]:
+def skip_unseen(
+    packets: Iterator[Packet[Stream]], stream: VideoStream, glances: SampleTimes
+) -> Iterator[Packet[Stream]]:
     """``packets``, each with the decoder of ``stream`` told whether its picture is looked at, if that is obedient."""
-    if stream.codec_context.codec.name not in OBEDIENT:
+    if stream.codec_context.codec.name not in SKIPPING_DECODERS:
         yield from packets
         return
     assert stream.time_base
@@ -64,7 +66,7 @@ def thinned(packets: Iterator[Packet[Stream]], stream: VideoStream, glances: Gla
 class _Scale:
     """The glances on the whole numbers of a stream's time base."""
 
-    def __init__(self, glances: Glances, time_base: Fraction) -> None:
+    def __init__(self, glances: SampleTimes, time_base: Fraction) -> None:
         per_tick = time_base * glances.fps
         shift = glances.offset_s * glances.fps
         self._unit = per_tick.denominator * shift.denominator

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from owtmix.base.geometry import Orientation, Size
 from owtmix.media.muted_camera import BLANK_LUMA, BLANK_ROW_STEP, is_blank
-from owtmix.media.nvdec import ON_CARD, Card, is_blank_on
+from owtmix.media.nvdec import GPU_FORMAT, DecodingGpu, is_blank_on_gpu
 from owtmix.plan.media_info import Matrix
 
 HD_LINES: Final = 720
@@ -39,7 +39,7 @@ _serials = count()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Picture:
+class DecodedFrame:
     """A decoded frame and how it is to be shown. No two have the same ``serial``.
 
     ``sar`` is the shape of a pixel of the frame as decoded, before it is turned; ``black_since`` is the file time from
@@ -59,14 +59,14 @@ class Picture:
         """Whether, at file time ``t``, the camera has been muted for so long that its card is due."""
         return self.black_since is not None and t - self.black_since >= BLACK_DELAY_S
 
-    def is_blank(self, card: Card | None = None) -> bool:
+    def is_blank(self, card: DecodingGpu | None = None) -> bool:
         """Whether it is the flat black that recorders write for a muted camera; a dark room is never so flat.
 
         ``card`` is the one that has decoded it, if any.
         """
         name = self.frame.format.name
-        if card and name == ON_CARD:
-            return is_blank_on(card, self.frame)
+        if card and name == GPU_FORMAT:
+            return is_blank_on_gpu(card, self.frame)
         if name in _PLAIN and _has_light(self.frame):  # which settles it for most pictures
             return False
         if not _PLANAR.fullmatch(name):
@@ -96,12 +96,12 @@ def frame_time(frame: VideoFrame, stream: VideoStream) -> Fraction | None:
     return None if ticks is None else ticks * stream.time_base
 
 
-def describe(frame: VideoFrame, stream: VideoStream, orientation: Orientation | None = None) -> Picture:
+def describe_frame(frame: VideoFrame, stream: VideoStream, orientation: Orientation | None = None) -> DecodedFrame:
     """How a frame is to be shown; its ``orientation`` is found where it is not given.
 
     An untagged one is BT.601 below 720 lines (semantics.md, "Picture").
     """
-    return Picture(
+    return DecodedFrame(
         frame=frame,
         serial=next(_serials),
         sar=stream.sample_aspect_ratio or Fraction(1),

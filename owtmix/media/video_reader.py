@@ -17,11 +17,11 @@ from av.video.stream import VideoStream
 
 from owtmix.base.errors import InputError
 from owtmix.base.geometry import Orientation, Size
-from owtmix.media.nvdec import ON_CARD, Card, taken
-from owtmix.media.open import check_unchanged, file_version, leads, open_input, packets, select
-from owtmix.media.skip_frames import Glances, thinned
-from owtmix.media.video_frame import BLACK_DELAY_S, Picture, describe, frame_time, orientation_of
-from owtmix.plan.media_info import Damage, Seen, VideoTrack
+from owtmix.media.nvdec import GPU_FORMAT, DecodingGpu, is_usable
+from owtmix.media.open import check_unchanged, file_version, is_spike, open_input, packets, select_stream
+from owtmix.media.skip_frames import SampleTimes, skip_unseen
+from owtmix.media.video_frame import BLACK_DELAY_S, DecodedFrame, describe_frame, frame_time, orientation_of
+from owtmix.plan.media_info import Damage, DecodeStats, VideoTrack
 
 SPIKE_S: Final = Fraction(10)
 """A single stamp that lies further ahead of its neighbours is broken."""
@@ -34,7 +34,7 @@ _NEVER: Final = -(1 << 63)
 """Before every stamp."""
 
 
-class _CardStopped(Exception):  # noqa: N818 - it is where the CPU takes over
+class _GpuStopped(Exception):  # noqa: N818 - it is where the CPU takes over
     """What the card makes of the file from here on cannot be used."""
 
 
@@ -53,8 +53,8 @@ class VideoReader:
         self,
         path: Path,
         index: int,
-        card: Card | None = None,
-        glances: Glances | None = None,
+        card: DecodingGpu | None = None,
+        glances: SampleTimes | None = None,
         pulse: Callable[[], None] = lambda: None,
     ) -> None:
         self._path = path
@@ -64,18 +64,18 @@ class VideoReader:
         self._pulse = pulse
         self._decoders: dict[str, None] = {}
         self._container: InputContainer | None = None
-        self._frames: Iterator[tuple[Fraction, Picture]] = iter(())
-        self._current: tuple[Fraction, Picture] | None = None
-        self._next: tuple[Fraction, Picture] | None = None
+        self._frames: Iterator[tuple[Fraction, DecodedFrame]] = iter(())
+        self._current: tuple[Fraction, DecodedFrame] | None = None
+        self._next: tuple[Fraction, DecodedFrame] | None = None
         self._sizes: dict[Size, None] = {}
         self._damaged_us = array("q")
 
     @property
-    def seen(self) -> Seen:
+    def seen(self) -> DecodeStats:
         """What it came across so far; instead of a damaged frame the last good one stays."""
-        return self.seen_between(None, None)
+        return self.stats_between(None, None)
 
-    def seen_between(self, start: Fraction | None, end: Fraction | None) -> Seen:
+    def stats_between(self, start: Fraction | None, end: Fraction | None) -> DecodeStats:
         """The same with the damage from file time ``start`` on and before ``end``; None where there is no bound."""
         damaged = [
             us
@@ -84,18 +84,18 @@ class VideoReader:
         ]
         first = damaged[0] if damaged and damaged[0] != _NEVER else None
         damage = Damage(len(damaged), None if first is None else Fraction(first, MICROSECONDS))
-        return Seen(tuple(self._sizes), damage, tuple(self._decoders))
+        return DecodeStats(tuple(self._sizes), damage, tuple(self._decoders))
 
     @property
     def corrupt(self) -> int:
         """How many packets could not be decoded, or frames came out damaged."""
         return len(self._damaged_us)
 
-    def picture_at(self, t: Fraction) -> Picture | None:
+    def picture_at(self, t: Fraction) -> DecodedFrame | None:
         """The newest frame presented at or before file time ``t``; None before the first. ``t`` must not fall."""
         try:
             self._advance(t)
-        except _CardStopped:
+        except _GpuStopped:
             self.close()
             self._container = self._card = None
             self._advance(t)
@@ -155,7 +155,7 @@ class VideoReader:
     def _open(self) -> VideoStream:
         self._container = self._open_container()
         self._version = file_version(self._path)
-        stream = select(self._container, self._index)
+        stream = select_stream(self._container, self._index)
         assert isinstance(stream, VideoStream)
         return stream
 
@@ -167,7 +167,7 @@ class VideoReader:
                 self._card = None
         return open_input(self._path)
 
-    def _pictures(self, stream: VideoStream, head_start_s: Fraction) -> Iterator[tuple[Fraction, Picture]]:
+    def _pictures(self, stream: VideoStream, head_start_s: Fraction) -> Iterator[tuple[Fraction, DecodedFrame]]:
         """Pictures in decoding order with rising presentation times.
 
         A picture that begins black counts as black for ``head_start_s`` longer.
@@ -182,7 +182,7 @@ class VideoReader:
             latest = pts if latest is None else max(pts, latest)
             if frame.rotation != rotation:
                 rotation, orientation = frame.rotation, orientation_of(frame)
-            picture = describe(frame, stream, orientation)
+            picture = describe_frame(frame, stream, orientation)
             sar = stream.codec_context.sample_aspect_ratio
             if sar and sar != stated_sar:  # it changed on the way; until then the container's word counts
                 picture = replace(picture, sar=sar)
@@ -199,22 +199,22 @@ class VideoReader:
         """Frames in decoding order; those that are damaged, and packets that cannot be decoded, are counted."""
         assert self._container is not None
         found = packets(self._container, stream)
-        for packet in thinned(found, stream, self._glances) if self._glances and not self._card else found:
+        for packet in skip_unseen(found, stream, self._glances) if self._glances and not self._card else found:
             self._pulse()
             try:
                 frames = packet.decode()
             except av.error.FFmpegError:
                 if self._card:
-                    raise _CardStopped from None
+                    raise _GpuStopped from None
                 self._note_damage(None if packet.pts is None else packet.pts * packet.time_base)
                 continue
             for frame in frames:
                 assert isinstance(frame, VideoFrame)
                 pts = frame_time(frame, stream)
                 context = stream.codec_context
-                if self._card and not taken(frame, Size(context.width, context.height)):
-                    raise _CardStopped
-                self._decoders[self._card.name if frame.format.name == ON_CARD and self._card else "cpu"] = None
+                if self._card and not is_usable(frame, Size(context.width, context.height)):
+                    raise _GpuStopped
+                self._decoders[self._card.name if frame.format.name == GPU_FORMAT and self._card else "cpu"] = None
                 if frame.is_corrupt:
                     self._note_damage(pts)
                 elif pts is not None:
@@ -234,7 +234,7 @@ def _without_spikes(frames: Iterator[tuple[Fraction, VideoFrame]]) -> Iterator[t
     before: Fraction | None = None
     held: tuple[Fraction, VideoFrame] | None = None
     for pts, frame in frames:
-        if held and not leads(before, held[0], pts, SPIKE_S):
+        if held and not is_spike(before, held[0], pts, SPIKE_S):
             yield held
             before = held[0]
         if before is None or pts - before > SPIKE_S:
@@ -247,7 +247,7 @@ def _without_spikes(frames: Iterator[tuple[Fraction, VideoFrame]]) -> Iterator[t
         yield held
 
 
-def look_through(path: Path, track: VideoTrack, advance: Callable[[Fraction], None]) -> Seen:
+def decode_all(path: Path, track: VideoTrack, advance: Callable[[Fraction], None]) -> DecodeStats:
     """Decode a picture from its first frame to its last; ``advance`` is told the file time about every second.
 
     Raises:

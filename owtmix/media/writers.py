@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from owtmix.base.errors import DestinationError, EncoderLost, RenderError
 from owtmix.base.geometry import Size
-from owtmix.media.open import reason
+from owtmix.media.open import ffmpeg_reason
 from owtmix.plan.encoders import NVENC
 from owtmix.plan.media_info import Matrix
 from owtmix.plan.model import SAMPLE_RATE_HZ, AudioEncoding, VideoEncoding
@@ -122,7 +122,7 @@ class AudioWriter:
             self._container.close()
 
 
-def settle(path: Path) -> None:
+def sync_file(path: Path) -> None:
     """Make sure that a finished file outlives a loss of power.
 
     Raises:
@@ -140,5 +140,7 @@ def encoding_errors(failure: type[RenderError] = RenderError) -> Iterator[None]:
         yield
     except (av.error.FFmpegError, ValueError, OSError) as error:
         if getattr(error, "errno", None) in _DISK_ERRORS:
-            raise DestinationError(f"the disk takes no more: {reason(error)}: make room and try again") from error
-        raise failure(f"the output cannot be encoded: {reason(error)}") from error
+            raise DestinationError(
+                f"the disk takes no more: {ffmpeg_reason(error)}: make room and try again"
+            ) from error
+        raise failure(f"the output cannot be encoded: {ffmpeg_reason(error)}") from error

@@ -99,8 +99,8 @@ def stream_updates(plan: RenderPlan) -> tuple[Event, ...]:
 
 def _moves(plan: RenderPlan) -> Iterator[tuple[Fraction, bool, Fraction, StreamId]]:
     """When in output time, whether it is a join, the time stamp in seconds, and who."""
-    for stream, stays in plan.presence.items():
-        for stay in stays:
+    for stream, on_gpu in plan.presence.items():
+        for stay in on_gpu:
             # Nothing is cut while somebody is there, but right after the leave something may be.
             joined_s = plan.epoch_at(stay.start)
             if joined_s is None:

@@ -16,7 +16,7 @@ from owtmix.jobfile.spec import NotifySpec
 from owtmix.net.guard import LOOPBACK, Network
 from owtmix.notify.events import Event, Service
 from owtmix.notify.outbox import Message, Outbox
-from owtmix.notify.sender import Delivery
+from owtmix.notify.sender import Sender
 
 _log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ _ID_DIGITS: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Sending:
+class SenderOptions:
     """How callbacks are sent: to which networks besides the public ones, and signed with which key, if any."""
 
     allowed: Sequence[Network] = LOOPBACK
@@ -38,7 +38,7 @@ class Notifier:
     """
 
     def __init__(
-        self, job_id: str, request_id: str, receivers: Iterable[NotifySpec], folder: Path, sending: Sending
+        self, job_id: str, request_id: str, receivers: Iterable[NotifySpec], folder: Path, sending: SenderOptions
     ) -> None:
         """Begin a run, or go on with the one that was killed: what its receivers have not got is sent first.
 
@@ -52,7 +52,7 @@ class Notifier:
         self._outbox = Outbox(folder, job_id)
         self._run = self._outbox.begin()
         self.resumed: Final = self._outbox.resumed
-        self._delivery = Delivery(self._outbox.settle, sending.allowed, sending.key)
+        self._delivery = Sender(self._outbox.settle, sending.allowed, sending.key)
         urls = {receiver.url for receiver in self._receivers}
         self._delivery.put(message for message in self._outbox.waiting if message.url in urls)
 
@@ -96,7 +96,7 @@ class Notifier:
         )
 
 
-def resend(job_id: str, folder: Path, sending: Sending, timeout_s: float) -> tuple[int, int]:
+def resend(job_id: str, folder: Path, sending: SenderOptions, timeout_s: float) -> tuple[int, int]:
     """Deliver what earlier runs of a job left; the job must not be running.
 
     Returns how many went, droppable ones that were given up included, and how many stay.
@@ -106,13 +106,13 @@ def resend(job_id: str, folder: Path, sending: Sending, timeout_s: float) -> tup
     """
     outbox = Outbox(folder, job_id)
     before = len(outbox.waiting)
-    delivery = Delivery(outbox.settle, sending.allowed, sending.key)
+    delivery = Sender(outbox.settle, sending.allowed, sending.key)
     delivery.put(outbox.waiting)
     left = _finish(delivery, outbox, timeout_s, unfinished=True)
     return before - left, left
 
 
-def _finish(delivery: Delivery, outbox: Outbox, timeout_s: float, *, unfinished: bool) -> int:
+def _finish(delivery: Sender, outbox: Outbox, timeout_s: float, *, unfinished: bool) -> int:
     try:
         delivery.finish(timeout_s)
     finally:

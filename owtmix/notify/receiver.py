@@ -40,7 +40,7 @@ LONGEST_PAUSE_S: Final = 30.0
 _CONTENT: Final = {"Content-Type": "application/json", "User-Agent": "owtmix"}
 
 
-class Outcome(Enum):
+class AttemptResult(Enum):
     """What an attempt came to."""
 
     DELIVERED = "delivered"
@@ -49,17 +49,17 @@ class Outcome(Enum):
     GONE = "gone"
 
 
-def outcome(status: int) -> Outcome:
+def classify_status(status: int) -> AttemptResult:
     """What the status of an answer means."""
     if httpx.codes.is_success(status):
-        return Outcome.DELIVERED
+        return AttemptResult.DELIVERED
     if status == httpx.codes.GONE:
-        return Outcome.GONE
+        return AttemptResult.GONE
     busy = status in {httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_MANY_REQUESTS} or httpx.codes.is_server_error(status)
-    return Outcome.FAILED if busy else Outcome.REFUSED
+    return AttemptResult.FAILED if busy else AttemptResult.REFUSED
 
 
-class Lane:
+class Receiver:
     """The way to one URL. Everything happens in the loop in which ``serve`` runs.
 
     ``idle`` is set while nothing waits; while ``drops`` is true, droppable messages are dropped instead of sent.
@@ -122,19 +122,19 @@ class Lane:
     async def _try(self, client: httpx.AsyncClient, message: Message) -> None:
         """Send ``message`` once, and decide what becomes of it."""
         result, reason = await self._send(client, message)
-        if result is Outcome.DELIVERED:
+        if result is AttemptResult.DELIVERED:
             self._waiting.popleft()
             self._failures = self._refusals = 0
             self._settle(message)
             return
         self._failures += 1
-        if result is Outcome.GONE:
+        if result is AttemptResult.GONE:
             self._gone = True
             _log.warning("%s gets no more callbacks: %s", self, reason)
             return
         _log.log(logging.WARNING if self._failures == 1 else logging.DEBUG, "a callback to %s failed: %s", self, reason)
-        self._refusals += result is Outcome.REFUSED
-        if result is Outcome.REFUSED and (message.droppable or self._refusals == REFUSALS):
+        self._refusals += result is AttemptResult.REFUSED
+        if result is AttemptResult.REFUSED and (message.droppable or self._refusals == REFUSALS):
             self._pass_over(message)
             return
         with suppress(TimeoutError):
@@ -142,7 +142,7 @@ class Lane:
                 await self._hurried.wait()
         self._hurried.clear()
 
-    async def _send(self, client: httpx.AsyncClient, message: Message) -> tuple[Outcome, str]:
+    async def _send(self, client: httpx.AsyncClient, message: Message) -> tuple[AttemptResult, str]:
         body = message.body.encode()
         identity = headers(self._key, message.id, int(time.time()), body)
         try:
@@ -153,13 +153,13 @@ class Lane:
             ):
                 status = response.status_code
         except TimeoutError:
-            return Outcome.FAILED, f"no answer within {ATTEMPT_S:g} s"
+            return AttemptResult.FAILED, f"no answer within {ATTEMPT_S:g} s"
         except ForbiddenAddressError as error:
-            return Outcome.GONE, str(error)
+            return AttemptResult.GONE, str(error)
         except httpx.ConnectError as error:
-            return Outcome.FAILED, f"it cannot be reached: {error}"
+            return AttemptResult.FAILED, f"it cannot be reached: {error}"
         except httpx.HTTPError:
-            return Outcome.FAILED, "it broke off or does not speak HTTP"
+            return AttemptResult.FAILED, "it broke off or does not speak HTTP"
         except (httpx.InvalidURL, UnicodeError):
-            return Outcome.GONE, "its address is not a valid URL"
-        return outcome(status), f"it answers with status {status}"
+            return AttemptResult.GONE, "its address is not a valid URL"
+        return classify_status(status), f"it answers with status {status}"

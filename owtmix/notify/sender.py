@@ -10,13 +10,13 @@ from typing import Final
 
 from owtmix.net.guard import Network
 from owtmix.notify.outbox import Message
-from owtmix.notify.receiver import Lane
+from owtmix.notify.receiver import Receiver
 
 _CLOSING_S: Final = 1.0
 """How long the thread's end is waited for; only a disk that hangs takes longer."""
 
 
-class Delivery:
+class Sender:
     """Sends messages in the background, in order for each URL."""
 
     def __init__(self, settle: Callable[[Message], None], allowed: Sequence[Network], key: bytes | None) -> None:
@@ -30,7 +30,7 @@ class Delivery:
         self._settle = settle
         self._allowed = allowed
         self._key = key
-        self._lanes: dict[str, tuple[Lane, asyncio.Task[None]]] = {}
+        self._lanes: dict[str, tuple[Receiver, asyncio.Task[None]]] = {}
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="callbacks", daemon=True)
@@ -63,7 +63,7 @@ class Delivery:
     def _distribute(self, messages: Iterable[Message]) -> None:
         for message in messages:
             if message.url not in self._lanes:
-                lane = Lane(message.url, self._settle, self._allowed, self._key)
+                lane = Receiver(message.url, self._settle, self._allowed, self._key)
                 self._lanes[message.url] = lane, self._loop.create_task(lane.serve())
             self._lanes[message.url][0].put(message)
 

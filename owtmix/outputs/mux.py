@@ -28,7 +28,7 @@ _OPTIONS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class ChunkTrack:
     """A track with the frames ``frames`` of the picture, at ``fps`` frames a second, numbered from 0 in it."""
 
     path: Path
@@ -36,7 +36,7 @@ class Piece:
     fps: int
 
 
-def stitch(pieces: Sequence[Piece], sound: Path | None, output: Path, container: Literal["mp4", "webm"]) -> None:
+def mux(pieces: Sequence[ChunkTrack], sound: Path | None, output: Path, container: Literal["mp4", "webm"]) -> None:
     """Write the pieces of a picture, one after the other, and a sound into ``output``, interleaved by time.
 
     Nothing is encoded again; each frame goes to the time that its number says.
@@ -63,7 +63,7 @@ def _like(target: OutputContainer, template: Stream) -> Stream:
     return stream
 
 
-def _picture(pieces: Sequence[Piece], stream: Stream, headers: bytes | None) -> Iterator[Timed]:
+def _picture(pieces: Sequence[ChunkTrack], stream: Stream, headers: bytes | None) -> Iterator[Timed]:
     """The packets of all pieces, moved to their places; each piece is open only while it is read."""
     for piece in pieces:
         with av.open(str(piece.path), format=TRACK_FORMAT) as source:

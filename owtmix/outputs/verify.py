@@ -12,8 +12,8 @@ import av
 from av.container import InputContainer
 
 from owtmix.base.errors import InputError, RenderError
-from owtmix.media.open import open_input, reason
-from owtmix.plan.model import SAMPLE_RATE_HZ, Picture, Sound
+from owtmix.media.open import ffmpeg_reason, open_input
+from owtmix.plan.model import SAMPLE_RATE_HZ, PicturePlan, SoundPlan
 
 ROUNDING_S: Final = Fraction(1, 1000)
 """WebM keeps milliseconds."""
@@ -31,7 +31,7 @@ _LONGEST_STEP_S: Final = Fraction(FRAME_SAMPLES, SAMPLE_RATE_HZ) + 2 * ROUNDING_
 """From one packet of the sound to the next."""
 
 
-def verify(output: Path, picture: Picture | None, sound: Sound | None) -> None:
+def verify(output: Path, picture: PicturePlan | None, sound: SoundPlan | None) -> None:
     """Read a finished file back: every packet demuxed, first and last GOP decoded, counts and duration as planned.
 
     Raises:
@@ -45,7 +45,7 @@ def verify(output: Path, picture: Picture | None, sound: Sound | None) -> None:
             if sound:
                 _verify_sound(container, tracks, sound)
     except (InputError, av.error.FFmpegError) as error:
-        raise RenderError(f"the finished file cannot be read back: {reason(error)}") from error
+        raise RenderError(f"the finished file cannot be read back: {ffmpeg_reason(error)}") from error
 
 
 @dataclass(slots=True)
@@ -69,7 +69,7 @@ def _read(container: InputContainer) -> dict[int, _Track]:
     return tracks
 
 
-def _verify_picture(container: InputContainer, tracks: dict[int, _Track], picture: Picture) -> None:
+def _verify_picture(container: InputContainer, tracks: dict[int, _Track], picture: PicturePlan) -> None:
     if not container.streams.video:
         raise RenderError("the finished file has no picture")
     stream = container.streams.video[0]
@@ -90,7 +90,7 @@ def _verify_picture(container: InputContainer, tracks: dict[int, _Track], pictur
             raise RenderError(f"{decoded} of the {expected} frames from frame {key} can be decoded")
 
 
-def _verify_sound(container: InputContainer, tracks: dict[int, _Track], sound: Sound) -> None:
+def _verify_sound(container: InputContainer, tracks: dict[int, _Track], sound: SoundPlan) -> None:
     if not container.streams.audio:
         raise RenderError("the finished file has no sound")
     stream = container.streams.audio[0]

@@ -15,20 +15,13 @@ from owtmix.jobfile.settings import Settings
 from owtmix.jobfile.spec import ClockWatermark, JobSpec, VideoSpec
 from owtmix.plan import encoders
 from owtmix.plan.chunks import cut_chunks
-from owtmix.plan.device import MOST_ITEMS, Equipment
+from owtmix.plan.device import MAX_GPU_ITEMS, RenderDevice
 from owtmix.plan.media_info import Clip, Matrix
-from owtmix.plan.model import (
-    AudioPlacement,
-    Picture,
-    RenderPlan,
-    Sound,
-    Source,
-    sample_count,
-)
+from owtmix.plan.model import AudioPlacement, PicturePlan, RenderPlan, SoundPlan, Source, sample_count
 from owtmix.plan.scenes import build_scenes
-from owtmix.plan.shots import Patience, build_shots
+from owtmix.plan.shots import PlaceholderRules, build_shots
 from owtmix.plan.subscription import hears, sees
-from owtmix.plan.timeline import Placed, Rules, Timeline, build_timeline
+from owtmix.plan.timeline import PlacedClip, Timeline, TimelineRules, build_timeline
 
 
 def make_plan(
@@ -45,7 +38,7 @@ def make_plan(
     Raises:
         SpecError: the output would be longer than the limit of ``conf/owt.toml``.
     """
-    rules = Rules(spec.key_stream, spec.idle_time_s, settings.absence_s, settings.keep_empty_gaps)
+    rules = TimelineRules(spec.key_stream, spec.idle_time_s, settings.absence_s, settings.keep_empty_gaps)
     timeline = build_timeline(clips, rules)
     if timeline.end > settings.max_duration_s:
         limit = timecode(settings.max_duration_s)
@@ -59,7 +52,7 @@ def make_plan(
         duration_s=duration,
         sources=tuple(Source(c.recording.key, c.recording.stream, c.video, c.audio) for c in clips),
         picture=picture,
-        sound=Sound(sample_count(duration), _placements(spec, timeline), encoders.sound(spec.audio))
+        sound=SoundPlan(sample_count(duration), _placements(spec, timeline), encoders.sound(spec.audio))
         if spec.audio
         else None,
         presence=timeline.presence,
@@ -72,36 +65,36 @@ def make_plan(
     )
 
 
-def sufficient(plan: RenderPlan, equipment: Equipment) -> Equipment:
-    """``equipment``, or the CPU alone for a picture that shows more at once than a card draws."""
-    if plan.picture is None or equipment.card is None:
-        return equipment
+def within_gpu_limits(plan: RenderPlan, render_device: RenderDevice) -> RenderDevice:
+    """``render_device``, or the CPU alone for a picture that shows more at once than a card draws."""
+    if plan.picture is None or render_device.gpu is None:
+        return render_device
     tiles = max((len(scene.tiles) for scene in plan.picture.scenes), default=0)
     items = tiles + len(plan.picture.watermarks)
-    if items <= MOST_ITEMS:
-        return equipment
-    return Equipment(f"a card draws {MOST_ITEMS} tiles and watermarks at once, and there are {items}")
+    if items <= MAX_GPU_ITEMS:
+        return render_device
+    return RenderDevice(f"a card draws {MAX_GPU_ITEMS} tiles and watermarks at once, and there are {items}")
 
 
-def equip(plan: RenderPlan, spec: JobSpec, equipment: Equipment) -> RenderPlan:
+def with_device(plan: RenderPlan, spec: JobSpec, render_device: RenderDevice) -> RenderPlan:
     """The plan for what there is to make it with."""
     if plan.picture is None:
         return plan
     picture = plan.picture
-    plan = replace(plan, device=equipment.device, device_why=equipment.why)
-    if equipment.card is None:
+    plan = replace(plan, device=render_device.name, device_why=render_device.why)
+    if render_device.gpu is None:
         return plan
     picture = replace(picture, device="cuda")
-    if equipment.encodes and picture.encoding.encoder == "libx264":
+    if render_device.has_encoder and picture.encoding.encoder == "libx264":
         assert spec.video
-        picture = replace(picture, encoding=encoders.nvenc(spec.video, equipment.card), spare=picture.encoding)
+        picture = replace(picture, encoding=encoders.nvenc(spec.video, render_device.gpu), spare=picture.encoding)
     return replace(plan, picture=picture)
 
 
-def _picture(spec: JobSpec, video: VideoSpec, timeline: Timeline, settings: Settings) -> Picture:
+def _picture(spec: JobSpec, video: VideoSpec, timeline: Timeline, settings: Settings) -> PicturePlan:
     clock = FrameClock(video.fps)
     pictures = {s: placed for s, placed in timeline.pictures.items() if placed and sees(spec, s)}
-    patience = Patience(settings.absence_s, settings.gap_s, settings.placeholder_delay_s)
+    patience = PlaceholderRules(settings.absence_s, settings.gap_s, settings.placeholder_delay_s)
     scenes = build_scenes(
         timeline.segments, spec.mixer, video.size, manual=spec.subscription.manual, visible=pictures.keys()
     )
@@ -113,7 +106,7 @@ def _picture(spec: JobSpec, video: VideoSpec, timeline: Timeline, settings: Sett
         if spec.container == "mp4"
         else encoders.vp9(video, settings.vp9_cpu_used)
     )
-    return Picture(
+    return PicturePlan(
         canvas=video.size,
         clock=clock,
         frames=frames,
@@ -132,7 +125,7 @@ def _picture(spec: JobSpec, video: VideoSpec, timeline: Timeline, settings: Sett
     )
 
 
-def _majority(pictures: Mapping[StreamId, Sequence[Placed]]) -> Matrix:
+def _majority(pictures: Mapping[StreamId, Sequence[PlacedClip]]) -> Matrix:
     """The matrix that most streams have, BT.709 on a tie (semantics.md, "Picture")."""
     votes = Counter(placed[0].clip.video.matrix for placed in pictures.values() if placed[0].clip.video)
     return "bt601" if votes["bt601"] > votes["bt709"] else "bt709"

@@ -1,31 +1,31 @@
-"""What the picture is made with: the CPU alone, or a graphics card beside it."""
+"""The device that composes the picture: the CPU alone, or a GPU beside it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
 
-MOST_ITEMS: Final = 72
-"""Tiles and watermarks that a card draws in one frame: 64 streams, and 8 watermarks."""
+MAX_GPU_ITEMS: Final = 72
+"""Tiles and watermarks that a GPU draws in one frame: 64 streams, and 8 watermarks."""
 
 
 @dataclass(frozen=True, slots=True)
-class Equipment:
-    """``card`` is the number of the graphics card that is used; without one all is done on the CPU.
+class RenderDevice:
+    """``gpu`` is the number of the GPU that composes; None for the CPU alone.
 
-    ``encodes`` tells whether its encoder works, ``memory`` how many bytes of its memory one process may take. ``why``
-    says in words why it is used, or none is.
+    ``has_encoder`` says whether its H.264 encoder works, ``memory_bytes`` how much of its memory one process may take.
+    ``why`` is the reason for the choice, in words.
     """
 
     why: str
-    card: int | None = None
-    encodes: bool = False
-    memory: int = 0
+    gpu: int | None = None
+    has_encoder: bool = False
+    memory_bytes: int = 0
 
     @property
-    def device(self) -> str:
-        """As ``--device`` has it."""
-        return "cpu" if self.card is None else f"cuda:{self.card}"
+    def name(self) -> str:
+        """As ``--device`` spells it: ``cpu``, ``cuda:0``."""
+        return "cpu" if self.gpu is None else f"cuda:{self.gpu}"
 
 
-CPU = Equipment("nothing else was asked for")
+CPU = RenderDevice("nothing else was asked for")

@@ -14,7 +14,7 @@ from owtmix.plan.model import RenderPlan
 
 @dataclass(frozen=True, slots=True)
 class PictureReport:
-    """The picture of an input; times as in ``Report``.
+    """The picture of an input; times as in ``InputReport``.
 
     ``sizes`` are as displayed, in order of appearance. ``rates_hz`` are the lowest, the median and the highest rate at
     which pictures follow each other. ``decoders`` are the devices that decoded it: ``cpu``, ``cuda:0``.
@@ -33,7 +33,7 @@ class PictureReport:
 
 @dataclass(frozen=True, slots=True)
 class SoundReport:
-    """The sound of an input; times as in ``Report``.
+    """The sound of an input; times as in ``InputReport``.
 
     ``drift_s`` is how much longer its timestamps say that it lasts than its samples do, ``drift_ppm`` the same in parts
     of a million of its length. It is corrected.
@@ -51,7 +51,7 @@ class SoundReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class InputReport:
     """One input. Its times are seconds since what it presents first. ``left_out`` is why nothing of it is used.
 
     ``flaws`` are sentences about what else cannot be used.
@@ -74,23 +74,23 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
-class Use:
+class InputUse:
     """Up to where the tracks of an input are used, in file time; None where they are not."""
 
     picture_s: Fraction | None = None
     sound_s: Fraction | None = None
 
 
-def use_of(plan: RenderPlan, source: int) -> Use:
+def use_of(plan: RenderPlan, source: int) -> InputUse:
     """How far ``plan`` uses a source."""
     shots = (shot for shots in plan.picture.shots.values() for shot in shots) if plan.picture else ()
     shown = [min(shot.span.end, shot.until_s) - shot.offset_s for shot in shots if shot.source == source]
     placements = plan.sound.placements if plan.sound else ()
     heard = [placed.span.end - placed.offset_s for placed in placements if placed.source == source]
-    return Use(max(shown, default=None), max(heard, default=None))
+    return InputUse(max(shown, default=None), max(heard, default=None))
 
 
-def inspect(file: str, probe: Probe, use: Use = Use()) -> Report:
+def report_input(file: str, probe: Probe, use: InputUse = InputUse()) -> InputReport:
     """Put together what is known; where no picture was decoded, the first one's size stands."""
     start = probe.span.start
     picture = sound = None
@@ -122,7 +122,7 @@ def inspect(file: str, probe: Probe, use: Use = Use()) -> Report:
             drift_ppm=drift_s / sum(run.span.duration for run in audio.runs) * 1_000_000,
             used_to_s=None if use.sound_s is None else min(use.sound_s, audio.span.end) - start,
         )
-    return Report(file, None, picture, sound, probe.flaws)
+    return InputReport(file, None, picture, sound, probe.flaws)
 
 
 def _drift_s(track: AudioTrack) -> Fraction:

@@ -98,7 +98,7 @@ class Damage:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class DecodeStats:
     """What decoding a picture came across: its sizes as displayed, in order of appearance, and damage.
 
     ``decoders`` are the devices that decoded it: ``cpu``, ``cuda:0``.
@@ -108,9 +108,9 @@ class Seen:
     damage: Damage = Damage()
     decoders: tuple[str, ...] = ()
 
-    def joined(self, later: Seen) -> Seen:
+    def joined(self, later: DecodeStats) -> DecodeStats:
         """Both together."""
-        return Seen(
+        return DecodeStats(
             tuple(dict.fromkeys((*self.sizes, *later.sizes))),
             self.damage.joined(later.damage),
             tuple(dict.fromkeys((*self.decoders, *later.decoders))),
@@ -133,7 +133,7 @@ class Probe:
     audio: AudioTrack | None
     rates_hz: Rates | None = None
     sound_damage: Damage = Damage()
-    seen: Seen = Seen()
+    seen: DecodeStats = DecodeStats()
     flaws: tuple[str, ...] = ()
 
     @property

@@ -75,7 +75,7 @@ class FontFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class PicturePlan:
     """All that is drawn. ``shots`` says what each stream's tile shows; ``frames`` is their number.
 
     ``chunks`` are ranges of frames, without gap or overlap, that are encoded each for itself. ``device`` is what they
@@ -101,7 +101,7 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
+class SoundPlan:
     """All that is heard. ``samples`` is the length of the output at 48 kHz."""
 
     samples: int
@@ -123,8 +123,8 @@ class RenderPlan:
     container: Literal["mp4", "webm"]
     duration_s: Fraction
     sources: tuple[Source, ...]
-    picture: Picture | None
-    sound: Sound | None
+    picture: PicturePlan | None
+    sound: SoundPlan | None
     presence: Mapping[StreamId, tuple[TimeRange, ...]]
     jumps: tuple[Jump, ...]
     index_unit: str
@@ -141,7 +141,7 @@ class RenderPlan:
             return None
         return t + max(j.ahead_s for j in self.jumps if j.at_s <= t)
 
-    def without_card_s_encoder(self) -> RenderPlan:
+    def without_gpu_encoder(self) -> RenderPlan:
         """The plan with all of the picture encoded by what is kept for that."""
         assert self.picture
         assert self.picture.spare

@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import Final
 
 from owtmix.base.time import TimeRange
-from owtmix.plan.timeline import Placed
+from owtmix.plan.timeline import PlacedClip
 
 JUST_BEFORE_S: Final = Fraction(1, 10**9)
 """Shorter than any container's tick."""
@@ -36,7 +36,7 @@ class Shot:
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class PlaceholderRules:
     """How long a missing picture is covered up, in seconds (``conf/owt.toml``)."""
 
     absence_s: Fraction
@@ -45,7 +45,7 @@ class Patience:
 
 
 def build_shots(
-    presence: Sequence[TimeRange], pictures: Sequence[Placed], patience: Patience, *, screen: bool
+    presence: Sequence[TimeRange], pictures: Sequence[PlacedClip], patience: PlaceholderRules, *, screen: bool
 ) -> tuple[Shot, ...]:
     """The shots of one stream; they cover ``presence`` exactly. ``pictures`` are in order and do not overlap."""
     shots: list[Shot] = []
@@ -72,7 +72,7 @@ def _bridge(shots: list[Shot], first: int, start: Fraction, end: Fraction, absen
         shots.append(Shot(TimeRange(start, end), None))
 
 
-def _shots_of(placed: Placed, patience: Patience, *, screen: bool) -> Iterator[Shot]:
+def _shots_of(placed: PlacedClip, patience: PlaceholderRules, *, screen: bool) -> Iterator[Shot]:
     """A placed clip, with the card wherever its camera has no picture for too long."""
     start, end = placed.span.start, placed.span.end
     for hidden in _hidden(placed, patience, screen=screen):
@@ -87,7 +87,7 @@ def _shots_of(placed: Placed, patience: Patience, *, screen: bool) -> Iterator[S
         yield Shot(TimeRange(start, end), placed.clip.source, placed.offset_s, end)
 
 
-def _hidden(placed: Placed, patience: Patience, *, screen: bool) -> Iterator[TimeRange]:
+def _hidden(placed: PlacedClip, patience: PlaceholderRules, *, screen: bool) -> Iterator[TimeRange]:
     """Output times, rising, without a picture: before the first, in a camera's gaps, after its last under sound."""
     track, sound, file = placed.clip.video, placed.clip.audio, placed.clip.span
     assert track is not None

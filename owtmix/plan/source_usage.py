@@ -13,7 +13,7 @@ SOUND_S: Final = Fraction(1)
 """More of the sound is never mixed at once."""
 
 
-def uses_of(plan: RenderPlan, chunks: Sequence[range], *, sound: bool) -> dict[int, TimeRange]:
+def source_usage(plan: RenderPlan, chunks: Sequence[range], *, sound: bool) -> dict[int, TimeRange]:
     """From when to when, in output time, each source is needed for ``chunks`` of the picture, and for the sound."""
     uses: dict[int, TimeRange] = {}
     for source, span in (*_seen(plan, chunks), *(_heard(plan) if sound else ())):
@@ -22,7 +22,7 @@ def uses_of(plan: RenderPlan, chunks: Sequence[range], *, sound: bool) -> dict[i
     return uses
 
 
-def together_s(plan: RenderPlan) -> Fraction:
+def longest_piece_s(plan: RenderPlan) -> Fraction:
     """How much of the output is made at once: the longest chunk, or a piece of the sound."""
     if plan.picture is None:
         return SOUND_S

@@ -19,7 +19,7 @@ from owtmix.plan.media_info import Clip
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class PlacedClip:
     """A clip in output time, or the part of it that counts: file time plus ``offset_s`` is output time."""
 
     clip: Clip
@@ -53,15 +53,15 @@ class Timeline:
 
     end: Fraction
     presence: Mapping[StreamId, tuple[TimeRange, ...]]
-    pictures: Mapping[StreamId, tuple[Placed, ...]]
-    sounds: Mapping[StreamId, tuple[Placed, ...]]
+    pictures: Mapping[StreamId, tuple[PlacedClip, ...]]
+    sounds: Mapping[StreamId, tuple[PlacedClip, ...]]
     segments: tuple[Segment, ...]
     jumps: tuple[Jump, ...]
     warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class TimelineRules:
     """What decides the end and the gaps, in seconds (JobConfig and ``conf/owt.toml``)."""
 
     key_stream: StreamId | None
@@ -70,18 +70,18 @@ class Rules:
     keep_empty_gaps: bool
 
 
-def build_timeline(clips: Sequence[Clip], rules: Rules) -> Timeline:
+def build_timeline(clips: Sequence[Clip], rules: TimelineRules) -> Timeline:
     """Place the clips of all subscribed streams; ``clips`` are in the order of the index and not empty."""
     room = [(clip, _index_range(clip)) for clip in clips]
     visits = _visits(room, rules.absence_s)
     end, warnings = _end(visits, rules)
-    visits = {stream: stays for stream, spans in visits.items() if (stays := _until(end, spans))}
-    jumps, cut_warnings = _jumps(merge(chain.from_iterable(visits.values()), Fraction(0)), rules)
-    placed: dict[StreamId, list[Placed]] = {stream: [] for stream in visits}
+    visits = {stream: on_gpu for stream, spans in visits.items() if (on_gpu := _until(end, spans))}
+    jumps, cut_warnings = _jumps(merge_ranges(chain.from_iterable(visits.values()), Fraction(0)), rules)
+    placed: dict[StreamId, list[PlacedClip]] = {stream: [] for stream in visits}
     for clip, span in room:
         for used in _until(end, [span]):
             shown = used.shifted(-_ahead(jumps, used.start))
-            placed[clip.recording.stream].append(Placed(clip, shown, offset_s=shown.start - clip.span.start))
+            placed[clip.recording.stream].append(PlacedClip(clip, shown, offset_s=shown.start - clip.span.start))
     presence = {s: tuple(v.shifted(-_ahead(jumps, v.start)) for v in spans) for s, spans in visits.items()}
     output_end = end - jumps[-1].ahead_s
     return Timeline(
@@ -95,7 +95,7 @@ def build_timeline(clips: Sequence[Clip], rules: Rules) -> Timeline:
     )
 
 
-def merge(ranges: Iterable[TimeRange], within: Fraction) -> tuple[TimeRange, ...]:
+def merge_ranges(ranges: Iterable[TimeRange], within: Fraction) -> tuple[TimeRange, ...]:
     """The union of ``ranges``; holes shorter than ``within`` are closed, as are touching edges."""
     merged: list[TimeRange] = []
     for span in sorted(ranges):
@@ -120,14 +120,14 @@ def _visits(room: Sequence[tuple[Clip, TimeRange]], absence_s: Fraction) -> dict
     spans: dict[StreamId, list[TimeRange]] = {}
     for clip, span in sorted(room, key=lambda entry: entry[1].start):
         spans.setdefault(clip.recording.stream, []).append(span)
-    return {stream: merge(ranges, absence_s) for stream, ranges in spans.items()}
+    return {stream: merge_ranges(ranges, absence_s) for stream, ranges in spans.items()}
 
 
 def _until(end: Fraction, spans: Iterable[TimeRange]) -> tuple[TimeRange, ...]:
     return tuple(TimeRange(span.start, min(span.end, end)) for span in spans if span.start < end)
 
 
-def _end(visits: Mapping[StreamId, Sequence[TimeRange]], rules: Rules) -> tuple[Fraction, list[str]]:
+def _end(visits: Mapping[StreamId, Sequence[TimeRange]], rules: TimelineRules) -> tuple[Fraction, list[str]]:
     """Index time of the output's end: with the last stream, or ``IdleTime`` after the key stream left for good."""
     last = max(spans[-1].end for spans in visits.values())
     if rules.key_stream is None:
@@ -142,7 +142,7 @@ def _end(visits: Mapping[StreamId, Sequence[TimeRange]], rules: Rules) -> tuple[
     return min(last, left + rules.idle_s), []
 
 
-def _jumps(occupied: Sequence[TimeRange], rules: Rules) -> tuple[tuple[Jump, ...], list[str]]:
+def _jumps(occupied: Sequence[TimeRange], rules: TimelineRules) -> tuple[tuple[Jump, ...], list[str]]:
     """Where empty stretches longer than ``IdleTime`` are cut to it; ``occupied`` is when anybody is there."""
     jumps = [Jump(Fraction(0), occupied[0].start)]
     warnings = []
@@ -163,12 +163,12 @@ def _ahead(jumps: Sequence[Jump], index_time: Fraction) -> Fraction:
     return jumps[bisect_right(jumps, index_time, key=lambda jump: jump.at_s + jump.ahead_s) - 1].ahead_s
 
 
-def _latest_first(placed: Sequence[Placed]) -> tuple[Placed, ...]:
+def _latest_first(placed: Sequence[PlacedClip]) -> tuple[PlacedClip, ...]:
     """Where clips of one stream overlap, the one that started later wins; of equal starts the later in the index."""
     edges = sorted({edge for p in placed for edge in (p.span.start, p.span.end)})
     coming = deque(sorted(placed, key=lambda p: p.span.start))
-    rivals: list[Placed] = []
-    won: list[Placed] = []
+    rivals: list[PlacedClip] = []
+    won: list[PlacedClip] = []
     for start, end in pairwise(edges):
         rivals = [p for p in rivals if p.span.end > start]
         while coming and coming[0].span.start == start:

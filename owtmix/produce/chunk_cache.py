@@ -21,7 +21,7 @@ _MANIFEST: Final = "manifest.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class CachedTrack:
     """A finished file, what was told when it was made, and the warnings that came with it."""
 
     path: Path
@@ -30,7 +30,7 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Loss:
+class SourceLoss:
     """A recording, known by its ``version``, cannot be decoded from file time ``file_s`` on: its sound or its picture.
 
     ``message`` says so.
@@ -42,7 +42,7 @@ class Loss:
     message: str
 
 
-class Shelf:
+class ChunkCache:
     """The finished pieces in ``folder``, which is made. One process uses it at a time.
 
     Raises:
@@ -52,7 +52,7 @@ class Shelf:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._pieces: dict[str, dict[str, Any]] = {}
-        self.losses: list[Loss] = []
+        self.losses: list[SourceLoss] = []
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._read()
@@ -64,7 +64,7 @@ class Shelf:
         paths = (self._folder / key for key in self._pieces.keys() & set(keys))
         return sum(path.stat().st_size for path in paths if path.is_file())
 
-    def find(self, key: str) -> Piece | None:
+    def find(self, key: str) -> CachedTrack | None:
         """The piece with this key; None where there is none, or not any more as it was made."""
         entry = self._pieces.get(key)
         if entry is None:
@@ -74,9 +74,9 @@ class Shelf:
             whole = _digest(path) == entry["digest"]
         except OSError:
             whole = False
-        return Piece(path, entry["told"], tuple(entry["warnings"])) if whole else None
+        return CachedTrack(path, entry["told"], tuple(entry["warnings"])) if whole else None
 
-    def keep(self, key: str, made: Path, told: Any, warnings: tuple[str, ...]) -> Piece:
+    def keep(self, key: str, made: Path, told: Any, warnings: tuple[str, ...]) -> CachedTrack:
         """Take over the finished file ``made``; ``told`` is JSON.
 
         Raises:
@@ -91,9 +91,9 @@ class Shelf:
         except OSError as error:
             raise DestinationError(f"{path} cannot be written: {error.strerror}") from None
         self._pieces[key] = entry
-        return Piece(path, told, warnings)
+        return CachedTrack(path, told, warnings)
 
-    def lose(self, loss: Loss) -> None:
+    def lose(self, loss: SourceLoss) -> None:
         """Remember that a recording cannot be decoded, so that a run that goes on from here agrees.
 
         Raises:
@@ -120,7 +120,7 @@ class Shelf:
                     }
                     self._pieces[str(entry["piece"])] = kept
                 else:
-                    loss = Loss(entry["lost"], Fraction(entry["from"]), bool(entry["sound"]), str(entry["why"]))
+                    loss = SourceLoss(entry["lost"], Fraction(entry["from"]), bool(entry["sound"]), str(entry["why"]))
                     self.losses.append(loss)
         for path in self._folder.iterdir():
             if path.name not in self._pieces and path.name != _MANIFEST:

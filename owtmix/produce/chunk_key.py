@@ -26,7 +26,7 @@ class Inputs:
     images: Mapping[str, str]
 
 
-def of_chunk(plan: RenderPlan, frames: range, inputs: Inputs) -> str:
+def chunk_key(plan: RenderPlan, frames: range, inputs: Inputs) -> str:
     """Of a chunk of the picture: only what can be seen in it counts."""
     picture = plan.picture
     assert picture
@@ -49,7 +49,7 @@ def of_chunk(plan: RenderPlan, frames: range, inputs: Inputs) -> str:
     )
 
 
-def of_sound(plan: RenderPlan, inputs: Inputs) -> str:
+def audio_key(plan: RenderPlan, inputs: Inputs) -> str:
     """Of the whole sound."""
     sound = plan.sound
     assert sound
@@ -57,14 +57,14 @@ def of_sound(plan: RenderPlan, inputs: Inputs) -> str:
     return _digest(replace(sound, placements=()), placed)
 
 
-def of_pieces(plan: RenderPlan, inputs: Inputs) -> list[str]:
+def track_keys(plan: RenderPlan, inputs: Inputs) -> list[str]:
     """Of the sound, and of every chunk of the picture."""
-    sound = [of_sound(plan, inputs)] if plan.sound else []
+    sound = [audio_key(plan, inputs)] if plan.sound else []
     chunks = plan.picture.chunks if plan.picture else ()
-    return sound + [of_chunk(plan, frames, inputs) for frames in chunks]
+    return sound + [chunk_key(plan, frames, inputs) for frames in chunks]
 
 
-def of_bytes(data: bytes) -> str:
+def digest(data: bytes) -> str:
     """Of what is not a file of its own."""
     return hashlib.sha256(data).hexdigest()
 

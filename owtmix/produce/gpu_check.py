@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from owtmix.base.errors import EncoderLost, Problem, RenderError, SpecError
 from owtmix.base.geometry import Orientation, Rect, ResizeMode, Size
-from owtmix.plan.device import Equipment
+from owtmix.plan.device import RenderDevice
 from owtmix.plan.media_info import Matrix
-from owtmix.workers.base import News
-from owtmix.workers.local import Crew
+from owtmix.workers.base import TaskReporter
+from owtmix.workers.local import WorkerPool
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
     from owtmix.compositor.base import Canvas, ComposedFrame
-    from owtmix.compositor.gpu.device import Device
+    from owtmix.compositor.gpu.device import GpuDevice
 
 EXTRAS: Final = "the extra cuda12 or cuda13 of owtmix is not installed"
 TRIAL_MEMORY: Final = 64 << 20
@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class GpuInfo:
     """A card that draws; ``encodes`` tells of its encoder."""
 
     number: int
@@ -39,78 +39,78 @@ class Card:
 
 
 @dataclass(frozen=True, slots=True)
-class CardTask:
+class GpuCheckTask:
     """Try out card ``number``, or the first that works; what is wrong with them is a RenderError."""
 
-    result: ClassVar = Card
+    result: ClassVar = GpuInfo
     number: int | None
     name = "the graphics card"
 
-    def run(self, news: News) -> Card:
+    def run(self, reporter: TaskReporter) -> GpuInfo:
         try:
-            from owtmix.compositor.gpu.cuda import count, open_device
+            from owtmix.compositor.gpu.cuda import gpu_count, open_device
         except ImportError as error:
             raise RenderError(f"CuPy cannot be loaded: {error}") from None
         from owtmix.compositor.gpu.device import DeviceError
 
         reasons = []
         try:
-            visible = range(count())
+            visible = range(gpu_count())
         except DeviceError as error:
             raise RenderError(str(error)) from None
         if self.number is not None and self.number not in visible:
             raise RenderError(f"there is no cuda:{self.number}, but {len(visible)} cards, counted from 0")
         for number in visible if self.number is None else [self.number]:
-            news.advance(float(number))
+            reporter.advance(float(number))
             try:
                 device = open_device(number)
                 try_drawing(device)
-                return Card(number, device.model, encodes(device, number))
+                return GpuInfo(number, device.model, encodes(device, number))
             except DeviceError as error:
                 reasons.append(str(error))
         raise RenderError("; ".join(reasons) or "no card is visible")
 
 
-def choose(crew: Crew, wanted: str, memory: int) -> Equipment:
+def choose_device(executor: WorkerPool, wanted: str, memory: int) -> RenderDevice:
     """What ``--device wanted`` stands for here: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Args:
-        crew: tries out the cards.
+        executor: tries out the cards.
         wanted: the option.
         memory: how many bytes of a card's memory one process may take.
 
     Raises:
         SpecError: a card was asked for, and does not work.
     """
-    equipment = _chosen(crew, wanted, memory)
-    _log.info("composing on %s: %s", "the CPU" if equipment.card is None else equipment.device, equipment.why)
-    return equipment
+    render_device = _chosen(executor, wanted, memory)
+    _log.info("composing on %s: %s", "the CPU" if render_device.gpu is None else render_device.name, render_device.why)
+    return render_device
 
 
-def _chosen(crew: Crew, wanted: str, memory: int) -> Equipment:
+def _chosen(executor: WorkerPool, wanted: str, memory: int) -> RenderDevice:
     if wanted == "cpu":
-        return Equipment("--device cpu")
-    found = _try_out(crew, wanted)
-    if isinstance(found, Card):
+        return RenderDevice("--device cpu")
+    found = _try_out(executor, wanted)
+    if isinstance(found, GpuInfo):
         encoder = "and encodes" if found.encodes else "and does not encode H.264"
-        return Equipment(f"{found.model} draws {encoder}", found.number, found.encodes, memory)
+        return RenderDevice(f"{found.model} draws {encoder}", found.number, found.encodes, memory)
     if wanted != "auto":
         raise SpecError(Problem("", f"--device {wanted}: {found}; --device cpu or auto composes without a card"))
-    return Equipment(found)
+    return RenderDevice(found)
 
 
-def _try_out(crew: Crew, wanted: str) -> Card | str:
+def _try_out(executor: WorkerPool, wanted: str) -> GpuInfo | str:
     """The card, or why there is none."""
     if find_spec("cupy") is None:
         return EXTRAS
     number = int(wanted.partition(":")[2] or 0) if wanted != "auto" else None
-    found: Card | str = ""
-    for outcome in crew.run([CardTask(number)], alone=True):
+    found: GpuInfo | str = ""
+    for outcome in executor.run([GpuCheckTask(number)], alone=True):
         found = outcome.value or str(outcome.error or f"trying it out {outcome.death}")
     return found
 
 
-def try_drawing(device: Device) -> None:
+def try_drawing(device: GpuDevice) -> None:
     """Draw a frame, which must be the one that the CPU draws.
 
     Raises:
@@ -133,7 +133,7 @@ def try_drawing(device: Device) -> None:
         raise DeviceError(f"{device.name} draws something else than it is told")
 
 
-def encodes(device: Device, card: int | None) -> bool:
+def encodes(device: GpuDevice, card: int | None) -> bool:
     """Whether the encoder of ``card`` takes frames that ``device`` has drawn; without it they are in main memory."""
     from owtmix.compositor.gpu.canvas import GpuCanvas
     from owtmix.compositor.gpu.device import DeviceError
@@ -144,7 +144,7 @@ def encodes(device: Device, card: int | None) -> bool:
     video = VideoSpec(Size(320, 192), 10, 200, "high")
     with tempfile.TemporaryDirectory(prefix="owtmix-") as folder:
         try:
-            canvas = GpuCanvas(device, TRIAL_MEMORY, video.size, (60, 100, 140), ResizeMode.FIT, "bt709", stays=True)
+            canvas = GpuCanvas(device, TRIAL_MEMORY, video.size, (60, 100, 140), ResizeMode.FIT, "bt709", on_gpu=True)
             encoding = nvenc(video, card or 0)
             writer = VideoWriter(Path(folder) / "trial.mp4", video.size, video.fps, "bt709", encoding, card)
             for number, composed in enumerate(_frames(canvas)):
@@ -158,7 +158,7 @@ def encodes(device: Device, card: int | None) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Square:
+class TestFrame:
     """A grey picture."""
 
     frame: VideoFrame
@@ -174,7 +174,7 @@ def _frames(canvas: Canvas) -> Iterator[ComposedFrame]:
     import numpy as np
     from av.video.frame import VideoFrame
 
-    square = Square(VideoFrame.from_ndarray(np.full((96, 64), 128, np.uint8), "yuv420p"))
+    square = TestFrame(VideoFrame.from_ndarray(np.full((96, 64), 128, np.uint8), "yuv420p"))
     scaler = canvas.scaler()
     for side in (64, 128, 192):
         yield canvas.compose([scaler.fit(square, Rect(0, 0, side, side), side)])

@@ -8,16 +8,16 @@ from pathlib import Path
 
 from owtmix.base.progress import Progress
 from owtmix.plan.model import RenderPlan
-from owtmix.produce.tasks import PictureTask, SoundTask
+from owtmix.produce.tasks import AudioTask, ChunkTask
 
-TrackTask = PictureTask | SoundTask
+TrackTask = ChunkTask | AudioTask
 
 
-class Meter:
+class CompositionProgress:
     """How much of the picture is composed, or of the sound where there is no picture; ``finished`` were before."""
 
     def __init__(self, plan: RenderPlan, progress: Progress, finished: Iterable[TrackTask]) -> None:
-        self._is_measured = PictureTask if plan.picture else SoundTask
+        self._is_measured = ChunkTask if plan.picture else AudioTask
         self._progress = progress
         self._done: dict[Path, Fraction] = {}
         for task in finished:
@@ -28,9 +28,9 @@ class Meter:
         self._note(task, Fraction(done_s))
         self._progress.advance(sum(self._done.values(), Fraction(0)))
 
-    def begin_again(self) -> None:
+    def restart(self) -> None:
         """All of the picture is made once more."""
-        if self._is_measured is PictureTask:
+        if self._is_measured is ChunkTask:
             self._done.clear()
 
     def finish(self, task: TrackTask) -> None:
@@ -42,8 +42,8 @@ class Meter:
 
 
 def _length_s(task: TrackTask) -> Fraction:
-    plan = task.studio.plan
-    if isinstance(task, SoundTask):
+    plan = task.setup.plan
+    if isinstance(task, AudioTask):
         return plan.duration_s
     assert plan.picture
     return plan.picture.clock.time(len(task.frames))

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 from owtmix.inputs.prefetch import Supply
-from owtmix.plan.source_usage import uses_of
-from owtmix.produce.tasks import PictureTask, SoundTask
-from owtmix.workers.queues import Runs
+from owtmix.plan.source_usage import source_usage
+from owtmix.produce.tasks import AudioTask, ChunkTask
+from owtmix.workers.queues import RunQueue
 
-TrackTask = PictureTask | SoundTask
+TrackTask = ChunkTask | AudioTask
 
 
 class Schedule:
@@ -36,9 +36,9 @@ class Schedule:
     ) -> None:
         self._supply = supply
         self._current = current
-        chunks = [task for task in tasks if isinstance(task, PictureTask)]
-        self._sound = [task for task in tasks if isinstance(task, SoundTask)]
-        self._runs = Runs(chunks, workers, self._is_ready)
+        chunks = [task for task in tasks if isinstance(task, ChunkTask)]
+        self._sound = [task for task in tasks if isinstance(task, AudioTask)]
+        self._runs = RunQueue(chunks, workers, self._is_ready)
         self._workers = workers
         self._begun: dict[int, range] = {}
         self._chunks = {chunk.frames: chunk for chunk in chunks}
@@ -74,13 +74,13 @@ class Schedule:
 
     def advance(self, task: TrackTask, done_s: float) -> None:
         """So much of ``task`` is done."""
-        if isinstance(task, SoundTask):
+        if isinstance(task, AudioTask):
             self._sound_s = Fraction(done_s)
             self._release()
 
     def finish(self, task: TrackTask) -> None:
         """``task`` has ended."""
-        if isinstance(task, SoundTask):
+        if isinstance(task, AudioTask):
             self._sound_s = None
             self._is_mixing = False
         else:
@@ -91,7 +91,7 @@ class Schedule:
         starts = []
         if self._chunks:
             first = min(self._chunks.values(), key=lambda chunk: chunk.frames.start)
-            picture = first.studio.plan.picture
+            picture = first.setup.plan.picture
             assert picture
             starts.append(picture.clock.time(first.frames.start))
         if self._sound_s is not None:
@@ -103,6 +103,6 @@ class Schedule:
         if self._supply.has_all:
             return True
         now = self._current(task)
-        chunks = [now.frames] if isinstance(now, PictureTask) else []
-        sources = uses_of(now.studio.plan, chunks, sound=not chunks).keys()
+        chunks = [now.frames] if isinstance(now, ChunkTask) else []
+        sources = source_usage(now.setup.plan, chunks, sound=not chunks).keys()
         return sources.isdisjoint(self._supply.failed()) and self._supply.ready(sources)

@@ -13,27 +13,27 @@ from typing import TYPE_CHECKING, ClassVar
 
 from owtmix.base.errors import InputError
 from owtmix.base.time import timecode
-from owtmix.plan.device import CPU, Equipment
+from owtmix.plan.device import CPU, RenderDevice
 from owtmix.plan.model import RenderPlan
-from owtmix.render.results import Notes
-from owtmix.workers.base import News
+from owtmix.render.results import RenderResult
+from owtmix.workers.base import TaskReporter
 
 if TYPE_CHECKING:
     from owtmix.render.video_track import Material
 
 
 @dataclass(frozen=True, slots=True)
-class Studio:
+class RenderSetup:
     """A plan, where its sources lie, and the array files of its watermark images.
 
-    With ``strict`` a source that fails is an error instead of a warning. The picture is made with ``equipment``.
+    With ``strict`` a source that fails is an error instead of a warning. The picture is made with ``render_device``.
     """
 
     plan: RenderPlan
     paths: Sequence[Path]
     images: Mapping[str, Path]
     strict: bool = False
-    equipment: Equipment = CPU
+    render_device: RenderDevice = CPU
 
     def material(self) -> Material:
         """The same with the images loaded."""
@@ -42,10 +42,10 @@ class Studio:
         from owtmix.render.video_track import Material
 
         images = {name: np.load(path) for name, path in self.images.items()}
-        return Material(self.plan, self.paths, images, self.equipment)
+        return Material(self.plan, self.paths, images, self.render_device)
 
     @property
-    def can_encode_otherwise(self) -> bool:
+    def can_reencode(self) -> bool:
         """Whether the picture can be encoded without the card's encoder."""
         return bool(self.plan.picture and self.plan.picture.spare)
 
@@ -61,61 +61,63 @@ class Studio:
 
 
 @dataclass(frozen=True, slots=True)
-class PictureTask:
+class ChunkTask:
     """Compose and encode a chunk of the picture into a track, with up to ``threads`` files decoded at a time.
 
     A process that has made the chunk before goes on with the files that are open.
     """
 
-    result: ClassVar = Notes
-    studio: Studio
+    result: ClassVar = RenderResult
+    setup: RenderSetup
     frames: range
     track: Path
     threads: int
 
     @property
     def name(self) -> str:
-        assert self.studio.plan.picture
-        return f"the picture at {timecode(self.studio.plan.picture.clock.time(self.frames.start))}"
+        assert self.setup.plan.picture
+        return f"the picture at {timecode(self.setup.plan.picture.clock.time(self.frames.start))}"
 
-    def run(self, news: News) -> Notes:
-        from owtmix.media.writers import settle
-        from owtmix.render.video_track import WORKBENCH
+    def run(self, reporter: TaskReporter) -> RenderResult:
+        from owtmix.media.writers import sync_file
+        from owtmix.render.video_track import MAKER_CACHE
 
-        notes = WORKBENCH.make(
-            self.studio,
-            self.studio.material,
+        notes = MAKER_CACHE.make(
+            self.setup,
+            self.setup.material,
             self.frames,
             self.track,
             self.threads,
-            lambda t: news.advance(float(t)),
-            news.wait,
+            lambda t: reporter.advance(float(t)),
+            reporter.heartbeat,
         )
-        settle(self.track)
+        sync_file(self.track)
         return notes
 
 
 @dataclass(frozen=True, slots=True)
-class SoundTask:
+class AudioTask:
     """Mix and encode the sound into a track, while its sources come."""
 
-    result: ClassVar = Notes
-    studio: Studio
+    result: ClassVar = RenderResult
+    setup: RenderSetup
     track: Path
     name = "the sound"
 
-    def run(self, news: News) -> Notes:
-        from owtmix.media.writers import settle
+    def run(self, reporter: TaskReporter) -> RenderResult:
+        from owtmix.media.writers import sync_file
         from owtmix.render.audio_track import make_sound
 
         notes = make_sound(
-            self.studio.material(),
+            self.setup.material(),
             self.track,
-            lambda t: news.advance(float(t)),
-            lambda message: self.studio.complain(message, news.warn),
-            lambda t: news.mark(float(t)),  # for certain: what lies before it makes room for what is waited for
+            lambda t: reporter.advance(float(t)),
+            lambda message: self.setup.complain(message, reporter.warn),
+            lambda t: reporter.checkpoint(
+                float(t)
+            ),  # for certain: what lies before it makes room for what is waited for
         )
-        settle(self.track)
+        sync_file(self.track)
         return notes
 
 
@@ -124,18 +126,18 @@ class StillTask:
     """Draw one frame into a PNG file."""
 
     result: ClassVar = type(None)
-    studio: Studio
+    setup: RenderSetup
     number: int
     png: Path
     name = "the preview"
 
-    def run(self, news: News) -> None:
+    def run(self, reporter: TaskReporter) -> None:
         from owtmix.base.errors import DestinationError
         from owtmix.render.still import draw_still
 
-        image, notes = draw_still(self.studio.material(), self.number, news.wait)
+        image, notes = draw_still(self.setup.material(), self.number, reporter.heartbeat)
         for source, failure in notes.failures.items():
-            news.warn(f"{self.studio.plan.sources[source].key} is a placeholder: {failure.reason}")
+            reporter.warn(f"{self.setup.plan.sources[source].key} is a placeholder: {failure.reason}")
         try:
             image.save(self.png, "PNG")
         except OSError as error:
@@ -143,7 +145,7 @@ class StillTask:
 
 
 @dataclass(frozen=True, slots=True)
-class FinishTask:
+class MuxTask:
     """Stitch the chunks of the picture and the sound into the finished file, and read it back."""
 
     result: ClassVar = type(None)
@@ -153,18 +155,18 @@ class FinishTask:
     output: Path
     name = "the finished file"
 
-    def run(self, news: News) -> None:
-        from owtmix.outputs.mux import Piece, stitch
+    def run(self, reporter: TaskReporter) -> None:
+        from owtmix.outputs.mux import ChunkTrack, mux
         from owtmix.outputs.verify import verify
 
         picture = self.plan.picture
         pieces = [
-            Piece(path, frames, picture.clock.fps)
+            ChunkTrack(path, frames, picture.clock.fps)
             for path, frames in zip(self.chunks, picture.chunks if picture else (), strict=True)
             if picture
         ]
-        stitch(pieces, self.sound, self.output, self.plan.container)
-        news.advance(0.0)
+        mux(pieces, self.sound, self.output, self.plan.container)
+        reporter.advance(0.0)
         verify(self.output, self.plan.picture, self.plan.sound)
 
 
@@ -177,21 +179,23 @@ class SuspectTask:
     """
 
     result: ClassVar = type(None)
-    studio: Studio
+    setup: RenderSetup
     source: int
     frames: range | None
     until_s: Fraction
 
     @property
     def name(self) -> str:
-        return self.studio.plan.sources[self.source].key
+        return self.setup.plan.sources[self.source].key
 
-    def run(self, news: News) -> None:
+    def run(self, reporter: TaskReporter) -> None:
 
         from owtmix.render.decode_alone import decode_picture, decode_sound
 
-        material = self.studio.material()
+        material = self.setup.material()
         if self.frames is None:
-            decode_sound(material, self.source, self.until_s, lambda t: news.mark(float(t)))
+            decode_sound(material, self.source, self.until_s, lambda t: reporter.checkpoint(float(t)))
         else:
-            decode_picture(material, self.source, self.frames, lambda t: news.mark(float(t)), news.wait)
+            decode_picture(
+                material, self.source, self.frames, lambda t: reporter.checkpoint(float(t)), reporter.heartbeat
+            )

@@ -19,8 +19,8 @@ from owtmix.base.errors import InputError
 from owtmix.media.audio_reader import CHANNELS, AudioReader
 from owtmix.plan.media_info import Damage
 from owtmix.plan.model import SAMPLE_RATE_HZ, AudioPlacement
-from owtmix.render.limiter import Sound, limit
-from owtmix.workers.pending_files import landed
+from owtmix.render.limiter import Samples, limit
+from owtmix.workers.pending_files import wait_for_file
 
 BLOCK_SAMPLES: Final = SAMPLE_RATE_HZ // 2
 """Sources are read and summed this much at a time."""
@@ -30,7 +30,7 @@ FADE_SAMPLES: Final = SAMPLE_RATE_HZ * 5 // 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
+class MixObserver:
     """Whom mixing tells.
 
     ``wait`` again and again, while a source does not come, from which output time on sources are still needed;
@@ -41,7 +41,7 @@ class Watch:
     on_damage: Callable[[int, Damage], None] = lambda _source, _damage: None
 
 
-UNWATCHED: Final = Watch()
+NO_OBSERVER: Final = MixObserver()
 """Nobody cares."""
 
 
@@ -50,8 +50,8 @@ def mix(
     sources: Sequence[Path],
     duration_samples: int,
     on_warning: Callable[[int, str], None],
-    watch: Watch = UNWATCHED,
-) -> Iterator[Sound]:
+    watch: MixObserver = NO_OBSERVER,
+) -> Iterator[Samples]:
     """Mix a whole output. Nobody's level depends on who else is there.
 
     A source that cannot be read, or not to its end, is silent from there on; one that is on its way is waited for.
@@ -74,8 +74,8 @@ def _sum(
     sources: Sequence[Path],
     duration_samples: int,
     on_warning: Callable[[int, str], None],
-    watch: Watch,
-) -> Iterator[Sound]:
+    watch: MixObserver,
+) -> Iterator[Samples]:
     with ExitStack() as open_files:
         voices = [_Voice(placement, sources[placement.source], on_warning, watch) for placement in placements]
         for voice in voices:
@@ -96,7 +96,7 @@ class _Voice:
     """One placed source, from output sample ``start`` to ``end``. Its file is open only while it sounds."""
 
     def __init__(
-        self, placement: AudioPlacement, path: Path, on_warning: Callable[[int, str], None], watch: Watch
+        self, placement: AudioPlacement, path: Path, on_warning: Callable[[int, str], None], watch: MixObserver
     ) -> None:
         self._placement = placement
         self._path = path
@@ -110,14 +110,14 @@ class _Voice:
         self._cut_in = sounds.start < placement.span.start
         self._cut_out = sounds.end > placement.span.end
 
-    def add_to(self, block: Sound, first: int) -> None:
+    def add_to(self, block: Samples, first: int) -> None:
         """Add what sounds in ``block``, shape (2, n), which starts at output sample ``first``."""
         start, end = max(first, self.start), min(first + block.shape[1], self.end)
         if start >= end:
             return
         try:
             if self._reader is None:
-                if not landed(self._path, lambda: self._watch.wait(Fraction(first, SAMPLE_RATE_HZ))):
+                if not wait_for_file(self._path, lambda: self._watch.wait(Fraction(first, SAMPLE_RATE_HZ))):
                     self.end = start  # who fetches it has told
                     return
                 self._reader = AudioReader(self._path, self._placement.track, self._placement.offset_s)
@@ -139,7 +139,7 @@ class _Voice:
             self._watch.on_damage(self._placement.source, self._reader.damage)
             self._reader = None
 
-    def _fade(self, sound: Sound, start: int) -> None:
+    def _fade(self, sound: Samples, start: int) -> None:
         """Soften the source's cut ends as far as they lie in ``sound``, which starts at output sample ``start``."""
         end = start + sound.shape[1]
         if self._cut_in and start < self.start + FADE_SAMPLES:

@@ -10,12 +10,12 @@ from owtmix.compositor.factory import make_canvas
 from owtmix.media.audio_reader import AudioReader
 from owtmix.plan.device import CPU
 from owtmix.plan.model import SAMPLE_RATE_HZ
-from owtmix.render.frames import Footage, TileContent
-from owtmix.render.video_track import Advance, Material, Pulse
+from owtmix.render.frames import Footage, TileRenderer
+from owtmix.render.video_track import Advance, Heartbeat, Material
 
 
 def decode_picture(
-    material: Material, source: int, frames: range, advance: Advance, pulse: Pulse = lambda: None
+    material: Material, source: int, frames: range, advance: Advance, pulse: Heartbeat = lambda: None
 ) -> None:
     """Decode and scale one source's picture as ``make_picture`` would, and nothing else.
 
@@ -27,7 +27,7 @@ def decode_picture(
     footage = Footage(material.plan.sources, material.paths, pulse=pulse)
     scenes, shots = SpanCursor(picture.scenes), SpanCursor(picture.shots[stream])
     scaler = make_canvas(picture, CPU).scaler
-    with TileContent(stream, picture.shots[stream], footage, scaler, picture.clock) as content:
+    with TileRenderer(stream, picture.shots[stream], footage, scaler, picture.clock) as content:
         for t in map(picture.clock.time, frames):
             scene, shot = scenes.at(t), shots.at(t)
             places = [tile.rect for tile in scene.tiles if tile.stream == stream] if scene else []

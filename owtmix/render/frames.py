@@ -22,15 +22,15 @@ from owtmix.base.ids import StreamId
 from owtmix.base.time import FrameClock, SpanCursor, TimeRange
 from owtmix.compositor.base import Canvas, ComposedFrame, Layer, Scaler
 from owtmix.compositor.gpu.device import DeviceError
-from owtmix.compositor.overlays import Decoration
-from owtmix.media.nvdec import Card
-from owtmix.media.skip_frames import Glances
+from owtmix.compositor.overlays import Overlays
+from owtmix.media.nvdec import DecodingGpu
+from owtmix.media.skip_frames import SampleTimes
 from owtmix.media.video_reader import VideoReader
-from owtmix.plan.media_info import Seen
-from owtmix.plan.model import Picture, Source
+from owtmix.plan.media_info import DecodeStats
+from owtmix.plan.model import PicturePlan, Source
 from owtmix.plan.scenes import Tile
 from owtmix.plan.shots import Shot
-from owtmix.render.results import Failure, Notes
+from owtmix.render.results import DecodeFailure, RenderResult
 
 ItemT = TypeVar("ItemT")
 
@@ -44,19 +44,19 @@ class Footage:
 
     sources: Sequence[Source]
     paths: Sequence[Path]
-    card: Card | None = None
+    card: DecodingGpu | None = None
     pulse: Callable[[], None] = lambda: None
 
 
-def render(
-    picture: Picture, frames: range, footage: Footage, canvas: Canvas, decoration: Decoration, notes: Notes
+def render_frames(
+    picture: PicturePlan, frames: range, footage: Footage, canvas: Canvas, decoration: Overlays, notes: RenderResult
 ) -> Generator[tuple[int, ComposedFrame]]:
     """Compose the frames of a range, in order; the caller releases each."""
-    with Projector(picture, footage, canvas, decoration, os.cpu_count() or 1) as projector:
+    with FrameRenderer(picture, footage, canvas, decoration, os.cpu_count() or 1) as projector:
         yield from projector.project(frames, notes)
 
 
-class Projector:
+class FrameRenderer:
     """Composes ranges of frames, each after the one before; files stay open from one range to the next.
 
     Up to ``threads`` files are decoded at the same time.
@@ -64,10 +64,10 @@ class Projector:
 
     def __init__(
         self,
-        picture: Picture,
+        picture: PicturePlan,
         footage: Footage,
         canvas: Canvas,
-        decoration: Decoration,
+        decoration: Overlays,
         threads: int,
     ) -> None:
         self._picture = picture
@@ -76,7 +76,7 @@ class Projector:
         self._scenes = SpanCursor(picture.scenes)
         self._resources = ExitStack()
         self._contents = {
-            stream: self._resources.enter_context(TileContent(stream, shots, footage, canvas.scaler, picture.clock))
+            stream: self._resources.enter_context(TileRenderer(stream, shots, footage, canvas.scaler, picture.clock))
             for stream, shots in picture.shots.items()
         }
         self._map: Callable[..., Iterable[Sequence[Mapping[Rect, Layer]]]] = map
@@ -95,7 +95,7 @@ class Projector:
         """Close the files."""
         self._resources.close()
 
-    def project(self, frames: range, notes: Notes) -> Generator[tuple[int, ComposedFrame]]:
+    def project(self, frames: range, notes: RenderResult) -> Generator[tuple[int, ComposedFrame]]:
         """Compose ``frames``, in order; the caller releases each. ``notes`` takes down what was seen."""
         clock, numbers = self._picture.clock, iter(frames)
         span = TimeRange(clock.time(frames.start), clock.time(frames.stop))
@@ -119,14 +119,14 @@ class Projector:
         contents = self._contents
         for stream in contents.keys() - places.keys():
             contents[stream].close()
-        drawn = self._map(TileContent.layers, map(contents.__getitem__, places), repeat(times), places.values())
+        drawn = self._map(TileRenderer.layers, map(contents.__getitem__, places), repeat(times), places.values())
         found = dict(zip(places, drawn, strict=True))
         card = self._decoration.card
         for number in range(len(times)):
             yield [found[tile.stream][number].get(tile.rect) or card(tile.stream, tile.rect) for tile in tiles]
 
 
-class TileContent:
+class TileRenderer:
     """What a stream's tiles show, at rising times. Used by one thread at a time."""
 
     def __init__(
@@ -139,7 +139,7 @@ class TileContent:
         self._footage = footage
         self._new_scaler = scaler
         self._scaler = scaler()
-        self._notes = Notes()
+        self._notes = RenderResult()
         self._span: TimeRange | None = None
         self._open: tuple[int, VideoReader] | None = None
         self._failed: set[int] = set()
@@ -154,7 +154,7 @@ class TileContent:
     ) -> None:
         self.close()
 
-    def begin(self, notes: Notes, span: TimeRange) -> None:
+    def begin(self, notes: RenderResult, span: TimeRange) -> None:
         """A range of output time begins; ``notes`` takes down what is seen in it."""
         self._notes, self._span = notes, span
 
@@ -166,7 +166,7 @@ class TileContent:
                 self._layers(self._span.end, ())  # what is damaged right before the end belongs to this range
         if self._open:
             self._note(*self._open)
-        self._notes, self._span = Notes(), None
+        self._notes, self._span = RenderResult(), None
 
     def close(self) -> None:
         """Close the file; should it be shown again, it is opened again."""
@@ -186,7 +186,7 @@ class TileContent:
             start = self._span.start - offset_s if shots[0].span.start < self._span.start else None
             end = self._span.end - offset_s if self._span.end < shots[-1].span.end else None
         seen = self._notes.seen
-        seen[source] = seen.get(source, Seen()).joined(reader.seen_between(start, end))
+        seen[source] = seen.get(source, DecodeStats()).joined(reader.stats_between(start, end))
 
     def layers(self, times: Iterable[Fraction], places: Sequence[Rect]) -> list[Mapping[Rect, Layer]]:
         """The picture at each of ``times`` of the output, fitted into each of ``places``; none where a card is due."""
@@ -204,7 +204,7 @@ class TileContent:
         except Exception as error:  # noqa: BLE001 - whatever a file makes a library raise costs this file alone
             what = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
             self._failed.add(shot.source)
-            self._notes.failures[shot.source] = Failure(t, what)
+            self._notes.failures[shot.source] = DecodeFailure(t, what)
             return {}
 
     def _fitted(self, source: int, file_t: Fraction, places: Sequence[Rect]) -> Mapping[Rect, Layer]:
@@ -227,11 +227,11 @@ class TileContent:
             self._open = source, VideoReader(path, track.index, card, self._glances(source), pulse)
         return self._open[1]
 
-    def _glances(self, source: int) -> Glances:
+    def _glances(self, source: int) -> SampleTimes:
         """When the file is looked at: at the times of frames, and where a picture is held, at its last moment."""
         shots = [shot for shot in self._all_shots if shot.source == source]
         held = tuple(shot.file_time(shot.span.end) for shot in shots if shot.until_s < shot.span.end)
-        return Glances(self._fps, shots[0].offset_s, held)
+        return SampleTimes(self._fps, shots[0].offset_s, held)
 
     def _close_finished(self) -> None:
         """Close a file once no shot to come needs it."""

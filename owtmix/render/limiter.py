@@ -32,7 +32,7 @@ RELEASE_PER_S: Final = 1.0
 BLOCK: Final = 8192
 """Samples of the grid."""
 
-Sound = NDArray[np.float32]
+Samples = NDArray[np.float32]
 
 _REACH: Final = 12
 """Samples on either side that the peak between two samples is computed from."""
@@ -40,7 +40,7 @@ _REACH: Final = 12
 _KAISER_BETA: Final = 5.0
 
 
-def limit(blocks: Iterable[Sound]) -> Iterator[Sound]:
+def limit(blocks: Iterable[Samples]) -> Iterator[Samples]:
     """Limit a stream of sound.
 
     Args:
@@ -60,10 +60,10 @@ def limit(blocks: Iterable[Sound]) -> Iterator[Sound]:
         yield block if gain is None else block * gain[:count]
 
 
-def _windows(blocks: Iterable[Sound]) -> Iterator[tuple[Sound, int]]:
+def _windows(blocks: Iterable[Samples]) -> Iterator[tuple[Samples, int]]:
     """Cut a stream into the grid's blocks: the samples around each that decide its gain, and the block's length."""
     size = _REACH + BLOCK + LOOK_AHEAD + _REACH
-    held: Sound | None = None
+    held: Samples | None = None
     for block in blocks:
         before = np.zeros((len(block), _REACH), np.float32) if held is None else held
         held = np.concatenate((before, block), axis=1)
@@ -128,7 +128,7 @@ def _sliding_mean(values: NDArray[np.float64], width: int) -> NDArray[np.float64
     return np.asarray((sums[width:] - sums[:-width]) / width)
 
 
-def _true_peaks(window: Sound) -> NDArray[np.float64]:
+def _true_peaks(window: Samples) -> NDArray[np.float64]:
     """The largest magnitude from each sample up to the next, over all channels, four times oversampled (ITU-R BS.1770).
 
     Shape (n - 2 * _REACH,): the window's margins are only looked at.

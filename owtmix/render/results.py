@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from owtmix.plan.media_info import Damage, Seen
+from owtmix.plan.media_info import Damage, DecodeStats
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class DecodeFailure:
     """A recording cannot be decoded from output time ``at_s`` on; ``reason`` is in words."""
 
     at_s: Fraction
@@ -17,15 +17,15 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Notes:
+class RenderResult:
     """What sources that were decoded turned out to be, and since when others cannot be decoded; by their numbers.
 
     ``heard`` is what of their sound could not be; ``device`` is what the picture was composed on: ``cpu``, ``cuda:0``.
-    ``setback`` tells of a graphics card that failed at it.
+    ``gpu_failure`` tells of a graphics card that failed at it.
     """
 
-    seen: dict[int, Seen] = field(default_factory=dict)
+    seen: dict[int, DecodeStats] = field(default_factory=dict)
     heard: dict[int, Damage] = field(default_factory=dict)
-    failures: dict[int, Failure] = field(default_factory=dict)
+    failures: dict[int, DecodeFailure] = field(default_factory=dict)
     device: str = "cpu"
-    setback: str | None = None
+    gpu_failure: str | None = None

@@ -9,19 +9,19 @@ from PIL import Image
 
 from owtmix.compositor.factory import make_canvas
 from owtmix.plan.device import CPU
-from owtmix.render.frames import Footage, render
-from owtmix.render.results import Notes
-from owtmix.render.video_track import Material, Pulse, _decoration
+from owtmix.render.frames import Footage, render_frames
+from owtmix.render.results import RenderResult
+from owtmix.render.video_track import Heartbeat, Material, _decoration
 
 
-def draw_still(material: Material, number: int, pulse: Pulse = lambda: None) -> tuple[Image.Image, Notes]:
+def draw_still(material: Material, number: int, pulse: Heartbeat = lambda: None) -> tuple[Image.Image, RenderResult]:
     """One frame of the plan's picture, in RGB, and what its sources turned out to be."""
     picture = material.plan.picture
     assert picture
-    notes, decoration = Notes(), _decoration(material, picture)
+    notes, decoration = RenderResult(), _decoration(material, picture)
     footage = Footage(material.plan.sources, material.paths, pulse=pulse)
     with closing(
-        render(picture, range(number, number + 1), footage, make_canvas(picture, CPU), decoration, notes)
+        render_frames(picture, range(number, number + 1), footage, make_canvas(picture, CPU), decoration, notes)
     ) as frames:
         composed = next(frames)[1].frame
     rgb = composed.reformat(

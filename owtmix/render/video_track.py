@@ -14,15 +14,15 @@ from typing import Final
 
 from owtmix.base.errors import EncoderLost
 from owtmix.compositor.base import ComposedFrame
-from owtmix.compositor.factory import card, make_canvas
+from owtmix.compositor.factory import make_canvas, open_gpu
 from owtmix.compositor.gpu.device import DeviceError
-from owtmix.compositor.overlays import Decoration, Rgba
+from owtmix.compositor.overlays import Overlays, Rgba
 from owtmix.media.writers import VideoWriter
-from owtmix.plan.device import CPU, Equipment
+from owtmix.plan.device import CPU, RenderDevice
 from owtmix.plan.encoders import NVENC
-from owtmix.plan.model import Picture, RenderPlan
-from owtmix.render.frames import Footage, Projector
-from owtmix.render.results import Notes
+from owtmix.plan.model import PicturePlan, RenderPlan
+from owtmix.render.frames import Footage, FrameRenderer
+from owtmix.render.results import RenderResult
 
 WAITING_FRAMES: Final = 3
 """Composed frames that wait for the encoder; the canvas's ring holds more."""
@@ -32,7 +32,7 @@ POLL_S: Final = 0.1
 Numbered = tuple[int, ComposedFrame]
 Advance = Callable[[Fraction], None]
 Warn = Callable[[str], None]
-Pulse = Callable[[], None]
+Heartbeat = Callable[[], None]
 """Called again and again, from any thread, while recordings are decoded: a chunk's first frame may take long."""
 
 
@@ -46,10 +46,10 @@ class Material:
     plan: RenderPlan
     paths: Sequence[Path]
     images: Mapping[str, Rgba]
-    equipment: Equipment = CPU
+    render_device: RenderDevice = CPU
 
 
-class PictureMaker:
+class VideoTrackMaker:
     """Composes chunks of a plan's picture and encodes each into a file of its own.
 
     A chunk that follows on the one before goes on with the recordings that are open. Up to ``threads`` of them are
@@ -59,20 +59,20 @@ class PictureMaker:
         DeviceError: the graphics card does not work.
     """
 
-    def __init__(self, material: Material, threads: int, pulse: Pulse = lambda: None) -> None:
+    def __init__(self, material: Material, threads: int, pulse: Heartbeat = lambda: None) -> None:
         picture = material.plan.picture
         assert picture
         self._picture = picture
-        self._equipment = material.equipment
-        footage = Footage(material.plan.sources, material.paths, card(material.equipment), pulse)
-        canvas = make_canvas(picture, material.equipment)
-        self._projector = Projector(picture, footage, canvas, _decoration(material, picture), threads)
+        self._render_device = material.render_device
+        footage = Footage(material.plan.sources, material.paths, open_gpu(material.render_device), pulse)
+        canvas = make_canvas(picture, material.render_device)
+        self._projector = FrameRenderer(picture, footage, canvas, _decoration(material, picture), threads)
 
     def close(self) -> None:
         """Close the recordings."""
         self._projector.close()
 
-    def make(self, frames: range, track: Path, advance: Advance) -> Notes:
+    def make(self, frames: range, track: Path, advance: Advance) -> RenderResult:
         """Compose ``frames`` and encode them, beside each other, into ``track``; they come after those made before.
 
         Args:
@@ -89,8 +89,8 @@ class PictureMaker:
         """
         waiting: queue.Queue[Numbered | None] = queue.Queue(WAITING_FRAMES)
         given_up = threading.Event()
-        notes = Notes(device=self._equipment.device)
-        number = self._equipment.card if self._picture.encoding.encoder == NVENC else None
+        notes = RenderResult(device=self._render_device.name)
+        number = self._render_device.gpu if self._picture.encoding.encoder == NVENC else None
         with ThreadPoolExecutor(1, "encode") as pool:
             encoding = pool.submit(_encode, self._picture, frames, track, number, waiting, given_up, advance)
             try:
@@ -105,11 +105,11 @@ class PictureMaker:
         return notes
 
 
-class Workbench:
+class MakerCache:
     """What a process leaves open after a chunk, for the one that follows on it."""
 
     def __init__(self) -> None:
-        self._maker: PictureMaker | None = None
+        self._maker: VideoTrackMaker | None = None
         self._follows: tuple[object, int] | None = None
 
     def make(
@@ -120,27 +120,27 @@ class Workbench:
         track: Path,
         threads: int,
         advance: Advance,
-        pulse: Pulse = lambda: None,
-    ) -> Notes:
-        """As ``PictureMaker.make``; equal ``key`` mean that ``load`` gives the same material.
+        pulse: Heartbeat = lambda: None,
+    ) -> RenderResult:
+        """As ``VideoTrackMaker.make``; equal ``key`` mean that ``load`` gives the same material.
 
         Should the graphics card fail, all of the chunk is made again on the CPU, and the notes say why.
         """
         try:
             if self._maker is None or self._follows != (key, frames.start):
                 self.clear()
-                self._maker = PictureMaker(load(), threads, pulse)
+                self._maker = VideoTrackMaker(load(), threads, pulse)
             self._follows = None
             notes = self._maker.make(frames, track, advance)
         except DeviceError as error:
             self.clear()
-            with closing(PictureMaker(replace(load(), equipment=CPU), threads, pulse)) as maker:
+            with closing(VideoTrackMaker(replace(load(), render_device=CPU), threads, pulse)) as maker:
                 try:
                     notes = maker.make(frames, track, advance)
                 except EncoderLost as lost:
                     raise EncoderLost(f"{error}, and then {lost}") from lost
-            setback = f"{error}: frames {frames.start} to {frames.stop - 1} are composed on the CPU"
-            return replace(notes, setback=setback)
+            gpu_failure = f"{error}: frames {frames.start} to {frames.stop - 1} are composed on the CPU"
+            return replace(notes, gpu_failure=gpu_failure)
         except BaseException:
             self.clear()
             raise
@@ -154,12 +154,12 @@ class Workbench:
         self._maker = self._follows = None
 
 
-WORKBENCH: Final = Workbench()
+MAKER_CACHE: Final = MakerCache()
 """This process's."""
 
 
-def _decoration(material: Material, picture: Picture) -> Decoration:
-    return Decoration(picture, material.images, material.plan.epoch_at, material.plan.time_zone)
+def _decoration(material: Material, picture: PicturePlan) -> Overlays:
+    return Overlays(picture, material.images, material.plan.epoch_at, material.plan.time_zone)
 
 
 def _hand_over(item: Numbered | None, waiting: queue.Queue[Numbered | None], encoding: Future[None]) -> None:
@@ -175,7 +175,7 @@ def _hand_over(item: Numbered | None, waiting: queue.Queue[Numbered | None], enc
 
 
 def _encode(
-    picture: Picture,
+    picture: PicturePlan,
     frames: range,
     track: Path,
     number: int | None,

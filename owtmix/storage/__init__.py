@@ -14,11 +14,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from owtmix.jobfile.spec import StorageSpec
-from owtmix.storage.base import Copy, Store, unwritable
+from owtmix.storage.base import LocalCopy, Store, disk_error
 from owtmix.storage.local import LocalStore
 from owtmix.storage.s3.options import S3Options
 
-__all__ = ["Copy", "LocalStore", "S3Options", "Store", "open_store", "unwritable"]
+__all__ = ["LocalCopy", "LocalStore", "S3Options", "Store", "disk_error", "open_store"]
 
 
 def open_store(spec: StorageSpec, base: Path, at: str, options: S3Options) -> Store:

@@ -1,4 +1,4 @@
-"""``Store``: the protocol that every store implements, and ``Copy``, an object as a local file."""
+"""``Store``: the protocol that every store implements, and ``LocalCopy``, an object as a local file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from owtmix.base.errors import DestinationError
 
 
 @dataclass(frozen=True, slots=True)
-class Copy:
+class LocalCopy:
     """An object of a store as a local file.
 
     Attributes:
@@ -53,7 +53,7 @@ class Store(Protocol):
             InputError: The object is larger than ``max_bytes``, or cannot be read.
         """
 
-    def locate(self, key: str, folder: Path) -> Copy:
+    def locate(self, key: str, folder: Path) -> LocalCopy:
         """Return the object as a local file, in ``folder`` if it has to be downloaded. Called from any thread.
 
         Raises:
@@ -61,7 +61,7 @@ class Store(Protocol):
             StoreError: The store cannot be used.
         """
 
-    def read_part(self, key: str, copy: Copy, start: int, length: int) -> bytes | None:
+    def read_part(self, key: str, copy: LocalCopy, start: int, length: int) -> bytes | None:
         """Return ``length`` bytes of the object from byte ``start`` on, fewer at its end. Called from any thread.
 
         None when the object is not ``copy.version`` any more, or the store does not support ranges.
@@ -70,7 +70,7 @@ class Store(Protocol):
             StoreError: The store cannot be used.
         """
 
-    def fetch(self, key: str, copy: Copy, on_progress: Callable[[int], None]) -> None:
+    def fetch(self, key: str, copy: LocalCopy, on_progress: Callable[[int], None]) -> None:
         """Download what is missing of ``copy``, which ``locate`` returned. Called from any thread.
 
         ``on_progress`` is called with the number of bytes that are there.
@@ -100,7 +100,7 @@ class Store(Protocol):
         """
 
 
-def unwritable(folder: Path, error: OSError) -> DestinationError:
+def disk_error(folder: Path, error: OSError) -> DestinationError:
     """Return the ``DestinationError`` for an ``OSError`` that was raised while writing into ``folder``."""
     full = error.errno in {errno.ENOSPC, errno.EDQUOT}
     reason = "the disk is full, free some space" if full else error.strerror

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from owtmix.base.errors import DestinationError, InputError
-from owtmix.storage.base import Copy
+from owtmix.storage.base import LocalCopy
 
 
 class LocalStore:
@@ -40,16 +40,16 @@ class LocalStore:
             raise InputError(f"{path} is larger than {max_bytes} bytes")
         return data
 
-    def locate(self, key: str, folder: Path) -> Copy:  # noqa: ARG002 - nothing is downloaded
+    def locate(self, key: str, folder: Path) -> LocalCopy:  # noqa: ARG002 - nothing is downloaded
         path = self._find(key)
         if path is None:
             raise InputError("does not exist")
-        return Copy(path)
+        return LocalCopy(path)
 
-    def read_part(self, key: str, copy: Copy, start: int, length: int) -> bytes | None:
+    def read_part(self, key: str, copy: LocalCopy, start: int, length: int) -> bytes | None:
         """Return None: local files are read in place."""
 
-    def fetch(self, key: str, copy: Copy, on_progress: Callable[[int], None]) -> None:
+    def fetch(self, key: str, copy: LocalCopy, on_progress: Callable[[int], None]) -> None:
         """Do nothing: local files are complete."""
 
     def stage(self, key: str, job_id: str, folder: Path) -> Path:  # noqa: ARG002 - the file is renamed, which needs the same disk

@@ -17,16 +17,16 @@ ERRORS: dict[str, type[MixError]] = {
 """The errors that a task may raise."""
 
 
-class News(Protocol):
+class TaskReporter(Protocol):
     """How a task tells the parent that it is alive and what it noticed. Any thread may call it."""
 
     def advance(self, done_s: float) -> None:
         """``done_s`` seconds of media are done; call it often: a task without news for long counts as hung."""
 
-    def mark(self, done_s: float) -> None:
+    def checkpoint(self, done_s: float) -> None:
         """Like ``advance``, and told for certain: should the child die, it died behind the last mark."""
 
-    def wait(self) -> None:
+    def heartbeat(self) -> None:
         """Nothing is done yet: something is still to come, or much to be read; call it now and then, as ``advance``."""
 
     def warn(self, message: str) -> None:
@@ -42,7 +42,7 @@ class Task(Protocol):
     def name(self) -> str:
         """For people."""
 
-    def run(self, news: News) -> Any:
+    def run(self, reporter: TaskReporter) -> Any:
         """Do the work.
 
         Raises:

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, Final
 
 from owtmix.workers.sandbox import confine
 
-NEWS_EVERY_S: Final = 0.1
+REPORT_EVERY_S: Final = 0.1
 
 
 def main() -> None:
@@ -31,24 +31,24 @@ def _serve(tasks: BinaryIO, pipe: Any) -> None:
 
     from owtmix.workers.base import ERRORS  # noqa: PLC0415
 
-    news = _Pipe(pipe)
+    reporter = _Pipe(pipe)
     while True:
         try:
             task = pickle.load(tasks)  # noqa: S301 - from the parent
         except EOFError:
             return
-        news.say("begun", None)
+        reporter.say("begun", None)
         try:
-            value = task.run(news)
-            news.say("result", TypeAdapter(task.result).dump_python(value, mode="json"))
+            value = task.run(reporter)
+            reporter.say("result", TypeAdapter(task.result).dump_python(value, mode="json"))
         except tuple(ERRORS.values()) as error:
-            news.say("error", [type(error).__name__, str(error)])
+            reporter.say("error", [type(error).__name__, str(error)])
         except Exception:  # noqa: BLE001 - the parent decides
-            news.say("failure", traceback.format_exc())
+            reporter.say("failure", traceback.format_exc())
 
 
 class _Pipe:
-    """News as lines: progress at most every ``NEWS_EVERY_S``, and waiting where nothing was said for as long."""
+    """News as lines: progress at most every ``REPORT_EVERY_S``, and waiting where nothing was said for as long."""
 
     def __init__(self, pipe: Any) -> None:
         self._pipe = pipe
@@ -59,13 +59,13 @@ class _Pipe:
     def advance(self, done_s: float) -> None:
         now = time.monotonic()
         if now >= self._next:
-            self._next = now + NEWS_EVERY_S
-            self.mark(done_s)
+            self._next = now + REPORT_EVERY_S
+            self.checkpoint(done_s)
 
-    def mark(self, done_s: float) -> None:
+    def checkpoint(self, done_s: float) -> None:
         self.say("progress", float(done_s))
 
-    def wait(self) -> None:
+    def heartbeat(self) -> None:
         if time.monotonic() >= self._quiet_until:
             self.say("waiting", None)
 
@@ -73,7 +73,7 @@ class _Pipe:
         self.say("warning", message)
 
     def say(self, kind: str, value: object) -> None:
-        self._quiet_until = time.monotonic() + NEWS_EVERY_S
+        self._quiet_until = time.monotonic() + REPORT_EVERY_S
         line = memoryview(json.dumps([kind, value]).encode() + b"\n")
         with self._lock:
             while line:

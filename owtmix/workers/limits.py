@@ -11,14 +11,14 @@ from typing import Final, TypeVar
 from owtmix.base.errors import RenderError
 from owtmix.jobfile.settings import Settings
 from owtmix.workers.base import Limits, Outcome, Task
-from owtmix.workers.local import Crew
+from owtmix.workers.local import WorkerPool
 
 _QUOTA: Final = Path("/sys/fs/cgroup/cpu.max")
 
 TaskT = TypeVar("TaskT", bound=Task)
 
 
-def cores(quota: Path = _QUOTA) -> int:
+def available_cores(quota: Path = _QUOTA) -> int:
     """How many processors this process may keep busy: those it may run on, and no more than its container may use."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
@@ -28,16 +28,16 @@ def cores(quota: Path = _QUOTA) -> int:
         return available
 
 
-def engage(settings: Settings, warn: Callable[[str], None], workers: int | None = None) -> Crew:
+def start_workers(settings: Settings, warn: Callable[[str], None], workers: int | None = None) -> WorkerPool:
     """A crew of ``workers``, by default as many as there are processors.
 
     There are two children at least, since picture and sound are made beside each other.
     """
     limits = Limits(settings.worker_memory_mib << 20, settings.worker_silence_s)
-    return Crew(max(2, workers or cores()), limits, warn)
+    return WorkerPool(max(2, workers or available_cores()), limits, warn)
 
 
-def succeed(outcome: Outcome[TaskT]) -> Outcome[TaskT]:
+def require_value(outcome: Outcome[TaskT]) -> Outcome[TaskT]:
     """The outcome, unless the task failed.
 
     Raises:

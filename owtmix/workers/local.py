@@ -21,9 +21,9 @@ from typing import Any, Final, Self, TypeVar
 
 from owtmix.base.errors import RenderError
 from owtmix.workers.base import Limits, Outcome, Task
-from owtmix.workers.protocol import Hearing, Nonsense
-from owtmix.workers.queues import Agenda, Line
-from owtmix.workers.sandbox import environment
+from owtmix.workers.protocol import ProtocolError, ReplyParser
+from owtmix.workers.queues import FifoQueue, TaskQueue
+from owtmix.workers.sandbox import child_environment
 
 WATCH_EVERY_S: Final = 0.25
 READ_BYTES: Final = 1 << 16
@@ -50,10 +50,10 @@ class _Child:
     since_s: float = 0.0
     orders: memoryview = field(default_factory=lambda: memoryview(b""))
     silent_s: float = field(default_factory=lambda: -STARTING_S)
-    hearing: Hearing = field(default_factory=Hearing)
+    hearing: ReplyParser = field(default_factory=ReplyParser)
 
 
-class Crew:
+class WorkerPool:
     """Up to ``size`` children, started when there is work for them and kept for more. Leaving the context kills them.
 
     ``on_warning`` is told what tasks find worth knowing.
@@ -81,7 +81,7 @@ class Crew:
 
     def run(
         self,
-        tasks: Iterable[TaskT] | Agenda[TaskT],
+        tasks: Iterable[TaskT] | TaskQueue[TaskT],
         on_progress: Callable[[TaskT, float], None] = lambda _task, _done_s: None,
         *,
         alone: bool = False,
@@ -97,13 +97,13 @@ class Crew:
         Raises:
             RenderError: no process can be started.
         """
-        agenda = Line(tasks) if isinstance(tasks, Iterable) else tasks
+        queue = FifoQueue(tasks) if isinstance(tasks, Iterable) else tasks
         watched = time.monotonic()
         while True:
-            for child in self._free(len(agenda), alone=alone):
-                if task := agenda.take(child.number):
+            for child in self._free(len(queue), alone=alone):
+                if task := queue.take(child.number):
                     self._give(child, task)
-            if not (len(agenda) or any(child.task for child in self._children)):
+            if not (len(queue) or any(child.task for child in self._children)):
                 return
             for key, _ in self._selector.select(WATCH_EVERY_S):
                 child = key.data
@@ -140,7 +140,7 @@ class Crew:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                env=environment(),
+                env=child_environment(),
             )
         except OSError as error:
             raise RenderError(f"no process can be started: {error.strerror}") from error
@@ -155,7 +155,7 @@ class Crew:
 
     def _give(self, child: _Child, task: Task) -> None:
         assert child.process.stdin
-        child.task, child.hearing = task, Hearing()
+        child.task, child.hearing = task, ReplyParser()
         child.warnings, child.since_s = [], time.monotonic()
         child.orders = memoryview(pickle.dumps(task))
         self._selector.register(child.process.stdin, selectors.EVENT_WRITE, child)
@@ -184,11 +184,11 @@ class Crew:
         child.silent_s = 0.0
         try:
             if child.task is None:
-                raise Nonsense("talks without a task")  # noqa: TRY301 - it ends as other nonsense does
+                raise ProtocolError("talks without a task")  # noqa: TRY301 - it ends as other nonsense does
             hearing = child.hearing
             before_s = hearing.done_s
             warnings, verdict = hearing.listen(data, child.task)
-        except Nonsense as nonsense:
+        except ProtocolError as nonsense:
             yield from self._bury(child, str(nonsense))
             return
         child.warnings += warnings

@@ -10,25 +10,25 @@ from typing import Final
 _LOOK_EVERY_S: Final = 0.1
 
 
-def promise(path: Path) -> None:
+def mark_pending(path: Path) -> None:
     """Say that ``path`` will be there."""
     _mark(path, "gone").unlink(missing_ok=True)
     _mark(path, "coming").touch()
 
 
-def keep(path: Path) -> None:
+def mark_ready(path: Path) -> None:
     """Say that ``path`` is there, or that nobody need wait for it any more."""
     for what in ("gone", "coming"):
         _mark(path, what).unlink(missing_ok=True)
 
 
-def give_up(path: Path) -> None:
+def mark_missing(path: Path) -> None:
     """Say that ``path`` will never be there; why, the user is told."""
     _mark(path, "gone").touch()
     _mark(path, "coming").unlink(missing_ok=True)
 
 
-def landed(path: Path, alive: Callable[[], None]) -> bool:
+def wait_for_file(path: Path, alive: Callable[[], None]) -> bool:
     """Wait for ``path`` while it is promised; whether it is to be had.
 
     ``alive`` is called again and again, so that a wait is no silence.

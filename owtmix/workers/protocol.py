@@ -26,19 +26,19 @@ _POWER: Final = re.compile(rb'"[-+]?[\d.]+[eE]')
 """A number in quotes with an exponent: exact, it could take all memory. No result has one."""
 
 
-class Nonsense(Exception):  # noqa: N818 - it is no fault of ours
+class ProtocolError(Exception):
     """What a child said cannot be."""
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class TaskReply:
     """What became of the task, in the child's words."""
 
     value: Any = None
     error: MixError | None = None
 
 
-class Hearing:
+class ReplyParser:
     """Listens to one child doing one task. ``done_s`` is the last progress that it told."""
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class Hearing:
         self._beginning: list[bytes] = []
         self._length = 0
 
-    def listen(self, data: bytes, task: Task) -> tuple[list[str], Verdict | None]:
+    def listen(self, data: bytes, task: Task) -> tuple[list[str], TaskReply | None]:
         """Take in the next bytes; returns the warnings in them, and the verdict once it is there.
 
         Raises:
@@ -60,10 +60,10 @@ class Hearing:
             try:
                 verdict = self._understand(line, task, warnings)
             except (ValueError, KeyError, TypeError, IndexError, ArithmeticError, RecursionError, ValidationError):
-                raise Nonsense("says what cannot be understood") from None
+                raise ProtocolError("says what cannot be understood") from None
             if verdict:
                 if rest or lines[number + 1 :]:
-                    raise Nonsense("goes on talking after it was done")
+                    raise ProtocolError("goes on talking after it was done")
                 return warnings, verdict
         self._keep(rest)
         return warnings, None
@@ -72,14 +72,14 @@ class Hearing:
         self._beginning.append(piece)
         self._length += len(piece)
         if self._length > LONGEST_LINE:
-            raise Nonsense("does not stop talking")
+            raise ProtocolError("does not stop talking")
 
     def _completed(self, piece: bytes) -> bytes:
         line = b"".join([*self._beginning, piece])
         self._beginning, self._length = [], 0
         return line
 
-    def _understand(self, line: bytes, task: Task, warnings: list[str]) -> Verdict | None:
+    def _understand(self, line: bytes, task: Task, warnings: list[str]) -> TaskReply | None:
         kind, value = json.loads(line)
         match kind:
             case "begun" | "waiting":
@@ -95,14 +95,14 @@ class Hearing:
                     warnings.append(_short(value))
                 return None
             case "result" if not _POWER.search(line):
-                return Verdict(TypeAdapter(task.result).validate_python(value))
+                return TaskReply(TypeAdapter(task.result).validate_python(value))
             case "error":
                 name, message = value
-                return Verdict(error=ERRORS[name](_short(message)))
+                return TaskReply(error=ERRORS[name](_short(message)))
             case "failure":
                 _log.debug("%s failed:\n%s", task.name, value)
                 last = str(value).strip().rpartition("\n")[2]
-                return Verdict(error=RenderError(f"{task.name} failed: {_short(last)}"))
+                return TaskReply(error=RenderError(f"{task.name} failed: {_short(last)}"))
             case _:
                 raise ValueError(kind)
 

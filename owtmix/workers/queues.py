@@ -13,7 +13,7 @@ TaskT = TypeVar("TaskT", bound=Task)
 TaskT_co = TypeVar("TaskT_co", bound=Task, covariant=True)
 
 
-class Agenda(Protocol[TaskT_co]):
+class TaskQueue(Protocol[TaskT_co]):
     """Tasks to be done. Its length is how many were not taken yet: with 0, no more will come."""
 
     def __len__(self) -> int: ...
@@ -22,7 +22,7 @@ class Agenda(Protocol[TaskT_co]):
         """What the child with this number is to do now; None when it has to wait."""
 
 
-class Line(Generic[TaskT]):
+class FifoQueue(Generic[TaskT]):
     """One task after the other, whoever does it."""
 
     def __init__(self, tasks: Iterable[TaskT]) -> None:
@@ -35,7 +35,7 @@ class Line(Generic[TaskT]):
         return self._waiting.popleft() if self._waiting else None
 
 
-class Runs(Generic[TaskT]):
+class RunQueue(Generic[TaskT]):
     """Tasks of which each is done best by who did the one before it: every child gets a run of neighbours.
 
     A child whose run is over takes the second half of the longest that is left. A task that is not ready yet is left

@@ -48,7 +48,7 @@ _SET: Final = {
 }
 
 
-def environment() -> dict[str, str]:
+def child_environment() -> dict[str, str]:
     """The variables that a child gets: none that could hold a secret."""
     return _SET | {name: os.environ[name] for name in _KEPT if name in os.environ}
 

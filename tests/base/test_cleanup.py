@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from owtmix.base.cleanup import Scratch
+from owtmix.base.cleanup import TemporaryPaths
 
 
 def test_scratch_forgets_what_was_finished_and_removes_folders_too(tmp_path: Path) -> None:
-    scratch = Scratch()
+    scratch = TemporaryPaths()
     kept, half, pieces = tmp_path / "kept.mp4", tmp_path / "half.mp4", tmp_path / "pieces"
     for path in (scratch.add(kept), scratch.add(half)):
         path.write_text("")
@@ -26,7 +26,7 @@ def test_scratch_forgets_what_was_finished_and_removes_folders_too(tmp_path: Pat
 def test_what_cannot_be_removed_is_named_and_the_rest_is_removed(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scratch = Scratch()
+    scratch = TemporaryPaths()
     for name in ("a.mp4", "b.mp4"):
         scratch.add(tmp_path / name).write_text("")
     unlink = Path.unlink

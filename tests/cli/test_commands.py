@@ -13,7 +13,7 @@ from PIL import Image
 
 from owtmix.cli.arguments import _parser
 from owtmix.jobfile.settings import INSTALLATION
-from owtmix.jobs.lock import only_run
+from owtmix.jobs.lock import lock_job
 from tests.support.command import CLEAN_ENVIRONMENT, Command, change, install
 
 
@@ -135,7 +135,7 @@ def test_a_missing_index_names_every_key_that_was_tried(command: Command, tiny: 
 
 
 def test_a_job_that_is_running_already_is_refused(command: Command, tiny: Path, job_id: str) -> None:
-    with only_run(job_id):
+    with lock_job(job_id):
         result = command.run(tiny)
     assert result.returncode == 2
     assert f"the job {job_id} is already running on this machine" in result.stderr

@@ -12,7 +12,7 @@ from owtmix.base.time import FrameClock, TimeRange
 from owtmix.cli.plan_text import describe_plan
 from owtmix.jobfile.spec import ClockWatermark, TextWatermark
 from owtmix.plan.media_info import AudioRun, AudioTrack
-from owtmix.plan.model import AudioEncoding, Picture, RenderPlan, Sound, Source, VideoEncoding
+from owtmix.plan.model import AudioEncoding, PicturePlan, RenderPlan, SoundPlan, Source, VideoEncoding
 from owtmix.plan.scenes import Scene, Tile
 from owtmix.plan.shots import Shot
 from owtmix.plan.timeline import Jump
@@ -31,7 +31,7 @@ PLAN = RenderPlan(
     container="mp4",
     duration_s=Fraction(10),
     sources=(Source("room/anna.webm", ANNA, None, SOUND_TRACK),),
-    picture=Picture(
+    picture=PicturePlan(
         canvas=Size(1280, 720),
         clock=FrameClock(15),
         frames=150,
@@ -52,7 +52,7 @@ PLAN = RenderPlan(
         text_px=30,
         encoding=VideoEncoding("libx264", 1000, 30, ()),
     ),
-    sound=Sound(480_000, (), AudioEncoding("aac", 128, 2)),
+    sound=SoundPlan(480_000, (), AudioEncoding("aac", 128, 2)),
     presence={ANNA: (_range(0, 9),), BEN: (_range(4, 6), _range(7, 9))},
     jumps=(Jump(Fraction(0), Fraction(0)),),
     absent=(),

@@ -20,10 +20,10 @@ PROGRAM = """
 import ctypes, sys, threading, time
 from pathlib import Path
 from owtmix.base.errors import Interrupted
-from owtmix.base.cleanup import Scratch
+from owtmix.base.cleanup import TemporaryPaths
 from owtmix.cli.signals import watch_signals
 
-scratch = Scratch()
+scratch = TemporaryPaths()
 watch_signals(scratch)
 half = scratch.add(Path(sys.argv[1]))
 half.write_text("half")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from owtmix.base.geometry import Rect, ResizeMode, Size
 from owtmix.compositor.base import ComposedFrame, Layer
-from owtmix.compositor.cpu import RING_FRAMES, CpuCanvas, CpuScaler, Plane, Planes, planes
+from owtmix.compositor.cpu import POOL_FRAMES, CpuCanvas, CpuScaler, Plane, Planes, planes
 from tests.compositor.stills import Still
 from tests.media.pictures import flat
 
@@ -67,7 +67,7 @@ def same(a: Planes, b: Planes) -> bool:
 
 def rotate(on: CpuCanvas, *layers: Paint) -> None:
     """Draw on every frame of the ring: something else in between makes each compose draw."""
-    for _ in range(RING_FRAMES):
+    for _ in range(POOL_FRAMES):
         compose(on, *layers)
         compose(on, *layers, Paint(Rect(0, 0, 2, 2), 1))
 
@@ -128,7 +128,7 @@ def test_an_unchanged_canvas_is_the_same_frame_again() -> None:
 def test_only_what_changed_is_drawn_again() -> None:
     on = canvas()
     left, right = Paint(Rect(0, 0, 20, 32), 30), Paint(Rect(20, 0, 20, 32), 40)
-    for _ in range(RING_FRAMES):  # each frame of the ring is drawn for the first time
+    for _ in range(POOL_FRAMES):  # each frame of the ring is drawn for the first time
         compose(on, left, right)
         right = Paint(right.rect, right.code + 1)
     left.drawn.clear()
@@ -143,7 +143,7 @@ def test_only_what_changed_is_drawn_again() -> None:
 def test_what_lies_over_a_change_is_drawn_again_and_what_lies_beside_is_not() -> None:
     on = canvas()
     under, over, beside = Paint(Rect(0, 0, 20, 20), 30), Paint(Rect(10, 10, 20, 20), 60), Paint(Rect(32, 0, 16, 8), 90)
-    for code in range(RING_FRAMES):
+    for code in range(POOL_FRAMES):
         compose(on, Paint(under.rect, code), over, beside)
     over.drawn.clear()
     beside.drawn.clear()
@@ -154,7 +154,7 @@ def test_what_lies_over_a_change_is_drawn_again_and_what_lies_beside_is_not() ->
 
 def test_an_opaque_change_on_top_leaves_what_is_under_it_alone() -> None:
     on, under = canvas(), Paint(Rect(0, 0, 20, 20), 30)
-    for code in range(RING_FRAMES):
+    for code in range(POOL_FRAMES):
         compose(on, under, Paint(Rect(10, 10, 20, 20), code))
     under.drawn.clear()
     compose(on, under, Paint(Rect(10, 10, 20, 20), 99))
@@ -163,7 +163,7 @@ def test_an_opaque_change_on_top_leaves_what_is_under_it_alone() -> None:
 
 def test_a_thin_layer_is_never_blended_over_itself() -> None:
     on = canvas()
-    for code in range(3 * RING_FRAMES):
+    for code in range(3 * POOL_FRAMES):
         mark = Paint(Rect(4, 4, 8, 8), 200 + code % 2, opaque=False)
         y, _, _ = compose(on, Paint(Rect(0, 0, 6, 32), 30), mark, Paint(Rect(40, 0, 8, 8), code))
         assert y[8, 4] == (30 + mark.code) // 2
@@ -219,23 +219,23 @@ def test_any_history_gives_the_pixels_of_a_fresh_canvas(shown: Sequence[Sequence
 
 def test_a_frame_in_use_is_not_drawn_on() -> None:
     on = canvas()
-    held = [on.compose([Paint(Rect(0, 0, 8, 8), code)]) for code in range(RING_FRAMES)]
-    assert len({id(composed.frame) for composed in held}) == RING_FRAMES
-    assert [shot(composed)[0][0, 0] for composed in held] == list(range(RING_FRAMES))
+    held = [on.compose([Paint(Rect(0, 0, 8, 8), code)]) for code in range(POOL_FRAMES)]
+    assert len({id(composed.frame) for composed in held}) == POOL_FRAMES
+    assert [shot(composed)[0][0, 0] for composed in held] == list(range(POOL_FRAMES))
 
 
 def test_a_frame_with_two_users_is_in_use_until_both_released_it() -> None:
     on = canvas()
     twice = [on.compose([Paint(Rect(0, 0, 8, 8), 99)]) for _ in range(2)]
     twice[0].release()
-    for code in range(3 * RING_FRAMES):
+    for code in range(3 * POOL_FRAMES):
         compose(on, Paint(Rect(0, 0, 8, 8), code))
     assert shot(twice[1])[0][0, 0] == 99
 
 
 def test_the_canvas_waits_while_all_frames_are_in_use() -> None:
     on = canvas()
-    held = [on.compose([Paint(Rect(0, 0, 8, 8), code)]) for code in range(RING_FRAMES)]
+    held = [on.compose([Paint(Rect(0, 0, 8, 8), code)]) for code in range(POOL_FRAMES)]
     done = threading.Event()
     drawn: list[ComposedFrame] = []
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from owtmix.base.colour import Colour
 from owtmix.base.geometry import Rect, Size
-from owtmix.compositor.overlay import prepare, yuv
+from owtmix.compositor.overlay import colour_to_yuv, prepare_overlay
 from owtmix.plan.media_info import Matrix
 
 CANVAS = Size(24, 16)
@@ -88,7 +88,7 @@ def test_blend_agrees_with_the_model_at_any_place(
     image, planes = noise_image(seed, size), Planes.noise(seed + 1)
     before, expected = planes.copy(), model_blend(planes, image, at, matrix, alpha)
 
-    overlay = prepare(image, *at, CANVAS, matrix, alpha=alpha)
+    overlay = prepare_overlay(image, *at, CANVAS, matrix, alpha=alpha)
     if overlay:
         overlay.blend(*planes.all())
 
@@ -108,11 +108,11 @@ def test_an_opaque_overlay_is_a_copy_of_the_colour_that_yuv_names(matrix: Matrix
         red, green, blue = (int(c) for c in np.random.default_rng(seed).integers(0, 256, 3))
         image = np.full((6, 8, 4), (red, green, blue, 255), np.uint8)
         planes = Planes.noise(seed)
-        overlay = prepare(image, 4, 2, CANVAS, matrix)
+        overlay = prepare_overlay(image, 4, 2, CANVAS, matrix)
         assert overlay is not None
         assert overlay.rect == Rect(4, 2, 8, 6)
         overlay.blend(*planes.all())
-        y, u, v = yuv(Colour(red, green, blue), matrix)
+        y, u, v = colour_to_yuv(Colour(red, green, blue), matrix)
         assert (planes.y[2:8, 4:12] == y).all()
         assert (planes.u[1:4, 2:6] == u).all()
         assert (planes.v[1:4, 2:6] == v).all()
@@ -130,20 +130,20 @@ def test_an_opaque_overlay_is_a_copy_of_the_colour_that_yuv_names(matrix: Matrix
     ],
 )
 def test_yuv_of_known_colours(colour: Colour, matrix: Matrix, expected: tuple[int, int, int]) -> None:
-    assert yuv(colour, matrix) == expected
+    assert colour_to_yuv(colour, matrix) == expected
 
 
 @pytest.mark.parametrize("matrix", ["bt601", "bt709"])
 def test_every_grey_is_without_colour(matrix: Matrix) -> None:
-    assert all(yuv(Colour(grey, grey, grey), matrix)[1:] == (128, 128) for grey in range(256))
+    assert all(colour_to_yuv(Colour(grey, grey, grey), matrix)[1:] == (128, 128) for grey in range(256))
 
 
 def test_a_colour_over_itself_stays_at_every_opacity() -> None:
     image = np.full((16, 24, 4), (200, 30, 90, 0), np.uint8)
     image[..., 3] = np.linspace(0, 255, 16 * 24).reshape(16, 24).astype(np.uint8)
-    overlay = prepare(image, 0, 0, CANVAS, "bt709", alpha=0.7)
+    overlay = prepare_overlay(image, 0, 0, CANVAS, "bt709", alpha=0.7)
     assert overlay is not None
-    y, u, v = yuv(Colour(200, 30, 90), "bt709")
+    y, u, v = colour_to_yuv(Colour(200, 30, 90), "bt709")
     planes = Planes(np.full((16, 24), y, np.uint8), np.full((8, 12), u, np.uint8), np.full((8, 12), v, np.uint8))
     overlay.blend(*planes.all())
     assert [set(plane.flat) for plane in planes.all()] == [{y}, {u}, {v}]
@@ -154,7 +154,7 @@ def test_the_colour_behind_transparent_pixels_does_not_bleed() -> None:
     image = np.full((4, 4, 4), (0, 0, 255, 0), np.uint8)
     image[::2, ::2] = 255
     planes = Planes(np.full((16, 24), 100, np.uint8), *(np.full((8, 12), 128, np.uint8) for _ in range(2)))
-    overlay = prepare(image, 0, 0, CANVAS, "bt709")
+    overlay = prepare_overlay(image, 0, 0, CANVAS, "bt709")
     assert overlay is not None
     overlay.blend(*planes.all())
     assert (planes.u == 128).all()
@@ -164,18 +164,18 @@ def test_the_colour_behind_transparent_pixels_does_not_bleed() -> None:
 
 @pytest.mark.parametrize(("x", "y"), [(-8, 0), (24, 0), (0, -6), (0, 16), (500, 500), (-500, 3)])
 def test_nothing_is_prepared_for_what_lies_outside(x: int, y: int) -> None:
-    assert prepare(np.full((6, 8, 4), 255, np.uint8), x, y, CANVAS, "bt709") is None
+    assert prepare_overlay(np.full((6, 8, 4), 255, np.uint8), x, y, CANVAS, "bt709") is None
 
 
 def test_nothing_is_prepared_for_what_is_transparent_or_empty() -> None:
-    assert prepare(np.zeros((6, 8, 4), np.uint8), 0, 0, CANVAS, "bt709") is None
-    assert prepare(np.full((6, 8, 4), 255, np.uint8), 0, 0, CANVAS, "bt709", alpha=0.0) is None
-    assert prepare(np.zeros((6, 0, 4), np.uint8), 0, 0, CANVAS, "bt709") is None
+    assert prepare_overlay(np.zeros((6, 8, 4), np.uint8), 0, 0, CANVAS, "bt709") is None
+    assert prepare_overlay(np.full((6, 8, 4), 255, np.uint8), 0, 0, CANVAS, "bt709", alpha=0.0) is None
+    assert prepare_overlay(np.zeros((6, 0, 4), np.uint8), 0, 0, CANVAS, "bt709") is None
 
 
 def test_rect_shrinks_to_what_is_visible() -> None:
     image = np.zeros((12, 20, 4), np.uint8)
     image[5, 7] = 255
-    overlay = prepare(image, 1, 1, CANVAS, "bt709")
+    overlay = prepare_overlay(image, 1, 1, CANVAS, "bt709")
     assert overlay is not None
     assert overlay.rect == Rect(8, 6, 2, 2)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from owtmix.base.geometry import Size
-from owtmix.compositor.placeholder import placeholder_card
+from owtmix.compositor.placeholder import draw_placeholder
 
 NAMES = ["alice", "\u738b\u5c0f\u660e", "\u0412\u043b\u0430\u0434\u0438\u043c\u0438\u0440", "\u0645\u062d\u0645\u062f"]
 
@@ -13,7 +13,7 @@ NAMES = ["alice", "\u738b\u5c0f\u660e", "\u0412\u043b\u0430\u0434\u0438\u043c\u0
 def test_any_tile_gets_an_opaque_grey_card(name: str) -> None:
     for width in (2, 6, 20, 64, 82, 640):
         for height in (2, 10, 14, 36, 80, 360):
-            card = placeholder_card(name, Size(width, height))
+            card = draw_placeholder(name, Size(width, height))
             assert card.shape == (height, width, 4)
             assert card.dtype == np.uint8
             assert (card[..., 3] == 255).all()
@@ -24,7 +24,7 @@ def test_any_tile_gets_an_opaque_grey_card(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("size", [Size(64, 36), Size(160, 90), Size(180, 320), Size(1920, 1080)])
 def test_names_are_readable_and_centred(name: str, size: Size) -> None:
-    card = placeholder_card(name, size)[..., 0]
+    card = draw_placeholder(name, size)[..., 0]
     ink = card > 100
     columns = np.flatnonzero(ink.any(axis=0))
     assert ink.sum() > 20
@@ -35,10 +35,10 @@ def test_names_are_readable_and_centred(name: str, size: Size) -> None:
 
 
 def test_names_differ() -> None:
-    assert len({placeholder_card(name, Size(64, 36)).tobytes() for name in NAMES}) == len(NAMES)
+    assert len({draw_placeholder(name, Size(64, 36)).tobytes() for name in NAMES}) == len(NAMES)
 
 
 def test_a_name_without_glyphs_leaves_the_disc() -> None:
-    card = placeholder_card("\U0001f642", Size(320, 180))[..., 0]
+    card = draw_placeholder("\U0001f642", Size(320, 180))[..., 0]
     assert card.max() == 66
     assert card.min() == 40

@@ -11,7 +11,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from owtmix.base.geometry import Orientation
-from owtmix.media.video_frame import Picture, describe
+from owtmix.media.video_frame import DecodedFrame, describe_frame
 from owtmix.media.video_reader import VideoReader
 from tests.corpus.row import Row
 from tests.corpus.table import USABLE, needs_media
@@ -33,13 +33,13 @@ def test_every_picture_is_described_as_the_table_says(row: Row, monkeypatch: pyt
     assert video
     shown: list[tuple[Any, ...]] = []
 
-    def note(frame: VideoFrame, stream: VideoStream, orientation: Orientation) -> Picture:
-        picture = describe(frame, stream, orientation)
+    def note(frame: VideoFrame, stream: VideoStream, orientation: Orientation) -> DecodedFrame:
+        picture = describe_frame(frame, stream, orientation)
         size = f"{frame.width}x{frame.height}"
         shown.append((size, picture.sar, picture.orientation, picture.matrix, picture.full_range, picture.interlaced))
         return picture
 
-    monkeypatch.setattr("owtmix.media.video_reader.describe", note)
+    monkeypatch.setattr("owtmix.media.video_reader.describe_frame", note)
     reader = VideoReader(row.path, video.index)
     reader.picture_at(Fraction(0))  # without it, it would begin near the end
     reader.picture_at(FOREVER)

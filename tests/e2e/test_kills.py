@@ -21,8 +21,8 @@ from tests.support.command import install
 KILL = "import os, signal\ndef die(*_): os.kill(os.getpid(), signal.SIGKILL)\n"
 
 AT_A_SHARE = """
-from owtmix.base.progress import Silence
-class Watch(Silence):
+from owtmix.base.progress import NoProgress
+class Watch(NoProgress):
     def stage(self, name, total, unit="s", done=0):
         self.name, self.total = name, total
     def advance(self, done):

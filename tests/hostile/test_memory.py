@@ -16,9 +16,9 @@ from owtmix.base.errors import InputError
 from owtmix.inputs.tasks import ProbeTask
 from owtmix.jobfile.settings import INSTALLATION
 from owtmix.media.probe import probe
-from owtmix.media.video_reader import look_through
-from owtmix.workers.base import Limits, News
-from owtmix.workers.local import Crew
+from owtmix.media.video_reader import decode_all
+from owtmix.workers.base import Limits, TaskReporter
+from owtmix.workers.local import WorkerPool
 from tests.hostile import files
 from tests.support.people import COLOURS, Take, record
 
@@ -32,7 +32,7 @@ class PeakTask(ProbeTask):
 
     result: ClassVar[Any] = int
 
-    def run(self, news: News) -> Any:
+    def run(self, news: TaskReporter) -> Any:
         ProbeTask(0, "", self.path.with_name("healthy.webm"), self.longest_s, wholly=True).run(news)
         before = _peak_mib()
         with suppress(InputError):
@@ -50,7 +50,7 @@ def test_no_memory_is_taken_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (tmp_path / "healthy.webm").write_bytes(files.healthy("webm"))
     (tmp_path / name).write_bytes(files.GREEDY[name]())
     warnings: list[str] = []
-    with Crew(1, Limits(1 << 30, 60), warnings.append) as crew:
+    with WorkerPool(1, Limits(1 << 30, 60), warnings.append) as crew:
         (outcome,) = crew.run([PeakTask(0, name, tmp_path / name, Fraction(60), wholly=True)])
     assert outcome.value is not None, outcome
     assert outcome.value < PICTURE_MIB // 3
@@ -66,7 +66,7 @@ def test_a_picture_is_freed_as_soon_as_the_next_is_there(tmp_path: Path) -> None
     gc.disable()
     try:
         before = _resident_mib()
-        look_through(tmp_path / "a.webm", found.video, lambda _: None)
+        decode_all(tmp_path / "a.webm", found.video, lambda _: None)
         grown = _resident_mib() - before
     finally:
         gc.enable()

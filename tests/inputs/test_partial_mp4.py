@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from owtmix.inputs.partial_mp4 import BLOCK_BYTES, MOST_BOXES, Excerpt, Unavailable
+from owtmix.inputs.partial_mp4 import BLOCK_BYTES, MOST_BOXES, PartialMp4, RangeUnavailable
 
 MEDIA = 4 << 20
 
@@ -64,7 +64,7 @@ class Reader:
 def test_whole_tables_and_the_beginning_of_the_media_are_fetched(tmp_path: Path, kind: str) -> None:
     data = TELLING[kind]
     reader = Reader(data)
-    excerpt = Excerpt(tmp_path / "a", len(data), reader)
+    excerpt = PartialMp4(tmp_path / "a", len(data), reader)
     assert excerpt.fetch_tables()
     written = (tmp_path / "a").read_bytes()
     assert len(written) == len(data)
@@ -80,19 +80,19 @@ def test_whole_tables_and_the_beginning_of_the_media_are_fetched(tmp_path: Path,
 def test_others_have_to_be_fetched_whole(tmp_path: Path, kind: str) -> None:
     data = NOT_TELLING[kind]
     reader = Reader(data)
-    assert not Excerpt(tmp_path / "a", len(data), reader).fetch_tables()
+    assert not PartialMp4(tmp_path / "a", len(data), reader).fetch_tables()
     assert reader.given_bytes < MEDIA
 
 
 @pytest.mark.parametrize("answer", [None, b"", b"short"])
 def test_a_store_that_does_not_give_parts(tmp_path: Path, answer: bytes | None) -> None:
-    with pytest.raises(Unavailable):
-        Excerpt(tmp_path / "a", 1000, lambda _start, _length: answer).fetch_tables()
+    with pytest.raises(RangeUnavailable):
+        PartialMp4(tmp_path / "a", 1000, lambda _start, _length: answer).fetch_tables()
 
 
 def test_what_is_here_is_not_fetched_again(tmp_path: Path) -> None:
     reader = Reader(bytes(4 * BLOCK_BYTES))
-    excerpt = Excerpt(tmp_path / "a", len(reader.data), reader)
+    excerpt = PartialMp4(tmp_path / "a", len(reader.data), reader)
     excerpt.fetch(0, 10)
     excerpt.fetch(100, BLOCK_BYTES - 100)
     assert list(excerpt.parts) == [(0, BLOCK_BYTES)]

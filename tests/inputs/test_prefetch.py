@@ -12,19 +12,19 @@ from pathlib import Path
 import pytest
 
 from owtmix.base.errors import DestinationError, RenderError, StoreError
-from owtmix.base.io_threads import hands
+from owtmix.base.io_threads import io_threads
 from owtmix.base.time import TimeRange
 from owtmix.inputs import prefetch as supplying
-from owtmix.inputs.disk_budget import Quota
+from owtmix.inputs.disk_budget import DiskBudget
 from owtmix.inputs.prefetch import Stock, Supply, Ware
-from owtmix.storage import Copy
-from owtmix.workers.pending_files import give_up, landed, promise
+from owtmix.storage import LocalCopy
+from owtmix.workers.pending_files import mark_missing, mark_pending, wait_for_file
 from tests.storage.shelf import Shelf, quota
 
 PLENTY = quota(1 << 40)
 
 
-def stock(shelf: Shelf, folder: Path, quota: Quota = PLENTY) -> Stock:
+def stock(shelf: Shelf, folder: Path, quota: DiskBudget = PLENTY) -> Stock:
     return Stock(shelf, [Ware(key, shelf.locate(key, folder)) for key in shelf.objects], quota)
 
 
@@ -42,13 +42,13 @@ def settle(supply: Supply, *sources: int) -> None:
 
 @pytest.fixture
 def one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supplying, "HANDS", 1)
+    monkeypatch.setattr(supplying, "IO_THREADS", 1)
 
 
 def test_what_is_here_is_ready_without_any_thread(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"a")
     (tmp_path / "own").touch()
-    wares = [Ware("a", Copy(tmp_path / "a", 1, 1)), Ware("own", Copy(tmp_path / "own"))]
+    wares = [Ware("a", LocalCopy(tmp_path / "a", 1, 1)), Ware("own", LocalCopy(tmp_path / "own"))]
     before = threading.active_count()
     with Stock(Shelf({}), wares, PLENTY).supply(uses(a=(0, 1), own=(0, 1))) as supply:
         assert supply.ready([0, 1])
@@ -68,7 +68,7 @@ def test_what_is_needed_first_comes_first_and_what_nobody_needs_does_not(tmp_pat
         assert shelf.fetched[:2] == ["first", "second"]
         assert not supply.ready([0, 1])
         assert supply.missing_bytes == 5
-        shelf.let_go("late")
+        shelf.cancel("late")
         settle(supply, 0)
         assert supply.missing_bytes == 0
     assert shelf.fetched == ["first", "second", "late"]
@@ -79,8 +79,8 @@ def test_one_that_vanished_is_told_and_the_others_come(tmp_path: Path) -> None:
     with stock(shelf, tmp_path).supply(uses(gone=(0, 2), there=(1, 2))) as supply:
         settle(supply, 0, 1)
         assert {n: str(error) for n, error in supply.failed().items()} == {0: "does not exist"}
-        assert not landed(tmp_path / "gone", pytest.fail)
-        assert landed(tmp_path / "there", pytest.fail)
+        assert not wait_for_file(tmp_path / "gone", pytest.fail)
+        assert wait_for_file(tmp_path / "there", pytest.fail)
     assert [path.name for path in tmp_path.iterdir()] == ["there"]
 
 
@@ -89,11 +89,11 @@ def test_children_wait_for_what_is_promised(tmp_path: Path) -> None:
     shelf.hold("a")
     waits = threading.Event()
     with stock(shelf, tmp_path).supply(uses(a=(0, 1))):
-        child = threading.Thread(target=landed, args=(tmp_path / "a", waits.set), daemon=True)
+        child = threading.Thread(target=wait_for_file, args=(tmp_path / "a", waits.set), daemon=True)
         child.start()
         assert waits.wait(20)
         assert child.is_alive()
-        shelf.let_go("a")
+        shelf.cancel("a")
         child.join(20)
         assert not child.is_alive()
     assert (tmp_path / "a").exists()
@@ -103,16 +103,16 @@ def test_what_a_run_that_was_killed_said_does_not_count(tmp_path: Path) -> None:
     """It was killed when one had just landed, and another had been given up."""
     (tmp_path / "here").write_bytes(b"x")
     (tmp_path / "early").write_bytes(b"x")
-    promise(tmp_path / "here")
-    give_up(tmp_path / "away")
+    mark_pending(tmp_path / "here")
+    mark_missing(tmp_path / "away")
     shelf = Shelf({"here": 1, "away": 2})
     with stock(shelf, tmp_path).supply(uses(here=(0, 1), away=(0, 1))) as supply:
         settle(supply, 0, 1)
-        assert landed(tmp_path / "here", pytest.fail)
-        assert landed(tmp_path / "away", pytest.fail)
+        assert wait_for_file(tmp_path / "here", pytest.fail)
+        assert wait_for_file(tmp_path / "away", pytest.fail)
         assert not list(tmp_path.glob(".*"))
-    promise(tmp_path / "early")
-    assert landed(tmp_path / "early", pytest.fail)
+    mark_pending(tmp_path / "early")
+    assert wait_for_file(tmp_path / "early", pytest.fail)
 
 
 def test_nobody_waits_for_what_a_supply_that_was_closed_did_not_bring(tmp_path: Path) -> None:
@@ -120,8 +120,8 @@ def test_nobody_waits_for_what_a_supply_that_was_closed_did_not_bring(tmp_path: 
     shelf.hold("a")
     with stock(shelf, tmp_path).supply(uses(a=(0, 1))):
         pass
-    assert landed(tmp_path / "a", pytest.fail)
-    shelf.let_go("a")
+    assert wait_for_file(tmp_path / "a", pytest.fail)
+    shelf.cancel("a")
     assert not list(tmp_path.iterdir())
 
 
@@ -210,13 +210,14 @@ def test_what_nobody_needs_any_more_does_not_take_the_place_of_what_is_needed(tm
 
 def test_the_end_of_a_process_waits_for_no_store() -> None:
     program = (
-        "import time\nfrom owtmix.base.io_threads import hands\nwith hands('x') as some: some.submit(time.sleep, 60)"
+        "import time\nfrom owtmix.base.io_threads import io_threads\n"
+        "with io_threads('x') as some: some.submit(time.sleep, 60)"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
 
 
 def test_what_hands_did_is_told_where_it_is_asked_for() -> None:
-    with hands("x") as some:
+    with io_threads("x") as some:
         assert some.map(str, range(9)) == list("012345678")
         failed = some.submit(int, "x")
         with pytest.raises(ValueError, match="invalid literal"):

@@ -13,8 +13,8 @@ from owtmix.jobs import lock
 
 HOLDER = """
 import sys
-from owtmix.jobs.lock import only_run
-with only_run("busy-room"):
+from owtmix.jobs.lock import lock_job
+with lock_job("busy-room"):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -30,7 +30,7 @@ def system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_
 @pytest.mark.usefixtures("system")
 def test_a_second_run_of_a_job_is_refused() -> None:
     refused = pytest.raises(SpecError, match="the job room is already running")
-    with lock.only_run("room"), refused as caught, lock.only_run("room"):
+    with lock.lock_job("room"), refused as caught, lock.lock_job("room"):
         pass
     assert caught.value.code == CODE_JOB_EXISTS
     assert caught.value.exit_status == 2
@@ -38,9 +38,9 @@ def test_a_second_run_of_a_job_is_refused() -> None:
 
 @pytest.mark.usefixtures("system")
 def test_other_jobs_run_beside_it_and_a_finished_one_runs_again() -> None:
-    with lock.only_run("room"), lock.only_run("room-2"):
+    with lock.lock_job("room"), lock.lock_job("room-2"):
         pass
-    with lock.only_run("room"):
+    with lock.lock_job("room"):
         pass
 
 
@@ -50,9 +50,9 @@ def test_a_killed_run_leaves_nothing_behind_and_a_living_one_is_named() -> None:
     ) as holder:
         assert holder.stdout
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(SpecError, match=rf"process {holder.pid}"), lock.only_run("busy-room"):
+        with pytest.raises(SpecError, match=rf"process {holder.pid}"), lock.lock_job("busy-room"):
             pass
         holder.kill()
         holder.wait()
-        with lock.only_run("busy-room"):
+        with lock.lock_job("busy-room"):
             pass

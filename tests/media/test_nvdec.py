@@ -14,7 +14,7 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from owtmix.base.geometry import Size
-from owtmix.media.nvdec import is_blank_on, taken
+from owtmix.media.nvdec import is_blank_on_gpu, is_usable
 from owtmix.media.video_reader import VideoReader
 from tests.compositor.gpu.lazy_device import seen
 from tests.compositor.gpu.on_card import on_card
@@ -94,7 +94,7 @@ FLAT: Final[dict[str, tuple[VideoFrame, bool]]] = {
 @pytest.mark.parametrize("name", FLAT)
 def test_a_muted_camera_is_told_by_some_rows(name: str, pixel_format: str) -> None:
     frame, blank = FLAT[name]
-    assert is_blank_on(StandInCard(None), on_card(frame.reformat(format=pixel_format))) == blank
+    assert is_blank_on_gpu(StandInCard(None), on_card(frame.reformat(format=pixel_format))) == blank
 
 
 @pytest.mark.parametrize("plane", [0, 1])
@@ -102,18 +102,18 @@ def test_what_is_black_with_a_spot_in_it_is_no_muted_camera(plane: int) -> None:
     frame = flat(Size(64, 48), (16, 128, 128)).reformat(format="nv12")
     rows = np.frombuffer(memoryview(frame.planes[plane]), np.uint8).reshape(-1, frame.planes[plane].line_size)
     rows[0, 1] = 90
-    assert not is_blank_on(StandInCard(None), on_card(frame))
+    assert not is_blank_on_gpu(StandInCard(None), on_card(frame))
 
 
 def test_frames_that_nothing_reads_or_that_are_damaged_are_left_to_the_cpu() -> None:
     shown = Size(64, 48)
     frame = on_card(textured(shown).reformat(format="nv12"))
-    assert taken(frame, shown)
-    assert not taken(frame, Size(62, 48)), "two columns on the left are not to be seen"
+    assert is_usable(frame, shown)
+    assert not is_usable(frame, Size(62, 48)), "two columns on the left are not to be seen"
     frame.is_corrupt = True
-    assert not taken(frame, shown)
+    assert not is_usable(frame, shown)
     frame.is_corrupt = False
     frame.sw_format.name = "rgb24"
-    assert not taken(frame, shown)
+    assert not is_usable(frame, shown)
     frame.format.name = "rgb24"
-    assert taken(frame, shown)
+    assert is_usable(frame, shown)

@@ -13,7 +13,7 @@ import av
 import pytest
 
 from owtmix.base.errors import InputError
-from owtmix.media.open import open_input, packets, select
+from owtmix.media.open import open_input, packets, select_stream
 from owtmix.media.probe import probe
 from tests.media.pictures import steady, write_film
 
@@ -139,7 +139,7 @@ def test_other_containers_are_refused_under_any_name(tmp_path: Path, container: 
 
 def test_only_the_chosen_stream_is_demuxed(tmp_path: Path) -> None:
     with open_input(write_film(tmp_path / "film.webm", steady(5))) as container:
-        stream = select(container, 0)
+        stream = select_stream(container, 0)
         assert [packet.size > 0 for packet in packets(container, stream)] == [True] * 5 + [False]
     with pytest.raises(InputError, match="no usable stream 7"):
-        select(open_input(tmp_path / "film.webm"), 7)
+        select_stream(open_input(tmp_path / "film.webm"), 7)

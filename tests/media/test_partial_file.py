@@ -12,8 +12,8 @@ import pytest
 
 import owtmix.inputs.partial_mp4
 from owtmix.base.errors import InputError
-from owtmix.inputs.partial_mp4 import Excerpt
-from owtmix.media.partial_file import ExcerptFile, LackingError
+from owtmix.inputs.partial_mp4 import PartialMp4
+from owtmix.media.partial_file import MissingBytesError, PartialFile
 from owtmix.media.probe import probe
 from owtmix.plan.media_info import Probe
 from tests.conftest import SHARED
@@ -30,7 +30,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(owtmix.inputs.partial_mp4, "BLOCK_BYTES", BLOCK_BYTES)
 
 
-def excerpt_of(path: Path, folder: Path) -> Excerpt:
+def excerpt_of(path: Path, folder: Path) -> PartialMp4:
     """An excerpt of a file that is here."""
 
     def read(start: int, length: int) -> bytes:
@@ -38,7 +38,7 @@ def excerpt_of(path: Path, folder: Path) -> Excerpt:
             file.seek(start)
             return file.read(length)
 
-    return Excerpt(folder / f"{path.name}.excerpt", path.stat().st_size, read)
+    return PartialMp4(folder / f"{path.name}.excerpt", path.stat().st_size, read)
 
 
 def outcome(measure: Callable[[], Probe]) -> Probe | str:
@@ -48,9 +48,9 @@ def outcome(measure: Callable[[], Probe]) -> Probe | str:
         return str(error)
 
 
-def measured(excerpt: Excerpt) -> Probe | str | None:
+def measured(excerpt: PartialMp4) -> Probe | str | None:
     """What the parts tell, of which as many are fetched as it takes; None when it takes all."""
-    while isinstance(found := _tried(excerpt), LackingError):
+    while isinstance(found := _tried(excerpt), MissingBytesError):
         at = found.at
         if at is None:
             return None
@@ -59,10 +59,10 @@ def measured(excerpt: Excerpt) -> Probe | str | None:
     return found
 
 
-def _tried(excerpt: Excerpt) -> Probe | str | LackingError:
+def _tried(excerpt: PartialMp4) -> Probe | str | MissingBytesError:
     try:
         return outcome(lambda: probe(excerpt.path, parts=excerpt.parts))
-    except LackingError as lacking:
+    except MissingBytesError as lacking:
         return lacking
 
 
@@ -125,7 +125,7 @@ def test_what_is_not_here_is_never_taken_for_content(tmp_path: Path) -> None:
     ends = data.index(b"moov") - 4
     hollow = tmp_path / "hollow.mp4"
     hollow.write_bytes(data[:begins] + bytes(ends - begins) + data[ends:])
-    with pytest.raises(LackingError) as raised:
+    with pytest.raises(MissingBytesError) as raised:
         probe(hollow, parts=((0, begins), (ends, len(data))))
     assert raised.value.at is not None
     assert begins <= raised.value.at < ends
@@ -134,7 +134,7 @@ def test_what_is_not_here_is_never_taken_for_content(tmp_path: Path) -> None:
 def test_an_excerpt_is_read_like_a_file(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"0123456789")
-    with ExcerptFile(path, ((2, 4), (6, 9))) as file:
+    with PartialFile(path, ((2, 4), (6, 9))) as file:
         file.seek(2)
         assert (file.read(5), file.tell()) == (b"23", 4)
         file.lenient = True
@@ -147,7 +147,7 @@ def test_an_excerpt_is_read_like_a_file(tmp_path: Path) -> None:
         assert file.read(1) == b""
         file.seek(2)
         assert file.read(1) == b""
-        with pytest.raises(LackingError) as raised:
+        with pytest.raises(MissingBytesError) as raised:
             file.check()
         assert raised.value.at == 0
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from owtmix.base.geometry import Size
-from owtmix.media.skip_frames import Glances, _Scale
+from owtmix.media.skip_frames import SampleTimes, _Scale
 from owtmix.media.video_reader import VideoReader
 from tests.media.pictures import number_of, steady, write_film
 
@@ -34,7 +34,7 @@ class Counting(VideoReader):
             yield found
 
 
-def looked_at(path: Path, glances: Glances, *, told: bool) -> tuple[list[int | None], int]:
+def looked_at(path: Path, glances: SampleTimes, *, told: bool) -> tuple[list[int | None], int]:
     """The numbers of the frames at all glances, and how many were decoded for it."""
     reader = Counting(path, 0, None, glances if told else None)
     end = Fraction(LENGTH, FPS) + glances.offset_s
@@ -49,7 +49,7 @@ def test_frames_between_the_glances_are_left_out_where_none_is_built_on_them(
     tmp_path: Path, offset_s: Fraction
 ) -> None:
     film = write_film(tmp_path / "film.mp4", steady(LENGTH, fps=FPS), gop=20, options=REORDERED)
-    glances = Glances(10, offset_s, (Fraction(101, 100),))
+    glances = SampleTimes(10, offset_s, (Fraction(101, 100),))
     whole, all_frames = looked_at(film, glances, told=False)
     thinned, some_frames = looked_at(film, glances, told=True)
     assert thinned == whole
@@ -58,7 +58,7 @@ def test_frames_between_the_glances_are_left_out_where_none_is_built_on_them(
 
 def test_frames_that_others_are_built_on_are_decoded(tmp_path: Path) -> None:
     film = write_film(tmp_path / "film.mp4", steady(LENGTH, fps=FPS), gop=20)
-    glances = Glances(10, Fraction(0))
+    glances = SampleTimes(10, Fraction(0))
     assert looked_at(film, glances, told=True) == looked_at(film, glances, told=False)
 
 
@@ -74,14 +74,14 @@ def test_frames_that_others_are_built_on_are_decoded(tmp_path: Path) -> None:
 )
 def test_no_decoder_leaves_out_what_is_looked_at(tmp_path: Path, name: str, encoder: str) -> None:
     film = write_film(tmp_path / name, steady(LENGTH, fps=FPS), encoder=encoder, gop=LENGTH, size=Size(128, 96))
-    for glances in (Glances(7, Fraction(17, 1000)), Glances(10, Fraction(0)), Glances(12, Fraction(1, 24))):
+    for glances in (SampleTimes(7, Fraction(17, 1000)), SampleTimes(10, Fraction(0)), SampleTimes(12, Fraction(1, 24))):
         whole, _ = looked_at(film, glances, told=False)
         assert looked_at(film, glances, told=True)[0] == whole
 
 
 def test_an_output_that_shows_every_frame_needs_every_frame(tmp_path: Path) -> None:
     film = write_film(tmp_path / "film.mp4", steady(LENGTH, fps=FPS), gop=20, options=REORDERED)
-    glances = Glances(60, Fraction(0))
+    glances = SampleTimes(60, Fraction(0))
     assert looked_at(film, glances, told=True) == looked_at(film, glances, told=False)
 
 
@@ -99,4 +99,4 @@ def test_a_glance_is_found_where_there_is_one(
     first, last = start * time_base, (start + length) * time_base
     next_glance = Fraction(ceil((first + offset) * fps), fps) - offset
     expected = next_glance < last or any(first <= t < last for t in others)
-    assert _Scale(Glances(fps, offset, tuple(others)), time_base).within(start, start + length) == expected
+    assert _Scale(SampleTimes(fps, offset, tuple(others)), time_base).within(start, start + length) == expected

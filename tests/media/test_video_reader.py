@@ -19,7 +19,7 @@ from owtmix.base.errors import InputError
 from owtmix.base.geometry import Orientation, Size
 from owtmix.compositor.cpu import planes
 from owtmix.media.probe import probe
-from owtmix.media.video_frame import Picture, describe
+from owtmix.media.video_frame import DecodedFrame, describe_frame
 from owtmix.media.video_reader import SEEK_S, VideoReader
 from tests.media.pictures import MS, SMALL, flat, number_of, numbered, steady, write_film, write_sizes
 
@@ -40,7 +40,7 @@ def newest(frames_ms: Sequence[int], times_ms: Sequence[int]) -> list[int | None
     return [max((i for i, frame_ms in enumerate(rising) if frame_ms <= ms), default=None) for ms in times_ms]
 
 
-def pixels(picture: Picture | None) -> bytes:
+def pixels(picture: DecodedFrame | None) -> bytes:
     assert picture
     return b"".join(plane.tobytes() for plane in planes(picture.frame))
 
@@ -55,11 +55,11 @@ def watch_decoding(monkeypatch: pytest.MonkeyPatch) -> list[VideoFrame]:
     """A list that all frames are added to that are decoded from now on."""
     decoded: list[VideoFrame] = []
 
-    def count(frame: VideoFrame, stream: VideoStream, orientation: Orientation) -> Picture:
+    def count(frame: VideoFrame, stream: VideoStream, orientation: Orientation) -> DecodedFrame:
         decoded.append(frame)
-        return describe(frame, stream, orientation)
+        return describe_frame(frame, stream, orientation)
 
-    monkeypatch.setattr("owtmix.media.video_reader.describe", count)
+    monkeypatch.setattr("owtmix.media.video_reader.describe_frame", count)
     return decoded
 
 
@@ -229,7 +229,7 @@ def test_what_leads_astray_on_the_way_to_the_start_is_no_damage(tmp_path: Path) 
     times = [ms * MS for ms in steady(60, first_ms=4000)]
     whole.picture_at(Fraction(0))
     assert [pixels(late.picture_at(t)) for t in times] == [pixels(whole.picture_at(t)) for t in times]
-    assert late.seen_between(times[0], None).damage == whole.seen_between(times[0], None).damage
+    assert late.stats_between(times[0], None).damage == whole.stats_between(times[0], None).damage
     whole.close()
     late.close()
 

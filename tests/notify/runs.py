@@ -10,7 +10,7 @@ from typing import Final
 
 from owtmix.jobfile.spec import NotifySpec
 from owtmix.notify.events import Event, WarnCode, finished, warning
-from owtmix.notify.notifier import Notifier, Sending
+from owtmix.notify.notifier import Notifier, SenderOptions
 
 FINISHED: Final = finished(["j1.mp4"])
 PATIENCE_S: Final = 20.0
@@ -34,8 +34,8 @@ def mixer(url: str) -> tuple[NotifySpec]:
     return (NotifySpec("job.mixer", url, None),)
 
 
-def notifier(folder: Path, receivers: tuple[NotifySpec, ...], sending: Sending | None = None) -> Notifier:
-    return Notifier("j1", "0", receivers, folder, sending or Sending())
+def notifier(folder: Path, receivers: tuple[NotifySpec, ...], sending: SenderOptions | None = None) -> Notifier:
+    return Notifier("j1", "0", receivers, folder, sending or SenderOptions())
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import pytest
 
 from owtmix.base.errors import Interrupted
 from owtmix.notify.events import WarnCode, started, warning
-from owtmix.notify.notifier import Sending, resend
+from owtmix.notify.notifier import SenderOptions, resend
 from owtmix.notify.outbox import Outbox
 from tests.notify.receiver import SILENCE, TAKEN, Receiver, answers, receiving
 from tests.notify.runs import FILES, FINISHED, PATIENCE_S, STATUS, WARNING, mixer, note, notifier
@@ -23,7 +23,7 @@ KILLED: Final = """
 import os, signal, sys
 from pathlib import Path
 from owtmix.notify import receiver
-from owtmix.notify.notifier import Notifier, Sending
+from owtmix.notify.notifier import Notifier, SenderOptions
 from owtmix.notify.outbox import Outbox
 from owtmix.notify.events import finished, started
 from owtmix.jobfile.spec import NotifySpec
@@ -33,10 +33,10 @@ def die(*_, **__):
 
 stage, folder, url = sys.argv[1:]
 if stage == "before sending":
-    receiver.Lane.put = die
+    receiver.Receiver.put = die
 elif stage == "before noting the delivery":
     Outbox.settle = die
-run = Notifier("j1", "0", [NotifySpec("job.mixer", url, "hush")], Path(folder), Sending())
+run = Notifier("j1", "0", [NotifySpec("job.mixer", url, "hush")], Path(folder), SenderOptions())
 run.notify(*finished(["j1.mp4"]))
 run.finish(30)
 """
@@ -52,7 +52,7 @@ def test_after_a_kill_between_writing_and_sending_the_end_is_sent_on_request(tmp
         killed("before sending", tmp_path, receiver)
         assert receiver.requests == []
         kept = [message.id for message in Outbox(tmp_path, "j1").waiting]
-        assert resend("j1", tmp_path, Sending(), PATIENCE_S) == (2, 0)
+        assert resend("j1", tmp_path, SenderOptions(), PATIENCE_S) == (2, 0)
     assert [request.id for request in receiver.requests] == kept
     assert receiver.requests[-1].json["Data"]["Status"] == 2
 
@@ -61,7 +61,7 @@ def test_after_a_kill_between_sending_and_noting_it_the_repeat_has_the_same_id(t
     with receiving() as receiver:
         killed("before noting the delivery", tmp_path, receiver)
         assert receiver.events == [FILES]
-        assert resend("j1", tmp_path, Sending(), PATIENCE_S) == (2, 0)
+        assert resend("j1", tmp_path, SenderOptions(), PATIENCE_S) == (2, 0)
     assert receiver.events == [FILES, FILES, STATUS]
     assert receiver.requests[0].id == receiver.requests[1].id
     assert receiver.requests[0].body == receiver.requests[1].body

@@ -49,7 +49,7 @@ def plan(
         sources=(),
         picture=None,
         sound=None,
-        presence={StreamId.parse(stream): stays for stream, stays in presence.items()},
+        presence={StreamId.parse(stream): on_gpu for stream, on_gpu in presence.items()},
         jumps=jumps,
         index_unit=unit,
         time_zone="Asia/Shanghai",

@@ -11,7 +11,7 @@ import pytest
 from owtmix.base.errors import InputError
 from owtmix.jobfile.spec import NotifySpec
 from owtmix.notify.events import failed, started
-from owtmix.notify.notifier import Sending, resend
+from owtmix.notify.notifier import SenderOptions, resend
 from owtmix.notify.outbox import Outbox
 from tests.notify.receiver import SILENCE, TAKEN, answers, receiving
 from tests.notify.runs import FILES, FINISHED, PATIENCE_S, STATUS, UPLOAD, WARNING, both, mixer, nobody, note, notifier
@@ -87,11 +87,11 @@ def test_what_is_left_is_sent_again_on_request(tmp_path: Path) -> None:
         tried = receiver.requests[0]
         receiver.answer = answers(TAKEN)
         receiver.requests.clear()
-        assert resend("j1", tmp_path, Sending(), PATIENCE_S) == (4, 0)
+        assert resend("j1", tmp_path, SenderOptions(), PATIENCE_S) == (4, 0)
         assert receiver.events == [STATUS, WARNING, FILES, STATUS]
         assert (receiver.requests[0].id, receiver.requests[0].body) == (tried.id, tried.body)
         assert list(tmp_path.iterdir()) == []
-        assert resend("j1", tmp_path, Sending(), PATIENCE_S) == (0, 0)
+        assert resend("j1", tmp_path, SenderOptions(), PATIENCE_S) == (0, 0)
 
 
 def test_the_next_run_sends_what_an_earlier_one_left_first(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_secrets_are_in_no_log_and_no_repr(tmp_path: Path, caplog: pytest.LogCap
     with nobody() as dead, receiving(answers(401, 503, 302)) as receiver, caplog.at_level(logging.DEBUG):
         hosts = [url.split("/")[2] for url in (dead, receiver.url)]
         receivers = tuple(NotifySpec("job.mixer", path.format(host), "canary") for host in hosts)
-        sending = Sending(key=b"canary" * 4)
+        sending = SenderOptions(key=b"canary" * 4)
         run = notifier(tmp_path, receivers, sending)
         run.notify(started(), *FINISHED)
         run.finish(0.5)

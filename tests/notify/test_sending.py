@@ -14,7 +14,7 @@ import pytest
 
 from owtmix.notify import receiver as sending
 from owtmix.notify.events import started
-from owtmix.notify.notifier import Sending
+from owtmix.notify.notifier import SenderOptions
 from owtmix.notify.outbox import Outbox
 from tests.notify.receiver import SILENCE, TAKEN, Request, answers, receiving
 from tests.notify.runs import FILES, FINISHED, PATIENCE_S, STATUS, UPLOAD, WARNING, both, mixer, nobody, note, notifier
@@ -24,7 +24,7 @@ def test_requests_are_signed_when_there_is_a_secret(tmp_path: Path) -> None:
     key = b"0123456789abcdef0123456789abcdef"
     before = int(time.time())
     with receiving(answers(500, TAKEN)) as receiver:
-        run = notifier(tmp_path, mixer(receiver.url), Sending(key=key))
+        run = notifier(tmp_path, mixer(receiver.url), SenderOptions(key=key))
         run.notify(started())
         run.finish(PATIENCE_S)
     assert len(receiver.requests) == 2
@@ -129,7 +129,7 @@ def test_an_answer_that_takes_too_long_is_a_failure(tmp_path: Path, monkeypatch:
 
 def test_a_network_that_is_not_allowed_is_not_entered(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with receiving() as receiver:
-        run = notifier(tmp_path, mixer(receiver.url), Sending(allowed=(ip_network("10.0.0.0/8"),)))
+        run = notifier(tmp_path, mixer(receiver.url), SenderOptions(allowed=(ip_network("10.0.0.0/8"),)))
         run.notify(started(), note(1))
         assert run.finish(PATIENCE_S) == 1
     assert receiver.requests == []
@@ -148,11 +148,11 @@ def test_a_receiver_is_complained_about_once(tmp_path: Path, caplog: pytest.LogC
 @pytest.mark.parametrize(
     ("expected", "statuses"),
     [
-        (sending.Outcome.DELIVERED, [200, 201, 202, 204, 299]),
-        (sending.Outcome.FAILED, [408, 429, 500, 502, 503, 504, 599]),
-        (sending.Outcome.REFUSED, [300, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 405, 413, 600]),
-        (sending.Outcome.GONE, [410]),
+        (sending.AttemptResult.DELIVERED, [200, 201, 202, 204, 299]),
+        (sending.AttemptResult.FAILED, [408, 429, 500, 502, 503, 504, 599]),
+        (sending.AttemptResult.REFUSED, [300, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 405, 413, 600]),
+        (sending.AttemptResult.GONE, [410]),
     ],
 )
-def test_what_a_status_means(expected: sending.Outcome, statuses: list[int]) -> None:
-    assert {sending.outcome(status) for status in statuses} == {expected}
+def test_what_a_status_means(expected: sending.AttemptResult, statuses: list[int]) -> None:
+    assert {sending.classify_status(status) for status in statuses} == {expected}

@@ -21,9 +21,9 @@ from owtmix.base.errors import RenderError
 from owtmix.base.geometry import ResizeMode
 from owtmix.base.time import FrameClock
 from owtmix.compositor.cpu import planes
-from owtmix.outputs.mux import Piece, stitch
+from owtmix.outputs.mux import ChunkTrack, mux
 from owtmix.outputs.verify import verify
-from owtmix.plan.model import AudioEncoding, Picture, Sound, VideoEncoding
+from owtmix.plan.model import AudioEncoding, PicturePlan, SoundPlan, VideoEncoding
 from tests.media.pictures import flat, numbered
 from tests.media.test_writers import ENCODINGS, FPS, RATE_HZ, SIZE, h264, packets_of, write_picture, write_sound
 
@@ -40,8 +40,8 @@ CODECS: Final[Mapping[Container, tuple[str, AudioEncoding]]] = {
 }
 
 
-def picture_plan(frames: int, how: VideoEncoding) -> Picture:
-    return Picture(
+def picture_plan(frames: int, how: VideoEncoding) -> PicturePlan:
+    return PicturePlan(
         canvas=SIZE,
         clock=FrameClock(FPS),
         frames=frames,
@@ -57,8 +57,8 @@ def picture_plan(frames: int, how: VideoEncoding) -> Picture:
     )
 
 
-def sound_plan(samples: int, how: AudioEncoding) -> Sound:
-    return Sound(samples, (), how)
+def sound_plan(samples: int, how: AudioEncoding) -> SoundPlan:
+    return SoundPlan(samples, (), how)
 
 
 def clicks(samples: int) -> NDArray[np.float32]:
@@ -90,8 +90,8 @@ class Room:
         )
         self.picture, self.sound = picture_plan(frames, how), sound_plan(self.samples, sound)
         self.output = folder / f"out.{container}"
-        self.pieces = [Piece(self.tracks[0], range(frames), FPS)]
-        stitch(self.pieces, self.tracks[1], self.output, container)
+        self.pieces = [ChunkTrack(self.tracks[0], range(frames), FPS)]
+        mux(self.pieces, self.tracks[1], self.output, container)
 
     def verify(self) -> None:
         verify(self.output, self.picture, self.sound)
@@ -152,7 +152,7 @@ def test_chunks_follow_each_other_without_a_seam(tmp_path: Path, container: Cont
     how = ENCODINGS[encoder]()
     parts = (range(30), range(30, 60), range(60, 75))
     pieces = [
-        Piece(
+        ChunkTrack(
             write_picture(tmp_path / f"{part.start}.mp4", len(part), how, draw=lambda i: flashing(part.start + i)),  # noqa: B023 - drawn at once
             part,
             FPS,
@@ -161,7 +161,7 @@ def test_chunks_follow_each_other_without_a_seam(tmp_path: Path, container: Cont
     ]
     output = tmp_path / f"out.{container}"
     heard_at = write_sound(tmp_path / "sound.mp4", clicks(75 * RATE_HZ // FPS), sound)
-    stitch(pieces, heard_at, output, container)
+    mux(pieces, heard_at, output, container)
     verify(output, picture_plan(75, how), sound_plan(75 * RATE_HZ // FPS, sound))
     with av.open(str(output)) as file:
         stitched = [bytes(p) for p in file.demux(file.streams.video[0]) if p.size]
@@ -173,14 +173,14 @@ def test_chunks_follow_each_other_without_a_seam(tmp_path: Path, container: Cont
 
 def test_chunks_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
     pieces = [
-        Piece(write_picture(tmp_path / "0.mp4", 30, h264(), draw=flashing), range(30), FPS),
-        Piece(write_picture(tmp_path / "1.mp4", 30, h264(profile="baseline"), draw=flashing), range(30, 60), FPS),
+        ChunkTrack(write_picture(tmp_path / "0.mp4", 30, h264(), draw=flashing), range(30), FPS),
+        ChunkTrack(write_picture(tmp_path / "1.mp4", 30, h264(profile="baseline"), draw=flashing), range(30, 60), FPS),
     ]
     with pytest.raises(RenderError, match="different parameters"):
-        stitch(pieces, None, tmp_path / "out.mp4", "mp4")
+        mux(pieces, None, tmp_path / "out.mp4", "mp4")
     short = replace(pieces[0], frames=range(31))
     with pytest.raises(RenderError, match="a chunk of the picture holds 30 frames, 31 were planned"):
-        stitch([short], None, tmp_path / "out.mp4", "mp4")
+        mux([short], None, tmp_path / "out.mp4", "mp4")
 
 
 @pytest.mark.parametrize("container", CODECS)
@@ -225,7 +225,7 @@ def test_the_colour_tags_arrive(tmp_path: Path, container: Container) -> None:
 def test_the_same_tracks_give_the_same_bytes(tmp_path: Path, container: Container) -> None:
     room = Room(tmp_path, container)
     again = tmp_path / f"again.{container}"
-    stitch(room.pieces, room.tracks[1], again, container)
+    mux(room.pieces, room.tracks[1], again, container)
     assert again.read_bytes() == room.output.read_bytes()
     assert str(tmp_path).encode() not in room.output.read_bytes()
 
@@ -234,9 +234,9 @@ def test_the_same_tracks_give_the_same_bytes(tmp_path: Path, container: Containe
 def test_one_track_alone_is_a_file_too(tmp_path: Path, container: Container) -> None:
     room = Room(tmp_path, container)
     alone = tmp_path / f"alone.{container}"
-    stitch(room.pieces, None, alone, container)
+    mux(room.pieces, None, alone, container)
     verify(alone, room.picture, None)
-    stitch([], room.tracks[1], alone, container)
+    mux([], room.tracks[1], alone, container)
     verify(alone, None, room.sound)
 
 
@@ -244,10 +244,10 @@ def test_a_track_that_is_damaged_or_gone_is_a_render_error(tmp_path: Path) -> No
     room = Room(tmp_path, "mp4")
     room.tracks[1].write_bytes(room.tracks[1].read_bytes()[:100])
     with pytest.raises(RenderError):
-        stitch(room.pieces, room.tracks[1], tmp_path / "again.mp4", "mp4")
+        mux(room.pieces, room.tracks[1], tmp_path / "again.mp4", "mp4")
     room.tracks[1].unlink()
     with pytest.raises(RenderError):
-        stitch(room.pieces, room.tracks[1], tmp_path / "again.mp4", "mp4")
+        mux(room.pieces, room.tracks[1], tmp_path / "again.mp4", "mp4")
 
 
 @pytest.mark.parametrize("container", CODECS)
@@ -319,10 +319,10 @@ def test_a_sound_with_a_hole_is_refused(tmp_path: Path, container: Container, lo
 def test_a_track_that_is_missing_is_told(tmp_path: Path, container: Container) -> None:
     room = Room(tmp_path, container)
     alone = tmp_path / f"alone.{container}"
-    stitch(room.pieces, None, alone, container)
+    mux(room.pieces, None, alone, container)
     with pytest.raises(RenderError, match="has no sound"):
         verify(alone, room.picture, room.sound)
-    stitch([], room.tracks[1], alone, container)
+    mux([], room.tracks[1], alone, container)
     with pytest.raises(RenderError, match="has no picture"):
         verify(alone, room.picture, room.sound)
 
@@ -334,7 +334,7 @@ def test_a_first_or_last_group_of_pictures_that_was_damaged_on_its_way_is_refuse
 ) -> None:
     path = write_picture(tmp_path / "track.mp4", 75, h264(), draw=lambda number: numbered(number, SIZE))
     output = tmp_path / "out.mp4"
-    stitch([Piece(path, range(75), FPS)], None, output, "mp4")
+    mux([ChunkTrack(path, range(75), FPS)], None, output, "mp4")
     data = bytearray(output.read_bytes())
     packet = bytes(packets_of(output)[30 * group + 3])
     at = data.index(packet)

@@ -23,8 +23,8 @@ from owtmix.jobfile.spec import (
     SubscriptionSpec,
     VideoSpec,
 )
-from owtmix.plan.build import equip, make_plan, sufficient
-from owtmix.plan.device import Equipment
+from owtmix.plan.build import make_plan, with_device, within_gpu_limits
+from owtmix.plan.device import RenderDevice
 from owtmix.plan.encoders import POINTS
 from owtmix.plan.media_info import Clip
 from owtmix.plan.model import RenderPlan
@@ -304,10 +304,10 @@ def test_a_room_with_relative_times_has_no_wall_clock(unit: str) -> None:
 
 def test_a_card_that_draws_and_encodes_is_in_the_plan_with_what_takes_its_place() -> None:
     plan = plan_of(JOB, both(ANNA, 0, 9))
-    on_cpu = equip(plan, JOB, Equipment("--device cpu"))
+    on_cpu = with_device(plan, JOB, RenderDevice("--device cpu"))
     assert (on_cpu.device, on_cpu.device_why, on_cpu.picture) == ("cpu", "--device cpu", plan.picture)
-    card = Equipment("NVIDIA L4 draws and encodes", 1, encodes=True)
-    on_card = equip(plan, JOB, card)
+    card = RenderDevice("NVIDIA L4 draws and encodes", 1, has_encoder=True)
+    on_card = with_device(plan, JOB, card)
     assert on_card.picture
     assert plan.picture
     assert (on_card.device, on_card.picture.device, on_card.picture.encoding.encoder) == (
@@ -315,16 +315,16 @@ def test_a_card_that_draws_and_encodes_is_in_the_plan_with_what_takes_its_place(
         "cuda",
         "h264_nvenc",
     )
-    assert on_card.without_card_s_encoder().picture == replace(plan.picture, device="cuda")
-    assert equip(plan_of(ONLY_SOUND, both(ANNA, 0, 9)), ONLY_SOUND, card).device == ""
+    assert on_card.without_gpu_encoder().picture == replace(plan.picture, device="cuda")
+    assert with_device(plan_of(ONLY_SOUND, both(ANNA, 0, 9)), ONLY_SOUND, card).device == ""
 
 
 @pytest.mark.parametrize(("marks", "draws"), [(71, True), (72, False)])
 def test_a_picture_of_more_than_a_card_draws_at_once_is_the_cpu_s_all_of_it(marks: int, *, draws: bool) -> None:
     job = replace(JOB, mixer=replace(MIXER, watermarks=(ClockWatermark(0, 0, 1),) * marks))
-    card = Equipment("NVIDIA L4 draws and encodes", 0, encodes=True)
-    found = sufficient(plan_of(job, both(ANNA, 0, 9)), card)
-    assert found == (card if draws else Equipment("a card draws 72 tiles and watermarks at once, and there are 73"))
+    card = RenderDevice("NVIDIA L4 draws and encodes", 0, has_encoder=True)
+    found = within_gpu_limits(plan_of(job, both(ANNA, 0, 9)), card)
+    assert found == (card if draws else RenderDevice("a card draws 72 tiles and watermarks at once, and there are 73"))
 
 
 def test_all_warnings_are_in_the_plan() -> None:

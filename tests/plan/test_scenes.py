@@ -17,7 +17,7 @@ from owtmix.base.ids import StreamId
 from owtmix.jobfile.spec import LayoutStyle, MixerSpec, Position
 from owtmix.plan.media_info import Clip
 from owtmix.plan.scenes import Scene, build_scenes
-from owtmix.plan.timeline import Rules, Segment, build_timeline
+from owtmix.plan.timeline import Segment, TimelineRules, build_timeline
 from tests.support.plans import ANNA, BEN, CARL, MIXER, PATIENT, SCREEN, canvases, rooms, rules, span
 
 CANVAS: Final = Size(1200, 720)
@@ -181,7 +181,7 @@ def test_a_stream_that_is_only_heard_changes_no_scene() -> None:
     designated=st.none() | st.just(BEN),
 )
 def test_scenes_cover_the_output_and_their_tiles_lie_in_the_canvas(
-    clips: list[Clip], rules: Rules, canvas: Size, style: LayoutStyle, designated: StreamId | None
+    clips: list[Clip], rules: TimelineRules, canvas: Size, style: LayoutStyle, designated: StreamId | None
 ) -> None:
     planned = build_timeline(clips, rules)
     mixer = replace(MIXER, layout=style, max_resolution_stream=designated)

@@ -12,8 +12,8 @@ from hypothesis import given
 from owtmix.base.ids import StreamId
 from owtmix.base.time import TimeRange
 from owtmix.plan.media_info import Clip
-from owtmix.plan.shots import Patience, Shot, build_shots
-from owtmix.plan.timeline import Rules, build_timeline, merge
+from owtmix.plan.shots import PlaceholderRules, Shot, build_shots
+from owtmix.plan.timeline import TimelineRules, build_timeline, merge_ranges
 from tests.support.plans import (
     ANNA,
     BEN,
@@ -33,11 +33,11 @@ from tests.support.plans import (
     take,
 )
 
-PATIENCE = Patience(absence_s=Fraction(1), gap_s=Fraction(3), delay_s=Fraction(1, 2))
+PATIENCE = PlaceholderRules(absence_s=Fraction(1), gap_s=Fraction(3), delay_s=Fraction(1, 2))
 CARD = None
 
 
-def every_shot(clips: list[Clip], rules: Rules = RULES) -> dict[StreamId, tuple[Shot, ...]]:
+def every_shot(clips: list[Clip], rules: TimelineRules = RULES) -> dict[StreamId, tuple[Shot, ...]]:
     planned = build_timeline(clips, rules)
     patience = replace(PATIENCE, absence_s=rules.absence_s)
     return {
@@ -145,17 +145,17 @@ def test_file_time_plus_offset_is_output_time() -> None:
 
 @PATIENT
 @given(clips=rooms, rules=rules)
-def test_shots_cover_presence_exactly(clips: list[Clip], rules: Rules) -> None:
+def test_shots_cover_presence_exactly(clips: list[Clip], rules: TimelineRules) -> None:
     presence, found = build_timeline(clips, rules).presence, every_shot(clips, rules)
     assert found.keys() == presence.keys()
     for stream, visits in presence.items():
-        assert merge((s.span for s in found[stream]), Fraction(0)) == merge(visits, Fraction(0))
+        assert merge_ranges((s.span for s in found[stream]), Fraction(0)) == merge_ranges(visits, Fraction(0))
         assert all(before.span.end <= after.span.start for before, after in pairwise(found[stream]))
 
 
 @PATIENT
 @given(clips=rooms, rules=rules)
-def test_a_shot_shows_only_a_file_that_has_a_frame_by_then(clips: list[Clip], rules: Rules) -> None:
+def test_a_shot_shows_only_a_file_that_has_a_frame_by_then(clips: list[Clip], rules: TimelineRules) -> None:
     for stream, found in every_shot(clips, rules).items():
         for shot in found:
             if shot.source is not None:
@@ -167,7 +167,7 @@ def test_a_shot_shows_only_a_file_that_has_a_frame_by_then(clips: list[Clip], ru
 
 @PATIENT
 @given(clips=rooms, rules=rules)
-def test_nobody_is_shown_frozen(clips: list[Clip], rules: Rules) -> None:
+def test_nobody_is_shown_frozen(clips: list[Clip], rules: TimelineRules) -> None:
     """No camera's shot reaches into a long gap by more than half a second."""
     cameras = [found for stream, found in every_shot(clips, rules).items() if not stream.is_screen]
     for shot in chain.from_iterable(cameras):

@@ -13,7 +13,7 @@ from hypothesis import given
 from owtmix.base.ids import StreamId
 from owtmix.base.time import TimeRange
 from owtmix.plan.media_info import Clip
-from owtmix.plan.timeline import Jump, Placed, Rules, Timeline, build_timeline, merge
+from owtmix.plan.timeline import Jump, PlacedClip, Timeline, TimelineRules, build_timeline, merge_ranges
 from tests.support.plans import (
     ANNA,
     BEN,
@@ -37,7 +37,7 @@ from tests.support.plans import (
 KEEP_GAPS = replace(RULES, keep_empty_gaps=True)
 
 
-def key_stream(idle_s: Seconds) -> Rules:
+def key_stream(idle_s: Seconds) -> TimelineRules:
     return replace(RULES, key_stream=ANNA, idle_s=Fraction(idle_s))
 
 
@@ -45,7 +45,7 @@ def segments(timeline: Timeline) -> list[tuple[TimeRange, list[StreamId]]]:
     return [(segment.span, list(segment.present)) for segment in timeline.segments]
 
 
-def parts(placed: Sequence[Placed]) -> list[tuple[str, TimeRange]]:
+def parts(placed: Sequence[PlacedClip]) -> list[tuple[str, TimeRange]]:
     """Which file counts when."""
     return [(part.clip.recording.key, part.span) for part in placed]
 
@@ -247,13 +247,13 @@ def test_times_stay_exact() -> None:
 
 def test_merge_unites_and_bridges_holes_that_are_shorter() -> None:
     ranges = [span(5, 6), span(0, 2), span(1, 3), span("3.5", 4)]
-    assert merge(ranges, Fraction(0)) == (span(0, 3), span("3.5", 4), span(5, 6))
-    assert merge(ranges, Fraction(1)) == (span(0, 4), span(5, 6))
+    assert merge_ranges(ranges, Fraction(0)) == (span(0, 3), span("3.5", 4), span(5, 6))
+    assert merge_ranges(ranges, Fraction(1)) == (span(0, 4), span(5, 6))
 
 
 @PATIENT
 @given(clips=rooms, rules=rules)
-def test_segments_cover_the_timeline_without_gap_or_overlap(clips: list[Clip], rules: Rules) -> None:
+def test_segments_cover_the_timeline_without_gap_or_overlap(clips: list[Clip], rules: TimelineRules) -> None:
     timeline = build_timeline(clips, rules)
     edges = [timeline.segments[0].span.start, *(segment.span.end for segment in timeline.segments)]
     assert span(edges[0], edges[-1]) == span(0, timeline.end)
@@ -264,19 +264,21 @@ def test_segments_cover_the_timeline_without_gap_or_overlap(clips: list[Clip], r
 
 @PATIENT
 @given(clips=rooms, rules=rules)
-def test_a_segment_names_exactly_those_who_are_present(clips: list[Clip], rules: Rules) -> None:
+def test_a_segment_names_exactly_those_who_are_present(clips: list[Clip], rules: TimelineRules) -> None:
     timeline = build_timeline(clips, rules)
     for segment in timeline.segments:
         for stream, visits in timeline.presence.items():
             overlap = [visit for visit in visits if visit.overlaps(segment.span)]
             assert bool(overlap) == (stream in segment.present)
-            covered = merge(overlap, Fraction(0))
+            covered = merge_ranges(overlap, Fraction(0))
             assert not overlap or (covered[0].start <= segment.span.start and segment.span.end <= covered[0].end)
 
 
 @PATIENT
 @given(clips=rooms, rules=rules)
-def test_what_is_seen_and_heard_lies_in_the_presence_and_never_overlaps(clips: list[Clip], rules: Rules) -> None:
+def test_what_is_seen_and_heard_lies_in_the_presence_and_never_overlaps(
+    clips: list[Clip], rules: TimelineRules
+) -> None:
     timeline = build_timeline(clips, rules)
     for media in (timeline.pictures, timeline.sounds):
         assert media.keys() == timeline.presence.keys()
@@ -288,16 +290,16 @@ def test_what_is_seen_and_heard_lies_in_the_presence_and_never_overlaps(clips: l
 
 @PATIENT
 @given(clips=rooms, rules=rules)
-def test_nothing_of_a_picture_is_lost_but_to_a_later_one(clips: list[Clip], rules: Rules) -> None:
+def test_nothing_of_a_picture_is_lost_but_to_a_later_one(clips: list[Clip], rules: TimelineRules) -> None:
     timeline = build_timeline(clips, replace(rules, key_stream=None))
     for stream, placed in timeline.pictures.items():
-        recorded = merge((lasting(c) for c in clips if c.recording.stream == stream and c.video), Fraction(0))
+        recorded = merge_ranges((lasting(c) for c in clips if c.recording.stream == stream and c.video), Fraction(0))
         assert sum(part.span.duration for part in placed) == sum(stretch.duration for stretch in recorded)
 
 
 @PATIENT
 @given(clips=rooms, rules=rules)
-def test_jumps_put_every_moment_of_a_file_where_the_index_has_it(clips: list[Clip], rules: Rules) -> None:
+def test_jumps_put_every_moment_of_a_file_where_the_index_has_it(clips: list[Clip], rules: TimelineRules) -> None:
     timeline = build_timeline(clips, rules)
     for placed in (*timeline.pictures.values(), *timeline.sounds.values()):
         for part in placed:
@@ -309,7 +311,9 @@ def test_jumps_put_every_moment_of_a_file_where_the_index_has_it(clips: list[Cli
 
 @PATIENT
 @given(clips=rooms, rules=rules)
-def test_nobody_is_missing_for_longer_than_idle_time_unless_gaps_are_kept(clips: list[Clip], rules: Rules) -> None:
+def test_nobody_is_missing_for_longer_than_idle_time_unless_gaps_are_kept(
+    clips: list[Clip], rules: TimelineRules
+) -> None:
     timeline = build_timeline(clips, rules)
     empty = [segment.span.duration for segment in timeline.segments if not segment.present]
     if rules.keep_empty_gaps:

@@ -18,15 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from owtmix.base.errors import InputError
-from owtmix.inputs.tasks import Lack, ProbeTask
+from owtmix.inputs.tasks import NeedsBytes, ProbeTask
 from owtmix.media.audio_reader import AudioReader
-from owtmix.media.video_frame import Picture
+from owtmix.media.video_frame import DecodedFrame
 from owtmix.media.video_reader import VideoReader
 from owtmix.plan.media_info import AudioTrack, Probe
 from owtmix.plan.model import SAMPLE_RATE_HZ
-from owtmix.produce.tasks import PictureTask, Studio
+from owtmix.produce.tasks import ChunkTask, RenderSetup
 from owtmix.render.video_track import Material
-from owtmix.workers.base import News
+from owtmix.workers.base import TaskReporter
 
 
 def misbehave(how: str) -> None:
@@ -47,7 +47,7 @@ def die_once(mark: Path) -> None:
 
 
 class RiggedVideoReader(VideoReader):
-    def picture_at(self, t: Fraction) -> Picture | None:
+    def picture_at(self, t: Fraction) -> DecodedFrame | None:
         told = re.match(r"(crash|hang|fail|killed)-([\d.]+)-", self._path.name)
         if told and t >= Fraction(told[2]):
             if told[1] == "killed":
@@ -70,7 +70,7 @@ class RiggedAudioReader(AudioReader):
 
 
 @dataclass(frozen=True, slots=True)
-class RiggedStudio(Studio):
+class RiggedStudio(RenderSetup):
     """Decodes with the readers above."""
 
     def material(self) -> Material:
@@ -81,24 +81,24 @@ class RiggedStudio(Studio):
 
         owtmix.render.frames.VideoReader = RiggedVideoReader  # type: ignore[attr-defined]
         owtmix.render.audio_mix.AudioReader = owtmix.render.decode_alone.AudioReader = RiggedAudioReader  # type: ignore[attr-defined]
-        return Studio.material(self)
+        return RenderSetup.material(self)
 
 
 @dataclass(frozen=True, slots=True)
 class RiggedProbeTask(ProbeTask):
-    def run(self, news: News) -> Probe | Lack:
+    def run(self, reporter: TaskReporter) -> Probe | NeedsBytes:
         if told := re.match(r"probe-(crash|hang|once)-", self.path.name):
             misbehave(told[1])
             die_once(self.path.with_suffix(".mark"))
-        return ProbeTask.run(self, news)
+        return ProbeTask.run(self, reporter)
 
 
 @dataclass(frozen=True, slots=True)
-class DyingPictureTask(PictureTask):
+class DyingPictureTask(ChunkTask):
     """Dies although no source does anything wrong: as often as the work folder has files named ``die-...``."""
 
-    def run(self, news: News) -> Any:
+    def run(self, reporter: TaskReporter) -> Any:
         for reason in self.track.parents[1].glob("die-*"):
             reason.unlink()
             os.kill(os.getpid(), signal.SIGKILL)
-        return PictureTask.run(self, news)
+        return ChunkTask.run(self, reporter)

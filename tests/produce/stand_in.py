@@ -1,6 +1,6 @@
 """A graphics card that is none, for whole jobs: its kernel runs on the host. Children import this module.
 
-What is wrong with it is told by ``why`` of the job's equipment: ``lost``, ``full``, ``hangs`` or ``works``.
+What is wrong with it is told by ``why`` of the job's render_device: ``lost``, ``full``, ``hangs`` or ``works``.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from av.codec.hwaccel import HWAccel
 from numpy.typing import NDArray
 
 from owtmix.base.geometry import Size
-from owtmix.compositor.gpu.device import Mark
+from owtmix.compositor.gpu.device import Fence
 from owtmix.media.writers import VideoWriter
 from owtmix.plan.encoders import NVENC
 from owtmix.plan.media_info import Matrix
 from owtmix.plan.model import VideoEncoding
-from owtmix.produce.tasks import Studio
+from owtmix.produce.tasks import RenderSetup
 from owtmix.render.video_track import Material
 from tests.compositor.gpu.lazy_device import LazyDevice, seen
 
@@ -33,11 +33,11 @@ AFTER: Final = 5
 
 
 class Silent:
-    """News that nobody listens to."""
+    """A reporter that nobody listens to."""
 
     def advance(self, done_s: float) -> None: ...
-    def mark(self, done_s: float) -> None: ...
-    def wait(self) -> None:
+    def checkpoint(self, done_s: float) -> None: ...
+    def heartbeat(self) -> None:
         pass
 
     def warn(self, message: str) -> None: ...
@@ -51,8 +51,8 @@ class StandIn(LazyDevice):
         super().__init__(room=1 << 18 if how == "full" else 1 << 28)
         self._how = how
 
-    def launch(self, batch: NDArray[Any], grid: tuple[int, int, int], after: Iterable[Mark], mark: Mark) -> None:
-        super().launch(batch, grid, after, mark)
+    def launch(self, batch: NDArray[Any], grid: tuple[int, int, int], after: Iterable[Fence], fence: Fence) -> None:
+        super().launch(batch, grid, after, fence)
         if self.launches > AFTER and self._how == "hangs":
             time.sleep(3600)
         self.lost = self.launches > AFTER and self._how == "lost"
@@ -73,13 +73,13 @@ def install(how: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class StandInStudio(Studio):
+class StandInStudio(RenderSetup):
     """Composes on the stand-in."""
 
     def material(self) -> Material:
-        if self.equipment.card is not None:
-            install(self.equipment.why)
-        return Studio.material(self)
+        if self.render_device.gpu is not None:
+            install(self.render_device.why)
+        return RenderSetup.material(self)
 
 
 class StandInWriter(VideoWriter):
@@ -110,6 +110,6 @@ class EncodingStudio(StandInStudio):
     def material(self) -> Material:
         import owtmix.render.video_track  # noqa: PLC0415 - in the child
 
-        hangs = self.equipment.card is None and "hangs" in self.equipment.why
+        hangs = self.render_device.gpu is None and "hangs" in self.render_device.why
         owtmix.render.video_track.VideoWriter = HangingWriter if hangs else StandInWriter  # type: ignore[attr-defined, assignment]
         return StandInStudio.material(self)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from owtmix.base.errors import DestinationError
-from owtmix.produce.chunk_cache import Loss, Shelf
+from owtmix.produce.chunk_cache import ChunkCache, SourceLoss
 
-LOSS = Loss("a file", Fraction(7, 3), is_sound=True, message="it breaks")
+LOSS = SourceLoss("a file", Fraction(7, 3), is_sound=True, message="it breaks")
 
 
 @pytest.fixture
@@ -21,43 +21,43 @@ def made(tmp_path: Path) -> Path:
 
 
 def test_a_piece_is_found_again_by_the_next_run(tmp_path: Path, made: Path) -> None:
-    Shelf(tmp_path / "shelf").keep("key", made, {"seen": {"0": 1}}, ("a warning",))
+    ChunkCache(tmp_path / "shelf").keep("key", made, {"seen": {"0": 1}}, ("a warning",))
     assert not made.exists()
-    found = Shelf(tmp_path / "shelf").find("key")
+    found = ChunkCache(tmp_path / "shelf").find("key")
     assert found
     assert (found.path.read_bytes(), found.told, found.warnings) == (b"picture", {"seen": {"0": 1}}, ("a warning",))
-    assert Shelf(tmp_path / "shelf").find("another") is None
+    assert ChunkCache(tmp_path / "shelf").find("another") is None
 
 
 def test_what_was_lost_is_remembered(tmp_path: Path) -> None:
-    Shelf(tmp_path / "shelf").lose(LOSS)
-    assert Shelf(tmp_path / "shelf").losses == [LOSS]
+    ChunkCache(tmp_path / "shelf").lose(LOSS)
+    assert ChunkCache(tmp_path / "shelf").losses == [LOSS]
 
 
 @pytest.mark.parametrize("damage", [b"pictura", b"", None])
 def test_a_piece_that_is_not_what_was_made_is_none(tmp_path: Path, made: Path, damage: bytes | None) -> None:
-    piece = Shelf(tmp_path / "shelf").keep("key", made, None, ())
+    piece = ChunkCache(tmp_path / "shelf").keep("key", made, None, ())
     if damage is None:
         piece.path.unlink()
     else:
         piece.path.write_bytes(damage)
-    assert Shelf(tmp_path / "shelf").find("key") is None
+    assert ChunkCache(tmp_path / "shelf").find("key") is None
 
 
 def test_a_manifest_that_was_cut_keeps_what_was_whole(tmp_path: Path, made: Path) -> None:
     shelf = tmp_path / "shelf"
-    Shelf(shelf).keep("first", made, None, ())
+    ChunkCache(shelf).keep("first", made, None, ())
     made.write_bytes(b"more")
-    Shelf(shelf).keep("second", made, None, ())
+    ChunkCache(shelf).keep("second", made, None, ())
     manifest = shelf / "manifest.jsonl"
     manifest.write_bytes(manifest.read_bytes()[:-9])
-    found = Shelf(shelf)
+    found = ChunkCache(shelf)
     assert found.find("first")
     assert found.find("second") is None
     assert not (shelf / "second").exists()
     made.write_bytes(b"again")
     found.keep("second", made, None, ())
-    assert {name for name in ("first", "second") if Shelf(shelf).find(name)} == {"first", "second"}
+    assert {name for name in ("first", "second") if ChunkCache(shelf).find(name)} == {"first", "second"}
 
 
 @pytest.mark.parametrize(
@@ -78,14 +78,14 @@ def test_rubbish_in_the_manifest_is_passed_over(tmp_path: Path, made: Path, rubb
     shelf = tmp_path / "shelf"
     shelf.mkdir()
     (shelf / "manifest.jsonl").write_bytes(rubbish)
-    assert Shelf(shelf).find("key") is None
-    Shelf(shelf).keep("key", made, None, ())
-    assert Shelf(shelf).find("key")
-    assert Shelf(shelf).size_bytes(["key", "another"]) == len(b"picture")
-    assert Shelf(shelf).size_bytes(["another"]) == 0
+    assert ChunkCache(shelf).find("key") is None
+    ChunkCache(shelf).keep("key", made, None, ())
+    assert ChunkCache(shelf).find("key")
+    assert ChunkCache(shelf).size_bytes(["key", "another"]) == len(b"picture")
+    assert ChunkCache(shelf).size_bytes(["another"]) == 0
 
 
 def test_a_place_that_takes_nothing_is_told(tmp_path: Path) -> None:
     (tmp_path / "shelf").write_bytes(b"")
     with pytest.raises(DestinationError, match="cannot be used"):
-        Shelf(tmp_path / "shelf")
+        ChunkCache(tmp_path / "shelf")

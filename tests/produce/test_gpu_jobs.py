@@ -16,21 +16,21 @@ import pytest
 import owtmix.jobs.job
 import owtmix.plan.encoders
 import owtmix.produce.gpu_check
-from owtmix.base.cleanup import Scratch
+from owtmix.base.cleanup import TemporaryPaths
 from owtmix.base.errors import RenderError, SpecError
 from owtmix.base.geometry import Size
-from owtmix.base.progress import Silence
+from owtmix.base.progress import NoProgress
 from owtmix.compositor.gpu.device import DeviceError
 from owtmix.jobfile.settings import Settings
 from owtmix.jobfile.spec import VideoSpec
 from owtmix.jobs.announcer import Announcer
 from owtmix.jobs.job import Job, Options
-from owtmix.plan.device import Equipment
+from owtmix.plan.device import RenderDevice
 from owtmix.plan.encoders import NVENC, h264
-from owtmix.produce.gpu_check import EXTRAS, Card, CardTask, choose, encodes, try_drawing
+from owtmix.produce.gpu_check import EXTRAS, GpuCheckTask, GpuInfo, choose_device, encodes, try_drawing
 from owtmix.produce.production import Production
 from owtmix.workers.base import Outcome
-from owtmix.workers.local import Crew
+from owtmix.workers.local import WorkerPool
 from tests.compositor.gpu.kernel import compiled
 from tests.compositor.gpu.lazy_device import LazyDevice
 from tests.e2e import measure
@@ -54,7 +54,7 @@ SIMILAR: Final = 2.0
 """Mean difference of two encoded pictures of the same room; another picture differs by tens."""
 
 
-class OneAnswer(Crew):
+class OneAnswer(WorkerPool):
     """A crew that has an answer instead of children."""
 
     def __init__(self, **answer: Any) -> None:
@@ -82,19 +82,19 @@ def module() -> Iterator[None]:
 
 def test_the_cpu_composes_where_it_is_asked_for_or_nothing_else_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(owtmix.produce.gpu_check, "find_spec", lambda _name: None)
-    assert choose(OneAnswer(), "cpu", MEMORY) == Equipment("--device cpu")
-    assert choose(OneAnswer(), "auto", MEMORY) == Equipment(EXTRAS)
+    assert choose_device(OneAnswer(), "cpu", MEMORY) == RenderDevice("--device cpu")
+    assert choose_device(OneAnswer(), "auto", MEMORY) == RenderDevice(EXTRAS)
     with pytest.raises(SpecError, match="--device cuda: the extra cuda12 or cuda13 of owtmix is not installed"):
-        choose(OneAnswer(), "cuda", MEMORY)
+        choose_device(OneAnswer(), "cuda", MEMORY)
 
 
 @pytest.mark.usefixtures("extras")
 def test_a_card_that_works_is_taken_and_named() -> None:
-    found = choose(OneAnswer(value=Card(1, "NVIDIA L4", encodes=True)), "auto", MEMORY)
-    assert found == Equipment("NVIDIA L4 draws and encodes", 1, encodes=True, memory=MEMORY)
-    assert found.device == "cuda:1"
-    found = choose(OneAnswer(value=Card(0, "NVIDIA H100", encodes=False)), "cuda", MEMORY)
-    assert found == Equipment("NVIDIA H100 draws and does not encode H.264", 0, memory=MEMORY)
+    found = choose_device(OneAnswer(value=GpuInfo(1, "NVIDIA L4", encodes=True)), "auto", MEMORY)
+    assert found == RenderDevice("NVIDIA L4 draws and encodes", 1, has_encoder=True, memory_bytes=MEMORY)
+    assert found.name == "cuda:1"
+    found = choose_device(OneAnswer(value=GpuInfo(0, "NVIDIA H100", encodes=False)), "cuda", MEMORY)
+    assert found == RenderDevice("NVIDIA H100 draws and does not encode H.264", 0, memory_bytes=MEMORY)
 
 
 @pytest.mark.usefixtures("extras")
@@ -106,27 +106,27 @@ def test_a_card_that_works_is_taken_and_named() -> None:
     ],
 )
 def test_a_card_that_does_not_work_is_left_alone_unless_it_was_asked_for(answer: dict[str, Any], why: str) -> None:
-    assert choose(OneAnswer(**answer), "auto", MEMORY) == Equipment(why)
+    assert choose_device(OneAnswer(**answer), "auto", MEMORY) == RenderDevice(why)
     with pytest.raises(SpecError, match=f"--device cuda:1: {why}; --device cpu or auto composes without a card"):
-        choose(OneAnswer(**answer), "cuda:1", MEMORY)
+        choose_device(OneAnswer(**answer), "cuda:1", MEMORY)
 
 
 def test_without_cupy_the_child_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, MODULE, None)
     with pytest.raises(RenderError, match="CuPy cannot be loaded"):
-        CardTask(None).run(Silent())
+        GpuCheckTask(None).run(Silent())
 
 
 @pytest.mark.usefixtures("module")
 def test_a_card_is_tried_out_by_drawing() -> None:
     compiled()
     install("works")
-    assert CardTask(None).run(Silent()) == Card(0, "Stand-in", encodes=False)
+    assert GpuCheckTask(None).run(Silent()) == GpuInfo(0, "Stand-in", encodes=False)
     with pytest.raises(RenderError, match="there is no cuda:1, but 1 cards, counted from 0"):
-        CardTask(1).run(Silent())
+        GpuCheckTask(1).run(Silent())
     install("full")
     with pytest.raises(RenderError, match="cuda:0 is full"):
-        CardTask(0).run(Silent())
+        GpuCheckTask(0).run(Silent())
 
 
 def test_a_card_that_draws_something_else_is_found_out() -> None:
@@ -152,15 +152,17 @@ def lay_out(
     how: str | None,
     *,
     encoder: bool = False,
-    studio: type[StandInStudio] = StandInStudio,
+    setup: type[StandInStudio] = StandInStudio,
     room: Room = ROOM,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Path:
     """Write the room, and let jobs find the stand-in, or no card; returns the job file."""
     compiled()
-    equipment = Equipment(how, 0, encodes=encoder, memory=MEMORY) if how else Equipment("--device cpu")
-    monkeypatch.setattr(owtmix.jobs.job, "Studio", studio)
-    monkeypatch.setattr(owtmix.jobs.job, "choose", lambda *_: equipment)
+    render_device = (
+        RenderDevice(how, 0, has_encoder=encoder, memory_bytes=MEMORY) if how else RenderDevice("--device cpu")
+    )
+    monkeypatch.setattr(owtmix.jobs.job, "Studio", setup)
+    monkeypatch.setattr(owtmix.jobs.job, "choose", lambda *_: render_device)
     monkeypatch.setattr(owtmix.jobs.job, "state_folder", lambda: folder / "state")
     return room.write(folder, f"{folder.name}-{how}"[-60:], record_once)
 
@@ -172,7 +174,7 @@ def compose(folder: Path, how: str | None, **options: Any) -> dict[str, Any]:
 def run(job_file: Path) -> dict[str, Any]:
     """Compose two chunks by one worker."""
     options = Options(workers=1, chunk_s=Fraction(2))
-    report = Job(job_file, Settings(worker_silence_s=3), options).run(Silence(), Scratch())
+    report = Job(job_file, Settings(worker_silence_s=3), options).run(NoProgress(), TemporaryPaths())
     report["warnings"] = [warning for warning in report["warnings"] if "MediaChannel" not in warning]
     return report
 
@@ -243,7 +245,7 @@ def test_a_run_that_goes_on_tells_again_that_a_card_failed(tmp_path: Path, monke
 
 
 def test_a_card_that_fails_at_composing_goes_on_encoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    report = compose(tmp_path, "lost", encoder=True, studio=EncodingStudio, monkeypatch=monkeypatch)
+    report = compose(tmp_path, "lost", encoder=True, setup=EncodingStudio, monkeypatch=monkeypatch)
     assert (report["device"]["composed_on"], report["device"]["encoder"]) == (["cpu"], NVENC)
     assert len(report["warnings"]) == 2
     assert len(pictures(report)) == 40
@@ -251,7 +253,7 @@ def test_a_card_that_fails_at_composing_goes_on_encoding(tmp_path: Path, monkeyp
 
 def test_a_card_that_hangs_with_its_encoder_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Composing on the CPU does not help where the same card is to encode."""
-    report = compose(tmp_path, "hangs", encoder=True, studio=EncodingStudio, monkeypatch=monkeypatch)
+    report = compose(tmp_path, "hangs", encoder=True, setup=EncodingStudio, monkeypatch=monkeypatch)
     assert (report["device"]["composed_on"], report["device"]["encoder"]) == (["cpu"], "libx264")
     composing, encoding = report["warnings"]
     assert composing.startswith("the process that composed on cuda:0 hangs")

@@ -15,15 +15,15 @@ import pytest
 import owtmix.inputs.gather
 import owtmix.jobs.job
 import owtmix.produce.production
-from owtmix.base.cleanup import Scratch
+from owtmix.base.cleanup import TemporaryPaths
 from owtmix.base.errors import InputError, MixError, RenderError
-from owtmix.base.progress import Silence
+from owtmix.base.progress import NoProgress
 from owtmix.jobfile.settings import Settings
 from owtmix.jobs.job import Job, Options
 from owtmix.notify import events
 from owtmix.notify.events import WarnCode
 from owtmix.produce.production import Production
-from owtmix.produce.tasks import Studio
+from owtmix.produce.tasks import RenderSetup
 from tests.e2e import measure
 from tests.produce.rigged import DyingPictureTask, RiggedProbeTask, RiggedStudio
 from tests.support import people
@@ -82,7 +82,7 @@ CHUNKED: Final = Options(chunk_s=Fraction(2))
 
 
 def compose(job_file: Path, options: Options = Options()) -> dict[str, Any]:  # noqa: B008 - it is frozen
-    return Job(job_file, SETTINGS, options).run(Silence(), Scratch())
+    return Job(job_file, SETTINGS, options).run(NoProgress(), TemporaryPaths())
 
 
 def colours(report: dict[str, Any], person: int) -> list[tuple[int, ...]]:
@@ -175,7 +175,7 @@ def test_a_run_that_goes_on_agrees_with_what_was_found_out(tmp_path: Path, monke
         cut.setattr(Production, "_finish", refuse)
         with pytest.raises(RenderError, match="cut off"):
             compose(job_file, CHUNKED)
-    monkeypatch.setattr(owtmix.jobs.job, "Studio", Studio)
+    monkeypatch.setattr(owtmix.jobs.job, "Studio", RenderSetup)
     report = compose(job_file, CHUNKED)
     (warning,) = report["warnings"]
     assert "fails at 00:00:02.500" in warning

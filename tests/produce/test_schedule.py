@@ -15,9 +15,9 @@ from owtmix.inputs.prefetch import Supply
 from owtmix.jobfile.settings import Settings
 from owtmix.plan.build import make_plan
 from owtmix.plan.model import RenderPlan
-from owtmix.plan.source_usage import together_s, uses_of
+from owtmix.plan.source_usage import longest_piece_s, source_usage
 from owtmix.produce.schedule import Schedule, TrackTask
-from owtmix.produce.tasks import PictureTask, SoundTask, Studio
+from owtmix.produce.tasks import AudioTask, ChunkTask, RenderSetup
 from tests.inputs.test_prefetch import settle, stock
 from tests.storage.shelf import Shelf, quota
 from tests.support.plans import ANNA, BEN, JOB, SCREEN, both, heard, index_of, room
@@ -36,9 +36,9 @@ def chunks(plan: RenderPlan = PLAN) -> Sequence[range]:
 
 
 def tasks(plan: RenderPlan = PLAN) -> list[TrackTask]:
-    studio = Studio(plan, [Path(str(n)) for n in range(3)], {})
-    pictures = [PictureTask(studio, frames, Path(f"{frames.start}"), 1) for frames in chunks(plan)]
-    return [SoundTask(studio, Path("sound")), *pictures]
+    setup = RenderSetup(plan, [Path(str(n)) for n in range(3)], {})
+    pictures = [ChunkTask(setup, frames, Path(f"{frames.start}"), 1) for frames in chunks(plan)]
+    return [AudioTask(setup, Path("sound")), *pictures]
 
 
 def spans(uses: Mapping[int, TimeRange]) -> dict[int, tuple[float, float]]:
@@ -54,28 +54,28 @@ def named(task: TrackTask | None) -> str | None:
 
 
 def test_a_source_is_needed_from_its_first_use_to_its_last() -> None:
-    assert spans(uses_of(PLAN, chunks(), sound=True)) == {0: (0, 10), 1: (4, 10), 2: (2, 8)}
-    assert spans(uses_of(PLAN, chunks(), sound=False)) == {0: (0, 10), 1: (4, 10)}
-    assert spans(uses_of(PLAN, (), sound=True)) == {0: (0, 10), 1: (4, 10), 2: (2, 8)}
+    assert spans(source_usage(PLAN, chunks(), sound=True)) == {0: (0, 10), 1: (4, 10), 2: (2, 8)}
+    assert spans(source_usage(PLAN, chunks(), sound=False)) == {0: (0, 10), 1: (4, 10)}
+    assert spans(source_usage(PLAN, (), sound=True)) == {0: (0, 10), 1: (4, 10), 2: (2, 8)}
 
 
 def test_only_what_is_seen_in_the_chunks_that_are_made_is_needed() -> None:
-    assert spans(uses_of(PLAN, chunks()[:2], sound=False)) == {0: (0, 4)}
-    assert spans(uses_of(PLAN, [chunks()[1], chunks()[3]], sound=False)) == {0: (2, 8), 1: (6, 8)}
+    assert spans(source_usage(PLAN, chunks()[:2], sound=False)) == {0: (0, 4)}
+    assert spans(source_usage(PLAN, [chunks()[1], chunks()[3]], sound=False)) == {0: (2, 8), 1: (6, 8)}
     single = replace(JOB, mixer=replace(JOB.mixer, layout=type(JOB.mixer.layout).SINGLE, max_resolution_stream=SCREEN))
     hidden = make_plan(single, index_of(CLIPS), CLIPS, Settings())
-    assert spans(uses_of(hidden, [range(100, 110)], sound=False)) == {1: (20 / 3, 22 / 3)}
+    assert spans(source_usage(hidden, [range(100, 110)], sound=False)) == {1: (20 / 3, 22 / 3)}
 
 
 def test_the_longest_chunk_is_made_at_once() -> None:
-    assert together_s(PLAN) == 2
-    assert together_s(replace(PLAN, picture=None)) == 1
+    assert longest_piece_s(PLAN) == 2
+    assert longest_piece_s(replace(PLAN, picture=None)) == 1
 
 
 def supplied(folder: Path, *hold: str) -> tuple[Shelf, Supply]:
     shelf = Shelf({"anna": 5, "screen": 4, "ben": 3})
     shelf.hold(*hold)
-    return shelf, stock(shelf, folder).supply(uses_of(PLAN, chunks(), sound=True), together_s(PLAN))
+    return shelf, stock(shelf, folder).supply(source_usage(PLAN, chunks(), sound=True), longest_piece_s(PLAN))
 
 
 def test_a_chunk_is_begun_when_all_that_it_shows_is_here_and_the_sound_when_all_is(tmp_path: Path) -> None:
@@ -85,10 +85,10 @@ def test_a_chunk_is_begun_when_all_that_it_shows_is_here_and_the_sound_when_all_
         schedule = Schedule(tasks(), 1, supply, same)
         assert [named(schedule.take(1)) for _ in range(3)] == ["0", "30", None]
         assert len(schedule) == 4
-        shelf.let_go("screen")
+        shelf.cancel("screen")
         settle(supply, 1)
         assert named(schedule.take(1)) == "60"
-        shelf.let_go("ben")
+        shelf.cancel("ben")
         settle(supply, 2)
         assert [named(schedule.take(1)) for _ in range(4)] == ["sound", "90", "120", None]
         assert len(schedule) == 0
@@ -127,8 +127,8 @@ def test_sound_alone_is_begun_at_once(tmp_path: Path) -> None:
 def test_where_not_all_fits_sound_is_begun_at_once_and_what_both_have_passed_makes_room(tmp_path: Path) -> None:
     plan = make_plan(JOB, index_of(LATE), LATE, Settings(chunk_s=Fraction(2)))
     shelf = Shelf({"anna": 5, "screen": 4})
-    uses = uses_of(plan, chunks(plan), sound=True)
-    with stock(shelf, tmp_path, quota(8)).supply(uses, together_s(plan)) as supply:
+    uses = source_usage(plan, chunks(plan), sound=True)
+    with stock(shelf, tmp_path, quota(8)).supply(uses, longest_piece_s(plan)) as supply:
         assert supply.waits
         schedule = Schedule(tasks(plan), 1, supply, same)
         assert named(schedule.take(1)) == "sound"
@@ -149,8 +149,8 @@ def test_where_not_all_fits_sound_is_begun_at_once_and_what_both_have_passed_mak
 def test_where_not_all_fits_others_begin_where_the_picture_does(tmp_path: Path) -> None:
     """What the sound waits for comes when the beginning has made room."""
     plan = make_plan(JOB, index_of(LATE), LATE, Settings(chunk_s=Fraction(1)))
-    uses = uses_of(plan, chunks(plan), sound=True)
-    with stock(Shelf({"anna": 5, "screen": 4}), tmp_path, quota(8)).supply(uses, together_s(plan)) as supply:
+    uses = source_usage(plan, chunks(plan), sound=True)
+    with stock(Shelf({"anna": 5, "screen": 4}), tmp_path, quota(8)).supply(uses, longest_piece_s(plan)) as supply:
         settle(supply, 0)
         schedule = Schedule(tasks(plan), 2, supply, same)
         assert [named(schedule.take(worker)) for worker in (1, 2)] == ["sound", "0"]
@@ -160,7 +160,7 @@ def test_where_not_all_fits_others_begin_where_the_picture_does(tmp_path: Path) 
 def test_what_does_not_come_is_left_out_before_it_is_begun(tmp_path: Path, worker: int) -> None:
     gone = Shelf({"anna": 5, "gone": 4, "ben": 3})
     now = {task.track: task for task in tasks()}
-    with stock(gone, tmp_path).supply(uses_of(PLAN, chunks(), sound=True)) as supply:
+    with stock(gone, tmp_path).supply(source_usage(PLAN, chunks(), sound=True)) as supply:
         schedule = Schedule(tasks(), 1, supply, lambda task: now[task.track])
         settle(supply, 0, 1, 2)
         assert [named(schedule.take(worker)) for _ in range(3)] == ["0", "30", None]
@@ -168,18 +168,18 @@ def test_what_does_not_come_is_left_out_before_it_is_begun(tmp_path: Path, worke
         now = {task.track: task for task in tasks(without)}
         taken = [schedule.take(worker) for _ in range(4)]
     assert [named(task) for task in taken] == ["sound", "60", "90", "120"]
-    assert all(task and task.studio.plan == without for task in taken)
+    assert all(task and task.setup.plan == without for task in taken)
 
 
 def test_a_sound_that_waits_for_what_the_picture_makes_room_for_is_not_left_waiting(tmp_path: Path) -> None:
     """Although a chunk has failed, and all is to stop."""
     plan = make_plan(JOB, index_of(LATE), LATE, Settings(chunk_s=Fraction(2)))
     shelf = Shelf({"anna": 5, "screen": 4})
-    uses = uses_of(plan, chunks(plan), sound=True)
-    with stock(shelf, tmp_path, quota(8)).supply(uses, together_s(plan)) as supply:
+    uses = source_usage(plan, chunks(plan), sound=True)
+    with stock(shelf, tmp_path, quota(8)).supply(uses, longest_piece_s(plan)) as supply:
         schedule = Schedule(tasks(plan), 1, supply, same)
         sound = schedule.take(1)
-        assert isinstance(sound, SoundTask)
+        assert isinstance(sound, AudioTask)
         settle(supply, 0)
         first = schedule.take(1)
         assert first

@@ -13,7 +13,7 @@ from owtmix.base.ids import StreamId
 from owtmix.compositor.base import Canvas, ComposedFrame
 from owtmix.compositor.cpu import planes
 from owtmix.compositor.factory import make_canvas
-from owtmix.compositor.overlays import Decoration
+from owtmix.compositor.overlays import Overlays
 from owtmix.jobfile.index import Recording
 from owtmix.jobfile.settings import Settings
 from owtmix.jobfile.spec import ClockWatermark, Position, TextWatermark, VideoSpec
@@ -21,9 +21,9 @@ from owtmix.media.probe import probe
 from owtmix.plan.build import make_plan
 from owtmix.plan.device import CPU
 from owtmix.plan.media_info import Clip
-from owtmix.plan.model import Picture
-from owtmix.render.frames import Footage, render
-from owtmix.render.results import Notes
+from owtmix.plan.model import PicturePlan
+from owtmix.render.frames import Footage, render_frames
+from owtmix.render.results import RenderResult
 from owtmix.render.video_track import Material
 from tests.media.pictures import steady, write_film, write_sizes
 from tests.support.plans import JOB, MIXER, SUBSCRIPTION, index_of, room
@@ -78,23 +78,25 @@ def placed(*places: tuple[StreamId, Rect]) -> tuple[Position, ...]:
     return tuple(Position(stream, rect, z) for z, (stream, rect) in enumerate(places))
 
 
-def picture_of(material: Material) -> Picture:
+def picture_of(material: Material) -> PicturePlan:
     assert material.plan.picture
     return material.plan.picture
 
 
 def drawing(
-    material: Material, frames: range, notes: Notes | None = None, canvas: Canvas | None = None
+    material: Material, frames: range, notes: RenderResult | None = None, canvas: Canvas | None = None
 ) -> Generator[tuple[int, ComposedFrame]]:
     """Draw ``frames``, one after the other, on ``canvas`` or in main memory."""
     picture = picture_of(material)
     canvas = canvas or make_canvas(picture, CPU)
-    decoration = Decoration(picture, material.images, material.plan.epoch_at, material.plan.time_zone)
+    decoration = Overlays(picture, material.images, material.plan.epoch_at, material.plan.time_zone)
     footage = Footage(material.plan.sources, material.paths)
-    return render(picture, frames, footage, canvas, decoration, Notes() if notes is None else notes)
+    return render_frames(picture, frames, footage, canvas, decoration, RenderResult() if notes is None else notes)
 
 
-def draw(material: Material, frames: range, notes: Notes | None = None, canvas: Canvas | None = None) -> list[bytes]:
+def draw(
+    material: Material, frames: range, notes: RenderResult | None = None, canvas: Canvas | None = None
+) -> list[bytes]:
     """The pixels of ``frames``, drawn without any other."""
     drawn: list[bytes] = []
     for number, composed in drawing(material, frames, notes, canvas):

@@ -16,8 +16,8 @@ from owtmix.media.audio_reader import AudioReader
 from owtmix.media.probe import probe
 from owtmix.plan.media_info import AudioTrack, Damage
 from owtmix.plan.model import AudioPlacement
-from owtmix.render.audio_mix import FADE_SAMPLES, Watch, _Voice, mix
-from owtmix.workers.pending_files import give_up, keep, promise
+from owtmix.render.audio_mix import FADE_SAMPLES, MixObserver, _Voice, mix
+from owtmix.workers.pending_files import mark_missing, mark_pending, mark_ready
 from tests.media.sounds import Sound, moments, probe_sound, sweep, tone, write_sound
 
 RATE_HZ = 48_000
@@ -209,7 +209,7 @@ def test_what_is_on_its_way_is_waited_for(room: Room) -> None:
     path = room.add(tone(moments(1, RATE_HZ), 500, 0.25), Fraction(1))
     away = path.with_name("away")
     expected = room.mix(2 * RATE_HZ)
-    promise(path)
+    mark_pending(path)
     path.rename(away)
     waits: list[Fraction] = []
 
@@ -217,9 +217,9 @@ def test_what_is_on_its_way_is_waited_for(room: Room) -> None:
         waits.append(needed_s)
         if len(waits) == 2:
             away.rename(path)
-            keep(path)
+            mark_ready(path)
 
-    mixed = np.concatenate(list(mix(room.placements, room.sources, 2 * RATE_HZ, object_to, Watch(wait))), axis=1)
+    mixed = np.concatenate(list(mix(room.placements, room.sources, 2 * RATE_HZ, object_to, MixObserver(wait))), axis=1)
     assert np.array_equal(mixed, expected)
     assert waits == [1, 1]
 
@@ -229,7 +229,7 @@ def test_what_never_comes_is_silent_without_a_word(room: Room) -> None:
     for hz in (500, 800):
         path = room.add(tone(moments(1, RATE_HZ), hz, 0.25), Fraction(0))
     path.unlink()
-    give_up(path)
+    mark_missing(path)
     heard = room.mix(RATE_HZ)[0]
     assert level_db(heard, 500, 0, 1) == pytest.approx(-15, abs=0.1)
     assert level_db(heard, 800, 0, 1) < -80
@@ -243,7 +243,7 @@ def test_damage_is_told_of_each_source(tmp_path: Path) -> None:
     track = probe(path).audio
     assert track
     told: dict[int, Damage] = {}
-    watch = Watch(on_damage=told.__setitem__)
+    watch = MixObserver(on_damage=told.__setitem__)
     placed = [
         AudioPlacement(n, track, TimeRange(Fraction(0), Fraction(end)), Fraction(0)) for n, end in ((0, 4), (1, 1))
     ]

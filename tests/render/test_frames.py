@@ -18,13 +18,13 @@ from owtmix.base.errors import InputError
 from owtmix.base.geometry import Rect, ResizeMode
 from owtmix.compositor.cpu import CpuScaler, Patch
 from owtmix.compositor.factory import make_canvas
-from owtmix.compositor.overlays import Decoration
-from owtmix.media.video_frame import Picture
+from owtmix.compositor.overlays import Overlays
+from owtmix.media.video_frame import DecodedFrame
 from owtmix.media.video_reader import VideoReader
 from owtmix.plan.device import CPU
 from owtmix.render import frames
-from owtmix.render.frames import Footage, TileContent
-from owtmix.render.results import Failure, Notes
+from owtmix.render.frames import Footage, TileRenderer
+from owtmix.render.results import DecodeFailure, RenderResult
 from owtmix.render.video_track import Material
 from tests.media.pictures import BITS, steady, write_film
 from tests.render.footage import ANNA, BEN, CARL, MODES, busy_room, draw, drawing, part, picture_of, placed, plan
@@ -76,7 +76,7 @@ def test_only_frames_that_are_shown_are_scaled_and_each_once(tmp_path: Path, mon
     fitted = []
     fit = CpuScaler.fit
 
-    def spy(scaler: CpuScaler, picture: Picture, tile: Rect, key: object) -> Patch:
+    def spy(scaler: CpuScaler, picture: DecodedFrame, tile: Rect, key: object) -> Patch:
         fitted.append(key)
         return fit(scaler, picture, tile, key)
 
@@ -101,7 +101,7 @@ def test_a_stream_that_is_gone_keeps_no_scaler(tmp_path: Path) -> None:
     material = plan([(ANNA, 0, write_film(tmp_path / "anna.webm", steady(20)))])
     picture = picture_of(material)
     footage = Footage(material.plan.sources, material.paths)
-    content = TileContent(ANNA, picture.shots[ANNA], footage, make_canvas(picture, CPU).scaler, picture.clock)
+    content = TileRenderer(ANNA, picture.shots[ANNA], footage, make_canvas(picture, CPU).scaler, picture.clock)
     content.layers((Fraction(0),), (LEFT,))
     kept = ref(content._scaler)
     content.close()
@@ -148,13 +148,13 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Log:
 
 def follow(material: Material, frames: range, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw ``frames``, and let ``log`` know which is being drawn."""
-    watermarks = Decoration.watermarks
+    watermarks = Overlays.watermarks
 
-    def spy(decoration: Decoration, t: Fraction) -> object:
+    def spy(decoration: Overlays, t: Fraction) -> object:
         log.now = int(t * 10) + 1
         return watermarks(decoration, t)
 
-    monkeypatch.setattr(Decoration, "watermarks", spy)
+    monkeypatch.setattr(Overlays, "watermarks", spy)
     log.now = frames.start
     draw(material, frames)
     log.now = frames.stop
@@ -192,14 +192,14 @@ def test_a_recording_is_decoded_for_several_frames_before_the_next(
     """As far as the layout stays, and no further than the canvas holds layers."""
     takes = [(ANNA, 0, write_film(tmp_path / "anna.webm", steady(20))), (BEN, 300, tmp_path / "anna.webm")]
     asked: dict[str, list[int]] = {"anna": [], "ben": []}
-    layers = TileContent.layers
+    layers = TileRenderer.layers
 
-    def spy(content: TileContent, times: Iterable[Fraction], places: Sequence[Rect]) -> object:
+    def spy(content: TileRenderer, times: Iterable[Fraction], places: Sequence[Rect]) -> object:
         times = list(times)
         asked[content.stream.user].append(len(times))
         return layers(content, times, places)
 
-    monkeypatch.setattr(TileContent, "layers", spy)
+    monkeypatch.setattr(TileRenderer, "layers", spy)
     material = plan(takes)
     drawn = draw(material, range(20))
     assert asked == {"anna": [3, 8, 8, 1], "ben": [8, 8, 1]}
@@ -233,13 +233,13 @@ def test_a_file_that_fails_midway_is_a_card_from_there_on_and_the_rest_is_intact
     intact = draw(material, range(30))
     picture_at = VideoReader.picture_at
 
-    def failing(reader: VideoReader, t: Fraction) -> Picture | None:
+    def failing(reader: VideoReader, t: Fraction) -> DecodedFrame | None:
         if "ben" in str(reader._path) and t >= Fraction(17, 10):
             raise error
         return picture_at(reader, t)
 
     monkeypatch.setattr(VideoReader, "picture_at", failing)
-    notes = Notes()
+    notes = RenderResult()
     drawn = draw(material, range(30), notes)
     assert drawn[:17] == intact[:17]
     assert [part(frame, LEFT) for frame in drawn] == [part(frame, LEFT) for frame in intact]
@@ -255,11 +255,11 @@ def test_a_file_that_vanished_is_a_card_from_the_start(tmp_path: Path) -> None:
     material = pair(tmp_path)
     intact = draw(material, range(30))
     (tmp_path / "ben.webm").unlink()
-    notes = Notes()
+    notes = RenderResult()
     drawn = draw(material, range(30), notes)
     assert [part(frame, LEFT) for frame in drawn] == [part(frame, LEFT) for frame in intact]
     assert len({part(frame, RIGHT) for frame in drawn}) == 1
-    assert list(notes.failures.values()) == [Failure(Fraction(0), "cannot be read: No such file or directory")]
+    assert list(notes.failures.values()) == [DecodeFailure(Fraction(0), "cannot be read: No such file or directory")]
 
 
 def test_a_file_s_frame_is_shown_from_the_first_output_frame_that_is_not_before_it(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from owtmix.compositor.gpu.canvas import GpuCanvas
 from owtmix.compositor.gpu.device import DeviceError
-from owtmix.compositor.overlay import yuv
-from owtmix.render.results import Notes
+from owtmix.compositor.overlay import colour_to_yuv
+from owtmix.render.results import RenderResult
 from owtmix.render.video_track import Material
 from tests.compositor.gpu.lazy_device import LazyDevice
 from tests.render.footage import busy_room, draw, picture_of
@@ -26,7 +26,7 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Material:
 
 def canvas(material: Material, device: LazyDevice) -> GpuCanvas:
     picture = picture_of(material)
-    background = yuv(picture.background, picture.matrix)
+    background = colour_to_yuv(picture.background, picture.matrix)
     return GpuCanvas(device, 64 << 20, picture.canvas, background, picture.resize_mode, picture.matrix)
 
 
@@ -40,7 +40,7 @@ def test_any_range_has_the_pixels_of_the_whole_run_and_looks_as_on_the_cpu(busy:
 
 
 def test_a_card_that_fails_is_not_taken_for_a_recording_that_does(busy: Material) -> None:
-    device, notes = LazyDevice(), Notes()
+    device, notes = LazyDevice(), RenderResult()
     composing = canvas(busy, device)
     device.lost = True
     with pytest.raises(DeviceError, match="lazy:0 is lost"):

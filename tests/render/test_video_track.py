@@ -20,16 +20,16 @@ from owtmix.base.errors import Interrupted, RenderError
 from owtmix.base.time import TimeRange
 from owtmix.compositor.base import ComposedFrame, Layer
 from owtmix.compositor.cpu import CpuCanvas, planes
-from owtmix.compositor.overlays import Decoration
+from owtmix.compositor.overlays import Overlays
 from owtmix.media.writers import VideoWriter
 from owtmix.plan.media_info import AudioRun, AudioTrack
-from owtmix.plan.model import AudioEncoding, AudioPlacement, Sound
-from owtmix.produce.tasks import PictureTask, StillTask, Studio, SuspectTask
+from owtmix.plan.model import AudioEncoding, AudioPlacement, SoundPlan
+from owtmix.produce.tasks import ChunkTask, RenderSetup, StillTask, SuspectTask
 from owtmix.render import audio_track, video_track
 from owtmix.render.audio_track import make_sound
-from owtmix.render.results import Notes
+from owtmix.render.results import RenderResult
 from owtmix.render.still import draw_still
-from owtmix.render.video_track import WAITING_FRAMES, Material, PictureMaker, Workbench
+from owtmix.render.video_track import WAITING_FRAMES, MakerCache, Material, VideoTrackMaker
 from tests.media.pictures import flat, steady, write_film
 from tests.render.footage import ANNA, BEN, busy_room, draw, plan
 
@@ -76,7 +76,7 @@ def make(
     material: Material, folder: Path, frames: range = range(FRAMES), advance: video_track.Advance = lambda _: None
 ) -> Path:
     track = folder / "picture.mp4"
-    maker = PictureMaker(material, threads=2)
+    maker = VideoTrackMaker(material, threads=2)
     try:
         maker.make(frames, track, advance)
     finally:
@@ -122,7 +122,7 @@ def test_the_same_plan_gives_the_same_bytes(tmp_path: Path) -> None:
 def test_a_chunk_is_the_same_alone_and_after_the_one_before(tmp_path: Path) -> None:
     """A process goes on with the files that are open; what it makes does not depend on it."""
     material = busy_room(tmp_path)
-    bench = Workbench()
+    bench = MakerCache()
     alone, together = [], []
     for chunk in (range(30), range(30, 60), range(60, 90)):
         alone.append(make(material, tmp_path, chunk).read_bytes())
@@ -140,7 +140,7 @@ def test_a_chunk_follows_on_another_only_of_the_same_plan(tmp_path: Path, materi
         loaded.append(1)
         return material
 
-    bench = Workbench()
+    bench = MakerCache()
     for key, chunk in (("a", range(5)), ("a", range(5, 10)), ("a", range(15, 20)), ("b", range(20, 25))):
         bench.make(key, load, chunk, tmp_path / "chunk.mp4", 1, lambda _: None)
     bench.clear()
@@ -159,11 +159,11 @@ def test_damage_is_counted_once_however_the_picture_is_cut(tmp_path: Path, fps: 
         data[packet.pos + 5 : packet.pos + packet.size] = bytes(packet.size - 5)
     film.write_bytes(data)
     material = plan([(ANNA, 0, film)])
-    whole = Notes()
+    whole = RenderResult()
     draw(material, range(60), whole)
     assert whole.seen[0].damage.count > 1
     for cut in range(20, 32):
-        parts = [Notes(), Notes()]
+        parts = [RenderResult(), RenderResult()]
         draw(material, range(cut), parts[0])
         draw(material, range(cut, 60), parts[1])
         assert parts[0].seen[0].joined(parts[1].seen[0]) == whole.seen[0]
@@ -216,8 +216,8 @@ def test_an_encoder_that_cannot_begin_or_end_is_heard(
         make(material, tmp_path, range(20))
 
 
-def raising_at(t: Fraction, error: BaseException) -> Callable[[Decoration, Fraction], list[Layer]]:
-    def watermarks(_: Decoration, now: Fraction) -> list[Layer]:
+def raising_at(t: Fraction, error: BaseException) -> Callable[[Overlays, Fraction], list[Layer]]:
+    def watermarks(_: Overlays, now: Fraction) -> list[Layer]:
         if now >= t:
             raise error
         return []
@@ -230,7 +230,7 @@ def test_a_drawing_that_fails_stops_the_encoder(
     tmp_path: Path, material: Material, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     done: list[Fraction] = []
-    monkeypatch.setattr(Decoration, "watermarks", raising_at(Fraction(5), error))
+    monkeypatch.setattr(Overlays, "watermarks", raising_at(Fraction(5), error))
     with pytest.raises(type(error)):
         make(material, tmp_path, advance=done.append)
     assert not done or done[-1] <= 5
@@ -266,7 +266,7 @@ def silence_of(material: Material, seconds: int) -> Material:
     """``material`` with a plan for a sound that its first file does not have."""
     track = AudioTrack(1, "opus", 48_000, 2, (AudioRun(((0, Fraction(0)), (48_000 * seconds, Fraction(seconds)))),))
     span = TimeRange(Fraction(0), Fraction(seconds))
-    sound = Sound(48_000 * seconds, (AudioPlacement(0, track, span, Fraction(0)),), AudioEncoding("aac", 64, 2))
+    sound = SoundPlan(48_000 * seconds, (AudioPlacement(0, track, span, Fraction(0)),), AudioEncoding("aac", 64, 2))
     return replace(material, plan=replace(material.plan, sound=sound))
 
 
@@ -303,9 +303,9 @@ class Heard:
     def advance(self, _done_s: float) -> None:
         self.early_pulses = self.pulses if self.early_pulses is None else self.early_pulses
 
-    mark = advance
+    checkpoint = advance
 
-    def wait(self) -> None:
+    def heartbeat(self) -> None:
         self.pulses += 1
 
     def warn(self, message: str) -> None:
@@ -316,19 +316,19 @@ def test_the_way_to_the_first_frame_is_no_silence(tmp_path: Path) -> None:
     """Browsers write a key frame in minutes: a late chunk, a still, or a suspect decodes all since, and is no hang."""
     film = write_film(tmp_path / "anna.mp4", steady(FRAMES), gop=FRAMES, options={"sc_threshold": "0"})
     room = plan([(ANNA, 0, film)])
-    studio, frames = Studio(room.plan, room.paths, {}), range(FRAMES - 10, FRAMES)
+    setup, frames = RenderSetup(room.plan, room.paths, {}), range(FRAMES - 10, FRAMES)
     for task in (
-        PictureTask(studio, frames, tmp_path / "picture.mp4", threads=1),
-        StillTask(studio, FRAMES - 10, tmp_path / "still.png"),
-        SuspectTask(studio, 0, frames, Fraction(1000)),
+        ChunkTask(setup, frames, tmp_path / "picture.mp4", threads=1),
+        StillTask(setup, FRAMES - 10, tmp_path / "still.png"),
+        SuspectTask(setup, 0, frames, Fraction(1000)),
     ):
-        news = Heard()
-        task.run(news)
-        assert news.pulses >= FRAMES - 10, task.name
-        if isinstance(task, PictureTask):
-            assert news.early_pulses is not None
-            assert news.early_pulses >= FRAMES - 10
-    video_track.WORKBENCH.clear()
+        reporter = Heard()
+        task.run(reporter)
+        assert reporter.pulses >= FRAMES - 10, task.name
+        if isinstance(task, ChunkTask):
+            assert reporter.early_pulses is not None
+            assert reporter.early_pulses >= FRAMES - 10
+    video_track.MAKER_CACHE.clear()
 
 
 def test_a_still_is_the_frame_of_the_video_in_rgb(tmp_path: Path) -> None:

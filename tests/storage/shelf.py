@@ -7,16 +7,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from owtmix.base.errors import InputError, StoreError
-from owtmix.inputs.disk_budget import Quota
-from owtmix.storage import Copy, LocalStore
+from owtmix.inputs.disk_budget import DiskBudget
+from owtmix.storage import LocalCopy, LocalStore
 
 LONGEST_S = 20
 """Nothing in a test takes so long."""
 
 
-def quota(most_bytes: int) -> Quota:
+def quota(limit_bytes: int) -> DiskBudget:
     """What ``conf/owt.toml`` allows, on a disk that is large."""
-    return Quota(most_bytes, 1 << 60, Path("/nowhere"))
+    return DiskBudget(limit_bytes, 1 << 60, Path("/nowhere"))
 
 
 class Shelf(LocalStore):
@@ -37,7 +37,7 @@ class Shelf(LocalStore):
         """Do not let these come."""
         self.held |= {*keys}
 
-    def let_go(self, *keys: str) -> None:
+    def cancel(self, *keys: str) -> None:
         """Let these come."""
         with self._changed:
             self.held -= {*keys}
@@ -48,14 +48,14 @@ class Shelf(LocalStore):
         with self._changed:
             assert self._changed.wait_for(holds, LONGEST_S)
 
-    def locate(self, key: str, folder: Path) -> Copy:
+    def locate(self, key: str, folder: Path) -> LocalCopy:
         found = self.objects[key]
         if isinstance(found, InputError):
             raise found
         path = folder / key
-        return Copy(path, found, path.stat().st_size if path.exists() else 0)
+        return LocalCopy(path, found, path.stat().st_size if path.exists() else 0)
 
-    def fetch(self, key: str, copy: Copy, on_progress: Callable[[int], None]) -> None:
+    def fetch(self, key: str, copy: LocalCopy, on_progress: Callable[[int], None]) -> None:
         with self._changed:
             self.fetched.append(key)
             self._changed.notify_all()

@@ -15,7 +15,7 @@ from typing import Final
 REQUIRED: Final = os.environ.get("OWT_REQUIRE_CUDA") == "1"
 _TRIAL: Final = """
 from tests.produce.stand_in import Silent
-from owtmix.produce.gpu_check import CardTask
+from owtmix.produce.gpu_check import GpuCheckTask
 print(CardTask(None).run(Silent()).number)
 """
 

@@ -28,7 +28,7 @@ from owtmix.jobfile.spec import (
     VideoSpec,
 )
 from owtmix.plan.media_info import AudioRun, AudioTrack, Clip, Matrix, VideoTrack
-from owtmix.plan.timeline import Rules
+from owtmix.plan.timeline import TimelineRules
 
 ANNA, BEN, CARL = StreamId("anna", 1), StreamId("ben", 1), StreamId("carl", 1)
 SCREEN: Final = StreamId("anna", 2)
@@ -107,7 +107,7 @@ def index_of(clips: Sequence[Clip], unit: TimeUnit = "milliseconds") -> Index:
     return Index("room-1", "", unit, tuple(clip.recording for clip in clips), ())
 
 
-RULES: Final = Rules(key_stream=None, idle_s=Fraction(60), absence_s=Fraction(1), keep_empty_gaps=False)
+RULES: Final = TimelineRules(key_stream=None, idle_s=Fraction(60), absence_s=Fraction(1), keep_empty_gaps=False)
 
 MIXER: Final = MixerSpec(
     max_resolution_stream=None,
@@ -178,7 +178,7 @@ def takes(draw: st.DrawFn) -> Clip:
 rooms: Final = st.lists(takes(), min_size=1, max_size=6).map(lambda clips: room(*clips))
 
 rules: Final = st.builds(
-    Rules,
+    TimelineRules,
     key_stream=st.none() | st.sampled_from([ANNA, BEN]),
     idle_s=milliseconds(0, 8_000),
     absence_s=milliseconds(0, 3_000),

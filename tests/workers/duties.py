@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from owtmix.base.errors import InputError
-from owtmix.workers.base import News
+from owtmix.workers.base import TaskReporter
 
 MIB = 1 << 20
 FOREVER_S = 3600
@@ -28,98 +28,98 @@ class Duty:
     payload: str = "done"
     name = "the duty"
 
-    def run(self, news: News) -> Any:
-        news.advance(0)
+    def run(self, reporter: TaskReporter) -> Any:
+        reporter.advance(0)
         return self.payload
 
 
 class Pid(Duty):
     result: ClassVar[Any] = int
 
-    def run(self, news: News) -> int:
-        news.advance(0)
+    def run(self, reporter: TaskReporter) -> int:
+        reporter.advance(0)
         return os.getpid()
 
 
 class Crash(Duty):
-    def run(self, news: News) -> Any:
-        news.mark(1.5)
+    def run(self, reporter: TaskReporter) -> Any:
+        reporter.checkpoint(1.5)
         ctypes.string_at(0)
 
 
 class Sleep(Duty):
-    def run(self, news: News) -> Any:
-        news.warn(str(os.getpid()))
+    def run(self, reporter: TaskReporter) -> Any:
+        reporter.warn(str(os.getpid()))
         time.sleep(FOREVER_S)
 
 
 class HoldInterpreter(Duty):
     """Busy in C without letting any other Python thread run."""
 
-    def run(self, news: News) -> Any:
-        news.warn(str(os.getpid()))
+    def run(self, reporter: TaskReporter) -> Any:
+        reporter.warn(str(os.getpid()))
         ctypes.PyDLL(None).sleep(FOREVER_S)
 
 
 class HangUp(Duty):
     """Closes its end of the pipe, and stays."""
 
-    def run(self, news: Any) -> Any:
-        news._pipe.close()
+    def run(self, reporter: Any) -> Any:
+        reporter._pipe.close()
         time.sleep(FOREVER_S)
 
 
 class Eat(Duty):
-    def run(self, news: News) -> Any:
+    def run(self, reporter: TaskReporter) -> Any:
         eaten = []
         while True:
             eaten.append(b"\1" * (8 * MIB))
-            news.advance(len(eaten))
+            reporter.advance(len(eaten))
             time.sleep(0.01)
 
 
 class Chatter(Duty):
     """Prints to where news go, and reads from where tasks come."""
 
-    def run(self, news: News) -> Any:
+    def run(self, reporter: TaskReporter) -> Any:
         print('["result", "from a library"]', flush=True)  # noqa: T201 - as a library might
         os.write(1, b'["result", "from C"]\n')
         os.write(2, b"\xff" * 100_000)
         sys.stderr.write("and errors")
-        return super().run(news) + repr(os.read(0, 10))
+        return super().run(reporter) + repr(os.read(0, 10))
 
 
 class Refuse(Duty):
-    def run(self, news: News) -> Any:
-        news.warn("about to refuse")
+    def run(self, reporter: TaskReporter) -> Any:
+        reporter.warn("about to refuse")
         raise InputError(self.payload)
 
 
 class Fail(Duty):
-    def run(self, _news: News) -> Any:
+    def run(self, _news: TaskReporter) -> Any:
         raise ZeroDivisionError(self.payload)
 
 
 class DieMidLine(Duty):
-    def run(self, news: Any) -> Any:
-        news.mark(2)
-        news._pipe.write(b'["result", "do')
+    def run(self, reporter: Any) -> Any:
+        reporter.checkpoint(2)
+        reporter._pipe.write(b'["result", "do')
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Say(Duty):
     """Says ``payload`` in place of news."""
 
-    def run(self, news: Any) -> Any:
-        news._pipe.write(self.payload.encode())
+    def run(self, reporter: Any) -> Any:
+        reporter._pipe.write(self.payload.encode())
         time.sleep(FOREVER_S)
 
 
 class Nap(Duty):
-    def run(self, news: News) -> Any:
-        news.warn("napping")
+    def run(self, reporter: TaskReporter) -> Any:
+        reporter.warn("napping")
         time.sleep(1)
-        return super().run(news)
+        return super().run(reporter)
 
 
 class Measure(Duty):
@@ -127,8 +127,8 @@ class Measure(Duty):
 
     result: ClassVar[Any] = int
 
-    def run(self, news: News) -> int:
-        news.advance(0)
+    def run(self, reporter: TaskReporter) -> int:
+        reporter.advance(0)
         status = Path("/proc/self/status").read_text()
         return int(status.partition("VmRSS:")[2].split()[0]) * 1024 // MIB
 
@@ -136,7 +136,7 @@ class Measure(Duty):
 class Forget(Measure):
     """Holds pictures of many sizes, one size after the other, and frees them; beside each lies something that stays."""
 
-    def run(self, news: News) -> int:
+    def run(self, reporter: TaskReporter) -> int:
         libc = ctypes.CDLL(None)
         libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
         for size in (4 * MIB, *range(MIB, 3 * MIB, MIB // 16)):
@@ -147,7 +147,7 @@ class Forget(Measure):
                 ctypes.memset(libc.malloc(4096), 1, 4096)
             for picture in pictures:
                 libc.free(picture)
-        return super().run(news)
+        return super().run(reporter)
 
 
 class Describe(Duty):
@@ -155,8 +155,8 @@ class Describe(Duty):
 
     result: ClassVar[Any] = dict[str, Any]
 
-    def run(self, news: News) -> Any:
-        news.advance(0)
+    def run(self, reporter: TaskReporter) -> Any:
+        reporter.advance(0)
         found = {
             "environment": dict(os.environ),
             "path": [str(Path(entry).resolve()) for entry in sys.path],

@@ -6,7 +6,7 @@ import signal
 import sys
 
 from owtmix.workers.base import Limits
-from owtmix.workers.local import Crew
+from owtmix.workers.local import WorkerPool
 from tests.workers import duties
 
 
@@ -19,8 +19,8 @@ def main() -> None:
         sys.stdout.write(f"{pid}\n")
         sys.stdout.flush()
 
-    with Crew(2, Limits(1 << 30, 3600), tell) as crew:
-        list(crew.run([duties.Sleep(), duties.HoldInterpreter()]))
+    with WorkerPool(2, Limits(1 << 30, 3600), tell) as executor:
+        list(executor.run([duties.Sleep(), duties.HoldInterpreter()]))
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ import pytest
 from owtmix.base.errors import InputError, RenderError
 from owtmix.workers import local
 from owtmix.workers.base import Limits, Outcome
-from owtmix.workers.local import Crew
-from owtmix.workers.queues import Line
+from owtmix.workers.local import WorkerPool
+from owtmix.workers.queues import FifoQueue
 from tests.workers import duties
 from tests.workers.duties import Duty
 
@@ -28,15 +28,15 @@ MEMORY = 400 * duties.MIB
 
 
 @contextmanager
-def crew(size: int = 2, silence_s: float = PATIENCE_S, warnings: list[str] | None = None) -> Iterator[Crew]:
+def executor(size: int = 2, silence_s: float = PATIENCE_S, warnings: list[str] | None = None) -> Iterator[WorkerPool]:
     told: list[str] = [] if warnings is None else warnings
-    with Crew(size, Limits(MEMORY, silence_s), told.append) as made:
+    with WorkerPool(size, Limits(MEMORY, silence_s), told.append) as made:
         yield made
 
 
 def run(*tasks: Duty, size: int = 2, silence_s: float = PATIENCE_S, alone: bool = False) -> list[Outcome[Duty]]:
     """Outcomes in the order of ``tasks``."""
-    with crew(size, silence_s) as made:
+    with executor(size, silence_s) as made:
         found = list(made.run(tasks, alone=alone))
     return sorted(found, key=lambda outcome: next(i for i, task in enumerate(tasks) if task is outcome.task))
 
@@ -86,7 +86,7 @@ def test_what_a_library_prints_is_no_news() -> None:
 
 def test_errors_and_warnings_arrive_in_words() -> None:
     warnings: list[str] = []
-    with crew(warnings=warnings) as made:
+    with executor(warnings=warnings) as made:
         (refused,) = made.run([duties.Refuse("is empty")])
         (failed,) = made.run([duties.Fail("nothing to divide")])
     assert isinstance(refused.error, InputError)
@@ -120,12 +120,12 @@ def test_who_was_busy_last_is_asked_first() -> None:
     """It has open what its last task left: another would begin anew."""
     asked: list[int] = []
 
-    class Asking(Line[Duty]):
+    class Asking(FifoQueue[Duty]):
         def take(self, worker: int) -> Duty | None:
             asked.append(worker)
             return super().take(worker)
 
-    with crew() as made:
+    with executor() as made:
         list(made.run(Asking([Duty(), duties.Nap()])))
         list(made.run(Asking([Duty()])))
     assert asked == [1, 2, 2]
@@ -159,7 +159,7 @@ def test_nothing_is_left_behind() -> None:
 
     def work() -> None:
         run(Duty(), duties.Crash(), duties.Say("nonsense\n"), Duty(), size=2)
-        with crew() as made:
+        with executor() as made:
             next(made.run([Duty(), duties.Sleep(), Duty("x" * (1 << 20))]))
 
     work()
@@ -184,7 +184,7 @@ def test_progress_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         heard.append(done_s)
 
     tasks: Sequence[Duty] = [duties.Crash()]
-    with crew() as made:
+    with executor() as made:
         list(made.run(tasks, on_progress))
     assert heard == [1.5]
     assert capsys.readouterr() == ("", "")

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from owtmix.workers.base import Limits
-from owtmix.workers.local import Crew
+from owtmix.workers.local import WorkerPool
 from tests.conftest import kernel_isolates
 from tests.workers.duties import Describe, Forget, Measure
 
@@ -32,8 +32,8 @@ def listener() -> Iterator[socket.socket]:
 
 def describe(port: int = 1) -> dict[str, Any]:
     warnings: list[str] = []
-    with Crew(1, Limits(1 << 30, 60), warnings.append) as crew:
-        (outcome,) = crew.run([Describe(str(port))])
+    with WorkerPool(1, Limits(1 << 30, 60), warnings.append) as executor:
+        (outcome,) = executor.run([Describe(str(port))])
     assert outcome.value, outcome
     found: dict[str, Any] = outcome.value
     return found
@@ -50,8 +50,8 @@ def test_the_environment_holds_no_secret(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_the_memory_of_pictures_goes_back_to_the_system() -> None:
     """What recordings of many sizes leave behind would grow over a long job."""
-    with Crew(1, Limits(1 << 30, 60), print) as crew:
-        idle, after = (outcome.value for outcome in crew.run([Measure(), Forget()]))
+    with WorkerPool(1, Limits(1 << 30, 60), print) as executor:
+        idle, after = (outcome.value for outcome in executor.run([Measure(), Forget()]))
     assert after < idle + 16
 
 

@@ -16,41 +16,43 @@ from numpy.typing import NDArray
 
 from owtmix.base.geometry import Rect, ResizeMode, Size
 from owtmix.compositor.base import ComposedFrame, Layer
-from owtmix.compositor.cpu import RING_FRAMES
-from owtmix.compositor.frame_pool import Ring, Slot
+from owtmix.compositor.cpu import POOL_FRAMES
+from owtmix.compositor.frame_pool import FramePool, PooledFrame
 from owtmix.compositor.gpu import kernel_args
-from owtmix.compositor.gpu.device import Device, DeviceError, Mark
+from owtmix.compositor.gpu.device import DeviceError, Fence, GpuDevice
 from owtmix.compositor.gpu.kernel_args import Drawing, Item, Kind, Surface
-from owtmix.compositor.gpu.memory import Pool
-from owtmix.compositor.gpu.scaler import GpuScaler, Tile, laid_out
-from owtmix.compositor.gpu.upload import Staging
+from owtmix.compositor.gpu.memory import DeviceMemoryPool
+from owtmix.compositor.gpu.scaler import GpuScaler, GpuTile, packed_offsets
+from owtmix.compositor.gpu.upload import UploadBuffers
 from owtmix.compositor.overlay import Overlay
-from owtmix.plan.device import MOST_ITEMS
+from owtmix.plan.device import MAX_GPU_ITEMS
 from owtmix.plan.media_info import Matrix
 
 PITCH: Final = 256
 """Lines of frames that stay on the card are multiples of this."""
 
 
-class Overlaid(Layer, Protocol):
+class HasOverlay(Layer, Protocol):
     """A layer that is an overlay."""
 
     @property
     def overlay(self) -> Overlay: ...
 
 
-class GpuFrame(Slot):
+class GpuFrame(PooledFrame):
     """A frame on the card, and where its users find it."""
 
-    def __init__(self, device: Device, pool: Pool, size: Size, returned: threading.Condition, *, stays: bool) -> None:
+    def __init__(
+        self, device: GpuDevice, pool: DeviceMemoryPool, size: Size, returned: threading.Condition, *, on_gpu: bool
+    ) -> None:
         super().__init__(returned)
         self.shows: Sequence[tuple[Hashable, Rect]] | None = None
         self.held: Sequence[object] = ()
-        self.drawn, self.done = device.mark(), device.mark()
-        pitch = -(-size.width // PITCH) * PITCH if stays else size.width
+        self.drawn, self.done = device.fence(), device.fence()
+        pitch = -(-size.width // PITCH) * PITCH if on_gpu else size.width
         self.piece = pool.take(pitch * size.height * 3 // 2)
         y, chroma = self.piece.address, self.piece.address + pitch * size.height
-        if stays:
+        if on_gpu:
             self.surface = Surface(y, chroma, chroma + 1, pitch, pitch, 2)
             self.array = None
             self._frame = device.frame(y, size, pitch)
@@ -75,7 +77,7 @@ class GpuFrame(Slot):
 class GpuCanvas:
     """A canvas of ``size`` (even) on ``device``, which takes ``memory`` bytes of it at most.
 
-    With ``stays`` frames are NV12 in the device's memory, for its encoder; else yuv420p in main memory.
+    With ``on_gpu`` frames are NV12 in the device's memory, for its encoder; else yuv420p in main memory.
 
     Raises:
         DeviceError: the device fails, or the memory does not suffice.
@@ -86,26 +88,26 @@ class GpuCanvas:
 
     def __init__(
         self,
-        device: Device,
+        device: GpuDevice,
         memory: int,
         size: Size,
         background: tuple[int, int, int],
         mode: ResizeMode,
         matrix: Matrix,
         *,
-        stays: bool = False,
+        on_gpu: bool = False,
     ) -> None:
         self._device = device
-        self._pool = Pool(device, memory)
-        self._staging = Staging(device)
+        self._pool = DeviceMemoryPool(device, memory)
+        self._staging = UploadBuffers(device)
         self._size = size
         self._background = background
         self._mode = mode
         self._matrix = matrix
-        self._overlays: dict[Hashable, Tile] = {}
+        self._overlays: dict[Hashable, GpuTile] = {}
         returned = threading.Condition()
-        frames = (GpuFrame(device, self._pool, size, returned, stays=stays) for _ in range(RING_FRAMES))
-        self._ring = Ring(returned, frames)
+        frames = (GpuFrame(device, self._pool, size, returned, on_gpu=on_gpu) for _ in range(POOL_FRAMES))
+        self._ring = FramePool(returned, frames)
 
     def scaler(self) -> GpuScaler:
         return GpuScaler(self._device, self._pool, self._staging, self._mode, self._matrix)
@@ -120,17 +122,17 @@ class GpuCanvas:
         last = self._ring.last
         if last and last.shows == shows:
             return last.acquire()
-        if len(layers) > MOST_ITEMS:
-            raise DeviceError(f"{self._device.name} draws {MOST_ITEMS} tiles and watermarks at most")
-        tiles = [layer if isinstance(layer, Tile) else self._laid(cast("Overlaid", layer)) for layer in layers]
+        if len(layers) > MAX_GPU_ITEMS:
+            raise DeviceError(f"{self._device.name} draws {MAX_GPU_ITEMS} tiles and watermarks at most")
+        tiles = [layer if isinstance(layer, GpuTile) else self._laid(cast("HasOverlay", layer)) for layer in layers]
         self._overlays = {tile.key: tile for tile in tiles if tile.item.kind is not Kind.PICTURE}
         target = self._ring.free()
         target.done.wait()
         target.held = tiles
-        batch = kernel_args.batch(
+        batch = kernel_args.pack_batch(
             self._size, self._background, [Drawing([tile.item for tile in tiles], target.surface)]
         )
-        after = {id(mark): mark for tile in tiles for mark in tile.ready}.values()
+        after = {id(fence): fence for tile in tiles for fence in tile.ready}.values()
         if target.array is None:
             self._device.launch(batch, kernel_args.grid(self._size, 1), after, target.done)
         else:
@@ -140,22 +142,22 @@ class GpuCanvas:
         self._ring.last = target
         return target
 
-    def _laid(self, layer: Overlaid) -> Tile:
+    def _laid(self, layer: HasOverlay) -> GpuTile:
         """An overlay on the device; one that was drawn last is there already."""
         found = self._overlays.get(layer.key)
         if found and found.rect == layer.rect:
             return found
         pairs = [np.ascontiguousarray(plane).view(np.uint8).reshape(len(plane), -1) for plane in layer.overlay.pairs]
-        offsets, size = laid_out([plane.size for plane in pairs])
+        offsets, size = packed_offsets([plane.size for plane in pairs])
         piece = self._pool.take(size)
-        mark: Mark = self._device.mark()
+        fence: Fence = self._device.fence()
         y, u, v = (piece.address + offset for offset in offsets)
         for plane, address in zip(pairs, (y, u, v), strict=True):
-            self._device.upload(plane.ravel(), address, mark)
+            self._device.upload(plane.ravel(), address, fence)
         surface = Surface(y, u, v, pairs[0].shape[1], pairs[1].shape[1])
         kind = Kind.CARD if layer.opaque else Kind.OVERLAY
         held = (piece, pairs)
-        return Tile(layer.key, layer.rect, Item(kind, layer.rect, surface), (mark,), held, opaque=layer.opaque)
+        return GpuTile(layer.key, layer.rect, Item(kind, layer.rect, surface), (fence,), held, opaque=layer.opaque)
 
 
 def _framed(array: NDArray[np.uint8], size: Size) -> VideoFrame:

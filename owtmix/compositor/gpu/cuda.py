@@ -17,7 +17,7 @@ from cupy.cuda import runtime
 from numpy.typing import NDArray
 
 from owtmix.base.geometry import Size
-from owtmix.compositor.gpu.device import DeviceError, Mark
+from owtmix.compositor.gpu.device import DeviceError, Fence
 from owtmix.compositor.gpu.kernel_args import BLOCK, KERNEL, SOURCE
 
 _FAILURES: Final = (
@@ -31,7 +31,7 @@ _FAILURES: Final = (
 )
 
 
-class CudaMark:
+class CudaFence:
     """An event."""
 
     def __init__(self, device: CudaDevice) -> None:
@@ -61,7 +61,7 @@ class CudaDevice:
     def __init__(self, number: int, frames: int = 1) -> None:
         self.number = number
         self.name = f"cuda:{number}"
-        with _told(self.name):
+        with _cuda_errors(self.name):
             # FFmpeg first: it refuses the primary context once somebody has made it without its flags.
             self._decoding = HWAccel("cuda", str(number), is_hw_owned=True).create(Codec("h264", "r"))
             self._encoding = CudaContext(number)
@@ -74,7 +74,7 @@ class CudaDevice:
     @contextmanager
     def at_work(self) -> Iterator[None]:
         """The card is this thread's; what goes wrong is a DeviceError."""
-        with _told(self.name), self._card:
+        with _cuda_errors(self.name), self._card:
             yield
 
     def allocate(self, size: int) -> CudaMemory:
@@ -85,34 +85,34 @@ class CudaDevice:
         with self.at_work():
             return np.frombuffer(cupy.cuda.alloc_pinned_memory(size), np.uint8, size)
 
-    def mark(self) -> CudaMark:
+    def fence(self) -> CudaFence:
         with self.at_work():
-            return CudaMark(self)
+            return CudaFence(self)
 
-    def upload(self, source: NDArray[np.uint8], address: int, mark: Mark) -> None:
-        assert isinstance(mark, CudaMark)
+    def upload(self, source: NDArray[np.uint8], address: int, fence: Fence) -> None:
+        assert isinstance(fence, CudaFence)
         with self.at_work():
             stream = self._uploads
             runtime.memcpyAsync(address, source.ctypes.data, source.size, runtime.memcpyHostToDevice, stream.ptr)
-            mark.event.record(stream)
+            fence.event.record(stream)
 
-    def launch(self, batch: NDArray[Any], grid: tuple[int, int, int], after: Iterable[Mark], mark: Mark) -> None:
-        assert isinstance(mark, CudaMark)
+    def launch(self, batch: NDArray[Any], grid: tuple[int, int, int], after: Iterable[Fence], fence: Fence) -> None:
+        assert isinstance(fence, CudaFence)
         with self.at_work(), self._drawing as stream:
             for needed in after:
-                assert isinstance(needed, CudaMark)
+                assert isinstance(needed, CudaFence)
                 stream.wait_event(needed.event)
             self._kernel(grid, BLOCK, (batch,))
-            mark.event.record(stream)
+            fence.event.record(stream)
 
-    def download(self, address: int, target: NDArray[np.uint8], after: Mark, mark: Mark) -> None:
-        assert isinstance(after, CudaMark)
-        assert isinstance(mark, CudaMark)
+    def download(self, address: int, target: NDArray[np.uint8], after: Fence, fence: Fence) -> None:
+        assert isinstance(after, CudaFence)
+        assert isinstance(fence, CudaFence)
         with self.at_work():
             stream = self._downloads
             stream.wait_event(after.event)
             runtime.memcpyAsync(target.ctypes.data, address, target.size, runtime.memcpyDeviceToHost, stream.ptr)
-            mark.event.record(stream)
+            fence.event.record(stream)
 
     def frame(self, address: int, size: Size, pitch: int) -> VideoFrame:
         """NV12 as a frame; the encoder wants both planes in one piece of memory."""
@@ -124,11 +124,11 @@ class CudaDevice:
             planes = whole[: size.height, : size.width], whole[size.height :, : size.width]
             return VideoFrame.from_dlpack(planes, "nv12", size.width, size.height, cuda_context=self._encoding)
 
-    def mark_decoding(self, mark: Mark) -> None:
+    def fence_decoding(self, fence: Fence) -> None:
         """Decoders work on the NULL stream, which the streams here do not wait for of themselves."""
-        assert isinstance(mark, CudaMark)
+        assert isinstance(fence, CudaFence)
         with self.at_work():
-            mark.event.record(cupy.cuda.Stream.null)
+            fence.event.record(cupy.cuda.Stream.null)
 
     def hardware(self) -> HWAccel:
         """What FFmpeg's decoders are told; where they refuse the card they decode on the CPU."""
@@ -158,18 +158,18 @@ def open_device(number: int) -> CudaDevice:
     return CudaDevice(number)
 
 
-def count() -> int:
+def gpu_count() -> int:
     """How many cards are visible.
 
     Raises:
         DeviceError: there is no driver.
     """
-    with _told("cuda"):
+    with _cuda_errors("cuda"):
         return int(runtime.getDeviceCount())
 
 
 @contextmanager
-def _told(name: str) -> Iterator[None]:
+def _cuda_errors(name: str) -> Iterator[None]:
     """Errors of the libraries as ours."""
     try:
         yield

@@ -19,7 +19,7 @@ class DeviceError(Exception):
     """The device failed, is lost or full; the message says which, as in "cuda:0 ...". What was drawn on it is lost."""
 
 
-class Mark(Protocol):
+class Fence(Protocol):
     """A point in a device's work; set again and again, it is where it was set last."""
 
     def wait(self) -> None:
@@ -37,7 +37,7 @@ class Memory(Protocol):
     def address(self) -> int: ...
 
 
-class Device(Protocol):
+class GpuDevice(Protocol):
     """A card. Any thread may call it.
 
     Every method raises DeviceError when the device fails.
@@ -53,20 +53,20 @@ class Device(Protocol):
     def pinned(self, size: int) -> NDArray[np.uint8]:
         """``size`` bytes of main memory that is copied from and to without a detour."""
 
-    def mark(self) -> Mark:
+    def fence(self) -> Fence:
         """A mark that counts as reached until it is set."""
 
-    def upload(self, source: NDArray[np.uint8], address: int, mark: Mark) -> None:
-        """Copy to the device; ``source`` must stay, and stay as it is, until ``mark`` is reached."""
+    def upload(self, source: NDArray[np.uint8], address: int, fence: Fence) -> None:
+        """Copy to the device; ``source`` must stay, and stay as it is, until ``fence`` is reached."""
 
-    def launch(self, batch: NDArray[Any], grid: tuple[int, int, int], after: Iterable[Mark], mark: Mark) -> None:
+    def launch(self, batch: NDArray[Any], grid: tuple[int, int, int], after: Iterable[Fence], fence: Fence) -> None:
         """Draw a ``Batch`` of ``canvas.launch`` once all of ``after`` are reached."""
 
-    def download(self, address: int, target: NDArray[np.uint8], after: Mark, mark: Mark) -> None:
+    def download(self, address: int, target: NDArray[np.uint8], after: Fence, fence: Fence) -> None:
         """Copy into pinned memory."""
 
     def frame(self, address: int, size: Size, pitch: int) -> VideoFrame:
         """NV12 in the device's memory, as a frame that its encoder takes; what is drawn there later is seen in it."""
 
-    def mark_decoding(self, mark: Mark) -> None:
-        """Set ``mark`` behind what the card's decoders were told to do."""
+    def fence_decoding(self, fence: Fence) -> None:
+        """Set ``fence`` behind what the card's decoders were told to do."""

@@ -24,7 +24,7 @@ Whole = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Windows:
+class FilterTaps:
     """For each of n target samples, the source samples ``first``.. that it is made of, and their weights.
 
     ``first`` is (n,), ``weights`` (n, taps); each row of ``weights`` adds up to ``UNIT``. Every window lies inside
@@ -38,15 +38,15 @@ class Windows:
     def taps(self) -> int:
         return int(self.weights.shape[1])
 
-    def moved(self, by: int) -> Windows:
+    def moved(self, by: int) -> FilterTaps:
         """The same in a longer source, of which ``by`` samples come before."""
-        return Windows(self.first + by, self.weights)
+        return FilterTaps(self.first + by, self.weights)
 
-    def mirrored(self, source: int) -> Windows:
+    def mirrored(self, source: int) -> FilterTaps:
         """The same in the source of length ``source`` read from its end."""
-        return Windows(source - self.first - self.taps, self.weights[:, ::-1])
+        return FilterTaps(source - self.first - self.taps, self.weights[:, ::-1])
 
-    def after(self, inner: Windows, source: int) -> Windows:
+    def after(self, inner: FilterTaps, source: int) -> FilterTaps:
         """First ``inner``, from ``source`` samples to those that this reads, then this: one step in place of two."""
         dense: Whole = np.zeros((len(self.first), source), np.int64)
         rows = np.arange(len(self.first))
@@ -57,14 +57,14 @@ class Windows:
         return _narrowed(_quantised(dense, UNIT * UNIT))
 
 
-def windows(source: int, target: int) -> Windows:
+def filter_taps(source: int, target: int) -> FilterTaps:
     """From ``source`` samples to ``target``."""
     if source == target:
-        return Windows(np.arange(target), np.full((target, 1), UNIT))
+        return FilterTaps(np.arange(target), np.full((target, 1), UNIT))
     return _areas(source, target) if target < source else _bicubic(source, target)
 
 
-def _areas(source: int, target: int) -> Windows:
+def _areas(source: int, target: int) -> FilterTaps:
     """A source sample is ``target`` units wide, a target sample ``source`` units."""
     start = np.arange(target)[:, np.newaxis] * source
     end = start + source
@@ -74,7 +74,7 @@ def _areas(source: int, target: int) -> Windows:
     return _inside(first[:, 0], _quantised(covered, source), source)
 
 
-def _bicubic(source: int, target: int) -> Windows:
+def _bicubic(source: int, target: int) -> FilterTaps:
     """Distances are in units of half a target sample's width, ``2 * target`` of which are a source sample."""
     centre = (2 * np.arange(target) + 1)[:, np.newaxis] * source - target
     one = 2 * target
@@ -94,7 +94,7 @@ def _quantised(weights: Whole, total: int) -> Whole:
     return whole
 
 
-def _inside(first: Whole, weights: Whole, source: int) -> Windows:
+def _inside(first: Whole, weights: Whole, source: int) -> FilterTaps:
     """The windows moved into the source; what lay outside of it counts for its edge."""
     taps = min(weights.shape[1], source)
     moved = first.clip(0, source - taps)
@@ -102,14 +102,14 @@ def _inside(first: Whole, weights: Whole, source: int) -> Windows:
     rows = np.arange(len(first))
     for j in range(weights.shape[1]):
         np.add.at(inside, (rows, (first + j).clip(0, source - 1) - moved), weights[:, j])
-    return Windows(moved, inside)
+    return FilterTaps(moved, inside)
 
 
-def _narrowed(dense: Whole) -> Windows:
+def _narrowed(dense: Whole) -> FilterTaps:
     """Windows as narrow as what is not 0 in ``dense`` (n, source) allows."""
     count, source = dense.shape
     used = dense != 0
     start = used.argmax(axis=1)
     taps = int((source - used[:, ::-1].argmax(axis=1) - start).max())
     first = start.clip(0, source - taps)
-    return Windows(first, dense[np.arange(count)[:, np.newaxis], first[:, np.newaxis] + np.arange(taps)])
+    return FilterTaps(first, dense[np.arange(count)[:, np.newaxis], first[:, np.newaxis] + np.arange(taps)])

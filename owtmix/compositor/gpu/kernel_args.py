@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from owtmix.base.geometry import Rect, Size
-from owtmix.plan.device import MOST_ITEMS
+from owtmix.plan.device import MAX_GPU_ITEMS
 
 SOURCE: Final = Path(__file__).with_name("compose.cu")
 KERNEL: Final = "compose"
@@ -34,7 +34,7 @@ _FRAME: Final = np.dtype(
     [
         *((name, np.uint64) for name in ("y", "u", "v")),
         *((name, np.int32) for name in ("pitch", "chroma_pitch", "step", "count")),
-        ("items", _ITEM, MOST_ITEMS),
+        ("items", _ITEM, MAX_GPU_ITEMS),
     ]
 )
 
@@ -80,11 +80,11 @@ class Drawing:
     target: Surface
 
 
-def batch(canvas: Size, background: tuple[int, int, int], drawings: Sequence[Drawing]) -> NDArray[Any]:
+def pack_batch(canvas: Size, background: tuple[int, int, int], drawings: Sequence[Drawing]) -> NDArray[Any]:
     """The ``Batch`` that draws ``drawings``, compiled for as many frames.
 
     Raises:
-        ValueError: a drawing has more than ``MOST_ITEMS`` items, or lines too long to be told.
+        ValueError: a drawing has more than ``MAX_GPU_ITEMS`` items, or lines too long to be told.
     """
     dtype = np.dtype(
         [
@@ -97,8 +97,8 @@ def batch(canvas: Size, background: tuple[int, int, int], drawings: Sequence[Dra
     told: NDArray[Any] = np.zeros((), dtype)
     told["size"], told["background"] = (canvas.width, canvas.height), background
     for frame, drawing in zip(told["frames"], drawings, strict=True):
-        if len(drawing.items) > MOST_ITEMS:
-            raise ValueError(f"{len(drawing.items)} items in a frame, of {MOST_ITEMS} at most")
+        if len(drawing.items) > MAX_GPU_ITEMS:
+            raise ValueError(f"{len(drawing.items)} items in a frame, of {MAX_GPU_ITEMS} at most")
         to = drawing.target
         frame["y"], frame["u"], frame["v"] = to.y, to.u, to.v
         frame["pitch"], frame["chroma_pitch"], frame["step"] = to.pitch, to.chroma_pitch, to.step

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from owtmix.base.geometry import Rect
-from owtmix.compositor.gpu.filter_taps import Windows, windows
+from owtmix.compositor.gpu.filter_taps import FilterTaps, filter_taps
 from owtmix.compositor.scale import Conversion
 from owtmix.plan.media_info import Matrix
 
@@ -39,7 +39,7 @@ _ONE: Final = 1 << 14
 
 
 @dataclass(frozen=True, slots=True)
-class Samples:
+class SampleLayout:
     """A pixel format: chroma is subsampled by ``across`` and ``down``, and ``step`` samples apart.
 
     A sample has ``bits``, above ``low`` other bits.
@@ -58,19 +58,19 @@ class Samples:
 
 
 _SUBSAMPLED: Final = {"420": (2, 2), "422": (2, 1), "444": (1, 1)}
-FORMATS: Final[dict[str, Samples]] = {
-    **{f"yuv{name}p": Samples(*by) for name, by in _SUBSAMPLED.items()},
-    **{f"yuvj{name}p": Samples(*by) for name, by in _SUBSAMPLED.items()},
-    **{f"yuv{name}p{bits}le": Samples(*by, bits=bits) for name, by in _SUBSAMPLED.items() for bits in (10, 12)},
-    "nv12": Samples(2, 2, step=2),
-    "p010le": Samples(2, 2, step=2, bits=10, low=6),
-    "p016le": Samples(2, 2, step=2, bits=16),
-    "yuv444p16le": Samples(1, 1, bits=16),
+FORMATS: Final[dict[str, SampleLayout]] = {
+    **{f"yuv{name}p": SampleLayout(*by) for name, by in _SUBSAMPLED.items()},
+    **{f"yuvj{name}p": SampleLayout(*by) for name, by in _SUBSAMPLED.items()},
+    **{f"yuv{name}p{bits}le": SampleLayout(*by, bits=bits) for name, by in _SUBSAMPLED.items() for bits in (10, 12)},
+    "nv12": SampleLayout(2, 2, step=2),
+    "p010le": SampleLayout(2, 2, step=2, bits=10, low=6),
+    "p016le": SampleLayout(2, 2, step=2, bits=16),
+    "yuv444p16le": SampleLayout(1, 1, bits=16),
 }
 """What the kernel reads; NVDEC gives the last four and yuv444p."""
 
 
-def tabulate(conversion: Conversion, target: Rect) -> NDArray[np.int32]:
+def kernel_table(conversion: Conversion, target: Rect) -> NDArray[np.int32]:
     """The ``Geometry`` of a conversion that is shown at ``target`` (canvas px), and all its windows behind it.
 
     Raises:
@@ -91,7 +91,7 @@ def tabulate(conversion: Conversion, target: Rect) -> NDArray[np.int32]:
     if source != output or conversion.full_range:
         geometry["recoloured"] = 1
         geometry["black"] = 0 if conversion.full_range else 16
-        geometry["matrix"] = recolouring(source, output, full_range=conversion.full_range)
+        geometry["matrix"] = colour_matrix(source, output, full_range=conversion.full_range)
     tables = []
     end = GEOMETRY.itemsize // 4
     for name, across, down in (("luma", 1, 1), ("chroma", samples.across, samples.down)):
@@ -103,7 +103,7 @@ def tabulate(conversion: Conversion, target: Rect) -> NDArray[np.int32]:
     return np.concatenate([np.frombuffer(geometry.tobytes(), np.int32), *tables]).astype(np.int32)
 
 
-def recolouring(source: Matrix, output: Matrix, *, full_range: bool) -> Sequence[int]:
+def colour_matrix(source: Matrix, output: Matrix, *, full_range: bool) -> Sequence[int]:
     """Luma from luma, Cb and Cr, then Cb from Cb and Cr, then Cr: 14 bit weights of code values without offsets."""
     red, blue = _RED_BLUE_WEIGHTS[source]
     green = 1 - red - blue
@@ -126,7 +126,7 @@ def recolouring(source: Matrix, output: Matrix, *, full_range: bool) -> Sequence
     return [floor(weight * _ONE + Fraction(1, 2)) for weight in weights]
 
 
-def _axes(conversion: Conversion, across: int, down: int, smaller: int) -> tuple[Windows, Windows]:
+def _axes(conversion: Conversion, across: int, down: int, smaller: int) -> tuple[FilterTaps, FilterTaps]:
     """The windows of a plane along and down the canvas; the source's is subsampled by ``across`` and ``down``.
 
     The canvas's is by ``smaller``, both ways.
@@ -151,7 +151,7 @@ def _axes(conversion: Conversion, across: int, down: int, smaller: int) -> tuple
     if not conversion.interlaced:
         return along, downwards
     lines = -(-((whole.height + 1) // 2) // down)
-    field = windows(lines, rows)
+    field = filter_taps(lines, rows)
     if turned:
         return along.after(field, lines), downwards
     return along, downwards.after(field, lines)
@@ -162,6 +162,6 @@ def _part(start: int, length: int, by: int) -> tuple[int, int]:
     return start // by, -(-length // by)
 
 
-def _axis(start: int, length: int, target: int, *, whole: int, mirrored: bool) -> Windows:
-    found = windows(length, target).moved(start)
+def _axis(start: int, length: int, target: int, *, whole: int, mirrored: bool) -> FilterTaps:
+    found = filter_taps(length, target).moved(start)
     return found.mirrored(whole) if mirrored else found

@@ -6,13 +6,13 @@ from collections import deque
 from threading import Lock
 from typing import Final
 
-from owtmix.compositor.gpu.device import Device, DeviceError, Memory
+from owtmix.compositor.gpu.device import DeviceError, GpuDevice, Memory
 
-GRAIN: Final = 1 << 16
+ALLOCATION_BYTES: Final = 1 << 16
 """Pieces are multiples of this, so that those of nearly equal size are used for each other."""
 
 
-class Piece:
+class DeviceBuffer:
     """A piece of memory, given back once nobody refers to it.
 
     Who lets the device read or write it keeps it until the device is done.
@@ -28,28 +28,28 @@ class Piece:
         self._free.append((self._size, self._memory))  # one step, whatever thread this is
 
 
-class Pool:
+class DeviceMemoryPool:
     """Pieces of a device's memory, never more than ``limit`` bytes in all."""
 
-    def __init__(self, device: Device, limit: int) -> None:
+    def __init__(self, device: GpuDevice, limit: int) -> None:
         self._device = device
         self._limit = limit
         self._used = 0
         self._free: deque[tuple[int, Memory]] = deque()
         self._lock = Lock()
 
-    def take(self, size: int) -> Piece:
+    def take(self, size: int) -> DeviceBuffer:
         """A piece of at least ``size`` bytes.
 
         Raises:
             DeviceError: the limit is reached, or the device is full.
         """
-        size = -(-size // GRAIN) * GRAIN
+        size = -(-size // ALLOCATION_BYTES) * ALLOCATION_BYTES
         with self._lock:
             for _ in range(len(self._free)):
                 found, memory = self._free.popleft()
                 if found == size:
-                    return Piece(memory, size, self._free)
+                    return DeviceBuffer(memory, size, self._free)
                 self._free.append((found, memory))
             while self._used + size > self._limit and self._free:
                 found, _ = self._free.popleft()
@@ -61,4 +61,4 @@ class Pool:
                 )
             memory = self._device.allocate(size)
             self._used += size
-            return Piece(memory, size, self._free)
+            return DeviceBuffer(memory, size, self._free)

@@ -12,13 +12,13 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from owtmix.base.geometry import Orientation, Rect, ResizeMode
-from owtmix.compositor.base import Picture
-from owtmix.compositor.cpu import CpuScaler, converted
-from owtmix.compositor.gpu.device import Device, Mark
+from owtmix.compositor.base import SourceFrame
+from owtmix.compositor.cpu import CpuScaler, conversion_for
+from owtmix.compositor.gpu.device import Fence, GpuDevice
 from owtmix.compositor.gpu.kernel_args import LONGEST_PITCH, Item, Kind, Surface
-from owtmix.compositor.gpu.kernel_tables import FORMATS, tabulate
-from owtmix.compositor.gpu.memory import Piece, Pool
-from owtmix.compositor.gpu.upload import Staging
+from owtmix.compositor.gpu.kernel_tables import FORMATS, kernel_table
+from owtmix.compositor.gpu.memory import DeviceBuffer, DeviceMemoryPool
+from owtmix.compositor.gpu.upload import UploadBuffers
 from owtmix.compositor.scale import Conversion
 from owtmix.plan.media_info import Matrix
 
@@ -28,13 +28,13 @@ ON_DEVICE: Final = "cuda"
 
 
 @dataclass(frozen=True, slots=True)
-class Tile:
+class GpuTile:
     """Something on the card that is ready to be drawn once ``ready`` are reached; ``held`` is the memory it needs."""
 
     key: Hashable
     rect: Rect
     item: Item
-    ready: Sequence[Mark]
+    ready: Sequence[Fence]
     held: Sequence[object]
     opaque: bool = True
 
@@ -45,7 +45,7 @@ class _Loaded:
 
     surface: Surface
     pixel_format: str
-    ready: Mark
+    ready: Fence
     held: object
 
 
@@ -53,8 +53,8 @@ class _Loaded:
 class _Table:
     """A conversion's geometry on the card, and what it is copied from."""
 
-    piece: Piece
-    ready: Mark
+    piece: DeviceBuffer
+    ready: Fence
     source: object
 
 
@@ -66,7 +66,9 @@ class GpuScaler:
 
     _KEPT: Final = 4
 
-    def __init__(self, device: Device, pool: Pool, staging: Staging, mode: ResizeMode, matrix: Matrix) -> None:
+    def __init__(
+        self, device: GpuDevice, pool: DeviceMemoryPool, staging: UploadBuffers, mode: ResizeMode, matrix: Matrix
+    ) -> None:
         self._device = device
         self._pool = pool
         self._staging = staging
@@ -74,10 +76,10 @@ class GpuScaler:
         self._matrix = matrix
         self._on_cpu = CpuScaler(mode, matrix)
         self._tables: dict[Hashable, _Table] = {}
-        self._decoded = device.mark()
+        self._decoded = device.fence()
         self._newest: tuple[Hashable, ref[_Loaded]] | None = None
 
-    def fit(self, picture: Picture, tile: Rect, key: Hashable) -> Tile:
+    def fit(self, picture: SourceFrame, tile: Rect, key: Hashable) -> GpuTile:
         """The picture as a tile.
 
         Raises:
@@ -96,10 +98,10 @@ class GpuScaler:
             tile,
         )
         pixel_format = loaded.pixel_format
-        table = self._table(kind, lambda: converted(picture, pixel_format, tile, self._mode, self._matrix))
+        table = self._table(kind, lambda: conversion_for(picture, pixel_format, tile, self._mode, self._matrix))
         return _tile(key, tile, loaded, table, picture.interlaced)
 
-    def _fitted_on_cpu(self, picture: Picture, tile: Rect, key: Hashable) -> Tile:
+    def _fitted_on_cpu(self, picture: SourceFrame, tile: Rect, key: Hashable) -> GpuTile:
         patch = self._on_cpu.fit(picture, tile, key)
         size = patch.target.size
         planes = [np.ascontiguousarray(plane).ravel() for plane in patch.planes]
@@ -122,8 +124,8 @@ class GpuScaler:
         """The geometry of pictures of a kind, uploaded once while it is of use."""
         table = self._tables.pop(kind, None)
         if table is None:
-            data = tabulate(*make()).view(np.uint8)
-            table = _Table(self._pool.take(data.size), self._device.mark(), data)
+            data = kernel_table(*make()).view(np.uint8)
+            table = _Table(self._pool.take(data.size), self._device.fence(), data)
             self._device.upload(data, table.piece.address, table.ready)
         self._tables[kind] = table
         if len(self._tables) > self._KEPT:
@@ -135,31 +137,31 @@ class GpuScaler:
         if frame.format.name != ON_DEVICE:
             planes = [np.frombuffer(memoryview(plane), np.uint8) for plane in frame.planes]
             return self._upload(planes, pitches, frame.format.name)
-        self._device.mark_decoding(self._decoded)
+        self._device.fence_decoding(self._decoded)
         pixel_format = pixel_format_of(frame)
         addresses = [plane.buffer_ptr for plane in frame.planes]
         return _Loaded(_surface(addresses, pitches, pixel_format), pixel_format, self._decoded, frame)
 
     def _upload(self, planes: Sequence[NDArray[np.uint8]], pitches: tuple[int, int], pixel_format: str) -> _Loaded:
         """Planes as they lie in main memory, byte for byte."""
-        offsets, size = laid_out([len(plane) for plane in planes])
+        offsets, size = packed_offsets([len(plane) for plane in planes])
         piece = self._pool.take(size)
         slot = self._staging.take()
         array = slot.of(size)
         for plane, offset in zip(planes, offsets, strict=True):
             array[offset : offset + len(plane)] = plane
-        self._device.upload(array, piece.address, slot.mark)
+        self._device.upload(array, piece.address, slot.fence)
         self._staging.give(slot)
         surface = _surface([piece.address + offset for offset in offsets], pitches, pixel_format)
-        return _Loaded(surface, pixel_format, slot.mark, piece)
+        return _Loaded(surface, pixel_format, slot.fence, piece)
 
 
-def _tile(key: Hashable, tile: Rect, loaded: _Loaded, table: _Table, interlaced: bool) -> Tile:
+def _tile(key: Hashable, tile: Rect, loaded: _Loaded, table: _Table, interlaced: bool) -> GpuTile:
     surface = loaded.surface
     if interlaced:
         surface = replace(surface, pitch=2 * surface.pitch, chroma_pitch=2 * surface.chroma_pitch)
     item = Item(Kind.PICTURE, tile, surface, table.piece.address)
-    return Tile(key, tile, item, (loaded.ready, table.ready), (loaded, table))
+    return GpuTile(key, tile, item, (loaded.ready, table.ready), (loaded, table))
 
 
 def pixel_format_of(frame: VideoFrame) -> str:
@@ -167,7 +169,7 @@ def pixel_format_of(frame: VideoFrame) -> str:
     return frame.sw_format.name if frame.sw_format else frame.format.name
 
 
-def laid_out(sizes: Sequence[int]) -> tuple[list[int], int]:
+def packed_offsets(sizes: Sequence[int]) -> tuple[list[int], int]:
     """Where pieces of the given sizes begin, one behind the other, and how much all of them take."""
     offsets, end = [], 0
     for size in sizes:
@@ -176,7 +178,7 @@ def laid_out(sizes: Sequence[int]) -> tuple[list[int], int]:
     return offsets, end
 
 
-def _readable(picture: Picture) -> bool:
+def _readable(picture: SourceFrame) -> bool:
     """Whether the kernel can read the picture as it lies."""
     lines = [plane.line_size * (2 if picture.interlaced else 1) for plane in picture.frame.planes]
     return pixel_format_of(picture.frame) in FORMATS and all(0 < line <= LONGEST_PITCH for line in lines)

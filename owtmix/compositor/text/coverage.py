@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from owtmix.jobfile.spec import TextWatermark
-from owtmix.plan.model import FontFile, Picture, RenderPlan
+from owtmix.plan.model import FontFile, PicturePlan, RenderPlan
 
 _SUFFIXES: Final = frozenset({".ttf", ".otf", ".ttc"})
 
@@ -55,7 +55,7 @@ def find_fonts(texts: Iterable[str], folders: Sequence[Path], warn: Callable[[st
     return tuple(fonts)
 
 
-def unwritable(picture: Picture | None) -> Iterator[str]:
+def missing_glyph_warnings(picture: PicturePlan | None) -> Iterator[str]:
     """A warning for each text that holds characters which no font has; they are left out."""
     if picture is None:
         return

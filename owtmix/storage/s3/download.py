@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from owtmix.base.errors import InputError
-from owtmix.storage.base import unwritable
+from owtmix.storage.base import disk_error
 from owtmix.storage.s3.client import BucketClient
 from owtmix.storage.s3.errors import StoreFailure, broken_off
 from owtmix.storage.s3.objects import ObjectStream, find_object
@@ -79,7 +79,7 @@ def _attempt(
             return False
         raise
     except OSError as error:
-        raise unwritable(path.parent, error) from None
+        raise disk_error(path.parent, error) from None
     return True
 
 

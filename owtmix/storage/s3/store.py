@@ -15,7 +15,7 @@ from typing import Final
 
 from owtmix.base.errors import InputError
 from owtmix.jobfile.spec import StorageSpec
-from owtmix.storage.base import Copy
+from owtmix.storage.base import LocalCopy
 from owtmix.storage.s3.client import BucketClient
 from owtmix.storage.s3.credentials import Credentials, find_credentials
 from owtmix.storage.s3.download import download, partial_file
@@ -69,7 +69,7 @@ class S3Store:
         return self._bucket.retry(partial(read_object, self._bucket, key, max_bytes))
 
     @reading
-    def locate(self, key: str, folder: Path) -> Copy:
+    def locate(self, key: str, folder: Path) -> LocalCopy:
         """Return the size and version of an object, and how much of it an earlier run left in ``folder``.
 
         The file name is made of version and key, so that the copy of an earlier version is not used.
@@ -83,10 +83,10 @@ class S3Store:
             raise InputError("does not exist")
         path = folder / hashlib.sha256(f"{found.etag}\0{key}".encode()).hexdigest()[:32]
         sizes = (file.stat().st_size for file in (path, partial_file(path, found.etag)) if file.is_file())
-        return Copy(path, found.size, next(sizes, 0), found.etag or None)
+        return LocalCopy(path, found.size, next(sizes, 0), found.etag or None)
 
     @reading
-    def read_part(self, key: str, copy: Copy, start: int, length: int) -> bytes | None:
+    def read_part(self, key: str, copy: LocalCopy, start: int, length: int) -> bytes | None:
         """Return ``length`` bytes, at least one, from byte ``start`` on; fewer when the object ends before.
 
         None when the store does not support ranges, or the object does not exist or is not ``copy.version`` any more.
@@ -97,7 +97,7 @@ class S3Store:
         return self._bucket.retry(partial(read_object_range, self._bucket, key, start, length, copy.version))
 
     @reading
-    def fetch(self, key: str, copy: Copy, on_progress: Callable[[int], None]) -> None:
+    def fetch(self, key: str, copy: LocalCopy, on_progress: Callable[[int], None]) -> None:
         """Download the object to ``copy.path``. The file appears when all ``copy.size_bytes`` have arrived.
 
         Until then the bytes are in ``.<name>.<version>.part`` in the same folder, where a later call resumes, also in

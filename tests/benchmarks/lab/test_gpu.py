@@ -28,9 +28,9 @@ class ClockedDevice(LazyDevice):
     def time_s(self, work: Callable[[], None]) -> float:
         start = time.perf_counter()
         work()
-        mark = self.mark()
-        mark.set(self._drawing)
-        mark.wait()
+        fence = self.fence()
+        fence.set(self._drawing)
+        fence.wait()
         return time.perf_counter() - start
 
     def copy(self, source: int, target: int, size: int) -> None:

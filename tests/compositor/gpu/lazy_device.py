@@ -18,7 +18,7 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from owtmix.base.geometry import Size
-from owtmix.compositor.gpu.device import DeviceError, Mark
+from owtmix.compositor.gpu.device import DeviceError, Fence
 from tests.compositor.gpu.kernel import compose
 
 Work = Callable[[], None]
@@ -92,16 +92,16 @@ class LazyDevice:
         self.pinned_bytes += size
         return np.full(size, 88, np.uint8)
 
-    def mark(self) -> LazyMark:
+    def fence(self) -> LazyMark:
         return LazyMark(self)
 
-    def upload(self, source: NDArray[np.uint8], address: int, mark: Mark) -> None:
+    def upload(self, source: NDArray[np.uint8], address: int, fence: Fence) -> None:
         self.uploaded += source.size
-        self._give(self._uploads, lambda: _copy(source, address), mark)
+        self._give(self._uploads, lambda: _copy(source, address), fence)
         if self._hasty:
-            mark.wait()
+            fence.wait()
 
-    def launch(self, batch: NDArray[Any], grid: tuple[int, int, int], after: Iterable[Mark], mark: Mark) -> None:
+    def launch(self, batch: NDArray[Any], grid: tuple[int, int, int], after: Iterable[Fence], fence: Fence) -> None:
         assert grid[2] == batch["frames"].shape[0]
         self.launches += 1
         needed = _frozen(after)
@@ -111,9 +111,9 @@ class LazyDevice:
                 queue.run(until)
             compose(batch)
 
-        self._give(self._drawing, work, mark)
+        self._give(self._drawing, work, fence)
 
-    def download(self, address: int, target: NDArray[np.uint8], after: Mark, mark: Mark) -> None:
+    def download(self, address: int, target: NDArray[np.uint8], after: Fence, fence: Fence) -> None:
         needed = _frozen([after])
 
         def work() -> None:
@@ -121,34 +121,34 @@ class LazyDevice:
                 queue.run(until)
             target[:] = seen(address, target.size)
 
-        self._give(self._downloads, work, mark)
+        self._give(self._downloads, work, fence)
 
     def frame(self, address: int, size: Size, pitch: int) -> VideoFrame:
         rows = seen(address, pitch * size.height * 3 // 2).reshape(-1, pitch)[:, : size.width]
         return VideoFrame.from_dlpack((rows[: size.height], rows[size.height :]), "nv12", size.width, size.height)
 
-    def mark_decoding(self, mark: Mark) -> None:
-        self._give(self._decoding, lambda: None, mark)
+    def fence_decoding(self, fence: Fence) -> None:
+        self._give(self._decoding, lambda: None, fence)
 
-    def _give(self, queue: Queue, work: Work, mark: Mark) -> None:
+    def _give(self, queue: Queue, work: Work, fence: Fence) -> None:
         self._check()
-        assert isinstance(mark, LazyMark)
+        assert isinstance(fence, LazyMark)
         with self.lock:
             queue.waiting.append(work)
-            mark.set(queue)
+            fence.set(queue)
 
     def _check(self) -> None:
         if self.lost:
             raise DeviceError(f"{self.name} is lost")
 
 
-def _frozen(marks: Iterable[Mark]) -> list[tuple[Queue, int]]:
+def _frozen(fences: Iterable[Fence]) -> list[tuple[Queue, int]]:
     """Where the marks are now."""
     found = []
-    for mark in marks:
-        assert isinstance(mark, LazyMark)
-        if mark.queue:
-            found.append((mark.queue, mark.until))
+    for fence in fences:
+        assert isinstance(fence, LazyMark)
+        if fence.queue:
+            found.append((fence.queue, fence.until))
     return found
 
 

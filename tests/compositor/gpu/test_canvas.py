@@ -14,12 +14,12 @@ import pytest
 from numpy.typing import NDArray
 
 from owtmix.base.geometry import Orientation, Rect, ResizeMode, Size
-from owtmix.compositor.base import Canvas, Layer, Picture
+from owtmix.compositor.base import Canvas, Layer, SourceFrame
 from owtmix.compositor.cpu import CpuCanvas, planes
 from owtmix.compositor.gpu.canvas import GpuCanvas
-from owtmix.compositor.gpu.device import Device, DeviceError
-from owtmix.compositor.gpu.upload import SLOTS
-from owtmix.compositor.overlay import prepare
+from owtmix.compositor.gpu.device import DeviceError, GpuDevice
+from owtmix.compositor.gpu.upload import BUFFERS
+from owtmix.compositor.overlay import prepare_overlay
 from owtmix.compositor.overlays import OverlayLayer
 from owtmix.media.probe import probe
 from owtmix.media.video_reader import VideoReader
@@ -41,7 +41,7 @@ MIB: Final = 1 << 20
 _keys = count()
 
 
-def devices() -> Iterator[Device]:
+def devices() -> Iterator[GpuDevice]:
     """The host, and the card of this machine."""
     yield LazyDevice()
     if (number := gpu_number()) is not None:
@@ -77,7 +77,7 @@ def psnr_db(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
 
 
 def compare(
-    picture: Picture, tile: Rect = WHOLE, mode: ResizeMode = ResizeMode.STRETCH, matrix: Matrix = "bt709"
+    picture: SourceFrame, tile: Rect = WHOLE, mode: ResizeMode = ResizeMode.STRETCH, matrix: Matrix = "bt709"
 ) -> None:
     """All canvases show the same, or nearly; those on devices to the bit."""
     all_canvases: list[Canvas] = [CpuCanvas(CANVAS, BACKGROUND, mode, matrix)]
@@ -157,7 +157,7 @@ def laid(rect: Rect, alpha: float = 1.0, key: object = None) -> OverlayLayer:
     noise = np.random.default_rng(rect.x).integers(0, 256, (rect.height, rect.width, 4), np.uint8)
     if alpha == 1:
         noise[..., 3] = 255
-    overlay = prepare(noise, rect.x, rect.y, CANVAS, "bt709", alpha=alpha)
+    overlay = prepare_overlay(noise, rect.x, rect.y, CANVAS, "bt709", alpha=alpha)
     assert overlay
     return OverlayLayer(key or (rect, alpha), overlay, opaque=alpha == 1)
 
@@ -206,7 +206,7 @@ def test_memory_is_used_again_only_when_nothing_reads_it_any_more(*, hasty: bool
 def test_a_frame_may_show_more_than_is_uploaded_at_a_time_and_more_than_is_kept(*, hasty: bool) -> None:
     cpu, gpu, _ = canvases(hasty=hasty)
     rects = [Rect(x, y, 80, 64) for y in (0, 64, 128) for x in (0, 80, 160, 240)]
-    assert len(rects) > SLOTS
+    assert len(rects) > BUFFERS
     expected, drawn = (
         shown(canvas, [scaler.fit(Still(textured(Size(200, 120), rect.x + rect.y)), rect, rect) for rect in rects])
         for canvas, scaler in ((canvas, canvas.scaler()) for canvas in (cpu, gpu))
@@ -228,13 +228,13 @@ def test_from_frame_to_frame_nothing_is_allocated() -> None:
 def test_what_did_not_change_is_neither_uploaded_nor_drawn_again() -> None:
     _, gpu, device = canvases()
     scaler = gpu.scaler()
-    still, mark = Still(textured(Size(200, 120))), laid(Rect(20, 20, 60, 40), 0.5)
+    still, fence = Still(textured(Size(200, 120))), laid(Rect(20, 20, 60, 40), 0.5)
     left, right = Rect(0, 0, 160, 192), Rect(160, 0, 160, 192)
-    layers: list[Layer] = [scaler.fit(still, left, "a"), scaler.fit(still, right, "a"), mark]
+    layers: list[Layer] = [scaler.fit(still, left, "a"), scaler.fit(still, right, "a"), fence]
     first = gpu.compose(layers)
     uploaded = device.uploaded
-    assert gpu.compose([scaler.fit(still, left, "a"), scaler.fit(still, right, "a"), mark]) is first
-    gpu.compose([scaler.fit(still, right, "a"), mark])
+    assert gpu.compose([scaler.fit(still, left, "a"), scaler.fit(still, right, "a"), fence]) is first
+    gpu.compose([scaler.fit(still, right, "a"), fence])
     assert device.uploaded == uploaded
     assert device.launches == 2
 
@@ -242,7 +242,7 @@ def test_what_did_not_change_is_neither_uploaded_nor_drawn_again() -> None:
 @pytest.mark.parametrize("size", [CANVAS, Size(162, 90), Size(2, 2)], ids=str)
 def test_frames_of_any_even_size_come_back_or_stay_on_the_device_as_nv12(size: Size) -> None:
     cpu, gpu, _ = canvases(ResizeMode.FIT, size=size)
-    staying = GpuCanvas(LazyDevice(), 64 * MIB, size, BACKGROUND, ResizeMode.FIT, "bt709", stays=True)
+    staying = GpuCanvas(LazyDevice(), 64 * MIB, size, BACKGROUND, ResizeMode.FIT, "bt709", on_gpu=True)
     still, tile = Still(textured(size)), Rect(0, 0, size.width, size.height)
     expected = shown(cpu, [cpu.scaler().fit(still, tile, "key")])
     drawn = shown(gpu, [gpu.scaler().fit(still, tile, "key")])

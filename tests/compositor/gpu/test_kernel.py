@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from owtmix.base.geometry import Orientation, Rect, Size
 from owtmix.compositor.gpu import kernel_args
-from owtmix.compositor.gpu.kernel_args import Drawing, Kind, Surface, batch
-from owtmix.compositor.gpu.kernel_tables import FORMATS, tabulate
+from owtmix.compositor.gpu.kernel_args import Drawing, Kind, Surface, pack_batch
+from owtmix.compositor.gpu.kernel_tables import FORMATS, kernel_table
 from owtmix.compositor.scale import Conversion
-from owtmix.plan.device import MOST_ITEMS
+from owtmix.plan.device import MAX_GPU_ITEMS
 from owtmix.plan.media_info import Matrix
 from tests.compositor.gpu import oracle
 from tests.compositor.gpu.kernel import address, compose, pairs
@@ -58,7 +58,7 @@ def picture(conversion: Conversion, rect: Rect, target: Rect, seed: int) -> Made
         planes = tuple(_padded((plane << samples.low).astype(dtype)) for plane in (u, v))
         held = luma, *planes
         at = address(planes[0]), address(planes[1])
-    table = tabulate(conversion, target)
+    table = kernel_table(conversion, target)
     by = 2 if conversion.interlaced else 1
     surface = Surface(address(luma), *at, luma.strides[0] * by, held[1].strides[0] * by)
     return Made(
@@ -94,7 +94,7 @@ def drawn(canvas: Size, made: list[Made], *, interleaved: bool) -> oracle.Planes
     cb = address(chroma[0]) + chroma[0].strides[0]
     cr = cb + 1 if interleaved else address(chroma[1]) + chroma[1].strides[0]
     target = Surface(address(y) + y.strides[0], cb, cr, y.strides[0], chroma[0].strides[0], 1 + interleaved)
-    compose(batch(canvas, BACKGROUND, [Drawing([one.item for one in made], target)]))
+    compose(pack_batch(canvas, BACKGROUND, [Drawing([one.item for one in made], target)]))
     for plane, columns in ((y, width), *((plane, chroma_width) for plane in chroma)):
         assert (plane[0] == 99).all()
         assert (plane[-1] == 99).all()
@@ -178,19 +178,20 @@ def test_what_lies_on_top_hides_or_tints_what_is_under_it(made: list[Made]) -> N
 def test_as_many_items_as_an_argument_holds() -> None:
     side = 4
     made = [
-        overlay(Rect(i % 18 * side, i // 18 * side, side, side), opaque=i % 2 == 0, seed=i) for i in range(MOST_ITEMS)
+        overlay(Rect(i % 18 * side, i // 18 * side, side, side), opaque=i % 2 == 0, seed=i)
+        for i in range(MAX_GPU_ITEMS)
     ]
-    told = batch(CANVAS, BACKGROUND, [Drawing([one.item for one in made], made[0].item.surface)])
+    told = pack_batch(CANVAS, BACKGROUND, [Drawing([one.item for one in made], made[0].item.surface)])
     assert told.nbytes <= 4096
     check(CANVAS, made)
     with pytest.raises(ValueError, match="73 items"):
-        batch(CANVAS, BACKGROUND, [Drawing([made[0].item] * 73, made[0].item.surface)])
+        pack_batch(CANVAS, BACKGROUND, [Drawing([made[0].item] * 73, made[0].item.surface)])
 
 
 def test_lines_that_are_too_long_to_be_told_are_refused() -> None:
     item = kernel_args.Item(Kind.PICTURE, WHOLE, Surface(0, 0, 0, 65_536, 8))
     with pytest.raises(ValueError, match="65536 bytes"):
-        batch(CANVAS, BACKGROUND, [Drawing([item], item.surface)])
+        pack_batch(CANVAS, BACKGROUND, [Drawing([item], item.surface)])
 
 
 def test_frames_of_a_batch_are_drawn_in_one_launch() -> None:
@@ -201,7 +202,7 @@ def test_frames_of_a_batch_are_drawn_in_one_launch() -> None:
         for planes in targets
     ]
     drawings = [Drawing([one.item for one in made], to) for made, to in zip(frames, surfaces, strict=True)]
-    compose(batch(CANVAS, BACKGROUND, drawings))
+    compose(pack_batch(CANVAS, BACKGROUND, drawings))
     for made, planes in zip(frames, targets, strict=True):
         y, u, v = oracle.draw(CANVAS, BACKGROUND, [one.expected for one in made])
         assert np.array_equal(planes[0], y)

@@ -13,13 +13,13 @@ from fontTools.ttLib import TTCollection, TTFont
 from owtmix.base.errors import RenderError
 from owtmix.base.geometry import Rect
 from owtmix.base.ids import StreamId
-from owtmix.compositor.overlays import Decoration
-from owtmix.compositor.text.coverage import unwritable, with_fonts
+from owtmix.compositor.overlays import Overlays
+from owtmix.compositor.text.coverage import missing_glyph_warnings, with_fonts
 from owtmix.jobfile.settings import Settings
 from owtmix.jobfile.spec import TextWatermark
 from owtmix.plan.build import make_plan
-from owtmix.plan.model import Picture, RenderPlan
-from owtmix.produce.chunk_key import Inputs, of_chunk
+from owtmix.plan.model import PicturePlan, RenderPlan
+from owtmix.produce.chunk_key import Inputs, chunk_key
 from tests.support.made_font import I_SIGN, KA, SSA, make_font
 from tests.support.plans import JOB, MIXER, index_of, room, seen
 
@@ -37,7 +37,7 @@ def plan_of(text: str, name: str = "anna") -> RenderPlan:
     return make_plan(job, index_of(clips), clips, Settings())
 
 
-def picture_of(plan: RenderPlan) -> Picture:
+def picture_of(plan: RenderPlan) -> PicturePlan:
     assert plan.picture
     return plan.picture
 
@@ -45,10 +45,12 @@ def picture_of(plan: RenderPlan) -> Picture:
 def test_a_font_is_taken_from_a_folder_for_what_the_package_s_lack(tmp_path: Path) -> None:
     path = make_font(tmp_path / "boxes.ttf")
     plan = plan_of(f"a {KA}")
-    assert list(unwritable(plan.picture)) == ["no font has U+0915 DEVANAGARI LETTER KA: left out of a text watermark"]
+    assert list(missing_glyph_warnings(plan.picture)) == [
+        "no font has U+0915 DEVANAGARI LETTER KA: left out of a text watermark"
+    ]
     plan = with_fonts(plan, [tmp_path], warned)
     assert [(font.path, font.number) for font in picture_of(plan).fonts] == [(str(path), 0)]
-    assert not list(unwritable(plan.picture))
+    assert not list(missing_glyph_warnings(plan.picture))
 
 
 @pytest.mark.parametrize("text", ["Weekly meeting", "\u5468\u4f1a \u0423\u0440\u043e\u043a"])
@@ -61,7 +63,7 @@ def test_names_count_even_while_their_cameras_work(tmp_path: Path) -> None:
     """Any recording may fail while it is composed, and a card be drawn."""
     make_font(tmp_path / "boxes.ttf")
     plan = plan_of("a", name=KA)
-    assert not list(unwritable(plan.picture))
+    assert not list(missing_glyph_warnings(plan.picture))
     assert len(picture_of(with_fonts(plan, [tmp_path], warned)).fonts) == 1
 
 
@@ -99,9 +101,9 @@ def test_the_font_decides_what_is_drawn_and_the_chunk_s_fingerprint(tmp_path: Pa
     bare = plan_of(KA, name=KA)
     plan = with_fonts(bare, [tmp_path], warned)
     inputs = Inputs(["1"], {})
-    assert of_chunk(plan, range(25), inputs) != of_chunk(bare, range(25), inputs)
+    assert chunk_key(plan, range(25), inputs) != chunk_key(bare, range(25), inputs)
     for drawn, marks in ((bare, 0), (plan, 1)):
-        decoration = Decoration(picture_of(drawn), {}, drawn.epoch_at, "UTC")
+        decoration = Overlays(picture_of(drawn), {}, drawn.epoch_at, "UTC")
         assert len(decoration.watermarks(Fraction(0))) == marks
 
 
@@ -109,7 +111,7 @@ def test_a_font_that_changed_after_planning_is_an_error(tmp_path: Path) -> None:
     path = make_font(tmp_path / "boxes.ttf")
     plan = with_fonts(plan_of(KA, name=KA), [tmp_path], warned)
     path.write_bytes(path.read_bytes() + b"\0")
-    decoration = Decoration(picture_of(plan), {}, plan.epoch_at, "UTC")
+    decoration = Overlays(picture_of(plan), {}, plan.epoch_at, "UTC")
     with pytest.raises(RenderError, match="not the one that the job was planned with"):
         decoration.card(StreamId(KA, 1), FAR)
     path.unlink()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from owtmix.base.errors import DestinationError, InputError, StoreError
-from owtmix.storage import Copy
+from owtmix.storage import LocalCopy
 from owtmix.storage.s3.download import partial_file
 from owtmix.storage.s3.store import S3Store
 from tests.storage.conftest import CLIP, MOVIE, NOWHERE, QUICK, Service, ignore
@@ -45,7 +45,7 @@ def test_a_download_goes_on_where_it_was_cut(
 ) -> None:
     service.put("a.webm", CLIP)
     proxy.inject(cut, only=is_content)
-    store.fetch("a.webm", Copy(folder / "1.webm", len(CLIP)), ignore)
+    store.fetch("a.webm", LocalCopy(folder / "1.webm", len(CLIP)), ignore)
     assert (folder / "1.webm").read_bytes() == CLIP
     first, second = (request for request in proxy.requests if is_content(request))
     assert first.sent_bytes == 600_000
@@ -60,7 +60,7 @@ def test_what_is_read_at_once_is_read_again_after_a_cut(
     proxy.inject(cut, only=is_content)
     assert store.read("a.webm", len(CLIP)) == CLIP
     proxy.inject(cut, only=is_content)
-    assert store.read_part("a.webm", Copy(NOWHERE), 10, 700_000) == CLIP[10:700_010]
+    assert store.read_part("a.webm", LocalCopy(NOWHERE), 10, 700_000) == CLIP[10:700_010]
 
 
 def test_a_later_run_goes_on_where_an_earlier_one_gave_up(
@@ -69,9 +69,9 @@ def test_a_later_run_goes_on_where_an_earlier_one_gave_up(
     service.put("a.webm", CLIP)
     proxy.inject(truncated(100_000), times=QUICK.attempts, only=is_content)
     with pytest.raises(InputError, match="broke off in the middle: try again later"):
-        open_s3().fetch("a.webm", Copy(folder / "1.webm", len(CLIP)), ignore)
+        open_s3().fetch("a.webm", LocalCopy(folder / "1.webm", len(CLIP)), ignore)
     assert not (folder / "1.webm").exists()
-    open_s3().fetch("a.webm", Copy(folder / "1.webm", len(CLIP)), ignore)
+    open_s3().fetch("a.webm", LocalCopy(folder / "1.webm", len(CLIP)), ignore)
     assert (folder / "1.webm").read_bytes() == CLIP
     assert sum(request.sent_bytes for request in proxy.requests if is_content(request)) == len(CLIP)
     assert len(list(folder.iterdir())) == 1
@@ -83,7 +83,7 @@ def test_a_large_file_arrives_over_a_line_that_is_cut_again_and_again(
     movie = MOVIE * 3
     service.put("a.webm", movie)
     proxy.inject(truncated(PART_BYTES + 1), times=QUICK.attempts + 1, only=is_content)
-    store.fetch("a.webm", Copy(folder / "1.webm", len(movie)), ignore)
+    store.fetch("a.webm", LocalCopy(folder / "1.webm", len(movie)), ignore)
     assert (folder / "1.webm").read_bytes() == movie
 
 
@@ -99,7 +99,7 @@ def test_an_object_that_changed_is_fetched_anew(
         service.put("a.webm", changed)
 
     proxy.inject(change, only=is_content)
-    store.fetch("a.webm", Copy(folder / "1.webm", len(CLIP)), ignore)
+    store.fetch("a.webm", LocalCopy(folder / "1.webm", len(CLIP)), ignore)
     assert (folder / "1.webm").read_bytes() == changed
     assert len(list(folder.iterdir())) == 1
 
@@ -112,7 +112,7 @@ def test_a_change_between_question_and_answer_is_noticed(
     proxy.inject(truncated(600_000), only=is_content)
     proxy.inject(refused(412, "PreconditionFailed"), only=is_content)
     proxy.inject(answered(Answer(200, {"ETag": '"new"'}, changed)), only=is_content)
-    store.fetch("a.webm", Copy(folder / "1.webm", len(CLIP)), ignore)
+    store.fetch("a.webm", LocalCopy(folder / "1.webm", len(CLIP)), ignore)
     assert (folder / "1.webm").read_bytes() == CLIP
     assert all("if-match" in request.headers for request in proxy.requests if is_content(request))
     assert [request.headers.get("range") for request in proxy.requests if is_content(request)] == [
@@ -126,12 +126,12 @@ def test_where_only_one_version_will_do_no_other_is_fetched(
 ) -> None:
     service.put("a.webm", CLIP)
     etag = service.client.head_object(Bucket=service.bucket, Key="a.webm")["ETag"]
-    store.fetch("a.webm", Copy(folder / "1.webm", len(CLIP), version=etag), ignore)
+    store.fetch("a.webm", LocalCopy(folder / "1.webm", len(CLIP), version=etag), ignore)
     assert (folder / "1.webm").read_bytes() == CLIP
     service.put("a.webm", bytes(reversed(CLIP)))
     proxy.requests.clear()
     with pytest.raises(InputError, match="changed since it was measured: run the job when nothing writes to it"):
-        store.fetch("a.webm", Copy(folder / "2.webm", len(CLIP), version=etag), ignore)
+        store.fetch("a.webm", LocalCopy(folder / "2.webm", len(CLIP), version=etag), ignore)
     assert len(proxy.requests) == 1
 
 
@@ -146,7 +146,7 @@ def test_an_object_that_vanishes_meanwhile_is_missing(
 
     proxy.inject(vanish, only=is_content)
     with pytest.raises(InputError, match=r"^does not exist$") as raised:
-        store.fetch("a.webm", Copy(folder / "1.webm", len(CLIP)), ignore)
+        store.fetch("a.webm", LocalCopy(folder / "1.webm", len(CLIP)), ignore)
     assert not isinstance(raised.value, StoreError)
     assert len(proxy.requests) == 2
 
@@ -158,7 +158,7 @@ def test_a_store_without_ranges_sends_everything_again(
     etag = service.client.head_object(Bucket=service.bucket, Key="a.webm")["ETag"]
     proxy.inject(truncated(600_000), only=is_content)
     proxy.inject(answered(Answer(200, {"ETag": etag}, CLIP)), only=is_content)
-    store.fetch("a.webm", Copy(folder / "1.webm", len(CLIP)), ignore)
+    store.fetch("a.webm", LocalCopy(folder / "1.webm", len(CLIP)), ignore)
     assert (folder / "1.webm").read_bytes() == CLIP
 
 
@@ -167,7 +167,7 @@ def test_a_flipped_bit_keeps_the_size_and_is_for_the_decoder_to_find(
 ) -> None:
     service.put("a.webm", CLIP)
     proxy.inject(flipped_answer, only=is_content)
-    store.fetch("a.webm", Copy(folder / "1.webm", len(CLIP)), ignore)
+    store.fetch("a.webm", LocalCopy(folder / "1.webm", len(CLIP)), ignore)
     received = (folder / "1.webm").read_bytes()
     assert sum(a != b for a, b in zip(received, CLIP, strict=True)) == 1
 
@@ -177,4 +177,4 @@ def test_a_full_disk(store: S3Store, service: Service, folder: Path) -> None:
     etag = service.client.head_object(Bucket=service.bucket, Key="a.webm")["ETag"]
     partial_file(folder / "1.webm", etag).symlink_to("/dev/full")
     with pytest.raises(DestinationError, match="cannot be written: the disk is full, free some space"):
-        store.fetch("a.webm", Copy(folder / "1.webm", len(CLIP)), ignore)
+        store.fetch("a.webm", LocalCopy(folder / "1.webm", len(CLIP)), ignore)

@@ -13,7 +13,7 @@ import pytest
 
 from owtmix.base.errors import DestinationError, InputError, Interrupted
 from owtmix.jobfile.spec import StorageSpec
-from owtmix.storage import Copy
+from owtmix.storage import LocalCopy
 from owtmix.storage.s3.store import S3Store
 from tests.storage.conftest import AT, CLIP, MOVIE, NOWHERE, QUICK, Service, ignore
 from tests.storage.fault_proxy import (
@@ -52,8 +52,8 @@ def test_a_busy_store_is_asked_again(
     for ask in (
         lambda: store.locate("a.webm", NOWHERE),
         lambda: store.read("a.webm", len(CLIP)),
-        lambda: store.read_part("a.webm", Copy(NOWHERE), 5, 5),
-        lambda: store.fetch("a.webm", Copy(folder / "1.webm", len(CLIP)), ignore),
+        lambda: store.read_part("a.webm", LocalCopy(NOWHERE), 5, 5),
+        lambda: store.fetch("a.webm", LocalCopy(folder / "1.webm", len(CLIP)), ignore),
     ):
         proxy.inject(refused(status, code), times=2)
         ask()
@@ -72,7 +72,7 @@ def test_an_upload_to_a_busy_store_goes_on(store: S3Store, service: Service, pro
 def test_a_store_that_stays_busy_is_asked_five_times(store: S3Store, proxy: FaultProxy, folder: Path) -> None:
     proxy.inject(refused(503, "SlowDown"), times=-1)
     with pytest.raises(InputError, match=r"is overloaded or down, it answers 503 SlowDown: try again later"):
-        store.fetch("a.webm", Copy(folder / "1.webm", 1), ignore)
+        store.fetch("a.webm", LocalCopy(folder / "1.webm", 1), ignore)
     assert len(proxy.requests) == QUICK.attempts == 5
 
 

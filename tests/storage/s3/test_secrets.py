@@ -14,7 +14,7 @@ from botocore import exceptions as foreign  # type: ignore[import-untyped]
 
 from owtmix.base.errors import MixError
 from owtmix.jobfile.spec import StorageSpec
-from owtmix.storage import Copy
+from owtmix.storage import LocalCopy
 from owtmix.storage.s3.credentials import Credentials
 from owtmix.storage.s3.errors import BucketLocation, explain
 from owtmix.storage.s3.store import S3Store
@@ -55,8 +55,8 @@ def test_nothing_written_or_raised_holds_a_key(
     for ask in (
         lambda: store.locate("a.webm", NOWHERE),
         lambda: store.read("a.webm", 1000),
-        lambda: store.read_part("a.webm", Copy(NOWHERE), 0, 10),
-        lambda: store.fetch("a.webm", Copy(tmp_path / "1.webm", 1000), ignore),
+        lambda: store.read_part("a.webm", LocalCopy(NOWHERE), 0, 10),
+        lambda: store.fetch("a.webm", LocalCopy(tmp_path / "1.webm", 1000), ignore),
         lambda: store.commit(movie, "out.mp4", ignore),
         lambda: store.stage("out.mp4", "job", NOWHERE),
     ):

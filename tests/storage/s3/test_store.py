@@ -9,7 +9,7 @@ import pytest
 
 from owtmix.base.errors import DestinationError, InputError
 from owtmix.jobfile.spec import StorageSpec
-from owtmix.storage import Copy
+from owtmix.storage import LocalCopy
 from owtmix.storage.s3.credentials import Credentials
 from owtmix.storage.s3.download import partial_file
 from owtmix.storage.s3.options import S3Options
@@ -47,7 +47,7 @@ def test_a_large_object_is_not_read_as_a_small_one(store: S3Store, service: Serv
 @pytest.mark.parametrize(("start", "length", "expected"), [(0, 4, b"0123"), (3, 2, b"34"), (8, 9, b"89"), (10, 1, b"")])
 def test_parts_of_an_object(store: S3Store, service: Service, start: int, length: int, expected: bytes) -> None:
     service.put("a.mp4", b"0123456789")
-    assert store.read_part("a.mp4", Copy(NOWHERE), start, length) == expected
+    assert store.read_part("a.mp4", LocalCopy(NOWHERE), start, length) == expected
 
 
 def test_parts_are_of_one_version_or_none(store: S3Store, service: Service, proxy: FaultProxy) -> None:
@@ -75,7 +75,7 @@ def test_a_download_appears_when_it_is_complete(store: S3Store, service: Service
         assert not path.exists()
         seen.append(done_bytes)
 
-    store.fetch("a.webm", Copy(path, len(MOVIE)), watch)
+    store.fetch("a.webm", LocalCopy(path, len(MOVIE)), watch)
     assert path.read_bytes() == MOVIE
     assert list(tmp_path.iterdir()) == [path]
     assert seen == sorted(seen)
@@ -84,20 +84,20 @@ def test_a_download_appears_when_it_is_complete(store: S3Store, service: Service
 
 def test_an_empty_object_becomes_an_empty_file(store: S3Store, service: Service, tmp_path: Path) -> None:
     service.put("a.webm", b"")
-    store.fetch("a.webm", Copy(tmp_path / "1.webm", 0), ignore)
+    store.fetch("a.webm", LocalCopy(tmp_path / "1.webm", 0), ignore)
     assert (tmp_path / "1.webm").read_bytes() == b""
 
 
 def test_an_object_of_another_size_is_not_downloaded(store: S3Store, service: Service, tmp_path: Path) -> None:
     service.put("a.webm", bytes(100))
     with pytest.raises(InputError, match=r"^has 100 bytes now and had 99 before"):
-        store.fetch("a.webm", Copy(tmp_path / "1.webm", 99), ignore)
+        store.fetch("a.webm", LocalCopy(tmp_path / "1.webm", 99), ignore)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_missing_object_is_not_downloaded(store: S3Store, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^does not exist"):
-        store.fetch("a.webm", Copy(tmp_path / "1.webm", 1), ignore)
+        store.fetch("a.webm", LocalCopy(tmp_path / "1.webm", 1), ignore)
 
 
 @pytest.mark.parametrize("size", [1, PART_BYTES, PART_BYTES + 1, len(MOVIE)])
