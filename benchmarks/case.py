@@ -15,13 +15,16 @@ from benchmarks.scenes import SCENES, cut, make
 from owtmix.base.cleanup import TemporaryPaths
 from owtmix.base.progress import NoProgress
 from owtmix.compositor.factory import make_canvas, open_gpu
-from owtmix.compositor.overlays import Overlays
 from owtmix.jobfile.settings import read_settings, settings_file
-from owtmix.jobs.job import Job, Options
+from owtmix.jobs.job import Job
+from owtmix.jobs.options import Options
 from owtmix.plan.device import CPU, RenderDevice
 from owtmix.plan.model import PicturePlan, RenderPlan, SoundPlan
-from owtmix.render.frames import Footage, render_frames
+from owtmix.produce.file_sources import FileSources
+from owtmix.render.context import RenderContext
+from owtmix.render.frames import Decoding, render_frames
 from owtmix.render.results import RenderResult
+from tests.support.sources import file_sources
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,11 @@ class Case:
     def paths(self) -> list[Path]:
         """The recordings, in the order of the plan's sources."""
         return [self.cfg.parent / source.key for source in self.plan.sources]
+
+    @property
+    def sources(self) -> FileSources:
+        """Opens the recordings."""
+        return file_sources(self.plan, self.paths)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,20 +93,18 @@ def prepare(name: str, cache: Path, work: Path, seconds: float | None = None) ->
     return Case(name, cfg, index, plan, work.absolute())
 
 
-def composed(case: Case, frames: range, render_device: RenderDevice = CPU) -> Iterator[VideoFrame]:
+def composed(case: Case, frames: range, device: RenderDevice = CPU) -> Iterator[VideoFrame]:
     """The plan's ``frames`` as owtmix composes them; each frame is valid until the next one."""
-    picture = case.picture
-    footage = Footage(case.plan.sources, case.paths, open_gpu(render_device))
-    decoration = Overlays(picture, {}, case.plan.epoch_at, case.plan.time_zone)
-    notes = RenderResult()
-    with closing(
-        render_frames(picture, frames, footage, make_canvas(picture, render_device), decoration, notes)
-    ) as drawing:
-        for _, drawn in drawing:
-            yield drawn.frame
-            drawn.release()
-    if notes.failures:
-        raise RuntimeError(f"sources fail: {notes.failures}")
+    gpu, result = open_gpu(device), RenderResult()
+    canvas = make_canvas(case.picture, gpu, device.memory_bytes)
+    overlays = RenderContext(case.plan, case.sources, {}, device).overlays()
+    decoding = Decoding(case.sources, gpu)
+    with closing(render_frames(case.picture, frames, decoding, canvas, overlays, result)) as rendering:
+        for _, rendered in rendering:
+            yield rendered.frame
+            rendered.release()
+    if result.failures:
+        raise RuntimeError(f"sources fail: {result.failures}")
 
 
 def compose(case: Case, path: Path, frames: range | None = None) -> None:

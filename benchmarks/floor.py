@@ -102,7 +102,7 @@ def encode_picture(case: Case, composed: Path) -> float:
 def encode_sound(case: Case, _: Path) -> float:
     """The mixed sound."""
     sound = case.sound
-    blocks = mix(sound.placements, case.paths, sound.samples, lambda _source, _problem: None)
+    blocks = mix(sound.placements, case.sources, sound.samples)
     return _writing_s(AudioWriter(case.work / "floor-sound.mp4", sound.encoding), ((block,) for block in blocks))
 
 

@@ -17,8 +17,9 @@ from benchmarks.case import Case
 from benchmarks.command_line import keep, new_parser, prepared, say
 from benchmarks.results import borrowed
 from benchmarks.tables import best, markdown
-from owtmix.render.audio_track import make_sound
-from owtmix.render.video_track import Material, VideoTrackMaker
+from owtmix.render.audio_track import make_audio_track
+from owtmix.render.context import RenderContext
+from owtmix.render.video_track import VideoTrackMaker
 from owtmix.workers.queues import RunQueue
 
 SCENES: Final = ("lively9", "onekey", "hour")
@@ -40,29 +41,28 @@ def main(words: Sequence[str]) -> None:
 
 def measure(case: Case) -> dict[str, Any]:
     """CPU seconds of every chunk, of the sound, and of starting at a chunk without having made the one before it."""
-    material = Material(case.plan, case.paths, {})
     track = case.work / "chunk.mp4"
     made_s = []
-    maker = VideoTrackMaker(material, threads=1)
+    maker = VideoTrackMaker(RenderContext(case.plan, case.sources, {}), threads=1)
     for frames in case.picture.chunks:
         begun_s = time.process_time()
         maker.make(frames, track, lambda _: None)
         made_s.append(round(time.process_time() - begun_s, 3))
         say(f"chunk {len(made_s)} of {len(case.picture.chunks)}: {made_s[-1]:.2f} CPU s")
     maker.close()
-    first_s = [_first_frame_s(material, frames.start, case) for frames in case.picture.chunks]
+    first_s = [_first_frame_s(case, frames.start) for frames in case.picture.chunks]
     begun_s = time.process_time()
-    make_sound(material, track, lambda _: None, lambda _: None)
+    make_audio_track(case.plan, case.sources, track, lambda _: None, lambda _: None)
     sound_s = round(time.process_time() - begun_s, 3)
     track.unlink()
     # The first chunk starts where the recordings do, so that it has no joint: only what others take more is one.
     return {"made_s": made_s, "joints_s": [max(0.0, round(s - first_s[0], 3)) for s in first_s], "sound_s": sound_s}
 
 
-def _first_frame_s(material: Material, frame: int, case: Case) -> float:
+def _first_frame_s(case: Case, frame: int) -> float:
     """CPU seconds of a chunk of one frame, by a maker that has made nothing before it."""
     begun_s = time.process_time()
-    maker = VideoTrackMaker(material, threads=1)
+    maker = VideoTrackMaker(RenderContext(case.plan, case.sources, {}), threads=1)
     maker.make(range(frame, frame + 1), case.work / "begun.mp4", lambda _: None)
     maker.close()
     return time.process_time() - begun_s

@@ -17,13 +17,14 @@ from owtmix.compositor import cpu, scale
 from owtmix.compositor.overlays import Overlays
 from owtmix.media import video_frame, video_reader
 from owtmix.media.writers import VideoWriter
-from owtmix.render.audio_track import make_sound
-from owtmix.render.video_track import Material, VideoTrackMaker
+from owtmix.render.audio_track import make_audio_track
+from owtmix.render.context import RenderContext
+from owtmix.render.video_track import VideoTrackMaker
 
 WATCHED: Final = (
-    ("decoding", video_reader.VideoReader, "picture_at"),
+    ("decoding", video_reader.VideoReader, "frame_at"),
     ("looking for black", video_frame.DecodedFrame, "is_blank"),
-    ("describing frames", video_reader, "describe"),
+    ("describing frames", video_reader, "describe_frame"),
     ("scaling", scale.Converter, "convert"),
     ("around scaling", cpu.CpuScaler, "fit"),
     ("composing", cpu.CpuCanvas, "compose"),
@@ -73,17 +74,16 @@ class Profile:
 def cpu_time(case: Case) -> str:
     """Make the picture and the sound in this process; returns a table of their CPU time."""
     profile = Profile()
-    material = Material(case.plan, case.paths, {})
     with ExitStack() as watching:
         for name, owner, function in WATCHED:
             watching.enter_context(patch.object(owner, function, profile.watch(name, getattr(owner, function))))
         begun_s = time.process_time()
-        maker = VideoTrackMaker(material, threads=1)
+        maker = VideoTrackMaker(RenderContext(case.plan, case.sources, {}), threads=1)
         maker.make(range(case.picture.frames), case.work / "picture.mp4", lambda _: None)
         maker.close()
         picture_s = time.process_time() - begun_s
     begun_s = time.process_time()
-    make_sound(material, case.work / "sound.mp4", lambda _: None, print)
+    make_audio_track(case.plan, case.sources, case.work / "sound.mp4", lambda _: None, print)
     sound_s = time.process_time() - begun_s
     rows = [
         (

@@ -34,7 +34,7 @@ from owtmix.jobfile.settings import read_settings, settings_file
 from owtmix.media.nvdec import DecodingGpu
 from owtmix.media.video_reader import VideoReader
 from owtmix.plan.device import CPU, RenderDevice
-from owtmix.produce.gpu_check import TestFrame, choose_device
+from owtmix.produce.gpu_check import TrialFrame, choose_device
 from owtmix.workers.limits import start_workers
 
 CANVASES: Final = (Size(1920, 1080), Size(3840, 2160))
@@ -101,7 +101,7 @@ def decoding(path: Path, index: int, seconds: int, device: DecodingGpu | None, f
     def read(_: int) -> int:
         reader, shown = VideoReader(path, index, device), set()
         for number in range(seconds * 100):
-            if picture := reader.picture_at(Fraction(number, 100)):
+            if picture := reader.frame_at(Fraction(number, 100)):
                 shown.add(picture.serial)
         reader.close()
         return len(shown)
@@ -129,7 +129,7 @@ def main(words: Sequence[str]) -> None:
         render_device = choose_device(executor, arguments.device, MEMORY)
     assert render_device.gpu is not None
     found: Result = {
-        "card": render_device.why,
+        "gpu": render_device.why,
         "encodes": render_device.has_encoder,
         "cores": CORES,
         **_kernels(render_device.gpu),
@@ -189,7 +189,7 @@ def _tiles(device: Timed, pool: DeviceMemoryPool, canvas: Size, side: int, sourc
         noise = np.random.default_rng(number).integers(16, 235, (source.height * 3 // 2, source.width), np.uint8)
         left, right = (canvas.width * (number % side + by) // side // 2 * 2 for by in (0, 1))
         top, bottom = (canvas.height * (number // side + by) // side // 2 * 2 for by in (0, 1))
-        picture = TestFrame(VideoFrame.from_ndarray(noise, "yuv420p"))
+        picture = TrialFrame(VideoFrame.from_ndarray(noise, "yuv420p"))
         scaler = GpuScaler(device, pool, UploadBuffers(device), ResizeMode.STRETCH, "bt709")
         yield scaler.fit(picture, Rect(left, top, right - left, bottom - top), number)
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import logging
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, Literal
+
+from owtmix.jobs.options import Options
 
 _SIXTY: Final = 60
 _SHORTEST_CHUNK_S: Final = 2
@@ -42,7 +44,7 @@ Service settings are in conf/owt.toml, or in the file that OWT_CONF names.
 class Arguments:
     """What the user asked for: work on ``cfg``, recordings to ``probe``, or the job whose callbacks to ``resend``.
 
-    With ``probe_json`` what is found is for programs. ``workers`` and ``chunk_s`` are None for their defaults.
+    With ``probe_json`` what is found is for programs. ``options`` are those of the job.
     ``threshold`` is the lowest logging level that is shown.
     """
 
@@ -52,14 +54,7 @@ class Arguments:
     resend: str | None
     plan: Literal["text", "json"] | None
     preview: tuple[Fraction, Path] | None
-    index: str | None
-    output: str | None
-    strict: bool
-    overrides: Mapping[str, str]
-    workers: int | None
-    chunk_s: Fraction | None
-    fresh: bool
-    device: str
+    options: Options
     threshold: int
 
 
@@ -73,8 +68,9 @@ def read_arguments(argv: Sequence[str]) -> Arguments:
     parsed = vars(parser.parse_args(argv))
     if sum(map(bool, (parsed["cfg"], parsed["resend"], parsed["probe"]))) != 1:
         parser.error("give either a job file, --probe with recordings, or --resend with the id of a job")
-    exact = {"overrides": dict(parsed["overrides"]), "probe": tuple(parsed["probe"]), "probe_json": probe_json}
-    return Arguments(**parsed | exact)
+    parsed |= {"overrides": dict(parsed["overrides"]), "probe": tuple(parsed["probe"]), "probe_json": probe_json}
+    options = Options(**{option.name: parsed.pop(option.name) for option in fields(Options)})
+    return Arguments(**parsed, options=options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -219,7 +215,7 @@ def _chunk_s(text: str) -> Fraction:
 
 def _device(text: str) -> str:
     if not re.fullmatch(r"auto|cpu|cuda(:\d{1,2})?", text, re.ASCII):
-        raise argparse.ArgumentTypeError(f"{text} is not auto, cpu, cuda or a card such as cuda:1")
+        raise argparse.ArgumentTypeError(f"{text} is not auto, cpu, cuda or a GPU such as cuda:1")
     return text
 
 

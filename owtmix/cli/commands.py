@@ -19,7 +19,7 @@ from owtmix.cli.progress_bar import show_progress
 from owtmix.cli.run_log import CONTROL_ESCAPES, RunLog
 from owtmix.inputs.measure import probe_files
 from owtmix.jobfile.settings import Settings, read_settings, settings_file
-from owtmix.jobs.job import Job, Options, resend
+from owtmix.jobs.job import Job, resend
 from owtmix.jobs.state import state_folder
 from owtmix.plan.model import to_json
 from owtmix.workers.limits import start_workers
@@ -67,19 +67,9 @@ def _answer(arguments: Arguments, settings: Settings, log: RunLog, scratch: Temp
     if arguments.resend:
         return _json(_resend(arguments.resend, settings, log))
     assert arguments.cfg
-    options = Options(
-        index=arguments.index,
-        output=arguments.output,
-        strict=arguments.strict,
-        overrides=arguments.overrides,
-        workers=arguments.workers,
-        chunk_s=arguments.chunk_s,
-        device=arguments.device,
-        fresh=arguments.fresh,
-    )
-    job = Job(arguments.cfg, settings, options)
-    log.hide(job.secrets)
-    log.open(job.spec.job_id, state_folder() / "logs", settings.log_days)
+    job = Job(arguments.cfg, settings, arguments.options)
+    log.hide(job.request.secrets)
+    log.open(job.request.spec.job_id, state_folder() / "logs", settings.log_days)
     with show_progress(quiet=arguments.threshold > logging.INFO) as progress:
         if arguments.plan:
             plan = job.plan(progress, scratch)
@@ -89,9 +79,9 @@ def _answer(arguments: Arguments, settings: Settings, log: RunLog, scratch: Temp
             job.preview(time_s, png, progress, scratch)
             return _json({"preview": str(png), "time_s": float(time_s)})
         _log.debug("composing %s", arguments.cfg)
-        report = job.run(progress, scratch)
-    _log.info("%s is ready", report["output"], extra={"report": report})
-    return _json(report)
+        result = job.run(progress, scratch).to_json()
+    _log.info("%s is ready", result["output"], extra={"result": result})
+    return _json(result)
 
 
 def _probe(arguments: Arguments, settings: Settings, log: RunLog) -> str:
@@ -102,7 +92,7 @@ def _probe(arguments: Arguments, settings: Settings, log: RunLog) -> str:
         start_workers(settings, _log.warning) as executor,
     ):
         progress.stage("reading", None)
-        reports = probe_files(executor, arguments.probe, settings.max_duration_s, strict=arguments.strict)
+        reports = probe_files(executor, arguments.probe, settings.max_duration_s, strict=arguments.options.strict)
     return _json(to_json(reports)) if arguments.probe_json else describe_reports(reports).translate(CONTROL_ESCAPES)
 
 

@@ -1,4 +1,4 @@
-"""The canvas that a picture is drawn on: in main memory, or on the graphics card that it is equipped with."""
+"""Makes the canvas that a picture is composed on: in main memory, or on a GPU."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from owtmix.compositor.base import Canvas
 from owtmix.compositor.cpu import CpuCanvas
 from owtmix.compositor.gpu.canvas import GpuCanvas
+from owtmix.compositor.gpu.device import GpuDevice
 from owtmix.compositor.overlay import colour_to_yuv
 from owtmix.plan.device import RenderDevice
 from owtmix.plan.encoders import NVENC
@@ -16,19 +17,20 @@ if TYPE_CHECKING:
     from owtmix.compositor.gpu.cuda import CudaDevice
 
 
-def make_canvas(picture: PicturePlan, render_device: RenderDevice) -> Canvas:
-    """A canvas for ``picture``; where the card encodes too, frames stay on it.
+def make_canvas(picture: PicturePlan, gpu: GpuDevice | None = None, memory_bytes: int = 0) -> Canvas:
+    """A canvas for ``picture``: on ``gpu``, of which it takes at most ``memory_bytes``, or in main memory.
+
+    Frames stay on the GPU when its encoder encodes them.
 
     Raises:
-        DeviceError: the card does not work.
+        DeviceError: the GPU does not work.
     """
     background = colour_to_yuv(picture.background, picture.matrix)
-    device = open_gpu(render_device)
-    if device is None:
+    if gpu is None:
         return CpuCanvas(picture.canvas, background, picture.resize_mode, picture.matrix)
     return GpuCanvas(
-        device,
-        render_device.memory_bytes,
+        gpu,
+        memory_bytes,
         picture.canvas,
         background,
         picture.resize_mode,
@@ -37,14 +39,14 @@ def make_canvas(picture: PicturePlan, render_device: RenderDevice) -> Canvas:
     )
 
 
-def open_gpu(render_device: RenderDevice) -> CudaDevice | None:
-    """The card, opened once in a process; None where there is none.
+def open_gpu(device: RenderDevice) -> CudaDevice | None:
+    """The GPU of ``device``, opened once in a process; None for the CPU.
 
     Raises:
         DeviceError: it does not work.
     """
-    if render_device.gpu is None:
+    if device.gpu is None:
         return None
-    from owtmix.compositor.gpu.cuda import open_device  # noqa: PLC0415 - nobody else loads CuPy
+    from owtmix.compositor.gpu.cuda import open_device  # noqa: PLC0415 - the only place that loads CuPy
 
-    return open_device(render_device.gpu)
+    return open_device(device.gpu)

@@ -62,11 +62,11 @@ class Overlays:
         self._time_zone = time_zone
         self._drawn: dict[Hashable, tuple[Hashable, OverlayLayer | None]] = {}
 
-    def card(self, stream: StreamId, tile: Rect) -> Layer:
+    def placeholder(self, stream: StreamId, tile: Rect) -> Layer:
         """The placeholder of a stream without a picture."""
-        layer = self._keep(("card", stream), tile, lambda: self._card(stream.user, tile))
+        layer = self._keep(("placeholder", stream), tile, lambda: self._draw_placeholder(stream.user, tile))
         assert layer is not None
-        return OverlayLayer(("card", stream, tile), layer.overlay, opaque=True)
+        return OverlayLayer(("placeholder", stream, tile), layer.overlay, opaque=True)
 
     def watermarks(self, t: Fraction) -> list[Layer]:
         """The watermarks at output time ``t``, in the job's order."""
@@ -86,7 +86,7 @@ class Overlays:
                     return None
                 return self._keep(number, source, lambda: self._prepare(image, mark.x, mark.y, mark.alpha))
 
-    def _card(self, name: str, tile: Rect) -> Overlay | None:
+    def _draw_placeholder(self, name: str, tile: Rect) -> Overlay | None:
         return self._prepare(draw_placeholder(name, tile.size, fonts_of(self._picture.fonts)), tile.x, tile.y, 1)
 
     def _text(self, text: str, mark: ClockWatermark | TextWatermark) -> Overlay | None:

@@ -13,9 +13,9 @@ from owtmix.storage import LocalCopy
 
 @dataclass(frozen=True, slots=True)
 class DiskBudget:
-    """What the recordings that are not here by themselves may take together, in bytes.
+    """The bytes of disk that fetched recordings of a job may take together.
 
-    That is ``allowed_bytes``, or less where the disk of ``folder`` has only room for ``possible_bytes``.
+    ``allowed_bytes`` is the setting, ``possible_bytes`` what the disk of ``folder`` has room for.
     """
 
     allowed_bytes: int
@@ -26,15 +26,15 @@ class DiskBudget:
     def limit_bytes(self) -> int:
         return min(self.allowed_bytes, self.possible_bytes)
 
-    def leaving(self, size_bytes: int) -> DiskBudget:
-        """The same, but so much of the disk stays free for others."""
+    def reserving(self, size_bytes: int) -> DiskBudget:
+        """The same, with ``size_bytes`` of the disk left free for others."""
         return replace(self, possible_bytes=self.possible_bytes - size_bytes)
 
     def check(self, needed_bytes: int) -> None:
-        """See that there is room for what is needed at once.
+        """Check that files that are needed at the same time fit.
 
         Raises:
-            DestinationError: there is not.
+            DestinationError: they do not.
         """
         if needed_bytes <= self.limit_bytes:
             return
@@ -49,17 +49,17 @@ class DiskBudget:
 
 
 def disk_budget(copies: Collection[LocalCopy], folder: Path, max_bytes: int) -> DiskBudget:
-    """What ``max_bytes`` and the disk of ``folder`` allow; some of ``copies`` are there already.
+    """The budget for ``copies``, parts of which may be there already, of at most ``max_bytes`` in ``folder``.
 
     Raises:
-        DestinationError: one of them alone is larger.
+        DestinationError: one of them alone exceeds it.
     """
     possible_bytes = sum(copy.present_bytes for copy in copies) + shutil.disk_usage(folder).free
-    quota = DiskBudget(max_bytes, possible_bytes, folder)
-    quota.check(max((copy.size_bytes for copy in copies), default=0))
-    return quota
+    budget = DiskBudget(max_bytes, possible_bytes, folder)
+    budget.check(max((copy.size_bytes for copy in copies), default=0))
+    return budget
 
 
 def format_gib(size_bytes: int) -> str:
-    """For people."""
+    """A size for people, in GiB."""
     return f"{size_bytes / 2**30:,.2f} GiB"

@@ -1,4 +1,4 @@
-"""Recordings arrive: each is looked for, and those that only tell what they hold when they are whole are fetched."""
+"""Recordings are located, and those that must be whole to be measured are downloaded."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from owtmix.base.errors import InputError, StoreError
 from owtmix.base.io_threads import IO_THREADS, io_threads
 from owtmix.base.progress import Progress
 from owtmix.inputs.disk_budget import DiskBudget
-from owtmix.inputs.prefetch import Ware
+from owtmix.inputs.source_file import SourceFile
 from owtmix.storage import LocalCopy, Store
 
 Downloaded = Mapping[int, InputError | None]
-"""What is wrong with those that landed, or None, by the number of the recording."""
+"""The recordings that were downloaded, by number: what is wrong with each, or None."""
 
 
 def locate_recordings(store: Store, keys: Sequence[str], folder: Path) -> list[LocalCopy | InputError]:
@@ -25,8 +25,8 @@ def locate_recordings(store: Store, keys: Sequence[str], folder: Path) -> list[L
     Raises:
         StoreError: the store cannot be used.
     """
-    with io_threads("locate") as pool:
-        return pool.map(lambda key: _locate(store, key, folder), keys)
+    with io_threads("locate") as threads:
+        return threads.map(lambda key: _locate(store, key, folder), keys)
 
 
 def _locate(store: Store, key: str, folder: Path) -> LocalCopy | InputError:
@@ -40,22 +40,23 @@ def _locate(store: Store, key: str, folder: Path) -> LocalCopy | InputError:
 
 def download_missing(
     store: Store,
-    wares: Mapping[int, Ware],
+    files: Mapping[int, SourceFile],
     missing: Collection[int],
-    quota: DiskBudget,
+    budget: DiskBudget,
     progress: Progress,
 ) -> Iterator[Downloaded]:
-    """Fetch ``missing`` and yield them as they land; whoever goes on is done with what was yielded, or was here before.
+    """Download ``missing`` and yield them as they arrive.
 
-    When ``wares``, which are in order of need, do not all fit into ``quota``, the last of those makes room: it is
-    fetched again when it is needed.
+    When the caller resumes, the yielded files, and those that were there before, may be evicted: when ``files``, which
+    are in the order in which the output needs them, exceed ``budget``, those needed last make room, and are fetched
+    again later.
 
     Raises:
         StoreError: the store cannot be used.
-        DestinationError: the disk does not take them.
+        DestinationError: the disk takes no more.
     """
-    progress.stage("fetching", Fraction(sum(wares[n].copy.size_bytes for n in missing)), "bytes")
-    present = {n: wares[n].copy.present_bytes for n in missing}
+    progress.stage("fetching", Fraction(sum(files[n].copy.size_bytes for n in missing)), "bytes")
+    present = {n: files[n].copy.present_bytes for n in missing}
     stop = threading.Event()
 
     def fetch(number: int) -> None:
@@ -65,66 +66,66 @@ def download_missing(
             present[number] = done_bytes
             progress.advance(Fraction(sum(present.values())))
 
-        store.fetch(wares[number].key, wares[number].copy, advance)
+        store.fetch(files[number].key, files[number].copy, advance)
 
-    waiting = [n for n in wares if n in missing]
-    if sum(ware.copy.size_bytes for ware in wares.values()) <= quota.limit_bytes:
-        # The largest first: otherwise one of them may be all that is left to wait for.
-        waiting.sort(key=lambda number: wares[number].copy.size_bytes, reverse=True)
-    shelf = _DiskSpace(wares, quota)
+    waiting = [n for n in files if n in missing]
+    if sum(file.copy.size_bytes for file in files.values()) <= budget.limit_bytes:
+        # The largest first: otherwise one of them may be the last, with no other download beside it.
+        waiting.sort(key=lambda number: files[number].copy.size_bytes, reverse=True)
+    space = _DiskSpace(files, budget)
     pending: dict[Future[None], int] = {}
-    with io_threads("download") as pool:
+    with io_threads("download") as threads:
         try:
             while waiting or pending:
-                while waiting and len(pending) < IO_THREADS and shelf.takes(waiting[0]):
+                while waiting and len(pending) < IO_THREADS and space.reserve(waiting[0]):
                     number = waiting.pop(0)
-                    pending[pool.submit(fetch, number)] = number
+                    pending[threads.submit(fetch, number)] = number
                 done, _ = wait(pending, return_when=FIRST_COMPLETED)
-                landed = {pending.pop(future): _failure(future) for future in done}
-                yield landed
-                for number, error in landed.items():
-                    shelf.spare(number, is_there=not error)
+                downloaded = {pending.pop(future): _failure(future) for future in done}
+                yield downloaded
+                for number, error in downloaded.items():
+                    space.unpin(number, is_there=not error)
         finally:
             stop.set()
 
 
 class _DiskSpace:
-    """The place that ``quota`` allows. What is complete of ``wares``, which are in order of need, is spare at first."""
+    """The space that ``budget`` allows for ``files``, which are in order of need. Complete files may be evicted."""
 
-    def __init__(self, wares: Mapping[int, Ware], quota: DiskBudget) -> None:
-        self._wares = wares
-        self._quota = quota
-        self._need = list(wares)
-        self._taken = {n: ware.copy.size_bytes for n, ware in wares.items() if ware.copy.complete}
-        self._spare = set(self._taken)
+    def __init__(self, files: Mapping[int, SourceFile], budget: DiskBudget) -> None:
+        self._files = files
+        self._budget = budget
+        self._need = list(files)
+        self._taken = {n: file.copy.size_bytes for n, file in files.items() if file.copy.complete}
+        self._evictable = set(self._taken)
 
-    def takes(self, number: int) -> bool:
-        """Whether there is place for one more, which is taken; what is spare and needed last makes it."""
-        size = self._wares[number].copy.size_bytes
-        while sum(self._taken.values()) + size > self._quota.limit_bytes:
-            if not self._spare:
+    def reserve(self, number: int) -> bool:
+        """Reserve space for one more file; evicts those needed last. False when there is none."""
+        size = self._files[number].copy.size_bytes
+        while sum(self._taken.values()) + size > self._budget.limit_bytes:
+            if not self._evictable:
                 return False
-            last = max(self._spare, key=self._need.index)
-            self._wares[last].copy.path.unlink(missing_ok=True)
-            self._spare.remove(last)
+            last = max(self._evictable, key=self._need.index)
+            self._files[last].path.unlink(missing_ok=True)
+            self._evictable.remove(last)
             del self._taken[last]
         self._taken[number] = size
         return True
 
-    def spare(self, number: int, *, is_there: bool) -> None:
-        """One is measured, or did not come."""
+    def unpin(self, number: int, *, is_there: bool) -> None:
+        """A file was measured and may be evicted, or did not arrive."""
         if is_there:
-            self._spare.add(number)
+            self._evictable.add(number)
         else:
             del self._taken[number]
 
 
-class _Stopped(Exception):  # noqa: N818 - a download ends that nobody waits for any more
+class _Stopped(Exception):  # noqa: N818 - cancels a download, nothing failed
     pass
 
 
 def _failure(future: Future[None]) -> InputError | None:
-    """What is wrong with one object; what is wrong with the store, or the disk, is raised."""
+    """What is wrong with one object; errors of the store or the disk are raised."""
     try:
         future.result()
     except StoreError:

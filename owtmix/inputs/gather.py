@@ -1,4 +1,4 @@
-"""What a job is made from: its index, its recordings, measured, and its watermark images."""
+"""Gathering what a job is made from: its index, its recordings, measured, and its watermark images."""
 
 from __future__ import annotations
 
@@ -12,39 +12,42 @@ from owtmix.base.progress import Progress
 from owtmix.inputs.disk_budget import disk_budget
 from owtmix.inputs.download import download_missing, locate_recordings
 from owtmix.inputs.measure import measure, measure_parts
-from owtmix.inputs.prefetch import Stock, Ware
+from owtmix.inputs.prefetch import SourceSet
+from owtmix.inputs.source_file import SourceFile
 from owtmix.inputs.tasks import ProbeTask, WatermarkImageTask
 from owtmix.jobfile.index import MAX_INDEX_BYTES, Index, Recording, read_index
 from owtmix.jobfile.settings import Settings
 from owtmix.jobfile.spec import ImageWatermark, JobSpec
 from owtmix.plan.media_info import Clip, Probe
 from owtmix.storage import LocalCopy, LocalStore, Store
+from owtmix.workers.base import Executor
 from owtmix.workers.limits import require_value
-from owtmix.workers.local import WorkerPool
 
 
 @dataclass(frozen=True, slots=True)
-class Footage:
-    """The readable recordings, what is known of them, where they are or will be, and why the others are left out."""
+class Gathered:
+    """The recordings of a job: ``clips`` and ``sources`` of those that can be used, in the order of the index.
+
+    ``left_out`` has the keys of the others, and why.
+    """
 
     clips: list[Clip]
-    probes: list[Probe]
-    stock: Stock
+    sources: SourceSet
     left_out: list[tuple[str, str]]
 
 
-class Intake:
-    """Reads what a job names from its input store: the index at once, the rest when asked; it goes into ``folder``.
+class InputGatherer:
+    """Reads the inputs of a job from its store: the index at once, the rest on request, into ``folder``.
 
-    The index is ``named`` as a key of the store or as a local file (``is_local``), or it is the first that exists of
-    the keys in ``conf/owt.toml``. ``index_key`` is its key where it lies in the store.
+    The index is ``named`` as a key of the store or as a local file (``is_local_path``), or it is the first that exists
+    of the keys in ``conf/owt.toml``. ``index_key`` is its key when it lies in the store.
 
     Raises:
         InputError: there is no index, or it cannot be read.
     """
 
     def __init__(
-        self, spec: JobSpec, settings: Settings, store: Store, executor: WorkerPool, folder: Path, named: str | None
+        self, spec: JobSpec, settings: Settings, store: Store, executor: Executor, folder: Path, named: str | None
     ) -> None:
         self._spec = spec
         self._settings = settings
@@ -57,50 +60,54 @@ class Intake:
             raise InputError(f"there is no index of the recordings; tried {', '.join(tried)}{hint}")
         self.index: Index = read_index(data, time_unit=settings.index_time_unit)
 
-    def footage(self, files: Sequence[Recording], progress: Progress) -> Footage:
-        """Measure the recordings: parts of those whose tables tell the rest, and the others as they land.
+    def recordings(self, recordings: Sequence[Recording], progress: Progress) -> Gathered:
+        """Locate and measure ``recordings``: by parts where tables tell the rest, else as they are downloaded.
 
         Raises:
             StoreError: the store cannot be used.
-            DestinationError: the disk does not take them.
+            DestinationError: the disk takes no more.
         """
         longest_s = self._settings.max_duration_s
-        located = dict(enumerate(locate_recordings(self._store, [file.key for file in files], self._folder)))
+        located = dict(enumerate(locate_recordings(self._store, [r.key for r in recordings], self._folder)))
         problems = {n: str(error) for n, error in located.items() if isinstance(error, InputError)}
-        in_need = sorted(located, key=lambda n: files[n].start_s)
-        wares = {n: Ware(files[n].key, copy) for n in in_need if isinstance(copy := located[n], LocalCopy)}
-        copies = [ware.copy for ware in wares.values()]
-        quota = disk_budget(copies, self._folder, self._settings.max_inputs_mib << 20)
-        found: dict[int, Probe] = {}
+        by_need = sorted(located, key=lambda n: recordings[n].start_s)
+        files = {n: SourceFile(recordings[n].key, copy) for n in by_need if isinstance(copy := located[n], LocalCopy)}
+        copies = [file.copy for file in files.values()]
+        budget = disk_budget(copies, self._folder, self._settings.max_inputs_mib << 20)
+        measured: dict[int, SourceFile] = {}
 
         def look(numbers: Iterable[int], on_measured: Callable[[int], None] = lambda _: None) -> None:
-            tasks = [ProbeTask(n, wares[n].key, wares[n].copy.path, longest_s) for n in sorted(numbers)]
-            measured = measure(self._executor, tasks, on_measured)
-            found.update({n: what for n, what in measured.items() if isinstance(what, Probe)})
-            problems.update({n: what for n, what in measured.items() if isinstance(what, str)})
+            tasks = [ProbeTask(n, files[n].key, files[n].path, longest_s) for n in sorted(numbers)]
+            found = measure(self._executor, tasks, on_measured)
+            measured.update({n: files[n].measured(what) for n, what in found.items() if isinstance(what, Probe)})
+            problems.update({n: what for n, what in found.items() if isinstance(what, str)})
 
-        here = [n for n, ware in wares.items() if ware.copy.complete]
-        if len(here) == len(wares):  # measuring them is all that there is to show
+        here = [n for n, file in files.items() if file.copy.complete]
+        if len(here) == len(files):  # measuring them is the only progress to show
             progress.stage("reading", Fraction(len(here)), "files")
             look(here, lambda count: progress.advance(Fraction(count)))
         else:
-            away = {n: ware for n, ware in wares.items() if not ware.copy.complete}
-            found |= measure_parts(self._executor, self._store, away, longest_s)
+            away = {n: file for n, file in files.items() if not file.copy.complete}
+            found = measure_parts(self._executor, self._store, away, longest_s)
+            measured |= {n: files[n].measured(probe) for n, probe in found.items()}
             look(here)
-            if missing := away.keys() - found.keys():
-                for landed in download_missing(self._store, wares, missing, quota, progress):
-                    problems |= {n: str(error) for n, error in landed.items() if error}
-                    look(n for n, error in landed.items() if not error)
-        used = sorted(found)
-        return Footage(
-            [Clip(files[n], source, found[n].video, found[n].audio) for source, n in enumerate(used)],
-            [found[n] for n in used],
-            Stock(self._store, [wares[n] for n in used], quota),
-            [(files[n].key, problems[n]) for n in sorted(problems)],
+            if missing := away.keys() - measured.keys():
+                for downloaded in download_missing(self._store, files, missing, budget, progress):
+                    problems |= {n: str(error) for n, error in downloaded.items() if error}
+                    look(n for n, error in downloaded.items() if not error)
+        used = sorted(measured)
+        probes = [probe for n in used if (probe := measured[n].probe)]
+        return Gathered(
+            [
+                Clip(recordings[n], source, probe.video, probe.audio)
+                for source, (n, probe) in enumerate(zip(used, probes, strict=True))
+            ],
+            SourceSet(self._store, [measured[n] for n in used], budget),
+            [(recordings[n].key, problems[n]) for n in sorted(problems)],
         )
 
     def images(self, on_missing: Callable[[str], None]) -> dict[str, Path]:
-        """Array files of the watermark images, by their source; one that cannot be had is told to ``on_missing``."""
+        """Array files of the watermark images by their source; ``on_missing`` is told of each that cannot be had."""
         arrays: dict[str, Path] = {}
         for mark in self._spec.mixer.watermarks:
             if not isinstance(mark, ImageWatermark) or mark.source in arrays:
@@ -120,7 +127,7 @@ class Intake:
 
     def _find_index(self, named: str | None) -> tuple[bytes | None, str | None, list[str]]:
         """The index's bytes, its key in the store, and all that was tried."""
-        if named and is_local(named):
+        if named and is_local_path(named):
             return LocalStore(Path(named).parent).read(Path(named).name, MAX_INDEX_BYTES), None, [named]
         keys = [named] if named else [self._substituted(key) for key in self._settings.index_keys]
         tried = [self._store.address(key) for key in keys]
@@ -149,6 +156,6 @@ class Intake:
         return data
 
 
-def is_local(name: str) -> bool:
-    """Whether an argument of the command line is a local file, and not the key of an object."""
+def is_local_path(name: str) -> bool:
+    """Whether an argument of the command line is a local path, not the key of an object."""
     return name.startswith(("/", "./", "../"))

@@ -1,4 +1,4 @@
-"""Measuring recordings in child processes: what each holds, or why it cannot be used."""
+"""Recordings are measured by workers: what each holds, or why it cannot be used."""
 
 from __future__ import annotations
 
@@ -13,108 +13,106 @@ from owtmix.base.errors import InputError
 from owtmix.base.io_threads import io_threads
 from owtmix.base.strict_json import printable
 from owtmix.inputs.partial_mp4 import BLOCK_BYTES, PartialMp4, RangeUnavailable
-from owtmix.inputs.prefetch import Ware
+from owtmix.inputs.source_file import SourceFile
 from owtmix.inputs.tasks import NeedsBytes, ProbeTask
 from owtmix.plan.input_report import InputReport, report_input
 from owtmix.plan.media_info import Probe
 from owtmix.storage import Store, disk_error
-from owtmix.workers.base import Outcome
-from owtmix.workers.local import WorkerPool
+from owtmix.workers.base import Executor, Outcome
 
 LONGEST_NAME: Final = 1000
 """In characters, of a file in a message."""
 PARTIAL_FROM_BYTES: Final = 4 << 20
 """A smaller recording is fetched whole: its parts would not come sooner."""
 MAX_ROUNDS: Final = 8
-"""So often an excerpt is made longer; it takes one or two."""
+"""The times that a partial file is extended; one or two are usual."""
 
 _log = logging.getLogger(__name__)
 
 
 def measure(
-    executor: WorkerPool, tasks: Sequence[ProbeTask], on_measured: Callable[[int], None] = lambda _: None
+    executor: Executor, tasks: Sequence[ProbeTask], on_measured: Callable[[int], None] = lambda _: None
 ) -> dict[int, Probe | NeedsBytes | str]:
-    """What each task found, or lacks to find it, by its number; or in words why its file cannot be used.
+    """What each task found, or the bytes that it needs, by its number; or in words why its file cannot be used.
 
-    ``on_measured`` is told how many were measured so far.
+    ``on_measured`` is told the number of recordings measured so far.
     """
     outcomes = []
     for outcome in executor.run(tasks):
         outcomes.append(outcome)
         on_measured(len(outcomes))
-    # A child that has read other files may have suffered from them: who is to blame dies alone, too.
+    # A worker that read other files before may have died of those: the culprit dies alone, too.
     died = [outcome.task for outcome in outcomes if outcome.death]
     outcomes += executor.run(died, alone=True)
-    return {found.task.number: _told(found) for found in outcomes}
+    return {found.task.number: _result(found) for found in outcomes}
 
 
-def _told(outcome: Outcome[ProbeTask]) -> Probe | NeedsBytes | str:
-    if (
-        isinstance(outcome.value, NeedsBytes) and outcome.task.parts is None
-    ):  # whoever reads hostile media may say anything
+def _result(outcome: Outcome[ProbeTask]) -> Probe | NeedsBytes | str:
+    # A worker that was taken over may reply anything.
+    if isinstance(outcome.value, NeedsBytes) and outcome.task.parts is None:
         return "reading it lacks what is there"
     return outcome.value or str(outcome.error or f"reading it {outcome.death}")
 
 
 def measure_parts(
-    executor: WorkerPool, store: Store, wares: Mapping[int, Ware], longest_s: Fraction
+    executor: Executor, store: Store, files: Mapping[int, SourceFile], longest_s: Fraction
 ) -> dict[int, Probe]:
-    """Measure, of ``wares`` that are not here, those whose tables tell everything, without fetching them whole.
+    """Measure, of ``files`` that are not here, those whose tables tell everything, without fetching them whole.
 
     Raises:
         StoreError: the store cannot be used.
         DestinationError: the disk takes no more.
     """
     found: dict[int, Probe] = {}
-    large = {n: ware for n, ware in wares.items() if ware.copy.size_bytes >= PARTIAL_FROM_BYTES}
-    with io_threads("excerpt") as pool, ExitStack() as removed:
-        for ware in large.values():
-            removed.callback(_excerpt_path(ware).unlink, missing_ok=True)
-        begun = dict(zip(large, pool.map(lambda ware: _begin(store, ware), large.values()), strict=True))
-        excerpts = {n: excerpt for n, excerpt in begun.items() if excerpt}
+    large = {n: file for n, file in files.items() if file.copy.size_bytes >= PARTIAL_FROM_BYTES}
+    with io_threads("partial download") as pool, ExitStack() as removed:
+        for file in large.values():
+            removed.callback(_partial_path(file).unlink, missing_ok=True)
+        started = dict(zip(large, pool.map(lambda file: _start(store, file), large.values()), strict=True))
+        partials = {n: partial for n, partial in started.items() if partial}
         for round_ in range(MAX_ROUNDS):
-            tasks = [ProbeTask(n, wares[n].key, e.path, longest_s, parts=e.parts) for n, e in excerpts.items()]
+            tasks = [ProbeTask(n, files[n].key, part.path, longest_s, parts=part.parts) for n, part in partials.items()]
             measured = measure(executor, tasks)
             found |= {n: what for n, what in measured.items() if isinstance(what, Probe)}
-            # What is wrong with the others, or what they lack too much of, is seen when they are whole.
+            # The others are measured when they are whole: they are damaged, or need too much.
             lacking = {
                 n: what.at for n, what in measured.items() if isinstance(what, NeedsBytes) and what.at is not None
             }
-            longer = {n: pool.submit(_extend, excerpts[n], at, round_) for n, at in lacking.items()}
-            excerpts = {n: excerpts[n] for n, extended in longer.items() if extended.result()}
+            longer = {n: pool.submit(_extend, partials[n], at, round_) for n, at in lacking.items()}
+            partials = {n: partials[n] for n, extended in longer.items() if extended.result()}
     return found
 
 
-def _excerpt_path(ware: Ware) -> Path:
-    return ware.copy.path.with_name(f".{ware.copy.path.name}.excerpt")
+def _partial_path(file: SourceFile) -> Path:
+    return file.path.with_name(f".{file.path.name}.partial")
 
 
-def _begin(store: Store, ware: Ware) -> PartialMp4 | None:
-    """An excerpt with the tables; None where they do not tell everything."""
-    path, size = _excerpt_path(ware), ware.copy.size_bytes
+def _start(store: Store, file: SourceFile) -> PartialMp4 | None:
+    """A partial file with the tables; None where they do not tell everything."""
+    path, size = _partial_path(file), file.copy.size_bytes
     try:
-        excerpt = PartialMp4(path, size, lambda start, length: store.read_part(ware.key, ware.copy, start, length))
-        return excerpt if excerpt.fetch_tables() else None
+        partial = PartialMp4(path, size, lambda start, length: store.read_part(file.key, file.copy, start, length))
+        return partial if partial.fetch_tables() else None
     except RangeUnavailable:
         return None
     except OSError as error:
         raise disk_error(path.parent, error) from None
 
 
-def _extend(excerpt: PartialMp4, at: int, round_: int) -> bool:
-    """Fetch what an excerpt lacks, as a child says; False where that becomes too much, or cannot be."""
-    if not 0 <= at < excerpt.size:
+def _extend(partial: PartialMp4, at: int, round_: int) -> bool:
+    """Fetch what a partial file needs, as a worker says; False when that becomes too much, or is impossible."""
+    if not 0 <= at < partial.size:
         return False
     try:
-        excerpt.fetch(at, BLOCK_BYTES << round_)
+        partial.fetch(at, BLOCK_BYTES << round_)
     except RangeUnavailable:
         return False
     except OSError as error:
-        raise disk_error(excerpt.path.parent, error) from None
-    return excerpt.held_bytes <= excerpt.size // 2
+        raise disk_error(partial.path.parent, error) from None
+    return partial.held_bytes <= partial.size // 2
 
 
-def probe_files(executor: WorkerPool, files: Sequence[Path], longest_s: Fraction, *, strict: bool) -> list[InputReport]:
+def probe_files(executor: Executor, files: Sequence[Path], longest_s: Fraction, *, strict: bool) -> list[InputReport]:
     """Measure ``files`` and decode them to the end; those that cannot be used are warned of.
 
     Raises:

@@ -8,15 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from owtmix.base.errors import InputError
 from owtmix.base.time import timecode
 from owtmix.plan.media_info import Probe
 from owtmix.workers.base import TaskReporter
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +53,7 @@ class ProbeTask:
             raise InputError(f"claims to last {lasts}, more than the limit of {limit}")
         if not (self.wholly and found.video):
             return found
-        return replace(found, seen=decode_all(self.path, found.video, lambda t: reporter.advance(float(t))))
+        return replace(found, video_stats=decode_all(self.path, found.video, lambda t: reporter.advance(float(t))))
 
 
 @dataclass(frozen=True, slots=True)

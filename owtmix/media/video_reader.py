@@ -71,7 +71,7 @@ class VideoReader:
         self._damaged_us = array("q")
 
     @property
-    def seen(self) -> DecodeStats:
+    def stats(self) -> DecodeStats:
         """What it came across so far; instead of a damaged frame the last good one stays."""
         return self.stats_between(None, None)
 
@@ -91,7 +91,7 @@ class VideoReader:
         """How many packets could not be decoded, or frames came out damaged."""
         return len(self._damaged_us)
 
-    def picture_at(self, t: Fraction) -> DecodedFrame | None:
+    def frame_at(self, t: Fraction) -> DecodedFrame | None:
         """The newest frame presented at or before file time ``t``; None before the first. ``t`` must not fall."""
         try:
             self._advance(t)
@@ -257,8 +257,8 @@ def decode_all(path: Path, track: VideoTrack, advance: Callable[[Fraction], None
     try:
         for second in range(ceil(track.span.duration) + 1):
             t = track.span.start + second
-            reader.picture_at(t)
+            reader.frame_at(t)
             advance(t)
     finally:
         reader.close()
-    return reader.seen
+    return reader.stats

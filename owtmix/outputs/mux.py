@@ -1,4 +1,4 @@
-"""Tracks become the finished file, without encoding again; and the finished file is read back."""
+"""Tracks are joined into a finished file, without encoding again."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from av.stream import Stream
 
 from owtmix.base.errors import RenderError
 from owtmix.media.writers import TRACK_FORMAT, encoding_errors
+from owtmix.outputs.base import FinishedTracks
+from owtmix.plan.model import RenderPlan
 
 Timed: TypeAlias = "tuple[Fraction, int, Packet[Stream]]"
 """Decoding time in seconds, number of the stream, and the packet."""
@@ -29,17 +31,30 @@ _OPTIONS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class ChunkTrack:
-    """A track with the frames ``frames`` of the picture, at ``fps`` frames a second, numbered from 0 in it."""
+    """A file with the frames ``frames`` of the picture, at ``fps`` frames a second, numbered from 0 in it."""
 
     path: Path
     frames: range
     fps: int
 
 
-def mux(pieces: Sequence[ChunkTrack], sound: Path | None, output: Path, container: Literal["mp4", "webm"]) -> None:
-    """Write the pieces of a picture, one after the other, and a sound into ``output``, interleaved by time.
+def mux(plan: RenderPlan, tracks: FinishedTracks, output: Path, container: Literal["mp4", "webm"]) -> None:
+    """Write the tracks of a plan into the file ``output``; see ``join_tracks``."""
+    picture = plan.picture
+    chunks = [
+        ChunkTrack(path, frames, picture.clock.fps)
+        for path, frames in zip(tracks.chunks, picture.chunks if picture else (), strict=True)
+        if picture
+    ]
+    join_tracks(chunks, tracks.sound, output, container)
 
-    Nothing is encoded again; each frame goes to the time that its number says.
+
+def join_tracks(
+    chunks: Sequence[ChunkTrack], sound: Path | None, output: Path, container: Literal["mp4", "webm"]
+) -> None:
+    """Write the chunks of a picture, one after the other, and a sound into ``output``, interleaved by time.
+
+    Nothing is encoded again; each frame goes to the time of its number.
 
     Raises:
         RenderError: a track cannot be read or is not as planned, or the output cannot be written.
@@ -47,9 +62,9 @@ def mux(pieces: Sequence[ChunkTrack], sound: Path | None, output: Path, containe
     with encoding_errors(), ExitStack() as files:
         target = files.enter_context(av.open(str(output), "w", format=container, options=_OPTIONS[container]))
         queues = []
-        if pieces:
-            template = files.enter_context(av.open(str(pieces[0].path), format=TRACK_FORMAT)).streams[0]
-            queues.append(_picture(pieces, _like(target, template), template.codec_context.extradata))
+        if chunks:
+            template = files.enter_context(av.open(str(chunks[0].path), format=TRACK_FORMAT)).streams[0]
+            queues.append(_picture(chunks, _like(target, template), template.codec_context.extradata))
         if sound:
             source = files.enter_context(av.open(str(sound), format=TRACK_FORMAT))
             queues.append(_packets(source, _like(target, source.streams[0])))
@@ -63,23 +78,23 @@ def _like(target: OutputContainer, template: Stream) -> Stream:
     return stream
 
 
-def _picture(pieces: Sequence[ChunkTrack], stream: Stream, headers: bytes | None) -> Iterator[Timed]:
-    """The packets of all pieces, moved to their places; each piece is open only while it is read."""
-    for piece in pieces:
-        with av.open(str(piece.path), format=TRACK_FORMAT) as source:
+def _picture(chunks: Sequence[ChunkTrack], stream: Stream, headers: bytes | None) -> Iterator[Timed]:
+    """The packets of all chunks, moved to their places; each chunk is open only while it is read."""
+    for chunk in chunks:
+        with av.open(str(chunk.path), format=TRACK_FORMAT) as source:
             if source.streams[0].codec_context.extradata != headers:
                 raise RenderError("two chunks of the picture were encoded with different parameters")
             count = 0
             for time, index, packet in _packets(source, stream):
-                shift = Fraction(piece.frames.start, piece.fps)
+                shift = Fraction(chunk.frames.start, chunk.fps)
                 assert packet.pts is not None
                 assert packet.dts is not None
                 ticks = int(shift / packet.time_base)
                 packet.pts, packet.dts = packet.pts + ticks, packet.dts + ticks
                 count += 1
                 yield time + shift, index, packet
-        if count != len(piece.frames):
-            raise RenderError(f"a chunk of the picture holds {count} frames, {len(piece.frames)} were planned")
+        if count != len(chunk.frames):
+            raise RenderError(f"a chunk of the picture holds {count} frames, {len(chunk.frames)} were planned")
 
 
 def _packets(source: InputContainer, stream: Stream) -> Iterator[Timed]:

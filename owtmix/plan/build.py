@@ -65,29 +65,29 @@ def make_plan(
     )
 
 
-def within_gpu_limits(plan: RenderPlan, render_device: RenderDevice) -> RenderDevice:
-    """``render_device``, or the CPU alone for a picture that shows more at once than a card draws."""
-    if plan.picture is None or render_device.gpu is None:
-        return render_device
+def within_gpu_limits(plan: RenderPlan, device: RenderDevice) -> RenderDevice:
+    """``device``, or the CPU for a picture that shows more at once than a GPU composes."""
+    if plan.picture is None or device.gpu is None:
+        return device
     tiles = max((len(scene.tiles) for scene in plan.picture.scenes), default=0)
     items = tiles + len(plan.picture.watermarks)
     if items <= MAX_GPU_ITEMS:
-        return render_device
-    return RenderDevice(f"a card draws {MAX_GPU_ITEMS} tiles and watermarks at once, and there are {items}")
+        return device
+    return RenderDevice(f"a GPU composes {MAX_GPU_ITEMS} tiles and watermarks at once, and there are {items}")
 
 
-def with_device(plan: RenderPlan, spec: JobSpec, render_device: RenderDevice) -> RenderPlan:
+def with_device(plan: RenderPlan, spec: JobSpec, device: RenderDevice) -> RenderPlan:
     """The plan for what there is to make it with."""
     if plan.picture is None:
         return plan
     picture = plan.picture
-    plan = replace(plan, device=render_device.name, device_why=render_device.why)
-    if render_device.gpu is None:
+    plan = replace(plan, device=device.name, device_why=device.why)
+    if device.gpu is None:
         return plan
     picture = replace(picture, device="cuda")
-    if render_device.has_encoder and picture.encoding.encoder == "libx264":
+    if device.has_encoder and picture.encoding.encoder == "libx264":
         assert spec.video
-        picture = replace(picture, encoding=encoders.nvenc(spec.video, render_device.gpu), spare=picture.encoding)
+        picture = replace(picture, encoding=encoders.nvenc(spec.video, device.gpu), spare=picture.encoding)
     return replace(plan, picture=picture)
 
 

@@ -97,12 +97,12 @@ def report_input(file: str, probe: Probe, use: InputUse = InputUse()) -> InputRe
     if video := probe.video:
         picture = PictureReport(
             codec=video.codec,
-            sizes=tuple(map(str, probe.seen.sizes or (video.size,))),
+            sizes=tuple(map(str, probe.video_stats.sizes or (video.size,))),
             rates_hz=probe.rates_hz or (),
             span=video.span.shifted(-start),
             gaps=tuple(gap.shifted(-start) for gap in video.gaps),
-            damage=_since(start, probe.seen.damage),
-            decoders=probe.seen.decoders,
+            damage=_since(start, probe.video_stats.damage),
+            decoders=probe.video_stats.decoders,
             used_to_s=None if use.picture_s is None else min(use.picture_s, video.span.end) - start,
         )
     if audio := probe.audio:
@@ -117,7 +117,7 @@ def report_input(file: str, probe: Probe, use: InputUse = InputUse()) -> InputRe
                 for before, after in pairwise(audio.runs)
                 if before.span.end < after.span.start
             ),
-            damage=_since(start, probe.sound_damage),
+            damage=_since(start, probe.audio_damage),
             drift_s=drift_s,
             drift_ppm=drift_s / sum(run.span.duration for run in audio.runs) * 1_000_000,
             used_to_s=None if use.sound_s is None else min(use.sound_s, audio.span.end) - start,

@@ -125,15 +125,15 @@ class Probe:
     """The tracks of a file that can be used; at least one is not None.
 
     ``rates_hz`` are the lowest, the median and the highest rate at which pictures follow each other; None with fewer
-    than two. ``sound_damage`` is what could not be decoded of the sound, and ``seen`` tells the same of the picture,
-    both as far as they were decoded. ``flaws`` are sentences about what else of the file cannot be used.
+    than two. ``audio_damage`` is what could not be decoded of the sound, and ``video_stats`` tells the same of the
+    picture, both as far as they were decoded. ``flaws`` are sentences about what else of the file cannot be used.
     """
 
     video: VideoTrack | None
     audio: AudioTrack | None
     rates_hz: Rates | None = None
-    sound_damage: Damage = Damage()
-    seen: DecodeStats = DecodeStats()
+    audio_damage: Damage = Damage()
+    video_stats: DecodeStats = DecodeStats()
     flaws: tuple[str, ...] = ()
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import Enum
 from fractions import Fraction
 from math import ceil
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from owtmix.base.colour import Colour
 from owtmix.base.geometry import ResizeMode, Size
@@ -20,6 +20,8 @@ from owtmix.plan.shots import Shot
 from owtmix.plan.timeline import Jump
 
 SAMPLE_RATE_HZ = 48_000
+SIZE_MARGIN: Final = Fraction(11, 10)
+"""On top of the nominal rates: for tables, and short outputs that miss the mean rate."""
 _KINDS = {ClockWatermark: "clock", ImageWatermark: "image", TextWatermark: "text"}
 
 
@@ -76,10 +78,10 @@ class FontFile:
 
 @dataclass(frozen=True, slots=True)
 class PicturePlan:
-    """All that is drawn. ``shots`` says what each stream's tile shows; ``frames`` is their number.
+    """The picture of an output, of ``frames`` frames. ``shots`` say what each stream's tile shows.
 
-    ``chunks`` are ranges of frames, without gap or overlap, that are encoded each for itself. ``device`` is what they
-    are drawn by; two of a kind draw the same. ``spare`` encodes all of them should the card's encoder be lost.
+    ``chunks`` are ranges of frames, without gap or overlap, each encoded on its own. ``device`` is the kind of device
+    that composes them; two of a kind make the same pixels. ``spare`` encodes all of them when the GPU's encoder fails.
     ``fonts`` are those that its texts need besides the package's own, in order of preference.
     """
 
@@ -102,7 +104,7 @@ class PicturePlan:
 
 @dataclass(frozen=True, slots=True)
 class SoundPlan:
-    """All that is heard. ``samples`` is the length of the output at 48 kHz."""
+    """The sound of an output, ``samples`` long at 48 kHz."""
 
     samples: int
     placements: tuple[AudioPlacement, ...]
@@ -111,11 +113,11 @@ class SoundPlan:
 
 @dataclass(frozen=True, slots=True)
 class RenderPlan:
-    """One output file. ``picture`` is None where only sound is recorded, ``sound`` where only the picture is.
+    """The plan of one output. ``picture`` is None when only sound is recorded, ``sound`` when only the picture is.
 
-    ``absent`` are the streams of the index that are not in the mix, ``left_out`` the files that cannot be read
-    (key and reason). ``device`` is to decode and compose the picture, as in ``cuda:0``, and ``device_why`` says why;
-    both are empty where there is none.
+    ``sources`` are numbered by their positions. ``absent`` are the streams of the index that are not in the mix,
+    ``left_out`` the recordings that cannot be used (key and reason). ``device`` composes the picture (``cpu``,
+    ``cuda:0``), ``device_why`` says why; both are empty without a picture.
     """
 
     job_id: str
@@ -142,13 +144,13 @@ class RenderPlan:
         return t + max(j.ahead_s for j in self.jumps if j.at_s <= t)
 
     def without_gpu_encoder(self) -> RenderPlan:
-        """The plan with all of the picture encoded by what is kept for that."""
+        """The plan with its whole picture encoded by x264 instead of the GPU."""
         assert self.picture
         assert self.picture.spare
         return replace(self, picture=replace(self.picture, encoding=self.picture.spare, spare=None))
 
-    def without(self, source: int, from_s: Fraction, *, sound: bool) -> RenderPlan:
-        """The plan with a source left out from output time ``from_s`` on: its sound, or else its picture, if any."""
+    def without_source(self, source: int, from_s: Fraction, *, sound: bool) -> RenderPlan:
+        """The plan without a source from output time ``from_s`` on: without its sound, or else its picture."""
         if sound:
             if self.sound is None:
                 return self
@@ -156,20 +158,26 @@ class RenderPlan:
             return replace(self, sound=replace(self.sound, placements=tuple(filter(None, placements))))
         if self.picture is None:
             return self
-        shots = {s: tuple(_carded(shots, source, from_s)) for s, shots in self.picture.shots.items()}
+        shots = {s: tuple(_with_placeholder(shots, source, from_s)) for s, shots in self.picture.shots.items()}
         return replace(self, picture=replace(self.picture, shots=shots))
 
     def offset_s(self, source: int, *, sound: bool) -> Fraction:
-        """What turns file time of a source's sound or picture into output time; 0 where it is not used."""
+        """File time of a source's sound, or else its picture, plus this is output time; 0 when it is not used."""
         if sound:
             placements = self.sound.placements if self.sound else ()
             return next((placed.offset_s for placed in placements if placed.source == source), Fraction(0))
         shots = (shot for shots in (self.picture.shots.values() if self.picture else ()) for shot in shots)
         return next((shot.offset_s for shot in shots if shot.source == source), Fraction(0))
 
+    @property
+    def expected_bytes(self) -> int:
+        """The approximate size of the output."""
+        rate_kbps = sum(track.encoding.bit_rate_kbps for track in (self.picture, self.sound) if track)
+        return int(self.duration_s * rate_kbps * 1000 / 8 * SIZE_MARGIN)
+
 
 def _until(placement: AudioPlacement, source: int, end_s: Fraction) -> AudioPlacement | None:
-    """The placement, ended at ``end_s`` when it is of ``source``; None when nothing is left of it."""
+    """The placement, cut at ``end_s`` when it is of ``source``; None when nothing is left of it."""
     if placement.source != source or placement.span.end <= end_s:
         return placement
     if placement.span.start >= end_s:
@@ -177,8 +185,8 @@ def _until(placement: AudioPlacement, source: int, end_s: Fraction) -> AudioPlac
     return replace(placement, span=TimeRange(placement.span.start, end_s))
 
 
-def _carded(shots: Iterable[Shot], source: int, from_s: Fraction) -> Iterator[Shot]:
-    """The shots with the card in place of ``source`` from ``from_s`` on."""
+def _with_placeholder(shots: Iterable[Shot], source: int, from_s: Fraction) -> Iterator[Shot]:
+    """The shots with the placeholder instead of ``source`` from ``from_s`` on."""
     for shot in shots:
         if shot.source != source or shot.span.end <= from_s:
             yield shot

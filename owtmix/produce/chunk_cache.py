@@ -1,6 +1,6 @@
-"""What a job has finished so far, in its work folder: each piece under the hash of what decides its bytes.
+"""The finished tracks of a job in its work folder: chunks of the picture and the sound, each under its key.
 
-A piece is listed in the manifest once it is whole and on the disk. What is not listed does not count.
+A track is listed in the manifest once it is complete and on the disk. Unlisted files do not count.
 """
 
 from __future__ import annotations
@@ -22,19 +22,16 @@ _MANIFEST: Final = "manifest.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class CachedTrack:
-    """A finished file, what was told when it was made, and the warnings that came with it."""
+    """A finished track: its file, the ``result`` of its task as JSON, and the warnings that came with it."""
 
     path: Path
-    told: Any
+    result: Any
     warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class SourceLoss:
-    """A recording, known by its ``version``, cannot be decoded from file time ``file_s`` on: its sound or its picture.
-
-    ``message`` says so.
-    """
+    """The sound or the picture of a recording of this ``version`` cannot be decoded from file time ``file_s`` on."""
 
     version: str
     file_s: Fraction
@@ -43,15 +40,15 @@ class SourceLoss:
 
 
 class ChunkCache:
-    """The finished pieces in ``folder``, which is made. One process uses it at a time.
+    """The finished tracks in ``folder``, which is created. One process uses it at a time.
 
     Raises:
-        DestinationError: the disk takes nothing.
+        DestinationError: the folder cannot be used.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._pieces: dict[str, dict[str, Any]] = {}
+        self._entries: dict[str, dict[str, Any]] = {}
         self.losses: list[SourceLoss] = []
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -60,13 +57,13 @@ class ChunkCache:
             raise DestinationError(f"{folder} cannot be used: {error.strerror}") from None
 
     def size_bytes(self, keys: Iterable[str]) -> int:
-        """What the pieces with these keys take of the disk."""
-        paths = (self._folder / key for key in self._pieces.keys() & set(keys))
+        """The bytes on disk of the tracks with these keys."""
+        paths = (self._folder / key for key in self._entries.keys() & set(keys))
         return sum(path.stat().st_size for path in paths if path.is_file())
 
     def find(self, key: str) -> CachedTrack | None:
-        """The piece with this key; None where there is none, or not any more as it was made."""
-        entry = self._pieces.get(key)
+        """The track with this key; None when there is none, or its file has changed."""
+        entry = self._entries.get(key)
         if entry is None:
             return None
         path = self._folder / key
@@ -74,63 +71,63 @@ class ChunkCache:
             whole = _digest(path) == entry["digest"]
         except OSError:
             whole = False
-        return CachedTrack(path, entry["told"], tuple(entry["warnings"])) if whole else None
+        return CachedTrack(path, entry["result"], tuple(entry["warnings"])) if whole else None
 
-    def keep(self, key: str, made: Path, told: Any, warnings: tuple[str, ...]) -> CachedTrack:
-        """Take over the finished file ``made``; ``told`` is JSON.
+    def add(self, key: str, made: Path, result: Any, warnings: tuple[str, ...]) -> CachedTrack:
+        """Take over the finished file ``made``; ``result`` is JSON.
 
         Raises:
             DestinationError: the disk takes no more.
         """
         path = self._folder / key
-        entry = {"piece": key, "told": told, "warnings": warnings}
+        entry = {"track": key, "result": result, "warnings": warnings}
         try:
             entry["digest"] = _digest(made)
             made.replace(path)
-            self._note(entry)
+            self._append(entry)
         except OSError as error:
             raise DestinationError(f"{path} cannot be written: {error.strerror}") from None
-        self._pieces[key] = entry
-        return CachedTrack(path, told, warnings)
+        self._entries[key] = entry
+        return CachedTrack(path, result, warnings)
 
-    def lose(self, loss: SourceLoss) -> None:
-        """Remember that a recording cannot be decoded, so that a run that goes on from here agrees.
+    def add_loss(self, loss: SourceLoss) -> None:
+        """Remember a loss, so that a resumed run agrees.
 
         Raises:
             DestinationError: the disk takes no more.
         """
         try:
-            self._note({"lost": loss.version, "from": str(loss.file_s), "sound": loss.is_sound, "why": loss.message})
+            self._append({"lost": loss.version, "from": str(loss.file_s), "sound": loss.is_sound, "why": loss.message})
         except OSError as error:
             raise DestinationError(f"{self._folder} cannot be written: {error.strerror}") from None
         self.losses.append(loss)
 
     def _read(self) -> None:
-        """Read the manifest; a line that was cut, and files that nobody listed, are what a killed run left."""
+        """Read the manifest; delete unlisted files, which a killed run left, and skip a line that was cut."""
         manifest = self._folder / _MANIFEST
         text = manifest.read_text(encoding="utf-8", errors="replace") if manifest.exists() else ""
         for line in text.splitlines():
             with suppress(ValueError, KeyError, TypeError, ArithmeticError, RecursionError):
                 entry = json.loads(line)
-                if "piece" in entry:
+                if "track" in entry:
                     kept = {
                         "digest": str(entry["digest"]),
-                        "told": entry["told"],
+                        "result": entry["result"],
                         "warnings": _texts(entry["warnings"]),
                     }
-                    self._pieces[str(entry["piece"])] = kept
+                    self._entries[str(entry["track"])] = kept
                 else:
                     loss = SourceLoss(entry["lost"], Fraction(entry["from"]), bool(entry["sound"]), str(entry["why"]))
                     self.losses.append(loss)
         for path in self._folder.iterdir():
-            if path.name not in self._pieces and path.name != _MANIFEST:
+            if path.name not in self._entries and path.name != _MANIFEST:
                 path.unlink()
         if text and not text.endswith("\n"):
             with manifest.open("a", encoding="utf-8") as file:
                 file.write("\n")
 
-    def _note(self, entry: dict[str, Any]) -> None:
-        """Add a line to the manifest; once this returns, it is on the disk, and so are the files it names."""
+    def _append(self, entry: dict[str, Any]) -> None:
+        """Append a line to the manifest; when this returns, it is on the disk, and so are the files it names."""
         folder = os.open(self._folder, os.O_RDONLY)
         try:
             os.fsync(folder)

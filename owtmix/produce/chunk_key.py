@@ -1,4 +1,4 @@
-"""What decides the bytes of a part of the output, as a hash: equal fingerprints mean equal bytes."""
+"""The key of a track: a hash of everything that decides its bytes. Equal keys mean equal bytes."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _LIBRARIES: Final = ("av", "freetype-py", "numpy", "pillow", "python-bidi", "uha
 
 
 @dataclass(frozen=True, slots=True)
-class Inputs:
-    """What the files of a plan are: ``versions[i]`` changes when source ``i`` does, ``images`` hold digests by name."""
+class InputVersions:
+    """What tells versions of inputs apart: ``sources[i]`` changes with source ``i``, ``images`` are digests by name."""
 
-    versions: Sequence[str]
+    sources: Sequence[str]
     images: Mapping[str, str]
 
 
-def chunk_key(plan: RenderPlan, frames: range, inputs: Inputs) -> str:
-    """Of a chunk of the picture: only what can be seen in it counts."""
+def chunk_key(plan: RenderPlan, frames: range, versions: InputVersions) -> str:
+    """The key of a chunk of the picture; only what is visible in it counts."""
     picture = plan.picture
     assert picture
     span = TimeRange(picture.clock.time(frames.start), picture.clock.time(frames.stop))
@@ -39,49 +39,49 @@ def chunk_key(plan: RenderPlan, frames: range, inputs: Inputs) -> str:
         replace(picture, frames=0, scenes=(), shots={}, chunks=()),
         scenes,
         [
-            (stream, [(_track(plan, s, inputs), replace(s, source=None)) for s in seen])
+            (stream, [(_track(plan, s, versions), replace(s, source=None)) for s in seen])
             for stream, seen in shots.items()
         ],
-        [inputs.images.get(name) for name in sorted(inputs.images)],
+        [versions.images.get(name) for name in sorted(versions.images)],
         plan.time_zone,
         plan.epoch_at(span.start),
         [jump for jump in plan.jumps if jump.at_s in span],
     )
 
 
-def audio_key(plan: RenderPlan, inputs: Inputs) -> str:
-    """Of the whole sound."""
+def audio_key(plan: RenderPlan, versions: InputVersions) -> str:
+    """The key of the whole sound."""
     sound = plan.sound
     assert sound
-    placed = [(inputs.versions[p.source], replace(p, source=0)) for p in sound.placements]
+    placed = [(versions.sources[p.source], replace(p, source=0)) for p in sound.placements]
     return _digest(replace(sound, placements=()), placed)
 
 
-def track_keys(plan: RenderPlan, inputs: Inputs) -> list[str]:
-    """Of the sound, and of every chunk of the picture."""
-    sound = [audio_key(plan, inputs)] if plan.sound else []
+def track_keys(plan: RenderPlan, versions: InputVersions) -> list[str]:
+    """The keys of the sound and of every chunk of the picture."""
+    sound = [audio_key(plan, versions)] if plan.sound else []
     chunks = plan.picture.chunks if plan.picture else ()
-    return sound + [chunk_key(plan, frames, inputs) for frames in chunks]
+    return sound + [chunk_key(plan, frames, versions) for frames in chunks]
 
 
 def digest(data: bytes) -> str:
-    """Of what is not a file of its own."""
+    """A hash of ``data``."""
     return hashlib.sha256(data).hexdigest()
 
 
 def _seen(shots: Iterable[Shot], span: TimeRange) -> Iterator[Shot]:
-    """The shots in ``span``, without what they were before and will be after it."""
+    """The parts of the shots that lie in ``span``."""
     for shot in shots:
         if shot.span.overlaps(span):
             yield replace(shot, span=_common(shot.span, span), until_s=min(shot.until_s, span.end))
 
 
-def _track(plan: RenderPlan, shot: Shot, inputs: Inputs) -> tuple[str, int] | None:
+def _track(plan: RenderPlan, shot: Shot, versions: InputVersions) -> tuple[str, int] | None:
     if shot.source is None:
         return None
     track = plan.sources[shot.source].video
     assert track
-    return inputs.versions[shot.source], track.index
+    return versions.sources[shot.source], track.index
 
 
 def _common(a: TimeRange, b: TimeRange) -> TimeRange:

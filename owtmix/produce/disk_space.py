@@ -1,44 +1,51 @@
-"""Whether the disk has room for what is going to be made, told before anything is."""
+"""Checks, before anything is made, that the disk has room for it."""
 
 from __future__ import annotations
 
 import shutil
-from fractions import Fraction
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from owtmix.base.errors import DestinationError
 from owtmix.plan.model import RenderPlan
 
-_SURPLUS: Final = Fraction(11, 10)
-"""Of the rates that are aimed at: tables, and short outputs that stray from the mean."""
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """The disk of a folder: its device number, and the bytes that are free."""
+
+    number: int
+    free_bytes: int
 
 
-def check_room(plan: RenderPlan, work: Path, output: Path, kept_bytes: int) -> None:
-    """Look whether the folder ``work`` has room for the chunks, and ``output`` for the finished file.
+def disk_of(folder: Path) -> Disk:
+    """The disk that ``folder`` is on."""
+    return Disk(folder.stat().st_dev, shutil.disk_usage(folder).free)
 
-    Of the chunks, ``kept_bytes`` lie in ``work`` already, from an earlier run.
+
+def check_disk_space(
+    plan: RenderPlan, work: Path, output: Path, kept_bytes: int, disk: Callable[[Path], Disk] = disk_of
+) -> None:
+    """Check that the disk of ``work`` has room for the tracks, and that of ``output`` for the finished file.
+
+    ``kept_bytes`` of the tracks are in ``work`` already, from an earlier run; ``disk`` tells the disk of a folder.
 
     Raises:
-        DestinationError: one of them has not.
+        DestinationError: one of them has none.
     """
-    needed = expected_bytes(plan)
-    chunks = max(0, needed - kept_bytes)
-    folders = {work: chunks, output: needed}
-    if work.stat().st_dev == output.stat().st_dev:
-        folders = {work: chunks + needed}
-    for folder, size_bytes in folders.items():
-        free = shutil.disk_usage(folder).free
-        if size_bytes > free:
+    finished = plan.expected_bytes
+    tracks = max(0, finished - kept_bytes)
+    needed = {work: tracks, output: finished}
+    if disk(work).number == disk(output).number:
+        needed = {work: tracks + finished}
+    for folder, size_bytes in needed.items():
+        free_bytes = disk(folder).free_bytes
+        if size_bytes > free_bytes:
             raise DestinationError(
-                f"about {_mib(size_bytes)} are needed, and the disk of {folder} has {_mib(free)} left: free some space"
+                f"about {_mib(size_bytes)} are needed, and the disk of {folder} has {_mib(free_bytes)} left: "
+                "free some space"
             )
-
-
-def expected_bytes(plan: RenderPlan) -> int:
-    """About the size of the output."""
-    rate_kbps = sum(track.encoding.bit_rate_kbps for track in (plan.picture, plan.sound) if track)
-    return int(plan.duration_s * rate_kbps * 1000 / 8 * _SURPLUS)
 
 
 def _mib(size_bytes: int) -> str:

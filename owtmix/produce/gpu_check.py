@@ -1,28 +1,37 @@
-"""Which graphics card is used, if any, and why: one that draws and says so, tried out in a child process."""
+"""Which GPU composes, if any, and why: candidates are checked by drawing and encoding in a worker."""
 
 from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
 from owtmix.base.errors import EncoderLost, Problem, RenderError, SpecError
 from owtmix.base.geometry import Orientation, Rect, ResizeMode, Size
+from owtmix.jobfile.spec import VideoSpec
 from owtmix.plan.device import RenderDevice
+from owtmix.plan.encoders import nvenc
 from owtmix.plan.media_info import Matrix
-from owtmix.workers.base import TaskReporter
-from owtmix.workers.local import WorkerPool
+from owtmix.plan.model import VideoEncoding
+from owtmix.workers.base import Executor, TaskReporter
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
     from owtmix.compositor.base import Canvas, ComposedFrame
     from owtmix.compositor.gpu.device import GpuDevice
+
+    class NamedGpu(GpuDevice, Protocol):
+        """A GPU that knows its model."""
+
+        @property
+        def model(self) -> str: ...
+
 
 EXTRAS: Final = "the extra cuda12 or cuda13 of owtmix is not installed"
 TRIAL_MEMORY: Final = 64 << 20
@@ -31,7 +40,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class GpuInfo:
-    """A card that draws; ``encodes`` tells of its encoder."""
+    """A GPU that composes; ``encodes`` says whether its H.264 encoder works."""
 
     number: int
     model: str
@@ -40,81 +49,97 @@ class GpuInfo:
 
 @dataclass(frozen=True, slots=True)
 class GpuCheckTask:
-    """Try out card ``number``, or the first that works; what is wrong with them is a RenderError."""
+    """Check GPU ``number``, or find the first that works. Raises a RenderError that says what is wrong with them."""
 
     result: ClassVar = GpuInfo
     number: int | None
-    name = "the graphics card"
+    name = "the GPU"
 
     def run(self, reporter: TaskReporter) -> GpuInfo:
         try:
             from owtmix.compositor.gpu.cuda import gpu_count, open_device
         except ImportError as error:
             raise RenderError(f"CuPy cannot be loaded: {error}") from None
-        from owtmix.compositor.gpu.device import DeviceError
 
-        reasons = []
-        try:
-            visible = range(gpu_count())
-        except DeviceError as error:
-            raise RenderError(str(error)) from None
-        if self.number is not None and self.number not in visible:
-            raise RenderError(f"there is no cuda:{self.number}, but {len(visible)} cards, counted from 0")
-        for number in visible if self.number is None else [self.number]:
-            reporter.advance(float(number))
-            try:
-                device = open_device(number)
-                try_drawing(device)
-                return GpuInfo(number, device.model, encodes(device, number))
-            except DeviceError as error:
-                reasons.append(str(error))
-        raise RenderError("; ".join(reasons) or "no card is visible")
+        return check_gpus(self.number, gpu_count, open_device, reporter)
 
 
-def choose_device(executor: WorkerPool, wanted: str, memory: int) -> RenderDevice:
-    """What ``--device wanted`` stands for here: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-
-    Args:
-        executor: tries out the cards.
-        wanted: the option.
-        memory: how many bytes of a card's memory one process may take.
+def check_gpus(
+    wanted: int | None, count: Callable[[], int], open_gpu: Callable[[int], NamedGpu], reporter: TaskReporter
+) -> GpuInfo:
+    """The first GPU that works, or the ``wanted`` one.
 
     Raises:
-        SpecError: a card was asked for, and does not work.
+        RenderError: there is none; the message says what is wrong with each.
     """
-    render_device = _chosen(executor, wanted, memory)
-    _log.info("composing on %s: %s", "the CPU" if render_device.gpu is None else render_device.name, render_device.why)
-    return render_device
+    from owtmix.compositor.gpu.device import DeviceError
+
+    reasons = []
+    try:
+        visible = range(count())
+    except DeviceError as error:
+        raise RenderError(str(error)) from None
+    if wanted is not None and wanted not in visible:
+        raise RenderError(f"there is no cuda:{wanted}, but {len(visible)} GPUs, counted from 0")
+    for number in visible if wanted is None else [wanted]:
+        reporter.advance(float(number))
+        try:
+            gpu = open_gpu(number)
+            check_composing(gpu)
+            return GpuInfo(number, gpu.model, encodes(gpu, number))
+        except DeviceError as error:
+            reasons.append(str(error))
+    raise RenderError("; ".join(reasons) or "no GPU is visible")
 
 
-def _chosen(executor: WorkerPool, wanted: str, memory: int) -> RenderDevice:
+def choose_device(
+    executor: Executor,
+    wanted: str,
+    memory_bytes: int,
+    is_installed: Callable[[], bool] = lambda: bool(find_spec("cupy")),
+) -> RenderDevice:
+    """The device that ``--device wanted`` means on this machine: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Args:
+        executor: checks the GPUs.
+        wanted: the option.
+        memory_bytes: what one process may take of a GPU's memory.
+        is_installed: whether CuPy is installed.
+
+    Raises:
+        SpecError: a GPU was asked for, and does not work.
+    """
+    device = _chosen(executor, wanted, memory_bytes, is_installed)
+    _log.info("composing on %s: %s", "the CPU" if device.gpu is None else device.name, device.why)
+    return device
+
+
+def _chosen(executor: Executor, wanted: str, memory_bytes: int, is_installed: Callable[[], bool]) -> RenderDevice:
     if wanted == "cpu":
         return RenderDevice("--device cpu")
-    found = _try_out(executor, wanted)
+    found = _check(executor, wanted) if is_installed() else EXTRAS
     if isinstance(found, GpuInfo):
         encoder = "and encodes" if found.encodes else "and does not encode H.264"
-        return RenderDevice(f"{found.model} draws {encoder}", found.number, found.encodes, memory)
+        return RenderDevice(f"{found.model} composes {encoder}", found.number, found.encodes, memory_bytes)
     if wanted != "auto":
-        raise SpecError(Problem("", f"--device {wanted}: {found}; --device cpu or auto composes without a card"))
+        raise SpecError(Problem("", f"--device {wanted}: {found}; --device cpu or auto composes without a GPU"))
     return RenderDevice(found)
 
 
-def _try_out(executor: WorkerPool, wanted: str) -> GpuInfo | str:
-    """The card, or why there is none."""
-    if find_spec("cupy") is None:
-        return EXTRAS
+def _check(executor: Executor, wanted: str) -> GpuInfo | str:
+    """The GPU, or why there is none."""
     number = int(wanted.partition(":")[2] or 0) if wanted != "auto" else None
     found: GpuInfo | str = ""
     for outcome in executor.run([GpuCheckTask(number)], alone=True):
-        found = outcome.value or str(outcome.error or f"trying it out {outcome.death}")
+        found = outcome.value or str(outcome.error or f"checking it {outcome.death}")
     return found
 
 
-def try_drawing(device: GpuDevice) -> None:
-    """Draw a frame, which must be the one that the CPU draws.
+def check_composing(device: GpuDevice) -> None:
+    """Compose a frame, which must equal the CPU's.
 
     Raises:
-        DeviceError: it is not, or none is drawn.
+        DeviceError: it differs, or the GPU composes none.
     """
     from owtmix.compositor.cpu import CpuCanvas, planes
     from owtmix.compositor.gpu.canvas import GpuCanvas
@@ -130,25 +155,23 @@ def try_drawing(device: GpuDevice) -> None:
         drawn.append(b"".join(plane.tobytes() for plane in planes(composed.frame)))
         composed.release()
     if drawn[0] != drawn[1]:
-        raise DeviceError(f"{device.name} draws something else than it is told")
+        raise DeviceError(f"{device.name} composes another frame than the CPU")
 
 
-def encodes(device: GpuDevice, card: int | None) -> bool:
-    """Whether the encoder of ``card`` takes frames that ``device`` has drawn; without it they are in main memory."""
+def encodes(device: GpuDevice, number: int | None, encoder: Callable[[VideoSpec, int], VideoEncoding] = nvenc) -> bool:
+    """Whether the ``encoder`` of GPU ``number`` takes frames that ``device`` composed; without one they are copied."""
     from owtmix.compositor.gpu.canvas import GpuCanvas
     from owtmix.compositor.gpu.device import DeviceError
-    from owtmix.jobfile.spec import VideoSpec
     from owtmix.media.writers import VideoWriter
-    from owtmix.plan.encoders import nvenc
 
     video = VideoSpec(Size(320, 192), 10, 200, "high")
     with tempfile.TemporaryDirectory(prefix="owtmix-") as folder:
         try:
             canvas = GpuCanvas(device, TRIAL_MEMORY, video.size, (60, 100, 140), ResizeMode.FIT, "bt709", on_gpu=True)
-            encoding = nvenc(video, card or 0)
-            writer = VideoWriter(Path(folder) / "trial.mp4", video.size, video.fps, "bt709", encoding, card)
-            for number, composed in enumerate(_frames(canvas)):
-                writer.write(composed.frame, number)
+            encoding = encoder(video, number or 0)
+            writer = VideoWriter(Path(folder) / "trial.mp4", video.size, video.fps, "bt709", encoding, number)
+            for frame_number, composed in enumerate(_frames(canvas)):
+                writer.write(composed.frame, frame_number)
                 composed.release()
             writer.close()
         except (EncoderLost, DeviceError) as error:
@@ -158,7 +181,7 @@ def encodes(device: GpuDevice, card: int | None) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class TestFrame:
+class TrialFrame:
     """A grey picture."""
 
     frame: VideoFrame
@@ -174,7 +197,7 @@ def _frames(canvas: Canvas) -> Iterator[ComposedFrame]:
     import numpy as np
     from av.video.frame import VideoFrame
 
-    square = TestFrame(VideoFrame.from_ndarray(np.full((96, 64), 128, np.uint8), "yuv420p"))
+    square = TrialFrame(VideoFrame.from_ndarray(np.full((96, 64), 128, np.uint8), "yuv420p"))
     scaler = canvas.scaler()
     for side in (64, 128, 192):
         yield canvas.compose([scaler.fit(square, Rect(0, 0, side, side), side)])

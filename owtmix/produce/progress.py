@@ -1,4 +1,4 @@
-"""How far a production is."""
+"""The progress of composing, summed over tasks."""
 
 from __future__ import annotations
 
@@ -8,35 +8,33 @@ from pathlib import Path
 
 from owtmix.base.progress import Progress
 from owtmix.plan.model import RenderPlan
-from owtmix.produce.tasks import AudioTask, ChunkTask
-
-TrackTask = ChunkTask | AudioTask
+from owtmix.produce.tasks import AudioTask, ChunkTask, TrackTask
 
 
 class CompositionProgress:
-    """How much of the picture is composed, or of the sound where there is no picture; ``finished`` were before."""
+    """Seconds of the picture that are composed, or of the sound in a job without picture. ``finished`` were before."""
 
     def __init__(self, plan: RenderPlan, progress: Progress, finished: Iterable[TrackTask]) -> None:
         self._is_measured = ChunkTask if plan.picture else AudioTask
         self._progress = progress
         self._done: dict[Path, Fraction] = {}
         for task in finished:
-            self._note(task, _length_s(task))
+            self._set(task, _length_s(task))
         progress.stage("composing", plan.duration_s, done=sum(self._done.values(), Fraction(0)))
 
     def advance(self, task: TrackTask, done_s: float) -> None:
-        self._note(task, Fraction(done_s))
+        self._set(task, Fraction(done_s))
         self._progress.advance(sum(self._done.values(), Fraction(0)))
 
     def restart(self) -> None:
-        """All of the picture is made once more."""
+        """Start again: the whole picture is encoded anew."""
         if self._is_measured is ChunkTask:
             self._done.clear()
 
     def finish(self, task: TrackTask) -> None:
-        self._note(task, _length_s(task))
+        self._set(task, _length_s(task))
 
-    def _note(self, task: TrackTask, done_s: Fraction) -> None:
+    def _set(self, task: TrackTask, done_s: Fraction) -> None:
         if isinstance(task, self._is_measured):
             self._done[task.track] = done_s
 

@@ -1,4 +1,4 @@
-"""Whose fault it may be that a child died: the sources to be decoded alone, each in a child of its own."""
+"""Which sources may have killed a worker: each is decoded alone, in a worker of its own."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from fractions import Fraction
 from math import floor
 from typing import Final
 
-from owtmix.produce.tasks import AudioTask, ChunkTask, SuspectTask
-from owtmix.workers.base import Outcome
+from owtmix.produce.failures import Culprit, certain_deaths, doubtful_deaths
+from owtmix.produce.tasks import AudioTask, SuspectTask, TrackTask
+from owtmix.workers.base import Executor, Outcome
 
 SUSPECT_S: Final = 60
-"""Suspects are decoded so far beyond the last news of the child that died; it cannot have come further."""
+"""Suspects are decoded this far beyond the last report of the worker that died; it cannot have got further."""
 
 
-def suspect_tasks(dead: Outcome[ChunkTask | AudioTask]) -> Iterator[SuspectTask]:
-    """Each source that a track's task may have been decoding when its child died."""
+def suspect_tasks(dead: Outcome[TrackTask]) -> Iterator[SuspectTask]:
+    """A task for each source that a track's task may have been decoding when its worker died."""
     setup, plan = dead.task.setup, dead.task.setup.plan
     if isinstance(dead.task, AudioTask):
         assert plan.sound
@@ -32,3 +33,17 @@ def suspect_tasks(dead: Outcome[ChunkTask | AudioTask]) -> Iterator[SuspectTask]
     shown = {s.source for s in shots if s.source is not None and s.span.start < until and start < s.span.end}
     for source in sorted(shown):
         yield SuspectTask(setup, source, frames, until)
+
+
+def find_culprits(executor: Executor, dead: Outcome[TrackTask]) -> tuple[Culprit, ...]:
+    """Decode the suspected sources alone; returns those that kill their workers."""
+    trials = list(executor.run(list(suspect_tasks(dead)), alone=True))
+    again = [trial.task for trial in doubtful_deaths(trials)]
+    guilty = certain_deaths(trials) + [trial for trial in executor.run(again, alone=True) if trial.death]
+    return tuple(_culprit(trial) for trial in guilty)
+
+
+def _culprit(trial: Outcome[SuspectTask]) -> Culprit:
+    assert trial.death
+    at_s = Fraction(trial.done_s).limit_denominator(1_000_000)
+    return Culprit(trial.task.source, trial.task.name, at_s, trial.death)

@@ -1,11 +1,11 @@
-"""The tasks that touch media, as child processes do them.
+"""The tasks that make a plan's output, as workers do them.
 
 Each imports what it needs when it runs: the parent never loads a media library.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -13,44 +13,54 @@ from typing import TYPE_CHECKING, ClassVar
 
 from owtmix.base.errors import InputError
 from owtmix.base.time import timecode
+from owtmix.inputs.source_file import SourceFile
+from owtmix.outputs.base import FinishedTracks, Output
 from owtmix.plan.device import CPU, RenderDevice
 from owtmix.plan.model import RenderPlan
+from owtmix.render.callbacks import Warn
 from owtmix.render.results import RenderResult
 from owtmix.workers.base import TaskReporter
 
 if TYPE_CHECKING:
-    from owtmix.render.video_track import Material
+    from owtmix.produce.file_sources import FileSources
+    from owtmix.render.context import RenderContext
 
 
 @dataclass(frozen=True, slots=True)
 class RenderSetup:
-    """A plan, where its sources lie, and the array files of its watermark images.
+    """A plan, the ``files`` of its sources by their numbers, and the array files of its watermark ``images``.
 
-    With ``strict`` a source that fails is an error instead of a warning. The picture is made with ``render_device``.
+    With ``strict`` a source that fails is an error, not a warning. ``device`` composes the picture.
     """
 
     plan: RenderPlan
-    paths: Sequence[Path]
+    files: Sequence[SourceFile]
     images: Mapping[str, Path]
     strict: bool = False
-    render_device: RenderDevice = CPU
+    device: RenderDevice = CPU
 
-    def material(self) -> Material:
-        """The same with the images loaded."""
+    def open_sources(self) -> FileSources:
+        """The sources, in a worker."""
+        from owtmix.produce.file_sources import FileSources
+
+        return FileSources(self.files)
+
+    def load(self) -> RenderContext:
+        """What rendering the picture needs, in a worker: images are loaded."""
         import numpy as np
 
-        from owtmix.render.video_track import Material
+        from owtmix.render.context import RenderContext
 
         images = {name: np.load(path) for name, path in self.images.items()}
-        return Material(self.plan, self.paths, images, self.render_device)
+        return RenderContext(self.plan, self.open_sources(), images, self.device)
 
     @property
     def can_reencode(self) -> bool:
-        """Whether the picture can be encoded without the card's encoder."""
+        """Whether the picture can be encoded without the GPU's encoder, which encodes it now."""
         return bool(self.plan.picture and self.plan.picture.spare)
 
-    def complain(self, message: str, warn: Callable[[str], None]) -> None:
-        """Tell what is wrong with a source.
+    def report_problem(self, message: str, warn: Warn) -> None:
+        """Warn of a problem with a source.
 
         Raises:
             InputError: this is strict.
@@ -62,9 +72,9 @@ class RenderSetup:
 
 @dataclass(frozen=True, slots=True)
 class ChunkTask:
-    """Compose and encode a chunk of the picture into a track, with up to ``threads`` files decoded at a time.
+    """Compose and encode a chunk of the picture into a track; up to ``threads`` sources are decoded at a time.
 
-    A process that has made the chunk before goes on with the files that are open.
+    A worker that made the previous chunk continues with its open sources.
     """
 
     result: ClassVar = RenderResult
@@ -82,9 +92,9 @@ class ChunkTask:
         from owtmix.media.writers import sync_file
         from owtmix.render.video_track import MAKER_CACHE
 
-        notes = MAKER_CACHE.make(
+        result = MAKER_CACHE.make(
             self.setup,
-            self.setup.material,
+            self.setup.load,
             self.frames,
             self.track,
             self.threads,
@@ -92,38 +102,38 @@ class ChunkTask:
             reporter.heartbeat,
         )
         sync_file(self.track)
-        return notes
+        return result
 
 
 @dataclass(frozen=True, slots=True)
 class AudioTask:
-    """Mix and encode the sound into a track, while its sources come."""
+    """Mix and encode the sound into a track, while its sources are being fetched. It has no ``frames``."""
 
     result: ClassVar = RenderResult
+    frames: ClassVar[None] = None
     setup: RenderSetup
     track: Path
     name = "the sound"
 
     def run(self, reporter: TaskReporter) -> RenderResult:
         from owtmix.media.writers import sync_file
-        from owtmix.render.audio_track import make_sound
+        from owtmix.render.audio_track import make_audio_track
 
-        notes = make_sound(
-            self.setup.material(),
+        result = make_audio_track(
+            self.setup.plan,
+            self.setup.open_sources(),
             self.track,
             lambda t: reporter.advance(float(t)),
-            lambda message: self.setup.complain(message, reporter.warn),
-            lambda t: reporter.checkpoint(
-                float(t)
-            ),  # for certain: what lies before it makes room for what is waited for
+            lambda message: self.setup.report_problem(message, reporter.warn),
+            lambda t: reporter.checkpoint(float(t)),  # never dropped: what lies before it makes room for other files
         )
         sync_file(self.track)
-        return notes
+        return result
 
 
 @dataclass(frozen=True, slots=True)
 class StillTask:
-    """Draw one frame into a PNG file."""
+    """Compose one frame into a PNG file."""
 
     result: ClassVar = type(None)
     setup: RenderSetup
@@ -135,8 +145,8 @@ class StillTask:
         from owtmix.base.errors import DestinationError
         from owtmix.render.still import draw_still
 
-        image, notes = draw_still(self.setup.material(), self.number, reporter.heartbeat)
-        for source, failure in notes.failures.items():
+        image, result = draw_still(self.setup.load(), self.number, reporter.heartbeat)
+        for source, failure in result.failures.items():
             reporter.warn(f"{self.setup.plan.sources[source].key} is a placeholder: {failure.reason}")
         try:
             image.save(self.png, "PNG")
@@ -146,36 +156,28 @@ class StillTask:
 
 @dataclass(frozen=True, slots=True)
 class MuxTask:
-    """Stitch the chunks of the picture and the sound into the finished file, and read it back."""
+    """Write an output from finished tracks, and read it back."""
 
     result: ClassVar = type(None)
     plan: RenderPlan
-    chunks: Sequence[Path]
-    sound: Path | None
-    output: Path
-    name = "the finished file"
+    tracks: FinishedTracks
+    output: Output
+
+    @property
+    def name(self) -> str:
+        return self.output.name
 
     def run(self, reporter: TaskReporter) -> None:
-        from owtmix.outputs.mux import ChunkTrack, mux
-        from owtmix.outputs.verify import verify
-
-        picture = self.plan.picture
-        pieces = [
-            ChunkTrack(path, frames, picture.clock.fps)
-            for path, frames in zip(self.chunks, picture.chunks if picture else (), strict=True)
-            if picture
-        ]
-        mux(pieces, self.sound, self.output, self.plan.container)
+        self.output.write(self.plan, self.tracks)
         reporter.advance(0.0)
-        verify(self.output, self.plan.picture, self.plan.sound)
+        self.output.verify(self.plan)
 
 
 @dataclass(frozen=True, slots=True)
 class SuspectTask:
-    """Decode one source alone, as a track's task did, to see whether it is what killed the child.
+    """Decode one source alone, as a track's task did, to find out whether it crashes the worker.
 
-    ``frames`` is None for the sound, of which nothing from ``until_s`` on is decoded. The progress is the output time
-    that was reached.
+    ``frames`` is None for the sound, which is decoded before ``until_s``. The progress is the output time reached.
     """
 
     result: ClassVar = type(None)
@@ -189,13 +191,15 @@ class SuspectTask:
         return self.setup.plan.sources[self.source].key
 
     def run(self, reporter: TaskReporter) -> None:
+        from owtmix.render.decode_alone import decode_audio, decode_video
 
-        from owtmix.render.decode_alone import decode_picture, decode_sound
-
-        material = self.setup.material()
+        plan, sources = self.setup.plan, self.setup.open_sources()
         if self.frames is None:
-            decode_sound(material, self.source, self.until_s, lambda t: reporter.checkpoint(float(t)))
+            decode_audio(plan, sources, self.source, self.until_s, lambda t: reporter.checkpoint(float(t)))
         else:
-            decode_picture(
-                material, self.source, self.frames, lambda t: reporter.checkpoint(float(t)), reporter.heartbeat
-            )
+            advance = lambda t: reporter.checkpoint(float(t))  # noqa: E731 - as above
+            decode_video(plan, sources, self.source, self.frames, advance, reporter.heartbeat)
+
+
+TrackTask = ChunkTask | AudioTask
+"""A task that makes a track."""

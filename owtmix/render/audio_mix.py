@@ -9,18 +9,18 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from owtmix.base.errors import InputError
-from owtmix.media.audio_reader import CHANNELS, AudioReader
+from owtmix.media.audio_reader import CHANNELS
 from owtmix.plan.media_info import Damage
 from owtmix.plan.model import SAMPLE_RATE_HZ, AudioPlacement
+from owtmix.render.audio_source import AudioSource, AudioSources
+from owtmix.render.callbacks import Advance, ignore_advance
 from owtmix.render.limiter import Samples, limit
-from owtmix.workers.pending_files import wait_for_file
 
 BLOCK_SAMPLES: Final = SAMPLE_RATE_HZ // 2
 """Sources are read and summed this much at a time."""
@@ -29,63 +29,61 @@ FADE_SAMPLES: Final = SAMPLE_RATE_HZ * 5 // 1000
 """Where a source is cut off in the middle it fades over this long, 5 ms, so as not to click."""
 
 
+def _ignore(_source: int, _what: object) -> None:
+    """Ignores what is reported about a source."""
+
+
 @dataclass(frozen=True, slots=True)
 class MixObserver:
-    """Whom mixing tells.
+    """Told what mixing finds out about sources, by their numbers.
 
-    ``wait`` again and again, while a source does not come, from which output time on sources are still needed;
-    ``on_damage`` what each source lacked.
+    ``on_warning`` gets what is wrong with a source, ``on_damage`` the damage in its sound. ``on_wait`` is called while
+    a source is awaited, with the output time from which on sources are still needed.
     """
 
-    wait: Callable[[Fraction], None] = lambda _: None
-    on_damage: Callable[[int, Damage], None] = lambda _source, _damage: None
+    on_warning: Callable[[int, str], None] = _ignore
+    on_damage: Callable[[int, Damage], None] = _ignore
+    on_wait: Advance = ignore_advance
 
 
 NO_OBSERVER: Final = MixObserver()
-"""Nobody cares."""
 
 
 def mix(
     placements: Sequence[AudioPlacement],
-    sources: Sequence[Path],
+    sources: AudioSources,
     duration_samples: int,
-    on_warning: Callable[[int, str], None],
-    watch: MixObserver = NO_OBSERVER,
+    observer: MixObserver = NO_OBSERVER,
 ) -> Iterator[Samples]:
-    """Mix a whole output. Nobody's level depends on who else is there.
+    """Mix a whole output. The level of a source does not depend on the others.
 
-    A source that cannot be read, or not to its end, is silent from there on; one that is on its way is waited for.
+    A source that cannot be read on is silent from there; one that is being fetched is awaited.
 
     Args:
-        placements: who sounds when.
-        sources: the files that ``AudioPlacement.source`` counts.
-        duration_samples: how long the output is, at 48 kHz.
-        on_warning: called with the number of a source and what is wrong with it.
-        watch: what else is told.
+        placements: where each source sounds.
+        sources: opens the sources that ``AudioPlacement.source`` numbers.
+        duration_samples: the length of the output, at 48 kHz.
+        observer: told what is found out about sources.
 
     Yields:
         Consecutive blocks of shape (2, any number), float32, true peak below -1 dBTP; ``duration_samples`` in all.
     """
-    return limit(_sum(placements, sources, duration_samples, on_warning, watch))
+    return limit(_sum(placements, sources, duration_samples, observer))
 
 
 def _sum(
-    placements: Sequence[AudioPlacement],
-    sources: Sequence[Path],
-    duration_samples: int,
-    on_warning: Callable[[int, str], None],
-    watch: MixObserver,
+    placements: Sequence[AudioPlacement], sources: AudioSources, duration_samples: int, observer: MixObserver
 ) -> Iterator[Samples]:
-    with ExitStack() as open_files:
-        voices = [_Voice(placement, sources[placement.source], on_warning, watch) for placement in placements]
+    with ExitStack() as open_sources:
+        voices = [_Voice(placement, sources, observer) for placement in placements]
         for voice in voices:
-            open_files.callback(voice.close)
+            open_sources.callback(voice.close)
         coming = deque(sorted(range(len(voices)), key=lambda number: voices[number].start))
         sounding: list[int] = []
         for first in range(0, duration_samples, BLOCK_SAMPLES):
             block = np.zeros((CHANNELS, min(BLOCK_SAMPLES, duration_samples - first)), np.float32)
             while coming and voices[coming[0]].start < first + BLOCK_SAMPLES:
-                insort(sounding, coming.popleft())  # in one order for all blocks: sums of floats depend on it
+                insort(sounding, coming.popleft())  # always in the same order: sums of floats depend on it
             for number in sounding:
                 voices[number].add_to(block, first)
             sounding = [number for number in sounding if voices[number].end > first + BLOCK_SAMPLES]
@@ -93,17 +91,14 @@ def _sum(
 
 
 class _Voice:
-    """One placed source, from output sample ``start`` to ``end``. Its file is open only while it sounds."""
+    """One placed source, from output sample ``start`` to ``end``. It is open only while it sounds."""
 
-    def __init__(
-        self, placement: AudioPlacement, path: Path, on_warning: Callable[[int, str], None], watch: MixObserver
-    ) -> None:
+    def __init__(self, placement: AudioPlacement, sources: AudioSources, observer: MixObserver) -> None:
         self._placement = placement
-        self._path = path
-        self._on_warning = on_warning
-        self._watch = watch
-        self._reader: AudioReader | None = None
-        # Outwards, so that a whole source keeps its first and last sample wherever they round to.
+        self._sources = sources
+        self._observer = observer
+        self._source: AudioSource | None = None
+        # Rounded outwards, so that a source keeps its first and last sample.
         self.start = floor(placement.span.start * SAMPLE_RATE_HZ)
         self.end = ceil(placement.span.end * SAMPLE_RATE_HZ)
         sounds = placement.track.span.shifted(placement.offset_s)
@@ -116,15 +111,16 @@ class _Voice:
         if start >= end:
             return
         try:
-            if self._reader is None:
-                if not wait_for_file(self._path, lambda: self._watch.wait(Fraction(first, SAMPLE_RATE_HZ))):
-                    self.end = start  # who fetches it has told
+            if self._source is None:
+                number = self._placement.source
+                if not self._sources.wait_for(number, lambda: self._observer.on_wait(Fraction(first, SAMPLE_RATE_HZ))):
+                    self.end = start  # the fetcher has warned
                     return
-                self._reader = AudioReader(self._path, self._placement.track, self._placement.offset_s)
-            sound = self._reader.read(start, end - start)
-        except Exception as error:  # noqa: BLE001 - whatever a file makes a library raise costs this file alone
+                self._source = self._sources.open_audio(number, self._placement.track, self._placement.offset_s)
+            sound = self._source.read(start, end - start)
+        except Exception as error:  # noqa: BLE001 - whatever a recording makes a library raise costs it alone
             what = error if isinstance(error, InputError) else f"raises {type(error).__name__}: {error}"
-            self._on_warning(self._placement.source, f"its sound is silent from here on: it {what}")
+            self._observer.on_warning(self._placement.source, f"its sound is silent from here on: it {what}")
             self.end = start
             self.close()
             return
@@ -134,10 +130,10 @@ class _Voice:
             self.close()
 
     def close(self) -> None:
-        if self._reader is not None:
-            self._reader.close()
-            self._watch.on_damage(self._placement.source, self._reader.damage)
-            self._reader = None
+        if self._source is not None:
+            self._source.close()
+            self._observer.on_damage(self._placement.source, self._source.damage)
+            self._source = None
 
     def _fade(self, sound: Samples, start: int) -> None:
         """Soften the source's cut ends as far as they lie in ``sound``, which starts at output sample ``start``."""

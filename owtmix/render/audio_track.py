@@ -7,41 +7,46 @@ from pathlib import Path
 
 from owtmix.media.writers import AudioWriter
 from owtmix.plan.media_info import Damage
-from owtmix.plan.model import SAMPLE_RATE_HZ
+from owtmix.plan.model import SAMPLE_RATE_HZ, RenderPlan
 from owtmix.render.audio_mix import MixObserver, mix
+from owtmix.render.audio_source import AudioSources
+from owtmix.render.callbacks import Advance, Warn, ignore_advance
 from owtmix.render.results import RenderResult
-from owtmix.render.video_track import Advance, Material, Warn
 
 
-def make_sound(
-    material: Material, track: Path, advance: Advance, warn: Warn, wait: Advance = lambda _: None
+def make_audio_track(
+    plan: RenderPlan,
+    sources: AudioSources,
+    track: Path,
+    advance: Advance,
+    warn: Warn,
+    on_wait: Advance = ignore_advance,
 ) -> RenderResult:
-    """Mix and encode the plan's sound into ``track``.
+    """Mix the plan's sound and encode it into the file ``track``.
 
-    While a source is on its way, ``wait`` is told again and again from which output time on sources are still needed.
+    While a source is awaited, ``on_wait`` is called with the output time from which on sources are still needed.
 
     Returns:
-        What of each source could not be decoded.
+        The damage in each source's sound.
 
     Raises:
         RenderError: mixing or encoding failed.
     """
-    plan = material.plan
     assert plan.sound
+    result = RenderResult()
 
-    def warn_of(source: int, problem: str) -> None:
+    def on_warning(source: int, problem: str) -> None:
         warn(f"the sound of {plan.sources[source].key}: {problem}")
 
-    notes = RenderResult()
-
-    def note(source: int, damage: Damage) -> None:
-        notes.heard[source] = notes.heard.get(source, Damage()).joined(damage)
+    def on_damage(source: int, damage: Damage) -> None:
+        result.audio_damage[source] = result.audio_damage.get(source, Damage()).joined(damage)
 
     writer = AudioWriter(track, plan.sound.encoding)
     written = 0
-    for block in mix(plan.sound.placements, material.paths, plan.sound.samples, warn_of, MixObserver(wait, note)):
+    observer = MixObserver(on_warning, on_damage, on_wait)
+    for block in mix(plan.sound.placements, sources, plan.sound.samples, observer):
         writer.write(block)
         written += block.shape[1]
         advance(Fraction(written, SAMPLE_RATE_HZ))
     writer.close()
-    return notes
+    return result

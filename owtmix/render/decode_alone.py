@@ -1,4 +1,4 @@
-"""One source is decoded alone, as rendering would decode it, to find out whether it crashes the process."""
+"""One source is decoded alone, as rendering decodes it, to find out whether it crashes the process."""
 
 from __future__ import annotations
 
@@ -7,47 +7,48 @@ from math import floor
 
 from owtmix.base.time import SpanCursor
 from owtmix.compositor.factory import make_canvas
-from owtmix.media.audio_reader import AudioReader
-from owtmix.plan.device import CPU
-from owtmix.plan.model import SAMPLE_RATE_HZ
-from owtmix.render.frames import Footage, TileRenderer
-from owtmix.render.video_track import Advance, Heartbeat, Material
+from owtmix.plan.model import SAMPLE_RATE_HZ, RenderPlan
+from owtmix.render.audio_source import AudioSources
+from owtmix.render.callbacks import Advance, Heartbeat, no_heartbeat
+from owtmix.render.frames import Decoding, TileRenderer
+from owtmix.render.video_source import VideoSources
 
 
-def decode_picture(
-    material: Material, source: int, frames: range, advance: Advance, pulse: Heartbeat = lambda: None
+def decode_video(
+    plan: RenderPlan,
+    sources: VideoSources,
+    source: int,
+    frames: range,
+    advance: Advance,
+    heartbeat: Heartbeat = no_heartbeat,
 ) -> None:
-    """Decode and scale one source's picture as ``make_picture`` would, and nothing else.
-
-    ``advance`` is told the output time.
-    """
-    picture = material.plan.picture
+    """Decode and scale the picture of one source as far as ``frames`` show it; ``advance`` is told the output time."""
+    picture = plan.picture
     assert picture
-    stream = material.plan.sources[source].stream
-    footage = Footage(material.plan.sources, material.paths, pulse=pulse)
+    stream = plan.sources[source].stream
     scenes, shots = SpanCursor(picture.scenes), SpanCursor(picture.shots[stream])
-    scaler = make_canvas(picture, CPU).scaler
-    with TileRenderer(stream, picture.shots[stream], footage, scaler, picture.clock) as content:
+    decoding = Decoding(sources, heartbeat=heartbeat)
+    scaler = make_canvas(picture).scaler
+    with TileRenderer(stream, picture.shots[stream], decoding, scaler, picture.clock) as tile_renderer:
         for t in map(picture.clock.time, frames):
             scene, shot = scenes.at(t), shots.at(t)
             places = [tile.rect for tile in scene.tiles if tile.stream == stream] if scene else []
             if not places:
-                content.close()
+                tile_renderer.close()
             elif shot and shot.source == source:
                 advance(t)
-                content.layers((t,), places)
+                tile_renderer.layers((t,), places)
 
 
-def decode_sound(material: Material, source: int, until_s: Fraction, advance: Advance) -> None:
-    """Decode one source's sound before ``until_s`` as ``make_sound`` would, and nothing else.
-
-    ``advance`` is told the output time.
-    """
-    sound = material.plan.sound
-    assert sound
-    for placement in (p for p in sound.placements if p.source == source):
+def decode_audio(plan: RenderPlan, sources: AudioSources, source: int, until_s: Fraction, advance: Advance) -> None:
+    """Decode the sound of one source before output time ``until_s``; ``advance`` is told the output time."""
+    assert plan.sound
+    for placement in (p for p in plan.sound.placements if p.source == source):
         start, end = (floor(t * SAMPLE_RATE_HZ) for t in (placement.span.start, min(placement.span.end, until_s)))
-        with AudioReader(material.paths[source], placement.track, placement.offset_s) as reader:
+        reader = sources.open_audio(source, placement.track, placement.offset_s)
+        try:
             for first in range(start, end, SAMPLE_RATE_HZ):
                 advance(Fraction(first, SAMPLE_RATE_HZ))
                 reader.read(first, min(SAMPLE_RATE_HZ, end - first))
+        finally:
+            reader.close()

@@ -1,6 +1,6 @@
-"""The only frame loop: any range of a plan's frames, drawn alone, is the same as in the whole run.
+"""The only frame loop: any range of a plan's frames, rendered alone, has the same pixels as in the whole run.
 
-Decoding and scaling run in threads beside each other, composing in the caller's.
+Decoding and scaling run in parallel threads, composing in the caller's.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import groupby, islice, repeat
-from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -25,58 +24,55 @@ from owtmix.compositor.gpu.device import DeviceError
 from owtmix.compositor.overlays import Overlays
 from owtmix.media.nvdec import DecodingGpu
 from owtmix.media.skip_frames import SampleTimes
-from owtmix.media.video_reader import VideoReader
 from owtmix.plan.media_info import DecodeStats
-from owtmix.plan.model import PicturePlan, Source
+from owtmix.plan.model import PicturePlan
 from owtmix.plan.scenes import Tile
 from owtmix.plan.shots import Shot
+from owtmix.render.callbacks import Heartbeat, no_heartbeat
 from owtmix.render.results import DecodeFailure, RenderResult
+from owtmix.render.video_source import VideoSource, VideoSources
 
 ItemT = TypeVar("ItemT")
 
 
 @dataclass(frozen=True, slots=True)
-class Footage:
-    """The plan's ``sources`` and where they lie, and a ``card`` that decodes what it can of them.
+class Decoding:
+    """How the sources of a plan are decoded: by ``gpu`` where it can, with ``heartbeat`` called meanwhile."""
 
-    ``pulse`` is called again and again, from any thread, while they are decoded.
-    """
-
-    sources: Sequence[Source]
-    paths: Sequence[Path]
-    card: DecodingGpu | None = None
-    pulse: Callable[[], None] = lambda: None
+    sources: VideoSources
+    gpu: DecodingGpu | None = None
+    heartbeat: Heartbeat = no_heartbeat
 
 
 def render_frames(
-    picture: PicturePlan, frames: range, footage: Footage, canvas: Canvas, decoration: Overlays, notes: RenderResult
+    picture: PicturePlan, frames: range, decoding: Decoding, canvas: Canvas, overlays: Overlays, result: RenderResult
 ) -> Generator[tuple[int, ComposedFrame]]:
-    """Compose the frames of a range, in order; the caller releases each."""
-    with FrameRenderer(picture, footage, canvas, decoration, os.cpu_count() or 1) as projector:
-        yield from projector.project(frames, notes)
+    """Compose the frames of a range, in order; the caller releases each. ``result`` collects what was decoded."""
+    with FrameRenderer(picture, decoding, canvas, overlays, os.cpu_count() or 1) as renderer:
+        yield from renderer.render(frames, result)
 
 
 class FrameRenderer:
-    """Composes ranges of frames, each after the one before; files stay open from one range to the next.
+    """Composes ranges of frames, in rising order; sources stay open from one range to the next.
 
-    Up to ``threads`` files are decoded at the same time.
+    Up to ``threads`` sources are decoded at the same time.
     """
 
     def __init__(
         self,
         picture: PicturePlan,
-        footage: Footage,
+        decoding: Decoding,
         canvas: Canvas,
-        decoration: Overlays,
+        overlays: Overlays,
         threads: int,
     ) -> None:
         self._picture = picture
         self._canvas = canvas
-        self._decoration = decoration
+        self._overlays = overlays
         self._scenes = SpanCursor(picture.scenes)
         self._resources = ExitStack()
-        self._contents = {
-            stream: self._resources.enter_context(TileRenderer(stream, shots, footage, canvas.scaler, picture.clock))
+        self._tiles = {
+            stream: self._resources.enter_context(TileRenderer(stream, shots, decoding, canvas.scaler, picture.clock))
             for stream, shots in picture.shots.items()
         }
         self._map: Callable[..., Iterable[Sequence[Mapping[Rect, Layer]]]] = map
@@ -92,58 +88,63 @@ class FrameRenderer:
         self.close()
 
     def close(self) -> None:
-        """Close the files."""
+        """Close the sources."""
         self._resources.close()
 
-    def project(self, frames: range, notes: RenderResult) -> Generator[tuple[int, ComposedFrame]]:
-        """Compose ``frames``, in order; the caller releases each. ``notes`` takes down what was seen."""
+    def render(self, frames: range, result: RenderResult) -> Generator[tuple[int, ComposedFrame]]:
+        """Compose ``frames``, in order; the caller releases each. ``result`` collects what was decoded."""
         clock, numbers = self._picture.clock, iter(frames)
         span = TimeRange(clock.time(frames.start), clock.time(frames.stop))
-        for content in self._contents.values():
-            content.begin(notes, span)
+        for tile in self._tiles.values():
+            tile.begin(result, span)
         for scene, together in groupby(map(clock.time, frames), self._scenes.at):
             for times in _batched(together, self._canvas.ahead):
                 for t, layers in zip(times, self._layers(scene.tiles if scene else (), times), strict=True):
-                    yield next(numbers), self._canvas.compose([*layers, *self._decoration.watermarks(t)])
-        for content in self._contents.values():
-            content.end()
+                    yield next(numbers), self._canvas.compose([*layers, *self._overlays.watermarks(t)])
+        for tile in self._tiles.values():
+            tile.end()
 
     def _layers(self, tiles: Sequence[Tile], times: Sequence[Fraction]) -> Iterator[list[Layer]]:
-        """What is drawn at each of ``times``, which lie in one scene.
+        """The layers at each of ``times``, which lie in one scene.
 
-        A recording is decoded for all of them before the next: a decoder that is left keeps nothing in the caches.
+        One source is decoded for all of them before the next: switching decoders empties the processor's caches.
         """
         places: dict[StreamId, list[Rect]] = {}
         for tile in tiles:
             places.setdefault(tile.stream, []).append(tile.rect)
-        contents = self._contents
-        for stream in contents.keys() - places.keys():
-            contents[stream].close()
-        drawn = self._map(TileRenderer.layers, map(contents.__getitem__, places), repeat(times), places.values())
+        renderers = self._tiles
+        for stream in renderers.keys() - places.keys():
+            renderers[stream].close()
+        drawn = self._map(TileRenderer.layers, map(renderers.__getitem__, places), repeat(times), places.values())
         found = dict(zip(places, drawn, strict=True))
-        card = self._decoration.card
+        placeholder = self._overlays.placeholder
         for number in range(len(times)):
-            yield [found[tile.stream][number].get(tile.rect) or card(tile.stream, tile.rect) for tile in tiles]
+            yield [found[tile.stream][number].get(tile.rect) or placeholder(tile.stream, tile.rect) for tile in tiles]
 
 
 class TileRenderer:
-    """What a stream's tiles show, at rising times. Used by one thread at a time."""
+    """The layers of one stream's tiles, at rising times. Used by one thread at a time."""
 
     def __init__(
-        self, stream: StreamId, shots: Sequence[Shot], footage: Footage, scaler: Callable[[], Scaler], clock: FrameClock
+        self,
+        stream: StreamId,
+        shots: Sequence[Shot],
+        decoding: Decoding,
+        scaler: Callable[[], Scaler],
+        clock: FrameClock,
     ) -> None:
         self.stream = stream
         self._all_shots = shots
         self._fps = clock.fps
         self._shots = SpanCursor(shots)
-        self._footage = footage
+        self._decoding = decoding
         self._new_scaler = scaler
         self._scaler = scaler()
-        self._notes = RenderResult()
+        self._result = RenderResult()
         self._span: TimeRange | None = None
-        self._open: tuple[int, VideoReader] | None = None
+        self._open: tuple[int, VideoSource] | None = None
         self._failed: set[int] = set()
-        self._seen: Hashable = None
+        self._drawn_key: Hashable = None
         self._drawn: dict[Rect, Layer] = {}
 
     def __enter__(self) -> Self:
@@ -154,42 +155,42 @@ class TileRenderer:
     ) -> None:
         self.close()
 
-    def begin(self, notes: RenderResult, span: TimeRange) -> None:
-        """A range of output time begins; ``notes`` takes down what is seen in it."""
-        self._notes, self._span = notes, span
+    def begin(self, result: RenderResult, span: TimeRange) -> None:
+        """Begin a range of output time; ``result`` collects what is decoded in it."""
+        self._result, self._span = result, span
 
     def end(self) -> None:
-        """The range is over; what is open stays open."""
+        """End the range; the source stays open."""
         if self._open and self._span:
             shot = self._shots.at(self._span.end)
             if shot and shot.source == self._open[0]:
-                self._layers(self._span.end, ())  # what is damaged right before the end belongs to this range
+                self._layers(self._span.end, ())  # damage right before the end belongs to this range
         if self._open:
-            self._note(*self._open)
-        self._notes, self._span = RenderResult(), None
+            self._record(*self._open)
+        self._result, self._span = RenderResult(), None
 
     def close(self) -> None:
-        """Close the file; should it be shown again, it is opened again."""
+        """Close the source; it is opened again when it is shown again."""
         if self._open:
-            self._note(*self._open)
+            self._record(*self._open)
             self._open[1].close()
             self._open = None
-            self._seen, self._drawn = None, {}
+            self._drawn_key, self._drawn = None, {}
             self._scaler = self._new_scaler()
 
-    def _note(self, source: int, reader: VideoReader) -> None:
-        """Take down what was seen in the range alone: however the picture is cut, damage is counted once."""
-        shots = [shot for shot in self._all_shots if shot.source == source]
+    def _record(self, number: int, source: VideoSource) -> None:
+        """Record what was decoded in this range alone: damage is counted once, however the picture is cut."""
+        shots = [shot for shot in self._all_shots if shot.source == number]
         start = end = None
         if self._span:
             offset_s = shots[0].offset_s
             start = self._span.start - offset_s if shots[0].span.start < self._span.start else None
             end = self._span.end - offset_s if self._span.end < shots[-1].span.end else None
-        seen = self._notes.seen
-        seen[source] = seen.get(source, DecodeStats()).joined(reader.stats_between(start, end))
+        stats = self._result.video_stats
+        stats[number] = stats.get(number, DecodeStats()).joined(source.stats_between(start, end))
 
     def layers(self, times: Iterable[Fraction], places: Sequence[Rect]) -> list[Mapping[Rect, Layer]]:
-        """The picture at each of ``times`` of the output, fitted into each of ``places``; none where a card is due."""
+        """At each of ``times`` (output time) the picture fitted into each of ``places``; none for a placeholder."""
         return [self._layers(t, places) for t in times]
 
     def _layers(self, t: Fraction, places: Sequence[Rect]) -> Mapping[Rect, Layer]:
@@ -199,42 +200,41 @@ class TileRenderer:
             return {}
         try:
             return self._fitted(shot.source, shot.file_time(t), places)
-        except DeviceError:  # no file is to blame
+        except DeviceError:  # no recording is to blame
             raise
-        except Exception as error:  # noqa: BLE001 - whatever a file makes a library raise costs this file alone
+        except Exception as error:  # noqa: BLE001 - whatever a recording makes a library raise costs it alone
             what = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
             self._failed.add(shot.source)
-            self._notes.failures[shot.source] = DecodeFailure(t, what)
+            self._result.failures[shot.source] = DecodeFailure(t, what)
             return {}
 
-    def _fitted(self, source: int, file_t: Fraction, places: Sequence[Rect]) -> Mapping[Rect, Layer]:
-        """The picture of a file at file time ``file_t``, fitted into each of ``places``; nothing for a muted camera."""
-        picture = self._reader(source).picture_at(file_t)
-        if picture is None or (not self.stream.is_screen and picture.is_black(file_t)):
+    def _fitted(self, number: int, file_t: Fraction, places: Sequence[Rect]) -> Mapping[Rect, Layer]:
+        """A source's frame at file time ``file_t``, fitted into each of ``places``; none for a muted camera."""
+        frame = self._source(number).frame_at(file_t)
+        if frame is None or (not self.stream.is_screen and frame.is_black(file_t)):
             return {}
-        key = (source, picture.serial)
-        if key != self._seen:
-            self._seen, self._drawn = key, {}
-        self._drawn = {rect: self._drawn.get(rect) or self._scaler.fit(picture, rect, key) for rect in places}
+        key = (number, frame.serial)
+        if key != self._drawn_key:
+            self._drawn_key, self._drawn = key, {}
+        self._drawn = {rect: self._drawn.get(rect) or self._scaler.fit(frame, rect, key) for rect in places}
         return self._drawn
 
-    def _reader(self, source: int) -> VideoReader:
-        if self._open is None or self._open[0] != source:
+    def _source(self, number: int) -> VideoSource:
+        if self._open is None or self._open[0] != number:
             self.close()
-            track = self._footage.sources[source].video
-            assert track is not None
-            path, card, pulse = self._footage.paths[source], self._footage.card, self._footage.pulse
-            self._open = source, VideoReader(path, track.index, card, self._glances(source), pulse)
+            decoding = self._decoding
+            times = self._sample_times(number)
+            self._open = number, decoding.sources.open_video(number, decoding.gpu, times, decoding.heartbeat)
         return self._open[1]
 
-    def _glances(self, source: int) -> SampleTimes:
-        """When the file is looked at: at the times of frames, and where a picture is held, at its last moment."""
-        shots = [shot for shot in self._all_shots if shot.source == source]
+    def _sample_times(self, number: int) -> SampleTimes:
+        """When a source is sampled: at the times of frames and, where a frame is held, at the end of its shot."""
+        shots = [shot for shot in self._all_shots if shot.source == number]
         held = tuple(shot.file_time(shot.span.end) for shot in shots if shot.until_s < shot.span.end)
         return SampleTimes(self._fps, shots[0].offset_s, held)
 
     def _close_finished(self) -> None:
-        """Close a file once no shot to come needs it."""
+        """Close a source that no later shot needs."""
         if self._open and all(shot.source != self._open[0] for shot in self._shots.rest):
             self.close()
 

@@ -1,7 +1,8 @@
-"""What rendering a part of a plan tells besides its pixels or samples."""
+"""What rendering a part of a plan reports besides its pixels or samples."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -10,7 +11,7 @@ from owtmix.plan.media_info import Damage, DecodeStats
 
 @dataclass(frozen=True, slots=True)
 class DecodeFailure:
-    """A recording cannot be decoded from output time ``at_s`` on; ``reason`` is in words."""
+    """A source cannot be decoded from output time ``at_s`` on; ``reason`` is in words."""
 
     at_s: Fraction
     reason: str
@@ -18,14 +19,25 @@ class DecodeFailure:
 
 @dataclass(frozen=True, slots=True)
 class RenderResult:
-    """What sources that were decoded turned out to be, and since when others cannot be decoded; by their numbers.
+    """What was found out about sources while they were decoded, by their numbers.
 
-    ``heard`` is what of their sound could not be; ``device`` is what the picture was composed on: ``cpu``, ``cuda:0``.
-    ``gpu_failure`` tells of a graphics card that failed at it.
+    ``video_stats`` is of pictures, ``audio_damage`` of sound, ``failures`` of pictures that cannot be decoded on.
+    ``device`` composed the picture: ``cpu``, ``cuda:0``. ``gpu_failure`` is the error of a GPU that failed meanwhile.
     """
 
-    seen: dict[int, DecodeStats] = field(default_factory=dict)
-    heard: dict[int, Damage] = field(default_factory=dict)
+    video_stats: dict[int, DecodeStats] = field(default_factory=dict)
+    audio_damage: dict[int, Damage] = field(default_factory=dict)
     failures: dict[int, DecodeFailure] = field(default_factory=dict)
     device: str = "cpu"
     gpu_failure: str | None = None
+
+
+def joined(results: Iterable[RenderResult]) -> tuple[dict[int, DecodeStats], dict[int, Damage]]:
+    """What all tracks found out about the sources: about their pictures, and about their sound."""
+    video_stats: dict[int, DecodeStats] = {}
+    audio_damage: dict[int, Damage] = {}
+    for result in results:
+        audio_damage |= result.audio_damage
+        for source, more in result.video_stats.items():
+            video_stats[source] = video_stats.get(source, DecodeStats()).joined(more)
+    return video_stats, audio_damage

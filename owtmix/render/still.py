@@ -8,21 +8,20 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from PIL import Image
 
 from owtmix.compositor.factory import make_canvas
-from owtmix.plan.device import CPU
-from owtmix.render.frames import Footage, render_frames
+from owtmix.render.callbacks import Heartbeat, no_heartbeat
+from owtmix.render.context import RenderContext
+from owtmix.render.frames import Decoding, render_frames
 from owtmix.render.results import RenderResult
-from owtmix.render.video_track import Heartbeat, Material, _decoration
 
 
-def draw_still(material: Material, number: int, pulse: Heartbeat = lambda: None) -> tuple[Image.Image, RenderResult]:
-    """One frame of the plan's picture, in RGB, and what its sources turned out to be."""
-    picture = material.plan.picture
-    assert picture
-    notes, decoration = RenderResult(), _decoration(material, picture)
-    footage = Footage(material.plan.sources, material.paths, pulse=pulse)
-    with closing(
-        render_frames(picture, range(number, number + 1), footage, make_canvas(picture, CPU), decoration, notes)
-    ) as frames:
+def draw_still(
+    context: RenderContext, number: int, heartbeat: Heartbeat = no_heartbeat
+) -> tuple[Image.Image, RenderResult]:
+    """Frame ``number`` of the plan's picture in RGB, composed on the CPU, and what was found out about its sources."""
+    picture = context.picture
+    result, decoding = RenderResult(), Decoding(context.sources, heartbeat=heartbeat)
+    only = range(number, number + 1)
+    with closing(render_frames(picture, only, decoding, make_canvas(picture), context.overlays(), result)) as frames:
         composed = next(frames)[1].frame
     rgb = composed.reformat(
         format="rgb24",
@@ -31,4 +30,4 @@ def draw_still(material: Material, number: int, pulse: Heartbeat = lambda: None)
         dst_color_range=ColorRange.JPEG,
         interpolation=Interpolation.BICUBIC | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND,
     )
-    return Image.fromarray(rgb.to_ndarray()), notes
+    return Image.fromarray(rgb.to_ndarray()), result

@@ -1,169 +1,155 @@
-"""The tracks of the output, each into a file of its own: what a child process does with a plan."""
+"""The picture's tracks: chunks of a plan are composed and encoded, each into a file of its own."""
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, replace
-from fractions import Fraction
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from owtmix.base.errors import EncoderLost
 from owtmix.compositor.base import ComposedFrame
-from owtmix.compositor.factory import make_canvas, open_gpu
+from owtmix.compositor.factory import make_canvas
 from owtmix.compositor.gpu.device import DeviceError
-from owtmix.compositor.overlays import Overlays, Rgba
 from owtmix.media.writers import VideoWriter
-from owtmix.plan.device import CPU, RenderDevice
+from owtmix.plan.device import CPU
 from owtmix.plan.encoders import NVENC
-from owtmix.plan.model import PicturePlan, RenderPlan
-from owtmix.render.frames import Footage, FrameRenderer
+from owtmix.plan.model import PicturePlan
+from owtmix.render.callbacks import Advance, Heartbeat, no_heartbeat
+from owtmix.render.context import RenderContext
+from owtmix.render.frames import Decoding, FrameRenderer
 from owtmix.render.results import RenderResult
 
 WAITING_FRAMES: Final = 3
-"""Composed frames that wait for the encoder; the canvas's ring holds more."""
+"""Composed frames that wait for the encoder; the canvas has more."""
 POLL_S: Final = 0.1
-"""How soon a thread that waits for another notices that the other failed or gave up."""
+"""A thread that waits for another notices within this time that the other failed."""
 
 Numbered = tuple[int, ComposedFrame]
-Advance = Callable[[Fraction], None]
-Warn = Callable[[str], None]
-Heartbeat = Callable[[], None]
-"""Called again and again, from any thread, while recordings are decoded: a chunk's first frame may take long."""
-
-
-@dataclass(frozen=True, slots=True)
-class Material:
-    """A plan and what it is made from and with.
-
-    ``paths`` are where its sources lie, ``images`` its watermark images.
-    """
-
-    plan: RenderPlan
-    paths: Sequence[Path]
-    images: Mapping[str, Rgba]
-    render_device: RenderDevice = CPU
 
 
 class VideoTrackMaker:
     """Composes chunks of a plan's picture and encodes each into a file of its own.
 
-    A chunk that follows on the one before goes on with the recordings that are open. Up to ``threads`` of them are
-    decoded at the same time.
+    A chunk that follows the previous one continues with its open sources, up to ``threads`` of which are decoded at the
+    same time.
 
     Raises:
-        DeviceError: the graphics card does not work.
+        DeviceError: the GPU does not work.
     """
 
-    def __init__(self, material: Material, threads: int, pulse: Heartbeat = lambda: None) -> None:
-        picture = material.plan.picture
-        assert picture
-        self._picture = picture
-        self._render_device = material.render_device
-        footage = Footage(material.plan.sources, material.paths, open_gpu(material.render_device), pulse)
-        canvas = make_canvas(picture, material.render_device)
-        self._projector = FrameRenderer(picture, footage, canvas, _decoration(material, picture), threads)
+    def __init__(self, context: RenderContext, threads: int, heartbeat: Heartbeat = no_heartbeat) -> None:
+        self._context = context
+        self._picture = context.picture
+        gpu = context.open_gpu(context.device)
+        decoding = Decoding(context.sources, gpu, heartbeat)
+        canvas = make_canvas(self._picture, gpu, context.device.memory_bytes)
+        self._renderer = FrameRenderer(self._picture, decoding, canvas, context.overlays(), threads)
 
     def close(self) -> None:
-        """Close the recordings."""
-        self._projector.close()
+        """Close the sources."""
+        self._renderer.close()
 
     def make(self, frames: range, track: Path, advance: Advance) -> RenderResult:
-        """Compose ``frames`` and encode them, beside each other, into ``track``; they come after those made before.
+        """Compose ``frames`` and encode them, in parallel, into the file ``track``.
 
         Args:
-            frames: which of the plan's frames; the track's begin at 0.
+            frames: of the plan, after those made before; the track's frames are numbered from 0.
             track: the file to write.
             advance: told how many seconds are encoded.
 
         Returns:
-            What the sources that were decoded turned out to be.
+            What was found out about the sources.
 
         Raises:
-            DeviceError: the graphics card fails.
+            DeviceError: the GPU fails.
             RenderError: composing or encoding failed.
         """
         waiting: queue.Queue[Numbered | None] = queue.Queue(WAITING_FRAMES)
-        given_up = threading.Event()
-        notes = RenderResult(device=self._render_device.name)
-        number = self._render_device.gpu if self._picture.encoding.encoder == NVENC else None
+        stop = threading.Event()
+        result = RenderResult(device=self._context.device.name)
+        gpu_number = self._context.device.gpu if self._picture.encoding.encoder == NVENC else None
+
+        def encode() -> None:
+            picture = self._picture
+            writer = self._context.open_writer(
+                track, picture.canvas, picture.clock.fps, picture.matrix, picture.encoding, gpu_number
+            )
+            _encode(picture, frames, writer, waiting, stop, advance)
+
         with ThreadPoolExecutor(1, "encode") as pool:
-            encoding = pool.submit(_encode, self._picture, frames, track, number, waiting, given_up, advance)
+            encoding = pool.submit(encode)
             try:
-                with closing(self._projector.project(frames, notes)) as composed:
+                with closing(self._renderer.render(frames, result)) as composed:
                     for numbered in composed:
                         _hand_over(numbered, waiting, encoding)
                 _hand_over(None, waiting, encoding)
             except BaseException:
-                given_up.set()
+                stop.set()
                 raise
         encoding.result()
-        return notes
+        return result
 
 
 class MakerCache:
-    """What a process leaves open after a chunk, for the one that follows on it."""
+    """The maker of the last chunk, kept with its open sources for the chunk that follows."""
 
     def __init__(self) -> None:
         self._maker: VideoTrackMaker | None = None
-        self._follows: tuple[object, int] | None = None
+        self._next: tuple[object, int] | None = None
 
     def make(
         self,
         key: object,
-        load: Callable[[], Material],
+        load: Callable[[], RenderContext],
         frames: range,
         track: Path,
         threads: int,
         advance: Advance,
-        pulse: Heartbeat = lambda: None,
+        heartbeat: Heartbeat = no_heartbeat,
     ) -> RenderResult:
-        """As ``VideoTrackMaker.make``; equal ``key`` mean that ``load`` gives the same material.
+        """As ``VideoTrackMaker.make``; equal keys mean that ``load`` returns the same context.
 
-        Should the graphics card fail, all of the chunk is made again on the CPU, and the notes say why.
+        When the GPU fails, the whole chunk is made again on the CPU, and the result has the GPU's error.
         """
         try:
-            if self._maker is None or self._follows != (key, frames.start):
+            if self._maker is None or self._next != (key, frames.start):
                 self.clear()
-                self._maker = VideoTrackMaker(load(), threads, pulse)
-            self._follows = None
-            notes = self._maker.make(frames, track, advance)
+                self._maker = VideoTrackMaker(load(), threads, heartbeat)
+            self._next = None
+            result = self._maker.make(frames, track, advance)
         except DeviceError as error:
             self.clear()
-            with closing(VideoTrackMaker(replace(load(), render_device=CPU), threads, pulse)) as maker:
+            with closing(VideoTrackMaker(replace(load(), device=CPU), threads, heartbeat)) as maker:
                 try:
-                    notes = maker.make(frames, track, advance)
+                    result = maker.make(frames, track, advance)
                 except EncoderLost as lost:
                     raise EncoderLost(f"{error}, and then {lost}") from lost
             gpu_failure = f"{error}: frames {frames.start} to {frames.stop - 1} are composed on the CPU"
-            return replace(notes, gpu_failure=gpu_failure)
+            return replace(result, gpu_failure=gpu_failure)
         except BaseException:
             self.clear()
             raise
-        self._follows = key, frames.stop
-        return notes
+        self._next = key, frames.stop
+        return result
 
     def clear(self) -> None:
-        """Close what is open."""
+        """Close the sources."""
         if self._maker:
             self._maker.close()
-        self._maker = self._follows = None
+        self._maker = self._next = None
 
 
 MAKER_CACHE: Final = MakerCache()
-"""This process's."""
-
-
-def _decoration(material: Material, picture: PicturePlan) -> Overlays:
-    return Overlays(picture, material.images, material.plan.epoch_at, material.plan.time_zone)
+"""The cache of this process."""
 
 
 def _hand_over(item: Numbered | None, waiting: queue.Queue[Numbered | None], encoding: Future[None]) -> None:
-    """Put ``item`` into the queue as soon as there is room; raises what the encoder raised by then."""
+    """Put ``item`` into the queue when there is room; raises the encoder's error, if any."""
     while True:
         if encoding.done():
             encoding.result()
@@ -177,14 +163,13 @@ def _hand_over(item: Numbered | None, waiting: queue.Queue[Numbered | None], enc
 def _encode(
     picture: PicturePlan,
     frames: range,
-    track: Path,
-    number: int | None,
+    writer: VideoWriter,
     waiting: queue.Queue[Numbered | None],
-    given_up: threading.Event,
+    stop: threading.Event,
     advance: Advance,
 ) -> None:
-    writer = VideoWriter(track, picture.canvas, picture.clock.fps, picture.matrix, picture.encoding, number)
-    while not given_up.is_set():
+    """Encode the frames that arrive in ``waiting`` until None does, or ``stop`` is set."""
+    while not stop.is_set():
         try:
             numbered = waiting.get(timeout=POLL_S)
         except queue.Empty:
@@ -192,7 +177,7 @@ def _encode(
         if numbered is None:
             writer.close()
             return
-        at, composed = numbered
-        writer.write(composed.frame, at - frames.start)
+        number, composed = numbered
+        writer.write(composed.frame, number - frames.start)
         composed.release()
-        advance(picture.clock.time(at + 1 - frames.start))
+        advance(picture.clock.time(number + 1 - frames.start))

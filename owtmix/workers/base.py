@@ -1,46 +1,48 @@
-"""What parent and child agree on: tasks go down pickled, news come up as lines of JSON.
+"""Tasks, and what an executor of tasks promises.
 
-The child reads hostile media, so the parent never unpickles what it says.
+Tasks are pickled on their way to a worker. Workers read hostile media, so nothing that they say is ever unpickled:
+results come back as JSON (``protocol.py``).
 """
 
 from __future__ import annotations
 
-import signal
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
 
 from owtmix.base.errors import DestinationError, EncoderLost, InputError, MixError, RenderError
 
-ERRORS: dict[str, type[MixError]] = {
+ERRORS: Final[dict[str, type[MixError]]] = {
     kind.__name__: kind for kind in (InputError, RenderError, EncoderLost, DestinationError)
 }
-"""The errors that a task may raise."""
+"""The errors that a task may raise, by name."""
 
 
 class TaskReporter(Protocol):
-    """How a task tells the parent that it is alive and what it noticed. Any thread may call it."""
+    """How a task reports to its executor while it runs. May be called from any thread."""
 
     def advance(self, done_s: float) -> None:
-        """``done_s`` seconds of media are done; call it often: a task without news for long counts as hung."""
+        """Report progress: ``done_s`` seconds of media are done. Call it often: a silent task counts as hung."""
 
     def checkpoint(self, done_s: float) -> None:
-        """Like ``advance``, and told for certain: should the child die, it died behind the last mark."""
+        """Report progress that is never dropped: a task that dies, dies after its last checkpoint."""
 
     def heartbeat(self) -> None:
-        """Nothing is done yet: something is still to come, or much to be read; call it now and then, as ``advance``."""
+        """Report that the task is alive without progress: it waits for a file, or reads for long."""
 
     def warn(self, message: str) -> None:
-        """Something that the user should know."""
+        """Report something that the user should know."""
 
 
 class Task(Protocol):
-    """A piece of work, picklable. ``result`` is the type of what ``run`` returns; pydantic must know it."""
+    """A picklable piece of work. ``result`` is the type that ``run`` returns, for pydantic to validate."""
 
     result: ClassVar[Any]
 
     @property
     def name(self) -> str:
-        """For people."""
+        """The task in messages, as in "the sound"."""
 
     def run(self, reporter: TaskReporter) -> Any:
         """Do the work.
@@ -50,32 +52,93 @@ class Task(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a task may use before it is killed: resident memory, and seconds without news."""
-
-    memory_bytes: int
-    silence_s: float
-
-
-KILLED: Final = f"crashes ({signal.SIGKILL.name})"
-"""How a child ends that the system killed, short of memory, or a person: not what it did, but that it was there."""
-
-
 TaskT = TypeVar("TaskT", bound=Task)
+TaskT_co = TypeVar("TaskT_co", bound=Task, covariant=True)
+
+
+class TaskQueue(Protocol[TaskT_co]):
+    """Tasks to be done. Its length is the number of tasks not yet taken; at 0 no more will come."""
+
+    def __len__(self) -> int: ...
+
+    def take(self, worker: int) -> TaskT_co | None:
+        """The next task for the worker with this number; None when it has to wait."""
+
+
+class DeathKind(Enum):
+    """Why a worker ended before its task did."""
+
+    CRASHED = "crashed"
+    KILLED = "killed"
+    """By SIGKILL from outside: the system was short of memory, or a person did it. Says nothing of the task."""
+    EXITED = "exited"
+    HUNG = "hung"
+    MEMORY = "memory"
+    PROTOCOL = "protocol"
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """The end of a worker before its task was done. ``words`` completes "its process ..."."""
+
+    kind: DeathKind
+    words: str
+
+    def __str__(self) -> str:
+        return self.words
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome(Generic[TaskT]):
-    """How a task ended: with a value, with an error it raised, or with the death of its child (``death`` says how).
+    """How a task ended: with a ``value``, with the ``error`` that it raised, or with the ``death`` of its worker.
 
-    ``done_s`` is the last progress that was heard of, ``warnings`` what it warned of, ``took_s`` how long it took.
+    ``done_s`` is the last progress reported in seconds, ``warnings`` are those that it reported, ``took_s`` is the time
+    that it took in seconds.
     """
 
     task: TaskT
     value: Any = None
     error: MixError | None = None
-    death: str | None = None
+    death: Death | None = None
     done_s: float = 0.0
     warnings: tuple[str, ...] = ()
     took_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a task may use before its worker is killed: bytes of resident memory, and seconds without a report."""
+
+    memory_bytes: int
+    silence_s: float
+
+
+def ignore_progress(_task: object, _done_s: float) -> None:
+    """A progress listener that ignores all."""
+
+
+def watch_nothing() -> None:
+    """A watcher that checks nothing."""
+
+
+class Executor(Protocol):
+    """Does tasks, several at a time: in processes of this machine, or on a cluster."""
+
+    def run(
+        self,
+        tasks: Iterable[TaskT] | TaskQueue[TaskT],
+        on_progress: Callable[[TaskT, float], None] = ignore_progress,
+        *,
+        alone: bool = False,
+        grace_s: float = 0.0,
+        watch: Callable[[], None] = watch_nothing,
+    ) -> Iterator[Outcome[TaskT]]:
+        """Do ``tasks``, in order or as the queue hands them out, and yield their outcomes as they come.
+
+        Exhaust the iterator. With ``alone`` each task gets a new worker, so that none suffers from another. Tasks may
+        be silent for ``grace_s`` longer than the limit. ``watch`` is called several times a second; what it raises
+        ends the run.
+
+        Raises:
+            RenderError: no worker can be started.
+        """

@@ -1,4 +1,4 @@
-"""The child process: reads tasks from standard input, does them one by one, writes news to standard output."""
+"""The child process: reads tasks from standard input, does them one by one, writes reports to standard output."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def main() -> None:
     """Serve tasks until standard input ends. The one argument is the parent's process id."""
     confine(int(sys.argv[1]))
     with os.fdopen(os.dup(0), "rb") as tasks, os.fdopen(os.dup(1), "wb", buffering=0) as pipe:
-        # Whatever a library prints must not look like news, nor must it read what is not meant for it.
+        # What a library prints must not mix with reports, and no library may read the tasks.
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(2, 1)
         _serve(tasks, pipe)
@@ -31,24 +31,24 @@ def _serve(tasks: BinaryIO, pipe: Any) -> None:
 
     from owtmix.workers.base import ERRORS  # noqa: PLC0415
 
-    reporter = _Pipe(pipe)
+    reporter = _PipeReporter(pipe)
     while True:
         try:
             task = pickle.load(tasks)  # noqa: S301 - from the parent
         except EOFError:
             return
-        reporter.say("begun", None)
+        reporter.send("begun", None)
         try:
             value = task.run(reporter)
-            reporter.say("result", TypeAdapter(task.result).dump_python(value, mode="json"))
+            reporter.send("result", TypeAdapter(task.result).dump_python(value, mode="json"))
         except tuple(ERRORS.values()) as error:
-            reporter.say("error", [type(error).__name__, str(error)])
+            reporter.send("error", [type(error).__name__, str(error)])
         except Exception:  # noqa: BLE001 - the parent decides
-            reporter.say("failure", traceback.format_exc())
+            reporter.send("failure", traceback.format_exc())
 
 
-class _Pipe:
-    """News as lines: progress at most every ``REPORT_EVERY_S``, and waiting where nothing was said for as long."""
+class _PipeReporter:
+    """Reports as lines of JSON: progress at most every ``REPORT_EVERY_S``, a heartbeat after as long a silence."""
 
     def __init__(self, pipe: Any) -> None:
         self._pipe = pipe
@@ -63,16 +63,16 @@ class _Pipe:
             self.checkpoint(done_s)
 
     def checkpoint(self, done_s: float) -> None:
-        self.say("progress", float(done_s))
+        self.send("progress", float(done_s))
 
     def heartbeat(self) -> None:
         if time.monotonic() >= self._quiet_until:
-            self.say("waiting", None)
+            self.send("waiting", None)
 
     def warn(self, message: str) -> None:
-        self.say("warning", message)
+        self.send("warning", message)
 
-    def say(self, kind: str, value: object) -> None:
+    def send(self, kind: str, value: object) -> None:
         self._quiet_until = time.monotonic() + REPORT_EVERY_S
         line = memoryview(json.dumps([kind, value]).encode() + b"\n")
         with self._lock:

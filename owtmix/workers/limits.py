@@ -1,4 +1,4 @@
-"""How many child processes this machine carries, and what becomes of a task that failed in one."""
+"""How many workers this machine carries, and the pool of them that the settings allow."""
 
 from __future__ import annotations
 
@@ -6,20 +6,18 @@ import os
 from collections.abc import Callable
 from math import ceil
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 from owtmix.base.errors import RenderError
 from owtmix.jobfile.settings import Settings
-from owtmix.workers.base import Limits, Outcome, Task
+from owtmix.workers.base import Limits, Outcome, TaskT
 from owtmix.workers.local import WorkerPool
 
-_QUOTA: Final = Path("/sys/fs/cgroup/cpu.max")
-
-TaskT = TypeVar("TaskT", bound=Task)
+_CGROUP_QUOTA: Final = Path("/sys/fs/cgroup/cpu.max")
 
 
-def available_cores(quota: Path = _QUOTA) -> int:
-    """How many processors this process may keep busy: those it may run on, and no more than its container may use."""
+def available_cores(quota: Path = _CGROUP_QUOTA) -> int:
+    """The number of processors this process may use: its affinity, and at most its container's quota."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         allowed, period = quota.read_text(encoding="ascii").split()
@@ -29,19 +27,16 @@ def available_cores(quota: Path = _QUOTA) -> int:
 
 
 def start_workers(settings: Settings, warn: Callable[[str], None], workers: int | None = None) -> WorkerPool:
-    """A crew of ``workers``, by default as many as there are processors.
-
-    There are two children at least, since picture and sound are made beside each other.
-    """
+    """A pool of ``workers``, by default one for each processor; at least two, for picture and sound in parallel."""
     limits = Limits(settings.worker_memory_mib << 20, settings.worker_silence_s)
     return WorkerPool(max(2, workers or available_cores()), limits, warn)
 
 
 def require_value(outcome: Outcome[TaskT]) -> Outcome[TaskT]:
-    """The outcome, unless the task failed.
+    """``outcome``, when its task succeeded.
 
     Raises:
-        MixError: what the task raised, or that its child died.
+        MixError: the error of the task, or that its worker died.
     """
     if outcome.error:
         raise outcome.error

@@ -1,4 +1,8 @@
-"""Files that are still on their way: the parent promises them beside their places, and children wait for them."""
+"""Files that are still being fetched: the parent marks them, workers wait for them.
+
+A mark is an empty file beside the place of the file: ``.NAME.coming`` while it is pending, ``.NAME.gone`` when it will
+never come.
+"""
 
 from __future__ import annotations
 
@@ -7,36 +11,33 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-_LOOK_EVERY_S: Final = 0.1
+_POLL_S: Final = 0.1
 
 
 def mark_pending(path: Path) -> None:
-    """Say that ``path`` will be there."""
+    """Mark that ``path`` will appear."""
     _mark(path, "gone").unlink(missing_ok=True)
     _mark(path, "coming").touch()
 
 
 def mark_ready(path: Path) -> None:
-    """Say that ``path`` is there, or that nobody need wait for it any more."""
+    """Remove the marks of ``path``: it is there, or nobody need wait for it."""
     for what in ("gone", "coming"):
         _mark(path, what).unlink(missing_ok=True)
 
 
 def mark_missing(path: Path) -> None:
-    """Say that ``path`` will never be there; why, the user is told."""
+    """Mark that ``path`` will never appear."""
     _mark(path, "gone").touch()
     _mark(path, "coming").unlink(missing_ok=True)
 
 
-def wait_for_file(path: Path, alive: Callable[[], None]) -> bool:
-    """Wait for ``path`` while it is promised; whether it is to be had.
-
-    ``alive`` is called again and again, so that a wait is no silence.
-    """
+def wait_for_file(path: Path, heartbeat: Callable[[], None]) -> bool:
+    """Wait while ``path`` is pending; returns False when it will never appear. Calls ``heartbeat`` while it waits."""
     coming = _mark(path, "coming")
     while coming.exists() and not path.exists():
-        alive()
-        time.sleep(_LOOK_EVERY_S)
+        heartbeat()
+        time.sleep(_POLL_S)
     return not _mark(path, "gone").exists()
 
 

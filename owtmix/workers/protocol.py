@@ -1,4 +1,4 @@
-"""Understanding what a child says: lines of JSON from a process that hostile media may have taken over."""
+"""Parsing what a worker reports: lines of JSON from a process that hostile media may have taken over."""
 
 from __future__ import annotations
 
@@ -23,32 +23,32 @@ LONGEST_MESSAGE: Final = 4000
 """In characters; what is beyond is cut off."""
 
 _POWER: Final = re.compile(rb'"[-+]?[\d.]+[eE]')
-"""A number in quotes with an exponent: exact, it could take all memory. No result has one."""
+"""A quoted number with an exponent: as an exact fraction it could take all memory. No result has one."""
 
 
 class ProtocolError(Exception):
-    """What a child said cannot be."""
+    """A worker violates the protocol; the message completes "it ..."."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskReply:
-    """What became of the task, in the child's words."""
+    """The final reply of a worker: the value of its task, or its error."""
 
     value: Any = None
     error: MixError | None = None
 
 
 class ReplyParser:
-    """Listens to one child doing one task. ``done_s`` is the last progress that it told."""
+    """Parses the reports of one worker about one task. ``done_s`` is the last progress reported, in seconds."""
 
     def __init__(self) -> None:
         self.done_s = 0.0
         self._warnings = 0
-        self._beginning: list[bytes] = []
+        self._partial: list[bytes] = []
         self._length = 0
 
-    def listen(self, data: bytes, task: Task) -> tuple[list[str], TaskReply | None]:
-        """Take in the next bytes; returns the warnings in them, and the verdict once it is there.
+    def feed(self, data: bytes, task: Task) -> tuple[list[str], TaskReply | None]:
+        """Take in the next bytes; returns the warnings in them, and the reply once it is there.
 
         Raises:
             Nonsense: the child does not follow the protocol; the message says how, as in "it ...".
@@ -56,30 +56,30 @@ class ReplyParser:
         warnings: list[str] = []
         *lines, rest = data.split(b"\n")
         for number, piece in enumerate(lines):
-            line = self._completed(piece)
+            line = self._complete(piece)
             try:
-                verdict = self._understand(line, task, warnings)
+                reply = self._parse_line(line, task, warnings)
             except (ValueError, KeyError, TypeError, IndexError, ArithmeticError, RecursionError, ValidationError):
                 raise ProtocolError("says what cannot be understood") from None
-            if verdict:
+            if reply:
                 if rest or lines[number + 1 :]:
                     raise ProtocolError("goes on talking after it was done")
-                return warnings, verdict
-        self._keep(rest)
+                return warnings, reply
+        self._buffer(rest)
         return warnings, None
 
-    def _keep(self, piece: bytes) -> None:
-        self._beginning.append(piece)
+    def _buffer(self, piece: bytes) -> None:
+        self._partial.append(piece)
         self._length += len(piece)
         if self._length > LONGEST_LINE:
             raise ProtocolError("does not stop talking")
 
-    def _completed(self, piece: bytes) -> bytes:
-        line = b"".join([*self._beginning, piece])
-        self._beginning, self._length = [], 0
+    def _complete(self, piece: bytes) -> bytes:
+        line = b"".join([*self._partial, piece])
+        self._partial, self._length = [], 0
         return line
 
-    def _understand(self, line: bytes, task: Task, warnings: list[str]) -> TaskReply | None:
+    def _parse_line(self, line: bytes, task: Task, warnings: list[str]) -> TaskReply | None:
         kind, value = json.loads(line)
         match kind:
             case "begun" | "waiting":

@@ -1,29 +1,17 @@
-"""Which child does what next."""
+"""Which worker does which task next."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
-from typing import Generic, Protocol, TypeVar
+from typing import Generic
 
-from owtmix.workers.base import Task
-
-TaskT = TypeVar("TaskT", bound=Task)
-TaskT_co = TypeVar("TaskT_co", bound=Task, covariant=True)
-
-
-class TaskQueue(Protocol[TaskT_co]):
-    """Tasks to be done. Its length is how many were not taken yet: with 0, no more will come."""
-
-    def __len__(self) -> int: ...
-
-    def take(self, worker: int) -> TaskT_co | None:
-        """What the child with this number is to do now; None when it has to wait."""
+from owtmix.workers.base import TaskT
 
 
 class FifoQueue(Generic[TaskT]):
-    """One task after the other, whoever does it."""
+    """Tasks in order, for any worker."""
 
     def __init__(self, tasks: Iterable[TaskT]) -> None:
         self._waiting = deque(tasks)
@@ -31,19 +19,19 @@ class FifoQueue(Generic[TaskT]):
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def take(self, worker: int) -> TaskT | None:  # noqa: ARG002 - all are alike
+    def take(self, worker: int) -> TaskT | None:  # noqa: ARG002 - all workers are alike
         return self._waiting.popleft() if self._waiting else None
 
 
 class RunQueue(Generic[TaskT]):
-    """Tasks of which each is done best by who did the one before it: every child gets a run of neighbours.
+    """A chain of tasks, each done fastest by the worker that did the one before: every worker gets a run of neighbours.
 
-    A child whose run is over takes the second half of the longest that is left. A task that is not ready yet is left
-    for later: its child takes the earliest of all that is.
+    A worker that has finished its run takes the second half of the longest run left. A task that is not ready stays in
+    its run; the worker takes the earliest ready task of all runs instead.
 
     Args:
-        chain: the neighbours, in order.
-        runs: into how many they are dealt at first.
+        chain: the tasks, in order.
+        runs: the number of runs at first.
         ready: whether a task can be done now.
     """
 
@@ -54,33 +42,33 @@ class RunQueue(Generic[TaskT]):
         self._ready = ready
 
     def __len__(self) -> int:
-        return sum(map(len, self._all()))
+        return sum(map(len, self._all_runs()))
 
     def take(self, worker: int) -> TaskT | None:
         run = self._claimed.get(worker)
         if not run:
-            self._claimed[worker] = run = self._claim()
+            self._claimed[worker] = run = self._next_run()
         if run and self._ready(run[0]):
             return run.popleft()
-        for other in self._all():
+        for other in self._all_runs():
             if other and self._ready(other[0]):
                 return other.popleft()
         return None
 
     def claim(self, worker: int) -> None:
-        """The earliest run that nobody has is to be this child's, unless it has one; it may begin it later."""
+        """Reserve the earliest unclaimed run for a worker that has none; it may begin it later."""
         if self._unclaimed and not self._claimed.get(worker):
             self._claimed[worker] = self._unclaimed.popleft()
 
     def stop(self) -> None:
-        """Nothing more is to be begun."""
+        """Drop all tasks that were not taken."""
         self._unclaimed.clear()
         self._claimed.clear()
 
-    def _all(self) -> list[deque[TaskT]]:
+    def _all_runs(self) -> list[deque[TaskT]]:
         return [*self._claimed.values(), *self._unclaimed]
 
-    def _claim(self) -> deque[TaskT]:
+    def _next_run(self) -> deque[TaskT]:
         if self._unclaimed:
             return self._unclaimed.popleft()
         longest = max(self._claimed.values(), key=len, default=deque[TaskT]())

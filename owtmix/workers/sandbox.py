@@ -1,4 +1,4 @@
-"""What a child process gives up before it touches media: its life without the parent, new privileges, the network."""
+"""Confinement of a child process before it touches media: no network, no new privileges, no life without its parent."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _SET: Final = {
 
 
 def child_environment() -> dict[str, str]:
-    """The variables that a child gets: none that could hold a secret."""
+    """The environment of a child: only variables that hold no secret."""
     return _SET | {name: os.environ[name] for name in _KEPT if name in os.environ}
 
 

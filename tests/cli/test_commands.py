@@ -32,9 +32,9 @@ def test_a_room_is_composed_and_the_result_is_on_standard_output(command: Comman
 
 
 def test_the_log_has_the_run_as_json_lines(command: Command, tiny: Path, job_id: str) -> None:
-    report = json.loads(command.run(tiny).stdout)
+    result = json.loads(command.run(tiny).stdout)
     entries = [json.loads(line) for line in command.log(job_id).read_text(encoding="utf-8").splitlines()]
-    assert entries[-1]["report"] == report
+    assert entries[-1]["result"] == result
     assert all({"time", "level", "message"} <= entry.keys() for entry in entries)
 
 
@@ -269,13 +269,12 @@ def test_a_full_disk_under_standard_output_is_an_error(command: Command, tiny: P
 
 
 def test_what_should_not_happen_is_one_sentence_and_a_traceback_in_the_log(
-    command: Command, tiny: Path, job_id: str
+    tiny: Path, tmp_path: Path, job_id: str
 ) -> None:
-    program = "import sys; from owtmix.cli.main import main; from owtmix.jobs import job; del job.Job.run; main()"
-    python = command.root / ".venv" / "bin" / "python"
-    result = subprocess.run(
-        [python, "-P", "-c", program, tiny], env=CLEAN_ENVIRONMENT, capture_output=True, text=True, check=False
-    )
+    command = install(tmp_path / "broken")
+    with (command.root / "owtmix" / "jobs" / "job.py").open("a") as file:
+        file.write("\n\ndel Job.run\n")
+    result = command.run(tiny)
     assert result.returncode == 4
     assert "AttributeError" in result.stderr
     assert "Traceback" not in result.stderr

@@ -26,13 +26,13 @@ ENVIRONMENT: Final = {
 SECRETS: Final = (KEY_ID, SECRET, SIGNING, "canary")
 
 BEFORE_THE_PLAN: Final = """
-import owtmix.jobs.job
 from pathlib import Path
-planned = owtmix.jobs.job.make_plan
+from owtmix.jobs import prepare
+planned = prepare.make_plan
 def interfere(*arguments):
     act()
     return planned(*arguments)
-owtmix.jobs.job.make_plan = interfere
+prepare.make_plan = interfere
 """
 
 SHOW_CHILDREN: Final = """
@@ -164,7 +164,7 @@ def test_a_crash_shows_no_secret(planted: Stored, receiver: Receiver) -> None:
 
 
 def test_a_crash_before_the_job_is_known_shows_no_secret(planted: Stored) -> None:
-    before = "import owtmix.jobs.job\ndef crash(text, _): raise RuntimeError(text)\nowtmix.jobs.job.read_job = crash"
+    before = "from owtmix.jobs import request\ndef crash(text, _): raise RuntimeError(text)\nrequest.read_job = crash"
     done = planted.run_with(before, "-v", planted.job_file, **ENVIRONMENT)
     assert done.returncode == 4
     assert "this should not have happened: RuntimeError" in done.stderr

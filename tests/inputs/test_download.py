@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
 from owtmix.base.errors import DestinationError, InputError, StoreError
+from owtmix.base.io_threads import IO_THREADS
 from owtmix.base.progress import ZERO, NoProgress, Unit
-from owtmix.inputs import download
 from owtmix.inputs.disk_budget import disk_budget
 from owtmix.inputs.download import download_missing, locate_recordings
-from owtmix.inputs.prefetch import Ware
 from owtmix.storage import LocalCopy, LocalStore
-from tests.storage.shelf import Shelf, quota
-
-PLENTY = quota(1 << 40)
+from tests.support.store import UNLIMITED, FakeStore, budget_of, files_of
 
 
-class Watch(NoProgress):
+class RecordedProgress(NoProgress):
     def __init__(self) -> None:
         self.seen: list[tuple[str, Fraction | None, str] | Fraction] = []
 
@@ -31,20 +29,14 @@ class Watch(NoProgress):
         self.seen.append(done)
 
 
-@pytest.fixture
-def one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "IO_THREADS", 1)
-
-
-def missing(shelf: Shelf, folder: Path) -> dict[int, Ware]:
-    """All that ``shelf`` has, none of it here."""
-    return {n: Ware(key, shelf.locate(key, folder)) for n, key in enumerate(shelf.objects)}
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
 
 
 def test_each_is_looked_for(tmp_path: Path) -> None:
     (tmp_path / "here").write_bytes(bytes(5))
-    shelf = Shelf({"away": 7, "here": 5, "none": InputError("does not exist")})
-    away, here, none = locate_recordings(shelf, list(shelf.objects), tmp_path)
+    store = FakeStore({"away": 7, "here": 5, "none": InputError("does not exist")})
+    away, here, none = locate_recordings(store, list(store.objects), tmp_path)
     assert isinstance(away, LocalCopy)
     assert isinstance(here, LocalCopy)
     assert (away.complete, here.complete, str(none)) == (False, True, "does not exist")
@@ -52,56 +44,94 @@ def test_each_is_looked_for(tmp_path: Path) -> None:
 
 def test_a_store_that_cannot_be_used_is_no_missing_recording(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="is down"):
-        locate_recordings(Shelf({"a": 1, "b": StoreError("it is down")}), ["a", "b"], tmp_path)
+        locate_recordings(FakeStore({"a": 1, "b": StoreError("it is down")}), ["a", "b"], tmp_path)
 
 
-def test_each_comes_as_it_lands(tmp_path: Path) -> None:
-    shelf = Shelf({"late": 7, "soon": 6, "gone": 1})
-    shelf.hold("late")
-    landed: dict[int, InputError | None] = {}
-    wares = missing(shelf, tmp_path)
-    for some in download_missing(shelf, wares, wares, PLENTY, NoProgress()):
-        landed |= some
-        if {1, 2} <= landed.keys():
-            assert 0 not in landed or not shelf.held
-            shelf.cancel("late")
-    assert {n: str(error) for n, error in landed.items() if error} == {2: "does not exist"}
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["late", "soon"]
+def test_each_is_yielded_as_it_arrives(tmp_path: Path) -> None:
+    store = FakeStore({"late": 7, "soon": 6, "gone": 1})
+    store.hold("late")
+    arrived: dict[int, InputError | None] = {}
+    files = files_of(store, tmp_path)
+    for downloaded in download_missing(store, files, files, UNLIMITED, NoProgress()):
+        arrived |= downloaded
+        if {1, 2} == arrived.keys():
+            store.let_go("late")
+    assert {n: str(error) for n, error in arrived.items() if error} == {2: "does not exist"}
+    assert arrived.keys() == {0, 1, 2}
+    assert names(tmp_path) == ["late", "soon"]
 
 
-@pytest.mark.usefixtures("one_at_a_time")
 def test_the_largest_come_first(tmp_path: Path) -> None:
-    shelf = Shelf({"a": 1, "b": 3, "c": 2})
-    watch = Watch()
-    wares = missing(shelf, tmp_path)
-    assert len(list(download_missing(shelf, wares, wares, quota(6), watch))) > 1
-    assert shelf.fetched == ["b", "c", "a"]
-    assert watch.seen == [("fetching", 6, "bytes"), 3, 5, 6]
+    """As many as there are threads begin together; each that ends makes the next one begin."""
+    assert IO_THREADS == 4
+    store = FakeStore({"a": 1, "f": 6, "c": 3, "b": 2, "e": 5, "d": 4})
+    store.hold(*store.objects)
+    progress = RecordedProgress()
+    files = files_of(store, tmp_path)
+    arrived: list[int] = []
+
+    def download() -> None:
+        for downloaded in download_missing(store, files, files, budget_of(21), progress):
+            arrived.extend(downloaded)
+
+    downloading = threading.Thread(target=download, daemon=True)
+    downloading.start()
+    assert sorted(store.wait_for_fetches(4)) == ["c", "d", "e", "f"]
+    store.let_go("f")
+    assert store.wait_for_fetches(5)[4:] == ["b"]
+    store.let_go("e")
+    assert store.wait_for_fetches(6)[4:] == ["b", "a"]
+    assert progress.seen == [("fetching", 21, "bytes"), 6, 11]
+    store.let_go(*store.objects)
+    downloading.join(20)
+    assert arrived[:2] == [1, 4]
+    assert sorted(arrived) == [0, 1, 2, 3, 4, 5]
+    assert progress.seen[-1] == 21
 
 
-@pytest.mark.usefixtures("one_at_a_time")
 def test_a_store_that_fails_ends_it_all(tmp_path: Path) -> None:
-    shelf = Shelf({"bad": 9, "other": 1})
-    wares = missing(shelf, tmp_path)
+    store = FakeStore({"bad": 9, "b": 8, "c": 7, "d": 6, "later": 1})
+    store.hold("b", "c", "d")
+    files = files_of(store, tmp_path)
     with pytest.raises(StoreError, match="is down"):
-        list(download_missing(shelf, wares, wares, PLENTY, NoProgress()))
-    assert shelf.fetched == ["bad"]
+        list(download_missing(store, files, files, UNLIMITED, NoProgress()))
+    store.let_go("b", "c", "d")
+    assert "later" not in store.fetched
+    assert names(tmp_path) == []
 
 
-@pytest.mark.usefixtures("one_at_a_time")
 @pytest.mark.parametrize(
-    ("quota_bytes", "left"),
-    [(10, ["a", "b", "c", "d"]), (7, ["a", "b", "d"]), (4, ["a"])],
+    ("budget_bytes", "here", "left"),
+    [(10, "b", ["a", "b", "c", "d"]), (7, "bc", ["a", "b", "d"]), (4, "b", ["a"])],
     ids=["all fit", "some do not", "one fits"],
 )
-def test_what_was_measured_and_is_needed_last_makes_room(tmp_path: Path, quota_bytes: int, left: list[str]) -> None:
-    (tmp_path / "b").write_bytes(bytes(2))
-    shelf = Shelf({"d": 1, "b": 2, "c": 3, "a": 4})
-    wares = missing(shelf, tmp_path)
-    for _ in download_missing(shelf, wares, {0, 2, 3}, quota(quota_bytes), NoProgress()):
-        assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= quota_bytes
-    assert sorted(path.name for path in tmp_path.iterdir()) == left
-    assert sorted(shelf.fetched) == ["a", "c", "d"]
+def test_what_is_here_and_is_needed_last_makes_room(
+    tmp_path: Path, budget_bytes: int, here: str, left: list[str]
+) -> None:
+    store = FakeStore({"d": 1, "b": 2, "c": 3, "a": 4})
+    for key in here:
+        (tmp_path / key).write_bytes(bytes(2 if key == "b" else 3))
+    files = files_of(store, tmp_path)
+    missing = {n for n, file in files.items() if file.key not in here}
+    for _ in download_missing(store, files, missing, budget_of(budget_bytes), NoProgress()):
+        assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= budget_bytes
+    assert names(tmp_path) == left
+    assert sorted(store.fetched) == sorted(store.objects.keys() - set(here))
+
+
+def test_what_was_measured_and_is_needed_last_makes_room(tmp_path: Path) -> None:
+    """When the last begins, two have been measured. It fits when one of them goes: the one that is needed later."""
+    store = FakeStore({"a": 1, "b": 2, "c": 1, "d": 1, "e": 1, "f": 2})
+    store.hold("b", "c", "d", "e", "f")
+    files = files_of(store, tmp_path)
+    for downloaded in download_missing(store, files, files, budget_of(6), NoProgress()):
+        assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 6
+        if 0 in downloaded:
+            store.let_go("b")
+        elif 1 in downloaded:
+            assert names(tmp_path) == ["a", "b"]
+            store.let_go("c", "d", "e", "f")
+    assert names(tmp_path) == ["a", "c", "d", "e", "f"]
 
 
 @pytest.mark.parametrize(("max_bytes", "words"), [(2**30, "storage.max_inputs_mib"), (1 << 70, "free some space")])
@@ -114,3 +144,10 @@ def test_what_is_used_in_its_own_place_needs_no_room(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"a")
     copy = LocalStore(tmp_path).locate("a", tmp_path)
     assert disk_budget([copy], tmp_path, 0).limit_bytes == 0
+
+
+def test_space_can_be_reserved_for_others(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"part")
+    free = disk_budget([LocalCopy(tmp_path / "a", 9, 4)], tmp_path, 1 << 70)
+    assert free.reserving(1 << 20).limit_bytes == free.limit_bytes - (1 << 20)
+    assert budget_of(9).reserving(1 << 20).limit_bytes == 9, "the disk has more than the setting allows"

@@ -119,16 +119,16 @@ def test_a_job_that_is_killed_again_and_again_ends_as_if_nothing_had_been(
 
 def leave_chunks(command: Command, job_file: Path, job_id: str, count: int) -> None:
     """Run the job until so many chunks are finished, and kill it."""
-    shelf = command.root / "work" / job_id / "chunks"
+    chunks = command.root / "work" / job_id / "chunks"
     with subprocess.Popen(
         [command.path, *CHUNKS, "--workers", "1", job_file],
         env=CLEAN_ENVIRONMENT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as process:
-        manifest = shelf / "manifest.jsonl"
+        manifest = chunks / "manifest.jsonl"
         # The sound has an entry too.
-        while not manifest.exists() or manifest.read_text().count('"seen"') < count + 1:
+        while not manifest.exists() or manifest.read_text().count('"track"') < count + 1:
             assert process.poll() is None
             time.sleep(0.01)
         process.kill()

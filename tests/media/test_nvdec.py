@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from owtmix.base.geometry import Size
 from owtmix.media.nvdec import is_blank_on_gpu, is_usable
 from owtmix.media.video_reader import VideoReader
+from tests.compositor.gpu.gpu_frame import gpu_frame
 from tests.compositor.gpu.lazy_device import seen
-from tests.compositor.gpu.on_card import on_card
 from tests.media.pictures import flat, number_of, steady, textured, write_film, write_sizes
 
 TIMES: Final = [Fraction(ms, 1000) for ms in range(0, 3200, 50)]
@@ -39,7 +39,7 @@ class StandInCard:
 
 
 def numbers(reader: VideoReader) -> list[int | None]:
-    pictures = [reader.picture_at(t) for t in TIMES]
+    pictures = [reader.frame_at(t) for t in TIMES]
     reader.close()
     return [number_of(picture.frame) if picture else None for picture in pictures]
 
@@ -50,15 +50,15 @@ def test_a_file_that_the_card_refuses_is_decoded_on_the_cpu(tmp_path: Path, name
     path = write_film(tmp_path / name, steady(30))
     reader = VideoReader(path, 0, StandInCard(HWAccel("cuda", "63", is_hw_owned=True)))
     assert numbers(reader) == numbers(VideoReader(path, 0))
-    assert reader.seen.decoders == ("cpu",)
+    assert reader.stats.decoders == ("cpu",)
 
 
 def test_frames_in_main_memory_are_not_called_the_card_s(tmp_path: Path) -> None:
     path = write_sizes(tmp_path / "film.webm", (Size(64, 48), steady(10)), (Size(48, 80), steady(20, first_ms=1000)))
     reader = VideoReader(path, 0, StandInCard(None))
     assert numbers(reader) == numbers(VideoReader(path, 0))
-    assert reader.seen.decoders == ("cpu",)
-    assert reader.seen.sizes == (Size(64, 48), Size(48, 80))
+    assert reader.stats.decoders == ("cpu",)
+    assert reader.stats.sizes == (Size(64, 48), Size(48, 80))
 
 
 @pytest.mark.parametrize("first", [Fraction(0), Fraction(14, 10), Fraction(29, 10)])
@@ -75,10 +75,10 @@ def test_from_where_the_card_stumbles_the_cpu_decodes(tmp_path: Path, first: Fra
     plain, reader = VideoReader(path, 0), VideoReader(path, 0, StandInCard(None))
     times = [t for t in TIMES if t >= first]
     for t in times:
-        expected, picture = plain.picture_at(t), reader.picture_at(t)
+        expected, picture = plain.frame_at(t), reader.frame_at(t)
         assert (expected and number_of(expected.frame)) == (picture and number_of(picture.frame))
-    assert plain.seen.damage == reader.seen.damage
-    assert bool(plain.seen.damage.count) == (first < 2)
+    assert plain.stats.damage == reader.stats.damage
+    assert bool(plain.stats.damage.count) == (first < 2)
     assert (reader._card is None) == (first < 2)
 
 
@@ -94,7 +94,7 @@ FLAT: Final[dict[str, tuple[VideoFrame, bool]]] = {
 @pytest.mark.parametrize("name", FLAT)
 def test_a_muted_camera_is_told_by_some_rows(name: str, pixel_format: str) -> None:
     frame, blank = FLAT[name]
-    assert is_blank_on_gpu(StandInCard(None), on_card(frame.reformat(format=pixel_format))) == blank
+    assert is_blank_on_gpu(StandInCard(None), gpu_frame(frame.reformat(format=pixel_format))) == blank
 
 
 @pytest.mark.parametrize("plane", [0, 1])
@@ -102,12 +102,12 @@ def test_what_is_black_with_a_spot_in_it_is_no_muted_camera(plane: int) -> None:
     frame = flat(Size(64, 48), (16, 128, 128)).reformat(format="nv12")
     rows = np.frombuffer(memoryview(frame.planes[plane]), np.uint8).reshape(-1, frame.planes[plane].line_size)
     rows[0, 1] = 90
-    assert not is_blank_on_gpu(StandInCard(None), on_card(frame))
+    assert not is_blank_on_gpu(StandInCard(None), gpu_frame(frame))
 
 
 def test_frames_that_nothing_reads_or_that_are_damaged_are_left_to_the_cpu() -> None:
     shown = Size(64, 48)
-    frame = on_card(textured(shown).reformat(format="nv12"))
+    frame = gpu_frame(textured(shown).reformat(format="nv12"))
     assert is_usable(frame, shown)
     assert not is_usable(frame, Size(62, 48)), "two columns on the left are not to be seen"
     frame.is_corrupt = True

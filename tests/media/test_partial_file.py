@@ -156,5 +156,5 @@ def test_probing_wholly_finds_damage_and_nothing_else_than_the_tables_tell(tmp_p
     path = FILES["sound alone"](tmp_path)
     quick, wholly = probe(path), probe(path, wholly=True)
     assert quick.audio == wholly.audio
-    assert quick.sound_damage.count == 0
-    assert (wholly.sound_damage.count, wholly.sound_damage.first_s) == (40, Fraction(59 * 1024, 44_100))
+    assert quick.audio_damage.count == 0
+    assert (wholly.audio_damage.count, wholly.audio_damage.first_s) == (40, Fraction(59 * 1024, 44_100))

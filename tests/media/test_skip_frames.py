@@ -39,7 +39,7 @@ def looked_at(path: Path, glances: SampleTimes, *, told: bool) -> tuple[list[int
     reader = Counting(path, 0, None, glances if told else None)
     end = Fraction(LENGTH, FPS) + glances.offset_s
     times = [Fraction(i, glances.fps) - glances.offset_s for i in range(ceil(end * glances.fps))]
-    seen = [reader.picture_at(t) for t in sorted((*times, *glances.others))]
+    seen = [reader.frame_at(t) for t in sorted((*times, *glances.others))]
     reader.close()
     return [number_of(picture.frame) if picture else None for picture in seen], reader.decoded
 

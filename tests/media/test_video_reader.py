@@ -29,7 +29,7 @@ UNEVEN_MS: Final = (0, 33, 100, 101, 250, 1000, 1040, 3999, 4000)
 def shown(path: Path, times_ms: Sequence[int]) -> list[int | None]:
     """The numbers of the frames at rising times; None where there is no frame."""
     reader = VideoReader(path, 0)
-    pictures = [reader.picture_at(ms * MS) for ms in times_ms]
+    pictures = [reader.frame_at(ms * MS) for ms in times_ms]
     reader.close()
     return [number_of(picture.frame) if picture else None for picture in pictures]
 
@@ -72,8 +72,8 @@ def test_the_newest_frame_is_shown_at_any_time(tmp_path: Path, name: str) -> Non
 
 def test_between_frames_no_new_picture_is_made(tmp_path: Path) -> None:
     reader = VideoReader(write_film(tmp_path / "film.webm", (0, 100)), 0)
-    assert reader.picture_at(Fraction(0)) is reader.picture_at(99 * MS)
-    first, second = reader.picture_at(99 * MS), reader.picture_at(100 * MS)
+    assert reader.frame_at(Fraction(0)) is reader.frame_at(99 * MS)
+    first, second = reader.frame_at(99 * MS), reader.frame_at(100 * MS)
     assert first
     assert second
     assert first.serial != second.serial
@@ -116,14 +116,14 @@ def test_starting_anywhere_shows_the_same_pixels_as_reading_from_the_start(tmp_p
     path = write_film(tmp_path / name, steady(100), **FILMS[name])
     times = [Fraction(ms, 1000) for ms in range(0, 10_500, 70)]
     whole = VideoReader(path, 0)
-    expected = [pixels(whole.picture_at(t)) for t in times]
+    expected = [pixels(whole.frame_at(t)) for t in times]
     assert len(set(expected)) == 100
     around_key_frame = (i for i, t in enumerate(times) if abs(t - Fraction(5, 2)) < Fraction(1, 2))
     for first in (*range(0, len(times), 11), *around_key_frame):
         reader = VideoReader(path, 0)
         for i in (first, first + 1, first + 7):
             if i < len(times):
-                assert pixels(reader.picture_at(times[i])) == expected[i], f"from {times[first]} s, at {times[i]} s"
+                assert pixels(reader.frame_at(times[i])) == expected[i], f"from {times[first]} s, at {times[i]} s"
         reader.close()
 
 
@@ -172,7 +172,7 @@ def test_changes_of_size_are_followed_frame_by_frame(tmp_path: Path) -> None:
         tmp_path / "film.webm", (large, steady(4)), (small, steady(4, first_ms=400)), (large, steady(30, first_ms=800))
     )
     reader = VideoReader(path, 0)
-    pictures = [reader.picture_at(ms * MS) for ms in steady(12)]
+    pictures = [reader.frame_at(ms * MS) for ms in steady(12)]
     assert [picture and picture.displayed for picture in pictures] == [large] * 4 + [small] * 4 + [large] * 4
     assert [picture and number_of(picture.frame) for picture in pictures] == list(range(12))
     assert shown(path, (3500,)) == [35]
@@ -182,16 +182,16 @@ def test_changes_of_size_are_followed_frame_by_frame(tmp_path: Path) -> None:
 def test_the_display_matrix_turns_the_picture(tmp_path: Path, orientation: Orientation) -> None:
     a, b, c, d = (value << 16 for value in orientation.value)
     path = write_film(tmp_path / "film.mp4", (0,), display_matrix=(a, b, 0, c, d, 0, 0, 0, 1 << 30))
-    picture = VideoReader(path, 0).picture_at(Fraction(0))
+    picture = VideoReader(path, 0).frame_at(Fraction(0))
     assert picture
     assert picture.orientation is orientation
     assert picture.displayed == (Size(48, 64) if orientation.swaps_sides else Size(64, 48))
 
 
 def test_untagged_colour_is_guessed_by_size_and_range_is_read(tmp_path: Path) -> None:
-    small = VideoReader(write_film(tmp_path / "small.mp4", (0,), size=Size(64, 718)), 0).picture_at(Fraction(0))
-    large = VideoReader(write_film(tmp_path / "large.mp4", (0,), size=Size(64, 720)), 0).picture_at(Fraction(0))
-    full = VideoReader(write_film(tmp_path / "full.mp4", (0,), full_range=True), 0).picture_at(Fraction(0))
+    small = VideoReader(write_film(tmp_path / "small.mp4", (0,), size=Size(64, 718)), 0).frame_at(Fraction(0))
+    large = VideoReader(write_film(tmp_path / "large.mp4", (0,), size=Size(64, 720)), 0).frame_at(Fraction(0))
+    full = VideoReader(write_film(tmp_path / "full.mp4", (0,), full_range=True), 0).frame_at(Fraction(0))
     assert small
     assert large
     assert full
@@ -212,7 +212,7 @@ def test_corrupt_packets_are_counted_and_the_last_good_frame_stays(tmp_path: Pat
 
     path = write_film(tmp_path / "film.webm", steady(10), gop=3, tamper=spoil)
     reader = VideoReader(path, 0)
-    numbers = [number_of(p.frame) for ms in steady(10) if (p := reader.picture_at(ms * MS))]
+    numbers = [number_of(p.frame) for ms in steady(10) if (p := reader.frame_at(ms * MS))]
     assert reader.corrupt == 2
     assert numbers[:6] == [0, 1, 2, 3, 3, 3]
     assert numbers[6:] == [6, 7, 8, 9]
@@ -227,8 +227,8 @@ def test_what_leads_astray_on_the_way_to_the_start_is_no_damage(tmp_path: Path) 
     path = write_film(tmp_path / "film.webm", steady(100), gop=30, tamper=spoil)
     whole, late = VideoReader(path, 0), VideoReader(path, 0)
     times = [ms * MS for ms in steady(60, first_ms=4000)]
-    whole.picture_at(Fraction(0))
-    assert [pixels(late.picture_at(t)) for t in times] == [pixels(whole.picture_at(t)) for t in times]
+    whole.frame_at(Fraction(0))
+    assert [pixels(late.frame_at(t)) for t in times] == [pixels(whole.frame_at(t)) for t in times]
     assert late.stats_between(times[0], None).damage == whole.stats_between(times[0], None).damage
     whole.close()
     late.close()
@@ -251,7 +251,7 @@ def test_a_file_is_open_from_the_first_picture_until_it_is_closed(tmp_path: Path
     path = write_film(tmp_path / "film.webm", steady(5))
     reader = VideoReader(path, 0)
     assert open_files(path) == 0
-    reader.picture_at(Fraction(0))
+    reader.frame_at(Fraction(0))
     assert open_files(path) == 1
     reader.close()
     assert open_files(path) == 0
@@ -260,7 +260,7 @@ def test_a_file_is_open_from_the_first_picture_until_it_is_closed(tmp_path: Path
 def test_a_start_that_seeking_leads_astray_leaves_no_second_file_open(tmp_path: Path) -> None:
     path = write_film(tmp_path / "film.webm", steady(5, first_ms=8000), muxing={"live": "1"})
     reader = VideoReader(path, 0)
-    reader.picture_at(Fraction(7))
+    reader.frame_at(Fraction(7))
     assert open_files(path) == 1
     reader.close()
     assert open_files(path) == 0
@@ -272,10 +272,10 @@ def test_closing_a_reader_that_never_read_is_fine(tmp_path: Path) -> None:
 
 def test_a_file_that_is_gone_or_has_no_such_picture_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read: No such file"):
-        VideoReader(tmp_path / "gone.webm", 0).picture_at(Fraction(0))
+        VideoReader(tmp_path / "gone.webm", 0).frame_at(Fraction(0))
     path = write_film(tmp_path / "film.webm", (0,))
     with pytest.raises(InputError, match="stream 1"):
-        VideoReader(path, 1).picture_at(Fraction(0))
+        VideoReader(path, 1).frame_at(Fraction(0))
     assert open_files(path) == 0
 
 
@@ -291,11 +291,11 @@ def test_one_stamp_far_ahead_of_its_neighbours_freezes_nothing(tmp_path: Path) -
 def test_a_file_that_is_changed_while_it_is_read_is_an_input_error(tmp_path: Path) -> None:
     path = write_film(tmp_path / "film.webm", steady(20))
     reader = VideoReader(path, 0)
-    assert reader.picture_at(Fraction(0))
+    assert reader.frame_at(Fraction(0))
     with path.open("ab") as file:
         file.write(b"more")
     with pytest.raises(InputError, match="changed while it was read"):
-        reader.picture_at(Fraction(100))
+        reader.frame_at(Fraction(100))
     reader.close()
 
 
@@ -311,7 +311,7 @@ def test_a_muted_camera_is_black_in_any_depth(tmp_path: Path, pixel_format: str)
             container.mux(stream.encode(black))
         container.mux(stream.encode(None))
     reader = VideoReader(tmp_path / "film.mkv", 0)
-    picture = reader.picture_at(Fraction(9, 10))
+    picture = reader.frame_at(Fraction(9, 10))
     reader.close()
     assert picture
     assert picture.is_black(Fraction(9, 10))
@@ -340,6 +340,6 @@ def test_starting_anywhere_it_is_known_how_long_it_has_been_black(tmp_path: Path
 
 
 def is_black(reader: VideoReader, t: Fraction) -> bool:
-    picture = reader.picture_at(t)
+    picture = reader.frame_at(t)
     assert picture
     return picture.is_black(t)

@@ -1,4 +1,4 @@
-"""Tracks put together: nothing moves, nothing is lost, and what is not as planned is refused."""
+"""Tracks are joined: nothing moves, nothing is lost, and what is not as planned is refused."""
 
 from __future__ import annotations
 
@@ -21,9 +21,11 @@ from owtmix.base.errors import RenderError
 from owtmix.base.geometry import ResizeMode
 from owtmix.base.time import FrameClock
 from owtmix.compositor.cpu import planes
-from owtmix.outputs.mux import ChunkTrack, mux
+from owtmix.outputs.base import FinishedTracks
+from owtmix.outputs.mux import ChunkTrack, join_tracks
+from owtmix.outputs.registry import OUTPUTS
 from owtmix.outputs.verify import verify
-from owtmix.plan.model import AudioEncoding, PicturePlan, SoundPlan, VideoEncoding
+from owtmix.plan.model import AudioEncoding, PicturePlan, RenderPlan, SoundPlan, VideoEncoding
 from tests.media.pictures import flat, numbered
 from tests.media.test_writers import ENCODINGS, FPS, RATE_HZ, SIZE, h264, packets_of, write_picture, write_sound
 
@@ -57,10 +59,6 @@ def picture_plan(frames: int, how: VideoEncoding) -> PicturePlan:
     )
 
 
-def sound_plan(samples: int, how: AudioEncoding) -> SoundPlan:
-    return SoundPlan(samples, (), how)
-
-
 def clicks(samples: int) -> NDArray[np.float32]:
     """Silence, and a burst of a millisecond at each of ``CLICKS_AT``."""
     sound = np.zeros((2, samples), np.float32)
@@ -75,10 +73,7 @@ def flashing(number: int) -> VideoFrame:
 
 
 class Room:
-    """A picture of 75 frames and its sound, as tracks, as a plan, and stitched."""
-
-    frames = 75
-    samples = 75 * RATE_HZ // FPS
+    """A picture of 75 frames and its sound, as tracks, as a plan, and as a finished file."""
 
     def __init__(self, folder: Path, container: Container, frames: int = 75) -> None:
         encoder, sound = CODECS[container]
@@ -88,10 +83,10 @@ class Room:
             write_picture(folder / "picture.mp4", frames, how, draw=flashing),
             write_sound(folder / "sound.mp4", clicks(self.samples), sound),
         )
-        self.picture, self.sound = picture_plan(frames, how), sound_plan(self.samples, sound)
+        self.picture, self.sound = picture_plan(frames, how), SoundPlan(self.samples, (), sound)
         self.output = folder / f"out.{container}"
-        self.pieces = [ChunkTrack(self.tracks[0], range(frames), FPS)]
-        mux(self.pieces, self.tracks[1], self.output, container)
+        self.chunks = [ChunkTrack(self.tracks[0], range(frames), FPS)]
+        join_tracks(self.chunks, self.tracks[1], self.output, container)
 
     def verify(self) -> None:
         verify(self.output, self.picture, self.sound)
@@ -151,7 +146,7 @@ def test_chunks_follow_each_other_without_a_seam(tmp_path: Path, container: Cont
     encoder, sound = CODECS[container]
     how = ENCODINGS[encoder]()
     parts = (range(30), range(30, 60), range(60, 75))
-    pieces = [
+    chunks = [
         ChunkTrack(
             write_picture(tmp_path / f"{part.start}.mp4", len(part), how, draw=lambda i: flashing(part.start + i)),  # noqa: B023 - drawn at once
             part,
@@ -161,26 +156,79 @@ def test_chunks_follow_each_other_without_a_seam(tmp_path: Path, container: Cont
     ]
     output = tmp_path / f"out.{container}"
     heard_at = write_sound(tmp_path / "sound.mp4", clicks(75 * RATE_HZ // FPS), sound)
-    mux(pieces, heard_at, output, container)
-    verify(output, picture_plan(75, how), sound_plan(75 * RATE_HZ // FPS, sound))
+    join_tracks(chunks, heard_at, output, container)
+    verify(output, picture_plan(75, how), SoundPlan(75 * RATE_HZ // FPS, (), sound))
     with av.open(str(output)) as file:
-        stitched = [bytes(p) for p in file.demux(file.streams.video[0]) if p.size]
-    assert stitched == [bytes(packet) for piece in pieces for packet in packets_of(piece.path)]
+        joined = [bytes(p) for p in file.demux(file.streams.video[0]) if p.size]
+    assert joined == [bytes(packet) for chunk in chunks for packet in packets_of(chunk.path)]
     with av.open(str(output)) as file:
         lit = [i for i, frame in enumerate(file.decode(video=0)) if planes(frame)[0].mean() > 120]
     assert lit == list(CLICKS_AT)
 
 
+def plan_of(container: Container, picture: PicturePlan | None, sound: SoundPlan | None) -> RenderPlan:
+    return RenderPlan(
+        job_id="room-1",
+        output_key=f"out.{container}",
+        container=container,
+        duration_s=Fraction(5),
+        sources=(),
+        picture=picture,
+        sound=sound,
+        presence={},
+        jumps=(),
+        index_unit="milliseconds",
+        time_zone="UTC",
+        absent=(),
+        left_out=(),
+        warnings=(),
+    )
+
+
+@pytest.mark.parametrize("container", CODECS)
+def test_every_kind_of_output_is_written_from_finished_tracks_and_read_back(
+    tmp_path: Path, container: Container
+) -> None:
+    encoder, sound_encoding = CODECS[container]
+    how, samples = ENCODINGS[encoder](), 75 * RATE_HZ // FPS
+    parts = range(30), range(30, 75)
+    chunks = tuple(write_picture(tmp_path / f"{part.start}.mp4", len(part), how, draw=flashing) for part in parts)
+    sound = write_sound(tmp_path / "sound.mp4", clicks(samples), sound_encoding)
+    picture = replace(picture_plan(75, how), chunks=parts)
+    plan = plan_of(container, picture, SoundPlan(samples, (), sound_encoding))
+    tracks = FinishedTracks(chunks, sound)
+    assert tracks.size_bytes == sum(path.stat().st_size for path in (*chunks, sound))
+    output = OUTPUTS[container](tmp_path / f"out.{container}")
+    output.write(plan, tracks)
+    output.verify(plan)
+    expected = tmp_path / f"expected.{container}"
+    placed = [ChunkTrack(path, part, FPS) for path, part in zip(chunks, parts, strict=True)]
+    join_tracks(placed, sound, expected, container)
+    assert output.path.read_bytes() == expected.read_bytes()
+    with pytest.raises(RenderError, match=f"{output.name} holds 75 frames, 76 were planned"):
+        output.verify(replace(plan, picture=replace(picture, frames=76)))
+
+
+@pytest.mark.parametrize("container", CODECS)
+def test_an_output_may_have_one_track_alone(tmp_path: Path, container: Container) -> None:
+    room = Room(tmp_path, container)
+    output = OUTPUTS[container](tmp_path / f"alone.{container}")
+    for picture, sound in ((room.picture, None), (None, room.sound)):
+        plan = plan_of(container, picture, sound)
+        output.write(plan, FinishedTracks((room.tracks[0],) if picture else (), room.tracks[1] if sound else None))
+        output.verify(plan)
+
+
 def test_chunks_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
-    pieces = [
+    chunks = [
         ChunkTrack(write_picture(tmp_path / "0.mp4", 30, h264(), draw=flashing), range(30), FPS),
         ChunkTrack(write_picture(tmp_path / "1.mp4", 30, h264(profile="baseline"), draw=flashing), range(30, 60), FPS),
     ]
     with pytest.raises(RenderError, match="different parameters"):
-        mux(pieces, None, tmp_path / "out.mp4", "mp4")
-    short = replace(pieces[0], frames=range(31))
+        join_tracks(chunks, None, tmp_path / "out.mp4", "mp4")
+    short = replace(chunks[0], frames=range(31))
     with pytest.raises(RenderError, match="a chunk of the picture holds 30 frames, 31 were planned"):
-        mux([short], None, tmp_path / "out.mp4", "mp4")
+        join_tracks([short], None, tmp_path / "out.mp4", "mp4")
 
 
 @pytest.mark.parametrize("container", CODECS)
@@ -188,8 +236,8 @@ def test_packets_are_not_encoded_again(tmp_path: Path, container: Container) -> 
     room = Room(tmp_path, container)
     for index, track in enumerate(room.tracks):
         with av.open(str(room.output)) as file:
-            stitched = [bytes(p) for p in file.demux(file.streams[index]) if p.size]
-        assert stitched == [bytes(p) for p in packets_of(track)]
+            joined = [bytes(p) for p in file.demux(file.streams[index]) if p.size]
+        assert joined == [bytes(p) for p in packets_of(track)]
 
 
 @pytest.mark.parametrize("container", CODECS)
@@ -225,7 +273,7 @@ def test_the_colour_tags_arrive(tmp_path: Path, container: Container) -> None:
 def test_the_same_tracks_give_the_same_bytes(tmp_path: Path, container: Container) -> None:
     room = Room(tmp_path, container)
     again = tmp_path / f"again.{container}"
-    mux(room.pieces, room.tracks[1], again, container)
+    join_tracks(room.chunks, room.tracks[1], again, container)
     assert again.read_bytes() == room.output.read_bytes()
     assert str(tmp_path).encode() not in room.output.read_bytes()
 
@@ -234,9 +282,9 @@ def test_the_same_tracks_give_the_same_bytes(tmp_path: Path, container: Containe
 def test_one_track_alone_is_a_file_too(tmp_path: Path, container: Container) -> None:
     room = Room(tmp_path, container)
     alone = tmp_path / f"alone.{container}"
-    mux(room.pieces, None, alone, container)
+    join_tracks(room.chunks, None, alone, container)
     verify(alone, room.picture, None)
-    mux([], room.tracks[1], alone, container)
+    join_tracks([], room.tracks[1], alone, container)
     verify(alone, None, room.sound)
 
 
@@ -244,10 +292,10 @@ def test_a_track_that_is_damaged_or_gone_is_a_render_error(tmp_path: Path) -> No
     room = Room(tmp_path, "mp4")
     room.tracks[1].write_bytes(room.tracks[1].read_bytes()[:100])
     with pytest.raises(RenderError):
-        mux(room.pieces, room.tracks[1], tmp_path / "again.mp4", "mp4")
+        join_tracks(room.chunks, room.tracks[1], tmp_path / "again.mp4", "mp4")
     room.tracks[1].unlink()
     with pytest.raises(RenderError):
-        mux(room.pieces, room.tracks[1], tmp_path / "again.mp4", "mp4")
+        join_tracks(room.chunks, room.tracks[1], tmp_path / "again.mp4", "mp4")
 
 
 @pytest.mark.parametrize("container", CODECS)
@@ -319,10 +367,10 @@ def test_a_sound_with_a_hole_is_refused(tmp_path: Path, container: Container, lo
 def test_a_track_that_is_missing_is_told(tmp_path: Path, container: Container) -> None:
     room = Room(tmp_path, container)
     alone = tmp_path / f"alone.{container}"
-    mux(room.pieces, None, alone, container)
+    join_tracks(room.chunks, None, alone, container)
     with pytest.raises(RenderError, match="has no sound"):
         verify(alone, room.picture, room.sound)
-    mux([], room.tracks[1], alone, container)
+    join_tracks([], room.tracks[1], alone, container)
     with pytest.raises(RenderError, match="has no picture"):
         verify(alone, room.picture, room.sound)
 
@@ -334,7 +382,7 @@ def test_a_first_or_last_group_of_pictures_that_was_damaged_on_its_way_is_refuse
 ) -> None:
     path = write_picture(tmp_path / "track.mp4", 75, h264(), draw=lambda number: numbered(number, SIZE))
     output = tmp_path / "out.mp4"
-    mux([ChunkTrack(path, range(75), FPS)], None, output, "mp4")
+    join_tracks([ChunkTrack(path, range(75), FPS)], None, output, "mp4")
     data = bytearray(output.read_bytes())
     packet = bytes(packets_of(output)[30 * group + 3])
     at = data.index(packet)

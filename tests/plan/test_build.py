@@ -320,11 +320,13 @@ def test_a_card_that_draws_and_encodes_is_in_the_plan_with_what_takes_its_place(
 
 
 @pytest.mark.parametrize(("marks", "draws"), [(71, True), (72, False)])
-def test_a_picture_of_more_than_a_card_draws_at_once_is_the_cpu_s_all_of_it(marks: int, *, draws: bool) -> None:
+def test_a_picture_of_more_than_a_gpu_composes_at_once_is_the_cpu_s_all_of_it(marks: int, *, draws: bool) -> None:
     job = replace(JOB, mixer=replace(MIXER, watermarks=(ClockWatermark(0, 0, 1),) * marks))
     card = RenderDevice("NVIDIA L4 draws and encodes", 0, has_encoder=True)
     found = within_gpu_limits(plan_of(job, both(ANNA, 0, 9)), card)
-    assert found == (card if draws else RenderDevice("a card draws 72 tiles and watermarks at once, and there are 73"))
+    assert found == (
+        card if draws else RenderDevice("a GPU composes 72 tiles and watermarks at once, and there are 73")
+    )
 
 
 def test_all_warnings_are_in_the_plan() -> None:

@@ -1,8 +1,8 @@
-"""Work on recordings of which some break whatever decodes them. Children import this module.
+"""Tasks on recordings of which some break whatever decodes them. Workers import this module.
 
 A file does so by its name: ``crash-2-...`` crashes the decoder of its picture when it is 2 s in, ``deaf-crash-2-...``
-that of its sound; ``hang`` in place of ``crash`` stops for ever, ``fail`` raises, ``killed-2-...`` kills
-its first two readers, ``probe-crash-...`` crashes whoever measures it.
+that of its sound; ``hang`` in place of ``crash`` stops for ever, ``fail`` raises, ``killed-2-...`` kills its first two
+readers, ``probe-crash-...`` crashes whoever measures it.
 """
 
 from __future__ import annotations
@@ -12,20 +12,23 @@ import os
 import re
 import signal
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from owtmix.base.errors import InputError
+from owtmix.base.errors import InputError, RenderError
 from owtmix.inputs.tasks import NeedsBytes, ProbeTask
 from owtmix.media.audio_reader import AudioReader
+from owtmix.media.nvdec import DecodingGpu
+from owtmix.media.skip_frames import SampleTimes
 from owtmix.media.video_frame import DecodedFrame
 from owtmix.media.video_reader import VideoReader
 from owtmix.plan.media_info import AudioTrack, Probe
 from owtmix.plan.model import SAMPLE_RATE_HZ
-from owtmix.produce.tasks import ChunkTask, RenderSetup
-from owtmix.render.video_track import Material
+from owtmix.produce.file_sources import FileSources
+from owtmix.produce.tasks import AudioTask, ChunkTask, MuxTask, RenderSetup, SuspectTask
 from owtmix.workers.base import TaskReporter
 
 
@@ -47,54 +50,60 @@ def die_once(mark: Path) -> None:
 
 
 class RiggedVideoReader(VideoReader):
-    def picture_at(self, t: Fraction) -> DecodedFrame | None:
-        told = re.match(r"(crash|hang|fail|killed)-([\d.]+)-", self._path.name)
-        if told and t >= Fraction(told[2]):
-            if told[1] == "killed":
+    def frame_at(self, t: Fraction) -> DecodedFrame | None:
+        named = re.match(r"(crash|hang|fail|killed)-([\d.]+)-", self._path.name)
+        if named and t >= Fraction(named[2]):
+            if named[1] == "killed":
                 die_once(self._path.with_suffix(".first"))
                 die_once(self._path.with_suffix(".second"))
-            misbehave(told[1])
-        return super().picture_at(t)
+            misbehave(named[1])
+        return super().frame_at(t)
 
 
 class RiggedAudioReader(AudioReader):
     def __init__(self, path: Path, track: AudioTrack, offset_s: Fraction) -> None:
         super().__init__(path, track, offset_s)
-        self._told = re.match(r"deaf-(crash|hang|fail)-([\d.]+)-", path.name)
+        self._named = re.match(r"deaf-(crash|hang|fail)-([\d.]+)-", path.name)
 
     def read(self, first_sample: int, count: int) -> Any:
         end_s = Fraction(first_sample + count, SAMPLE_RATE_HZ) - self._offset_s
-        if self._told and end_s > Fraction(self._told[2]):
-            misbehave(self._told[1])
+        if self._named and end_s > Fraction(self._named[2]):
+            misbehave(self._named[1])
         return super().read(first_sample, count)
 
 
+class RiggedSources(FileSources):
+    """Opens files with the readers above."""
+
+    def open_video(
+        self, source: int, gpu: DecodingGpu | None, times: SampleTimes, heartbeat: Callable[[], None]
+    ) -> RiggedVideoReader:
+        probe = self.files[source].probe
+        assert probe
+        assert probe.video
+        return RiggedVideoReader(self.files[source].path, probe.video.index, gpu, times, heartbeat)
+
+    def open_audio(self, source: int, track: AudioTrack, offset_s: Fraction) -> RiggedAudioReader:
+        return RiggedAudioReader(self.files[source].path, track, offset_s)
+
+
 @dataclass(frozen=True, slots=True)
-class RiggedStudio(RenderSetup):
-    """Decodes with the readers above."""
-
-    def material(self) -> Material:
-        """As of a studio."""
-        import owtmix.render.audio_mix  # noqa: PLC0415 - in the child
-        import owtmix.render.decode_alone  # noqa: PLC0415
-        import owtmix.render.frames  # noqa: PLC0415
-
-        owtmix.render.frames.VideoReader = RiggedVideoReader  # type: ignore[attr-defined]
-        owtmix.render.audio_mix.AudioReader = owtmix.render.decode_alone.AudioReader = RiggedAudioReader  # type: ignore[attr-defined]
-        return RenderSetup.material(self)
+class RiggedSetup(RenderSetup):
+    def open_sources(self) -> RiggedSources:
+        return RiggedSources(self.files)
 
 
 @dataclass(frozen=True, slots=True)
 class RiggedProbeTask(ProbeTask):
     def run(self, reporter: TaskReporter) -> Probe | NeedsBytes:
-        if told := re.match(r"probe-(crash|hang|once)-", self.path.name):
-            misbehave(told[1])
+        if named := re.match(r"probe-(crash|hang|once)-", self.path.name):
+            misbehave(named[1])
             die_once(self.path.with_suffix(".mark"))
         return ProbeTask.run(self, reporter)
 
 
 @dataclass(frozen=True, slots=True)
-class DyingPictureTask(ChunkTask):
+class DyingChunkTask(ChunkTask):
     """Dies although no source does anything wrong: as often as the work folder has files named ``die-...``."""
 
     def run(self, reporter: TaskReporter) -> Any:
@@ -102,3 +111,35 @@ class DyingPictureTask(ChunkTask):
             reason.unlink()
             os.kill(os.getpid(), signal.SIGKILL)
         return ChunkTask.run(self, reporter)
+
+
+@dataclass(frozen=True, slots=True)
+class FailingMuxTask(MuxTask):
+    """Ends the job when all its tracks are finished."""
+
+    def run(self, _reporter: TaskReporter) -> None:
+        raise RenderError("cut off")
+
+
+def with_setup(task: Any, setup: type[RenderSetup], **extra: Any) -> Any:
+    """``task``, with a ``setup`` of that type."""
+    old = task.setup
+    return replace(task, setup=setup(old.plan, old.files, old.images, old.strict, old.device, **extra))
+
+
+def rigged(task: Any) -> Any:
+    """The task of this module for a job's ``task``."""
+    match task:
+        case ProbeTask():
+            return RiggedProbeTask(**{field.name: getattr(task, field.name) for field in fields(task)})
+        case ChunkTask():
+            task = with_setup(task, RiggedSetup)
+            return DyingChunkTask(task.setup, task.frames, task.track, task.threads)
+        case AudioTask() | SuspectTask():
+            return with_setup(task, RiggedSetup)
+    return task
+
+
+def cut_off(task: Any) -> Any:
+    """As ``task``, but no job finishes."""
+    return FailingMuxTask(task.plan, task.tracks, task.output) if isinstance(task, MuxTask) else task

@@ -1,17 +1,15 @@
-"""A graphics card that is none, for whole jobs: its kernel runs on the host. Children import this module.
+"""A GPU that is none, for whole jobs: its kernel runs on the host. Workers import this module.
 
-What is wrong with it is told by ``why`` of the job's render_device: ``lost``, ``full``, ``hangs`` or ``works``.
+What is wrong with it is told by ``how``: ``lost``, ``full``, ``hangs`` or ``works``.
 """
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from av.codec.hwaccel import HWAccel
@@ -20,19 +18,22 @@ from numpy.typing import NDArray
 from owtmix.base.geometry import Size
 from owtmix.compositor.gpu.device import Fence
 from owtmix.media.writers import VideoWriter
+from owtmix.plan.device import RenderDevice
 from owtmix.plan.encoders import NVENC
 from owtmix.plan.media_info import Matrix
 from owtmix.plan.model import VideoEncoding
-from owtmix.produce.tasks import RenderSetup
-from owtmix.render.video_track import Material
+from owtmix.produce.gpu_check import GpuCheckTask, GpuInfo
+from owtmix.produce.tasks import AudioTask, ChunkTask, RenderSetup, SuspectTask
+from owtmix.render.context import RenderContext
+from owtmix.workers.base import TaskReporter
 from tests.compositor.gpu.lazy_device import LazyDevice, seen
+from tests.produce.rigged import with_setup
 
-MODULE: Final = "owtmix.compositor.gpu.cuda"
 AFTER: Final = 5
-"""So many frames are drawn before something goes wrong."""
+"""So many frames are composed before something goes wrong."""
 
 
-class Silent:
+class SilentReporter:
     """A reporter that nobody listens to."""
 
     def advance(self, done_s: float) -> None: ...
@@ -43,7 +44,7 @@ class Silent:
     def warn(self, message: str) -> None: ...
 
 
-class StandIn(LazyDevice):
+class StandInGpu(LazyDevice):
     name = "cuda:0"
     model = "Stand-in"
 
@@ -64,29 +65,11 @@ class StandIn(LazyDevice):
         return np.stack([seen(address + row * pitch, width) for row in range(rows)])
 
 
-def install(how: str) -> None:
-    """Let the one card of this process be a stand-in."""
-    module: Any = ModuleType(MODULE)
-    module.count = lambda: 1
-    module.open_device = lambda _number: StandIn(how)
-    sys.modules[MODULE] = module
-
-
-@dataclass(frozen=True, slots=True)
-class StandInStudio(RenderSetup):
-    """Composes on the stand-in."""
-
-    def material(self) -> Material:
-        if self.render_device.gpu is not None:
-            install(self.render_device.why)
-        return RenderSetup.material(self)
-
-
 class StandInWriter(VideoWriter):
-    """The card's encoder is x264."""
+    """In place of the GPU's encoder it takes x264."""
 
     def __init__(
-        self, path: Path, size: Size, fps: int, matrix: Matrix, encoding: VideoEncoding, _card: int | None = None
+        self, path: Path, size: Size, fps: int, matrix: Matrix, encoding: VideoEncoding, _gpu: int | None = None
     ) -> None:
         if encoding.encoder == NVENC:
             settings = (("preset", "ultrafast"), ("x264-params", "stitchable=1:bframes=0:scenecut=0:open-gop=0"))
@@ -95,7 +78,7 @@ class StandInWriter(VideoWriter):
 
 
 class HangingWriter(StandInWriter):
-    """It hangs, as the card does."""
+    """Hangs where the GPU's encoder is to be used."""
 
     def __init__(self, *arguments: Any) -> None:
         if NVENC in (encoding.encoder for encoding in arguments if isinstance(encoding, VideoEncoding)):
@@ -104,12 +87,44 @@ class HangingWriter(StandInWriter):
 
 
 @dataclass(frozen=True, slots=True)
-class EncodingStudio(StandInStudio):
-    """The stand-in has an encoder, which hangs where the card has hung before."""
+class StandInSetup(RenderSetup):
+    """Composes on the stand-in. With ``has_encoder`` it encodes, and hangs where the GPU has hung before."""
 
-    def material(self) -> Material:
-        import owtmix.render.video_track  # noqa: PLC0415 - in the child
+    how: str = "works"
+    has_encoder: bool = False
 
-        hangs = self.render_device.gpu is None and "hangs" in self.render_device.why
-        owtmix.render.video_track.VideoWriter = HangingWriter if hangs else StandInWriter  # type: ignore[attr-defined, assignment]
-        return StandInStudio.material(self)
+    def load(self) -> RenderContext:
+        context = replace(RenderSetup.load(self), open_gpu=self._open_gpu)
+        if not self.has_encoder:
+            return context
+        hangs = self.device.gpu is None and self.how == "hangs"
+        return replace(context, open_writer=HangingWriter if hangs else StandInWriter)
+
+    def _open_gpu(self, device: RenderDevice) -> StandInGpu | None:
+        return None if device.gpu is None else StandInGpu(self.how)
+
+
+@dataclass(frozen=True, slots=True)
+class StandInCheckTask:
+    """Finds a GPU that composes, and encodes if ``encodes`` says so."""
+
+    result: ClassVar = GpuInfo
+    encodes: bool
+    name = "the GPU"
+
+    def run(self, _reporter: TaskReporter) -> GpuInfo:
+        return GpuInfo(0, "Stand-in", self.encodes)
+
+
+def on_stand_in(how: str, *, encodes: bool, has_encoder: bool) -> Callable[[Any], Any]:
+    """Tasks on a stand-in that seems to encode if ``encodes`` says so, and does so if ``has_encoder`` does."""
+
+    def exchange(task: Any) -> Any:
+        match task:
+            case GpuCheckTask():
+                return StandInCheckTask(encodes)
+            case ChunkTask() | AudioTask() | SuspectTask():
+                return with_setup(task, StandInSetup, how=how, has_encoder=has_encoder)
+        return task
+
+    return exchange

@@ -20,44 +20,44 @@ def made(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_piece_is_found_again_by_the_next_run(tmp_path: Path, made: Path) -> None:
-    ChunkCache(tmp_path / "shelf").keep("key", made, {"seen": {"0": 1}}, ("a warning",))
+def test_a_track_is_found_again_by_the_next_run(tmp_path: Path, made: Path) -> None:
+    ChunkCache(tmp_path / "chunks").add("key", made, {"seen": {"0": 1}}, ("a warning",))
     assert not made.exists()
-    found = ChunkCache(tmp_path / "shelf").find("key")
+    found = ChunkCache(tmp_path / "chunks").find("key")
     assert found
-    assert (found.path.read_bytes(), found.told, found.warnings) == (b"picture", {"seen": {"0": 1}}, ("a warning",))
-    assert ChunkCache(tmp_path / "shelf").find("another") is None
+    assert (found.path.read_bytes(), found.result, found.warnings) == (b"picture", {"seen": {"0": 1}}, ("a warning",))
+    assert ChunkCache(tmp_path / "chunks").find("another") is None
 
 
 def test_what_was_lost_is_remembered(tmp_path: Path) -> None:
-    ChunkCache(tmp_path / "shelf").lose(LOSS)
-    assert ChunkCache(tmp_path / "shelf").losses == [LOSS]
+    ChunkCache(tmp_path / "chunks").add_loss(LOSS)
+    assert ChunkCache(tmp_path / "chunks").losses == [LOSS]
 
 
 @pytest.mark.parametrize("damage", [b"pictura", b"", None])
-def test_a_piece_that_is_not_what_was_made_is_none(tmp_path: Path, made: Path, damage: bytes | None) -> None:
-    piece = ChunkCache(tmp_path / "shelf").keep("key", made, None, ())
+def test_a_track_that_is_not_what_was_made_is_none(tmp_path: Path, made: Path, damage: bytes | None) -> None:
+    track = ChunkCache(tmp_path / "chunks").add("key", made, None, ())
     if damage is None:
-        piece.path.unlink()
+        track.path.unlink()
     else:
-        piece.path.write_bytes(damage)
-    assert ChunkCache(tmp_path / "shelf").find("key") is None
+        track.path.write_bytes(damage)
+    assert ChunkCache(tmp_path / "chunks").find("key") is None
 
 
 def test_a_manifest_that_was_cut_keeps_what_was_whole(tmp_path: Path, made: Path) -> None:
-    shelf = tmp_path / "shelf"
-    ChunkCache(shelf).keep("first", made, None, ())
+    folder = tmp_path / "chunks"
+    ChunkCache(folder).add("first", made, None, ())
     made.write_bytes(b"more")
-    ChunkCache(shelf).keep("second", made, None, ())
-    manifest = shelf / "manifest.jsonl"
+    ChunkCache(folder).add("second", made, None, ())
+    manifest = folder / "manifest.jsonl"
     manifest.write_bytes(manifest.read_bytes()[:-9])
-    found = ChunkCache(shelf)
+    found = ChunkCache(folder)
     assert found.find("first")
     assert found.find("second") is None
-    assert not (shelf / "second").exists()
+    assert not (folder / "second").exists()
     made.write_bytes(b"again")
-    found.keep("second", made, None, ())
-    assert {name for name in ("first", "second") if ChunkCache(shelf).find(name)} == {"first", "second"}
+    found.add("second", made, None, ())
+    assert {name for name in ("first", "second") if ChunkCache(folder).find(name)} == {"first", "second"}
 
 
 @pytest.mark.parametrize(
@@ -66,8 +66,8 @@ def test_a_manifest_that_was_cut_keeps_what_was_whole(tmp_path: Path, made: Path
         b"\xff\xfe\n",
         b"[]\n",
         b"{}\n",
-        b'{"piece": "key"}\n',
-        b'{"piece": "key", "digest": "", "told": null, "warnings": 7}\n',
+        b'{"track": "key"}\n',
+        b'{"track": "key", "digest": "", "result": null, "warnings": 7}\n',
         b'{"lost": "x"}\n',
         b'{"lost": "x", "from": "1/0", "sound": true, "why": ""}\n',
         b"[" * 100_000 + b"\n",
@@ -75,17 +75,17 @@ def test_a_manifest_that_was_cut_keeps_what_was_whole(tmp_path: Path, made: Path
     ids=range(8),
 )
 def test_rubbish_in_the_manifest_is_passed_over(tmp_path: Path, made: Path, rubbish: bytes) -> None:
-    shelf = tmp_path / "shelf"
-    shelf.mkdir()
-    (shelf / "manifest.jsonl").write_bytes(rubbish)
-    assert ChunkCache(shelf).find("key") is None
-    ChunkCache(shelf).keep("key", made, None, ())
-    assert ChunkCache(shelf).find("key")
-    assert ChunkCache(shelf).size_bytes(["key", "another"]) == len(b"picture")
-    assert ChunkCache(shelf).size_bytes(["another"]) == 0
+    folder = tmp_path / "chunks"
+    folder.mkdir()
+    (folder / "manifest.jsonl").write_bytes(rubbish)
+    assert ChunkCache(folder).find("key") is None
+    ChunkCache(folder).add("key", made, None, ())
+    assert ChunkCache(folder).find("key")
+    assert ChunkCache(folder).size_bytes(["key", "another"]) == len(b"picture")
+    assert ChunkCache(folder).size_bytes(["another"]) == 0
 
 
-def test_a_place_that_takes_nothing_is_told(tmp_path: Path) -> None:
-    (tmp_path / "shelf").write_bytes(b"")
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "chunks").write_bytes(b"")
     with pytest.raises(DestinationError, match="cannot be used"):
-        ChunkCache(tmp_path / "shelf")
+        ChunkCache(tmp_path / "chunks")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -12,7 +10,7 @@ from owtmix.base.errors import DestinationError
 from owtmix.jobfile.settings import Settings
 from owtmix.plan.build import make_plan
 from owtmix.plan.model import RenderPlan
-from owtmix.produce.disk_space import check_room, expected_bytes
+from owtmix.produce.disk_space import Disk, check_disk_space, disk_of
 from tests.support import plans
 
 
@@ -27,29 +25,30 @@ def plan() -> RenderPlan:
     [(0, 2.0, True), (0, 1.9, False), (0.9, 1.1, True), (0.9, 1.0, False), (1.5, 1.0, True), (1.5, 0.9, False)],
 )
 def test_one_disk_holds_the_chunks_and_the_finished_file(
-    plan: RenderPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: float, free: float, enough: bool
+    plan: RenderPlan, tmp_path: Path, kept: float, free: float, enough: bool
 ) -> None:
-    size_bytes = expected_bytes(plan)
+    size_bytes = plan.expected_bytes
     assert size_bytes > 600 * 1_000_000 / 8
-    left = SimpleNamespace(free=round(free * size_bytes) + 1)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: left)
+    disk = Disk(1, round(free * size_bytes) + 1)
     if enough:
-        check_room(plan, tmp_path, tmp_path, round(kept * size_bytes))
+        check_disk_space(plan, tmp_path, tmp_path, round(kept * size_bytes), lambda _: disk)
     else:
         with pytest.raises(DestinationError, match=r"MiB are needed, and the disk of .* MiB left: free some space"):
-            check_room(plan, tmp_path, tmp_path, round(kept * size_bytes))
+            check_disk_space(plan, tmp_path, tmp_path, round(kept * size_bytes), lambda _: disk)
 
 
-def test_of_two_disks_each_holds_one(plan: RenderPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    work, output = tmp_path / "work", tmp_path / "output"
-    size_bytes = expected_bytes(plan)
-    left = {work: size_bytes, output: size_bytes - 1}
-    for folder in left:
-        folder.mkdir()
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=left[path]))
-    stat = Path.stat
-    monkeypatch.setattr(Path, "stat", lambda path: SimpleNamespace(st_dev=path) if path in left else stat(path))
+def test_of_two_disks_each_holds_one(plan: RenderPlan) -> None:
+    work, output = Path("work"), Path("output")
+    size_bytes = plan.expected_bytes
+    disks = {work: Disk(1, size_bytes), output: Disk(2, size_bytes - 1)}
     with pytest.raises(DestinationError, match=f"the disk of {output}"):
-        check_room(plan, work, output, 0)
-    left[output] += 1
-    check_room(plan, work, output, 0)
+        check_disk_space(plan, work, output, 0, disks.__getitem__)
+    disks[output] = Disk(2, size_bytes)
+    check_disk_space(plan, work, output, 0, disks.__getitem__)
+
+
+def test_the_disk_of_a_folder_is_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "inside").mkdir()
+    here, inside = disk_of(tmp_path), disk_of(tmp_path / "inside")
+    assert here.number == inside.number == tmp_path.stat().st_dev
+    assert here.free_bytes > 0

@@ -11,16 +11,17 @@ from typing import Final
 import pytest
 
 from owtmix.base.time import TimeRange
-from owtmix.inputs.prefetch import Supply
+from owtmix.inputs.prefetch import Prefetcher
+from owtmix.inputs.source_file import SourceFile
 from owtmix.jobfile.settings import Settings
 from owtmix.plan.build import make_plan
 from owtmix.plan.model import RenderPlan
 from owtmix.plan.source_usage import longest_piece_s, source_usage
-from owtmix.produce.schedule import Schedule, TrackTask
-from owtmix.produce.tasks import AudioTask, ChunkTask, RenderSetup
-from tests.inputs.test_prefetch import settle, stock
-from tests.storage.shelf import Shelf, quota
+from owtmix.produce.schedule import Schedule
+from owtmix.produce.tasks import AudioTask, ChunkTask, RenderSetup, TrackTask
+from owtmix.storage import LocalCopy
 from tests.support.plans import ANNA, BEN, JOB, SCREEN, both, heard, index_of, room
+from tests.support.store import FakeStore, budget_of, source_set, wait_until_ready
 
 CLIPS: Final = room(both(ANNA, 0, 10), both(SCREEN, 4, 10), heard(BEN, 2, 8))
 PLAN: Final = make_plan(JOB, index_of(CLIPS), CLIPS, Settings(chunk_s=Fraction(2)))
@@ -36,7 +37,8 @@ def chunks(plan: RenderPlan = PLAN) -> Sequence[range]:
 
 
 def tasks(plan: RenderPlan = PLAN) -> list[TrackTask]:
-    setup = RenderSetup(plan, [Path(str(n)) for n in range(3)], {})
+    files = [SourceFile(str(n), LocalCopy(Path(str(n)))) for n in range(3)]
+    setup = RenderSetup(plan, files, {})
     pictures = [ChunkTask(setup, frames, Path(f"{frames.start}"), 1) for frames in chunks(plan)]
     return [AudioTask(setup, Path("sound")), *pictures]
 
@@ -72,42 +74,42 @@ def test_the_longest_chunk_is_made_at_once() -> None:
     assert longest_piece_s(replace(PLAN, picture=None)) == 1
 
 
-def supplied(folder: Path, *hold: str) -> tuple[Shelf, Supply]:
-    shelf = Shelf({"anna": 5, "screen": 4, "ben": 3})
-    shelf.hold(*hold)
-    return shelf, stock(shelf, folder).supply(source_usage(PLAN, chunks(), sound=True), longest_piece_s(PLAN))
+def supplied(folder: Path, *hold: str) -> tuple[FakeStore, Prefetcher]:
+    store = FakeStore({"anna": 5, "screen": 4, "ben": 3})
+    store.hold(*hold)
+    return store, source_set(store, folder).prefetch(source_usage(PLAN, chunks(), sound=True), longest_piece_s(PLAN))
 
 
 def test_a_chunk_is_begun_when_all_that_it_shows_is_here_and_the_sound_when_all_is(tmp_path: Path) -> None:
-    shelf, supply = supplied(tmp_path, "screen", "ben")
-    with supply:
-        settle(supply, 0)
-        schedule = Schedule(tasks(), 1, supply, same)
+    store, prefetcher = supplied(tmp_path, "screen", "ben")
+    with prefetcher:
+        wait_until_ready(prefetcher, 0)
+        schedule = Schedule(tasks(), 1, prefetcher, same)
         assert [named(schedule.take(1)) for _ in range(3)] == ["0", "30", None]
         assert len(schedule) == 4
-        shelf.cancel("screen")
-        settle(supply, 1)
+        store.let_go("screen")
+        wait_until_ready(prefetcher, 1)
         assert named(schedule.take(1)) == "60"
-        shelf.cancel("ben")
-        settle(supply, 2)
+        store.let_go("ben")
+        wait_until_ready(prefetcher, 2)
         assert [named(schedule.take(1)) for _ in range(4)] == ["sound", "90", "120", None]
         assert len(schedule) == 0
 
 
 def test_who_mixes_goes_on_with_the_chunks_that_begin_where_recordings_do(tmp_path: Path) -> None:
     """Others have to decode their way to their first chunk, which takes about as long as the sound."""
-    _, supply = supplied(tmp_path)
-    with supply:
-        settle(supply, 2)
-        schedule = Schedule(tasks(), 2, supply, same)
+    _, prefetcher = supplied(tmp_path)
+    with prefetcher:
+        wait_until_ready(prefetcher, 2)
+        schedule = Schedule(tasks(), 2, prefetcher, same)
         assert [named(schedule.take(worker)) for worker in (1, 2, 1, 2)] == ["sound", "60", "0", "90"]
 
 
 def test_one_worker_composes_one_chunk_at_a_time_beside_the_sound(tmp_path: Path) -> None:
-    _, supply = supplied(tmp_path)
-    with supply:
-        settle(supply, 2)
-        schedule = Schedule(tasks(), 1, supply, same)
+    _, prefetcher = supplied(tmp_path)
+    with prefetcher:
+        wait_until_ready(prefetcher, 2)
+        schedule = Schedule(tasks(), 1, prefetcher, same)
         sound, first = schedule.take(1), schedule.take(2)
         assert (named(sound), named(first)) == ("sound", "0")
         assert sound
@@ -119,20 +121,20 @@ def test_one_worker_composes_one_chunk_at_a_time_beside_the_sound(tmp_path: Path
 
 
 def test_sound_alone_is_begun_at_once(tmp_path: Path) -> None:
-    _, supply = supplied(tmp_path, "anna", "screen", "ben")
-    with supply:
-        assert named(Schedule(tasks()[:1], 2, supply, same).take(1)) == "sound"
+    _, prefetcher = supplied(tmp_path, "anna", "screen", "ben")
+    with prefetcher:
+        assert named(Schedule(tasks()[:1], 2, prefetcher, same).take(1)) == "sound"
 
 
 def test_where_not_all_fits_sound_is_begun_at_once_and_what_both_have_passed_makes_room(tmp_path: Path) -> None:
     plan = make_plan(JOB, index_of(LATE), LATE, Settings(chunk_s=Fraction(2)))
-    shelf = Shelf({"anna": 5, "screen": 4})
+    store = FakeStore({"anna": 5, "screen": 4})
     uses = source_usage(plan, chunks(plan), sound=True)
-    with stock(shelf, tmp_path, quota(8)).supply(uses, longest_piece_s(plan)) as supply:
-        assert supply.waits
-        schedule = Schedule(tasks(plan), 1, supply, same)
+    with source_set(store, tmp_path, budget_of(8)).prefetch(uses, longest_piece_s(plan)) as prefetcher:
+        assert prefetcher.needs_release
+        schedule = Schedule(tasks(plan), 1, prefetcher, same)
         assert named(schedule.take(1)) == "sound"
-        settle(supply, 0)
+        wait_until_ready(prefetcher, 0)
         first, second = schedule.take(1), schedule.take(1)
         assert first
         assert second
@@ -140,31 +142,33 @@ def test_where_not_all_fits_sound_is_begun_at_once_and_what_both_have_passed_mak
         for task in (first, second):
             schedule.finish(task)
         schedule.advance(sound, 3.9)
-        assert "screen" not in shelf.fetched
+        assert "screen" not in store.fetched
         schedule.advance(sound, 4)
-        settle(supply, 1)
-        assert not supply.ready([0])
+        wait_until_ready(prefetcher, 1)
+        assert not prefetcher.ready([0])
 
 
 def test_where_not_all_fits_others_begin_where_the_picture_does(tmp_path: Path) -> None:
     """What the sound waits for comes when the beginning has made room."""
     plan = make_plan(JOB, index_of(LATE), LATE, Settings(chunk_s=Fraction(1)))
     uses = source_usage(plan, chunks(plan), sound=True)
-    with stock(Shelf({"anna": 5, "screen": 4}), tmp_path, quota(8)).supply(uses, longest_piece_s(plan)) as supply:
-        settle(supply, 0)
-        schedule = Schedule(tasks(plan), 2, supply, same)
+    with source_set(FakeStore({"anna": 5, "screen": 4}), tmp_path, budget_of(8)).prefetch(
+        uses, longest_piece_s(plan)
+    ) as prefetcher:
+        wait_until_ready(prefetcher, 0)
+        schedule = Schedule(tasks(plan), 2, prefetcher, same)
         assert [named(schedule.take(worker)) for worker in (1, 2)] == ["sound", "0"]
 
 
 @pytest.mark.parametrize("worker", [1, 2])
 def test_what_does_not_come_is_left_out_before_it_is_begun(tmp_path: Path, worker: int) -> None:
-    gone = Shelf({"anna": 5, "gone": 4, "ben": 3})
+    gone = FakeStore({"anna": 5, "gone": 4, "ben": 3})
     now = {task.track: task for task in tasks()}
-    with stock(gone, tmp_path).supply(source_usage(PLAN, chunks(), sound=True)) as supply:
-        schedule = Schedule(tasks(), 1, supply, lambda task: now[task.track])
-        settle(supply, 0, 1, 2)
+    with source_set(gone, tmp_path).prefetch(source_usage(PLAN, chunks(), sound=True)) as prefetcher:
+        schedule = Schedule(tasks(), 1, prefetcher, lambda task: now[task.track])
+        wait_until_ready(prefetcher, 0, 1, 2)
         assert [named(schedule.take(worker)) for _ in range(3)] == ["0", "30", None]
-        without = PLAN.without(1, Fraction(0), sound=False).without(1, Fraction(0), sound=True)
+        without = PLAN.without_source(1, Fraction(0), sound=False).without_source(1, Fraction(0), sound=True)
         now = {task.track: task for task in tasks(without)}
         taken = [schedule.take(worker) for _ in range(4)]
     assert [named(task) for task in taken] == ["sound", "60", "90", "120"]
@@ -174,13 +178,13 @@ def test_what_does_not_come_is_left_out_before_it_is_begun(tmp_path: Path, worke
 def test_a_sound_that_waits_for_what_the_picture_makes_room_for_is_not_left_waiting(tmp_path: Path) -> None:
     """Although a chunk has failed, and all is to stop."""
     plan = make_plan(JOB, index_of(LATE), LATE, Settings(chunk_s=Fraction(2)))
-    shelf = Shelf({"anna": 5, "screen": 4})
+    store = FakeStore({"anna": 5, "screen": 4})
     uses = source_usage(plan, chunks(plan), sound=True)
-    with stock(shelf, tmp_path, quota(8)).supply(uses, longest_piece_s(plan)) as supply:
-        schedule = Schedule(tasks(plan), 1, supply, same)
+    with source_set(store, tmp_path, budget_of(8)).prefetch(uses, longest_piece_s(plan)) as prefetcher:
+        schedule = Schedule(tasks(plan), 1, prefetcher, same)
         sound = schedule.take(1)
         assert isinstance(sound, AudioTask)
-        settle(supply, 0)
+        wait_until_ready(prefetcher, 0)
         first = schedule.take(1)
         assert first
         schedule.finish(first)
@@ -189,17 +193,17 @@ def test_a_sound_that_waits_for_what_the_picture_makes_room_for_is_not_left_wait
         second = schedule.take(1)
         assert second
         schedule.finish(second)
-        settle(supply, 1)
+        wait_until_ready(prefetcher, 1)
         schedule.finish(sound)
         schedule.stop()
         assert len(schedule) == 0
 
 
 def test_stopping_begins_nothing_more(tmp_path: Path) -> None:
-    _, supply = supplied(tmp_path)
-    with supply:
-        settle(supply, 0, 1, 2)
-        schedule = Schedule(tasks(), 1, supply, same)
+    _, prefetcher = supplied(tmp_path)
+    with prefetcher:
+        wait_until_ready(prefetcher, 0, 1, 2)
+        schedule = Schedule(tasks(), 1, prefetcher, same)
         assert named(schedule.take(1)) == "sound"
         schedule.stop()
         assert len(schedule) == 0

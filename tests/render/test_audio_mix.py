@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tracemalloc
-from dataclasses import replace
+from collections.abc import Sequence
+from cProfile import Profile
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,13 +13,17 @@ import pytest
 from numpy.typing import NDArray
 
 from owtmix.base.time import TimeRange
-from owtmix.media.audio_reader import AudioReader
+from owtmix.inputs.source_file import SourceFile
 from owtmix.media.probe import probe
-from owtmix.plan.media_info import AudioTrack, Damage
+from owtmix.plan.media_info import AudioRun, AudioTrack, Damage
 from owtmix.plan.model import AudioPlacement
-from owtmix.render.audio_mix import FADE_SAMPLES, MixObserver, _Voice, mix
+from owtmix.produce.file_sources import FileSources
+from owtmix.render import audio_mix
+from owtmix.render.audio_mix import FADE_SAMPLES, MixObserver, mix
+from owtmix.storage import LocalCopy
 from owtmix.workers.pending_files import mark_missing, mark_pending, mark_ready
 from tests.media.sounds import Sound, moments, probe_sound, sweep, tone, write_sound
+from tests.support.sources import MemorySources, WatchedAudioSources
 
 RATE_HZ = 48_000
 
@@ -30,28 +35,43 @@ def object_to(source: int, problem: str) -> None:
     raise AssertionError(f"{source}: {problem}")
 
 
+def memory_track(length_s: Fraction | int) -> AudioTrack:
+    """The track of a sound without a file."""
+    return AudioTrack(
+        0, "pcm_f32le", RATE_HZ, 2, (AudioRun(((0, Fraction(0)), (int(length_s * RATE_HZ), Fraction(length_s)))),)
+    )
+
+
 class Room:
     """Sources placed on an output."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.placements: list[AudioPlacement] = []
-        self.sources: list[Path] = []
+        self.paths: list[Path] = []
         self.warnings: list[tuple[int, str]] = []
 
     def add(self, sound: NDArray[np.float32], start_s: Fraction, span: TimeRange | None = None) -> Path:
         """Place mono ``sound``, of 48 kHz; it sounds within ``span``, all of it unless told."""
-        path = write_sound(self.folder / f"{len(self.sources)}.mkv", sound[None], RATE_HZ, codec="pcm_f32le")
+        path = write_sound(self.folder / f"{len(self.paths)}.mkv", sound[None], RATE_HZ, codec="pcm_f32le")
         track = probe_sound(path)
         self.placements.append(
-            AudioPlacement(len(self.sources), track, span or track.span.shifted(start_s), start_s - track.span.start)
+            AudioPlacement(len(self.paths), track, span or track.span.shifted(start_s), start_s - track.span.start)
         )
-        self.sources.append(path)
+        self.paths.append(path)
         return path
 
+    @property
+    def sources(self) -> FileSources:
+        return sources_of(self.paths)
+
     def mix(self, duration_samples: int) -> Sound:
-        blocks = mix(self.placements, self.sources, duration_samples, lambda *warning: self.warnings.append(warning))
-        return np.concatenate(list(blocks), axis=1)
+        observer = MixObserver(lambda *warning: self.warnings.append(warning))
+        return np.concatenate(list(mix(self.placements, self.sources, duration_samples, observer)), axis=1)
+
+
+def sources_of(paths: Sequence[Path]) -> FileSources:
+    return FileSources([SourceFile(path.name, LocalCopy(path)) for path in paths])
 
 
 @pytest.fixture
@@ -147,49 +167,65 @@ def test_a_file_cut_off_since_it_was_probed_sounds_as_far_as_it_goes(room: Room)
     assert not heard[round(2.1 * RATE_HZ) :].any()
 
 
-def test_files_are_open_only_while_they_sound(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_are_open_only_while_they_sound(room: Room) -> None:
     opened = 0
     most = 0
 
-    class CountingReader(AudioReader):
-        def __init__(self, path: Path, track: AudioTrack, offset_s: Fraction) -> None:
-            nonlocal opened, most
-            super().__init__(path, track, offset_s)
-            opened += 1
-            most = max(most, opened)
+    def on_open(_: int) -> None:
+        nonlocal opened, most
+        opened += 1
+        most = max(most, opened)
 
-        def close(self) -> None:
-            nonlocal opened
-            super().close()
-            opened -= 1
+    def on_close(_: int) -> None:
+        nonlocal opened
+        opened -= 1
 
-    monkeypatch.setattr("owtmix.render.audio_mix.AudioReader", CountingReader)
     for second in range(8):
         room.add(sweep(moments(1, RATE_HZ)), Fraction(second))
-    room.mix(8 * RATE_HZ)
+    for _ in mix(room.placements, WatchedAudioSources(room.sources, on_open, on_close), 8 * RATE_HZ):
+        pass
     assert most == 1
     assert opened == 0
 
 
-def test_nobody_is_asked_for_sound_before_or_after_it(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten thousand files in a day would be asked two billion times."""
-    asked = 0
-    add_to = _Voice.add_to
+def test_sounds_need_no_files() -> None:
+    """Mixing knows sources alone; what they are made of is their own business."""
+    first, second = (np.stack([sweep(moments(2, RATE_HZ) + n), sweep(moments(2, RATE_HZ) - n)]) for n in (0, 1))
+    track = memory_track(2)
+    placements = [
+        AudioPlacement(0, track, track.span, Fraction(0)),
+        AudioPlacement(1, track, track.span.shifted(Fraction(1)), Fraction(1)),
+    ]
+    expected = np.zeros((2, 3 * RATE_HZ), np.float32)
+    expected[:, : 2 * RATE_HZ] = first
+    expected[:, RATE_HZ:] += second
+    sources = MemorySources(sounds={0: first, 1: second})
+    heard = np.concatenate(list(mix(placements, sources, 3 * RATE_HZ, MixObserver(object_to))), axis=1)
+    assert np.array_equal(heard, expected)
 
-    def counted(voice: _Voice, block: Sound, first: int) -> None:
-        nonlocal asked
-        asked += 1
-        add_to(voice, block, first)
 
-    monkeypatch.setattr(_Voice, "add_to", counted)
-    room.add(sweep(moments(0.2, RATE_HZ)), Fraction(0))
-    (first,) = room.placements
-    for second in range(1, 40):
-        start_s = Fraction(second)
-        room.placements.insert(0, replace(first, span=first.span.shifted(start_s), offset_s=start_s + first.offset_s))
-    heard = room.mix(40 * RATE_HZ)[0].reshape(40, RATE_HZ)
-    assert np.abs(heard).max(axis=1).min() > 0.1
-    assert asked == 40
+def test_nobody_is_asked_for_sound_before_or_after_it() -> None:
+    """Ten thousand files in a day would be asked two billion times: twice the work takes twice the calls."""
+    track = memory_track(Fraction(1, 5))
+    sources = MemorySources(sounds={0: np.full((2, RATE_HZ // 5), 0.25, np.float32)})
+
+    def calls(count: int) -> int:
+        placed = [
+            AudioPlacement(0, track, track.span.shifted(Fraction(second)), Fraction(second))
+            for second in reversed(range(count))
+        ]
+        profile = Profile()
+        blocks = profile.runcall(lambda: list(mix(placed, sources, count * RATE_HZ, MixObserver(object_to))))
+        heard = np.concatenate(blocks, axis=1)[0].reshape(count, RATE_HZ)
+        assert np.abs(heard).max(axis=1).min() > 0.1
+        return sum(
+            entry.callcount
+            for entry in profile.getstats()
+            if not isinstance(entry.code, str) and entry.code.co_filename == audio_mix.__file__
+        )
+
+    assert calls(40) > 40
+    assert calls(80) < 2.1 * calls(40)
 
 
 def test_memory_does_not_grow_with_the_length_of_the_room(room: Room) -> None:
@@ -198,7 +234,7 @@ def test_memory_does_not_grow_with_the_length_of_the_room(room: Room) -> None:
     peaks = []
     for duration_s in (3, 20):
         tracemalloc.start()
-        for _ in mix(room.placements, room.sources, duration_s * RATE_HZ, lambda *_: None):
+        for _ in mix(room.placements, room.sources, duration_s * RATE_HZ):
             pass
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
@@ -219,7 +255,8 @@ def test_what_is_on_its_way_is_waited_for(room: Room) -> None:
             away.rename(path)
             mark_ready(path)
 
-    mixed = np.concatenate(list(mix(room.placements, room.sources, 2 * RATE_HZ, object_to, MixObserver(wait))), axis=1)
+    observer = MixObserver(object_to, on_wait=wait)
+    mixed = np.concatenate(list(mix(room.placements, room.sources, 2 * RATE_HZ, observer)), axis=1)
     assert np.array_equal(mixed, expected)
     assert waits == [1, 1]
 
@@ -243,9 +280,8 @@ def test_damage_is_told_of_each_source(tmp_path: Path) -> None:
     track = probe(path).audio
     assert track
     told: dict[int, Damage] = {}
-    watch = MixObserver(on_damage=told.__setitem__)
     placed = [
         AudioPlacement(n, track, TimeRange(Fraction(0), Fraction(end)), Fraction(0)) for n, end in ((0, 4), (1, 1))
     ]
-    assert list(mix(placed, [path, path], 4 * RATE_HZ, object_to, watch))
+    assert list(mix(placed, sources_of([path, path]), 4 * RATE_HZ, MixObserver(object_to, told.__setitem__)))
     assert {n: damage.count for n, damage in told.items()} == {0: 10, 1: 0}

@@ -14,9 +14,9 @@ from typing import Final
 
 REQUIRED: Final = os.environ.get("OWT_REQUIRE_CUDA") == "1"
 _TRIAL: Final = """
-from tests.produce.stand_in import Silent
+from unittest.mock import Mock
 from owtmix.produce.gpu_check import GpuCheckTask
-print(CardTask(None).run(Silent()).number)
+print(GpuCheckTask(None).run(Mock()).number)
 """
 
 

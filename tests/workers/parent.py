@@ -7,7 +7,7 @@ import sys
 
 from owtmix.workers.base import Limits
 from owtmix.workers.local import WorkerPool
-from tests.workers import duties
+from tests.workers import tasks
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
         sys.stdout.flush()
 
     with WorkerPool(2, Limits(1 << 30, 3600), tell) as executor:
-        list(executor.run([duties.Sleep(), duties.HoldInterpreter()]))
+        list(executor.run([tasks.Sleep(), tasks.HoldInterpreter()]))
 
 
 if __name__ == "__main__":

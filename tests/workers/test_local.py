@@ -15,26 +15,25 @@ from typing import Any
 import pytest
 
 from owtmix.base.errors import InputError, RenderError
-from owtmix.workers import local
-from owtmix.workers.base import Limits, Outcome
-from owtmix.workers.local import WorkerPool
+from owtmix.workers.base import Death, DeathKind, Limits, Outcome
+from owtmix.workers.local import STARTING_S, WorkerPool
 from owtmix.workers.queues import FifoQueue
-from tests.workers import duties
-from tests.workers.duties import Duty
+from tests.workers import tasks
+from tests.workers.tasks import Echo
 
 PATIENCE_S = 20.0
 """For children that are to finish: starting one takes long on a busy machine."""
-MEMORY = 400 * duties.MIB
+MEMORY = 400 * tasks.MIB
 
 
 @contextmanager
 def executor(size: int = 2, silence_s: float = PATIENCE_S, warnings: list[str] | None = None) -> Iterator[WorkerPool]:
-    told: list[str] = [] if warnings is None else warnings
-    with WorkerPool(size, Limits(MEMORY, silence_s), told.append) as made:
+    heard: list[str] = [] if warnings is None else warnings
+    with WorkerPool(size, Limits(MEMORY, silence_s), heard.append) as made:
         yield made
 
 
-def run(*tasks: Duty, size: int = 2, silence_s: float = PATIENCE_S, alone: bool = False) -> list[Outcome[Duty]]:
+def run(*tasks: Echo, size: int = 2, silence_s: float = PATIENCE_S, alone: bool = False) -> list[Outcome[Echo]]:
     """Outcomes in the order of ``tasks``."""
     with executor(size, silence_s) as made:
         found = list(made.run(tasks, alone=alone))
@@ -43,19 +42,20 @@ def run(*tasks: Duty, size: int = 2, silence_s: float = PATIENCE_S, alone: bool 
 
 def test_values_come_back_whatever_their_size() -> None:
     large = "€" * (8 << 20)
-    tasks = [Duty("small"), Duty(large), *(Duty(str(i)) for i in range(20))]
-    assert [outcome.value for outcome in run(*tasks)] == [task.payload for task in tasks]
+    echoes = [Echo("small"), Echo(large), *(Echo(str(i)) for i in range(20))]
+    assert [outcome.value for outcome in run(*echoes)] == [echo.payload for echo in echoes]
 
 
 def test_a_crash_ends_its_own_task_alone() -> None:
-    crash, *others = run(duties.Crash(), Duty("a"), Duty("b"), Duty("c"), size=2)
-    assert (crash.death, crash.done_s, crash.value, crash.error) == ("crashes (SIGSEGV)", 1.5, None, None)
+    crash, *others = run(tasks.Crash(), Echo("a"), Echo("b"), Echo("c"), size=2)
+    assert (crash.done_s, crash.value, crash.error) == (1.5, None, None)
+    assert crash.death == Death(DeathKind.CRASHED, "crashes (SIGSEGV)")
     assert [other.value for other in others] == ["a", "b", "c"]
 
 
 def test_what_hangs_is_ended_even_where_it_holds_the_interpreter() -> None:
-    sleep, hold, work = run(duties.Sleep(), duties.HoldInterpreter(), Duty(), size=3, silence_s=3)
-    assert sleep.death == hold.death == "hangs: no progress for 3 s"
+    sleep, hold, work = run(tasks.Sleep(), tasks.HoldInterpreter(), Echo(), size=3, silence_s=3)
+    assert sleep.death == hold.death == Death(DeathKind.HUNG, "hangs: no progress for 3 s")
     assert work.value == "done"
 
 
@@ -64,54 +64,54 @@ def test_a_child_that_never_reads_does_not_hold_up_the_parent(tmp_path: Path, mo
     deaf.write_text("#!/bin/sh\nexec sleep 3600\n")
     deaf.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(deaf))
-    monkeypatch.setattr(local, "STARTING_S", 0)
-    (outcome,) = run(Duty("x" * (4 << 20)), silence_s=1)
-    assert outcome.death == "hangs: no progress for 1 s"
+    # It need not start, so this is one second in all.
+    (outcome,) = run(Echo("x" * (4 << 20)), silence_s=1 - STARTING_S)
+    assert outcome.death == Death(DeathKind.HUNG, f"hangs: no progress for {1 - STARTING_S:.0f} s")
 
 
 def test_a_child_that_takes_too_much_memory_is_ended() -> None:
-    eat, work = run(duties.Eat(), Duty())
-    assert eat.death == "takes more than 400 MiB of memory"
+    greedy, work = run(tasks.UseMemory(), Echo())
+    assert greedy.death == Death(DeathKind.MEMORY, "takes more than 400 MiB of memory")
     assert work.value == "done"
 
 
-def test_a_child_that_hangs_up_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "LAST_WORDS_S", 0.2)
-    assert run(duties.HangUp())[0].death == "hangs up"
+def test_a_child_that_hangs_up_is_ended() -> None:
+    assert run(tasks.ClosePipe())[0].death == Death(DeathKind.PROTOCOL, "hangs up")
 
 
-def test_what_a_library_prints_is_no_news() -> None:
-    assert run(duties.Chatter())[0].value == "doneb''"
+def test_what_a_library_prints_is_no_report() -> None:
+    assert run(tasks.PrintAnywhere())[0].value == "doneb''"
 
 
 def test_errors_and_warnings_arrive_in_words() -> None:
     warnings: list[str] = []
     with executor(warnings=warnings) as made:
-        (refused,) = made.run([duties.Refuse("is empty")])
-        (failed,) = made.run([duties.Fail("nothing to divide")])
+        (refused,) = made.run([tasks.RaiseInputError("is empty")])
+        (failed,) = made.run([tasks.RaiseError("nothing to divide")])
     assert isinstance(refused.error, InputError)
     assert str(refused.error) == "is empty"
-    assert warnings == ["about to refuse"]
+    assert warnings == ["about to raise"]
     assert isinstance(failed.error, RenderError)
-    assert str(failed.error) == "the duty failed: ZeroDivisionError: nothing to divide"
+    assert str(failed.error) == "the task failed: ZeroDivisionError: nothing to divide"
 
 
 def test_half_a_line_is_no_result() -> None:
-    (outcome,) = run(duties.DieMidLine())
-    assert (outcome.death, outcome.done_s, outcome.value) == ("crashes (SIGKILL)", 2, None)
+    (outcome,) = run(tasks.DieMidLine())
+    assert (outcome.done_s, outcome.value) == (2, None)
+    assert outcome.death == Death(DeathKind.KILLED, "crashes (SIGKILL)")
 
 
 def test_nonsense_ends_the_child() -> None:
-    outcomes = run(duties.Say("hello\n"), duties.Say('["result", "a"]\n["result", "b"]\n'), Duty())
+    outcomes = run(tasks.SendRaw("hello\n"), tasks.SendRaw('["result", "a"]\n["result", "b"]\n'), Echo())
     assert [outcome.death for outcome in outcomes] == [
-        "says what cannot be understood",
-        "goes on talking after it was done",
+        Death(DeathKind.PROTOCOL, "says what cannot be understood"),
+        Death(DeathKind.PROTOCOL, "goes on talking after it was done"),
         None,
     ]
 
 
 def test_children_are_kept_for_more_work_unless_it_is_to_be_done_alone() -> None:
-    pids = [duties.Pid(str(i)) for i in range(3)]
+    pids = [tasks.Pid(str(i)) for i in range(3)]
     assert len({outcome.value for outcome in run(*pids, size=1)}) == 1
     assert len({outcome.value for outcome in run(*pids, size=1, alone=True)}) == 3
 
@@ -120,19 +120,19 @@ def test_who_was_busy_last_is_asked_first() -> None:
     """It has open what its last task left: another would begin anew."""
     asked: list[int] = []
 
-    class Asking(FifoQueue[Duty]):
-        def take(self, worker: int) -> Duty | None:
+    class Asking(FifoQueue[Echo]):
+        def take(self, worker: int) -> Echo | None:
             asked.append(worker)
             return super().take(worker)
 
     with executor() as made:
-        list(made.run(Asking([Duty(), duties.Nap()])))
-        list(made.run(Asking([Duty()])))
+        list(made.run(Asking([Echo(), tasks.SleepBriefly()])))
+        list(made.run(Asking([Echo()])))
     assert asked == [1, 2, 2]
 
 
 def test_nobody_is_blamed_while_the_parent_itself_was_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-Z and ``fg``: the clock goes on, news do not."""
+    """Ctrl-Z and ``fg``: the clock goes on, reports do not come."""
     begun, lost_s = time.monotonic(), 0.0
 
     def monotonic() -> float:
@@ -141,7 +141,7 @@ def test_nobody_is_blamed_while_the_parent_itself_was_stopped(monkeypatch: pytes
         return begun + lost_s
 
     monkeypatch.setattr(time, "monotonic", monotonic)
-    assert run(duties.Nap(), silence_s=10)[0].value == "done"
+    assert run(tasks.SleepBriefly(), silence_s=10)[0].value == "done"
 
 
 def children() -> set[str]:
@@ -158,9 +158,9 @@ def test_nothing_is_left_behind() -> None:
     """No process, no zombie, no file descriptor; even where tasks die, or are abandoned half-way."""
 
     def work() -> None:
-        run(Duty(), duties.Crash(), duties.Say("nonsense\n"), Duty(), size=2)
+        run(Echo(), tasks.Crash(), tasks.SendRaw("nonsense\n"), Echo(), size=2)
         with executor() as made:
-            next(made.run([Duty(), duties.Sleep(), Duty("x" * (1 << 20))]))
+            next(made.run([Echo(), tasks.Sleep(), Echo("x" * (1 << 20))]))
 
     work()
     before = sorted(Path("/proc/self/fd").iterdir()), children()
@@ -174,17 +174,17 @@ def test_a_system_without_room_for_a_process_is_an_error_in_words(monkeypatch: p
 
     monkeypatch.setattr(subprocess, "Popen", refuse)
     with pytest.raises(RenderError, match="no process can be started: Resource temporarily unavailable"):
-        run(Duty())
+        run(Echo())
 
 
 def test_progress_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     heard: list[float] = []
 
-    def on_progress(_: Duty, done_s: float) -> None:
+    def on_progress(_: Echo, done_s: float) -> None:
         heard.append(done_s)
 
-    tasks: Sequence[Duty] = [duties.Crash()]
+    crash: Sequence[Echo] = [tasks.Crash()]
     with executor() as made:
-        list(made.run(tasks, on_progress))
+        list(made.run(crash, on_progress))
     assert heard == [1.5]
     assert capsys.readouterr() == ("", "")

@@ -7,12 +7,11 @@ import json
 import pytest
 
 from owtmix.plan.media_info import Probe
-from owtmix.workers import protocol
-from owtmix.workers.protocol import LONGEST_MESSAGE, MOST_WARNINGS, ProtocolError, ReplyParser
-from tests.workers.duties import Duty
+from owtmix.workers.protocol import LONGEST_LINE, LONGEST_MESSAGE, MOST_WARNINGS, ProtocolError, ReplyParser
+from tests.workers.tasks import Echo
 
 
-class Measure(Duty):
+class ProbeResult(Echo):
     result = Probe
 
 
@@ -20,18 +19,18 @@ def line(kind: str, value: object) -> bytes:
     return json.dumps([kind, value]).encode() + b"\n"
 
 
-def test_news_may_come_in_any_pieces() -> None:
-    heard, listener = b"".join([line("progress", 1.5), line("warning", "é"), line("result", "done")]), ReplyParser()
-    found = [listener.listen(heard[i : i + 1], Duty()) for i in range(len(heard))]
+def test_reports_may_come_in_any_pieces() -> None:
+    sent, parser = b"".join([line("progress", 1.5), line("warning", "é"), line("result", "done")]), ReplyParser()
+    found = [parser.feed(sent[i : i + 1], Echo()) for i in range(len(sent))]
     assert [warning for warnings, _ in found for warning in warnings] == ["é"]
-    assert [verdict.value for _, verdict in found if verdict] == ["done"]
-    assert listener.done_s == 1.5
+    assert [reply.value for _, reply in found if reply] == ["done"]
+    assert parser.done_s == 1.5
 
 
 def test_waiting_is_no_silence_and_no_progress() -> None:
-    listener = ReplyParser()
-    assert listener.listen(line("progress", 1.5) + line("waiting", None), Duty()) == ([], None)
-    assert listener.done_s == 1.5
+    parser = ReplyParser()
+    assert parser.feed(line("progress", 1.5) + line("waiting", None), Echo()) == ([], None)
+    assert parser.done_s == 1.5
 
 
 @pytest.mark.parametrize(
@@ -57,7 +56,7 @@ def test_waiting_is_no_silence_and_no_progress() -> None:
 )
 def test_nonsense_is_refused(said: bytes) -> None:
     with pytest.raises(ProtocolError):
-        ReplyParser().listen(said, Duty())
+        ReplyParser().feed(said, Echo())
 
 
 def test_a_number_cannot_take_all_memory() -> None:
@@ -65,23 +64,23 @@ def test_a_number_cannot_take_all_memory() -> None:
     run = {"knots": [[0, "0"], [1, "1e999999999"]]}
     sound = {"index": 0, "codec": "aac", "rate_hz": 8000, "channels": 1, "runs": [run]}
     with pytest.raises(ProtocolError):
-        ReplyParser().listen(line("result", {"video": None, "audio": sound}), Measure())
+        ReplyParser().feed(line("result", {"video": None, "audio": sound}), ProbeResult())
 
 
-def test_a_line_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "LONGEST_LINE", 1000)
-    listener = ReplyParser()
-    for _ in range(10):
-        listener.listen(b"x" * 100, Duty())
+def test_a_line_has_an_end() -> None:
+    parser = ReplyParser()
+    piece = b"x" * (LONGEST_LINE // 8)
+    for _ in range(8):
+        parser.feed(piece, Echo())
     with pytest.raises(ProtocolError, match="does not stop talking"):
-        listener.listen(b"x", Duty())
+        parser.feed(b"x", Echo())
 
 
 def test_messages_are_bounded_in_number_and_length() -> None:
-    listener = ReplyParser()
-    warnings, _ = listener.listen(line("warning", "x" * 100_000) * (MOST_WARNINGS + 5), Duty())
+    parser = ReplyParser()
+    warnings, _ = parser.feed(line("warning", "x" * 100_000) * (MOST_WARNINGS + 5), Echo())
     assert len(warnings) == MOST_WARNINGS
     assert {len(warning) for warning in warnings} == {LONGEST_MESSAGE}
-    _, verdict = listener.listen(line("error", ["InputError", "x" * 100_000]), Duty())
-    assert verdict
-    assert len(str(verdict.error)) == LONGEST_MESSAGE
+    _, reply = parser.feed(line("error", ["InputError", "x" * 100_000]), Echo())
+    assert reply
+    assert len(str(reply.error)) == LONGEST_MESSAGE

@@ -8,59 +8,59 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from owtmix.workers.queues import FifoQueue, RunQueue
-from tests.workers.duties import Duty
+from tests.workers.tasks import Echo
 
 
-def duties(count: int) -> list[Duty]:
-    return [Duty(str(number)) for number in range(count)]
+def numbered(count: int) -> list[Echo]:
+    return [Echo(str(number)) for number in range(count)]
 
 
-def take(queue: RunQueue[Duty] | FifoQueue[Duty], worker: int) -> int | None:
+def take(queue: RunQueue[Echo] | FifoQueue[Echo], worker: int) -> int | None:
     task = queue.take(worker)
     return int(task.payload) if task else None
 
 
-def test_a_line_is_served_in_order() -> None:
-    line = FifoQueue(duties(3))
-    assert [take(line, worker) for worker in (2, 1, 2, 1)] == [0, 1, 2, None]
-    assert len(line) == 0
+def test_a_queue_is_served_in_order() -> None:
+    queue = FifoQueue(numbered(3))
+    assert [take(queue, worker) for worker in (2, 1, 2, 1)] == [0, 1, 2, None]
+    assert len(queue) == 0
 
 
 def test_each_child_has_a_run_of_its_own() -> None:
-    runs = RunQueue(duties(6), 2, lambda _: True)
+    runs = RunQueue(numbered(6), 2, lambda _: True)
     assert [take(runs, 1), take(runs, 2), take(runs, 2), take(runs, 1)] == [0, 3, 4, 1]
     assert len(runs) == 2
 
 
 def test_who_is_done_takes_half_of_the_longest_run() -> None:
-    runs = RunQueue(duties(9), 3, lambda _: True)
+    runs = RunQueue(numbered(9), 3, lambda _: True)
     assert [take(runs, 1) for _ in range(3)] == [0, 1, 2]
     assert [take(runs, worker) for worker in (2, 3)] == [3, 6]
     assert [take(runs, 1), take(runs, 2), take(runs, 3), take(runs, 1)] == [5, 4, 7, 8]
 
 
 def test_a_child_that_is_not_free_yet_may_have_the_first_run() -> None:
-    runs = RunQueue(duties(6), 2, lambda _: True)
+    runs = RunQueue(numbered(6), 2, lambda _: True)
     runs.claim(1)
     assert [take(runs, 2), take(runs, 2), take(runs, 2), take(runs, 1), take(runs, 1)] == [3, 4, 5, 0, 1]
 
 
 def test_a_child_that_has_a_run_keeps_it() -> None:
-    runs = RunQueue(duties(4), 2, lambda _: True)
+    runs = RunQueue(numbered(4), 2, lambda _: True)
     assert take(runs, 1) == 0
     runs.claim(1)
     assert [take(runs, 1), take(runs, 2), take(runs, 2)] == [1, 2, 3]
 
 
 def test_a_new_child_goes_on_with_the_run_of_one_that_died() -> None:
-    runs = RunQueue(duties(4), 2, lambda _: True)
+    runs = RunQueue(numbered(4), 2, lambda _: True)
     assert [take(runs, 1), take(runs, 2)] == [0, 2]
     assert {take(runs, 3), take(runs, 2), take(runs, 3)} == {1, 3, None}
 
 
 def test_what_is_not_ready_waits() -> None:
     here = {"0", "3"}
-    runs = RunQueue(duties(6), 2, lambda task: task.payload in here)
+    runs = RunQueue(numbered(6), 2, lambda task: task.payload in here)
     assert [take(runs, 1), take(runs, 1), take(runs, 2)] == [0, 3, None]
     here.add("1")
     assert take(runs, 2) == 1
@@ -68,7 +68,7 @@ def test_what_is_not_ready_waits() -> None:
 
 
 def test_what_is_stopped_begins_nothing() -> None:
-    runs = RunQueue(duties(6), 2, lambda _: True)
+    runs = RunQueue(numbered(6), 2, lambda _: True)
     take(runs, 1)
     runs.stop()
     assert (len(runs), take(runs, 1), take(runs, 2)) == (0, None, None)
@@ -76,7 +76,7 @@ def test_what_is_stopped_begins_nothing() -> None:
 
 @given(count=st.integers(0, 30), runs=st.integers(1, 8), asking=st.lists(st.integers(1, 8), min_size=40, max_size=60))
 def test_every_task_is_done_once(count: int, runs: int, asking: list[int]) -> None:
-    everything: Callable[[Duty], bool] = lambda _: True  # noqa: E731 - one line says it
-    queue = RunQueue(duties(count), runs, everything)
+    everything: Callable[[Echo], bool] = lambda _: True  # noqa: E731 - one line says it
+    queue = RunQueue(numbered(count), runs, everything)
     done = [number for worker in asking if (number := take(queue, worker)) is not None]
     assert sorted(done) == list(range(count))

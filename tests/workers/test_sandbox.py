@@ -18,7 +18,7 @@ import pytest
 from owtmix.workers.base import Limits
 from owtmix.workers.local import WorkerPool
 from tests.conftest import kernel_isolates
-from tests.workers.duties import Describe, Forget, Measure
+from tests.workers.tasks import Describe, FreeMemory, MeasureMemory
 
 DEADLINE_S = 20
 
@@ -51,7 +51,7 @@ def test_the_environment_holds_no_secret(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_the_memory_of_pictures_goes_back_to_the_system() -> None:
     """What recordings of many sizes leave behind would grow over a long job."""
     with WorkerPool(1, Limits(1 << 30, 60), print) as executor:
-        idle, after = (outcome.value for outcome in executor.run([Measure(), Forget()]))
+        idle, after = (outcome.value for outcome in executor.run([MeasureMemory(), FreeMemory()]))
     assert after < idle + 16
 
 

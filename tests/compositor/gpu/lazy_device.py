@@ -1,4 +1,4 @@
-"""A device without a card: the kernel, compiled for the host, and work that is done as late as marks allow.
+"""A device without a GPU: the kernel, compiled for the host, and work that is done as late as fences allow.
 
 What reads or changes memory too early draws wrong pixels here: with ``hasty``, where uploads alone are done at once,
 memory that is filled again although what was drawn of it is not done.
@@ -38,7 +38,7 @@ class Queue:
 
 
 @dataclass(eq=False)
-class LazyMark:
+class LazyFence:
     device: LazyDevice
     queue: Queue | None = None
     until: int = 0
@@ -92,8 +92,8 @@ class LazyDevice:
         self.pinned_bytes += size
         return np.full(size, 88, np.uint8)
 
-    def fence(self) -> LazyMark:
-        return LazyMark(self)
+    def fence(self) -> LazyFence:
+        return LazyFence(self)
 
     def upload(self, source: NDArray[np.uint8], address: int, fence: Fence) -> None:
         self.uploaded += source.size
@@ -132,7 +132,7 @@ class LazyDevice:
 
     def _give(self, queue: Queue, work: Work, fence: Fence) -> None:
         self._check()
-        assert isinstance(fence, LazyMark)
+        assert isinstance(fence, LazyFence)
         with self.lock:
             queue.waiting.append(work)
             fence.set(queue)
@@ -143,10 +143,10 @@ class LazyDevice:
 
 
 def _frozen(fences: Iterable[Fence]) -> list[tuple[Queue, int]]:
-    """Where the marks are now."""
+    """Where the fences are now."""
     found = []
     for fence in fences:
-        assert isinstance(fence, LazyMark)
+        assert isinstance(fence, LazyFence)
         if fence.queue:
             found.append((fence.queue, fence.until))
     return found

@@ -1,4 +1,4 @@
-"""The canvas on a card, drawn by the kernel on the host, against the canvas in main memory."""
+"""The canvas on a GPU, drawn by the kernel on the host, against the canvas in main memory."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from owtmix.compositor.overlays import OverlayLayer
 from owtmix.media.probe import probe
 from owtmix.media.video_reader import VideoReader
 from owtmix.plan.media_info import Matrix
+from tests.compositor.gpu.gpu_frame import gpu_frame
 from tests.compositor.gpu.lazy_device import LazyDevice
-from tests.compositor.gpu.on_card import on_card
 from tests.compositor.stills import Still
 from tests.conftest import SHARED
 from tests.media.pictures import flat, textured
@@ -42,7 +42,7 @@ _keys = count()
 
 
 def devices() -> Iterator[GpuDevice]:
-    """The host, and the card of this machine."""
+    """The host, and the GPU of this machine."""
     yield LazyDevice()
     if (number := gpu_number()) is not None:
         from owtmix.compositor.gpu.cuda import open_device  # noqa: PLC0415 - where there is one
@@ -146,7 +146,7 @@ def test_it_shows_real_recordings_as_the_canvas_in_main_memory_does(name: str, t
     track = probe(path).video
     assert track
     reader = VideoReader(path, track.index)
-    picture = reader.picture_at(Fraction(1))
+    picture = reader.frame_at(Fraction(1))
     assert picture
     for mode in (ResizeMode.FIT, ResizeMode.FILL):
         compare(picture, tile, mode)
@@ -287,10 +287,10 @@ def test_more_layers_than_a_launch_is_told_are_refused() -> None:
         gpu.compose([layer] * 73)
 
 
-def test_a_frame_that_the_card_has_decoded_is_kept_until_it_is_drawn() -> None:
+def test_a_frame_that_the_gpu_has_decoded_is_kept_until_it_is_drawn() -> None:
     """Its decoder fills the memory again as soon as nobody has the frame."""
     _, gpu, _ = canvases()
-    decoded = on_card(textured(Size(400, 300)).reformat(format="nv12"))
+    decoded = gpu_frame(textured(Size(400, 300)).reformat(format="nv12"))
     kept = ref(decoded)
     composed = gpu.compose([gpu.scaler().fit(replace(Still(textured(CANVAS)), frame=decoded), WHOLE, "key")])
     del decoded
@@ -300,10 +300,10 @@ def test_a_frame_that_the_card_has_decoded_is_kept_until_it_is_drawn() -> None:
 
 
 @pytest.mark.parametrize("pixel_format", ["nv12", "p010le", "yuv444p"])
-def test_frames_that_the_card_has_decoded_are_read_where_they_are(pixel_format: str) -> None:
+def test_frames_that_the_gpu_has_decoded_are_read_where_they_are(pixel_format: str) -> None:
     still = Still(textured(Size(400, 300)).reformat(format=pixel_format))
     cpu, gpu, device = canvases()
-    decoded = replace(still, frame=on_card(still.frame))
+    decoded = replace(still, frame=gpu_frame(still.frame))
     table_bytes = 60_000
     drawn = shown(gpu, [gpu.scaler().fit(decoded, WHOLE, "key")])
     assert device.uploaded < table_bytes

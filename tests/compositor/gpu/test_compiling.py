@@ -1,4 +1,4 @@
-"""The kernel compiles for every generation of cards that is in use, with both of NVIDIA's compilers."""
+"""The kernel compiles for every generation of GPUs that is in use, with both of NVIDIA's compilers."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from owtmix.jobfile.settings import Settings
 from owtmix.jobfile.spec import TextWatermark
 from owtmix.plan.build import make_plan
 from owtmix.plan.model import PicturePlan, RenderPlan
-from owtmix.produce.chunk_key import Inputs, chunk_key
+from owtmix.produce.chunk_key import InputVersions, chunk_key
 from tests.support.made_font import I_SIGN, KA, SSA, make_font
 from tests.support.plans import JOB, MIXER, index_of, room, seen
 
@@ -60,7 +60,7 @@ def test_no_font_is_taken_where_the_package_s_have_all(tmp_path: Path, text: str
 
 
 def test_names_count_even_while_their_cameras_work(tmp_path: Path) -> None:
-    """Any recording may fail while it is composed, and a card be drawn."""
+    """Any recording may fail while it is composed, and a placeholder be drawn."""
     make_font(tmp_path / "boxes.ttf")
     plan = plan_of("a", name=KA)
     assert not list(missing_glyph_warnings(plan.picture))
@@ -96,24 +96,24 @@ def test_what_cannot_be_used_is_passed_over(tmp_path: Path) -> None:
     assert warnings == [f"the font {tmp_path}/b.ttf cannot be read: Is a directory"]
 
 
-def test_the_font_decides_what_is_drawn_and_the_chunk_s_fingerprint(tmp_path: Path) -> None:
+def test_the_font_decides_what_is_drawn_and_the_chunk_s_key(tmp_path: Path) -> None:
     make_font(tmp_path / "boxes.ttf")
     bare = plan_of(KA, name=KA)
     plan = with_fonts(bare, [tmp_path], warned)
-    inputs = Inputs(["1"], {})
-    assert chunk_key(plan, range(25), inputs) != chunk_key(bare, range(25), inputs)
+    versions = InputVersions(["1"], {})
+    assert chunk_key(plan, range(25), versions) != chunk_key(bare, range(25), versions)
     for drawn, marks in ((bare, 0), (plan, 1)):
-        decoration = Overlays(picture_of(drawn), {}, drawn.epoch_at, "UTC")
-        assert len(decoration.watermarks(Fraction(0))) == marks
+        overlays = Overlays(picture_of(drawn), {}, drawn.epoch_at, "UTC")
+        assert len(overlays.watermarks(Fraction(0))) == marks
 
 
 def test_a_font_that_changed_after_planning_is_an_error(tmp_path: Path) -> None:
     path = make_font(tmp_path / "boxes.ttf")
     plan = with_fonts(plan_of(KA, name=KA), [tmp_path], warned)
     path.write_bytes(path.read_bytes() + b"\0")
-    decoration = Overlays(picture_of(plan), {}, plan.epoch_at, "UTC")
+    overlays = Overlays(picture_of(plan), {}, plan.epoch_at, "UTC")
     with pytest.raises(RenderError, match="not the one that the job was planned with"):
-        decoration.card(StreamId(KA, 1), FAR)
+        overlays.placeholder(StreamId(KA, 1), FAR)
     path.unlink()
     with pytest.raises(RenderError, match=r"cannot be read: .*No such file"):
-        decoration.watermarks(Fraction(0))
+        overlays.watermarks(Fraction(0))

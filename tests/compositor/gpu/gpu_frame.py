@@ -1,4 +1,4 @@
-"""Frames as PyAV gives them of a card, in this machine's memory."""
+"""Frames as PyAV gives them of a GPU, in this machine's memory."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ class Decoded(SimpleNamespace):
     """A frame; other than a bare namespace it can be referred to weakly."""
 
 
-def on_card(frame: VideoFrame) -> Any:
-    """``frame`` as a card would have decoded it: its planes have addresses that only the card may read."""
+def gpu_frame(frame: VideoFrame) -> Any:
+    """``frame`` as a GPU would have decoded it: its planes have addresses that only the GPU may read."""
     return Decoded(
         held=frame,
         width=frame.width,

@@ -1,4 +1,4 @@
-"""A room of small films that has everything which makes drawing a part of it alone hard, planned and ready to draw."""
+"""Rooms of small films, planned and ready to be rendered; one has all that makes rendering a part of it alone hard."""
 
 from __future__ import annotations
 
@@ -13,20 +13,19 @@ from owtmix.base.ids import StreamId
 from owtmix.compositor.base import Canvas, ComposedFrame
 from owtmix.compositor.cpu import planes
 from owtmix.compositor.factory import make_canvas
-from owtmix.compositor.overlays import Overlays
 from owtmix.jobfile.index import Recording
 from owtmix.jobfile.settings import Settings
 from owtmix.jobfile.spec import ClockWatermark, Position, TextWatermark, VideoSpec
 from owtmix.media.probe import probe
 from owtmix.plan.build import make_plan
-from owtmix.plan.device import CPU
 from owtmix.plan.media_info import Clip
-from owtmix.plan.model import PicturePlan
-from owtmix.render.frames import Footage, render_frames
+from owtmix.plan.model import RenderPlan
+from owtmix.render.context import RenderContext
+from owtmix.render.frames import Decoding, render_frames
 from owtmix.render.results import RenderResult
-from owtmix.render.video_track import Material
 from tests.media.pictures import steady, write_film, write_sizes
 from tests.support.plans import JOB, MIXER, SUBSCRIPTION, index_of, room
+from tests.support.sources import file_sources
 
 FPS: Final = 10
 CANVAS: Final = Size(160, 96)
@@ -36,11 +35,11 @@ Take = tuple[StreamId, int, Path]
 """Whose it is, when it starts in milliseconds, and the file."""
 
 
-def busy_room(folder: Path) -> Material:
+def busy_room(folder: Path) -> RenderContext:
     """Nine seconds of joining and leaving: key frames far apart and near, with and without an index to seek by.
 
     Ben's clock starts at a minute and his frames are irregular and reordered; Carl's picture changes its size and
-    pauses for so long that his card stands in; the screen shows three pictures in all.
+    pauses for so long that his placeholder stands in; the screen shows three pictures in all.
     """
     irregular = [ms + ms % 37 for ms in steady(50, fps=13, first_ms=60_000)]
     carl = (*steady(12), *steady(20, first_ms=4800))
@@ -52,11 +51,11 @@ def busy_room(folder: Path) -> Material:
         (BEN, 7400, write_film(folder / "ben-again.webm", steady(16), muxing={"live": "1"})),
     )
     marks = (ClockWatermark(4, 4, 0.8), TextWatermark(90, 70, 0.5, "room"))
-    return plan(takes, watermarks=marks)
+    return context_of(takes, watermarks=marks)
 
 
-def plan(takes: Sequence[Take], **mixer: Any) -> Material:
-    """``takes`` as a plan for ``CANVAS`` and what it is made from; ``mixer`` are fields of the job's mixer."""
+def context_of(takes: Sequence[Take], **mixer: Any) -> RenderContext:
+    """``takes`` planned for ``CANVAS``, with their files; ``mixer`` are fields of the job's mixer."""
     found = [probe(path) for _, _, path in takes]
     clips = room(
         *(
@@ -64,13 +63,19 @@ def plan(takes: Sequence[Take], **mixer: Any) -> Material:
             for (stream, start_ms, path), probed in zip(takes, found, strict=True)
         )
     )
+    plan = plan_of(clips, **mixer)
+    return RenderContext(plan, file_sources(plan, [path for _, _, path in takes]), {})
+
+
+def plan_of(clips: Sequence[Clip], **mixer: Any) -> RenderPlan:
+    """``clips`` planned for ``CANVAS``."""
     job = replace(
         JOB,
         video=VideoSpec(CANVAS, FPS, 200, "high"),
         mixer=replace(MIXER, **mixer),
         subscription=replace(SUBSCRIPTION, manual=bool(mixer.get("positions"))),
     )
-    return Material(make_plan(job, index_of(clips), clips, Settings()), [path for _, _, path in takes], {})
+    return make_plan(job, index_of(clips), clips, Settings())
 
 
 def placed(*places: tuple[StreamId, Rect]) -> tuple[Position, ...]:
@@ -78,37 +83,35 @@ def placed(*places: tuple[StreamId, Rect]) -> tuple[Position, ...]:
     return tuple(Position(stream, rect, z) for z, (stream, rect) in enumerate(places))
 
 
-def picture_of(material: Material) -> PicturePlan:
-    assert material.plan.picture
-    return material.plan.picture
-
-
-def drawing(
-    material: Material, frames: range, notes: RenderResult | None = None, canvas: Canvas | None = None
+def rendering(
+    context: RenderContext, frames: range, result: RenderResult | None = None, canvas: Canvas | None = None
 ) -> Generator[tuple[int, ComposedFrame]]:
-    """Draw ``frames``, one after the other, on ``canvas`` or in main memory."""
-    picture = picture_of(material)
-    canvas = canvas or make_canvas(picture, CPU)
-    decoration = Overlays(picture, material.images, material.plan.epoch_at, material.plan.time_zone)
-    footage = Footage(material.plan.sources, material.paths)
-    return render_frames(picture, frames, footage, canvas, decoration, RenderResult() if notes is None else notes)
+    """Render ``frames``, one after the other, on ``canvas`` or in main memory."""
+    return render_frames(
+        context.picture,
+        frames,
+        Decoding(context.sources),
+        canvas or make_canvas(context.picture),
+        context.overlays(),
+        RenderResult() if result is None else result,
+    )
 
 
-def draw(
-    material: Material, frames: range, notes: RenderResult | None = None, canvas: Canvas | None = None
+def render(
+    context: RenderContext, frames: range, result: RenderResult | None = None, canvas: Canvas | None = None
 ) -> list[bytes]:
-    """The pixels of ``frames``, drawn without any other."""
-    drawn: list[bytes] = []
-    for number, composed in drawing(material, frames, notes, canvas):
-        assert number == frames[len(drawn)]
-        drawn.append(b"".join(plane.tobytes() for plane in planes(composed.frame)))
+    """The pixels of ``frames``, rendered without any other."""
+    rendered: list[bytes] = []
+    for number, composed in rendering(context, frames, result, canvas):
+        assert number == frames[len(rendered)]
+        rendered.append(b"".join(plane.tobytes() for plane in planes(composed.frame)))
         composed.release()
-    return drawn
+    return rendered
 
 
-def part(drawn: bytes, rect: Rect) -> bytes:
-    """The luma of a part of a drawn frame."""
-    rows = (drawn[y * CANVAS.width :] for y in range(rect.y, rect.bottom))
+def part(rendered: bytes, rect: Rect) -> bytes:
+    """The luma of a part of a rendered frame."""
+    rows = (rendered[y * CANVAS.width :] for y in range(rect.y, rect.bottom))
     return b"".join(row[rect.x : rect.right] for row in rows)
 
 

@@ -103,12 +103,12 @@ def test_a_recording_that_vanishes_while_others_are_composed_costs_its_own_tile_
     with receiving() as receiver:
         large.tell(receiver.url)
         with large.start(*CHUNKS) as process:
-            while not (finished.exists() and "seen" in finished.read_text()):
+            while not (finished.exists() and "track" in finished.read_text()):
                 assert process.poll() is None, process.communicate()
             goes.set()
-            said, complained = process.communicate()
+            said, errors = process.communicate()
         told = [r.json["Data"] for r in receiver.requests if r.event == "ucloud_mixer_warning"]
-    assert process.returncode == 0, complained
+    assert process.returncode == 0, errors
     found = json.loads(said)
     assert found["warnings"] == [f"{key} is left out: does not exist"]
     assert [(one["WarnCode"], one["WarnMsg"]) for one in told] == [(101, found["warnings"][0])]
@@ -143,8 +143,8 @@ def test_recordings_that_are_more_than_the_disk_may_take_make_room_for_each_othe
             with suppress(FileNotFoundError):
                 most = max(most, sum(path.stat().st_blocks * 512 for path in inputs.iterdir()))
             time.sleep(0.01)
-        said, complained = process.communicate()
-    assert process.returncode == 0, complained
+        said, errors = process.communicate()
+    assert process.returncode == 0, errors
     assert LARGE_BYTES < most < 8 << 20
     assert json.loads(said)["warnings"] == []
     report(large.run(*CHUNKS, local))

@@ -21,19 +21,19 @@ FOREVER_S = 3600
 
 
 @dataclass(frozen=True)
-class Duty:
+class Echo:
     """Returns ``payload``."""
 
     result: ClassVar[Any] = str
     payload: str = "done"
-    name = "the duty"
+    name = "the task"
 
     def run(self, reporter: TaskReporter) -> Any:
         reporter.advance(0)
         return self.payload
 
 
-class Pid(Duty):
+class Pid(Echo):
     result: ClassVar[Any] = int
 
     def run(self, reporter: TaskReporter) -> int:
@@ -41,19 +41,19 @@ class Pid(Duty):
         return os.getpid()
 
 
-class Crash(Duty):
+class Crash(Echo):
     def run(self, reporter: TaskReporter) -> Any:
         reporter.checkpoint(1.5)
         ctypes.string_at(0)
 
 
-class Sleep(Duty):
+class Sleep(Echo):
     def run(self, reporter: TaskReporter) -> Any:
         reporter.warn(str(os.getpid()))
         time.sleep(FOREVER_S)
 
 
-class HoldInterpreter(Duty):
+class HoldInterpreter(Echo):
     """Busy in C without letting any other Python thread run."""
 
     def run(self, reporter: TaskReporter) -> Any:
@@ -61,7 +61,7 @@ class HoldInterpreter(Duty):
         ctypes.PyDLL(None).sleep(FOREVER_S)
 
 
-class HangUp(Duty):
+class ClosePipe(Echo):
     """Closes its end of the pipe, and stays."""
 
     def run(self, reporter: Any) -> Any:
@@ -69,17 +69,17 @@ class HangUp(Duty):
         time.sleep(FOREVER_S)
 
 
-class Eat(Duty):
+class UseMemory(Echo):
     def run(self, reporter: TaskReporter) -> Any:
-        eaten = []
+        held = []
         while True:
-            eaten.append(b"\1" * (8 * MIB))
-            reporter.advance(len(eaten))
+            held.append(b"\1" * (8 * MIB))
+            reporter.advance(len(held))
             time.sleep(0.01)
 
 
-class Chatter(Duty):
-    """Prints to where news go, and reads from where tasks come."""
+class PrintAnywhere(Echo):
+    """Prints to where reports go, and reads from where tasks come."""
 
     def run(self, reporter: TaskReporter) -> Any:
         print('["result", "from a library"]', flush=True)  # noqa: T201 - as a library might
@@ -89,40 +89,40 @@ class Chatter(Duty):
         return super().run(reporter) + repr(os.read(0, 10))
 
 
-class Refuse(Duty):
+class RaiseInputError(Echo):
     def run(self, reporter: TaskReporter) -> Any:
-        reporter.warn("about to refuse")
+        reporter.warn("about to raise")
         raise InputError(self.payload)
 
 
-class Fail(Duty):
-    def run(self, _news: TaskReporter) -> Any:
+class RaiseError(Echo):
+    def run(self, _reporter: TaskReporter) -> Any:
         raise ZeroDivisionError(self.payload)
 
 
-class DieMidLine(Duty):
+class DieMidLine(Echo):
     def run(self, reporter: Any) -> Any:
         reporter.checkpoint(2)
         reporter._pipe.write(b'["result", "do')
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-class Say(Duty):
-    """Says ``payload`` in place of news."""
+class SendRaw(Echo):
+    """Sends ``payload`` in place of a report."""
 
     def run(self, reporter: Any) -> Any:
         reporter._pipe.write(self.payload.encode())
         time.sleep(FOREVER_S)
 
 
-class Nap(Duty):
+class SleepBriefly(Echo):
     def run(self, reporter: TaskReporter) -> Any:
-        reporter.warn("napping")
+        reporter.warn("sleeping")
         time.sleep(1)
         return super().run(reporter)
 
 
-class Measure(Duty):
+class MeasureMemory(Echo):
     """Returns the MiB that the process has."""
 
     result: ClassVar[Any] = int
@@ -133,7 +133,7 @@ class Measure(Duty):
         return int(status.partition("VmRSS:")[2].split()[0]) * 1024 // MIB
 
 
-class Forget(Measure):
+class FreeMemory(MeasureMemory):
     """Holds pictures of many sizes, one size after the other, and frees them; beside each lies something that stays."""
 
     def run(self, reporter: TaskReporter) -> int:
@@ -150,7 +150,7 @@ class Forget(Measure):
         return super().run(reporter)
 
 
-class Describe(Duty):
+class Describe(Echo):
     """What the process is like from inside; ``payload`` is the port of a listener on loopback."""
 
     result: ClassVar[Any] = dict[str, Any]

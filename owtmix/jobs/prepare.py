@@ -1,0 +1,152 @@
+"""The steps from a request to its plan: choose the device, read the index, gather the inputs, plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from owtmix.base.errors import InputError, Problem, SpecError
+from owtmix.compositor.text.coverage import missing_glyph_warnings, with_fonts
+from owtmix.inputs.gather import Gathered, InputGatherer
+from owtmix.inputs.prefetch import SourceSet
+from owtmix.jobfile.index import Recording
+from owtmix.jobs.request import PREFIX
+from owtmix.jobs.steps import Run, Step
+from owtmix.notify.events import WarnCode
+from owtmix.plan.build import make_plan, with_device, within_gpu_limits
+from owtmix.plan.device import CPU, RenderDevice
+from owtmix.plan.subscription import check_streams, subscribed
+from owtmix.produce.gpu_check import choose_device
+from owtmix.produce.tasks import RenderSetup
+
+
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """The index was read; ``recordings`` are those of subscribed streams."""
+
+    device: RenderDevice
+    gatherer: InputGatherer
+    recordings: tuple[Recording, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InputsGathered:
+    """Recordings were measured, and watermark ``images`` decoded into array files, by their source."""
+
+    device: RenderDevice
+    gatherer: InputGatherer
+    gathered: Gathered
+    images: Mapping[str, Path]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """All that is needed to render; not all sources have been fetched yet."""
+
+    setup: RenderSetup
+    sources: SourceSet
+
+
+def choose_render_device(run: Run, _: None) -> RenderDevice:
+    """Choose what composes; in a job without picture nothing does.
+
+    Raises:
+        SpecError: a GPU was asked for, and does not work.
+    """
+    request = run.request
+    if not request.spec.video:
+        return CPU
+    return choose_device(run.executor, request.options.device, request.settings.gpu_memory_mib << 20)
+
+
+def read_index(run: Run, device: RenderDevice) -> Indexed:
+    """Read the index, and select the recordings of subscribed streams.
+
+    Raises:
+        InputError: there is no index, or nothing in it is subscribed.
+        SpecError: the output would overwrite an input.
+    """
+    run.progress.stage("reading", None)
+    request, spec, warn = run.request, run.request.spec, run.announcer.warn
+    named = request.options.index or spec.index_key
+    gatherer = InputGatherer(spec, request.settings, request.input, run.executor, run.inputs, named)
+    index = gatherer.index
+    if index.job_id and index.job_id != spec.job_id:
+        warn(f"the index is of the job {index.job_id}, not of {spec.job_id}")
+    for warning in check_streams(spec, index):
+        warn(warning)
+    streams, beyond = subscribed(spec, index)
+    if beyond:
+        names = ", ".join(map(str, beyond))
+        limit = spec.subscription.max_streams
+        warn(f"streams beyond MaxSubscriptions ({limit}) are left out: {names}", WarnCode.STREAMS_BEYOND_LIMIT)
+    recordings = tuple(recording for recording in index.files if recording.stream in streams)
+    if not recordings:
+        raise InputError("the index has no recording of a stream that is subscribed: see Data.SubscribeConfig")
+    _check_output_key(run, gatherer)
+    return Indexed(device, gatherer, recordings)
+
+
+def gather_inputs(run: Run, indexed: Indexed) -> InputsGathered:
+    """Measure the recordings, and decode the watermark images.
+
+    Raises:
+        InputError: no recording can be used, or in a strict job one cannot.
+    """
+    warn = run.announcer.warn
+    gathered = indexed.gatherer.recordings(indexed.recordings, run.progress)
+    reasons = [f"{key} is left out: {reason}" for key, reason in gathered.left_out]
+    if reasons and (run.request.options.strict or not gathered.clips):
+        raise InputError("\n".join(reasons if gathered.clips else [*reasons, "no recording is left"]))
+    for reason in reasons:
+        warn(reason)
+    images = indexed.gatherer.images(lambda message: warn(message, WarnCode.WATERMARK_LEFT_OUT))
+    return InputsGathered(indexed.device, indexed.gatherer, gathered, images)
+
+
+def plan_output(run: Run, inputs: InputsGathered) -> Prepared:
+    """Plan the output.
+
+    Raises:
+        SpecError: it would be longer than the limit.
+    """
+    request, spec, warn = run.request, run.request.spec, run.announcer.warn
+    gathered = inputs.gathered
+    plan = make_plan(spec, inputs.gatherer.index, gathered.clips, request.settings, gathered.left_out)
+    plan = replace(plan, output_key=request.output_key)
+    plan = with_fonts(plan, request.settings.font_folders, warn)
+    for warning in (*plan.warnings, *missing_glyph_warnings(plan.picture)):
+        warn(warning)
+    device = within_gpu_limits(plan, inputs.device)
+    if device != inputs.device:
+        warn(f"the picture is composed on the CPU: {device.why}")
+    plan = with_device(replace(plan, warnings=tuple(run.announcer.warnings)), spec, device)
+    sources = gathered.sources
+    setup = RenderSetup(plan, tuple(sources.files), inputs.images, request.options.strict, device)
+    return Prepared(setup, sources)
+
+
+def _check_output_key(run: Run, gatherer: InputGatherer) -> None:
+    """Check that the output overwrites neither the index nor any recording, used or not."""
+    request = run.request
+    output = request.output.identity(request.output_key)
+    inputs = [file.key for file in gatherer.index.files] + ([gatherer.index_key] if gatherer.index_key else [])
+    if any(request.input.identity(key) == output for key in inputs):
+        where = "" if request.options.output else PREFIX
+        name = "--output" if request.options.output else "it"
+        raise SpecError(Problem(where, f"{name} names {request.output_key}, an input of this job: choose another"))
+
+
+READ_INDEX: Final = (
+    Step("choose the device", "planning", choose_render_device),
+    Step("read the index", "planning", read_index),
+)
+"""From nothing to ``Indexed``."""
+PLAN_OUTPUT: Final = (
+    Step("gather the inputs", "planning", gather_inputs),
+    Step("plan the output", "planning", plan_output),
+)
+"""From ``Indexed`` to ``Prepared``."""
+PREPARE: Final = (*READ_INDEX, *PLAN_OUTPUT)

@@ -1,0 +1,58 @@
+"""The step that draws one frame of a planned output."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+from owtmix.base.errors import Problem, SpecError
+from owtmix.base.time import timecode
+from owtmix.jobs.prepare import PREPARE, Prepared
+from owtmix.jobs.steps import Run, Step
+from owtmix.plan.device import CPU, RenderDevice
+from owtmix.plan.source_usage import source_usage
+from owtmix.produce.tasks import StillTask
+from owtmix.workers.limits import require_value
+
+
+def preview_steps(t: Fraction, png: Path) -> tuple[Step, ...]:
+    """From nothing to the PNG file with the frame at output time ``t``. The CPU draws it: no device is chosen."""
+
+    def no_device(run: Run, _: None) -> RenderDevice:
+        if run.request.options.device.startswith("cuda"):
+            run.announcer.warn(f"--device {run.request.options.device} is for jobs: a preview is drawn on the CPU")
+        return CPU
+
+    def draw(run: Run, prepared: Prepared) -> Path:
+        return draw_frame(run, prepared, t, png)
+
+    return (Step("choose the CPU", "planning", no_device), *PREPARE[1:], Step("draw", "drawing", draw))
+
+
+def draw_frame(run: Run, prepared: Prepared, t: Fraction, png: Path) -> Path:
+    """Fetch what the frame at ``t`` needs, and draw it.
+
+    Raises:
+        SpecError: the output has no picture, or none at ``t``.
+        DestinationError: the file cannot be written.
+    """
+    setup = prepared.setup
+    picture = setup.plan.picture
+    if picture is None:
+        raise SpecError(Problem("Data.RecordingConfig.MediaChannel", "there is no picture to preview: write 2 or 3"))
+    number = picture.clock.index(t)
+    if not 0 <= number < picture.frames:
+        end = timecode(setup.plan.duration_s)
+        raise SpecError(Problem("", f"the output ends at {end}: choose a time before"))
+    uses = source_usage(setup.plan, [range(number, number + 1)], sound=False)
+    with prepared.sources.prefetch(uses) as prefetcher:
+        if size_bytes := prefetcher.missing_bytes:
+            run.progress.stage("fetching", Fraction(size_bytes), "bytes")
+        prefetcher.wait(uses, lambda missing: run.progress.advance(Fraction(size_bytes - missing)))
+        for source, error in prefetcher.failed().items():
+            message = f"{setup.plan.sources[source].key} is left out: {error}"
+            setup.report_problem(message, run.announcer.warn)
+    run.progress.stage("drawing", None)
+    for outcome in run.executor.run([StillTask(setup, number, png.absolute())]):
+        require_value(outcome)
+    return png

@@ -1,0 +1,96 @@
+"""A job as it was requested: its job file, read and checked, its options, and its stores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from owtmix.base.errors import Problem, SpecError
+from owtmix.inputs.gather import is_local_path
+from owtmix.jobfile.output_key import output_key
+from owtmix.jobfile.reader import MAX_JOB_BYTES, read_job
+from owtmix.jobfile.settings import Settings
+from owtmix.jobfile.spec import ImageWatermark, JobSpec, url_secrets
+from owtmix.jobs.options import Options
+from owtmix.storage import LocalStore, S3Options, Store, open_store
+
+_STORAGE: Final = "Data.RecordingConfig.StorageConfig"
+PREFIX: Final = f"{_STORAGE}.FileNamePrefix"
+
+
+@dataclass(frozen=True, slots=True)
+class JobRequest:
+    """A checked job. ``output_key`` names the output in ``output``; it follows the options, as ``settings`` do."""
+
+    spec: JobSpec
+    options: Options
+    settings: Settings
+    input: Store
+    output: Store
+    output_key: str
+
+    @property
+    def secrets(self) -> Iterator[str | None]:
+        """What must never be written anywhere."""
+        yield from self.input.secrets
+        yield from self.output.secrets
+        for receiver in self.spec.notify:
+            yield receiver.token
+            yield from url_secrets(receiver.url)
+        for mark in self.spec.mixer.watermarks:
+            if isinstance(mark, ImageWatermark):
+                yield from url_secrets(mark.source)
+
+
+def read_request(job_file: Path, settings: Settings, options: Options) -> JobRequest:
+    """Read a job file.
+
+    Raises:
+        SpecError: it is missing or wrong, or an option is.
+    """
+    spec = read_job(_read(job_file), options.overrides)
+    s3 = S3Options(
+        internal=settings.ucloud_internal, attempts=settings.store_attempts, read_timeout_s=settings.store_silence_s
+    )
+    input_at = _STORAGE if spec.input == spec.output else "Data.InputConfig.StorageConfig"
+    input_store = open_store(spec.input, job_file.parent, input_at, s3)
+    if options.output and is_local_path(options.output):
+        output_store: Store = LocalStore(Path(options.output).parent)
+    else:
+        output_store = open_store(spec.output, job_file.parent, _STORAGE, s3)
+    return JobRequest(
+        spec=spec,
+        options=options,
+        settings=replace(settings, chunk_s=options.chunk_s) if options.chunk_s else settings,
+        input=input_store,
+        output=output_store,
+        output_key=_output_key(spec, options.output),
+    )
+
+
+def _output_key(spec: JobSpec, option: str | None) -> str:
+    """The key of the output: of the job file, or of ``--output``, by the same rules."""
+    if not option:
+        return spec.output_key
+    name = option.rpartition("/")[2] if is_local_path(option) else option
+    try:
+        return output_key(name, spec.container, job_id=spec.job_id, room_id=spec.room_id, app_id=spec.app_id)
+    except ValueError as error:
+        raise SpecError(Problem("--output", str(error))) from None
+
+
+def _read(job_file: Path) -> bytes:
+    """The bytes of the job file, as many as one may have.
+
+    Raises:
+        SpecError: it cannot be read.
+    """
+    try:
+        if job_file.exists() and not job_file.is_file():
+            raise SpecError(Problem("", "the job file is not a file"))
+        with job_file.open("rb") as file:
+            return file.read(MAX_JOB_BYTES + 1)
+    except OSError as error:
+        raise SpecError(Problem("", f"the job file cannot be read: {error.strerror}")) from None

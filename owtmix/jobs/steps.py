@@ -1,0 +1,63 @@
+"""A job is a list of named steps: each takes the value of the one before and returns the next."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from owtmix.base.cleanup import TemporaryPaths
+from owtmix.base.progress import Progress
+from owtmix.jobs.announcer import Announcer
+from owtmix.jobs.request import JobRequest
+from owtmix.workers.base import Executor
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of a job: its request, and the services that its steps use.
+
+    ``work`` is the job's work folder, or a temporary one; what is fetched goes to ``inputs`` in it.
+    """
+
+    request: JobRequest
+    executor: Executor
+    announcer: Announcer
+    progress: Progress
+    temporary: TemporaryPaths
+    work: Path
+
+    @property
+    def inputs(self) -> Path:
+        """The folder for what is fetched."""
+        return self.work / "inputs"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step. Its time counts for ``stage`` in the result."""
+
+    name: str
+    stage: str
+    do: Callable[[Run, Any], Any]
+
+
+def run_steps(steps: Sequence[Step], run: Run, value: Any) -> tuple[Any, dict[str, float]]:
+    """Do ``steps`` in order; returns the last one's value, and the seconds of each stage.
+
+    Raises:
+        MixError: of any kind.
+    """
+    seconds: dict[str, float] = {}
+    for step in steps:
+        start = time.monotonic()
+        value = step.do(run, value)
+        took_s = time.monotonic() - start
+        _log.debug("step %s took %.3f s", step.name, took_s)
+        seconds[step.stage] = round(seconds.get(step.stage, 0.0) + took_s, 3)
+    return value, seconds

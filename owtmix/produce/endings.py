@@ -1,0 +1,27 @@
+"""How the tasks of tracks ended, as ``failures.py`` takes it."""
+
+from __future__ import annotations
+
+from owtmix.produce.failures import DecodeStop, Ending
+from owtmix.produce.tasks import ChunkTask, TrackTask
+from owtmix.workers.base import Outcome
+
+
+def ending_of(outcome: Outcome[TrackTask]) -> Ending:
+    """The ending of a task."""
+    task, setup = outcome.task, outcome.task.setup
+    stops: tuple[DecodeStop, ...] = ()
+    if isinstance(task, ChunkTask) and outcome.value:
+        stops = tuple(
+            DecodeStop(source, setup.plan.sources[source].key, failure.at_s, failure.reason)
+            for source, failure in outcome.value.failures.items()
+        )
+    return Ending(
+        name=task.name,
+        track="picture" if isinstance(task, ChunkTask) else "sound",
+        device=setup.device,
+        on_gpu_encoder=setup.can_reencode,
+        error=outcome.error,
+        death=outcome.death,
+        stops=stops,
+    )

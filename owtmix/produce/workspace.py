@@ -1,0 +1,38 @@
+"""By what and where a plan is carried out, and who is told what goes wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from owtmix.produce.chunk_cache import ChunkCache
+from owtmix.workers.base import Executor
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """By what, and where, a plan is carried out.
+
+    The ``executor`` composes with ``workers`` at the same time, each of which decodes up to ``threads`` sources at a
+    time. Finished tracks go to the ``cache``, unfinished ones lie in the folder ``tracks``.
+    """
+
+    executor: Executor
+    workers: int
+    threads: int
+    cache: ChunkCache
+    tracks: Path
+
+
+class WarningSink(Protocol):
+    """Takes warnings for the user, by kind."""
+
+    def warn_damaged(self, message: str) -> None:
+        """A source is damaged, or cannot be decoded from somewhere on."""
+
+    def warn_lost(self, message: str) -> None:
+        """A source cannot be fetched any more."""
+
+    def warn_restarted(self, message: str) -> None:
+        """Something that a process began is made once more."""

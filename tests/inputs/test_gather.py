@@ -1,0 +1,154 @@
+"""What a job is made from is gathered: the index, the recordings, measured, and the watermark images."""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from owtmix.base.errors import InputError, StoreError
+from owtmix.base.progress import NoProgress
+from owtmix.inputs.gather import InputGatherer
+from owtmix.jobfile.settings import Settings
+from owtmix.jobfile.spec import ImageWatermark, JobSpec
+from tests.support.command import TINY, record_once
+from tests.support.executor import InProcessExecutor
+from tests.support.people import Take
+from tests.support.plans import JOB, MIXER
+from tests.support.store import Content, FakeStore
+
+ANNA: Final = "room/0-anna_1.mp4"
+BEN: Final = "room/1-ben_1.webm"
+LARGE_BYTES: Final = 6 << 20
+
+
+def record_large(take: Take, path: Path) -> None:
+    """A recording with a box behind it that nobody needs."""
+    record_once(take, path)
+    with path.open("ab") as file:
+        file.write(struct.pack(">I4s", LARGE_BYTES, b"free") + bytes(LARGE_BYTES - 8))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where what is fetched goes."""
+    (tmp_path / "inputs").mkdir()
+    return tmp_path / "inputs"
+
+
+@pytest.fixture
+def lay_out(tmp_path: Path) -> Callable[..., FakeStore]:
+    def in_memory(record: Callable[[Take, Path], None] = record_once, **changes: Content | None) -> FakeStore:
+        """A store with the tiny room: its index and recordings, of which ``anna`` and ``ben`` may be others or none."""
+        room = tmp_path / "room"
+        TINY.write(room, JOB.job_id, record)
+        objects: dict[str, Content | None] = {
+            str(path.relative_to(room)): path.read_bytes() for path in room.rglob("*") if path.is_file()
+        }
+        objects |= {{"anna": ANNA, "ben": BEN}[name]: content for name, content in changes.items()}
+        return FakeStore({key: content for key, content in objects.items() if content is not None})
+
+    return in_memory
+
+
+def gatherer(store: FakeStore, folder: Path, spec: JobSpec = JOB, named: str | None = None) -> InputGatherer:
+    return InputGatherer(spec, Settings(), store, InProcessExecutor(), folder, named)
+
+
+def test_recordings_are_fetched_and_measured_in_the_order_of_the_index(
+    lay_out: Callable[..., FakeStore], folder: Path
+) -> None:
+    store = lay_out()
+    inputs = gatherer(store, folder)
+    found = inputs.recordings(inputs.index.files, NoProgress())
+    assert inputs.index_key == f"{JOB.job_id}.json"
+    assert found.left_out == []
+    assert sorted(store.fetched) == [ANNA, BEN]
+    assert [(clip.recording.key, clip.source) for clip in found.clips] == [(ANNA, 0), (BEN, 1)]
+    for file, clip in zip(found.sources.files, found.clips, strict=True):
+        assert (file.key, file.path.read_bytes()) == (clip.recording.key, store.objects[file.key])
+        assert file.version == file.path.name
+        assert file.probe
+        assert (file.probe.video, file.probe.audio) == (clip.video, clip.audio)
+        assert clip.video
+        assert clip.audio
+
+
+def test_one_that_cannot_be_used_is_left_out_with_the_reason(lay_out: Callable[..., FakeStore], folder: Path) -> None:
+    store = lay_out(anna=b"nothing of the kind")
+    inputs = gatherer(store, folder)
+    found = inputs.recordings(inputs.index.files, NoProgress())
+    assert found.left_out == [(ANNA, "is not an MP4, WebM, Matroska, Ogg or WAV file")]
+    assert [(clip.recording.key, clip.source) for clip in found.clips] == [(BEN, 0)]
+    assert [file.key for file in found.sources.files] == [BEN]
+
+
+def test_one_that_is_not_in_the_store_is_left_out(lay_out: Callable[..., FakeStore], folder: Path) -> None:
+    inputs = gatherer(lay_out(ben=None), folder)
+    found = inputs.recordings(inputs.index.files, NoProgress())
+    assert found.left_out == [(BEN, "does not exist")]
+    assert [clip.recording.key for clip in found.clips] == [ANNA]
+
+
+def test_a_store_that_is_down_leaves_nothing_out(lay_out: Callable[..., FakeStore], folder: Path) -> None:
+    inputs = gatherer(lay_out(ben=StoreError("the store is down")), folder)
+    with pytest.raises(StoreError, match="is down"):
+        inputs.recordings(inputs.index.files, NoProgress())
+
+
+def test_a_large_recording_is_measured_by_its_parts(lay_out: Callable[..., FakeStore], folder: Path) -> None:
+    whole = gatherer(lay_out(), folder)
+    expected = whole.recordings(whole.index.files[:1], NoProgress()).clips[0]
+    for path in folder.iterdir():
+        path.unlink()
+    (folder.parent / "room").rename(folder.parent / "small")
+    store = lay_out(record_large)
+    inputs = gatherer(store, folder)
+    found = inputs.recordings(inputs.index.files[:1], NoProgress())
+    assert found.clips[0].video == expected.video
+    assert found.clips[0].recording.key == ANNA
+    assert store.fetched == []
+    assert not list(folder.iterdir()), "the parts are gone"
+    assert found.sources.files[0].version == found.sources.files[0].path.name
+
+
+def test_a_local_index_belongs_to_no_store(lay_out: Callable[..., FakeStore], folder: Path, tmp_path: Path) -> None:
+    store = lay_out()
+    index = tmp_path / "index.json"
+    data = store.objects.pop(f"{JOB.job_id}.json")
+    assert isinstance(data, bytes)
+    index.write_bytes(data)
+    inputs = gatherer(store, folder, named=str(index))
+    assert inputs.index_key is None
+    assert [file.key for file in inputs.index.files] == [ANNA, BEN]
+
+
+def test_a_missing_index_names_all_that_was_tried(folder: Path) -> None:
+    with pytest.raises(InputError, match=r"tried memory:room-1\.json, .*memory:room-1\.info: name it with --index"):
+        gatherer(FakeStore({}), folder)
+    with pytest.raises(InputError, match=r"tried memory:my\.json$"):
+        gatherer(FakeStore({}), folder, named="my.json")
+
+
+def test_watermark_images_come_from_the_store_once_each_and_missing_ones_are_told(
+    lay_out: Callable[..., FakeStore], folder: Path
+) -> None:
+    png = io.BytesIO()
+    Image.new("RGBA", (3, 2), (10, 20, 30, 255)).save(png, "PNG")
+    store = lay_out()
+    store.objects |= {"logo.png": png.getvalue(), "odd.png": b"odd"}
+    marks = tuple(ImageWatermark(0, 0, 1.0, key) for key in ("logo.png", "none.png", "logo.png", "odd.png"))
+    told: list[str] = []
+    arrays = gatherer(store, folder, replace(JOB, mixer=replace(MIXER, watermarks=marks))).images(told.append)
+    assert arrays.keys() == {"logo.png"}
+    assert np.load(arrays["logo.png"]).tolist() == [[[10, 20, 30, 255]] * 3] * 2
+    assert told[0] == "the watermark image none.png is left out: it does not exist in the input store"
+    assert told[1].startswith("the watermark image odd.png is left out: ")
+    assert len(told) == 2

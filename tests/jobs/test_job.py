@@ -1,0 +1,173 @@
+"""A job as a program runs it: what does its tasks and where its state goes are arguments."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Final
+
+import pytest
+from PIL import Image
+
+from owtmix.base.cleanup import TemporaryPaths
+from owtmix.base.errors import DestinationError, InputError, Interrupted, SpecError
+from owtmix.base.progress import ZERO, NoProgress, Unit
+from owtmix.jobfile.settings import Settings
+from owtmix.jobs.job import Job
+from owtmix.jobs.options import Options
+from owtmix.jobs.result import ChunkCount
+from owtmix.workers.base import Task
+from tests.support.command import change
+from tests.support.executor import in_process
+
+ON_CPU: Final = Options(device="cpu")
+
+
+def job(tiny: Path, done: list[Task], options: Options = ON_CPU) -> Job:
+    """The job without processes; ``done`` will be its tasks."""
+    return Job(tiny, Settings(), options, tiny.parents[1] / "state", in_process(done))
+
+
+def kinds(tasks: Sequence[Task]) -> Counter[str]:
+    return Counter(type(task).__name__ for task in tasks)
+
+
+def test_whatever_does_the_tasks_the_output_is_the_same(tiny: Path, job_id: str) -> None:
+    done: list[Task] = []
+    result = job(tiny, done).run(NoProgress(), TemporaryPaths())
+    assert kinds(done) == {"ProbeTask": 2, "ChunkTask": 1, "AudioTask": 1, "MuxTask": 1}
+    made = Path(result.output).read_bytes()
+    assert Path(result.output) == tiny.parent / "out" / f"{job_id}.mp4"
+    by_workers = Job(tiny, Settings(), ON_CPU, tiny.parents[1] / "other").run(NoProgress(), TemporaryPaths())
+    assert Path(by_workers.output).read_bytes() == made
+    assert replace(by_workers, seconds={}) == replace(result, seconds={})
+
+
+def test_the_result_says_what_was_made(tiny: Path, job_id: str) -> None:
+    (tiny.parent / "room" / "1-ben_1.webm").unlink()
+    result = job(tiny, []).run(NoProgress(), TemporaryPaths())
+    assert (result.job_id, result.frames, result.duration_s) == (job_id, 12, 1.2)
+    assert result.chunks == ChunkCount(total=1, reused=0)
+    assert result.device
+    assert (result.device.composed_on, result.device.encoder) == (("cpu",), "libx264")
+    assert (result.streams.used, result.streams.left_out) == (("anna_1",), ("ben_1",))
+    assert result.files.used == ("room/0-anna_1.mp4",)
+    assert [(left_out.file, left_out.reason) for left_out in result.files.left_out] == [
+        ("room/1-ben_1.webm", "does not exist")
+    ]
+    assert [bool(report.left_out) for report in result.inputs] == [False, True]
+    assert result.warnings == ("room/1-ben_1.webm is left out: does not exist",)
+    assert result.seconds.keys() == {"planning", "composing", "publishing"}
+    assert result.to_json() == {
+        "job_id": job_id,
+        "output": result.output,
+        "duration_s": 1.2,
+        "frames": 12,
+        "chunks": {"total": 1, "reused": 0},
+        "device": {"composed_on": ["cpu"], "encoder": "libx264", "why": result.device.why},
+        "streams": {"used": ["anna_1"], "left_out": ["ben_1"]},
+        "files": {
+            "used": ["room/0-anna_1.mp4"],
+            "left_out": [{"file": "room/1-ben_1.webm", "reason": "does not exist"}],
+        },
+        "inputs": result.to_json()["inputs"],
+        "warnings": list(result.warnings),
+        "seconds": dict(result.seconds),
+    }
+
+
+def test_without_a_picture_there_is_no_device(tiny: Path) -> None:
+    change(tiny, "Data.RecordingConfig.MediaChannel", 1)
+    done: list[Task] = []
+    result = job(tiny, done, Options()).run(NoProgress(), TemporaryPaths())
+    assert kinds(done) == {"ProbeTask": 2, "AudioTask": 1, "MuxTask": 1}
+    assert (result.device, result.frames, result.chunks) == (None, 0, ChunkCount(total=0, reused=0))
+    assert result.to_json()["device"] is None
+
+
+def test_the_state_of_a_run_that_ends_well_is_gone(tiny: Path) -> None:
+    job(tiny, []).run(NoProgress(), TemporaryPaths())
+    left = [path for path in (tiny.parents[1] / "state").rglob("*") if path.is_file()]
+    assert left == []
+
+
+class StopBeforePublishing(NoProgress):
+    """Stops the run as a signal would."""
+
+    def stage(self, name: str, total: Fraction | None, unit: Unit = "s", done: Fraction = ZERO) -> None:
+        super().stage(name, total, unit, done)
+        if name == "publishing":
+            raise Interrupted("stopped by SIGTERM")
+
+
+def test_what_was_composed_before_a_run_was_stopped_is_used_again(tiny: Path, job_id: str) -> None:
+    temporary = TemporaryPaths()
+    with pytest.raises(Interrupted):
+        job(tiny, []).run(StopBeforePublishing(), temporary)
+    temporary.sweep()
+    assert not list((tiny.parent / "out").iterdir())
+    assert list((tiny.parents[1] / "state" / "work" / job_id / "chunks").iterdir())
+    again: list[Task] = []
+    result = job(tiny, again).run(NoProgress(), TemporaryPaths())
+    assert result.chunks == ChunkCount(total=1, reused=1)
+    assert kinds(again) == {"ProbeTask": 2, "MuxTask": 1}
+    fresh: list[Task] = []
+    assert job(tiny, fresh, replace(ON_CPU, fresh=True)).run(NoProgress(), TemporaryPaths()).chunks.reused == 0
+    assert kinds(fresh) == {"ProbeTask": 2, "ChunkTask": 1, "AudioTask": 1, "MuxTask": 1}
+
+
+def test_a_job_without_an_index_touches_no_output(tiny: Path, job_id: str) -> None:
+    (tiny.parent / f"{job_id}.json").unlink()
+    with pytest.raises(InputError, match="there is no index"):
+        job(tiny, []).run(NoProgress(), TemporaryPaths())
+    assert not (tiny.parent / "out").exists()
+
+
+def test_an_output_that_cannot_be_written_costs_no_work(tiny: Path) -> None:
+    (tiny.parent / "out").write_text("a file stands where the folder should be")
+    done: list[Task] = []
+    with pytest.raises(DestinationError):
+        job(tiny, done).run(NoProgress(), TemporaryPaths())
+    assert done == []
+
+
+def test_a_plan_measures_and_composes_nothing(tiny: Path, job_id: str) -> None:
+    done: list[Task] = []
+    temporary = TemporaryPaths()
+    plan = job(tiny, done).plan(NoProgress(), temporary)
+    temporary.sweep()
+    assert (plan.job_id, plan.output_key, plan.duration_s) == (job_id, f"out/{job_id}.mp4", Fraction(3, 2))
+    assert kinds(done) == {"ProbeTask": 2}
+    assert not (tiny.parents[1] / "state").exists()
+    assert not (tiny.parent / "out").exists()
+
+
+def test_a_preview_is_one_task(tiny: Path, tmp_path: Path) -> None:
+    done: list[Task] = []
+    temporary = TemporaryPaths()
+    job(tiny, done).preview(Fraction(1), tmp_path / "one.png", NoProgress(), temporary)
+    temporary.sweep()
+    assert kinds(done) == {"ProbeTask": 2, "StillTask": 1}
+    with Image.open(tmp_path / "one.png") as picture:
+        assert picture.size == (160, 90)
+
+
+@pytest.mark.parametrize(
+    ("option", "key"), [("done/my", "done/my.mp4"), ("/tmp/x/my", "my.mp4"), ("done/$JobId", "done/{job_id}.mp4")]
+)
+def test_the_output_follows_the_option(tiny: Path, job_id: str, option: str, key: str) -> None:
+    request = job(tiny, [], replace(ON_CPU, output=option)).request
+    assert request.output_key == key.format(job_id=job_id)
+
+
+def test_an_output_that_is_no_key_is_refused(tiny: Path) -> None:
+    with pytest.raises(SpecError, match="--output"):
+        job(tiny, [], replace(ON_CPU, output="../../etc/$Nothing/../x\0"))
+
+
+def test_the_chunk_length_of_the_options_comes_before_the_setting(tiny: Path) -> None:
+    assert job(tiny, [], replace(ON_CPU, chunk_s=Fraction(2))).request.settings.chunk_s == 2
+    assert job(tiny, []).request.settings == Settings()

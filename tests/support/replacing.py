@@ -1,0 +1,76 @@
+"""An executor that does other tasks in place of those it is given, for tests in which a worker misbehaves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from typing import Any
+
+from owtmix.jobfile.settings import Settings
+from owtmix.workers.base import Executor, Outcome, TaskQueue, ignore_progress, watch_nothing
+from owtmix.workers.limits import start_workers
+
+Replace = Callable[[Any], Any]
+"""Returns the task to do in place of another, or that one itself."""
+
+
+class _ReplacedQueue:
+    """A queue of replaced tasks that remembers what they stand for."""
+
+    def __init__(self, queue: TaskQueue[Any], exchange: Replace) -> None:
+        self._queue = queue
+        self._exchange = exchange
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def take(self, worker: int) -> Any:
+        task = self._queue.take(worker)
+        return None if task is None else self._exchange(task)
+
+
+class ReplacingExecutor:
+    """Does ``replace_task(task)`` with ``executor`` for each task, and reports outcomes of the original tasks."""
+
+    def __init__(self, executor: Executor, replace_task: Replace) -> None:
+        self._executor = executor
+        self._replace_task = replace_task
+
+    def run(
+        self,
+        tasks: Iterable[Any] | TaskQueue[Any],
+        on_progress: Callable[[Any, float], None] = ignore_progress,
+        *,
+        alone: bool = False,
+        grace_s: float = 0.0,
+        watch: Callable[[], None] = watch_nothing,
+    ) -> Iterator[Outcome[Any]]:
+        originals: dict[int, tuple[Any, Any]] = {}
+
+        def exchange(task: Any) -> Any:
+            done = self._replace_task(task)
+            originals[id(done)] = done, task  # holds both, so that no other task gets this id
+            return done
+
+        work: Iterable[Any] | TaskQueue[Any]
+        work = [exchange(task) for task in tasks] if isinstance(tasks, Iterable) else _ReplacedQueue(tasks, exchange)
+
+        def advance(task: Any, done_s: float) -> None:
+            on_progress(originals[id(task)][1], done_s)
+
+        for outcome in self._executor.run(work, advance, alone=alone, grace_s=grace_s, watch=watch):
+            yield replace(outcome, task=originals[id(outcome.task)][1])
+
+
+def replacing(
+    replace_task: Replace,
+) -> Callable[[Settings, Callable[[str], None], int | None], AbstractContextManager[Executor]]:
+    """For ``Job``: opens workers that do ``replace_task(task)`` in place of each task."""
+
+    @contextmanager
+    def open_executor(settings: Settings, warn: Callable[[str], None], workers: int | None) -> Iterator[Executor]:
+        with start_workers(settings, warn, workers) as pool:
+            yield ReplacingExecutor(pool, replace_task)
+
+    return open_executor
