@@ -79,7 +79,7 @@ ALLOWED_SKIPS: Final = {
     "no extended attributes": attributed(Path(tempfile.gettempdir())) is None,
     "the kernel refuses a network of its own": not kernel_isolates(),
     "no C++ compiler": COMPILER is None,
-    "no graphics card works": os.environ.get("OWT_REQUIRE_CUDA") != "1",
+    "no GPU works": os.environ.get("OWT_REQUIRE_CUDA") != "1",
     "no nvcc": shutil.which("nvcc") is None,
     "no NVRTC": nvrtc() is None,
     "no ../shared": not SHARED.is_dir(),

@@ -1,4 +1,4 @@
-"""The canvas that a picture is drawn on: in main memory, or on the graphics card that it is equipped with."""
+"""Makes the canvas of a plan: in main memory, or on a GPU."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def make_canvas(picture: PicturePlan, render_device: RenderDevice) -> Canvas:
-    """A canvas for ``picture``; where the card encodes too, frames stay on it.
+    """A canvas for ``picture``; frames stay in the GPU's memory when its encoder is used.
 
     Raises:
-        DeviceError: the card does not work.
+        DeviceError: the GPU does not work.
     """
     background = colour_to_yuv(picture.background, picture.matrix)
     device = open_gpu(render_device)
@@ -38,13 +38,13 @@ def make_canvas(picture: PicturePlan, render_device: RenderDevice) -> Canvas:
 
 
 def open_gpu(render_device: RenderDevice) -> CudaDevice | None:
-    """The card, opened once in a process; None where there is none.
+    """The GPU of ``render_device``, opened once per process; None for the CPU.
 
     Raises:
-        DeviceError: it does not work.
+        DeviceError: the GPU does not work.
     """
     if render_device.gpu is None:
         return None
-    from owtmix.compositor.gpu.cuda import open_device  # noqa: PLC0415 - nobody else loads CuPy
+    from owtmix.compositor.gpu.cuda import open_device  # noqa: PLC0415 - CuPy is loaded for GPUs only
 
     return open_device(render_device.gpu)

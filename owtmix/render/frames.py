@@ -121,7 +121,7 @@ class FrameRenderer:
             contents[stream].close()
         drawn = self._map(TileRenderer.layers, map(contents.__getitem__, places), repeat(times), places.values())
         found = dict(zip(places, drawn, strict=True))
-        card = self._decoration.card
+        card = self._decoration.placeholder
         for number in range(len(times)):
             yield [found[tile.stream][number].get(tile.rect) or card(tile.stream, tile.rect) for tile in tiles]
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from owtmix.base.geometry import Size
 from owtmix.media.nvdec import is_blank_on_gpu, is_usable
 from owtmix.media.video_reader import VideoReader
-from tests.compositor.gpu.lazy_device import seen
-from tests.compositor.gpu.on_card import on_card
+from tests.compositor.gpu.gpu_frame import gpu_frame
+from tests.compositor.gpu.lazy_device import memory_at
 from tests.media.pictures import flat, number_of, steady, textured, write_film, write_sizes
 
 TIMES: Final = [Fraction(ms, 1000) for ms in range(0, 3200, 50)]
@@ -35,7 +35,7 @@ class StandInCard:
         return self._hardware
 
     def fetch(self, address: int, pitch: int, width: int, rows: int) -> NDArray[np.uint8]:
-        return np.stack([seen(address + row * pitch, width) for row in range(rows)])
+        return np.stack([memory_at(address + row * pitch, width) for row in range(rows)])
 
 
 def numbers(reader: VideoReader) -> list[int | None]:
@@ -94,7 +94,7 @@ FLAT: Final[dict[str, tuple[VideoFrame, bool]]] = {
 @pytest.mark.parametrize("name", FLAT)
 def test_a_muted_camera_is_told_by_some_rows(name: str, pixel_format: str) -> None:
     frame, blank = FLAT[name]
-    assert is_blank_on_gpu(StandInCard(None), on_card(frame.reformat(format=pixel_format))) == blank
+    assert is_blank_on_gpu(StandInCard(None), gpu_frame(frame.reformat(format=pixel_format))) == blank
 
 
 @pytest.mark.parametrize("plane", [0, 1])
@@ -102,12 +102,12 @@ def test_what_is_black_with_a_spot_in_it_is_no_muted_camera(plane: int) -> None:
     frame = flat(Size(64, 48), (16, 128, 128)).reformat(format="nv12")
     rows = np.frombuffer(memoryview(frame.planes[plane]), np.uint8).reshape(-1, frame.planes[plane].line_size)
     rows[0, 1] = 90
-    assert not is_blank_on_gpu(StandInCard(None), on_card(frame))
+    assert not is_blank_on_gpu(StandInCard(None), gpu_frame(frame))
 
 
 def test_frames_that_nothing_reads_or_that_are_damaged_are_left_to_the_cpu() -> None:
     shown = Size(64, 48)
-    frame = on_card(textured(shown).reformat(format="nv12"))
+    frame = gpu_frame(textured(shown).reformat(format="nv12"))
     assert is_usable(frame, shown)
     assert not is_usable(frame, Size(62, 48)), "two columns on the left are not to be seen"
     frame.is_corrupt = True

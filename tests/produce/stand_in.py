@@ -25,7 +25,7 @@ from owtmix.plan.media_info import Matrix
 from owtmix.plan.model import VideoEncoding
 from owtmix.produce.tasks import RenderSetup
 from owtmix.render.video_track import Material
-from tests.compositor.gpu.lazy_device import LazyDevice, seen
+from tests.compositor.gpu.lazy_device import LazyDevice, memory_at
 
 MODULE: Final = "owtmix.compositor.gpu.cuda"
 AFTER: Final = 5
@@ -48,7 +48,7 @@ class StandIn(LazyDevice):
     model = "Stand-in"
 
     def __init__(self, how: str) -> None:
-        super().__init__(room=1 << 18 if how == "full" else 1 << 28)
+        super().__init__(free_bytes=1 << 18 if how == "full" else 1 << 28)
         self._how = how
 
     def launch(self, batch: NDArray[Any], grid: tuple[int, int, int], after: Iterable[Fence], fence: Fence) -> None:
@@ -61,7 +61,7 @@ class StandIn(LazyDevice):
         return HWAccel("cuda", "63", is_hw_owned=True)
 
     def fetch(self, address: int, pitch: int, width: int, rows: int) -> NDArray[np.uint8]:
-        return np.stack([seen(address + row * pitch, width) for row in range(rows)])
+        return np.stack([memory_at(address + row * pitch, width) for row in range(rows)])
 
 
 def install(how: str) -> None:
