@@ -21,7 +21,7 @@ from owtmix.render.audio_track import make_sound
 from owtmix.render.video_track import Material, VideoTrackMaker
 
 WATCHED: Final = (
-    ("decoding", video_reader.VideoReader, "picture_at"),
+    ("decoding", video_reader.VideoReader, "frame_at"),
     ("looking for black", video_frame.DecodedFrame, "is_blank"),
     ("describing frames", video_reader, "describe"),
     ("scaling", scale.Converter, "convert"),

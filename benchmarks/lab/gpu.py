@@ -101,7 +101,7 @@ def decoding(path: Path, index: int, seconds: int, device: DecodingGpu | None, f
     def read(_: int) -> int:
         reader, shown = VideoReader(path, index, device), set()
         for number in range(seconds * 100):
-            if picture := reader.picture_at(Fraction(number, 100)):
+            if picture := reader.frame_at(Fraction(number, 100)):
                 shown.add(picture.serial)
         reader.close()
         return len(shown)

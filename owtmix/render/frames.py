@@ -209,7 +209,7 @@ class TileRenderer:
 
     def _fitted(self, source: int, file_t: Fraction, places: Sequence[Rect]) -> Mapping[Rect, Layer]:
         """The picture of a file at file time ``file_t``, fitted into each of ``places``; nothing for a muted camera."""
-        picture = self._reader(source).picture_at(file_t)
+        picture = self._reader(source).frame_at(file_t)
         if picture is None or (not self.stream.is_screen and picture.is_black(file_t)):
             return {}
         key = (source, picture.serial)

@@ -41,8 +41,8 @@ def test_every_picture_is_described_as_the_table_says(row: Row, monkeypatch: pyt
 
     monkeypatch.setattr("owtmix.media.video_reader.describe_frame", note)
     reader = VideoReader(row.path, video.index)
-    reader.picture_at(Fraction(0))  # without it, it would begin near the end
-    reader.picture_at(FOREVER)
+    reader.frame_at(Fraction(0))  # without it, it would begin near the end
+    reader.frame_at(FOREVER)
     reader.close()
     assert (len(shown), reader.corrupt) == (video.frames, video.corrupt)
     assert tuple(size for size, _ in groupby(entry[0] for entry in shown)) == video.sizes

@@ -47,14 +47,14 @@ def die_once(mark: Path) -> None:
 
 
 class RiggedVideoReader(VideoReader):
-    def picture_at(self, t: Fraction) -> DecodedFrame | None:
+    def frame_at(self, t: Fraction) -> DecodedFrame | None:
         told = re.match(r"(crash|hang|fail|killed)-([\d.]+)-", self._path.name)
         if told and t >= Fraction(told[2]):
             if told[1] == "killed":
                 die_once(self._path.with_suffix(".first"))
                 die_once(self._path.with_suffix(".second"))
             misbehave(told[1])
-        return super().picture_at(t)
+        return super().frame_at(t)
 
 
 class RiggedAudioReader(AudioReader):

@@ -231,14 +231,14 @@ def test_a_file_that_fails_midway_is_a_card_from_there_on_and_the_rest_is_intact
 ) -> None:
     material = pair(tmp_path)
     intact = draw(material, range(30))
-    picture_at = VideoReader.picture_at
+    frame_at = VideoReader.frame_at
 
     def failing(reader: VideoReader, t: Fraction) -> DecodedFrame | None:
         if "ben" in str(reader._path) and t >= Fraction(17, 10):
             raise error
-        return picture_at(reader, t)
+        return frame_at(reader, t)
 
-    monkeypatch.setattr(VideoReader, "picture_at", failing)
+    monkeypatch.setattr(VideoReader, "frame_at", failing)
     notes = RenderResult()
     drawn = draw(material, range(30), notes)
     assert drawn[:17] == intact[:17]

@@ -146,7 +146,7 @@ def test_it_draws_real_recordings_as_the_cpu_canvas_does(name: str, tile: Rect) 
     track = probe(path).video
     assert track
     reader = VideoReader(path, track.index)
-    picture = reader.picture_at(Fraction(1))
+    picture = reader.frame_at(Fraction(1))
     assert picture
     for mode in (ResizeMode.FIT, ResizeMode.FILL):
         compare(picture, tile, mode)
