@@ -28,5 +28,5 @@ def main() -> NoReturn:
         _log.error("%s", error)
         status = error.exit_status
     finally:
-        scratch.sweep()
+        scratch.remove_all()
     sys.exit(status)

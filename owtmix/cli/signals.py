@@ -49,7 +49,7 @@ def _end_in_time(reader: int, watched: set[signal.Signals], scratch: TemporaryPa
     while os.read(reader, 1)[0] not in watched:
         pass
     time.sleep(DEADLINE_S - 2 * _SWEEP_S)
-    sweeper = threading.Thread(target=scratch.sweep, name="sweeper", daemon=True)
+    sweeper = threading.Thread(target=scratch.remove_all, name="sweeper", daemon=True)
     sweeper.start()
     sweeper.join(_SWEEP_S)
     os._exit(Interrupted.exit_status)

@@ -33,7 +33,7 @@ try:
 except Interrupted as error:
     print(error, flush=True)
     {then}
-    scratch.sweep()
+    scratch.remove_all()
     sys.exit(error.exit_status)
 """
 WAIT = "time.sleep(20)"
