@@ -15,6 +15,7 @@ from owtmix.inputs.measure import measure, measure_parts
 from owtmix.inputs.prefetch import Stock, Ware
 from owtmix.inputs.tasks import ProbeTask, WatermarkImageTask
 from owtmix.jobfile.index import MAX_INDEX_BYTES, Index, Recording, read_index
+from owtmix.jobfile.object_key import substitute_variables
 from owtmix.jobfile.settings import Settings
 from owtmix.jobfile.spec import ImageWatermark, JobSpec
 from owtmix.plan.media_info import Clip, Probe
@@ -122,7 +123,7 @@ class Intake:
         """The index's bytes, its key in the store, and all that was tried."""
         if named and is_local(named):
             return LocalStore(Path(named).parent).read(Path(named).name, MAX_INDEX_BYTES), None, [named]
-        keys = [named] if named else [self._substituted(key) for key in self._settings.index_keys]
+        keys = [named] if named else [self._index_key(pattern) for pattern in self._settings.index_keys]
         tried = [self._store.address(key) for key in keys]
         for key in keys:
             data = self._store.read(key, MAX_INDEX_BYTES)
@@ -130,11 +131,8 @@ class Intake:
                 return data, key, tried
         return None, None, tried
 
-    def _substituted(self, key: str) -> str:
-        names = {"$JobId": self._spec.job_id, "$RoomId": self._spec.room_id, "$AppId": self._spec.app_id}
-        for name, value in names.items():
-            key = key.replace(name, value)
-        return key
+    def _index_key(self, pattern: str) -> str:
+        return substitute_variables(pattern, self._spec.job_id, self._spec.room_id, self._spec.app_id)[0]
 
     def _image(self, source: str) -> bytes:
         settings = self._settings
