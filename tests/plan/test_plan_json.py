@@ -1,4 +1,4 @@
-"""A plan as JSON, for ``--plan=json``: plain values that programs can read."""
+"""A plan as JSON, for ``--plan=json``."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_parts_become_objects() -> None:
     assert to_json(Rect(0, 2, 4, 6)) == {"x": 0, "y": 2, "width": 4, "height": 6}
 
 
-def test_a_plan_tells_who_is_seen_where_when_and_from_which_file() -> None:
+def test_a_plan_has_scenes_shots_and_sources() -> None:
     job = replace(JOB, mixer=replace(MIXER, watermarks=(ClockWatermark(8, 8, 0.5), TextWatermark(0, 0, 1.0, "课"))))
     written = to_json(make_plan(job, index_of(CLIPS), CLIPS, Settings(), [("x.mp4", "it is empty")]))
     assert (written["job_id"], written["output_key"], written["duration_s"]) == ("room-1", "room-1.mp4", 10.0)
