@@ -1,4 +1,4 @@
-"""An installation and a room for every test of the command."""
+"""An installation and a room for tests of the command."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> Command:
 
 @pytest.fixture
 def job_id(tmp_path: Path) -> str:
-    """A job of this test alone: two tests may run at a time, and two people on one machine may run all of them."""
+    """A unique job id: tests, and test runs, may run concurrently on one machine."""
     return f"{tmp_path.name[-80:]}-{uuid4().hex[:12]}"
 
 
 @pytest.fixture
 def tiny(tmp_path: Path, job_id: str) -> Path:
-    """The job file of a room of one and a half seconds."""
+    """The job file of a room of 1.5 s."""
     return TINY.write(tmp_path / "room", job_id, record_once)

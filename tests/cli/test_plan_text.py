@@ -1,4 +1,4 @@
-"""The plan in words."""
+"""The plan as text."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ PLAN = RenderPlan(
 )
 
 
-def test_a_plan_in_words() -> None:
+def test_a_plan_as_text() -> None:
     expected = """\
 Job      room-7
 Output   out/room-7.mp4: mp4, 00:00:10.000

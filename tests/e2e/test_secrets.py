@@ -155,7 +155,7 @@ def test_a_plan_shows_no_secret(planted: Stored, form: str) -> None:
 def test_a_crash_shows_no_secret(planted: Stored, receiver: Receiver) -> None:
     done = planted.run_with(BEFORE_THE_PLAN + CRASH, "-v", planted.job_file, **ENVIRONMENT)
     assert done.returncode == 4
-    assert "this should not have happened: RuntimeError: cannot sign ***" in done.stderr
+    assert "internal error: RuntimeError: cannot sign ***" in done.stderr
     assert "Traceback" in planted.command.log(planted.job_id).read_text()
     assert not found_in(planted, done)
     assert receiver.requests[-1].json["Data"]["Status"] == 3
@@ -167,7 +167,7 @@ def test_a_crash_before_the_job_is_known_shows_no_secret(planted: Stored) -> Non
     before = "import owtmix.jobs.job\ndef crash(text, _): raise RuntimeError(text)\nowtmix.jobs.job.read_job = crash"
     done = planted.run_with(before, "-v", planted.job_file, **ENVIRONMENT)
     assert done.returncode == 4
-    assert "this should not have happened: RuntimeError" in done.stderr
+    assert "internal error: RuntimeError" in done.stderr
     assert ", in crash" in planted.command.log("owt-main").read_text()
     assert not found_in(planted, done)
 

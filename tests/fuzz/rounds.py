@@ -186,7 +186,7 @@ def _peak_mib() -> int:
 
 
 def _check_words(messages: str) -> None:
-    if "Traceback" in messages or "this should not have happened" in messages:
+    if "Traceback" in messages or "error: internal error" in messages:
         raise Finding(f"the user reads: {messages}")
     if CONTROLS.search(messages):
         raise Finding(f"control characters in {messages!r}")
