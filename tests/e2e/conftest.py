@@ -1,4 +1,4 @@
-"""The bench, one for a whole run, so that a take which several rooms share is made once; and a job in an S3 store."""
+"""Fixtures: a bench per session, so that shared takes are encoded once, and a job in an S3 store."""
 
 from __future__ import annotations
 

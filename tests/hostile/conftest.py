@@ -1,4 +1,4 @@
-"""An installation of its own, and a listener on loopback that must stay silent."""
+"""An installation, and a listener on loopback that must not be connected to."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> Command:
 
 @pytest.fixture(scope="session")
 def port() -> Iterator[int]:
-    """Where somebody listens; that nobody came is checked in the end, and by tests in between with ``knocked``."""
+    """Port of a listener. At the end of the session, and with ``knocked``, it must have had no connection."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.setblocking(False)
         _SERVERS[server.getsockname()[1]] = server
@@ -29,7 +29,7 @@ _SERVERS: dict[int, socket.socket] = {}
 
 
 def knocked(port: int) -> bool:
-    """Whether anybody has connected to the listener."""
+    """Whether the listener has had a connection."""
     try:
         _SERVERS[port].accept()[0].close()
     except BlockingIOError:

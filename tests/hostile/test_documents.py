@@ -1,4 +1,4 @@
-"""Hostile job files, indexes, images and names: refused in words and in time; nothing reaches a terminal raw."""
+"""Hostile job files, indexes, images and names: clear refusals in bounded time, and no raw control characters."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_an_index_is_refused(command: Command, tiny: Path, change: Callable[[Jso
 
 
 def png(width: int, height: int) -> bytes:
-    """A PNG file that claims so many pixels and has one row of them."""
+    """A PNG file whose header states this size and which has one row of pixels."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))

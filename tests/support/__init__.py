@@ -1,6 +1,6 @@
 """Helpers that several test folders and the benchmarks share.
 
-``people`` makes recordings of generated people, ``room`` lays out a job of them, ``plans`` makes plans without media,
-``command`` installs and runs the command, and ``gpu`` tells which graphics card the tests may use. A helper that only
-one folder needs stays in that folder. Of the tests, the benchmarks import nothing but this package.
+``people`` generates recordings, ``room`` writes a job with them, ``plans`` makes plans without media, ``command``
+installs and runs the command, and ``gpu`` detects the GPU for tests. Helpers of a single folder stay in that folder.
+The benchmarks import no other package of the tests.
 """
