@@ -66,7 +66,7 @@ def _many_files(index: Json) -> None:
     [
         (lambda index: index.update(Comment="x" * 16 * MIB), "is larger than 16777216 bytes"),
         (_many_files, "a list of 1 to 10,000 files (here 10,002)"),
-        (lambda index: index.update(Padding=[[]] * 2_000_000), "more than 1,000,000 entries"),
+        (lambda index: index.update(Padding=[[]] * 2_000_000), "more than 1,000,000 commas"),
         (lambda index: index["Files"][0].update(Name="../cfg.json"), '".." as a segment would leave the store'),
         (lambda index: index.update(Root=".."), '".." as a segment would leave the store'),
         (lambda index: index["Files"][0].update(Name="a\x1b[31m\nb"), "control characters are not accepted"),
