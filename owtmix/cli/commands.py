@@ -48,7 +48,7 @@ def run_command(arguments: Arguments, scratch: TemporaryPaths) -> int:
         return _refuse(error, f"{arguments.cfg}: " if arguments.cfg else "")
     except Exception as error:  # noqa: BLE001 - the last place where anything can be caught
         if log.path is None:
-            log.open("owt-main", state_folder() / "logs", settings.log_days)
+            log.open("owt-main", state_folder() / "logs", settings.logs.days)
             # What is secret is not known yet, and the error's own words may quote it.
             where = {"traceback": "".join(traceback.format_tb(error.__traceback__))}
             _log.error(
@@ -79,7 +79,7 @@ def _answer(arguments: Arguments, settings: Settings, log: RunLog, scratch: Temp
     )
     job = Job(arguments.cfg, settings, options)
     log.hide(job.secrets)
-    log.open(job.spec.job_id, state_folder() / "logs", settings.log_days)
+    log.open(job.spec.job_id, state_folder() / "logs", settings.logs.days)
     with show_progress(quiet=arguments.threshold > logging.INFO) as progress:
         if arguments.plan:
             plan = job.plan(progress, scratch)
@@ -96,13 +96,13 @@ def _answer(arguments: Arguments, settings: Settings, log: RunLog, scratch: Temp
 
 def _probe(arguments: Arguments, settings: Settings, log: RunLog) -> str:
     """Look through recordings; returns what is found."""
-    log.open("owt-main", state_folder() / "logs", settings.log_days)
+    log.open("owt-main", state_folder() / "logs", settings.logs.days)
     with (
         show_progress(quiet=arguments.threshold > logging.INFO) as progress,
         start_workers(settings, _log.warning) as executor,
     ):
         progress.stage("reading", None)
-        reports = probe_files(executor, arguments.probe, settings.max_duration_s, strict=arguments.strict)
+        reports = probe_files(executor, arguments.probe, settings.limits.max_duration_s, strict=arguments.strict)
     return _json(to_json(reports)) if arguments.probe_json else describe_reports(reports).translate(CONTROL_ESCAPES)
 
 
@@ -112,7 +112,7 @@ def _resend(job_id: str, settings: Settings, log: RunLog) -> dict[str, Any]:
     Raises:
         DestinationError: something waits still.
     """
-    log.open(job_id, state_folder() / "logs", settings.log_days)
+    log.open(job_id, state_folder() / "logs", settings.logs.days)
     report = resend(job_id, settings)
     if left := report["left"]:
         raise DestinationError(f"{left} callbacks of {job_id} are not delivered yet: run this again later")

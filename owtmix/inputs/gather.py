@@ -55,7 +55,7 @@ class Intake:
         if data is None:
             hint = "" if named else ": name it with --index"
             raise InputError(f"there is no index of the recordings; tried {', '.join(tried)}{hint}")
-        self.index: Index = read_index(data, time_unit=settings.index_time_unit)
+        self.index: Index = read_index(data, time_unit=settings.index.time_unit)
 
     def footage(self, files: Sequence[Recording], progress: Progress) -> Footage:
         """Measure the recordings: parts of those whose tables tell the rest, and the others as they land.
@@ -64,13 +64,13 @@ class Intake:
             StoreError: the store cannot be used.
             DestinationError: the disk does not take them.
         """
-        longest_s = self._settings.max_duration_s
+        longest_s = self._settings.limits.max_duration_s
         located = dict(enumerate(locate_recordings(self._store, [file.key for file in files], self._folder)))
         problems = {n: str(error) for n, error in located.items() if isinstance(error, InputError)}
         in_need = sorted(located, key=lambda n: files[n].start_s)
         wares = {n: Ware(files[n].key, copy) for n in in_need if isinstance(copy := located[n], LocalCopy)}
         copies = [ware.copy for ware in wares.values()]
-        quota = disk_budget(copies, self._folder, self._settings.max_inputs_mib << 20)
+        quota = disk_budget(copies, self._folder, self._settings.storage.max_inputs_mib << 20)
         found: dict[int, Probe] = {}
 
         def look(numbers: Iterable[int], on_measured: Callable[[int], None] = lambda _: None) -> None:
@@ -107,7 +107,9 @@ class Intake:
                 continue
             array = self._folder / f"image-{len(arrays)}.npy"
             try:
-                task = WatermarkImageTask("the image", self._image(mark.source), self._settings.image_max_pixels, array)
+                task = WatermarkImageTask(
+                    "the image", self._image(mark.source), self._settings.images.max_pixels, array
+                )
                 for outcome in self._executor.run([task]):
                     require_value(outcome)
             except StoreError:
@@ -122,7 +124,7 @@ class Intake:
         """The index's bytes, its key in the store, and all that was tried."""
         if named and is_local(named):
             return LocalStore(Path(named).parent).read(Path(named).name, MAX_INDEX_BYTES), None, [named]
-        keys = [named] if named else [self._substituted(key) for key in self._settings.index_keys]
+        keys = [named] if named else [self._substituted(key) for key in self._settings.index.keys]
         tried = [self._store.address(key) for key in keys]
         for key in keys:
             data = self._store.read(key, MAX_INDEX_BYTES)
@@ -142,8 +144,8 @@ class Intake:
             # Imported here, since most jobs need not wait for the HTTP library to load.
             from owtmix.inputs.watermark_images import fetch_image  # noqa: PLC0415
 
-            return fetch_image(source, settings.image_timeout_s, settings.image_max_bytes, settings.network_allow)
-        data = self._store.read(source, settings.image_max_bytes)
+            return fetch_image(source, settings.images.timeout_s, settings.images.max_bytes, settings.network.allow)
+        data = self._store.read(source, settings.images.max_bytes)
         if data is None:
             raise InputError("it does not exist in the input store")
         return data

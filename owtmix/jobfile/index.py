@@ -15,6 +15,7 @@ from owtmix.base.strict_json import JsonError, Loc, json_path, read_object, show
 from owtmix.jobfile.object_key import normal_key
 
 TimeUnit = Literal["epoch-milliseconds", "epoch-seconds", "seconds", "milliseconds"]
+TimeUnitSetting = Literal["auto"] | TimeUnit
 
 MAX_INDEX_BYTES: Final = 16 * 2**20
 MAX_FILES: Final = 10_000
@@ -89,7 +90,7 @@ class _Scale:
         return self.base_s + Fraction(time) * self.relative_step_s
 
 
-def read_index(text: bytes, *, time_unit: str = "auto") -> Index:
+def read_index(text: bytes, *, time_unit: TimeUnitSetting = "auto") -> Index:
     """Read an index; ``time_unit`` is "auto" or one of ``TimeUnit`` (semantics.md, "Time").
 
     Automatically, one unit is chosen by the largest time: from 1e11 milliseconds, from 1e8 seconds since 1970. Times
@@ -113,7 +114,7 @@ class _Reader:
         self._problems: list[str] = []
         self._warnings: list[str] = []
 
-    def index(self, document: dict[str, Any], time_unit: str) -> Index:
+    def index(self, document: dict[str, Any], time_unit: TimeUnitSetting) -> Index:
         job_id = self._value(document, ("JobId",), _text) or ""
         room_id = self._value(document, ("RoomId",), _text) or ""
         base = self._value(document, ("StartTime",), _time) or Decimal(0)
@@ -224,18 +225,17 @@ def _relative(value: object, accepted: str) -> str:
         raise ValueError(f"{accepted} ({error})") from None
 
 
-def _scale(base: Decimal, files: list[_File], time_unit: str) -> _Scale:
+def _scale(base: Decimal, files: list[_File], time_unit: TimeUnitSetting) -> _Scale:
     """The unit of ``base``, the index's StartTime, and of the times of ``files``."""
     times = [file.start for file in files] + [file.end for file in files if file.end is not None]
     if time_unit == "auto":
         return _guessed_scale(base, times)
-    unit = cast("TimeUnit", time_unit)  # the settings have checked it
-    step_s = _STEP_S[unit]
-    if unit.startswith("epoch"):
-        return _Scale(unit, Decimal(0), step_s, step_s, Fraction(0))
+    step_s = _STEP_S[time_unit]
+    if time_unit.startswith("epoch"):
+        return _Scale(time_unit, Decimal(0), step_s, step_s, Fraction(0))
     epoch = _epoch_unit(base)
     base_s = Fraction(base) * (_STEP_S[epoch] if epoch else step_s)
-    return _Scale(epoch or unit, Decimal("Infinity"), step_s, step_s, base_s)
+    return _Scale(epoch or time_unit, Decimal("Infinity"), step_s, step_s, base_s)
 
 
 def _guessed_scale(base: Decimal, times: list[Decimal]) -> _Scale:

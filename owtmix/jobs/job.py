@@ -76,7 +76,7 @@ class Job:
     """
 
     def __init__(self, cfg: Path, settings: Settings, options: Options) -> None:
-        self._settings = replace(settings, chunk_s=options.chunk_s) if options.chunk_s else settings
+        self._settings = settings.with_chunk_s(options.chunk_s) if options.chunk_s else settings
         self._options = options
         self._seconds: dict[str, float] = {}
         self._probes: list[Probe] = []
@@ -89,7 +89,9 @@ class Job:
         self.spec: JobSpec = read_job(text, overrides)
         self._announcer = Announcer(self.spec, settings)
         speaking = S3Options(
-            internal=settings.ucloud_internal, attempts=settings.store_attempts, read_timeout_s=settings.store_silence_s
+            internal=settings.storage.ucloud_internal,
+            attempts=settings.storage.attempts,
+            read_timeout_s=settings.storage.silence_s,
         )
         input_at = _STORAGE if self.spec.input == self.spec.output else "Data.InputConfig.StorageConfig"
         self._input = open_store(self.spec.input, cfg.parent, input_at, speaking)
@@ -157,7 +159,7 @@ class Job:
         with (
             lock_job(self.spec.job_id),
             self._announcer.run(state_folder() / "outbox", final),
-            open_work_folder(state_folder() / "work", self.spec.job_id, self._settings.work_days) as work,
+            open_work_folder(state_folder() / "work", self.spec.job_id, self._settings.work.days) as work,
             self._executor() as executor,
         ):
             scratch.add(work / "tracks")
@@ -198,7 +200,7 @@ class Job:
     def _equip(self, executor: WorkerPool) -> None:
         """Find out what composes; with sound alone nothing does."""
         if self.spec.video:
-            self._render_device = choose_device(executor, self._options.device, self._settings.gpu_memory_mib << 20)
+            self._render_device = choose_device(executor, self._options.device, self._settings.gpu.memory_mib << 20)
 
     def _intake(self, executor: WorkerPool, progress: Progress, folder: Path) -> Intake:
         """The index, read; what is fetched will go into ``folder``."""
@@ -231,8 +233,8 @@ class Job:
             warn(reason)
         self._probes = footage.probes
         images = intake.images(lambda message: warn(message, WarnCode.WATERMARK_LEFT_OUT))
-        plan = make_plan(self.spec, index, footage.clips, self._settings, footage.left_out)
-        plan = with_fonts(plan, self._settings.font_folders, warn)
+        plan = make_plan(self.spec, index, footage.clips, self._settings.planning, footage.left_out)
+        plan = with_fonts(plan, self._settings.text.fonts, warn)
         for warning in (*plan.warnings, *missing_glyph_warnings(plan.picture)):
             warn(warning)
         render_device = within_gpu_limits(plan, self._render_device)
@@ -296,8 +298,8 @@ def resend(job_id: str, settings: Settings) -> dict[str, Any]:
     from owtmix.notify.notifier import resend as send_again  # noqa: PLC0415
 
     with lock_job(job_id):
-        sending = SenderOptions(settings.network_allow, settings.callback_key)
-        sent, left = send_again(job_id, state_folder() / "outbox", sending, settings.callback_wait_s)
+        sending = SenderOptions(settings.network.allow, settings.callbacks.signing_key)
+        sent, left = send_again(job_id, state_folder() / "outbox", sending, settings.callbacks.wait_s)
     return {"job_id": job_id, "sent": sent, "left": left}
 
 

@@ -33,7 +33,7 @@ def start_workers(settings: Settings, warn: Callable[[str], None], workers: int 
 
     There are two children at least, since picture and sound are made beside each other.
     """
-    limits = Limits(settings.worker_memory_mib << 20, settings.worker_silence_s)
+    limits = Limits(settings.limits.worker_memory_mib << 20, settings.limits.worker_silence_s)
     return WorkerPool(max(2, workers or available_cores()), limits, warn)
 
 

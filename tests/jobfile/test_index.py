@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from owtmix.base.errors import InputError
 from owtmix.base.ids import StreamId
-from owtmix.jobfile.index import Index, read_index
+from owtmix.jobfile.index import Index, TimeUnitSetting, read_index
 
 EPOCH_MS: Final = 1_795_327_385_000
 EPOCH_S: Final = 1_795_327_385
@@ -22,12 +22,14 @@ def entry(start: object, end: object = None, *, stream: str = "alice_1", name: s
     return {"StreamId": stream, "Name": name, "StartTime": start} | ({} if end is None else {"EndTime": end})
 
 
-def index_of(*files: object, time_unit: str = "auto", **keys: object) -> Index:
+def index_of(*files: object, time_unit: TimeUnitSetting = "auto", **keys: object) -> Index:
     document = {"JobId": "room", "RoomId": "7", "Root": "dir", "Files": list(files)} | keys
     return read_index(json.dumps(document).encode(), time_unit=time_unit)
 
 
-def starts(*times: object, base: object = None, time_unit: str = "auto") -> tuple[str, list[int | Fraction]]:
+def starts(
+    *times: object, base: object = None, time_unit: TimeUnitSetting = "auto"
+) -> tuple[str, list[int | Fraction]]:
     """The unit that is found, and the StartTime of each file in seconds."""
     index = index_of(*map(entry, times), StartTime=base, time_unit=time_unit)
     return index.unit, [recording.start_s for recording in index.files]

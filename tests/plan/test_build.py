@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from owtmix.base.errors import CODE_FAILED, CODE_NO_STREAM, SpecError
 from owtmix.base.geometry import Rect, Size
 from owtmix.base.ids import StreamId
-from owtmix.jobfile.settings import Settings
+from owtmix.jobfile.settings import LimitSettings, PlanSettings, TimelineSettings, VideoSettings, X264Preset
 from owtmix.jobfile.spec import (
     ClockWatermark,
     JobSpec,
@@ -53,7 +53,7 @@ from tests.support.plans import (
     without,
 )
 
-SETTINGS: Final = Settings()
+SETTINGS: Final = PlanSettings()
 VIDEO: Final = VideoSpec(Size(1280, 720), fps=15, bit_rate_kbps=1000, profile="high")
 WHOLE: Final = Rect(0, 0, 1280, 720)
 ONLY_SOUND: Final = replace(JOB, channel=MediaChannel.AUDIO, video=None)
@@ -74,7 +74,7 @@ def at_rate(fps: int, job: JobSpec = JOB) -> JobSpec:
     return replace(job, video=replace(VIDEO, fps=fps))
 
 
-def plan_of(job: JobSpec, *clips: Clip, settings: Settings = SETTINGS) -> RenderPlan:
+def plan_of(job: JobSpec, *clips: Clip, settings: PlanSettings = SETTINGS) -> RenderPlan:
     """The plan of the clips whose streams are in the mix."""
     index = index_of(clips)
     streams, _ = subscribed(job, index)
@@ -230,15 +230,16 @@ def test_a_plan_above_the_limit_is_refused() -> None:
     assert refusal.value.code == CODE_FAILED
     assert str(refusal.value).startswith("the output would last 24:00:01.000, more than the limit of 24:00:00.000")
     assert plan_of(JOB, both(ANNA, 0, 24 * 3600)).duration_s == 24 * 3600
-    settings = replace(SETTINGS, max_duration_s=Fraction(60))
+    settings = PlanSettings(limits=LimitSettings(max_duration_s=Fraction(60)))
     with pytest.raises(SpecError):
         plan_of(JOB, both(ANNA, 0, 61), settings=settings)
 
 
 def test_settings_decide_about_absences_gaps_and_cards() -> None:
-    settings = replace(
-        SETTINGS, absence_s=Fraction(5), gap_s=Fraction(1), placeholder_delay_s=Fraction(1, 4), keep_empty_gaps=True
+    rules = TimelineSettings(
+        absence_s=Fraction(5), gap_s=Fraction(1), placeholder_delay_s=Fraction(1, 4), keep_empty_gaps=True
     )
+    settings = PlanSettings(timeline=rules)
     clips = take(ANNA, 0, picture([0, 2, "2.5"], end=3)), both(ANNA, 7, 8), both(BEN, 100, 101)
     plan = plan_of(JOB, *clips, settings=settings)
     assert plan.picture
@@ -338,7 +339,7 @@ def test_all_warnings_are_in_the_plan() -> None:
 
 
 def test_every_encoder_setting_is_in_the_plan() -> None:
-    plan = plan_of(at_rate(25), both(ANNA, 0, 9), settings=replace(SETTINGS, x264_preset="slow"))
+    plan = plan_of(at_rate(25), both(ANNA, 0, 9), settings=PlanSettings(VideoSettings(x264_preset="slow")))
     assert plan.picture
     assert plan.sound
     encoding = plan.picture.encoding
@@ -350,8 +351,8 @@ def test_every_encoder_setting_is_in_the_plan() -> None:
 
 
 @pytest.mark.parametrize("point", ["fast", "balanced", "quality"])
-def test_a_measured_point_is_a_preset_and_what_is_changed_of_it(point: str) -> None:
-    plan = plan_of(at_rate(25), both(ANNA, 0, 9), settings=replace(SETTINGS, x264_preset=point))
+def test_a_measured_point_is_a_preset_and_what_is_changed_of_it(point: X264Preset) -> None:
+    plan = plan_of(at_rate(25), both(ANNA, 0, 9), settings=PlanSettings(VideoSettings(x264_preset=point)))
     assert plan.picture
     options = dict(plan.picture.encoding.options)
     preset, changes = POINTS[point]

@@ -21,7 +21,7 @@ from owtmix.base.errors import RenderError, SpecError
 from owtmix.base.geometry import Size
 from owtmix.base.progress import NoProgress
 from owtmix.compositor.gpu.device import DeviceError
-from owtmix.jobfile.settings import Settings
+from owtmix.jobfile.settings import LimitSettings, Settings
 from owtmix.jobfile.spec import VideoSpec
 from owtmix.jobs.announcer import Announcer
 from owtmix.jobs.job import Job, Options
@@ -174,7 +174,9 @@ def compose(folder: Path, how: str | None, **options: Any) -> dict[str, Any]:
 def run(job_file: Path) -> dict[str, Any]:
     """Compose two chunks by one worker."""
     options = Options(workers=1, chunk_s=Fraction(2))
-    report = Job(job_file, Settings(worker_silence_s=3), options).run(NoProgress(), TemporaryPaths())
+    report = Job(job_file, Settings(limits=LimitSettings(worker_silence_s=3)), options).run(
+        NoProgress(), TemporaryPaths()
+    )
     report["warnings"] = [warning for warning in report["warnings"] if "MediaChannel" not in warning]
     return report
 

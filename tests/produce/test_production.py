@@ -18,7 +18,7 @@ import owtmix.produce.production
 from owtmix.base.cleanup import TemporaryPaths
 from owtmix.base.errors import InputError, MixError, RenderError
 from owtmix.base.progress import NoProgress
-from owtmix.jobfile.settings import Settings
+from owtmix.jobfile.settings import LimitSettings, Settings
 from owtmix.jobs.job import Job, Options
 from owtmix.notify import events
 from owtmix.notify.events import WarnCode
@@ -48,7 +48,7 @@ ROOM: Final = Room(
 MIDDLES: Final = ((22, 40), (22, 120), (67, 80))
 """Row and column of each tile's middle, in half-size pictures."""
 
-SETTINGS: Final = Settings(worker_silence_s=3)
+SETTINGS: Final = Settings(limits=LimitSettings(worker_silence_s=3))
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from owtmix.compositor.cpu import planes
 from owtmix.compositor.factory import make_canvas
 from owtmix.compositor.overlays import Overlays
 from owtmix.jobfile.index import Recording
-from owtmix.jobfile.settings import Settings
+from owtmix.jobfile.settings import PlanSettings
 from owtmix.jobfile.spec import ClockWatermark, Position, TextWatermark, VideoSpec
 from owtmix.media.probe import probe
 from owtmix.plan.build import make_plan
@@ -70,7 +70,7 @@ def plan(takes: Sequence[Take], **mixer: Any) -> Material:
         mixer=replace(MIXER, **mixer),
         subscription=replace(SUBSCRIPTION, manual=bool(mixer.get("positions"))),
     )
-    return Material(make_plan(job, index_of(clips), clips, Settings()), [path for _, _, path in takes], {})
+    return Material(make_plan(job, index_of(clips), clips, PlanSettings()), [path for _, _, path in takes], {})
 
 
 def placed(*places: tuple[StreamId, Rect]) -> tuple[Position, ...]:

@@ -15,7 +15,7 @@ from owtmix.base.geometry import Rect
 from owtmix.base.ids import StreamId
 from owtmix.compositor.overlays import Overlays
 from owtmix.compositor.text.coverage import missing_glyph_warnings, with_fonts
-from owtmix.jobfile.settings import Settings
+from owtmix.jobfile.settings import PlanSettings
 from owtmix.jobfile.spec import TextWatermark
 from owtmix.plan.build import make_plan
 from owtmix.plan.model import PicturePlan, RenderPlan
@@ -34,7 +34,7 @@ def plan_of(text: str, name: str = "anna") -> RenderPlan:
     """A room with a text watermark, and somebody with that name, whose camera works."""
     clips = room(seen(StreamId(name, 1), 0, 10))
     job = replace(JOB, mixer=replace(MIXER, watermarks=(TextWatermark(0, 0, 1.0, text),)))
-    return make_plan(job, index_of(clips), clips, Settings())
+    return make_plan(job, index_of(clips), clips, PlanSettings())
 
 
 def picture_of(plan: RenderPlan) -> PicturePlan:
