@@ -1,6 +1,6 @@
 # make setup     .venv with what running needs        make check      lint, types, import contracts
 # make demo      a sample room, composed              make test       all tests; test-fast: without the slow ones
-# make schema    schema and key tables from the models  make fuzz       mutated inputs, for FUZZ_SECONDS=60
+# make schema    schema, key tables, packaged settings  make fuzz       mutated inputs, for FUZZ_SECONDS=60
 # make bench     everything measured, and docs/performance.md written from it: two hours
 .DEFAULT_GOAL := setup
 .PHONY: setup demo check test test-fast fuzz schema bench
@@ -34,7 +34,7 @@ $(VENV)/.bench: $(VENV)/.run
 	@touch $@
 
 demo: $(VENV)/.run
-	$(PYTHON) -m owtmix.demo
+	$(PYTHON) -m owtmix.demo mixer
 	./bin/owt-main ./mixer/cfg.json
 
 check: $(VENV)/.dev
@@ -53,8 +53,10 @@ test-fast: $(VENV)/.dev
 fuzz: $(VENV)/.dev
 	$(PYTHON) -m tests.fuzz --seconds $(FUZZ_SECONDS)
 
+# A wheel has no conf/, so the package holds a copy of the settings; a link would ship what an operator has edited.
 schema: $(VENV)/.run
 	$(PYTHON) -m owtmix.jobfile
+	cp conf/owt.toml owtmix/owt.toml
 
 bench: $(VENV)/.bench
 	$(PYTHON) -m benchmarks

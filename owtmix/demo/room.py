@@ -1,16 +1,12 @@
-"""The sample room: four people joining and leaving over 30 s, made with nothing but this package's libraries.
-
-``python -m owtmix.demo [FOLDER]`` writes ``FOLDER/sample-room``; ``mixer/cfg.json`` is the job that composes it.
-"""
+"""The sample room: four people joining and leaving over 30 s, made with nothing but this package's libraries."""
 
 from __future__ import annotations
 
 import json
 import random
 import shutil
-import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
@@ -33,7 +29,7 @@ ROOM: Final = "sample-room"
 START_MS: Final = 1_795_327_385_000
 """2026-11-22 14:03:05 in Beijing."""
 
-_FONTS: Final = Path(__file__).parent / "fonts"
+_FONTS: Final = Path(__file__).parents[1] / "fonts"
 _MEDIA_TIME_BASE: Final = Fraction(1, 1000)
 _BEAT_S: Final = 0.5
 _LEVEL: Final = 0.14
@@ -269,12 +265,3 @@ def _font(text: str, size_px: int) -> ImageFont.FreeTypeFont:
     """The font that has ``text``."""
     name = "DejaVuSans.ttf" if text.translate({ord("·"): None}).isascii() else "DroidSansFallback.ttf"
     return ImageFont.truetype(_FONTS / name, size_px)
-
-
-def _main(arguments: Iterator[str]) -> None:
-    folder = Path(next(arguments, Path(__file__).parents[1] / "mixer"))
-    print(f"sample room: {make_room(folder)}")  # noqa: T201 - a command's answer
-
-
-if __name__ == "__main__":
-    _main(iter(sys.argv[1:]))
