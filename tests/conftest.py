@@ -56,7 +56,15 @@ def attributed(*folders: Path) -> Path | None:
 
 
 SLOW: Final = (
-    *("corpus", "e2e", "hostile", "cli/test_commands.py", "jobs/test_resume.py", "produce/test_gpu_jobs.py"),
+    *(
+        "corpus",
+        "e2e",
+        "hostile",
+        "packaging",
+        "cli/test_commands.py",
+        "jobs/test_resume.py",
+        "produce/test_gpu_jobs.py",
+    ),
     *(
         "workers/test_local.py",
         "produce/test_production.py",

@@ -34,7 +34,7 @@ exit status:
   130  interrupted
 
 The result is JSON on standard output; everything else goes to standard error and to logs/<JobId>.log.
-Service settings are in conf/owt.toml, or in the file that OWT_CONF names.
+Service settings are in the file that OWT_CONF names, else in conf/owt.toml of the checkout, else in the package.
 """
 
 
