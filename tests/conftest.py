@@ -56,9 +56,10 @@ def attributed(*folders: Path) -> Path | None:
 
 
 SLOW: Final = (
-    *("corpus", "e2e", "hostile", "cli/test_commands.py", "jobs/test_resume.py", "produce/test_gpu_jobs.py"),
+    *("corpus", "e2e", "hostile", "cli/test_commands.py", "jobs/test_resume.py", "jobs/test_upgrade.py"),
     *(
         "workers/test_local.py",
+        "produce/test_gpu_jobs.py",
         "produce/test_production.py",
         "storage/s3/test_faults.py",
         "storage/s3/test_download.py",

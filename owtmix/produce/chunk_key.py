@@ -5,17 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib.metadata import version
-from pathlib import Path
-from typing import Final
 
 from owtmix.base.time import TimeRange
+from owtmix.plan.device import CPU
 from owtmix.plan.model import RenderPlan
 from owtmix.plan.shots import Shot
-
-_LIBRARIES: Final = ("av", "freetype-py", "numpy", "pillow", "python-bidi", "uharfbuzz")
-"""Those that make pixels and samples."""
+from owtmix.produce.code_digest import code_digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +30,7 @@ def chunk_key(plan: RenderPlan, frames: range, inputs: Inputs) -> str:
     shown = {tile.stream for scene in scenes for tile in scene.tiles}
     shots = {stream: list(_seen(picture.shots[stream], span)) for stream in sorted(shown)}
     return _digest(
+        code_digest("picture", on_gpu=plan.device not in {"", CPU.name}),
         frames,
         replace(picture, frames=0, scenes=(), shots={}, chunks=()),
         scenes,
@@ -54,7 +50,7 @@ def audio_key(plan: RenderPlan, inputs: Inputs) -> str:
     sound = plan.sound
     assert sound
     placed = [(inputs.versions[p.source], replace(p, source=0)) for p in sound.placements]
-    return _digest(replace(sound, placements=()), placed)
+    return _digest(code_digest("sound"), replace(sound, placements=()), placed)
 
 
 def track_keys(plan: RenderPlan, inputs: Inputs) -> list[str]:
@@ -89,15 +85,4 @@ def _common(a: TimeRange, b: TimeRange) -> TimeRange:
 
 
 def _digest(*parts: object) -> str:
-    return hashlib.sha256(repr((_tool(), *parts)).encode()).hexdigest()[:32]
-
-
-@cache
-def _tool() -> str:
-    """This version of the tool: its code and fonts, and the libraries that it draws and encodes with."""
-    folder = Path(__file__).parents[1]
-    digest = hashlib.sha256(repr([version(library) for library in _LIBRARIES]).encode())
-    for path in sorted(path for path in folder.rglob("*") if path.suffix in {".py", ".cu", ".ttf"}):
-        digest.update(path.relative_to(folder).as_posix().encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from owtmix.media.writers import AudioWriter
 from owtmix.plan.media_info import Damage
 from owtmix.plan.model import SAMPLE_RATE_HZ
 from owtmix.render.audio_mix import MixObserver, mix
 from owtmix.render.results import RenderResult
-from owtmix.render.video_track import Advance, Material, Warn
+
+if TYPE_CHECKING:  # what composes pictures does not decide the sound: owtmix/produce/code_digest.py
+    from owtmix.render.video_track import Advance, Material, Warn
 
 
 def make_sound(
