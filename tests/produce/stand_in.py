@@ -67,7 +67,7 @@ class StandIn(LazyDevice):
 def install(how: str) -> None:
     """Let the one card of this process be a stand-in."""
     module: Any = ModuleType(MODULE)
-    module.count = lambda: 1
+    module.gpu_count = lambda: 1
     module.open_device = lambda _number: StandIn(how)
     sys.modules[MODULE] = module
 

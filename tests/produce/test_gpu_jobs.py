@@ -161,8 +161,8 @@ def lay_out(
     render_device = (
         RenderDevice(how, 0, has_encoder=encoder, memory_bytes=MEMORY) if how else RenderDevice("--device cpu")
     )
-    monkeypatch.setattr(owtmix.jobs.job, "Studio", setup)
-    monkeypatch.setattr(owtmix.jobs.job, "choose", lambda *_: render_device)
+    monkeypatch.setattr(owtmix.jobs.job, "RenderSetup", setup)
+    monkeypatch.setattr(owtmix.jobs.job, "choose_device", lambda *_: render_device)
     monkeypatch.setattr(owtmix.jobs.job, "state_folder", lambda: folder / "state")
     return room.write(folder, f"{folder.name}-{how}"[-60:], record_once)
 
@@ -208,7 +208,7 @@ def test_a_card_that_fails_costs_the_chunks_in_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, said: str
 ) -> None:
     restarts: list[str] = []
-    monkeypatch.setattr(Announcer, "warn_of_restart", lambda _, message: restarts.append(message))
+    monkeypatch.setattr(Announcer, "warn_restarted", lambda _, message: restarts.append(message))
     report = compose(tmp_path, how, monkeypatch=monkeypatch)
     assert report["device"]["composed_on"] == ["cpu"]
     assert any(restart.startswith(said) for restart in restarts)

@@ -53,9 +53,9 @@ SETTINGS: Final = Settings(worker_silence_s=3)
 
 @pytest.fixture(autouse=True)
 def rigged(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(owtmix.jobs.job, "Studio", RiggedStudio)
+    monkeypatch.setattr(owtmix.jobs.job, "RenderSetup", RiggedStudio)
     monkeypatch.setattr(owtmix.inputs.gather, "ProbeTask", RiggedProbeTask)
-    monkeypatch.setattr(owtmix.produce.production, "PictureTask", DyingPictureTask)
+    monkeypatch.setattr(owtmix.produce.production, "ChunkTask", DyingPictureTask)
     monkeypatch.setattr(owtmix.jobs.job, "state_folder", lambda: tmp_path / "state")
 
 
@@ -175,7 +175,7 @@ def test_a_run_that_goes_on_agrees_with_what_was_found_out(tmp_path: Path, monke
         cut.setattr(Production, "_finish", refuse)
         with pytest.raises(RenderError, match="cut off"):
             compose(job_file, CHUNKED)
-    monkeypatch.setattr(owtmix.jobs.job, "Studio", RenderSetup)
+    monkeypatch.setattr(owtmix.jobs.job, "RenderSetup", RenderSetup)
     report = compose(job_file, CHUNKED)
     (warning,) = report["warnings"]
     assert "fails at 00:00:02.500" in warning
