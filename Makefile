@@ -1,4 +1,4 @@
-# make setup     .venv with what running needs        make check      lint, types, import contracts
+# make setup     .venv with what running needs        make check      lint, types, imports, commits
 # make demo      a sample room, composed              make test       all tests; test-fast: without the slow ones
 # make schema    schema and key tables from the models  make fuzz       mutated inputs, for FUZZ_SECONDS=60
 # make bench     everything measured, and docs/performance.md written from it: two hours
@@ -42,6 +42,7 @@ check: $(VENV)/.dev
 	$(PYTHON) -m ruff format --check
 	$(PYTHON) -m mypy
 	$(VENV)/bin/lint-imports
+	$(PYTHON) .ci/check_commits.py
 
 test: $(VENV)/.dev
 	$(PYTEST) --numprocesses auto --maxprocesses 8 -m 'not serial'

@@ -81,6 +81,7 @@ ALLOWED_SKIPS: Final = {
     "the kernel refuses a network of its own": not kernel_isolates(),
     "no C++ compiler": COMPILER is None,
     "no graphics card works": os.environ.get("OWT_REQUIRE_CUDA") != "1",
+    "no git": shutil.which("git") is None,
     "no nvcc": shutil.which("nvcc") is None,
     "no NVRTC": nvrtc() is None,
     "no ../shared": not SHARED.is_dir(),
