@@ -11,6 +11,7 @@ from tests.e2e.stored import SHORT_PAUSES, STORAGE, Stored, problem, report, sto
 from tests.notify.receiver import Receiver, receiving
 from tests.storage.swift_server import KEY_ID, SECRET
 from tests.support.command import TINY, Command, change, record_once
+from tests.support.fixtures import new_job_id
 
 INPUT = "Data.InputConfig"
 
@@ -38,7 +39,7 @@ def local(tmp_path: Path, job_id: str) -> Path:
 def expected(command: Command, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """What the same job in a folder gives."""
     folder = tmp_path_factory.mktemp("expected")
-    done = command.run(TINY.write(folder / "room", f"{folder.parent.name}-{folder.name}", record_once))
+    done = command.run(TINY.write(folder / "room", new_job_id(folder), record_once))
     assert done.returncode == 0, done.stderr
     (path,) = (folder / "room" / "out").iterdir()
     return path.read_bytes()

@@ -1,4 +1,4 @@
-"""An installation of its own, and a listener on loopback that must stay silent."""
+"""An installation, and a listener on loopback that must stay silent."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.command import Command, install
+from tests.support.fixtures import command
 
-
-@pytest.fixture(scope="session")
-def command(tmp_path_factory: pytest.TempPathFactory) -> Command:
-    return install(tmp_path_factory.mktemp("hostile"))
+__all__ = ["command", "knocked", "port"]
 
 
 @pytest.fixture(scope="session")

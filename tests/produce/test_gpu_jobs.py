@@ -38,6 +38,7 @@ from tests.produce.stand_in import MODULE, EncodingStudio, Silent, StandInStudio
 from tests.support import people
 from tests.support.command import install as install_tool
 from tests.support.command import record_once
+from tests.support.fixtures import new_job_id
 from tests.support.people import Take
 from tests.support.room import Room
 
@@ -164,7 +165,7 @@ def lay_out(
     monkeypatch.setattr(owtmix.jobs.job, "RenderSetup", setup)
     monkeypatch.setattr(owtmix.jobs.job, "choose_device", lambda *_: render_device)
     monkeypatch.setattr(owtmix.jobs.job, "state_folder", lambda: folder / "state")
-    return room.write(folder, f"{folder.name}-{how}"[-60:], record_once)
+    return room.write(folder, new_job_id(folder), record_once)
 
 
 def compose(folder: Path, how: str | None, **options: Any) -> dict[str, Any]:
@@ -278,7 +279,7 @@ def test_who_asks_for_no_card_loads_nothing_of_it(tmp_path: Path, device: str, *
     """A whole job on the CPU, in all its processes, with a CuPy at hand that leaves a mark when it is imported."""
     command, mark = install_tool(tmp_path / "tool"), tmp_path / "mark"
     (command.root / "cupy.py").write_text(f"open({str(mark)!r}, 'w').close()\nraise ImportError('no real one')\n")
-    done = command.run("--device", device, ROOM.write(tmp_path / "room", f"no-card-{device}", record_once))
+    done = command.run("--device", device, ROOM.write(tmp_path / "room", new_job_id(tmp_path), record_once))
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)["device"]
     assert found["composed_on"] == ["cpu"]

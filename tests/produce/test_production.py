@@ -28,6 +28,7 @@ from tests.e2e import measure
 from tests.produce.rigged import DyingPictureTask, RiggedProbeTask, RiggedStudio
 from tests.support import people
 from tests.support.command import change, record_once
+from tests.support.fixtures import new_job_id
 from tests.support.people import Take
 from tests.support.room import Room
 
@@ -67,7 +68,7 @@ LONGER: Final = replace(
 
 def lay_out(folder: Path, room: Room = ROOM, **prefixes: str) -> Path:
     """Write the room, the files of the people in ``prefixes`` with these before their names; returns the job file."""
-    job_file = room.write(folder, folder.parent.name[-60:], record_once)
+    job_file = room.write(folder, new_job_id(folder.parent), record_once)
     (index_file,) = (path for path in folder.glob("*.json") if path != job_file)
     index = json.loads(index_file.read_text())
     for entry in index["Files"]:
