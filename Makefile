@@ -10,6 +10,8 @@ PYTHON := $(VENV)/bin/python
 PIP_INSTALL := $(PYTHON) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 FUZZ_SECONDS ?= 60
+# Without compiled files, each of the many processes that tests start compiles all modules again.
+unexport PYTHONDONTWRITEBYTECODE
 # Tests marked serial measure seconds and run alone; the others share the machine.
 PYTEST := $(PYTHON) -m pytest
 

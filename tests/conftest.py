@@ -56,16 +56,20 @@ def attributed(*folders: Path) -> Path | None:
 
 
 SLOW: Final = (
-    *("corpus", "e2e", "hostile", "cli/test_commands.py", "jobs/test_resume.py", "jobs/test_upgrade.py"),
-    *(
-        "workers/test_local.py",
-        "produce/test_gpu_jobs.py",
-        "produce/test_production.py",
-        "storage/s3/test_faults.py",
-        "storage/s3/test_download.py",
-    ),
+    "cli/test_commands.py",
+    "compositor/gpu/test_compiling.py",
+    "corpus",
+    "e2e",
+    "hostile",
+    "jobs/test_resume.py",
+    "jobs/test_upgrade.py",
+    "produce/test_gpu_jobs.py",
+    "produce/test_production.py",
+    "storage/s3/test_download.py",
+    "storage/s3/test_faults.py",
+    "workers/test_local.py",
 )
-"""Whole jobs, real and hostile recordings, and what waits for others: minutes, which ``make test-fast`` has not."""
+"""Whole jobs, real and hostile recordings, compilers, and what waits for others: left out of ``make test-fast``."""
 
 
 @pytest.hookimpl(tryfirst=True)

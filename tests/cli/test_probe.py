@@ -87,6 +87,7 @@ def test_damage_is_counted_and_placed(command: Command, tmp_path: Path) -> None:
     assert damaged["left_out"] is None
 
 
+@pytest.mark.slow
 def test_nothing_usable_is_an_error_and_strict_wants_all(command: Command, recordings: list[Path]) -> None:
     anna, _, bogus = recordings
     missing = bogus.with_name("gone.webm")
@@ -106,6 +107,7 @@ def test_wrong_arguments_are_refused(command: Command, arguments: list[str]) -> 
     assert "usage: owt-main" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_job_reports_each_input(command: Command, tmp_path: Path, job_id: str) -> None:
     room = Room((PERSON, Take("carl_1", 0, 2000, people.COLOURS[2], 600, size=(160, 90), end_ms=1000)), size=(160, 90))
     job_file = room.write(tmp_path / "room", job_id, record_once)

@@ -23,6 +23,7 @@ def test_documents_are_read_or_refused_in_words(corpus: Corpus, seed: int) -> No
         try_documents(corpus, chance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1])
 def test_recordings_are_looked_through_or_refused_in_words(corpus: Corpus, seed: int, tmp_path: Path) -> None:
     try_probing(corpus, Random(seed), tmp_path)
@@ -33,6 +34,7 @@ def test_jobs_are_planned_or_refused_in_words(corpus: Corpus, seed: int, tmp_pat
     try_planning(corpus, Random(seed), tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1])
 def test_a_room_is_composed_whatever_its_recordings_are(corpus: Corpus, seed: int, tmp_path: Path) -> None:
     try_composing(corpus, Random(seed), tmp_path)

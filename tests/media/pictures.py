@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -57,12 +58,14 @@ def flat(size: Size, colour: tuple[int, int, int] = (128, 128, 128)) -> VideoFra
     return from_planes(*(np.full(shape, code, np.uint8) for shape, code in zip(shapes, colour, strict=True)))
 
 
+@lru_cache(64)
 def texture(shape: tuple[int, int], seed: int = 0) -> Plane:
     """Waves and noise over most of the limited range."""
     y, x = np.mgrid[0 : shape[0], 0 : shape[1]]
     waves = 128 + 60 * np.sin(x / 2.3) * np.cos(y / 3.1)
     noise = np.random.default_rng(seed).normal(0, 25, shape)
     samples: Plane = (waves + noise).clip(16, 235).round().astype(np.uint8)
+    samples.flags.writeable = False  # others get the same
     return samples
 
 

@@ -175,6 +175,7 @@ def test_sound_that_is_no_number_is_silent(tmp_path: Path) -> None:
     assert np.array_equal(heard[0, 3000:], sound[0, 3000:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("drift", [Fraction(0), Fraction(1, 1000)])
 def test_memory_does_not_grow_with_the_length_of_a_file(tmp_path: Path, drift: Fraction) -> None:
     peaks = []

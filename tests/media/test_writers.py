@@ -208,6 +208,7 @@ def test_the_vbv_is_not_exceeded_across_chunks(tmp_path: Path, kbps: int) -> Non
     assert lowest_level([*bits, *bits], 1500 * kbps / FPS, 2000 * kbps) >= 0
 
 
+@pytest.mark.slow
 def test_quality_does_not_step_where_chunks_are_joined(tmp_path: Path) -> None:
     """The first second of a chunk against the last of the one before: rate control begins anew there."""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import floor
+from functools import cache
+from math import ceil, floor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,6 +102,7 @@ def _scaled(item: Shown, plane: Whole, across: int, down: int, smaller: int) -> 
     return scaled.T if turned else scaled
 
 
+@cache
 def _weights(start: int, length: int, target: int, whole: int) -> Whole:
     """Weights (target, whole) of a part of an axis; rows add up to 1 << 14."""
     weights = np.zeros((target, whole), np.int64)
@@ -111,7 +113,7 @@ def _weights(start: int, length: int, target: int, whole: int) -> Whole:
             scale = Fraction(length, target)
             reached = [
                 (k, max(min(Fraction(k + 1), (t + 1) * scale) - max(Fraction(k), t * scale), Fraction(0)) / scale)
-                for k in range(length)
+                for k in range(floor(t * scale), ceil((t + 1) * scale))
             ]
         else:
             centre = (t + Fraction(1, 2)) * length / target - Fraction(1, 2)

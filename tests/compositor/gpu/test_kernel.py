@@ -170,7 +170,7 @@ def test_a_picture_in_any_format_turned_cropped_scaled_and_recoloured(made: Made
 
 
 @given(made=st.lists(pictures(WHOLE) | overlays(WHOLE), max_size=6))
-@PLACED
+@settings(deadline=None, max_examples=60)
 def test_what_lies_on_top_hides_or_tints_what_is_under_it(made: list[Made]) -> None:
     check(CANVAS, made)
 
