@@ -55,7 +55,7 @@ def chatty(stored: Stored, tmp_path: Path) -> Stored:
     """The job, in an installation whose children tell of every frame."""
     command = install(tmp_path / "chatty")
     child = command.root / "owtmix" / "workers" / "child.py"
-    text, found = re.subn(r"(?m)^(NEWS_EVERY_S: Final) = .*", r"\1 = 0.0", child.read_text(encoding="utf-8"))
+    text, found = re.subn(r"(?m)^(REPORT_EVERY_S: Final) = .*", r"\1 = 0.0", child.read_text(encoding="utf-8"))
     assert found == 1
     child.write_text(text, encoding="utf-8")
     return replace(stored, command=command)
