@@ -1,6 +1,6 @@
-# make setup     .venv with what running needs        make check      lint, types, import contracts
+# make setup     .venv with what running needs        make check      lint, types, imports, commits
 # make demo      a sample room, composed              make test       all tests; test-fast: without the slow ones
-# make schema    schema and key tables from the models  make fuzz       mutated inputs, for FUZZ_SECONDS=60
+# make schema    schema, key tables, packaged settings  make fuzz       mutated inputs, for FUZZ_SECONDS=60
 # make bench     everything measured, and docs/performance.md written from it: two hours
 .DEFAULT_GOAL := setup
 .PHONY: setup demo check test test-fast fuzz schema bench
@@ -10,6 +10,8 @@ PYTHON := $(VENV)/bin/python
 PIP_INSTALL := $(PYTHON) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 FUZZ_SECONDS ?= 60
+# Without compiled files, each of the many processes that tests start compiles all modules again.
+unexport PYTHONDONTWRITEBYTECODE
 # Tests marked serial measure seconds and run alone; the others share the machine.
 PYTEST := $(PYTHON) -m pytest
 
@@ -34,7 +36,7 @@ $(VENV)/.bench: $(VENV)/.run
 	@touch $@
 
 demo: $(VENV)/.run
-	$(PYTHON) -m owtmix.demo
+	$(PYTHON) -m owtmix.demo mixer
 	./bin/owt-main ./mixer/cfg.json
 
 check: $(VENV)/.dev
@@ -42,6 +44,7 @@ check: $(VENV)/.dev
 	$(PYTHON) -m ruff format --check
 	$(PYTHON) -m mypy
 	$(VENV)/bin/lint-imports
+	$(PYTHON) .ci/check_commits.py
 
 test: $(VENV)/.dev
 	$(PYTEST) --numprocesses auto --maxprocesses 8 -m 'not serial'
@@ -53,8 +56,10 @@ test-fast: $(VENV)/.dev
 fuzz: $(VENV)/.dev
 	$(PYTHON) -m tests.fuzz --seconds $(FUZZ_SECONDS)
 
+# A wheel has no conf/, so the package holds a copy of the settings; a link would ship what an operator has edited.
 schema: $(VENV)/.run
 	$(PYTHON) -m owtmix.jobfile
+	cp conf/owt.toml owtmix/owt.toml
 
 bench: $(VENV)/.bench
 	$(PYTHON) -m benchmarks

@@ -89,7 +89,7 @@ def prepare(name: str, cache: Path, work: Path, seconds: float | None = None) ->
         job = Job(cfg, read_settings(settings_file()), Options(index=str(index), device="cpu"))
         plan = job.plan(NoProgress(), scratch)
     finally:
-        scratch.sweep()
+        scratch.remove_all()
     return Case(name, cfg, index, plan, work.absolute())
 
 

@@ -56,15 +56,21 @@ def attributed(*folders: Path) -> Path | None:
 
 
 SLOW: Final = (
-    *("corpus", "e2e", "hostile", "cli/test_commands.py", "jobs/test_resume.py", "produce/test_gpu_jobs.py"),
-    *(
-        "workers/test_local.py",
-        "produce/test_production.py",
-        "storage/s3/test_faults.py",
-        "storage/s3/test_download.py",
-    ),
+    "cli/test_commands.py",
+    "compositor/gpu/test_compiling.py",
+    "corpus",
+    "e2e",
+    "hostile",
+    "jobs/test_resume.py",
+    "jobs/test_upgrade.py",
+    "packaging",
+    "produce/test_gpu_jobs.py",
+    "produce/test_production.py",
+    "storage/s3/test_download.py",
+    "storage/s3/test_faults.py",
+    "workers/test_local.py",
 )
-"""Whole jobs, real and hostile recordings, and what waits for others: minutes, which ``make test-fast`` has not."""
+"""Whole jobs, real and hostile recordings, compilers, and what waits for others: left out of ``make test-fast``."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -79,7 +85,8 @@ ALLOWED_SKIPS: Final = {
     "no extended attributes": attributed(Path(tempfile.gettempdir())) is None,
     "the kernel refuses a network of its own": not kernel_isolates(),
     "no C++ compiler": COMPILER is None,
-    "no graphics card works": os.environ.get("OWT_REQUIRE_CUDA") != "1",
+    "no GPU works": os.environ.get("OWT_REQUIRE_CUDA") != "1",
+    "no git": shutil.which("git") is None,
     "no nvcc": shutil.which("nvcc") is None,
     "no NVRTC": nvrtc() is None,
     "no ../shared": not SHARED.is_dir(),

@@ -33,7 +33,8 @@ def _pytest(folder: Path, body: str, reason: str, ci: str) -> subprocess.Complet
         "def test_passes():\n    pass\n" if not body else body.format(reason=reason)
     )
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-ra", str(project / "tests")]
-    return subprocess.run(command, env=os.environ | {"OWT_CI": ci}, capture_output=True, text=True, check=False)
+    environment = os.environ | {"OWT_CI": ci, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("body", [SKIPPING, MODULE_SKIPPING])

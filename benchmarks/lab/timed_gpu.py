@@ -15,7 +15,7 @@ class TimedGpu(CudaDevice):
 
     def time_s(self, work: Callable[[], None]) -> float:
         """Seconds in which the GPU is busy with the launches and copies of ``work``."""
-        with self.at_work():
+        with self.current():
             start, end = cupy.cuda.Event(), cupy.cuda.Event()
             start.record(self._drawing)
             work()
@@ -25,11 +25,11 @@ class TimedGpu(CudaDevice):
 
     def copy(self, source: int, target: int, size: int) -> None:
         """Copy within the GPU's memory."""
-        with self.at_work():
+        with self.current():
             runtime.memcpyAsync(target, source, size, runtime.memcpyDeviceToDevice, self._drawing.ptr)
 
     def used_mib(self) -> int:
         """How much of the GPU's memory is taken, by all programs together."""
-        with self.at_work():
+        with self.current():
             free, total = runtime.memGetInfo()
             return int(total - free) >> 20

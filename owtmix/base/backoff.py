@@ -6,7 +6,7 @@ import random
 from typing import Final
 
 _MAX_DOUBLINGS: Final = 64
-"""More would overflow a float; every sensible ``longest_s`` is reached long before."""
+"""Limits the exponent so that the float does not overflow; ``longest_s`` is reached long before."""
 
 
 def pause_s(attempt: int, first_s: float, longest_s: float) -> float:

@@ -1,4 +1,4 @@
-"""The files that must be gone however a run ends: half outputs, pieces, fetched images."""
+"""Temporary files that are removed when a run ends: unfinished outputs, chunks, downloaded images."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ _log = logging.getLogger(__name__)
 
 
 class TemporaryPaths:
-    """A register of temporary paths. Every method may be called from any thread."""
+    """Registry of temporary files and folders. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._paths: dict[Path, None] = {}
 
     def add(self, path: Path) -> Path:
-        """Register a file or folder before it is made; returns ``path``."""
+        """Register a file or folder before it is created. Returns ``path``."""
         with self._lock:
             self._paths[path.absolute()] = None
         return path
 
     def discard(self, path: Path) -> None:
-        """Forget ``path``: it was renamed to its final name, or is gone."""
+        """Unregister ``path``: it was renamed to its final name, or removed."""
         with self._lock:
             self._paths.pop(path.absolute(), None)
 
-    def sweep(self) -> None:
-        """Remove what is registered, newest first. What cannot be removed is a warning: the run ends anyway."""
+    def remove_all(self) -> None:
+        """Remove all registered paths, newest first. Logs a warning for a path that cannot be removed."""
         with self._lock:
             paths = list(reversed(self._paths))
             self._paths.clear()
@@ -37,7 +37,7 @@ class TemporaryPaths:
             try:
                 _remove(path)
             except OSError as error:
-                _log.warning("a temporary file stays behind: %s (%s)", path, error.strerror)
+                _log.warning("a temporary file cannot be removed: %s (%s)", path, error.strerror)
 
 
 def _remove(path: Path) -> None:

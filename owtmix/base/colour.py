@@ -1,4 +1,4 @@
-"""Colours of the job file."""
+"""An RGB colour."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Colour:
-    """Full-range R'G'B', each 0..255."""
+    """Full-range R'G'B' (gamma-encoded), 0..255 each."""
 
     r: int
     g: int

@@ -1,15 +1,15 @@
-"""Every error owtmix raises, split by who must act.
+"""The exceptions of owtmix, divided by who must act.
 
     MixError                  exit status
     ├── SpecError             2   the job file is missing or wrong, or the job is running already
     ├── InputError            3   the index or the recordings
     │   └── StoreError        3   the store that holds them
     ├── RenderError           4   composing failed
-    │   └── EncoderLost       4   the card's encoder failed; x264 may do
-    ├── DestinationError      5   the output, or the store that takes it
+    │   └── EncoderLost       4   the GPU's encoder failed; x264 may work
+    ├── DestinationError      5   the output, or the store it is written to
     └── Interrupted         130   Ctrl-C, SIGTERM or SIGHUP
 
-``code`` is the error code of section 14.3 of the API document.
+``code`` is the error code of the API document, section 14.3.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CODE_NO_STREAM: Final = 6
 
 
 class MixError(Exception):
-    """Base of all errors that a user can do something about. ``str()`` is one plain message."""
+    """Base class of errors that a user can act on. ``str()`` is a message for the user."""
 
     exit_status: ClassVar[int] = 4
 
@@ -37,9 +37,9 @@ class MixError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong in the job file.
+    """One error in the job file.
 
-    ``path`` is a JSON path such as ``Data.MixerConfig.LayoutConfig[1][0].Area.Left`` (``""`` for the whole file);
+    ``path`` is a JSON path such as ``Data.MixerConfig.LayoutConfig[1][0].Area.Left``, or ``""`` for the whole file.
     ``message`` says what was found and what is accepted.
     """
 
@@ -69,7 +69,7 @@ class InputError(MixError):
 
 
 class StoreError(InputError):
-    """The input store cannot be used: no file of it can be had, so none is left out for it."""
+    """The input store cannot be used. The job fails, instead of leaving out every recording."""
 
 
 class RenderError(MixError):
@@ -78,12 +78,12 @@ class RenderError(MixError):
     exit_status = 4
 
 
-class EncoderLost(RenderError):  # noqa: N818 - nothing failed yet that cannot be done in another way
-    """The card's encoder cannot be had, or failed on the way: all of the picture is encoded again without it."""
+class EncoderLost(RenderError):  # noqa: N818 - the caller can still encode with x264
+    """The GPU's encoder is not available or failed. The whole picture is encoded again with x264."""
 
 
 class DestinationError(MixError):
-    """The output or the store that takes it cannot be written."""
+    """The output, or the store it is written to, cannot be written."""
 
     exit_status = 5
 

@@ -1,4 +1,4 @@
-"""Integer pixel geometry: origin top-left, and even edges, so that every 4:2:0 chroma sample belongs to one tile."""
+"""Integer pixel geometry. The origin is top-left; edges are even, so that a 4:2:0 chroma sample belongs to one tile."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from math import floor
 
 
 class ResizeMode(IntEnum):
-    """How a picture is made to fit its tile (``MixerConfig.ResizeMode``)."""
+    """How a picture is scaled to its tile (``MixerConfig.ResizeMode``; docs/layouts.md, "Resizing")."""
 
     STRETCH = 0
     FILL = 1
@@ -17,9 +17,9 @@ class ResizeMode(IntEnum):
 
 
 class Orientation(Enum):
-    """How a decoded picture is turned before it is shown; the values are ``(a, b, c, d)`` of its display matrix.
+    """Rotation and mirroring of a decoded picture for display; the values are ``(a, b, c, d)`` of its display matrix.
 
-    A point ``(x, y)`` of the decoded picture goes to ``(a x + c y, b x + d y)``.
+    A point ``(x, y)`` of the decoded picture is displayed at ``(a x + c y, b x + d y)``.
     """
 
     UPRIGHT = (1, 0, 0, 1)
@@ -33,7 +33,7 @@ class Orientation(Enum):
 
     @property
     def swaps_sides(self) -> bool:
-        """Whether width and height change places."""
+        """Whether width and height are exchanged."""
         return not self.value[0]
 
 
@@ -50,7 +50,7 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Rect:
-    """``x, y`` (top-left) and size in pixels."""
+    """``x, y`` (top-left corner) and size, in pixels."""
 
     x: int
     y: int
@@ -85,7 +85,7 @@ class Rect:
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """A part of the canvas, in exact fractions of its width and height."""
+    """A rectangle in fractions of the canvas's width and height."""
 
     left: Fraction
     top: Fraction
@@ -93,7 +93,10 @@ class Area:
     height: Fraction
 
     def on(self, canvas: Size) -> Rect:
-        """Round the edges, not the sizes, so that neighbours meet exactly (layouts.md)."""
+        """Return the rectangle in pixels. Edges are rounded, not sizes, so that neighbours meet without a gap.
+
+        The rule is in docs/layouts.md, "From fractions to pixels".
+        """
         x0, x1 = even(self.left * canvas.width), even((self.left + self.width) * canvas.width)
         y0, y1 = even(self.top * canvas.height), even((self.top + self.height) * canvas.height)
         return Rect(x0, y0, x1 - x0, y1 - y0)
@@ -101,22 +104,22 @@ class Area:
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """Where a picture goes: the part of it that is used (its own pixels) and the canvas pixels it covers."""
+    """The used part of a picture (``crop``, in its pixels) and where it is drawn (``target``, in canvas pixels)."""
 
     crop: Rect
     target: Rect
 
 
 def even(value: Fraction) -> int:
-    """The even integer nearest to ``value``; halfway goes up."""
+    """Round to the nearest even integer; halfway values are rounded up."""
     return 2 * floor(value / 2 + Fraction(1, 2))
 
 
 def fit(picture: Size, sar: Fraction, tile: Rect, mode: ResizeMode) -> Fitted:
-    """Place a picture of ``picture`` pixels, each ``sar`` times as wide as high, in ``tile``, on even edges.
+    """Place a picture of size ``picture`` and sample aspect ratio ``sar`` in ``tile``, on even edges.
 
-    FIT gives the largest picture of its shape, both sizes even, at even offsets, the odd remainder right and below.
-    FILL crops the centre of the picture, at even edges. STRETCH uses all of the picture and all of the tile.
+    FIT keeps the aspect ratio and centres the picture; a remainder that cannot be halved goes to the right and bottom.
+    FILL covers the tile with the centre of the picture and crops the rest. STRETCH maps the whole picture to the tile.
     """
     whole = Rect(0, 0, picture.width, picture.height)
     if mode is ResizeMode.STRETCH:
@@ -141,7 +144,7 @@ def fit(picture: Size, sar: Fraction, tile: Rect, mode: ResizeMode) -> Fitted:
 
 
 def _centre(kept: Fraction, whole: int) -> tuple[int, int]:
-    """Offset and length of the middle ``kept`` of ``whole``, both even unless the whole is kept."""
+    """Offset and length of the central ``kept`` pixels of ``whole``; both even, unless all are kept."""
     length = max(2, even(kept))
     if length >= whole:
         return 0, whole

@@ -1,25 +1,35 @@
-"""Identifiers that every part of the program uses."""
+"""Identifiers of jobs and streams."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Final
 
 from owtmix.base.strict_json import CONTROL
+
+JOB_ID_PATTERN: Final = r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}"
+"""Regular expression of a job id. A job id is also the name of files and folders."""
+
+
+def is_job_id(text: str) -> bool:
+    """Whether ``text`` is a valid job id."""
+    return re.fullmatch(JOB_ID_PATTERN, text) is not None
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class StreamId:
-    """``user_type`` of the API document (1.2): type 1 is a camera, 2 a screen."""
+    """A stream id, ``user_type`` (API document, section 1.2). Type 1 is a camera, 2 a screen."""
 
     user: str
     type: int
 
     @classmethod
     def parse(cls, text: str) -> StreamId:
-        """Split ``user_type`` at its last underscore, since a user id may contain some.
+        """Split ``user_type`` at the last underscore: a user id may contain underscores.
 
         Raises:
-            ValueError: when the user is empty or holds control characters, or the type is neither 1 nor 2.
+            ValueError: The user is empty or contains control characters, or the type is neither 1 nor 2.
         """
         user, _, kind = text.rpartition("_")
         if not user or CONTROL.search(user) or kind not in {"1", "2"}:

@@ -1,4 +1,4 @@
-"""Threads that talk to a store, which may be silent for long: nobody waits for them, not even the process's end."""
+"""Daemon threads for requests to a store. A store that does not answer does not delay the end of the process."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 IO_THREADS: Final = 4
-"""What a store is asked for at the same time."""
+"""Number of concurrent requests to a store."""
 
 
 class IoThreads:
-    """``count`` threads, which begin what is submitted in order."""
+    """A pool of ``count`` daemon threads, which start tasks in order of submission."""
 
     def __init__(self, name: str, count: int) -> None:
         self._tasks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._dropped = threading.Event()
+        self._cancelled = threading.Event()
         for number in range(count):
             threading.Thread(target=self._work, name=f"{name} {number}", daemon=True).start()
         self._count = count
 
     def submit(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
-        """Have ``work`` done; what comes of it is in the future."""
+        """Queue a call of ``work``; the future gets its result or exception."""
         future: Future[R] = Future()
 
         def task() -> None:
@@ -36,32 +36,32 @@ class IoThreads:
                 return
             try:
                 future.set_result(work(*args, **kwargs))
-            except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
+            except BaseException as error:  # noqa: BLE001 - raised by future.result()
                 future.set_exception(error)
 
         self._tasks.put(task)
         return future
 
     def map(self, work: Callable[[T], R], items: Iterable[T]) -> list[R]:
-        """What ``work`` makes of each item, in order."""
+        """Call ``work`` for each item concurrently and return the results in order."""
         return [future.result() for future in [self.submit(work, item) for item in items]]
 
     def cancel(self) -> None:
-        """What has not begun never will; what has goes on, and nobody cares."""
-        self._dropped.set()
+        """Cancel queued tasks; abandon running ones."""
+        self._cancelled.set()
         for _ in range(self._count):
             self._tasks.put(None)
 
     def _work(self) -> None:
-        while (task := self._tasks.get()) and not self._dropped.is_set():
+        while (task := self._tasks.get()) and not self._cancelled.is_set():
             task()
 
 
 @contextmanager
 def io_threads(name: str) -> Iterator[IoThreads]:
-    """Threads for the block."""
-    some = IoThreads(name, IO_THREADS)
+    """A pool of ``IO_THREADS`` threads, cancelled when the block ends."""
+    threads = IoThreads(name, IO_THREADS)
     try:
-        yield some
+        yield threads
     finally:
-        some.cancel()
+        threads.cancel()

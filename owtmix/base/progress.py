@@ -1,4 +1,4 @@
-"""How a run tells how far it is, without knowing who listens."""
+"""The interface through which a run reports progress."""
 
 from __future__ import annotations
 
@@ -7,24 +7,28 @@ from typing import Final, Literal, Protocol
 
 ZERO: Final = Fraction(0)
 Unit = Literal["s", "bytes", "files"]
-"""Of what a stage has."""
+"""Unit of a stage's total: seconds of output, bytes or files."""
 
 
 class Progress(Protocol):
-    """A listener. Both methods may be called from any thread, for every frame, and return at once."""
+    """Receives progress. The methods are called from any thread, as often as every frame, and must not block."""
 
     def stage(self, name: str, total: Fraction | None, unit: Unit = "s", done: Fraction = ZERO) -> None:
-        """A stage begins, such as ``composing``: seconds of output, bytes or files; None where none says anything.
+        """Begin a stage such as ``composing``.
 
-        ``done`` of it was there before.
+        Args:
+            name: Shown to the user.
+            total: Amount of work in ``unit``; None when it is not known.
+            unit: Unit of ``total`` and ``done``.
+            done: The part of ``total`` that a previous run has completed.
         """
 
     def advance(self, done: Fraction) -> None:
-        """So much of the stage is done, counted from its start."""
+        """Report the completed part of the stage's total."""
 
 
 class NoProgress:
-    """Nobody listens."""
+    """Ignores progress."""
 
     def stage(self, name: str, total: Fraction | None, unit: Unit = "s", done: Fraction = ZERO) -> None:
         pass

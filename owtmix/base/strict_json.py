@@ -1,4 +1,4 @@
-"""Strict JSON for the files people hand us: exact numbers, no duplicate keys, and errors that say what to write."""
+"""Strict JSON for files that people write: exact numbers, no duplicate keys, and errors that say what to write."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Any, Final
 
 MAX_DEPTH: Final = 64
 MAX_COMMAS: Final = 1_000_000
-"""Ten thousand files need a twentieth of them; what has more is there to fill the memory."""
+"""Limits the memory that parsing takes. An index of 10,000 files has about 50,000 commas."""
 
 SECRET_KEYS: Final = frozenset({"NotifyUrl", "PublicKey", "SecretKey", "Token"})
-"""Keys whose values are never shown; the address of a receiver is often all that guards it."""
+"""Keys whose values are never shown. A callback URL is included: often it is itself the credential."""
 
 CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-"""A control character, which no name may hold."""
+"""A control character (C0, DEL or C1)."""
 
 Loc = tuple[str | int, ...]
-"""Where a value stands: the keys and list positions from the top down."""
+"""Location of a value: keys and list positions from the root."""
 
 _TOKEN = re.compile(
     r"""
@@ -38,7 +38,7 @@ _CHOICE = re.compile(r"\d+(?:[ \t]*/[ \t]*\d+)+")
 _TRAILING_COMMA = re.compile(r",\s*(?=[}\]])")
 _PLAIN_KEY = re.compile(r"\$?[A-Za-z_][A-Za-z0-9_-]*")
 
-_REASONS: Final = {
+_PARSER_MESSAGES: Final = {
     "Expecting property name": 'a key in double quotes is expected here, or the closing "}"',
     "Expecting ':'": "a colon is expected after the key",
     "Expecting ','": "a comma is missing before this, or a bracket is not closed",
@@ -48,12 +48,12 @@ _REASONS: Final = {
     "Invalid control character": "a line break or tab stands inside a text; perhaps its closing quote is missing",
     "Invalid \\": "a backslash inside a text is written twice: \\\\",
 }
-_FOREIGN: Final = {
+_NOT_JSON: Final = {
     "//": "JSON has no comments; remove this one",
     "/*": "JSON has no comments; remove this one",
     "#": "JSON has no comments; remove this one",
-    "'": "JSON wants double quotes instead of single ones",
-    "...": "this stands for left-out lines in the document; write real values here, or remove it",
+    "'": "JSON has double quotes, not single ones",
+    "...": '"..." stands for left-out lines in the API document; write real values here, or remove it',
     "True": "write true instead of True",
     "False": "write false instead of False",
     "None": "write null instead of None",
@@ -61,18 +61,18 @@ _FOREIGN: Final = {
 
 
 class JsonError(ValueError):
-    """The bytes are not usable JSON. The message names line and column, shows the line, and never shows a secret."""
+    """The bytes are not valid JSON. The message has line, column and an excerpt without secrets."""
 
 
 def read_object(data: bytes, *, max_bytes: int) -> dict[str, Any]:
-    """Read one JSON object from UTF-8, with or without a byte order mark.
+    """Parse one JSON object from UTF-8, with or without a byte order mark.
 
-    Numbers come back as ``int`` or, with a point or an exponent, as ``Decimal`` of at most 40 digits. Duplicate keys,
-    NaN, Infinity, lone surrogates, more than ``max_bytes`` bytes or a million entries, and nesting deeper than 64 are
-    refused.
+    Numbers become ``int`` or, with a point or an exponent, ``Decimal``, of at most 40 digits. Duplicate keys, NaN,
+    Infinity, lone surrogates, more than ``max_bytes`` bytes or ``MAX_COMMAS`` commas, and nesting deeper than
+    ``MAX_DEPTH`` are errors.
 
     Raises:
-        DocumentError: for all of that; nothing in it or behind it holds the text.
+        JsonError: ``data`` is not such an object. Neither the error nor its context contains the text.
     """
     if len(data) > max_bytes:
         raise JsonError(f"the file has {len(data):,} bytes; at most {max_bytes:,} are accepted")
@@ -80,7 +80,7 @@ def read_object(data: bytes, *, max_bytes: int) -> dict[str, Any]:
     if not text.strip():
         raise JsonError("the file is empty; a JSON object {...} is expected")
     if text.count(",") > MAX_COMMAS:
-        raise JsonError(f"the file has more than {MAX_COMMAS:,} entries; none that is needed has so many")
+        raise JsonError(f"the file has more than {MAX_COMMAS:,} commas; no job or index needs so many")
     _check_tokens(text)
     value = _parse(text)
     if not isinstance(value, dict):
@@ -89,7 +89,7 @@ def read_object(data: bytes, *, max_bytes: int) -> dict[str, Any]:
 
 
 def shown(value: object) -> str:
-    """A JSON value as a message shows it: short, on one line, printable; objects and lists only by their kind."""
+    """Format a JSON value for a message: at most 80 printable characters; objects and lists without their content."""
     if isinstance(value, dict):
         return "an object {...}"
     if isinstance(value, list):
@@ -100,7 +100,7 @@ def shown(value: object) -> str:
 
 
 def printable(text: str, limit: int) -> str:
-    """``text`` in at most ``limit`` characters, with control characters spelled out and URL credentials removed."""
+    """Shorten ``text`` to ``limit`` characters, escape control characters and remove URL credentials."""
     text = re.sub(r"://[^/@\s]*@", "://***@", text)
     text = text if len(text) <= limit else text[: limit - 1] + "…"
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
@@ -126,13 +126,13 @@ def _decode(data: bytes) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         position = error.start
-    # Raised out here: the decoding error holds the bytes, secrets included, and must not travel as the context.
+    # Raised outside of "except": the decoding error holds the bytes with their secrets; it must not be the context.
     line = data.count(b"\n", 0, position) + 1
     raise JsonError(f"line {line}: byte 0x{data[position]:02X} is not UTF-8; save the file as UTF-8")
 
 
 def _check_tokens(text: str) -> None:
-    """Refuse what ``json`` lets through or dies of. Stops where the text is broken: the parser reports that."""
+    """Reject what ``json`` accepts or cannot survive, such as deep nesting. Leaves syntax errors to the parser."""
     keys_of_open: list[set[str]] = []
     for token in _TOKEN.finditer(text):
         match token.lastgroup:
@@ -159,7 +159,7 @@ def _check_string(text: str, token: re.Match[str], keys_of_open: list[set[str]])
     if content is None:
         return
     if any("\ud800" <= c <= "\udfff" for c in content):
-        raise _error(text, token.start(), "half of a surrogate pair stands alone in this text")
+        raise _error(text, token.start(), "this text has half of a surrogate pair without the other half")
     if token["colon"] and keys_of_open:
         if content in keys_of_open[-1]:
             raise _error(text, token.start(), f"the key {shown(content)} stands twice in the same object; remove one")
@@ -167,7 +167,7 @@ def _check_string(text: str, token: re.Match[str], keys_of_open: list[set[str]])
 
 
 def _unescaped(literal: str) -> str | None:
-    """What a string literal says; None where an escape in it is broken."""
+    """Decode a string literal; None when it has an invalid escape."""
     if "\\" not in literal:
         return literal[1:-1]
     try:
@@ -181,12 +181,12 @@ def _parse(text: str) -> Any:
         return json.loads(text, parse_float=Decimal)
     except json.JSONDecodeError as error:
         position, reason = error.pos, error.msg
-    # Raised out here: the parser's error holds the whole text, secrets included, and must not travel as the context.
+    # Raised outside of "except": the parser's error holds the text with its secrets; it must not be the context.
     raise _error(text, *_explain(_masked(text), position, reason))
 
 
 def _explain(masked: str, position: int, reason: str) -> tuple[int, str]:
-    """Where and what is wrong, in words that say what to write."""
+    """Position and message of a syntax error. The message says what to write instead."""
     line_start = masked.rfind("\n", 0, position) + 1
     for choice in _CHOICE.finditer(masked, line_start):
         if choice.start() <= position <= choice.end():
@@ -197,12 +197,12 @@ def _explain(masked: str, position: int, reason: str) -> tuple[int, str]:
     comma = len(masked[: position + 1].rstrip("}] \t\r\n")) - 1
     if comma >= 0 and (trailing := _TRAILING_COMMA.match(masked, comma)) and position <= trailing.end():
         return comma, "the comma after the last entry is not JSON; remove it"
-    for start, message in _FOREIGN.items():
+    for start, message in _NOT_JSON.items():
         if masked.startswith(start, position):
             return position, message
     if not masked[position:].strip():
         return len(masked.rstrip()), "the file ends too early; a closing bracket or quote is missing"
-    return position, next((words for start, words in _REASONS.items() if reason.startswith(start)), reason)
+    return position, next((words for start, words in _PARSER_MESSAGES.items() if reason.startswith(start)), reason)
 
 
 def _error(text: str, position: int, message: str) -> JsonError:
@@ -216,8 +216,8 @@ def _error(text: str, position: int, message: str) -> JsonError:
 
 
 def _masked(text: str) -> str:
-    """``text`` with asterisks, one for one, from the value of a secret key to the end of its line.
+    """Replace every character from the value of a secret key to the end of its line with an asterisk.
 
-    A broken file does not say where its value ends, so nothing behind it is shown.
+    Where a value ends is unknown in a file with syntax errors, so the rest of the line is masked too.
     """
     return _SECRET.sub(lambda found: found[1] + "*" * len(found[2]), text)

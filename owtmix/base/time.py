@@ -1,4 +1,4 @@
-"""Exact time: half-open ranges ``[start, end)`` of ``Fraction`` seconds, and the output's frame clock."""
+"""Exact time: half-open ranges ``[start, end)`` in ``Fraction`` seconds, and the output's frame clock."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Generic, Protocol, TypeVar
 
 @dataclass(frozen=True, slots=True, order=True)
 class TimeRange:
-    """``[start, end)`` in seconds; whose time it is, the name of the holder says. Never empty."""
+    """A half-open range ``[start, end)`` in seconds, never empty. Fields of this type say which clock they count."""
 
     start: Fraction
     end: Fraction
@@ -36,7 +36,7 @@ class TimeRange:
 
 @dataclass(frozen=True, slots=True)
 class FrameClock:
-    """Output frame ``i`` is shown from ``i / fps``."""
+    """Converts between frame numbers and output time: frame ``i`` is presented at ``i / fps`` seconds."""
 
     fps: int
 
@@ -45,23 +45,23 @@ class FrameClock:
         return Fraction(index, self.fps)
 
     def index(self, t: Fraction) -> int:
-        """The frame on screen at time ``t``."""
+        """Number of the frame that is shown at time ``t``."""
         return floor(t * self.fps)
 
     def first_from(self, t: Fraction) -> int:
-        """The first frame whose time is not before ``t``; also the number of frames that start before ``t``."""
+        """Number of the first frame at or after ``t``; equals the number of frames before ``t``."""
         return ceil(t * self.fps)
 
 
 def timecode(t: Fraction) -> str:
-    """``01:02:03.456`` for people; rounded down to the millisecond."""
+    """Format seconds as ``01:02:03.456``, rounded down to the millisecond."""
     ms = floor(abs(t) * 1000)
     sign = "-" if t < 0 else ""
     return f"{sign}{ms // 3_600_000:02}:{ms // 60_000 % 60:02}:{ms // 1000 % 60:02}.{ms % 1000:03}"
 
 
 class Spanned(Protocol):
-    """Anything that lasts for a while."""
+    """An item with a time range."""
 
     @property
     def span(self) -> TimeRange: ...
@@ -71,14 +71,14 @@ SpannedT = TypeVar("SpannedT", bound=Spanned)
 
 
 class SpanCursor(Generic[SpannedT]):
-    """Walks a list of items with rising, separate spans along a rising time."""
+    """Looks items up by time, in amortized O(1). Spans must be sorted and disjoint; ``t`` must not decrease."""
 
     def __init__(self, items: Sequence[SpannedT]) -> None:
         self._items = items
         self._position = 0
 
     def at(self, t: Fraction) -> SpannedT | None:
-        """The item whose span holds ``t``; None where there is none. ``t`` must not fall."""
+        """The item whose span contains ``t``, or None."""
         while self._position < len(self._items) and self._items[self._position].span.end <= t:
             self._position += 1
         item = self._items[self._position] if self._position < len(self._items) else None
@@ -86,5 +86,5 @@ class SpanCursor(Generic[SpannedT]):
 
     @property
     def rest(self) -> Sequence[SpannedT]:
-        """The items that are not over yet."""
+        """The items that end after the last ``t``."""
         return self._items[self._position :]

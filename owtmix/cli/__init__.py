@@ -1,4 +1,4 @@
-"""What a person types and sees: arguments, commands, progress bar, plans and probes as text, log, signals.
+"""The command line: arguments, commands, progress bar, plan and probe as text, run log, signals.
 
-It turns every outcome into words and an exit status. It knows ``jobs`` and nothing of how a job is made.
+The package turns every result and error into messages and an exit status. It runs jobs with ``jobs``.
 """

@@ -1,4 +1,4 @@
-"""The command line, read into one value."""
+"""Parsing of the command line."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from owtmix.base.ids import is_job_id
 from owtmix.jobs.options import Options
 
 _SIXTY: Final = 60
@@ -21,9 +22,9 @@ _LONGEST_CHUNK_S: Final = 3600
 _EPILOG: Final = """\
 examples:
   owt-main mixer/cfg.json                            compose the room
-  owt-main --plan mixer/cfg.json                     show what would be done
+  owt-main --plan mixer/cfg.json                     show the plan
   owt-main --preview 00:01:30 out.png mixer/cfg.json one picture of the result
-  owt-main --probe recordings/*.webm                 show what recordings hold
+  owt-main --probe recordings/*.webm                 show tracks and damage
   owt-main --set Data.MixerConfig.ResizeMode=1 mixer/cfg.json
   owt-main --resend sample-room                      deliver the callbacks that a run left
 
@@ -36,16 +37,16 @@ exit status:
   130  interrupted
 
 The result is JSON on standard output; everything else goes to standard error and to logs/<JobId>.log.
-Service settings are in conf/owt.toml, or in the file that OWT_CONF names.
+Service settings are in the file that OWT_CONF names, else in conf/owt.toml of the checkout, else in the package.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """What the user asked for: work on ``cfg``, recordings to ``probe``, or the job whose callbacks to ``resend``.
+    """The parsed arguments: a job file ``cfg``, recordings to ``probe``, or the id of a job to ``resend``.
 
-    With ``probe_json`` what is found is for programs. ``options`` are those of the job.
-    ``threshold`` is the lowest logging level that is shown.
+    ``probe_json`` prints the probe results as JSON. ``options`` are those of the job.
+    ``threshold`` is the lowest logging level shown on stderr.
     """
 
     cfg: Path | None
@@ -59,8 +60,8 @@ class Arguments:
 
 
 def read_arguments(argv: Sequence[str]) -> Arguments:
-    """Read ``argv``. Wrong arguments end the process with status 2, ``--help`` and ``--version`` with 0."""
-    # A bare --plan would otherwise take the job file for its value.
+    """Parse ``argv``. Wrong arguments exit with status 2, ``--help`` and ``--version`` with 0."""
+    # Otherwise argparse would take the job file as the value of a bare --plan.
     argv = ["--plan=text" if argument == "--plan" else argument for argument in argv]
     probe_json = "--probe=json" in argv
     argv = ["--probe" if argument in {"--probe=json", "--probe=text"} else argument for argument in argv]
@@ -82,29 +83,29 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("cfg", nargs="?", metavar="CFG", type=Path, help="the job file (JSON)")
-    instead = parser.add_mutually_exclusive_group()
-    instead.add_argument(
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument(
         "--plan",
         nargs="?",
         choices=("text", "json"),
         help="show the timeline, every scene and every warning, and render nothing; --plan=json for programs",
     )
-    instead.add_argument(
+    mode.add_argument(
         "--preview",
         nargs=2,
         action=_Preview,
         metavar=("TIME", "FILE.png"),
         help="render the picture at TIME (HH:MM:SS.fff, MM:SS or seconds) of the output, and nothing else",
     )
-    instead.add_argument(
+    mode.add_argument(
         "--probe",
         nargs="+",
         type=Path,
         default=(),
         metavar="FILE",
-        help="show what recordings hold, and what is wrong with them; --probe=json for programs; takes no job file",
+        help="show tracks and damage of recordings; --probe=json for programs; takes no job file",
     )
-    instead.add_argument(
+    mode.add_argument(
         "--resend",
         type=_job_id,
         metavar="JOBID",
@@ -126,30 +127,32 @@ def _parser() -> argparse.ArgumentParser:
         "--workers",
         type=_workers,
         metavar="N",
-        help="compose with so many processes; auto, which is the default, takes as many as there are processors",
+        help="number of worker processes; auto, the default, is the number of processors",
     )
     parser.add_argument(
         "--chunk",
         dest="chunk_s",
         type=_chunk_s,
         metavar="SECONDS",
-        help="compose in chunks of this length to twice as much, instead of what conf/owt.toml says",
+        help="shortest length of a chunk, instead of the setting in conf/owt.toml; chunks are less than twice as long",
     )
     parser.add_argument(
-        "--fresh", action="store_true", help="compose everything anew, also what a run that was cut off has finished"
+        "--fresh",
+        action="store_true",
+        help="compose everything again, including the chunks that an interrupted run finished",
     )
     parser.add_argument(
         "--device",
         type=_device,
         default="auto",
         metavar="DEVICE",
-        help="compose on the cpu, or on a graphics card: cuda, or cuda:1 for the second; auto takes one that works; "
+        help="compose on the cpu, or on a GPU: cuda, or cuda:1 for the second; auto, the default, uses one that works; "
         "previews are drawn on the cpu",
     )
     parser.set_defaults(threshold=logging.INFO)
     for flags, level, what in (
         (("-q", "--quiet"), logging.WARNING, "show warnings and errors only, and no progress"),
-        (("-v", "--verbose"), logging.DEBUG, "show more of what is done"),
+        (("-v", "--verbose"), logging.DEBUG, "show debug messages"),
     ):
         parser.add_argument(*flags, dest="threshold", action="store_const", const=level, help=what)
     parser.add_argument("--version", action="version", version=f"owt-main {version('owtmix')}")
@@ -157,7 +160,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 class _Preview(argparse.Action):
-    """Reads ``TIME FILE.png`` into exact seconds and a path."""
+    """Parses ``TIME FILE.png`` into exact seconds and a path."""
 
     def __call__(
         self,
@@ -176,10 +179,10 @@ class _Preview(argparse.Action):
 
 
 def _seconds(text: str) -> Fraction:
-    """Exact seconds of ``HH:MM:SS.fff``, ``MM:SS`` or seconds.
+    """Parse ``HH:MM:SS.fff``, ``MM:SS`` or seconds into exact seconds.
 
     Raises:
-        ValueError: it is none of these.
+        ValueError: ``text`` has none of these forms.
     """
     if not re.fullmatch(r"(\d+:)?(\d+:)?\d+(\.\d+)?", text, re.ASCII):
         raise ValueError(text)
@@ -192,8 +195,8 @@ def _seconds(text: str) -> Fraction:
 
 
 def _job_id(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}", text):
-        raise argparse.ArgumentTypeError(f"{text} is not the id of a job")
+    if not is_job_id(text):
+        raise argparse.ArgumentTypeError(f"{text} is not a job id")
     return text
 
 

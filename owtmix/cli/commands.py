@@ -1,4 +1,4 @@
-"""What was asked for is done: a plan, a preview or the whole job; every failure becomes a message and a status."""
+"""Executes the command: plan, preview, probe, resend or a whole job. Errors become messages and an exit status."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _log = logging.getLogger(__name__)
 
 
 def run_command(arguments: Arguments, scratch: TemporaryPaths) -> int:
-    """Do what the arguments say; returns the exit status.
+    """Execute the command and return the exit status.
 
-    Whatever goes wrong becomes plain messages on stderr; tracebacks go to the log alone.
+    Errors are printed to stderr without a traceback; tracebacks are written to the log only.
 
     Raises:
-        Interrupted: the user or the system stopped the run.
+        Interrupted: The user or the system stopped the run.
     """
     log = RunLog(arguments.threshold)
     try:
@@ -41,27 +41,25 @@ def run_command(arguments: Arguments, scratch: TemporaryPaths) -> int:
     except SpecError as error:
         return _refuse(error, "")
     try:
-        _print(_answer(arguments, settings, log, scratch))
+        _print(_execute(arguments, settings, log, scratch))
     except Interrupted:
         raise
     except MixError as error:
         return _refuse(error, f"{arguments.cfg}: " if arguments.cfg else "")
-    except Exception as error:  # noqa: BLE001 - the last place where anything can be caught
+    except Exception as error:  # noqa: BLE001 - the outermost handler
         if log.path is None:
-            log.open("owt-main", state_folder() / "logs", settings.log_days)
-            # What is secret is not known yet, and the error's own words may quote it.
+            log.open("owt-main", state_folder() / "logs", settings.logs.days)
+            # The job's secrets are not known yet, so the error's message, which may quote one, is not shown.
             where = {"traceback": "".join(traceback.format_tb(error.__traceback__))}
-            _log.error(
-                "this should not have happened: %s (where, is in %s)", type(error).__name__, log.path, extra=where
-            )
+            _log.error("internal error: %s (the traceback is in %s)", type(error).__name__, log.path, extra=where)
             return MixError.exit_status
-        _log.exception("this should not have happened: %s: %s (where, is in %s)", type(error).__name__, error, log.path)
+        _log.exception("internal error: %s: %s (the traceback is in %s)", type(error).__name__, error, log.path)
         return MixError.exit_status
     return 0
 
 
-def _answer(arguments: Arguments, settings: Settings, log: RunLog, scratch: TemporaryPaths) -> str:
-    """Do what was asked for; returns what goes to standard output."""
+def _execute(arguments: Arguments, settings: Settings, log: RunLog, scratch: TemporaryPaths) -> str:
+    """Execute the command; returns the text for standard output."""
     if arguments.probe:
         return _probe(arguments, settings, log)
     if arguments.resend:
@@ -69,7 +67,7 @@ def _answer(arguments: Arguments, settings: Settings, log: RunLog, scratch: Temp
     assert arguments.cfg
     job = Job(arguments.cfg, settings, arguments.options)
     log.hide(job.request.secrets)
-    log.open(job.request.spec.job_id, state_folder() / "logs", settings.log_days)
+    log.open(job.request.spec.job_id, state_folder() / "logs", settings.logs.days)
     with show_progress(quiet=arguments.threshold > logging.INFO) as progress:
         if arguments.plan:
             plan = job.plan(progress, scratch)
@@ -85,24 +83,26 @@ def _answer(arguments: Arguments, settings: Settings, log: RunLog, scratch: Temp
 
 
 def _probe(arguments: Arguments, settings: Settings, log: RunLog) -> str:
-    """Look through recordings; returns what is found."""
-    log.open("owt-main", state_folder() / "logs", settings.log_days)
+    """Probe recordings; returns the report as text."""
+    log.open("owt-main", state_folder() / "logs", settings.logs.days)
     with (
         show_progress(quiet=arguments.threshold > logging.INFO) as progress,
         start_workers(settings, _log.warning) as executor,
     ):
         progress.stage("reading", None)
-        reports = probe_files(executor, arguments.probe, settings.max_duration_s, strict=arguments.options.strict)
+        reports = probe_files(
+            executor, arguments.probe, settings.limits.max_duration_s, strict=arguments.options.strict
+        )
     return _json(to_json(reports)) if arguments.probe_json else describe_reports(reports).translate(CONTROL_ESCAPES)
 
 
 def _resend(job_id: str, settings: Settings, log: RunLog) -> dict[str, Any]:
-    """Deliver what waits; returns how much that was.
+    """Deliver the callbacks in the outbox; returns the numbers of delivered and undelivered ones.
 
     Raises:
-        DestinationError: something waits still.
+        DestinationError: Callbacks are left in the outbox.
     """
-    log.open(job_id, state_folder() / "logs", settings.log_days)
+    log.open(job_id, state_folder() / "logs", settings.logs.days)
     report = resend(job_id, settings)
     if left := report["left"]:
         raise DestinationError(f"{left} callbacks of {job_id} are not delivered yet: run this again later")
@@ -111,30 +111,30 @@ def _resend(job_id: str, settings: Settings, log: RunLog) -> dict[str, Any]:
 
 def _json(value: object) -> str:
     text = json.dumps(value, ensure_ascii=False, indent=2)
-    # JSON itself escapes the controls below U+0020; terminals obey these as well.
+    # json escapes control characters below U+0020; terminals interpret these too.
     return re.sub("[\x7f-\x9f]", lambda control: f"\\u{ord(control[0]):04x}", text)
 
 
 def _refuse(error: MixError, where: str) -> int:
-    """Say what is wrong, one line for each problem."""
+    """Log an error, one line per problem; returns the exit status."""
     for line in error.problems if isinstance(error, SpecError) else [error]:
         _log.error("%s%s", where if isinstance(error, SpecError) else "", line)
     return error.exit_status
 
 
-def _print(answer: str) -> None:
-    """Write to standard output; a reader that has gone had what it wanted.
+def _print(text: str) -> None:
+    """Write to standard output. A closed pipe is not an error: the reader has stopped reading.
 
     Raises:
-        DestinationError: standard output cannot be written.
+        DestinationError: Standard output cannot be written.
     """
-    if sys.stdout is None:  # it was closed from the start
+    if sys.stdout is None:  # it was closed when the process started
         return
     try:
-        sys.stdout.buffer.write(answer.encode(errors="backslashreplace") + b"\n")
+        sys.stdout.buffer.write(text.encode(errors="backslashreplace") + b"\n")
         sys.stdout.buffer.flush()
     except BrokenPipeError:
-        # The interpreter flushes once more when it ends; that must not fail again.
+        # The interpreter flushes stdout at exit; that must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         raise DestinationError(f"standard output cannot be written: {error.strerror}") from error

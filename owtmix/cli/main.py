@@ -1,4 +1,4 @@
-"""``owt-main``: the only place that ends the process."""
+"""The entry point of ``owt-main``."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _log = logging.getLogger(__name__)
 
 
 def main() -> NoReturn:
-    """Run the command line and end the process."""
+    """Run the command line and exit with its status."""
     scratch = TemporaryPaths()
     watch_signals(scratch)
     try:
         arguments = read_arguments(sys.argv[1:])
-        # Wrong arguments need not wait for the libraries to load.
+        # Imported here: wrong arguments are reported without loading the media libraries.
         from owtmix.cli.commands import run_command  # noqa: PLC0415
 
         status = run_command(arguments, scratch)
@@ -28,5 +28,5 @@ def main() -> NoReturn:
         _log.error("%s", error)
         status = error.exit_status
     finally:
-        scratch.sweep()
+        scratch.remove_all()
     sys.exit(status)

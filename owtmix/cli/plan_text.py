@@ -1,4 +1,4 @@
-"""A plan in words, for ``--plan``."""
+"""A plan as text, for ``--plan``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _RESIZING = {
 
 
 def describe_plan(plan: RenderPlan) -> str:
-    """Output, sources, who is there when, every scene and every warning, as lines of plain text."""
+    """Format output, sources, presence, scenes and warnings as lines of text."""
     return "\n".join(_lines(plan))
 
 
@@ -72,7 +72,7 @@ def _picture(picture: PicturePlan | None) -> str:
 
 
 def _device(plan: RenderPlan) -> str:
-    """What decodes and composes; the encoder stands with the picture."""
+    """The device that decodes and composes. The encoder is in the line of the picture."""
     if plan.device == "cpu":
         return f"decoded and composed on the CPU: {plan.device_why}"
     return f"decoded where it can, and composed, on {plan.device}: {plan.device_why}"
@@ -103,16 +103,18 @@ def _channels(count: int) -> str:
 
 
 def _scene(scene: Scene, picture: PicturePlan) -> Iterator[str]:
-    yield f"{_span(scene.span)}  {_people(len(scene.tiles))}"
-    yield from _indented(_table([(str(t.stream), str(t.rect), _cards(t.stream, scene, picture)) for t in scene.tiles]))
+    yield f"{_span(scene.span)}  {_tile_count(len(scene.tiles))}"
+    yield from _indented(
+        _table([(str(t.stream), str(t.rect), _placeholders(t.stream, scene, picture)) for t in scene.tiles])
+    )
 
 
-def _people(count: int) -> str:
+def _tile_count(count: int) -> str:
     return {0: "nobody is shown", 1: "1 tile"}.get(count, f"{count} tiles")
 
 
-def _cards(stream: StreamId, scene: Scene, picture: PicturePlan) -> str:
-    """When the tile shows the placeholder instead of a picture."""
+def _placeholders(stream: StreamId, scene: Scene, picture: PicturePlan) -> str:
+    """The ranges in which the tile shows the placeholder."""
     hidden = [
         TimeRange(max(shot.span.start, scene.span.start), min(shot.span.end, scene.span.end))
         for shot in picture.shots[stream]
@@ -137,7 +139,7 @@ def _watermark(mark: Watermark) -> str:
 
 
 def _table(rows: list[tuple[str, ...]]) -> Iterator[str]:
-    """Rows with their columns aligned, as a terminal shows them: Chinese is twice as wide."""
+    """Align columns by width on a terminal, where CJK characters take two cells."""
     widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         padded = (cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True))

@@ -1,4 +1,4 @@
-"""What is known of recordings, in words, for ``--probe``."""
+"""Probe results as text, for ``--probe``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CHANNELS = {1: "mono", 2: "stereo"}
 
 
 def describe_reports(reports: Iterable[InputReport]) -> str:
-    """Each file with its picture and sound, as lines of plain text."""
+    """Format each file with its picture and sound as lines of text."""
     return "\n".join(line for report in reports for line in _lines(report))
 
 

@@ -1,4 +1,4 @@
-"""What people see while a job runs: a bar on a terminal, a line every few seconds elsewhere."""
+"""Progress of a job: a bar on a terminal, otherwise a log line every few seconds."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LINE_S: Final = 5.0
 
 @contextmanager
 def show_progress(*, quiet: bool) -> Iterator[Progress]:
-    """A bar where this process owns the terminal, else lines in the log; nothing when ``quiet``."""
+    """Show a bar if this process is in the foreground of a terminal, else log lines; nothing if ``quiet``."""
     if quiet:
         yield NoProgress()
     elif _owns_terminal():
@@ -38,7 +38,7 @@ def show_progress(*, quiet: bool) -> Iterator[Progress]:
 
 
 def _owns_terminal() -> bool:
-    """Whether stderr is a terminal and this process is in its foreground: with ``&`` it is not."""
+    """Whether stderr is a terminal and this process is in its foreground group (not started with ``&``)."""
     try:
         return os.tcgetpgrp(sys.stderr.fileno()) == os.getpgrp()
     except (AttributeError, OSError, ValueError):
@@ -46,8 +46,8 @@ def _owns_terminal() -> bool:
 
 
 @dataclass(slots=True)
-class _Pace:
-    """How fast a stage goes, from ``since_s`` of the monotonic clock on, when ``before`` was done."""
+class _Speed:
+    """Speed of a stage that began at ``since_s`` of the monotonic clock, with ``before`` done already."""
 
     total: Fraction
     since_s: float
@@ -58,11 +58,11 @@ class _Pace:
         """Percent, speed as a multiple of real time or in MB/s, and time left: ``42 %  3.1x  0:12 left``."""
         percent = f"{int(100 * done / self.total):3d} %"
         elapsed_s = now_s - self.since_s
-        speed = float(done - self.before) / elapsed_s if elapsed_s > 0 else 0.0
-        if speed <= 0:
+        rate = float(done - self.before) / elapsed_s if elapsed_s > 0 else 0.0
+        if rate <= 0:
             return percent
-        shown = {"s": f"{speed:.1f}x", "bytes": f"{speed / 1e6:.1f} MB/s", "files": f"{speed:.1f}/s"}[self.unit]
-        return f"{percent}  {shown}  {_clock(float(self.total - done) / speed)} left"
+        shown = {"s": f"{rate:.1f}x", "bytes": f"{rate / 1e6:.1f} MB/s", "files": f"{rate:.1f}/s"}[self.unit]
+        return f"{percent}  {shown}  {_clock(float(self.total - done) / rate)} left"
 
 
 def _clock(seconds: float) -> str:
@@ -72,41 +72,41 @@ def _clock(seconds: float) -> str:
 
 
 class _Lines:
-    """A line in the log every ``_LINE_S`` seconds."""
+    """Logs a line every ``_LINE_S`` seconds."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._name = ""
-        self._pace: _Pace | None = None
+        self._speed: _Speed | None = None
         self._next_s = 0.0
 
     def stage(self, name: str, total: Fraction | None, unit: Unit = "s", done: Fraction = ZERO) -> None:
         now_s = time.monotonic()
         with self._lock:
             self._name = name
-            self._pace = _Pace(total, now_s, unit, done) if total else None
+            self._speed = _Speed(total, now_s, unit, done) if total else None
             self._next_s = now_s + _LINE_S
 
     def advance(self, done: Fraction) -> None:
         now_s = time.monotonic()
         with self._lock:
-            if self._pace is None or now_s < self._next_s:
+            if self._speed is None or now_s < self._next_s:
                 return
             self._next_s = now_s + _LINE_S
-            line = f"{self._name}: {self._pace.describe(done, now_s).strip()}"
+            line = f"{self._name}: {self._speed.describe(done, now_s).strip()}"
         _log.info(line)
 
 
 class _Terminal(Console):
     def show_cursor(self, show: bool = True) -> bool:  # noqa: ARG002
-        """Leave the cursor alone: a run that is killed could not bring it back."""
+        """Never hide the cursor: a killed run could not show it again."""
         return False
 
 
 class _Bar:
-    """One bar for the stage that runs, redrawn at most every ``_REDRAW_S`` and only in the foreground.
+    """A bar for the current stage, redrawn at most every ``_REDRAW_S`` seconds and only in the foreground.
 
-    While it is shown, ``sys.stderr`` writes above it.
+    While it is shown, text written to ``sys.stderr`` appears above it.
     """
 
     def __init__(self) -> None:
@@ -114,7 +114,7 @@ class _Bar:
         self._bars = Bars(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=None),
-            TextColumn("{task.fields[pace]}", markup=False),
+            TextColumn("{task.fields[speed]}", markup=False),
             console=_Terminal(stderr=True),
             auto_refresh=False,
             transient=True,
@@ -122,7 +122,7 @@ class _Bar:
             expand=True,
         )
         self._task: TaskID | None = None
-        self._pace: _Pace | None = None
+        self._speed: _Speed | None = None
         self._next_s = 0.0
 
     def __enter__(self) -> Self:
@@ -137,16 +137,16 @@ class _Bar:
         with self._lock:
             if self._task is not None:
                 self._bars.remove_task(self._task)
-            self._task = self._bars.add_task(name, total=float(total) if total else None, pace="")
-            self._pace = _Pace(total, now_s, unit, done) if total else None
+            self._task = self._bars.add_task(name, total=float(total) if total else None, speed="")
+            self._speed = _Speed(total, now_s, unit, done) if total else None
             self._draw(now_s)
 
     def advance(self, done: Fraction) -> None:
         now_s = time.monotonic()
         with self._lock:
-            if self._task is None or self._pace is None or now_s < self._next_s:
+            if self._task is None or self._speed is None or now_s < self._next_s:
                 return
-            self._bars.update(self._task, completed=float(done), pace=self._pace.describe(done, now_s))
+            self._bars.update(self._task, completed=float(done), speed=self._speed.describe(done, now_s))
             self._draw(now_s)
 
     def _draw(self, now_s: float) -> None:

@@ -1,4 +1,4 @@
-"""Logging: plain lines for people on stderr, JSON lines in ``logs/<JobId>.log``."""
+"""Logging: plain lines on stderr, JSON lines in ``logs/<JobId>.log``."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from urllib.parse import quote
 _log = logging.getLogger(__name__)
 
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-"""What every record has; the rest is what the caller gave as ``extra``."""
+"""Attributes of every log record; others were given by the caller as ``extra``."""
 
 CONTROL_ESCAPES: Final = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))}
-"""Escape sequences in a file's name must not reach the terminal; tab and newline may."""
+"""Replaces control characters except tab and newline: a file name must not send escape sequences to a terminal."""
 
 _SHORTEST_SECRET: Final = 4
-"""Blanking anything shorter would blank ordinary words."""
+"""Shorter secrets are not redacted: they would match ordinary words."""
 
 
 class Redaction:
-    """Blanks secrets in what is written: a second line of defence, since nobody should log them at all."""
+    """Replaces secrets in log output with ``***``. A second line of defence: no code should log secrets."""
 
     def __init__(self) -> None:
         self._forms: tuple[str, ...] = ()
 
     def add(self, secrets: Iterable[str | None]) -> None:
-        """Blank these values from now on, also as they look inside of JSON strings and URLs."""
+        """Redact these values from now on, also in the form they have in JSON strings and URLs."""
         values = [secret for secret in secrets if secret and len(secret) >= _SHORTEST_SECRET]
         forms = {
             form
@@ -42,19 +42,20 @@ class Redaction:
         self._forms = tuple(sorted({*self._forms, *forms}, key=len, reverse=True))
 
     def apply(self, text: str) -> str:
+        """Redact ``text``."""
         for form in self._forms:
             text = text.replace(form, "***")
         return text
 
 
 class RunLog:
-    """The log of one process: on stderr from the start, in a file from ``open`` on, with all that came before."""
+    """The log of one process: on stderr from the start, and after ``open`` in a file, with all earlier records."""
 
     def __init__(self, threshold: int) -> None:
-        """Log what is at least as grave as ``threshold`` on stderr; a file has everything."""
+        """Log records of at least level ``threshold`` on stderr; the file gets all."""
         self.path: Path | None = None
         self._redaction = Redaction()
-        self._early = _Early()
+        self._early = _EarlyRecords()
         lines = _LineHandler(threshold)
         lines.setFormatter(_LineFormatter(self._redaction))
         root = logging.getLogger()
@@ -63,15 +64,15 @@ class RunLog:
         logging.getLogger("owtmix").setLevel(logging.DEBUG)
 
     def hide(self, secrets: Iterable[str | None]) -> None:
-        """Blank these values in everything that is written from now on."""
+        """Redact these values in all later output."""
         self._redaction.add(secrets)
 
     def open(self, name: str, folder: Path, days: int) -> None:
-        """Append to ``<name>.log`` in ``folder``, and remove logs there that are older than ``days``.
+        """Append to ``<name>.log`` in ``folder``, and remove logs there that are older than ``days`` days.
 
-        A file that cannot be written is a warning, and a temporary one takes its place.
+        If the file cannot be written, a warning is logged and a temporary file is used.
         """
-        _sweep(folder, days)
+        _remove_old_logs(folder, days)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             handler = _FileHandler(folder / f"{name}.log")
@@ -88,18 +89,18 @@ class RunLog:
             handler.handle(record)
 
 
-def _sweep(folder: Path, days: int) -> None:
+def _remove_old_logs(folder: Path, days: int) -> None:
     oldest = time.time() - days * 86400
     for path in folder.glob("*.log"):
         try:
             if path.stat().st_mtime < oldest:
                 path.unlink()
         except OSError as error:
-            _log.warning("an old log stays: %s (%s)", path, error.strerror)
+            _log.warning("an old log cannot be removed: %s (%s)", path, error.strerror)
 
 
-class _Early(logging.Handler):
-    """Keeps what is logged before the job's id, and so the file's name, is known."""
+class _EarlyRecords(logging.Handler):
+    """Buffers records until the job id, and so the name of the file, is known."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -110,7 +111,7 @@ class _Early(logging.Handler):
 
 
 class _LineHandler(logging.StreamHandler[TextIO]):
-    """Writes to what ``sys.stderr`` is at the moment: while a progress bar is shown, lines go above it."""
+    """Writes to the current ``sys.stderr``, which a progress bar replaces while it is shown."""
 
     def __init__(self, threshold: int) -> None:
         logging.Handler.__init__(self, threshold)
@@ -120,7 +121,7 @@ class _LineHandler(logging.StreamHandler[TextIO]):
         return sys.stderr
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Whoever read stderr is gone; that is no reason to stop."""
+        """Ignore errors: a closed stderr does not stop the run."""
 
 
 class _FileHandler(logging.FileHandler):
@@ -128,11 +129,11 @@ class _FileHandler(logging.FileHandler):
         super().__init__(path, encoding="utf-8", errors="backslashreplace")
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """A full disk fails where the output is written, not here."""
+        """Ignore errors: a full disk is reported where the output is written."""
 
 
 class _LineFormatter(logging.Formatter):
-    """``warning: text``, with the local time before it where stderr is not a terminal. Tracebacks stay in the file."""
+    """Formats ``warning: text``, after the local time if stderr is not a terminal, without tracebacks."""
 
     def __init__(self, redaction: Redaction) -> None:
         super().__init__()
@@ -148,7 +149,7 @@ class _LineFormatter(logging.Formatter):
 
 
 class _JsonFormatter(logging.Formatter):
-    """One object per line: time, level, logger, process, message, what was given as ``extra``, traceback."""
+    """Formats a JSON object per line: time, level, logger, process, message, fields of ``extra``, traceback."""
 
     def __init__(self, redaction: Redaction) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The seam between what is drawn and where: a canvas turns decoded pictures into patches and layers into frames."""
+"""The protocols of a canvas: a scaler fits decoded frames into tiles, the canvas composes layers into frames."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from owtmix.plan.media_info import Matrix
 
 
 class SourceFrame(Protocol):
-    """A decoded frame, as ``media.decode`` gives it."""
+    """A decoded frame with what it takes to show it; ``media.video_frame.DecodedFrame`` is one."""
 
     @property
     def frame(self) -> VideoFrame: ...
@@ -30,7 +30,10 @@ class SourceFrame(Protocol):
 
 
 class Layer(Protocol):
-    """Something to draw. Equal keys mean equal pixels; an opaque layer covers all of ``rect`` (even edges)."""
+    """Something to draw in ``rect`` (canvas px, even edges).
+
+    Equal keys mean equal pixels. An opaque layer covers all of ``rect``.
+    """
 
     @property
     def key(self) -> Hashable: ...
@@ -41,14 +44,14 @@ class Layer(Protocol):
 
 
 class Scaler(Protocol):
-    """Fits the pictures of one stream into tiles. Used by one thread at a time; keeps what it built."""
+    """Fits the frames of one stream into tiles, and caches its converters. Used by one thread at a time."""
 
-    def fit(self, picture: SourceFrame, tile: Rect, key: Hashable) -> Layer:
-        """``picture`` as the layer that fills ``tile``; equal ``key`` must mean equal pictures."""
+    def fit(self, source: SourceFrame, tile: Rect, key: Hashable) -> Layer:
+        """Scale ``source`` to the layer that fills ``tile``; equal keys must mean equal frames."""
 
 
 class ComposedFrame(Protocol):
-    """A frame of the canvas's ring: yuv420p, limited range. It is not drawn on until every user released it."""
+    """A frame of the canvas's pool, limited range. It is not drawn on until every user has released it."""
 
     @property
     def frame(self) -> VideoFrame: ...
@@ -57,7 +60,7 @@ class ComposedFrame(Protocol):
 
 
 class Canvas(Protocol):
-    """Composes output frames. So many frames ``ahead`` their layers may be held ready."""
+    """Composes output frames. Layers may be held ready for up to ``ahead`` frames."""
 
     @property
     def ahead(self) -> int: ...
@@ -67,6 +70,5 @@ class Canvas(Protocol):
     def compose(self, layers: Sequence[Layer]) -> ComposedFrame:
         """Draw ``layers`` back to front on the background; the caller releases the frame.
 
-        Waits while all frames of the ring are in use. Only what differs from the ring frame's last drawing is
-        drawn; when nothing differs from the previous output frame, that frame is given again.
+        Waits while all frames of the pool are in use. Returns the previous frame again when no layer has changed.
         """

@@ -1,4 +1,4 @@
-"""The canvas in main memory: libswscale scales, NumPy copies into a ring of frames that the encoder reads."""
+"""The canvas in main memory: libswscale scales, NumPy copies into a pool of frames that the encoder reads."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ Planes = tuple[Plane, Plane, Plane]
 
 BLACK: Final = (16, 128, 128)
 POOL_FRAMES: Final = 6
-"""One being drawn, one kept as the last, the others on their way through the encoder."""
+"""One being drawn, one kept as the previous frame, the others queued at the encoder."""
 AHEAD_FRAMES: Final = 8
-"""Decoders work faster the longer they are not interrupted (docs/performance.md)."""
+"""Frames decoded per recording in one go: fewer would cost decoding speed (docs/performance.md)."""
 AHEAD_PIXELS: Final = 8 * 1920 * 1080
-"""Of all layers that are held ready."""
+"""Limit of the layers that are held ready, in canvas pixels."""
 
 
 class Drawable(Layer, Protocol):
     """A layer that draws itself."""
 
     def blend(self, y: Any, u: Any, v: Any) -> None:
-        """Draw onto the planes of a whole canvas: uint8 arrays (height, width), and half of both for u and v."""
+        """Draw onto the planes of the whole canvas: uint8 (height, width), and half of both for u and v."""
 
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """A tile: a scaled picture at ``target``, the rest of ``rect`` black."""
+    """A tile: a scaled frame at ``target``, black bars in the rest of ``rect``."""
 
     key: Hashable
     rect: Rect
@@ -48,7 +48,7 @@ class Patch:
     opaque: Final = True
 
     def blend(self, y: Plane, u: Plane, v: Plane) -> None:
-        """Copy onto the planes of a whole canvas."""
+        """Copy onto the planes of the whole canvas."""
         for plane, source, black, half in zip((y, u, v), self.planes, BLACK, (1, 2, 2), strict=True):
             for bar in _bars(self.rect, self.target):
                 plane[_window(bar, half)] = black
@@ -56,60 +56,70 @@ class Patch:
 
 
 class CpuScaler:
-    """Keeps a converter for each way that pictures were fitted lately, into tiles that are still shown.
+    """Scales with libswscale. Keeps the last two converters, of tiles that are still shown.
 
-    Each holds the memory of as many frames as were held ready.
+    Only two, since a converter holds memory for as many frames as were held ready.
     """
 
-    _KEPT: Final = 2
+    _MAX_CONVERTERS: Final = 2
 
     def __init__(self, mode: ResizeMode, matrix: Matrix) -> None:
         self._mode = mode
         self._matrix = matrix
-        self._fittings: dict[tuple[Hashable, Rect], tuple[Rect, Converter]] = {}
+        self._converters: dict[tuple[Hashable, Rect], tuple[Rect, Converter]] = {}
         self._key: Hashable = None
         self._tiles: set[Rect] = set()
 
-    def fit(self, picture: SourceFrame, tile: Rect, key: Hashable) -> Patch:
+    def fit(self, source: SourceFrame, tile: Rect, key: Hashable) -> Patch:
         if key != self._key:
-            self._fittings = {(shape, at): kept for (shape, at), kept in self._fittings.items() if at in self._tiles}
+            self._converters = {(kind, at): kept for (kind, at), kept in self._converters.items() if at in self._tiles}
             self._key, self._tiles = key, set()
         self._tiles.add(tile)
-        frame = picture.frame
-        shape = (frame.width, frame.height, frame.format.name, picture.sar, picture.orientation)
-        kind = (*shape, picture.matrix, picture.full_range, picture.interlaced), tile
-        fitting = self._fittings.pop(kind) if kind in self._fittings else self._fitting(picture, tile)
-        self._fittings[kind] = fitting
-        if len(self._fittings) > self._KEPT:
-            del self._fittings[next(iter(self._fittings))]
-        target, converter = fitting
+        frame = source.frame
+        kind = (
+            (frame.width, frame.height, frame.format.name, source.sar, source.orientation),
+            (source.matrix, source.full_range, source.interlaced),
+        )
+        found = self._converters.pop((kind, tile), None) or self._new_converter(source, tile)
+        self._converters[kind, tile] = found
+        if len(self._converters) > self._MAX_CONVERTERS:
+            del self._converters[next(iter(self._converters))]
+        target, converter = found
         return Patch(key, tile, target, planes(converter.convert(frame)))
 
-    def _fitting(self, picture: SourceFrame, tile: Rect) -> tuple[Rect, Converter]:
-        """Where pictures of this kind lie on the canvas, and what brings them there."""
-        conversion, target = conversion_for(picture, picture.frame.format.name, tile, self._mode, self._matrix)
+    def _new_converter(self, source: SourceFrame, tile: Rect) -> tuple[Rect, Converter]:
+        """The target on the canvas of frames like ``source``, and their converter."""
+        conversion, target = conversion_for(source, source.frame.format.name, tile, self._mode, self._matrix)
         return target, Converter(conversion)
 
 
 def conversion_for(
-    picture: SourceFrame, pixel_format: str, tile: Rect, mode: ResizeMode, matrix: Matrix
+    source: SourceFrame, pixel_format: str, tile: Rect, mode: ResizeMode, matrix: Matrix
 ) -> tuple[Conversion, Rect]:
-    """How ``picture`` is converted for ``tile``, and where in it the result goes."""
-    frame = picture.frame
+    """The conversion of ``source`` for ``tile``, and its target on the canvas (docs/semantics.md, "Picture").
+
+    Args:
+        source: a decoded frame.
+        pixel_format: how its samples lie, as FFmpeg names it.
+        tile: canvas px, even edges.
+        mode: how the frame is fitted into the tile.
+        matrix: the canvas's.
+    """
+    frame = source.frame
     size = Size(frame.width, frame.height)
-    sar = picture.sar
-    if picture.orientation.swaps_sides:
+    sar = source.sar
+    if source.orientation.swaps_sides:
         size, sar = Size(size.height, size.width), 1 / sar
     fitted = fit(size, sar, tile, mode)
     conversion = Conversion(
         source=Size(frame.width, frame.height),
         pixel_format=pixel_format,
-        orientation=picture.orientation,
+        orientation=source.orientation,
         crop=fitted.crop,
         target=fitted.target.size,
-        matrix=(picture.matrix, matrix),
-        full_range=picture.full_range,
-        interlaced=picture.interlaced,
+        matrix=(source.matrix, matrix),
+        full_range=source.full_range,
+        interlaced=source.interlaced,
     )
     return conversion, fitted.target
 
@@ -125,7 +135,7 @@ class CpuFrame(PooledFrame):
 
 
 class CpuCanvas:
-    """A canvas of ``size`` (even) with a background colour given as limited-range Y, Cb, Cr."""
+    """A canvas of ``size`` (px, even); ``background`` is limited-range Y, Cb, Cr."""
 
     def __init__(self, size: Size, background: tuple[int, int, int], mode: ResizeMode, matrix: Matrix) -> None:
         self.ahead = max(1, min(AHEAD_FRAMES, AHEAD_PIXELS // (size.width * size.height)))
@@ -134,29 +144,29 @@ class CpuCanvas:
         self._mode = mode
         self._matrix = matrix
         returned = threading.Condition()
-        self._ring = FramePool(returned, (CpuFrame(size, returned) for _ in range(POOL_FRAMES)))
+        self._frame_pool = FramePool(returned, (CpuFrame(size, returned) for _ in range(POOL_FRAMES)))
 
     def scaler(self) -> CpuScaler:
         return CpuScaler(self._mode, self._matrix)
 
     def compose(self, layers: Sequence[Layer]) -> ComposedFrame:
-        drawing = cast("tuple[Drawable, ...]", tuple(layers))  # they are of this canvas's own scalers, or overlays
-        last = self._ring.last
+        drawing = cast("tuple[Drawable, ...]", tuple(layers))  # of this canvas's own scalers, or overlays
+        last = self._frame_pool.last
         if last and last.drawn is not None and _same(last.drawn, drawing):
             return last.acquire()
-        target = self._ring.free()
+        target = self._frame_pool.acquire_free()
         self._draw(target, drawing)
-        self._ring.last = target
+        self._frame_pool.last = target
         return target
 
     def _draw(self, target: CpuFrame, drawing: tuple[Drawable, ...]) -> None:
-        """Bring a ring frame from what it shows to ``drawing``."""
+        """Redraw a pool frame: only what differs from its last drawing."""
         before = target.drawn
         if before is None or [layer.rect for layer in before] != [layer.rect for layer in drawing]:
             self._clear(target.planes, self._rect)
             dirty = set(range(len(drawing)))
         else:
-            dirty = _spread({i for i, layer in enumerate(drawing) if layer.key != before[i].key}, drawing)
+            dirty = _with_affected({i for i, layer in enumerate(drawing) if layer.key != before[i].key}, drawing)
             for i in dirty:
                 if not drawing[i].opaque:
                     self._clear(target.planes, drawing[i].rect)
@@ -184,14 +194,14 @@ def _same(a: Sequence[Layer], b: Sequence[Layer]) -> bool:
     return len(a) == len(b) and all(x.key == y.key and x.rect == y.rect for x, y in zip(a, b, strict=True))
 
 
-def _spread(dirty: set[int], drawing: Sequence[Layer]) -> set[int]:
-    """Redrawing a layer means redrawing what lies over it and, where it is not opaque, what lies under it."""
+def _with_affected(dirty: set[int], drawing: Sequence[Layer]) -> set[int]:
+    """``dirty`` and the layers to redraw with them: those above and, under a layer that is not opaque, those below."""
     waiting = list(dirty)
     while waiting:
         i = waiting.pop()
         for j, other in enumerate(drawing):
-            touched = j not in dirty and drawing[i].rect.overlaps(other.rect)
-            if touched and (j > i or not drawing[i].opaque):
+            affected = j not in dirty and drawing[i].rect.overlaps(other.rect)
+            if affected and (j > i or not drawing[i].opaque):
                 dirty.add(j)
                 waiting.append(j)
     return dirty
@@ -202,7 +212,7 @@ def _window(rect: Rect, half: int) -> tuple[slice, slice]:
 
 
 def _bars(outer: Rect, inner: Rect) -> list[Rect]:
-    """What of ``outer`` is not ``inner``: above, below, left and right."""
+    """The parts of ``outer`` outside of ``inner``: above, below, left and right."""
     bars = (
         Rect(outer.x, outer.y, outer.width, inner.y - outer.y),
         Rect(outer.x, inner.bottom, outer.width, outer.bottom - inner.bottom),

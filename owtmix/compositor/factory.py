@@ -43,7 +43,7 @@ def open_gpu(device: RenderDevice) -> CudaDevice | None:
     """The GPU of ``device``, opened once in a process; None for the CPU.
 
     Raises:
-        DeviceError: it does not work.
+        DeviceError: the GPU does not work.
     """
     if device.gpu is None:
         return None

@@ -1,4 +1,4 @@
-"""Frames that go round between a canvas and those who use what it has drawn."""
+"""A pool of output frames that a canvas draws on again once their users have released them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Generic, Self, TypeVar
 
 
 class PooledFrame:
-    """A frame of a ring; it is not drawn on while it has users."""
+    """A frame with a count of users; it is not drawn on while it has any."""
 
     def __init__(self, returned: threading.Condition) -> None:
         self.users = 0
@@ -29,18 +29,18 @@ FrameT = TypeVar("FrameT", bound=PooledFrame)
 
 
 class FramePool(Generic[FrameT]):
-    """The slots of one canvas; all share ``returned``. ``last`` is what was drawn last, and is kept."""
+    """The frames of one canvas; all share ``returned``. ``last`` is the frame drawn last, which is not given out."""
 
-    def __init__(self, returned: threading.Condition, slots: Iterable[FrameT]) -> None:
+    def __init__(self, returned: threading.Condition, frames: Iterable[FrameT]) -> None:
         self._returned = returned
-        self._slots = list(slots)
+        self._frames = list(frames)
         self.last: FrameT | None = None
 
-    def free(self) -> FrameT:
-        """A slot that nobody uses, acquired; waits for one."""
+    def acquire_free(self) -> FrameT:
+        """Acquire a frame without users; waits for one."""
         with self._returned:
             while True:
-                found = next((slot for slot in self._slots if not slot.users and slot is not self.last), None)
+                found = next((frame for frame in self._frames if not frame.users and frame is not self.last), None)
                 if found:
                     found.users = 1
                     return found

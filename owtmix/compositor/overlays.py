@@ -1,4 +1,4 @@
-"""What is drawn besides the recordings: placeholder cards and watermarks, as layers of a canvas."""
+"""Placeholders and watermarks as layers of a canvas."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Rgba = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class OverlayLayer:
-    """An overlay with a key of its own."""
+    """An overlay as a layer of a canvas."""
 
     key: Hashable
     overlay: Overlay
@@ -40,13 +40,13 @@ class OverlayLayer:
 
 
 class Overlays:
-    """Draws cards and watermarks; what was drawn last is kept.
+    """Draws placeholders and watermarks; caches the last one of each.
 
     Args:
-        picture: the plan's.
-        images: the RGBA pictures of image watermarks by their source; one that is missing is not drawn.
-        epoch_at: seconds since 1970 at an output time, or None.
-        time_zone: of the clock, an IANA name.
+        picture: the plan of the picture.
+        images: RGBA, uint8 (height, width, 4), by source of the image watermark; a missing one is not drawn.
+        epoch_at: seconds since 1970 at an output time (s), or None.
+        time_zone: of the clock watermark, an IANA name.
     """
 
     def __init__(
@@ -60,47 +60,49 @@ class Overlays:
         self._images = images
         self._epoch_at = epoch_at
         self._time_zone = time_zone
-        self._drawn: dict[Hashable, tuple[Hashable, OverlayLayer | None]] = {}
+        self._cache: dict[Hashable, tuple[Hashable, OverlayLayer | None]] = {}
 
     def placeholder(self, stream: StreamId, tile: Rect) -> Layer:
-        """The placeholder of a stream without a picture."""
-        layer = self._keep(("placeholder", stream), tile, lambda: self._draw_placeholder(stream.user, tile))
+        """The placeholder of ``stream`` in ``tile`` (docs/semantics.md, "Time")."""
+        layer = self._cached(("placeholder", stream), tile, lambda: self._placeholder(stream.user, tile))
         assert layer is not None
         return OverlayLayer(("placeholder", stream, tile), layer.overlay, opaque=True)
 
     def watermarks(self, t: Fraction) -> list[Layer]:
-        """The watermarks at output time ``t``, in the job's order."""
-        layers = (self._watermark(i, mark, t) for i, mark in enumerate(self._picture.watermarks))
+        """The watermarks at output time ``t`` (s), in the job's order (docs/semantics.md, "Picture")."""
+        layers = (self._watermark(i, watermark, t) for i, watermark in enumerate(self._picture.watermarks))
         return [layer for layer in layers if layer]
 
-    def _watermark(self, number: int, mark: Watermark, t: Fraction) -> OverlayLayer | None:
-        match mark:
+    def _watermark(self, number: int, watermark: Watermark, t: Fraction) -> OverlayLayer | None:
+        match watermark:
             case ClockWatermark():
                 text = clock_text(t, self._epoch_at(t), self._time_zone)
-                return self._keep(number, text, lambda: self._text(text, mark))
+                return self._cached(number, text, lambda: self._text(text, watermark))
             case TextWatermark(text=text):
-                return self._keep(number, text, lambda: self._text(text, mark))
+                return self._cached(number, text, lambda: self._text(text, watermark))
             case ImageWatermark(source=source):
                 image = self._images.get(source)
                 if image is None:
                     return None
-                return self._keep(number, source, lambda: self._prepare(image, mark.x, mark.y, mark.alpha))
+                return self._cached(
+                    number, source, lambda: self._prepare(image, watermark.x, watermark.y, watermark.alpha)
+                )
 
-    def _draw_placeholder(self, name: str, tile: Rect) -> Overlay | None:
+    def _placeholder(self, name: str, tile: Rect) -> Overlay | None:
         return self._prepare(draw_placeholder(name, tile.size, fonts_of(self._picture.fonts)), tile.x, tile.y, 1)
 
-    def _text(self, text: str, mark: ClockWatermark | TextWatermark) -> Overlay | None:
-        room_px = self._picture.canvas.width - mark.x
-        drawn = render_text(text, self._picture.text_px, room_px, fonts_of(self._picture.fonts))
-        return self._prepare(drawn, mark.x, mark.y, mark.alpha)
+    def _text(self, text: str, watermark: ClockWatermark | TextWatermark) -> Overlay | None:
+        max_width_px = self._picture.canvas.width - watermark.x
+        drawn = render_text(text, self._picture.text_px, max_width_px, fonts_of(self._picture.fonts))
+        return self._prepare(drawn, watermark.x, watermark.y, watermark.alpha)
 
     def _prepare(self, rgba: Rgba, x: int, y: int, alpha: float) -> Overlay | None:
         return prepare_overlay(rgba, x, y, self._picture.canvas, self._picture.matrix, alpha=alpha)
 
-    def _keep(self, slot: Hashable, content: Hashable, draw: Callable[[], Overlay | None]) -> OverlayLayer | None:
-        """What the slot shows; drawn again only when its content changed."""
-        if slot not in self._drawn or self._drawn[slot][0] != content:
+    def _cached(self, slot: Hashable, content: Hashable, draw: Callable[[], Overlay | None]) -> OverlayLayer | None:
+        """The layer of ``slot``, drawn again only when its content has changed."""
+        if slot not in self._cache or self._cache[slot][0] != content:
             overlay = draw()
             layer = OverlayLayer((slot, content), overlay, opaque=False) if overlay else None
-            self._drawn[slot] = content, layer
-        return self._drawn[slot][1]
+            self._cache[slot] = content, layer
+        return self._cache[slot][1]

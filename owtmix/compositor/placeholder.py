@@ -1,4 +1,4 @@
-"""The card that stands in a tile whose camera has no picture."""
+"""The placeholder: what a tile shows while its stream has no frame."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _BACKGROUND: Final = 40
 _DISC: Final = 66
 _INITIAL: Final = 185
 _NAME: Final = 200
-_LEAST_DISC_PX: Final = 32
+_MIN_DISC_PX: Final = 32
 
 
 def draw_placeholder(name: str, size: Size, fonts: Fonts | None = None) -> NDArray[np.uint8]:
-    """A quiet grey card with ``name``, and above it a disc with its initial where there is room for both.
+    """A dark grey tile with ``name``, and above it a disc with its initial if both fit.
 
     Args:
         name: Any characters.
-        size: Of the card, in pixels.
-        fonts: In order of preference; the package's own unless given.
+        size: Of the tile, in px.
+        fonts: In order of preference; the package's own by default.
 
     Returns:
         RGBA, uint8 (size.height, size.width, 4), opaque.
@@ -37,14 +37,14 @@ def draw_placeholder(name: str, size: Size, fonts: Fonts | None = None) -> NDArr
     name_px = 8 + short_px // 24  # small tiles need relatively larger letters
     disc_px = short_px * 2 // 5 // 2 * 2
     line = text_mask(name, name_px, size.width * 9 // 10, fonts)
-    if disc_px >= _LEAST_DISC_PX:
+    if disc_px >= _MIN_DISC_PX:
         top = (size.height - disc_px - name_px // 2 - line.shape[0]) // 2
-        _tint(grey, _disc(disc_px), top, _DISC)
+        _draw_centred(grey, _disc(disc_px), top, _DISC)
         initial = _trimmed(text_mask(_initial(name), disc_px // 2, disc_px, fonts))
-        _tint(grey, initial, top + (disc_px - initial.shape[0]) // 2, _INITIAL)
-        _tint(grey, line, top + disc_px + name_px // 2, _NAME)
+        _draw_centred(grey, initial, top + (disc_px - initial.shape[0]) // 2, _INITIAL)
+        _draw_centred(grey, line, top + disc_px + name_px // 2, _NAME)
     elif line.shape[0] <= size.height:
-        _tint(grey, line, (size.height - line.shape[0]) // 2, _NAME)
+        _draw_centred(grey, line, (size.height - line.shape[0]) // 2, _NAME)
     return np.stack((grey, grey, grey, np.full_like(grey, 255)), axis=2)
 
 
@@ -53,7 +53,7 @@ def _initial(name: str) -> str:
 
 
 def _disc(diameter_px: int) -> _Grey:
-    """How much of each pixel a disc covers."""
+    """The coverage of a disc: uint8 (diameter_px, diameter_px), 255 is full."""
     from_centre = np.arange(diameter_px) + 0.5 - diameter_px / 2
     distance = np.sqrt(from_centre**2 + from_centre[:, np.newaxis] ** 2)
     return np.rint(255 * np.clip(diameter_px / 2 - distance, 0, 1)).astype(np.uint8)
@@ -65,8 +65,8 @@ def _trimmed(mask: _Grey) -> _Grey:
     return mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] if rows.size else mask[:0, :0]
 
 
-def _tint(grey: _Grey, mask: _Grey, top: int, shade: int) -> None:
-    """Draw ``shade`` through ``mask``, in the middle of the card's width."""
+def _draw_centred(grey: _Grey, mask: _Grey, top: int, shade: int) -> None:
+    """Draw ``shade`` through ``mask`` at row ``top``, centred horizontally."""
     height, width = mask.shape
     left = (grey.shape[1] - width) // 2
     region = grey[top : top + height, left : left + width]

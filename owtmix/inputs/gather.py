@@ -16,6 +16,7 @@ from owtmix.inputs.prefetch import SourceSet
 from owtmix.inputs.source_file import SourceFile
 from owtmix.inputs.tasks import ProbeTask, WatermarkImageTask
 from owtmix.jobfile.index import MAX_INDEX_BYTES, Index, Recording, read_index
+from owtmix.jobfile.object_key import substitute_variables
 from owtmix.jobfile.settings import Settings
 from owtmix.jobfile.spec import ImageWatermark, JobSpec
 from owtmix.plan.media_info import Clip, Probe
@@ -58,7 +59,7 @@ class InputGatherer:
         if data is None:
             hint = "" if named else ": name it with --index"
             raise InputError(f"there is no index of the recordings; tried {', '.join(tried)}{hint}")
-        self.index: Index = read_index(data, time_unit=settings.index_time_unit)
+        self.index: Index = read_index(data, time_unit=settings.index.time_unit)
 
     def recordings(self, recordings: Sequence[Recording], progress: Progress) -> Gathered:
         """Locate and measure ``recordings``: by parts where tables tell the rest, else as they are downloaded.
@@ -67,13 +68,13 @@ class InputGatherer:
             StoreError: the store cannot be used.
             DestinationError: the disk takes no more.
         """
-        longest_s = self._settings.max_duration_s
+        longest_s = self._settings.limits.max_duration_s
         located = dict(enumerate(locate_recordings(self._store, [r.key for r in recordings], self._folder)))
         problems = {n: str(error) for n, error in located.items() if isinstance(error, InputError)}
         by_need = sorted(located, key=lambda n: recordings[n].start_s)
         files = {n: SourceFile(recordings[n].key, copy) for n in by_need if isinstance(copy := located[n], LocalCopy)}
         copies = [file.copy for file in files.values()]
-        budget = disk_budget(copies, self._folder, self._settings.max_inputs_mib << 20)
+        budget = disk_budget(copies, self._folder, self._settings.storage.max_inputs_mib << 20)
         measured: dict[int, SourceFile] = {}
 
         def look(numbers: Iterable[int], on_measured: Callable[[int], None] = lambda _: None) -> None:
@@ -114,7 +115,9 @@ class InputGatherer:
                 continue
             array = self._folder / f"image-{len(arrays)}.npy"
             try:
-                task = WatermarkImageTask("the image", self._image(mark.source), self._settings.image_max_pixels, array)
+                task = WatermarkImageTask(
+                    "the image", self._image(mark.source), self._settings.images.max_pixels, array
+                )
                 for outcome in self._executor.run([task]):
                     require_value(outcome)
             except StoreError:
@@ -129,7 +132,7 @@ class InputGatherer:
         """The index's bytes, its key in the store, and all that was tried."""
         if named and is_local_path(named):
             return LocalStore(Path(named).parent).read(Path(named).name, MAX_INDEX_BYTES), None, [named]
-        keys = [named] if named else [self._substituted(key) for key in self._settings.index_keys]
+        keys = [named] if named else [self._index_key(pattern) for pattern in self._settings.index.keys]
         tried = [self._store.address(key) for key in keys]
         for key in keys:
             data = self._store.read(key, MAX_INDEX_BYTES)
@@ -137,11 +140,8 @@ class InputGatherer:
                 return data, key, tried
         return None, None, tried
 
-    def _substituted(self, key: str) -> str:
-        names = {"$JobId": self._spec.job_id, "$RoomId": self._spec.room_id, "$AppId": self._spec.app_id}
-        for name, value in names.items():
-            key = key.replace(name, value)
-        return key
+    def _index_key(self, pattern: str) -> str:
+        return substitute_variables(pattern, self._spec.job_id, self._spec.room_id, self._spec.app_id)[0]
 
     def _image(self, source: str) -> bytes:
         settings = self._settings
@@ -149,8 +149,8 @@ class InputGatherer:
             # Imported here, since most jobs need not wait for the HTTP library to load.
             from owtmix.inputs.watermark_images import fetch_image  # noqa: PLC0415
 
-            return fetch_image(source, settings.image_timeout_s, settings.image_max_bytes, settings.network_allow)
-        data = self._store.read(source, settings.image_max_bytes)
+            return fetch_image(source, settings.images.timeout_s, settings.images.max_bytes, settings.network.allow)
+        data = self._store.read(source, settings.images.max_bytes)
         if data is None:
             raise InputError("it does not exist in the input store")
         return data

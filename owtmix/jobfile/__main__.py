@@ -1,6 +1,6 @@
-"""``python -m owtmix.jobfile`` writes what is generated from the models of the job file.
+"""``python -m owtmix.jobfile`` generates files from the models of the job file.
 
-That is its JSON Schema, ``conf/cfg.schema.json``, and the tables of keys in ``docs/job-file.md``.
+These are the JSON Schema ``conf/cfg.schema.json`` and the tables of keys in ``docs/job-file.md``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ PAGE: Final = ROOT / "docs" / "job-file.md"
 
 
 def schema_text() -> str:
-    """The schema as ``conf/cfg.schema.json`` holds it."""
+    """The content of ``conf/cfg.schema.json``."""
     return json.dumps(job_schema(), indent=2, ensure_ascii=False) + "\n"
 
 

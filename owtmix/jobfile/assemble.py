@@ -1,4 +1,4 @@
-"""From the file as it is written to the job that it means: what one value says about another is checked here."""
+"""Turns the validated models of a job file into a ``JobSpec``. Checks that involve several keys are here."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ _SUBSCRIBE: Final[Loc] = ("Data", "SubscribeConfig")
 
 
 def assemble(file: JobFile, findings: Findings) -> JobSpec | None:
-    """The job that ``file`` means; None when there are problems, those found here included.
+    """Build the job; None when ``findings`` has problems, including those found here.
 
-    Values that ``findings`` already complains about stand at their defaults, required ones at None.
+    In ``file``, values with reported problems have been replaced by their defaults, or by None if required.
     """
     data = file.data
     channel = MediaChannel(data.recording.media_channel)
@@ -73,9 +73,9 @@ def assemble(file: JobFile, findings: Findings) -> JobSpec | None:
 
 
 def _audio(wire: Audio, container: Literal["mp4", "webm"], findings: Findings) -> AudioSpec:
-    """The sound that is written: AAC in MP4, Opus in WebM."""
+    """The audio encoding: AAC in MP4, Opus in WebM."""
     written = wire.codec or ""
-    if findings.sound((*_RECORDING, "FileType")):
+    if findings.is_clean((*_RECORDING, "FileType")):
         if container == "mp4" and written == "opus":
             findings.problem(_AUDIO_CODEC, 'found "opus"; accepted in an MP4 file: "aac", "aac_48000_1", "aac_48000_2"')
         if container == "webm" and written.startswith("aac"):
@@ -84,7 +84,7 @@ def _audio(wire: Audio, container: Literal["mp4", "webm"], findings: Findings) -
     rate_kbps = wire.bit_rate
     if container == "webm" and rate_kbps > OPUS_CHANNEL_KBPS * channels:
         rate_kbps = OPUS_CHANNEL_KBPS * channels
-        findings.warn(_AUDIO_BIT_RATE, f"Opus takes {rate_kbps} kbit/s at most here, and gets that")
+        findings.warn(_AUDIO_BIT_RATE, f"more than Opus accepts for {channels} channel(s); {rate_kbps} kbit/s are used")
     return AudioSpec(codec="opus" if container == "webm" else "aac", channels=channels, bit_rate_kbps=rate_kbps)
 
 
@@ -98,13 +98,13 @@ def _subscription(wire: SubscribeConfig, findings: Findings) -> SubscriptionSpec
 
 
 def _filter(kind: str, only: list[StreamId | None], without: list[StreamId | None], findings: Findings) -> StreamFilter:
-    """A white or a black list; entries that are empty text do not count."""
-    white, black = frozenset(filter(None, only)), frozenset(filter(None, without))
-    if white and black:
+    """An allow list or a deny list; empty entries are ignored."""
+    allowed, denied = frozenset(filter(None, only)), frozenset(filter(None, without))
+    if allowed and denied:
         findings.problem(
-            (*_SUBSCRIBE, f"Unsubscribe{kind}"), f"stands beside Subscribe{kind}; accepted: one of the two lists"
+            (*_SUBSCRIBE, f"Unsubscribe{kind}"), f"given together with Subscribe{kind}; accepted: one of the two lists"
         )
-    return StreamFilter(only=white or None, without=black)
+    return StreamFilter(only=allowed or None, without=denied)
 
 
 def _input(data: Data, output: StorageSpec, findings: Findings) -> StorageSpec:
@@ -122,11 +122,13 @@ def _notify(wires: list[NotifyConfig]) -> tuple[NotifySpec, ...]:
 
 
 def _warn(data: Data, channel: MediaChannel, findings: Findings) -> None:
-    """Tell what the file asks for and will not get."""
+    """Warn of values that have no effect or an unexpected one."""
     if len(set(data.recording.file_type)) > 1:
-        findings.warn((*_RECORDING, "FileType"), f"one file is made: {data.recording.file_type[0]}, the first")
+        findings.warn(
+            (*_RECORDING, "FileType"), f"only one file is written: {data.recording.file_type[0]}, the first entry"
+        )
     if channel is MediaChannel.VIDEO:
-        findings.warn((*_RECORDING, "MediaChannel"), "2 records the picture only: there will be no sound")
+        findings.warn((*_RECORDING, "MediaChannel"), "2 records the picture only: the output has no sound")
     live = [name for name, value in (("LiveConfig", data.live), ("StreamConfig", data.stream)) if value is not None]
     if live:
         findings.warn(("Data",), f"{' and '.join(live)}: not used by an offline mix")

@@ -1,4 +1,4 @@
-"""What is seen: ``Video`` and ``MixerConfig``, checked against each other."""
+"""The picture of a job: ``Video`` and ``MixerConfig``, checked against each other."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from owtmix.jobfile.types import is_http_url
 from owtmix.jobfile.wire import Data, MixerConfig, Region, TemplateTile, TranscodingConfig, WaterMark
 
 FAINT_ALPHA: Final = Decimal("0.2")
-"""Below this a watermark can hardly be seen."""
+"""A watermark below this opacity is nearly invisible."""
 
 _PROFILES: Final[dict[str, Literal["baseline", "main", "high"]]] = {
     "baseline": "baseline",
@@ -39,18 +39,18 @@ _MIXER: Final[Loc] = ("Data", "MixerConfig")
 
 
 def video_spec(wire: TranscodingConfig, channel: MediaChannel, findings: Findings) -> VideoSpec | None:
-    """The picture that is written; None when there is none, or its size is not known."""
+    """The video encoding; None when the job has no picture, or its size is missing."""
     video = wire.video
     if video.profile == "highprodile":
         findings.warn((*_VIDEO, "Profile"), '"highprodile" is a misprint of the API document; read as "highprofile"')
     if video.bit_rate and "bit_rate" in wire.model_fields_set and video.bit_rate != wire.bit_rate:
-        findings.warn(("Data", "TranscodingConfig", "Bitrate"), f"not used: Video.BitRate says {video.bit_rate}")
+        findings.warn(("Data", "TranscodingConfig", "Bitrate"), f"not used: Video.BitRate is {video.bit_rate}")
     size = _canvas(wire)
     if channel is MediaChannel.AUDIO:
         return None
     for key, value in (("Width", video.width), ("Height", video.height)):
-        if value is None and findings.sound((*_VIDEO, key)):
-            findings.unaccepted((*_VIDEO, key))
+        if value is None and findings.is_clean((*_VIDEO, key)):
+            findings.wrong_value((*_VIDEO, key))
     if not size:
         return None
     return VideoSpec(
@@ -62,7 +62,7 @@ def video_spec(wire: TranscodingConfig, channel: MediaChannel, findings: Finding
 
 
 def mixer_spec(data: Data, channel: MediaChannel, findings: Findings) -> MixerSpec:
-    """Layout and decoration, inside the canvas as far as its size is known."""
+    """Layout and watermarks. Positions are checked against the canvas when its size is known."""
     mixer = data.mixer
     canvas = _canvas(data.transcoding)
     manual = bool(data.subscribe.video_stream_type)
@@ -70,10 +70,10 @@ def mixer_spec(data: Data, channel: MediaChannel, findings: Findings) -> MixerSp
     templates = _templates(mixer, canvas, findings)
     positions = _positions(mixer, canvas, findings)
     shown = channel is not MediaChannel.AUDIO
-    if shown and manual and not mixer.positions and findings.sound((*_MIXER, "PositionConfig")):
+    if shown and manual and not mixer.positions and findings.is_clean((*_MIXER, "PositionConfig")):
         findings.problem((*_MIXER, "PositionConfig"), "manual mode (VideoStreamType 1) needs at least one entry")
     custom = style is LayoutStyle.CUSTOM and not manual
-    if shown and custom and not templates and findings.sound((*_MIXER, "LayoutConfig"), (*_MIXER, "Layouts")):
+    if shown and custom and not templates and findings.is_clean((*_MIXER, "LayoutConfig"), (*_MIXER, "Layouts")):
         findings.problem((*_MIXER, "LayoutConfig"), "MixedVideoLayout 0 needs at least one template")
     return MixerSpec(
         max_resolution_stream=mixer.max_resolution_stream,
@@ -94,7 +94,7 @@ def _canvas(wire: TranscodingConfig) -> Size | None:
 def _templates(mixer: MixerConfig, canvas: Size | None, findings: Findings) -> tuple[tuple[Area, ...], ...]:
     name, templates = ("LayoutConfig", mixer.layout_config) if mixer.layout_config else ("Layouts", mixer.layouts)
     if mixer.layout_config and mixer.layouts:
-        findings.warn((*_MIXER, "Layouts"), "not used: LayoutConfig is there too")
+        findings.warn((*_MIXER, "Layouts"), "not used: LayoutConfig is given too")
     return tuple(_template(tiles, (*_MIXER, name, i), canvas, findings) for i, tiles in enumerate(templates))
 
 
@@ -106,7 +106,7 @@ def _template(tiles: list[TemplateTile], loc: Loc, canvas: Size | None, findings
             findings.problem((*loc, i, "Id"), f"{shown(tile.id)} is the Id of another tile of this template")
         ids.add(tile.id)
         place = (*loc, i, "Area")
-        if findings.sound(place):
+        if findings.is_clean(place):
             areas.append(_area(tile, place, canvas, findings))
     return tuple(areas)
 
@@ -117,8 +117,8 @@ def _area(tile: TemplateTile, loc: Loc, canvas: Size | None, findings: Findings)
         if start + length > 1:
             findings.problem((*loc, side), f"{start} + {length} = {start + length} reaches past the canvas; at most 1")
         elif not length:
-            findings.problem((*loc, side), "found 0; accepted: more, since nothing could be seen")
-    if canvas and findings.sound(loc) and not area.on(canvas).area:
+            findings.problem((*loc, side), "found 0; accepted: more than 0")
+    if canvas and findings.is_clean(loc) and not area.on(canvas).area:
         findings.problem(loc, f"smaller than two pixels on a canvas of {canvas}")
     return area
 
@@ -127,14 +127,14 @@ def _positions(mixer: MixerConfig, canvas: Size | None, findings: Findings) -> t
     positions = []
     for i, position in enumerate(mixer.positions):
         loc = (*_MIXER, "PositionConfig", i)
-        if position.stream and findings.sound((*loc, "Region")):
+        if position.stream and findings.is_clean((*loc, "Region")):
             region = _region(position.region, (*loc, "Region"), canvas, findings)
             positions.append(Position(position.stream, region, position.region.z))
     return tuple(positions)
 
 
 def _region(wire: Region, loc: Loc, canvas: Size | None, findings: Findings) -> Rect:
-    """The region on even edges; a rounded one still ends inside the canvas."""
+    """The region, rounded to even edges inside the canvas."""
     written = Rect(wire.x, wire.y, wire.width, wire.height)
     if not canvas:
         return written
@@ -149,7 +149,7 @@ def _region(wire: Region, loc: Loc, canvas: Size | None, findings: Findings) -> 
     x, width = _even_span(written.x, written.width, canvas.width)
     y, height = _even_span(written.y, written.height, canvas.height)
     rounded = Rect(x, y, width, height)
-    if rounded != written and findings.sound(loc):
+    if rounded != written and findings.is_clean(loc):
         findings.warn(loc, f"odd numbers are rounded to even ones: {written} becomes {rounded}")
     return rounded
 
@@ -163,13 +163,13 @@ def _watermarks(mixer: MixerConfig, canvas: Size | None, findings: Findings) -> 
     marks = []
     for i, mark in enumerate(mixer.watermarks):
         loc = (*_MIXER, "WaterMark", i)
-        if findings.sound((*loc, "Type")) and mark.type:
+        if findings.is_clean((*loc, "Type")) and mark.type:
             _check_corner(mark, loc, canvas, findings)
             drawn = _watermark(mark, loc, findings)
             if drawn:
                 marks.append(drawn)
                 if mark.alpha < FAINT_ALPHA:
-                    findings.warn((*loc, "Alpha"), f"{mark.alpha} can hardly be seen: 1 is opaque, 0 is not drawn")
+                    findings.warn((*loc, "Alpha"), f"{mark.alpha} is nearly invisible: 1 is opaque, 0 is not drawn")
     return tuple(marks)
 
 
@@ -177,12 +177,12 @@ def _check_corner(mark: WaterMark, loc: Loc, canvas: Size | None, findings: Find
     if not canvas:
         return
     for key, value, limit in (("X", mark.x, canvas.width), ("Y", mark.y, canvas.height)):
-        if value >= limit and findings.sound((*loc, key)):
-            findings.unaccepted((*loc, key), f"a whole number of pixels inside the canvas, 0 to {limit - 1}")
+        if value >= limit and findings.is_clean((*loc, key)):
+            findings.wrong_value((*loc, key), f"a whole number of pixels inside the canvas, 0 to {limit - 1}")
 
 
 def _watermark(mark: WaterMark, loc: Loc, findings: Findings) -> Watermark | None:
-    """What is drawn; None, with a warning, when a picture or text is not given."""
+    """The watermark; None, with a warning, when its image or text is missing."""
     alpha = float(mark.alpha)
     if mark.type == 1:
         return ClockWatermark(mark.x, mark.y, alpha)
@@ -193,5 +193,5 @@ def _watermark(mark: WaterMark, loc: Loc, findings: Findings) -> Watermark | Non
     if key == "Text":
         return TextWatermark(mark.x, mark.y, alpha, content)
     if "://" in content and not is_http_url(content):
-        findings.unaccepted((*loc, key))
+        findings.wrong_value((*loc, key))
     return ImageWatermark(mark.x, mark.y, alpha, content)

@@ -1,4 +1,4 @@
-"""The index of a room's single-stream recordings (section 11.2 of the API document)."""
+"""The index of a room's single-stream recordings (API document, section 11.2)."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from owtmix.base.strict_json import JsonError, Loc, json_path, read_object, show
 from owtmix.jobfile.object_key import normal_key
 
 TimeUnit = Literal["epoch-milliseconds", "epoch-seconds", "seconds", "milliseconds"]
+TimeUnitSetting = Literal["auto"] | TimeUnit
 
 MAX_INDEX_BYTES: Final = 16 * 2**20
 MAX_FILES: Final = 10_000
@@ -22,7 +23,7 @@ MAX_PROBLEMS_SHOWN: Final = 20
 EPOCH_MILLISECONDS_FROM: Final = Decimal(10**11)
 EPOCH_SECONDS_FROM: Final = Decimal(10**8)
 TIMES_BELOW: Final = Decimal(10**14)
-"""In milliseconds since 1970 this is the year 5138; more is another unit, such as microseconds."""
+"""Upper bound of times. In milliseconds since 1970 it is the year 5138; larger numbers have another unit."""
 
 _DECIMAL = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?")
 _STEP_S: Final[dict[TimeUnit, Fraction]] = {
@@ -36,7 +37,7 @@ _Read = TypeVar("_Read")
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """One file of one stream. ``start_s`` and ``end_s`` are in the index's time, in seconds."""
+    """One file of one stream. ``start_s`` and ``end_s`` are index time, in seconds."""
 
     stream: StreamId
     key: str
@@ -46,7 +47,7 @@ class Recording:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """All files of a room. ``unit`` is how its times were read; with an epoch unit they are seconds since 1970."""
+    """All recordings of a room. With an epoch ``unit``, index time is in seconds since 1970."""
 
     job_id: str
     room_id: str
@@ -61,7 +62,7 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """An entry of ``Files`` with its times as they are written."""
+    """An entry of ``Files`` with its times as written."""
 
     stream: StreamId
     key: str
@@ -71,10 +72,10 @@ class _File:
 
 @dataclass(frozen=True, slots=True)
 class _Scale:
-    """How numbers become seconds.
+    """Converts times to seconds.
 
-    From ``absolute_from`` on they are counted in ``step_s`` from 1970, below it in ``relative_step_s`` from ``base_s``,
-    the index's StartTime.
+    Times from ``absolute_from`` on are multiples of ``step_s`` since 1970; smaller ones are multiples of
+    ``relative_step_s`` since ``base_s``, the ``StartTime`` of the index.
     """
 
     unit: TimeUnit
@@ -89,15 +90,15 @@ class _Scale:
         return self.base_s + Fraction(time) * self.relative_step_s
 
 
-def read_index(text: bytes, *, time_unit: str = "auto") -> Index:
-    """Read an index; ``time_unit`` is "auto" or one of ``TimeUnit`` (semantics.md, "Time").
+def read_index(text: bytes, *, time_unit: TimeUnitSetting = "auto") -> Index:
+    """Read an index; ``time_unit`` is "auto" or one of ``TimeUnit`` (docs/semantics.md, "Time").
 
-    Automatically, one unit is chosen by the largest time: from 1e11 milliseconds, from 1e8 seconds since 1970. Times
-    below that are relative to the index's StartTime: in seconds when any of them has a fraction, else in milliseconds.
-    Times may be numbers or numbers in quotes. An EndTime that is not after the StartTime is ignored with a warning.
+    With "auto", the largest time decides: from 1e11 it is milliseconds, from 1e8 seconds since 1970. Smaller times are
+    relative to the index's ``StartTime``: in seconds when any of them has a fraction, else in milliseconds. A time is a
+    number or a number in quotes. An ``EndTime`` that is not after the ``StartTime`` is ignored with a warning.
 
     Raises:
-        InputError: with every problem found, the first 20 in words.
+        InputError: The index is not valid. The message lists the first 20 problems.
     """
     try:
         document = read_object(text, max_bytes=MAX_INDEX_BYTES)
@@ -107,33 +108,33 @@ def read_index(text: bytes, *, time_unit: str = "auto") -> Index:
 
 
 class _Reader:
-    """Reads one index and collects what is wrong with it."""
+    """Parses one index and collects its problems and warnings."""
 
     def __init__(self) -> None:
         self._problems: list[str] = []
         self._warnings: list[str] = []
 
-    def index(self, document: dict[str, Any], time_unit: str) -> Index:
+    def index(self, document: dict[str, Any], time_unit: TimeUnitSetting) -> Index:
         job_id = self._value(document, ("JobId",), _text) or ""
         room_id = self._value(document, ("RoomId",), _text) or ""
         base = self._value(document, ("StartTime",), _time) or Decimal(0)
         root = self._value(document, ("Root",), _folder) or ""
         entries = self._value(document, ("Files",), _entries, required=True) or []
         files = [file for i, entry in enumerate(entries) if (file := self._file(entry, ("Files", i), root))]
-        self._give_up_if_wrong()
+        self._raise_problems()
         scale = _scale(base, files, time_unit)
         recordings = tuple(self._recording(i, file, scale) for i, file in enumerate(files))
-        self._give_up_if_wrong()
+        self._raise_problems()
         if scale.unit.startswith("epoch") and any(file.start < scale.absolute_from for file in files):
             step = "seconds" if scale.relative_step_s == 1 else "milliseconds"
             self._warnings.append(
-                f"the index counts from 1970, but some times are so small: read as {step} after StartTime"
+                f"the index has times since 1970 and smaller times, which are read as {step} after StartTime"
             )
         return Index(job_id, room_id, scale.unit, recordings, tuple(self._warnings))
 
     def _file(self, entry: object, loc: Loc, root: str) -> _File | None:
         if not isinstance(entry, dict):
-            self._wrong(loc, entry, "an object with StreamId, Name, StartTime and perhaps EndTime")
+            self._report(loc, entry, "an object with StreamId, Name, StartTime and perhaps EndTime")
             return None
         stream = self._value(entry, (*loc, "StreamId"), _stream, required=True)
         key = self._value(entry, (*loc, "Name"), lambda name: _key(root, name), required=True)
@@ -145,7 +146,7 @@ class _Reader:
         start_s = scale.seconds(file.start)
         if scale.unit.startswith("epoch") and file.start < scale.absolute_from and not scale.base_s:
             loc = ("Files", position, "StartTime")
-            self._wrong(
+            self._report(
                 loc, file.start, "a time since 1970 as in other files, or a StartTime of the index to count from"
             )
         end_s = None if file.end is None else scale.seconds(file.end)
@@ -158,21 +159,21 @@ class _Reader:
     def _value(
         self, entry: dict[str, Any], loc: Loc, read: Callable[[object], _Read], *, required: bool = False
     ) -> _Read | None:
-        """The value of the key that ends ``loc``, read; None when it is missing or wrong."""
+        """Parse the value of the last key of ``loc`` with ``read``; None when it is missing or wrong."""
         value = entry.get(str(loc[-1]))
         if value is None and not required:
             return None
         try:
             return read(value)
         except ValueError as error:
-            self._wrong(loc, value, str(error))
+            self._report(loc, value, str(error))
             return None
 
-    def _wrong(self, loc: Loc, found: object, accepted: str) -> None:
+    def _report(self, loc: Loc, found: object, accepted: str) -> None:
         state = "missing" if found is None else f"found {shown(found)}"
         self._problems.append(f"{json_path(loc)}: {state}; accepted: {accepted}")
 
-    def _give_up_if_wrong(self) -> None:
+    def _raise_problems(self) -> None:
         if self._problems:
             more = len(self._problems) - MAX_PROBLEMS_SHOWN
             lines = self._problems[:MAX_PROBLEMS_SHOWN] + [f"and {more} more"] * (more > 0)
@@ -181,7 +182,7 @@ class _Reader:
 
 def _text(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise ValueError("text")  # noqa: TRY004 - reported like every other wrong value
+        raise ValueError("text")  # noqa: TRY004 - reported like other wrong values
     return str(value)
 
 
@@ -206,12 +207,12 @@ def _time(value: object) -> Decimal:
 
 
 def _folder(value: object) -> str:
-    """``Root`` as the beginning of a key; empty text is the store itself."""
+    """``Root`` as a prefix of keys; empty for the root of the store."""
     return _relative(value, "a relative folder") if value else ""
 
 
 def _key(root: str, name: object) -> str:
-    """``Root`` + ``/`` + ``Name``."""
+    """The key ``Root/Name``, normalized."""
     return normal_key(f"{root}/{_relative(name, 'a relative file name')}")
 
 
@@ -224,18 +225,17 @@ def _relative(value: object, accepted: str) -> str:
         raise ValueError(f"{accepted} ({error})") from None
 
 
-def _scale(base: Decimal, files: list[_File], time_unit: str) -> _Scale:
+def _scale(base: Decimal, files: list[_File], time_unit: TimeUnitSetting) -> _Scale:
     """The unit of ``base``, the index's StartTime, and of the times of ``files``."""
     times = [file.start for file in files] + [file.end for file in files if file.end is not None]
     if time_unit == "auto":
         return _guessed_scale(base, times)
-    unit = cast("TimeUnit", time_unit)  # the settings have checked it
-    step_s = _STEP_S[unit]
-    if unit.startswith("epoch"):
-        return _Scale(unit, Decimal(0), step_s, step_s, Fraction(0))
+    step_s = _STEP_S[time_unit]
+    if time_unit.startswith("epoch"):
+        return _Scale(time_unit, Decimal(0), step_s, step_s, Fraction(0))
     epoch = _epoch_unit(base)
     base_s = Fraction(base) * (_STEP_S[epoch] if epoch else step_s)
-    return _Scale(epoch or unit, Decimal("Infinity"), step_s, step_s, base_s)
+    return _Scale(epoch or time_unit, Decimal("Infinity"), step_s, step_s, base_s)
 
 
 def _guessed_scale(base: Decimal, times: list[Decimal]) -> _Scale:
@@ -258,5 +258,5 @@ def _epoch_unit(time: Decimal) -> TimeUnit | None:
 
 
 def _any_fraction(times: list[Decimal]) -> bool:
-    """Whether any is written with decimals: ``12.0`` comes from a recorder that counts seconds."""
+    """Whether a time is written with decimals: ``12.0`` comes from a recorder that counts seconds."""
     return any(cast("int", time.as_tuple().exponent) < 0 for time in times)

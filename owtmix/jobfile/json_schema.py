@@ -1,4 +1,4 @@
-"""The wire models as a JSON Schema: for editors, and for messages that say what is accepted."""
+"""The JSON Schema of the job file, for editors and for the text after "accepted:" in messages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from owtmix.jobfile.wire import JobFile
 
 
 class _Generator(GenerateJsonSchema):
-    """Leaves out what says nothing to an author: titles, and the null that stands for a key left out."""
+    """Omits titles, and null as a value: both are noise to an author."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 - the base class's signature
         return False
@@ -31,21 +31,21 @@ class _Generator(GenerateJsonSchema):
 
 @cache
 def job_schema() -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of a job file. Shared: not to be changed."""
+    """The JSON Schema (draft 2020-12) of a job file. Cached: do not modify the result."""
     schema = JobFile.model_json_schema(schema_generator=_Generator)
     return {"$schema": _Generator.schema_dialect, **schema}
 
 
 @dataclass(frozen=True, slots=True)
 class KeyDescription:
-    """A key of the job file: what it takes, in words, and the JSON Schema type of that ("" for anything)."""
+    """A key of the job file: accepted values in words, and their JSON Schema type ("" for any)."""
 
     accepted: str
     type: str
 
 
 def key_at(loc: Loc) -> KeyDescription:
-    """The key at ``loc``; a list's entry is described as its list is."""
+    """Description of the key at ``loc``. An entry of a list has the description of the list."""
     schema = job_schema()
     node, words = schema, str(schema["description"])
     for part in loc:
@@ -57,7 +57,7 @@ def key_at(loc: Loc) -> KeyDescription:
 
 
 def _child(node: dict[str, Any], part: str | int) -> dict[str, Any]:
-    """The schema of a key or an entry; a key that takes an object or a list of them counts as the list."""
+    """The schema of a key or list entry. For a key that accepts an object or a list of objects, that of the list."""
     node = next((choice for choice in node.get("anyOf", []) if "items" in choice), node)
     child: dict[str, Any] = node["items"] if isinstance(part, int) else node["properties"][part]
     return child

@@ -1,4 +1,4 @@
-"""The keys of the job file as Markdown tables, generated from the models, for ``docs/job-file.md``."""
+"""Markdown tables of the keys of the job file, generated from the models for ``docs/job-file.md``."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ CONDITIONAL_DEFAULTS: Final = {
     "Data.TranscodingConfig.Video.Height": "required with a picture",
     "Data.TranscodingConfig.Video.Width": "required with a picture",
 }
-"""Defaults that depend on other keys, by path; the schema cannot state them."""
+"""Defaults that depend on other keys, by path. A JSON Schema cannot express them."""
 
 _NUMBERS: Final = {"integer", "number"}
 
 _Node = dict[str, Any]
 _Row = tuple[Loc, _Node, bool]
-"""Where a key is, its schema, and whether it is required. List entries have the part ``[]``."""
+"""Location of a key, its schema, and whether it is required. A list entry has the location part ``[]``."""
 
 
 def key_tables() -> str:
-    """One table for the top level, one for ``Internal``, one for ``Data`` and one for each of its sections."""
+    """Tables for the top level, ``Internal``, ``Data`` and each section of ``Data``."""
     top = _properties(job_schema())
     data = _properties(top["Data"])
     tables = [
@@ -54,7 +54,11 @@ def key_tables() -> str:
 
 
 def with_key_tables(page: str) -> str:
-    """``page`` with the tables between its markers."""
+    """Replace the text between the markers of ``page`` with the tables.
+
+    Raises:
+        ValueError: A marker is missing.
+    """
     before, begin, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
@@ -72,7 +76,7 @@ def _table(title: str, loc: Loc, rows: Iterable[_Row]) -> str:
 
 
 def _rows(loc: Loc, node: _Node) -> Iterator[_Row]:
-    """Every key below ``loc``, from the top down; the keys of ``Layouts`` are those of ``LayoutConfig``."""
+    """All keys below ``loc``, depth first. Those of ``Layouts`` are omitted: they are those of ``LayoutConfig``."""
     for place, child, required in _direct(loc, node):
         yield place, child, required
         if place[-1] != "Layouts":
@@ -80,7 +84,7 @@ def _rows(loc: Loc, node: _Node) -> Iterator[_Row]:
 
 
 def _direct(loc: Loc, node: _Node) -> Iterator[_Row]:
-    """The keys of the object at ``loc``, without theirs."""
+    """The keys of the object at ``loc``, without nested ones."""
     required = _resolved(node).get("required", ())
     for name, child in _properties(node).items():
         yield (*loc, name), child, name in required
@@ -92,7 +96,7 @@ def _properties(schema: _Node) -> dict[str, _Node]:
 
 
 def _resolved(node: _Node) -> _Node:
-    """What a key holds: through references and lists to the object, if any."""
+    """Follow references and lists to the object that a key contains, if any."""
     node = _listed(node)
     if "items" in node:
         return _resolved(node["items"])
@@ -103,13 +107,13 @@ def _resolved(node: _Node) -> _Node:
 
 
 def _depth(node: _Node) -> tuple[str, ...]:
-    """A part ``[]`` for each list that a key nests."""
+    """One ``[]`` per level of nested lists."""
     node = _listed(node)
     return ("[]", *_depth(node["items"])) if "items" in node else ()
 
 
 def _listed(node: _Node) -> _Node:
-    """A key that takes an object or a list of them counts as the list."""
+    """For a key that accepts an object or a list of objects, the schema of the list."""
     found: _Node = next((choice for choice in node.get("anyOf", []) if "items" in choice), node)
     return found
 

@@ -1,24 +1,28 @@
-"""Object keys: the names of things in a store, the same for a folder and for S3."""
+"""Keys of objects in a store: paths in a folder, or object keys of S3."""
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from owtmix.base.strict_json import CONTROL
 
 MAX_KEY_BYTES: Final = 1024
 
+_MEDIA_EXTENSION: Final = re.compile(r"\.(mp4|m4v|mov|m4a|webm|mkv|mka|avi|flv|ts)$", re.IGNORECASE)
+_VARIABLE: Final = re.compile(r"\$(JobId|Jobid|RoomId|AppId)")
+
 
 def normal_key(text: str) -> str:
-    """``text`` without empty and ``.`` segments; always relative, never climbing.
+    """Normalize a key: remove empty and ``.`` segments. The result is relative.
 
     Raises:
-        ValueError: when ``text`` is empty, holds control characters or ``..`` as a segment, or exceeds 1,024 bytes of
-            UTF-8 (semantics.md, "Reading the job file"). The message says which.
+        ValueError: ``text`` is empty, has control characters or a ``..`` segment, or exceeds 1,024 bytes of UTF-8
+            (docs/semantics.md, "Reading the job file"). The message says which.
     """
     segments = [segment for segment in text.split("/") if segment not in {"", "."}]
     if not segments:
-        raise ValueError("it names nothing")
+        raise ValueError("it has no name")
     if ".." in segments:
         raise ValueError('".." as a segment would leave the store')
     if CONTROL.search(text):
@@ -27,3 +31,38 @@ def normal_key(text: str) -> str:
     if len(key.encode()) > MAX_KEY_BYTES:
         raise ValueError(f"more than {MAX_KEY_BYTES:,} bytes")
     return key
+
+
+def substitute_variables(text: str, job_id: str, room_id: str, app_id: str) -> tuple[str, list[str]]:
+    """Replace ``$JobId``, ``$Jobid``, ``$RoomId`` and ``$AppId`` in ``text``.
+
+    Returns:
+        The result, and the names of variables whose value is empty, in order of use.
+    """
+    values = {"JobId": job_id, "Jobid": job_id, "RoomId": room_id, "AppId": app_id}
+    missing = [name for name in _VARIABLE.findall(text) if not values[name]]
+    return _VARIABLE.sub(lambda found: values[found[1]], text), missing
+
+
+def substituted_key(text: str, *, job_id: str, room_id: str, app_id: str) -> str:
+    """The key that ``text`` with variables stands for.
+
+    Raises:
+        ValueError: a variable has no value, or the result is no key. The message says which.
+    """
+    key, missing = substitute_variables(text, job_id, room_id, app_id)
+    if missing:
+        raise ValueError(f"${missing[0]} is used, but Internal.{missing[0]} is missing")
+    try:
+        return normal_key(key)
+    except ValueError as error:
+        raise ValueError(f"not a valid object key: {error}") from None
+
+
+def output_pattern(prefix: str, container: str) -> str:
+    """The pattern of the output's key: ``prefix`` with the extension of ``container``; ``$JobId`` if it has no name."""
+    folder, slash, name = prefix.rpartition("/")
+    name = _MEDIA_EXTENSION.sub("", name).strip()
+    if name in {"", "."}:
+        name = "$JobId"
+    return f"{folder}{slash}{name}.{container}"

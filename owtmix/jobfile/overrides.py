@@ -1,4 +1,4 @@
-"""Overrides from the command line: ``--set PATH=VALUE`` puts a value into a job file that was read."""
+"""Overrides from the command line: ``--set PATH=VALUE`` changes a value of the parsed job file."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _STEP = re.compile(r"(?:^|\.)(?P<key>[A-Za-z_][A-Za-z0-9_]*)|\[(?P<position>\d{1
 
 
 class _PathError(ValueError):
-    """A path that leads nowhere; the message says why."""
+    """A path that cannot be set; the message says why."""
 
 
 def apply_overrides(document: dict[str, Any], overrides: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Put each value at its path, in order; objects and lists on the way are made where there are none.
+    """Set each value at its path, in order. Missing objects and lists on the path are created.
 
-    A value is JSON if it parses as such, otherwise text.
+    A value that is not valid JSON is text.
 
     Returns:
-        For every path that leads nowhere, the path and why.
+        (path, reason) of each path that cannot be set.
     """
     refused = []
     for path, value in overrides.items():
@@ -57,18 +57,22 @@ def _value(text: str) -> object:
 def _put(document: dict[str, Any], loc: Loc, value: object) -> None:
     node: Any = document
     for depth, part in enumerate(loc[:-1], start=1):
-        _make_room(node, loc[: depth - 1], part)
+        _ensure_entry(node, loc[: depth - 1], part)
         if node[part] is None:
             node[part] = [] if isinstance(loc[depth], int) else {}
         elif isinstance(node[part], dict) and isinstance(loc[depth], int):
             node[part] = [node[part]]
         node = node[part]
-    _make_room(node, loc[:-1], loc[-1])
+    _ensure_entry(node, loc[:-1], loc[-1])
     node[loc[-1]] = value
 
 
-def _make_room(node: Any, loc: Loc, part: str | int) -> None:
-    """See that ``node``, which stands at ``loc``, can take ``part``: that there is an entry, be it None."""
+def _ensure_entry(node: Any, loc: Loc, part: str | int) -> None:
+    """Make sure that ``node``, at ``loc``, has an entry ``part``; a new entry is None.
+
+    Raises:
+        _PathError: ``node`` is of another type, or ``part`` is beyond the end of the list.
+    """
     if isinstance(part, int):
         if not isinstance(node, list):
             raise _PathError(f"{json_path(loc)} is not a list")

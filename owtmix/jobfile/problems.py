@@ -1,4 +1,4 @@
-"""What is wrong or surprising in a job file, gathered, so that all of it is told at once."""
+"""Collects the problems and warnings of a job file, so that all are reported together."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?")
 
 
 def code_at(loc: Loc) -> int:
-    """The error code of a wrong value at ``loc`` (docs/job-file.md, "Keys")."""
+    """The error code for a wrong value at ``loc`` (docs/job-file.md, "Keys")."""
     return next((code for start, code in _CODES if loc[: len(start)] == start), CODE_FAILED)
 
 
 class Findings:
-    """Collects problems and warnings about ``document``; places are given as ``Loc`` and shown as JSON paths."""
+    """Collects problems and warnings about ``document``. Messages show a ``Loc`` as a JSON path."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self.problems: list[Problem] = []
@@ -38,13 +38,13 @@ class Findings:
         self._above: set[Loc] = set()
 
     def problem(self, loc: Loc, message: str) -> None:
-        """Report ``message``; its error code follows from where it is."""
+        """Report a problem. Its error code depends on ``loc``."""
         self._wrong.add(loc)
         self._above.update(loc[:length] for length in range(len(loc) + 1))
         self.problems.append(Problem(self._locate(loc)[0], message, code_at(loc)))
 
-    def unaccepted(self, loc: Loc, accepted: str = "", hint: str = "") -> None:
-        """Report the value at ``loc``, or that there is none; ``accepted`` if that depends on more than the key."""
+    def wrong_value(self, loc: Loc, accepted: str = "", hint: str = "") -> None:
+        """Report that the value at ``loc`` is wrong or missing. ``accepted`` replaces the description of the key."""
         key = key_at(loc)
         found = self._locate(loc)[1]
         if found is None:
@@ -56,18 +56,18 @@ class Findings:
         self.problem(loc, f"{state}; accepted: {accepted or key.accepted}{hint}")
 
     def warn(self, loc: Loc, message: str) -> None:
-        """Note something that works otherwise than its author may think."""
+        """Report something that may not have the effect its author expects."""
         self.warnings.append(SpecWarning(self._locate(loc)[0], message))
 
-    def sound(self, *locs: Loc) -> bool:
-        """Whether nothing was reported at, above or below any of ``locs``."""
+    def is_clean(self, *locs: Loc) -> bool:
+        """Whether no problem was reported at, above or below any of ``locs``."""
         return all(
             loc not in self._above and self._wrong.isdisjoint(loc[:length] for length in range(len(loc)))
             for loc in locs
         )
 
     def _locate(self, loc: Loc) -> tuple[str, Any]:
-        """The JSON path of ``loc`` and the value there, None if none. A single WaterMark stands for a list of one."""
+        """The JSON path of ``loc`` and the value there, or None. A single ``WaterMark`` is treated as a list of one."""
         node: Any = self._document
         path: list[str | int] = []
         for part in loc:
@@ -82,7 +82,7 @@ class Findings:
 
 
 def _remedy(found: object, wanted: str) -> str:
-    """What to write where only the quotes are wrong."""
+    """What to write when only the quotes are wrong."""
     if isinstance(found, str) and _NUMBER.fullmatch(found) and wanted in {"integer", "number"}:
         return f" (write {found} without quotes)"
     if isinstance(found, int | Decimal) and not isinstance(found, bool) and wanted == "string":

@@ -1,4 +1,4 @@
-"""From the bytes of a job file to a ``JobSpec``, or to every reason why not."""
+"""Parses and validates a job file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from owtmix.jobfile.wire import REQUIRED, JobFile, Wire
 MAX_JOB_BYTES: Final = 2**20
 
 _Tree = dict[str | int, "_Tree | None"]
-"""Places by their parts; a place that is itself meant ends in None."""
+"""A set of locations as nested dictionaries; the last part of a location maps to None."""
 
 _UNUSED_BY_WATERMARK_TYPE: Final = {
     0: ("Image", "Text", "X", "Y", "Alpha"),
@@ -31,12 +31,13 @@ _UNUSED_BY_WATERMARK_TYPE: Final = {
 
 
 def read_job(text: bytes, overrides: Mapping[str, str] = MappingProxyType({})) -> JobSpec:
-    """Read a job file (job-file.md), with ``overrides`` (path to value, as ``--set`` takes them) put in first.
+    """Parse and validate a job file (docs/job-file.md). ``overrides`` maps paths to values, as ``--set`` takes them.
 
-    What needs the index or the environment is left to later: whether the streams exist, and the store's credentials.
+    Not checked here are the existence of streams, which needs the index, and credentials, which may come from the
+    environment.
 
     Raises:
-        SpecError: with every problem found. Neither it nor what is behind it holds a secret of the file.
+        SpecError: The file is not valid. It has all problems; neither it nor its context contains a secret of the file.
     """
     try:
         document = read_object(text, max_bytes=MAX_JOB_BYTES)
@@ -44,9 +45,9 @@ def read_job(text: bytes, overrides: Mapping[str, str] = MappingProxyType({})) -
         raise SpecError(Problem("", f"the job file is not usable JSON: {error}")) from None
     refused = apply_overrides(document, overrides)
     document = _without_nulls(document)
-    foreign = _foreign_request(document)
-    if foreign:
-        raise SpecError(foreign)
+    other_request = _other_request(document)
+    if other_request:
+        raise SpecError(other_request)
     _drop_ignored(document)
     findings = Findings(document)
     wire = _validate(document, findings)
@@ -61,7 +62,7 @@ def read_job(text: bytes, overrides: Mapping[str, str] = MappingProxyType({})) -
 
 
 def _without_nulls(value: Any) -> Any:
-    """``null`` counts as missing."""
+    """Remove keys whose value is ``null``."""
     if isinstance(value, dict):
         return {key: _without_nulls(child) for key, child in value.items() if child is not None}
     if isinstance(value, list):
@@ -69,19 +70,19 @@ def _without_nulls(value: Any) -> Any:
     return value
 
 
-def _foreign_request(document: dict[str, Any]) -> Problem | None:
-    """Another message of the API than job.start: its other keys would only be noise."""
+def _other_request(document: dict[str, Any]) -> Problem | None:
+    """The problem with a message of the API other than job.start; problems of its other keys would be noise."""
     action = document.get("Action")
     from_service = "Ack" in document or "EventType" in document
     if (isinstance(action, str) and action != "job.start") or (action is None and from_service):
         findings = Findings(document)
-        findings.unaccepted(("Action",), hint="; this is a message of the service" * (action is None))
+        findings.wrong_value(("Action",), hint="; this is a message of the service" * (action is None))
         return findings.problems[0]
     return None
 
 
 def _drop_ignored(document: dict[str, Any]) -> None:
-    """Take out what other values say is not used, so that nothing in it is reported (semantics.md, "Picture")."""
+    """Remove keys that other keys make unused, so that they are not validated (docs/semantics.md, "Picture")."""
     data = _object(document, "Data")
     mixer = _object(data, "MixerConfig")
     manual = _object(data, "SubscribeConfig").get("VideoStreamType", 0)
@@ -103,10 +104,10 @@ def _object(parent: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def _validate(document: dict[str, Any], findings: Findings) -> JobFile:
-    """Report every value that is wrong by itself; give the file as it is with those left out."""
+    """Report values that are wrong independently of others. Returns the models without those values."""
     wrong = _wrong_values(document)
     for loc in wrong:
-        findings.unaccepted(loc)
+        findings.wrong_value(loc)
     return JobFile.model_validate(_without(document, _tree(wrong)))
 
 
@@ -121,9 +122,9 @@ def _wrong_values(document: dict[str, Any]) -> list[Loc]:
 
 
 def _tree(locs: Iterable[Loc]) -> _Tree:
-    """``locs`` by their parts, so that all of them are taken out in one pass.
+    """Build a tree of ``locs``, so that all values are removed in one pass.
 
-    A wrong entry takes its whole list along, so that the others keep places.
+    For an entry of a list the whole list is removed: other entries must keep their positions.
     """
     root: _Tree = {}
     for loc in locs:
@@ -139,12 +140,12 @@ def _tree(locs: Iterable[Loc]) -> _Tree:
 
 
 def _without(node: Any, wrong: _Tree) -> Any:
-    """``node`` without the keys that end in None in ``wrong``."""
+    """Copy ``node`` without the locations in ``wrong``."""
     if isinstance(node, list):
         return [_without(child, branch) if (branch := wrong.get(i)) else child for i, child in enumerate(node)]
     if not isinstance(node, dict):
         return node
-    if 0 in wrong:  # a single WaterMark stands for a list of one
+    if 0 in wrong:  # a single WaterMark is treated as a list of one
         return _without(node, wrong[0] or {})
     return {
         key: _without(child, branch) if (branch := wrong.get(key)) else child
@@ -154,7 +155,7 @@ def _without(node: Any, wrong: _Tree) -> Any:
 
 
 def _models(value: object, loc: Loc) -> Iterator[tuple[Loc, Wire]]:
-    """Every object of the file, with its place, from the top down."""
+    """All models of the file with their locations, depth first."""
     if isinstance(value, Wire):
         yield loc, value
         for name, field in type(value).model_fields.items():
@@ -166,15 +167,15 @@ def _models(value: object, loc: Loc) -> Iterator[tuple[Loc, Wire]]:
 
 
 def _check_keys(loc: Loc, model: Wire, findings: Findings) -> None:
-    """Required keys that are missing are problems; unknown ones are warnings."""
+    """Report missing required keys as problems and unknown keys as warnings."""
     unknown = list(model.model_extra or {})
     known = {field.alias: name for name, field in type(model).model_fields.items() if field.alias}
     for alias, name in known.items():
         place = (*loc, alias)
         required = REQUIRED in type(model).model_fields[name].metadata
-        if required and getattr(model, name) in (None, "") and findings.sound(place):
+        if required and getattr(model, name) in (None, "") and findings.is_clean(place):
             meant = get_close_matches(alias, unknown, n=1)
-            findings.unaccepted(place, hint="".join(f"; perhaps {shown(key)} is meant for it" for key in meant))
+            findings.wrong_value(place, hint="".join(f"; perhaps {shown(key)} is meant for it" for key in meant))
     for key in unknown:
         meant = get_close_matches(key, known, n=1)
         findings.warn((*loc, key), "unknown key, ignored" + "".join(f"; perhaps {alias} is meant" for alias in meant))

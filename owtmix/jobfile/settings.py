@@ -1,31 +1,52 @@
-"""Service settings: ``conf/owt.toml``, read once."""
+"""Service settings: ``conf/owt.toml``, read once into one model for each of its tables."""
 
 from __future__ import annotations
 
-import base64
 import os
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
-from ipaddress import IPv4Network, IPv6Network, ip_network
-from pathlib import Path, PurePosixPath
-from typing import Final, get_args
-from zoneinfo import available_timezones
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, SecretBytes, ValidationError
 
 from owtmix.base.errors import Problem, SpecError
-from owtmix.jobfile.index import TimeUnit
+from owtmix.base.strict_json import printable
+from owtmix.jobfile.index import TimeUnit, TimeUnitSetting
+from owtmix.jobfile.setting_types import (
+    SIGNING_KEY,
+    Exact,
+    Folders,
+    Keys,
+    Networks,
+    Rounded,
+    SigningKey,
+    TimeZone,
+    flag,
+    number,
+    one_of,
+    setting,
+    signing_key,
+    whole,
+)
 
 INSTALLATION: Final = Path(__file__).resolve().parents[2]
-"""The folder that holds ``bin``, ``conf`` and the package."""
+"""The folder that holds the package; in a checkout also ``bin`` and ``conf``."""
 
-SHIPPED: Final = INSTALLATION / "conf" / "owt.toml"
+SHIPPED: Final = Path(__file__).resolve().parents[1] / "owt.toml"
+"""The settings inside the package. They are a copy of ``conf/owt.toml``, since a wheel has no files outside of it."""
 
 _SIGNS_CALLBACKS: Final = "OWT_CALLBACK_SECRET"
 """The environment is read by fewer eyes than a file of the installation."""
 
-X264_PRESETS: Final = (
+_NOT_SHOWN: Final = {("callbacks",), ("callbacks", "secret")}
+"""Where the signing key may be."""
+
+X264Preset = Literal[
     "fast",
     "balanced",
     "quality",
@@ -38,169 +59,168 @@ X264_PRESETS: Final = (
     "slower",
     "veryslow",
     "placebo",
-)
+]
 """Three points that were measured for pictures of rooms (``encoding.POINTS``), then x264's own presets."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """What a key takes: in words, and as a function that returns the value or raises ValueError or TypeError."""
+class _Table(BaseModel):
+    """Base of all tables. No message of pydantic's holds a value of the file."""
 
-    accepted: str
-    read: Callable[[object], object]
-    secret: bool = False
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", hide_input_in_errors=True)
 
 
-def _one_of(*names: str) -> _Kind:
-    def read(value: object) -> str:
-        return names[names.index(str(value))]
+class VideoSettings(_Table):
+    """How the picture is encoded."""
 
-    return _Kind("one of " + ", ".join(names), read)
-
-
-def _whole(lowest: int, highest: int) -> _Kind:
-    def read(value: object) -> int:
-        if type(value) is not int or not lowest <= value <= highest:
-            raise ValueError
-        return value
-
-    return _Kind(f"a whole number from {lowest} to {highest}", read)
+    x264_preset: X264Preset = one_of("balanced", get_args(X264Preset))
+    vp9_cpu_used: int = whole(8, 0, 8)
+    chunk_s: Exact = number("30", "2", "3600")
 
 
-def _number(lowest: str, highest: str, of: Callable[[Fraction], object] = Fraction) -> _Kind:
-    """A number, or a fraction such as ``"1/24"``; exact unless ``of`` makes it a float."""
+class IndexSettings(_Table):
+    """How the index is found and read."""
 
-    def read(value: object) -> object:
-        if isinstance(value, bool) or not isinstance(value, (int, Decimal, str)):
-            raise TypeError
-        number = Fraction(value)
-        if not Fraction(lowest) <= number <= Fraction(highest):
-            raise ValueError
-        return of(number)
-
-    return _Kind(f'a number from {lowest} to {highest}, also as a fraction such as "1/24"', read)
+    keys: Keys = setting(
+        ("$JobId.json", "$JobId/index.json", "$JobId/$JobId.json", "$JobId.info"),
+        "a list of keys such as $JobId.json, none of them absolute or climbing with ..",
+    )
+    time_unit: TimeUnitSetting = one_of("auto", ("auto", *get_args(TimeUnit)))
 
 
-def _flag() -> _Kind:
-    def read(value: object) -> bool:
-        if not isinstance(value, bool):
-            raise TypeError
-        return value
+class TimelineSettings(_Table):
+    """What counts as absence."""
 
-    return _Kind("true or false", read)
-
-
-def _keys() -> _Kind:
-    def read(value: object) -> tuple[str, ...]:
-        if not isinstance(value, list) or not value:
-            raise TypeError
-        if not all(isinstance(key, str) and key and _stays_inside(key) for key in value):
-            raise ValueError
-        return tuple(value)
-
-    return _Kind("a list of keys such as $JobId.json, none of them absolute or climbing with ..", read)
+    absence_s: Exact = number("1", "0", "3600")
+    gap_s: Exact = number("3", "1", "3600")
+    placeholder_delay_s: Exact = number("0.5", "0", "3600")
+    keep_empty_gaps: bool = flag(default=False)
 
 
-def _stays_inside(key: str) -> bool:
-    path = PurePosixPath(key)
-    return not path.is_absolute() and ".." not in path.parts
+class TextSettings(_Table):
+    """How text is drawn."""
+
+    height: Exact = number("1/24", "0.005", "0.5")
+    time_zone: TimeZone = setting("Asia/Shanghai", "a time zone such as Asia/Shanghai, Europe/Berlin or UTC")
+    fonts: Folders = setting((), "a list of absolute paths of folders that exist")
 
 
-def _time_zone() -> _Kind:
-    def read(value: object) -> str:
-        if not isinstance(value, str) or value not in available_timezones():
-            raise ValueError
-        return value
+class ImageSettings(_Table):
+    """Limits of watermark images."""
 
-    return _Kind("a time zone such as Asia/Shanghai, Europe/Berlin or UTC", read)
-
-
-def _folders() -> _Kind:
-    def read(value: object) -> tuple[Path, ...]:
-        if not isinstance(value, list) or not all(isinstance(folder, str) for folder in value):
-            raise TypeError
-        folders = tuple(map(Path, value))
-        if not all(folder.is_absolute() and folder.is_dir() for folder in folders):
-            raise ValueError
-        return folders
-
-    return _Kind("a list of absolute paths of folders that exist", read)
+    timeout_s: Rounded = number("10", "0.1", "300", float)
+    max_bytes: int = whole(16 * 2**20, 1024, 2**30)
+    max_pixels: int = whole(16_000_000, 1, 2**28)
 
 
-def _networks() -> _Kind:
-    def read(value: object) -> tuple[IPv4Network | IPv6Network, ...]:
-        if not isinstance(value, list) or not all(isinstance(network, str) for network in value):
-            raise TypeError
-        return tuple(map(ip_network, value))
+class StorageSettings(_Table):
+    """How stores are spoken to."""
 
-    return _Kind("a list of networks such as 10.1.0.0/16 or fd00:1::/32", read)
-
-
-def _signing_key() -> _Kind:
-    def read(value: object) -> bytes | None:
-        if not isinstance(value, str):
-            raise TypeError
-        key = base64.b64decode(value.removeprefix("whsec_"), validate=True)
-        if value and not key:
-            raise ValueError
-        return key or None
-
-    return _Kind("whsec_ and base64", read, secret=True)
+    ucloud_internal: bool = flag(default=False)
+    attempts: int = whole(5, 1, 100)
+    silence_s: Rounded = number("60", "1", "3600", float)
+    max_inputs_mib: int = whole(102_400, 1, 2**30)
 
 
-def _at(key: str, kind: _Kind) -> Mapping[str, object]:
-    """Where a field stands in the file, as ``table.key``, and what it takes."""
-    return {"key": key, "kind": kind}
+class NetworkSettings(_Table):
+    """Which addresses may be connected to besides the public ones."""
+
+    allow: Networks = setting(
+        (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128")), "a list of networks such as 10.1.0.0/16 or fd00:1::/32"
+    )
+
+
+class CallbackSettings(_Table):
+    """How callbacks are sent."""
+
+    wait_s: Rounded = number("60", "0", "3600", float)
+    secret: SigningKey = setting(None, SIGNING_KEY)
+
+    @property
+    def signing_key(self) -> bytes | None:
+        """The secret itself; not for messages."""
+        return self.secret.get_secret_value() if self.secret else None
+
+
+class WorkSettings(_Table):
+    """How long unfinished work is kept."""
+
+    days: int = whole(7, 1, 36500)
+
+
+class LogSettings(_Table):
+    """How long logs are kept."""
+
+    days: int = whole(30, 1, 36500)
+
+
+class GpuSettings(_Table):
+    """What a graphics card is used for."""
+
+    memory_mib: int = whole(1024, 64, 2**20)
+
+
+class LimitSettings(_Table):
+    """What is refused or ended."""
+
+    max_duration_s: Exact = number("86400", "1", "604800")
+    worker_memory_mib: int = whole(4096, 256, 2**20)
+    worker_silence_s: Rounded = number("60", "1", "3600", float)
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class PlanSettings:
+    """The settings that decide what a plan is; nothing of stores, and no secret."""
+
+    video: VideoSettings = field(default_factory=VideoSettings)
+    timeline: TimelineSettings = field(default_factory=TimelineSettings)
+    text: TextSettings = field(default_factory=TextSettings)
+    limits: LimitSettings = field(default_factory=LimitSettings)
+
+
+class Settings(_Table):
     """Every setting with its shipped value; ``conf/owt.toml`` explains each."""
 
-    x264_preset: str = field(default="balanced", metadata=_at("video.x264_preset", _one_of(*X264_PRESETS)))
-    vp9_cpu_used: int = field(default=8, metadata=_at("video.vp9_cpu_used", _whole(0, 8)))
-    chunk_s: Fraction = field(default=Fraction(30), metadata=_at("video.chunk_s", _number("2", "3600")))
-    index_keys: tuple[str, ...] = field(
-        default=("$JobId.json", "$JobId/index.json", "$JobId/$JobId.json", "$JobId.info"),
-        metadata=_at("index.keys", _keys()),
-    )
-    index_time_unit: str = field(default="auto", metadata=_at("index.time_unit", _one_of("auto", *get_args(TimeUnit))))
-    absence_s: Fraction = field(default=Fraction(1), metadata=_at("timeline.absence_s", _number("0", "3600")))
-    gap_s: Fraction = field(default=Fraction(3), metadata=_at("timeline.gap_s", _number("1", "3600")))
-    placeholder_delay_s: Fraction = field(
-        default=Fraction(1, 2), metadata=_at("timeline.placeholder_delay_s", _number("0", "3600"))
-    )
-    keep_empty_gaps: bool = field(default=False, metadata=_at("timeline.keep_empty_gaps", _flag()))
-    max_duration_s: Fraction = field(
-        default=Fraction(24 * 3600), metadata=_at("limits.max_duration_s", _number("1", "604800"))
-    )
-    worker_memory_mib: int = field(default=4096, metadata=_at("limits.worker_memory_mib", _whole(256, 2**20)))
-    worker_silence_s: float = field(default=60.0, metadata=_at("limits.worker_silence_s", _number("1", "3600", float)))
-    gpu_memory_mib: int = field(default=1024, metadata=_at("gpu.memory_mib", _whole(64, 2**20)))
-    ucloud_internal: bool = field(default=False, metadata=_at("storage.ucloud_internal", _flag()))
-    store_attempts: int = field(default=5, metadata=_at("storage.attempts", _whole(1, 100)))
-    store_silence_s: float = field(default=60.0, metadata=_at("storage.silence_s", _number("1", "3600", float)))
-    max_inputs_mib: int = field(default=102_400, metadata=_at("storage.max_inputs_mib", _whole(1, 2**30)))
-    text_height: Fraction = field(default=Fraction(1, 24), metadata=_at("text.height", _number("0.005", "0.5")))
-    time_zone: str = field(default="Asia/Shanghai", metadata=_at("text.time_zone", _time_zone()))
-    font_folders: tuple[Path, ...] = field(default=(), metadata=_at("text.fonts", _folders()))
-    image_timeout_s: float = field(default=10.0, metadata=_at("images.timeout_s", _number("0.1", "300", float)))
-    image_max_bytes: int = field(default=16 * 2**20, metadata=_at("images.max_bytes", _whole(1024, 2**30)))
-    image_max_pixels: int = field(default=16_000_000, metadata=_at("images.max_pixels", _whole(1, 2**28)))
-    network_allow: tuple[IPv4Network | IPv6Network, ...] = field(
-        default=(IPv4Network("127.0.0.0/8"), IPv6Network("::1/128")), metadata=_at("network.allow", _networks())
-    )
-    callback_wait_s: float = field(default=60.0, metadata=_at("callbacks.wait_s", _number("0", "3600", float)))
-    callback_key: bytes | None = field(default=None, repr=False, metadata=_at("callbacks.secret", _signing_key()))
-    work_days: int = field(default=7, metadata=_at("work.days", _whole(1, 36500)))
-    log_days: int = field(default=30, metadata=_at("logs.days", _whole(1, 36500)))
+    video: VideoSettings = VideoSettings()
+    index: IndexSettings = IndexSettings()
+    timeline: TimelineSettings = TimelineSettings()
+    text: TextSettings = TextSettings()
+    images: ImageSettings = ImageSettings()
+    storage: StorageSettings = StorageSettings()
+    network: NetworkSettings = NetworkSettings()
+    callbacks: CallbackSettings = CallbackSettings()
+    work: WorkSettings = WorkSettings()
+    logs: LogSettings = LogSettings()
+    gpu: GpuSettings = GpuSettings()
+    limits: LimitSettings = LimitSettings()
+
+    @property
+    def planning(self) -> PlanSettings:
+        """What planning needs."""
+        return PlanSettings(self.video, self.timeline, self.text, self.limits)
+
+    def with_chunk_s(self, chunk_s: Fraction) -> Settings:
+        """These settings with another length of chunks, as the command line gives it."""
+        return self.model_copy(update={"video": self.video.model_copy(update={"chunk_s": chunk_s})})
+
+    def with_signing_key(self, secret: SecretBytes | None) -> Settings:
+        """These settings with another key to sign callbacks with."""
+        return self.model_copy(update={"callbacks": self.callbacks.model_copy(update={"secret": secret})})
 
 
-def settings_file(environment: Mapping[str, str] = os.environ) -> Path | None:
-    """The file that ``OWT_CONF`` names, else the shipped one; None where neither is there."""
+def is_checkout(folder: Path) -> bool:
+    """Whether ``folder`` is an installation with the command and the settings in it, and not only with the package.
+
+    The folder around an installed wheel, ``site-packages``, is none.
+    """
+    return (folder / "conf").is_dir() and (folder / "bin" / "owt-main").is_file()
+
+
+def settings_file(environment: Mapping[str, str] = os.environ, installation: Path = INSTALLATION) -> Path:
+    """The file that ``OWT_CONF`` names, else ``conf/owt.toml`` of the installation, else the one in the package."""
     if named := environment.get("OWT_CONF"):
         return Path(named)
-    return SHIPPED if SHIPPED.exists() else None
+    own = installation / "conf" / "owt.toml"
+    return own if own.exists() else SHIPPED
 
 
 def read_settings(path: Path | None, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -210,49 +230,70 @@ def read_settings(path: Path | None, environment: Mapping[str, str] = os.environ
 
     Raises:
         SpecError: the file cannot be read, or has keys or values that are not settings; all are listed.
+            Neither it nor what is behind it holds the signing key.
     """
     tables = _tables(path) if path else {}
-    known = {str(setting.metadata["key"]): setting for setting in fields(Settings)}
-    values: dict[str, object] = {}
+    settings = Settings()
     problems: list[Problem] = []
-    for key, value in _flatten(tables):
-        if key not in known:
-            problems.append(Problem(f"{path}: {key}", f"no such setting; there are {', '.join(known)}"))
-            continue
-        kind: _Kind = known[key].metadata["kind"]
-        try:
-            values[known[key].name] = kind.read(value)
-        except (TypeError, ValueError, ArithmeticError):
-            found = "" if kind.secret else f"found {_shown(value)}, "
-            problems.append(Problem(f"{path}: {key}", f"{found}accepted is {kind.accepted}"))
+    try:
+        settings = Settings.model_validate(tables)
+    except ValidationError as error:
+        problems += [Problem(f"{path}: {key}", message) for key, message in _wrong(error, tables)]
     if secret := environment.get(_SIGNS_CALLBACKS):
-        kind = _signing_key()
         try:
-            values["callback_key"] = kind.read(secret)
+            settings = settings.with_signing_key(signing_key(secret))
         except ValueError:
-            problems.append(Problem(_SIGNS_CALLBACKS, f"accepted is {kind.accepted}"))
+            problems.append(Problem(_SIGNS_CALLBACKS, f"accepted is {SIGNING_KEY}"))
     if problems:
         raise SpecError(*problems)
-    return Settings(**values)  # type: ignore[arg-type]  # each was read by its own field's kind
+    return settings
 
 
-def _tables(path: Path) -> dict[str, object]:
+def _tables(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
     except OSError as error:
-        raise SpecError(Problem(str(path), f"the settings cannot be read: {error.strerror}")) from error
+        raise SpecError(Problem(str(path), f"the settings cannot be read: {error.strerror}")) from None
     except ValueError as error:
-        raise SpecError(Problem(str(path), f"not a TOML file: {error}")) from error
+        raise SpecError(Problem(str(path), f"not a TOML file: {error}")) from None
 
 
-def _flatten(tables: Mapping[str, object]) -> Iterator[tuple[str, object]]:
-    """``table.key`` and value of every key; one outside of a table is named alone."""
-    for name, table in tables.items():
-        if isinstance(table, dict):
-            yield from ((f"{name}.{key}", value) for key, value in table.items())
-        else:
-            yield name, table
+def _wrong(error: ValidationError, tables: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Each wrong key once, as ``table.key``, and what is wrong with it."""
+    kinds = {
+        details["loc"][:2]: details["type"]
+        for details in error.errors(include_url=False, include_context=False, include_input=False)
+    }
+    for loc, kind in kinds.items():
+        key = ".".join(map(str, loc))
+        if kind == "extra_forbidden":
+            yield key, f"no such setting; there are {', '.join(_known())}"
+            continue
+        value: Any = tables
+        for part in loc:
+            value = value[part]
+        found = "" if loc in _NOT_SHOWN else f"found {_shown(value)}, "
+        yield key, f"{found}accepted is {_accepted(*loc)}"
+
+
+def _known() -> Iterator[str]:
+    for table, described in Settings.model_fields.items():
+        assert described.annotation
+        yield from (f"{table}.{key}" for key in described.annotation.model_fields)
+
+
+def _accepted(table: str | int, key: str | int | None = None) -> str:
+    model = Settings.model_fields[str(table)].annotation
+    assert model
+    if key is None:
+        return f"a table with the keys {', '.join(model.model_fields)}"
+    return str(model.model_fields[str(key)].description)
 
 
 def _shown(value: object) -> str:
-    return repr(str(value) if isinstance(value, Decimal) else value)
+    """A value about as TOML has it, on one line and not too long."""
+    if isinstance(value, list):
+        return printable(f"[{', '.join(map(_shown, value))}]", 200)
+    if isinstance(value, (str, dict)):
+        return printable(repr(value), 200)
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,4 +1,4 @@
-"""What a job asks for, after validation: ``JobSpec`` and its parts, frozen and without defaults of their own."""
+"""``JobSpec``, a validated job, and its parts: frozen, with all defaults filled in."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _URL: Final = re.compile(r"(?P<scheme>https?://)((?P<user>[^/?#]*)@)?(?P<place>[
 
 
 def url_secrets(source: str) -> tuple[str, ...]:
-    """The parts of a URL that may be secret: user and password, and the query, which may be a signature."""
+    """The parts of an http(s) URL that may be secret: user and password, and query and fragment."""
     url = _URL.fullmatch(source)
     return tuple(filter(None, (url["user"], url["query"]))) if url else ()
 
 
 class MediaChannel(IntEnum):
-    """What is recorded (``RecordingConfig.MediaChannel``)."""
+    """Which media the output has (``RecordingConfig.MediaChannel``)."""
 
     AUDIO = 1
     VIDEO = 2
@@ -30,7 +30,7 @@ class MediaChannel(IntEnum):
 
 
 class LayoutStyle(IntEnum):
-    """``MixerConfig.MixedVideoLayout``."""
+    """``MixerConfig.MixedVideoLayout`` (docs/layouts.md)."""
 
     CUSTOM = 0
     TILE = 1
@@ -42,7 +42,7 @@ class LayoutStyle(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class VideoSpec:
-    """The picture that is written. ``profile`` is one that x264 knows."""
+    """The video encoding. ``size`` is in pixels, ``fps`` in frames per second; ``profile`` is an H.264 profile."""
 
     size: Size
     fps: int
@@ -52,7 +52,7 @@ class VideoSpec:
 
 @dataclass(frozen=True, slots=True)
 class AudioSpec:
-    """The sound that is written: always 48 kHz, 1 or 2 channels."""
+    """The audio encoding: 48 kHz, 1 or 2 channels."""
 
     codec: Literal["aac", "opus"]
     channels: int
@@ -61,7 +61,7 @@ class AudioSpec:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Manual mode: where a stream is shown; lower ``z`` is drawn first, then list order."""
+    """Manual mode: the region of a stream, in pixels. Lower ``z`` is drawn first, at equal ``z`` in list order."""
 
     stream: StreamId
     region: Rect
@@ -70,7 +70,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class ClockWatermark:
-    """Type 1: the wall clock of the recording. ``x, y`` is the top-left corner in canvas px, ``alpha`` 0..1."""
+    """Type 1: the wall clock of the recording. ``x, y`` is the top-left corner in pixels, ``alpha`` 0..1."""
 
     x: int
     y: int
@@ -79,7 +79,7 @@ class ClockWatermark:
 
 @dataclass(frozen=True, slots=True)
 class ImageWatermark:
-    """Type 2: an image at its own size, from an http(s) URL or a key of the input store."""
+    """Type 2: an image in its own size. ``source`` is an http(s) URL or a key of the input store."""
 
     x: int
     y: int
@@ -88,7 +88,7 @@ class ImageWatermark:
 
     @property
     def shown(self) -> str:
-        """``source`` without what may be secret: user and password of a URL, and its query, which may be signed."""
+        """``source`` for messages: a URL without user, password, query and fragment."""
         return self.source if (url := _URL.fullmatch(self.source)) is None else f"{url['scheme']}{url['place']}"
 
 
@@ -107,7 +107,7 @@ Watermark = ClockWatermark | ImageWatermark | TextWatermark
 
 @dataclass(frozen=True, slots=True)
 class MixerSpec:
-    """Layout and decoration. ``templates`` has one tuple of areas per custom template, in the file's order."""
+    """Layout and watermarks. ``templates`` has one tuple of areas per custom template, in the file's order."""
 
     max_resolution_stream: StreamId | None
     background: Colour
@@ -120,7 +120,7 @@ class MixerSpec:
 
 @dataclass(frozen=True, slots=True)
 class StreamFilter:
-    """A white list (``only``; None is everybody) or a black list (``without``) for one kind of media."""
+    """An allow list (``only``; None for all) or a deny list (``without``) of streams, for audio or for video."""
 
     only: frozenset[StreamId] | None
     without: frozenset[StreamId]
@@ -131,7 +131,7 @@ class StreamFilter:
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionSpec:
-    """Who is taken into the mix."""
+    """Which streams are in the mix."""
 
     manual: bool
     max_streams: int
@@ -141,7 +141,7 @@ class SubscriptionSpec:
 
 @dataclass(frozen=True, slots=True)
 class StorageSpec:
-    """Where objects live. The keys are secrets and stay out of every repr."""
+    """A store. The access keys are secret and left out of the repr."""
 
     vendor: Literal["ucloud", "s3", "local"]
     bucket: str
@@ -153,7 +153,7 @@ class StorageSpec:
 
 @dataclass(frozen=True, slots=True)
 class NotifySpec:
-    """A receiver of events, section 13. Entries whose status is ``close`` are not in the job."""
+    """A receiver of callbacks (API document, section 13). Entries with status ``close`` are not in the job."""
 
     service: str
     url: str
@@ -162,7 +162,7 @@ class NotifySpec:
 
 @dataclass(frozen=True, slots=True)
 class SpecWarning:
-    """Something in the job file that works otherwise than its author may think."""
+    """Something in the job file that may not have the effect its author expects."""
 
     path: str
     message: str
@@ -173,7 +173,7 @@ class SpecWarning:
 
 @dataclass(frozen=True, slots=True)
 class JobSpec:
-    """A whole job. ``video`` is None when only sound is recorded, ``audio`` when only the picture is."""
+    """A validated job. ``video`` is None for sound only, ``audio`` for picture only."""
 
     job_id: str
     request_id: str

@@ -1,4 +1,4 @@
-"""Values of the job file that have a grammar of their own: stream ids, fractions, URLs, exact numbers."""
+"""Field types of the job file: stream ids, fractions, URLs, exact numbers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FRACTION: Final = r"^[0-9]{1,9}(/[0-9]{1,9}|\.[0-9]{1,9})?$"
 
 
 def is_http_url(text: str) -> bool:
-    """Whether ``text`` is an http(s) URL with a host and a sensible port."""
+    """Whether ``text`` is an http(s) URL with a host and a valid port."""
     if CONTROL.search(text) or " " in text:
         return False
     try:
@@ -29,7 +29,7 @@ def is_http_url(text: str) -> bool:
 
 def _stream_id(value: object) -> StreamId | None:
     if not isinstance(value, str):
-        raise ValueError("not text")  # noqa: TRY004 - pydantic turns a ValueError into a report, a TypeError not
+        raise ValueError("not text")  # noqa: TRY004 - pydantic reports a ValueError, but not a TypeError
     return StreamId.parse(value) if value else None
 
 
@@ -59,12 +59,12 @@ OptionalStreamId = Annotated[
     StreamId | None,
     PlainValidator(_stream_id, json_schema_input_type=Annotated[str, Field(pattern=r"^(.+_[12])?$")]),
 ]
-"""``user_type``; empty text is None."""
+"""A stream id ``user_type``; "" becomes None."""
 
 UnitFraction = Annotated[
     Fraction, PlainValidator(_fraction, json_schema_input_type=Annotated[str, Field(pattern=_FRACTION)])
 ]
-"""Text such as ``1/3``, ``0.25`` or ``1``, from 0 to 1."""
+"""A fraction from 0 to 1 as text, such as ``1/3``, ``0.25`` or ``1``."""
 
 HttpUrl = Annotated[str, AfterValidator(_url), WithJsonSchema({"type": "string", "pattern": "^https?://"})]
 
@@ -74,9 +74,9 @@ Seconds = Annotated[
     Field(ge=0, le=86400),
     WithJsonSchema({"type": "number", "minimum": 0, "maximum": 86400}),
 ]
-"""0 to 86400, whole or not."""
+"""A number of seconds, 0 to 86400."""
 
 Opacity = Annotated[
     Decimal, BeforeValidator(_exact), Field(ge=0, le=1), WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1})
 ]
-"""0 to 1."""
+"""A number from 0 to 1."""

@@ -1,7 +1,7 @@
-"""The job file as it is written: one model per JSON object, with every default, alias, range and description.
+"""The job file as written: a pydantic model per JSON object, with defaults, aliases, ranges and descriptions.
 
-A value may be wrong only by itself here; what depends on other values is checked where the job is assembled. Required
-keys default to None, so that one missing key does not hide the other mistakes: ``REQUIRED`` marks them.
+The models check each value independently; checks that involve several keys are in ``assemble``. Required keys are
+marked with ``REQUIRED`` and default to None: a missing key must not hide other problems.
 """
 
 from __future__ import annotations
@@ -11,42 +11,43 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from owtmix.base.ids import JOB_ID_PATTERN
 from owtmix.jobfile.types import HttpUrl, Opacity, OptionalStreamId, Seconds, UnitFraction
 
 REQUIRED: Final = "required"
 
 
 def key(alias: str, accepted: str, default: Any = None, **limits: Any) -> Any:
-    """A key of the job file; ``accepted`` completes "accepted: ..." in messages and is its description in editors."""
+    """A key of the job file. ``accepted`` follows "accepted: " in messages, and is the description in editors."""
     return Field(default, alias=alias, description=accepted, **limits)
 
 
 def whole(alias: str, what: str, low: int, high: int, default: int | None = None, **limits: Any) -> Any:
-    """A key that takes a whole number from ``low`` to ``high``."""
+    """A key for a whole number from ``low`` to ``high``."""
     return key(alias, f"{what}, {low} to {high}", default, ge=low, le=high, **limits)
 
 
 def choice(alias: str, accepted: str, low: int, high: int, default: int | None = None) -> Any:
-    """A key that takes one of the numbers from ``low`` to ``high``, each of which means something."""
+    """A key for an enumeration with the values ``low`` to ``high``."""
     return key(alias, accepted, default, ge=low, le=high, json_schema_extra={"enum": list(range(low, high + 1))})
 
 
 def section(alias: str, model: type[Wire], accepted: str) -> Any:
-    """A key that takes an object and may be left out."""
+    """An optional key for an object."""
     return Field(default_factory=model, alias=alias, description=accepted)
 
 
 def items(alias: str, accepted: str, **limits: Any) -> Any:
-    """A key that takes a list and may be left out."""
+    """An optional key for a list."""
     return Field(default_factory=list, alias=alias, description=accepted, **limits)
 
 
-def _listed(value: object) -> object:
+def _as_list(value: object) -> object:
     return [value] if isinstance(value, dict) else value
 
 
 def _describe(schema: dict[str, Any], model: type[BaseModel]) -> None:
-    """Tell an editor which keys are required, and that it should flag unknown ones."""
+    """Add to the schema which keys are required, and that editors should flag unknown ones."""
     required = [field.alias for field in model.model_fields.values() if REQUIRED in field.metadata]
     schema["additionalProperties"] = False
     if required:
@@ -54,18 +55,18 @@ def _describe(schema: dict[str, Any], model: type[BaseModel]) -> None:
 
 
 class Wire(BaseModel):
-    """Base of all models: strict types, unknown keys kept for a warning."""
+    """Base class of the models. Types are strict; unknown keys are kept, for a warning."""
 
     model_config = ConfigDict(strict=True, extra="allow", frozen=True, json_schema_extra=_describe)
 
 
 class Internal(Wire):
-    """Which job this is."""
+    """The ids of the job."""
 
     job_id: Annotated[str, REQUIRED] = key(
         "JobId",
         "1 to 128 letters, digits, dots, underscores and dashes, not starting with a dot",
-        pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$",
+        pattern=f"^{JOB_ID_PATTERN}$",
     )
     app_id: str = key("AppId", "text; $AppId in FileNamePrefix", "")
     room_id: str = key("RoomId", "text; $RoomId in FileNamePrefix", "")
@@ -82,7 +83,7 @@ class JobConfig(Wire):
 
 
 class Video(Wire):
-    """The picture that is written."""
+    """The encoding of the picture."""
 
     codec: Literal["h264"] = key("Codec", '"h264" (a WebM file gets VP9)', "h264")
     width: int | None = whole("Width", "an even number of pixels", 16, 8192, multiple_of=2)
@@ -95,7 +96,7 @@ class Video(Wire):
 
 
 class Audio(Wire):
-    """The sound that is written."""
+    """The encoding of the sound."""
 
     codec: Literal["aac", "aac_48000_1", "aac_48000_2", "opus"] | None = key(
         "Codec", '"aac", "aac_48000_1" (mono), "aac_48000_2", or "opus" in a WebM file'
@@ -113,7 +114,7 @@ class TranscodingConfig(Wire):
 
 
 class BackgroundColor(Wire):
-    """What is seen where no picture is; black when left out."""
+    """The colour where no picture is; black by default."""
 
     r: int = whole("R", "a whole number", 0, 255, 0)
     g: int = whole("G", "a whole number", 0, 255, 0)
@@ -131,7 +132,7 @@ class Region(Wire):
 
 
 class PositionConfig(Wire):
-    """Manual mode: where one stream is shown."""
+    """Manual mode: the region of one stream."""
 
     stream: Annotated[OptionalStreamId, REQUIRED] = key("RtcStreamId", 'a stream id such as "alice_1"')
     region: Annotated[Region, REQUIRED] = key("Region", "an object with X, Y, Width, Height and perhaps Z")
@@ -160,7 +161,7 @@ Templates = list[Annotated[list[TemplateTile], Field(min_length=1)]]
 
 
 class WaterMark(Wire):
-    """Something drawn on top of the picture; Type decides which of the other keys count."""
+    """A watermark; Type decides which of the other keys are used."""
 
     type: Annotated[int, REQUIRED] = choice("Type", "0 (nothing), 1 (time), 2 (image) or 3 (text)", 0, 3)
     image: str = key("Image", "an http:// or https:// URL, or a key of the store", "")
@@ -191,12 +192,12 @@ class MixerConfig(Wire):
         "PositionConfig", "for manual mode: a list of objects with RtcStreamId and Region"
     )
     watermarks: Annotated[
-        list[WaterMark], BeforeValidator(_listed, json_schema_input_type=WaterMark | list[WaterMark])
+        list[WaterMark], BeforeValidator(_as_list, json_schema_input_type=WaterMark | list[WaterMark])
     ] = items("WaterMark", "an object with Type, or a list of them")
 
 
 class SubscribeConfig(Wire):
-    """Who is taken into the mix."""
+    """Which streams are in the mix."""
 
     video_stream_type: int = choice("VideoStreamType", "0 (automatic layout) or 1 (manual positions)", 0, 1, 0)
     max_subscriptions: int = whole("MaxSubscriptions", "a whole number of streams", 1, 64, 32)
@@ -213,7 +214,7 @@ class SubscribeConfig(Wire):
 
 
 class StorageConfig(Wire):
-    """Where objects live."""
+    """A store."""
 
     vendor: Literal["ucloud", "s3", "local"] = key("Vendor", '"ucloud", "s3" or "local" (a folder)', "ucloud")
     public_key: str = key("PublicKey", "text; may come from the environment instead", "")
@@ -224,7 +225,7 @@ class StorageConfig(Wire):
 
 
 class OutputStorageConfig(StorageConfig):
-    """Where the recording goes."""
+    """The store of the output."""
 
     file_name_prefix: str = key(
         "FileNamePrefix", "the output's key; $JobId, $RoomId and $AppId stand for their values", ""
@@ -232,7 +233,7 @@ class OutputStorageConfig(StorageConfig):
 
 
 class RecordingConfig(Wire):
-    """What is recorded, and where it goes."""
+    """What the output contains, and where it is stored."""
 
     media_channel: int = choice("MediaChannel", "1 (sound), 2 (picture) or 3 (both)", 1, 3, 3)
     file_type: list[Literal["mp4", "webm"]] = Field(
@@ -242,7 +243,7 @@ class RecordingConfig(Wire):
 
 
 class NotifyConfig(Wire):
-    """A receiver of events."""
+    """A receiver of callbacks."""
 
     status: Annotated[Literal["open", "close"], REQUIRED] = key("Status", '"open" or "close"')
     service: Annotated[Literal["job.record", "job.mixer", "job.oss", "job.living"], REQUIRED] = key(
@@ -253,7 +254,7 @@ class NotifyConfig(Wire):
 
 
 class InputConfig(Wire):
-    """Another place for the recordings and their index than the output's."""
+    """Index and store of the recordings, when they are not in the output's store."""
 
     index: str = key("Index", "the key of the index", "")
     storage: StorageConfig | None = key("StorageConfig", "an object with Vendor, Bucket, ...")

@@ -70,9 +70,9 @@ class Announcer:
         # Imported here, since a job without receivers need not wait for the HTTP library to load.
         from owtmix.notify.notifier import Notifier, SenderOptions  # noqa: PLC0415
 
-        sending = SenderOptions(settings.network_allow, settings.callback_key)
+        sending = SenderOptions(settings.network.allow, settings.callbacks.signing_key)
         self._notifier = Notifier(spec.job_id, spec.request_id, spec.notify, outbox, sending)
-        wait_s = settings.callback_wait_s
+        wait_s = settings.callbacks.wait_s
         try:
             self._notifier.notify(events.started())
             if self._notifier.resumed:

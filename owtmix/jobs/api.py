@@ -75,7 +75,7 @@ def probe(files: Sequence[Path | str], *, strict: bool = False) -> list[InputRep
     """
     settings = read_settings(settings_file())
     with start_workers(settings, _log.warning) as executor:
-        return probe_files(executor, list(map(Path, files)), settings.max_duration_s, strict=strict)
+        return probe_files(executor, list(map(Path, files)), settings.limits.max_duration_s, strict=strict)
 
 
 @contextmanager
@@ -85,4 +85,4 @@ def _job(job_file: Path | str, options: Options) -> Iterator[tuple[Job, Temporar
     try:
         yield Job(Path(job_file), read_settings(settings_file()), options), temporary
     finally:
-        temporary.sweep()
+        temporary.remove_all()

@@ -91,7 +91,7 @@ class Job:
         with (
             lock_job(job_id),
             self._announcer.run(state / "outbox", request.output.address(request.output_key)),
-            open_work_folder(state / "work", job_id, request.settings.work_days) as work,
+            open_work_folder(state / "work", job_id, request.settings.work.days) as work,
             self._executor() as executor,
         ):
             temporary.add(work / "tracks")
@@ -126,7 +126,7 @@ def resend(job_id: str, settings: Settings, state: Path | None = None) -> dict[s
     from owtmix.notify.notifier import resend as send_again  # noqa: PLC0415
 
     with lock_job(job_id):
-        options = SenderOptions(settings.network_allow, settings.callback_key)
+        options = SenderOptions(settings.network.allow, settings.callbacks.signing_key)
         outbox = (state or state_folder()) / "outbox"
-        sent, left = send_again(job_id, outbox, options, settings.callback_wait_s)
+        sent, left = send_again(job_id, outbox, options, settings.callbacks.wait_s)
     return {"job_id": job_id, "sent": sent, "left": left}

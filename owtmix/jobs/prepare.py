@@ -58,7 +58,7 @@ def choose_render_device(run: Run, _: None) -> RenderDevice:
     request = run.request
     if not request.spec.video:
         return CPU
-    return choose_device(run.executor, request.options.device, request.settings.gpu_memory_mib << 20)
+    return choose_device(run.executor, request.options.device, request.settings.gpu.memory_mib << 20)
 
 
 def read_index(run: Run, device: RenderDevice) -> Indexed:
@@ -114,9 +114,9 @@ def plan_output(run: Run, inputs: InputsGathered) -> Prepared:
     """
     request, spec, warn = run.request, run.request.spec, run.announcer.warn
     gathered = inputs.gathered
-    plan = make_plan(spec, inputs.gatherer.index, gathered.clips, request.settings, gathered.left_out)
+    plan = make_plan(spec, inputs.gatherer.index, gathered.clips, request.settings.planning, gathered.left_out)
     plan = replace(plan, output_key=request.output_key)
-    plan = with_fonts(plan, request.settings.font_folders, warn)
+    plan = with_fonts(plan, request.settings.text.fonts, warn)
     for warning in (*plan.warnings, *missing_glyph_warnings(plan.picture)):
         warn(warning)
     device = within_gpu_limits(plan, inputs.device)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from owtmix.base.errors import Problem, SpecError
 from owtmix.inputs.gather import is_local_path
-from owtmix.jobfile.output_key import output_key
+from owtmix.jobfile.object_key import output_pattern, substituted_key
 from owtmix.jobfile.reader import MAX_JOB_BYTES, read_job
 from owtmix.jobfile.settings import Settings
 from owtmix.jobfile.spec import ImageWatermark, JobSpec, url_secrets
@@ -52,7 +52,9 @@ def read_request(job_file: Path, settings: Settings, options: Options) -> JobReq
     """
     spec = read_job(_read(job_file), options.overrides)
     s3 = S3Options(
-        internal=settings.ucloud_internal, attempts=settings.store_attempts, read_timeout_s=settings.store_silence_s
+        internal=settings.storage.ucloud_internal,
+        attempts=settings.storage.attempts,
+        read_timeout_s=settings.storage.silence_s,
     )
     input_at = _STORAGE if spec.input == spec.output else "Data.InputConfig.StorageConfig"
     input_store = open_store(spec.input, job_file.parent, input_at, s3)
@@ -63,7 +65,7 @@ def read_request(job_file: Path, settings: Settings, options: Options) -> JobReq
     return JobRequest(
         spec=spec,
         options=options,
-        settings=replace(settings, chunk_s=options.chunk_s) if options.chunk_s else settings,
+        settings=settings.with_chunk_s(options.chunk_s) if options.chunk_s else settings,
         input=input_store,
         output=output_store,
         output_key=_output_key(spec, options.output),
@@ -75,8 +77,9 @@ def _output_key(spec: JobSpec, option: str | None) -> str:
     if not option:
         return spec.output_key
     name = option.rpartition("/")[2] if is_local_path(option) else option
+    pattern = output_pattern(name, spec.container)
     try:
-        return output_key(name, spec.container, job_id=spec.job_id, room_id=spec.room_id, app_id=spec.app_id)
+        return substituted_key(pattern, job_id=spec.job_id, room_id=spec.room_id, app_id=spec.app_id)
     except ValueError as error:
         raise SpecError(Problem("--output", str(error))) from None
 

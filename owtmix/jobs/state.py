@@ -7,16 +7,16 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from owtmix.jobfile.settings import INSTALLATION
+from owtmix.jobfile.settings import INSTALLATION, is_checkout
 
 
 def state_folder(installation: Path = INSTALLATION, environment: Mapping[str, str] = os.environ) -> Path:
-    """Where ``logs/`` and ``work/`` go: the installation where it can be written, else the user's state folder.
+    """Where ``logs/`` and ``work/`` go: a checkout that can be written, else the user's state folder.
 
     A folder of the user's own in the temporary folder is the last resort; one that somebody else made there first
     is not trusted.
     """
-    if (installation / "conf").is_dir() and _takes_folders(installation):
+    if is_checkout(installation) and _takes_folders(installation):
         return installation
     home = environment.get("XDG_STATE_HOME") or Path(environment.get("HOME", "/nonexistent")) / ".local" / "state"
     for folder in (Path(home) / "owtmix", Path(tempfile.gettempdir()) / f"owtmix-{os.getuid()}"):

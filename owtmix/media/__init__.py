@@ -1,5 +1,5 @@
-"""FFmpeg through PyAV: recordings are opened, probed and decoded, tracks are encoded.
+"""FFmpeg through PyAV: opens, probes and decodes recordings, encodes tracks.
 
-It knows containers, codecs, time stamps and damage, and nothing of jobs or plans beyond the data of ``plan``.
-FFmpeg's exceptions end here. ``render``, ``inputs`` and ``outputs`` use it, in child processes.
+Containers, codecs, timestamps and damage; of plans it uses only the data of ``plan``. FFmpeg's exceptions are mapped
+here. ``render``, ``inputs`` and ``outputs`` use it in worker processes.
 """

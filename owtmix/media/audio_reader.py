@@ -1,4 +1,4 @@
-"""Decoded sound at its place: 48 kHz, stereo, 32-bit float (semantics.md, "Sound")."""
+"""Decodes sound to 48 kHz, stereo, 32-bit float, at output sample positions (docs/semantics.md, "Sound")."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from owtmix.plan.model import SAMPLE_RATE_HZ
 
 CHANNELS: Final = 2
 
-LOUDEST: Final = np.float32(4)
-"""Four times full scale: more than any lossy codec overshoots."""
+MAX_LEVEL: Final = np.float32(4)
+"""Samples are clipped to this: four times full scale, more than any lossy codec overshoots."""
 
 
 class AudioMeter:
-    """Collects when a track's decoded frames are presented, for ``AudioTrack.runs``.
+    """Collects the timestamps and sample counts of a track, for ``AudioTrack.runs``.
 
-    Decoding is the way to know: it applies edit lists, priming and pre-skip, and leaves damaged packets out exactly as
-    ``AudioReader`` will find them. Where packets hold equally many samples, a few decoded ones tell the rest.
+    Frames must be decoded: that applies edit lists, priming and pre-skip, and drops damaged packets as ``AudioReader``
+    does. Where all packets hold equally many samples, decoding a few is enough.
     """
 
     def __init__(self, rate_hz: int) -> None:
@@ -42,68 +42,68 @@ class AudioMeter:
         self._time_base = Fraction(1, rate_hz)
 
     def add(self, frame: AudioFrame) -> None:
-        """Take note of the next frame of the track, in the order of decoding."""
+        """Add the next decoded frame, in decoding order."""
         samples = samples_of(frame, self._rate_hz)
         if not samples:
             return
         self.place(self._expected_pts() if frame.pts is None else frame.pts, samples, frame.time_base)
 
     def place(self, pts: int, samples: int, time_base: Fraction | None) -> None:
-        """Take note of what comes next: ``samples`` of it, at the track's rate, are presented from ``pts`` on."""
+        """Add ``samples``, at the track's rate, that are presented from ``pts`` (in ``time_base``) on."""
         self._time_base = time_base or self._time_base
         self._pts.append(pts)
         self._samples.append(samples)
 
     def runs(self) -> tuple[AudioRun, ...]:
-        """The runs of all frames so far; none without frames."""
+        """The runs of what was added; none without frames."""
         pts, samples = np.array(self._pts, np.int64), np.array(self._samples, np.int64)
         return measure_runs(pts, samples, self._time_base, self._rate_hz)
 
     def _expected_pts(self) -> int:
-        """Where a frame without a stamp follows on."""
+        """The end of the previous frame, for a frame without a timestamp."""
         if not self._pts:
             return 0
         return self._pts[-1] + round(Fraction(self._samples[-1], self._rate_hz) / self._time_base)
 
 
 class AudioReader:
-    """One audio track, read forwards at output sample positions.
+    """Reads one audio track forwards, at output sample positions.
 
-    Samples are counted through the track's runs, which were measured on the same frames; a run whose clock keeps time
-    is copied, one that drifts is interpolated. At most a few decoded frames are held.
+    Decoded samples are assigned to the track's runs by counting. A run without drift is copied, one with drift is
+    interpolated. Holds a few decoded frames at most.
     """
 
     def __init__(self, path: Path, track: AudioTrack, offset_s: Fraction) -> None:
-        """Open ``path``; file time plus ``offset_s`` is output time.
+        """Open ``path``; file time plus ``offset_s`` (s) is output time.
 
         Raises:
-            InputError: the file cannot be opened or has no such track.
+            InputError: the file cannot be opened, or has no such track.
         """
         self.damage = Damage()
-        """What could not be decoded so far."""
+        """The damage found so far."""
         self._track = track
         self._offset_s = offset_s
         self._path = path
         self._container = open_input(path)
         self._version = file_version(path)
         self._stream = select_stream(self._container, track.index)
-        self._pieces = self._place()
-        self._piece: PlacedSamples | None = None
+        self._placed = self._place()
+        self._current: PlacedSamples | None = None
 
     def read(self, first_sample: int, count: int) -> Samples:
-        """The ``count`` output samples from ``first_sample`` on; each call starts where the last one ended, or later.
+        """Read ``count`` output samples from ``first_sample`` on; each call starts where the last one ended, or later.
 
         Returns:
-            Shape (2, count), float32; silence where the track has none.
+            float32 (2, count), full scale 1.0, clipped to ``MAX_LEVEL``; silence where the track has no sound.
 
         Raises:
-            InputError: the file could not be read on.
+            InputError: reading the file failed.
         """
         block = np.zeros((CHANNELS, count), np.float32)
         end = first_sample + count
         try:
-            while (piece := self._piece or next(self._pieces, None)) is not None:
-                start, sound = self._piece = piece
+            while (placed := self._current or next(self._placed, None)) is not None:
+                start, sound = self._current = placed
                 if start >= end:
                     break
                 skipped = max(0, first_sample - start)
@@ -111,15 +111,15 @@ class AudioReader:
                 block[:, start + skipped - first_sample :][:, : part.shape[1]] = part
                 if start + sound.shape[1] > end:
                     break
-                self._piece = None
+                self._current = None
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise InputError(f"cannot be read on: {ffmpeg_reason(error)}") from None
-        # Damaged float sound can decode to anything; one NaN, or one huge sample, would silence the whole mix.
+        # Damaged float sound can decode to anything; one NaN or huge sample would silence the whole mix.
         np.nan_to_num(block, copy=False, nan=0, posinf=0, neginf=0)
-        return np.clip(block, -LOUDEST, LOUDEST, out=block)
+        return np.clip(block, -MAX_LEVEL, MAX_LEVEL, out=block)
 
     def close(self) -> None:
-        self._pieces.close()
+        self._placed.close()
         self._container.close()
 
     def __enter__(self) -> Self:
@@ -132,16 +132,16 @@ class AudioReader:
 
     def _decode(self) -> Iterator[AudioFrame]:
         track = self._track
-        evener = FixedPacketFrames(track.packet_samples, track.rate_hz) if track.packet_samples else None
+        fixed_packets = FixedPacketFrames(track.packet_samples, track.rate_hz) if track.packet_samples else None
         for packet in packets(self._container, self._stream):
             frames: Sequence[AudioFrame] = ()
             try:
                 frames, good = packet.decode(), True  # type: ignore[assignment]  # the stream is audio
             except av.error.FFmpegError:
                 good = False
-            if evener:
-                frames, whole = evener.even(packet, frames)
-                good = good and whole
+            if fixed_packets:
+                frames, intact = fixed_packets.conform(packet, frames)
+                good = good and intact
             if not good:
                 self.damage = self.damage.grown(None if packet.pts is None else packet.pts * packet.time_base)
             yield from frames
@@ -151,50 +151,50 @@ class AudioReader:
         """All sound of the track, in order. Each run takes its number of samples from the decoded frames."""
         runs = iter(self._track.runs)
         run = next(runs)
-        stretch: _Stretch | None = None
+        segment: _Segment | None = None
         position = 0
         for frame in self._decode():
             ended = position >= run.knots[-1][0]
-            if stretch and (ended or not stretch.continues(frame)):
-                yield from stretch.finish()
-                stretch = None
+            if segment and (ended or not segment.continues(frame)):
+                yield from segment.finish()
+                segment = None
             if ended:
                 following = next(runs, None)
                 if following is None:
                     return
                 run, position = following, 0
-            if stretch is None:
-                stretch = _Stretch(frame, run, position, self._track.rate_hz, self._offset_s)
-            yield from stretch.push(frame)
+            if segment is None:
+                segment = _Segment(frame, run, position, self._track.rate_hz, self._offset_s)
+            yield from segment.push(frame)
             position += samples_of(frame, self._track.rate_hz)
-        if stretch:
-            yield from stretch.finish()
+        if segment:
+            yield from segment.finish()
 
 
-class _Stretch:
-    """Frames of one run and one format, converted to 48 kHz and laid at output samples."""
+class _Segment:
+    """Converts frames of one run and one format to 48 kHz, and places them at output samples."""
 
     def __init__(self, frame: AudioFrame, run: AudioRun, first: int, rate_hz: int, offset_s: Fraction) -> None:
         self._format = _format(frame)
-        # Mono stays mono until it is read: libswresample would spread it over two channels at less than unity gain.
+        # Mono stays mono until it is read: libswresample would upmix it at less than unity gain.
         layout = "mono" if frame.layout.nb_channels == 1 else "stereo"
         self._resampler = AudioResampler(format="fltp", layout=layout, rate=SAMPLE_RATE_HZ)
-        lay = CopyPlacer if keeps_time(run, rate_hz) else DriftPlacer
-        self._layer = lay(run, first, rate_hz, offset_s)
+        placer = CopyPlacer if keeps_time(run, rate_hz) else DriftPlacer
+        self._placer = placer(run, first, rate_hz, offset_s)
 
     def continues(self, frame: AudioFrame) -> bool:
         return _format(frame) == self._format
 
     def push(self, frame: AudioFrame) -> Iterator[PlacedSamples]:
-        yield from self._lay(self._resampler.resample(frame))
+        yield from self._place(self._resampler.resample(frame))
 
     def finish(self) -> Iterator[PlacedSamples]:
-        yield from self._lay(self._resampler.resample(None))
-        yield from self._layer.finish()
+        yield from self._place(self._resampler.resample(None))
+        yield from self._placer.finish()
 
-    def _lay(self, converted: list[AudioFrame]) -> Iterator[PlacedSamples]:
+    def _place(self, converted: list[AudioFrame]) -> Iterator[PlacedSamples]:
         for frame in converted:
-            yield from self._layer.push(frame.to_ndarray().astype(np.float32, copy=False))
+            yield from self._placer.push(frame.to_ndarray().astype(np.float32, copy=False))
 
 
 def _format(frame: AudioFrame) -> tuple[str, str, int]:

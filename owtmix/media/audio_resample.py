@@ -1,8 +1,8 @@
-"""Laying a run's sound at output samples: copied where its clock keeps time, read between its samples where it drifts.
+"""Places the sound of a run at output samples: copies it if its clock does not drift, else interpolates.
 
-The interpolation is a Farrow filter: a windowed sinc whose every tap is a polynomial of the fraction between samples,
-so that a few fixed filters over the input serve any position. Only elementwise arithmetic, in a fixed order: the result
-depends neither on the machine's linear algebra nor on how the positions are cut into calls.
+The interpolator is a Farrow filter: a windowed sinc whose taps are polynomials of the fractional position, so that a
+few fixed filters over the input serve any position. Arithmetic is elementwise and in a fixed order: results depend
+neither on the machine's linear algebra library nor on the sizes of reads.
 """
 
 from __future__ import annotations
@@ -19,103 +19,105 @@ from owtmix.plan.media_info import AudioRun
 from owtmix.plan.model import SAMPLE_RATE_HZ
 
 Samples = NDArray[np.float32]
-"""Shape (channels, samples), float32, full scale 1.0; one channel is mono."""
+"""float32 (channels, n), full scale 1.0; one channel is mono."""
 
 PlacedSamples = tuple[int, Samples]
-"""Sound and the output sample it starts at."""
+"""The output sample where the sound starts, and the sound."""
 
 REACH: Final = 10
-"""Samples needed on either side of a position's nearest sample. Errors are below -70 dB to 12 kHz, -58 dB to 18 kHz."""
+"""Taps on either side of the nearest sample. Errors are below -70 dB up to 12 kHz, and -58 dB up to 18 kHz."""
 
 DRIFT_BLOCK_SAMPLES: Final = 16_384
-"""Drifting sound is read about this much at a time: fewer cost more calls, more leave the processor's cache."""
+"""Drifting sound is interpolated in blocks of this: fewer cost more calls, more exceed the processor's cache."""
 
 _DEGREE: Final = 4
 _KAISER_BETA: Final = 8.0
 
 
 def keeps_time(run: AudioRun, rate_hz: int) -> bool:
-    """Whether every sample of the run lasts exactly one over the rate."""
+    """Whether the run has no drift: every sample lasts exactly 1 / ``rate_hz``."""
     start_sample, start = run.knots[0]
     return all(time - start == Fraction(sample - start_sample, rate_hz) for sample, time in run.knots)
 
 
 class CopyPlacer:
-    """Lays the sound of a run that keeps time: its first sample at the nearest output sample, the rest behind it."""
+    """Places a run without drift: its first sample at the nearest output sample, the rest after it."""
 
     def __init__(self, run: AudioRun, first: int, rate_hz: int, offset_s: Fraction) -> None:
-        """Sound begins at sample ``first`` of the run; file time plus ``offset_s`` is output time."""
+        """Sound starts at sample ``first`` of the run; file time plus ``offset_s`` (s) is output time."""
         self._next = round((run.knots[0][1] + Fraction(first, rate_hz) + offset_s) * SAMPLE_RATE_HZ)
 
     def push(self, sound: Samples) -> Iterator[PlacedSamples]:
-        """Lay the next ``sound``, at 48 kHz."""
+        """Place the next ``sound``, at 48 kHz."""
         yield self._next, sound
         self._next += sound.shape[1]
 
     def finish(self) -> Iterator[PlacedSamples]:
-        """What is still held back, once all sound was pushed."""
+        """Place what is still held, after the last push."""
         yield from ()
 
 
 class DriftPlacer:
-    """Lays the sound of a run that drifts: every output sample is read where the run's knots put its time."""
+    """Places a run with drift: each output sample is interpolated at the position that the run's knots map to it."""
 
     def __init__(self, run: AudioRun, first: int, rate_hz: int, offset_s: Fraction) -> None:
-        """Sound begins at sample ``first`` of the run; file time plus ``offset_s`` is output time."""
+        """Sound starts at sample ``first`` of the run; file time plus ``offset_s`` (s) is output time."""
         start = run.knots[0][1]
         self._seconds = np.array([float(time - start) for _, time in run.knots])
-        self._places = np.array([(sample - first) * SAMPLE_RATE_HZ / rate_hz for sample, _ in run.knots])
+        self._positions = np.array([(sample - first) * SAMPLE_RATE_HZ / rate_hz for sample, _ in run.knots])
         self._origin = (start + offset_s) * SAMPLE_RATE_HZ
-        self._next = ceil(self._origin + Fraction(float(np.interp(0, self._places, self._seconds))) * SAMPLE_RATE_HZ)
+        self._next = ceil(self._origin + Fraction(float(np.interp(0, self._positions, self._seconds))) * SAMPLE_RATE_HZ)
         self._end = ceil((run.knots[-1][1] + offset_s) * SAMPLE_RATE_HZ)
         self._held: list[Samples] = []
         self._held_samples = 0
-        self._held_from = -REACH - 1
+        self._held_start = -REACH - 1
 
     def push(self, sound: Samples) -> Iterator[PlacedSamples]:
-        """Lay the next ``sound``, at 48 kHz."""
+        """Place the next ``sound``, at 48 kHz."""
         if not self._held:
             self._hold(np.zeros((len(sound), REACH + 1), np.float32))
         self._hold(sound)
         if self._held_samples >= DRIFT_BLOCK_SAMPLES:
-            yield from self._lay()
+            yield from self._place()
 
     def finish(self) -> Iterator[PlacedSamples]:
-        """What is still held back, once all sound was pushed."""
+        """Place what is still held, after the last push."""
         if self._held:
             self._hold(np.zeros((len(self._held[0]), REACH + 1), np.float32))
-            yield from self._lay()
+            yield from self._place()
 
     def _hold(self, sound: Samples) -> None:
         self._held.append(sound)
         self._held_samples += sound.shape[1]
 
-    def _lay(self) -> Iterator[PlacedSamples]:
-        """Read as far as the sound held reaches, and keep what the next output sample needs."""
+    def _place(self) -> Iterator[PlacedSamples]:
+        """Interpolate as far as the held sound allows, and keep what the next output sample needs."""
         held = np.concatenate(self._held, axis=1)
-        # One clock runs at most a tenth faster than the other (audio_clock), so twice the input is always enough.
+        # Drift is at most 10 % (``audio_drift.CLOCK_SLOPE``), so twice the input is always enough.
         output = np.arange(self._next, min(self._next + 2 * held.shape[1], self._end))
         lag = float(self._next - self._origin)
-        places = np.interp((output - self._next + lag) / SAMPLE_RATE_HZ, self._seconds, self._places) - self._held_from
-        places = places[: np.searchsorted(places, held.shape[1] - REACH - 1, side="right")]
-        if len(places):
-            yield self._next, interpolate(held, places)
-            self._next += len(places)
-            done = max(0, int(places[-1]) - REACH - 1)
+        positions = (
+            np.interp((output - self._next + lag) / SAMPLE_RATE_HZ, self._seconds, self._positions) - self._held_start
+        )
+        positions = positions[: np.searchsorted(positions, held.shape[1] - REACH - 1, side="right")]
+        if len(positions):
+            yield self._next, interpolate(held, positions)
+            self._next += len(positions)
+            done = max(0, int(positions[-1]) - REACH - 1)
             held = held[:, done:]
-            self._held_from += done
+            self._held_start += done
         self._held, self._held_samples = [held], held.shape[1]
 
 
 def interpolate(sound: Samples, positions: NDArray[np.float64]) -> Samples:
-    """The values of ``sound`` at fractional ``positions``.
+    """Interpolate ``sound`` at fractional ``positions``.
 
     Args:
-        sound: shape (channels, n), float32.
-        positions: shape (m,), rising, in samples; each at least ``REACH`` and a half away from either end of ``sound``.
+        sound: float32 (channels, n).
+        positions: float64 (m,), rising, in samples; each at least ``REACH`` + 0.5 from either end of ``sound``.
 
     Returns:
-        Shape (channels, m), float32.
+        float32 (channels, m).
     """
     nearest = np.rint(positions).astype(np.intp)
     fraction = (positions - nearest).astype(np.float32)
@@ -126,7 +128,7 @@ def interpolate(sound: Samples, positions: NDArray[np.float64]) -> Samples:
     for distance in range(1, REACH + 1):
         later = sound[:, first + distance : after + distance]
         earlier = sound[:, first - distance : after - distance]
-        # The sinc is even, so even powers of the fraction weigh both sides alike and odd ones oppose them.
+        # The sinc is even: both sides have equal weights for even powers of the fraction, opposite ones for odd powers.
         sides = (later + earlier, later - earlier)
         for power, coefficient in enumerate(_TAPS[distance]):
             filtered[power] += np.multiply(coefficient, sides[power % 2], out=term)
@@ -139,7 +141,7 @@ def interpolate(sound: Samples, positions: NDArray[np.float64]) -> Samples:
 
 
 def _taps() -> NDArray[np.float32]:
-    """Shape (REACH + 1, powers): tap ``k`` as a polynomial of the fraction, exact at the Chebyshev nodes."""
+    """float32 (REACH + 1, powers): coefficients of tap ``k`` in powers of the fraction, exact at Chebyshev nodes."""
     powers = _DEGREE + 1
     nodes = np.cos((2 * np.arange(powers) + 1) * np.pi / (2 * powers)) / 2
     distance = np.arange(-REACH, REACH + 1)[:, None] - nodes

@@ -1,6 +1,6 @@
-"""Sound whose packets all hold equally many samples: a container's tables tell when each is presented.
+"""Sound whose packets all hold equally many samples (AAC in MP4): the container's tables are enough to measure it.
 
-It need not be decoded to be measured; decoded, it is made to hold what was counted on.
+When it is decoded, frames are conformed to the measured sample counts.
 """
 
 from __future__ import annotations
@@ -13,43 +13,43 @@ from av.audio.stream import AudioStream
 from av.packet import Packet
 from av.stream import Stream
 
-BEGINNING_FRAMES: Final = 3
-"""So many frames, of which priming may be cut off, are decoded to know how many samples a packet holds."""
+FIRST_FRAMES: Final = 3
+"""Frames that are decoded to find the samples per packet; priming shortens the first ones."""
 
 
 def has_fixed_packets(stream: AudioStream) -> bool:
-    """Whether all packets of a sound hold equally many samples, and the container states their times exactly."""
+    """Whether all packets hold equally many samples, with exact timestamps in the container."""
     return stream.codec_context.codec.name == "aac" and "mp4" in stream.container.format.name
 
 
 def is_presented(packet: Packet[Stream]) -> bool:
-    """Whether what a packet holds is presented."""
+    """Whether the samples of a packet are presented."""
     return packet.size > 0 and packet.pts is not None and not packet.is_discard
 
 
 def samples_of(frame: AudioFrame, rate_hz: int) -> int:
-    """The samples of a frame at the track's rate, which is not the frame's own where a stream changes its rate."""
+    """Samples of a frame at the track's rate; the frame's own rate differs if the stream changes its rate."""
     return frame.samples if frame.sample_rate == rate_hz else round(frame.samples * rate_hz / frame.sample_rate)
 
 
 class FixedPacketFrames:
-    """Makes the decoded frames of an even sound what was counted on; silence stands in for what is damaged.
+    """Conforms decoded frames to the measured sample count; damaged packets become silence.
 
     Args:
-        packet_samples: what each packet holds, behind the first frames.
-        rate_hz: the track's rate, at which samples are counted.
+        packet_samples: samples of each packet after the first frames, at ``rate_hz``.
+        rate_hz: the track's rate.
     """
 
     def __init__(self, packet_samples: int, rate_hz: int) -> None:
         self._packet_samples = packet_samples
         self._rate_hz = rate_hz
-        self._begun = 0
+        self._decoded_frames = 0
         self._latest: AudioFrame | None = None
 
-    def even(self, packet: Packet[Stream], frames: Sequence[AudioFrame]) -> tuple[Sequence[AudioFrame], bool]:
-        """What to take for the ``frames`` that a packet gave, none where it failed; and whether they are its own."""
-        if self._begun < BEGINNING_FRAMES:
-            self._begun += len(frames)
+    def conform(self, packet: Packet[Stream], frames: Sequence[AudioFrame]) -> tuple[Sequence[AudioFrame], bool]:
+        """The frames to use for a packet that decoded to ``frames`` (none if it failed), and whether it is intact."""
+        if self._decoded_frames < FIRST_FRAMES:
+            self._decoded_frames += len(frames)
         elif not is_presented(packet):
             return (), True
         elif sum(samples_of(frame, self._rate_hz) for frame in frames) != self._packet_samples:

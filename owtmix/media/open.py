@@ -1,4 +1,4 @@
-"""Opening recordings: the demuxer is chosen by content, never by name, and may touch nothing but the one file."""
+"""Opens recordings. The demuxer is selected by content, never by name, and reads no other file or address."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from owtmix.media.partial_file import PartialFile
 VIDEO_CODECS: Final = ("h264", "hevc", "vp8", "vp9", "av1", "libdav1d", "libvpx", "libvpx-vp9", "libaom-av1")
 AUDIO_CODECS: Final = ("aac", "opus", "libopus", "vorbis", "mp3", "mp3float")
 MAX_PIXELS: Final = 8192 * 4320
-"""A larger picture is refused before its memory is taken."""
+"""Larger frames are refused before memory is allocated."""
 TimeT = TypeVar("TimeT", int, Fraction)
 
 MAX_STREAMS: Final = 32
 
-_BRANDS: Final = (b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"sidx")
+_MP4_BOXES: Final = (b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"sidx")
 _MAGIC_BYTES: Final = 16
 
 
@@ -34,19 +34,23 @@ def open_input(
     path: Path,
     max_pixels: int = MAX_PIXELS,
     *,
-    excerpt: PartialFile | None = None,
+    partial: PartialFile | None = None,
     hardware: HWAccel | None = None,
 ) -> InputContainer:
-    """Open a recording for demuxing; its pictures may have up to ``max_pixels``, and ``hardware`` may decode them.
+    """Open a recording for demuxing.
 
-    It is read from ``excerpt``, if any.
+    Accepts MP4, WebM and Matroska, Ogg and WAV, recognised by their first bytes (docs/semantics.md, "Where things
+    are"): a playlist or script with the name of a recording is refused, not followed.
 
-    MP4, WebM and Matroska, Ogg and WAV are accepted (semantics.md, "Where things are"), told apart by their first
-    bytes, so that a playlist or a script under a recording's name is refused instead of followed.
+    Args:
+        path: the file.
+        max_pixels: limit of the pixels of a frame.
+        partial: read from this instead of ``path``.
+        hardware: acceleration for video decoders.
 
     Raises:
-        InputError: the file is missing, empty, of another kind, or damaged beyond opening.
-        LackingError: the excerpt lacks what opening it takes.
+        InputError: the file is missing, empty, of another format, or too damaged to open.
+        MissingBytesError: ``partial`` lacks bytes that opening needs.
     """
     try:
         with path.open("rb") as file:
@@ -59,7 +63,7 @@ def open_input(
     decoder_options = {"max_pixels": str(max_pixels), "codec_whitelist": _CODECS}
     try:
         opened = av.open(
-            excerpt or str(path.absolute()),
+            partial or str(path.absolute()),
             "r",
             format=container,
             options={
@@ -72,48 +76,48 @@ def open_input(
             hwaccel=hardware,
         )
     except MemoryError:
-        what = f"it has more than {MAX_STREAMS} streams, or asks for too much memory"
-        raise InputError(f"cannot be opened: {what}") from None
+        reason = f"it has more than {MAX_STREAMS} streams, or asks for too much memory"
+        raise InputError(f"cannot be opened: {reason}") from None
     except (av.error.FFmpegError, ValueError, OSError) as error:
-        if excerpt:
-            excerpt.check()
+        if partial:
+            partial.check()
         raise InputError(f"cannot be opened: {ffmpeg_reason(error)}") from None
-    if excerpt:
-        excerpt.check()
+    if partial:
+        partial.check()
     for stream in opened.streams:
         if _decodable(stream):
             stream.codec_context.options = decoder_options
-            # What a damaged file shows must not vary with the number of threads.
+            # How damage decodes must not depend on the number of threads.
             stream.codec_context.thread_count = 1
     return opened
 
 
 def is_usable_stream(stream: Stream) -> bool:
-    """Whether this is picture or sound of a codec that is accepted, and no cover art."""
+    """Whether this is video or audio of an accepted codec, and not cover art."""
     if not _decodable(stream):
         return False
     name = stream.codec_context.codec.name
     if isinstance(stream, VideoStream):
         return name in VIDEO_CODECS and not is_cover(stream)
-    # Without a rate, which a broken header may leave out, no sound decodes.
+    # A broken header may lack the rate; such a stream does not decode.
     return (name in AUDIO_CODECS or name.startswith("pcm_")) and stream.codec_context.sample_rate > 0
 
 
 def is_cover(stream: Stream) -> bool:
-    """Whether this is a picture of the file's contents, not a part of them."""
+    """Whether this is cover art (an attached picture)."""
     return bool(stream.disposition & Disposition.attached_pic)
 
 
 def _decodable(stream: Stream) -> TypeGuard[VideoStream | AudioStream]:
-    """Whether FFmpeg has any decoder for it; a stream of a codec that it does not know has no context."""
+    """Whether FFmpeg has a decoder; a stream of an unknown codec has no context."""
     return isinstance(stream, VideoStream | AudioStream) and stream.codec_context is not None
 
 
 def select_stream(container: InputContainer, index: int) -> Stream:
-    """The stream ``index``, which alone will be demuxed; the container is closed when it has none.
+    """Select stream ``index``, and discard the packets of all others.
 
     Raises:
-        InputError: the file has no such stream, or none that is usable.
+        InputError: there is no such usable stream; the container is closed then.
     """
     chosen = next((stream for stream in container.streams if stream.index == index and is_usable_stream(stream)), None)
     if chosen is None:
@@ -128,9 +132,9 @@ def select_stream(container: InputContainer, index: int) -> Stream:
 def packets(
     container: InputContainer, *streams: Stream, on_error: Callable[[str], None] = lambda _: None
 ) -> Iterator[Packet[Stream]]:
-    """The packets of ``streams``, and at the end an empty one for each, which drains its decoder.
+    """The packets of ``streams``, and at the end an empty one for each, to drain its decoder.
 
-    A container that is damaged from somewhere on ends there; ``on_error`` is told what FFmpeg says.
+    A container ends where demuxing fails; ``on_error`` gets FFmpeg's reason.
     """
     try:
         yield from container.demux(streams)
@@ -142,22 +146,22 @@ def packets(
             yield last
 
 
-def is_spike(before: TimeT | None, stamp: TimeT, after: TimeT, most: TimeT) -> bool:
-    """Whether ``stamp`` lies more than ``most`` ahead of both its neighbours."""
-    return stamp - after > most and (before is None or stamp - before > most)
+def is_spike(before: TimeT | None, timestamp: TimeT, after: TimeT, limit: TimeT) -> bool:
+    """Whether ``timestamp`` is more than ``limit`` ahead of both its neighbours."""
+    return timestamp - after > limit and (before is None or timestamp - before > limit)
 
 
 def file_version(path: Path) -> tuple[int, int, int]:
-    """What changes when the file does."""
+    """Inode, size and modification time, which change when the file does."""
     state = path.stat()
     return state.st_ino, state.st_size, state.st_mtime_ns
 
 
 def check_unchanged(path: Path, version: tuple[int, int, int]) -> None:
-    """Look once more at a file that was read to its end.
+    """Check, after reading a file, that it has not changed since it had ``version``.
 
     Raises:
-        InputError: it is not what it was when it was opened.
+        InputError: it has changed, or is gone.
     """
     try:
         unchanged = file_version(path) == version
@@ -168,7 +172,7 @@ def check_unchanged(path: Path, version: tuple[int, int, int]) -> None:
 
 
 def ffmpeg_reason(error: BaseException) -> str:
-    """What FFmpeg said, without the file name it adds."""
+    """FFmpeg's message without the file name that it adds."""
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
@@ -184,7 +188,7 @@ _WHITELISTS: Final = {
 
 
 def _container_format(head: bytes) -> str | None:
-    if head[4:8] in _BRANDS:
+    if head[4:8] in _MP4_BOXES:
         return "mp4"
     if head.startswith(b"\x1a\x45\xdf\xa3"):
         return "matroska"

@@ -1,4 +1,4 @@
-"""A file of which only parts are here, read so that nothing is taken for its content that is not."""
+"""Reads a partially downloaded file, and detects reads of bytes that are missing."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Final
 
 ByteRange = tuple[int, int]
-"""From the first byte to the one behind the last."""
+"""First byte, and the byte after the last one."""
 
-_MOST_BYTES: Final = 1 << 20
+_MAX_READ_BYTES: Final = 1 << 20
 
 
 class MissingBytesError(Exception):
-    """What is at ``at`` is needed and not here; None where nothing less than the whole file will do."""
+    """The byte at ``at`` is needed and missing; None if the whole file is needed."""
 
     def __init__(self, at: int | None) -> None:
         super().__init__(at)
@@ -23,9 +23,9 @@ class MissingBytesError(Exception):
 
 
 class PartialFile(io.RawIOBase):
-    """Reads a file that has its full size, but of its content only ``parts``, which are in order and apart.
+    """A sparse file of full size that holds only ``parts``, in order and with gaps between them.
 
-    A read elsewhere looks like the end of the file, and ``check`` tells of it; once it is ``lenient``, it gives zeros.
+    A read in a gap looks like the end of the file, and ``check`` raises. With ``zero_fill`` it returns zeros instead.
     """
 
     def __init__(self, path: Path, parts: Sequence[ByteRange]) -> None:
@@ -33,8 +33,8 @@ class PartialFile(io.RawIOBase):
         self._size = path.stat().st_size
         self._parts = parts
         self._at = 0
-        self.lenient = False
-        self._lacking: int | None = None
+        self.zero_fill = False
+        self._missing: int | None = None
 
     def readable(self) -> bool:
         return True
@@ -51,30 +51,30 @@ class PartialFile(io.RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         """Up to ``size`` bytes; fewer at the end of a part."""
-        wanted = min(size if size >= 0 else _MOST_BYTES, self._size - self._at)
-        if wanted <= 0 or self._lacking is not None:
+        wanted = min(size if size >= 0 else _MAX_READ_BYTES, self._size - self._at)
+        if wanted <= 0 or self._missing is not None:
             return b""
         after = bisect_right(self._parts, self._at, key=lambda part: part[0])
-        here = after > 0 and self._at < self._parts[after - 1][1]
-        if here:
+        present = after > 0 and self._at < self._parts[after - 1][1]
+        if present:
             self._file.seek(self._at)
             data = self._file.read(min(wanted, self._parts[after - 1][1] - self._at))
-        elif self.lenient:
+        elif self.zero_fill:
             data = bytes(min(wanted, self._parts[after][0] - self._at if after < len(self._parts) else wanted))
         else:
-            self._lacking = self._at
+            self._missing = self._at
             return b""
         self._at += len(data)
         return data
 
     def check(self) -> None:
-        """Look whether all that was read is there: before anything is believed that was made of it.
+        """Check that no read hit a gap. Call it before using what was parsed.
 
         Raises:
-            LackingError: it is not.
+            MissingBytesError: a read did.
         """
-        if self._lacking is not None:
-            raise MissingBytesError(self._lacking)
+        if self._missing is not None:
+            raise MissingBytesError(self._missing)
 
     def close(self) -> None:
         self._file.close()

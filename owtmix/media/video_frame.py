@@ -1,4 +1,4 @@
-"""A decoded frame, and how it is to be shown."""
+"""A decoded frame, with its orientation, colour and pixel aspect ratio."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from owtmix.plan.media_info import Matrix
 
 HD_LINES: Final = 720
 BLACK_DELAY_S: Final = Fraction(1, 2)
-"""A picture that fades in from black or out is no muted camera."""
+"""Black for this long is a muted camera; shorter, a fade (docs/semantics.md, "Time")."""
 
 _PLANAR: Final = re.compile(r"(yuvj?4[24][0245]p|gray)(9|10|12)?(le)?")
 _PLAIN: Final = frozenset({"yuv420p", "yuvj420p"})
@@ -34,16 +34,16 @@ _TURNS: Final = {
     270: Orientation.CLOCKWISE,
 }
 _FULL_RANGE: Final = 2
-_FEW_PX: Final = 16
+_LUMA_STEP_PX: Final = 16
 _serials = count()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DecodedFrame:
-    """A decoded frame and how it is to be shown. No two have the same ``serial``.
+    """A decoded frame and how to show it. ``serial`` is unique in the process.
 
-    ``sar`` is the shape of a pixel of the frame as decoded, before it is turned; ``black_since`` is the file time from
-    which on all frames were black up to this one, None when it is not.
+    ``sar`` is the pixel aspect ratio before orientation. ``black_since`` is the file time (s) since which all frames
+    have been black, including this one; None if this one is not.
     """
 
     frame: VideoFrame
@@ -56,18 +56,18 @@ class DecodedFrame:
     black_since: Fraction | None = None
 
     def is_black(self, t: Fraction) -> bool:
-        """Whether, at file time ``t``, the camera has been muted for so long that its card is due."""
+        """Whether the camera counts as muted at file time ``t`` (s), so that its placeholder is shown."""
         return self.black_since is not None and t - self.black_since >= BLACK_DELAY_S
 
-    def is_blank(self, card: DecodingGpu | None = None) -> bool:
-        """Whether it is the flat black that recorders write for a muted camera; a dark room is never so flat.
+    def is_blank(self, gpu: DecodingGpu | None = None) -> bool:
+        """Whether it is the flat black that recorders write for a muted camera; a dark room is never that flat.
 
-        ``card`` is the one that has decoded it, if any.
+        ``gpu`` is the GPU that decoded it, if any.
         """
         name = self.frame.format.name
-        if card and name == GPU_FORMAT:
-            return is_blank_on_gpu(card, self.frame)
-        if name in _PLAIN and _has_light(self.frame):  # which settles it for most pictures
+        if gpu and name == GPU_FORMAT:
+            return is_blank_on_gpu(gpu, self.frame)
+        if name in _PLAIN and _has_light_luma(self.frame):  # rejects most frames
             return False
         if not _PLANAR.fullmatch(name):
             return False
@@ -77,29 +77,29 @@ class DecodedFrame:
 
     @property
     def displayed(self) -> Size:
-        """Size in pixels once turned."""
+        """Size in px after orientation."""
         size = Size(self.frame.width, self.frame.height)
         return Size(size.height, size.width) if self.orientation.swaps_sides else size
 
 
-def _has_light(frame: VideoFrame) -> bool:
-    """Whether some of the luma's middle row is too light for a blank picture; 8 bits, found out in no time."""
+def _has_light_luma(frame: VideoFrame) -> bool:
+    """Whether the middle row has luma too light for a blank frame; a fast check for 8-bit samples."""
     plane = frame.planes[0]
     start = frame.height // 2 * plane.line_size
-    return max(memoryview(plane)[start : start + frame.width : _FEW_PX]) > BLANK_LUMA
+    return max(memoryview(plane)[start : start + frame.width : _LUMA_STEP_PX]) > BLANK_LUMA
 
 
 def frame_time(frame: VideoFrame, stream: VideoStream) -> Fraction | None:
-    """Presentation time in seconds of file time; None where the container gives none."""
+    """Presentation time in seconds of file time; None if the container has none."""
     ticks = frame.pts if frame.pts is not None else frame.dts
     assert stream.time_base is not None
     return None if ticks is None else ticks * stream.time_base
 
 
 def describe_frame(frame: VideoFrame, stream: VideoStream, orientation: Orientation | None = None) -> DecodedFrame:
-    """How a frame is to be shown; its ``orientation`` is found where it is not given.
+    """Describe a frame; ``orientation`` is read from it by default.
 
-    An untagged one is BT.601 below 720 lines (semantics.md, "Picture").
+    An untagged frame is BT.601 below 720 lines, else BT.709 (docs/semantics.md, "Picture").
     """
     return DecodedFrame(
         frame=frame,
@@ -113,14 +113,14 @@ def describe_frame(frame: VideoFrame, stream: VideoStream, orientation: Orientat
 
 
 def orientation_of(frame: VideoFrame) -> Orientation:
-    """How a frame is to be turned.
+    """The orientation of a frame, from its display matrix.
 
-    A frame that was asked waits for the garbage collector, since PyAV's frame and its side data hold each other, and
-    hundreds of large ones fill the memory before it comes: ask only where ``frame.rotation`` has changed.
+    Reading side data makes a reference cycle in PyAV, so that the frame waits for the garbage collector, and hundreds
+    of large ones fill the memory. Call it only when ``frame.rotation`` has changed.
     """
     try:
         matrix = frame.side_data.get("DISPLAYMATRIX")
-    except ValueError:  # beside it there is data of a kind that PyAV does not know
+    except ValueError:  # there is other side data of a type that PyAV does not know
         return _TURNS.get(frame.rotation % 360, Orientation.UPRIGHT)
     if matrix is None:
         return Orientation.UPRIGHT
@@ -130,6 +130,6 @@ def orientation_of(frame: VideoFrame) -> Orientation:
 
 
 def _rows(plane: VideoPlane, sample: type[np.uint8 | np.uint16]) -> NDArray[Any]:
-    """Some rows of a plane, shape (rows, width)."""
+    """Every ``BLANK_ROW_STEP``-th row of a plane: (rows, width)."""
     rows = np.frombuffer(memoryview(plane), sample).reshape(-1, plane.line_size // sample().itemsize)
     return rows[::BLANK_ROW_STEP, : plane.width]

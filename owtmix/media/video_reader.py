@@ -1,4 +1,4 @@
-"""Decoding the picture of one recording, forwards, by presentation time."""
+"""Decodes the video of one recording, forwards, by presentation time."""
 
 from __future__ import annotations
 
@@ -19,48 +19,48 @@ from owtmix.base.errors import InputError
 from owtmix.base.geometry import Orientation, Size
 from owtmix.media.nvdec import GPU_FORMAT, DecodingGpu, is_usable
 from owtmix.media.open import check_unchanged, file_version, is_spike, open_input, packets, select_stream
-from owtmix.media.skip_frames import SampleTimes, skip_unseen
+from owtmix.media.skip_frames import SampleTimes, skip_unshown
 from owtmix.media.video_frame import BLACK_DELAY_S, DecodedFrame, describe_frame, frame_time, orientation_of
 from owtmix.plan.media_info import Damage, DecodeStats, VideoTrack
 
 SPIKE_S: Final = Fraction(10)
-"""A single stamp that lies further ahead of its neighbours is broken."""
+"""A single timestamp that is further ahead of its neighbours is broken."""
 SEEK_S: Final = 2
-"""Seeking pays from this distance on; a shorter way is decoded."""
+"""Shorter distances are decoded, not seeked."""
 
 
 MICROSECONDS: Final = 1_000_000
-_NEVER: Final = -(1 << 63)
-"""Before every stamp."""
+_UNKNOWN_US: Final = -(1 << 63)
+"""Before all timestamps: damage without one."""
 
 
-class _GpuStopped(Exception):  # noqa: N818 - it is where the CPU takes over
-    """What the card makes of the file from here on cannot be used."""
+class _GpuStopped(Exception):  # noqa: N818 - not an error: the CPU takes over
+    """The GPU cannot decode the file from here on."""
 
 
 class VideoReader:
-    """Gives the newest frame at rising times. One decoder thread: what a damaged file shows must not vary.
+    """Gives the newest frame at rising file times. Uses one decoder thread: how damage decodes must not vary.
 
-    With ``card`` that decodes what it can; a file that it refuses, or at whose damage it stops, is decoded on the CPU
-    from there on. With ``glances`` it is asked at these times alone, and need not decode what lies between.
-    ``pulse`` is called at each packet: the way from a key frame to the first picture may be long.
-
-    Raises:
-        InputError: the file cannot be opened or its codec is not accepted.
+    Args:
+        path: the recording, opened by the first ``frame_at``.
+        index: of its video stream.
+        gpu: decodes what it can; unsupported files, and files from their first damage on, are decoded on the CPU.
+        times: the only times that ``frame_at`` will be called with; frames between them may be skipped.
+        pulse: called at each packet, since there may be many from a key frame to the first frame.
     """
 
     def __init__(
         self,
         path: Path,
         index: int,
-        card: DecodingGpu | None = None,
-        glances: SampleTimes | None = None,
+        gpu: DecodingGpu | None = None,
+        times: SampleTimes | None = None,
         pulse: Callable[[], None] = lambda: None,
     ) -> None:
         self._path = path
         self._index = index
-        self._glances = glances
-        self._card = card
+        self._times = times
+        self._gpu = gpu
         self._pulse = pulse
         self._decoders: dict[str, None] = {}
         self._container: InputContainer | None = None
@@ -72,32 +72,38 @@ class VideoReader:
 
     @property
     def stats(self) -> DecodeStats:
-        """What it came across so far; instead of a damaged frame the last good one stays."""
+        """Sizes, damage and decoders so far. The last good frame is shown instead of a damaged one."""
         return self.stats_between(None, None)
 
     def stats_between(self, start: Fraction | None, end: Fraction | None) -> DecodeStats:
-        """The same with the damage from file time ``start`` on and before ``end``; None where there is no bound."""
+        """``stats`` with the damage in file time ``[start, end)`` (s) only; None is unbounded."""
         damaged = [
             us
             for us in self._damaged_us
             if (start is None or us >= start * MICROSECONDS) and (end is None or us < end * MICROSECONDS)
         ]
-        first = damaged[0] if damaged and damaged[0] != _NEVER else None
+        first = damaged[0] if damaged and damaged[0] != _UNKNOWN_US else None
         damage = Damage(len(damaged), None if first is None else Fraction(first, MICROSECONDS))
         return DecodeStats(tuple(self._sizes), damage, tuple(self._decoders))
 
     @property
     def corrupt(self) -> int:
-        """How many packets could not be decoded, or frames came out damaged."""
+        """The number of packets that failed to decode, and of damaged frames."""
         return len(self._damaged_us)
 
     def frame_at(self, t: Fraction) -> DecodedFrame | None:
-        """The newest frame presented at or before file time ``t``; None before the first. ``t`` must not fall."""
+        """The newest frame presented at or before file time ``t`` (s); None before the first.
+
+        ``t`` must not fall from call to call.
+
+        Raises:
+            InputError: the file cannot be opened, its codec is not accepted, or it was changed.
+        """
         try:
             self._advance(t)
         except _GpuStopped:
             self.close()
-            self._container = self._card = None
+            self._container = self._gpu = None
             self._advance(t)
         return self._current[1] if self._current else None
 
@@ -109,14 +115,14 @@ class VideoReader:
             self._next = next(self._frames, None)
 
     def close(self) -> None:
-        """Free the decoder; the reader is of no more use."""
+        """Free the decoder; the reader cannot be used any more."""
         if self._container:
             self._frames = iter(())
             self._current = self._next = None
             self._container.close()
 
     def _start(self, t: Fraction) -> None:
-        """Open the file near ``t``: at the key frame before it, or at its start when seeking leads astray."""
+        """Open the file and seek to the key frame before ``t``, or to the start of the file if that fails."""
         stream = self._open()
         assert stream.time_base is not None
         if t > (stream.start_time or 0) * stream.time_base + SEEK_S:
@@ -129,9 +135,9 @@ class VideoReader:
         self._prime(stream, BLACK_DELAY_S)
 
     def _seek(self, stream: VideoStream, t: Fraction, to: Fraction) -> bool:
-        """Go to the key frame before ``to``; whether from there on it is known what is shown at ``t``.
+        """Seek to the key frame before ``to``; returns whether decoding from there gives the frame at ``t``.
 
-        A black one must lie so early that at ``t`` it has been black for long enough to count.
+        If that key frame is black, it must be early enough to know that the camera counts as muted at ``t``.
         """
         assert self._container is not None
         assert stream.time_base is not None
@@ -142,14 +148,14 @@ class VideoReader:
             return False
         if self._next is None or self._next[0] > t:
             return False
-        # Pictures that lean on what was skipped are none.
+        # Frames before the key frame that refer to skipped ones are not damage of the file.
         first_us = round(self._next[0] * MICROSECONDS)
         self._damaged_us = array("q", (us for us in self._damaged_us if us >= first_us))
         black_since = self._next[1].black_since
         return black_since is None or t - black_since >= BLACK_DELAY_S
 
     def _prime(self, stream: VideoStream, head_start_s: Fraction) -> None:
-        self._frames = self._pictures(stream, head_start_s)
+        self._frames = self._described_frames(stream, head_start_s)
         self._next = next(self._frames, None)
 
     def _open(self) -> VideoStream:
@@ -160,17 +166,17 @@ class VideoReader:
         return stream
 
     def _open_container(self) -> InputContainer:
-        if self._card:
+        if self._gpu:
             try:
-                return open_input(self._path, hardware=self._card.hardware())
-            except InputError:  # the card may be to blame, and software tells
-                self._card = None
+                return open_input(self._path, hardware=self._gpu.hardware())
+            except InputError:  # perhaps because of the GPU: try without it
+                self._gpu = None
         return open_input(self._path)
 
-    def _pictures(self, stream: VideoStream, head_start_s: Fraction) -> Iterator[tuple[Fraction, DecodedFrame]]:
-        """Pictures in decoding order with rising presentation times.
+    def _described_frames(self, stream: VideoStream, head_start_s: Fraction) -> Iterator[tuple[Fraction, DecodedFrame]]:
+        """Described frames in decoding order, with rising presentation times.
 
-        A picture that begins black counts as black for ``head_start_s`` longer.
+        If the first frame is black, it counts as black for ``head_start_s`` longer.
         """
         latest: Fraction | None = None
         rotation: int | None = None
@@ -178,33 +184,33 @@ class VideoReader:
         black_since: Fraction | None = None
         stated_sar = stream.codec_context.sample_aspect_ratio
         for pts, frame in _without_spikes(self._good_frames(stream)):
-            begun = latest is not None
+            started = latest is not None
             latest = pts if latest is None else max(pts, latest)
             if frame.rotation != rotation:
                 rotation, orientation = frame.rotation, orientation_of(frame)
-            picture = describe_frame(frame, stream, orientation)
+            described = describe_frame(frame, stream, orientation)
             sar = stream.codec_context.sample_aspect_ratio
-            if sar and sar != stated_sar:  # it changed on the way; until then the container's word counts
-                picture = replace(picture, sar=sar)
-            self._sizes[picture.displayed] = None
-            if not picture.is_blank(self._card):
+            if sar and sar != stated_sar:  # a change inside the stream overrides the container
+                described = replace(described, sar=sar)
+            self._sizes[described.displayed] = None
+            if not described.is_blank(self._gpu):
                 black_since = None
             elif black_since is None:
-                black_since = latest if begun else latest - head_start_s
+                black_since = latest if started else latest - head_start_s
             if black_since is not None:
-                picture = replace(picture, black_since=black_since)
-            yield latest, picture
+                described = replace(described, black_since=black_since)
+            yield latest, described
 
     def _good_frames(self, stream: VideoStream) -> Iterator[tuple[Fraction, VideoFrame]]:
-        """Frames in decoding order; those that are damaged, and packets that cannot be decoded, are counted."""
+        """Undamaged frames in decoding order. Counts damaged ones, and packets that cannot be decoded."""
         assert self._container is not None
         found = packets(self._container, stream)
-        for packet in skip_unseen(found, stream, self._glances) if self._glances and not self._card else found:
+        for packet in skip_unshown(found, stream, self._times) if self._times and not self._gpu else found:
             self._pulse()
             try:
                 frames = packet.decode()
             except av.error.FFmpegError:
-                if self._card:
+                if self._gpu:
                     raise _GpuStopped from None
                 self._note_damage(None if packet.pts is None else packet.pts * packet.time_base)
                 continue
@@ -212,9 +218,9 @@ class VideoReader:
                 assert isinstance(frame, VideoFrame)
                 pts = frame_time(frame, stream)
                 context = stream.codec_context
-                if self._card and not is_usable(frame, Size(context.width, context.height)):
+                if self._gpu and not is_usable(frame, Size(context.width, context.height)):
                     raise _GpuStopped
-                self._decoders[self._card.name if frame.format.name == GPU_FORMAT and self._card else "cpu"] = None
+                self._decoders[self._gpu.name if frame.format.name == GPU_FORMAT and self._gpu else "cpu"] = None
                 if frame.is_corrupt:
                     self._note_damage(pts)
                 elif pts is not None:
@@ -222,15 +228,15 @@ class VideoReader:
         check_unchanged(self._path, self._version)
 
     def _note_damage(self, at_s: Fraction | None) -> None:
-        """One more damaged place; one without a stamp lies where the last one was."""
+        """Count damage at file time ``at_s``, or at the time of the previous damage if unknown."""
         if at_s is None:
-            self._damaged_us.append(self._damaged_us[-1] if self._damaged_us else _NEVER)
+            self._damaged_us.append(self._damaged_us[-1] if self._damaged_us else _UNKNOWN_US)
         else:
             self._damaged_us.append(round(at_s * MICROSECONDS))
 
 
 def _without_spikes(frames: Iterator[tuple[Fraction, VideoFrame]]) -> Iterator[tuple[Fraction, VideoFrame]]:
-    """The frames without those whose stamp lies far ahead of both neighbours': one must not freeze the rest."""
+    """Drop frames with timestamps far ahead of both neighbours, which would freeze the video."""
     before: Fraction | None = None
     held: tuple[Fraction, VideoFrame] | None = None
     for pts, frame in frames:
@@ -248,10 +254,10 @@ def _without_spikes(frames: Iterator[tuple[Fraction, VideoFrame]]) -> Iterator[t
 
 
 def decode_all(path: Path, track: VideoTrack, advance: Callable[[Fraction], None]) -> DecodeStats:
-    """Decode a picture from its first frame to its last; ``advance`` is told the file time about every second.
+    """Decode a video track from its first frame to its last; calls ``advance`` with each second of file time.
 
     Raises:
-        InputError: the file cannot be opened.
+        InputError: the file cannot be opened, or was changed.
     """
     reader = VideoReader(path, track.index)
     try:

@@ -1,4 +1,4 @@
-"""Encoding one track into a file of its own; ``stitch`` puts the tracks together."""
+"""Encodes one track into a file of its own; ``outputs.mux`` joins the tracks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from owtmix.plan.media_info import Matrix
 from owtmix.plan.model import SAMPLE_RATE_HZ, AudioEncoding, VideoEncoding
 
 TRACK_FORMAT: Final = "mp4"
-"""Exact time stamps and encoder delay for every codec used; WebM would round to milliseconds."""
+"""Keeps exact timestamps and encoder delay for all codecs used; WebM would round to milliseconds."""
 
 _DISK_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO})
 _LIMITED: Final = 1
@@ -36,31 +36,31 @@ _LAYOUTS: Final = {1: "mono", 2: "stereo"}
 
 
 class VideoWriter:
-    """Writes frames at a constant rate, numbered from 0 without a gap.
+    """Writes frames at a constant rate, numbered from 0 without gaps.
 
-    With ``card``, the number of a graphics card, frames lie in its memory, and its own encoder reads them there.
+    With ``gpu``, the number of a GPU, frames are in its memory, and NVENC reads them there.
 
     Raises:
-        EncoderLost: the card's encoder cannot be had, or fails.
+        EncoderLost: NVENC is not available, or fails.
         RenderError: the encoder refuses its settings or a frame, or the file cannot be written.
     """
 
     def __init__(
-        self, path: Path, size: Size, fps: int, matrix: Matrix, encoding: VideoEncoding, card: int | None = None
+        self, path: Path, size: Size, fps: int, matrix: Matrix, encoding: VideoEncoding, gpu: int | None = None
     ) -> None:
         self._time_base = Fraction(1, fps)
         self._tags = _TAGS[matrix]
         self._failure = EncoderLost if encoding.encoder == NVENC else RenderError
         with encoding_errors(self._failure):
             self._container = av.open(str(path), "w", format=TRACK_FORMAT, options={"fflags": "+bitexact"})
-            hardware = None if card is None else HWAccel("cuda", str(card), is_hw_owned=True)
+            hardware = None if gpu is None else HWAccel("cuda", str(gpu), is_hw_owned=True)
             stream = self._container.add_stream(
                 encoding.encoder, rate=fps, options=dict(encoding.options), hwaccel=hardware
             )
             assert isinstance(stream, VideoStream)
             context = stream.codec_context
             context.width, context.height = size.width, size.height
-            context.pix_fmt = "yuv420p" if card is None else "cuda"
+            context.pix_fmt = "yuv420p" if gpu is None else "cuda"
             context.time_base = self._time_base
             context.bit_rate = encoding.bit_rate_kbps * 1000
             context.gop_size = encoding.gop
@@ -70,7 +70,7 @@ class VideoWriter:
             self._stream = stream
 
     def write(self, frame: VideoFrame, number: int) -> None:
-        """Encode ``frame`` (yuv420p, limited range) as frame ``number``; once this returns it may be drawn on again."""
+        """Encode ``frame`` (limited range; yuv420p, or NV12 on the GPU) as frame ``number``; it may be reused then."""
         frame.pts, frame.time_base = number, self._time_base
         frame.pict_type = 0
         frame.color_range = _LIMITED
@@ -86,7 +86,7 @@ class VideoWriter:
 
 
 class AudioWriter:
-    """Writes blocks of sound, one after the other.
+    """Writes consecutive blocks of sound at 48 kHz.
 
     Raises:
         RenderError: the encoder refuses its settings or a block, or the file cannot be written.
@@ -105,7 +105,7 @@ class AudioWriter:
             self._stream = stream
 
     def write(self, block: NDArray[np.float32]) -> None:
-        """Encode a stereo block, float32 (2, n) in -1..1; a mono output takes the mean of both channels."""
+        """Encode a stereo block, float32 (2, n) in -1..1; mono output is the mean of both channels."""
         if self._channels == 1:
             block = ((block[0] + block[1]) * np.float32(0.5))[np.newaxis]
         frame = AudioFrame.from_ndarray(np.ascontiguousarray(block), format="fltp", layout=_LAYOUTS[self._channels])
@@ -123,10 +123,10 @@ class AudioWriter:
 
 
 def sync_file(path: Path) -> None:
-    """Make sure that a finished file outlives a loss of power.
+    """Flush a finished file to disk (fsync).
 
     Raises:
-        DestinationError: the disk takes no more.
+        DestinationError: the disk is full or fails.
         RenderError: the file cannot be written.
     """
     with encoding_errors(), path.open("rb") as file:
@@ -135,7 +135,7 @@ def sync_file(path: Path) -> None:
 
 @contextmanager
 def encoding_errors(failure: type[RenderError] = RenderError) -> Iterator[None]:
-    """Errors of FFmpeg while writing, as ours: what is not the disk's is a ``failure``."""
+    """Map FFmpeg's errors while writing: those of the disk to DestinationError, others to ``failure``."""
     try:
         yield
     except (av.error.FFmpegError, ValueError, OSError) as error:

@@ -1,5 +1,5 @@
-"""Which network addresses the program may connect to on behalf of a job file.
+"""Protection against server-side request forgery: which addresses a job file can make this machine connect to.
 
-It knows HTTP and the operator's rules (``[network]`` in ``conf/owt.toml``), and nothing of jobs. ``notify`` and
-``inputs`` use it for every connection to a host that a job file names.
+The operator's rules are ``[network]`` in ``conf/owt.toml``. ``notify`` and ``inputs`` use the package for every
+connection to a host that a job file names.
 """

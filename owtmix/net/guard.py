@@ -1,7 +1,7 @@
-"""Where this machine may connect to for a job file: looked up once, checked, and connected to as checked.
+"""An HTTP client that resolves a host once, checks its addresses, and connects to the checked addresses only.
 
-A job file names receivers of callbacks and watermark images. Without this it could make the machine talk to services
-that only its own network reaches.
+A job file names receivers of callbacks and watermark images. Without the check it could reach services of a private
+network through this machine (SSRF); a second look-up could return another address (DNS rebinding).
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
 
 LOOPBACK: Final = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
-"""What the shipped configuration allows."""
+"""The networks that the shipped configuration allows besides the public ones."""
 
 CONNECT_S: Final = 4.0
-"""How long one address may take to accept a connection before the next one is tried."""
+"""Connection timeout of one address; then the next one is tried."""
 
 _GLOBAL_IPV6: Final = IPv6Network("2000::/3")
 
@@ -64,18 +64,18 @@ _REFUSED: Final = tuple(
         ("ff00::/8", "multicast"),
     )
 )
-"""The special-purpose registries of IANA, written out: what ``ipaddress`` calls private changes between Pythons."""
+"""IANA's special-purpose address registries. ``ipaddress.is_private`` differs between Python versions."""
 
-# It logs whole URLs, and with them what is secret in their queries.
+# httpx logs whole URLs, and a query may be a signature.
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 class ForbiddenAddressError(httpx.ConnectError):
-    """A host has none but addresses that are not to be connected to."""
+    """No address of the host is allowed."""
 
 
 def forbidden(address: Address, allowed: Sequence[Network]) -> str | None:
-    """The kind of network for which ``address`` is refused; None where it is not, or lies in an allowed network."""
+    """Return why ``address`` is refused, such as ``private``; None when it is public or in an ``allowed`` network."""
     if any(address in network for network in allowed):
         return None
     for network, kind in _REFUSED:
@@ -85,13 +85,13 @@ def forbidden(address: Address, allowed: Sequence[Network]) -> str | None:
 
 
 def resolve(host: str, port: int, allowed: Sequence[Network]) -> tuple[Address, ...]:
-    """The addresses of ``host`` that may be connected to, best first.
+    """Resolve ``host`` and return its allowed addresses, in the resolver's order of preference.
 
-    The system reads every spelling of an address (``127.1``, ``0x7f000001``), so what is checked is what is meant.
+    The system's resolver also reads unusual spellings of an address, such as ``127.1`` and ``0x7f000001``.
 
     Raises:
-        ForbiddenAddressError: it has addresses, none of which may be connected to.
-        httpx.ConnectError: it has none.
+        ForbiddenAddressError: None of the addresses is allowed.
+        httpx.ConnectError: The host has no address.
     """
     try:
         answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -108,15 +108,15 @@ def resolve(host: str, port: int, allowed: Sequence[Network]) -> tuple[Address, 
 
 
 class CheckedTransport(httpx.AsyncBaseTransport):
-    """Looks the host up once for each request, and connects to no address but those that were checked.
+    """Resolves the host once per request and connects to the checked addresses, in order.
 
-    Certificates are still verified for the host's name.
+    TLS certificates are verified against the host name.
     """
 
     def __init__(self, allowed: Sequence[Network]) -> None:
         self._allowed = allowed
-        # No connection is kept: one that was made for a host name never serves another at the same address.
-        self._wire = httpx.AsyncHTTPTransport(trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
+        # No keep-alive: a connection made for one host name must not serve another at the same address.
+        self._inner = httpx.AsyncHTTPTransport(trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         url = request.url
@@ -126,12 +126,12 @@ class CheckedTransport(httpx.AsyncBaseTransport):
             direct = httpx.Request(
                 request.method,
                 url.copy_with(host=str(address)),
-                headers=request.headers,  # Host among them
+                headers=request.headers,  # they include Host
                 stream=request.stream,
                 extensions={**request.extensions, "sni_hostname": url.raw_host.decode("ascii")},
             )
             try:
-                return await self._wire.handle_async_request(direct)
+                return await self._inner.handle_async_request(direct)
             except httpx.ConnectError as error:
                 failure = str(error)
             except httpx.ConnectTimeout:
@@ -139,13 +139,13 @@ class CheckedTransport(httpx.AsyncBaseTransport):
         raise httpx.ConnectError(failure)
 
     async def aclose(self) -> None:
-        await self._wire.aclose()
+        await self._inner.aclose()
 
 
 def checked_client(allowed: Sequence[Network]) -> httpx.AsyncClient:
-    """A client that connects to checked addresses only, without proxies and credentials of the environment.
+    """A client that connects to checked addresses only and ignores proxies and credentials of the environment.
 
-    It follows no redirects and has no time limit but the one for connecting: its user watches the whole.
+    It does not follow redirects. Its only timeout is ``CONNECT_S``: callers limit the whole exchange.
     """
     return httpx.AsyncClient(
         transport=CheckedTransport(allowed),
@@ -156,14 +156,14 @@ def checked_client(allowed: Sequence[Network]) -> httpx.AsyncClient:
 
 
 async def _look_up(host: str, port: int, allowed: Sequence[Network]) -> tuple[Address, ...]:
-    """``resolve`` in a thread that nobody waits for: a name server may take longer than a run's end."""
+    """Run ``resolve`` in a daemon thread, so that a slow name server does not delay the end of a run."""
     answer: Future[tuple[Address, ...]] = Future()
     answer.set_running_or_notify_cancel()
 
     def ask() -> None:
         try:
             answer.set_result(resolve(host, port, allowed))
-        except Exception as error:  # noqa: BLE001 - raised where the answer is awaited
+        except Exception as error:  # noqa: BLE001 - raised where the future is awaited
             answer.set_exception(error)
 
     threading.Thread(target=ask, name="name look-up", daemon=True).start()

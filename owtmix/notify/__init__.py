@@ -1,5 +1,5 @@
-"""Callbacks: events of a job are signed, kept on disk until they are acknowledged, and sent.
+"""Callbacks (webhooks): the events of a job are stored in an outbox on disk, signed, and sent to its receivers.
 
-It knows the events of sections 13 and 14 of the API document, HTTP and the outbox. It does not know how a job is
-made. ``jobs`` tells it what happened.
+Delivery is at least once and in order per URL. The events are those of the API document, sections 13 and 14.
+``jobs`` calls the package when something happens in a run.
 """

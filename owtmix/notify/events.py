@@ -1,4 +1,7 @@
-"""The events of an offline mix: names, fields, numbers and order (semantics.md, "Callbacks"; sections 14.1, 14.2)."""
+"""The events of an offline mix: names, fields, codes and order.
+
+From the API document, sections 14.1 and 14.2, and docs/semantics.md, "Callbacks".
+"""
 
 from __future__ import annotations
 
@@ -16,13 +19,13 @@ from owtmix.plan.model import RenderPlan
 VERSION: Final = "1.0"
 
 Service = Literal["job.mixer", "job.oss"]
-"""The services that have events here; ``job.record`` and ``job.living`` are of the live service."""
+"""Services with events in an offline mix; ``job.record`` and ``job.living`` belong to the live service."""
 
 _DROPPABLE: Final = {"ucloud_mixer_stream_update", "ucloud_mixer_warning"}
 
 
 class ServiceStatus(IntEnum):
-    """Section 14.4, in the document's spelling."""
+    """Values of ``Status`` (API document, section 14.4), in the document's spelling."""
 
     SERVICE_STATUS_IDEL = 0
     SERVICE_STATUS_RUNNING = 1
@@ -31,7 +34,7 @@ class ServiceStatus(IntEnum):
 
 
 class WarnCode(IntEnum):
-    """Section 14.5; those from 101 are of the offline mix."""
+    """Values of ``WarnCode`` (API document, section 14.5). Codes from 101 are specific to the offline mix."""
 
     SERVICE_WARN_PROCESS_RESTART = 1
     INPUT_LEFT_OUT = 101
@@ -42,7 +45,7 @@ class WarnCode(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something to tell the receivers of ``service``; ``data`` is the event's ``Data``, in the order it is sent."""
+    """An event for the receivers of ``service``. ``data`` is its ``Data``, in the order of the JSON keys."""
 
     service: Service
     type: str
@@ -50,19 +53,19 @@ class Event:
 
     @property
     def droppable(self) -> bool:
-        """Whether a receiver that does not keep up may miss it."""
+        """Whether the event may be dropped when a receiver does not keep up."""
         return self.type in _DROPPABLE
 
     @property
     def ends_run(self) -> bool:
-        """Whether it is the last one of a run."""
+        """Whether the event is the last one of a run."""
         return self.type == "ucloud_mixer_status_update" and self.data["Status"] in {
             ServiceStatus.SERVICE_STATUS_EXITING,
             ServiceStatus.SERVICE_STATUS_INTERRUPT,
         }
 
     def body(self, job_id: str, request_id: str, token: str | None) -> str:
-        """The request's JSON (14.1); without ``Token`` where the receiver has none."""
+        """The JSON request body (API document, section 14.1). ``Token`` is left out when it is None."""
         common: dict[str, Any] = {"Version": VERSION}
         if token is not None:
             common["Token"] = token
@@ -76,16 +79,16 @@ class Event:
 
 
 def started() -> Event:
-    """The first event of every run."""
+    """The first event of a run."""
     return _status(ServiceStatus.SERVICE_STATUS_RUNNING)
 
 
 def stream_updates(plan: RenderPlan) -> tuple[Event, ...]:
-    """Every join (``open``) and leave (``close``) on the timeline; at one moment the leaves come first.
+    """One event for each join (``open``) and leave (``close``), by time; at equal times leaves come first.
 
-    ``TimeStamp`` is in epoch milliseconds, or, where the index has no epoch, in milliseconds since the output's start.
+    ``TimeStamp`` is in milliseconds since 1970 or, when the index has no epoch, since the start of the output.
     """
-    moves = sorted(_moves(plan), key=lambda move: move[:2])
+    changes = sorted(_presence_changes(plan), key=lambda change: change[:2])
     return tuple(
         _mixer(
             "stream_update",
@@ -93,20 +96,20 @@ def stream_updates(plan: RenderPlan) -> tuple[Event, ...]:
             Status="open" if opens else "close",
             TimeStamp=str(round(stamp_s * 1000)),
         )
-        for _, opens, stamp_s, stream in moves
+        for _, opens, stamp_s, stream in changes
     )
 
 
-def _moves(plan: RenderPlan) -> Iterator[tuple[Fraction, bool, Fraction, StreamId]]:
-    """When in output time, whether it is a join, the time stamp in seconds, and who."""
-    for stream, on_gpu in plan.presence.items():
-        for stay in on_gpu:
-            # Nothing is cut while somebody is there, but right after the leave something may be.
-            joined_s = plan.epoch_at(stay.start)
+def _presence_changes(plan: RenderPlan) -> Iterator[tuple[Fraction, bool, Fraction, StreamId]]:
+    """Yield (output time, whether it is a join, ``TimeStamp`` in seconds, stream)."""
+    for stream, visits in plan.presence.items():
+        for visit in visits:
+            # A gap may be cut right after a leave, so the leave is counted from the join: no cut is in between.
+            joined_s = plan.epoch_at(visit.start)
             if joined_s is None:
-                joined_s = stay.start
-            yield stay.start, True, joined_s, stream
-            yield stay.end, False, joined_s + stay.duration, stream
+                joined_s = visit.start
+            yield visit.start, True, joined_s, stream
+            yield visit.end, False, joined_s + visit.duration, stream
 
 
 def warning(code: WarnCode, message: str) -> Event:
@@ -114,12 +117,12 @@ def warning(code: WarnCode, message: str) -> Event:
 
 
 def left_out(plan: RenderPlan) -> tuple[Event, ...]:
-    """A warning for every recording that the mix has to do without."""
+    """A warning for each recording that is left out of the mix."""
     return tuple(warning(WarnCode.INPUT_LEFT_OUT, f"{key} is left out: {reason}") for key, reason in plan.left_out)
 
 
 def finished(files: Sequence[str]) -> tuple[Event, ...]:
-    """How a run ends that published ``files``, the addresses of its outputs."""
+    """The last events of a successful run. ``files`` are the addresses of its outputs."""
     return (
         _mixer("file_infos", FileList=list(files)),
         _upload(0, files),
@@ -128,9 +131,9 @@ def finished(files: Sequence[str]) -> tuple[Event, ...]:
 
 
 def failed(error: BaseException, files: Sequence[str] = ()) -> tuple[Event, ...]:
-    """How a run ends that did not publish ``files``, the addresses where its outputs would have been.
+    """The last events of a failed run. ``files`` are the addresses its outputs would have had.
 
-    Only the text of our own errors is told: nobody knows what an unexpected one holds.
+    The message of an unexpected exception is not sent: it may contain a secret.
     """
     if isinstance(error, MixError):
         code, message = error.code, error.message

@@ -1,4 +1,4 @@
-"""Telling receivers about a run: events become messages, are kept in the outbox, and are sent in the background."""
+"""Notifies receivers of a run: events become messages in the outbox, which are sent in the background."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ _ID_DIGITS: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class SenderOptions:
-    """How callbacks are sent: to which networks besides the public ones, and signed with which key, if any."""
+    """``allowed`` are networks that receivers may be in besides the public ones; ``key``, if any, signs requests."""
 
     allowed: Sequence[Network] = LOOPBACK
     key: bytes | None = field(default=None, repr=False)
 
 
 class Notifier:
-    """Tells the receivers of one job. The job runs once at a time on this machine.
+    """Sends the events of one job to its receivers. Only one run of a job may use it at a time.
 
-    No method fails because of a receiver or of the disk, and only ``finish`` waits.
+    No method fails because of a receiver or the disk, and only ``finish`` blocks.
     """
 
     def __init__(
         self, job_id: str, request_id: str, receivers: Iterable[NotifySpec], folder: Path, sending: SenderOptions
     ) -> None:
-        """Begin a run, or go on with the one that was killed: what its receivers have not got is sent first.
+        """Begin a run, or resume one that was killed. Messages that earlier runs did not deliver are sent first.
 
-        ``folder`` is that of all outboxes. Receivers of services that an offline mix does not have get nothing.
+        ``folder`` contains the outboxes of all jobs. Receivers of services without events are ignored.
         """
         self._job_id = job_id
         self._request_id = request_id
@@ -52,12 +52,12 @@ class Notifier:
         self._outbox = Outbox(folder, job_id)
         self._run = self._outbox.begin()
         self.resumed: Final = self._outbox.resumed
-        self._delivery = Sender(self._outbox.settle, sending.allowed, sending.key)
+        self._sender = Sender(self._outbox.mark_done, sending.allowed, sending.key)
         urls = {receiver.url for receiver in self._receivers}
-        self._delivery.put(message for message in self._outbox.waiting if message.url in urls)
+        self._sender.put(message for message in self._outbox.waiting if message.url in urls)
 
     def notify(self, *events: Event) -> None:
-        """Keep these and send them in the background; from any thread."""
+        """Store ``events`` and send them in the background. May be called from any thread."""
         if not self._receivers:
             return
         with self._lock:
@@ -72,17 +72,17 @@ class Notifier:
             except OSError as error:
                 _log.warning("callbacks are sent without being kept on disk: %s", error.strerror)
                 new = tuple(messages)
-            self._delivery.put(new)
+            self._sender.put(new)
 
     def finish(self, timeout_s: float) -> int:
-        """Go on sending for at most so long; returns how many messages are left, which ``resend`` delivers."""
-        return _finish(self._delivery, self._outbox, timeout_s, unfinished=False)
+        """Send for at most ``timeout_s`` seconds more. Returns the number of undelivered messages, for ``resend``."""
+        return _finish(self._sender, self._outbox, timeout_s, unfinished=False)
 
     def _message(self, event: Event, receiver: NotifySpec) -> Message:
-        """The same event of the same run has the same id for the same receiver, also after a crash.
+        """Build a message. Its id is a hash, so that a resumed run gives an event the same id.
 
-        An event that repeats word for word within a run is counted. Nobody can guess a token from the id: the name of
-        the run is random.
+        The hash includes a counter of identical events in the run, and the random name of the run: without that, a
+        token could be guessed from the id.
         """
         content = json.dumps([self._job_id, self._run, receiver.url, receiver.token, event.type, event.data])
         self._repeats[content] += 1
@@ -97,24 +97,25 @@ class Notifier:
 
 
 def resend(job_id: str, folder: Path, sending: SenderOptions, timeout_s: float) -> tuple[int, int]:
-    """Deliver what earlier runs of a job left; the job must not be running.
+    """Deliver the messages that earlier runs of a job left in the outbox. The job must not be running.
 
-    Returns how many went, droppable ones that were given up included, and how many stay.
+    Returns:
+        Numbers of messages: delivered or dropped, and still undelivered.
 
     Raises:
-        SpecError: ``job_id`` is none.
+        SpecError: ``job_id`` is not a job id.
     """
     outbox = Outbox(folder, job_id)
     before = len(outbox.waiting)
-    delivery = Sender(outbox.settle, sending.allowed, sending.key)
-    delivery.put(outbox.waiting)
-    left = _finish(delivery, outbox, timeout_s, unfinished=True)
+    sender = Sender(outbox.mark_done, sending.allowed, sending.key)
+    sender.put(outbox.waiting)
+    left = _finish(sender, outbox, timeout_s, unfinished=True)
     return before - left, left
 
 
-def _finish(delivery: Sender, outbox: Outbox, timeout_s: float, *, unfinished: bool) -> int:
+def _finish(sender: Sender, outbox: Outbox, timeout_s: float, *, unfinished: bool) -> int:
     try:
-        delivery.finish(timeout_s)
+        sender.finish(timeout_s)
     finally:
-        outbox.sweep(unfinished=unfinished)
+        outbox.remove_done(unfinished=unfinished)
     return len(outbox.waiting)

@@ -1,11 +1,10 @@
-"""What has to be sent, kept on disk through kills and crashes until it was."""
+"""Messages to be sent, stored on disk until they are delivered."""
 
 from __future__ import annotations
 
 import json
 import logging
 import os
-import re
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,18 +16,19 @@ from pathlib import Path
 from typing import Final
 
 from owtmix.base.errors import Problem, SpecError
+from owtmix.base.ids import is_job_id
 
 _log = logging.getLogger(__name__)
 
-_JOB_ID: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
-_SETTLED: Final = "settled"
+_DONE_FILE: Final = "settled"
+"""Name of the file with the ids of messages that were delivered or dropped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One event for one receiver. URL and body hold secrets and stay out of every repr.
+    """One event for one receiver. URL and body contain secrets and are left out of the repr.
 
-    ``id`` is the same in every repeat; a ``droppable`` one need not arrive; ``body`` is JSON in ASCII.
+    ``id`` is the same in every attempt. A ``droppable`` message need not be delivered. ``body`` is JSON in ASCII.
     """
 
     id: str
@@ -38,13 +38,13 @@ class Message:
     body: str = field(repr=False)
 
 
-_row = attrgetter("id", "event", "droppable", "url", "body")
-"""A message as it is written; ``asdict`` takes ten times as long, and composing waits for it."""
+_as_row = attrgetter("id", "event", "droppable", "url", "body")
+"""A message as it is stored. Ten times as fast as ``asdict``, and composing waits for it."""
 
 
 @dataclass(slots=True)
 class _Run:
-    """One run's folder. A run is closed by its last event; one that was killed before goes on with the next start."""
+    """The folder of one run. The last event closes a run; a run that was killed before is resumed by the next start."""
 
     folder: Path
     known: set[str] = field(default_factory=set)
@@ -54,52 +54,53 @@ class _Run:
 
 
 class Outbox:
-    """The messages of one job, in ``folder/<job id>/<run>/``, which only their owner can read: they hold tokens.
+    """The messages of one job, in ``folder/<job id>/<run>/``. Only the owner can read them: they contain tokens.
 
-    A batch of messages is one file ``000001.json``, complete from the moment it has its name; ``settled`` lists the ids
-    that need not be sent any more. One process at a time writes.
+    A batch of messages is a file such as ``000001.json``, written under another name and renamed when it is complete.
+    The file ``settled`` lists the ids of delivered and dropped messages. One process at a time may use an outbox.
 
     Raises:
-        SpecError: ``job_id`` is none.
+        SpecError: ``job_id`` is not a job id.
     """
 
     def __init__(self, folder: Path, job_id: str) -> None:
-        if not _JOB_ID.fullmatch(job_id):
+        if not is_job_id(job_id):
             raise SpecError(Problem("", f"{job_id!r} is not a job id"))
         self._job = folder / job_id
         self._runs = [_read(run) for run in _run_folders(self._job)]
 
     @property
     def waiting(self) -> tuple[Message, ...]:
-        """What has to be sent yet, in the order it was added; of earlier runs too."""
+        """Messages of all runs that are not delivered, in the order they were added."""
         return tuple(chain.from_iterable(tuple(run.waiting.values()) for run in self._runs))
 
     @property
     def resumed(self) -> bool:
-        """Whether the run that was begun goes on with one that was killed."""
+        """Whether ``begin`` resumed a run that was killed."""
         return bool(self._runs[-1].known)
 
     def begin(self) -> str:
-        """Open a run, or go on with the one that was killed; returns its name, which is the same then."""
+        """Open a new run, or resume the one that was killed. Returns the name of the run."""
         if not self._runs or self._runs[-1].closed:
             number = int(self._runs[-1].folder.name.partition("-")[0]) + 1 if self._runs else 1
             self._runs.append(_Run(self._job / f"{number:06}-{secrets.token_hex(16)}"))
         return self._runs[-1].folder.name
 
     def add(self, messages: Iterable[Message], *, closes: bool) -> tuple[Message, ...]:
-        """Keep messages of the run that was begun; returns those that it did not have yet.
+        """Store messages of the current run. Returns those that it did not have yet.
 
-        They survive a kill; what must arrive survives a power failure too. ``closes`` says that the run ends with them.
+        All survive a kill of the process; those that are not droppable survive a power failure too. ``closes`` means
+        that these are the last messages of the run.
 
         Raises:
-            OSError: they cannot be written.
+            OSError: The messages cannot be written.
         """
         run = self._runs[-1]
         new = {message.id: message for message in messages if message.id not in run.known}
         if new or closes:
             for folder in (self._job.parent, self._job, run.folder):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            batch = {"closes": closes, "messages": list(map(_row, new.values()))}
+            batch = {"closes": closes, "messages": list(map(_as_row, new.values()))}
             durable = closes or not all(message.droppable for message in new.values())
             run.batches += 1
             _write(run.folder / f"{run.batches:06}.json", json.dumps(batch).encode(), durable=durable)
@@ -108,20 +109,23 @@ class Outbox:
         run.closed |= closes
         return tuple(new.values())
 
-    def settle(self, message: Message) -> None:
-        """Note that ``message`` was delivered or dropped. Noted in vain, it is sent again, which receivers expect."""
+    def mark_done(self, message: Message) -> None:
+        """Record that ``message`` was delivered or dropped.
+
+        If that cannot be written, a later run sends it again: delivery is at least once.
+        """
         for run in self._runs:
             if run.waiting.pop(message.id, None):
                 with suppress(OSError):
-                    _append(run.folder / _SETTLED, f"\n{message.id}".encode())
+                    _append(run.folder / _DONE_FILE, f"\n{message.id}".encode())
 
-    def sweep(self, *, unfinished: bool) -> None:
-        """Remove what is settled: closed runs without waiting messages, and where asked for ``unfinished`` ones."""
+    def remove_done(self, *, unfinished: bool) -> None:
+        """Remove the folders of closed runs, with ``unfinished`` of any runs, that have no undelivered messages."""
         for run in self._runs:
             if not run.waiting and (run.closed or unfinished):
                 shutil.rmtree(run.folder, ignore_errors=True)
         with suppress(OSError):
-            self._job.rmdir()  # the last run takes the job along
+            self._job.rmdir()  # fails as long as it contains a run
 
 
 def _run_folders(job: Path) -> Sequence[Path]:
@@ -133,8 +137,8 @@ def _read(folder: Path) -> _Run:
     run.waiting = dict(_messages(run))
     run.known |= run.waiting.keys()
     with suppress(OSError):
-        for settled in (folder / _SETTLED).read_text(encoding="ascii").split():
-            run.waiting.pop(settled, None)
+        for message_id in (folder / _DONE_FILE).read_text(encoding="ascii").split():
+            run.waiting.pop(message_id, None)
     return run
 
 
@@ -145,8 +149,8 @@ def _messages(run: _Run) -> Iterator[tuple[str, Message]]:
             batch = json.loads(path.read_bytes())
             messages = [Message(*row) for row in batch["messages"]]
         except (OSError, ValueError, KeyError, TypeError):
-            # Another user's, or not yet on the disk when the power failed.
-            _log.warning("callbacks that were to be sent cannot be read: %s", path)
+            # The file is another user's, or its content was not on the disk yet when the power failed.
+            _log.warning("undelivered callbacks cannot be read: %s", path)
             continue
         run.closed |= batch["closes"]
         yield from ((message.id, message) for message in messages)
@@ -162,7 +166,7 @@ def _write(path: Path, data: bytes, *, durable: bool) -> None:
             os.fsync(descriptor)
     new.rename(path)
     if durable:
-        # The entries of all folders that may be new, too.
+        # Sync the directory entries too, of all folders that may be new.
         for folder in path.parents[:4]:
             _sync_folder(folder)
 

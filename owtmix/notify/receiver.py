@@ -1,12 +1,12 @@
-"""One receiver: what waits for its URL is sent one by one, each until it was taken.
+"""One receiver: a queue of messages for one URL, sent one at a time and in order.
 
-How an answer is understood:
+Responses:
 
-- 2xx: delivered.
-- 408, 429, 5xx, no connection, no answer within ``ATTEMPT_S``: tried again with growing pauses while there is time.
-- Any other status, redirects among them: this message is not wanted. A droppable one is dropped; another is tried
-  ``REFUSALS`` times, then it stays in the outbox, and the next one has its turn.
-- 410, and an address that must not be connected to: nothing more is sent; what is not droppable stays in the outbox.
+- 2xx acknowledges the message.
+- 408, 429, 5xx, no connection, no response within ``ATTEMPT_S``: the message is retried with exponential backoff.
+- Any other status, including redirects, refuses the message. A droppable message is dropped. Another one is tried
+  ``MAX_REFUSALS`` times and then stays in the outbox; the next message is sent.
+- 410, or an address that is not allowed: nothing more is sent. Messages that are not droppable stay in the outbox.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from owtmix.notify.signature import headers
 _log = logging.getLogger(__name__)
 
 ATTEMPT_S: Final = 10.0
-"""How long one attempt may take, looking up the name included."""
+"""Timeout of one attempt, including the DNS look-up."""
 
-REFUSALS: Final = 3
+MAX_REFUSALS: Final = 3
 
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 30.0
@@ -41,7 +41,7 @@ _CONTENT: Final = {"Content-Type": "application/json", "User-Agent": "owtmix"}
 
 
 class AttemptResult(Enum):
-    """What an attempt came to."""
+    """Result of an attempt to deliver a message."""
 
     DELIVERED = "delivered"
     FAILED = "failed"
@@ -50,7 +50,7 @@ class AttemptResult(Enum):
 
 
 def classify_status(status: int) -> AttemptResult:
-    """What the status of an answer means."""
+    """Result of an attempt that was answered with an HTTP status."""
     if httpx.codes.is_success(status):
         return AttemptResult.DELIVERED
     if status == httpx.codes.GONE:
@@ -60,72 +60,73 @@ def classify_status(status: int) -> AttemptResult:
 
 
 class Receiver:
-    """The way to one URL. Everything happens in the loop in which ``serve`` runs.
+    """Sends messages to one URL. All methods must be called in the event loop that runs ``serve``.
 
-    ``idle`` is set while nothing waits; while ``drops`` is true, droppable messages are dropped instead of sent.
+    ``idle`` is set while the queue is empty. While ``drops`` is true, droppable messages are dropped instead of sent.
     """
 
     def __init__(
-        self, url: str, settle: Callable[[Message], None], allowed: Sequence[Network], key: bytes | None
+        self, url: str, on_done: Callable[[Message], None], allowed: Sequence[Network], key: bytes | None
     ) -> None:
         self.idle = asyncio.Event()
         self.drops = False
         self._url = url
-        self._settle = settle
+        self._on_done = on_done
         self._allowed = allowed
         self._key = key
-        self._waiting: deque[Message] = deque()
+        self._queue: deque[Message] = deque()
         self._arrived = asyncio.Event()
-        self._hurried = asyncio.Event()
+        self._pause_ended = asyncio.Event()
         self._failures = 0
         self._refusals = 0
         self._gone = False
 
     def __str__(self) -> str:
-        """Scheme, host and port; all else may be secret."""
+        """Scheme, host and port; the rest of the URL may be secret."""
         with suppress(httpx.InvalidURL, UnicodeError):
             url = httpx.URL(self._url)
             return f"{url.scheme}://{url.netloc.decode()}"
         return "a receiver whose address is not a valid URL"
 
     def put(self, message: Message) -> None:
-        self._waiting.append(message)
+        """Queue ``message``."""
+        self._queue.append(message)
         self.idle.clear()
         self._arrived.set()
 
-    def hurry(self) -> None:
-        """End the pause between two attempts, if there is one; the next ones are short again."""
+    def end_pause(self) -> None:
+        """End the current pause between attempts and reset the backoff."""
         self._failures = 0
-        self._hurried.set()
+        self._pause_ended.set()
 
     async def serve(self) -> None:
-        """Send what is put, for ever."""
+        """Send queued messages until the task is cancelled."""
         async with checked_client(self._allowed) as client:
             while True:
-                while not self._waiting:
+                while not self._queue:
                     self.idle.set()
                     self._arrived.clear()
                     await self._arrived.wait()
-                message = self._waiting[0]
+                message = self._queue[0]
                 if self._gone or (self.drops and message.droppable):
-                    self._pass_over(message)
+                    self._skip(message)
                 else:
                     await self._try(client, message)
 
-    def _pass_over(self, message: Message) -> None:
-        """Send ``message`` no more in this run."""
-        self._waiting.popleft()
+    def _skip(self, message: Message) -> None:
+        """Do not send ``message`` in this run. A droppable one is done; another stays in the outbox."""
+        self._queue.popleft()
         self._refusals = 0
         if message.droppable:
-            self._settle(message)
+            self._on_done(message)
 
     async def _try(self, client: httpx.AsyncClient, message: Message) -> None:
-        """Send ``message`` once, and decide what becomes of it."""
+        """Make one attempt to send ``message`` and act on the result."""
         result, reason = await self._send(client, message)
         if result is AttemptResult.DELIVERED:
-            self._waiting.popleft()
+            self._queue.popleft()
             self._failures = self._refusals = 0
-            self._settle(message)
+            self._on_done(message)
             return
         self._failures += 1
         if result is AttemptResult.GONE:
@@ -134,19 +135,19 @@ class Receiver:
             return
         _log.log(logging.WARNING if self._failures == 1 else logging.DEBUG, "a callback to %s failed: %s", self, reason)
         self._refusals += result is AttemptResult.REFUSED
-        if result is AttemptResult.REFUSED and (message.droppable or self._refusals == REFUSALS):
-            self._pass_over(message)
+        if result is AttemptResult.REFUSED and (message.droppable or self._refusals == MAX_REFUSALS):
+            self._skip(message)
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(pause_s(self._failures, FIRST_PAUSE_S, LONGEST_PAUSE_S)):
-                await self._hurried.wait()
-        self._hurried.clear()
+                await self._pause_ended.wait()
+        self._pause_ended.clear()
 
     async def _send(self, client: httpx.AsyncClient, message: Message) -> tuple[AttemptResult, str]:
         body = message.body.encode()
         identity = headers(self._key, message.id, int(time.time()), body)
         try:
-            # The body of the answer is nobody's business, and may never end.
+            # The body of the response is not read: it has no meaning and may be endless.
             async with (
                 asyncio.timeout(ATTEMPT_S),
                 client.stream("POST", self._url, content=body, headers=_CONTENT | identity) as response,
@@ -159,7 +160,7 @@ class Receiver:
         except httpx.ConnectError as error:
             return AttemptResult.FAILED, f"it cannot be reached: {error}"
         except httpx.HTTPError:
-            return AttemptResult.FAILED, "it broke off or does not speak HTTP"
+            return AttemptResult.FAILED, "it closed the connection or does not speak HTTP"
         except (httpx.InvalidURL, UnicodeError):
             return AttemptResult.GONE, "its address is not a valid URL"
         return classify_status(status), f"it answers with status {status}"

@@ -1,4 +1,4 @@
-"""Signed requests, as the Standard Webhooks specification has them."""
+"""Request signatures according to the Standard Webhooks specification."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import hmac
 
 
 def headers(key: bytes | None, message_id: str, timestamp_s: int, body: bytes) -> dict[str, str]:
-    """What identifies a request: its id, when it was tried (epoch seconds), and both with the body signed."""
+    """Headers with message id, time of the attempt (``timestamp_s``, since 1970) and, with a ``key``, the signature."""
     identity = {"webhook-id": message_id, "webhook-timestamp": str(timestamp_s)}
     if key is None:
         return identity

@@ -11,7 +11,7 @@ from owtmix.base.errors import Problem, SpecError
 from owtmix.base.ids import StreamId
 from owtmix.base.time import FrameClock, timecode
 from owtmix.jobfile.index import Index
-from owtmix.jobfile.settings import Settings
+from owtmix.jobfile.settings import PlanSettings
 from owtmix.jobfile.spec import ClockWatermark, JobSpec, VideoSpec
 from owtmix.plan import encoders
 from owtmix.plan.chunks import cut_chunks
@@ -28,7 +28,7 @@ def make_plan(
     spec: JobSpec,
     index: Index,
     clips: Sequence[Clip],
-    settings: Settings,
+    settings: PlanSettings,
     left_out: Iterable[tuple[str, str]] = (),
 ) -> RenderPlan:
     """Plan the output of ``clips``, the readable files of the subscribed streams.
@@ -38,10 +38,11 @@ def make_plan(
     Raises:
         SpecError: the output would be longer than the limit of ``conf/owt.toml``.
     """
-    rules = TimelineRules(spec.key_stream, spec.idle_time_s, settings.absence_s, settings.keep_empty_gaps)
+    patience = settings.timeline
+    rules = TimelineRules(spec.key_stream, spec.idle_time_s, patience.absence_s, patience.keep_empty_gaps)
     timeline = build_timeline(clips, rules)
-    if timeline.end > settings.max_duration_s:
-        limit = timecode(settings.max_duration_s)
+    if timeline.end > settings.limits.max_duration_s:
+        limit = timecode(settings.limits.max_duration_s)
         raise SpecError(Problem("", f"the output would last {timecode(timeline.end)}, more than the limit of {limit}"))
     picture = _picture(spec, spec.video, timeline, settings) if spec.video else None
     duration = picture.clock.time(picture.frames) if picture else timeline.end
@@ -58,7 +59,7 @@ def make_plan(
         presence=timeline.presence,
         jumps=timeline.jumps,
         index_unit=index.unit,
-        time_zone=settings.time_zone,
+        time_zone=settings.text.time_zone,
         absent=tuple(sorted({file.stream for file in index.files} - timeline.presence.keys())),
         left_out=tuple(left_out),
         warnings=(*map(str, spec.warnings), *index.warnings, *timeline.warnings, *_clock_warnings(spec, index)),
@@ -91,20 +92,21 @@ def with_device(plan: RenderPlan, spec: JobSpec, device: RenderDevice) -> Render
     return replace(plan, picture=picture)
 
 
-def _picture(spec: JobSpec, video: VideoSpec, timeline: Timeline, settings: Settings) -> PicturePlan:
+def _picture(spec: JobSpec, video: VideoSpec, timeline: Timeline, settings: PlanSettings) -> PicturePlan:
     clock = FrameClock(video.fps)
     pictures = {s: placed for s, placed in timeline.pictures.items() if placed and sees(spec, s)}
-    patience = PlaceholderRules(settings.absence_s, settings.gap_s, settings.placeholder_delay_s)
+    patience = settings.timeline
+    rules = PlaceholderRules(patience.absence_s, patience.gap_s, patience.placeholder_delay_s)
     scenes = build_scenes(
         timeline.segments, spec.mixer, video.size, manual=spec.subscription.manual, visible=pictures.keys()
     )
     frames = clock.first_from(timeline.end)
-    least = max(1, ceil(settings.chunk_s / encoders.GOP_S))
+    least = max(1, ceil(settings.video.chunk_s / encoders.GOP_S))
     changes = [clock.first_from(part.span.start) for part in scenes]
     encoder = (
-        encoders.h264(video, settings.x264_preset)
+        encoders.h264(video, settings.video.x264_preset)
         if spec.container == "mp4"
-        else encoders.vp9(video, settings.vp9_cpu_used)
+        else encoders.vp9(video, settings.video.vp9_cpu_used)
     )
     return PicturePlan(
         canvas=video.size,
@@ -115,11 +117,11 @@ def _picture(spec: JobSpec, video: VideoSpec, timeline: Timeline, settings: Sett
         resize_mode=spec.mixer.resize_mode,
         scenes=scenes,
         shots={
-            stream: build_shots(timeline.presence[stream], placed, patience, screen=stream.is_screen)
+            stream: build_shots(timeline.presence[stream], placed, rules, screen=stream.is_screen)
             for stream, placed in pictures.items()
         },
         watermarks=spec.mixer.watermarks,
-        text_px=max(8, round(video.size.height * settings.text_height)),
+        text_px=max(8, round(video.size.height * settings.text.height)),
         encoding=encoder,
         chunks=cut_chunks(frames, encoder.gop, least, changes),
     )

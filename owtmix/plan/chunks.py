@@ -1,4 +1,4 @@
-"""Where the picture is cut into chunks, which are composed and encoded each for itself."""
+"""Division of the picture into chunks, which are composed and encoded independently (docs/semantics.md, "Rate")."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from itertools import pairwise
 
 
 def cut_chunks(frames: int, gop: int, least: int, changes: Sequence[int]) -> tuple[range, ...]:
-    """Cut ``frames`` frames at multiples of ``gop``; the same everywhere, however many workers there are.
+    """Cut ``frames`` frames into chunks at multiples of ``gop``, independently of the number of workers.
 
-    A chunk has at least ``least`` groups of pictures and fewer than twice as many, unless the whole picture has fewer.
-    Among the places where one may end, the first is taken that follows a scene change within one group: a joint is
-    seen least where the picture changes anyway. Where there is none, the chunk is as short as may be.
+    A chunk has at least ``least`` groups of pictures (GOPs) and fewer than twice as many, unless the whole picture is
+    shorter. It ends at the first GOP boundary less than one GOP after a scene change, where a joint is least visible;
+    without such a boundary it is as short as possible.
 
     Args:
-        frames: of the whole picture.
-        gop: frames of a group.
-        least: groups of the shortest chunk, at least 1.
-        changes: rising numbers of the frames that begin a scene.
+        frames: Number of frames of the whole picture.
+        gop: Frames per GOP.
+        least: GOPs of the shortest chunk, at least 1.
+        changes: Numbers of the frames that begin a scene, sorted.
     """
     groups = -(-frames // gop)
     starts = [0]
     while groups - starts[-1] >= 2 * least:
         first = starts[-1] + least
-        places = range(first, min(first + least, groups - least + 1))
-        starts.append(next((place for place in places if _follows_change(place * gop, gop, changes)), first))
+        candidates = range(first, min(first + least, groups - least + 1))
+        starts.append(next((group for group in candidates if _follows_change(group * gop, gop, changes)), first))
     edges = [*(start * gop for start in starts), frames]
     return tuple(range(start, stop) for start, stop in pairwise(edges))
 

@@ -1,4 +1,4 @@
-"""The time that a clock watermark shows."""
+"""The text of a clock watermark."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ from zoneinfo import ZoneInfo
 
 
 def clock_text(t: Fraction, epoch_at: Fraction | None, zone: str) -> str:
-    """``2026-11-22 14:03:05`` in the IANA zone ``zone``, or ``00:01:30`` since the start (semantics.md, "Picture").
+    """Format the wall clock as ``2026-11-22 14:03:05``, or the time since the start as ``00:01:30``.
 
-    ``t`` is output time and ``epoch_at`` the moment since 1970 that is shown then, both in seconds, rounded down;
-    ``epoch_at`` is None when the index knows no moments.
+    The rule is in docs/semantics.md, "Picture". Seconds are rounded down.
+
+    Args:
+        t: Output time in seconds.
+        epoch_at: Seconds since 1970 at ``t``; None when the index has no epoch.
+        zone: IANA time zone.
     """
     if epoch_at is None:
         elapsed_s = floor(t)

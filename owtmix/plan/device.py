@@ -1,4 +1,4 @@
-"""The device that composes the picture: the CPU alone, or a GPU beside it."""
+"""The device that composes the picture: the CPU or a GPU."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ from dataclasses import dataclass
 from typing import Final
 
 MAX_GPU_ITEMS: Final = 72
-"""Tiles and watermarks that a GPU draws in one frame: 64 streams, and 8 watermarks."""
+"""Maximum number of tiles and watermarks that a GPU draws in one frame: 64 streams and 8 watermarks."""
 
 
 @dataclass(frozen=True, slots=True)
 class RenderDevice:
-    """``gpu`` is the number of the GPU that composes; None for the CPU alone.
+    """The chosen device.
 
-    ``has_encoder`` says whether its H.264 encoder works, ``memory_bytes`` how much of its memory one process may take.
-    ``why`` is the reason for the choice, in words.
+    Attributes:
+        why: The reason for the choice, for the user.
+        gpu: Number of the GPU that composes; None for the CPU.
+        has_encoder: Whether the GPU's H.264 encoder works.
+        memory_bytes: How much GPU memory one process may use.
     """
 
     why: str
@@ -24,8 +27,8 @@ class RenderDevice:
 
     @property
     def name(self) -> str:
-        """As ``--device`` spells it: ``cpu``, ``cuda:0``."""
+        """The value of ``--device``: ``cpu``, ``cuda:0``."""
         return "cpu" if self.gpu is None else f"cuda:{self.gpu}"
 
 
-CPU = RenderDevice("nothing else was asked for")
+CPU = RenderDevice("the CPU is the default")

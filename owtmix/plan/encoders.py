@@ -1,4 +1,4 @@
-"""Which encoder, with which settings (semantics.md, "Rate"). Every setting is here: none is left to the machine."""
+"""Encoders and all their settings (docs/semantics.md, "Rate"). No setting depends on the machine."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ GOP_S: Final = 2
 VBV_MAX_RATE: Final = Fraction(3, 2)
 VBV_BUFFER_S: Final = 2
 VBV_INIT: Final = Fraction(1, 2)
-"""How full the buffer is when a chunk begins. Chunks know nothing of each other: what one leaves of the buffer may be
-nothing at all, and the next counts on this much. Both together stay within ``VBV_BUFFER_S`` when each chunk is
-encoded for a buffer that is smaller by as much.
-"""
+"""Assumed fullness of the VBV buffer at the start of a chunk.
 
+Chunks are encoded independently, so the previous one may have emptied the buffer. ``bufsize`` is reduced by this
+factor, so that the concatenation still conforms to a buffer of ``VBV_BUFFER_S``.
+"""
 
 POINTS: Final[Mapping[str, tuple[str, Mapping[str, int]]]] = {
     "fast": ("superfast", {}),
     "balanced": ("superfast", {"rc-lookahead": 10, "mbtree": 1, "weightp": 1, "trellis": 1}),
     "quality": ("faster", {}),
 }
-"""Points on the curve of quality against CPU seconds (docs/performance.md): a preset of x264's, and what is changed."""
+"""Operating points of quality against CPU time (docs/performance.md): an x264 preset, and options changed in it."""
 
-_LACKS: Final[Mapping[str, frozenset[str]]] = {
+_UNSUPPORTED: Final[Mapping[str, frozenset[str]]] = {
     "baseline": frozenset({"weightp", "trellis"}),
     "main": frozenset(),
     "high": frozenset(),
 }
-"""What a profile does not have; FFmpeg applies the profile before what is changed of the preset, not after."""
+"""Options that a profile does not support. FFmpeg would enable them, since ``x264-params`` follow the profile."""
 
 
 def h264(video: VideoSpec, preset: str) -> VideoEncoding:
-    """x264 at a mean rate with VBV and closed GOPs; ``preset`` is one of ``POINTS`` or of x264's own.
+    """x264 with average bit rate, VBV and closed GOPs. ``preset`` is one of ``POINTS`` or an x264 preset.
 
-    No B-frames: at conference frame rates they gain nothing. One thread: with more, by frames or by slices, x264's
-    VBV depends on the scheduler, and the bytes with it. Independent of the processor: the AVX-512 form of x264's
-    macroblock tree has been seen to give other bytes from the same pictures, with what its memory held before.
+    No B-frames: they gain nothing at conference frame rates. One thread: with frame or slice threads, x264's VBV and
+    so the bytes depend on the scheduler. ``cpu-independent``: the AVX-512 code of x264's macroblock tree was observed
+    to give other bytes for the same pictures, depending on earlier memory contents.
     """
     base, changes = POINTS.get(preset, (preset, {}))
     x264 = {
@@ -51,7 +51,7 @@ def h264(video: VideoSpec, preset: str) -> VideoEncoding:
         "bframes": 0,
         "stitchable": 1,
         "vbv-init": float(VBV_INIT),
-        **{key: value for key, value in changes.items() if key not in _LACKS[video.profile]},
+        **{key: value for key, value in changes.items() if key not in _UNSUPPORTED[video.profile]},
     }
     options = {
         "preset": base,
@@ -63,16 +63,16 @@ def h264(video: VideoSpec, preset: str) -> VideoEncoding:
     return VideoEncoding("libx264", video.bit_rate_kbps, video.fps * GOP_S, tuple(options.items()))
 
 
-def nvenc(video: VideoSpec, card: int) -> VideoEncoding:
-    """NVENC of ``card`` at the same mean rate with the same VBV and closed GOPs.
+def nvenc(video: VideoSpec, gpu: int) -> VideoEncoding:
+    """NVENC of GPU number ``gpu``, with the bit rate, VBV and GOPs of ``h264``.
 
-    Without B-frames, lookahead and delay, so that a frame is done with once it is encoded, and may be drawn on again.
-    Its bytes depend on the card and its driver. Pictures that are on the card are encoded there in any case; ``gpu``
-    sees to it that those of the CPU, where the card has failed at composing, are not encoded by another card.
+    No B-frames, lookahead or delay: a frame buffer can be reused as soon as the frame is encoded. The bytes depend on
+    the GPU and its driver. Frames in GPU memory are encoded by their GPU; the option ``gpu`` selects the same one for
+    frames that the CPU composed after the GPU failed.
     """
     buffer_kbit = int(video.bit_rate_kbps * VBV_BUFFER_S / (1 + VBV_INIT))
     options = {
-        "gpu": str(card),
+        "gpu": str(gpu),
         "preset": "p4",
         "tune": "hq",
         "profile": video.profile,
@@ -91,7 +91,7 @@ def nvenc(video: VideoSpec, card: int) -> VideoEncoding:
 
 
 def vp9(video: VideoSpec, cpu_used: int) -> VideoEncoding:
-    """VP9 in its realtime mode, at a mean rate; at a sudden change it adds key frames to those that are due."""
+    """VP9 in realtime mode with average bit rate. It adds key frames at sudden changes to the regular ones."""
     options = {
         "deadline": "realtime",
         "cpu-used": str(cpu_used),
@@ -104,5 +104,5 @@ def vp9(video: VideoSpec, cpu_used: int) -> VideoEncoding:
 
 
 def sound(audio: AudioSpec) -> AudioEncoding:
-    """AAC or Opus at the job's rate."""
+    """AAC or Opus at the bit rate of the job."""
     return AudioEncoding("aac" if audio.codec == "aac" else "libopus", audio.bit_rate_kbps, audio.channels)

@@ -1,4 +1,4 @@
-"""What is told about each input: what it holds, what is wrong with it, and up to where it is used."""
+"""Reports on input recordings: tracks, damage, and how far they are used."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from owtmix.plan.model import RenderPlan
 
 @dataclass(frozen=True, slots=True)
 class PictureReport:
-    """The picture of an input; times as in ``InputReport``.
+    """The picture of an input. Times are as in ``InputReport``.
 
-    ``sizes`` are as displayed, in order of appearance. ``rates_hz`` are the lowest, the median and the highest rate at
-    which pictures follow each other. ``decoders`` are the devices that decoded it: ``cpu``, ``cuda:0``.
-    ``used_to_s`` is None where nothing of it is used, or nobody asked for any use.
+    ``sizes`` are display sizes, in order of appearance. ``rates_hz`` are the lowest, median and highest frame rate.
+    ``decoders`` are the devices that decoded it: ``cpu``, ``cuda:0``. ``used_to_s`` is None when the picture is not
+    used, or when the report is not about a job.
     """
 
     codec: str
@@ -33,10 +33,10 @@ class PictureReport:
 
 @dataclass(frozen=True, slots=True)
 class SoundReport:
-    """The sound of an input; times as in ``InputReport``.
+    """The sound of an input. Times are as in ``InputReport``.
 
-    ``drift_s`` is how much longer its timestamps say that it lasts than its samples do, ``drift_ppm`` the same in parts
-    of a million of its length. It is corrected.
+    ``drift_s`` is the duration by timestamps minus the duration by number of samples; ``drift_ppm`` is the same in
+    parts per million of the length. Drift is corrected in the output.
     """
 
     codec: str
@@ -52,9 +52,10 @@ class SoundReport:
 
 @dataclass(frozen=True, slots=True)
 class InputReport:
-    """One input. Its times are seconds since what it presents first. ``left_out`` is why nothing of it is used.
+    """One input. Times are seconds since its first presented frame or sample.
 
-    ``flaws`` are sentences about what else cannot be used.
+    ``left_out`` is the reason why the recording is not used, or None; ``flaws`` describe other parts that cannot be
+    used.
     """
 
     file: str
@@ -64,25 +65,25 @@ class InputReport:
     flaws: tuple[str, ...] = ()
 
     def damages(self) -> Iterator[str]:
-        """What is damaged, for a warning."""
+        """Yield a warning for each kind of damage."""
         for flaw in self.flaws:
             yield f"{self.file}: {flaw}"
         if self.picture and self.picture.damage.count:
-            yield f"the picture of {self.file} {_damaged(self.picture.damage)}; the last good picture stays instead"
+            yield f"the picture of {self.file} {_describe(self.picture.damage)}; the last good picture stays instead"
         if self.sound and self.sound.damage.count:
-            yield f"the sound of {self.file} {_damaged(self.sound.damage)}; it is silent there"
+            yield f"the sound of {self.file} {_describe(self.sound.damage)}; it is silent there"
 
 
 @dataclass(frozen=True, slots=True)
 class InputUse:
-    """Up to where the tracks of an input are used, in file time; None where they are not."""
+    """File times up to which the tracks of an input are used; None for unused tracks."""
 
     picture_s: Fraction | None = None
     sound_s: Fraction | None = None
 
 
 def use_of(plan: RenderPlan, source: int) -> InputUse:
-    """How far ``plan`` uses a source."""
+    """How far ``plan`` uses source number ``source``."""
     shots = (shot for shots in plan.picture.shots.values() for shot in shots) if plan.picture else ()
     shown = [min(shot.span.end, shot.until_s) - shot.offset_s for shot in shots if shot.source == source]
     placements = plan.sound.placements if plan.sound else ()
@@ -91,7 +92,7 @@ def use_of(plan: RenderPlan, source: int) -> InputUse:
 
 
 def report_input(file: str, probe: Probe, use: InputUse = InputUse()) -> InputReport:
-    """Put together what is known; where no picture was decoded, the first one's size stands."""
+    """Build the report of a probed file. Without decoded pictures, ``sizes`` has the probed size."""
     start = probe.span.start
     picture = sound = None
     if video := probe.video:
@@ -101,7 +102,7 @@ def report_input(file: str, probe: Probe, use: InputUse = InputUse()) -> InputRe
             rates_hz=probe.rates_hz or (),
             span=video.span.shifted(-start),
             gaps=tuple(gap.shifted(-start) for gap in video.gaps),
-            damage=_since(start, probe.video_stats.damage),
+            damage=_relative_to(start, probe.video_stats.damage),
             decoders=probe.video_stats.decoders,
             used_to_s=None if use.picture_s is None else min(use.picture_s, video.span.end) - start,
         )
@@ -117,7 +118,7 @@ def report_input(file: str, probe: Probe, use: InputUse = InputUse()) -> InputRe
                 for before, after in pairwise(audio.runs)
                 if before.span.end < after.span.start
             ),
-            damage=_since(start, probe.audio_damage),
+            damage=_relative_to(start, probe.audio_damage),
             drift_s=drift_s,
             drift_ppm=drift_s / sum(run.span.duration for run in audio.runs) * 1_000_000,
             used_to_s=None if use.sound_s is None else min(use.sound_s, audio.span.end) - start,
@@ -126,15 +127,15 @@ def report_input(file: str, probe: Probe, use: InputUse = InputUse()) -> InputRe
 
 
 def _drift_s(track: AudioTrack) -> Fraction:
-    """How much longer the track lasts than its samples do at their nominal rate, holes aside."""
+    """Duration of the runs by timestamps minus their duration by number of samples, in seconds."""
     return sum((run.span.duration - Fraction(run.knots[-1][0], track.rate_hz) for run in track.runs), Fraction(0))
 
 
-def _since(start: Fraction, damage: Damage) -> Damage:
-    """File time becomes time since ``start``."""
+def _relative_to(start: Fraction, damage: Damage) -> Damage:
+    """Convert file time to time since ``start``."""
     return damage if damage.first_s is None else Damage(damage.count, max(Fraction(0), damage.first_s - start))
 
 
-def _damaged(damage: Damage) -> str:
+def _describe(damage: Damage) -> str:
     where = "" if damage.first_s is None else f", first at {timecode(damage.first_s)}"
     return f"is damaged in {damage.count} place{'s' * (damage.count > 1)}{where} of the file"

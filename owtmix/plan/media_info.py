@@ -1,4 +1,4 @@
-"""What is known of a recording once it was probed. File time: seconds as its container's timestamps count them."""
+"""Results of probing a recording. File time is in seconds, as counted by the container's timestamps."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from owtmix.base.time import TimeRange
 from owtmix.jobfile.index import Recording
 
 Matrix = Literal["bt601", "bt709"]
-"""Which luma weights a picture was coded with."""
+"""The colour matrix (luma coefficients) of a picture."""
 
 
 @dataclass(frozen=True, slots=True)
 class VideoTrack:
-    """The picture of a file.
+    """The video track of a file. Times are file time.
 
-    ``span`` (file time) runs from the first shown frame to the end of the last, which appears at ``last_s``;
-    ``gaps`` are the ranges from one frame to the next that last longer than ``probe.GAP_S``.
-    ``size`` is of the first frame as it is displayed.
+    ``span`` is from the first presented frame to the end of the last one, which is presented at ``last_s``. ``gaps``
+    are the ranges between consecutive frames that are longer than ``probe.GAP_S``. ``size`` is the display size of the
+    first frame.
     """
 
     index: int
@@ -35,11 +35,11 @@ class VideoTrack:
 
 @dataclass(frozen=True, slots=True)
 class AudioRun:
-    """A stretch of sound without holes.
+    """A range of sound without gaps.
 
-    ``knots`` are pairs ``(sample, time)``: sample number ``sample`` of the run (at the track's own rate, counted
-    from its first presented sample) is presented at file time ``time``; linear between knots. At least two, rising;
-    the last knot is the run's end. A clock that drifts shows as a slope other than one over the rate.
+    ``knots`` are at least two pairs ``(sample, time)``, increasing: sample number ``sample`` of the run, at the track's
+    own rate, is presented at file time ``time``. Between knots the mapping is linear; the last knot is the end of the
+    run. With clock drift the slope differs from 1 / rate.
     """
 
     knots: tuple[tuple[int, Fraction], ...]
@@ -50,7 +50,7 @@ class AudioRun:
         return TimeRange(self.knots[0][1], self.knots[-1][1])
 
     def ended(self, end_s: Fraction, rate_hz: int) -> AudioRun:
-        """The run without what it presents after ``end_s``; of its last stretch, at least one sample stays."""
+        """Truncate the run at ``end_s`` (file time); at least one sample after the second-last knot is kept."""
         (before, start_s), (last, _) = self.knots[-2:]
         surplus = floor((self.knots[-1][1] - end_s) * rate_hz)
         kept = min(last, max(before + 1, last - surplus))
@@ -62,10 +62,10 @@ class AudioRun:
 
 @dataclass(frozen=True, slots=True)
 class AudioTrack:
-    """The sound of a file. ``runs`` are in order and do not overlap.
+    """The audio track of a file. ``runs`` are sorted and do not overlap.
 
-    ``packet_samples`` is how many samples each packet holds, behind the first ones, where the runs were measured by
-    that and not by decoding; None elsewhere.
+    ``packet_samples`` is the constant number of samples per packet, after the first packets, when the runs were
+    measured by counting packets; None when they were measured by decoding.
     """
 
     index: int
@@ -83,25 +83,25 @@ class AudioTrack:
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """Packets that could not be decoded and pictures that came out damaged, the first at ``first_s`` (file time)."""
+    """Number of undecodable packets and damaged pictures, and the file time of the first one."""
 
     count: int = 0
     first_s: Fraction | None = None
 
     def grown(self, at_s: Fraction | None) -> Damage:
-        """One more, at ``at_s``, where that is known."""
+        """Add one damaged packet or picture, at ``at_s`` if that is known."""
         return self.joined(Damage(1, at_s))
 
     def joined(self, later: Damage) -> Damage:
-        """Both together."""
+        """Add ``later`` damage."""
         return Damage(self.count + later.count, later.first_s if self.first_s is None else self.first_s)
 
 
 @dataclass(frozen=True, slots=True)
 class DecodeStats:
-    """What decoding a picture came across: its sizes as displayed, in order of appearance, and damage.
+    """Statistics of decoding a video track.
 
-    ``decoders`` are the devices that decoded it: ``cpu``, ``cuda:0``.
+    ``sizes`` are display sizes, in order of appearance; ``decoders`` are the devices used: ``cpu``, ``cuda:0``.
     """
 
     sizes: tuple[Size, ...] = ()
@@ -109,7 +109,7 @@ class DecodeStats:
     decoders: tuple[str, ...] = ()
 
     def joined(self, later: DecodeStats) -> DecodeStats:
-        """Both together."""
+        """Merge with the statistics of ``later`` pictures."""
         return DecodeStats(
             tuple(dict.fromkeys((*self.sizes, *later.sizes))),
             self.damage.joined(later.damage),
@@ -122,11 +122,11 @@ Rates = tuple[Fraction, Fraction, Fraction]
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """The tracks of a file that can be used; at least one is not None.
+    """The usable tracks of a file; at least one is not None.
 
-    ``rates_hz`` are the lowest, the median and the highest rate at which pictures follow each other; None with fewer
-    than two. ``audio_damage`` is what could not be decoded of the sound, and ``video_stats`` tells the same of the
-    picture, both as far as they were decoded. ``flaws`` are sentences about what else of the file cannot be used.
+    ``rates_hz`` are the lowest, median and highest frame rate; None with fewer than two pictures. ``audio_damage`` and
+    ``video_stats`` cover the parts of the sound and the picture that were decoded. ``flaws`` describe other
+    parts of the file that cannot be used.
     """
 
     video: VideoTrack | None
@@ -138,7 +138,7 @@ class Probe:
 
     @property
     def span(self) -> TimeRange:
-        """What the file presents, first to last, in file time."""
+        """From the first presented frame or sample to the end of the last, in file time."""
         spans = [track.span for track in (self.video, self.audio) if track]
         return TimeRange(min(s.start for s in spans), max(s.end for s in spans))
 
@@ -154,6 +154,6 @@ class Clip:
 
     @property
     def span(self) -> TimeRange:
-        """What the file presents, first to last, in file time."""
+        """From the first presented frame or sample to the end of the last, in file time."""
         spans = [track.span for track in (self.video, self.audio) if track]
         return TimeRange(min(s.start for s in spans), max(s.end for s in spans))

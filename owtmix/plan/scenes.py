@@ -1,4 +1,4 @@
-"""What is drawn where: each segment of the timeline becomes a scene, a back-to-front list of tiles."""
+"""Scenes: for each segment of the timeline, the tiles on the canvas in drawing order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from owtmix.plan.timeline import Segment
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A stream's place on the canvas."""
+    """The rectangle of a stream on the canvas, in pixels."""
 
     stream: StreamId
     rect: Rect
@@ -24,7 +24,7 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """The tiles of a stretch of output time, back to front."""
+    """The tiles in a range of output time, back to front."""
 
     span: TimeRange
     tiles: tuple[Tile, ...]
@@ -33,11 +33,14 @@ class Scene:
 def build_scenes(
     segments: Sequence[Segment], mixer: MixerSpec, canvas: Size, *, manual: bool, visible: AbstractSet[StreamId]
 ) -> tuple[Scene, ...]:
-    """Deal tiles to the ``visible`` streams of each segment; neighbours that look the same become one scene."""
+    """Assign tiles to the ``visible`` streams of each segment; merge adjacent scenes with the same tiles.
+
+    The rules are in docs/semantics.md, "Picture", and docs/layouts.md, "Dealing tiles".
+    """
     scenes: list[Scene] = []
     for segment in segments:
         shown = [stream for stream in segment.present if stream in visible]
-        tiles = _placed(shown, mixer) if manual else _dealt(shown, mixer, canvas)
+        tiles = _manual_tiles(shown, mixer) if manual else _automatic_tiles(shown, mixer, canvas)
         if scenes and scenes[-1].tiles == tiles:
             scenes[-1] = Scene(TimeRange(scenes[-1].span.start, segment.span.end), tiles)
         else:
@@ -45,26 +48,26 @@ def build_scenes(
     return tuple(scenes)
 
 
-def _placed(shown: Sequence[StreamId], mixer: MixerSpec) -> tuple[Tile, ...]:
-    """Manual mode: only the streams that have a position, each in its region, lower Z first."""
+def _manual_tiles(shown: Sequence[StreamId], mixer: MixerSpec) -> tuple[Tile, ...]:
+    """Streams that have a position, each in its region, in order of ``z``."""
     positions = sorted((p for p in mixer.positions if p.stream in shown), key=lambda p: p.z)
     return tuple(Tile(p.stream, p.region) for p in positions)
 
 
-def _dealt(shown: Sequence[StreamId], mixer: MixerSpec, canvas: Size) -> tuple[Tile, ...]:
-    """Automatic mode: the designated stream in the largest tile, the others in the rest, in order of joining."""
+def _automatic_tiles(shown: Sequence[StreamId], mixer: MixerSpec, canvas: Size) -> tuple[Tile, ...]:
+    """``MaxResolutionStream`` in the largest tile, the others in the remaining tiles in order of joining."""
     if mixer.layout is LayoutStyle.CUSTOM:
         areas = layouts.template(mixer.templates, len(shown))
     else:
         areas = layouts.areas(mixer.layout, len(shown))
     if not areas:
         return ()
-    seats: dict[int, StreamId] = {}
+    stream_of_tile: dict[int, StreamId] = {}
     rest = list(shown)
     if mixer.max_resolution_stream:
         main = mixer.max_resolution_stream if mixer.max_resolution_stream in rest else rest[0]
         rest.remove(main)
-        seats[layouts.largest(areas)] = main
-    seats |= zip([i for i in range(len(areas)) if i not in seats], rest, strict=False)
-    tiles = (Tile(seats[i], areas[i].on(canvas)) for i in sorted(seats))
+        stream_of_tile[layouts.largest(areas)] = main
+    stream_of_tile |= zip([i for i in range(len(areas)) if i not in stream_of_tile], rest, strict=False)
+    tiles = (Tile(stream_of_tile[i], areas[i].on(canvas)) for i in sorted(stream_of_tile))
     return tuple(tile for tile in tiles if tile.rect.area)

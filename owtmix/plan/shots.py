@@ -1,6 +1,6 @@
-"""What a tile shows over time: pictures of a file, the last picture held, or the placeholder card.
+"""Shots: what a tile shows over time, which is a file or the placeholder (docs/semantics.md, "Time").
 
-The tool knows the future, so nobody is shown frozen (semantics.md, "Time").
+The gaps of a recording are known in advance, so a frozen picture is replaced soon after its last frame.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ from typing import Final
 from owtmix.base.time import TimeRange
 from owtmix.plan.timeline import PlacedClip
 
-JUST_BEFORE_S: Final = Fraction(1, 10**9)
-"""Shorter than any container's tick."""
+_EPSILON_S: Final = Fraction(1, 10**9)
+"""Shorter than the time base of any container."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """A stretch of output time in which a tile shows one file, or the placeholder card where ``source`` is None.
+    """A range of output time in which a tile shows one file, or the placeholder when ``source`` is None.
 
-    File time plus ``offset_s`` is output time; only frames presented before ``until_s`` (output time) are shown.
+    File time plus ``offset_s`` is output time. Only frames before ``until_s`` (output time) are shown; after it the
+    last one is held.
     """
 
     span: TimeRange
@@ -31,13 +32,13 @@ class Shot:
     until_s: Fraction = Fraction(0)
 
     def file_time(self, t: Fraction) -> Fraction:
-        """The file time that is shown at output time ``t``."""
-        return min(t, self.until_s - JUST_BEFORE_S) - self.offset_s
+        """File time of the picture at output time ``t``."""
+        return min(t, self.until_s - _EPSILON_S) - self.offset_s
 
 
 @dataclass(frozen=True, slots=True)
 class PlaceholderRules:
-    """How long a missing picture is covered up, in seconds (``conf/owt.toml``)."""
+    """When the placeholder replaces a missing picture, in seconds (``[timeline]`` in ``conf/owt.toml``)."""
 
     absence_s: Fraction
     gap_s: Fraction
@@ -45,23 +46,26 @@ class PlaceholderRules:
 
 
 def build_shots(
-    presence: Sequence[TimeRange], pictures: Sequence[PlacedClip], patience: PlaceholderRules, *, screen: bool
+    presence: Sequence[TimeRange], pictures: Sequence[PlacedClip], rules: PlaceholderRules, *, screen: bool
 ) -> tuple[Shot, ...]:
-    """The shots of one stream; they cover ``presence`` exactly. ``pictures`` are in order and do not overlap."""
+    """The shots of one stream, covering exactly ``presence``. ``pictures`` must be sorted and must not overlap."""
     shots: list[Shot] = []
-    coming = deque(pictures)
+    pending = deque(pictures)
     for visit in presence:
         first = len(shots)
-        while coming and coming[0].span.start < visit.end:
-            placed = coming.popleft()
-            _bridge(shots, first, visit.start, placed.span.start, patience.absence_s)
-            shots.extend(_shots_of(placed, patience, screen=screen))
-        _bridge(shots, first, visit.start, visit.end, patience.absence_s)
+        while pending and pending[0].span.start < visit.end:
+            placed = pending.popleft()
+            _fill_gap(shots, first, visit.start, placed.span.start, rules.absence_s)
+            shots.extend(_shots_of(placed, rules, screen=screen))
+        _fill_gap(shots, first, visit.start, visit.end, rules.absence_s)
     return tuple(shots)
 
 
-def _bridge(shots: list[Shot], first: int, start: Fraction, end: Fraction, absence_s: Fraction) -> None:
-    """Cover the time up to ``end``: hold what was there for a short absence, else show the card."""
+def _fill_gap(shots: list[Shot], first: int, start: Fraction, end: Fraction, absence_s: Fraction) -> None:
+    """Extend ``shots`` to ``end``: hold the last picture over a gap below ``absence_s``, else add the placeholder.
+
+    ``first`` is the index of the first shot of the current visit, which began at ``start``.
+    """
     if len(shots) > first:
         last = shots[-1]
         if end - last.span.end < absence_s:
@@ -72,10 +76,10 @@ def _bridge(shots: list[Shot], first: int, start: Fraction, end: Fraction, absen
         shots.append(Shot(TimeRange(start, end), None))
 
 
-def _shots_of(placed: PlacedClip, patience: PlaceholderRules, *, screen: bool) -> Iterator[Shot]:
-    """A placed clip, with the card wherever its camera has no picture for too long."""
+def _shots_of(placed: PlacedClip, rules: PlaceholderRules, *, screen: bool) -> Iterator[Shot]:
+    """The shots of one clip, with placeholders where it has no picture for too long."""
     start, end = placed.span.start, placed.span.end
-    for hidden in _hidden(placed, patience, screen=screen):
+    for hidden in _picture_gaps(placed, rules, screen=screen):
         hidden_start, hidden_end = max(start, hidden.start), min(end, hidden.end)
         if hidden_end <= hidden_start:
             continue
@@ -87,15 +91,19 @@ def _shots_of(placed: PlacedClip, patience: PlaceholderRules, *, screen: bool) -
         yield Shot(TimeRange(start, end), placed.clip.source, placed.offset_s, end)
 
 
-def _hidden(placed: PlacedClip, patience: PlaceholderRules, *, screen: bool) -> Iterator[TimeRange]:
-    """Output times, rising, without a picture: before the first, in a camera's gaps, after its last under sound."""
+def _picture_gaps(placed: PlacedClip, rules: PlaceholderRules, *, screen: bool) -> Iterator[TimeRange]:
+    """Ranges of output time, sorted, in which the placeholder replaces the picture of a clip.
+
+    For any stream this is before the first frame; for a camera also in gaps, and after the last frame when the sound
+    continues.
+    """
     track, sound, file = placed.clip.video, placed.clip.audio, placed.clip.span
     assert track is not None
     spans = [(file.start, track.span.start)]
     if not screen:
-        spans += [(g.start + patience.delay_s, g.end) for g in track.gaps if g.duration > patience.gap_s]
-        if sound and sound.span.end > track.last_s + patience.delay_s:
-            spans.append((track.last_s + patience.delay_s, file.end))
+        spans += [(g.start + rules.delay_s, g.end) for g in track.gaps if g.duration > rules.gap_s]
+        if sound and sound.span.end > track.last_s + rules.delay_s:
+            spans.append((track.last_s + rules.delay_s, file.end))
     for start, end in spans:
         if start < end:
             yield TimeRange(start, end).shifted(placed.offset_s)

@@ -1,4 +1,4 @@
-"""When each source is needed, in output time."""
+"""The ranges of output time in which sources are needed, for prefetching."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from owtmix.base.time import TimeRange
 from owtmix.plan.model import RenderPlan
 
 SOUND_S: Final = Fraction(1)
-"""More of the sound is never mixed at once."""
+"""Upper bound of the sound that is mixed at once, in seconds."""
 
 
 def source_usage(plan: RenderPlan, chunks: Sequence[range], *, sound: bool) -> dict[int, TimeRange]:
-    """From when to when, in output time, each source is needed for ``chunks`` of the picture, and for the sound."""
+    """The range of output time in which each source is needed for ``chunks``, and with ``sound`` for the mix."""
     uses: dict[int, TimeRange] = {}
-    for source, span in (*_seen(plan, chunks), *(_heard(plan) if sound else ())):
+    for source, span in (*_picture_usage(plan, chunks), *(_sound_usage(plan) if sound else ())):
         before = uses.get(source, span)
         uses[source] = TimeRange(min(before.start, span.start), max(before.end, span.end))
     return uses
 
 
 def longest_piece_s(plan: RenderPlan) -> Fraction:
-    """How much of the output is made at once: the longest chunk, or a piece of the sound."""
+    """The longest part of the output that is rendered at once, in seconds: a chunk, or a block of sound."""
     if plan.picture is None:
         return SOUND_S
     return max(SOUND_S, plan.picture.clock.time(max(map(len, plan.picture.chunks), default=0)))
 
 
-def _seen(plan: RenderPlan, chunks: Sequence[range]) -> Iterator[tuple[int, TimeRange]]:
+def _picture_usage(plan: RenderPlan, chunks: Sequence[range]) -> Iterator[tuple[int, TimeRange]]:
     picture = plan.picture
     for chunk in chunks:
         assert picture
@@ -41,6 +41,6 @@ def _seen(plan: RenderPlan, chunks: Sequence[range]) -> Iterator[tuple[int, Time
                     yield shot.source, TimeRange(max(shot.span.start, span.start), min(shot.span.end, span.end))
 
 
-def _heard(plan: RenderPlan) -> Iterator[tuple[int, TimeRange]]:
+def _sound_usage(plan: RenderPlan) -> Iterator[tuple[int, TimeRange]]:
     for placed in plan.sound.placements if plan.sound else ():
         yield placed.source, placed.span

@@ -1,4 +1,4 @@
-"""Who is in the mix: which streams the job subscribes to, and which of those that it names exist."""
+"""Subscription: which streams are in the mix, and whether the streams that the job names exist."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from owtmix.jobfile.spec import JobSpec, MediaChannel
 
 
 def subscribed(spec: JobSpec, index: Index) -> tuple[frozenset[StreamId], tuple[StreamId, ...]]:
-    """Who is in the mix: the first ``MaxSubscriptions`` admitted streams, in order of joining; and who is beyond."""
+    """The first ``MaxSubscriptions`` admitted streams in order of joining, and the streams beyond that limit."""
     first: dict[StreamId, Fraction] = {}
     for file in index.files:
         if hears(spec, file.stream) or sees(spec, file.stream):
@@ -23,27 +23,27 @@ def subscribed(spec: JobSpec, index: Index) -> tuple[frozenset[StreamId], tuple[
 
 
 def check_streams(spec: JobSpec, index: Index) -> list[str]:
-    """A warning for each stream that the job names and nobody has.
+    """Return a warning for each stream that the job names and the index does not have.
 
     Raises:
-        SpecError: one of ``PositionConfig`` is among them (error 6).
+        SpecError: A stream of ``PositionConfig`` is not in the index (error code 6).
     """
     known = {file.stream for file in index.files}
     _check_positions(spec, known)
-    return [*_unknown_streams(spec, known), *_unseen_positions(spec)]
+    return [*_unknown_streams(spec, known), *_unsubscribed_positions(spec)]
 
 
 def hears(spec: JobSpec, stream: StreamId) -> bool:
-    """Whether the stream's sound is recorded."""
+    """Whether the job has the sound of ``stream``."""
     return spec.channel is not MediaChannel.VIDEO and spec.subscription.audio.admits(stream)
 
 
 def sees(spec: JobSpec, stream: StreamId) -> bool:
-    """Whether the stream's picture is recorded."""
+    """Whether the job has the picture of ``stream``."""
     return spec.channel is not MediaChannel.AUDIO and spec.subscription.video.admits(stream)
 
 
-def _unseen_positions(spec: JobSpec) -> Iterable[str]:
+def _unsubscribed_positions(spec: JobSpec) -> Iterable[str]:
     if spec.subscription.manual and spec.channel is not MediaChannel.AUDIO:
         for i, position in enumerate(spec.mixer.positions):
             if not sees(spec, position.stream):

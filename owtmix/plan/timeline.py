@@ -1,7 +1,7 @@
-"""Who is in the room when: clips are placed in output time, and the output is cut into segments of constant presence.
+"""The timeline: clips placed in output time, and segments of constant presence (docs/semantics.md, "Time").
 
-Index time is what the index's ``StartTime`` counts, file time what a container's timestamps count, output time
-starts at 0 with the earliest subscribed stream (semantics.md, "Time").
+There are three clocks: index time, in which ``StartTime`` and ``EndTime`` are given; file time, the timestamps of a
+container; and output time, which is 0 at the start of the earliest subscribed stream.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from owtmix.plan.media_info import Clip
 
 @dataclass(frozen=True, slots=True)
 class PlacedClip:
-    """A clip in output time, or the part of it that counts: file time plus ``offset_s`` is output time."""
+    """A clip, or a part of it, in output time. File time plus ``offset_s`` is output time."""
 
     clip: Clip
     span: TimeRange
@@ -29,7 +29,7 @@ class PlacedClip:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of output time in which the same streams are present, in order of first joining."""
+    """A range of output time in which the same streams are present; they are in order of first joining."""
 
     span: TimeRange
     present: tuple[StreamId, ...]
@@ -37,7 +37,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Jump:
-    """From output time ``at_s``, index time is output time plus ``ahead_s``."""
+    """From output time ``at_s`` on, index time is output time plus ``ahead_s``."""
 
     at_s: Fraction
     ahead_s: Fraction
@@ -47,8 +47,8 @@ class Jump:
 class Timeline:
     """The room in output time.
 
-    ``presence`` has the subscribed streams in order of first joining; ``pictures`` and ``sounds`` hold, for each, the
-    parts of its clips that are seen and heard, in order and without overlap. ``segments`` cover ``[0, end)``.
+    ``presence`` has the subscribed streams in order of first joining. ``pictures`` and ``sounds`` have the shown and
+    heard parts of each stream's clips, sorted and without overlap. ``segments`` cover ``[0, end)``.
     """
 
     end: Fraction
@@ -62,7 +62,7 @@ class Timeline:
 
 @dataclass(frozen=True, slots=True)
 class TimelineRules:
-    """What decides the end and the gaps, in seconds (JobConfig and ``conf/owt.toml``)."""
+    """Rules for the end of the output and for gaps, in seconds, from ``JobConfig`` and ``conf/owt.toml``."""
 
     key_stream: StreamId | None
     idle_s: Fraction
@@ -71,11 +71,11 @@ class TimelineRules:
 
 
 def build_timeline(clips: Sequence[Clip], rules: TimelineRules) -> Timeline:
-    """Place the clips of all subscribed streams; ``clips`` are in the order of the index and not empty."""
+    """Place the clips of all subscribed streams. ``clips`` must be in the order of the index and not empty."""
     room = [(clip, _index_range(clip)) for clip in clips]
     visits = _visits(room, rules.absence_s)
     end, warnings = _end(visits, rules)
-    visits = {stream: on_gpu for stream, spans in visits.items() if (on_gpu := _until(end, spans))}
+    visits = {stream: kept for stream, spans in visits.items() if (kept := _until(end, spans))}
     jumps, cut_warnings = _jumps(merge_ranges(chain.from_iterable(visits.values()), Fraction(0)), rules)
     placed: dict[StreamId, list[PlacedClip]] = {stream: [] for stream in visits}
     for clip, span in room:
@@ -87,8 +87,8 @@ def build_timeline(clips: Sequence[Clip], rules: TimelineRules) -> Timeline:
     return Timeline(
         end=output_end,
         presence=presence,
-        pictures={s: _latest_first([p for p in parts if p.clip.video]) for s, parts in placed.items()},
-        sounds={s: _latest_first([p for p in parts if p.clip.audio]) for s, parts in placed.items()},
+        pictures={s: _resolve_overlaps([p for p in parts if p.clip.video]) for s, parts in placed.items()},
+        sounds={s: _resolve_overlaps([p for p in parts if p.clip.audio]) for s, parts in placed.items()},
         segments=_segments(presence, output_end),
         jumps=jumps,
         warnings=(*warnings, *cut_warnings),
@@ -96,7 +96,7 @@ def build_timeline(clips: Sequence[Clip], rules: TimelineRules) -> Timeline:
 
 
 def merge_ranges(ranges: Iterable[TimeRange], within: Fraction) -> tuple[TimeRange, ...]:
-    """The union of ``ranges``; holes shorter than ``within`` are closed, as are touching edges."""
+    """The union of ``ranges``. Ranges that touch, or have a gap shorter than ``within``, are merged."""
     merged: list[TimeRange] = []
     for span in sorted(ranges):
         if merged and (span.start <= merged[-1].end or span.start - merged[-1].end < within):
@@ -107,7 +107,7 @@ def merge_ranges(ranges: Iterable[TimeRange], within: Fraction) -> tuple[TimeRan
 
 
 def _index_range(clip: Clip) -> TimeRange:
-    """What the file presents first happens at its ``StartTime``; ``EndTime`` bounds it."""
+    """Index time of a clip: its first frame or sample is at ``StartTime``, and ``EndTime`` bounds it."""
     start = clip.recording.start_s
     end = start + clip.span.duration
     if clip.recording.end_s is not None:
@@ -116,7 +116,7 @@ def _index_range(clip: Clip) -> TimeRange:
 
 
 def _visits(room: Sequence[tuple[Clip, TimeRange]], absence_s: Fraction) -> dict[StreamId, tuple[TimeRange, ...]]:
-    """When each stream is present, short absences included, in index time; streams in order of first joining."""
+    """Presence of each stream in index time, with short absences closed; streams are in order of first joining."""
     spans: dict[StreamId, list[TimeRange]] = {}
     for clip, span in sorted(room, key=lambda entry: entry[1].start):
         spans.setdefault(clip.recording.stream, []).append(span)
@@ -124,11 +124,16 @@ def _visits(room: Sequence[tuple[Clip, TimeRange]], absence_s: Fraction) -> dict
 
 
 def _until(end: Fraction, spans: Iterable[TimeRange]) -> tuple[TimeRange, ...]:
+    """Truncate ``spans`` at ``end`` and drop those that start after it."""
     return tuple(TimeRange(span.start, min(span.end, end)) for span in spans if span.start < end)
 
 
 def _end(visits: Mapping[StreamId, Sequence[TimeRange]], rules: TimelineRules) -> tuple[Fraction, list[str]]:
-    """Index time of the output's end: with the last stream, or ``IdleTime`` after the key stream left for good."""
+    """Index time of the end of the output, and warnings.
+
+    The output ends with the last stream or ``IdleTime`` after the key stream left, whichever is first. The key stream
+    has not left when it comes back within ``IdleTime``.
+    """
     last = max(spans[-1].end for spans in visits.values())
     if rules.key_stream is None:
         return last, []
@@ -143,7 +148,7 @@ def _end(visits: Mapping[StreamId, Sequence[TimeRange]], rules: TimelineRules) -
 
 
 def _jumps(occupied: Sequence[TimeRange], rules: TimelineRules) -> tuple[tuple[Jump, ...], list[str]]:
-    """Where empty stretches longer than ``IdleTime`` are cut to it; ``occupied`` is when anybody is there."""
+    """Cut ranges in which no stream is present to ``IdleTime``. ``occupied`` are the other ranges, in index time."""
     jumps = [Jump(Fraction(0), occupied[0].start)]
     warnings = []
     for before, after in pairwise(occupied):
@@ -159,28 +164,28 @@ def _jumps(occupied: Sequence[TimeRange], rules: TimelineRules) -> tuple[tuple[J
 
 
 def _ahead(jumps: Sequence[Jump], index_time: Fraction) -> Fraction:
-    """How far index time is ahead of output time at a moment that is not cut."""
+    """Index time minus output time, at an index time that is not cut."""
     return jumps[bisect_right(jumps, index_time, key=lambda jump: jump.at_s + jump.ahead_s) - 1].ahead_s
 
 
-def _latest_first(placed: Sequence[PlacedClip]) -> tuple[PlacedClip, ...]:
-    """Where clips of one stream overlap, the one that started later wins; of equal starts the later in the index."""
+def _resolve_overlaps(placed: Sequence[PlacedClip]) -> tuple[PlacedClip, ...]:
+    """Resolve overlaps of one stream's clips: the later start is used, of equal starts the later in the index."""
     edges = sorted({edge for p in placed for edge in (p.span.start, p.span.end)})
-    coming = deque(sorted(placed, key=lambda p: p.span.start))
-    rivals: list[PlacedClip] = []
-    won: list[PlacedClip] = []
+    pending = deque(sorted(placed, key=lambda p: p.span.start))
+    active: list[PlacedClip] = []
+    used: list[PlacedClip] = []
     for start, end in pairwise(edges):
-        rivals = [p for p in rivals if p.span.end > start]
-        while coming and coming[0].span.start == start:
-            rivals.append(coming.popleft())
-        if not rivals:
+        active = [p for p in active if p.span.end > start]
+        while pending and pending[0].span.start == start:
+            active.append(pending.popleft())
+        if not active:
             continue
-        best = rivals[-1]
-        if won and won[-1].clip is best.clip and won[-1].span.end == start:
-            won[-1] = replace(best, span=TimeRange(won[-1].span.start, end))
+        latest = active[-1]
+        if used and used[-1].clip is latest.clip and used[-1].span.end == start:
+            used[-1] = replace(latest, span=TimeRange(used[-1].span.start, end))
         else:
-            won.append(replace(best, span=TimeRange(start, end)))
-    return tuple(won)
+            used.append(replace(latest, span=TimeRange(start, end)))
+    return tuple(used)
 
 
 def _segments(presence: Mapping[StreamId, Sequence[TimeRange]], end: Fraction) -> tuple[Segment, ...]:

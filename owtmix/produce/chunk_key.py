@@ -5,25 +5,24 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib.metadata import version
-from pathlib import Path
-from typing import Final
 
 from owtmix.base.time import TimeRange
+from owtmix.plan.device import CPU
 from owtmix.plan.model import RenderPlan
 from owtmix.plan.shots import Shot
-
-_LIBRARIES: Final = ("av", "freetype-py", "numpy", "pillow", "python-bidi", "uharfbuzz")
-"""Those that make pixels and samples."""
+from owtmix.produce.code_digest import CodeDigest, code_digest
 
 
 @dataclass(frozen=True, slots=True)
 class InputVersions:
-    """What tells versions of inputs apart: ``sources[i]`` changes with source ``i``, ``images`` are digests by name."""
+    """What tells versions of inputs apart: ``sources[i]`` changes with source ``i``, ``images`` are digests by name.
+
+    ``code`` tells versions of the tool apart.
+    """
 
     sources: Sequence[str]
     images: Mapping[str, str]
+    code: CodeDigest = code_digest
 
 
 def chunk_key(plan: RenderPlan, frames: range, versions: InputVersions) -> str:
@@ -35,6 +34,7 @@ def chunk_key(plan: RenderPlan, frames: range, versions: InputVersions) -> str:
     shown = {tile.stream for scene in scenes for tile in scene.tiles}
     shots = {stream: list(_seen(picture.shots[stream], span)) for stream in sorted(shown)}
     return _digest(
+        versions.code("picture", on_gpu=plan.device not in {"", CPU.name}),
         frames,
         replace(picture, frames=0, scenes=(), shots={}, chunks=()),
         scenes,
@@ -54,7 +54,7 @@ def audio_key(plan: RenderPlan, versions: InputVersions) -> str:
     sound = plan.sound
     assert sound
     placed = [(versions.sources[p.source], replace(p, source=0)) for p in sound.placements]
-    return _digest(replace(sound, placements=()), placed)
+    return _digest(versions.code("sound"), replace(sound, placements=()), placed)
 
 
 def track_keys(plan: RenderPlan, versions: InputVersions) -> list[str]:
@@ -89,15 +89,4 @@ def _common(a: TimeRange, b: TimeRange) -> TimeRange:
 
 
 def _digest(*parts: object) -> str:
-    return hashlib.sha256(repr((_tool(), *parts)).encode()).hexdigest()[:32]
-
-
-@cache
-def _tool() -> str:
-    """This version of the tool: its code and fonts, and the libraries that it draws and encodes with."""
-    folder = Path(__file__).parents[1]
-    digest = hashlib.sha256(repr([version(library) for library in _LIBRARIES]).encode())
-    for path in sorted(path for path in folder.rglob("*") if path.suffix in {".py", ".cu", ".ttf"}):
-        digest.update(path.relative_to(folder).as_posix().encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]

@@ -28,7 +28,7 @@ def available_cores(quota: Path = _CGROUP_QUOTA) -> int:
 
 def start_workers(settings: Settings, warn: Callable[[str], None], workers: int | None = None) -> WorkerPool:
     """A pool of ``workers``, by default one for each processor; at least two, for picture and sound in parallel."""
-    limits = Limits(settings.worker_memory_mib << 20, settings.worker_silence_s)
+    limits = Limits(settings.limits.worker_memory_mib << 20, settings.limits.worker_silence_s)
     return WorkerPool(max(2, workers or available_cores()), limits, warn)
 
 

@@ -1,4 +1,4 @@
-"""Pauses between attempts: they double up to a limit, with jitter."""
+"""Exponential backoff with jitter and an upper bound."""
 
 from __future__ import annotations
 

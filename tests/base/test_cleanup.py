@@ -1,4 +1,4 @@
-"""Temporary files are gone however a run ends."""
+"""Removal of temporary files at the end of a run."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import pytest
 from owtmix.base.cleanup import TemporaryPaths
 
 
-def test_scratch_forgets_what_was_finished_and_removes_folders_too(tmp_path: Path) -> None:
+def test_registered_files_and_folders_are_removed_and_finished_files_kept(tmp_path: Path) -> None:
     scratch = TemporaryPaths()
-    kept, half, pieces = tmp_path / "kept.mp4", tmp_path / "half.mp4", tmp_path / "pieces"
+    kept, half, chunks = tmp_path / "kept.mp4", tmp_path / "half.mp4", tmp_path / "chunks"
     for path in (scratch.add(kept), scratch.add(half)):
         path.write_text("")
-    scratch.add(pieces).mkdir()
-    (pieces / "1.mp4").write_text("")
+    scratch.add(chunks).mkdir()
+    (chunks / "1.mp4").write_text("")
     scratch.add(tmp_path / "never made")
     scratch.discard(kept)
-    scratch.sweep()
+    scratch.remove_all()
     assert list(tmp_path.iterdir()) == [kept]
 
 
-def test_what_cannot_be_removed_is_named_and_the_rest_is_removed(
+def test_a_path_that_cannot_be_removed_is_logged_and_the_others_are_removed(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scratch = TemporaryPaths()
@@ -38,6 +38,6 @@ def test_what_cannot_be_removed_is_named_and_the_rest_is_removed(
 
     monkeypatch.setattr(Path, "unlink", refuse)
     with caplog.at_level(logging.WARNING):
-        scratch.sweep()
+        scratch.remove_all()
     assert [path.name for path in tmp_path.iterdir()] == ["b.mp4"]
     assert "b.mp4 (not permitted)" in caplog.text

@@ -1,4 +1,4 @@
-"""Pixels: even edges, tiles that meet, and pictures that fit, fill or stretch (layouts.md; semantics.md, "Picture")."""
+"""Pixel geometry: rounding to even edges, and resizing (docs/layouts.md, "From fractions to pixels" and "Resizing")."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_the_odd_remainder_of_a_fitted_picture_is_right_and_below() -> None:
     assert (above.y, 124 - above.bottom) == (2, 4)
 
 
-def test_pixels_that_are_not_square_count_as_they_are_displayed() -> None:
+def test_the_sample_aspect_ratio_decides_the_displayed_shape() -> None:
     tile = Rect(0, 0, 1280, 720)
     assert fit(Size(720, 576), Fraction(64, 45), tile, ResizeMode.FIT).target == tile
     assert fit(Size(720, 576), Fraction(64, 45), tile, ResizeMode.FILL).crop == Rect(0, 0, 720, 576)
@@ -137,7 +137,7 @@ def test_a_filling_picture_keeps_its_shape(picture: Size, sar: Fraction, tile: R
     assert abs(crop.height - max(Fraction(2), tile.height * scale)) <= 1 or crop.height == picture.height
 
 
-def test_quarter_turns_swap_the_sides() -> None:
+def test_quarter_turns_exchange_width_and_height() -> None:
     turned = {orientation for orientation in Orientation if orientation.swaps_sides}
     assert turned == {
         Orientation.CLOCKWISE,

@@ -1,4 +1,4 @@
-"""Exact time: half-open ranges, frames and their times, and time for people."""
+"""Exact time: half-open ranges, the frame clock, timecodes and the span cursor."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_frame_is_on_screen_from_its_time_until_the_next_ones(frame: int, fps:
 
 @PATIENT
 @given(t=milliseconds(0, 10**8), fps=rates)
-def test_the_frames_that_start_before_a_time_just_cover_it(t: Fraction, fps: int) -> None:
+def test_first_from_counts_the_frames_before_a_time(t: Fraction, fps: int) -> None:
     clock = FrameClock(fps)
     count = clock.first_from(t)
     assert clock.time(count - 1) < t <= clock.time(count)
@@ -75,7 +75,7 @@ def test_timecodes_round_down_to_the_millisecond(t: str, text: str) -> None:
     assert timecode(Fraction(t)) == text
 
 
-def test_a_cursor_finds_the_item_of_a_moment_and_nothing_in_a_hole() -> None:
+def test_a_cursor_finds_the_item_at_a_time_and_none_in_a_gap() -> None:
     first, second = Shot(span(1, 2), 0), Shot(span(3, 4), 1)
     cursor = SpanCursor([first, second])
     found = [(cursor.at(Fraction(t)), len(cursor.rest)) for t in ("0", "1", "1.9", "2", "3", "3.9", "4", "99")]
@@ -84,7 +84,7 @@ def test_a_cursor_finds_the_item_of_a_moment_and_nothing_in_a_hole() -> None:
 
 @PATIENT
 @given(edges=st.sets(milliseconds(0, 9000), min_size=2), times=st.lists(milliseconds(0, 10_000)))
-def test_a_cursor_agrees_with_looking_at_every_item(edges: set[Fraction], times: list[Fraction]) -> None:
+def test_a_cursor_agrees_with_a_linear_search(edges: set[Fraction], times: list[Fraction]) -> None:
     points = sorted(edges)
     items = [Shot(TimeRange(a, b), None) for a, b in zip(points[::2], points[1::2], strict=False)]
     cursor = SpanCursor(items)

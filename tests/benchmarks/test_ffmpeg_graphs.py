@@ -8,7 +8,7 @@ from fractions import Fraction
 from benchmarks.ffmpeg_graphs import interval_graph, intervals, lead_s, placements, sound_graph, whole_graph
 from benchmarks.floor import shown
 from owtmix.base.time import TimeRange
-from owtmix.jobfile.settings import Settings
+from owtmix.jobfile.settings import PlanSettings
 from owtmix.media.probe import GAP_S
 from owtmix.plan.build import make_plan
 from owtmix.plan.media_info import Clip
@@ -18,7 +18,7 @@ from tests.support.plans import ANNA, BEN, CARL, JOB, both, index_of, picture, r
 
 def _plan(*clips: Clip) -> RenderPlan:
     made = room(*clips)
-    return make_plan(JOB, index_of(made), made, Settings())
+    return make_plan(JOB, index_of(made), made, PlanSettings())
 
 
 STEADY = _plan(both(ANNA, 0, 10), both(BEN, 0, 10))

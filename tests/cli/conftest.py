@@ -1,27 +1,7 @@
-"""An installation and a room for every test of the command."""
+"""An installation and a room for tests of the command."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from uuid import uuid4
+from tests.support.fixtures import command, job_id, tiny
 
-import pytest
-
-from tests.support.command import TINY, Command, install, record_once
-
-
-@pytest.fixture(scope="session")
-def command(tmp_path_factory: pytest.TempPathFactory) -> Command:
-    return install(tmp_path_factory.mktemp("an installation") / "owt mix")
-
-
-@pytest.fixture
-def job_id(tmp_path: Path) -> str:
-    """A job of this test alone: two tests may run at a time, and two people on one machine may run all of them."""
-    return f"{tmp_path.name[-80:]}-{uuid4().hex[:12]}"
-
-
-@pytest.fixture
-def tiny(tmp_path: Path, job_id: str) -> Path:
-    """The job file of a room of one and a half seconds."""
-    return TINY.write(tmp_path / "room", job_id, record_once)
+__all__ = ["command", "job_id", "tiny"]

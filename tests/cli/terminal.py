@@ -1,4 +1,4 @@
-"""A terminal of eighty columns for a command to run in."""
+"""Runs a command in a pseudo-terminal of 80 columns."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from fcntl import ioctl
 
 
 def run_in_terminal(command: Sequence[str], *, background: bool = False, timeout_s: float = 60) -> tuple[int, str]:
-    """Run ``command`` with stdin and stderr on a new terminal, stdout apart; its exit status and what was drawn.
+    """Run ``command`` with stdin and stderr on a new terminal. Returns its exit status and the text on the terminal.
 
-    With ``background`` it runs as a shell runs ``command &``: on the terminal, but not in its foreground.
+    With ``background`` the command is not in the foreground of the terminal, as with ``command &`` in a shell.
     """
     ours, theirs = pty.openpty()
     ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
@@ -36,6 +36,6 @@ def _read_all(terminal: int, deadline_s: float) -> bytes:
     while select.select([terminal], [], [], max(0, deadline_s - time.monotonic()))[0]:
         try:
             drawn += os.read(terminal, 65536)
-        except OSError:  # nobody has the other end any more
+        except OSError:  # the other end is closed
             return drawn
     raise TimeoutError(drawn.decode(errors="replace"))

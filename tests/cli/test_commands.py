@@ -243,7 +243,7 @@ def test_logs_go_elsewhere_when_the_installation_is_read_only(tiny: Path, tmp_pa
     assert (tmp_path / "state" / "owtmix" / "logs" / f"{job_id}.log").exists()
 
 
-def test_a_reader_that_goes_away_is_no_error(command: Command, tiny: Path) -> None:
+def test_a_closed_pipe_is_no_error(command: Command, tiny: Path) -> None:
     pipeline = '"$0" --plan "$1" | true; echo "${PIPESTATUS[0]}"'
     result = subprocess.run(
         ["bash", "-c", pipeline, command.path, str(tiny)],
@@ -268,9 +268,7 @@ def test_a_full_disk_under_standard_output_is_an_error(command: Command, tiny: P
     assert "standard output" in result.stderr
 
 
-def test_what_should_not_happen_is_one_sentence_and_a_traceback_in_the_log(
-    tiny: Path, tmp_path: Path, job_id: str
-) -> None:
+def test_an_internal_error_is_one_message_and_a_traceback_in_the_log(tiny: Path, tmp_path: Path, job_id: str) -> None:
     command = install(tmp_path / "broken")
     with (command.root / "owtmix" / "jobs" / "job.py").open("a") as file:
         file.write("\n\ndel Job.run\n")

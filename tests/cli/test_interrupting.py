@@ -1,4 +1,4 @@
-"""A running job and the world around it: signals, terminals, the shell's background."""
+"""A running job and signals, terminals and the background of a shell."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ pytestmark = pytest.mark.serial
 
 @pytest.fixture
 def long(tmp_path: Path, job_id: str) -> Path:
-    """The job file of a room that takes a while."""
+    """The job file of a room that takes long enough to be interrupted."""
     return LONG.write(tmp_path / "room", job_id, record_once)
 
 
 @pytest.fixture
 def work(command: Command, job_id: str) -> Path:
-    """Where the job keeps what it has made so far."""
+    """The work folder of the job."""
     return command.root / "work" / job_id
 
 
@@ -50,7 +50,7 @@ def test_a_signal_stops_the_run_in_time_and_leaves_nothing(
     assert out == ""
     assert f"stopped by {number.name}" in err
     assert {path for path in long.parent.rglob("*") if path.is_file()} == before
-    assert not (work / "tracks").exists(), "what is finished may stay for the next run, and nothing else"
+    assert not (work / "tracks").exists(), "only finished chunks may be kept for the next run"
 
 
 def test_a_killed_job_can_be_run_again_at_once(command: Command, long: Path, work: Path, job_id: str) -> None:

@@ -1,4 +1,4 @@
-"""The plan in words."""
+"""The plan as text."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ PLAN = RenderPlan(
 )
 
 
-def test_a_plan_in_words() -> None:
+def test_a_plan_as_text() -> None:
     expected = """\
 Job      room-7
 Output   out/room-7.mp4: mp4, 00:00:10.000
@@ -102,5 +102,5 @@ Warnings (1)
 def test_a_plan_says_what_composes_and_why() -> None:
     on_cpu = describe_plan(replace(PLAN, device="cpu", device_why="--device cpu"))
     assert "\nDevice   decoded and composed on the CPU: --device cpu\nSound " in on_cpu
-    on_card = describe_plan(replace(PLAN, device="cuda:1", device_why="NVIDIA L4 draws and encodes"))
-    assert "\nDevice   decoded where it can, and composed, on cuda:1: NVIDIA L4 draws and encodes\nSound " in on_card
+    on_gpu = describe_plan(replace(PLAN, device="cuda:1", device_why="NVIDIA L4 draws and encodes"))
+    assert "\nDevice   decoded where it can, and composed, on cuda:1: NVIDIA L4 draws and encodes\nSound " in on_gpu

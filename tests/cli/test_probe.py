@@ -26,7 +26,7 @@ PERSON = Take(
     channels=1,
     holes_ms=((1000, 2000),),
 )
-"""Gaps in picture and sound, and a picture that begins late."""
+"""A recording with gaps in picture and sound, whose picture begins late."""
 
 DRIFTING = Take(
     "ben_1", 0, 20_000, people.COLOURS[1], 440, picture=False, level_db=-20, drift=Fraction(1, 1000), container="webm"
@@ -42,7 +42,7 @@ def recordings(tmp_path: Path) -> list[Path]:
     return paths
 
 
-def test_people_read_what_a_recording_holds(command: Command, recordings: list[Path]) -> None:
+def test_probe_as_text(command: Command, recordings: list[Path]) -> None:
     done = command.run("-q", "--probe", *recordings)
     assert done.returncode == 0
     anna, ben, bogus = recordings
@@ -55,7 +55,7 @@ def test_people_read_what_a_recording_holds(command: Command, recordings: list[P
     assert f"{bogus} cannot be used: is not an MP4" in done.stderr
 
 
-def test_programs_read_the_same(command: Command, recordings: list[Path]) -> None:
+def test_probe_as_json(command: Command, recordings: list[Path]) -> None:
     done = command.run("-q", "--probe=json", *recordings)
     anna, ben, bogus = json.loads(done.stdout)
     assert [entry["file"] for entry in (anna, ben, bogus)] == list(map(str, recordings))
@@ -87,7 +87,10 @@ def test_damage_is_counted_and_placed(command: Command, tmp_path: Path) -> None:
     assert damaged["left_out"] is None
 
 
-def test_nothing_usable_is_an_error_and_strict_wants_all(command: Command, recordings: list[Path]) -> None:
+@pytest.mark.slow
+def test_no_usable_recording_is_an_error_and_with_strict_any_unusable_one(
+    command: Command, recordings: list[Path]
+) -> None:
     anna, _, bogus = recordings
     missing = bogus.with_name("gone.webm")
     none = command.run("--probe", bogus, missing, bogus.parent)
@@ -106,6 +109,7 @@ def test_wrong_arguments_are_refused(command: Command, arguments: list[str]) -> 
     assert "usage: owt-main" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_job_reports_each_input(command: Command, tmp_path: Path, job_id: str) -> None:
     room = Room((PERSON, Take("carl_1", 0, 2000, people.COLOURS[2], 600, size=(160, 90), end_ms=1000)), size=(160, 90))
     job_file = room.write(tmp_path / "room", job_id, record_once)

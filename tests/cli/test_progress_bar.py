@@ -1,4 +1,4 @@
-"""Progress: a bar on a terminal that is ours, lines in the log elsewhere."""
+"""Progress: a bar in the foreground of a terminal, otherwise lines in the log."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import pytest
 
-from owtmix.cli.progress_bar import _Pace
+from owtmix.cli.progress_bar import _Speed
 from tests.cli.terminal import run_in_terminal
 
 PROGRAM = """
@@ -42,7 +42,7 @@ def test_a_terminal_shows_percent_speed_and_time_left() -> None:
     assert "somebody is late" in drawn
 
 
-def test_the_cursor_is_left_alone() -> None:
+def test_the_cursor_is_not_hidden() -> None:
     _, drawn = run_in_terminal(COMMAND)
     assert "\x1b[?25l" not in drawn
 
@@ -76,10 +76,10 @@ def test_quiet_shows_warnings_only() -> None:
         (Fraction(120), 140.0, "100 %  3.0x  0:00 left"),
     ],
 )
-def test_pace(done_s: Fraction, now_s: float, text: str) -> None:
-    assert _Pace(Fraction(120), since_s=100.0).describe(done_s, now_s) == text
+def test_speed(done_s: Fraction, now_s: float, text: str) -> None:
+    assert _Speed(Fraction(120), since_s=100.0).describe(done_s, now_s) == text
 
 
-def test_pace_of_bytes() -> None:
-    pace = _Pace(Fraction(30_000_000), since_s=100.0, unit="bytes")
-    assert pace.describe(Fraction(10_000_000), 104.0) == " 33 %  2.5 MB/s  0:08 left"
+def test_speed_of_bytes() -> None:
+    speed = _Speed(Fraction(30_000_000), since_s=100.0, unit="bytes")
+    assert speed.describe(Fraction(10_000_000), 104.0) == " 33 %  2.5 MB/s  0:08 left"

@@ -1,4 +1,4 @@
-"""Lines for people on stderr, JSON lines in the job's log."""
+"""Logging: plain lines on stderr, JSON lines in the log of the job."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_the_log_has_one_object_per_line_with_what_the_caller_added(tmp_path: Pa
     assert entry["time"].endswith("+00:00")
 
 
-def test_what_was_logged_before_the_job_was_known_is_in_it_too(tmp_path: Path) -> None:
+def test_records_before_open_are_in_the_log_too(tmp_path: Path) -> None:
     run_log = RunLog(logging.INFO)
     log.debug("early")
     run_log.open("room", tmp_path, days=30)
@@ -93,7 +93,7 @@ def test_escape_sequences_do_not_reach_the_terminal(capsys: pytest.CaptureFixtur
     assert "\\x1b]0;owned\\x07.mp4" in capsys.readouterr().err
 
 
-def test_secrets_are_blanked_everywhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_secrets_are_redacted_everywhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_log = RunLog(logging.INFO)
     run_log.hide(['s3"cr/et', None, ""])
     run_log.open("room", tmp_path, days=30)
@@ -103,7 +103,7 @@ def test_secrets_are_blanked_everywhere(tmp_path: Path, capsys: pytest.CaptureFi
     assert "cr" not in written.replace("process", "")
 
 
-def test_old_logs_are_swept_and_recent_ones_kept(tmp_path: Path) -> None:
+def test_old_logs_are_removed_and_recent_ones_kept(tmp_path: Path) -> None:
     for name, days in (("old", 31), ("recent", 29)):
         path = tmp_path / f"{name}.log"
         path.write_text("")

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP stop a process in time, whatever it is doing."""
+"""SIGINT, SIGTERM and SIGHUP stop a process in time, even if the main thread is blocked."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ scratch = TemporaryPaths()
 watch_signals(scratch)
 half = scratch.add(Path(sys.argv[1]))
 half.write_text("half")
-threading.Timer(0.2, print, ["ready"], {{"flush": True}}).start()  # when the main thread is where it waits
+threading.Timer(0.2, print, ["ready"], {{"flush": True}}).start()  # when the main thread is waiting
 try:
     {waits}
 except Interrupted as error:
     print(error, flush=True)
     {then}
-    scratch.sweep()
+    scratch.remove_all()
     sys.exit(error.exit_status)
 """
 WAIT = "time.sleep(20)"
 DEADLOCK = (
     "lock = ctypes.create_string_buffer(64); libc = ctypes.CDLL(None);[libc.pthread_mutex_lock(lock) for _ in range(2)]"
 )
-"""Stands in for a library that holds the main thread: no Python handler ever runs."""
+"""Simulates a library call that blocks the main thread: no Python signal handler runs."""
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
@@ -59,7 +59,7 @@ def _program(half: Path, waits: str = WAIT, then: str = "pass") -> Iterator[subp
 
 
 def _stop(process: subprocess.Popen[str], number: signal.Signals) -> float:
-    """Send the signal and wait for the end; seconds that took."""
+    """Send the signal and wait for the end of the process; returns the seconds that took."""
     since_s = time.monotonic()
     process.send_signal(number)
     process.wait(10)

@@ -1,4 +1,4 @@
-"""Decoded pictures as a scaler gets them."""
+"""Decoded frames for a scaler."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from owtmix.plan.media_info import Matrix
 
 @dataclass(frozen=True)
 class Still:
-    """A picture to be fitted."""
+    """A ``SourceFrame``."""
 
     frame: VideoFrame
     orientation: Orientation = Orientation.UPRIGHT

@@ -1,4 +1,4 @@
-"""Colours arrive in the output's matrix and range, whatever the source's."""
+"""Colours are converted to the matrix and range of the output."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ PATCHES: Final = (
     (30, 200, 30),
     (30, 30, 200),
 )
-"""R'G'B': greys, skin, and three that a wrong matrix shifts most."""
+"""R'G'B': greys, skin tones, and three colours that a wrong matrix shifts most."""
 
 
 def encode(rgb: Samples, matrix: Matrix, *, full_range: bool) -> Samples:
-    """R'G'B', 0..1, as Y', Cb, Cr code values of 8 bits, not rounded."""
+    """R'G'B' 0..1 to 8-bit Y', Cb, Cr code values, not rounded."""
     kr, kb = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722)}[matrix]
     r, g, b = rgb
     y = kr * r + (1 - kr - kb) * g + kb * b
@@ -45,7 +45,7 @@ def encode(rgb: Samples, matrix: Matrix, *, full_range: bool) -> Samples:
 
 
 def patch_of(codes: Samples, pixel_format: str) -> VideoFrame:
-    """A 64 x 48 frame of one colour; ``codes`` are for 8 bits."""
+    """A 64x48 frame of one colour; ``codes`` are 8-bit values."""
     frame = VideoFrame(64, 48, pixel_format)
     for plane, code in zip(frame.planes, codes, strict=False):
         if "10le" in pixel_format:
@@ -87,7 +87,7 @@ def test_colours_are_converted_to_the_output_s_matrix_and_range(
 @pytest.mark.parametrize("source", ["bt601", "bt709"])
 @pytest.mark.parametrize("output", ["bt601", "bt709"])
 def test_rgb_inside_a_video_is_converted_too(source: Matrix, output: Matrix) -> None:
-    """H.264 and VP9 can hold G, B and R; what stands for their matrix then must not matter."""
+    """H.264 and VP9 can hold G, B and R; the matrix tag is meaningless then."""
     for red, green, blue in PATCHES:
         frame = patch_of(np.array((green, blue, red), float), "gbrp")
         patch = fitted(Still(frame, matrix=source, full_range=True), Size(32, 24), matrix=output)

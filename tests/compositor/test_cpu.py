@@ -1,4 +1,4 @@
-"""The canvas in memory: what it draws, what it leaves alone, and whose frames it keeps off."""
+"""The canvas in main memory: drawing, partial redraws, and its frame pool."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BLACK: Final = (16, 128, 128)
 
 @dataclass
 class Paint:
-    """A layer of one code value that notes when it is drawn; unless opaque, it lets half of what is there through."""
+    """A layer of one code value that records its drawings; unless opaque, it blends half and half."""
 
     rect: Rect
     code: int
@@ -48,15 +48,15 @@ def canvas(mode: ResizeMode = ResizeMode.FIT) -> CpuCanvas:
     return CpuCanvas(SIZE, BACKGROUND, mode, "bt709")
 
 
-def shot(composed: ComposedFrame) -> Planes:
+def copied(composed: ComposedFrame) -> Planes:
     y, u, v = (plane.copy() for plane in planes(composed.frame))
     return y, u, v
 
 
 def compose(on: CpuCanvas, *layers: Layer) -> Planes:
-    """What is drawn; the frame is released at once."""
+    """The composed planes; the frame is released at once."""
     composed = on.compose(layers)
-    drawn = shot(composed)
+    drawn = copied(composed)
     composed.release()
     return drawn
 
@@ -65,14 +65,14 @@ def same(a: Planes, b: Planes) -> bool:
     return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
 
 
-def rotate(on: CpuCanvas, *layers: Paint) -> None:
-    """Draw on every frame of the ring: something else in between makes each compose draw."""
+def draw_on_all_frames(on: CpuCanvas, *layers: Paint) -> None:
+    """Draw ``layers`` on every frame of the pool; another layer in between makes each compose draw."""
     for _ in range(POOL_FRAMES):
         compose(on, *layers)
         compose(on, *layers, Paint(Rect(0, 0, 2, 2), 1))
 
 
-def test_nothing_is_the_background() -> None:
+def test_a_canvas_without_layers_is_background() -> None:
     for plane, code in zip(compose(canvas()), BACKGROUND, strict=True):
         assert (plane == code).all()
 
@@ -97,7 +97,7 @@ def test_black_bars_belong_to_the_tile_and_cover_what_is_under_it() -> None:
 
 
 @pytest.mark.parametrize("source", [Size(64, 16), Size(16, 64), Size(30, 22), Size(1, 1), Size(161, 7)], ids=str)
-def test_a_tile_covers_all_that_lies_under_it_whatever_the_picture_s_shape(source: Size) -> None:
+def test_a_tile_covers_everything_under_it_whatever_the_frame_s_shape(source: Size) -> None:
     tile = Rect(8, 4, 32, 24)
     for mode in ResizeMode:
         patch = canvas(mode).scaler().fit(Still(flat(source, (16, 128, 128))), tile, "picture")
@@ -128,7 +128,7 @@ def test_an_unchanged_canvas_is_the_same_frame_again() -> None:
 def test_only_what_changed_is_drawn_again() -> None:
     on = canvas()
     left, right = Paint(Rect(0, 0, 20, 32), 30), Paint(Rect(20, 0, 20, 32), 40)
-    for _ in range(POOL_FRAMES):  # each frame of the ring is drawn for the first time
+    for _ in range(POOL_FRAMES):  # each frame of the pool is drawn for the first time
         compose(on, left, right)
         right = Paint(right.rect, right.code + 1)
     left.drawn.clear()
@@ -140,7 +140,7 @@ def test_only_what_changed_is_drawn_again() -> None:
     assert left.drawn == []
 
 
-def test_what_lies_over_a_change_is_drawn_again_and_what_lies_beside_is_not() -> None:
+def test_a_change_redraws_layers_above_it_but_not_beside_it() -> None:
     on = canvas()
     under, over, beside = Paint(Rect(0, 0, 20, 20), 30), Paint(Rect(10, 10, 20, 20), 60), Paint(Rect(32, 0, 16, 8), 90)
     for code in range(POOL_FRAMES):
@@ -152,7 +152,7 @@ def test_what_lies_over_a_change_is_drawn_again_and_what_lies_beside_is_not() ->
     assert (over.drawn, beside.drawn) == ([60], [])
 
 
-def test_an_opaque_change_on_top_leaves_what_is_under_it_alone() -> None:
+def test_a_change_of_an_opaque_layer_does_not_redraw_what_is_under_it() -> None:
     on, under = canvas(), Paint(Rect(0, 0, 20, 20), 30)
     for code in range(POOL_FRAMES):
         compose(on, under, Paint(Rect(10, 10, 20, 20), code))
@@ -161,26 +161,26 @@ def test_an_opaque_change_on_top_leaves_what_is_under_it_alone() -> None:
     assert under.drawn == []
 
 
-def test_a_thin_layer_is_never_blended_over_itself() -> None:
+def test_a_blended_layer_is_never_blended_over_itself() -> None:
     on = canvas()
     for code in range(3 * POOL_FRAMES):
-        mark = Paint(Rect(4, 4, 8, 8), 200 + code % 2, opaque=False)
-        y, _, _ = compose(on, Paint(Rect(0, 0, 6, 32), 30), mark, Paint(Rect(40, 0, 8, 8), code))
-        assert y[8, 4] == (30 + mark.code) // 2
-        assert y[8, 10] == (BACKGROUND[0] + mark.code) // 2
+        blended = Paint(Rect(4, 4, 8, 8), 200 + code % 2, opaque=False)
+        y, _, _ = compose(on, Paint(Rect(0, 0, 6, 32), 30), blended, Paint(Rect(40, 0, 8, 8), code))
+        assert y[8, 4] == (30 + blended.code) // 2
+        assert y[8, 10] == (BACKGROUND[0] + blended.code) // 2
 
 
-def test_other_places_mean_that_all_is_drawn_again() -> None:
+def test_a_moved_layer_redraws_everything() -> None:
     on = canvas()
-    rotate(on, Paint(Rect(0, 0, 20, 20), 30))
+    draw_on_all_frames(on, Paint(Rect(0, 0, 20, 20), 30))
     moved = Paint(Rect(20, 4, 20, 20), 30)
     assert same(compose(on, moved), compose(canvas(), moved))
     assert same(compose(on), compose(canvas()))
 
 
-def test_pieces_of_the_background_come_back_after_a_scene() -> None:
+def test_uncovered_background_is_redrawn() -> None:
     on = canvas()
-    rotate(on, Paint(Rect(0, 0, 48, 32), 30))
+    draw_on_all_frames(on, Paint(Rect(0, 0, 48, 32), 30))
     y, _, _ = compose(on, Paint(Rect(0, 0, 24, 32), 30))
     assert (y[:, 24:] == BACKGROUND[0]).all()
 
@@ -196,7 +196,7 @@ def places(draw: st.DrawFn) -> Rect:
 
 @st.composite
 def scenes(draw: st.DrawFn) -> list[list[tuple[Rect, int, bool]]]:
-    """A few arrangements of layers, each shown several times with changing contents."""
+    """A few arrangements of layers, each shown several times with changing content."""
     shown = []
     for _ in range(draw(st.integers(1, 3))):
         rects = draw(st.lists(st.tuples(places(), st.booleans()), max_size=4))
@@ -210,7 +210,7 @@ def scenes(draw: st.DrawFn) -> list[list[tuple[Rect, int, bool]]]:
 @settings(max_examples=60, deadline=None)
 @given(scenes())
 def test_any_history_gives_the_pixels_of_a_fresh_canvas(shown: Sequence[Sequence[tuple[Rect, int, bool]]]) -> None:
-    """What is left out of drawing is never missed: parts of a run, rendered alone, rest on this."""
+    """Partial redraws equal a full draw: rendering any range alone depends on this."""
     on = canvas()
     for layers in shown:
         drawn = compose(on, *(Paint(rect, code, opaque) for rect, code, opaque in layers))
@@ -221,7 +221,7 @@ def test_a_frame_in_use_is_not_drawn_on() -> None:
     on = canvas()
     held = [on.compose([Paint(Rect(0, 0, 8, 8), code)]) for code in range(POOL_FRAMES)]
     assert len({id(composed.frame) for composed in held}) == POOL_FRAMES
-    assert [shot(composed)[0][0, 0] for composed in held] == list(range(POOL_FRAMES))
+    assert [copied(composed)[0][0, 0] for composed in held] == list(range(POOL_FRAMES))
 
 
 def test_a_frame_with_two_users_is_in_use_until_both_released_it() -> None:
@@ -230,7 +230,7 @@ def test_a_frame_with_two_users_is_in_use_until_both_released_it() -> None:
     twice[0].release()
     for code in range(3 * POOL_FRAMES):
         compose(on, Paint(Rect(0, 0, 8, 8), code))
-    assert shot(twice[1])[0][0, 0] == 99
+    assert copied(twice[1])[0][0, 0] == 99
 
 
 def test_the_canvas_waits_while_all_frames_are_in_use() -> None:
@@ -249,11 +249,11 @@ def test_the_canvas_waits_while_all_frames_are_in_use() -> None:
     held[2].release()
     thread.join()
     assert drawn[0].frame is held[2].frame
-    assert [shot(held[i])[0][0, 0] for i in (0, 1, 3, 4, 5)] == [0, 1, 3, 4, 5]
+    assert [copied(held[i])[0][0, 0] for i in (0, 1, 3, 4, 5)] == [0, 1, 3, 4, 5]
 
 
 def test_users_in_other_threads_never_see_a_frame_change() -> None:
-    """Three users hold frames for a while, as an encoder does, and look at them before and after."""
+    """Three users hold frames for a while, as an encoder does, and read them before and after."""
     on = canvas()
     waiting: list[tuple[int, ComposedFrame]] = []
     changed = threading.Condition()
@@ -274,7 +274,7 @@ def test_users_in_other_threads_never_see_a_frame_change() -> None:
     users = [threading.Thread(target=use) for _ in range(3)]
     for user in users:
         user.start()
-    codes = [20 + number // 2 % 180 for number in range(300)]  # every picture is shown twice
+    codes = [20 + number // 2 % 180 for number in range(300)]  # every frame is shown twice
     for code in codes:
         composed = on.compose([Paint(Rect(0, 0, 8, 8), code)])
         with changed:
@@ -289,30 +289,30 @@ def test_users_in_other_threads_never_see_a_frame_change() -> None:
     assert all(code == before == after for code, before, after in seen)
 
 
-def test_pictures_of_every_size_keep_a_scaler_of_their_own() -> None:
-    """A stream whose size flips back and forth must not build a filter graph for every frame."""
+def test_converters_of_two_sizes_are_cached() -> None:
+    """A stream that alternates between two sizes must not build a filter graph per frame."""
     scaler = canvas().scaler()
     large, small = (Still(flat(size)) for size in (Size(64, 48), Size(32, 24)))
     for number in range(6):
         scaler.fit(small if number % 2 else large, Rect(0, 0, 20, 16), number)
-    kept = list(scaler._fittings.values())
+    kept = list(scaler._converters.values())
     assert len(kept) == 2
     scaler.fit(large, Rect(0, 0, 20, 16), 6)
-    assert sorted(map(id, scaler._fittings.values())) == sorted(map(id, kept))
+    assert sorted(map(id, scaler._converters.values())) == sorted(map(id, kept))
 
 
-def test_what_a_tile_took_is_freed_once_it_is_shown_no_more() -> None:
-    """Each filter graph holds frames of its size: a room whose layout changes would collect them."""
+def test_converters_of_tiles_that_are_no_longer_shown_are_freed() -> None:
+    """Each filter graph holds frames of its size; layout changes must not accumulate them."""
     scaler = canvas().scaler()
     still = Still(flat(Size(64, 48)))
     before, both = Rect(0, 0, 20, 16), Rect(20, 0, 40, 32)
     for number in range(3):
         for tile in (before, both):
             scaler.fit(still, tile, number)
-    assert len(scaler._fittings) == 2
+    assert len(scaler._converters) == 2
     for number in (3, 4):
         scaler.fit(still, both, number)
-    assert len(scaler._fittings) == 1
+    assert len(scaler._converters) == 1
 
 
 @pytest.mark.parametrize(("size", "ahead"), [((1920, 1080), 8), ((3840, 2160), 2), ((7680, 4320), 1), ((64, 48), 8)])

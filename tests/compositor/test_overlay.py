@@ -1,4 +1,4 @@
-"""Overlays against a model in plain floats that knows nothing of how they are prepared."""
+"""Overlays against a reference in floats, independent of the implementation."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def model_ycbcr(rgb: NDArray[np.float64], matrix: Matrix) -> NDArray[np.float64]
 
 
 def model_blend(under: Planes, image: NDArray[np.uint8], at: tuple[int, int], matrix: Matrix, alpha: float) -> Planes:
-    """Spread the image over a canvas of its own, then blend; chroma as the mean of what four pixels would become."""
+    """Place the image on a canvas of its own, then blend; chroma is the mean of four blended pixels."""
     x, y = at
     opacity = np.zeros((CANVAS.height, CANVAS.width))
     colours = np.zeros((3, CANVAS.height, CANVAS.width))
@@ -123,7 +123,7 @@ def test_an_opaque_overlay_is_a_copy_of_the_colour_that_yuv_names(matrix: Matrix
     [
         (Colour(0, 0, 0), "bt709", (16, 128, 128)),
         (Colour(255, 255, 255), "bt601", (235, 128, 128)),
-        (Colour(255, 0, 0), "bt601", (81, 90, 240)),  # the well-known colour bars
+        (Colour(255, 0, 0), "bt601", (81, 90, 240)),  # as in colour bars
         (Colour(0, 0, 255), "bt601", (41, 240, 110)),
         (Colour(255, 0, 0), "bt709", (63, 102, 240)),
         (Colour(0, 255, 0), "bt709", (173, 42, 26)),
@@ -150,7 +150,7 @@ def test_a_colour_over_itself_stays_at_every_opacity() -> None:
 
 
 def test_the_colour_behind_transparent_pixels_does_not_bleed() -> None:
-    """One opaque white pixel among transparent blue ones, in each 2x2 block."""
+    """Each 2x2 block has one opaque white pixel and three transparent blue ones."""
     image = np.full((4, 4, 4), (0, 0, 255, 0), np.uint8)
     image[::2, ::2] = 255
     planes = Planes(np.full((16, 24), 100, np.uint8), *(np.full((8, 12), 128, np.uint8) for _ in range(2)))

@@ -18,7 +18,7 @@ def test_any_tile_gets_an_opaque_grey_placeholder(name: str) -> None:
             assert drawn.dtype == np.uint8
             assert (drawn[..., 3] == 255).all()
             assert (drawn[..., :3] == drawn[..., :1]).all()
-            assert drawn.max(axis=(0, 1))[0] <= 200, "quiet"
+            assert drawn.max(axis=(0, 1))[0] <= 200, "nothing bright"
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,4 +1,4 @@
-"""Scaling, cropping and turning against models in floats that know nothing of FFmpeg."""
+"""Scaling, cropping and orientation against references in floats."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from tests.media.pictures import Plane, flat, from_planes, texture, textured
 Samples = NDArray[np.float64]
 
 AREA_TOLERANCE: Final = 1.0
-"""Coefficients have 14 bits, and the result is a whole code value."""
+"""For 14-bit coefficients and rounding to code values."""
 
 BICUBIC_TOLERANCE: Final = 1.5
 EDGE_TOLERANCE: Final = 3.5
 EDGE_PX: Final = 8
-"""Where the kernel reaches over the picture's edge, libswscale drops its smallest coefficients."""
+"""At the edges, libswscale drops the smallest coefficients of the kernel."""
 
 
 def area(source: int, target: int) -> Samples:
-    """Weights (target, source): how much of each source sample lies under a target sample."""
+    """Weights (target, source): the overlap of each source sample with a target sample."""
     edges = np.arange(target + 1) * source / target
     k = np.arange(source)
     overlap = np.minimum(edges[1:, None], k + 1) - np.maximum(edges[:-1, None], k)
@@ -35,7 +35,7 @@ def area(source: int, target: int) -> Samples:
 
 
 def bicubic(source: int, target: int) -> Samples:
-    """Weights (target, source) of the kernel B 0, C 0.6; the edge is repeated."""
+    """Weights (target, source) of the kernel with B 0, C 0.6; the edge sample is repeated."""
     centres = (np.arange(target) + 0.5) * source / target - 0.5
     weights: Samples = np.zeros((target, source))
     for row, centre in zip(weights, centres, strict=True):
@@ -45,7 +45,7 @@ def bicubic(source: int, target: int) -> Samples:
 
 
 def _kernel(x: float, b: float = 0.0, c: float = 0.6) -> float:
-    """Mitchell and Netravali's family."""
+    """The Mitchell-Netravali family."""
     if x < 1:
         return ((12 - 9 * b - 6 * c) * x**3 + (-18 + 12 * b + 6 * c) * x**2 + 6 - 2 * b) / 6
     if x < 2:
@@ -72,7 +72,7 @@ def difference(patch: Patch, frame_planes: tuple[Plane, ...], target: Size) -> l
 
 
 def sampled(size: Size, across: int, down: int) -> tuple[Plane, Plane, Plane]:
-    """Textures for a frame whose chroma is subsampled by ``across`` and ``down``."""
+    """Textures for Y, Cb, Cr, with chroma subsampled by ``across`` and ``down``."""
     chroma = -(-size.height // down), -(-size.width // across)
     return texture((size.height, size.width)), texture(chroma, 1), texture(chroma, 2)
 
@@ -131,7 +131,7 @@ def test_each_axis_is_scaled_in_its_own_way(source: Size, target: Size) -> None:
         assert error[EDGE_PX:-EDGE_PX, EDGE_PX:-EDGE_PX].max() <= BICUBIC_TOLERANCE + AREA_TOLERANCE
 
 
-def test_a_picture_of_the_tile_s_size_is_copied() -> None:
+def test_a_frame_of_the_tile_s_size_is_copied() -> None:
     components = sampled(Size(64, 48), 2, 2)
     patch = fitted(Still(from_planes(*components)), Size(64, 48))
     for source, drawn in zip(components, patch.planes, strict=True):
@@ -141,7 +141,7 @@ def test_a_picture_of_the_tile_s_size_is_copied() -> None:
 @pytest.mark.parametrize("source", [Size(1, 1), Size(2, 2), Size(3, 5), Size(1, 100), Size(100, 1)], ids=str)
 @pytest.mark.parametrize("target", [Size(2, 2), Size(4, 2), Size(64, 64), Size(640, 360)], ids=str)
 @pytest.mark.parametrize("mode", ResizeMode)
-def test_tiny_pictures_and_tiny_tiles_keep_their_colour(source: Size, target: Size, mode: ResizeMode) -> None:
+def test_tiny_frames_and_tiny_tiles_keep_their_colour(source: Size, target: Size, mode: ResizeMode) -> None:
     patch = fitted(Still(flat(source, (90, 100, 170))), target, mode)
     assert patch.target.width >= 2
     assert patch.target.height >= 2
@@ -168,7 +168,7 @@ def test_filling_crops_the_centre(source: Size, tile: Size, crop: tuple[slice, s
 @pytest.mark.parametrize("scale", [1, 2])
 @pytest.mark.parametrize("orientation", Orientation)
 def test_every_orientation_puts_every_pixel_where_its_matrix_says(orientation: Orientation, scale: int) -> None:
-    """Four quarters, each of its own colour, so that no two orientations look alike."""
+    """Four quarters of different colours, so that no two orientations look alike."""
     codes: Plane = np.array([[40, 90], [140, 200]], np.uint8)
     components = (np.kron(codes, np.ones(shape, np.uint8)) for shape in ((24, 32), (12, 16), (12, 16)))
     a, b, c, d = orientation.value
@@ -183,7 +183,7 @@ def test_every_orientation_puts_every_pixel_where_its_matrix_says(orientation: O
         assert np.array_equal(drawn, np.kron(expected, np.ones((height // 2, width // 2), np.uint8)))
 
 
-def test_a_turned_picture_is_cropped_as_it_is_shown() -> None:
+def test_a_rotated_frame_is_cropped_after_rotation() -> None:
     luma = texture((320, 180))
     half = np.full((160, 90), 128, np.uint8)
     patch = fitted(Still(from_planes(luma, half, half), Orientation.CLOCKWISE), Size(90, 90), ResizeMode.FILL)
@@ -202,7 +202,7 @@ def test_a_texture_survives_10_bits() -> None:
         assert error.max() <= AREA_TOLERANCE + 1
 
 
-def test_the_same_picture_gives_the_same_pixels_from_any_scaler() -> None:
+def test_the_same_frame_gives_the_same_pixels_from_any_scaler() -> None:
     still = Still(textured(Size(160, 120)), matrix="bt601")
     scaler = CpuScaler(ResizeMode.FIT, "bt709")
     tiles = [Rect(0, 0, 64 + 2 * i, 48) for i in range(6)]
@@ -217,8 +217,8 @@ def test_the_same_picture_gives_the_same_pixels_from_any_scaler() -> None:
 
 @pytest.mark.parametrize("orientation", [Orientation.UPRIGHT, Orientation.CLOCKWISE])
 @pytest.mark.parametrize("tile", [Size(64, 48), Size(32, 24), Size(128, 96)], ids=str)
-def test_an_interlaced_picture_shows_one_of_its_fields(orientation: Orientation, tile: Size) -> None:
-    """Two fields were taken at different moments: woven together they would comb."""
+def test_an_interlaced_frame_shows_one_of_its_fields(orientation: Orientation, tile: Size) -> None:
+    """Fields were sampled at different times: weaving them would show combing."""
     luma = np.full((48, 64), 60, np.uint8)
     luma[1::2] = 180
     half = np.full((24, 32), 128, np.uint8)

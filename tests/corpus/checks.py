@@ -1,4 +1,4 @@
-"""What must be seen and heard of each file in a composed room; every check yields what is wrong, as text."""
+"""Checks of a composed room against the table; each yields errors as text."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ from tests.e2e.measure import level_db
 from tests.e2e.model import GAP_S, PLACEHOLDER_DELAY_S, placed
 
 COLOUR_TOLERANCE: Final = 6.0
-"""Of 255, the mean over a picture's parts: two lossy codecs, and parts whose edges lie between pixels."""
+"""Tolerance of a picture, of 255, mean over its cells: two lossy codecs, and cell edges between pixels."""
 
 LEVEL_TOLERANCE_DB: Final = 1.2
-"""A guest at full scale makes the limiter take back a decibel for a moment."""
+"""A guest at full scale makes the limiter reduce the level by a decibel for a moment."""
 
 UNSURE_S: Final = 0.02
-"""Nearer than this to a change both looks are right: the index counts milliseconds, and so do WebM files."""
+"""This near to a change, both pictures are accepted: times in WebM files and the index are in milliseconds."""
 
-CARD_GREY: Final = (25.0, 90.0)
-"""A card's mean brightness: neither black nor bright."""
+PLACEHOLDER_GREY: Final = (25.0, 90.0)
+"""Range of a placeholder's mean brightness: neither black nor bright."""
 MUTED_S: Final = 0.5
-"""How long a camera that was seen must be black to count as muted."""
+"""A camera that has shown a picture counts as muted after this time of black."""
 
 LAGS_S: Final = np.arange(-30, 31) / 100
 NOTICEABLE: Final = 0.3
-"""Of 255, the mean over a picture's parts."""
+"""Least change of a picture that counts as movement, of 255, mean over its cells."""
 TELLING: Final = 1.23
-"""A picture says when it is shown if being off by the largest lag makes it so many times less alike."""
+"""A lag can be measured when the largest lag makes pictures this many times less similar."""
 
 SEARCH_S: Final = 0.12
 AUDIBLE: Final = 0.05
-"""The least peak of a sound that can be found in a mix."""
+"""Least peak of a sound that can be located in a mix."""
 
 ABSENT: Final = -2
-CARD: Final = -1
+PLACEHOLDER: Final = -1
 
 
 def check_left_out(room: Composed, expected: Sequence[Row]) -> Iterator[str]:
-    """Every unusable file has one warning, which says which and why."""
+    """Each unusable file has one warning with its key and the reason."""
     for row in expected:
         warnings = [warning for warning in map(str, room.report["warnings"]) if row.name in warning]
         if len(warnings) != 1 or str(row.left_out) not in warnings[0]:
@@ -56,7 +56,7 @@ def check_left_out(room: Composed, expected: Sequence[Row]) -> Iterator[str]:
 
 
 def check_neighbour(room: Composed) -> Iterator[str]:
-    """Whatever the others are, the neighbour keeps colour and loudness throughout."""
+    """The neighbour has its colour and level throughout, independently of the other files."""
     left, top, right, bottom = rooms.tile(0)
     inner = left + 40, top + 40, right - 40, bottom - 40
     for number in range(len(room.pictures)):
@@ -71,7 +71,7 @@ def check_neighbour(room: Composed) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Tile:
-    """A guest's tile and what it must show."""
+    """The tile of a guest and its expected content."""
 
     guest: Guest
     room: Composed
@@ -82,22 +82,22 @@ class Tile:
         return reference.read_film(self.guest.row, self.guest.file_time(self.guest.end_s) + 1)
 
     def check(self) -> Iterator[str]:
-        """Every output picture, as far as it is sure what it must show."""
+        """Check every output picture whose content is certain."""
         for number in range(len(self.room.pictures)):
             due = self._due(number)
             wrong = None
             if due == {ABSENT}:
                 wrong = self._differs(number, self.box, np.array(rooms.BACKGROUND, np.float32))
-            elif due == {CARD}:
-                wrong = self._is_no_card(number)
-            elif min(due) > CARD and self._is_intact(max(due)):
+            elif due == {PLACEHOLDER}:
+                wrong = self._is_not_placeholder(number)
+            elif min(due) > PLACEHOLDER and self._is_intact(max(due)):
                 wrong = min((self._is_not(number, candidate) for candidate in due), key=lambda w: w or "")
             if wrong:
                 yield f"{self.guest.row.name} at {self._file_t(number):.2f} s of its own time: {wrong}"
 
     def lag_s(self) -> float | None:
-        """How much later than it should its picture is shown; None where it does not move enough to say."""
-        shown = {n: max(due) for n in range(len(self.room.pictures)) if min(due := self._due(n)) > CARD}
+        """Delay of the picture in seconds; None when it does not move enough to be measured."""
+        shown = {n: max(due) for n in range(len(self.room.pictures)) if min(due := self._due(n)) > PLACEHOLDER}
         shown = {n: i for n, i in shown.items() if self._is_intact(i)}
         numbers = [number for number in shown if self._moves(number)]
         if not numbers:
@@ -106,7 +106,7 @@ class Tile:
         costs = [self._cost(numbers, seen, float(lag)) for lag in LAGS_S]
         if min(costs[0], costs[-1]) <= TELLING * min(costs):
             return None
-        # Several lags are as good where no picture changes between two of the output's.
+        # Several lags are equally good when no picture changes between two output pictures.
         return min((float(lag) for lag in LAGS_S[np.array(costs) <= min(costs) * 1.001]), key=abs)
 
     def _moves(self, number: int) -> bool:
@@ -124,7 +124,7 @@ class Tile:
         return self.guest.file_time(number / rooms.FPS)
 
     def _due(self, number: int) -> set[int]:
-        """The numbers of the film's pictures, or another look, that are right in an output picture."""
+        """The looks that are right in an output picture: numbers of the film's pictures, or another look."""
         t = self._file_t(number)
         return {self._look(t + by) for by in (-UNSURE_S, -UNSURE_S / 2, 0, UNSURE_S / 2, UNSURE_S)}
 
@@ -135,12 +135,12 @@ class Tile:
             return ABSENT
         newest = self.film.newest(file_t)
         if newest is None or (self._pauses(newest, file_t) and not row.screen):
-            return CARD
+            return PLACEHOLDER
         muted = ((start + MUTED_S if start > video.first_s else start, end) for start, end in video.black)
-        return CARD if any(start <= file_t < end for start, end in muted) else newest
+        return PLACEHOLDER if any(start <= file_t < end for start, end in muted) else newest
 
     def _pauses(self, newest: int, file_t: float) -> bool:
-        """Whether a camera has no further picture for long."""
+        """Whether a long gap of a camera follows."""
         row = self.guest.row
         assert row.video
         last_s = self.film.times_s[newest]
@@ -173,16 +173,16 @@ class Tile:
         by = float(np.abs(self.room.cells(number, box) - expected).mean())
         return f"is off by {by:.1f}" if by > COLOUR_TOLERANCE else None
 
-    def _is_no_card(self, number: int) -> str | None:
+    def _is_not_placeholder(self, number: int) -> str | None:
         seen = self.room.cells(number, self.box)
         tint = float(np.ptp(seen, axis=2).mean())
         grey = float(seen.mean())
-        ok = tint < COLOUR_TOLERANCE and CARD_GREY[0] < grey < CARD_GREY[1]
-        return None if ok else f"is no card: brightness {grey:.0f}, tint {tint:.0f}"
+        ok = tint < COLOUR_TOLERANCE and PLACEHOLDER_GREY[0] < grey < PLACEHOLDER_GREY[1]
+        return None if ok else f"is no placeholder: brightness {grey:.0f}, tint {tint:.0f}"
 
 
 def sound_lag_s(guest: Guest, room: Composed) -> float | None:
-    """How much later than it should the guest's sound is heard; None where it is too quiet to say."""
+    """Delay of the guest's sound in seconds; None when it is too quiet to be measured."""
     sound = guest.row.sound
     assert sound
     wave, start_s = reference.read_wave(guest.row.path, sound.index)

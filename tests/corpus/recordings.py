@@ -1,4 +1,4 @@
-"""The rows of what browsers and other recorders made, and of what editing did to such files."""
+"""Rows of the table: files from browsers and other recorders, and edited files."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def chrome() -> Iterator[Row]:
 
 
 def recorders() -> Iterator[Row]:
-    """Other people's recordings of cameras."""
+    """Camera recordings of third parties."""
     yield Row(
         "daily__pauli_webcam_720p_h264_aac.m4v",
         "B-frames; an empty edit puts the sound 75 ms after the picture, and it has a hole of 19 ms",

@@ -1,4 +1,4 @@
-"""What a file or an output shows and sounds like, decoded with PyAV and measured with Pillow and NumPy alone."""
+"""An independent decoder of recordings and outputs, with PyAV, Pillow and NumPy."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from PIL import Image
 from tests.corpus.row import Row
 
 GRID: Final = (12, 9)
-"""Columns and rows: a picture is compared by the mean colours of so many equal parts."""
+"""Columns and rows of the grid; pictures are compared by the mean colours of its cells."""
 
 RATE_HZ: Final = 48_000
 
 ROUNDING_S: Final = 0.003
-"""A frame of sound that is stamped so near to the end of the one before follows on it."""
+"""An audio frame whose timestamp is this near to the end of the previous one continues it."""
 
 Plane = NDArray[np.uint8]
 Planes = tuple[Plane, Plane, Plane]
 Cells = NDArray[np.float32]
-"""(rows, columns, 3): R, G, B of 0..255, and a little beyond where a codec strays."""
+"""(rows, columns, 3): R, G, B, about 0..255; codecs may exceed the range slightly."""
 
 Wave = NDArray[np.float32]
 """(samples,) at ``RATE_HZ``, the mean of all channels."""
@@ -40,7 +40,7 @@ _MATRICES: Final = {1: "bt709", 5: "bt601", 6: "bt601"}
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """Pictures with rising times."""
+    """Pictures sorted by time."""
 
     times_s: list[float]
     cells: list[Cells]
@@ -52,7 +52,7 @@ class Film:
 
 
 def read_film(row: Row, until_s: float) -> Film:
-    """The pictures of a file that can be shown, turned upright; those at one time are the last of them."""
+    """The presentable pictures of a file, rotated upright; of several at one time only the last."""
     video = row.video
     assert video
     film = Film([], [], [])
@@ -74,7 +74,7 @@ def read_film(row: Row, until_s: float) -> Film:
 
 
 def read_wave(path: Path, index: int | None = None) -> tuple[Wave, float]:
-    """The sound of a file, each frame put where its stamp says but for rounding, and the time at which it begins."""
+    """The sound of a file, with each frame at its timestamp except for rounding, and its start time."""
     placed: list[tuple[float, int, Wave]] = []
     with av.open(str(path)) as file:
         stream = file.streams[index] if index is not None else file.streams.audio[0]
@@ -104,7 +104,7 @@ def read_wave(path: Path, index: int | None = None) -> tuple[Wave, float]:
 
 
 def read_planes(path: Path) -> tuple[list[Planes], str]:
-    """Every picture of an output in order, yuv420p, and its colour matrix."""
+    """The pictures of an output in order, yuv420p, and their colour matrix."""
     pictures, matrix = [], 0
     with av.open(str(path)) as file:
         for frame in file.decode(video=0):
@@ -115,7 +115,7 @@ def read_planes(path: Path) -> tuple[list[Planes], str]:
 
 
 def cells(planes: Planes, grid: tuple[int, int], matrix: str, *, full_range: bool) -> Cells:
-    """The mean colours of ``grid`` equal parts. Means of a linear code are the codes of the means."""
+    """The mean colours of the cells of ``grid``. Y'CbCr is linear in R'G'B', so the means are converted."""
     y, u, v = (np.asarray(Image.fromarray(plane).resize(grid, Image.Resampling.BOX), np.float32) for plane in planes)
     low, span, chroma = (0, 255, 255) if full_range else (16, 219, 224)
     y, u, v = (
@@ -129,7 +129,7 @@ def cells(planes: Planes, grid: tuple[int, int], matrix: str, *, full_range: boo
 
 
 def _frames(path: Path, index: int) -> Iterator[tuple[float, VideoFrame]]:
-    """Frames that were decoded whole, with times that never fall; one thread, since damage varies with it."""
+    """Frames without damage, with times that do not decrease. One thread: damage depends on the number of threads."""
     latest = float("-inf")
     with av.open(str(path)) as file:
         stream = file.streams.video[[s.index for s in file.streams.video].index(index)]

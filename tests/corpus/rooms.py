@@ -1,4 +1,4 @@
-"""Rooms of files of the corpus around a healthy neighbour, composed by the command."""
+"""Rooms with files of the corpus and an intact neighbour, composed by the command."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """A file in a room: joined at ``start_ms`` of the output, cut off by the index after ``limit_ms``."""
+    """A file in a room: it joins at ``start_ms`` of the output and is ended by the index after ``limit_ms``."""
 
     row: Row
     stream: str
@@ -47,13 +47,13 @@ class Guest:
         return self.start_ms / 1000 + min(self.limit_ms / 1000, self.row.end_s - self.row.first_s)
 
     def file_time(self, t: float) -> float:
-        """From output time to file time."""
+        """Convert output time to file time."""
         return t - self.start_ms / 1000 + self.row.first_s
 
 
 @dataclass(frozen=True)
 class Composed:
-    """An output. The guests with a picture have the tiles after the first, which is the neighbour's, in order."""
+    """An output. Tile 0 is the neighbour's; guests with a picture have the next ones in order."""
 
     guests: tuple[Guest, ...]
     path: Path
@@ -79,7 +79,7 @@ class Composed:
         return wave
 
     def cells(self, number: int, box: Box, grid: tuple[int, int] = reference.GRID) -> reference.Cells:
-        """The mean colours in a part of output picture ``number``."""
+        """The mean colours in a box of output picture ``number``."""
         left, top, right, bottom = box
         y, u, v = self.pictures[number]
         half = slice(top // 2, bottom // 2), slice(left // 2, right // 2)
@@ -87,13 +87,13 @@ class Composed:
 
 
 def tile(number: int) -> Box:
-    """Where tile ``number`` is; 0 is the neighbour's."""
+    """The box of tile ``number``; 0 is the neighbour's."""
     (width, height), (row, column) = TILE, divmod(number, COLUMNS)
     return column * width, row * height, (column + 1) * width, (row + 1) * height
 
 
 def invite(rows: Sequence[Row], limit_s: float, *, in_turn: bool = False) -> tuple[Guest, ...]:
-    """Guests who join one soon after the other, at no multiple of a frame; ``in_turn``, when the last one has left."""
+    """Guests who join shortly after each other, between frames; with ``in_turn``, after the previous one has left."""
     guests: list[Guest] = []
     for number, row in enumerate(rows):
         start_ms = round(guests[-1].end_s * 1000) + 300 if in_turn and guests else 137 * number + 50
@@ -102,7 +102,7 @@ def invite(rows: Sequence[Row], limit_s: float, *, in_turn: bool = False) -> tup
 
 
 def compose(guests: Sequence[Guest], left_out: Sequence[Row], folder: Path) -> Composed:
-    """Lay out a room with ``guests`` and the unusable files ``left_out``, and run the command, which must succeed."""
+    """Write a room with ``guests`` and the unusable files ``left_out``, and run the command, which must succeed."""
     root = folder / "files"
     root.mkdir()
     length_ms = round(max(guest.end_s for guest in guests) * 1000) + 1000
@@ -128,7 +128,7 @@ def compose(guests: Sequence[Guest], left_out: Sequence[Row], folder: Path) -> C
 
 
 def _request(job_id: str, streams: Sequence[str]) -> dict[str, Any]:
-    """Every stream at its own place, so that nobody moves as others come and go."""
+    """The job file. Every stream has a fixed position, independent of others joining and leaving."""
     rows = -(-len(streams) // COLUMNS)
     positions = []
     for number, stream in enumerate(streams):

@@ -1,4 +1,4 @@
-"""What a row of the table says about a file. Times are file time, in seconds."""
+"""A row of the table: the expected properties of a file. Times are file time, in seconds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MEDIA: Final = SHARED / "media"
 MANIFEST: Final = "MANIFEST.tsv"
 
 TIME_TOLERANCE_S: Final = 0.003
-"""The table is written to the millisecond; a WebM is too, and rounds."""
+"""Tolerance of times: the table and WebM files have milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +47,16 @@ class Video:
 
     @property
     def first_size(self) -> tuple[int, int]:
-        """Width and height of the first frame as it is displayed, before pixels are made square."""
+        """Width and height of the first frame after rotation, in coded (not square) pixels."""
         width, height = map(int, self.sizes[0].split("x"))
         return (height, width) if self.turn % 2 else (width, height)
 
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """The sound of a file: from its first sample to the end of its last, in ``runs`` without holes.
+    """The sound of a file, from the first sample to the end of the last, in ``runs`` without gaps.
 
-    Its stamps are to be trusted from ``steady_s`` on.
+    Its timestamps are reliable from ``steady_s`` on.
     """
 
     codec: str
@@ -72,9 +72,9 @@ class Sound:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A file: what can be used of it, or why it is left out (a part of the message). ``note`` is what is special.
+    """A file: its usable tracks, or a part of the message why it is left out. ``note`` says what is special about it.
 
-    A ``still`` picture changes too little, a ``quiet`` sound is too faint, to measure when it is presented.
+    A ``still`` picture changes too little, and a ``quiet`` sound is too faint, to measure its delay.
     """
 
     name: str
@@ -88,15 +88,15 @@ class Row:
 
     @property
     def path(self) -> Path:
-        """Where the file is; rows of files made by a test have a whole path for a name."""
+        """Path of the file. The name of a file made by a test is an absolute path."""
         return MEDIA / self.name
 
     @property
     def first_s(self) -> float:
-        """When the file presents its first frame or sample."""
+        """Time of the first frame or sample."""
         return min(track.first_s for track in (self.video, self.sound) if track)
 
     @property
     def end_s(self) -> float:
-        """When the last that it presents is over."""
+        """End of the last frame or sample."""
         return max(track.end_s for track in (self.video, self.sound) if track)

@@ -1,4 +1,4 @@
-"""The rows of files with unusual pictures or sounds, of damaged ones, and of those that cannot be used."""
+"""Rows of the table: unusual pictures and sounds, damaged files, and unusable files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NOTHING_DECODES: Final = "holds no picture or sound that can be decoded"
 
 
 def pictures() -> Iterator[Row]:
-    """Shapes, formats and codecs."""
+    """Unusual sizes, pixel formats and codecs."""
     yield Row(
         "cros-codecs__test-25fps-interlaced.mp4",
         "interlaced",
@@ -89,7 +89,7 @@ def pictures() -> Iterator[Row]:
 
 
 def sounds() -> Iterator[Row]:
-    """Without a picture."""
+    """Files without a picture."""
     yield Row("aiortc__demo-instruct.wav", "8 kHz, long pauses", sound=Sound("pcm_s16le", 8000, 1, 0, 73.349))
     yield Row("media__bbb_1ch_16kHz_aac.mp4", "16 kHz, priming", sound=Sound("aac", 16000, 1, 0, 1))
     yield Row("media__bbb_1ch_48kHz_q10_opus.webm", "pre-skip and padding", sound=Sound("opus", 48000, 1, 0, 3.0))
@@ -107,7 +107,7 @@ def sounds() -> Iterator[Row]:
 
 
 def damaged() -> Iterator[Row]:
-    """Used as far as they go."""
+    """Damaged files, used as far as possible."""
     yield Row(
         "broken_carphone_bitflips.mp4",
         "60 flipped bits: 31 pictures are flagged as damaged",

@@ -1,7 +1,7 @@
-"""What is in every file of ``../shared/media``, one row each.
+"""The table of all files of ``../shared/media``, one row each.
 
-Worked out from ``MANIFEST.tsv`` and from the files' own packets and boxes with PyAV alone, never from what owtmix says.
-The durations that containers state are not listed: many are missing or wrong, and none is used.
+The values are from ``MANIFEST.tsv`` and from packets and boxes read with PyAV, never from owtmix. Durations stated by
+containers are not listed: many are missing or wrong, and none is used.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Every file of the corpus composed by the command beside a healthy neighbour, in a few rooms, against the table."""
+"""All files of the corpus, composed in a few rooms with an intact neighbour, against the table."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from tests.corpus.table import LEFT_OUT, ROWS, USABLE, needs_media
 pytestmark = needs_media
 
 LIMIT_S: Final = 10.2
-"""Longer files are cut off by the index; everything that is special comes before, but for the file with long gaps."""
+"""Longer files are ended by the index. What is special is before that, except in the file with long gaps."""
 
 LONGEST_SOUND_S: Final = 4.0
-"""Sounds without a picture are heard in turn: together they would reach the limiter."""
+"""Sounds without a picture are played one after the other: their sum would reach the limiter."""
 
 TILES: Final = 8
 
 LAG_TOLERANCE_S: Final = 0.02
-"""Of the picture, of the sound, and of one against the other."""
+"""Largest delay of the picture, of the sound, and of one relative to the other."""
 
 
 def _rooms() -> dict[str, tuple[Guest, ...]]:
-    """Files of about equal length meet, so that no room waits for one."""
+    """Group files of similar length, so that no room is long because of one file."""
     by_length = sorted(USABLE, key=lambda row: row.end_s - row.first_s)
     gaps = [row for row in by_length if row.video and row.video.gaps and not row.screen]
     films = [row for row in by_length if row.video and row not in gaps]
@@ -51,7 +51,7 @@ def test_every_file_is_in_a_room() -> None:
 
 @pytest.mark.parametrize("name", ROOMS)
 def test_every_file_composes(name: str, tmp_path: Path) -> None:
-    """Its picture or its card in its tile at any time, its sound in the mix, both in time; nobody else is touched."""
+    """The tile shows the picture or the placeholder, the sound is in the mix, both in sync; the neighbour is intact."""
     room = rooms.compose(ROOMS[name], DEALT[name], tmp_path)
     problems = [*checks.check_left_out(room, DEALT[name]), *checks.check_neighbour(room)]
     films = [guest for guest in room.guests if guest.row.video]

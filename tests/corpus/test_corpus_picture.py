@@ -1,4 +1,4 @@
-"""Pictures as they come: sizes, shapes, turns, formats and colours of the corpus, and of files made for the purpose."""
+"""Decoded pictures of the corpus: sizes, pixel aspect ratios, rotation, pixel formats and colour matrices."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TURNS: Final = {0: Orientation.UPRIGHT, 1: Orientation.COUNTERCLOCKWISE}
     "row", [row for row in USABLE if row.video and row.video.end_s < LONG_S], ids=lambda row: row.name
 )
 def test_every_picture_is_described_as_the_table_says(row: Row, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sizes in order, shape, turn, colour, how many can be shown and how many not."""
+    """Sizes in order, aspect ratio, rotation, matrix, and numbers of presentable and corrupt pictures."""
     video = row.video
     assert video
     shown: list[tuple[Any, ...]] = []

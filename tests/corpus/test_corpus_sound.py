@@ -1,4 +1,4 @@
-"""The sound of every file, and of kinds that the corpus lacks: at its place, at its level."""
+"""Decoded sound of the corpus and of generated files: timing and level."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.people import Take, record
 PLACE_TOLERANCE_S: Final = 0.005
 LEVEL_TOLERANCE_DB: Final = 0.5
 LIKENESS: Final = 0.97
-"""Least correlation of what is read with what was decoded: resampling and a millisecond's rounding take the rest."""
+"""Least correlation with the reference decoder: resampling and rounding to a millisecond reduce it."""
 
 LONG_S: Final = 60
 SEARCH: Final = RATE_HZ // 10
@@ -42,7 +42,7 @@ def read(path: Path) -> Wave:
 
 
 def place_s(wave: Wave, expected: Wave) -> tuple[float, float]:
-    """Where ``expected`` is in ``wave``, in seconds, and how much alike they are there, up to 1."""
+    """Position of ``expected`` in ``wave`` in seconds, and their correlation there, up to 1."""
     padded = np.pad(wave, SEARCH)
     size = 1 << (len(padded) + len(expected)).bit_length()
     match = np.fft.irfft(np.fft.rfft(padded, size) * np.fft.rfft(expected, size).conj(), size)[: 2 * SEARCH]
@@ -58,7 +58,7 @@ HEARD: Final = [row for row in USABLE if row.sound and row.sound.steady_s < row.
 @needs_media
 @pytest.mark.parametrize("row", HEARD, ids=lambda row: row.name)
 def test_sound_is_read_as_it_was_recorded(row: Row) -> None:
-    """Against an independent decoder that puts every frame where its timestamp says."""
+    """Compared with an independent decoder that puts every frame at its timestamp."""
     sound = row.sound
     assert sound
     expected, start_s = reference.read_wave(row.path, sound.index)
@@ -94,7 +94,7 @@ def test_any_rate_and_number_of_channels(tmp_path: Path, rate_hz: int, channels:
     assert likeness > 0.99
 
 
-def test_sound_without_a_rate_is_no_sound(tmp_path: Path) -> None:
+def test_sound_without_a_sample_rate_is_ignored(tmp_path: Path) -> None:
     path = write_sound(tmp_path / "sound.mp4", sweep(moments(1, RATE_HZ))[None], RATE_HZ, codec="aac")
     data = bytearray(path.read_bytes())
     data[data.index(b"esds")] = 0
@@ -108,11 +108,11 @@ def test_sound_without_a_rate_is_no_sound(tmp_path: Path) -> None:
 
 
 SBR_DELAY_S: Final = 962 / RATE_HZ
-"""How much later a decoder of HE-AAC presents everything; real encoders make up for it in the edit list."""
+"""Delay of an HE-AAC decoder; real encoders compensate for it in the edit list."""
 
 
 def he_aac(path: Path) -> Path:
-    """A sweep in AAC of 24 kHz whose header says that a decoder is to double the rate, as HE-AAC has it."""
+    """A sweep in AAC at 24 kHz whose header signals HE-AAC, so that a decoder doubles the rate."""
     write_sound(path, sweep(moments(3, RATE_HZ // 2))[None], RATE_HZ // 2, codec="aac")
     with av.open(str(path)) as file:
         plain = file.streams.audio[0].codec_context.extradata
@@ -137,7 +137,7 @@ def test_sound_whose_decoder_doubles_the_rate_keeps_time_and_pitch(tmp_path: Pat
 
 
 def mp3(channels: int, rate_hz: int, hz: float, seconds: float) -> tuple[list[Packet[Any]], AudioStream]:
-    """A tone as packets of MP3, which may change its channels and its rate from one to the next."""
+    """A tone as MP3 packets; channels and rate may change between packets."""
     with av.open("/dev/null", "w", format="mp3") as aside:
         stream = aside.add_stream("libmp3lame", rate=rate_hz, layout="mono" if channels == 1 else "stereo")
         assert isinstance(stream, AudioStream)
@@ -171,7 +171,7 @@ def test_a_change_of_channels_and_rate_inside_a_file(tmp_path: Path) -> None:
 
 
 def test_sound_outlasts_the_picture_and_the_picture_the_sound(tmp_path: Path) -> None:
-    """The tile shows the card from half a second after the last picture; a picture needs no sound."""
+    """The tile shows the placeholder from 0.5 s after the last picture; a picture without sound is shown."""
     files = tmp_path / "made"
     files.mkdir()
     longer, shorter = files / "longer.mp4", files / "shorter.webm"

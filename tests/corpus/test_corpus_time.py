@@ -1,4 +1,4 @@
-"""Time as files have it: cameras that pause for minutes, headers that claim hours."""
+"""Timestamps: cameras that pause for minutes, and wrong durations in headers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.media.pictures import steady, write_film
 
 
 def test_a_camera_whose_pictures_are_minutes_apart(tmp_path: Path) -> None:
-    """Half a second after the last picture the card comes, and stays until the next one."""
+    """The placeholder is shown from 0.5 s after the last picture until the next one."""
     files = tmp_path / "made"
     files.mkdir()
     times_ms = (*steady(20), *steady(15, first_ms=130_000))
@@ -30,7 +30,7 @@ def test_a_camera_whose_pictures_are_minutes_apart(tmp_path: Path) -> None:
 
 @needs_media
 def test_a_header_that_claims_hours_adds_nothing(tmp_path: Path) -> None:
-    """Durations in boxes are not believed: the packets count."""
+    """Durations in boxes are ignored: packets decide."""
     name = "mp4ff__v300_multiple_segments.mp4"
     data = (MEDIA / name).read_bytes()
     mvhd = data.index(b"mvhd")

@@ -1,4 +1,4 @@
-"""Kinds of pictures that the corpus lacks, made in code and composed by the command like those of the corpus."""
+"""Kinds of pictures that the corpus lacks, generated and composed like those of the corpus."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TIMES_MS: Final = steady(25)
 FRAME_S: Final = 0.1
 
 QUARTERS: Final = {"clockwise": (0, 1, -1, 0, 3, False), "mirrored": (-1, 0, 0, 1, 0, True)}
-"""The four numbers of a display matrix, the quarters to turn counterclockwise, and whether to mirror then."""
+"""Display matrix (a, b, c, d), quarter turns counterclockwise, and whether to mirror afterwards."""
 
 CUT: Final[dict[str, tuple[str, dict[str, str]]]] = {
     "h264.mkv": ("libx264", {"bf": "0", "sc_threshold": "0"}),
@@ -30,7 +30,7 @@ CUT: Final[dict[str, tuple[str, dict[str, str]]]] = {
     "vp9.webm": ("libvpx-vp9", {}),
     "vp8.webm": ("libvpx", {}),
 }
-"""Encoders whose second key frame is the eleventh picture."""
+"""Encoders; the second key frame is the eleventh picture."""
 
 
 PATCHES: Final = {"grey": (128, 128, 128), "skin": (224, 172, 138)}
@@ -62,7 +62,7 @@ def headless(path: Path, source: Path, dropped: int) -> Path:
 
 
 def compose(rows: Sequence[Row], folder: Path) -> list[str]:
-    """What is wrong with a room of ``rows``."""
+    """The errors of a room of ``rows``."""
     room = rooms.compose(rooms.invite(rows, limit_s=200), (), folder)
     tiles = [checks.Tile(guest, room, rooms.tile(number)) for number, guest in enumerate(room.guests, 1)]
     problems = [*checks.check_left_out(room, ()), *checks.check_neighbour(room)]
@@ -75,7 +75,7 @@ def compose(rows: Sequence[Row], folder: Path) -> list[str]:
 
 
 def test_formats_codecs_and_turns(tmp_path: Path) -> None:
-    """Every way of storing the same numbered pictures shows them in their tile, at their time."""
+    """The same numbered pictures, stored in every way, are shown in their tile at their time."""
     files = tmp_path / "made"
     files.mkdir()
     rows = [
@@ -95,7 +95,7 @@ def test_formats_codecs_and_turns(tmp_path: Path) -> None:
     assert not problems, "\n".join(problems)
 
 
-def test_times_that_go_back_start_late_or_leave_a_key_frame_out(tmp_path: Path) -> None:
+def test_times_that_decrease_start_late_or_lack_a_key_frame(tmp_path: Path) -> None:
     files = tmp_path / "made"
     files.mkdir()
     back_ms = (*steady(8), 650, 720, *steady(16, first_ms=800))
@@ -137,7 +137,7 @@ def patched(matrix: str, *, full_range: bool) -> Draw:
 
 
 def test_grey_and_skin_keep_their_colours_whatever_the_sources_are_coded_with(tmp_path: Path) -> None:
-    """BT.601 beside BT.709, limited range beside full: untagged pictures are told apart by their lines."""
+    """BT.601 and BT.709, limited and full range; the matrix of untagged pictures depends on their height."""
     files = tmp_path / "made"
     files.mkdir()
     rows = []

@@ -1,4 +1,4 @@
-"""What probing finds in every file, against the table."""
+"""Probe results of all files, against the table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Running the real command on a room, and checking what comes out against the model."""
+"""Runs the command on a room and compares the output with the model."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from tests.support.room import Room
 COMMAND: Final = Path(__file__).parents[2] / "bin" / "owt-main"
 
 PICTURE_TOLERANCE_FRAMES: Final = 1
-"""A picture may appear one frame early or late: containers round times to milliseconds, and frames are whole."""
+"""Tolerance of a change of picture: containers round times to milliseconds, and output frames are discrete."""
 
 SOUND_TOLERANCE_S: Final = 0.005
-"""Containers round to milliseconds; nobody perceives five of them."""
+"""Tolerance of the time of a beep: containers round to milliseconds, and 5 ms are imperceptible."""
 
 END_TOLERANCE_S: Final = Fraction(1024, 44_100)
-"""A codec's last frame of sound may be presented in full, beyond what was recorded."""
+"""The last codec frame of sound may be presented in full, beyond the end of the recording."""
 
 WRONG_SHARE: Final = 0.005
-"""Of the comparable pixels: what a codec may leave of an earlier picture."""
+"""Allowed share of wrong pixels: a codec may leave residue of an earlier picture."""
 
 TIMEOUT_S: Final = 240
 
 
 @dataclass(frozen=True)
 class Composed:
-    """A finished run: where its output is, and what the command reported."""
+    """A finished run: its output, its result and its messages."""
 
     room: Room
     path: Path
@@ -64,7 +64,7 @@ class Composed:
 
 
 class Bench:
-    """Composes rooms below ``folder``, on ``device``; a take that occurs in several rooms is made once."""
+    """Composes rooms in ``folder`` on ``device``. A take that several rooms share is encoded once."""
 
     def __init__(self, folder: Path, device: str = "cpu") -> None:
         self._folder = folder
@@ -72,12 +72,12 @@ class Bench:
         self._made: dict[Take, Path] = {}
 
     def lay_out(self, room: Room) -> Path:
-        """Write ``room`` to a folder of its own; returns its job file."""
+        """Write ``room`` to a new folder; returns its job file."""
         job_id = f"e2e-{uuid4().hex[:12]}"
         return room.write(self._folder / job_id, job_id, self._record)
 
     def compose(self, room: Room, *options: str) -> Composed:
-        """Run the command on ``room`` as a user would; it must succeed."""
+        """Run the command on ``room``; it must succeed."""
         composed = run(room, self.lay_out(room), "--device", self._device, *options)
         device = composed.report["device"]
         assert device is None or device["composed_on"] == [self._device]
@@ -100,14 +100,14 @@ def run(room: Room, job_file: Path, *options: str) -> Composed:
 
 
 def check_everything(composed: Composed) -> None:
-    """Everything that holds for every room with picture and sound."""
+    """Checks for any room with picture and sound."""
     check_packing(composed)
     check_pictures(composed)
     check_sync(composed)
 
 
 def check_packing(composed: Composed) -> None:
-    """Frame count, exact constant frame rate, length of the sound, tags, and what the report says of them."""
+    """Frame count, constant frame rate, length of the sound, tags, and the report's values of these."""
     video, room = composed.video, composed.room
     assert video.size == room.size
     assert video.is_limited_range
@@ -122,14 +122,14 @@ def check_packing(composed: Composed) -> None:
 
 
 def composed_frames(composed: Composed) -> range:
-    """How many frames there may be: the model's number, or what the last codec frame of sound adds."""
+    """Accepted numbers of frames: the model's, or more by the last codec frame of sound."""
     model = composed.model
     last = -(-(model.duration_s + END_TOLERANCE_S) * composed.room.fps // 1)
     return range(model.frames, int(last) + 1)
 
 
 def check_pictures(composed: Composed, ignored: tuple[Box, ...] = ()) -> None:
-    """Every frame looks as the model has it, or as the model has its neighbour."""
+    """Every frame matches the model's frame or a neighbour of it."""
     scenes, room = composed.model.scenes, composed.room
     mode, background = room.mixer.get("ResizeMode", 2), room.mixer.get("BackgroundColor", {})
     colour = background.get("R", 0), background.get("G", 0), background.get("B", 0)
@@ -145,7 +145,7 @@ def check_pictures(composed: Composed, ignored: tuple[Box, ...] = ()) -> None:
 
 
 def check_placeholders(composed: Composed) -> None:
-    """Where somebody has no picture, a tile without any colour stands in; there is at least one such moment."""
+    """A stream without a picture has a grey tile; there is at least one such tile."""
     colourful = {}
     scenes = composed.model.scenes
     sure = [i for i in range(1, len(scenes) - 1) if scenes[i - 1] == scenes[i] == scenes[i + 1]]
@@ -160,7 +160,7 @@ def check_placeholders(composed: Composed) -> None:
 
 
 def check_sync(composed: Composed) -> None:
-    """Every flash is within a frame, every beep within 5 ms of where it must be; nothing is missing or too much."""
+    """Every flash is within a frame and every beep within 5 ms of its time; none is missing or extra."""
     model, room = composed.model, composed.room
     for take in {take.stream: take for take in room.takes}.values():
         predicted = [float(t) for t in model.beeps(take.stream)]
@@ -176,7 +176,7 @@ def check_sync(composed: Composed) -> None:
 
 
 def measured_flashes(composed: Composed, stream: str) -> list[int]:
-    """The frames in which the tile of ``stream`` turns white."""
+    """Numbers of the frames in which the tile of ``stream`` turns white."""
     mode = composed.room.mixer.get("ResizeMode", 2)
     starts, was_white = [], False
     for number, (picture, scene) in enumerate(zip(composed.video.pictures, composed.model.scenes, strict=False)):

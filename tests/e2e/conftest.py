@@ -1,4 +1,4 @@
-"""The bench, one for a whole run, so that a take which several rooms share is made once; and a job in an S3 store."""
+"""Fixtures: a bench per session, so that shared takes are encoded once, and a job in an S3 store."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import command, job_id
 from tests.e2e.bench import Bench
 from tests.e2e.stored import Stored, lay_out
 from tests.storage.conftest import Service, client, proxy, service, swift
 from tests.storage.fault_proxy import FaultProxy
 from tests.support.command import Command
+from tests.support.fixtures import command, job_id
 from tests.support.gpu import devices
 
 __all__ = ["bench", "client", "command", "job_id", "proxy", "service", "stored", "swift"]

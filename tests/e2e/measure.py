@@ -1,4 +1,4 @@
-"""Measuring a finished recording: its pictures, its sound, and how it was packed."""
+"""Measurements of an output: pictures, sound and container."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ Samples = NDArray[np.float32]
 RATE_HZ: Final = 48_000
 _BIN: Final = RATE_HZ // 2000
 FLASH_LUMA: Final = 190
-"""Limited range. A flash has 235, the brightest person 150; a picture shrunk to a small tile is blurred at its edge."""
+"""Luma, limited range. A flash has 235, the brightest person 150; small tiles are blurred at their edges."""
 
 _LUMA_WEIGHTS: Final = {1: (0.2126, 0.0722), 2: (0.299, 0.114), 5: (0.299, 0.114), 6: (0.299, 0.114)}
-"""Red's and blue's, by the number of the colour matrix (ISO/IEC 23091-2): 1 is BT.709, 5 and 6 BT.601, 2 none."""
+"""Luma coefficients of red and blue by matrix code (ISO/IEC 23091-2): 1 is BT.709, 5 and 6 BT.601, 2 unspecified."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +100,10 @@ def luma(picture: Picture, box: tuple[int, int, int, int]) -> float:
 
 
 def beeps(samples: Samples, tone_hz: int) -> list[float]:
-    """When each beep of ``tone_hz`` begins, in seconds, to a fraction of a millisecond.
+    """Onset of each beep of ``tone_hz``, in seconds, with an error below a millisecond.
 
-    The tone is brought down to 0 Hz and averaged over a beep's length: a triangle rises and falls around the position
-    of each beep. The middle between its two flanks is where the beep began, whatever its codec did to the edges.
+    The tone is demodulated to 0 Hz and averaged over the length of a beep, which gives a triangle at each beep. Its
+    centre is the onset, independently of how the codec smeared the edges.
     """
     seconds = np.array_split(samples, range(RATE_HZ, samples.shape[1], RATE_HZ), axis=1)
     turns = np.exp(-2j * np.pi * tone_hz / RATE_HZ * np.arange(RATE_HZ))
@@ -120,7 +120,7 @@ def beeps(samples: Samples, tone_hz: int) -> list[float]:
 
 
 def _bins(samples: NDArray[np.complex128]) -> NDArray[np.complex128]:
-    """Means of half a millisecond; the triangle's flanks are straight, so that reading between them costs nothing."""
+    """Means over half a millisecond; the flanks of the triangle are linear, so interpolation is exact."""
     whole = len(samples) // _BIN * _BIN
     bins: NDArray[np.complex128] = samples[:whole].reshape(-1, _BIN).mean(axis=1)
     return bins

@@ -1,7 +1,7 @@
-"""What a composed room must look and sound like, worked out from the specification alone.
+"""An independent model of the output, derived from docs/semantics.md.
 
-Nothing of owtmix is imported here: a mistake would have to be made twice to go unseen. Times are seconds of the output
-(``t``) or of the room (``room_t``), counted from the first subscribed stream's start; they differ where a gap was cut.
+It imports nothing from owtmix, so that no mistake is shared. Times are in seconds, of the output (``t``) or of the room
+(``room_t``), from the start of the first subscribed stream; they differ after a cut gap.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Range = tuple[Fraction, Fraction]
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A stream in its tile. ``colour`` is None where the tile must hold the placeholder."""
+    """A stream in its tile. ``colour`` is None when the tile must show the placeholder."""
 
     stream: str
     tile: Box
@@ -54,17 +54,17 @@ class Model:
 
     @cached_property
     def duration_s(self) -> Fraction:
-        """The output's length, before it is rounded up to a whole frame."""
+        """Length of the output, before it is rounded up to a whole frame."""
         return self._output(self._end)
 
     @cached_property
     def frames(self) -> int:
-        """How many pictures the output has."""
+        """Number of frames of the output."""
         return ceil(self.duration_s * self._room.fps)
 
     @cached_property
     def scenes(self) -> tuple[tuple[Shown, ...], ...]:
-        """What every output frame shows, back to front."""
+        """The tiles of each output frame, back to front."""
         return tuple(self._scene(self._room_time(Fraction(i, self._room.fps))) for i in range(self.frames))
 
     def flashes(self, stream: str) -> list[int]:
@@ -119,7 +119,7 @@ class Model:
 
     @cached_property
     def _cuts(self) -> list[Range]:
-        """The parts of the room that are left out because nobody was there for too long."""
+        """Ranges of room time that are cut because no stream was present for longer than ``IdleTime``."""
         there = _union([span for stream in self.streams for span in self._presence(stream)], Fraction(0))
         gaps = zip([end for _, end in there], [start for start, _ in there[1:]], strict=False)
         return [(left + self._idle_s, back) for left, back in gaps if back - left > self._idle_s]
@@ -193,14 +193,14 @@ class Model:
         return take.size, WHITE if take.is_white(times[number]) else take.colour
 
     def _is_frozen(self, take: Take, times: tuple[Fraction, ...], number: int, file_t: Fraction) -> bool:
-        """Whether a camera has nothing new for so long that its placeholder is shown."""
+        """Whether a camera has had no new picture for so long that its placeholder is shown."""
         following = times[number + 1 : number + 2]
         pauses = not following or following[0] - times[number] > GAP_S
         return take.stream.endswith("_1") and pauses and file_t - times[number] >= PLACEHOLDER_DELAY_S
 
 
 def placed(size: tuple[int, int], tile: Box, mode: int) -> tuple[Box, tuple[float, float]]:
-    """Where a picture lands in its tile, and which share of its width and height is seen (``ResizeMode``)."""
+    """Box of a picture in its tile, and visible share of its width and height (``ResizeMode``)."""
     left, top, right, bottom = tile
     width, height = right - left, bottom - top
     shape, room = Fraction(*size), Fraction(width, height)
@@ -221,7 +221,7 @@ def _even(value: Fraction) -> int:
 
 
 def _union(spans: list[Range], bridge_s: Fraction, *, inclusive: bool = False) -> list[Range]:
-    """``spans`` in order, joined where they touch or leave less than ``bridge_s`` (or just as much) between them."""
+    """``spans``, sorted; those with a gap of at most ``bridge_s`` are merged."""
     joined: list[Range] = []
     for start, end in sorted(spans):
         gap = start - joined[-1][1] if joined else None

@@ -1,4 +1,4 @@
-"""The picture that the model expects, and how far a decoded one is from it. Both have one value per 2 x 2 pixels."""
+"""Paints the picture that the model expects and compares it with a decoded one, at half resolution."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tests.e2e.model import Box, Shown, placed
 from tests.support.people import WHITE, brightness
 
 EDGE_PX: Final = 8
-"""Nearer to an edge than this nothing is compared: scaling filters reach over it, and so do both codecs' blocks."""
+"""Pixels nearer to an edge are not compared: scaling filters and codec blocks reach across it."""
 
 COLOUR_TOLERANCE: Final = 26
-"""Of 255, per channel: two lossy codecs, each with 4:2:0 chroma; people's colours are further apart."""
+"""Tolerance per channel, of 255: two lossy codecs with 4:2:0 chroma. People's colours differ by more."""
 
 UNKNOWN: Final = -1
-"""Stands in an expected picture where a placeholder may look as it likes."""
+"""Value of pixels that are not compared, such as those of placeholders."""
 
 Picture = NDArray[np.int16]
 """R, G, B; (height / 2, width / 2, 3)."""
@@ -44,7 +44,7 @@ def paint(scene: tuple[Shown, ...], size: tuple[int, int], mode: int, background
 
 
 def mismatch(picture: Picture, expected: Picture, ignored: Collection[Box] = ()) -> float:
-    """The share of the comparable pixels whose colour is wrong, 0..1."""
+    """Share of compared pixels with a wrong colour, 0..1."""
     comparable = _steady(expected)
     for box in ignored:
         _slice(comparable, box)[:] = False
@@ -53,7 +53,7 @@ def mismatch(picture: Picture, expected: Picture, ignored: Collection[Box] = ())
 
 
 def _steady(expected: Picture) -> NDArray[np.bool_]:
-    """Where ``expected`` is known and the same for ``EDGE_PX`` in every direction."""
+    """Mask of pixels where ``expected`` is known and constant within ``EDGE_PX`` in every direction."""
     reach = EDGE_PX // 2
     changes: NDArray[np.bool_] = (expected == UNKNOWN).any(axis=2)
     changes[:, 1:] |= (expected[:, 1:] != expected[:, :-1]).any(axis=2)

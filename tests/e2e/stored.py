@@ -1,4 +1,4 @@
-"""A job whose recordings and output are in an S3 store, run as a user runs it, with faults on the way."""
+"""A job whose recordings and output are in an S3 store, behind a proxy that can inject faults."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHORT_PAUSES: Final = """
 from owtmix.storage.s3 import client
 client.pause_s = lambda *_: 0.01
 """
-"""Between attempts at a store; changes the program before it runs."""
+"""Code that shortens the pauses between attempts at a store; run before the command."""
 
 STORAGE: Final = "Data.RecordingConfig.StorageConfig"
 
@@ -35,7 +35,7 @@ _FOREIGN: Final = ("AWS_", "UCLOUD_", "HOME")
 
 @dataclass(frozen=True)
 class Stored:
-    """The job file lies in a folder with nothing else in it but ``settings``; ``service`` is reached by ``proxy``."""
+    """The job. Its folder contains only the job file and ``settings``; ``service`` is reached through ``proxy``."""
 
     command: Command
     service: Service
@@ -58,7 +58,7 @@ class Stored:
         change(self.job_file, path, value)
 
     def configure(self, **values: str) -> None:
-        """Give settings, named without their table, other values."""
+        """Change settings, named without their table."""
         text = self.settings.read_text(encoding="utf-8")
         for name, value in values.items():
             text, found = re.subn(rf"(?m)^{name} = .*", f"{name} = {value}", text)
@@ -66,7 +66,7 @@ class Stored:
         self.settings.write_text(text, encoding="utf-8")
 
     def tell(self, *urls: str, token: str = "hush") -> None:
-        """Receivers of all callbacks."""
+        """Set the receivers of all callbacks."""
         services = ("job.mixer", "job.oss")
         self.change(
             "Data.NotifyConfig",
@@ -77,7 +77,7 @@ class Stored:
         return self._run([self.command.path, *map(str, arguments or (self.job_file,))], environment)
 
     def start(self, *options: str) -> subprocess.Popen[str]:
-        """Run beside the test."""
+        """Start the command without waiting for it."""
         return subprocess.Popen(
             [self.command.path, *options, str(self.job_file)],
             env=self._variables({}),
@@ -88,13 +88,13 @@ class Stored:
         )
 
     def run_with(self, change_first: str, *arguments: str | Path, **environment: str) -> Done:
-        """Run after some Python that changes the program."""
+        """Run the command after Python code that patches it."""
         program = f"{change_first}\nfrom owtmix.cli.main import main\nmain()"
         words = [sys.executable, "-P", "-c", program, *map(str, arguments or (self.job_file,))]
         return self._run(words, {"PYTHONPATH": str(self.command.root)} | environment)
 
     def contents(self) -> list[Request]:
-        """The requests for recordings that came so far."""
+        """The requests for contents of recordings so far."""
         return [request for request in self.proxy.requests if is_content(request) and "/room/" in request.path]
 
     def _run(self, words: list[str], environment: dict[str, str]) -> Done:
@@ -104,7 +104,7 @@ class Stored:
         )
 
     def _variables(self, more: dict[str, str]) -> dict[str, str]:
-        """The environment: nothing of the machine's own stores, and this job's folder as the home."""
+        """The environment: without the machine's credentials, and with the job's folder as home."""
         clean = {name: value for name, value in CLEAN_ENVIRONMENT.items() if not name.startswith(_FOREIGN)}
         return clean | {"HOME": str(self.job_file.parent), "OWT_CONF": str(self.settings)} | more
 
@@ -132,7 +132,7 @@ def lay_out(
 
 
 def store_at(service: Service, endpoint: str) -> dict[str, str]:
-    """What the job file says of the store."""
+    """The ``StorageConfig`` of the store."""
     return {
         "Vendor": "s3",
         "Endpoint": endpoint,
@@ -145,7 +145,7 @@ def store_at(service: Service, endpoint: str) -> dict[str, str]:
 
 
 def problem(done: Done) -> str:
-    """The one error that was said."""
+    """The only error message."""
     (line,) = [line for line in done.stderr.splitlines() if " error: " in line]
     return re.sub(r"^\S+ \S+ error: ", "", line)
 

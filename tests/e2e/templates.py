@@ -1,4 +1,4 @@
-"""The layout tables once more, typed in from their source, so that the model shares nothing with what it checks."""
+"""The layout tables, transcribed from docs/layouts.md: the model shares no code with the program."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bench itself: it measures a recording as it was made, and sees what is wrong."""
+"""Tests of the bench: it measures a recording as it was made, and detects errors."""
 
 from __future__ import annotations
 

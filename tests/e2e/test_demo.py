@@ -9,7 +9,9 @@ from pathlib import Path
 import av
 import pytest
 
-from owtmix import demo
+from owtmix.demo.job import write_job
+from owtmix.demo.room import make_room
+from owtmix.jobfile.settings import INSTALLATION
 from tests.e2e import measure
 from tests.e2e.bench import run
 from tests.support.room import Room
@@ -19,8 +21,8 @@ from tests.support.room import Room
 def mixer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder as ``mixer/`` is after ``make demo``."""
     folder = tmp_path_factory.mktemp("mixer")
-    demo.make_room(folder)
-    shutil.copy(Path(demo.__file__).parents[1] / "mixer" / "cfg.json", folder)
+    make_room(folder)
+    shutil.copy(INSTALLATION / "mixer" / "cfg.json", folder)
     return folder
 
 
@@ -39,7 +41,7 @@ def test_the_room_has_four_people_in_both_containers(mixer: Path) -> None:
 def test_making_the_room_again_replaces_it(mixer: Path) -> None:
     before = {path.name: path.read_bytes() for path in (mixer / "sample-room").iterdir()}
     (mixer / "sample-room" / "index.json").write_text("{}")
-    demo.make_room(mixer)
+    make_room(mixer)
     assert {path.name: path.read_bytes() for path in (mixer / "sample-room").iterdir()} == before
     assert not [path for path in mixer.iterdir() if path.name.startswith(".")]
 
@@ -51,3 +53,18 @@ def test_the_shipped_job_composes_it(mixer: Path) -> None:
     assert set(composed.report["streams"]["used"]) == {"alice_1", "alice_2", "bob_1", "王小明_1", "dana_1"}
     assert composed.report["warnings"] == []
     assert measure.boxes(composed.path).index("moov") == 1
+
+
+def test_the_job_that_is_written_is_the_shipped_one(tmp_path: Path) -> None:
+    written = json.loads(write_job(tmp_path / "new").read_text("utf-8"))
+    shipped = json.loads((INSTALLATION / "mixer" / "cfg.json").read_text("utf-8"))
+    assert shipped == {"$schema": "../conf/cfg.schema.json"} | written
+
+
+def test_a_job_file_that_is_there_stays(mixer: Path, tmp_path: Path) -> None:
+    before = (mixer / "cfg.json").read_bytes()
+    assert write_job(mixer) == mixer / "cfg.json"
+    assert (mixer / "cfg.json").read_bytes() == before
+    (tmp_path / "cfg.json").write_text('{"Internal": {"JobId": "weekly"}}')
+    with pytest.raises(FileExistsError, match="another job: name another folder"):
+        write_job(tmp_path)

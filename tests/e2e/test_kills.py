@@ -1,4 +1,4 @@
-"""A run that is killed without any warning, and the same command again: one output, and the caller is told its end."""
+"""Runs that are killed, and resumed by the same command: the output is the same and the last callbacks arrive."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ MOMENTS = {
 
 @pytest.fixture
 def chatty(stored: Stored, tmp_path: Path) -> Stored:
-    """The job, in an installation whose children tell of every frame."""
+    """The job, in an installation whose workers report every frame."""
     command = install(tmp_path / "chatty")
     child = command.root / "owtmix" / "workers" / "child.py"
-    text, found = re.subn(r"(?m)^(NEWS_EVERY_S: Final) = .*", r"\1 = 0.0", child.read_text(encoding="utf-8"))
+    text, found = re.subn(r"(?m)^(REPORT_EVERY_S: Final) = .*", r"\1 = 0.0", child.read_text(encoding="utf-8"))
     assert found == 1
     child.write_text(text, encoding="utf-8")
     return replace(stored, command=command)
@@ -67,7 +67,7 @@ def receiver() -> Iterator[Receiver]:
         yield receiver
 
 
-def test_a_run_that_is_killed_again_and_again_ends_as_if_nothing_had_been(chatty: Stored, receiver: Receiver) -> None:
+def test_a_run_that_is_killed_repeatedly_gives_the_same_output(chatty: Stored, receiver: Receiver) -> None:
     stored = chatty
     stored.tell(receiver.url)
     report(stored.run())
@@ -81,7 +81,7 @@ def test_a_run_that_is_killed_again_and_again_ends_as_if_nothing_had_been(chatty
         made = [key for key in stored.service.keys() if key.startswith("out/")]  # noqa: SIM118 - it is no dict
         assert made == ([stored.key] if killer == BEFORE_THE_CALLBACKS else []), moment
         assert stored.service.unfinished() == ([stored.key] if killer == BEFORE_THE_COMPLETION else []), moment
-        # What one run has fetched, the next ones have.
+        # What one run has downloaded is not downloaded again.
         assert not stored.contents() or moment in {"while recordings come", "at 10 % of composing"}, moment
     assert stored.output() == expected
     report(stored.run())
@@ -106,7 +106,7 @@ def test_an_interrupt_does_not_wait_for_a_silent_store(stored: Stored, receiver:
 
 
 def check_callbacks(receiver: Receiver) -> None:
-    """The end was told, once or more, and whatever came twice had the same id."""
+    """The last events arrived, and repeated messages had the same id."""
     ids: defaultdict[bytes, set[str]] = defaultdict(set)
     for request in receiver.requests:
         ids[request.body].add(request.id)

@@ -1,4 +1,4 @@
-"""Who is where: every layout, every way to fit a picture, custom templates and manual positions."""
+"""Layouts, resize modes, custom templates and manual positions, in composed rooms."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CROWD: Final[tuple[Take, ...]] = (
     person(7, 2311, 3089, 1360, size=WIDE, fps=15, rate_hz=44_100),
     person(8, 2647, 1987, 1125, size=SQUARE),
 )
-"""Nine people of all shapes joining one by one, none on a frame, and leaving in another order."""
+"""Nine people with pictures of different shapes; they join one by one, between frames, and leave in another order."""
 
 
 @pytest.mark.parametrize("mode", [0, 1, 2], ids=["stretch", "fill", "fit"])

@@ -1,4 +1,4 @@
-"""Long rooms: in sync to the end, in the same memory."""
+"""Long rooms: synchronization and memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.people import Take, person
 from tests.support.room import Room
 
 MEMORY_GROWTH: Final = 1.15
-"""What a room sixty times as long may add: a few bytes for each second of the plan, and the allocator's moods."""
+"""Allowed growth for a room 60 times as long: a few bytes per second of the plan, and variation of the allocator."""
 
 CHEAP: Final[dict[str, Any]] = {"size": (64, 36), "container": "webm", "rate_hz": 8000, "channels": 1, "audio_kbps": 16}
 
@@ -30,9 +30,9 @@ def test_memory_does_not_grow_with_the_length_of_the_room(bench: Bench) -> None:
 
 
 def _peak_kib(job_file: Path) -> int:
-    """The most memory that composing ``job_file`` takes.
+    """Peak memory of composing ``job_file``.
 
-    Linux counts the memory of the process that started it, too, so a small one must stand between.
+    Linux includes the memory of the process that starts the command, so a small process starts it.
     """
     between = (
         "import resource, subprocess, sys;"

@@ -1,4 +1,4 @@
-"""The file that comes out: container, codecs, tracks, tags, watermarks, and the same bytes again."""
+"""The output file: container, codecs, tracks, tags, watermarks and reproducibility."""
 
 from __future__ import annotations
 

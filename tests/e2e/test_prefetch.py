@@ -1,4 +1,4 @@
-"""Nothing waits for everything: a job in a store is planned and begun before all of it is here."""
+"""Prefetching: a job is planned and started before all its recordings are downloaded."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ ROOM: Final = Room(
     size=(160, 90),
     bit_rate_kbps=200,
 )
-"""Eight seconds; who comes last is in none of the first chunks. Their files are made large."""
+"""A room of 8 s; the person who joins last is not in the first chunks. The files are made large."""
 
 CHUNKS: Final = ("--chunk", "2")
 
 
 def record_large(take: Take, path: Path) -> None:
-    """A recording with a box behind it that nobody needs."""
+    """Append an unused box to a recording, which makes it large."""
     record_once(take, path)
     with path.open("ab") as file:
         file.write(struct.pack(">I4s", LARGE_BYTES, b"free") + bytes(LARGE_BYTES - 8))
@@ -57,7 +57,7 @@ def local(tmp_path: Path, job_id: str) -> Path:
 
 
 def is_whole(name: str) -> Callable[[Request], bool]:
-    """Whether a request is for all of a recording, or the rest of it."""
+    """Whether a request is for a whole recording, or for the rest of one."""
     return lambda request: (
         is_content(request)
         and name in request.path
@@ -74,7 +74,7 @@ def plan(done: Any) -> Any:
     return json.loads(done.stdout)
 
 
-def test_the_plan_is_made_from_parts_and_is_that_of_the_same_files_in_a_folder(large: Stored, local: Path) -> None:
+def test_the_plan_is_made_from_partial_downloads_and_equals_that_of_local_files(large: Stored, local: Path) -> None:
     planned = plan(large.run("--plan=json", large.job_file))
     assert 0 < fetched_bytes(large) < 2 * LARGE_BYTES / 4
     assert not large.proxy.count(is_whole(""))
@@ -88,7 +88,7 @@ def the_late_one(large: Stored) -> str:
 
 
 def test_a_recording_that_vanishes_while_others_are_composed_costs_its_own_tile_and_sound(large: Stored) -> None:
-    """And composing does not wait for it."""
+    """Composing does not wait for it."""
     key = the_late_one(large)
     large.configure(silence_s="60")
     goes = threading.Event()
@@ -115,12 +115,12 @@ def test_a_recording_that_vanishes_while_others_are_composed_costs_its_own_tile_
     used = key.replace("1-ben", "0-anna")
     assert found["files"] == {"used": [used], "left_out": [{"file": key, "reason": "does not exist"}]}
     assert [(i["left_out"], bool(i["picture"])) for i in found["inputs"]] == [(None, True), ("does not exist", False)]
-    # The layout is the planned one, and lasts as long.
+    # Layout and duration are as planned.
     assert found["duration_s"] == 8
 
 
-def test_strict_wants_what_was_measured(large: Stored) -> None:
-    """The recording has the same size as before."""
+def test_with_strict_a_recording_that_changed_after_probing_is_an_error(large: Stored) -> None:
+    """The changed recording has the same size as before."""
     key = the_late_one(large)
 
     def change(exchange: Exchange) -> None:
@@ -133,8 +133,8 @@ def test_strict_wants_what_was_measured(large: Stored) -> None:
     assert problem(done) == f"{key} is left out: changed since it was measured: run the job when nothing writes to it"
 
 
-def test_recordings_that_are_more_than_the_disk_may_take_make_room_for_each_other(large: Stored, local: Path) -> None:
-    """Either fits, both do not."""
+def test_recordings_larger_than_the_disk_budget_are_evicted_after_use(large: Stored, local: Path) -> None:
+    """The budget is enough for either recording, but not for both."""
     large.configure(max_inputs_mib="8")
     inputs = large.command.root / "work" / large.job_id / "inputs"
     most = 0
@@ -151,7 +151,7 @@ def test_recordings_that_are_more_than_the_disk_may_take_make_room_for_each_othe
     assert large.output() == (local.parent / "out" / f"{large.job_id}.mp4").read_bytes()
 
 
-def test_a_preview_fetches_what_it_shows(large: Stored, tmp_path: Path) -> None:
+def test_a_preview_downloads_only_the_recordings_that_it_shows(large: Stored, tmp_path: Path) -> None:
     png = tmp_path / "still.png"
     done = large.run("--preview", "0.5", png, large.job_file)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""Canaries: a secret in every place that can hold one, and a search through everything that a run writes."""
+"""Canaries: secrets in every place that can have one, searched for in everything that a run writes."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def planted(stored: Stored, receiver: Receiver) -> Stored:
-    """The job, with canaries and the service's real key, which are both searched for."""
+    """The job, with canaries and the real key of the service, and all values to search for."""
     stored.configure(attempts="2", wait_s="0.2")
     stored.change("Token", "canary-token-of-the-job")
     known = receiver.url.replace("http://", "http://user:canary-of-a-receiver@")
@@ -71,7 +71,7 @@ def planted(stored: Stored, receiver: Receiver) -> Stored:
 
 
 def found_in(planted: Stored, done: Done) -> dict[str, str]:
-    """Where secrets are, of all that was written: streams, logs, work, what else is in the installation; and which."""
+    """Places where secrets were found: streams, logs, work folder and the rest of the installation; and which."""
     written = {"stdout": done.stdout, "stderr": done.stderr}
     root = planted.command.root
     for path in (*root.glob("logs/**/*"), *root.glob("work/**/*")):
@@ -155,7 +155,7 @@ def test_a_plan_shows_no_secret(planted: Stored, form: str) -> None:
 def test_a_crash_shows_no_secret(planted: Stored, receiver: Receiver) -> None:
     done = planted.run_with(BEFORE_THE_PLAN + CRASH, "-v", planted.job_file, **ENVIRONMENT)
     assert done.returncode == 4
-    assert "this should not have happened: RuntimeError: cannot sign ***" in done.stderr
+    assert "internal error: RuntimeError: cannot sign ***" in done.stderr
     assert "Traceback" in planted.command.log(planted.job_id).read_text()
     assert not found_in(planted, done)
     assert receiver.requests[-1].json["Data"]["Status"] == 3
@@ -167,15 +167,15 @@ def test_a_crash_before_the_job_is_known_shows_no_secret(planted: Stored) -> Non
     before = "from owtmix.jobs import request\ndef crash(text, _): raise RuntimeError(text)\nrequest.read_job = crash"
     done = planted.run_with(before, "-v", planted.job_file, **ENVIRONMENT)
     assert done.returncode == 4
-    assert "this should not have happened: RuntimeError" in done.stderr
+    assert "internal error: RuntimeError" in done.stderr
     assert ", in crash" in planted.command.log("owt-main").read_text()
     assert not found_in(planted, done)
 
 
-def test_what_waits_for_a_receiver_is_for_its_owner_alone_and_goes_with_resend(
+def test_undelivered_callbacks_are_readable_by_the_owner_only_and_removed_by_resend(
     planted: Stored, receiver: Receiver
 ) -> None:
-    """Tokens have to be kept until the callbacks went; then nothing is left of them."""
+    """Tokens are stored until the callbacks are delivered, and then removed."""
     planted.change("Data.MixerConfig", {})
     receiver.answer = lambda _: 503
     done = planted.run("-v", planted.job_file, **ENVIRONMENT)
@@ -194,7 +194,7 @@ def test_what_waits_for_a_receiver_is_for_its_owner_alone_and_goes_with_resend(
     assert not found_in(planted, again)
     receiver.answer = lambda _: 200
     receiver.requests.clear()
-    planted.configure(wait_s="60")  # so that nothing is dropped for want of time
+    planted.configure(wait_s="60")  # so that no message is dropped for lack of time
     last = planted.run("--resend", planted.job_id, **ENVIRONMENT)
     assert last.returncode == 0, last.stderr
     assert json.loads(last.stdout) == {"job_id": planted.job_id, "sent": len(receiver.requests), "left": 0}
@@ -211,7 +211,7 @@ def test_resend_is_refused_for_what_is_no_job(planted: Stored) -> None:
 
 
 def test_a_key_from_the_environment_with_a_session_token(planted: Stored, tmp_path: Path) -> None:
-    """None of the three is seen, neither where the store takes them nor where it does not."""
+    """None of the three values is shown, whether the store accepts them or not."""
     for name in ("PublicKey", "SecretKey"):
         planted.change(f"{STORAGE}.{name}", None)
     key = {"AWS_ACCESS_KEY_ID": KEY_ID, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_SESSION_TOKEN": "canary-session"}

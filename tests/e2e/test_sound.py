@@ -1,4 +1,4 @@
-"""What is heard, how loud, and when."""
+"""Levels and timing of the sound."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tests.support.people import Take, person
 from tests.support.room import Room
 
 LEVEL_STEP_DB: Final = 0.1
-"""Below what anybody hears."""
+"""Below audibility."""
 
 LEVEL_DB: Final = 0.5
-"""Between a take's level and the output's: two lossy codecs."""
+"""Tolerance between the levels of a take and of the output: two lossy codecs."""
 
 CEILING_DB: Final = -0.5
-"""The limiter stops at -1 dBTP; AAC adds some ringing of its own."""
+"""The limiter's ceiling is -1 dBTP; AAC adds some ringing."""
 
 
 def test_nobody_gets_louder_or_softer_while_a_fourth_joins_and_leaves(bench: Bench) -> None:

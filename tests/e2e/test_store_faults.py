@@ -1,4 +1,4 @@
-"""What can go wrong between a job and its store, through the whole command: what it says, and how often it asks."""
+"""Faults between a job and its store: messages, exit status and number of requests."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.support.command import TINY, record_once
 ATTEMPTS = 2
 
 LARGEST_FILE = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({}, resource.RLIM_INFINITY))"
-"""Like a disk that takes no more, as far as one file can tell."""
+"""A file size limit, which simulates a full disk for one file."""
 Pick = Callable[[Request], bool]
 
 
@@ -43,7 +43,7 @@ def is_recording(request: Request) -> bool:
 
 @dataclass(frozen=True)
 class Trouble:
-    """``fault`` meets every request that ``only`` picks; then the command ends with ``status`` and says ``words``."""
+    """``fault`` hits all requests that ``only`` selects; the command must exit with ``status`` and print ``words``."""
 
     fault: Fault
     only: Pick
@@ -68,7 +68,7 @@ TROUBLES = {
 
 @pytest.fixture
 def compiled(stored: Stored) -> Stored:
-    """The job, in an installation to which Python itself need not write."""
+    """The job, in an installation with compiled modules: Python itself writes no files."""
     assert compileall.compile_dir(stored.command.root / "owtmix", quiet=1)
     return stored
 
@@ -89,7 +89,7 @@ def test_a_store_that_fails_for_ever(stored: Stored, name: str) -> None:
 
 
 def test_a_store_that_dies_while_recordings_come_is_a_failure(stored: Stored) -> None:
-    """They are not left out: another run may have them all."""
+    """Recordings are not left out: a later run may get all of them."""
     stored.configure(attempts=str(ATTEMPTS))
     stored.proxy.inject(BUSY, times=-1, only=is_recording)
     done = stored.run_with(SHORT_PAUSES)
@@ -98,8 +98,8 @@ def test_a_store_that_dies_while_recordings_come_is_a_failure(stored: Stored) ->
     assert stored.proxy.count(is_recording) <= 2 * ATTEMPTS
 
 
-def test_what_passes_leaves_no_trace_in_the_output(stored: Stored) -> None:
-    """Everything breaks once or twice, on a store that takes parts of 8 MiB only."""
+def test_transient_faults_do_not_change_the_output(stored: Stored) -> None:
+    """Every kind of request fails once or twice, on a store that accepts only parts of 8 MiB."""
     stored.proxy.act_like(Us3Profile())
     expected = report(stored.run_with(SHORT_PAUSES))
     output = stored.output()
@@ -147,7 +147,7 @@ def test_a_missing_index_is_named_with_all_that_was_tried(stored: Stored) -> Non
     assert "--index" in said
 
 
-def test_recordings_beyond_the_budget_are_not_begun(stored: Stored) -> None:
+def test_recordings_beyond_the_budget_are_not_downloaded(stored: Stored) -> None:
     enlarge(stored, 3 << 20)
     stored.configure(max_inputs_mib="2")
     done = stored.run_with(SHORT_PAUSES)
@@ -180,6 +180,6 @@ def test_a_disk_without_room_is_found_before_anything_is_fetched(stored: Stored)
 
 
 def enlarge(stored: Stored, size_bytes: int) -> None:
-    """Make one recording that large."""
+    """Enlarge one recording to this size."""
     key = next(key for key in stored.service.keys() if key.startswith("room/"))  # noqa: SIM118 - it is no dict
     stored.service.put(key, bytes(size_bytes))

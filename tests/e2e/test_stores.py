@@ -1,4 +1,4 @@
-"""A job whose recordings and output are in an S3 store, and whose caller is told: the whole way, as a user runs it."""
+"""Jobs whose recordings and output are in S3 stores, with callbacks."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tests.e2e.stored import SHORT_PAUSES, STORAGE, Stored, problem, report, sto
 from tests.notify.receiver import Receiver, receiving
 from tests.storage.swift_server import KEY_ID, SECRET
 from tests.support.command import TINY, Command, change, record_once
+from tests.support.fixtures import new_job_id
 
 INPUT = "Data.InputConfig"
 
@@ -36,9 +37,9 @@ def local(tmp_path: Path, job_id: str) -> Path:
 
 @pytest.fixture(scope="session")
 def expected(command: Command, tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """What the same job in a folder gives."""
+    """The output of the same job in a folder."""
     folder = tmp_path_factory.mktemp("expected")
-    done = command.run(TINY.write(folder / "room", f"{folder.parent.name}-{folder.name}", record_once))
+    done = command.run(TINY.write(folder / "room", new_job_id(folder), record_once))
     assert done.returncode == 0, done.stderr
     (path,) = (folder / "room" / "out").iterdir()
     return path.read_bytes()
@@ -67,7 +68,7 @@ def test_the_store_gives_the_same_file_as_the_folder_and_the_caller_is_told(
 def test_recordings_of_one_store_become_the_output_of_another(
     stored: Stored, local: Path, job_id: str, expected: bytes
 ) -> None:
-    """From UFile, at an address of its own and with a key from the environment, into a folder."""
+    """From UFile with a custom endpoint and keys from the environment, to a folder."""
     source = store_at(stored.service, stored.proxy.endpoint) | {"Vendor": "ucloud"}
     del source["PublicKey"], source["SecretKey"]
     change(local, INPUT, {"StorageConfig": source})
@@ -80,7 +81,7 @@ def test_recordings_of_one_store_become_the_output_of_another(
 def test_a_folder_becomes_the_output_of_a_store_with_a_key_from_a_file(
     stored: Stored, local: Path, expected: bytes
 ) -> None:
-    """The file is where S3 tools have it."""
+    """The keys are in the shared credentials file of S3 tools."""
     target = store_at(stored.service, stored.proxy.endpoint)
     del target["PublicKey"], target["SecretKey"]
     change(local, INPUT, {"StorageConfig": {"Vendor": "local", "Bucket": "."}})
@@ -125,7 +126,7 @@ def test_a_recording_that_the_bucket_does_not_have_is_left_out(stored: Stored, r
     assert (warning["WarnCode"], gone in warning["WarnMsg"]) == (101, True)
 
 
-def test_recordings_that_a_failed_run_fetched_are_not_fetched_again_unless_they_changed(stored: Stored) -> None:
+def test_downloads_of_a_failed_run_are_reused_unless_the_recordings_changed(stored: Stored) -> None:
     assert stored.run_with(NO_PLAN).returncode == 3
     _, changed = sorted({request.path for request in stored.contents()})
     stored.proxy.requests.clear()

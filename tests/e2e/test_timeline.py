@@ -1,4 +1,4 @@
-"""Who is there when: leaving and coming back, pauses, gaps, ends, and who is subscribed."""
+"""Presence, pauses, cut gaps, the end of the output and subscription, in composed rooms."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_frames_that_come_irregularly_keep_their_time(bench: Bench) -> None:
 
 
 def test_a_long_gap_is_cut_to_the_idle_time(bench: Bench) -> None:
-    # Opus ends on the sample; AAC may end a codec frame later, which would move what follows the cut.
+    # Opus ends at the exact sample; AAC may end a codec frame later, which would shift what follows the cut.
     room = Room((person(0, 0, 1900, 700, container="webm"), person(1, 8237, 2000, 900)), job={"IdleTime": 2})
     composed = bench.compose(room)
     check_everything(composed)

@@ -1,4 +1,4 @@
-"""``make fuzz``: rounds of all kinds for a given time; what fails is kept, with the seed that makes it again."""
+"""``make fuzz``: runs rounds of all kinds for a given time and keeps findings with their seeds."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ KINDS: Final[tuple[Callable[[Corpus, Random, Path], None], ...]] = (
 
 
 def main() -> int:
-    """Returns 1 when anything was found."""
+    """Return 1 when there is a finding."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, help="of the first round; one after the other is used")
@@ -54,7 +54,7 @@ def main() -> int:
             folder.mkdir()
             try:
                 kind(corpus, Random(seed), folder)
-            except Exception:  # noqa: BLE001 - whatever it is, it is a finding
+            except Exception:  # noqa: BLE001 - any exception is a finding
                 found += 1
                 kept = KEPT / str(seed)
                 kept.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Healthy files and documents made wrong, by a given source of chance."""
+"""Random mutations of valid files and documents."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from random import Random
 from typing import Any, Final
 
 HEADER_BYTES: Final = 4096
-"""Most of what steers a demuxer stands so near to one of the ends."""
+"""Most data that controls a demuxer is within this distance of either end."""
 
 NUMBERS: Final = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 
@@ -36,13 +36,13 @@ VALUES: Final[tuple[Any, ...]] = (
     [[[]]],
     {"": {"": 0}},
 )
-"""What is put in place of a value."""
+"""Replacements of a value."""
 
 CHARACTERS: Final = '{}[],:"\\/0123456789eE+-.nulltruefalse \t\n\x00\x1b\x7fé'
 
 
 def mutate(data: bytes, chance: Random) -> bytes:
-    """``data`` with one to four things done to it."""
+    """Apply one to four mutations to ``data``."""
     for _ in range(chance.randint(1, 4)):
         data = chance.choice((_flip, _truncate, _remove, _repeat, _swap, _overwrite, _renumber))(data, chance)
     return data
@@ -74,7 +74,7 @@ def mutate_document(document: Any, chance: Random) -> Any:
 
 
 def mutate_text(document: Any, chance: Random) -> bytes:
-    """A document as text, at times no longer JSON."""
+    """Serialize a document, sometimes as invalid JSON."""
     text = json.dumps(document, ensure_ascii=chance.random() < 0.5, indent=chance.choice((None, 2)))
     for _ in range(chance.choice((0, 0, 1, 3))):
         at = chance.randrange(len(text) + 1)
@@ -102,7 +102,7 @@ def _altered(value: Any, chance: Random) -> Any:
 
 
 def _place(data: bytes, chance: Random) -> int:
-    """Anywhere, but mostly in the header or the trailer."""
+    """A random position, mostly in the header or the trailer."""
     length = len(data)
     start, end = chance.choice(((0, length), (0, HEADER_BYTES), (length - HEADER_BYTES, length)))
     return chance.randint(max(0, start), max(0, min(length, end) - 1))
@@ -145,7 +145,7 @@ def _overwrite(data: bytes, chance: Random) -> bytes:
 
 
 def _renumber(data: bytes, chance: Random) -> bytes:
-    """Sizes, counts and times are such numbers."""
+    """Overwrite a place with an integer: sizes, counts and times are such integers."""
     start = _place(data, chance)
     number = struct.pack(chance.choice((">I", "<I", ">Q")), chance.choice(NUMBERS))
     return data[:start] + number + data[start + len(number) :]

@@ -1,6 +1,9 @@
-"""What is tried on the tool, and what it may never do: hang, fail without words, grow, or be taken along.
+"""The rounds of the fuzzer. The command must not hang, fail without a message, exceed its memory, or crash.
 
-Each function makes one round with what a source of chance gives, and raises ``Finding``.
+Each function runs one round with a given random generator.
+
+Raises:
+    Finding: The command violates one of these rules.
 """
 
 from __future__ import annotations
@@ -30,10 +33,10 @@ from tests.support.room import EPOCH_MS, Room
 
 COMMAND: Final = INSTALLATION / "bin" / "owt-main"
 DEADLINE_S: Final = 180
-"""For one run of the command, on a busy machine."""
+"""Timeout of one run of the command, on a busy machine."""
 DOCUMENT_DEADLINE_S: Final = 5.0
 MEMORY_MIB: Final = 1200
-"""What no process of a run may exceed; a worker is ended at ``WORKER_MIB``, as soon as that is seen."""
+"""Memory limit of any process of a run. A worker is killed when it is seen to exceed ``WORKER_MIB``."""
 WORKER_MIB: Final = 600
 SETTINGS: Final = f"[limits]\nworker_memory_mib = {WORKER_MIB}\nworker_silence_s = 20\nmax_duration_s = 600\n"
 
@@ -41,13 +44,13 @@ GUESTS: Final = 4
 CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
-class Finding(AssertionError):  # noqa: N818 - what a fuzzer finds
-    """The tool did what it may not."""
+class Finding(AssertionError):  # noqa: N818 - the term of fuzzing
+    """The command violated a rule."""
 
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """Healthy files by name, and a room: the job file and index of one healthy neighbour, who is in ``folder``."""
+    """Valid files by name, and a room in ``folder`` with one intact neighbour: its job file and index."""
 
     media: Mapping[str, bytes]
     job: dict[str, Any]
@@ -56,7 +59,7 @@ class Corpus:
 
 
 def gather(folder: Path, recordings: Path | None) -> Corpus:
-    """Lay out a room in ``folder``; the media are those in ``recordings``, and generated ones."""
+    """Write a room to ``folder``. The media are the files in ``recordings`` and generated ones."""
     room = Room((Take("anna_1", 0, 2000, COLOURS[0], 440, size=(160, 90), container="webm"),), size=(320, 180), fps=5)
     job_file = room.write(folder, "fuzz", record)
     made = [
@@ -76,7 +79,7 @@ def gather(folder: Path, recordings: Path | None) -> Corpus:
 
 
 def try_documents(corpus: Corpus, chance: Random) -> None:
-    """A job file and an index, read and planned as far as goes without media, in this process."""
+    """Parse and plan a mutated job file and index in this process, as far as possible without media."""
     job, index = (mutate_text(mutate_document(document, chance), chance) for document in (corpus.job, corpus.index))
     begun = time.monotonic()
     try:
@@ -98,7 +101,7 @@ def try_documents(corpus: Corpus, chance: Random) -> None:
 
 
 def try_probing(corpus: Corpus, chance: Random, folder: Path) -> None:
-    """Several mutated recordings, looked through by the command."""
+    """Probe several mutated recordings with the command."""
     files = _mutants(corpus, chance, folder, 8)
     done = _run("-q", "--probe=json", *map(str, files))
     if done.status not in {0, 3}:
@@ -108,7 +111,7 @@ def try_probing(corpus: Corpus, chance: Random, folder: Path) -> None:
 
 
 def try_planning(corpus: Corpus, chance: Random, folder: Path) -> None:
-    """A mutated job file or index, planned by the command."""
+    """Plan a mutated job file or index with the command."""
     job, index = json.dumps(corpus.job).encode(), json.dumps(corpus.index).encode()
     if chance.random() < 0.5:
         job = mutate_text(mutate_document(corpus.job, chance), chance)
@@ -123,7 +126,7 @@ def try_planning(corpus: Corpus, chance: Random, folder: Path) -> None:
 
 
 def try_composing(corpus: Corpus, chance: Random, folder: Path) -> None:
-    """Mutated recordings beside a healthy one: there is always an output."""
+    """Compose mutated recordings and an intact one: there must be an output."""
     (folder / "room").mkdir()
     files = _mutants(corpus, chance, folder / "room", GUESTS)
     neighbour = corpus.index["Files"][0]["Name"]
@@ -132,7 +135,7 @@ def try_composing(corpus: Corpus, chance: Random, folder: Path) -> None:
         {"StreamId": f"g{n}_{1 + n % 2}", "Name": path.name, "StartTime": EPOCH_MS, "EndTime": EPOCH_MS + 3000}
         for n, path in enumerate(files)
     ]
-    job_id = f"fuzz-{uuid4().hex[:12]}"  # the same seed may be tried twice at a time
+    job_id = f"fuzz-{uuid4().hex[:12]}"  # the same seed may be run twice at the same time
     job = corpus.job | {"Internal": corpus.job["Internal"] | {"JobId": job_id}}
     index = corpus.index | {"JobId": job_id, "Files": [*corpus.index["Files"], *guests]}
     (folder / "cfg.json").write_text(json.dumps(job))
@@ -153,7 +156,7 @@ class _Done:
 
 
 def _run(*arguments: str) -> _Done:
-    """Run the command; what holds for every run is checked."""
+    """Run the command and check the rules that hold for every run."""
     settings = Path(arguments[-1]).parent / "fuzz.toml"
     settings.write_text(SETTINGS)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("OWT_")}
@@ -181,12 +184,12 @@ def _run(*arguments: str) -> _Done:
 
 
 def _peak_mib() -> int:
-    """Of the largest process that this one has waited for so far, which need not be the command's."""
+    """Peak memory of the largest child process so far, which need not be one of the command."""
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10
 
 
 def _check_words(messages: str) -> None:
-    if "Traceback" in messages or "this should not have happened" in messages:
+    if "Traceback" in messages or "error: internal error" in messages:
         raise Finding(f"the user reads: {messages}")
     if CONTROLS.search(messages):
         raise Finding(f"control characters in {messages!r}")

@@ -17,28 +17,30 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_documents_are_read_or_refused_in_words(corpus: Corpus, seed: int) -> None:
+def test_documents_are_accepted_or_refused_with_a_message(corpus: Corpus, seed: int) -> None:
     chance = Random(seed)
     for _ in range(200):
         try_documents(corpus, chance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1])
-def test_recordings_are_looked_through_or_refused_in_words(corpus: Corpus, seed: int, tmp_path: Path) -> None:
+def test_recordings_are_probed_or_refused_with_a_message(corpus: Corpus, seed: int, tmp_path: Path) -> None:
     try_probing(corpus, Random(seed), tmp_path)
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_jobs_are_planned_or_refused_in_words(corpus: Corpus, seed: int, tmp_path: Path) -> None:
+def test_jobs_are_planned_or_refused_with_a_message(corpus: Corpus, seed: int, tmp_path: Path) -> None:
     try_planning(corpus, Random(seed), tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1])
 def test_a_room_is_composed_whatever_its_recordings_are(corpus: Corpus, seed: int, tmp_path: Path) -> None:
     try_composing(corpus, Random(seed), tmp_path)
 
 
-def test_the_same_seed_tries_the_same(corpus: Corpus) -> None:
+def test_the_same_seed_gives_the_same_input(corpus: Corpus) -> None:
     def tried() -> tuple[bytes, object, bytes]:
         chance = Random(5)
         changed = mutate_document(corpus.job, chance)

@@ -1,4 +1,4 @@
-"""An installation of its own, and a listener on loopback that must stay silent."""
+"""An installation, and a listener on loopback that must not be connected to."""
 
 from __future__ import annotations
 
@@ -7,17 +7,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.command import Command, install
+from tests.support.fixtures import command
 
-
-@pytest.fixture(scope="session")
-def command(tmp_path_factory: pytest.TempPathFactory) -> Command:
-    return install(tmp_path_factory.mktemp("hostile"))
+__all__ = ["command", "knocked", "port"]
 
 
 @pytest.fixture(scope="session")
 def port() -> Iterator[int]:
-    """Where somebody listens; that nobody came is checked in the end, and by tests in between with ``knocked``."""
+    """Port of a listener. At the end of the session, and with ``knocked``, it must have had no connection."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.setblocking(False)
         _SERVERS[server.getsockname()[1]] = server
@@ -29,7 +26,7 @@ _SERVERS: dict[int, socket.socket] = {}
 
 
 def knocked(port: int) -> bool:
-    """Whether anybody has connected to the listener."""
+    """Whether the listener has had a connection."""
     try:
         _SERVERS[port].accept()[0].close()
     except BlockingIOError:

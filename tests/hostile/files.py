@@ -1,4 +1,4 @@
-"""Recordings that want to reach out, to fill the memory, to take for ever, or to be taken for something else."""
+"""Hostile recordings: they refer to other resources, exhaust memory or time, or have a misleading format."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ YEAR_MS: Final = 31_556_952_000
 
 @cache
 def healthy(container: str) -> bytes:
-    """A second of grey, in MP4 (H.264) or WebM (VP8)."""
+    """A grey picture of 1 s, in MP4 (H.264) or WebM (VP8)."""
     file = BytesIO()
     with av.open(file, "w", format=container) as out:
         stream = out.add_stream("libx264" if container == "mp4" else "libvpx", rate=10)
@@ -65,7 +65,7 @@ def dash(port: int) -> bytes:
 
 
 def outside_reference(port: int) -> bytes:
-    """An MP4 file whose samples are said to be at a URL."""
+    """An MP4 file with a data reference to a URL."""
     url = f"http://127.0.0.1:{port}/a.mp4".encode() + b"\0"
     data = healthy("mp4")
     inside = struct.pack(">I4sI", 12, b"url ", 1)
@@ -75,7 +75,7 @@ def outside_reference(port: int) -> bytes:
 
 
 def bomb() -> bytes:
-    """A VP8 picture whose header says 8192 by 8192; the rest of it does not matter: memory is taken before."""
+    """A VP8 picture whose header says 8192 x 8192; the memory is allocated before the rest is read."""
     frame = bytearray(vp8_frame())
     frame[6:10] = struct.pack("<HH", BOMB_PX, BOMB_PX)
     return matroska([track(1, VP8, picture_settings(BOMB_PX, BOMB_PX))], cluster(0, block(1, 0, bytes(frame))))
@@ -83,7 +83,7 @@ def bomb() -> bytes:
 
 @cache
 def real_bomb() -> bytes:
-    """A picture that really is so large, in H.264: 200 kB."""
+    """An H.264 picture that really is that large, in 200 kB."""
     file = BytesIO()
     with av.open(file, "w", format="mp4") as out:
         stream = out.add_stream("libx264", rate=1)
@@ -101,7 +101,7 @@ def real_bomb() -> bytes:
 
 
 def late_bomb() -> bytes:
-    """The same after a healthy picture, in a file that promises to be small."""
+    """The same after an intact picture, in a file whose header states a small size."""
     frame = bytearray(vp8_frame())
     frame[6:10] = struct.pack("<HH", BOMB_PX, BOMB_PX)
     blocks = [block(1, 0, vp8_frame()), block(1, 500, bytes(frame)), block(1, 900, vp8_frame())]
@@ -109,14 +109,14 @@ def late_bomb() -> bytes:
 
 
 def tiny_packets() -> bytes:
-    """A million packets of one byte after a healthy picture."""
+    """A million packets of one byte after an intact picture."""
     tiny = b"".join(block(1, ms, b"\1") for ms in range(10_000))
     clusters = (cluster(start_ms, tiny) for start_ms in range(1000, 1000 + MILLION, 10_000))
     return matroska([track(1, VP8, picture_settings(160, 90))], cluster(0, block(1, 0, vp8_frame())), *clusters)
 
 
 def torn_sound() -> bytes:
-    """Half a million packets of sound with holes between them."""
+    """Half a million packets of sound with gaps between them."""
     tiny = b"".join(block(1, ms, b"\0") for ms in range(0, 30_000, 20))
     clusters = (cluster(start_ms, tiny) for start_ms in range(0, 10_000_000, 30_000))
     sound = element(0xE1, element(0xB5, struct.pack(">d", 48000)), unsigned(0x9F, 1))
@@ -125,7 +125,7 @@ def torn_sound() -> bytes:
 
 
 def claims_years() -> bytes:
-    """Every duration in the header is as long as can be written; the samples last a second."""
+    """All durations in the header have their maximum; the samples last 1 s."""
     data = bytearray(healthy("mp4"))
     for name, offset in ((b"mvhd", 20), (b"tkhd", 24), (b"mdhd", 20), (b"elst", 12)):
         at = data.index(name) + offset
@@ -182,13 +182,13 @@ def greedy_table() -> bytes:
 
 
 def greedy_private() -> bytes:
-    """A codec's private data of four gigabytes, which are not there."""
+    """Codec private data with a stated size of 4 GB, in a small file."""
     huge = (0x63A2).to_bytes(2, "big") + (2**32 | 1 << 56).to_bytes(8, "big") + b"x"
     return matroska([track(1, VP8, picture_settings(160, 90), huge)])
 
 
 def _spliced(data: bytes, old: bytes, new: bytes) -> bytes:
-    """``data`` with a box replaced, and all that hold it grown."""
+    """``data`` with a box replaced, and the sizes of its parents adjusted."""
     at = data.index(old)
     grown = bytearray(data[:at] + new + data[at + len(old) :])
     for name in (b"moov", b"trak", b"mdia", b"minf", b"dinf", b"dref"):
@@ -207,7 +207,7 @@ REACHING_OUT: Final[dict[str, Callable[[int], bytes]]] = {
     "dash.mp4": dash,
     "reference.mp4": outside_reference,
 }
-"""By name; each is given the port of a listener on loopback."""
+"""Functions by file name, called with the port of a listener on loopback."""
 
 GREEDY: Final[dict[str, Callable[[], bytes]]] = {
     "bomb.webm": bomb,
@@ -224,4 +224,4 @@ GREEDY: Final[dict[str, Callable[[], bytes]]] = {
     "private.webm": greedy_private,
 }
 LENGTHY: Final[dict[str, Callable[[], bytes]]] = {"tiny.webm": tiny_packets, "torn.webm": torn_sound}
-"""These take a while."""
+"""Files that take long to read."""

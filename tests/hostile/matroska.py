@@ -1,4 +1,4 @@
-"""Matroska files written by hand, since no library writes wrong ones."""
+"""Writes Matroska elements directly: no library writes invalid files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ OPUS: Final = "A_OPUS"
 
 
 def element(number: int, *contents: bytes) -> bytes:
-    """An EBML element; ``number`` is its id, marker bits included."""
+    """An EBML element; ``number`` is its id with the marker bits."""
     data = b"".join(contents)
     return number.to_bytes((number.bit_length() + 7) // 8, "big") + (len(data) | 1 << 56).to_bytes(8, "big") + data
 
@@ -39,7 +39,7 @@ def picture_settings(width: int, height: int) -> bytes:
 
 
 def block(track_number: int, relative_ms: int, data: bytes) -> bytes:
-    """A SimpleBlock that may be shown alone."""
+    """A SimpleBlock with the key frame flag."""
     return element(0xA3, bytes([0x80 | track_number]), relative_ms.to_bytes(2, "big", signed=True), b"\x80", data)
 
 

@@ -1,4 +1,4 @@
-"""Hostile job files, indexes, images and names: refused in words and in time; nothing reaches a terminal raw."""
+"""Hostile job files, indexes, images and names: clear refusals in bounded time, and no raw control characters."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _many_files(index: Json) -> None:
     [
         (lambda index: index.update(Comment="x" * 16 * MIB), "is larger than 16777216 bytes"),
         (_many_files, "a list of 1 to 10,000 files (here 10,002)"),
-        (lambda index: index.update(Padding=[[]] * 2_000_000), "more than 1,000,000 entries"),
+        (lambda index: index.update(Padding=[[]] * 2_000_000), "more than 1,000,000 commas"),
         (lambda index: index["Files"][0].update(Name="../cfg.json"), '".." as a segment would leave the store'),
         (lambda index: index.update(Root=".."), '".." as a segment would leave the store'),
         (lambda index: index["Files"][0].update(Name="a\x1b[31m\nb"), "control characters are not accepted"),
@@ -84,7 +84,7 @@ def test_an_index_is_refused(command: Command, tiny: Path, change: Callable[[Jso
 
 
 def png(width: int, height: int) -> bytes:
-    """A PNG file that claims so many pixels and has one row of them."""
+    """A PNG file whose header states this size and which has one row of pixels."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))

@@ -1,4 +1,4 @@
-"""What is too large is refused before its memory is taken."""
+"""Oversized pictures are refused before memory is allocated for them."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from tests.hostile import files
 from tests.support.people import COLOURS, Take, record
 
 PICTURE_MIB: Final = files.BOMB_PX**2 * 3 // 2 >> 20
-"""What one picture of a bomb takes."""
+"""Memory of one picture of a bomb, in MiB."""
 
 
 @dataclass(frozen=True, slots=True)
 class PeakTask(ProbeTask):
-    """Looks through a healthy recording, then through this one; returns by how many MiB the peak of memory grew."""
+    """Probes an intact recording, then this one; returns the growth of peak memory in MiB."""
 
     result: ClassVar[Any] = int
 
@@ -57,7 +57,7 @@ def test_no_memory_is_taken_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_picture_is_freed_as_soon_as_the_next_is_there(tmp_path: Path) -> None:
-    """Not when the garbage collector comes by: hundreds of large ones would wait for it."""
+    """It is not left to the garbage collector: hundreds of large pictures would accumulate."""
     take = Take("a_1", 0, 40_000, COLOURS[0], 440, size=(640, 360), fps=10, sound=False, container="webm")
     record(take, tmp_path / "a.webm")
     found = probe(tmp_path / "a.webm")

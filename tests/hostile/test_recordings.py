@@ -1,4 +1,4 @@
-"""A room full of hostile recordings: they are refused or used, nobody is reached, and the neighbour is intact."""
+"""A room of hostile recordings: they are refused or used, no connection is made, and the neighbour is intact."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ LEFT_OUT: Final = {
     "pipe:0": MISSING,
     "folder.mp4": "is not a file",
 }
-"""Why; all others are used."""
+"""Part of the reason for leaving a file out; all others are used."""
 
 USED: Final = ("reference.mp4", "overflow.webm", "late-bomb.webm", "years.mp4", "centuries.webm", "streams.webm")
 
@@ -62,7 +62,7 @@ class Composed:
 @pytest.fixture(scope="session")
 def room(command: Command, port: int, tmp_path_factory: pytest.TempPathFactory) -> Composed:
     folder = tmp_path_factory.mktemp("hostile-room") / "store"
-    job_id = f"hostile-{uuid4().hex[:12]}"  # several workers may compose it at a time
+    job_id = f"hostile-{uuid4().hex[:12]}"  # several test processes may compose it at the same time
     job_file = Room((NEIGHBOUR,), size=(320, 180), fps=5).write(folder, job_id, record_once)
     content = {name: make(port) for name, make in files.REACHING_OUT.items()}
     content |= {name: make() for name, make in files.GREEDY.items()}
@@ -112,7 +112,7 @@ def test_a_bomb_behind_a_healthy_picture_is_damage(room: Composed) -> None:
     assert "is damaged in 1 place, first at 00:00:00.500 of the file" in warning
 
 
-def test_nobody_was_reached(room: Composed, port: int) -> None:
+def test_no_connection_was_made(room: Composed, port: int) -> None:
     assert room.report
     assert not knocked(port)
 

@@ -1,4 +1,4 @@
-"""Every JSON sample of the API document, with what becomes of it: a job, an index, or a refusal at a named path."""
+"""Every JSON sample of the API document: whether it is a job, an index, or refused, and with which problems."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SAMPLE_RATE_4800: Final = (("Data.TranscodingConfig.Audio.SampleRate", CODE_AUDI
 
 @dataclass(frozen=True)
 class Sample:
-    """``refused`` holds (path, code) of every problem; ``warned`` the paths of every warning."""
+    """``refused`` has (path, code) of each problem, ``warned`` the path of each warning."""
 
     heading: str
     kind: Literal["job", "index"] = "job"
@@ -70,7 +70,7 @@ SAMPLES: Final = (
 
 
 def printed_samples() -> list[tuple[str, str]]:
-    """Heading and text of every JSON block, in the document's order."""
+    """Heading and text of each JSON block, in the order of the document."""
     if not DOCUMENT.exists():
         return [(sample.heading, "") for sample in SAMPLES]
     pattern = re.compile(r"^ *#+ *(?P<heading>.+?) *$|^ *```json\n(?P<json>.*?)^ *```", re.MULTILINE | re.DOTALL)
@@ -83,7 +83,7 @@ def printed_samples() -> list[tuple[str, str]]:
 
 
 def filled_in(text: str, choice: int) -> str:
-    """``text`` as a reader would complete it: a value for each placeholder, commas and brackets in order."""
+    """``text`` completed: a value for each placeholder, commas and brackets corrected."""
     text = re.sub(r'("Mode": *)0/1', r"\g<1>1", text)
     text = re.sub(r"\d(?:/\d)+(?=[,\s])", lambda found: found[0].split("/")[choice], text)
     text = text.replace('"user_type"', '"user_1"').replace('"$user_$Type"', '"user_1"').replace("****", "")

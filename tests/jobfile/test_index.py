@@ -1,4 +1,4 @@
-"""The index of section 11.2: times in every unit, names that stay inside, and every mistake told at once."""
+"""The index (API document, section 11.2): units of time, keys of files, and error messages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from owtmix.base.errors import InputError
 from owtmix.base.ids import StreamId
-from owtmix.jobfile.index import Index, read_index
+from owtmix.jobfile.index import Index, TimeUnitSetting, read_index
 
 EPOCH_MS: Final = 1_795_327_385_000
 EPOCH_S: Final = 1_795_327_385
@@ -22,12 +22,14 @@ def entry(start: object, end: object = None, *, stream: str = "alice_1", name: s
     return {"StreamId": stream, "Name": name, "StartTime": start} | ({} if end is None else {"EndTime": end})
 
 
-def index_of(*files: object, time_unit: str = "auto", **keys: object) -> Index:
+def index_of(*files: object, time_unit: TimeUnitSetting = "auto", **keys: object) -> Index:
     document = {"JobId": "room", "RoomId": "7", "Root": "dir", "Files": list(files)} | keys
     return read_index(json.dumps(document).encode(), time_unit=time_unit)
 
 
-def starts(*times: object, base: object = None, time_unit: str = "auto") -> tuple[str, list[int | Fraction]]:
+def starts(
+    *times: object, base: object = None, time_unit: TimeUnitSetting = "auto"
+) -> tuple[str, list[int | Fraction]]:
     """The unit that is found, and the StartTime of each file in seconds."""
     index = index_of(*map(entry, times), StartTime=base, time_unit=time_unit)
     return index.unit, [recording.start_s for recording in index.files]
@@ -52,7 +54,7 @@ def test_an_index_is_read_whole() -> None:
     assert index.warnings == ()
 
 
-def test_one_unit_by_the_largest_time() -> None:
+def test_the_largest_time_decides_the_unit() -> None:
     assert starts(EPOCH_MS, 10**11) == ("epoch-milliseconds", [EPOCH_S, 10**8])
     assert starts(EPOCH_S, 10**8) == ("epoch-seconds", [EPOCH_S, 10**8])
     assert starts(EPOCH_S + 0.25) == ("epoch-seconds", [EPOCH_S + Fraction(1, 4)])
@@ -74,7 +76,7 @@ def test_a_mixture_of_small_times_and_times_since_1970_is_warned_of() -> None:
     assert "read as milliseconds after StartTime" in warning
 
 
-def test_a_small_time_has_nothing_to_count_from_when_only_the_files_know_the_date() -> None:
+def test_a_small_time_is_refused_beside_epoch_times_without_an_epoch_start_time() -> None:
     assert "Files[1].StartTime: found 5;" in refusal_of(entry(EPOCH_MS), entry(5))
 
 
@@ -130,17 +132,17 @@ def test_a_key_is_root_and_name(root: str | None, name: str, key: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["../a.mp4", "x/../../a", "/etc/passwd", "", ".", "a\u0000b", "a\nb", "a" * 1025])
-def test_a_name_that_climbs_or_is_no_name_is_refused(name: str) -> None:
+def test_a_name_that_leaves_the_store_or_is_empty_is_refused(name: str) -> None:
     assert "Files[0].Name: found" in refusal_of(entry(0, name=name))
 
 
 @pytest.mark.parametrize("root", ["..", "a/../..", "/srv", 5])
-def test_a_root_that_climbs_is_refused(root: object) -> None:
+def test_a_root_that_leaves_the_store_is_refused(root: object) -> None:
     assert "Root: found" in refusal_of(entry(0), Root=root)
 
 
 @pytest.mark.parametrize("time", [-1, True, "soon", [], 10**14, None, "1e3"])
-def test_a_time_that_is_none_is_refused(time: object) -> None:
+def test_an_invalid_time_is_refused(time: object) -> None:
     assert "Files[0].StartTime: " in refusal_of(entry(time))
 
 
@@ -157,7 +159,7 @@ def test_all_problems_are_reported_together() -> None:
     ]
 
 
-def test_a_flood_of_problems_is_cut_short() -> None:
+def test_only_the_first_20_problems_are_shown() -> None:
     assert refusal_of(*[5] * 100).splitlines()[-1] == "and 80 more"
 
 
@@ -181,6 +183,6 @@ def test_broken_json_names_its_line() -> None:
 
 
 @given(st.binary(max_size=200))
-def test_whatever_the_bytes_the_answer_is_a_refusal(text: bytes) -> None:
+def test_random_bytes_are_refused(text: bytes) -> None:
     with pytest.raises(InputError):
         read_index(text)

@@ -1,4 +1,4 @@
-"""The job file, key by key (job-file.md): what is accepted, what is refused and how, and what is warned of."""
+"""The job file, key by key (docs/job-file.md): accepted values, problems and warnings."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ TILE: Final = {"Id": "1", "Shape": "rectangle", "Area": {"Left": "0", "Top": "0"
 
 
 def with_values(values: dict[str, Any]) -> dict[str, Any]:
-    """The smallest job with ``values`` put at their dotted paths."""
+    """The smallest job with ``values`` set at their dotted paths."""
     document = deepcopy(SMALLEST)
     for path, value in values.items():
         *parents, last = path.split(".")
@@ -66,7 +66,7 @@ def job(values: dict[str, Any] | None = None) -> JobSpec:
 
 
 def problems(values: dict[str, Any]) -> dict[str, int]:
-    """Path and code of everything that is wrong with the smallest job with ``values``."""
+    """Path and code of each problem of the smallest job with ``values``."""
     with pytest.raises(SpecError) as refusal:
         job(values)
     return {problem.path: problem.code for problem in refusal.value.problems}
@@ -267,7 +267,7 @@ def test_all_problems_are_reported_together_cross_field_ones_too() -> None:
     }
 
 
-def test_the_time_for_many_mistakes_grows_with_their_number_not_with_its_square() -> None:
+def test_many_problems_take_linear_time() -> None:
     def refusing_s(count: int) -> float:
         position = {"RtcStreamId": "a_1", "Region": {"X": -1}}
         values = {f"{SUBSCRIBE}.VideoStreamType": 1, f"{MIXER}.PositionConfig": [position] * count}
@@ -314,7 +314,7 @@ def test_live_parts_are_named_in_one_warning() -> None:
         ({"Data.RecordingConfig.FileType": ["webm"], f"{AUDIO}.Codec": "aac"}, f"{AUDIO}.Codec"),
     ],
 )
-def test_what_works_otherwise_than_it_looks_is_a_warning(values: dict[str, Any], path: str) -> None:
+def test_values_with_an_unexpected_effect_are_warnings(values: dict[str, Any], path: str) -> None:
     assert list(warned(values)) == [path]
 
 
@@ -346,7 +346,7 @@ def test_a_room_id_cannot_lead_out_of_the_store() -> None:
     assert problems(values) == {f"{STORAGE}.FileNamePrefix": CODE_FAILED}
 
 
-def test_vendors_need_what_they_need_and_keys_may_come_later() -> None:
+def test_required_keys_depend_on_the_vendor_and_access_keys_are_optional() -> None:
     assert problems({STORAGE: {"Bucket": "b"}}) == {f"{STORAGE}.Region": 1}
     assert problems({STORAGE: {"Vendor": "s3", "Bucket": "b"}}) == {f"{STORAGE}.Endpoint": 1}
     store = job({STORAGE: {"Bucket": "b", "Region": "cn-bj", "PublicKey": "p"}}).output
@@ -401,7 +401,7 @@ def test_wrong_templates_are_refused(templates: object, paths: list[str]) -> Non
     assert wrong == {f"{MIXER}.LayoutConfig{path}": CODE_VIDEO_PARAM for path in paths}
 
 
-def test_parts_that_other_values_switch_off_are_not_looked_at() -> None:
+def test_unused_sections_are_not_validated() -> None:
     assert job({f"{MIXER}.PositionConfig": [{"RtcStreamId": "user_type"}]}).mixer.positions == ()
     assert job({f"{MIXER}.LayoutConfig": [["nonsense"]]}).mixer.templates == ()
     assert job({f"{MIXER}.WaterMark": {"Type": 0, "X": -5, "Image": 7, "Alpha": 9}}).mixer.watermarks == ()
@@ -474,7 +474,7 @@ def test_wrong_watermarks_are_refused_where_they_are_written(mark: dict[str, Any
     assert problems({f"{MIXER}.WaterMark": [mark]}) == {f"{MIXER}.WaterMark[0].{key}": CODE_VIDEO_PARAM}
 
 
-def test_a_watermark_that_can_hardly_be_seen_or_shows_nothing_is_a_warning() -> None:
+def test_a_watermark_that_is_nearly_invisible_or_empty_is_a_warning() -> None:
     assert list(warned({f"{MIXER}.WaterMark": {"Type": 1, "Alpha": 0.19}})) == [f"{MIXER}.WaterMark.Alpha"]
     assert not warned({f"{MIXER}.WaterMark": {"Type": 1, "Alpha": 0.2}})
     assert list(warned({f"{MIXER}.WaterMark": [{"Type": 3, "Text": ""}]})) == [f"{MIXER}.WaterMark[0].Text"]
@@ -575,7 +575,7 @@ def test_byte_order_mark_is_accepted() -> None:
 
 
 @given(st.binary(max_size=200) | st.text(alphabet='{}[]":,0/1.eE-\\ntrue \n', max_size=80).map(str.encode))
-def test_whatever_the_bytes_the_answer_is_a_refusal(text: bytes) -> None:
+def test_random_bytes_are_refused(text: bytes) -> None:
     with pytest.raises(SpecError):
         read_job(text)
 
@@ -588,7 +588,7 @@ VALUES: Final = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from([path for path, _, _ in REFUSED if path != "Action"]), VALUES, max_size=4))
-def test_any_mixture_of_values_is_a_job_or_a_refusal(values: dict[str, Any]) -> None:
+def test_any_combination_of_values_is_accepted_or_refused(values: dict[str, Any]) -> None:
     parents = {path for path in values if any(other.startswith(f"{path}.") for other in values)}
     document = with_values({path: value for path, value in values.items() if path not in parents})
     try:
@@ -601,7 +601,7 @@ def overridden(**values: str) -> JobSpec:
     return read_job(json.dumps(SMALLEST).encode(), values)
 
 
-def test_overrides_are_json_or_text_and_make_what_is_missing() -> None:
+def test_overrides_are_json_or_text_and_create_missing_objects() -> None:
     spec = overridden(
         **{
             "Data.MixerConfig.ResizeMode": "1",
@@ -634,7 +634,7 @@ def test_override_reaches_into_a_single_watermark() -> None:
         ("Internal.JobId[0]", "Internal.JobId is not a list"),
     ],
 )
-def test_override_that_leads_nowhere_is_refused(path: str, why: str) -> None:
+def test_override_of_a_path_that_cannot_be_set_is_refused(path: str, why: str) -> None:
     with pytest.raises(SpecError) as refusal:
         overridden(**{path: "1", f"{VIDEO}.Fps": "0"})
     assert refusal.value.problems[0].path == path

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import re
+import tomllib
+import traceback
 from dataclasses import fields
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from owtmix.base.errors import SpecError
-from owtmix.jobfile.settings import INSTALLATION, SHIPPED, Settings, read_settings, settings_file
+from owtmix.jobfile.settings import (
+    INSTALLATION,
+    SHIPPED,
+    PlanSettings,
+    Settings,
+    VideoSettings,
+    is_checkout,
+    read_settings,
+    settings_file,
+)
 from owtmix.jobs.state import state_folder
 
 
@@ -24,22 +36,29 @@ def test_the_shipped_file_says_what_is_built_in() -> None:
     assert read_settings(SHIPPED) == Settings() == read_settings(None)
 
 
+def test_the_package_holds_the_settings_of_the_repository() -> None:
+    assert SHIPPED.read_bytes() == (INSTALLATION / "conf" / "owt.toml").read_bytes(), "make schema copies them"
+
+
 def test_the_shipped_file_has_every_key_with_a_comment_above_it() -> None:
-    lines = SHIPPED.read_text(encoding="utf-8").splitlines()
+    text = SHIPPED.read_text(encoding="utf-8")
+    lines = text.splitlines()
     keys = [(i, line) for i, line in enumerate(lines) if re.match(r"\w+ = ", line)]
-    assert len(keys) == len(fields(Settings))
     assert all(lines[i - 1].startswith("# ") for i, _ in keys)
+    shipped = {table: set(values) for table, values in tomllib.loads(text).items()}
+    assert shipped == {table: set(type(model).model_fields) for table, model in Settings()}
+    assert len(keys) == sum(map(len, shipped.values()))
 
 
 def test_times_are_exact(tmp_path: Path) -> None:
     settings = _read(tmp_path, "[timeline]\nabsence_s = 0.1\ngap_s = 4\n[text]\nheight = '1/30'\n")
-    assert settings.absence_s == Fraction(1, 10)
-    assert settings.gap_s == Fraction(4)
-    assert settings.text_height == Fraction(1, 30)
+    assert settings.timeline.absence_s == Fraction(1, 10)
+    assert settings.timeline.gap_s == Fraction(4)
+    assert settings.text.height == Fraction(1, 30)
 
 
 def test_a_file_may_have_some_keys_only(tmp_path: Path) -> None:
-    assert _read(tmp_path, "[video]\nx264_preset = 'slow'\n") == Settings(x264_preset="slow")
+    assert _read(tmp_path, "[video]\nx264_preset = 'slow'\n") == Settings(video=VideoSettings(x264_preset="slow"))
 
 
 @pytest.mark.parametrize(
@@ -69,7 +88,15 @@ def test_a_file_may_have_some_keys_only(tmp_path: Path) -> None:
         ("[network]\nallow = [10]", "network.allow", "a list of networks"),
         ("[callbacks]\nwait_s = -1", "callbacks.wait_s", "from 0"),
         ("[callbacks]\nsecret = 3", "callbacks.secret", "whsec_ and base64"),
-        ("[logs]\ndays = 'all'", "logs.days", "whole number"),
+        ("[logs]\ndays = 'all'", "logs.days", "found 'all', accepted is a whole number from 1 to 36500"),
+        ("[timeline]\nabsence_s = inf", "timeline.absence_s", "found Infinity, accepted is a number from 0 to 3600"),
+        ("[limits]\nworker_silence_s = 0.25", "limits.worker_silence_s", "found 0.25, accepted is a number from 1"),
+        ("[network]\nallow = ['::1/128', '10.0.0.1/8']", "network.allow", "found ['::1/128', '10.0.0.1/8'], "),
+        ("[gpu]\nmemory_mib = true", "gpu.memory_mib", "found true, "),
+        ("[gpu]\nmemory_mib = {}", "gpu.memory_mib", "found {}, "),
+        ("[disks]\nday = 1", "disks", "no such setting; there are video.x264_preset"),
+        ("gpu = 1024", "gpu", "found 1024, accepted is a table with the keys memory_mib"),
+        ("[[gpu]]\nmemory_mib = 1024", "gpu", "accepted is a table"),
         ("[video\n", "owt.toml", "not a TOML file"),
     ],
 )
@@ -88,24 +115,24 @@ def test_all_wrong_values_are_reported_together(tmp_path: Path) -> None:
 
 
 def test_folders_with_fonts_are_read(tmp_path: Path) -> None:
-    assert _read(tmp_path, f"[text]\nfonts = ['{tmp_path}']\n").font_folders == (tmp_path,)
+    assert _read(tmp_path, f"[text]\nfonts = ['{tmp_path}']\n").text.fonts == (tmp_path,)
 
 
 def test_networks_are_read(tmp_path: Path) -> None:
     settings = _read(tmp_path, "[network]\nallow = ['10.1.0.0/16', 'fd00:1::/32']\n")
-    assert list(map(str, settings.network_allow)) == ["10.1.0.0/16", "fd00:1::/32"]
-    assert _read(tmp_path, "[network]\nallow = []\n").network_allow == ()
+    assert list(map(str, settings.network.allow)) == ["10.1.0.0/16", "fd00:1::/32"]
+    assert _read(tmp_path, "[network]\nallow = []\n").network.allow == ()
 
 
 @pytest.mark.parametrize("secret", ["whsec_MDEyMzQ1Njc4OWFi", "MDEyMzQ1Njc4OWFi"])
 def test_the_callback_secret_comes_from_the_file_or_the_environment(tmp_path: Path, secret: str) -> None:
     settings = _read(tmp_path, f"[callbacks]\nsecret = '{secret}'\n")
-    assert settings.callback_key == b"0123456789ab"
-    assert "0123456789ab" not in repr(settings)
+    assert settings.callbacks.signing_key == b"0123456789ab"
+    assert "0123456789ab" not in f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
     other = {"OWT_CALLBACK_SECRET": "whsec_b3RoZXI="}
-    assert (
-        read_settings(tmp_path / "owt.toml", other).callback_key == read_settings(None, other).callback_key == b"other"
-    )
+    assert read_settings(tmp_path / "owt.toml", other).callbacks.signing_key == b"other"
+    assert read_settings(None, other).callbacks.signing_key == b"other"
+    assert read_settings(None, {"OWT_CALLBACK_SECRET": ""}).callbacks.signing_key is None
 
 
 @pytest.mark.parametrize("secret", ["canary!", "whsec_", "whsec_canary", "canary-中文"])
@@ -118,22 +145,74 @@ def test_a_callback_secret_that_is_none_is_not_shown(tmp_path: Path, secret: str
     assert "canary" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("callbacks = 'canary'", "callbacks"),
+        ("[[callbacks]]\nsecret = 'canary'", "callbacks"),
+        ("[callbacks]\nsecret = {canary = 1}", "callbacks.secret"),
+        ("[callbacks]\nsecrets = 'canary'", "callbacks.secrets"),
+        ("[callbacks]\nsecret = 'whsec_canary", "owt.toml"),
+    ],
+)
+def test_a_callback_secret_in_the_wrong_place_is_not_shown(tmp_path: Path, text: str, key: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        _read(tmp_path, text)
+    assert f"{key}: " in str(caught.value)
+    assert "canary" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(ValidationError):
+        Settings().video.chunk_s = Fraction(2)  # type: ignore[misc]
+    longer = Settings().with_chunk_s(Fraction(60))
+    assert longer == Settings(video=VideoSettings(chunk_s=Fraction(60)))
+
+
+def test_planning_gets_no_secret_and_no_store() -> None:
+    planning = read_settings(None, {"OWT_CALLBACK_SECRET": "whsec_b3RoZXI="}).planning
+    assert planning == PlanSettings()
+    assert {field.name for field in fields(planning)} == {"video", "timeline", "text", "limits"}
+
+
 def test_a_named_file_must_be_there(tmp_path: Path) -> None:
     path = settings_file({"OWT_CONF": str(tmp_path / "missing.toml")})
     with pytest.raises(SpecError, match=r"missing\.toml.*No such file"):
         read_settings(path)
-    assert settings_file({}) == SHIPPED
 
 
-def test_logs_and_work_are_in_the_installation(tmp_path: Path) -> None:
-    (tmp_path / "conf").mkdir()
-    assert state_folder(tmp_path, {}) == tmp_path
-    assert (INSTALLATION / "bin" / "owt-main").exists()
+def test_settings_are_those_of_the_checkout_or_else_of_the_package(tmp_path: Path) -> None:
+    assert settings_file({}) == INSTALLATION / "conf" / "owt.toml"
+    assert settings_file({}, tmp_path) == SHIPPED
+    own = _checkout(tmp_path) / "conf" / "owt.toml"
+    own.write_text("")
+    assert settings_file({}, tmp_path) == own
+
+
+def test_logs_and_work_are_in_the_checkout(tmp_path: Path) -> None:
+    assert state_folder(_checkout(tmp_path), {}) == tmp_path
+    assert is_checkout(INSTALLATION)
+
+
+@pytest.mark.parametrize("beside", ["", "conf", "bin"])
+def test_nothing_is_written_beside_an_installed_package(tmp_path: Path, beside: str) -> None:
+    """Other packages may put a folder of such a name there."""
+    packages = tmp_path / "site-packages"
+    (packages / beside).mkdir(parents=True)
+    assert state_folder(packages, {"HOME": str(tmp_path / "home")}) == tmp_path / "home" / ".local/state/owtmix"
+    assert list(packages.iterdir()) == ([packages / beside] if beside else [])
+
+
+def _checkout(folder: Path) -> Path:
+    (folder / "conf").mkdir(parents=True)
+    (folder / "bin").mkdir()
+    (folder / "bin" / "owt-main").write_text("")
+    return folder
 
 
 def _read_only(folder: Path) -> Path:
-    """An installation in which no folder can be made, not even by root."""
-    (folder / "conf").mkdir(parents=True)
+    """A checkout in which no folder can be made, not even by root."""
+    _checkout(folder)
     (folder / "logs").write_text("")
     return folder
 

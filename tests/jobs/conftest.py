@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.cli.conftest import command, job_id, tiny
+from tests.support.fixtures import command, job_id, tiny
 
 __all__ = ["command", "job_id", "tiny"]

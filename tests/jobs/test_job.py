@@ -107,7 +107,7 @@ def test_what_was_composed_before_a_run_was_stopped_is_used_again(tiny: Path, jo
     temporary = TemporaryPaths()
     with pytest.raises(Interrupted):
         job(tiny, []).run(StopBeforePublishing(), temporary)
-    temporary.sweep()
+    temporary.remove_all()
     assert not list((tiny.parent / "out").iterdir())
     assert list((tiny.parents[1] / "state" / "work" / job_id / "chunks").iterdir())
     again: list[Task] = []
@@ -138,7 +138,7 @@ def test_a_plan_measures_and_composes_nothing(tiny: Path, job_id: str) -> None:
     done: list[Task] = []
     temporary = TemporaryPaths()
     plan = job(tiny, done).plan(NoProgress(), temporary)
-    temporary.sweep()
+    temporary.remove_all()
     assert (plan.job_id, plan.output_key, plan.duration_s) == (job_id, f"out/{job_id}.mp4", Fraction(3, 2))
     assert kinds(done) == {"ProbeTask": 2}
     assert not (tiny.parents[1] / "state").exists()
@@ -149,7 +149,7 @@ def test_a_preview_is_one_task(tiny: Path, tmp_path: Path) -> None:
     done: list[Task] = []
     temporary = TemporaryPaths()
     job(tiny, done).preview(Fraction(1), tmp_path / "one.png", NoProgress(), temporary)
-    temporary.sweep()
+    temporary.remove_all()
     assert kinds(done) == {"ProbeTask": 2, "StillTask": 1}
     with Image.open(tmp_path / "one.png") as picture:
         assert picture.size == (160, 90)
@@ -169,5 +169,5 @@ def test_an_output_that_is_no_key_is_refused(tiny: Path) -> None:
 
 
 def test_the_chunk_length_of_the_options_comes_before_the_setting(tiny: Path) -> None:
-    assert job(tiny, [], replace(ON_CPU, chunk_s=Fraction(2))).request.settings.chunk_s == 2
+    assert job(tiny, [], replace(ON_CPU, chunk_s=Fraction(2))).request.settings.video.chunk_s == 2
     assert job(tiny, []).request.settings == Settings()

@@ -1,9 +1,10 @@
-"""Videos made in code: every frame carries its number, so that a test can tell which one it sees."""
+"""Synthetic videos. Each frame encodes its number, so that a test can tell which one is shown."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -25,7 +26,7 @@ Draw = Callable[[int, Size], VideoFrame]
 SMALL: Final = Size(64, 48)
 MS: Final = Fraction(1, 1000)
 BITS: Final = 8
-"""Bars of a numbered picture, each a binary digit, the lowest on the left."""
+"""Bars of a numbered frame, each a binary digit, the lowest on the left."""
 
 _DARK, _LIGHT = 40, 200
 _ENCODERS: Final[dict[str, dict[str, str]]] = {
@@ -36,7 +37,7 @@ _ENCODERS: Final[dict[str, dict[str, str]]] = {
 
 
 def steady(count: int, fps: int = 10, first_ms: int = 0) -> tuple[int, ...]:
-    """The times of ``count`` frames, in milliseconds."""
+    """The times of ``count`` frames at ``fps``, in milliseconds."""
     return tuple(first_ms + i * 1000 // fps for i in range(count))
 
 
@@ -57,12 +58,14 @@ def flat(size: Size, colour: tuple[int, int, int] = (128, 128, 128)) -> VideoFra
     return from_planes(*(np.full(shape, code, np.uint8) for shape, code in zip(shapes, colour, strict=True)))
 
 
+@lru_cache(64)
 def texture(shape: tuple[int, int], seed: int = 0) -> Plane:
-    """Waves and noise over most of the limited range."""
+    """Waves and noise over most of the limited range: uint8 of ``shape`` (rows, columns)."""
     y, x = np.mgrid[0 : shape[0], 0 : shape[1]]
     waves = 128 + 60 * np.sin(x / 2.3) * np.cos(y / 3.1)
     noise = np.random.default_rng(seed).normal(0, 25, shape)
     samples: Plane = (waves + noise).clip(16, 235).round().astype(np.uint8)
+    samples.flags.writeable = False  # others get the same
     return samples
 
 
@@ -73,7 +76,7 @@ def textured(size: Size, seed: int = 0) -> VideoFrame:
 
 
 def numbered(number: int, size: Size = SMALL) -> VideoFrame:
-    """A picture that says ``number`` (below 256) in bars, under moving noise that makes every bit of it change."""
+    """A frame that encodes ``number`` (below 256) in bars; noise makes the frames differ everywhere."""
     bars = [_LIGHT if number >> bit & 1 else _DARK for bit in range(BITS)]
     luma = np.repeat(bars, -(-size.width // BITS))[: size.width] + np.zeros((size.height, 1))
     noise = np.random.default_rng(number).integers(-12, 13, (size.height, size.width))
@@ -82,13 +85,13 @@ def numbered(number: int, size: Size = SMALL) -> VideoFrame:
 
 
 def number_of(frame: VideoFrame) -> int:
-    """What a numbered picture says, also after coding and scaling."""
+    """The number of a numbered frame, also after encoding and scaling."""
     bars = np.array_split(planes(frame)[0], BITS, axis=1)
     return sum(1 << bit for bit, bar in enumerate(bars) if bar.mean() > (_DARK + _LIGHT) / 2)
 
 
 def camera(number: int, size: Size) -> VideoFrame:
-    """A picture as steady cameras give: a textured scene that sways a little, under sensor noise."""
+    """A frame as of a steady camera: a textured scene that moves a little, with sensor noise."""
     shape = size.height, size.width
     scene = np.roll(texture(shape), round(3 * np.sin(number / 9)), axis=1).astype(np.int16)
     noise = np.random.default_rng(number).normal(0, 4, shape).round().astype(np.int16)
@@ -111,13 +114,13 @@ def write_film(
     muxing: Mapping[str, str] | None = None,
     tamper: Callable[[int, Packet[Any]], Packet[Any]] | None = None,
 ) -> Path:
-    """Write frame ``i``, drawn by ``draw(i, size)``, at ``times_ms[i]``; H.264 in MP4, else VP8, unless told.
+    """Write frame ``i``, drawn by ``draw(i, size)``, at ``times_ms[i]``; by default H.264 in MP4, else VP8.
 
-    Times that stand still or go back are written into a WebM as they are. ``tamper`` may replace packet ``i``.
+    Timestamps that repeat or go back are written to WebM unchanged. ``tamper`` may replace packet ``i``.
     """
     rising = all(a < b for a, b in pairwise(times_ms))
-    as_told = {} if rising else {"avoid_negative_ts": "disabled"}
-    with av.open(str(path), "w", options={"fflags": "+bitexact", **as_told, **(muxing or {})}) as container:
+    unchanged = {} if rising else {"avoid_negative_ts": "disabled"}
+    with av.open(str(path), "w", options={"fflags": "+bitexact", **unchanged, **(muxing or {})}) as container:
         stream = _stream(container, encoder or ("libx264" if path.suffix == ".mp4" else "libvpx"), size, gop, options)
         stream.pix_fmt = pixel_format
         if full_range:
@@ -137,14 +140,14 @@ def write_film(
 
 
 def write_sizes(path: Path, *pieces: tuple[Size, Sequence[int]]) -> Path:
-    """One VP8 stream whose size changes: each piece begins with a key frame. Frames are numbered throughout."""
+    """One VP8 stream whose size changes with each piece, at a key frame. Frames are numbered across pieces."""
     packets: list[Packet[Any]] = []
     with av.open(str(path), "w", options={"fflags": "+bitexact"}) as container:
         written = _stream(container, "libvpx", pieces[0][0], 250)
         number = 0
         for size, times_ms in pieces:
-            with av.open("/dev/null", "w", format="null") as aside:
-                stream = _stream(aside, "libvpx", size, 250)
+            with av.open("/dev/null", "w", format="null") as discarded:
+                stream = _stream(discarded, "libvpx", size, 250)
                 for time_ms in times_ms:
                     frame = numbered(number, size)
                     frame.pts, frame.time_base = time_ms, MS

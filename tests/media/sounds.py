@@ -1,4 +1,4 @@
-"""Sounds whose value at any moment is known, and files of them with any timestamps."""
+"""Synthetic sounds with a known value at any time, in files with any timestamps."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SWEEP_S: Final = 5.0
 
 
 def sweep(seconds: NDArray[np.float64], amplitude: float = 0.4) -> Sound:
-    """A tone that rises again and again, at the given moments; no two moments of ``SWEEP_S`` are alike."""
+    """A repeated rising tone at the given times; no two times within ``SWEEP_S`` sound alike."""
     low, high = SWEEP_HZ
     t = np.mod(seconds, SWEEP_S)
     return np.asarray(amplitude * np.sin(2 * np.pi * (low * t + (high - low) * t * t / (2 * SWEEP_S))), np.float32)
@@ -48,16 +48,16 @@ def write_sound(
     rate_hz: int,
     *,
     codec: str = "pcm_s16le",
-    stamp: Callable[[Fraction], Fraction | None] = lambda t: t,
+    retime: Callable[[Fraction], Fraction | None] = lambda t: t,
     damaged: Collection[int] = (),
 ) -> Path:
-    """Write ``sound``, shape (1, 2 or 6 channels, n), full scale 1.0.
+    """Write ``sound``, float32 (1, 2 or 6 channels, n), full scale 1.0.
 
-    ``stamp`` moves packets, whose time it gets in seconds as the encoder counts it; it leaves out those it gives None
-    for. The packets numbered in ``damaged`` hold rubbish.
+    ``retime`` maps the time of each packet (s) to the one that is written; packets mapped to None are dropped. Packets
+    with numbers in ``damaged`` hold garbage.
     """
     layout = {1: "mono", 2: "stereo", 6: "5.1"}[len(sound)]
-    # Edit lists count in the movie's time scale: a millisecond unless told, which would move the sound.
+    # Edit lists use the movie time scale: by default milliseconds, which would shift the sound.
     options = {"movie_timescale": str(rate_hz)} if path.suffix == ".mp4" else {}
     with av.open(str(path), "w", options=options) as container:
         stream = container.add_stream(codec, rate=rate_hz, layout=layout)
@@ -68,9 +68,9 @@ def write_sound(
         number = 0
         for start in [*range(0, sound.shape[1], FRAME_SAMPLES), None]:
             for packet in _encoded(stream, resampler, sound, start, rate_hz):
-                time = stamp(packet.pts * packet.time_base) if packet.pts is not None else None
+                time = retime(packet.pts * packet.time_base) if packet.pts is not None else None
                 if time is not None:
-                    container.mux(_restamped(packet, stream, time, rubbish=number in damaged))
+                    container.mux(_restamped(packet, stream, time, garbage=number in damaged))
                 number += 1
     return path
 
@@ -87,10 +87,10 @@ def _encoded(
 
 
 def _restamped(
-    packet: Packet[AudioStream], stream: AudioStream, time: Fraction, *, rubbish: bool
+    packet: Packet[AudioStream], stream: AudioStream, time: Fraction, *, garbage: bool
 ) -> Packet[AudioStream]:
     assert stream.time_base is not None
-    written: Packet[Any] = Packet(b"\xff" * packet.size) if rubbish else packet
+    written: Packet[Any] = Packet(b"\xff" * packet.size) if garbage else packet
     written.stream = stream
     written.time_base = stream.time_base
     written.pts = written.dts = round(time / stream.time_base)
@@ -98,7 +98,7 @@ def _restamped(
 
 
 def probe_sound(path: Path) -> AudioTrack:
-    """Measure the first audio track of a file."""
+    """Measure the first audio track of a file by decoding it."""
     with open_input(path) as container:
         stream = container.streams.audio[0]
         context = stream.codec_context

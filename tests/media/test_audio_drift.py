@@ -1,4 +1,4 @@
-"""From timestamps and sample counts to runs."""
+"""Runs of sound from timestamps and sample counts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MILLISECOND = Fraction(1, 1000)
 
 
 def measure(times_s: NDArray[np.float64], time_base: Fraction = MILLISECOND) -> tuple[AudioRun, ...]:
-    """The runs of frames of 20 ms whose stamps are ``times_s``, rounded to ``time_base``."""
+    """The runs of frames of 20 ms with timestamps ``times_s``, rounded to ``time_base``."""
     pts = np.floor(times_s / float(time_base) + 0.5).astype(np.int64)
     return measure_runs(pts, np.full(len(pts), FRAME), time_base, RATE_HZ)
 
@@ -32,26 +32,26 @@ def steady(frames: int) -> NDArray[np.float64]:
 
 
 def time_at(run: AudioRun, seconds: float) -> float:
-    """When the sample is presented that is ``seconds`` of counting into the run."""
+    """The presentation time of the sample ``seconds`` of sample counts after the start of the run."""
     samples, times = zip(*run.knots, strict=True)
     return float(np.interp(seconds * RATE_HZ, samples, [float(time) for time in times]))
 
 
-def test_exact_stamps_give_exact_runs() -> None:
+def test_exact_timestamps_give_exact_runs() -> None:
     pts = np.arange(1000) * 1024 + 2_646_007
     (run,) = measure_runs(pts, np.full(1000, 1024), Fraction(1, 44_100), 44_100)
     start = Fraction(2_646_007, 44_100)
     assert run.knots == ((0, start), (1_024_000, start + Fraction(1_024_000, 44_100)))
 
 
-def test_rounding_to_the_millisecond_is_not_heard() -> None:
+def test_rounding_to_milliseconds_is_not_drift() -> None:
     pts = np.round(np.arange(5000) * 1024 * 1000 / 44_100).astype(np.int64) + 60_000
     (run,) = measure_runs(pts, np.full(5000, 1024), MILLISECOND, 44_100)
     assert run.knots[0] == (0, Fraction(60))
     assert keeps_time(run, 44_100)
 
 
-def test_a_hole_starts_a_new_run_at_its_stamp() -> None:
+def test_a_hole_starts_a_new_run_at_its_timestamp() -> None:
     times = steady(300)
     times[100:] += 2.5
     times[200:] += 0.02
@@ -63,20 +63,20 @@ def test_a_hole_starts_a_new_run_at_its_stamp() -> None:
     ]
 
 
-def test_a_muted_track_that_sends_one_packet_now_and_then_has_one_run_for_each() -> None:
+def test_isolated_packets_of_a_muted_track_are_runs_of_their_own() -> None:
     runs = measure(steady(50) * 20)
     assert [run.span.start for run in runs] == [Fraction(2 * n, 5) for n in range(50)]
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_jitter_neither_splits_nor_bends_a_run(seed: int) -> None:
+def test_jitter_neither_splits_a_run_nor_counts_as_drift(seed: int) -> None:
     jitter = np.random.default_rng(seed).uniform(-0.03, 0.03, 6000)
     (run,) = measure(steady(6000) + jitter)
     assert keeps_time(run, RATE_HZ)
     assert abs(float(run.span.start)) < 2 * TOLERANCE_S
 
 
-def test_packets_that_come_late_in_a_bunch_do_not_split_a_run() -> None:
+def test_bursts_of_delayed_packets_do_not_split_a_run() -> None:
     times = steady(3000)
     for first in range(100, 3000, 200):
         times[first : first + 6] = times[first + 6]
@@ -87,14 +87,14 @@ def test_packets_that_come_late_in_a_bunch_do_not_split_a_run() -> None:
 
 @pytest.mark.parametrize("drift", [0.001, -0.001, 0.0001, 0.02])
 @pytest.mark.parametrize("length_s", [8, 60, 1200])
-def test_a_drifting_clock_bends_the_slope(drift: float, length_s: int) -> None:
+def test_clock_drift_changes_the_slope(drift: float, length_s: int) -> None:
     (run,) = measure(5 + steady(length_s * 50) * (1 + drift))
     for seconds in np.linspace(0, length_s, 50):
         error_s = abs(time_at(run, seconds) - 5 - seconds * (1 + drift))
         assert error_s < 0.001 if abs(drift) * length_s > 4 * TOLERANCE_S else error_s <= TOLERANCE_S
 
 
-def test_a_clock_whose_drift_varies_is_followed() -> None:
+def test_varying_drift_is_followed() -> None:
     counted = steady(60_000)
 
     def wander(seconds: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -115,20 +115,20 @@ def test_drift_and_holes_together() -> None:
     assert abs(time_at(second, 100) - 183.18) < 0.001
 
 
-def test_stamps_that_stand_still_are_not_a_clock() -> None:
+def test_repeated_timestamps_are_ignored() -> None:
     (run,) = measure(np.zeros(5000))
     assert run.span.end == 100
     assert keeps_time(run, RATE_HZ)
 
 
-def test_stamps_that_go_back_leave_the_counting_alone() -> None:
+def test_timestamps_that_go_back_are_ignored() -> None:
     times = steady(6000)
     times[3000:] -= 60
     (run,) = measure(times)
     assert abs(float(run.span.end) - 120) < 2 * TOLERANCE_S
 
 
-def test_a_wild_stamp_among_good_ones_changes_nothing() -> None:
+def test_single_broken_timestamps_change_nothing() -> None:
     times = steady(3000)
     times[700] += 3600
     times[1500] -= 5
@@ -145,7 +145,7 @@ def test_no_frames_no_runs() -> None:
     st.lists(st.tuples(st.integers(-200_000, 200_000), st.integers(1, 5000)), min_size=1, max_size=200),
     st.sampled_from([8000, 44_100, 48_000]),
 )
-def test_runs_are_in_order_and_take_up_every_sample(frames: list[tuple[int, int]], rate_hz: int) -> None:
+def test_runs_are_in_order_and_contain_every_sample(frames: list[tuple[int, int]], rate_hz: int) -> None:
     pts, samples = np.array(frames, np.int64).T
     runs = measure_runs(pts, samples, MILLISECOND, rate_hz)
     assert sum(run.knots[-1][0] for run in runs) == samples.sum()

@@ -1,4 +1,4 @@
-"""Recordings read at output sample positions."""
+"""Sound of recordings, read at output sample positions."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from tests.media.sounds import Sound, moments, probe_sound, sweep, tone, write_s
 RATE_HZ = 48_000
 
 LOSSY = 0.08
-"""RMS error of a sweep at 0.4 through a lossy codec; one output sample too early or late is not told from it."""
+"""RMS error of a sweep at 0.4 through a lossy codec; a shift by one output sample stays below it."""
 
 ONE_MS_OFF = 0.3
 """More RMS error than a sweep that is a millisecond off has can only be another sound."""
 
 
 def read(path: Path, duration_s: float, offset_s: Fraction = Fraction(0), block: int = 24_000) -> Sound:
-    """The first ``duration_s`` of output."""
+    """The first ``duration_s`` of output, measured by decoding."""
     track = probe_sound(path)
     count = round(duration_s * RATE_HZ)
     with AudioReader(path, track, offset_s) as reader:
@@ -39,24 +39,24 @@ def rms(sound: Sound) -> float:
 
 
 def delay(heard: Sound, expected: Sound, reach: int = 100) -> int:
-    """By how many samples ``heard`` is late, at most ``reach`` either way."""
+    """The delay of ``heard`` in samples, within ``reach`` either way."""
     errors = [rms(np.roll(heard, -shift)[reach:-reach] - expected[reach:-reach]) for shift in range(-reach, reach + 1)]
     return int(np.argmin(errors)) - reach
 
 
 def slowed(by: Fraction) -> NDArray[np.float64]:
-    """Sound of a minute whose clock runs slow, as it should be heard."""
+    """Times in the source for a minute of sound whose clock is slow ``by`` a fraction."""
     return np.arange(round(60 * RATE_HZ * (1 + by))) / RATE_HZ / float(1 + by)
 
 
-def test_sound_at_the_output_s_rate_passes_bit_by_bit(tmp_path: Path) -> None:
+def test_sound_at_the_output_rate_is_copied_bit_by_bit(tmp_path: Path) -> None:
     sound = sweep(moments(3, RATE_HZ))[None]
     heard = read(write_sound(tmp_path / "a.mkv", sound, RATE_HZ, codec="pcm_f32le"), 4)
     assert np.array_equal(heard[:, : 3 * RATE_HZ], np.repeat(sound, 2, axis=0))
     assert not heard[:, 3 * RATE_HZ :].any()
 
 
-def test_mono_at_another_rate_lands_on_the_sample_and_keeps_its_level(tmp_path: Path) -> None:
+def test_mono_at_another_rate_keeps_its_time_and_level(tmp_path: Path) -> None:
     heard = read(write_sound(tmp_path / "a.mkv", sweep(moments(5, 44_100))[None], 44_100), 5)
     assert np.array_equal(heard[0], heard[1])
     assert np.abs(heard[0] - sweep(moments(5, RATE_HZ)))[100:-100].max() < 0.003
@@ -64,9 +64,9 @@ def test_mono_at_another_rate_lands_on_the_sample_and_keeps_its_level(tmp_path: 
 
 def test_a_file_that_starts_at_60_s_is_placed_by_what_it_presents_first(tmp_path: Path) -> None:
     sound = sweep(moments(4, 44_100))[None]
-    path = write_sound(tmp_path / "a.mp4", sound, 44_100, codec="aac", stamp=lambda t: t + 60)
+    path = write_sound(tmp_path / "a.mp4", sound, 44_100, codec="aac", retime=lambda t: t + 60)
     track = probe_sound(path)
-    assert track.span.start == 60 - Fraction(1024, 44_100)  # encoder priming, which a shift makes audible
+    assert track.span.start == 60 - Fraction(1024, 44_100)  # encoder priming, which shifted timestamps make audible
     assert keeps_time(track.runs[0], track.rate_hz)
     heard = read(path, 4, Fraction(-60))
     expected = sweep(moments(4, RATE_HZ))
@@ -89,10 +89,10 @@ def test_opus_pre_skip_is_not_presented(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("codec", "name"), [("pcm_s16le", "a.mkv"), ("libopus", "a.webm"), ("aac", "a.mp4")])
-def test_holes_are_silent_and_what_follows_is_in_place(tmp_path: Path, codec: str, name: str) -> None:
+def test_holes_are_silent_and_do_not_shift_what_follows(tmp_path: Path, codec: str, name: str) -> None:
     sound = sweep(moments(6, RATE_HZ))[None]
     path = write_sound(
-        tmp_path / name, sound, RATE_HZ, codec=codec, stamp=lambda t: None if Fraction(2) <= t < Fraction("3.5") else t
+        tmp_path / name, sound, RATE_HZ, codec=codec, retime=lambda t: None if Fraction(2) <= t < Fraction("3.5") else t
     )
     heard = read(path, 6, -probe_sound(path).span.start)[0]
     assert not heard[round(2.1 * RATE_HZ) : round(3.4 * RATE_HZ)].any()
@@ -104,9 +104,9 @@ def test_holes_are_silent_and_what_follows_is_in_place(tmp_path: Path, codec: st
 
 @pytest.mark.parametrize("drift", [Fraction(1, 1000), Fraction(-1, 1000)])
 @pytest.mark.parametrize("rate_hz", [16_000, RATE_HZ])
-def test_a_drifting_clock_ends_in_sync(tmp_path: Path, drift: Fraction, rate_hz: int) -> None:
+def test_drift_is_corrected_to_the_end(tmp_path: Path, drift: Fraction, rate_hz: int) -> None:
     sound = sweep(moments(60, rate_hz))[None]
-    path = write_sound(tmp_path / "a.mkv", sound, rate_hz, stamp=lambda t: t * (1 + drift))
+    path = write_sound(tmp_path / "a.mkv", sound, rate_hz, retime=lambda t: t * (1 + drift))
     expected = sweep(slowed(drift))
     heard = read(path, len(expected) / RATE_HZ)[0]
     for start_s in (0.1, 30, 57.5):
@@ -117,7 +117,7 @@ def test_a_drifting_clock_ends_in_sync(tmp_path: Path, drift: Fraction, rate_hz:
 def test_correcting_drift_is_not_heard(tmp_path: Path) -> None:
     hz, drift = 3000.0, Fraction(1, 1000)
     path = write_sound(
-        tmp_path / "a.mkv", tone(moments(20, RATE_HZ), hz, 0.5)[None], RATE_HZ, stamp=lambda t: t * (1 + drift)
+        tmp_path / "a.mkv", tone(moments(20, RATE_HZ), hz, 0.5)[None], RATE_HZ, retime=lambda t: t * (1 + drift)
     )
     heard = read(path, 18)[0, RATE_HZ:].astype(np.float64)
     spectrum = np.abs(np.fft.rfft(heard * np.hanning(len(heard))))
@@ -127,9 +127,9 @@ def test_correcting_drift_is_not_heard(tmp_path: Path) -> None:
     assert 20 * np.log10(rest.max() / spectrum.max()) < -75
 
 
-def test_the_size_of_reads_changes_nothing(tmp_path: Path) -> None:
+def test_the_sizes_of_reads_do_not_matter(tmp_path: Path) -> None:
     sound = sweep(moments(3, 16_000))[None]
-    path = write_sound(tmp_path / "a.mkv", sound, 16_000, stamp=lambda t: t * Fraction(102, 100))
+    path = write_sound(tmp_path / "a.mkv", sound, 16_000, retime=lambda t: t * Fraction(102, 100))
     assert np.array_equal(read(path, 3, block=24_000), read(path, 3, block=777))
 
 
@@ -143,7 +143,7 @@ def test_reading_may_begin_late_and_skip(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("measured", ["by decoding", "by its tables"])
-def test_damaged_packets_are_silent_and_the_rest_stays_in_place(tmp_path: Path, measured: str) -> None:
+def test_damaged_packets_are_silent_and_do_not_shift_the_rest(tmp_path: Path, measured: str) -> None:
     damaged = range(60, 100)
     path = write_sound(tmp_path / "a.mp4", sweep(moments(4, RATE_HZ))[None], RATE_HZ, codec="aac", damaged=damaged)
     track = probe_sound(path) if measured == "by decoding" else probe(path).audio
@@ -160,13 +160,13 @@ def test_damaged_packets_are_silent_and_the_rest_stays_in_place(tmp_path: Path, 
 
 def test_surround_is_heard_on_two_channels(tmp_path: Path) -> None:
     channels = np.zeros((6, 2 * RATE_HZ), np.float32)
-    channels[2] = sweep(moments(2, RATE_HZ))  # the centre, where the voice is
+    channels[2] = sweep(moments(2, RATE_HZ))  # the centre channel
     left, right = read(write_sound(tmp_path / "a.mp4", channels, RATE_HZ, codec="aac"), 2)
     assert rms(left - right) < 0.01
     assert rms(left) / rms(channels[2]) == pytest.approx(np.sqrt(0.5), rel=0.05)
 
 
-def test_sound_that_is_no_number_is_silent(tmp_path: Path) -> None:
+def test_nan_and_infinity_are_silent(tmp_path: Path) -> None:
     sound = sweep(moments(2, RATE_HZ))[None].copy()
     sound[0, 1000:1010] = np.nan
     sound[0, 2000] = np.inf
@@ -175,12 +175,13 @@ def test_sound_that_is_no_number_is_silent(tmp_path: Path) -> None:
     assert np.array_equal(heard[0, 3000:], sound[0, 3000:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("drift", [Fraction(0), Fraction(1, 1000)])
 def test_memory_does_not_grow_with_the_length_of_a_file(tmp_path: Path, drift: Fraction) -> None:
     peaks = []
     for duration_s in (10, 200):
         sound = np.zeros((1, duration_s * 8000), np.float32)
-        path = write_sound(tmp_path / f"{duration_s}.mkv", sound, 8000, stamp=lambda t: t * (1 + drift))
+        path = write_sound(tmp_path / f"{duration_s}.mkv", sound, 8000, retime=lambda t: t * (1 + drift))
         track = probe_sound(path)
         with AudioReader(path, track, Fraction(0)) as reader:
             tracemalloc.start()
@@ -205,7 +206,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         AudioReader(tmp_path / "gone.mkv", track, Fraction(0))
 
 
-def test_wild_samples_do_not_outshout_everybody(tmp_path: Path) -> None:
+def test_huge_samples_are_clipped(tmp_path: Path) -> None:
     wild = np.zeros((1, RATE_HZ), np.float32)
     wild[0, 1000:2000], wild[0, 3000:4000] = 1e30, np.inf
     path = write_sound(tmp_path / "a.mkv", wild, RATE_HZ, codec="pcm_f32le")

@@ -1,4 +1,4 @@
-"""A recording's name says nothing: what is no recording is refused, and leads nowhere."""
+"""Recordings are recognised by content; other files are refused, and nothing that they refer to is opened."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ SCRIPTS: Final = {
     "sdp": "v=0\nc=IN IP4 127.0.0.1\nt=0 0\nm=video {port} RTP/AVP 96\na=rtpmap:96 VP8/90000\n",
     "html": '<!DOCTYPE html><html><body><video src="{target}"></video></body></html>\n',
     "dash": '<?xml version="1.0"?><MPD><Period><BaseURL>{target}</BaseURL></Period></MPD>\n',
-    "m3u8 that begins as an MP4 does": "#EXTftyp\n" + HLS,
-    "m3u8 in a Matroska file's clothes": "\x1aE\xdf\xa3" + HLS,
-    "m3u8 in an Ogg file's clothes": "OggS" + HLS,
-    "m3u8 in a WAV file's clothes": "RIFF\0\0\0\0WAVE" + HLS,
+    "m3u8 with the magic bytes of MP4": "#EXTftyp\n" + HLS,
+    "m3u8 with the magic bytes of Matroska": "\x1aE\xdf\xa3" + HLS,
+    "m3u8 with the magic bytes of Ogg": "OggS" + HLS,
+    "m3u8 with the magic bytes of WAV": "RIFF\0\0\0\0WAVE" + HLS,
 }
 
 
 @dataclass(frozen=True)
 class Traps:
-    """A listener on the loopback and a neighbour file; both notice every touch."""
+    """A listener on the loopback and a neighbour file; both detect access."""
 
     listener: socket.socket
     neighbour: Path
@@ -45,7 +45,7 @@ class Traps:
         return self.neighbour.name, str(self.neighbour), f"file:{self.neighbour}", f"http://127.0.0.1:{port}/a.mp4"
 
     def untouched(self) -> bool:
-        """Nobody connected, and nobody took a byte out of the neighbour."""
+        """Nothing connected, and nothing read from the neighbour."""
         try:
             self.listener.accept()
         except BlockingIOError:
@@ -68,8 +68,8 @@ def traps(tmp_path: Path) -> Iterator[Traps]:
     os.close(pipe)
 
 
-def test_the_traps_notice_a_demuxer_that_is_chosen_by_content(tmp_path: Path, traps: Traps) -> None:
-    """Without this the tests below would show nothing."""
+def test_the_traps_detect_a_demuxer_that_follows_a_playlist(tmp_path: Path, traps: Traps) -> None:
+    """Otherwise the tests below would prove nothing."""
     script = tmp_path / "recording.m3u8"
     script.write_text(HLS.format(target=traps.targets()[-1]))
     with script.open("rb") as file, pytest.raises(av.error.FFmpegError):
@@ -79,7 +79,7 @@ def test_the_traps_notice_a_demuxer_that_is_chosen_by_content(tmp_path: Path, tr
 
 @pytest.mark.parametrize("kind", SCRIPTS)
 @pytest.mark.parametrize("name", ["recording.mp4", "recording.webm", "recording.m3u8"])
-def test_a_script_is_refused_and_touches_neither_neighbour_nor_network(
+def test_a_script_is_refused_and_opens_neither_file_nor_connection(
     tmp_path: Path, traps: Traps, kind: str, name: str
 ) -> None:
     script = tmp_path / name
@@ -91,9 +91,7 @@ def test_a_script_is_refused_and_touches_neither_neighbour_nor_network(
         assert traps.untouched()
 
 
-def test_a_name_that_ffmpeg_takes_for_an_address_is_a_file_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_name_that_looks_like_a_url_to_ffmpeg_is_a_file_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     data = write_film(tmp_path / "film.webm", steady(2)).read_bytes()
     for name in ("http:film.webm", "concat:a|b", "pipe:0", "%03d.webm", "-", "王 小明?.webm"):
@@ -103,14 +101,14 @@ def test_a_name_that_ffmpeg_takes_for_an_address_is_a_file_name(
 
 
 @pytest.mark.parametrize("name", ["film.mp4", "film.webm", "film.mkv"])
-def test_a_recording_is_known_by_its_content_whatever_its_name(tmp_path: Path, name: str) -> None:
+def test_a_recording_is_recognised_by_content_under_any_name(tmp_path: Path, name: str) -> None:
     film = write_film(tmp_path / name, steady(3))
     for wrong in ("film.wav", "film.txt", "film"):
         assert probe(film.rename(tmp_path / wrong)).video
         (tmp_path / wrong).rename(film)
 
 
-def test_what_cannot_be_read_says_why(tmp_path: Path) -> None:
+def test_the_reason_is_given_why_a_file_cannot_be_opened(tmp_path: Path) -> None:
     empty = tmp_path / "empty.mp4"
     empty.touch()
     noise = tmp_path / "noise.mp4"

@@ -1,4 +1,4 @@
-"""A recording measured by parts of it: what is found is what the whole file tells."""
+"""Probing a partially downloaded recording gives the same as probing the whole file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.media.sounds import moments, sweep, write_sound
 from tests.support.people import person, record
 
 BLOCK_BYTES: Final = 4096
-"""Small enough to leave most of a small file out."""
+"""Small enough that most of a small file is not fetched."""
 
 
 @pytest.fixture(autouse=True)
@@ -30,8 +30,8 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(owtmix.inputs.partial_mp4, "BLOCK_BYTES", BLOCK_BYTES)
 
 
-def excerpt_of(path: Path, folder: Path) -> PartialMp4:
-    """An excerpt of a file that is here."""
+def partial_of(path: Path, folder: Path) -> PartialMp4:
+    """A partial download of a local file."""
 
     def read(start: int, length: int) -> bytes:
         with path.open("rb") as file:
@@ -48,22 +48,22 @@ def outcome(measure: Callable[[], Probe]) -> Probe | str:
         return str(error)
 
 
-def measured(excerpt: PartialMp4) -> Probe | str | None:
-    """What the parts tell, of which as many are fetched as it takes; None when it takes all."""
-    while isinstance(found := _tried(excerpt), MissingBytesError):
+def measured(partial_mp4: PartialMp4) -> Probe | str | None:
+    """The probe of as many parts as needed; None if the whole file is needed."""
+    while isinstance(found := _tried(partial_mp4), MissingBytesError):
         at = found.at
         if at is None:
             return None
-        assert not any(start <= at < end for start, end in excerpt.parts)
-        excerpt.fetch(at, 1)
+        assert not any(start <= at < end for start, end in partial_mp4.parts)
+        partial_mp4.fetch(at, 1)
     return found
 
 
-def _tried(excerpt: PartialMp4) -> Probe | str | MissingBytesError:
+def _tried(partial_mp4: PartialMp4) -> Probe | str | MissingBytesError:
     try:
-        return outcome(lambda: probe(excerpt.path, parts=excerpt.parts))
-    except MissingBytesError as lacking:
-        return lacking
+        return outcome(lambda: probe(partial_mp4.path, parts=partial_mp4.parts))
+    except MissingBytesError as error:
+        return error
 
 
 def write_person(path: Path) -> Path:
@@ -87,22 +87,22 @@ FILES: Final[dict[str, Callable[[Path], Path]]] = {
 
 
 @pytest.mark.parametrize("kind", FILES)
-def test_parts_tell_the_same_as_the_whole(tmp_path: Path, kind: str) -> None:
+def test_parts_are_probed_like_the_whole_file(tmp_path: Path, kind: str) -> None:
     path = FILES[kind](tmp_path)
-    excerpt = excerpt_of(path, tmp_path)
-    assert excerpt.fetch_tables()
-    assert measured(excerpt) == probe(path)
-    assert excerpt.held_bytes < path.stat().st_size / 2
+    partial_mp4 = partial_of(path, tmp_path)
+    assert partial_mp4.fetch_tables()
+    assert measured(partial_mp4) == probe(path)
+    assert partial_mp4.held_bytes < path.stat().st_size / 2
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="no ../shared: no real recordings")
-def test_parts_of_real_recordings_tell_the_same_as_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parts_of_real_recordings_are_probed_like_whole_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(owtmix.inputs.partial_mp4, "BLOCK_BYTES", 4 * BLOCK_BYTES)
     shares, others = [], []
     for path in sorted((SHARED / "media").glob("*.m[4p]*")):
-        excerpt = excerpt_of(path, tmp_path)
-        if excerpt.fetch_tables() and (found := measured(excerpt)):
-            shares.append(excerpt.held_bytes / excerpt.size)
+        partial_mp4 = partial_of(path, tmp_path)
+        if partial_mp4.fetch_tables() and (found := measured(partial_mp4)):
+            shares.append(partial_mp4.held_bytes / partial_mp4.size)
             if found != outcome(partial(probe, path)):
                 others.append(path.name)
     assert not others
@@ -110,15 +110,15 @@ def test_parts_of_real_recordings_tell_the_same_as_the_whole(tmp_path: Path, mon
     assert min(shares) < 0.1
 
 
-def test_sound_whose_packets_are_not_alike_needs_the_whole_file(tmp_path: Path) -> None:
+def test_sound_without_fixed_packets_needs_the_whole_file(tmp_path: Path) -> None:
     path = write_sound(tmp_path / "a.mp4", sweep(moments(3, 48_000))[None], 48_000, codec="libopus")
-    excerpt = excerpt_of(path, tmp_path)
-    assert excerpt.fetch_tables()
-    assert measured(excerpt) is None
+    partial_mp4 = partial_of(path, tmp_path)
+    assert partial_mp4.fetch_tables()
+    assert measured(partial_mp4) is None
 
 
-def test_what_is_not_here_is_never_taken_for_content(tmp_path: Path) -> None:
-    """The picture begins where nothing is."""
+def test_missing_bytes_are_never_used_as_content(tmp_path: Path) -> None:
+    """The first frame is in the missing part."""
     path = write_film(tmp_path / "a.mp4", steady(100), gop=10)
     data = path.read_bytes()
     begins = data.index(b"mdat") + 4
@@ -131,18 +131,18 @@ def test_what_is_not_here_is_never_taken_for_content(tmp_path: Path) -> None:
     assert begins <= raised.value.at < ends
 
 
-def test_an_excerpt_is_read_like_a_file(tmp_path: Path) -> None:
+def test_a_partial_file_is_read_like_a_file(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"0123456789")
     with PartialFile(path, ((2, 4), (6, 9))) as file:
         file.seek(2)
         assert (file.read(5), file.tell()) == (b"23", 4)
-        file.lenient = True
+        file.zero_fill = True
         assert (file.read(5), file.read(5), file.read(5), file.read(5)) == (b"\0\0", b"678", b"\0", b"")
         assert file.seek(-3, 2) == 7
         assert file.seek(1, 1) == 8
         file.check()
-        file.lenient = False
+        file.zero_fill = False
         file.seek(0)
         assert file.read(1) == b""
         file.seek(2)
@@ -152,7 +152,7 @@ def test_an_excerpt_is_read_like_a_file(tmp_path: Path) -> None:
         assert raised.value.at == 0
 
 
-def test_probing_wholly_finds_damage_and_nothing_else_than_the_tables_tell(tmp_path: Path) -> None:
+def test_probing_wholly_finds_damage_and_else_gives_the_same(tmp_path: Path) -> None:
     path = FILES["sound alone"](tmp_path)
     quick, wholly = probe(path), probe(path, wholly=True)
     assert quick.audio == wholly.audio

@@ -1,4 +1,4 @@
-"""What a recording holds and when, as its packets say."""
+"""Probing: tracks, times, gaps and flaws of a recording."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def span(start_ms: int, end_ms: int) -> TimeRange:
 
 
 def write_streams(path: Path, *encoders: str, default: int | None = None) -> Path:
-    """Ten frames of each encoder, each two lines higher than the one before."""
+    """One stream of ten frames per encoder, each two rows higher than the one before."""
     with av.open(str(path), "w") as container:
         streams = [container.add_stream(encoder, rate=10) for encoder in encoders]
         for i, stream in enumerate(streams):
@@ -60,7 +60,7 @@ def write_streams(path: Path, *encoders: str, default: int | None = None) -> Pat
 
 
 @pytest.mark.parametrize("name", ["film.mp4", "film.webm", "film.mkv"])
-def test_a_picture_lasts_from_its_first_frame_to_the_end_of_its_last(tmp_path: Path, name: str) -> None:
+def test_video_lasts_from_its_first_frame_to_the_end_of_its_last(tmp_path: Path, name: str) -> None:
     track = picture(write_film(tmp_path / name, steady(10)))
     assert track.span == span(0, 1000)
     assert track.last_s == Fraction(9, 10)
@@ -68,18 +68,18 @@ def test_a_picture_lasts_from_its_first_frame_to_the_end_of_its_last(tmp_path: P
     assert (track.index, track.size, track.matrix) == (0, Size(64, 48), "bt601")
 
 
-def test_the_last_frame_lasts_as_long_as_most_where_nothing_says_it(tmp_path: Path) -> None:
+def test_the_last_frame_without_a_duration_lasts_as_the_median_frame(tmp_path: Path) -> None:
     assert picture(write_film(tmp_path / "film.webm", (0, 40, 80, 120, 900))).span == span(0, 940)
 
 
-def test_the_only_frame_lasts_as_the_frame_rate_says(tmp_path: Path) -> None:
+def test_the_only_frame_lasts_by_the_frame_rate(tmp_path: Path) -> None:
     track = picture(write_film(tmp_path / "film.webm", (0,)))
     assert track.last_s == 0
     assert 0 < track.span.end <= Fraction(1, 10)
 
 
 @pytest.mark.parametrize("name", ["film.mp4", "film.webm"])
-def test_a_file_s_clock_may_start_anywhere(tmp_path: Path, name: str) -> None:
+def test_timestamps_may_start_anywhere(tmp_path: Path, name: str) -> None:
     track = picture(write_film(tmp_path / name, steady(10, first_ms=60_000)))
     assert (track.span, track.last_s) == (span(60_000, 61_000), Fraction(609, 10))
 
@@ -89,7 +89,7 @@ def test_gaps_are_stretches_of_more_than_a_second_without_a_frame(tmp_path: Path
     assert picture(write_film(tmp_path / "film.webm", frames_ms)).gaps == (span(1200, 2201), span(2300, 9000))
 
 
-def test_times_that_stand_still_or_go_back_make_no_gaps(tmp_path: Path) -> None:
+def test_timestamps_that_repeat_or_go_back_make_no_gaps(tmp_path: Path) -> None:
     track = picture(write_film(tmp_path / "film.webm", (0, 100, 100, 700, 300, 400, 1500)))
     assert track.gaps == ()
     assert track.span.start == 0
@@ -111,7 +111,7 @@ def test_a_file_without_a_duration_is_as_long_as_its_packets(tmp_path: Path, mux
         ("film.webm", {"live": "1", "cluster_time_limit": "300"}),
     ],
 )
-def test_a_file_that_is_cut_off_is_used_as_far_as_it_goes(tmp_path: Path, name: str, muxing: dict[str, str]) -> None:
+def test_a_truncated_file_is_used_as_far_as_it_goes(tmp_path: Path, name: str, muxing: dict[str, str]) -> None:
     data = write_film(tmp_path / f"whole-{name}", steady(40), gop=5, muxing=muxing).read_bytes()
     cut = tmp_path / name
     cut.write_bytes(data[: len(data) // 2])
@@ -121,12 +121,12 @@ def test_a_file_that_is_cut_off_is_used_as_far_as_it_goes(tmp_path: Path, name: 
 
 
 @pytest.mark.parametrize("options", [{"bf": "0"}, {"bf": "3"}])
-def test_reordered_frames_begin_with_what_is_presented_first(tmp_path: Path, options: dict[str, str]) -> None:
+def test_reordered_frames_start_at_the_first_presentation_time(tmp_path: Path, options: dict[str, str]) -> None:
     assert picture(write_film(tmp_path / "film.mp4", steady(20), options=options)).span == span(0, 2000)
 
 
-def test_what_an_edit_list_hides_is_not_presented(tmp_path: Path) -> None:
-    """MP4 stores no time before 0: what is there gets hidden."""
+def test_frames_hidden_by_an_edit_list_are_not_presented(tmp_path: Path) -> None:
+    """MP4 has no timestamps before 0: an edit list hides such frames."""
     path = write_film(tmp_path / "film.mp4", steady(20, first_ms=-500))
     with open_input(path) as container:
         assert sum(packet.is_discard for packet in container.demux(video=0)) == 5
@@ -154,13 +154,13 @@ def test_size_is_the_displayed_one_of_the_first_frame(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("lines", "matrix"), [(48, "bt601"), (720, "bt709")])
-def test_an_untagged_picture_has_the_matrix_of_its_size(
+def test_the_matrix_of_untagged_video_depends_on_its_size(
     tmp_path: Path, lines: int, matrix: Literal["bt601", "bt709"]
 ) -> None:
     assert picture(write_film(tmp_path / "film.mp4", steady(2), size=Size(64, lines))).matrix == matrix
 
 
-def test_picture_and_sound_keep_their_distance(tmp_path: Path) -> None:
+def test_video_and_audio_keep_their_offset(tmp_path: Path) -> None:
     take = person(0, 0, 2000, container="webm", picture_from_ms=340, first_pts_ms=60_000)
     record(take, tmp_path / "take.webm")
     found = probe(tmp_path / "take.webm")
@@ -171,36 +171,34 @@ def test_picture_and_sound_keep_their_distance(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "codec"), [("a.mp4", "aac"), ("a.webm", "libopus"), ("a.wav", "pcm_s16le")])
-def test_a_file_of_sound_alone_has_no_picture_and_begins_after_the_encoder_s_priming(
-    tmp_path: Path, name: str, codec: str
-) -> None:
+def test_a_file_without_video_starts_after_the_encoder_s_priming(tmp_path: Path, name: str, codec: str) -> None:
     path = write_sound(tmp_path / name, sweep(moments(2, RATE_HZ))[None], RATE_HZ, codec=codec)
     found = probe(path)
     assert found.video is None
     assert found.audio
     assert found.audio.span.start == pytest.approx(0, abs=0.001)
-    assert float(found.audio.span.end) == pytest.approx(2, abs=0.001)  # not where the codec's last frame ends
+    assert float(found.audio.span.end) == pytest.approx(2, abs=0.001)  # not the end of the codec's last frame
     assert (found.audio.rate_hz, found.audio.channels) == (RATE_HZ, 1)
 
 
-def test_a_file_of_pictures_alone_has_no_sound(tmp_path: Path) -> None:
+def test_a_file_without_audio_has_no_audio_track(tmp_path: Path) -> None:
     assert probe(write_film(tmp_path / "film.webm", steady(3))).audio is None
 
 
-def test_of_several_pictures_the_default_is_taken_else_the_first(tmp_path: Path) -> None:
+def test_the_default_video_track_is_used_else_the_first(tmp_path: Path) -> None:
     first = probe(write_streams(tmp_path / "first.mkv", "libvpx", "libx264"))
     second = probe(write_streams(tmp_path / "second.mkv", "libvpx", "libx264", default=1))
     assert [p.video and (p.video.index, p.video.codec) for p in (first, second)] == [(0, "vp8"), (1, "h264")]
 
 
-def test_a_picture_of_a_codec_that_is_not_accepted_gives_way_to_another(tmp_path: Path) -> None:
+def test_video_of_a_codec_that_is_not_accepted_is_passed_over(tmp_path: Path) -> None:
     found = probe(write_streams(tmp_path / "film.mkv", "mjpeg", "libvpx", default=0))
     assert found.video
     assert (found.video.index, found.video.codec) == (1, "vp8")
 
 
 @pytest.mark.parametrize("encoder", ["mpeg4", "mjpeg", "ffv1"])
-def test_other_codecs_are_refused_by_what_is_accepted(tmp_path: Path, encoder: str) -> None:
+def test_other_codecs_are_refused(tmp_path: Path, encoder: str) -> None:
     path = write_streams(tmp_path / "film.mkv", encoder)
     with pytest.raises(
         InputError, match=rf"^holds no picture or sound of a codec that is accepted \(found {encoder}\)$"
@@ -208,15 +206,15 @@ def test_other_codecs_are_refused_by_what_is_accepted(tmp_path: Path, encoder: s
         probe(path)
 
 
-def test_a_codec_that_nobody_knows_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_codec_is_refused(tmp_path: Path) -> None:
     path = write_film(tmp_path / "film.mp4", steady(3))
     path.write_bytes(path.read_bytes().replace(b"avc1", b"zzzz"))
     with pytest.raises(InputError, match=r"of a codec that is accepted \(found unknown\)$"):
         probe(path)
 
 
-def test_a_codec_is_named_as_people_know_it(tmp_path: Path) -> None:
-    """Not by the name of the decoder."""
+def test_a_codec_has_its_canonical_name(tmp_path: Path) -> None:
+    """By its canonical name, not by that of the decoder."""
     film = probe(write_film(tmp_path / "film.mp4", steady(3), encoder="libsvtav1", size=Size(128, 96))).video
     song = probe(write_sound(tmp_path / "a.mkv", sweep(moments(1, RATE_HZ))[None], RATE_HZ, codec="libmp3lame")).audio
     assert film
@@ -224,14 +222,14 @@ def test_a_codec_is_named_as_people_know_it(tmp_path: Path) -> None:
     assert (film.codec, song.codec) == ("av1", "mp3")
 
 
-def test_a_cover_is_no_picture(tmp_path: Path) -> None:
+def test_cover_art_is_not_video(tmp_path: Path) -> None:
     found = probe(write_cover(tmp_path / "song.mp4"))
     assert found.video is None
     assert found.audio
 
 
 def write_cover(path: Path) -> Path:
-    """A sound with an attached picture."""
+    """An audio file with cover art."""
     with av.open(str(path), "w") as container:
         sound = container.add_stream("aac", rate=RATE_HZ)
         cover = container.add_stream("mjpeg", rate=1)
@@ -261,7 +259,7 @@ def test_packets_that_hold_nothing_decodable_are_an_input_error(tmp_path: Path) 
 
 
 def test_a_day_of_frames_takes_little_memory(tmp_path: Path) -> None:
-    """Several children measure at the same time, each a recording."""
+    """Several workers probe at the same time."""
     with open_input(write_film(tmp_path / "film.webm", steady(3))) as container:
         meter = _VideoMeter(container.streams.video[0])
         for packet in packets(container, meter.stream):
@@ -287,7 +285,7 @@ def test_probing_leaves_nothing_open(tmp_path: Path) -> None:
     assert found[0] == found[1] == found[2]
 
 
-def test_what_cannot_be_used_of_a_file_is_told(tmp_path: Path) -> None:
+def test_unusable_streams_are_flaws(tmp_path: Path) -> None:
     path = write_sound(tmp_path / "a.mkv", sweep(moments(1, RATE_HZ))[None], RATE_HZ)
     assert not probe(path).flaws
     both = tmp_path / "b.mkv"

@@ -1,4 +1,4 @@
-"""The newest frame at any time, wherever reading starts."""
+"""The newest frame at any time, from any start."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ UNEVEN_MS: Final = (0, 33, 100, 101, 250, 1000, 1040, 3999, 4000)
 def shown(path: Path, times_ms: Sequence[int]) -> list[int | None]:
     """The numbers of the frames at rising times; None where there is no frame."""
     reader = VideoReader(path, 0)
-    pictures = [reader.frame_at(ms * MS) for ms in times_ms]
+    frames = [reader.frame_at(ms * MS) for ms in times_ms]
     reader.close()
-    return [number_of(picture.frame) if picture else None for picture in pictures]
+    return [number_of(decoded.frame) if decoded else None for decoded in frames]
 
 
 def newest(frames_ms: Sequence[int], times_ms: Sequence[int]) -> list[int | None]:
-    """A model of it: a frame whose time stands still or goes back takes its predecessor's place at once."""
+    """The expected result: a frame whose time repeats or goes back replaces its predecessor at once."""
     rising = list(accumulate(frames_ms, max))
     return [max((i for i, frame_ms in enumerate(rising) if frame_ms <= ms), default=None) for ms in times_ms]
 
 
-def pixels(picture: DecodedFrame | None) -> bytes:
-    assert picture
-    return b"".join(plane.tobytes() for plane in planes(picture.frame))
+def pixels(decoded: DecodedFrame | None) -> bytes:
+    assert decoded
+    return b"".join(plane.tobytes() for plane in planes(decoded.frame))
 
 
 def open_files(path: Path) -> int:
@@ -52,7 +52,7 @@ def open_files(path: Path) -> int:
 
 
 def watch_decoding(monkeypatch: pytest.MonkeyPatch) -> list[VideoFrame]:
-    """A list that all frames are added to that are decoded from now on."""
+    """A list that collects all frames decoded from now on."""
     decoded: list[VideoFrame] = []
 
     def count(frame: VideoFrame, stream: VideoStream, orientation: Orientation) -> DecodedFrame:
@@ -70,7 +70,7 @@ def test_the_newest_frame_is_shown_at_any_time(tmp_path: Path, name: str) -> Non
     assert shown(path, times_ms) == newest(UNEVEN_MS, times_ms)
 
 
-def test_between_frames_no_new_picture_is_made(tmp_path: Path) -> None:
+def test_between_frames_the_same_object_is_returned(tmp_path: Path) -> None:
     reader = VideoReader(write_film(tmp_path / "film.webm", (0, 100)), 0)
     assert reader.frame_at(Fraction(0)) is reader.frame_at(99 * MS)
     first, second = reader.frame_at(99 * MS), reader.frame_at(100 * MS)
@@ -79,7 +79,7 @@ def test_between_frames_no_new_picture_is_made(tmp_path: Path) -> None:
     assert first.serial != second.serial
 
 
-def test_times_that_stand_still_or_go_back_keep_the_order_of_the_frames(tmp_path: Path) -> None:
+def test_timestamps_that_repeat_or_go_back_keep_decoding_order(tmp_path: Path) -> None:
     frames_ms = (0, 100, 200, 200, 150, 300, 1000, 400, 500, 1100)
     path = write_film(tmp_path / "film.webm", frames_ms)
     times_ms = range(0, 1300, 50)
@@ -87,7 +87,7 @@ def test_times_that_stand_still_or_go_back_keep_the_order_of_the_frames(tmp_path
 
 
 @pytest.mark.parametrize("name", ["film.mp4", "film.webm"])
-def test_a_file_whose_clock_starts_at_a_minute_is_read_in_its_own_time(tmp_path: Path, name: str) -> None:
+def test_a_file_that_starts_at_a_minute_is_read_in_file_time(tmp_path: Path, name: str) -> None:
     frames_ms = steady(30, first_ms=60_000)
     path = write_film(tmp_path / name, frames_ms)
     times_ms = (0, 59_999, 60_000, 60_099, 60_100, 62_900, 70_000)
@@ -112,7 +112,7 @@ FILMS: Final[dict[str, dict[str, Any]]] = {
 
 @pytest.mark.parametrize("name", FILMS)
 def test_starting_anywhere_shows_the_same_pixels_as_reading_from_the_start(tmp_path: Path, name: str) -> None:
-    """Chunks, previews and resumed runs rest on this."""
+    """Chunks, previews and resumed runs depend on this."""
     path = write_film(tmp_path / name, steady(100), **FILMS[name])
     times = [Fraction(ms, 1000) for ms in range(0, 10_500, 70)]
     whole = VideoReader(path, 0)
@@ -127,7 +127,7 @@ def test_starting_anywhere_shows_the_same_pixels_as_reading_from_the_start(tmp_p
         reader.close()
 
 
-def test_starting_late_does_not_decode_all_that_is_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_starting_late_does_not_decode_from_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_film(tmp_path / "film.mp4", steady(100), gop=25)
     decoded = watch_decoding(monkeypatch)
     assert shown(path, [8000]) == [80]
@@ -141,7 +141,7 @@ def test_starting_at_a_key_frame_decodes_nothing_before_it(
     path = write_film(tmp_path / name, steady(100), gop=25, options=options)
     decoded = watch_decoding(monkeypatch)
     assert shown(path, [7500]) == [75]
-    assert len(decoded) == 2  # and the next, to know that it comes later
+    assert len(decoded) == 2  # and the next, to know that it is later
 
 
 def test_a_start_within_the_first_seconds_is_exact_too(tmp_path: Path) -> None:
@@ -172,23 +172,23 @@ def test_changes_of_size_are_followed_frame_by_frame(tmp_path: Path) -> None:
         tmp_path / "film.webm", (large, steady(4)), (small, steady(4, first_ms=400)), (large, steady(30, first_ms=800))
     )
     reader = VideoReader(path, 0)
-    pictures = [reader.frame_at(ms * MS) for ms in steady(12)]
-    assert [picture and picture.displayed for picture in pictures] == [large] * 4 + [small] * 4 + [large] * 4
-    assert [picture and number_of(picture.frame) for picture in pictures] == list(range(12))
+    frames = [reader.frame_at(ms * MS) for ms in steady(12)]
+    assert [decoded and decoded.displayed for decoded in frames] == [large] * 4 + [small] * 4 + [large] * 4
+    assert [decoded and number_of(decoded.frame) for decoded in frames] == list(range(12))
     assert shown(path, (3500,)) == [35]
 
 
 @pytest.mark.parametrize("orientation", Orientation)
-def test_the_display_matrix_turns_the_picture(tmp_path: Path, orientation: Orientation) -> None:
+def test_the_display_matrix_orients_frames(tmp_path: Path, orientation: Orientation) -> None:
     a, b, c, d = (value << 16 for value in orientation.value)
     path = write_film(tmp_path / "film.mp4", (0,), display_matrix=(a, b, 0, c, d, 0, 0, 0, 1 << 30))
-    picture = VideoReader(path, 0).frame_at(Fraction(0))
-    assert picture
-    assert picture.orientation is orientation
-    assert picture.displayed == (Size(48, 64) if orientation.swaps_sides else Size(64, 48))
+    decoded = VideoReader(path, 0).frame_at(Fraction(0))
+    assert decoded
+    assert decoded.orientation is orientation
+    assert decoded.displayed == (Size(48, 64) if orientation.swaps_sides else Size(64, 48))
 
 
-def test_untagged_colour_is_guessed_by_size_and_range_is_read(tmp_path: Path) -> None:
+def test_the_matrix_is_guessed_by_size_and_the_range_is_read(tmp_path: Path) -> None:
     small = VideoReader(write_film(tmp_path / "small.mp4", (0,), size=Size(64, 718)), 0).frame_at(Fraction(0))
     large = VideoReader(write_film(tmp_path / "large.mp4", (0,), size=Size(64, 720)), 0).frame_at(Fraction(0))
     full = VideoReader(write_film(tmp_path / "full.mp4", (0,), full_range=True), 0).frame_at(Fraction(0))
@@ -200,17 +200,22 @@ def test_untagged_colour_is_guessed_by_size_and_range_is_read(tmp_path: Path) ->
 
 
 def cut_off(packet: Packet[Any]) -> Packet[Any]:
-    """The beginning of a VP8 key frame in the packet's place."""
-    spoilt: Packet[Any] = Packet(b"\x00\x00")
-    spoilt.stream, spoilt.time_base, spoilt.pts, spoilt.dts = packet.stream, packet.time_base, packet.pts, packet.dts
-    return spoilt
+    """Replace a packet by the start of a VP8 key frame."""
+    broken: Packet[Any] = Packet(b"\x00\x00")
+    broken.stream, broken.time_base, broken.pts, broken.dts = (
+        packet.stream,
+        packet.time_base,
+        packet.pts,
+        packet.dts,
+    )
+    return broken
 
 
 def test_corrupt_packets_are_counted_and_the_last_good_frame_stays(tmp_path: Path) -> None:
-    def spoil(number: int, packet: Packet[Any]) -> Packet[Any]:
+    def damage(number: int, packet: Packet[Any]) -> Packet[Any]:
         return cut_off(packet) if number in {4, 5} else packet
 
-    path = write_film(tmp_path / "film.webm", steady(10), gop=3, tamper=spoil)
+    path = write_film(tmp_path / "film.webm", steady(10), gop=3, tamper=damage)
     reader = VideoReader(path, 0)
     numbers = [number_of(p.frame) for ms in steady(10) if (p := reader.frame_at(ms * MS))]
     assert reader.corrupt == 2
@@ -218,13 +223,13 @@ def test_corrupt_packets_are_counted_and_the_last_good_frame_stays(tmp_path: Pat
     assert numbers[6:] == [6, 7, 8, 9]
 
 
-def test_what_leads_astray_on_the_way_to_the_start_is_no_damage(tmp_path: Path) -> None:
-    """Where the key frame before the start is spoilt, nothing that leans on it decodes, unless all is read."""
+def test_damage_before_the_start_does_not_count(tmp_path: Path) -> None:
+    """After a damaged key frame, frames decode only when the file is read from its start."""
 
-    def spoil(number: int, packet: Packet[Any]) -> Packet[Any]:
+    def damage(number: int, packet: Packet[Any]) -> Packet[Any]:
         return cut_off(packet) if number == 30 else packet
 
-    path = write_film(tmp_path / "film.webm", steady(100), gop=30, tamper=spoil)
+    path = write_film(tmp_path / "film.webm", steady(100), gop=30, tamper=damage)
     whole, late = VideoReader(path, 0), VideoReader(path, 0)
     times = [ms * MS for ms in steady(60, first_ms=4000)]
     whole.frame_at(Fraction(0))
@@ -234,7 +239,7 @@ def test_what_leads_astray_on_the_way_to_the_start_is_no_damage(tmp_path: Path) 
     late.close()
 
 
-def test_a_file_that_is_cut_off_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+def test_a_truncated_file_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
     data = write_film(
         tmp_path / "whole.webm", steady(60), muxing={"live": "1", "cluster_time_limit": "500"}
     ).read_bytes()
@@ -247,7 +252,7 @@ def test_a_file_that_is_cut_off_is_read_as_far_as_it_goes(tmp_path: Path) -> Non
     assert numbers == [*range(last), *[last] * (60 - last)]
 
 
-def test_a_file_is_open_from_the_first_picture_until_it_is_closed(tmp_path: Path) -> None:
+def test_a_file_is_open_from_the_first_frame_until_it_is_closed(tmp_path: Path) -> None:
     path = write_film(tmp_path / "film.webm", steady(5))
     reader = VideoReader(path, 0)
     assert open_files(path) == 0
@@ -257,7 +262,7 @@ def test_a_file_is_open_from_the_first_picture_until_it_is_closed(tmp_path: Path
     assert open_files(path) == 0
 
 
-def test_a_start_that_seeking_leads_astray_leaves_no_second_file_open(tmp_path: Path) -> None:
+def test_a_failed_seek_leaves_no_second_file_open(tmp_path: Path) -> None:
     path = write_film(tmp_path / "film.webm", steady(5, first_ms=8000), muxing={"live": "1"})
     reader = VideoReader(path, 0)
     reader.frame_at(Fraction(7))
@@ -270,7 +275,7 @@ def test_closing_a_reader_that_never_read_is_fine(tmp_path: Path) -> None:
     VideoReader(tmp_path / "film.webm", 0).close()
 
 
-def test_a_file_that_is_gone_or_has_no_such_picture_is_an_input_error(tmp_path: Path) -> None:
+def test_a_missing_file_or_stream_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read: No such file"):
         VideoReader(tmp_path / "gone.webm", 0).frame_at(Fraction(0))
     path = write_film(tmp_path / "film.webm", (0,))
@@ -279,7 +284,7 @@ def test_a_file_that_is_gone_or_has_no_such_picture_is_an_input_error(tmp_path: 
     assert open_files(path) == 0
 
 
-def test_one_stamp_far_ahead_of_its_neighbours_freezes_nothing(tmp_path: Path) -> None:
+def test_one_timestamp_far_ahead_of_its_neighbours_is_dropped(tmp_path: Path) -> None:
     frames_ms = (0, 100, 200, 3_600_000, 400, 500)
     path = write_film(tmp_path / "film.webm", frames_ms)
     assert shown(path, range(0, 700, 100)) == [0, 1, 2, 2, 4, 5, 5]
@@ -300,7 +305,7 @@ def test_a_file_that_is_changed_while_it_is_read_is_an_input_error(tmp_path: Pat
 
 
 @pytest.mark.parametrize("pixel_format", ["yuv420p", "yuv420p10le", "gray"])
-def test_a_muted_camera_is_black_in_any_depth(tmp_path: Path, pixel_format: str) -> None:
+def test_a_muted_camera_is_detected_in_any_bit_depth(tmp_path: Path, pixel_format: str) -> None:
     black = flat(SMALL, (16, 128, 128)).reformat(format=pixel_format)
     with av.open(str(tmp_path / "film.mkv"), "w") as container:
         stream = container.add_stream("libx264", rate=10)
@@ -311,15 +316,15 @@ def test_a_muted_camera_is_black_in_any_depth(tmp_path: Path, pixel_format: str)
             container.mux(stream.encode(black))
         container.mux(stream.encode(None))
     reader = VideoReader(tmp_path / "film.mkv", 0)
-    picture = reader.frame_at(Fraction(9, 10))
+    decoded = reader.frame_at(Fraction(9, 10))
     reader.close()
-    assert picture
-    assert picture.is_black(Fraction(9, 10))
+    assert decoded
+    assert decoded.is_black(Fraction(9, 10))
 
 
 @pytest.mark.parametrize("gop", [1, 3, 10, 1000])
-def test_starting_anywhere_it_is_known_how_long_it_has_been_black(tmp_path: Path, gop: int) -> None:
-    """A camera counts as muted after half a second, wherever key frames lie."""
+def test_from_any_start_it_is_known_how_long_video_has_been_black(tmp_path: Path, gop: int) -> None:
+    """A camera counts as muted after half a second, wherever key frames are."""
     black = {*range(30, 34), *range(40, 60), *range(80, 86)}
 
     def draw(number: int, size: Size) -> VideoFrame:
@@ -340,6 +345,6 @@ def test_starting_anywhere_it_is_known_how_long_it_has_been_black(tmp_path: Path
 
 
 def is_black(reader: VideoReader, t: Fraction) -> bool:
-    picture = reader.frame_at(t)
-    assert picture
-    return picture.is_black(t)
+    decoded = reader.frame_at(t)
+    assert decoded
+    return decoded.is_black(t)

@@ -1,4 +1,4 @@
-"""The tracks that are written: their clock, their groups of pictures, their rate, and the same bytes every time."""
+"""Written tracks: timestamps, key frames, rate control, and reproducible bytes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ GOP: Final = 30
 RATE_HZ: Final = 48_000
 
 JOINT_STEP_DB: Final = 2.0
-"""Less than anybody sees from one picture to the next."""
+"""Less than is visible from one frame to the next."""
 
 Profile = Literal["baseline", "main", "high"]
 Drawn = Callable[[int], VideoFrame]
@@ -85,13 +85,13 @@ def decoded(path: Path) -> list[bytes]:
 
 
 def restless(number: int) -> VideoFrame:
-    """Pictures that are hard on a rate control: stillness, then noise that nothing predicts, and cuts."""
+    """Frames that are hard for rate control: stills, then unpredictable noise, with cuts."""
     return textured(SIZE, number) if number // 20 % 2 else numbered(number // 20, SIZE)
 
 
 @pytest.mark.parametrize("encoder", ENCODINGS)
 @pytest.mark.parametrize("fps", [1, 7, 15, 30, 60])
-def test_frames_come_at_a_constant_rate_to_the_tick(tmp_path: Path, encoder: str, fps: int) -> None:
+def test_the_frame_rate_is_constant_to_the_tick(tmp_path: Path, encoder: str, fps: int) -> None:
     path = write_picture(tmp_path / "track.mp4", 31, ENCODINGS[encoder](fps=fps), fps=fps)
     found = packets_of(path)
     assert [(packet.pts or 0) * packet.time_base for packet in found] == [Fraction(i, fps) for i in range(31)]
@@ -103,12 +103,12 @@ def test_frames_come_at_a_constant_rate_to_the_tick(tmp_path: Path, encoder: str
 
 
 @pytest.mark.parametrize("draw", [lambda number: numbered(number % 256, SIZE), restless], ids=["steady", "restless"])
-def test_a_key_frame_comes_every_two_seconds_and_no_scene_change_adds_one(tmp_path: Path, draw: Drawn) -> None:
+def test_h264_has_a_key_frame_every_two_seconds_and_none_at_scene_changes(tmp_path: Path, draw: Drawn) -> None:
     found = packets_of(write_picture(tmp_path / "track.mp4", 100, h264(), draw=draw))
     assert [i for i, packet in enumerate(found) if packet.is_keyframe] == [0, 30, 60, 90]
 
 
-def test_vp9_has_the_key_frames_that_are_due(tmp_path: Path) -> None:
+def test_vp9_has_a_key_frame_every_two_seconds_at_least(tmp_path: Path) -> None:
     found = packets_of(write_picture(tmp_path / "track.mp4", 100, vp9(), draw=restless))
     assert {0, 30, 60, 90} <= {i for i, packet in enumerate(found) if packet.is_keyframe}
 
@@ -164,8 +164,8 @@ def test_a_frame_may_be_drawn_on_as_soon_as_it_was_written(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("encoder", ENCODINGS)
-def test_the_same_pictures_give_the_same_bytes(tmp_path: Path, encoder: str) -> None:
-    """Whatever the memory that an encoder is given held before: the frames of earlier runs lie in it."""
+def test_the_same_frames_give_the_same_bytes(tmp_path: Path, encoder: str) -> None:
+    """Whatever the encoder's memory held before, such as frames of earlier runs."""
     how = ENCODINGS[encoder](kbps=100)
     written = set()
     for _ in range(20 if encoder == "libx264" else 4):
@@ -174,8 +174,8 @@ def test_the_same_pictures_give_the_same_bytes(tmp_path: Path, encoder: str) -> 
     assert len(written) == 1
 
 
-def test_nothing_of_x264_is_left_to_the_processor() -> None:
-    """Chance may hide it from the test above."""
+def test_x264_is_told_to_be_independent_of_the_processor() -> None:
+    """The test above may miss it by chance."""
     assert "cpu-independent=1" in dict(h264().options)["x264-params"].split(":")
 
 
@@ -189,7 +189,7 @@ def test_the_same_sound_gives_the_same_bytes(tmp_path: Path, how: AudioEncoding)
 @pytest.mark.parametrize("kbps", [60, 200, 600])
 @pytest.mark.parametrize("profile", ["baseline", "high"])
 def test_the_vbv_is_never_exceeded(tmp_path: Path, kbps: int, profile: Profile) -> None:
-    """A decoder's buffer of 2 s, filled at one and a half times the rate, never runs dry."""
+    """A decoder's buffer of 2 s, filled at 1.5 times the rate, never underflows."""
     path = write_picture(tmp_path / "track.mp4", 300, h264(kbps=kbps, profile=profile), draw=restless)
     bits = [8 * packet.size for packet in packets_of(path)]
     assert lowest_level(bits, 1500 * kbps / FPS, 2000 * kbps) >= 0
@@ -197,9 +197,9 @@ def test_the_vbv_is_never_exceeded(tmp_path: Path, kbps: int, profile: Profile) 
 
 @pytest.mark.parametrize("kbps", [60, 200])
 def test_the_vbv_is_not_exceeded_across_chunks(tmp_path: Path, kbps: int) -> None:
-    """A chunk takes two thirds of the buffer, and counts on half of these when it begins.
+    """A chunk uses two thirds of the buffer, and assumes half of these to be full at its start.
 
-    So the end of one and the beginning of the next, each as greedy as may be, together stay within the whole.
+    So the end of a chunk and the start of the next stay within the whole buffer, even in the worst case.
     """
     path = write_picture(tmp_path / "track.mp4", 150, h264(kbps=kbps), draw=lambda number: textured(SIZE, number))
     bits = [8 * packet.size for packet in packets_of(path)]
@@ -208,8 +208,9 @@ def test_the_vbv_is_not_exceeded_across_chunks(tmp_path: Path, kbps: int) -> Non
     assert lowest_level([*bits, *bits], 1500 * kbps / FPS, 2000 * kbps) >= 0
 
 
+@pytest.mark.slow
 def test_quality_does_not_step_where_chunks_are_joined(tmp_path: Path) -> None:
-    """The first second of a chunk against the last of the one before: rate control begins anew there."""
+    """The first second of a chunk against the last of the one before: rate control restarts there."""
 
     def quality(track: Path, first: int) -> list[float]:
         pairs = zip(decoded_luma(track), (planes(camera(first + i, SIZE))[0] for i in range(30 * FPS)), strict=True)
@@ -236,7 +237,7 @@ def psnr_db(a: np.ndarray[Any, np.dtype[np.uint8]], b: np.ndarray[Any, np.dtype[
 
 
 def lowest_level(bits: Sequence[int], filled: float, buffer: float, share: float = 0.9) -> float:
-    """The least left in a decoder's buffer, of which ``share`` is there at first, as it takes each frame out."""
+    """The lowest level of a decoder's buffer that starts with ``share`` of it full, in bits."""
     level, lowest = share * buffer, buffer
     for taken in bits:
         level -= taken
@@ -300,6 +301,6 @@ def test_settings_that_an_encoder_refuses_are_a_render_error(tmp_path: Path) -> 
         write_picture(tmp_path / "track.mp4", 2, how)
 
 
-def test_a_folder_that_is_gone_is_a_render_error(tmp_path: Path) -> None:
+def test_a_missing_folder_is_a_render_error(tmp_path: Path) -> None:
     with pytest.raises(RenderError, match="the output cannot be encoded: No such file or directory"):
         write_picture(tmp_path / "gone" / "track.mp4", 2, h264())

@@ -1,4 +1,4 @@
-"""Where a job file may make this machine connect to."""
+"""Which addresses a job file can make this machine connect to."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
         ("2400:3200::1", None),
     ],
 )
-def test_what_is_no_public_address_is_refused(address: str, kind: str | None) -> None:
+def test_special_purpose_addresses_are_refused(address: str, kind: str | None) -> None:
     assert forbidden(ip_address(address), ()) == kind
 
 
@@ -88,7 +88,7 @@ def test_an_allowed_network_is_not_refused() -> None:
 @pytest.mark.parametrize(
     "spelling", ["127.0.0.1", "127.1", "2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1", "017700000001", "localhost"]
 )
-def test_every_spelling_of_an_address_is_seen_through(spelling: str) -> None:
+def test_every_spelling_of_an_address_is_checked(spelling: str) -> None:
     with pytest.raises(ForbiddenAddressError, match=r"127\.0\.0\.1 \(loopback\).*\[network\] in conf/owt\.toml"):
         resolve(spelling, 80, ())
     assert ip_address("127.0.0.1") in resolve(spelling, 80, LOOPBACK)
@@ -102,7 +102,7 @@ def test_a_host_without_an_address(host: str) -> None:
 
 
 class Names:
-    """A name server that gives another answer every time."""
+    """A fake resolver that returns the next answer on each call."""
 
     def __init__(self, *answers: list[str]) -> None:
         self.asked: list[str] = []
@@ -118,7 +118,7 @@ class Names:
 
 
 class Web:
-    """A server on loopback that keeps what it was sent, and answers whatever it was."""
+    """An HTTP server on loopback that records requests and answers all of them with ``ANSWER``."""
 
     def __init__(self) -> None:
         self.requests: list[bytes] = []
@@ -155,8 +155,8 @@ def get(url: str) -> httpx.Response:
     return asyncio.run(fetch())
 
 
-def test_what_is_connected_to_is_what_was_checked(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    """DNS rebinding: a second look at the name would give an address that was never checked."""
+def test_the_checked_address_is_the_one_connected_to(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DNS rebinding: a second look-up would return an address that was not checked."""
     names = Names(["127.0.0.1"], ["10.0.0.1"])
     monkeypatch.setattr("socket.getaddrinfo", names)
     assert get(f"http://rebinding.example:{web.port}/x?y=z").text == "hi"
@@ -172,20 +172,20 @@ def test_a_forbidden_address_is_never_connected_to(web: Web, monkeypatch: pytest
     assert web.requests == []
 
 
-def test_of_several_addresses_the_admitted_are_tried_in_turn(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_allowed_addresses_are_tried_in_order(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("socket.getaddrinfo", Names(["10.0.0.1", "127.0.0.2", "127.0.0.1"]))
     assert get(f"http://several.example:{web.port}/").text == "hi"
 
 
 def test_certificates_are_verified_for_the_name_of_the_host(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The name that the server is asked for is the one that its certificate is compared with."""
+    """The TLS server name is the host name, not the address."""
     monkeypatch.setattr("socket.getaddrinfo", Names(["127.0.0.1"]))
     with pytest.raises(httpx.ConnectError, match="SSL"):
         get(f"https://secure.example:{web.port}/")
     assert b"secure.example" in web.requests[0]
 
 
-def test_a_name_server_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_server_that_does_not_answer_does_not_block(monkeypatch: pytest.MonkeyPatch) -> None:
     answered = threading.Event()
     monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: answered.wait())
 
@@ -196,11 +196,11 @@ def test_a_name_server_that_does_not_answer_is_not_waited_for(monkeypatch: pytes
     start = time.monotonic()
     with pytest.raises(TimeoutError):
         asyncio.run(fetch())
-    assert time.monotonic() - start < 5, "the look-up goes on alone"
+    assert time.monotonic() - start < 5, "the look-up goes on in its thread"
     answered.set()
 
 
-def test_urls_do_not_get_into_logs(web: Web, caplog: pytest.LogCaptureFixture) -> None:
+def test_urls_are_not_logged(web: Web, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG):
         get(f"http://user:canary@127.0.0.1:{web.port}/?signature=canary")
     assert "canary" not in caplog.text

@@ -1,4 +1,4 @@
-"""Short pauses for every test of callbacks."""
+"""Shortens the pauses between attempts in all tests of callbacks."""
 
 from __future__ import annotations
 

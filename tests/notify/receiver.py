@@ -1,4 +1,4 @@
-"""A receiver of callbacks: a real HTTP server on loopback that answers as it is told."""
+"""A receiver of callbacks: an HTTP server on loopback with configurable responses."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any, Final
 
 TAKEN: Final = 200
 SILENCE: Final = 0
-"""Instead of a status: say nothing until the receiver is closed."""
+"""In place of a status: do not respond until the receiver is closed."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What came in."""
+    """A received request."""
 
     path: str
     headers: Mapping[str, str]
@@ -38,7 +38,7 @@ class Request:
 
 
 class Receiver:
-    """``answer`` is asked for each request's status; a redirect goes to ``/elsewhere``."""
+    """Records requests. ``answer`` returns the status of each response; redirects point to ``/elsewhere``."""
 
     def __init__(self, url: str, answer: Callable[[Request], int]) -> None:
         self.url = url
@@ -58,7 +58,7 @@ class Receiver:
         return self.answer(request)
 
     def wait_for(self, count: int) -> None:
-        """Until so many requests have come."""
+        """Wait until ``count`` requests have arrived."""
         with self._came:
             assert self._came.wait_for(lambda: len(self.requests) >= count, timeout=20)
 
@@ -68,7 +68,7 @@ def take_all(_: Request) -> int:
 
 
 def answers(*statuses: int) -> Callable[[Request], int]:
-    """These one after the other, and the last one for ever."""
+    """Respond with ``statuses`` in order, then always with the last one."""
     left = list(statuses)
     return lambda _: left.pop(0) if len(left) > 1 else left[0]
 
@@ -90,7 +90,7 @@ def receiving(answer: Callable[[Request], int] = take_all) -> Iterator[Receiver]
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Keep the test's output clean."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     receiver = Receiver(f"http://127.0.0.1:{server.server_port}/callback", answer)

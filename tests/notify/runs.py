@@ -1,4 +1,4 @@
-"""Runs that tell receivers something."""
+"""Short names for events, receivers and notifiers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from owtmix.notify.notifier import Notifier, SenderOptions
 
 FINISHED: Final = finished(["j1.mp4"])
 PATIENCE_S: Final = 20.0
-"""Far more than a receiver that takes everything needs."""
+"""Far more than a receiver that acknowledges everything needs."""
 
 STATUS: Final = "ucloud_mixer_status_update"
 WARNING: Final = "ucloud_mixer_warning"
@@ -40,7 +40,7 @@ def notifier(folder: Path, receivers: tuple[NotifySpec, ...], sending: SenderOpt
 
 @contextmanager
 def nobody() -> Iterator[str]:
-    """A URL where nobody listens, and nobody will."""
+    """A URL that refuses connections; its port stays reserved."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{taken.getsockname()[1]}/callback"

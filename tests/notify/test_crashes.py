@@ -34,8 +34,8 @@ def die(*_, **__):
 stage, folder, url = sys.argv[1:]
 if stage == "before sending":
     receiver.Receiver.put = die
-elif stage == "before noting the delivery":
-    Outbox.settle = die
+elif stage == "before marking it done":
+    Outbox.mark_done = die
 run = Notifier("j1", "0", [NotifySpec("job.mixer", url, "hush")], Path(folder), SenderOptions())
 run.notify(*finished(["j1.mp4"]))
 run.finish(30)
@@ -47,7 +47,7 @@ def killed(stage: str, folder: Path, receiver: Receiver) -> None:
     assert done.returncode == -signal.SIGKILL
 
 
-def test_after_a_kill_between_writing_and_sending_the_end_is_sent_on_request(tmp_path: Path) -> None:
+def test_after_a_kill_between_storing_and_sending_resend_delivers(tmp_path: Path) -> None:
     with receiving() as receiver:
         killed("before sending", tmp_path, receiver)
         assert receiver.requests == []
@@ -57,9 +57,9 @@ def test_after_a_kill_between_writing_and_sending_the_end_is_sent_on_request(tmp
     assert receiver.requests[-1].json["Data"]["Status"] == 2
 
 
-def test_after_a_kill_between_sending_and_noting_it_the_repeat_has_the_same_id(tmp_path: Path) -> None:
+def test_after_a_kill_between_sending_and_marking_done_the_repeat_has_the_same_id(tmp_path: Path) -> None:
     with receiving() as receiver:
-        killed("before noting the delivery", tmp_path, receiver)
+        killed("before marking it done", tmp_path, receiver)
         assert receiver.events == [FILES]
         assert resend("j1", tmp_path, SenderOptions(), PATIENCE_S) == (2, 0)
     assert receiver.events == [FILES, FILES, STATUS]
@@ -67,8 +67,8 @@ def test_after_a_kill_between_sending_and_noting_it_the_repeat_has_the_same_id(t
     assert receiver.requests[0].body == receiver.requests[1].body
 
 
-def test_a_run_that_was_killed_goes_on_with_the_same_ids(tmp_path: Path) -> None:
-    """The second start repeats what was not delivered, and what it tells anew is known to the receiver."""
+def test_a_resumed_run_uses_the_same_ids(tmp_path: Path) -> None:
+    """The resumed run sends undelivered messages again, and repeated events have the ids of the first run."""
     with receiving(answers(503)) as receiver:
         killed_run = notifier(tmp_path, mixer(receiver.url))
         killed_run.notify(started(), note(1), note(1))

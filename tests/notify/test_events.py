@@ -1,4 +1,4 @@
-"""Event bodies against the tables of the API document (14.1, 14.2) and semantics.md, "Callbacks", typed in again."""
+"""Event bodies against the tables of the API document (14.1, 14.2), transcribed, and docs/semantics.md, "Callbacks"."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ INTERRUPT: Final = {"Status": 3, "StatusName": "SERVICE_STATUS_INTERRUPT"}
 EPOCH_S: Final = Fraction("1795327385.25")
 
 
-def stay(start: str, end: str) -> TimeRange:
+def visit(start: str, end: str) -> TimeRange:
     return TimeRange(Fraction(start), Fraction(end))
 
 
@@ -49,7 +49,7 @@ def plan(
         sources=(),
         picture=None,
         sound=None,
-        presence={StreamId.parse(stream): on_gpu for stream, on_gpu in presence.items()},
+        presence={StreamId.parse(stream): visits for stream, visits in presence.items()},
         jumps=jumps,
         index_unit=unit,
         time_zone="Asia/Shanghai",
@@ -63,7 +63,7 @@ def moves(updates: tuple[Event, ...]) -> list[tuple[str, str, str]]:
     return [(update.data["StreamUid"], update.data["Status"], update.data["TimeStamp"]) for update in updates]
 
 
-ROOM: Final = plan({"ann_1": (stay("0", "30"),), "bob_2": (stay("1/2", "10"), stay("20", "60"))})
+ROOM: Final = plan({"ann_1": (visit("0", "30"),), "bob_2": (visit("1/2", "10"), visit("20", "60"))})
 EVERY_KIND: Final = (
     started(),
     *stream_updates(ROOM),
@@ -110,7 +110,7 @@ def test_joins_and_leaves_in_the_order_of_the_timeline() -> None:
 
 
 def test_at_one_moment_leaves_come_before_joins() -> None:
-    room = plan({"ann_1": (stay("5", "9"),), "bob_1": (stay("0", "5"),)})
+    room = plan({"ann_1": (visit("5", "9"),), "bob_1": (visit("0", "5"),)})
     assert [(who, status) for who, status, _ in moves(stream_updates(room))] == [
         ("bob_1", "open"),
         ("bob_1", "close"),
@@ -120,9 +120,9 @@ def test_at_one_moment_leaves_come_before_joins() -> None:
 
 
 def test_a_leave_before_a_cut_has_its_own_moment() -> None:
-    """With IdleTime 0 the cut is exactly where the leave is."""
+    """With IdleTime 0 the cut begins at the time of the leave."""
     jumps = (Jump(Fraction(0), EPOCH_S), Jump(Fraction(5), EPOCH_S + 100))
-    room = plan({"ann_1": (stay("0", "5"),), "bob_1": (stay("5", "9"),)}, jumps)
+    room = plan({"ann_1": (visit("0", "5"),), "bob_1": (visit("5", "9"),)}, jumps)
     assert [stamp for *_, stamp in moves(stream_updates(room))] == [
         "1795327385250",
         "1795327390250",
@@ -132,7 +132,7 @@ def test_a_leave_before_a_cut_has_its_own_moment() -> None:
 
 
 def test_without_an_epoch_the_time_is_counted_from_the_start() -> None:
-    room = plan({"ann_1": (stay("0", "12.3456"),)}, unit="seconds")
+    room = plan({"ann_1": (visit("0", "12.3456"),)}, unit="seconds")
     assert moves(stream_updates(room)) == [("ann_1", "open", "0"), ("ann_1", "close", "12346")]
 
 
@@ -160,7 +160,7 @@ def test_every_recording_that_is_left_out_is_a_warning() -> None:
     ]
 
 
-def test_how_a_good_run_ends() -> None:
+def test_the_last_events_of_a_successful_run() -> None:
     files = ["s3://b/j1.mp4"]
     assert [(event.type, event.data) for event in finished(files)] == [
         ("ucloud_mixer_file_infos", {"FileList": files}),
@@ -169,7 +169,7 @@ def test_how_a_good_run_ends() -> None:
     ]
 
 
-def test_how_a_run_ends_whose_output_cannot_be_written() -> None:
+def test_the_last_events_of_a_run_whose_output_cannot_be_written() -> None:
     files = ["s3://b/j1.mp4"]
     assert [(event.type, event.data) for event in failed(DestinationError("no space"), files)] == [
         ("ucloud_upload_status", {"Status": 1, "FileList": files}),
@@ -187,14 +187,14 @@ def test_how_a_run_ends_whose_output_cannot_be_written() -> None:
         (ValueError("SecretKey=canary"), 1, "an unexpected error: ValueError"),
     ],
 )
-def test_how_a_failed_run_ends(error: BaseException, code: int, message: str) -> None:
+def test_the_last_events_of_a_failed_run(error: BaseException, code: int, message: str) -> None:
     assert [(event.type, event.data) for event in failed(error)] == [
         ("ucloud_mixer_error", {"ErrorCode": code, "ErrorMsg": message}),
         ("ucloud_mixer_status_update", INTERRUPT),
     ]
 
 
-def test_what_may_be_missed_and_what_ends_a_run() -> None:
+def test_droppable_events_and_events_that_end_a_run() -> None:
     assert {event.type for event in EVERY_KIND if event.droppable} == {
         "ucloud_mixer_stream_update",
         "ucloud_mixer_warning",
@@ -202,7 +202,7 @@ def test_what_may_be_missed_and_what_ends_a_run() -> None:
     assert [event.data for event in EVERY_KIND if event.ends_run] == [EXITING, INTERRUPT]
 
 
-def test_text_of_every_kind_survives() -> None:
+def test_any_text_is_encoded_as_ascii_json() -> None:
     event = warning(WarnCode.INPUT_DAMAGED, '会议 "a"\n\ud800')
     assert json.loads(event.body("j1", "0", None))["Data"] == event.data
     assert event.body("j1", "0", None).isascii()

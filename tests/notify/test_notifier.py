@@ -1,4 +1,4 @@
-"""What the receivers of a job get, run by run."""
+"""Which messages the receivers of a job get, in one run and over several."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_the_same_entry_twice_is_one_receiver_and_two_tokens_are_two(tmp_path: P
     assert len({request.id for request in receiver.requests}) == 2
 
 
-def test_nobody_is_told_and_nothing_is_written_without_receivers(tmp_path: Path) -> None:
+def test_without_receivers_nothing_is_written(tmp_path: Path) -> None:
     run = notifier(tmp_path, (NotifySpec("job.record", "http://127.0.0.1:1/", None),))
     run.notify(started(), *FINISHED)
     assert run.finish(PATIENCE_S) == 0
@@ -67,7 +67,7 @@ def test_nobody_is_told_and_nothing_is_written_without_receivers(tmp_path: Path)
 @pytest.mark.serial
 @pytest.mark.parametrize("status", [SILENCE, 302, 410, 503])
 def test_composing_is_not_delayed(tmp_path: Path, status: int) -> None:
-    """What a run spends on callbacks before it waits, with 1,000 joins and leaves (semantics.md, "Callbacks")."""
+    """Time that ``notify`` takes, with 1,000 joins and leaves (docs/semantics.md, "Callbacks")."""
     with nobody() as dead, receiving(answers(status)) as receiver:
         start = time.monotonic()
         run = notifier(tmp_path, (*both(receiver.url), *both(dead)))
@@ -79,7 +79,7 @@ def test_composing_is_not_delayed(tmp_path: Path, status: int) -> None:
         run.finish(0.05)
 
 
-def test_what_is_left_is_sent_again_on_request(tmp_path: Path) -> None:
+def test_resend_delivers_undelivered_messages(tmp_path: Path) -> None:
     with receiving(answers(503)) as receiver:
         run = notifier(tmp_path, mixer(receiver.url))
         run.notify(started(), note(1), *FINISHED)
@@ -94,7 +94,7 @@ def test_what_is_left_is_sent_again_on_request(tmp_path: Path) -> None:
         assert resend("j1", tmp_path, SenderOptions(), PATIENCE_S) == (0, 0)
 
 
-def test_the_next_run_sends_what_an_earlier_one_left_first(tmp_path: Path) -> None:
+def test_the_next_run_first_sends_undelivered_messages_of_earlier_runs(tmp_path: Path) -> None:
     with receiving(answers(503)) as receiver:
         run = notifier(tmp_path, mixer(receiver.url))
         run.notify(started(), *failed(InputError("there is no index")))
@@ -109,7 +109,7 @@ def test_the_next_run_sends_what_an_earlier_one_left_first(tmp_path: Path) -> No
     assert len({request.id for request in receiver.requests}) == len(receiver.requests) == 6
 
 
-def test_a_receiver_that_is_no_more_in_the_job_is_left_alone(tmp_path: Path) -> None:
+def test_a_receiver_that_was_removed_from_the_job_gets_nothing(tmp_path: Path) -> None:
     with receiving(answers(503)) as former, receiving() as receiver:
         run = notifier(tmp_path, mixer(former.url))
         run.notify(*FINISHED)
@@ -117,7 +117,7 @@ def test_a_receiver_that_is_no_more_in_the_job_is_left_alone(tmp_path: Path) -> 
         former.requests.clear()
         again = notifier(tmp_path, mixer(receiver.url))
         again.notify(started())
-        assert again.finish(PATIENCE_S) == 2, "what is left for the former one"
+        assert again.finish(PATIENCE_S) == 2, "messages of the removed receiver"
     assert former.requests == []
 
 

@@ -1,4 +1,4 @@
-"""The outbox on disk: what survives, in which order, and who may read it."""
+"""The outbox on disk: durability, order and permissions."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def test_messages_are_there_after_a_crash_in_their_order(tmp_path: Path) -> None
     assert outbox.add([THREE], closes=False) == (THREE,)
     again = Outbox(tmp_path / "outbox", "j1")
     assert again.waiting == (ONE, TWO, THREE)
-    assert again.begin() == run, "a run that was killed goes on"
+    assert again.begin() == run, "a run that was killed is resumed"
 
 
 def test_a_run_does_not_have_a_message_twice(tmp_path: Path) -> None:
     first = Outbox(tmp_path, "j1")
     first.begin()
     first.add([ONE, TWO], closes=False)
-    first.settle(ONE)
+    first.mark_done(ONE)
     again = Outbox(tmp_path, "j1")
     again.begin()
     assert again.add([ONE, TWO, THREE], closes=False) == (THREE,)
@@ -52,7 +52,7 @@ def test_after_its_last_message_a_run_is_over(tmp_path: Path) -> None:
     second = Outbox(tmp_path, "j1")
     assert second.begin() != run
     assert second.add([ONE, THREE], closes=False) == (ONE, THREE)
-    assert Outbox(tmp_path, "j1").waiting == (ONE, ONE, THREE), "what is left of the earlier run comes first"
+    assert Outbox(tmp_path, "j1").waiting == (ONE, ONE, THREE), "messages of the earlier run come first"
 
 
 def test_only_the_owner_can_read(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_only_the_owner_can_read(tmp_path: Path) -> None:
         outbox = Outbox(tmp_path / "outbox", "j1")
         outbox.begin()
         outbox.add([ONE, TWO], closes=False)
-        outbox.settle(ONE)
+        outbox.mark_done(ONE)
     finally:
         os.umask(before)
     made = list((tmp_path / "outbox").rglob("*"))
@@ -73,40 +73,40 @@ def test_secrets_are_in_no_repr() -> None:
     assert "canary" not in repr(ONE)
 
 
-def test_what_was_delivered_is_removed(tmp_path: Path) -> None:
+def test_closed_runs_without_undelivered_messages_are_removed(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path, "j1")
     outbox.begin()
     outbox.add([ONE, TWO], closes=True)
-    outbox.settle(ONE)
-    outbox.sweep(unfinished=False)
+    outbox.mark_done(ONE)
+    outbox.remove_done(unfinished=False)
     assert Outbox(tmp_path, "j1").waiting == (TWO,)
-    outbox.settle(TWO)
-    outbox.sweep(unfinished=False)
+    outbox.mark_done(TWO)
+    outbox.remove_done(unfinished=False)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_run_that_may_go_on_is_kept_with_what_it_had(tmp_path: Path) -> None:
+def test_a_run_that_may_be_resumed_is_kept_with_its_ids(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path, "j1")
     outbox.begin()
     outbox.add([ONE], closes=False)
-    outbox.settle(ONE)
-    outbox.sweep(unfinished=False)
+    outbox.mark_done(ONE)
+    outbox.remove_done(unfinished=False)
     assert files(tmp_path)
-    outbox.sweep(unfinished=True)
+    outbox.remove_done(unfinished=True)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("cut", [1, 5, 20])
-def test_a_torn_note_of_a_delivery_means_a_repeat(tmp_path: Path, cut: int) -> None:
+def test_a_truncated_id_of_a_done_message_means_a_repeat(tmp_path: Path, cut: int) -> None:
     outbox = Outbox(tmp_path, "j1")
     run = outbox.begin()
     outbox.add([ONE, TWO, THREE], closes=True)
-    outbox.settle(ONE)
-    settled = tmp_path / "j1" / run / "settled"
-    settled.write_bytes(settled.read_bytes()[:-cut])
+    outbox.mark_done(ONE)
+    done = tmp_path / "j1" / run / "settled"
+    done.write_bytes(done.read_bytes()[:-cut])
     again = Outbox(tmp_path, "j1")
     assert again.waiting == (ONE, TWO, THREE)
-    again.settle(TWO)
+    again.mark_done(TWO)
     assert Outbox(tmp_path, "j1").waiting == (ONE, THREE)
 
 
@@ -125,7 +125,7 @@ def test_a_damaged_batch_is_a_warning_and_is_not_written_over(tmp_path: Path, ca
     assert "canary" in damaged.read_text()
 
 
-def test_a_batch_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_is_complete_or_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     outbox = Outbox(tmp_path, "j1")
     outbox.begin()
 
@@ -141,7 +141,9 @@ def test_a_batch_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.Monke
     assert Outbox(tmp_path, "j1").waiting == (ONE,)
 
 
-def test_what_must_arrive_is_on_the_disk_before_anything_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_messages_that_are_not_droppable_are_synced_with_their_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     synced: list[str] = []
     sync = os.fsync
 
@@ -153,12 +155,12 @@ def test_what_must_arrive_is_on_the_disk_before_anything_else(tmp_path: Path, mo
     outbox = Outbox(tmp_path / "outbox", "j1")
     run = outbox.begin()
     outbox.add([TWO], closes=False)
-    assert synced == [], "what may be dropped waits for no disk"
+    assert synced == [], "droppable messages are not synced"
     outbox.add([ONE], closes=False)
     assert synced == ["000002.new", run, "j1", "outbox", tmp_path.name]
 
 
 @pytest.mark.parametrize("job_id", ["", ".", "..", "../j1", "a/b", ".hidden", "a\n", "x" * 129])
-def test_a_job_id_does_not_climb(tmp_path: Path, job_id: str) -> None:
+def test_a_wrong_job_id_is_refused(tmp_path: Path, job_id: str) -> None:
     with pytest.raises(SpecError, match="is not a job id"):
         Outbox(tmp_path, job_id)

@@ -1,4 +1,4 @@
-"""Receivers of every kind, and what is done about them."""
+"""Delivery to receivers that refuse, fail, are slow or do not exist."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def test_a_receiver_that_is_busy_is_asked_again_with_the_same_id(tmp_path: Path,
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308, 400, 401, 404])
-def test_a_message_that_is_not_wanted_does_not_hold_up_the_next(tmp_path: Path, status: int) -> None:
-    """A droppable one is tried once and dropped, another three times and kept."""
+def test_a_refused_message_does_not_block_the_next(tmp_path: Path, status: int) -> None:
+    """A droppable message is tried once and dropped; another is tried three times and kept."""
 
     def answer(request: Request) -> int:
         return TAKEN if request.event == FILES else status
@@ -61,7 +61,7 @@ def test_a_message_that_is_not_wanted_does_not_hold_up_the_next(tmp_path: Path, 
     assert [message.event for message in Outbox(tmp_path, "j1").waiting] == [STATUS, STATUS]
 
 
-def test_a_receiver_that_is_gone_is_left_alone(tmp_path: Path) -> None:
+def test_a_receiver_that_answers_410_gets_nothing_more(tmp_path: Path) -> None:
     with receiving(answers(TAKEN, 410)) as receiver:
         run = notifier(tmp_path, mixer(receiver.url))
         run.notify(started(), note(1), note(2))
@@ -72,7 +72,7 @@ def test_a_receiver_that_is_gone_is_left_alone(tmp_path: Path) -> None:
     assert [message.event for message in Outbox(tmp_path, "j1").waiting] == [FILES, STATUS]
 
 
-def test_a_dead_receiver_keeps_nobody_else_waiting(tmp_path: Path) -> None:
+def test_a_dead_receiver_does_not_block_others(tmp_path: Path) -> None:
     with nobody() as dead, receiving() as receiver:
         run = notifier(tmp_path, (*mixer(dead), *mixer(receiver.url)))
         run.notify(started(), *FINISHED)
@@ -82,7 +82,7 @@ def test_a_dead_receiver_keeps_nobody_else_waiting(tmp_path: Path) -> None:
 
 
 def test_a_receiver_that_comes_back_gets_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The end does not wait for the end of a long pause."""
+    """``finish`` ends a long pause between attempts."""
     monkeypatch.setattr(sending, "FIRST_PAUSE_S", 600)
     monkeypatch.setattr(sending, "LONGEST_PAUSE_S", 600)
     with receiving(answers(503, TAKEN)) as receiver:
@@ -93,7 +93,7 @@ def test_a_receiver_that_comes_back_gets_everything(tmp_path: Path, monkeypatch:
     assert receiver.events == [STATUS, STATUS, WARNING]
 
 
-def test_a_slow_receiver_misses_warnings_and_gets_the_end(tmp_path: Path) -> None:
+def test_a_slow_receiver_misses_warnings_and_gets_the_last_events(tmp_path: Path) -> None:
     def answer(_: Request) -> int:
         receiver.closed.wait(0.1)
         return TAKEN
@@ -107,14 +107,14 @@ def test_a_slow_receiver_misses_warnings_and_gets_the_end(tmp_path: Path) -> Non
     assert 0 < receiver.events.count(WARNING) < 200
 
 
-def test_a_receiver_that_never_answers_is_left_when_the_time_is_over(tmp_path: Path) -> None:
+def test_a_receiver_that_never_answers_does_not_exceed_the_timeout(tmp_path: Path) -> None:
     with receiving(answers(SILENCE)) as receiver:
         run = notifier(tmp_path, mixer(receiver.url))
         run.notify(started(), *FINISHED)
         receiver.wait_for(1)
         start = time.monotonic()
         assert run.finish(0.3) == 3
-        assert time.monotonic() - start < 5, "far less than one attempt may take"
+        assert time.monotonic() - start < 5, "far less than the timeout of one attempt"
 
 
 def test_an_answer_that_takes_too_long_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +127,7 @@ def test_an_answer_that_takes_too_long_is_a_failure(tmp_path: Path, monkeypatch:
     assert len(receiver.requests) == 2
 
 
-def test_a_network_that_is_not_allowed_is_not_entered(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_network_that_is_not_allowed_is_not_connected_to(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with receiving() as receiver:
         run = notifier(tmp_path, mixer(receiver.url), SenderOptions(allowed=(ip_network("10.0.0.0/8"),)))
         run.notify(started(), note(1))
@@ -136,7 +136,7 @@ def test_a_network_that_is_not_allowed_is_not_entered(tmp_path: Path, caplog: py
     assert "127.0.0.1 (loopback) is not allowed" in caplog.text
 
 
-def test_a_receiver_is_complained_about_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failing_receiver_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with receiving(answers(*[503] * 9, TAKEN)) as receiver:
         run = notifier(tmp_path, mixer(receiver.url))
         run.notify(started())

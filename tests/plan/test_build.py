@@ -1,4 +1,4 @@
-"""A job and its recordings become a plan: who is in the mix, how long it is, and what is seen and heard."""
+"""Building a plan: subscription, duration, scenes, shots, sound, encoders and warnings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from owtmix.base.errors import CODE_FAILED, CODE_NO_STREAM, SpecError
 from owtmix.base.geometry import Rect, Size
 from owtmix.base.ids import StreamId
-from owtmix.jobfile.settings import Settings
+from owtmix.jobfile.settings import LimitSettings, PlanSettings, TimelineSettings, VideoSettings, X264Preset
 from owtmix.jobfile.spec import (
     ClockWatermark,
     JobSpec,
@@ -53,7 +53,7 @@ from tests.support.plans import (
     without,
 )
 
-SETTINGS: Final = Settings()
+SETTINGS: Final = PlanSettings()
 VIDEO: Final = VideoSpec(Size(1280, 720), fps=15, bit_rate_kbps=1000, profile="high")
 WHOLE: Final = Rect(0, 0, 1280, 720)
 ONLY_SOUND: Final = replace(JOB, channel=MediaChannel.AUDIO, video=None)
@@ -74,7 +74,7 @@ def at_rate(fps: int, job: JobSpec = JOB) -> JobSpec:
     return replace(job, video=replace(VIDEO, fps=fps))
 
 
-def plan_of(job: JobSpec, *clips: Clip, settings: Settings = SETTINGS) -> RenderPlan:
+def plan_of(job: JobSpec, *clips: Clip, settings: PlanSettings = SETTINGS) -> RenderPlan:
     """The plan of the clips whose streams are in the mix."""
     index = index_of(clips)
     streams, _ = subscribed(job, index)
@@ -149,7 +149,7 @@ def test_a_list_for_what_is_not_recorded_subscribes_nobody(job: JobSpec, in_the_
     assert subscribed(subscribing(subscription, job), index)[0] == in_the_mix
 
 
-def test_streams_that_the_job_names_and_nobody_has_are_warnings_with_their_paths() -> None:
+def test_named_streams_without_recordings_are_warnings_with_their_paths() -> None:
     subscription = replace(SUBSCRIPTION, audio=only(ANNA, CARL), video=without(SCREEN))
     job = subscribing(subscription, replace(JOB, mixer=replace(MIXER, max_resolution_stream=BEN)))
     assert check_streams(job, index_of([both(ANNA, 0, 9)])) == [
@@ -159,7 +159,7 @@ def test_streams_that_the_job_names_and_nobody_has_are_warnings_with_their_paths
     ]
 
 
-def test_positions_of_streams_that_nobody_has_are_error_6_with_their_paths() -> None:
+def test_positions_of_streams_without_recordings_are_error_6_with_their_paths() -> None:
     with pytest.raises(SpecError) as refusal:
         check_streams(manual(BEN, ANNA, CARL), index_of([both(SCREEN, 0, 9), both(ANNA, 0, 9)]))
     assert [(problem.path, problem.code) for problem in refusal.value.problems] == [
@@ -193,7 +193,7 @@ def test_a_stream_whose_picture_comes_later_has_its_tile_from_the_start() -> Non
     assert [(shot.span, shot.source) for shot in plan.picture.shots[ANNA]] == [(span(0, 4), None), (span(4, 9), 1)]
 
 
-def test_a_camera_that_pauses_shows_the_card_and_a_still_screen_stays() -> None:
+def test_a_camera_that_pauses_shows_the_placeholder_and_a_still_screen_stays() -> None:
     plan = plan_of(JOB, take(ANNA, 0, picture([0, 5])), take(SCREEN, 0, picture([0, 5])))
     assert plan.picture
     assert [shot.source for shot in plan.picture.shots[ANNA]] == [0, None, 0]
@@ -230,15 +230,16 @@ def test_a_plan_above_the_limit_is_refused() -> None:
     assert refusal.value.code == CODE_FAILED
     assert str(refusal.value).startswith("the output would last 24:00:01.000, more than the limit of 24:00:00.000")
     assert plan_of(JOB, both(ANNA, 0, 24 * 3600)).duration_s == 24 * 3600
-    settings = replace(SETTINGS, max_duration_s=Fraction(60))
+    settings = PlanSettings(limits=LimitSettings(max_duration_s=Fraction(60)))
     with pytest.raises(SpecError):
         plan_of(JOB, both(ANNA, 0, 61), settings=settings)
 
 
 def test_settings_decide_about_absences_gaps_and_cards() -> None:
-    settings = replace(
-        SETTINGS, absence_s=Fraction(5), gap_s=Fraction(1), placeholder_delay_s=Fraction(1, 4), keep_empty_gaps=True
+    rules = TimelineSettings(
+        absence_s=Fraction(5), gap_s=Fraction(1), placeholder_delay_s=Fraction(1, 4), keep_empty_gaps=True
     )
+    settings = PlanSettings(timeline=rules)
     clips = take(ANNA, 0, picture([0, 2, "2.5"], end=3)), both(ANNA, 7, 8), both(BEN, 100, 101)
     plan = plan_of(JOB, *clips, settings=settings)
     assert plan.picture
@@ -302,31 +303,29 @@ def test_a_room_with_relative_times_has_no_wall_clock(unit: str) -> None:
     assert (plan.epoch_at(Fraction(1)), plan.index_unit) == (None, unit)
 
 
-def test_a_card_that_draws_and_encodes_is_in_the_plan_with_what_takes_its_place() -> None:
+def test_a_gpu_that_draws_and_encodes_is_in_the_plan_with_the_spare_encoder() -> None:
     plan = plan_of(JOB, both(ANNA, 0, 9))
     on_cpu = with_device(plan, JOB, RenderDevice("--device cpu"))
     assert (on_cpu.device, on_cpu.device_why, on_cpu.picture) == ("cpu", "--device cpu", plan.picture)
-    card = RenderDevice("NVIDIA L4 draws and encodes", 1, has_encoder=True)
-    on_card = with_device(plan, JOB, card)
-    assert on_card.picture
+    gpu = RenderDevice("NVIDIA L4 composes and encodes", 1, has_encoder=True)
+    on_gpu = with_device(plan, JOB, gpu)
+    assert on_gpu.picture
     assert plan.picture
-    assert (on_card.device, on_card.picture.device, on_card.picture.encoding.encoder) == (
+    assert (on_gpu.device, on_gpu.picture.device, on_gpu.picture.encoding.encoder) == (
         "cuda:1",
         "cuda",
         "h264_nvenc",
     )
-    assert on_card.without_gpu_encoder().picture == replace(plan.picture, device="cuda")
-    assert with_device(plan_of(ONLY_SOUND, both(ANNA, 0, 9)), ONLY_SOUND, card).device == ""
+    assert on_gpu.without_gpu_encoder().picture == replace(plan.picture, device="cuda")
+    assert with_device(plan_of(ONLY_SOUND, both(ANNA, 0, 9)), ONLY_SOUND, gpu).device == ""
 
 
 @pytest.mark.parametrize(("marks", "draws"), [(71, True), (72, False)])
-def test_a_picture_of_more_than_a_gpu_composes_at_once_is_the_cpu_s_all_of_it(marks: int, *, draws: bool) -> None:
+def test_a_picture_with_more_items_than_a_gpu_draws_is_composed_on_the_cpu(marks: int, *, draws: bool) -> None:
     job = replace(JOB, mixer=replace(MIXER, watermarks=(ClockWatermark(0, 0, 1),) * marks))
-    card = RenderDevice("NVIDIA L4 draws and encodes", 0, has_encoder=True)
-    found = within_gpu_limits(plan_of(job, both(ANNA, 0, 9)), card)
-    assert found == (
-        card if draws else RenderDevice("a GPU composes 72 tiles and watermarks at once, and there are 73")
-    )
+    gpu = RenderDevice("NVIDIA L4 composes and encodes", 0, has_encoder=True)
+    found = within_gpu_limits(plan_of(job, both(ANNA, 0, 9)), gpu)
+    assert found == (gpu if draws else RenderDevice("a GPU composes 72 tiles and watermarks at once, and there are 73"))
 
 
 def test_all_warnings_are_in_the_plan() -> None:
@@ -340,7 +339,7 @@ def test_all_warnings_are_in_the_plan() -> None:
 
 
 def test_every_encoder_setting_is_in_the_plan() -> None:
-    plan = plan_of(at_rate(25), both(ANNA, 0, 9), settings=replace(SETTINGS, x264_preset="slow"))
+    plan = plan_of(at_rate(25), both(ANNA, 0, 9), settings=PlanSettings(VideoSettings(x264_preset="slow")))
     assert plan.picture
     assert plan.sound
     encoding = plan.picture.encoding
@@ -352,8 +351,8 @@ def test_every_encoder_setting_is_in_the_plan() -> None:
 
 
 @pytest.mark.parametrize("point", ["fast", "balanced", "quality"])
-def test_a_measured_point_is_a_preset_and_what_is_changed_of_it(point: str) -> None:
-    plan = plan_of(at_rate(25), both(ANNA, 0, 9), settings=replace(SETTINGS, x264_preset=point))
+def test_a_measured_point_is_a_preset_and_what_is_changed_of_it(point: X264Preset) -> None:
+    plan = plan_of(at_rate(25), both(ANNA, 0, 9), settings=PlanSettings(VideoSettings(x264_preset=point)))
     assert plan.picture
     options = dict(plan.picture.encoding.options)
     preset, changes = POINTS[point]

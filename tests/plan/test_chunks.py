@@ -1,4 +1,4 @@
-"""Where the picture is cut: never inside a group of pictures, near scene changes, the same for everybody."""
+"""Division into chunks: at GOP boundaries, after scene changes if possible."""
 
 from __future__ import annotations
 

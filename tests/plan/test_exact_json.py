@@ -15,7 +15,7 @@ from owtmix.base.colour import Colour
 from owtmix.base.geometry import Rect, ResizeMode, Size
 from owtmix.base.ids import StreamId
 from owtmix.base.time import FrameClock, TimeRange
-from owtmix.jobfile.settings import Settings
+from owtmix.jobfile.settings import PlanSettings
 from owtmix.jobfile.spec import ClockWatermark, ImageWatermark, TextWatermark
 from owtmix.plan.build import make_plan
 from owtmix.plan.exact_json import plan_from_exact_json, plan_to_exact_json
@@ -136,7 +136,7 @@ def test_any_plan_is_read_as_it_was_written(plan: RenderPlan) -> None:
 @PATIENT
 @given(clips=rooms)
 def test_the_plan_of_a_room_is_read_as_it_was_written(clips: list[Clip]) -> None:
-    plan = make_plan(JOB, index_of(clips), clips, Settings())
+    plan = make_plan(JOB, index_of(clips), clips, PlanSettings())
     read = read_again(plan)
     assert read == plan
     assert plan_to_exact_json(read) == plan_to_exact_json(plan)

@@ -1,4 +1,4 @@
-"""The tables of layouts.md, typed in once more, and what holds for all of them."""
+"""The layout tables, transcribed from docs/layouts.md, "Tables", and properties of all layouts."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ VERTICAL2: Final[dict[Sequence[int], list[Area]]] = {
 
 
 def row(table: dict[Sequence[int], list[Area]], count: int) -> list[Area]:
-    """The last row of ``table`` that has ``count``: TILE2 lists only where it differs from TILE."""
+    """The last row of ``table`` for ``count``: TILE2 has only the rows that differ from TILE."""
     return [written for counts, written in table.items() if count in counts][-1]
 
 
@@ -126,12 +126,12 @@ def test_single(count: int) -> None:
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_nobody_needs_no_tile(style: LayoutStyle) -> None:
+def test_no_streams_need_no_tile(style: LayoutStyle) -> None:
     assert areas(style, 0) == ()
 
 
 @pytest.mark.parametrize("count", [64, 1000])
-def test_a_crowd_gets_as_many_tiles_as_the_style_has(count: int) -> None:
+def test_many_streams_get_the_maximum_number_of_tiles(count: int) -> None:
     shown = {style: len(areas(style, count)) for style in STYLES}
     assert shown[LayoutStyle.TILE] == shown[LayoutStyle.TILE2] == {64: 64, 1000: 1024}[count]
     assert (shown[LayoutStyle.VERTICAL], shown[LayoutStyle.SINGLE], shown[LayoutStyle.VERTICAL2]) == (33, 1, 19)

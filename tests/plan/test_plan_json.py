@@ -1,4 +1,4 @@
-"""A plan as JSON, for ``--plan=json``: plain values that programs can read."""
+"""A plan as JSON, for ``--plan=json``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fractions import Fraction
 from hypothesis import given
 
 from owtmix.base.geometry import Rect, ResizeMode
-from owtmix.jobfile.settings import Settings
+from owtmix.jobfile.settings import PlanSettings
 from owtmix.jobfile.spec import ClockWatermark, TextWatermark
 from owtmix.plan.build import make_plan
 from owtmix.plan.media_info import Clip
@@ -41,9 +41,9 @@ def test_parts_become_objects() -> None:
     assert to_json(Rect(0, 2, 4, 6)) == {"x": 0, "y": 2, "width": 4, "height": 6}
 
 
-def test_a_plan_tells_who_is_seen_where_when_and_from_which_file() -> None:
+def test_a_plan_has_scenes_shots_and_sources() -> None:
     job = replace(JOB, mixer=replace(MIXER, watermarks=(ClockWatermark(8, 8, 0.5), TextWatermark(0, 0, 1.0, "课"))))
-    written = to_json(make_plan(job, index_of(CLIPS), CLIPS, Settings(), [("x.mp4", "it is empty")]))
+    written = to_json(make_plan(job, index_of(CLIPS), CLIPS, PlanSettings(), [("x.mp4", "it is empty")]))
     assert (written["job_id"], written["output_key"], written["duration_s"]) == ("room-1", "room-1.mp4", 10.0)
     assert written["presence"]["anna_2"] == [{"start": 4.0, "end": 10.0}]
     assert [source["stream"] for source in written["sources"]] == ["anna_1", "anna_2", "ben_1"]
@@ -65,5 +65,5 @@ def test_a_plan_tells_who_is_seen_where_when_and_from_which_file() -> None:
 @PATIENT
 @given(clips=rooms)
 def test_every_plan_can_be_written_and_read(clips: list[Clip]) -> None:
-    written = to_json(make_plan(JOB, index_of(clips), clips, Settings()))
+    written = to_json(make_plan(JOB, index_of(clips), clips, PlanSettings()))
     assert json.loads(json.dumps(written, allow_nan=False)) == written

@@ -1,4 +1,4 @@
-"""Who gets which tile (semantics.md, "Picture"; layouts.md)."""
+"""Assignment of tiles to streams (docs/semantics.md, "Picture"; docs/layouts.md, "Dealing tiles")."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PICTURE_IN_PICTURE: Final = (
     Area(Fraction(1, 4), Fraction(0), Fraction(3, 4), Fraction(1)),
     Area(Fraction(3, 4), Fraction(3, 4), Fraction(1, 4), Fraction(1, 4)),
 )
-"""A custom template of three whose second tile is the largest."""
+"""A custom template with three tiles, of which the second is the largest."""
 
 
 def dealt(present: Sequence[StreamId], mixer: MixerSpec, visible: Iterable[StreamId] | None = None) -> Scene:

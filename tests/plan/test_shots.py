@@ -1,4 +1,4 @@
-"""What a tile shows over time (semantics.md, "Time"): the picture, the last picture held, or the placeholder card."""
+"""Shots: the picture of a file, the last picture held, or the placeholder (docs/semantics.md, "Time")."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ from tests.support.plans import (
     take,
 )
 
-PATIENCE = PlaceholderRules(absence_s=Fraction(1), gap_s=Fraction(3), delay_s=Fraction(1, 2))
-CARD = None
+PLACEHOLDER_RULES = PlaceholderRules(absence_s=Fraction(1), gap_s=Fraction(3), delay_s=Fraction(1, 2))
+PLACEHOLDER = None
 
 
 def every_shot(clips: list[Clip], rules: TimelineRules = RULES) -> dict[StreamId, tuple[Shot, ...]]:
     planned = build_timeline(clips, rules)
-    patience = replace(PATIENCE, absence_s=rules.absence_s)
+    placeholder_rules = replace(PLACEHOLDER_RULES, absence_s=rules.absence_s)
     return {
-        stream: build_shots(visits, planned.pictures[stream], patience, screen=stream.is_screen)
+        stream: build_shots(visits, planned.pictures[stream], placeholder_rules, screen=stream.is_screen)
         for stream, visits in planned.presence.items()
     }
 
 
 def shown(*clips: Clip, stream: StreamId = ANNA) -> list[tuple[TimeRange, int | None]]:
-    """When which file, or the card, is shown."""
+    """The source of each shot, None for the placeholder, with its span."""
     return [(shot.span, shot.source) for shot in every_shot(room(*clips))[stream]]
 
 
@@ -55,13 +55,16 @@ def test_a_camera_shows_its_file() -> None:
     assert shown(both(ANNA, 0, 10)) == [(span(0, 10), 0)]
 
 
-def test_before_the_first_picture_stands_the_card() -> None:
+def test_before_the_first_picture_is_the_placeholder() -> None:
     clip = take(ANNA, 0, sound(0, 5), picture([2, 3, 4]))
-    assert shown(clip) == [(span(0, 2), CARD), (span(2, "4.5"), 0), (span("4.5", 5), CARD)]
+    assert shown(clip) == [(span(0, 2), PLACEHOLDER), (span(2, "4.5"), 0), (span("4.5", 5), PLACEHOLDER)]
 
 
-def test_before_the_first_picture_of_a_screen_stands_the_card_too() -> None:
-    assert shown(take(SCREEN, 0, sound(0, 5), picture([2])), stream=SCREEN) == [(span(0, 2), CARD), (span(2, 5), 0)]
+def test_before_the_first_picture_of_a_screen_is_the_placeholder_too() -> None:
+    assert shown(take(SCREEN, 0, sound(0, 5), picture([2])), stream=SCREEN) == [
+        (span(0, 2), PLACEHOLDER),
+        (span(2, 5), 0),
+    ]
 
 
 @pytest.mark.parametrize("gap", ["3", "2.9"])
@@ -70,9 +73,9 @@ def test_a_camera_holds_its_picture_through_a_gap_of_three_seconds(gap: str) -> 
     assert shown(take(ANNA, 0, picture([0, 1, last]))) == [(span(0, last + FRAME_S), 0)]
 
 
-def test_a_camera_whose_next_frame_is_further_away_turns_into_the_card_half_a_second_after_the_last() -> None:
+def test_a_longer_gap_of_a_camera_shows_the_placeholder_half_a_second_after_the_last_frame() -> None:
     clip = take(ANNA, 10, picture([0, 1, "4.001", 5]))
-    assert shown(clip) == [(span(0, "1.5"), 0), (span("1.5", "4.001"), CARD), (span("4.001", 5 + FRAME_S), 0)]
+    assert shown(clip) == [(span(0, "1.5"), 0), (span("1.5", "4.001"), PLACEHOLDER), (span("4.001", 5 + FRAME_S), 0)]
 
 
 def test_a_screen_that_stands_still_is_exempt() -> None:
@@ -81,13 +84,13 @@ def test_a_screen_that_stands_still_is_exempt() -> None:
 
 
 def test_the_last_frame_of_a_camera_stays_at_most_half_a_second_when_sound_goes_on() -> None:
-    assert shown(take(ANNA, 0, picture([0, 1]), sound(0, 3))) == [(span(0, "1.5"), 0), (span("1.5", 3), CARD)]
+    assert shown(take(ANNA, 0, picture([0, 1]), sound(0, 3))) == [(span(0, "1.5"), 0), (span("1.5", 3), PLACEHOLDER)]
     assert shown(take(ANNA, 0, picture([0, 1]), sound(0, "1.5"))) == [(span(0, "1.5"), 0)]
 
 
-def test_that_holds_however_long_the_container_says_that_the_last_frame_is() -> None:
+def test_the_duration_of_the_last_frame_in_the_container_does_not_matter() -> None:
     clip = take(ANNA, 0, picture([0, 1], end=4), sound(0, 4))
-    assert shown(clip) == [(span(0, "1.5"), 0), (span("1.5", 4), CARD)]
+    assert shown(clip) == [(span(0, "1.5"), 0), (span("1.5", 4), PLACEHOLDER)]
 
 
 def test_without_sound_the_last_frame_of_a_camera_lasts_to_the_end_of_its_file() -> None:
@@ -105,25 +108,29 @@ def test_a_stream_that_came_back_shows_nothing_in_between() -> None:
     assert shown(both(BEN, 0, 9), both(ANNA, 0, 5), both(ANNA, 6, 8)) == [(span(0, 5), 1), (span(6, 8), 2)]
 
 
-def test_a_stream_that_is_only_heard_for_a_while_shows_the_card() -> None:
+def test_a_stream_that_is_only_heard_for_a_while_shows_the_placeholder() -> None:
     clips = seen(ANNA, 0, 5), heard(ANNA, 0, 9), seen(ANNA, 7, 9)
-    assert shown(*clips) == [(span(0, 5), 0), (span(5, 7), CARD), (span(7, 9), 2)]
+    assert shown(*clips) == [(span(0, 5), 0), (span(5, 7), PLACEHOLDER), (span(7, 9), 2)]
 
 
-def test_a_stream_that_is_heard_first_and_last_shows_the_card_there() -> None:
-    assert shown(heard(ANNA, 0, 9), seen(ANNA, 2, 5)) == [(span(0, 2), CARD), (span(2, 5), 1), (span(5, 9), CARD)]
+def test_a_stream_that_is_heard_first_and_last_shows_the_placeholder_there() -> None:
+    assert shown(heard(ANNA, 0, 9), seen(ANNA, 2, 5)) == [
+        (span(0, 2), PLACEHOLDER),
+        (span(2, 5), 1),
+        (span(5, 9), PLACEHOLDER),
+    ]
 
 
-def test_pictures_that_follow_each_other_closely_leave_no_card() -> None:
+def test_files_that_follow_each_other_closely_show_no_placeholder() -> None:
     assert shown(heard(ANNA, 0, 9), seen(ANNA, 0, 5), seen(ANNA, "5.9", 9)) == [
         (span(0, "5.9"), 1),
         (span("5.9", 9), 2),
     ]
 
 
-def test_pictures_a_second_apart_have_the_card_between_them() -> None:
+def test_files_a_second_apart_have_the_placeholder_between_them() -> None:
     clips = heard(ANNA, 0, 9), seen(ANNA, 0, 5), seen(ANNA, 6, 9)
-    assert shown(*clips) == [(span(0, 5), 1), (span(5, 6), CARD), (span(6, 9), 2)]
+    assert shown(*clips) == [(span(0, 5), 1), (span(5, 6), PLACEHOLDER), (span(6, 9), 2)]
 
 
 def test_a_later_file_takes_over_and_gives_back() -> None:
@@ -134,7 +141,7 @@ def test_a_later_file_takes_over_and_gives_back() -> None:
 
 def test_a_gap_that_a_later_file_ends_ends_there() -> None:
     clips = take(ANNA, 0, picture([0, 1, 8, 9])), both(ANNA, 5, 10)
-    assert shown(*clips) == [(span(0, "1.5"), 0), (span("1.5", 5), CARD), (span(5, 10), 1)]
+    assert shown(*clips) == [(span(0, "1.5"), 0), (span("1.5", 5), PLACEHOLDER), (span(5, 10), 1)]
 
 
 def test_file_time_plus_offset_is_output_time() -> None:
@@ -168,10 +175,12 @@ def test_a_shot_shows_only_a_file_that_has_a_frame_by_then(clips: list[Clip], ru
 @PATIENT
 @given(clips=rooms, rules=rules)
 def test_nobody_is_shown_frozen(clips: list[Clip], rules: TimelineRules) -> None:
-    """No camera's shot reaches into a long gap by more than half a second."""
+    """No shot of a camera holds a picture for more than half a second of a long gap."""
     cameras = [found for stream, found in every_shot(clips, rules).items() if not stream.is_screen]
     for shot in chain.from_iterable(cameras):
         track = clips[shot.source].video if shot.source is not None else None
         for gap in track.gaps if track else ():
-            frozen = TimeRange(gap.start + PATIENCE.delay_s, gap.end).shifted(shot.offset_s)
-            assert gap.duration <= PATIENCE.gap_s or not frozen.overlaps(TimeRange(shot.span.start, shot.until_s))
+            frozen = TimeRange(gap.start + PLACEHOLDER_RULES.delay_s, gap.end).shifted(shot.offset_s)
+            assert gap.duration <= PLACEHOLDER_RULES.gap_s or not frozen.overlaps(
+                TimeRange(shot.span.start, shot.until_s)
+            )

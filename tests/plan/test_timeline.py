@@ -1,4 +1,4 @@
-"""Who is there when (semantics.md, "Time"): joining, leaving, coming back, overlaps, the end, and gaps that are cut."""
+"""The timeline: presence, overlaps, the end of the output, and cut gaps (docs/semantics.md, "Time")."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ def segments(timeline: Timeline) -> list[tuple[TimeRange, list[StreamId]]]:
 
 
 def parts(placed: Sequence[PlacedClip]) -> list[tuple[str, TimeRange]]:
-    """Which file counts when."""
+    """The key and span of each part."""
     return [(part.clip.recording.key, part.span) for part in placed]
 
 
 def lasting(clip: Clip) -> TimeRange:
-    """When a file is there, in index time."""
+    """The span of a file, in index time."""
     end = clip.recording.start_s + clip.span.duration
     return TimeRange(clip.recording.start_s, min(end, clip.recording.end_s or end))
 
@@ -106,7 +106,7 @@ def test_a_stream_is_present_before_its_first_picture_and_after_its_last() -> No
 
 
 @pytest.mark.parametrize("first", ["60", "-0.021", "0"])
-def test_what_a_file_presents_first_happens_at_its_start_time_whatever_the_container_says(first: str) -> None:
+def test_the_first_frame_or_sample_of_a_file_is_at_its_start_time(first: str) -> None:
     early = Fraction(first)
     late = early + Fraction("0.3")
     timeline = build_timeline(
@@ -175,7 +175,7 @@ def test_a_short_absence_of_the_key_stream_is_no_leaving() -> None:
     assert build_timeline(room(both(ANNA, 0, 10), both(ANNA, "10.9", 20), both(BEN, 0, 30)), key_stream(0)).end == 20
 
 
-def test_who_comes_after_the_end_is_not_in_the_mix() -> None:
+def test_a_stream_that_joins_after_the_end_is_not_in_the_mix() -> None:
     timeline = build_timeline(room(both(ANNA, 0, 10), both(BEN, 0, 99), both(CARL, 15, 99)), key_stream(5))
     assert timeline.presence == {ANNA: (span(0, 10),), BEN: (span(0, 15),)}
     assert parts(timeline.pictures[BEN]) == [("ben_1-0", span(0, 15))]
@@ -186,7 +186,7 @@ def test_an_end_inside_a_short_absence_does_not_change_the_layout_either() -> No
     assert timeline.presence[BEN] == (span(0, 15),)
 
 
-def test_a_key_stream_that_nobody_has_is_a_warning() -> None:
+def test_a_key_stream_without_recordings_is_a_warning() -> None:
     timeline = build_timeline(room(both(BEN, 0, 10)), key_stream(5))
     assert timeline.end == 10
     assert timeline.warnings == ("KeyStream anna_1 is not in the mix: the output ends with the last stream",)
@@ -228,8 +228,8 @@ def test_every_cut_adds_to_the_one_before() -> None:
     assert timeline.warnings[1].endswith("(IdleTime is 0.5 s)")
 
 
-def test_a_long_absence_stays_one_when_it_is_cut_short() -> None:
-    """What was 5 s in the room is no short absence because 0.5 s of it are left."""
+def test_a_long_absence_that_is_cut_is_still_long() -> None:
+    """An absence of 5 s is not a short one when 0.5 s of it are left after the cut."""
     timeline = build_timeline(room(both(ANNA, 0, 10), both(ANNA, 15, 20)), replace(RULES, idle_s=Fraction("0.5")))
     assert [present for _, present in segments(timeline)] == [[ANNA], [], [ANNA]]
 
@@ -290,7 +290,7 @@ def test_what_is_seen_and_heard_lies_in_the_presence_and_never_overlaps(
 
 @PATIENT
 @given(clips=rooms, rules=rules)
-def test_nothing_of_a_picture_is_lost_but_to_a_later_one(clips: list[Clip], rules: TimelineRules) -> None:
+def test_a_picture_is_only_replaced_by_a_later_one(clips: list[Clip], rules: TimelineRules) -> None:
     timeline = build_timeline(clips, replace(rules, key_stream=None))
     for stream, placed in timeline.pictures.items():
         recorded = merge_ranges((lasting(c) for c in clips if c.recording.stream == stream and c.video), Fraction(0))
@@ -311,9 +311,7 @@ def test_jumps_put_every_moment_of_a_file_where_the_index_has_it(clips: list[Cli
 
 @PATIENT
 @given(clips=rooms, rules=rules)
-def test_nobody_is_missing_for_longer_than_idle_time_unless_gaps_are_kept(
-    clips: list[Clip], rules: TimelineRules
-) -> None:
+def test_empty_gaps_are_at_most_idle_time_unless_they_are_kept(clips: list[Clip], rules: TimelineRules) -> None:
     timeline = build_timeline(clips, rules)
     empty = [segment.span.duration for segment in timeline.segments if not segment.present]
     if rules.keep_empty_gaps:

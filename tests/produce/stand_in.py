@@ -26,7 +26,7 @@ from owtmix.produce.gpu_check import GpuCheckTask, GpuInfo
 from owtmix.produce.tasks import AudioTask, ChunkTask, RenderSetup, SuspectTask
 from owtmix.render.context import RenderContext
 from owtmix.workers.base import TaskReporter
-from tests.compositor.gpu.lazy_device import LazyDevice, seen
+from tests.compositor.gpu.lazy_device import LazyDevice, memory_at
 from tests.produce.rigged import with_setup
 
 AFTER: Final = 5
@@ -49,7 +49,7 @@ class StandInGpu(LazyDevice):
     model = "Stand-in"
 
     def __init__(self, how: str) -> None:
-        super().__init__(room=1 << 18 if how == "full" else 1 << 28)
+        super().__init__(free_bytes=1 << 18 if how == "full" else 1 << 28)
         self._how = how
 
     def launch(self, batch: NDArray[Any], grid: tuple[int, int, int], after: Iterable[Fence], fence: Fence) -> None:
@@ -62,7 +62,7 @@ class StandInGpu(LazyDevice):
         return HWAccel("cuda", "63", is_hw_owned=True)
 
     def fetch(self, address: int, pitch: int, width: int, rows: int) -> NDArray[np.uint8]:
-        return np.stack([seen(address + row * pitch, width) for row in range(rows)])
+        return np.stack([memory_at(address + row * pitch, width) for row in range(rows)])
 
 
 class StandInWriter(VideoWriter):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from owtmix.base.errors import DestinationError
-from owtmix.jobfile.settings import Settings
+from owtmix.jobfile.settings import PlanSettings
 from owtmix.plan.build import make_plan
 from owtmix.plan.model import RenderPlan
 from owtmix.produce.disk_space import Disk, check_disk_space, disk_of
@@ -17,7 +17,7 @@ from tests.support import plans
 @pytest.fixture
 def plan() -> RenderPlan:
     clips = plans.room(plans.both(plans.ANNA, 0, 600))
-    return make_plan(plans.JOB, plans.index_of(clips), clips, Settings())
+    return make_plan(plans.JOB, plans.index_of(clips), clips, PlanSettings())
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from owtmix.base.errors import RenderError, SpecError
 from owtmix.base.geometry import Size
 from owtmix.base.progress import NoProgress
 from owtmix.compositor.gpu.device import DeviceError
-from owtmix.jobfile.settings import Settings
+from owtmix.jobfile.settings import LimitSettings, Settings
 from owtmix.jobfile.spec import VideoSpec
 from owtmix.jobs.job import Job
 from owtmix.jobs.options import Options
@@ -42,6 +42,7 @@ from tests.produce.stand_in import SilentReporter, StandInGpu, on_stand_in
 from tests.support import people
 from tests.support.command import install as install_tool
 from tests.support.command import record_once
+from tests.support.fixtures import new_job_id
 from tests.support.people import Take
 from tests.support.replacing import replacing
 from tests.support.room import Room
@@ -150,7 +151,7 @@ def a_cupy_to_be_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def lay_out(folder: Path, room: Room = ROOM) -> Path:
-    return room.write(folder / "room", f"{folder.name[-50:]}-gpu", record_once)
+    return room.write(folder / "room", new_job_id(folder), record_once)
 
 
 def compose(
@@ -160,7 +161,7 @@ def compose(
     compiled()
     tasks = on_stand_in(how or "", encodes=encodes, has_encoder=has_encoder)
     options = Options(workers=1, chunk_s=Fraction(2), device="auto" if how else "cpu")
-    settings = Settings(worker_silence_s=5 if how == "hangs" else 60)
+    settings = Settings(limits=LimitSettings(worker_silence_s=5 if how == "hangs" else 60))
     open_executor = replacing(tasks if finish else lambda task: cut_off(tasks(task)))
     job = Job(job_file, settings, options, job_file.parents[1] / "state", open_executor)
     report = job.run(NoProgress(), TemporaryPaths()).to_json()

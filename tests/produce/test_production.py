@@ -15,13 +15,14 @@ import pytest
 from owtmix.base.cleanup import TemporaryPaths
 from owtmix.base.errors import InputError, MixError, RenderError
 from owtmix.base.progress import NoProgress
-from owtmix.jobfile.settings import Settings
+from owtmix.jobfile.settings import LimitSettings, Settings
 from owtmix.jobs.job import Job
 from owtmix.jobs.options import Options
 from tests.e2e import measure
 from tests.produce.rigged import cut_off, rigged
 from tests.support import people
 from tests.support.command import record_once
+from tests.support.fixtures import new_job_id
 from tests.support.people import Take
 from tests.support.replacing import Replace, replacing
 from tests.support.room import Room
@@ -55,7 +56,7 @@ LONGER: Final = replace(
 
 def lay_out(folder: Path, room: Room = ROOM, **prefixes: str) -> Path:
     """Write the room, the files of the people in ``prefixes`` with these before their names; returns the job file."""
-    job_file = room.write(folder, folder.parent.name[-60:], record_once)
+    job_file = room.write(folder, new_job_id(folder.parent), record_once)
     (index_file,) = (path for path in folder.glob("*.json") if path != job_file)
     index = json.loads(index_file.read_text())
     for entry in index["Files"]:
@@ -76,7 +77,7 @@ def compose(
     silence_s: int = 60,
 ) -> dict[str, Any]:
     state = job_file.parents[1] / "state"
-    job = Job(job_file, Settings(worker_silence_s=silence_s), options, state, replacing(tasks))
+    job = Job(job_file, Settings(limits=LimitSettings(worker_silence_s=silence_s)), options, state, replacing(tasks))
     return job.run(NoProgress(), TemporaryPaths()).to_json()
 
 

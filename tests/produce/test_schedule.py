@@ -13,7 +13,7 @@ import pytest
 from owtmix.base.time import TimeRange
 from owtmix.inputs.prefetch import Prefetcher
 from owtmix.inputs.source_file import SourceFile
-from owtmix.jobfile.settings import Settings
+from owtmix.jobfile.settings import PlanSettings, VideoSettings
 from owtmix.plan.build import make_plan
 from owtmix.plan.model import RenderPlan
 from owtmix.plan.source_usage import longest_piece_s, source_usage
@@ -24,7 +24,7 @@ from tests.support.plans import ANNA, BEN, JOB, SCREEN, both, heard, index_of, r
 from tests.support.store import FakeStore, budget_of, source_set, wait_until_ready
 
 CLIPS: Final = room(both(ANNA, 0, 10), both(SCREEN, 4, 10), heard(BEN, 2, 8))
-PLAN: Final = make_plan(JOB, index_of(CLIPS), CLIPS, Settings(chunk_s=Fraction(2)))
+PLAN: Final = make_plan(JOB, index_of(CLIPS), CLIPS, PlanSettings(VideoSettings(chunk_s=Fraction(2))))
 """Ten seconds in five chunks; the screen comes in the third, and a sound in the second."""
 
 LATE: Final = room(both(ANNA, 0, 4), both(SCREEN, 6, 10))
@@ -65,7 +65,7 @@ def test_only_what_is_seen_in_the_chunks_that_are_made_is_needed() -> None:
     assert spans(source_usage(PLAN, chunks()[:2], sound=False)) == {0: (0, 4)}
     assert spans(source_usage(PLAN, [chunks()[1], chunks()[3]], sound=False)) == {0: (2, 8), 1: (6, 8)}
     single = replace(JOB, mixer=replace(JOB.mixer, layout=type(JOB.mixer.layout).SINGLE, max_resolution_stream=SCREEN))
-    hidden = make_plan(single, index_of(CLIPS), CLIPS, Settings())
+    hidden = make_plan(single, index_of(CLIPS), CLIPS, PlanSettings())
     assert spans(source_usage(hidden, [range(100, 110)], sound=False)) == {1: (20 / 3, 22 / 3)}
 
 
@@ -127,7 +127,7 @@ def test_sound_alone_is_begun_at_once(tmp_path: Path) -> None:
 
 
 def test_where_not_all_fits_sound_is_begun_at_once_and_what_both_have_passed_makes_room(tmp_path: Path) -> None:
-    plan = make_plan(JOB, index_of(LATE), LATE, Settings(chunk_s=Fraction(2)))
+    plan = make_plan(JOB, index_of(LATE), LATE, PlanSettings(VideoSettings(chunk_s=Fraction(2))))
     store = FakeStore({"anna": 5, "screen": 4})
     uses = source_usage(plan, chunks(plan), sound=True)
     with source_set(store, tmp_path, budget_of(8)).prefetch(uses, longest_piece_s(plan)) as prefetcher:
@@ -150,7 +150,7 @@ def test_where_not_all_fits_sound_is_begun_at_once_and_what_both_have_passed_mak
 
 def test_where_not_all_fits_others_begin_where_the_picture_does(tmp_path: Path) -> None:
     """What the sound waits for comes when the beginning has made room."""
-    plan = make_plan(JOB, index_of(LATE), LATE, Settings(chunk_s=Fraction(1)))
+    plan = make_plan(JOB, index_of(LATE), LATE, PlanSettings(VideoSettings(chunk_s=Fraction(2))))
     uses = source_usage(plan, chunks(plan), sound=True)
     with source_set(FakeStore({"anna": 5, "screen": 4}), tmp_path, budget_of(8)).prefetch(
         uses, longest_piece_s(plan)
@@ -177,7 +177,7 @@ def test_what_does_not_come_is_left_out_before_it_is_begun(tmp_path: Path, worke
 
 def test_a_sound_that_waits_for_what_the_picture_makes_room_for_is_not_left_waiting(tmp_path: Path) -> None:
     """Although a chunk has failed, and all is to stop."""
-    plan = make_plan(JOB, index_of(LATE), LATE, Settings(chunk_s=Fraction(2)))
+    plan = make_plan(JOB, index_of(LATE), LATE, PlanSettings(VideoSettings(chunk_s=Fraction(2))))
     store = FakeStore({"anna": 5, "screen": 4})
     uses = source_usage(plan, chunks(plan), sound=True)
     with source_set(store, tmp_path, budget_of(8)).prefetch(uses, longest_piece_s(plan)) as prefetcher:

@@ -14,7 +14,7 @@ from owtmix.compositor.base import Canvas, ComposedFrame
 from owtmix.compositor.cpu import planes
 from owtmix.compositor.factory import make_canvas
 from owtmix.jobfile.index import Recording
-from owtmix.jobfile.settings import Settings
+from owtmix.jobfile.settings import PlanSettings
 from owtmix.jobfile.spec import ClockWatermark, Position, TextWatermark, VideoSpec
 from owtmix.media.probe import probe
 from owtmix.plan.build import make_plan
@@ -75,7 +75,7 @@ def plan_of(clips: Sequence[Clip], **mixer: Any) -> RenderPlan:
         mixer=replace(MIXER, **mixer),
         subscription=replace(SUBSCRIPTION, manual=bool(mixer.get("positions"))),
     )
-    return make_plan(job, index_of(clips), clips, Settings())
+    return make_plan(job, index_of(clips), clips, PlanSettings())
 
 
 def placed(*places: tuple[StreamId, Rect]) -> tuple[Position, ...]:

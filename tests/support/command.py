@@ -1,4 +1,4 @@
-"""The command as a user has it: an installation of its own, in a path with spaces, and small rooms to compose."""
+"""An installation of the command, in a path with spaces, and small rooms to compose."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CLEAN_ENVIRONMENT: Final = {name: value for name, value in os.environ.items() if
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """An installation in ``root``."""
+    """The command of the installation in ``root``."""
 
     root: Path
 
@@ -33,7 +33,7 @@ class Command:
         return self.root / "logs" / f"{name}.log"
 
     def run(self, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run to the end, away from the installation."""
+        """Run the command from another working directory and wait for it."""
         return subprocess.run(
             [self.path, *map(str, arguments)],
             env=CLEAN_ENVIRONMENT | environment,
@@ -45,7 +45,7 @@ class Command:
         )
 
     def start(self, *arguments: str | Path, **options: Any) -> subprocess.Popen[str]:
-        """Run beside the test."""
+        """Start the command without waiting for it."""
         command = [self.path, *map(str, arguments)]
         return subprocess.Popen(
             command, env=CLEAN_ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
@@ -53,7 +53,7 @@ class Command:
 
 
 def install(root: Path) -> Command:
-    """Copy what is installed to ``root``, with this interpreter as its environment's."""
+    """Copy the program to ``root`` and link this interpreter as its environment."""
     for folder in ("bin", "conf", "owtmix"):
         shutil.copytree(INSTALLATION / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
     python = root / ".venv" / "bin" / "python"
@@ -71,17 +71,17 @@ TINY: Final = Room(
     size=(160, 90),
     bit_rate_kbps=200,
 )
-"""One and a half seconds, of which the middle shows both."""
+"""A room of 1.5 s; in the middle both people are present."""
 
 LONG: Final = Room(takes=(Take("anna_1", 0, 60_000, people.COLOURS[0], 440, fps=5),), size=(1280, 720), fps=30)
-"""Long enough to be interrupted."""
+"""A room that takes long enough to be interrupted."""
 
 
 _RECORDED: Final[dict[Take, bytes]] = {}
 
 
 def record_once(take: Take, path: Path) -> None:
-    """Write the take's file, encoding it only the first time."""
+    """Write the file of a take, which is encoded only once."""
     if take not in _RECORDED:
         people.record(take, path)
         _RECORDED[take] = path.read_bytes()

@@ -1,6 +1,6 @@
-"""The GPU of the machine that the tests run on, if it has one that works.
+"""Detection of a GPU for tests.
 
-With ``OWT_REQUIRE_CUDA=1`` the tests that need a GPU fail instead of being skipped.
+With ``OWT_REQUIRE_CUDA=1`` tests that need a GPU fail instead of being skipped.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ print(GpuCheckTask(None).run(Mock()).number)
 
 @cache
 def gpu_number() -> int | None:
-    """The number of the first GPU that works; None where there is none and none is required."""
+    """The number of the first GPU that works; None when there is none and none is required."""
     if find_spec("cupy") is None and not REQUIRED:
         return None
     tried = subprocess.run([sys.executable, "-c", _TRIAL], capture_output=True, text=True, check=False)
@@ -33,5 +33,5 @@ def gpu_number() -> int | None:
 
 
 def devices() -> tuple[str, ...]:
-    """What jobs are composed on in tests, as ``--device`` has it."""
+    """The devices to compose on in tests, as values of ``--device``."""
     return ("cpu",) if gpu_number() is None else ("cpu", f"cuda:{gpu_number()}")

@@ -1,4 +1,4 @@
-"""A font made for tests: Devanagari as boxes, with one ligature, in a few hundred bytes."""
+"""Generates a small font for tests: Devanagari characters as boxes, with one ligature."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fontTools.pens.ttGlyphPen import TTGlyphPen
 
 KA, VIRAMA, SSA, I_SIGN = "\u0915", "\u094d", "\u0937", "\u093f"
 GLYPHS: Final = (".notdef", "ka", "virama", "ssa", "isign", "kssa")
-"""Their order is their numbers: ``GLYPHS.index("kssa")``."""
+"""The glyph id is the position: ``GLYPHS.index("kssa")``."""
 
 _CMAP: Final = {ord(KA): "ka", ord(VIRAMA): "virama", ord(SSA): "ssa", ord(I_SIGN): "isign"}
 _FEATURES: Final = "languagesystem dev2 dflt; feature akhn { sub ka virama ssa by kssa; } akhn;"

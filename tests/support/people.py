@@ -1,7 +1,7 @@
-"""Generated people: each has a colour, and at known times a white flash and a beep.
+"""Generated recordings of people: each has a colour, and white flashes and beeps at known times.
 
-A :class:`Take` is one file of one stream, as a recorder would leave it. All its times count from what the file
-presents first, whatever number its container gives that.
+A :class:`Take` is one file of one stream. Its times count from the first frame or sample that the file presents,
+whatever the timestamp of that.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from numpy.typing import NDArray
 Colour = tuple[int, int, int]
 
 FLASH_MS: Final = 200
-"""Two frames at 10 fps, so that every output shows it; shorter than anything else happens."""
+"""Two frames at 10 fps, so that every output shows a flash; shorter than any other change."""
 
 BEEP_MS: Final = 100
 BEEP_LEVEL_DB: Final = -15.0
-"""RMS of a beep; four at once stay below the limiter."""
+"""RMS of a beep; the sum of four stays below the limiter's ceiling."""
 
 STRIPE: Final = 1 / 8
-"""The outer part of a picture's width and height that is darker: it shows how the picture was cropped and fitted."""
+"""Share of width and height at the edge of a picture that is darker, to show how it was cropped and fitted."""
 
 STRIPE_BRIGHTNESS: Final = 0.45
 WHITE: Final[Colour] = (255, 255, 255)
@@ -45,7 +45,7 @@ COLOURS: Final[tuple[Colour, ...]] = (
     (205, 75, 150),
     (110, 100, 110),
 )
-"""Far apart, and all much darker than a flash."""
+"""Colours that differ clearly, and are all much darker than a flash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Take:
 
     @property
     def frame_times_s(self) -> tuple[Fraction, ...]:
-        """When each picture is presented, as exactly as the container can say."""
+        """Presentation time of each picture, rounded to the container's time base."""
         if not self.picture:
             return ()
         if self.frames_ms is not None:
@@ -123,7 +123,7 @@ def record(take: Take, path: Path) -> None:
 
 
 def brightness(u: NDArray[np.float64], v: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How much of a person's colour is seen at ``u`` across and ``v`` down the picture, both 0..1."""
+    """Brightness of the person's colour at ``u``, ``v``, in fractions of width and height, 0..1."""
     inner = (u >= STRIPE) & (u < 1 - STRIPE) & (v >= STRIPE) & (v < 1 - STRIPE)
     return np.where(inner, 1.0, STRIPE_BRIGHTNESS)
 
@@ -151,7 +151,7 @@ def _pictures(take: Take, file: OutputContainer) -> list[Packet[Any]]:
 
 
 def _picture(take: Take, colour: Colour) -> av.VideoFrame:
-    """``colour`` with darker stripes and a faint texture, which keeps encoders honest; a flash is white all over."""
+    """``colour`` with darker stripes, and a faint texture so that it is not trivial to encode; a flash is all white."""
     width, height = take.size
     x, y = np.arange(width), np.arange(height)[:, None]
     seen = np.ones((height, width)) if colour == WHITE else brightness((x + 0.5) / width, (y + 0.5) / height)
@@ -180,7 +180,7 @@ def _sound(take: Take, file: OutputContainer) -> list[Packet[Any]]:
     for packet in packets:
         t = (packet.pts or 0) * packet.time_base * (1 + take.drift) + Fraction(take.sound_from_ms, 1000)
         packet.pts = packet.dts = round(t / packet.time_base)
-        # A container whose clock starts elsewhere cannot mark the encoder's priming, which is before 0, as such.
+        # Encoder priming is before 0; a container whose timestamps start elsewhere cannot mark it.
         unmarked = take.first_pts_ms and take.container == "mp4" and t < 0
         if not unmarked and not any(start <= t * 1000 < end for start, end in take.holes_ms):
             heard.append(packet)
@@ -188,7 +188,7 @@ def _sound(take: Take, file: OutputContainer) -> list[Packet[Any]]:
 
 
 def _wave(take: Take) -> NDArray[np.float32]:
-    """Beeps and the steady tone, as float32 samples of the take's own, perhaps drifting, clock."""
+    """Beeps and the steady tone, float32, sampled by the take's clock, which may drift."""
     real_rate_hz = take.rate_hz / (1 + float(take.drift))
     count = int((take.length_ms - take.sound_from_ms) / 1000 * real_rate_hz)
     wave = np.zeros(count, np.float32)

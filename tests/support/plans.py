@@ -1,4 +1,4 @@
-"""Rooms without media: probed files as the planner gets them, short names for times, and strategies that make rooms."""
+"""Plans without media: probed clips, short names for times, and Hypothesis strategies for rooms."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ SCREEN: Final = StreamId("anna", 2)
 FRAME_S: Final = Fraction(1, 25)
 
 PATIENT: Final = settings(deadline=None, max_examples=50)
-"""For properties: how long an example takes says something about the machine only."""
+"""Settings of property tests: no deadline, since the time of an example depends on the machine."""
 
 Seconds = int | str | Fraction
-"""Exact: a whole number, or text such as ``1.5`` or ``1/3``."""
+"""An exact time: an integer, or text such as ``1.5`` or ``1/3``."""
 
 
 def span(start: Seconds, end: Seconds) -> TimeRange:
@@ -47,7 +47,7 @@ def span(start: Seconds, end: Seconds) -> TimeRange:
 
 
 def picture(frames: Sequence[Seconds], *, end: Seconds | None = None, matrix: Matrix = "bt709") -> VideoTrack:
-    """A track that shows a frame at each of ``frames`` (file time); the last one for 1/25 s, or until ``end``."""
+    """A video track with a frame at each of ``frames`` (file time); the last one lasts 1/25 s, or until ``end``."""
     times = [Fraction(time) for time in frames]
     return VideoTrack(
         index=0,
@@ -61,13 +61,13 @@ def picture(frames: Sequence[Seconds], *, end: Seconds | None = None, matrix: Ma
 
 
 def sound(start: Seconds, end: Seconds) -> AudioTrack:
-    """A track that sounds from ``start`` to ``end`` (file time)."""
+    """An audio track from ``start`` to ``end`` (file time)."""
     first, last = Fraction(start), Fraction(end)
     return AudioTrack(1, "opus", 48_000, 2, (AudioRun(((0, first), (round((last - first) * 48_000), last))),))
 
 
 def steady(length: Seconds, *, matrix: Matrix = "bt709") -> VideoTrack:
-    """A picture without gaps, from 0 to ``length``."""
+    """A video track without gaps, from 0 to ``length``."""
     end = Fraction(length)
     return VideoTrack(0, "h264", Size(640, 360), matrix, TimeRange(Fraction(0), end), end - min(end / 2, FRAME_S), ())
 
@@ -83,13 +83,13 @@ def take(
 
 
 def both(stream: StreamId, start: Seconds, end: Seconds) -> Clip:
-    """A file with steady picture and sound from index time ``start`` to ``end``."""
+    """A file with picture and sound without gaps, from index time ``start`` to ``end``."""
     length = Fraction(end) - Fraction(start)
     return take(stream, start, steady(length), sound(0, length))
 
 
 def seen(stream: StreamId, start: Seconds, end: Seconds) -> Clip:
-    """A file with only a steady picture."""
+    """A file with only a picture, without gaps."""
     return take(stream, start, steady(Fraction(end) - Fraction(start)), name=f"{stream}-{start}-picture")
 
 

@@ -1,4 +1,4 @@
-"""A room to compose: takes, and the parts of the job file that matter to a test."""
+"""A room to compose: takes, and sections of the job file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.people import Take
 Json = dict[str, Any]
 
 EPOCH_MS: Final = 1_795_327_385_123
-"""2026-11-22 14:03:05.123 in Beijing: no multiple of any frame."""
+"""2026-11-22 14:03:05.123 in Beijing, not a multiple of a frame's duration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Room:
     recording: Json = field(default_factory=dict)
 
     def write(self, folder: Path, job_id: str, record: Callable[[Take, Path], None]) -> Path:
-        """Lay the room out as a local store in ``folder``; returns the job file. ``record`` makes a take's file."""
+        """Write the room as a local store to ``folder``; returns the job file. ``record`` writes the file of a take."""
         root = folder / "room"
         root.mkdir(parents=True)
         files = []

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
+from tests.support.fixtures import children_know_the_tests
 
-from owtmix.jobfile.settings import INSTALLATION
-
-
-@pytest.fixture(autouse=True)
-def children_know_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(INSTALLATION))
+__all__ = ["children_know_the_tests"]

@@ -1,4 +1,4 @@
-"""The canvas on a GPU: memory, uploads, the tables of the kernel, and the kernel itself.
+"""The canvas on a GPU: memory, uploads, the tables of the kernel, and the kernel.
 
-Everything that a GPU must do is behind the protocol ``GpuDevice`` in ``device.py``; ``cuda.py`` alone imports CuPy.
+``device.py`` has the protocol of a GPU, ``cuda.py`` implements it with CuPy.
 """

@@ -1,7 +1,7 @@
-"""The canvas on a graphics card: pictures go up once, ``compose.cu`` draws whole frames of them.
+"""The canvas on a GPU: each decoded frame is uploaded once, ``compose.cu`` draws output frames from them.
 
-Frames come back into pinned memory while the next ones are drawn, or stay on the card for its encoder. Nothing is
-allocated and nothing waited for from frame to frame; who takes a frame waits for that one.
+Output frames are downloaded into pinned memory while the next ones are drawn, or stay in the GPU's memory for its
+encoder. In steady state, composing allocates nothing and does not wait; ``GpuFrame.frame`` waits for its frame.
 """
 
 from __future__ import annotations
@@ -29,29 +29,29 @@ from owtmix.plan.device import MAX_GPU_ITEMS
 from owtmix.plan.media_info import Matrix
 
 PITCH: Final = 256
-"""Lines of frames that stay on the card are multiples of this."""
+"""The pitch of frames that stay in the GPU's memory is a multiple of this, in bytes."""
 
 
 class HasOverlay(Layer, Protocol):
-    """A layer that is an overlay."""
+    """A layer that holds an overlay."""
 
     @property
     def overlay(self) -> Overlay: ...
 
 
 class GpuFrame(PooledFrame):
-    """A frame on the card, and where its users find it."""
+    """A frame in the GPU's memory and, unless it stays there, its copy in pinned memory."""
 
     def __init__(
         self, device: GpuDevice, pool: DeviceMemoryPool, size: Size, returned: threading.Condition, *, on_gpu: bool
     ) -> None:
         super().__init__(returned)
-        self.shows: Sequence[tuple[Hashable, Rect]] | None = None
+        self.content: Sequence[tuple[Hashable, Rect]] | None = None
         self.held: Sequence[object] = ()
         self.drawn, self.done = device.fence(), device.fence()
         pitch = -(-size.width // PITCH) * PITCH if on_gpu else size.width
-        self.piece = pool.take(pitch * size.height * 3 // 2)
-        y, chroma = self.piece.address, self.piece.address + pitch * size.height
+        self.buffer = pool.take(pitch * size.height * 3 // 2)
+        y, chroma = self.buffer.address, self.buffer.address + pitch * size.height
         if on_gpu:
             self.surface = Surface(y, chroma, chroma + 1, pitch, pitch, 2)
             self.array = None
@@ -60,14 +60,14 @@ class GpuFrame(PooledFrame):
             half = size.width // 2
             self.surface = Surface(y, chroma, chroma + half * size.height // 2, pitch, half)
             self.array = device.pinned(size.width * size.height * 3 // 2)
-            self._frame = _framed(self.array, size)
+            self._frame = _as_frame(self.array, size)
 
     @property
     def frame(self) -> VideoFrame:
-        """The frame, as soon as it is done.
+        """NV12 in the GPU's memory, or yuv420p in main memory. Waits until it is drawn.
 
         Raises:
-            DeviceError: the device is lost.
+            DeviceError: the GPU is lost.
         """
         self.done.wait()
         self.held = ()
@@ -75,16 +75,17 @@ class GpuFrame(PooledFrame):
 
 
 class GpuCanvas:
-    """A canvas of ``size`` (even) on ``device``, which takes ``memory`` bytes of it at most.
+    """A canvas of ``size`` (px, even) on ``device`` that takes up to ``memory`` bytes of the GPU's memory.
 
-    With ``on_gpu`` frames are NV12 in the device's memory, for its encoder; else yuv420p in main memory.
+    ``background`` is limited-range Y, Cb, Cr. With ``on_gpu``, frames are NV12 in the GPU's memory, for its encoder;
+    else yuv420p in main memory.
 
     Raises:
-        DeviceError: the device fails, or the memory does not suffice.
+        DeviceError: the GPU fails, or ``memory`` does not suffice.
     """
 
     ahead: Final = 1
-    """A decoder on the card has few pictures."""
+    """NVDEC has few surfaces for decoded frames."""
 
     def __init__(
         self,
@@ -98,35 +99,35 @@ class GpuCanvas:
         on_gpu: bool = False,
     ) -> None:
         self._device = device
-        self._pool = DeviceMemoryPool(device, memory)
-        self._staging = UploadBuffers(device)
+        self._memory = DeviceMemoryPool(device, memory)
+        self._upload_buffers = UploadBuffers(device)
         self._size = size
         self._background = background
         self._mode = mode
         self._matrix = matrix
         self._overlays: dict[Hashable, GpuTile] = {}
         returned = threading.Condition()
-        frames = (GpuFrame(device, self._pool, size, returned, on_gpu=on_gpu) for _ in range(POOL_FRAMES))
-        self._ring = FramePool(returned, frames)
+        frames = (GpuFrame(device, self._memory, size, returned, on_gpu=on_gpu) for _ in range(POOL_FRAMES))
+        self._frame_pool = FramePool(returned, frames)
 
     def scaler(self) -> GpuScaler:
-        return GpuScaler(self._device, self._pool, self._staging, self._mode, self._matrix)
+        return GpuScaler(self._device, self._memory, self._upload_buffers, self._mode, self._matrix)
 
     def compose(self, layers: Sequence[Layer]) -> ComposedFrame:
-        """Tell the device to draw ``layers``, which are of this canvas's own scalers, or overlays.
+        """Launch the drawing of ``layers``, which are tiles of this canvas's own scalers, or overlays.
 
         Raises:
-            DeviceError: the device fails, or there is more to draw than it is told at once.
+            DeviceError: the GPU fails, or there are more than ``MAX_GPU_ITEMS`` layers.
         """
-        shows = [(layer.key, layer.rect) for layer in layers]
-        last = self._ring.last
-        if last and last.shows == shows:
+        content = [(layer.key, layer.rect) for layer in layers]
+        last = self._frame_pool.last
+        if last and last.content == content:
             return last.acquire()
         if len(layers) > MAX_GPU_ITEMS:
             raise DeviceError(f"{self._device.name} draws {MAX_GPU_ITEMS} tiles and watermarks at most")
-        tiles = [layer if isinstance(layer, GpuTile) else self._laid(cast("HasOverlay", layer)) for layer in layers]
-        self._overlays = {tile.key: tile for tile in tiles if tile.item.kind is not Kind.PICTURE}
-        target = self._ring.free()
+        tiles = [layer if isinstance(layer, GpuTile) else self._overlay(cast("HasOverlay", layer)) for layer in layers]
+        self._overlays = {tile.key: tile for tile in tiles if tile.item.kind is not Kind.VIDEO}
+        target = self._frame_pool.acquire_free()
         target.done.wait()
         target.held = tiles
         batch = kernel_args.pack_batch(
@@ -138,32 +139,32 @@ class GpuCanvas:
         else:
             self._device.launch(batch, kernel_args.grid(self._size, 1), after, target.drawn)
             self._device.download(target.surface.y, target.array, target.drawn, target.done)
-        target.shows = shows
-        self._ring.last = target
+        target.content = content
+        self._frame_pool.last = target
         return target
 
-    def _laid(self, layer: HasOverlay) -> GpuTile:
-        """An overlay on the device; one that was drawn last is there already."""
+    def _overlay(self, layer: HasOverlay) -> GpuTile:
+        """Upload an overlay, unless the previous frame content it."""
         found = self._overlays.get(layer.key)
         if found and found.rect == layer.rect:
             return found
         pairs = [np.ascontiguousarray(plane).view(np.uint8).reshape(len(plane), -1) for plane in layer.overlay.pairs]
         offsets, size = packed_offsets([plane.size for plane in pairs])
-        piece = self._pool.take(size)
+        buffer = self._memory.take(size)
         fence: Fence = self._device.fence()
-        y, u, v = (piece.address + offset for offset in offsets)
+        y, u, v = (buffer.address + offset for offset in offsets)
         for plane, address in zip(pairs, (y, u, v), strict=True):
             self._device.upload(plane.ravel(), address, fence)
         surface = Surface(y, u, v, pairs[0].shape[1], pairs[1].shape[1])
-        kind = Kind.CARD if layer.opaque else Kind.OVERLAY
-        held = (piece, pairs)
+        kind = Kind.OPAQUE if layer.opaque else Kind.OVERLAY
+        held = (buffer, pairs)
         return GpuTile(layer.key, layer.rect, Item(kind, layer.rect, surface), (fence,), held, opaque=layer.opaque)
 
 
-def _framed(array: NDArray[np.uint8], size: Size) -> VideoFrame:
-    """Memory that holds three planes, one behind the other, as a yuv420p frame.
+def _as_frame(array: NDArray[np.uint8], size: Size) -> VideoFrame:
+    """Three contiguous planes in ``array`` (uint8, flat) as a yuv420p frame.
 
-    ``VideoFrame.from_numpy_buffer`` would cut a height that is no multiple of four.
+    ``VideoFrame.from_numpy_buffer`` would cut a height that is not a multiple of four.
     """
     y, u, v = np.split(array, [size.width * size.height, size.width * size.height * 5 // 4])
     half = size.height // 2, size.width // 2

@@ -1,5 +1,5 @@
-// Draws whole frames in one launch, in whole numbers only: on a card by way of NVRTC or nvcc, on the host by way of a
-// C++ compiler with -DON_HOST, from this one source. The tables that it reads are made in sampling.py and launch.py.
+// Draws whole output frames in one launch, in integer arithmetic only. NVRTC or nvcc compile it for the GPU, a C++
+// compiler with -DON_HOST for the host. kernel_tables.py makes Geometry, kernel_args.py the other structs.
 
 #ifdef ON_HOST
 #define __device__
@@ -10,7 +10,7 @@ static thread_local Place blockIdx, blockDim, threadIdx;
 #endif
 
 #ifndef FRAMES
-#define FRAMES 1  // how many a launch can draw
+#define FRAMES 1  // drawn by a launch
 #endif
 #define ITEMS 72
 
@@ -18,53 +18,55 @@ typedef unsigned char u8;
 typedef unsigned short u16;
 typedef unsigned long long u64;
 
-enum Kind { PICTURE = 0, CARD = 1, OVERLAY = 2 };  // the first two are opaque
+enum Kind { VIDEO = 0, OPAQUE = 1, OVERLAY = 2 };  // a tile with video, an opaque overlay, a blended overlay
 
-// Offsets, in ints from the start of the geometry, of n first samples and of taps rows of n weights.
+// Filter taps of one axis. Offsets, in ints from the start of Geometry: first, of the first source sample of each of
+// count target samples; weights, of taps rows of count weights.
 struct Axis {
     int count, taps, first, weights;
 };
 
-// How a picture becomes part of a tile. Along and down are those of the canvas; columns and rows the source's.
+// How a video frame is drawn in a tile. Along and down are directions of the canvas, columns and rows of the source.
 struct Geometry {
-    int left, top, right, bottom;  // where the picture lies on the canvas; the rest of its tile is black
-    int turned;                    // the source's columns run down the canvas
-    int wide;                      // samples are 16 bits wide
-    int low;                       // bits below the sample's own
-    int step;                      // from one chroma sample of a row to the next, in samples
-    int shift;                     // brings a row's sum to 15 bits
-    int recoloured;
-    int black;                     // the source's, of luma
+    int left, top, right, bottom;  // target on the canvas; the rest of the tile is black
+    int turned;                    // the source's columns run down the canvas (a turn by 90 degrees)
+    int wide;                      // samples take 16 bits
+    int low;                       // unused low bits of a sample
+    int step;                      // samples from one chroma sample of a row to the next
+    int shift;                     // reduces the sum of a row to 15 bits
+    int recoloured;                // matrix applies
+    int black;                     // luma of black in the source
     int matrix[7];                 // luma from luma, Cb and Cr; Cb from Cb and Cr; Cr from Cb and Cr
-    Axis luma[2], chroma[2];       // along and down
+    Axis luma[2], chroma[2];       // along, down
 };
 
 struct Item {
-    u64 y, u, v;         // a picture's samples, or an overlay's pairs of what to keep and what to add
-    u64 geometry;        // of a picture
+    u64 y, u, v;         // addresses of samples, or of an overlay's pairs (keep, add)
+    u64 geometry;        // address; VIDEO only
     u16 left, top, right, bottom;
     u16 pitch, chroma_pitch;  // in bytes
-    u16 kind, spare;
+    u16 kind, padding;
 };
 
 struct Frame {
     u64 y, u, v;
-    int pitch, chroma_pitch, step, count;  // step: from one chroma sample of a row to the next
+    int pitch, chroma_pitch, step, count;  // step: bytes from one chroma sample of a row to the next
     Item items[ITEMS];                     // back to front
 };
 
 struct Batch {
-    int width, height, background[3], spare;
+    int width, height, background[3], padding;
     Frame frames[FRAMES];
 };
 
-struct Block {  // two by two pixels
+struct Block {  // 2x2 pixels
     int y[4], u, v;
 };
 
 static __device__ inline int clip(int value) { return value < 0 ? 0 : value > 255 ? 255 : value; }
 
-// Two sums over the same columns: of two rows of a plane, or of the same row of two planes. Lines are the first ones.
+// Two filtered samples of the same column: of two rows of a plane, or of the same row of two planes. line and other
+// point to the first source rows.
 template <class Sample>
 static __device__ inline void sum(const Geometry &g, const u8 *line, const u8 *other, int pitch, int step,
                                   const Axis &columns, int column, const Axis &rows, int row, int other_row, int &result,
@@ -100,7 +102,7 @@ static __device__ inline void sample(const Geometry &g, const Item &item, int al
         const int column = turned ? down : along, row = turned ? along : down;
         const u8 *line = (const u8 *)item.y + (long long)table[rows.first + row] * item.pitch;
         const u8 *other = (const u8 *)item.y + (long long)table[rows.first + row + 1] * item.pitch;
-        const int next = turned ? 2 : 1, across = turned ? 1 : 2;  // in the block, to the next column and row
+        const int next = turned ? 2 : 1, across = turned ? 1 : 2;  // index steps in the block, to the next column and row
         for (int i = 0; i < 2; i++)
             sum<Sample>(g, line, other, item.pitch, 1, columns, column + i, rows, row, row + 1, block.y[i * next],
                         block.y[i * next + across]);
@@ -120,7 +122,7 @@ static __device__ inline void recolour(const Geometry &g, Block &block) {
     block.v = clip((m[5] * u + m[6] * v + half + (128 << 14)) >> 14);
 }
 
-static __device__ inline void draw_picture(const Item &item, int x, int y, Block &block) {
+static __device__ inline void draw_video(const Item &item, int x, int y, Block &block) {
     const Geometry &g = *(const Geometry *)item.geometry;
     if (x < g.left || x >= g.right || y < g.top || y >= g.bottom) {
         for (int i = 0; i < 4; i++) block.y[i] = 16;
@@ -151,7 +153,7 @@ static __device__ inline bool covers(const Item &item, int x, int y) {
     return x >= item.left && x < item.right && y >= item.top && y < item.bottom;
 }
 
-// All edges are even, so that every block of two by two pixels belongs to one item alone.
+// One thread per block of 2x2 pixels. All edges are even, so that an item covers a block wholly or not at all.
 extern "C" __global__ void compose(const Batch batch) {
     const int x = 2 * (int)(blockIdx.x * blockDim.x + threadIdx.x), y = 2 * (int)(blockIdx.y * blockDim.y + threadIdx.y);
     if (x >= batch.width || y >= batch.height) return;
@@ -160,8 +162,8 @@ extern "C" __global__ void compose(const Batch batch) {
     while (top >= 0 && !(frame.items[top].kind != OVERLAY && covers(frame.items[top], x, y))) top--;
     const int *ground = batch.background;
     Block block = {{ground[0], ground[0], ground[0], ground[0]}, ground[1], ground[2]};
-    if (top >= 0 && frame.items[top].kind == PICTURE)
-        draw_picture(frame.items[top], x, y, block);
+    if (top >= 0 && frame.items[top].kind == VIDEO)
+        draw_video(frame.items[top], x, y, block);
     else if (top >= 0)
         draw_overlay(frame.items[top], x, y, block);
     for (int i = top + 1; i < frame.count; i++)

@@ -1,4 +1,4 @@
-"""A card of NVIDIA's, by way of CuPy. Only this imports cupy, and only where a card is asked for is it imported."""
+"""``GpuDevice`` for NVIDIA GPUs, with CuPy. Nothing else imports CuPy; this module is imported for GPUs only."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ _FAILURES: Final = (
 
 
 class CudaFence:
-    """An event."""
+    """A CUDA event."""
 
     def __init__(self, device: CudaDevice) -> None:
         self._device = device
         self.event = cupy.cuda.Event(block=True, disable_timing=True)
 
     def wait(self) -> None:
-        with self._device.at_work():
+        with self._device.current():
             self.event.synchronize()
 
 
 class CudaMemory:
-    """Memory on the card."""
+    """Memory of the GPU."""
 
     def __init__(self, size: int) -> None:
         self._memory = cupy.cuda.memory.Memory(size)
@@ -52,114 +52,114 @@ class CudaMemory:
 
 
 class CudaDevice:
-    """Card ``number`` of those that are visible. ``frames`` is how many a launch draws.
+    """GPU ``number`` of those visible; a launch draws ``frames`` frames.
 
     Raises:
-        DeviceError: there is none, or it does not work.
+        DeviceError: there is no such GPU, or it does not work.
     """
 
     def __init__(self, number: int, frames: int = 1) -> None:
         self.number = number
         self.name = f"cuda:{number}"
         with _cuda_errors(self.name):
-            # FFmpeg first: it refuses the primary context once somebody has made it without its flags.
+            # FFmpeg first: it refuses a primary context that was created without its flags.
             self._decoding = HWAccel("cuda", str(number), is_hw_owned=True).create(Codec("h264", "r"))
             self._encoding = CudaContext(number)
-            self._card = cupy.cuda.Device(number)
-        with self.at_work():
+            self._cupy_device = cupy.cuda.Device(number)
+        with self.current():
             self._uploads, self._drawing, self._downloads = (cupy.cuda.Stream(non_blocking=True) for _ in range(3))
             module = cupy.RawModule(code=SOURCE.read_text(encoding="ascii"), options=(f"-DFRAMES={frames}",))
             self._kernel = module.get_function(KERNEL)
 
     @contextmanager
-    def at_work(self) -> Iterator[None]:
-        """The card is this thread's; what goes wrong is a DeviceError."""
-        with _cuda_errors(self.name), self._card:
+    def current(self) -> Iterator[None]:
+        """Make the GPU the current one of this thread; map errors to DeviceError."""
+        with _cuda_errors(self.name), self._cupy_device:
             yield
 
     def allocate(self, size: int) -> CudaMemory:
-        with self.at_work():
+        with self.current():
             return CudaMemory(size)
 
     def pinned(self, size: int) -> NDArray[np.uint8]:
-        with self.at_work():
+        with self.current():
             return np.frombuffer(cupy.cuda.alloc_pinned_memory(size), np.uint8, size)
 
     def fence(self) -> CudaFence:
-        with self.at_work():
+        with self.current():
             return CudaFence(self)
 
     def upload(self, source: NDArray[np.uint8], address: int, fence: Fence) -> None:
         assert isinstance(fence, CudaFence)
-        with self.at_work():
+        with self.current():
             stream = self._uploads
             runtime.memcpyAsync(address, source.ctypes.data, source.size, runtime.memcpyHostToDevice, stream.ptr)
             fence.event.record(stream)
 
     def launch(self, batch: NDArray[Any], grid: tuple[int, int, int], after: Iterable[Fence], fence: Fence) -> None:
         assert isinstance(fence, CudaFence)
-        with self.at_work(), self._drawing as stream:
-            for needed in after:
-                assert isinstance(needed, CudaFence)
-                stream.wait_event(needed.event)
+        with self.current(), self._drawing as stream:
+            for fence_before in after:
+                assert isinstance(fence_before, CudaFence)
+                stream.wait_event(fence_before.event)
             self._kernel(grid, BLOCK, (batch,))
             fence.event.record(stream)
 
     def download(self, address: int, target: NDArray[np.uint8], after: Fence, fence: Fence) -> None:
         assert isinstance(after, CudaFence)
         assert isinstance(fence, CudaFence)
-        with self.at_work():
+        with self.current():
             stream = self._downloads
             stream.wait_event(after.event)
             runtime.memcpyAsync(target.ctypes.data, address, target.size, runtime.memcpyDeviceToHost, stream.ptr)
             fence.event.record(stream)
 
     def frame(self, address: int, size: Size, pitch: int) -> VideoFrame:
-        """NV12 as a frame; the encoder wants both planes in one piece of memory."""
-        with self.at_work():
+        """NV12 as a frame; the encoder needs both planes in one allocation."""
+        with self.current():
             rows = size.height * 3 // 2
-            # Whoever holds the frame holds its memory by another way.
+            # Unowned: the caller keeps the memory while the frame is used.
             memory = cupy.cuda.MemoryPointer(cupy.cuda.UnownedMemory(address, pitch * rows, self, self.number), 0)
             whole = cupy.ndarray((rows, pitch), np.uint8, memory)
             planes = whole[: size.height, : size.width], whole[size.height :, : size.width]
             return VideoFrame.from_dlpack(planes, "nv12", size.width, size.height, cuda_context=self._encoding)
 
     def fence_decoding(self, fence: Fence) -> None:
-        """Decoders work on the NULL stream, which the streams here do not wait for of themselves."""
+        """Set ``fence`` on the NULL stream, which decoders use; non-blocking streams do not wait for it."""
         assert isinstance(fence, CudaFence)
-        with self.at_work():
+        with self.current():
             fence.event.record(cupy.cuda.Stream.null)
 
     def hardware(self) -> HWAccel:
-        """What FFmpeg's decoders are told; where they refuse the card they decode on the CPU."""
+        """Hardware acceleration for FFmpeg's decoders; one that does not support a stream decodes it on the CPU."""
         return HWAccel("cuda", str(self.number), is_hw_owned=True)
 
     def fetch(self, address: int, pitch: int, width: int, rows: int) -> NDArray[np.uint8]:
-        """Lines of what a decoder left on the card, shape (rows, width); waits for it."""
-        found = np.empty((rows, width), np.uint8)
-        with self.at_work():
-            runtime.memcpy2D(found.ctypes.data, width, address, pitch, width, rows, runtime.memcpyDeviceToHost)
-        return found
+        """Copy rows of a decoded frame: uint8 (rows, width), ``pitch`` bytes apart in the GPU's memory. Waits."""
+        copied = np.empty((rows, width), np.uint8)
+        with self.current():
+            runtime.memcpy2D(copied.ctypes.data, width, address, pitch, width, rows, runtime.memcpyDeviceToHost)
+        return copied
 
     @property
     def model(self) -> str:
-        """What the card is called by those who make it."""
-        with self.at_work():
+        """The product name."""
+        with self.current():
             return str(runtime.getDeviceProperties(self.number)["name"].decode())
 
 
 @cache
 def open_device(number: int) -> CudaDevice:
-    """The card, opened and the kernel compiled once in a process.
+    """The GPU, opened and the kernel compiled once per process.
 
     Raises:
-        DeviceError: there is none, or it does not work.
+        DeviceError: there is no such GPU, or it does not work.
     """
     return CudaDevice(number)
 
 
 def gpu_count() -> int:
-    """How many cards are visible.
+    """The number of visible GPUs.
 
     Raises:
         DeviceError: there is no driver.
@@ -170,11 +170,11 @@ def gpu_count() -> int:
 
 @contextmanager
 def _cuda_errors(name: str) -> Iterator[None]:
-    """Errors of the libraries as ours."""
+    """Map errors of the libraries to DeviceError."""
     try:
         yield
     except DeviceError:
         raise
     except _FAILURES as error:
-        words = str(error).strip().partition("\n")[0]
-        raise DeviceError(f"{name} fails: {words or type(error).__name__}") from error
+        reason = str(error).strip().partition("\n")[0]
+        raise DeviceError(f"{name} fails: {reason or type(error).__name__}") from error

@@ -1,6 +1,6 @@
-"""The seam between the canvas that draws on a graphics card and the card: memory, copies, launches and marks.
+"""The protocol of a GPU: memory, copies, launches and fences.
 
-Everything is asynchronous: work of one kind is done in the order given, and marks tie the kinds together.
+Work is asynchronous. Uploads, launches and downloads each run in order; fences order them among each other.
 """
 
 from __future__ import annotations
@@ -16,57 +16,54 @@ from owtmix.base.geometry import Size
 
 
 class DeviceError(Exception):
-    """The device failed, is lost or full; the message says which, as in "cuda:0 ...". What was drawn on it is lost."""
+    """The GPU failed, is lost or out of memory; the message begins with its name. What was drawn on it is lost."""
 
 
 class Fence(Protocol):
-    """A point in a device's work; set again and again, it is where it was set last."""
+    """A point in the work of a GPU. Reached at first; setting it again moves it."""
 
     def wait(self) -> None:
-        """Until the device has come so far.
+        """Wait until the fence is reached.
 
         Raises:
-            DeviceError: the device is lost.
+            DeviceError: the GPU is lost.
         """
 
 
 class Memory(Protocol):
-    """A piece of the device's memory, free again once nobody refers to it."""
+    """An allocation in the GPU's memory, freed when it is garbage."""
 
     @property
     def address(self) -> int: ...
 
 
 class GpuDevice(Protocol):
-    """A card. Any thread may call it.
-
-    Every method raises DeviceError when the device fails.
-    """
+    """A GPU. Thread-safe; every method raises DeviceError when the GPU fails."""
 
     @property
     def name(self) -> str:
         """As ``--device`` has it: ``cuda:0``."""
 
     def allocate(self, size: int) -> Memory:
-        """``size`` bytes on the device."""
+        """Allocate ``size`` bytes of the GPU's memory."""
 
     def pinned(self, size: int) -> NDArray[np.uint8]:
-        """``size`` bytes of main memory that is copied from and to without a detour."""
+        """Allocate ``size`` bytes of pinned main memory."""
 
     def fence(self) -> Fence:
-        """A mark that counts as reached until it is set."""
+        """A new fence."""
 
     def upload(self, source: NDArray[np.uint8], address: int, fence: Fence) -> None:
-        """Copy to the device; ``source`` must stay, and stay as it is, until ``fence`` is reached."""
+        """Copy to the GPU and set ``fence``; ``source`` must not change or be freed until it is reached."""
 
     def launch(self, batch: NDArray[Any], grid: tuple[int, int, int], after: Iterable[Fence], fence: Fence) -> None:
-        """Draw a ``Batch`` of ``canvas.launch`` once all of ``after`` are reached."""
+        """Draw a batch of ``kernel_args.pack_batch`` once all of ``after`` are reached, and set ``fence``."""
 
     def download(self, address: int, target: NDArray[np.uint8], after: Fence, fence: Fence) -> None:
-        """Copy into pinned memory."""
+        """Copy into pinned memory once ``after`` is reached, and set ``fence``."""
 
     def frame(self, address: int, size: Size, pitch: int) -> VideoFrame:
-        """NV12 in the device's memory, as a frame that its encoder takes; what is drawn there later is seen in it."""
+        """Wrap NV12 in the GPU's memory as a frame for its encoder. The memory is shared, not copied."""
 
     def fence_decoding(self, fence: Fence) -> None:
-        """Set ``fence`` behind what the card's decoders were told to do."""
+        """Set ``fence`` after the decoding that was submitted so far."""

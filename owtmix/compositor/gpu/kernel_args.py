@@ -1,6 +1,6 @@
-"""What a launch of ``compose.cu`` is told, as bytes: its ``Batch``, which travels as a kernel argument.
+"""The argument of a launch of ``compose.cu``: its ``Batch``, passed by value.
 
-72 items, 64 tiles and 8 overlays, take 3,520 bytes: less than the 4 KiB that every driver passes by value.
+72 items, 64 tiles and 8 watermarks, take 3,520 bytes: less than the 4 KiB that every driver passes by value.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from owtmix.plan.device import MAX_GPU_ITEMS
 
 SOURCE: Final = Path(__file__).with_name("compose.cu")
 KERNEL: Final = "compose"
-LONGEST_PITCH: Final = np.iinfo(np.uint16).max
-"""Bytes from one line to the next."""
+MAX_PITCH: Final = np.iinfo(np.uint16).max
+"""In bytes."""
 BLOCK: Final = (32, 8)
-"""Threads, each of which draws two by two pixels."""
+"""Threads of a block; each draws 2x2 pixels."""
 
 _ITEM: Final = np.dtype(
     [
         *((name, np.uint64) for name in ("y", "u", "v", "geometry")),
-        *((name, np.uint16) for name in ("left", "top", "right", "bottom", "pitch", "chroma_pitch", "kind", "spare")),
+        *((name, np.uint16) for name in ("left", "top", "right", "bottom", "pitch", "chroma_pitch", "kind", "padding")),
     ]
 )
 _FRAME: Final = np.dtype(
@@ -40,18 +40,18 @@ _FRAME: Final = np.dtype(
 
 
 class Kind(IntEnum):
-    """What an item is; ``compose.cu`` has the same numbers."""
+    """A tile with a video frame, an opaque overlay, or a blended overlay. Numbers are those of ``compose.cu``."""
 
-    PICTURE = 0
-    CARD = 1
+    VIDEO = 0
+    OPAQUE = 1
     OVERLAY = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Surface:
-    """Where three planes lie in a device's memory: addresses, and bytes from one line to the next.
+    """Addresses of three planes in the GPU's memory, and their pitches in bytes.
 
-    ``step`` is from one chroma sample of a line to the next: 2 where Cb and Cr alternate.
+    ``step`` is the distance of chroma samples in a row, in samples: 2 when Cb and Cr are interleaved.
     """
 
     y: int
@@ -64,7 +64,7 @@ class Surface:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """Something to draw; ``geometry`` is the address of a picture's."""
+    """A layer target draw; ``geometry`` is the address of the ``Geometry`` of a video frame."""
 
     kind: Kind
     rect: Rect
@@ -74,45 +74,47 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """One frame: items from back to front, and where it goes."""
+    """One output frame: items back target front, and the surface target draw on."""
 
     items: Sequence[Item]
     target: Surface
 
 
 def pack_batch(canvas: Size, background: tuple[int, int, int], drawings: Sequence[Drawing]) -> NDArray[Any]:
-    """The ``Batch`` that draws ``drawings``, compiled for as many frames.
+    """The ``Batch`` that draws ``drawings`` in one launch, as a structured array of shape ().
+
+    The kernel must be compiled for ``len(drawings)`` frames. ``background`` is limited-range Y, Cb, Cr.
 
     Raises:
-        ValueError: a drawing has more than ``MAX_GPU_ITEMS`` items, or lines too long to be told.
+        ValueError: a drawing has more than ``MAX_GPU_ITEMS`` items, or a pitch above ``MAX_PITCH``.
     """
     dtype = np.dtype(
         [
             ("size", np.int32, 2),
             ("background", np.int32, 3),
-            ("spare", np.int32),
+            ("padding", np.int32),
             ("frames", _FRAME, len(drawings)),
         ]
     )
-    told: NDArray[Any] = np.zeros((), dtype)
-    told["size"], told["background"] = (canvas.width, canvas.height), background
-    for frame, drawing in zip(told["frames"], drawings, strict=True):
+    batch: NDArray[Any] = np.zeros((), dtype)
+    batch["size"], batch["background"] = (canvas.width, canvas.height), background
+    for frame, drawing in zip(batch["frames"], drawings, strict=True):
         if len(drawing.items) > MAX_GPU_ITEMS:
             raise ValueError(f"{len(drawing.items)} items in a frame, of {MAX_GPU_ITEMS} at most")
-        to = drawing.target
-        frame["y"], frame["u"], frame["v"] = to.y, to.u, to.v
-        frame["pitch"], frame["chroma_pitch"], frame["step"] = to.pitch, to.chroma_pitch, to.step
+        target = drawing.target
+        frame["y"], frame["u"], frame["v"] = target.y, target.u, target.v
+        frame["pitch"], frame["chroma_pitch"], frame["step"] = target.pitch, target.chroma_pitch, target.step
         frame["count"] = len(drawing.items)
         for row, item in zip(frame["items"], drawing.items, strict=False):
             surface, rect = item.surface, item.rect
-            if max(surface.pitch, surface.chroma_pitch) > LONGEST_PITCH:
+            if max(surface.pitch, surface.chroma_pitch) > MAX_PITCH:
                 raise ValueError(f"lines of {max(surface.pitch, surface.chroma_pitch)} bytes")
             row["y"], row["u"], row["v"], row["geometry"] = surface.y, surface.u, surface.v, item.geometry
             row["left"], row["top"], row["right"], row["bottom"] = rect.x, rect.y, rect.right, rect.bottom
             row["pitch"], row["chroma_pitch"], row["kind"] = surface.pitch, surface.chroma_pitch, item.kind
-    return told
+    return batch
 
 
 def grid(canvas: Size, frames: int) -> tuple[int, int, int]:
-    """How many blocks of threads draw so many frames."""
+    """Blocks of threads (x, y, z) that draw so many frames."""
     return -(-canvas.width // (2 * BLOCK[0])), -(-canvas.height // (2 * BLOCK[1])), frames

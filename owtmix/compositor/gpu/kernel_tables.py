@@ -1,7 +1,7 @@
-"""How a picture of one kind becomes part of a tile, as the table that ``compose.cu`` reads: its ``Geometry``.
+"""The table of a conversion that ``compose.cu`` reads: its ``Geometry`` and filter taps.
 
-Turning, mirroring, cropping and the field of an interlaced picture are all in the windows of the four axes (luma and
-chroma, along and down the canvas), so that the kernel does nothing but weigh samples.
+Orientation, cropping and deinterlacing are folded into the taps of four axes (luma and chroma, along and down the
+canvas), so that the kernel only filters.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ _ONE: Final = 1 << 14
 
 @dataclass(frozen=True, slots=True)
 class SampleLayout:
-    """A pixel format: chroma is subsampled by ``across`` and ``down``, and ``step`` samples apart.
+    """A pixel format: chroma is subsampled by ``across`` and ``down``, its samples are ``step`` samples apart.
 
-    A sample has ``bits``, above ``low`` other bits.
+    A sample has ``bits``, above ``low`` unused bits.
     """
 
     across: int
@@ -67,14 +67,14 @@ FORMATS: Final[dict[str, SampleLayout]] = {
     "p016le": SampleLayout(2, 2, step=2, bits=16),
     "yuv444p16le": SampleLayout(1, 1, bits=16),
 }
-"""What the kernel reads; NVDEC gives the last four and yuv444p."""
+"""Pixel formats that the kernel reads; NVDEC outputs the last four and yuv444p."""
 
 
 def kernel_table(conversion: Conversion, target: Rect) -> NDArray[np.int32]:
-    """The ``Geometry`` of a conversion that is shown at ``target`` (canvas px), and all its windows behind it.
+    """The ``Geometry`` of a conversion shown at ``target`` (canvas px), followed by its taps: int32 (n,).
 
     Raises:
-        KeyError: the kernel does not read this pixel format.
+        KeyError: the kernel does not read the pixel format.
     """
     samples = FORMATS[conversion.pixel_format]
     geometry: NDArray[Any] = np.zeros((), GEOMETRY)
@@ -95,19 +95,22 @@ def kernel_table(conversion: Conversion, target: Rect) -> NDArray[np.int32]:
     tables = []
     end = GEOMETRY.itemsize // 4
     for name, across, down in (("luma", 1, 1), ("chroma", samples.across, samples.down)):
-        for axis, axis_windows in enumerate(_axes(conversion, across, down, 1 if name == "luma" else 2)):
-            count, taps = axis_windows.weights.shape
+        for axis, axis_taps in enumerate(_axes(conversion, across, down, 1 if name == "luma" else 2)):
+            count, taps = axis_taps.weights.shape
             geometry[name][axis] = count, taps, end, end + count
-            tables += [axis_windows.first, axis_windows.weights.T.ravel()]
+            tables += [axis_taps.first, axis_taps.weights.T.ravel()]
             end += count * (1 + taps)
     return np.concatenate([np.frombuffer(geometry.tobytes(), np.int32), *tables]).astype(np.int32)
 
 
 def colour_matrix(source: Matrix, output: Matrix, *, full_range: bool) -> Sequence[int]:
-    """Luma from luma, Cb and Cr, then Cb from Cb and Cr, then Cr: 14 bit weights of code values without offsets."""
+    """Seven weights, in units of 2**-14, that convert code values without offsets to limited range.
+
+    Luma from luma, Cb and Cr; Cb from Cb and Cr; Cr from Cb and Cr.
+    """
     red, blue = _RED_BLUE_WEIGHTS[source]
     green = 1 - red - blue
-    # Columns are the luma, Cb and Cr of a full-range source; a row is what each adds to red, green and blue.
+    # Columns: luma, Cb and Cr of a full-range source. Rows: what each adds to red, green and blue.
     rgb = (
         (Fraction(1), Fraction(0), 2 - 2 * red),
         (Fraction(1), -(2 - 2 * blue) * blue / green, -(2 - 2 * red) * red / green),
@@ -126,10 +129,10 @@ def colour_matrix(source: Matrix, output: Matrix, *, full_range: bool) -> Sequen
     return [floor(weight * _ONE + Fraction(1, 2)) for weight in weights]
 
 
-def _axes(conversion: Conversion, across: int, down: int, smaller: int) -> tuple[FilterTaps, FilterTaps]:
-    """The windows of a plane along and down the canvas; the source's is subsampled by ``across`` and ``down``.
+def _axes(conversion: Conversion, across: int, down: int, canvas_step: int) -> tuple[FilterTaps, FilterTaps]:
+    """The taps of a plane along and down the canvas.
 
-    The canvas's is by ``smaller``, both ways.
+    The plane is subsampled by ``across`` and ``down`` in the source, and by ``canvas_step`` both ways in the canvas.
     """
     turned = conversion.orientation.swaps_sides
     a, b, c, d = conversion.orientation.value
@@ -137,14 +140,14 @@ def _axes(conversion: Conversion, across: int, down: int, smaller: int) -> tuple
     columns, rows = -(-whole.width // across), -(-whole.height // down)
     along_by, down_by = (down, across) if turned else (across, down)
     along = _axis(
-        *_part(crop.x, crop.width, along_by),
-        target.width // smaller,
+        *_plane_range(crop.x, crop.width, along_by),
+        target.width // canvas_step,
         whole=rows if turned else columns,
         mirrored=a + c < 0,
     )
     downwards = _axis(
-        *_part(crop.y, crop.height, down_by),
-        target.height // smaller,
+        *_plane_range(crop.y, crop.height, down_by),
+        target.height // canvas_step,
         whole=columns if turned else rows,
         mirrored=b + d < 0,
     )
@@ -157,11 +160,11 @@ def _axes(conversion: Conversion, across: int, down: int, smaller: int) -> tuple
     return along, downwards.after(field, lines)
 
 
-def _part(start: int, length: int, by: int) -> tuple[int, int]:
-    """Where a part of the picture lies in a plane that is subsampled by ``by``, and its length there."""
+def _plane_range(start: int, length: int, by: int) -> tuple[int, int]:
+    """Start and length, in a plane subsampled by ``by``, of a part of the frame."""
     return start // by, -(-length // by)
 
 
 def _axis(start: int, length: int, target: int, *, whole: int, mirrored: bool) -> FilterTaps:
-    found = filter_taps(length, target).moved(start)
-    return found.mirrored(whole) if mirrored else found
+    taps = filter_taps(length, target).shifted(start)
+    return taps.mirrored(whole) if mirrored else taps

@@ -1,4 +1,4 @@
-"""Device memory that goes round: pieces are allocated while there is room, and used again for others of their size."""
+"""A pool of GPU memory: buffers are reused for others of the same size, and limited in all."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Final
 from owtmix.compositor.gpu.device import DeviceError, GpuDevice, Memory
 
 ALLOCATION_BYTES: Final = 1 << 16
-"""Pieces are multiples of this, so that those of nearly equal size are used for each other."""
+"""Buffer sizes are multiples of this, so that buffers of nearly equal size can replace each other."""
 
 
 class DeviceBuffer:
-    """A piece of memory, given back once nobody refers to it.
+    """A buffer in the GPU's memory, returned to its pool when it is garbage.
 
-    Who lets the device read or write it keeps it until the device is done.
+    The caller keeps it until all work of the GPU on it is done.
     """
 
     def __init__(self, memory: Memory, size: int, free: deque[tuple[int, Memory]]) -> None:
@@ -25,11 +25,11 @@ class DeviceBuffer:
         self._free = free
 
     def __del__(self) -> None:
-        self._free.append((self._size, self._memory))  # one step, whatever thread this is
+        self._free.append((self._size, self._memory))  # atomic: finalizers run in any thread
 
 
 class DeviceMemoryPool:
-    """Pieces of a device's memory, never more than ``limit`` bytes in all."""
+    """Buffers of a GPU's memory, up to ``limit`` bytes in all. Thread-safe."""
 
     def __init__(self, device: GpuDevice, limit: int) -> None:
         self._device = device
@@ -39,21 +39,21 @@ class DeviceMemoryPool:
         self._lock = Lock()
 
     def take(self, size: int) -> DeviceBuffer:
-        """A piece of at least ``size`` bytes.
+        """A buffer of at least ``size`` bytes.
 
         Raises:
-            DeviceError: the limit is reached, or the device is full.
+            DeviceError: the limit is reached, or the GPU is out of memory.
         """
         size = -(-size // ALLOCATION_BYTES) * ALLOCATION_BYTES
         with self._lock:
             for _ in range(len(self._free)):
-                found, memory = self._free.popleft()
-                if found == size:
+                free_size, memory = self._free.popleft()
+                if free_size == size:
                     return DeviceBuffer(memory, size, self._free)
-                self._free.append((found, memory))
+                self._free.append((free_size, memory))
             while self._used + size > self._limit and self._free:
-                found, _ = self._free.popleft()
-                self._used -= found
+                free_size, _ = self._free.popleft()
+                self._used -= free_size
             if self._used + size > self._limit:
                 raise DeviceError(
                     f"{self._device.name} would take more than {self._limit >> 20} MiB of its memory: "

@@ -1,4 +1,4 @@
-"""Pictures on a graphics card, fitted into tiles: what is uploaded of them, and the tables that say how to read it."""
+"""Uploads decoded frames to the GPU, and makes the tables that fit them into tiles."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from owtmix.base.geometry import Orientation, Rect, ResizeMode
 from owtmix.compositor.base import SourceFrame
 from owtmix.compositor.cpu import CpuScaler, conversion_for
 from owtmix.compositor.gpu.device import Fence, GpuDevice
-from owtmix.compositor.gpu.kernel_args import LONGEST_PITCH, Item, Kind, Surface
+from owtmix.compositor.gpu.kernel_args import MAX_PITCH, Item, Kind, Surface
 from owtmix.compositor.gpu.kernel_tables import FORMATS, kernel_table
 from owtmix.compositor.gpu.memory import DeviceBuffer, DeviceMemoryPool
 from owtmix.compositor.gpu.upload import UploadBuffers
@@ -24,12 +24,12 @@ from owtmix.plan.media_info import Matrix
 
 ALIGNMENT: Final = 256
 ON_DEVICE: Final = "cuda"
-"""The pixel format of frames that the card decoded."""
+"""The pixel format of frames that NVDEC decoded."""
 
 
 @dataclass(frozen=True, slots=True)
 class GpuTile:
-    """Something on the card that is ready to be drawn once ``ready`` are reached; ``held`` is the memory it needs."""
+    """A layer in the GPU's memory, to be drawn once ``ready`` are reached; ``held`` keeps its memory."""
 
     key: Hashable
     rect: Rect
@@ -40,8 +40,8 @@ class GpuTile:
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
-class _Loaded:
-    """A picture on the card, which is kept by the tiles that show it."""
+class _DeviceFrame:
+    """A decoded frame in the GPU's memory, kept by the tiles that show it."""
 
     surface: Surface
     pixel_format: str
@@ -51,65 +51,70 @@ class _Loaded:
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """A conversion's geometry on the card, and what it is copied from."""
+    """A kernel table in the GPU's memory, and the array it is uploaded from."""
 
-    piece: DeviceBuffer
+    buffer: DeviceBuffer
     ready: Fence
     source: object
 
 
 class GpuScaler:
-    """Brings the pictures of one stream to the card: those that it decoded are there, others are uploaded.
+    """Fits the frames of one stream into tiles. Frames that NVDEC decoded are used in place, others are uploaded.
 
-    What the kernel cannot read is scaled on the CPU, and then uploaded.
+    Frames that the kernel cannot read are scaled on the CPU first.
     """
 
-    _KEPT: Final = 4
+    _MAX_TABLES: Final = 4
 
     def __init__(
-        self, device: GpuDevice, pool: DeviceMemoryPool, staging: UploadBuffers, mode: ResizeMode, matrix: Matrix
+        self,
+        device: GpuDevice,
+        memory: DeviceMemoryPool,
+        upload_buffers: UploadBuffers,
+        mode: ResizeMode,
+        matrix: Matrix,
     ) -> None:
         self._device = device
-        self._pool = pool
-        self._staging = staging
+        self._memory = memory
+        self._upload_buffers = upload_buffers
         self._mode = mode
         self._matrix = matrix
         self._on_cpu = CpuScaler(mode, matrix)
         self._tables: dict[Hashable, _Table] = {}
-        self._decoded = device.fence()
-        self._newest: tuple[Hashable, ref[_Loaded]] | None = None
+        self._decode_fence = device.fence()
+        self._newest: tuple[Hashable, ref[_DeviceFrame]] | None = None
 
-    def fit(self, picture: SourceFrame, tile: Rect, key: Hashable) -> GpuTile:
-        """The picture as a tile.
+    def fit(self, source: SourceFrame, tile: Rect, key: Hashable) -> GpuTile:
+        """Fit ``source`` into ``tile``; equal keys must mean equal frames.
 
         Raises:
-            DeviceError: the device fails, or is full.
+            DeviceError: the GPU fails, or is out of memory.
         """
-        if not _readable(picture):
-            return self._fitted_on_cpu(picture, tile, key)
-        frame = picture.frame
-        loaded = self._newest[1]() if self._newest and self._newest[0] == key else None
-        if loaded is None:
-            loaded = self._load(frame)
-            self._newest = key, ref(loaded)
+        if not _readable(source):
+            return self._fit_on_cpu(source, tile, key)
+        frame = source.frame
+        device_frame = self._newest[1]() if self._newest and self._newest[0] == key else None
+        if device_frame is None:
+            device_frame = self._to_device(frame)
+            self._newest = key, ref(device_frame)
         kind = (
-            (frame.width, frame.height, loaded.pixel_format, picture.sar, picture.orientation),
-            (picture.matrix, picture.full_range, picture.interlaced),
+            (frame.width, frame.height, device_frame.pixel_format, source.sar, source.orientation),
+            (source.matrix, source.full_range, source.interlaced),
             tile,
         )
-        pixel_format = loaded.pixel_format
-        table = self._table(kind, lambda: conversion_for(picture, pixel_format, tile, self._mode, self._matrix))
-        return _tile(key, tile, loaded, table, picture.interlaced)
+        pixel_format = device_frame.pixel_format
+        table = self._table(kind, lambda: conversion_for(source, pixel_format, tile, self._mode, self._matrix))
+        return _tile(key, tile, device_frame, table, source.interlaced)
 
-    def _fitted_on_cpu(self, picture: SourceFrame, tile: Rect, key: Hashable) -> GpuTile:
-        patch = self._on_cpu.fit(picture, tile, key)
+    def _fit_on_cpu(self, source: SourceFrame, tile: Rect, key: Hashable) -> GpuTile:
+        patch = self._on_cpu.fit(source, tile, key)
         size = patch.target.size
         planes = [np.ascontiguousarray(plane).ravel() for plane in patch.planes]
-        loaded = self._upload(planes, (size.width, size.width // 2), "yuv420p")
+        device_frame = self._upload(planes, (size.width, size.width // 2), "yuv420p")
         whole = Rect(0, 0, size.width, size.height)
         conversion = Conversion(
             size,
-            loaded.pixel_format,
+            device_frame.pixel_format,
             Orientation.UPRIGHT,
             whole,
             size,
@@ -118,59 +123,59 @@ class GpuScaler:
             interlaced=False,
         )
         table = self._table(patch.target, lambda: (conversion, patch.target))
-        return _tile(key, tile, loaded, table, False)
+        return _tile(key, tile, device_frame, table, False)
 
     def _table(self, kind: Hashable, make: Callable[[], tuple[Conversion, Rect]]) -> _Table:
-        """The geometry of pictures of a kind, uploaded once while it is of use."""
+        """The table of conversions of a ``kind``, cached for the last few kinds."""
         table = self._tables.pop(kind, None)
         if table is None:
             data = kernel_table(*make()).view(np.uint8)
-            table = _Table(self._pool.take(data.size), self._device.fence(), data)
-            self._device.upload(data, table.piece.address, table.ready)
+            table = _Table(self._memory.take(data.size), self._device.fence(), data)
+            self._device.upload(data, table.buffer.address, table.ready)
         self._tables[kind] = table
-        if len(self._tables) > self._KEPT:
+        if len(self._tables) > self._MAX_TABLES:
             del self._tables[next(iter(self._tables))]
         return table
 
-    def _load(self, frame: VideoFrame) -> _Loaded:
+    def _to_device(self, frame: VideoFrame) -> _DeviceFrame:
         pitches = frame.planes[0].line_size, frame.planes[1].line_size
         if frame.format.name != ON_DEVICE:
             planes = [np.frombuffer(memoryview(plane), np.uint8) for plane in frame.planes]
             return self._upload(planes, pitches, frame.format.name)
-        self._device.fence_decoding(self._decoded)
+        self._device.fence_decoding(self._decode_fence)
         pixel_format = pixel_format_of(frame)
         addresses = [plane.buffer_ptr for plane in frame.planes]
-        return _Loaded(_surface(addresses, pitches, pixel_format), pixel_format, self._decoded, frame)
+        return _DeviceFrame(_surface(addresses, pitches, pixel_format), pixel_format, self._decode_fence, frame)
 
-    def _upload(self, planes: Sequence[NDArray[np.uint8]], pitches: tuple[int, int], pixel_format: str) -> _Loaded:
-        """Planes as they lie in main memory, byte for byte."""
+    def _upload(self, planes: Sequence[NDArray[np.uint8]], pitches: tuple[int, int], pixel_format: str) -> _DeviceFrame:
+        """Upload planes as they are in main memory, padding included."""
         offsets, size = packed_offsets([len(plane) for plane in planes])
-        piece = self._pool.take(size)
-        slot = self._staging.take()
-        array = slot.of(size)
+        buffer = self._memory.take(size)
+        staging = self._upload_buffers.take()
+        array = staging.reserve(size)
         for plane, offset in zip(planes, offsets, strict=True):
             array[offset : offset + len(plane)] = plane
-        self._device.upload(array, piece.address, slot.fence)
-        self._staging.give(slot)
-        surface = _surface([piece.address + offset for offset in offsets], pitches, pixel_format)
-        return _Loaded(surface, pixel_format, slot.fence, piece)
+        self._device.upload(array, buffer.address, staging.fence)
+        self._upload_buffers.give_back(staging)
+        surface = _surface([buffer.address + offset for offset in offsets], pitches, pixel_format)
+        return _DeviceFrame(surface, pixel_format, staging.fence, buffer)
 
 
-def _tile(key: Hashable, tile: Rect, loaded: _Loaded, table: _Table, interlaced: bool) -> GpuTile:
-    surface = loaded.surface
+def _tile(key: Hashable, tile: Rect, device_frame: _DeviceFrame, table: _Table, interlaced: bool) -> GpuTile:
+    surface = device_frame.surface
     if interlaced:
         surface = replace(surface, pitch=2 * surface.pitch, chroma_pitch=2 * surface.chroma_pitch)
-    item = Item(Kind.PICTURE, tile, surface, table.piece.address)
-    return GpuTile(key, tile, item, (loaded.ready, table.ready), (loaded, table))
+    item = Item(Kind.VIDEO, tile, surface, table.buffer.address)
+    return GpuTile(key, tile, item, (device_frame.ready, table.ready), (device_frame, table))
 
 
 def pixel_format_of(frame: VideoFrame) -> str:
-    """How the samples of a frame lie, wherever it is."""
+    """The pixel format of a frame's samples, in main memory or in the GPU's."""
     return frame.sw_format.name if frame.sw_format else frame.format.name
 
 
 def packed_offsets(sizes: Sequence[int]) -> tuple[list[int], int]:
-    """Where pieces of the given sizes begin, one behind the other, and how much all of them take."""
+    """Offsets of blocks of the given sizes (bytes) in one buffer, aligned, and the size of that buffer."""
     offsets, end = [], 0
     for size in sizes:
         offsets.append(end)
@@ -178,10 +183,10 @@ def packed_offsets(sizes: Sequence[int]) -> tuple[list[int], int]:
     return offsets, end
 
 
-def _readable(picture: SourceFrame) -> bool:
-    """Whether the kernel can read the picture as it lies."""
-    lines = [plane.line_size * (2 if picture.interlaced else 1) for plane in picture.frame.planes]
-    return pixel_format_of(picture.frame) in FORMATS and all(0 < line <= LONGEST_PITCH for line in lines)
+def _readable(source: SourceFrame) -> bool:
+    """Whether the kernel can read the frame's pixel format and pitches."""
+    pitches = [plane.line_size * (2 if source.interlaced else 1) for plane in source.frame.planes]
+    return pixel_format_of(source.frame) in FORMATS and all(0 < pitch <= MAX_PITCH for pitch in pitches)
 
 
 def _surface(addresses: Sequence[int], pitches: tuple[int, int], pixel_format: str) -> Surface:

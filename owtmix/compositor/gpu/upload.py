@@ -1,4 +1,4 @@
-"""Pinned memory for pictures on their way to a device, used in turn."""
+"""Pinned staging buffers for uploads of decoded frames, used in turn."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from numpy.typing import NDArray
 from owtmix.compositor.gpu.device import Fence, GpuDevice
 
 BUFFERS: Final = 8
-"""So many pictures are on their way before the first of them is waited for."""
+"""Uploads in flight before one waits for the first."""
 
 
 class UploadBuffer:
-    """Memory of one picture; ``fence`` is to be set when it is up."""
+    """A staging buffer of one upload; the caller sets ``fence`` with the upload."""
 
     def __init__(self, device: GpuDevice) -> None:
         self._device = device
         self._array: NDArray[np.uint8] = np.empty(0, np.uint8)
         self.fence: Fence = device.fence()
 
-    def of(self, size: int) -> NDArray[np.uint8]:
-        """``size`` bytes, once what was there before is up.
+    def reserve(self, size: int) -> NDArray[np.uint8]:
+        """Wait for the previous upload; returns ``size`` bytes to fill.
 
         Raises:
-            DeviceError: the device is lost.
+            DeviceError: the GPU is lost.
         """
         self.fence.wait()
         if len(self._array) < size:
@@ -36,23 +36,23 @@ class UploadBuffer:
 
 
 class UploadBuffers:
-    """The slots of one canvas, for any thread."""
+    """The staging buffers of one canvas. Thread-safe."""
 
     def __init__(self, device: GpuDevice) -> None:
         self._device = device
-        self._slots: deque[UploadBuffer] = deque()
+        self._buffers: deque[UploadBuffer] = deque()
         self._count = 0
         self._lock = Lock()
 
     def take(self) -> UploadBuffer:
-        """The slot that was given back the longest ago, or a new one while there are few or all are taken."""
+        """The buffer returned longest ago; a new one while there are fewer than ``BUFFERS``, or all are taken."""
         with self._lock:
-            if self._slots and self._count >= BUFFERS:
-                return self._slots.popleft()
+            if self._buffers and self._count >= BUFFERS:
+                return self._buffers.popleft()
             self._count += 1
         return UploadBuffer(self._device)
 
-    def give(self, slot: UploadBuffer) -> None:
-        """Give back what was taken, once its mark is set."""
+    def give_back(self, buffer: UploadBuffer) -> None:
+        """Return a buffer, after its fence was set."""
         with self._lock:
-            self._slots.append(slot)
+            self._buffers.append(buffer)

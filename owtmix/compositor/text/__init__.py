@@ -1,1 +1,1 @@
-"""One line of text in any script, as pixels that are the same on every machine."""
+"""Draws one line of text in any script; pixels do not depend on the machine."""

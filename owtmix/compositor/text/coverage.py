@@ -1,4 +1,4 @@
-"""What a plan writes on pictures, and which fonts have it."""
+"""Glyph coverage: the fonts that the texts of a plan need, and characters that no font has."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ _SUFFIXES: Final = frozenset({".ttf", ".otf", ".ttc"})
 
 
 def with_fonts(plan: RenderPlan, folders: Sequence[Path], warn: Callable[[str], None]) -> RenderPlan:
-    """The plan with the fonts from ``folders`` that its texts need; none where the package's own have all.
+    """The plan with the fonts from ``folders`` that its texts need beside the package's own.
 
-    Every name counts: any recording may fail, and its card be drawn.
+    All names count: any recording may fail, and its placeholder be drawn.
     """
     if plan.picture is None or not folders:
         return plan
-    texts = [mark.text for mark in plan.picture.watermarks if isinstance(mark, TextWatermark)]
+    texts = [watermark.text for watermark in plan.picture.watermarks if isinstance(watermark, TextWatermark)]
     fonts = find_fonts([*texts, *(stream.user for stream in plan.picture.shots)], folders, warn)
     return replace(plan, picture=replace(plan.picture, fonts=fonts))
 
 
 def find_fonts(texts: Iterable[str], folders: Sequence[Path], warn: Callable[[str], None]) -> tuple[FontFile, ...]:
-    """The fonts from ``folders`` that have what the package's lack of ``texts``.
+    """The fonts from ``folders`` that have the characters of ``texts`` that the package's fonts lack.
 
-    Folders count in their order, files in that of their names. A file that cannot be read is a warning.
+    Searched in the order of folders, then of file names. ``warn`` gets a message for each file that cannot be read.
     """
-    foreign = "\n".join(text for text in texts if not text.isascii())  # the package's fonts have ASCII
-    if not foreign:
+    non_ascii = "\n".join(text for text in texts if not text.isascii())  # the package's fonts cover ASCII
+    if not non_ascii:
         return ()
-    # Imported here, since most jobs need not wait for the fonts to load.
+    # Imported here: most jobs need no fonts, and loading them takes time.
     from owtmix.compositor.text.fonts import faces_in  # noqa: PLC0415
-    from owtmix.compositor.text.render import lacking  # noqa: PLC0415
+    from owtmix.compositor.text.render import missing_chars  # noqa: PLC0415
 
-    missing = set(lacking(foreign))
+    missing = set(missing_chars(non_ascii))
     fonts = []
     for path in _font_files(folders):
         if not missing:
@@ -56,16 +56,18 @@ def find_fonts(texts: Iterable[str], folders: Sequence[Path], warn: Callable[[st
 
 
 def missing_glyph_warnings(picture: PicturePlan | None) -> Iterator[str]:
-    """A warning for each text that holds characters which no font has; they are left out."""
+    """A warning for each text with characters that no font has; they are not drawn."""
     if picture is None:
         return
-    texts = {mark.text: "a text watermark" for mark in picture.watermarks if isinstance(mark, TextWatermark)}
+    texts = {
+        watermark.text: "a text watermark" for watermark in picture.watermarks if isinstance(watermark, TextWatermark)
+    }
     for stream, shots in picture.shots.items():
         if any(shot.source is None for shot in shots):
-            texts.setdefault(stream.user, f"the card of {stream}")
+            texts.setdefault(stream.user, f"the placeholder of {stream}")
     for text, where in texts.items():
-        if not text.isascii():  # which every font has
-            # Imported here, since most jobs need not wait for the fonts to load.
+        if not text.isascii():  # covered by every font
+            # Imported here: most jobs need no fonts, and loading them takes time.
             from owtmix.compositor.text.fonts import fonts_of  # noqa: PLC0415
             from owtmix.compositor.text.render import missing_glyphs  # noqa: PLC0415
 

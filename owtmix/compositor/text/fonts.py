@@ -1,4 +1,4 @@
-"""The fonts that text is drawn with: the package's own, and files that a plan names."""
+"""Fonts: the package's own, and files named by a plan."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from owtmix.base.errors import RenderError
 from owtmix.plan.model import FontFile
 
 UNITS_PER_PX: Final = 64
-"""HarfBuzz and FreeType count in these."""
+"""The unit of HarfBuzz and FreeType: 1/64 px."""
 
 _OWN: Final = ("DejaVuSans.ttf", "DroidSansFallback.ttf")
-"""In order of preference: DejaVu has the alphabets, Droid Chinese, Japanese and Korean."""
+"""In order of preference: DejaVu has alphabets, Droid has Chinese, Japanese and Korean."""
 
 _OUTLINES: Final = frozenset({"glyf", "CFF ", "CFF2"})
 
@@ -32,10 +32,10 @@ class Face:
 
     Args:
         data: The file.
-        number: The face's place in the file, from 0; only collections have several.
+        number: Index of the face in the file, from 0; only collections have several.
 
     Raises:
-        ValueError: The data is no font, or the font has bitmaps or colours in place of outlines.
+        ValueError: The data is no font, or the font has bitmaps or colours instead of outlines.
     """
 
     def __init__(self, data: bytes, number: int = 0) -> None:
@@ -53,7 +53,7 @@ class Face:
 
     @lru_cache(maxsize=4096)  # noqa: B019 - faces live as long as the process
     def has(self, char: str) -> bool:
-        """Whether the face has a glyph for ``char``, or for the parts that it is composed of."""
+        """Whether the face has a glyph for ``char``, or for all characters of its decomposition (NFD)."""
         spellings = (char, unicodedata.normalize("NFD", char))
         return any(all(self._nominal.get_nominal_glyph(ord(part)) for part in parts) for parts in spellings)
 
@@ -72,7 +72,7 @@ class Face:
         return face
 
     def extent_px(self, height_px: int) -> tuple[int, int]:
-        """How far lines reach above the baseline and below it, in whole pixels."""
+        """Ascent and descent of lines, in whole px, both positive."""
         size = self.outlines(height_px).size
         return -(-size.ascender // UNITS_PER_PX), -(size.descender // UNITS_PER_PX)
 
@@ -90,22 +90,22 @@ class Fonts:
 
 @cache
 def own_fonts() -> Fonts:
-    """The fonts that travel with the package."""
+    """The fonts in the package."""
     return Fonts([Face(files("owtmix").joinpath("fonts", name).read_bytes()) for name in _OWN])
 
 
 @lru_cache(maxsize=4)
 def fonts_of(font_files: tuple[FontFile, ...]) -> Fonts:
-    """The package's own fonts, and those of a plan after them.
+    """The package's own fonts, then those of a plan.
 
     Raises:
-        RenderError: A file is gone, or is another one than when the job was planned.
+        RenderError: A file cannot be read, or has changed since the job was planned.
     """
     return Fonts([*own_fonts().faces, *map(_face_of, font_files)]) if font_files else own_fonts()
 
 
 def faces_in(data: bytes) -> Iterator[tuple[int, Face]]:
-    """Each face of a font file that can be drawn, with its place in the file."""
+    """Each usable face of a font file, with its index."""
     for number in range(uharfbuzz.Face(data).count):
         with suppress(ValueError):
             yield number, Face(data, number)

@@ -1,4 +1,4 @@
-"""One line of text in any script, as pixels that are the same on every machine."""
+"""Renders one line of text with FreeType; pixels do not depend on the machine."""
 
 from __future__ import annotations
 
@@ -18,42 +18,41 @@ ELLIPSIS: Final = "…"
 _WHITE: Final = 255
 _DARK: Final = 16
 _EDGE_PER_HEIGHT: Final = 16
-_FIRST_LETTERS: Final = 64
-_UNSEEN_AT_END: Final = frozenset({"Zs", "Cf"})
+_FIRST_CHUNK_LETTERS: Final = 64
+_INVISIBLE_AT_END: Final = frozenset({"Zs", "Cf"})
 
 _Mask = NDArray[np.uint8]
 
 
-def lacking(text: str, fonts: Fonts | None = None) -> tuple[str, ...]:
-    """Each character of ``text`` that no font has, once and in order; ``render_text`` leaves them out.
+def missing_chars(text: str, fonts: Fonts | None = None) -> tuple[str, ...]:
+    """The characters of ``text`` that no font has, each once, in order; ``render_text`` leaves them out.
 
-    ``fonts`` are the package's own unless given.
+    ``fonts`` are the package's own by default.
     """
     fonts = fonts or own_fonts()
     return tuple(char for char in dict.fromkeys(clean(text)) if not _is_drawable(char, fonts))
 
 
 def missing_glyphs(text: str, fonts: Fonts | None = None) -> tuple[str, ...]:
-    """What is ``lacking``, by name: ``U+1F642 SLIGHTLY SMILING FACE``."""
-    return tuple(f"U+{ord(char):04X} {unicodedata.name(char, '')}".rstrip() for char in lacking(text, fonts))
+    """``missing_chars`` by code point and name: ``U+1F642 SLIGHTLY SMILING FACE``."""
+    return tuple(f"U+{ord(char):04X} {unicodedata.name(char, '')}".rstrip() for char in missing_chars(text, fonts))
 
 
 def render_text(text: str, height_px: int, max_width_px: int, fonts: Fonts | None = None) -> NDArray[np.uint8]:
-    """Draw ``text`` white with a dark edge, as a watermark (semantics.md, Picture).
+    """Draw ``text`` white with a dark edge, as a watermark (docs/semantics.md, "Picture").
 
     Args:
-        text: Any characters; controls and line breaks become spaces, what no font has is left out.
+        text: Any characters; controls and line breaks become spaces, characters that no font has are left out.
         height_px: Size of the em: capitals are about 3/4 of it, Chinese characters nearly all of it.
-        max_width_px: What does not fit is cut and ends in an ellipsis.
-        fonts: In order of preference; the package's own unless given.
+        max_width_px: Longer text is cut and ends in an ellipsis.
+        fonts: In order of preference; the package's own by default.
 
     Returns:
-        RGBA, uint8 (height, width, 4), straight alpha. The baseline is always at the same height, unless ``text`` needs
-        other fonts than the package's; marks below letters may make the picture higher at its lower end. The width is
-        0 when there is nothing to draw.
+        RGBA, uint8 (height, width, 4), straight alpha. The baseline is at the same row for all texts that need only the
+        package's fonts; marks below letters may add rows at the bottom. The width is 0 when there is nothing to draw.
     """
     edge_px = max(1, round(height_px / _EDGE_PER_HEIGHT))
-    line = _cut(text, height_px, max_width_px - 2 * edge_px, fonts or own_fonts())
+    line = _fitted_line(text, height_px, max_width_px - 2 * edge_px, fonts or own_fonts())
     fill = _mask(line, height_px, margin_px=edge_px, stroke_px=0).astype(np.uint16)
     edge = _mask(line, height_px, margin_px=edge_px, stroke_px=edge_px).astype(np.uint16)
     under = (edge * (255 - fill) + 127) // 255
@@ -63,8 +62,8 @@ def render_text(text: str, height_px: int, max_width_px: int, fonts: Fonts | Non
 
 
 def text_mask(text: str, height_px: int, max_width_px: int, fonts: Fonts | None = None) -> NDArray[np.uint8]:
-    """Like ``render_text`` without an edge: how much of each pixel is ink, uint8 (height, width)."""
-    line = _cut(text, height_px, max_width_px, fonts or own_fonts())
+    """Coverage of the text without an edge: uint8 (height, width). Arguments as for ``render_text``."""
+    line = _fitted_line(text, height_px, max_width_px, fonts or own_fonts())
     return _mask(line, height_px, margin_px=0, stroke_px=0)
 
 
@@ -72,8 +71,8 @@ def _is_drawable(char: str, fonts: Fonts) -> bool:
     return is_invisible(char) or fonts.face_of(char) is not None
 
 
-def _cut(text: str, height_px: int, max_width_px: int, fonts: Fonts) -> Line:
-    """As much of ``text`` as fits."""
+def _fitted_line(text: str, height_px: int, max_width_px: int, fonts: Fonts) -> Line:
+    """The line of ``text``, cut to ``max_width_px`` with an ellipsis."""
     cleaned = clean(text)
     drawable = {char for char in set(cleaned) if _is_drawable(char, fonts)}
     letters = _trimmed(split("".join(char for char in cleaned if char in drawable).strip()))
@@ -81,29 +80,29 @@ def _cut(text: str, height_px: int, max_width_px: int, fonts: Fonts) -> Line:
     def cut(count: int) -> Line:
         return lay_out([*_trimmed(letters[:count]), ELLIPSIS], fonts, height_px)
 
-    # A very long text need not be measured whole: most letters are about a pixel wide or more.
-    most = _FIRST_LETTERS
-    while most < min(len(letters), max_width_px) and cut(most).width_px <= max_width_px:
-        most *= 2
-    if len(letters) <= most:
+    # Do not shape all of a very long text: enough letters are at least a pixel wide.
+    enough = _FIRST_CHUNK_LETTERS
+    while enough < min(len(letters), max_width_px) and cut(enough).width_px <= max_width_px:
+        enough *= 2
+    if len(letters) <= enough:
         whole = lay_out(letters, fonts, height_px)
         if whole.width_px <= max_width_px:
             return whole
-    counts = range(min(len(letters), most))
+    counts = range(min(len(letters), enough))
     fitting = bisect_right(counts, max_width_px, key=lambda count: cut(count).width_px)
     return cut(fitting - 1) if fitting else Line((), 0)
 
 
 def _trimmed(letters: list[str]) -> list[str]:
-    """``letters`` without those at the end that cannot be seen: spaces, and marks of direction."""
+    """``letters`` without invisible ones at the end: spaces and format characters."""
     kept = len(letters)
-    while kept and all(unicodedata.category(char) in _UNSEEN_AT_END for char in letters[kept - 1]):
+    while kept and all(unicodedata.category(char) in _INVISIBLE_AT_END for char in letters[kept - 1]):
         kept -= 1
     return letters[:kept]
 
 
 def _mask(line: Line, height_px: int, *, margin_px: int, stroke_px: int) -> _Mask:
-    """Ink of the line, thickened by ``stroke_px``, in the line's box."""
+    """Coverage of the line, thickened by ``stroke_px``, with a margin around it: uint8 (height, width)."""
     ascent, descent = _extent_px(line, height_px)
     baseline = margin_px + ascent
     width = line.width_px + 2 * margin_px if line.width_px else 0
@@ -112,25 +111,25 @@ def _mask(line: Line, height_px: int, *, margin_px: int, stroke_px: int) -> _Mas
         x_px, x_part = divmod(glyph.x, UNITS_PER_PX)
         y_px, y_part = divmod(glyph.y, UNITS_PER_PX)
         ink, left, top = _ink(glyph.face, glyph.number, height_px, x_part, y_part, stroke_px)
-        _add(mask, ink, margin_px + x_px + left, baseline - y_px - top)
+        _draw(mask, ink, margin_px + x_px + left, baseline - y_px - top)
     return mask
 
 
 def _extent_px(line: Line, height_px: int) -> tuple[int, int]:
-    """How far the box reaches above the baseline, which is the same for all texts of a font, and below it."""
+    """Ascent (equal for all texts of the same fonts) and descent of the line."""
     faces = {*own_fonts().faces, *(glyph.face for glyph in line.glyphs)}
     ascents, descents = zip(*(face.extent_px(height_px) for face in faces), strict=True)
     return max(ascents), max((*descents, *(_depth_px(glyph, height_px) for glyph in line.glyphs)))
 
 
 def _depth_px(glyph: Glyph, height_px: int) -> int:
-    """How far a glyph reaches below the baseline; marks on a mark may reach further than any letter."""
+    """Descent of a glyph; stacked marks may reach below the descent of the font."""
     ink, _, top = _ink(glyph.face, glyph.number, height_px, glyph.x % UNITS_PER_PX, glyph.y % UNITS_PER_PX, 0)
     return ink.shape[0] - top - glyph.y // UNITS_PER_PX if ink.size else 0
 
 
-def _add(mask: _Mask, ink: _Mask, x: int, y: int) -> None:
-    """Draw ``ink`` over ``mask`` with its corner at ``x`` and ``y``, as far as it lies inside."""
+def _draw(mask: _Mask, ink: _Mask, x: int, y: int) -> None:
+    """Draw ``ink`` over ``mask`` with its top-left corner at ``x, y``, clipped."""
     left, top = max(-x, 0), max(-y, 0)
     region = mask[max(y, 0) : max(y + ink.shape[0], 0), max(x, 0) : max(x + ink.shape[1], 0)]
     ink = ink[top : top + region.shape[0], left : left + region.shape[1]]
@@ -139,21 +138,20 @@ def _add(mask: _Mask, ink: _Mask, x: int, y: int) -> None:
 
 @lru_cache(maxsize=128)
 def _ink(face: Face, number: int, height_px: int, x_part: int, y_part: int, stroke_px: int) -> tuple[_Mask, int, int]:
-    """A glyph whose origin is moved by ``x_part`` and ``y_part`` of 1/64 pixels, and thickened by ``stroke_px``.
+    """Render a glyph, offset by ``x_part`` and ``y_part`` (1/64 px) and thickened by ``stroke_px``.
 
     Returns:
-        How much of each pixel is ink, and where the picture lies: its left edge in pixels right of the origin, its top
-        edge in pixels above it.
+        Coverage, uint8 (rows, columns); its left edge in px right of the origin; its top edge in px above the origin.
     """
     outlines = face.outlines(height_px)
-    # As the font asks for: stems of the alphabets are sharp, and nothing moves sideways.
+    # The font's own hinting: sharp stems, unchanged advances.
     outlines.load_glyph(number, freetype.FT_LOAD_DEFAULT | freetype.FT_LOAD_NO_BITMAP)
     glyph = outlines.glyph.get_glyph()
     if stroke_px:
         stroker = freetype.Stroker()
         stroker.set(stroke_px * UNITS_PER_PX, freetype.FT_STROKER_LINECAP_ROUND, freetype.FT_STROKER_LINEJOIN_ROUND, 0)
         glyph.stroke(stroker, True)
-    drawn = glyph.to_bitmap(freetype.FT_RENDER_MODE_NORMAL, freetype.Vector(x_part, y_part), True)
-    bitmap = drawn.bitmap
+    rendered = glyph.to_bitmap(freetype.FT_RENDER_MODE_NORMAL, freetype.Vector(x_part, y_part), True)
+    bitmap = rendered.bitmap
     ink = np.array(bitmap.buffer, np.uint8).reshape(bitmap.rows, bitmap.pitch)[:, : bitmap.width]
-    return ink, drawn.left, drawn.top
+    return ink, rendered.left, rendered.top

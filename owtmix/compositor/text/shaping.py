@@ -1,7 +1,7 @@
-"""From a text to the glyphs of one line, from left to right.
+"""Shapes a text into the glyphs of one line, in visual order.
 
-Unicode's bidirectional algorithm orders the characters (python-bidi), HarfBuzz chooses and places their glyphs. Nothing
-here depends on the machine: neither its fonts nor its language.
+Python-bidi runs the Unicode bidirectional algorithm, HarfBuzz selects and positions glyphs. The result depends neither
+on the fonts nor on the locale of the machine.
 """
 
 from __future__ import annotations
@@ -17,19 +17,21 @@ import uharfbuzz
 
 from owtmix.compositor.text.fonts import UNITS_PER_PX, Face, Fonts
 
-MOST_MARKS: Final = 8
-"""More marks on one letter are left out: they can neither be read nor be drawn in bounded time."""
+MAX_MARKS: Final = 8
+"""Combining marks kept per letter: more are unreadable, and take unbounded time to draw."""
 
-_SPACES: Final = frozenset({"Cc", "Zl", "Zp"})
-_TAG: Final = 0xE0020  # tag characters, which the bidirectional algorithm ignores
+_CONTROL_CATEGORIES: Final = frozenset({"Cc", "Zl", "Zp"})
+_TAG: Final = 0xE0020  # tag characters; the bidirectional algorithm ignores them
 _TAG_COUNT: Final = 96
-_END: Final = "\U000e01ef"  # a variation selector: like any mark, it goes with what stands before it
-_RIGHTWARD: Final = frozenset({"L", "EN", "ES", "ET", "CS", "NSM", "BN", "B", "S", "WS", "ON", ""})
-_HIDDEN: Final = uharfbuzz.BufferFlags.REMOVE_DEFAULT_IGNORABLES | uharfbuzz.BufferFlags.DO_NOT_INSERT_DOTTED_CIRCLE
+_END: Final = "\U000e01ef"  # a variation selector: like any mark, it stays with the character before it
+_NEVER_RTL: Final = frozenset({"L", "EN", "ES", "ET", "CS", "NSM", "BN", "B", "S", "WS", "ON", ""})
+_BUFFER_FLAGS: Final = (
+    uharfbuzz.BufferFlags.REMOVE_DEFAULT_IGNORABLES | uharfbuzz.BufferFlags.DO_NOT_INSERT_DOTTED_CIRCLE
+)
 
 
 class Glyph(NamedTuple):
-    """A glyph of a face by its number; its origin in 1/64 pixels right of the line's start and above the baseline."""
+    """Glyph ``number`` of a face; its origin in 1/64 px right of the line's start and above the baseline."""
 
     face: Face
     number: int
@@ -39,14 +41,14 @@ class Glyph(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A text as glyphs from left to right; its width is how far the pen moves."""
+    """Glyphs in visual order; the width is the sum of their advances."""
 
     glyphs: tuple[Glyph, ...]
     width_px: int
 
 
 class _Item(NamedTuple):
-    """A character with what decides how it is shaped; ``script`` is None where it takes that of its neighbours."""
+    """Face and script (ISO 15924) of a character; the script is None in a text without any."""
 
     face: Face
     script: str | None
@@ -54,86 +56,86 @@ class _Item(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """Characters ``start`` to ``stop`` of a line, which are shaped together."""
+    """Characters ``start`` to ``stop`` (exclusive) of a text, shaped together."""
 
     start: int
     stop: int
     item: _Item
-    leftward: bool
+    rtl: bool
 
 
 def clean(text: str) -> str:
-    """One line of composed characters.
+    """Normalise to one line in NFC.
 
-    Controls and line breaks become spaces, tags, which nobody sees, are dropped, and so is what ``MOST_MARKS`` leaves
-    out: composing would take hours for thousands of marks on a letter.
+    Controls and line breaks become spaces; tag characters, and marks beyond ``MAX_MARKS`` per letter, are dropped
+    first: composing thousands of marks on a letter would take hours.
     """
     kept = []
     marks = 0
     for char in text:
-        marks = marks + 1 if _goes_with_letter(char) else 0
-        if marks <= MOST_MARKS and not _is_tag(char) and char != _END:
-            kept.append(" " if unicodedata.category(char) in _SPACES else char)
+        marks = marks + 1 if _extends_letter(char) else 0
+        if marks <= MAX_MARKS and not _is_tag(char) and char != _END:
+            kept.append(" " if unicodedata.category(char) in _CONTROL_CATEGORIES else char)
     return unicodedata.normalize("NFC", "".join(kept))
 
 
 @lru_cache(maxsize=4096)
 def is_invisible(char: str) -> bool:
-    """Whether ``char`` only steers how its neighbours look or stand, and needs no glyph."""
+    """Whether ``char`` is a format character or a variation selector, and needs no glyph."""
     return unicodedata.category(char) == "Cf" or "VARIATION SELECTOR" in unicodedata.name(char, "")
 
 
 def split(text: str) -> list[str]:
-    """Cut what ``clean`` returned into letters, each with the marks and invisible characters that follow it."""
+    """Split cleaned text into letters, each with the marks and invisible characters that follow it."""
     letters: list[str] = []
     for char in text:
-        if letters and _goes_with_letter(char):
+        if letters and _extends_letter(char):
             letters[-1] += char
         else:
             letters.append(char)
     return letters
 
 
-def order(text: str) -> list[tuple[int, bool]]:
-    """Where the characters of ``text`` stand: from left to right their places in it, and whether they run leftward.
+def visual_order(text: str) -> list[tuple[int, bool]]:
+    """Indices of the characters of ``text`` in visual order, from the left, and whether each is right-to-left.
 
-    ``text`` is what ``clean`` returned, and ends in a character that can be seen.
+    ``text`` was cleaned, and ends in a visible character.
 
-    python-bidi gives a reordered text, not which character went where. So each is followed by its place in three tag
-    characters, which the algorithm ignores and which stay with it: on its right, or on its left where it runs
-    leftward. The end is marked, since what is ignored at the end of a line stays there.
+    python-bidi returns reordered text without a mapping. So each character is followed by its index in three tag
+    characters, which the algorithm ignores and keeps beside it: on the right, or on the left in right-to-left runs. A
+    last mark keeps the tags of the last character from being treated as the end of the line.
     """
-    if all(unicodedata.bidirectional(char) in _RIGHTWARD for char in text):
+    if all(unicodedata.bidirectional(char) in _NEVER_RTL for char in text):
         return [(i, False) for i in range(len(text))]
-    # Imported here, since most texts need not wait for it.
+    # Imported here: most texts do not need it.
     from bidi import get_display  # noqa: PLC0415
 
-    shown = get_display("".join(char + _tags(i) for i, char in enumerate(text)) + _END).replace(_END, "")
-    places = []
-    for i in range(0, len(shown), 4):
-        group = shown[i : i + 4]
-        leftward = _is_tag(group[0])
-        high, middle, low = (ord(tag) - _TAG for tag in (group[2::-1] if leftward else group[1:]))
-        places.append(((high * _TAG_COUNT + middle) * _TAG_COUNT + low, leftward))
-    return places
+    reordered = get_display("".join(char + _tags(i) for i, char in enumerate(text)) + _END).replace(_END, "")
+    indices = []
+    for i in range(0, len(reordered), 4):
+        group = reordered[i : i + 4]
+        rtl = _is_tag(group[0])
+        high, middle, low = (ord(tag) - _TAG for tag in (group[2::-1] if rtl else group[1:]))
+        indices.append(((high * _TAG_COUNT + middle) * _TAG_COUNT + low, rtl))
+    return indices
 
 
 def lay_out(letters: Sequence[str], fonts: Fonts, height_px: int) -> Line:
-    """Shape and place the glyphs of a line.
+    """Shape and position the glyphs of a line.
 
     Args:
-        letters: What ``split`` returned, or its first part; the last can be seen.
-        fonts: In order of preference; what none of them has is left out.
+        letters: A prefix of what ``split`` returned; the last letter is visible.
+        fonts: In order of preference; characters that none of them has are left out.
         height_px: Size of the em.
 
-    Every run of one font, script and direction starts on a whole pixel, so that it looks the same everywhere.
+    Each run of one font, script and direction starts on a whole pixel, so that it looks the same everywhere.
     """
     text = "".join(letters)
     items = _itemise(letters, fonts)
     codes = list(map(ord, text))
     glyphs: list[Glyph] = []
     x = 0
-    for run in _runs(items, order(text)):
+    for run in _runs(items, visual_order(text)):
         shaped, advance = _shape(codes, run, height_px)
         glyphs.extend(glyph._replace(x=x + glyph.x) for glyph in shaped)
         x += -(-advance // UNITS_PER_PX) * UNITS_PER_PX
@@ -141,53 +143,49 @@ def lay_out(letters: Sequence[str], fonts: Fonts, height_px: int) -> Line:
 
 
 def _itemise(letters: Sequence[str], fonts: Fonts) -> list[_Item]:
-    """Face and script of each character; a letter has its marks from its own face where that has them."""
+    """Face and script of each character; marks use the face of their letter if it has them."""
     faces: list[Face | None] = []
     for letter in letters:
         visible = "".join(char for char in letter if not is_invisible(char))
         face = fonts.face_of(visible)
         faces.extend(face or fonts.face_of(char) for char in letter)
     scripts = [_script(char) for letter in letters for char in letter]
-    places = range(len(scripts))
-    for before, after in pairwise(places):
+    indices = range(len(scripts))
+    for before, after in pairwise(indices):
         scripts[after] = scripts[after] or scripts[before]
-    for after, before in pairwise(reversed(places)):
+    for after, before in pairwise(reversed(indices)):
         scripts[before] = scripts[before] or scripts[after]
     return [_Item(face or fonts.faces[0], script) for face, script in zip(faces, scripts, strict=True)]
 
 
-def _runs(items: Sequence[_Item], places: Sequence[tuple[int, bool]]) -> list[_Run]:
-    """Characters that stand together in the text and on the line, and have one item, from left to right."""
+def _runs(items: Sequence[_Item], indices: Sequence[tuple[int, bool]]) -> list[_Run]:
+    """Runs in visual order: characters that are adjacent in the text and on the line, and have equal items."""
     runs: list[_Run] = []
-    for place, leftward in places:
+    for index, rtl in indices:
         last = runs[-1] if runs else None
-        if (
-            last
-            and (last.item, last.leftward) == (items[place], leftward)
-            and place == (last.start - 1 if leftward else last.stop)
-        ):
-            runs[-1] = replace(last, start=min(place, last.start), stop=max(place + 1, last.stop))
+        if last and (last.item, last.rtl) == (items[index], rtl) and index == (last.start - 1 if rtl else last.stop):
+            runs[-1] = replace(last, start=min(index, last.start), stop=max(index + 1, last.stop))
         else:
-            runs.append(_Run(place, place + 1, items[place], leftward))
+            runs.append(_Run(index, index + 1, items[index], rtl))
     return runs
 
 
 def _shape(codes: Sequence[int], run: _Run, height_px: int) -> tuple[list[Glyph], int]:
-    """Glyphs of a run, and how far the pen moves, in 1/64 pixels.
+    """Glyphs of a run, and its advance in 1/64 px.
 
-    HarfBuzz sees the characters around the run, since letters also join across the border of two runs.
+    HarfBuzz gets the characters around the run as context: letters join across runs.
     """
     buffer = uharfbuzz.Buffer()
     buffer.add_codepoints(codes, run.start, run.stop - run.start)
-    buffer.flags = _HIDDEN
-    buffer.direction = "rtl" if run.leftward else "ltr"
+    buffer.flags = _BUFFER_FLAGS
+    buffer.direction = "rtl" if run.rtl else "ltr"
     buffer.script = run.item.script or "Zyyy"
-    buffer.language = "und"  # or it would be the machine's
+    buffer.language = "und"  # the default is the machine's
     uharfbuzz.shape(run.item.face.shaper(height_px), buffer)
     glyphs = []
     x = 0
     for info, position in zip(buffer.glyph_infos, buffer.glyph_positions, strict=True):
-        if info.codepoint == 0:  # the box for what a font lacks
+        if info.codepoint == 0:  # .notdef
             continue
         glyphs.append(Glyph(run.item.face, info.codepoint, x + position.x_offset, position.y_offset))
         x += position.x_advance
@@ -195,7 +193,7 @@ def _shape(codes: Sequence[int], run: _Run, height_px: int) -> tuple[list[Glyph]
 
 
 @lru_cache(maxsize=4096)
-def _goes_with_letter(char: str) -> bool:
+def _extends_letter(char: str) -> bool:
     return is_invisible(char) or unicodedata.category(char).startswith("M")
 
 
@@ -203,14 +201,14 @@ def _is_tag(char: str) -> bool:
     return _TAG <= ord(char) < _TAG + _TAG_COUNT
 
 
-def _tags(place: int) -> str:
-    digits = (place // _TAG_COUNT**2, place // _TAG_COUNT % _TAG_COUNT, place % _TAG_COUNT)
+def _tags(index: int) -> str:
+    digits = (index // _TAG_COUNT**2, index // _TAG_COUNT % _TAG_COUNT, index % _TAG_COUNT)
     return "".join(chr(_TAG + digit) for digit in digits)
 
 
 @lru_cache(maxsize=4096)
 def _script(char: str) -> str | None:
-    """The script of ``char`` in four letters, None for what all scripts share."""
+    """The script of ``char`` (ISO 15924), None for characters common to all scripts."""
     buffer = uharfbuzz.Buffer()
     buffer.add_codepoints([ord(char)])
     buffer.guess_segment_properties()

@@ -1,7 +1,7 @@
-"""The layout styles: how many tiles, and where (docs/layouts.md).
+"""The layout styles (docs/layouts.md).
 
-Each style is a module with a function from the number of streams to areas; ``_STYLES`` registers it. Areas come in
-dealing order, tile 1 first, which is also drawing order.
+Each style is a module with a function from the number of streams to areas, registered in ``_STYLES``. Areas are in
+the order in which they are assigned to streams and drawn, tile 1 first.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _STYLES: Final[Mapping[LayoutStyle, Callable[[int], Iterator[Area]]]] = {
 
 
 def areas(style: LayoutStyle, count: int) -> tuple[Area, ...]:
-    """The tiles of a documented style (1 to 5) for ``count`` streams; may be fewer than ``count``, or more."""
+    """The tiles of a built-in style (1 to 5) for ``count`` streams; there may be fewer or more than ``count``."""
     if count <= 0:
         return ()
     if count == 1 or style is LayoutStyle.SINGLE:
@@ -35,7 +35,7 @@ def areas(style: LayoutStyle, count: int) -> tuple[Area, ...]:
 
 
 def template(templates: Sequence[tuple[Area, ...]], count: int) -> tuple[Area, ...]:
-    """Of custom templates, the one with exactly ``count`` tiles, else the smallest with more, else the largest."""
+    """The custom template with exactly ``count`` tiles, else the smallest with more, else the largest."""
     if count <= 0 or not templates:
         return ()
     enough = [t for t in templates if len(t) >= count]
@@ -43,5 +43,5 @@ def template(templates: Sequence[tuple[Area, ...]], count: int) -> tuple[Area, .
 
 
 def largest(tiles: Sequence[Area]) -> int:
-    """Index of the main tile: the largest, the first of equals."""
+    """Index of the largest tile; of equal ones the first."""
     return max(range(len(tiles)), key=lambda i: (tiles[i].width * tiles[i].height, -i))

@@ -1,4 +1,4 @@
-"""Arrangements of tiles that several layout styles share; areas come in dealing order."""
+"""Arrangements of tiles that several layout styles share. Sizes are fractions of the canvas."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def area(left: Fraction | str, top: Fraction | str, width: Fraction | str, heigh
 
 
 def grid(columns: int, left: str, top: str, width: str, height: str) -> Iterator[Area]:
-    """Endless rows of equal tiles from ``left, top``."""
+    """Equal tiles, row by row from ``left, top``, without end."""
     k = 0
     while True:
         row, column = divmod(k, columns)
@@ -27,6 +27,7 @@ def grid(columns: int, left: str, top: str, width: str, height: str) -> Iterator
 
 
 def main_and_column(size: str, top: str, right: tuple[str, str, str, str, int]) -> Iterator[Area]:
+    """A main tile and a column beside it; ``right`` is the column's left, top, tile width, tile height and count."""
     yield area("0", top, size, size)
     left, first, width, height, count = right
     yield from islice(grid(1, left, first, width, height), count)

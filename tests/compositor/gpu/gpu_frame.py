@@ -1,4 +1,4 @@
-"""Frames as PyAV gives them of a GPU, in this machine's memory."""
+"""Fakes of frames that NVDEC decoded, in main memory."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from av.video.frame import VideoFrame
 
 
 class Decoded(SimpleNamespace):
-    """A frame; other than a bare namespace it can be referred to weakly."""
+    """A frame; unlike a bare namespace it supports weak references."""
 
 
 def gpu_frame(frame: VideoFrame) -> Any:
-    """``frame`` as a GPU would have decoded it: its planes have addresses that only the GPU may read."""
+    """``frame`` as PyAV gives it after NVDEC: its planes have addresses, but no buffers."""
     return Decoded(
         held=frame,
         width=frame.width,

@@ -20,7 +20,7 @@ from tests.conftest import COMPILER
 
 @cache
 def compiled(frames: int = 1) -> ctypes.CDLL:
-    """The kernel as a library that draws so many frames at once; skips the test where nothing can compile it."""
+    """The kernel as a shared library that draws ``frames`` per launch; skips the test without a C++ compiler."""
     if COMPILER is None:
         pytest.skip("no C++ compiler")
     folder = Path(tempfile.mkdtemp(prefix="owtmix-kernel-"))
@@ -40,13 +40,13 @@ def compiled(frames: int = 1) -> ctypes.CDLL:
 
 
 def compose(batch: NDArray[Any]) -> None:
-    """Draw the frames of a batch, whose addresses are those of arrays."""
+    """Draw the frames of a batch; addresses are those of arrays."""
     frames = batch["frames"].shape[0]
     compiled(frames).compose_on_host(ctypes.c_void_p(batch.ctypes.data), frames)
 
 
 def address(array: NDArray[Any]) -> int:
-    """Where a contiguous array lies."""
+    """The address of a contiguous array."""
     assert array.flags.c_contiguous
     return array.ctypes.data
 

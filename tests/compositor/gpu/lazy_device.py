@@ -1,7 +1,7 @@
-"""A device without a GPU: the kernel, compiled for the host, and work that is done as late as fences allow.
+"""A GPU on the host: the kernel is compiled for the CPU, and work runs as late as fences allow.
 
-What reads or changes memory too early draws wrong pixels here: with ``hasty``, where uploads alone are done at once,
-memory that is filled again although what was drawn of it is not done.
+A missing wait for a fence draws wrong pixels here. With ``eager_uploads``, uploads run at once: that shows buffers that
+are filled again before a launch has read them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Work = Callable[[], None]
 
 @dataclass(eq=False)
 class Queue:
-    """Work of one kind, in order."""
+    """A stream of work, in order."""
 
     waiting: deque[Work] = field(default_factory=deque)
     done: int = 0
@@ -67,13 +67,13 @@ class LazyMemory:
 
 
 class LazyDevice:
-    """``room`` is how much memory it has, ``lost`` whether it answers no more; ``launches`` counts."""
+    """``free_bytes`` of memory; ``lost`` makes every call fail; counts launches, uploaded and pinned bytes."""
 
     name = "lazy:0"
 
-    def __init__(self, room: int = 1 << 30, *, hasty: bool = False) -> None:
-        self.room = room
-        self._hasty = hasty
+    def __init__(self, free_bytes: int = 1 << 30, *, eager_uploads: bool = False) -> None:
+        self.free_bytes = free_bytes
+        self._eager_uploads = eager_uploads
         self.lost = False
         self.launches = 0
         self.uploaded = 0
@@ -83,8 +83,8 @@ class LazyDevice:
 
     def allocate(self, size: int) -> LazyMemory:
         self._check()
-        self.room -= size
-        if self.room < 0:
+        self.free_bytes -= size
+        if self.free_bytes < 0:
             raise DeviceError(f"{self.name} is full")
         return LazyMemory(np.full(size, 77, np.uint8))
 
@@ -97,40 +97,40 @@ class LazyDevice:
 
     def upload(self, source: NDArray[np.uint8], address: int, fence: Fence) -> None:
         self.uploaded += source.size
-        self._give(self._uploads, lambda: _copy(source, address), fence)
-        if self._hasty:
+        self._submit(self._uploads, lambda: _copy(source, address), fence)
+        if self._eager_uploads:
             fence.wait()
 
     def launch(self, batch: NDArray[Any], grid: tuple[int, int, int], after: Iterable[Fence], fence: Fence) -> None:
         assert grid[2] == batch["frames"].shape[0]
         self.launches += 1
-        needed = _frozen(after)
+        needed = _points(after)
 
         def work() -> None:
             for queue, until in needed:
                 queue.run(until)
             compose(batch)
 
-        self._give(self._drawing, work, fence)
+        self._submit(self._drawing, work, fence)
 
     def download(self, address: int, target: NDArray[np.uint8], after: Fence, fence: Fence) -> None:
-        needed = _frozen([after])
+        needed = _points([after])
 
         def work() -> None:
             for queue, until in needed:
                 queue.run(until)
-            target[:] = seen(address, target.size)
+            target[:] = memory_at(address, target.size)
 
-        self._give(self._downloads, work, fence)
+        self._submit(self._downloads, work, fence)
 
     def frame(self, address: int, size: Size, pitch: int) -> VideoFrame:
-        rows = seen(address, pitch * size.height * 3 // 2).reshape(-1, pitch)[:, : size.width]
+        rows = memory_at(address, pitch * size.height * 3 // 2).reshape(-1, pitch)[:, : size.width]
         return VideoFrame.from_dlpack((rows[: size.height], rows[size.height :]), "nv12", size.width, size.height)
 
     def fence_decoding(self, fence: Fence) -> None:
-        self._give(self._decoding, lambda: None, fence)
+        self._submit(self._decoding, lambda: None, fence)
 
-    def _give(self, queue: Queue, work: Work, fence: Fence) -> None:
+    def _submit(self, queue: Queue, work: Work, fence: Fence) -> None:
         self._check()
         assert isinstance(fence, LazyFence)
         with self.lock:
@@ -142,8 +142,8 @@ class LazyDevice:
             raise DeviceError(f"{self.name} is lost")
 
 
-def _frozen(fences: Iterable[Fence]) -> list[tuple[Queue, int]]:
-    """Where the fences are now."""
+def _points(fences: Iterable[Fence]) -> list[tuple[Queue, int]]:
+    """The current points of the fences."""
     found = []
     for fence in fences:
         assert isinstance(fence, LazyFence)
@@ -152,10 +152,10 @@ def _frozen(fences: Iterable[Fence]) -> list[tuple[Queue, int]]:
     return found
 
 
-def seen(address: int, size: int) -> NDArray[np.uint8]:
-    """Memory as an array."""
+def memory_at(address: int, size: int) -> NDArray[np.uint8]:
+    """``size`` bytes at ``address``, as an array."""
     return np.ctypeslib.as_array(cast(address, POINTER(c_uint8)), (size,))
 
 
 def _copy(source: NDArray[np.uint8], address: int) -> None:
-    seen(address, source.size)[:] = source
+    memory_at(address, source.size)[:] = source

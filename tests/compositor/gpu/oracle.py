@@ -1,11 +1,12 @@
-"""The arithmetic of ``compose.cu`` once more, in NumPy with whole matrices: slow and plain, with no line in common."""
+"""A reference of ``compose.cu`` in NumPy with dense matrices, independent of the implementation."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import floor
+from functools import cache
+from math import ceil, floor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,15 +14,15 @@ from numpy.typing import NDArray
 from owtmix.base.geometry import Rect, Size
 from owtmix.compositor.scale import Conversion
 
-Whole = NDArray[np.int64]
-Planes = tuple[Whole, Whole, Whole]
+Ints = NDArray[np.int64]
+Planes = tuple[Ints, Ints, Ints]
 
 C = Fraction(3, 5)
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A picture of three planes in a tile: black around ``target``."""
+class VideoItem:
+    """A video frame of three planes at ``target`` in a tile; black bars around it."""
 
     rect: Rect
     target: Rect
@@ -33,22 +34,22 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Laid:
-    """An overlay: for each plane how much of 256 parts is kept, and what is added."""
+class OverlayItem:
+    """An overlay: ``keep`` and ``add`` of each plane."""
 
     rect: Rect
-    pairs: Sequence[tuple[Whole, Whole]]
+    pairs: Sequence[tuple[Ints, Ints]]
 
 
-def draw(canvas: Size, background: tuple[int, int, int], items: Sequence[Shown | Laid]) -> Planes:
+def draw(canvas: Size, background: tuple[int, int, int], items: Sequence[VideoItem | OverlayItem]) -> Planes:
     """The canvas with ``items`` drawn on it, back to front."""
     sizes = (canvas, Size(canvas.width // 2, canvas.height // 2), Size(canvas.width // 2, canvas.height // 2))
     y, u, v = (
         np.full((size.height, size.width), level, np.int64) for size, level in zip(sizes, background, strict=True)
     )
     for item in items:
-        if isinstance(item, Shown):
-            _show(item, (y, u, v))
+        if isinstance(item, VideoItem):
+            _draw_video(item, (y, u, v))
             continue
         for plane, (keep, add), by in zip((y, u, v), item.pairs, (1, 2, 2), strict=True):
             under = plane[_window(item.rect, by)]
@@ -56,7 +57,7 @@ def draw(canvas: Size, background: tuple[int, int, int], items: Sequence[Shown |
     return y, u, v
 
 
-def _show(item: Shown, canvas: Planes) -> None:
+def _draw_video(item: VideoItem, canvas: Planes) -> None:
     for plane, black, by in zip(canvas, (16, 128, 128), (1, 2, 2), strict=True):
         plane[_window(item.rect, by)] = black
     drawn = [
@@ -74,8 +75,8 @@ def _window(rect: Rect, by: int) -> tuple[slice, slice]:
     return slice(rect.y // by, rect.bottom // by), slice(rect.x // by, rect.right // by)
 
 
-def _scaled(item: Shown, plane: Whole, across: int, down: int, smaller: int) -> Whole:
-    """One plane as it is seen, at its target's size."""
+def _scaled(item: VideoItem, plane: Ints, across: int, down: int, smaller: int) -> Ints:
+    """One plane, oriented and scaled to the size of its target."""
     conversion = item.conversion
     turned = conversion.orientation.swaps_sides
     a, b, c, d = conversion.orientation.value
@@ -101,32 +102,33 @@ def _scaled(item: Shown, plane: Whole, across: int, down: int, smaller: int) -> 
     return scaled.T if turned else scaled
 
 
-def _weights(start: int, length: int, target: int, whole: int) -> Whole:
-    """Weights (target, whole) of a part of an axis; rows add up to 1 << 14."""
+@cache
+def _weights(start: int, length: int, target: int, whole: int) -> Ints:
+    """Weights (target, whole) of a range of an axis; rows add up to 1 << 14."""
     weights = np.zeros((target, whole), np.int64)
     for row, t in zip(weights, range(target), strict=True):
         if target == length:
-            reached = [(t, Fraction(1))]
+            taps = [(t, Fraction(1))]
         elif target < length:
             scale = Fraction(length, target)
-            reached = [
+            taps = [
                 (k, max(min(Fraction(k + 1), (t + 1) * scale) - max(Fraction(k), t * scale), Fraction(0)) / scale)
-                for k in range(length)
+                for k in range(floor(t * scale), ceil((t + 1) * scale))
             ]
         else:
             centre = (t + Fraction(1, 2)) * length / target - Fraction(1, 2)
-            reached = [(k, _kernel(abs(centre - k))) for k in range(floor(centre) - 1, floor(centre) + 3)]
-        total, told = Fraction(0), 0
-        for k, weight in reached:
+            taps = [(k, _kernel(abs(centre - k))) for k in range(floor(centre) - 1, floor(centre) + 3)]
+        total, upto_before = Fraction(0), 0
+        for k, weight in taps:
             total += weight
             upto = floor(total * (1 << 14) + Fraction(1, 2))
-            row[start + min(max(k, 0), length - 1)] += upto - told
-            told = upto
+            row[start + min(max(k, 0), length - 1)] += upto - upto_before
+            upto_before = upto
     return weights
 
 
 def _kernel(x: Fraction) -> Fraction:
-    """Mitchell and Netravali's family for B 0."""
+    """The Mitchell-Netravali family with B 0."""
     if x < 1:
         return (2 - C) * x**3 - (3 - C) * x**2 + 1
     if x < 2:
@@ -134,15 +136,15 @@ def _kernel(x: Fraction) -> Fraction:
     return Fraction(0)
 
 
-def _rounded(weights: Whole, total: int) -> Whole:
-    """Rows that add up to ``total``, as rows that add up to 1 << 14."""
+def _rounded(weights: Ints, total: int) -> Ints:
+    """Scale rows that add up to ``total`` to rows that add up to 1 << 14."""
     upto = ((weights.cumsum(axis=1) << 15) + total) // (2 * total)
-    rounded: Whole = np.diff(upto, axis=1, prepend=0)
+    rounded: Ints = np.diff(upto, axis=1, prepend=0)
     return rounded
 
 
-def _recoloured(planes: Sequence[Whole], source: str, output: str, full_range: bool) -> list[Whole]:
-    """In exact fractions by way of red, green and blue, then as whole weights of 14 bits."""
+def _recoloured(planes: Sequence[Ints], source: str, output: str, full_range: bool) -> list[Ints]:
+    """Weights in exact fractions by way of R'G'B', then rounded to units of 2**-14."""
     y, u, v = planes
     offset = 0 if full_range else 16
     weights = []

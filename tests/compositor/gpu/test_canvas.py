@@ -1,4 +1,4 @@
-"""The canvas on a GPU, drawn by the kernel on the host, against the canvas in main memory."""
+"""The GPU canvas against the CPU canvas, with the kernel on the host and on this machine's GPU."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.media.pictures import flat, textured
 from tests.support.gpu import gpu_number
 
 LEAST_PSNR_DB: Final = 45.0
-"""Both canvases round, each in its own place; 48 dB is an error of 1 everywhere."""
+"""The canvases round at different steps; 48 dB is an error of 1 everywhere."""
 CANVAS: Final = Size(320, 192)
 WHOLE: Final = Rect(0, 0, CANVAS.width, CANVAS.height)
 BACKGROUND: Final = (60, 100, 140)
@@ -42,7 +42,7 @@ _keys = count()
 
 
 def devices() -> Iterator[GpuDevice]:
-    """The host, and the GPU of this machine."""
+    """The kernel on the host, and the GPU of this machine."""
     yield LazyDevice()
     if (number := gpu_number()) is not None:
         from owtmix.compositor.gpu.cuda import open_device  # noqa: PLC0415 - where there is one
@@ -50,16 +50,16 @@ def devices() -> Iterator[GpuDevice]:
         yield open_device(number)
 
 
-def test_this_machine_has_a_card() -> None:
-    """Those that compare pictures draw on it too."""
+def test_this_machine_has_a_gpu() -> None:
+    """A skip says that the comparisons below ran on the host only."""
     if len(list(devices())) == 1:
-        pytest.skip("no graphics card works")
+        pytest.skip("no GPU works")
 
 
 def canvases(
-    mode: ResizeMode = ResizeMode.STRETCH, matrix: Matrix = "bt709", size: Size = CANVAS, *, hasty: bool = False
+    mode: ResizeMode = ResizeMode.STRETCH, matrix: Matrix = "bt709", size: Size = CANVAS, *, eager_uploads: bool = False
 ) -> tuple[Canvas, Canvas, LazyDevice]:
-    device = LazyDevice(hasty=hasty)
+    device = LazyDevice(eager_uploads=eager_uploads)
     gpu = GpuCanvas(device, 64 * MIB, size, BACKGROUND, mode, matrix)
     return CpuCanvas(size, BACKGROUND, mode, matrix), gpu, device
 
@@ -79,7 +79,7 @@ def psnr_db(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
 def compare(
     picture: SourceFrame, tile: Rect = WHOLE, mode: ResizeMode = ResizeMode.STRETCH, matrix: Matrix = "bt709"
 ) -> None:
-    """All canvases show the same, or nearly; those on devices to the bit."""
+    """All canvases draw nearly the same; those on devices are equal bit by bit."""
     all_canvases: list[Canvas] = [CpuCanvas(CANVAS, BACKGROUND, mode, matrix)]
     all_canvases += [GpuCanvas(device, 64 * MIB, CANVAS, BACKGROUND, mode, matrix) for device in devices()]
     expected, first, *others = (
@@ -112,17 +112,17 @@ PICTURES: Final[dict[str, Still]] = {
 
 @pytest.mark.parametrize("mode", ResizeMode)
 @pytest.mark.parametrize("name", PICTURES)
-def test_it_shows_what_the_canvas_in_main_memory_shows(name: str, mode: ResizeMode) -> None:
+def test_it_draws_what_the_cpu_canvas_draws(name: str, mode: ResizeMode) -> None:
     compare(PICTURES[name], Rect(16, 10, 280, 170), mode)
 
 
 @pytest.mark.parametrize("pixel_format", ["yuv422p", "yuv444p", "yuvj420p", "yuv420p10le", "gray", "rgb24", "nv12"])
-def test_it_shows_what_decoders_give(pixel_format: str) -> None:
+def test_it_draws_all_pixel_formats_of_decoders(pixel_format: str) -> None:
     frame = textured(Size(400, 300)).reformat(format=pixel_format)
     compare(Still(frame, full_range=pixel_format == "yuvj420p"))
 
 
-def test_colours_of_601_come_out_in_601() -> None:
+def test_colours_are_converted_to_bt601() -> None:
     compare(Still(textured(Size(400, 300)), matrix="bt709"), matrix="bt601")
 
 
@@ -139,7 +139,7 @@ RECORDINGS: Final = (
 
 @pytest.mark.parametrize("tile", [Rect(0, 0, 320, 180), Rect(2, 2, 96, 160)], ids=str)
 @pytest.mark.parametrize("name", RECORDINGS)
-def test_it_shows_real_recordings_as_the_canvas_in_main_memory_does(name: str, tile: Rect) -> None:
+def test_it_draws_real_recordings_as_the_cpu_canvas_does(name: str, tile: Rect) -> None:
     path = SHARED / "media" / name
     if not path.exists():
         pytest.skip("no ../shared")
@@ -153,7 +153,7 @@ def test_it_shows_real_recordings_as_the_canvas_in_main_memory_does(name: str, t
     reader.close()
 
 
-def laid(rect: Rect, alpha: float = 1.0, key: object = None) -> OverlayLayer:
+def noise_overlay(rect: Rect, alpha: float = 1.0, key: object = None) -> OverlayLayer:
     noise = np.random.default_rng(rect.x).integers(0, 256, (rect.height, rect.width, 4), np.uint8)
     if alpha == 1:
         noise[..., 3] = 255
@@ -165,29 +165,29 @@ def laid(rect: Rect, alpha: float = 1.0, key: object = None) -> OverlayLayer:
 def test_overlays_are_the_same_to_the_bit() -> None:
     cpu, gpu, _ = canvases()
     layers: list[Layer] = [
-        laid(Rect(0, 0, 100, 80)),
-        laid(Rect(50, 41, 90, 61), 0.5),
-        laid(Rect(80, 20, 120, 120)),
-        laid(Rect(71, 33, 150, 99), 0.8),
+        noise_overlay(Rect(0, 0, 100, 80)),
+        noise_overlay(Rect(50, 41, 90, 61), 0.5),
+        noise_overlay(Rect(80, 20, 120, 120)),
+        noise_overlay(Rect(71, 33, 150, 99), 0.8),
     ]
     for expected, drawn in zip(shown(cpu, layers), shown(gpu, layers), strict=True):
         assert np.array_equal(expected, drawn)
 
 
 def tiled(canvas: Canvas, stills: list[Still]) -> list[Layer]:
-    """Four pictures, two by two, and a watermark."""
+    """Four frames, two by two, and a watermark."""
     half = Size(CANVAS.width // 2, CANVAS.height // 2)
     rects = [Rect(i % 2 * half.width, i // 2 * half.height, half.width, half.height) for i in range(4)]
     tiles: list[Layer] = [
         canvas.scaler().fit(still, rect, next(_keys)) for still, rect in zip(stills, rects, strict=True)
     ]
-    return [*tiles, laid(Rect(20, 20, 60, 40), 0.5)]
+    return [*tiles, noise_overlay(Rect(20, 20, 60, 40), 0.5)]
 
 
-@pytest.mark.parametrize("hasty", [False, True])
-def test_memory_is_used_again_only_when_nothing_reads_it_any_more(*, hasty: bool) -> None:
-    """Frames are looked at late; the device works as late as it may, and uploads in one case as early."""
-    cpu, gpu, device = canvases(hasty=hasty)
+@pytest.mark.parametrize("eager_uploads", [False, True])
+def test_memory_is_reused_only_when_nothing_reads_it(*, eager_uploads: bool) -> None:
+    """Frames are read late; the device works as late as fences allow, and in one case uploads at once."""
+    cpu, gpu, device = canvases(eager_uploads=eager_uploads)
     scalers = [gpu.scaler() for _ in range(2)]
     waiting = []
     stills = [Still(textured(Size(200, 120), seed)) for seed in range(40)]
@@ -202,9 +202,9 @@ def test_memory_is_used_again_only_when_nothing_reads_it_any_more(*, hasty: bool
     assert device.launches == len(stills)
 
 
-@pytest.mark.parametrize("hasty", [False, True])
-def test_a_frame_may_show_more_than_is_uploaded_at_a_time_and_more_than_is_kept(*, hasty: bool) -> None:
-    cpu, gpu, _ = canvases(hasty=hasty)
+@pytest.mark.parametrize("eager_uploads", [False, True])
+def test_a_frame_may_have_more_tiles_than_upload_buffers_and_cached_tables(*, eager_uploads: bool) -> None:
+    cpu, gpu, _ = canvases(eager_uploads=eager_uploads)
     rects = [Rect(x, y, 80, 64) for y in (0, 64, 128) for x in (0, 80, 160, 240)]
     assert len(rects) > BUFFERS
     expected, drawn = (
@@ -218,29 +218,29 @@ def test_a_frame_may_show_more_than_is_uploaded_at_a_time_and_more_than_is_kept(
 def test_from_frame_to_frame_nothing_is_allocated() -> None:
     _, gpu, device = canvases()
     scaler = gpu.scaler()
-    rooms = []
+    memory_in_use = []
     for number in range(30):
         shown(gpu, [scaler.fit(Still(textured(Size(200, 120), number)), WHOLE, number)])
-        rooms.append((device.room, device.pinned_bytes))
-    assert len(set(rooms[10:])) == 1
+        memory_in_use.append((device.free_bytes, device.pinned_bytes))
+    assert len(set(memory_in_use[10:])) == 1
 
 
-def test_what_did_not_change_is_neither_uploaded_nor_drawn_again() -> None:
+def test_an_unchanged_layer_is_neither_uploaded_nor_drawn_again() -> None:
     _, gpu, device = canvases()
     scaler = gpu.scaler()
-    still, fence = Still(textured(Size(200, 120))), laid(Rect(20, 20, 60, 40), 0.5)
+    still, watermark = Still(textured(Size(200, 120))), noise_overlay(Rect(20, 20, 60, 40), 0.5)
     left, right = Rect(0, 0, 160, 192), Rect(160, 0, 160, 192)
-    layers: list[Layer] = [scaler.fit(still, left, "a"), scaler.fit(still, right, "a"), fence]
+    layers: list[Layer] = [scaler.fit(still, left, "a"), scaler.fit(still, right, "a"), watermark]
     first = gpu.compose(layers)
     uploaded = device.uploaded
-    assert gpu.compose([scaler.fit(still, left, "a"), scaler.fit(still, right, "a"), fence]) is first
-    gpu.compose([scaler.fit(still, right, "a"), fence])
+    assert gpu.compose([scaler.fit(still, left, "a"), scaler.fit(still, right, "a"), watermark]) is first
+    gpu.compose([scaler.fit(still, right, "a"), watermark])
     assert device.uploaded == uploaded
     assert device.launches == 2
 
 
 @pytest.mark.parametrize("size", [CANVAS, Size(162, 90), Size(2, 2)], ids=str)
-def test_frames_of_any_even_size_come_back_or_stay_on_the_device_as_nv12(size: Size) -> None:
+def test_frames_of_any_even_size_are_downloaded_or_stay_on_the_gpu_as_nv12(size: Size) -> None:
     cpu, gpu, _ = canvases(ResizeMode.FIT, size=size)
     staying = GpuCanvas(LazyDevice(), 64 * MIB, size, BACKGROUND, ResizeMode.FIT, "bt709", on_gpu=True)
     still, tile = Still(textured(size)), Rect(0, 0, size.width, size.height)
@@ -253,14 +253,14 @@ def test_frames_of_any_even_size_come_back_or_stay_on_the_device_as_nv12(size: S
         assert np.array_equal(plane, on_device)
 
 
-def test_a_limit_of_memory_holds_and_is_named() -> None:
+def test_the_memory_limit_holds_and_the_error_names_it() -> None:
     device = LazyDevice()
     gpu = GpuCanvas(device, 2 * MIB, CANVAS, BACKGROUND, ResizeMode.FIT, "bt709")
     with pytest.raises(DeviceError, match=r"more than 2 MiB of its memory: gpu\.memory_mib"):
         gpu.scaler().fit(Still(textured(Size(1920, 1080))), WHOLE, "key")
 
 
-def test_pieces_of_another_size_make_room() -> None:
+def test_free_buffers_of_other_sizes_are_evicted() -> None:
     device = LazyDevice()
     gpu = GpuCanvas(device, 5 * MIB, CANVAS, BACKGROUND, ResizeMode.FIT, "bt709")
     scaler = gpu.scaler()
@@ -269,8 +269,8 @@ def test_pieces_of_another_size_make_room() -> None:
     assert device.launches == 6
 
 
-def test_a_device_that_is_full_or_lost_says_so() -> None:
-    device = LazyDevice(room=MIB)
+def test_a_device_that_is_full_or_lost_is_an_error() -> None:
+    device = LazyDevice(free_bytes=MIB)
     with pytest.raises(DeviceError, match="lazy:0 is full"):
         GpuCanvas(device, 64 * MIB, Size(1920, 1080), BACKGROUND, ResizeMode.FIT, "bt709")
     _, gpu, device = canvases()
@@ -280,15 +280,15 @@ def test_a_device_that_is_full_or_lost_says_so() -> None:
         _ = composed.frame
 
 
-def test_more_layers_than_a_launch_is_told_are_refused() -> None:
+def test_more_layers_than_a_launch_draws_are_refused() -> None:
     _, gpu, _ = canvases()
-    layer = laid(Rect(0, 0, 8, 8))
+    layer = noise_overlay(Rect(0, 0, 8, 8))
     with pytest.raises(DeviceError, match="72 tiles and watermarks at most"):
         gpu.compose([layer] * 73)
 
 
-def test_a_frame_that_the_gpu_has_decoded_is_kept_until_it_is_drawn() -> None:
-    """Its decoder fills the memory again as soon as nobody has the frame."""
+def test_a_frame_decoded_on_the_gpu_is_kept_until_it_is_drawn() -> None:
+    """The decoder reuses its memory as soon as the frame is garbage."""
     _, gpu, _ = canvases()
     decoded = gpu_frame(textured(Size(400, 300)).reformat(format="nv12"))
     kept = ref(decoded)
@@ -300,7 +300,7 @@ def test_a_frame_that_the_gpu_has_decoded_is_kept_until_it_is_drawn() -> None:
 
 
 @pytest.mark.parametrize("pixel_format", ["nv12", "p010le", "yuv444p"])
-def test_frames_that_the_gpu_has_decoded_are_read_where_they_are(pixel_format: str) -> None:
+def test_frames_decoded_on_the_gpu_are_read_in_place(pixel_format: str) -> None:
     still = Still(textured(Size(400, 300)).reformat(format=pixel_format))
     cpu, gpu, device = canvases()
     decoded = replace(still, frame=gpu_frame(still.frame))

@@ -1,4 +1,4 @@
-"""The kernel compiles for every generation of GPUs that is in use, with both of NVIDIA's compilers."""
+"""The kernel compiles for the compute capabilities in use, with nvcc and NVRTC."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ import pytest
 from owtmix.compositor.gpu.kernel_args import KERNEL, SOURCE
 from tests.conftest import nvrtc
 
-GENERATIONS: Final = (75, 80, 86, 89, 90)
+COMPUTE_CAPABILITIES: Final = (75, 80, 86, 89, 90)
 
 
 def test_nvcc_compiles_it(tmp_path: Path) -> None:
     compiler = shutil.which("nvcc")
     if compiler is None:
         pytest.skip("no nvcc")
-    codes = [f"-gencode=arch=compute_{number},code=sm_{number}" for number in GENERATIONS]
+    codes = [f"-gencode=arch=compute_{number},code=sm_{number}" for number in COMPUTE_CAPABILITIES]
     made = tmp_path / "compose.fatbin"
     command = [compiler, "-fatbin", "-Werror", "all-warnings", *codes, str(SOURCE), "-o", str(made)]
     built = subprocess.run(command, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr
-    assert made.read_bytes().count(b"\x7fELF") == len(GENERATIONS)
+    assert made.read_bytes().count(b"\x7fELF") == len(COMPUTE_CAPABILITIES)
 
 
-@pytest.mark.parametrize("number", GENERATIONS)
+@pytest.mark.parametrize("number", COMPUTE_CAPABILITIES)
 def test_nvrtc_compiles_it(number: int) -> None:
-    """As CuPy does it, when a canvas is made."""
+    """As CuPy does when it opens the GPU."""
     path = nvrtc()
     if path is None:
         pytest.skip("no NVRTC")

@@ -1,4 +1,4 @@
-"""The kernel, compiled for the host, against the oracle: every bit."""
+"""The kernel, compiled for the host, equals the reference bit by bit."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ PLACED: Final = settings(deadline=None, max_examples=120)
 BACKGROUND: Final = (50, 110, 150)
 MATRICES: Final[tuple[Matrix, ...]] = ("bt601", "bt709")
 GUARD: Final = 7
-"""Around what is drawn, to be left alone."""
+"""Columns beside each plane that must not be touched."""
 
 
 @dataclass(frozen=True)
-class Made:
-    """Something to draw, for the oracle and for the kernel; ``held`` keeps its memory."""
+class ItemPair:
+    """An item for the reference and for the kernel; ``held`` keeps its memory."""
 
-    expected: oracle.Shown | oracle.Laid
+    expected: oracle.VideoItem | oracle.OverlayItem
     item: kernel_args.Item
     held: tuple[NDArray[Any], ...]
 
 
-def picture(conversion: Conversion, rect: Rect, target: Rect, seed: int) -> Made:
-    """Noise of the whole range of its format: nothing overflows where noise does not."""
+def picture(conversion: Conversion, rect: Rect, target: Rect, seed: int) -> ItemPair:
+    """Noise of the extreme values of the format, which would overflow first."""
     samples = FORMATS[conversion.pixel_format]
     noise = np.random.default_rng(seed)
     rows, columns = conversion.source.height, conversion.source.width
@@ -61,9 +61,9 @@ def picture(conversion: Conversion, rect: Rect, target: Rect, seed: int) -> Made
     table = kernel_table(conversion, target)
     by = 2 if conversion.interlaced else 1
     surface = Surface(address(luma), *at, luma.strides[0] * by, held[1].strides[0] * by)
-    return Made(
-        oracle.Shown(rect, target, (y, u, v), samples.bits, conversion, samples.across, samples.down),
-        kernel_args.Item(Kind.PICTURE, rect, surface, address(table)),
+    return ItemPair(
+        oracle.VideoItem(rect, target, (y, u, v), samples.bits, conversion, samples.across, samples.down),
+        kernel_args.Item(Kind.VIDEO, rect, surface, address(table)),
         (*held, table),
     )
 
@@ -72,7 +72,7 @@ def _padded(plane: NDArray[Any]) -> NDArray[Any]:
     return np.pad(plane, ((0, 0), (0, GUARD)), constant_values=255)
 
 
-def overlay(rect: Rect, *, opaque: bool, seed: int) -> Made:
+def overlay(rect: Rect, *, opaque: bool, seed: int) -> ItemPair:
     noise = np.random.default_rng(seed)
     found = []
     for by in (1, 2, 2):
@@ -82,11 +82,13 @@ def overlay(rect: Rect, *, opaque: bool, seed: int) -> Made:
     held = tuple(pairs(*pair) for pair in found)
     y, u, v = map(address, held)
     surface = Surface(y, u, v, held[0].strides[0], held[1].strides[0])
-    return Made(oracle.Laid(rect, found), kernel_args.Item(Kind.CARD if opaque else Kind.OVERLAY, rect, surface), held)
+    return ItemPair(
+        oracle.OverlayItem(rect, found), kernel_args.Item(Kind.OPAQUE if opaque else Kind.OVERLAY, rect, surface), held
+    )
 
 
-def drawn(canvas: Size, made: list[Made], *, interleaved: bool) -> oracle.Planes:
-    """What the kernel draws, as NV12 or as three planes; memory around it must stay as it was."""
+def drawn(canvas: Size, made: list[ItemPair], *, interleaved: bool) -> oracle.Planes:
+    """What the kernel draws, to NV12 or to three planes; checks that memory around it is unchanged."""
     width, height = canvas.width, canvas.height
     chroma_width = width if interleaved else width // 2
     y = np.full((height + 2, width + GUARD), 99, np.uint8)
@@ -106,7 +108,7 @@ def drawn(canvas: Size, made: list[Made], *, interleaved: bool) -> oracle.Planes
     return found[0], found[1], found[2]
 
 
-def check(canvas: Size, made: list[Made], *, interleaved: bool = True) -> None:
+def check(canvas: Size, made: list[ItemPair], *, interleaved: bool = True) -> None:
     expected = oracle.draw(canvas, BACKGROUND, [one.expected for one in made])
     for model, plane in zip(expected, drawn(canvas, made, interleaved=interleaved), strict=True):
         assert np.array_equal(model, plane)
@@ -118,14 +120,14 @@ def even(lowest: int, highest: int) -> st.SearchStrategy[int]:
 
 @st.composite
 def rects(draw: st.DrawFn, inside: Rect) -> Rect:
-    """With even edges."""
+    """Rectangles with even edges."""
     x, y = draw(even(inside.x, inside.right - 2)), draw(even(inside.y, inside.bottom - 2))
     return Rect(x, y, draw(even(2, inside.right - x)), draw(even(2, inside.bottom - y)))
 
 
 @st.composite
 def parts(draw: st.DrawFn, whole: int) -> tuple[int, int]:
-    """Start and length of a part of an axis, as ``fit`` crops: the whole, or even edges."""
+    """Start and length of a crop of an axis, as ``fit`` makes it: all of it, or even edges."""
     if whole < 4 or draw(st.booleans()):
         return 0, whole
     start = draw(even(0, whole - 2))
@@ -133,7 +135,7 @@ def parts(draw: st.DrawFn, whole: int) -> tuple[int, int]:
 
 
 @st.composite
-def pictures(draw: st.DrawFn, canvas: Rect) -> Made:
+def pictures(draw: st.DrawFn, canvas: Rect) -> ItemPair:
     rect = draw(rects(canvas))
     target = draw(st.just(rect) | rects(rect))
     source = Size(draw(st.integers(1, 40)), draw(st.integers(1, 40)))
@@ -155,7 +157,7 @@ def pictures(draw: st.DrawFn, canvas: Rect) -> Made:
 
 
 @st.composite
-def overlays(draw: st.DrawFn, canvas: Rect) -> Made:
+def overlays(draw: st.DrawFn, canvas: Rect) -> ItemPair:
     return overlay(draw(rects(canvas)), opaque=draw(st.booleans()), seed=draw(st.integers(0, 99)))
 
 
@@ -165,31 +167,33 @@ WHOLE: Final = Rect(0, 0, CANVAS.width, CANVAS.height)
 
 @given(made=pictures(WHOLE), interleaved=st.booleans())
 @PLACED
-def test_a_picture_in_any_format_turned_cropped_scaled_and_recoloured(made: Made, *, interleaved: bool) -> None:
+def test_a_frame_in_any_format_oriented_cropped_scaled_and_colour_converted(
+    made: ItemPair, *, interleaved: bool
+) -> None:
     check(CANVAS, [made], interleaved=interleaved)
 
 
 @given(made=st.lists(pictures(WHOLE) | overlays(WHOLE), max_size=6))
-@PLACED
-def test_what_lies_on_top_hides_or_tints_what_is_under_it(made: list[Made]) -> None:
+@settings(deadline=None, max_examples=60)
+def test_layers_are_drawn_or_blended_over_each_other(made: list[ItemPair]) -> None:
     check(CANVAS, made)
 
 
-def test_as_many_items_as_an_argument_holds() -> None:
+def test_the_maximum_of_items_fits_a_kernel_argument() -> None:
     side = 4
     made = [
         overlay(Rect(i % 18 * side, i // 18 * side, side, side), opaque=i % 2 == 0, seed=i)
         for i in range(MAX_GPU_ITEMS)
     ]
-    told = pack_batch(CANVAS, BACKGROUND, [Drawing([one.item for one in made], made[0].item.surface)])
-    assert told.nbytes <= 4096
+    batch = pack_batch(CANVAS, BACKGROUND, [Drawing([one.item for one in made], made[0].item.surface)])
+    assert batch.nbytes <= 4096
     check(CANVAS, made)
     with pytest.raises(ValueError, match="73 items"):
         pack_batch(CANVAS, BACKGROUND, [Drawing([made[0].item] * 73, made[0].item.surface)])
 
 
-def test_lines_that_are_too_long_to_be_told_are_refused() -> None:
-    item = kernel_args.Item(Kind.PICTURE, WHOLE, Surface(0, 0, 0, 65_536, 8))
+def test_a_pitch_above_the_limit_is_refused() -> None:
+    item = kernel_args.Item(Kind.VIDEO, WHOLE, Surface(0, 0, 0, 65_536, 8))
     with pytest.raises(ValueError, match="65536 bytes"):
         pack_batch(CANVAS, BACKGROUND, [Drawing([item], item.surface)])
 

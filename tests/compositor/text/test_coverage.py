@@ -1,4 +1,4 @@
-"""What is written on pictures, and the fonts from folders that have it."""
+"""The fonts that are selected from folders, and warnings of missing glyphs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from owtmix.base.geometry import Rect
 from owtmix.base.ids import StreamId
 from owtmix.compositor.overlays import Overlays
 from owtmix.compositor.text.coverage import missing_glyph_warnings, with_fonts
-from owtmix.jobfile.settings import Settings
+from owtmix.jobfile.settings import PlanSettings
 from owtmix.jobfile.spec import TextWatermark
 from owtmix.plan.build import make_plan
 from owtmix.plan.model import PicturePlan, RenderPlan
@@ -23,7 +23,7 @@ from owtmix.produce.chunk_key import InputVersions, chunk_key
 from tests.support.made_font import I_SIGN, KA, SSA, make_font
 from tests.support.plans import JOB, MIXER, index_of, room, seen
 
-FAR = Rect(0, 0, 320, 180)
+TILE = Rect(0, 0, 320, 180)
 
 
 def warned(message: str) -> None:
@@ -31,10 +31,10 @@ def warned(message: str) -> None:
 
 
 def plan_of(text: str, name: str = "anna") -> RenderPlan:
-    """A room with a text watermark, and somebody with that name, whose camera works."""
+    """A room with a text watermark and one user, whose camera never fails."""
     clips = room(seen(StreamId(name, 1), 0, 10))
     job = replace(JOB, mixer=replace(MIXER, watermarks=(TextWatermark(0, 0, 1.0, text),)))
-    return make_plan(job, index_of(clips), clips, Settings())
+    return make_plan(job, index_of(clips), clips, PlanSettings())
 
 
 def picture_of(plan: RenderPlan) -> PicturePlan:
@@ -42,7 +42,7 @@ def picture_of(plan: RenderPlan) -> PicturePlan:
     return plan.picture
 
 
-def test_a_font_is_taken_from_a_folder_for_what_the_package_s_lack(tmp_path: Path) -> None:
+def test_a_font_is_selected_for_what_the_package_s_fonts_lack(tmp_path: Path) -> None:
     path = make_font(tmp_path / "boxes.ttf")
     plan = plan_of(f"a {KA}")
     assert list(missing_glyph_warnings(plan.picture)) == [
@@ -54,20 +54,20 @@ def test_a_font_is_taken_from_a_folder_for_what_the_package_s_lack(tmp_path: Pat
 
 
 @pytest.mark.parametrize("text", ["Weekly meeting", "\u5468\u4f1a \u0423\u0440\u043e\u043a"])
-def test_no_font_is_taken_where_the_package_s_have_all(tmp_path: Path, text: str) -> None:
+def test_no_font_is_selected_if_the_package_s_fonts_suffice(tmp_path: Path, text: str) -> None:
     make_font(tmp_path / "boxes.ttf")
     assert picture_of(with_fonts(plan_of(text), [tmp_path], warned)).fonts == ()
 
 
 def test_names_count_even_while_their_cameras_work(tmp_path: Path) -> None:
-    """Any recording may fail while it is composed, and a placeholder be drawn."""
+    """Any recording may fail while it is composed, and its placeholder be drawn."""
     make_font(tmp_path / "boxes.ttf")
     plan = plan_of("a", name=KA)
     assert not list(missing_glyph_warnings(plan.picture))
     assert len(picture_of(with_fonts(plan, [tmp_path], warned)).fonts) == 1
 
 
-def test_folders_count_in_their_order_and_files_in_that_of_their_names(tmp_path: Path) -> None:
+def test_fonts_are_searched_in_the_order_of_folders_then_of_names(tmp_path: Path) -> None:
     for folder, names in (("z", ["b.ttf", "A.OTF", "notes.txt"]), ("a", ["a.ttf"])):
         (tmp_path / folder).mkdir()
         for name in names:
@@ -113,7 +113,7 @@ def test_a_font_that_changed_after_planning_is_an_error(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes() + b"\0")
     overlays = Overlays(picture_of(plan), {}, plan.epoch_at, "UTC")
     with pytest.raises(RenderError, match="not the one that the job was planned with"):
-        overlays.placeholder(StreamId(KA, 1), FAR)
+        overlays.placeholder(StreamId(KA, 1), TILE)
     path.unlink()
     with pytest.raises(RenderError, match=r"cannot be read: .*No such file"):
         overlays.watermarks(Fraction(0))

@@ -34,7 +34,7 @@ def ink_columns(image: NDArray[np.uint8]) -> tuple[int, int]:
         "Vi\u1ec7t",
     ],
 )
-def test_every_letter_has_a_picture_of_its_own(text: str) -> None:
+def test_every_letter_has_a_glyph_of_its_own(text: str) -> None:
     assert missing_glyphs(text) == ()
     pictures = {text_mask(letter, 40, WIDE_PX).tobytes() for letter in text}
     assert len(pictures) == len(set(text))
@@ -66,7 +66,7 @@ def test_scripts_share_one_baseline_and_one_height() -> None:
     assert (mixed == np.hstack((latin, chinese))).all()
 
 
-def test_a_clock_does_not_wobble() -> None:
+def test_a_clock_has_the_same_size_at_any_time() -> None:
     sizes = {render_text(f"2026-11-22 14:03:{second:02}", 30, WIDE_PX).shape for second in range(60)}
     assert len(sizes) == 1
 
@@ -77,10 +77,10 @@ def test_missing_glyphs_are_named_once_and_left_out() -> None:
     assert (render_text(text, 30, WIDE_PX) == render_text("ab", 30, WIDE_PX)).all()
 
 
-def test_what_needs_no_glyph_is_not_missing() -> None:
+def test_characters_without_a_glyph_of_their_own_are_not_missing() -> None:
     assert missing_glyphs("a\nb\t\u200d\u200e\ufe0f\u202a\u00a0") == ()
     assert (render_text("a\u200d\u2066\ufe0f\u202ab", 30, WIDE_PX) == render_text("ab", 30, WIDE_PX)).all()
-    assert not text_mask("\U000110bd", 30, WIDE_PX).any(), "a format character that a font would have to have"
+    assert not text_mask("\U000110bd", 30, WIDE_PX).any(), "a format character for which a font needs a glyph"
 
 
 def test_controls_and_line_breaks_are_spaces() -> None:
@@ -110,7 +110,7 @@ def test_nothing_to_draw_has_no_width(text: str, width_px: int) -> None:
     assert image.dtype == np.uint8
 
 
-def test_a_combining_mark_stands_on_its_letter() -> None:
+def test_a_combining_mark_is_centred_above_its_letter() -> None:
     bare, marked = text_mask("x", 60, WIDE_PX), text_mask("x\u0308", 60, WIDE_PX)
     assert marked.shape == bare.shape
     baseline_part = slice(np.flatnonzero(bare.any(axis=1))[0], None)
@@ -127,7 +127,7 @@ def test_marks_below_letters_are_drawn_whole() -> None:
     assert marked[-1].any()
 
 
-def test_a_font_that_is_given_has_what_the_package_s_lack(tmp_path: Path) -> None:
+def test_a_given_font_draws_what_the_package_s_fonts_lack(tmp_path: Path) -> None:
     fonts = Fonts([*own_fonts().faces, Face(make_font(tmp_path / "boxes.ttf").read_bytes())])
     assert missing_glyphs(KA) == ("U+0915 DEVANAGARI LETTER KA",)
     assert missing_glyphs(KA, fonts) == ()
@@ -139,13 +139,13 @@ def test_a_font_that_is_given_has_what_the_package_s_lack(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("data", [b"", b"no font", b"\x00\x01\x00\x00" + bytes(100)])
-def test_what_is_no_font_is_refused(data: bytes) -> None:
+def test_data_that_is_no_font_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"outlines|FreeType"):
         Face(data)
 
 
-def test_nothing_of_the_system_s_draws() -> None:
-    """freetype-py falls back to the system's FreeType where its own is missing."""
+def test_freetype_is_the_bundled_one() -> None:
+    """freetype-py falls back to the system's FreeType if its own is missing."""
     assert Path(freetype.raw.filename).parent == Path(freetype.__file__).parent
 
 
@@ -157,6 +157,6 @@ def test_nothing_of_the_system_s_draws() -> None:
     ],
 )
 def test_pixels_are_the_same_on_every_machine(text: str, digest: str) -> None:
-    """With the pinned libraries. Another digest means other bytes for the same job: CHANGELOG.md has to say so."""
+    """With the pinned libraries. A new digest means other output bytes for the same job: say so in CHANGELOG.md."""
     drawn = render_text(text, 30, WIDE_PX)
     assert hashlib.sha256(drawn.tobytes()).hexdigest()[:16] == digest

@@ -1,4 +1,4 @@
-"""Order and glyphs of the characters of a line; escaped, since editors turn right-to-left text round."""
+"""Visual order and glyphs of a line. Characters are escaped, since editors reorder right-to-left text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from owtmix.compositor.text.fonts import Face, Fonts, own_fonts
-from owtmix.compositor.text.shaping import MOST_MARKS, Line, clean, is_invisible, lay_out, order, split
+from owtmix.compositor.text.shaping import MAX_MARKS, Line, clean, is_invisible, lay_out, split, visual_order
 from tests.support.made_font import GLYPHS, I_SIGN, KA, SSA, VIRAMA, make_font
 
 ALEF, BET, GIMEL = "\u05d0", "\u05d1", "\u05d2"
@@ -28,13 +28,13 @@ def glyphs_of(text: str) -> list[int]:
 
 
 def nominal(chars: str) -> list[int]:
-    """The glyphs that the character map of DejaVu Sans gives, without any shaping."""
+    """The glyphs of DejaVu Sans without shaping, by its character map."""
     return [line_of(char).glyphs[0].number for char in chars]
 
 
 def read_from_left(text: str) -> str:
-    """The characters as they stand from left to right, brackets as they look."""
-    chars = (text[place].translate(MIRRORED) if leftward else text[place] for place, leftward in order(text))
+    """The characters in visual order, with brackets mirrored in right-to-left runs."""
+    chars = (text[index].translate(MIRRORED) if rtl else text[index] for index, rtl in visual_order(text))
     return "".join(char for char in chars if not is_invisible(char))
 
 
@@ -54,11 +54,11 @@ def read_from_left(text: str) -> str:
         (f"{ALEF} -", f"- {ALEF}"),
         (f"a {ALEF}\u200e!", f"a {ALEF}!"),
         (f"{ALEF} (a) [b 3]", f"[b 3] (a) {ALEF}"),  # brackets go in pairs
-        (f"a \u2067{ALEF} b!\u2069 c", f"a !b {ALEF} c"),  # an isolate that runs leftward
+        (f"a \u2067{ALEF} b!\u2069 c", f"a !b {ALEF} c"),  # a right-to-left isolate
         (f"a \u202e12\u202c {ALEF}", f"a {ALEF} 21"),  # an override
     ],
 )
-def test_right_to_left_runs_are_turned_round(typed: str, drawn: str) -> None:
+def test_right_to_left_runs_are_reversed(typed: str, drawn: str) -> None:
     assert read_from_left(typed) == drawn
 
 
@@ -67,16 +67,16 @@ def test_right_to_left_runs_are_turned_round(typed: str, drawn: str) -> None:
         st.sampled_from(f"ab12{ALEF}{BET}\u0644\u0663 .,:+%!()[]<>\u0301\u05b0\u200e\u200f\u202b\u202c\u2067\u2069")
     )
 )
-def test_order_is_that_of_unicode_s_algorithm(text: str) -> None:
-    text = f"{text}{ALEF}"  # a text ends in what can be seen
-    places = [place for place, _ in order(text)]
-    assert sorted(places) == list(range(len(text)))
-    assert "".join(text[place] for place in places) == get_display(text)
+def test_order_is_that_of_the_bidirectional_algorithm(text: str) -> None:
+    text = f"{text}{ALEF}"  # a text ends in a visible character
+    indices = [index for index, _ in visual_order(text)]
+    assert sorted(indices) == list(range(len(text)))
+    assert "".join(text[index] for index in indices) == get_display(text)
 
 
 def test_order_of_more_characters_than_there_are_tags() -> None:
     text = f"{ALEF}b" * 6000
-    assert len({place for place, _ in order(text)}) == len(text)
+    assert len({index for index, _ in visual_order(text)}) == len(text)
 
 
 @pytest.mark.parametrize(
@@ -84,17 +84,17 @@ def test_order_of_more_characters_than_there_are_tags() -> None:
     [
         ("\u0645\u062d\u0645\u062f", "\ufeaa\ufee4\ufea4\ufee3"),  # Muhammad: initial, medial, medial, final
         ("\u0639\u0644\u064a", "\ufef2\ufee0\ufecb"),  # Ali
-        ("\u062f\u0627\u0631", "\u0631\u0627\u062f"),  # three letters that never join onwards
-        ("\u0633\u0644\u0627\u0645", "\u0645\ufefc\ufeb3"),  # lam and alef are one glyph, joined to the seen
-        ("\u0645\u06cc\u200c\u062e", "\u062e\ufbfd\ufee3"),  # the non-joiner parts yeh and khah
-        ("\u0645\u064e\u062f", "\ufeaa\u064e\ufee3"),  # a vowel mark does not part letters
+        ("\u062f\u0627\u0631", "\u0631\u0627\u062f"),  # three letters that never join the next one
+        ("\u0633\u0644\u0627\u0645", "\u0645\ufefc\ufeb3"),  # lam and alef are one ligature, joined to seen
+        ("\u0645\u06cc\u200c\u062e", "\u062e\ufbfd\ufee3"),  # the non-joiner separates yeh and khah
+        ("\u0645\u064e\u062f", "\ufeaa\u064e\ufee3"),  # a vowel mark does not separate letters
     ],
 )
 def test_arabic_letters_join(typed: str, drawn: str) -> None:
     assert glyphs_of(typed) == nominal(drawn)
 
 
-def test_brackets_in_leftward_text_are_mirrored() -> None:
+def test_brackets_in_right_to_left_text_are_mirrored() -> None:
     assert glyphs_of(f"{ALEF}({BET})") == nominal(f"({BET}){ALEF}")
 
 
@@ -116,7 +116,7 @@ def test_a_conjunct_is_one_glyph_and_a_sign_stands_before_its_letter(tmp_path: P
     assert names == ["kssa", "isign", "ka"]
 
 
-def test_a_letter_has_its_marks_from_one_font_where_one_has_all(tmp_path: Path) -> None:
+def test_a_letter_and_its_marks_use_one_font_if_one_has_all(tmp_path: Path) -> None:
     face = Face(make_font(tmp_path / "boxes.ttf").read_bytes())
     fonts = Fonts([*own_fonts().faces, face])
     assert fonts.face_of(f"x{I_SIGN}") is None
@@ -125,8 +125,8 @@ def test_a_letter_has_its_marks_from_one_font_where_one_has_all(tmp_path: Path) 
     assert {glyph.face for glyph in line_of(f"{KA}{I_SIGN}", fonts).glyphs} == {face}
 
 
-def test_scripts_are_shaped_apart() -> None:
-    """DejaVu Sans has Latin and Lao; only Lao takes its sign apart, into a ring above and a vowel."""
+def test_scripts_are_shaped_separately() -> None:
+    """DejaVu Sans has Latin and Lao; only Lao shaping splits the sign into a ring above and a vowel."""
     assert len(glyphs_of("a\u0e99\u0eb3")) == len(glyphs_of("a")) + len(glyphs_of("\u0e99\u0eb3")) == 4
 
 
@@ -137,18 +137,18 @@ def test_clean_makes_one_line_of_composed_characters() -> None:
     assert clean("\U0001f3f4\U000e0067\U000e007f") == "\U0001f3f4"
 
 
-def test_more_marks_than_can_be_read_are_left_out_before_they_cost_time() -> None:
-    """Composing alone would take minutes for this one."""
-    assert len(clean("a" + "\u0301\u0323" * 500_000)) <= 1 + MOST_MARKS
-    assert clean("a" + "\u0334" * 20 + "b\u0334") == "a" + "\u0334" * MOST_MARKS + "b\u0334"
+def test_marks_beyond_the_limit_are_dropped_before_composing() -> None:
+    """Composing alone would take minutes."""
+    assert len(clean("a" + "\u0301\u0323" * 500_000)) <= 1 + MAX_MARKS
+    assert clean("a" + "\u0334" * 20 + "b\u0334") == "a" + "\u0334" * MAX_MARKS + "b\u0334"
 
 
 def test_split_keeps_marks_with_their_letter() -> None:
     assert split("x\u0308\u0301yz") == ["x\u0308\u0301", "y", "z"]
 
 
-def test_a_font_has_what_it_has_the_parts_of() -> None:
-    """HarfBuzz takes characters apart where a font has their parts only."""
+def test_a_font_has_a_character_whose_decomposition_it_has() -> None:
+    """HarfBuzz decomposes characters that a font lacks."""
     face = own_fonts().faces[0]
-    parted = [chr(code) for code in range(0x1E00, 0x2000) if len(unicodedata.normalize("NFD", chr(code))) > 1]
-    assert all(map(face.has, parted))
+    composed = [chr(code) for code in range(0x1E00, 0x2000) if len(unicodedata.normalize("NFD", chr(code))) > 1]
+    assert all(map(face.has, composed))

@@ -1,16 +1,12 @@
-"""The sample room: four people joining and leaving over 30 s, made with nothing but this package's libraries.
-
-``python -m owtmix.demo [FOLDER]`` writes ``FOLDER/sample-room``; ``mixer/cfg.json`` is the job that composes it.
-"""
+"""The sample room: four people joining and leaving over 30 s, made with nothing but this package's libraries."""
 
 from __future__ import annotations
 
 import json
 import random
 import shutil
-import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
@@ -33,7 +29,7 @@ ROOM: Final = "sample-room"
 START_MS: Final = 1_795_327_385_000
 """2026-11-22 14:03:05 in Beijing."""
 
-_FONTS: Final = Path(__file__).parent / "fonts"
+_FONTS: Final = Path(__file__).parents[1] / "fonts"
 _MEDIA_TIME_BASE: Final = Fraction(1, 1000)
 _BEAT_S: Final = 0.5
 _LEVEL: Final = 0.14
@@ -45,7 +41,7 @@ Colour = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class _Person:
-    """Somebody in the room. ``notes_hz`` is played a note a beat, over and over; 0 is a rest."""
+    """A participant. ``notes_hz`` is a melody with one note per beat, repeated; 0 is a rest. ``sway_s`` is a period."""
 
     name: str
     colour: Colour
@@ -55,7 +51,7 @@ class _Person:
 
 @dataclass(frozen=True, slots=True)
 class _Take:
-    """One file. ``frames_ms`` are counted from its start, as ``start_ms`` is from the room's."""
+    """One recording. ``start_ms`` counts from the start of the room, ``frames_ms`` from the start of the file."""
 
     stream: str
     name: str
@@ -80,9 +76,9 @@ def _steady(length_ms: int, fps: int) -> tuple[int, ...]:
 
 
 def _jittered(length_ms: int, fps: int, jitter_ms: int) -> tuple[int, ...]:
-    """About ``fps`` frames a second, as a busy phone sends them: none regular, one in ten missing."""
-    chance = random.Random(fps)  # noqa: S311 - the same room every time
-    late = (t + chance.randrange(jitter_ms) for t in _steady(length_ms - jitter_ms, fps) if chance.random() > 0.1)  # noqa: PLR2004
+    """About ``fps`` frames per second, with random delays and one frame in ten dropped, as from a busy phone."""
+    generator = random.Random(fps)  # noqa: S311 - not used for cryptography; the seed makes it reproducible
+    late = (t + generator.randrange(jitter_ms) for t in _steady(length_ms - jitter_ms, fps) if generator.random() > 0.1)  # noqa: PLR2004
     return (0, *(t for t in late if t > jitter_ms))
 
 
@@ -99,7 +95,7 @@ TAKES: Final = (
 
 
 def make_room(folder: Path) -> Path:
-    """Write the sample room to ``folder/sample-room``, in place of one that is there; returns its path."""
+    """Write the sample room to ``folder/sample-room``, replacing an existing one; returns its path."""
     folder.mkdir(parents=True, exist_ok=True)
     room = folder / ROOM
     with tempfile.TemporaryDirectory(dir=folder, prefix=f".{ROOM}-") as temporary:
@@ -116,13 +112,13 @@ def make_room(folder: Path) -> Path:
 
 
 def _index() -> dict[str, Any]:
-    """The room's index, as section 11.2 of the API document has it."""
+    """The index of the room (API document, section 11.2)."""
     files = [{"StreamId": take.stream, "Name": take.name, "StartTime": START_MS + take.start_ms} for take in TAKES]
     return {"JobId": ROOM, "RoomId": ROOM, "StartTime": START_MS, "Root": ROOM, "Files": files}
 
 
 def _record(take: _Take, path: Path) -> None:
-    """Encode one file: pictures, then sound, written in the order of their times."""
+    """Encode one file; packets are muxed in order of decoding time."""
     with av.open(str(path), "w", options={"fflags": "+bitexact"}) as container:
         packets = _encode_pictures(take, container)
         if take.sound != "none":
@@ -169,7 +165,7 @@ def _encode_sound(take: _Take, container: OutputContainer) -> list[Packet[Any]]:
 
 
 def _melody(take: _Take) -> NDArray[np.float32]:
-    """The person's notes for the length of the file, float32 in [-1, 1]; the beat is the room's, not the file's."""
+    """The melody of the person, float32 in [-1, 1]. Beats count from the start of the room."""
     notes_hz = np.array(take.person.notes_hz)
     t = take.start_ms / 1000 + np.arange(take.length_ms * take.rate_hz // 1000) / take.rate_hz
     since_beat = t % _BEAT_S
@@ -184,7 +180,7 @@ def _clock(room_ms: int) -> str:
 
 
 def _portrait(person: _Person) -> Callable[[int, str], Pixels]:
-    """A camera picture, 640 x 360: a figure swaying before a soft wall, the name and the time."""
+    """A camera picture, 640 x 360: a swaying figure in front of a wall, with name and time."""
     width, height = 640, 360
     wall = _wall(person.colour, width, height)
     figure = np.asarray(_figure(width, height), np.float32)[..., None] / 255
@@ -205,7 +201,7 @@ def _portrait(person: _Person) -> Callable[[int, str], Pixels]:
 
 
 def _slide(person: _Person) -> Callable[[int, str], Pixels]:
-    """A shared screen, 960 x 540: a page with a chart that grows with the time."""
+    """A shared screen, 960 x 540: a page with an animated bar chart and the time."""
     width, height = 960, 540
 
     def picture(room_ms: int, clock: str) -> Pixels:
@@ -223,7 +219,7 @@ def _slide(person: _Person) -> Callable[[int, str], Pixels]:
 
 
 def _wall(colour: Colour, width: int, height: int) -> NDArray[np.float32]:
-    """A slanted gradient of ``colour`` with faint waves, float32 (height, width, 3)."""
+    """A diagonal gradient of ``colour`` with faint waves, float32 (height, width, 3)."""
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     brightness = 0.95 - 0.3 * (x / width + y / height) / 2 + 0.02 * np.sin(x / 23 + 1.5 * np.sin(y / 37))
     wall: NDArray[np.float32] = brightness[..., None] * np.array(colour, np.float32)
@@ -231,7 +227,7 @@ def _wall(colour: Colour, width: int, height: int) -> NDArray[np.float32]:
 
 
 def _figure(width: int, height: int) -> Image.Image:
-    """A head and shoulders, white on black, drawn large and shrunk for smooth edges."""
+    """A mask of head and shoulders, white on black, drawn at twice the size for antialiasing."""
     mask = Image.new("L", (2 * width, 2 * height))
     draw = ImageDraw.Draw(mask)
     draw.ellipse((width - 120, 180, width + 120, 440), 255)
@@ -240,12 +236,12 @@ def _figure(width: int, height: int) -> Image.Image:
 
 
 def _planes(image: Image.Image) -> Pixels:
-    """``image`` as 4:2:0 planes below one another, limited-range BT.601: (3/2 height, width)."""
+    """Convert ``image`` to 4:2:0 planes, stacked vertically, limited-range BT.601: uint8 (3/2 height, width)."""
     return av.VideoFrame.from_ndarray(np.asarray(image)).reformat(format="yuv420p").to_ndarray().astype(np.uint8)
 
 
 def _with_clock(planes: Pixels, clock: str, size_px: int) -> Pixels:
-    """A copy of ``planes`` with the time in the upper right corner; its chroma stays, which tints it pleasantly."""
+    """A copy of ``planes`` with the time in the upper right corner. Only luma is changed: the text keeps the tint."""
     planes = planes.copy()
     if clock:
         glyphs = _clock_glyphs(clock, size_px)
@@ -257,7 +253,7 @@ def _with_clock(planes: Pixels, clock: str, size_px: int) -> Pixels:
 
 @lru_cache(maxsize=1024)
 def _clock_glyphs(clock: str, size_px: int) -> Pixels:
-    """The time as limited-range luma, white on black."""
+    """The time as limited-range luma, white on black, uint8 (height, width)."""
     font = _font(clock, size_px)
     image = Image.new("L", (int(font.getlength("00:00.0")) + 2, size_px + 8), 16)
     ImageDraw.Draw(image).text((0, 0), clock, 235, font)
@@ -266,15 +262,6 @@ def _clock_glyphs(clock: str, size_px: int) -> Pixels:
 
 @lru_cache
 def _font(text: str, size_px: int) -> ImageFont.FreeTypeFont:
-    """The font that has ``text``."""
+    """A font with the characters of ``text``."""
     name = "DejaVuSans.ttf" if text.translate({ord("·"): None}).isascii() else "DroidSansFallback.ttf"
     return ImageFont.truetype(_FONTS / name, size_px)
-
-
-def _main(arguments: Iterator[str]) -> None:
-    folder = Path(next(arguments, Path(__file__).parents[1] / "mixer"))
-    print(f"sample room: {make_room(folder)}")  # noqa: T201 - a command's answer
-
-
-if __name__ == "__main__":
-    _main(iter(sys.argv[1:]))

@@ -1,0 +1,4 @@
+"""A room to try the tool with, and the job that composes it.
+
+``python -m owtmix.demo [FOLDER]`` writes ``FOLDER/sample-room`` and ``FOLDER/cfg.json``.
+"""

@@ -1,0 +1,116 @@
+"""Types of settings, and fields that say in words what they accept."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Final
+from zoneinfo import available_timezones
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretBytes
+
+SIGNING_KEY: Final = "whsec_ and base64"
+"""What the signing key of callbacks may be, in words."""
+
+
+def setting(default: Any, accepted: str, **limits: Any) -> Any:
+    """A key of the settings; ``accepted`` completes "accepted is ..." in messages."""
+    return Field(default, description=accepted, **limits)
+
+
+def whole(default: int, lowest: int, highest: int) -> Any:
+    """A key that takes a whole number."""
+    return setting(default, f"a whole number from {lowest} to {highest}", ge=lowest, le=highest)
+
+
+def number(default: str, lowest: str, highest: str, of: Callable[[Fraction], object] = Fraction) -> Any:
+    """A key that takes a number; a field of ``Rounded`` has it ``of`` float."""
+    accepted = f'a number from {lowest} to {highest}, also as a fraction such as "1/24"'
+    return setting(of(Fraction(default)), accepted, ge=of(Fraction(lowest)), le=of(Fraction(highest)))
+
+
+def flag(default: bool) -> Any:
+    """A key that takes a truth value."""
+    return setting(default, "true or false")
+
+
+def one_of(default: str, names: tuple[str, ...]) -> Any:
+    """A key that takes one of some names."""
+    return setting(default, "one of " + ", ".join(names))
+
+
+def signing_key(value: object) -> SecretBytes | None:
+    """The bytes that callbacks are signed with; empty text is none.
+
+    Raises:
+        ValueError: it is not ``SIGNING_KEY``. The message does not hold it.
+    """
+    if value is None or isinstance(value, SecretBytes):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("not text")  # noqa: TRY004 - pydantic turns a ValueError into a report, a TypeError not
+    key = base64.b64decode(value.removeprefix("whsec_"), validate=True)
+    if value and not key:
+        raise ValueError("empty")
+    return SecretBytes(key) if key else None
+
+
+def _fraction(value: object) -> Fraction:
+    if isinstance(value, bool) or not isinstance(value, (int, Decimal, Fraction, str)):
+        raise ValueError("not a number")  # noqa: TRY004 - as above
+    try:
+        return Fraction(value)
+    except ArithmeticError as error:
+        raise ValueError("infinite") from error
+
+
+def _float(value: object) -> float:
+    return value if isinstance(value, float) else float(_fraction(value))
+
+
+def _stays_inside(key: str) -> str:
+    path = PurePosixPath(key)
+    if not key or path.is_absolute() or ".." in path.parts:
+        raise ValueError("not a key")
+    return key
+
+
+def _time_zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError("not a time zone")
+    return name
+
+
+def _folder(value: object) -> Path:
+    if not isinstance(value, (str, Path)):
+        raise ValueError("not a path")  # noqa: TRY004 - as above
+    folder = Path(value)
+    if not folder.is_absolute() or not folder.is_dir():
+        raise ValueError("not an absolute path of a folder")
+    return folder
+
+
+def _network(value: object) -> IPv4Network | IPv6Network:
+    if not isinstance(value, (str, IPv4Network, IPv6Network)):
+        raise ValueError("not a network")  # noqa: TRY004 - as above
+    return ip_network(value)
+
+
+_Listed: Final = Field(strict=False)
+"""TOML has lists where the settings have tuples."""
+
+Exact = Annotated[Fraction, BeforeValidator(_fraction)]
+"""A number without rounding; times, mostly."""
+
+Rounded = Annotated[float, BeforeValidator(_float)]
+"""A number of which the last digit does not matter; how long to wait for others."""
+
+Keys = Annotated[tuple[Annotated[str, AfterValidator(_stays_inside)], ...], Field(strict=False, min_length=1)]
+TimeZone = Annotated[str, AfterValidator(_time_zone)]
+Folders = Annotated[tuple[Annotated[Path, BeforeValidator(_folder)], ...], _Listed]
+Networks = Annotated[tuple[Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)], ...], _Listed]
+SigningKey = Annotated[SecretBytes | None, BeforeValidator(signing_key)]
