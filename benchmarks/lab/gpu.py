@@ -34,7 +34,8 @@ from owtmix.jobfile.settings import read_settings, settings_file
 from owtmix.media.nvdec import DecodingGpu
 from owtmix.media.video_reader import VideoReader
 from owtmix.plan.device import CPU, RenderDevice
-from owtmix.produce.gpu_check import TrialFrame, choose_device
+from owtmix.produce.device_choice import choose_device
+from owtmix.produce.gpu_check import TrialFrame
 from owtmix.workers.limits import start_workers
 
 CANVASES: Final = (Size(1920, 1080), Size(3840, 2160))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from owtmix.jobfile.json_schema import job_schema
-from owtmix.jobfile.key_table import with_key_tables
+from owtmix.jobfile.key_docs import with_key_tables
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 SCHEMA: Final = ROOT / "conf" / "cfg.schema.json"

@@ -9,6 +9,7 @@ from owtmix.base.ids import StreamId
 from owtmix.base.strict_json import Loc
 from owtmix.jobfile.assemble_storage import index_key, output_key, storage_spec
 from owtmix.jobfile.assemble_video import mixer_spec, video_spec
+from owtmix.jobfile.models import Audio, Data, JobFile, NotifyConfig, SubscribeConfig
 from owtmix.jobfile.problems import Findings
 from owtmix.jobfile.spec import (
     AudioSpec,
@@ -19,7 +20,6 @@ from owtmix.jobfile.spec import (
     StreamFilter,
     SubscriptionSpec,
 )
-from owtmix.jobfile.wire import Audio, Data, JobFile, NotifyConfig, SubscribeConfig
 
 _RECORDING: Final[Loc] = ("Data", "RecordingConfig")
 _STORAGE: Final[Loc] = (*_RECORDING, "StorageConfig")
@@ -72,28 +72,28 @@ def assemble(file: JobFile, findings: Findings) -> JobSpec | None:
     )
 
 
-def _audio(wire: Audio, container: Literal["mp4", "webm"], findings: Findings) -> AudioSpec:
+def _audio(model: Audio, container: Literal["mp4", "webm"], findings: Findings) -> AudioSpec:
     """The audio encoding: AAC in MP4, Opus in WebM."""
-    written = wire.codec or ""
+    written = model.codec or ""
     if findings.is_clean((*_RECORDING, "FileType")):
         if container == "mp4" and written == "opus":
             findings.problem(_AUDIO_CODEC, 'found "opus"; accepted in an MP4 file: "aac", "aac_48000_1", "aac_48000_2"')
         if container == "webm" and written.startswith("aac"):
             findings.warn(_AUDIO_CODEC, f'a WebM file has no AAC: "{written}" becomes Opus')
     channels = 1 if written.endswith("_1") else 2
-    rate_kbps = wire.bit_rate
+    rate_kbps = model.bit_rate
     if container == "webm" and rate_kbps > OPUS_CHANNEL_KBPS * channels:
         rate_kbps = OPUS_CHANNEL_KBPS * channels
         findings.warn(_AUDIO_BIT_RATE, f"more than Opus accepts for {channels} channel(s); {rate_kbps} kbit/s are used")
     return AudioSpec(codec="opus" if container == "webm" else "aac", channels=channels, bit_rate_kbps=rate_kbps)
 
 
-def _subscription(wire: SubscribeConfig, findings: Findings) -> SubscriptionSpec:
+def _subscription(model: SubscribeConfig, findings: Findings) -> SubscriptionSpec:
     return SubscriptionSpec(
-        manual=bool(wire.video_stream_type),
-        max_streams=wire.max_subscriptions,
-        audio=_filter("Audio", wire.audio_only, wire.audio_without, findings),
-        video=_filter("Video", wire.video_only, wire.video_without, findings),
+        manual=bool(model.video_stream_type),
+        max_streams=model.max_subscriptions,
+        audio=_filter("Audio", model.audio_only, model.audio_without, findings),
+        video=_filter("Video", model.video_only, model.video_without, findings),
     )
 
 
@@ -113,11 +113,11 @@ def _input(data: Data, output: StorageSpec, findings: Findings) -> StorageSpec:
     return storage_spec(data.input.storage, (*_INPUT, "StorageConfig"), findings)
 
 
-def _notify(wires: list[NotifyConfig]) -> tuple[NotifySpec, ...]:
+def _notify(models: list[NotifyConfig]) -> tuple[NotifySpec, ...]:
     return tuple(
-        NotifySpec(service=wire.service, url=wire.url, token=wire.token or None)
-        for wire in wires
-        if wire.status == "open"
+        NotifySpec(service=model.service, url=model.url, token=model.token or None)
+        for model in models
+        if model.status == "open"
     )
 
 

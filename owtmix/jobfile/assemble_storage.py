@@ -5,29 +5,29 @@ from __future__ import annotations
 from typing import Final
 
 from owtmix.base.strict_json import Loc
+from owtmix.jobfile.models import Internal, StorageConfig
 from owtmix.jobfile.object_key import output_pattern, substituted_key
 from owtmix.jobfile.problems import Findings
 from owtmix.jobfile.spec import StorageSpec
-from owtmix.jobfile.wire import Internal, StorageConfig
 
 _JOB_ID: Final[Loc] = ("Internal", "JobId")
 
 
-def storage_spec(wire: StorageConfig, loc: Loc, findings: Findings) -> StorageSpec:
+def storage_spec(model: StorageConfig, loc: Loc, findings: Findings) -> StorageSpec:
     """The store at ``loc``. Access keys that are not given are None: they may come from the environment."""
     vendor = (*loc, "Vendor")
     region, endpoint = (*loc, "Region"), (*loc, "Endpoint")
-    if wire.vendor == "ucloud" and not wire.region and findings.is_clean(vendor, region):
+    if model.vendor == "ucloud" and not model.region and findings.is_clean(vendor, region):
         findings.wrong_value(region, 'the region, such as "cn-bj", which ucloud needs')
-    if wire.vendor == "s3" and not wire.endpoint and findings.is_clean(vendor, endpoint):
+    if model.vendor == "s3" and not model.endpoint and findings.is_clean(vendor, endpoint):
         findings.wrong_value(endpoint, "the address of the service, which s3 needs")
     return StorageSpec(
-        vendor=wire.vendor,
-        bucket=wire.bucket,
-        region=wire.region or None,
-        endpoint=wire.endpoint or None,
-        public_key=wire.public_key or None,
-        secret_key=wire.secret_key or None,
+        vendor=model.vendor,
+        bucket=model.bucket,
+        region=model.region or None,
+        endpoint=model.endpoint or None,
+        public_key=model.public_key or None,
+        secret_key=model.secret_key or None,
     )
 
 

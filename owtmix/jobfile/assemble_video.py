@@ -9,6 +9,7 @@ from typing import Final, Literal
 from owtmix.base.colour import Colour
 from owtmix.base.geometry import Area, Rect, ResizeMode, Size, even
 from owtmix.base.strict_json import Loc, shown
+from owtmix.jobfile.models import Data, MixerConfig, Region, TemplateTile, TranscodingConfig, WaterMark
 from owtmix.jobfile.problems import Findings
 from owtmix.jobfile.spec import (
     ClockWatermark,
@@ -22,7 +23,6 @@ from owtmix.jobfile.spec import (
     Watermark,
 )
 from owtmix.jobfile.types import is_http_url
-from owtmix.jobfile.wire import Data, MixerConfig, Region, TemplateTile, TranscodingConfig, WaterMark
 
 FAINT_ALPHA: Final = Decimal("0.2")
 """A watermark below this opacity is nearly invisible."""
@@ -38,14 +38,14 @@ _VIDEO: Final[Loc] = ("Data", "TranscodingConfig", "Video")
 _MIXER: Final[Loc] = ("Data", "MixerConfig")
 
 
-def video_spec(wire: TranscodingConfig, channel: MediaChannel, findings: Findings) -> VideoSpec | None:
+def video_spec(model: TranscodingConfig, channel: MediaChannel, findings: Findings) -> VideoSpec | None:
     """The video encoding; None when the job has no picture, or its size is missing."""
-    video = wire.video
+    video = model.video
     if video.profile == "highprodile":
         findings.warn((*_VIDEO, "Profile"), '"highprodile" is a misprint of the API document; read as "highprofile"')
-    if video.bit_rate and "bit_rate" in wire.model_fields_set and video.bit_rate != wire.bit_rate:
+    if video.bit_rate and "bit_rate" in model.model_fields_set and video.bit_rate != model.bit_rate:
         findings.warn(("Data", "TranscodingConfig", "Bitrate"), f"not used: Video.BitRate is {video.bit_rate}")
-    size = _canvas(wire)
+    size = _canvas(model)
     if channel is MediaChannel.AUDIO:
         return None
     for key, value in (("Width", video.width), ("Height", video.height)):
@@ -56,7 +56,7 @@ def video_spec(wire: TranscodingConfig, channel: MediaChannel, findings: Finding
     return VideoSpec(
         size=size,
         fps=video.fps,
-        bit_rate_kbps=video.bit_rate or wire.bit_rate,
+        bit_rate_kbps=video.bit_rate or model.bit_rate,
         profile=_PROFILES[video.profile],
     )
 
@@ -86,8 +86,8 @@ def mixer_spec(data: Data, channel: MediaChannel, findings: Findings) -> MixerSp
     )
 
 
-def _canvas(wire: TranscodingConfig) -> Size | None:
-    width, height = wire.video.width, wire.video.height
+def _canvas(model: TranscodingConfig) -> Size | None:
+    width, height = model.video.width, model.video.height
     return Size(width, height) if width and height else None
 
 
@@ -133,9 +133,9 @@ def _positions(mixer: MixerConfig, canvas: Size | None, findings: Findings) -> t
     return tuple(positions)
 
 
-def _region(wire: Region, loc: Loc, canvas: Size | None, findings: Findings) -> Rect:
+def _region(model: Region, loc: Loc, canvas: Size | None, findings: Findings) -> Rect:
     """The region, rounded to even edges inside the canvas."""
-    written = Rect(wire.x, wire.y, wire.width, wire.height)
+    written = Rect(model.x, model.y, model.width, model.height)
     if not canvas:
         return written
     for side, start, length, limit in (

@@ -10,7 +10,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from owtmix.base.strict_json import Loc
-from owtmix.jobfile.wire import JobFile
+from owtmix.jobfile.models import JobFile
 
 
 class _Generator(GenerateJsonSchema):

@@ -12,10 +12,10 @@ from pydantic import ValidationError
 from owtmix.base.errors import Problem, SpecError
 from owtmix.base.strict_json import JsonError, Loc, read_object, shown
 from owtmix.jobfile.assemble import assemble
+from owtmix.jobfile.models import REQUIRED, JobFile, JobModel
 from owtmix.jobfile.overrides import apply_overrides
 from owtmix.jobfile.problems import Findings
 from owtmix.jobfile.spec import JobSpec
-from owtmix.jobfile.wire import REQUIRED, JobFile, Wire
 
 MAX_JOB_BYTES: Final = 2**20
 
@@ -50,10 +50,10 @@ def read_job(text: bytes, overrides: Mapping[str, str] = MappingProxyType({})) -
         raise SpecError(other_request)
     _drop_ignored(document)
     findings = Findings(document)
-    wire = _validate(document, findings)
-    for loc, model in _models(wire, ()):
+    job_file = _validate(document, findings)
+    for loc, model in _models(job_file, ()):
         _check_keys(loc, model, findings)
-    spec = assemble(wire, findings)
+    spec = assemble(job_file, findings)
     problems = [Problem(path, f"cannot be set: {why}") for path, why in refused] + findings.problems
     if problems:
         raise SpecError(*problems)
@@ -154,9 +154,9 @@ def _without(node: Any, wrong: _Tree) -> Any:
     }
 
 
-def _models(value: object, loc: Loc) -> Iterator[tuple[Loc, Wire]]:
+def _models(value: object, loc: Loc) -> Iterator[tuple[Loc, JobModel]]:
     """All models of the file with their locations, depth first."""
-    if isinstance(value, Wire):
+    if isinstance(value, JobModel):
         yield loc, value
         for name, field in type(value).model_fields.items():
             assert field.alias
@@ -166,7 +166,7 @@ def _models(value: object, loc: Loc) -> Iterator[tuple[Loc, Wire]]:
             yield from _models(entry, (*loc, i))
 
 
-def _check_keys(loc: Loc, model: Wire, findings: Findings) -> None:
+def _check_keys(loc: Loc, model: JobModel, findings: Findings) -> None:
     """Report missing required keys as problems and unknown keys as warnings."""
     unknown = list(model.model_extra or {})
     known = {field.alias: name for name, field in type(model).model_fields.items() if field.alias}

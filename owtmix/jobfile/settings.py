@@ -154,7 +154,7 @@ class LogSettings(_Table):
 
 
 class GpuSettings(_Table):
-    """What a graphics card is used for."""
+    """What a GPU may be used for."""
 
     memory_mib: int = whole(1024, 64, 2**20)
 

@@ -18,7 +18,7 @@ from owtmix.notify.events import WarnCode
 from owtmix.plan.build import make_plan, with_device, within_gpu_limits
 from owtmix.plan.device import CPU, RenderDevice
 from owtmix.plan.subscription import check_streams, subscribed
-from owtmix.produce.gpu_check import choose_device
+from owtmix.produce.device_choice import choose_device
 from owtmix.produce.tasks import RenderSetup
 
 

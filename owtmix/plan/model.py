@@ -49,7 +49,7 @@ class AudioPlacement:
 class VideoEncoding:
     """An encoder, which always has one thread, and every setting that decides its bytes; none is the machine's.
 
-    Those of ``h264_nvenc`` depend on the card as well.
+    Those of ``h264_nvenc`` depend on the GPU as well.
     """
 
     encoder: Literal["libx264", "libvpx-vp9", "h264_nvenc"]

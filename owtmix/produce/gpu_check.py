@@ -1,4 +1,4 @@
-"""Which GPU composes, if any, and why: candidates are checked by drawing and encoding in a worker."""
+"""Checks GPUs, in a worker, by composing and encoding."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
-from owtmix.base.errors import EncoderLost, Problem, RenderError, SpecError
+from owtmix.base.errors import EncoderLost, RenderError
 from owtmix.base.geometry import Orientation, Rect, ResizeMode, Size
 from owtmix.jobfile.spec import VideoSpec
-from owtmix.plan.device import RenderDevice
 from owtmix.plan.encoders import nvenc
 from owtmix.plan.media_info import Matrix
 from owtmix.plan.model import VideoEncoding
-from owtmix.workers.base import Executor, TaskReporter
+from owtmix.workers.base import TaskReporter
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -33,7 +31,6 @@ if TYPE_CHECKING:
         def model(self) -> str: ...
 
 
-EXTRAS: Final = "the extra cuda12 or cuda13 of owtmix is not installed"
 TRIAL_MEMORY: Final = 64 << 20
 _log = logging.getLogger(__name__)
 
@@ -90,49 +87,6 @@ def check_gpus(
         except DeviceError as error:
             reasons.append(str(error))
     raise RenderError("; ".join(reasons) or "no GPU is visible")
-
-
-def choose_device(
-    executor: Executor,
-    wanted: str,
-    memory_bytes: int,
-    is_installed: Callable[[], bool] = lambda: bool(find_spec("cupy")),
-) -> RenderDevice:
-    """The device that ``--device wanted`` means on this machine: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-
-    Args:
-        executor: checks the GPUs.
-        wanted: the option.
-        memory_bytes: what one process may take of a GPU's memory.
-        is_installed: whether CuPy is installed.
-
-    Raises:
-        SpecError: a GPU was asked for, and does not work.
-    """
-    device = _chosen(executor, wanted, memory_bytes, is_installed)
-    _log.info("composing on %s: %s", "the CPU" if device.gpu is None else device.name, device.why)
-    return device
-
-
-def _chosen(executor: Executor, wanted: str, memory_bytes: int, is_installed: Callable[[], bool]) -> RenderDevice:
-    if wanted == "cpu":
-        return RenderDevice("--device cpu")
-    found = _check(executor, wanted) if is_installed() else EXTRAS
-    if isinstance(found, GpuInfo):
-        encoder = "and encodes" if found.encodes else "and does not encode H.264"
-        return RenderDevice(f"{found.model} composes {encoder}", found.number, found.encodes, memory_bytes)
-    if wanted != "auto":
-        raise SpecError(Problem("", f"--device {wanted}: {found}; --device cpu or auto composes without a GPU"))
-    return RenderDevice(found)
-
-
-def _check(executor: Executor, wanted: str) -> GpuInfo | str:
-    """The GPU, or why there is none."""
-    number = int(wanted.partition(":")[2] or 0) if wanted != "auto" else None
-    found: GpuInfo | str = ""
-    for outcome in executor.run([GpuCheckTask(number)], alone=True):
-        found = outcome.value or str(outcome.error or f"checking it {outcome.death}")
-    return found
 
 
 def check_composing(device: GpuDevice) -> None:

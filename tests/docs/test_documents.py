@@ -16,9 +16,9 @@ import pytest
 from owtmix.base.errors import MixError
 from owtmix.cli.arguments import read_arguments
 from owtmix.jobfile.index import read_index
-from owtmix.jobfile.key_table import CONDITIONAL_DEFAULTS, with_key_tables
+from owtmix.jobfile.key_docs import CONDITIONAL_DEFAULTS, with_key_tables
+from owtmix.jobfile.models import JobFile, JobModel
 from owtmix.jobfile.reader import read_job
-from owtmix.jobfile.wire import JobFile, Wire
 
 ROOT: Final = Path(__file__).parents[2]
 DOCS: Final = ROOT / "docs"
@@ -141,7 +141,7 @@ def _documented_keys() -> set[str]:
     return documented
 
 
-def _keys(model: type[Wire], prefix: str) -> Iterator[str]:
+def _keys(model: type[JobModel], prefix: str) -> Iterator[str]:
     """Every key of the models by its path, those of ``Layouts`` under ``LayoutConfig`` alone."""
     for field in model.model_fields.values():
         assert field.alias
@@ -152,9 +152,9 @@ def _keys(model: type[Wire], prefix: str) -> Iterator[str]:
             yield from _keys(inner, path + "[]" * lists + ".")
 
 
-def _inner(annotation: Any) -> tuple[type[Wire] | None, int]:
+def _inner(annotation: Any) -> tuple[type[JobModel] | None, int]:
     """The model in an annotation, and how many lists are around it."""
-    if isinstance(annotation, type) and issubclass(annotation, Wire):
+    if isinstance(annotation, type) and issubclass(annotation, JobModel):
         return annotation, 0
     for argument in get_args(annotation):
         inner, lists = _inner(argument)

@@ -31,7 +31,7 @@ ROOTS: Final[dict[Kind, tuple[str, ...]]] = {
 }
 DECIDES_NOTHING: Final = (  # how paths of modules begin
     *("cli/", "demo", "inputs/", "jobs/", "net/", "notify/", "outputs/", "storage/"),
-    *("jobfile/assemble.py", "jobfile/key_table.py", "jobfile/reader.py", "jobfile/settings.py", "jobfile/wire.py"),
+    *("jobfile/assemble.py", "jobfile/key_docs.py", "jobfile/reader.py", "jobfile/settings.py", "jobfile/models.py"),
     *("plan/build.py", "produce/production.py", "produce/schedule.py", "workers/local.py"),
 )
 
@@ -90,7 +90,7 @@ def changed(package: Path, change: Callable[[], None]) -> set[Kind]:
         ("produce/file_sources.py", BOTH),
         ("__init__.py", set()),
         ("cli/arguments.py", set()),
-        ("jobfile/wire.py", set()),
+        ("jobfile/models.py", set()),
         ("notify/sender.py", set()),
         ("outputs/mux.py", set()),
         ("produce/production.py", set()),

@@ -23,15 +23,8 @@ from owtmix.jobs.job import Job
 from owtmix.jobs.options import Options
 from owtmix.plan.device import RenderDevice
 from owtmix.plan.encoders import NVENC, h264, nvenc
-from owtmix.produce.gpu_check import (
-    EXTRAS,
-    GpuCheckTask,
-    GpuInfo,
-    check_composing,
-    check_gpus,
-    choose_device,
-    encodes,
-)
+from owtmix.produce.device_choice import EXTRAS, choose_device
+from owtmix.produce.gpu_check import GpuCheckTask, GpuInfo, check_composing, check_gpus, encodes
 from owtmix.workers.base import Death, DeathKind, Outcome
 from owtmix.workers.local import WorkerPool
 from tests.compositor.gpu.kernel import compiled

@@ -32,7 +32,7 @@ def choice(alias: str, accepted: str, low: int, high: int, default: int | None =
     return key(alias, accepted, default, ge=low, le=high, json_schema_extra={"enum": list(range(low, high + 1))})
 
 
-def section(alias: str, model: type[Wire], accepted: str) -> Any:
+def section(alias: str, model: type[JobModel], accepted: str) -> Any:
     """An optional key for an object."""
     return Field(default_factory=model, alias=alias, description=accepted)
 
@@ -54,13 +54,13 @@ def _describe(schema: dict[str, Any], model: type[BaseModel]) -> None:
         schema["required"] = required
 
 
-class Wire(BaseModel):
+class JobModel(BaseModel):
     """Base class of the models. Types are strict; unknown keys are kept, for a warning."""
 
     model_config = ConfigDict(strict=True, extra="allow", frozen=True, json_schema_extra=_describe)
 
 
-class Internal(Wire):
+class Internal(JobModel):
     """The ids of the job."""
 
     job_id: Annotated[str, REQUIRED] = key(
@@ -75,14 +75,14 @@ class Internal(Wire):
     channel_type: int = choice("ChannelType", "0 or 1; not used", 0, 1, 0)
 
 
-class JobConfig(Wire):
+class JobConfig(JobModel):
     """When the recording ends."""
 
     idle_time: Seconds = key("IdleTime", "a number of seconds, 0 to 86400", Decimal(60))
     key_stream: OptionalStreamId = key("KeyStream", 'a stream id such as "alice_1", or "" for none')
 
 
-class Video(Wire):
+class Video(JobModel):
     """The encoding of the picture."""
 
     codec: Literal["h264"] = key("Codec", '"h264" (a WebM file gets VP9)', "h264")
@@ -95,7 +95,7 @@ class Video(Wire):
     )
 
 
-class Audio(Wire):
+class Audio(JobModel):
     """The encoding of the sound."""
 
     codec: Literal["aac", "aac_48000_1", "aac_48000_2", "opus"] | None = key(
@@ -105,7 +105,7 @@ class Audio(Wire):
     bit_rate: int = whole("BitRate", "a whole number of kbit/s", 16, 512, 128)
 
 
-class TranscodingConfig(Wire):
+class TranscodingConfig(JobModel):
     """How the output is encoded."""
 
     video: Video = section("Video", Video, "an object with Width, Height, Fps, BitRate, Profile")
@@ -113,7 +113,7 @@ class TranscodingConfig(Wire):
     bit_rate: int = whole("Bitrate", "another place for Video.BitRate: a whole number of kbit/s", 16, 200_000, 1000)
 
 
-class BackgroundColor(Wire):
+class BackgroundColor(JobModel):
     """The colour where no picture is; black by default."""
 
     r: int = whole("R", "a whole number", 0, 255, 0)
@@ -121,7 +121,7 @@ class BackgroundColor(Wire):
     b: int = whole("B", "a whole number", 0, 255, 0)
 
 
-class Region(Wire):
+class Region(JobModel):
     """A rectangle in pixels from the top left corner."""
 
     x: Annotated[int, REQUIRED] = whole("X", "a whole number of pixels", 0, 8190)
@@ -131,14 +131,14 @@ class Region(Wire):
     z: int = key("Z", "a whole number; lower ones are drawn first", 0)
 
 
-class PositionConfig(Wire):
+class PositionConfig(JobModel):
     """Manual mode: the region of one stream."""
 
     stream: Annotated[OptionalStreamId, REQUIRED] = key("RtcStreamId", 'a stream id such as "alice_1"')
     region: Annotated[Region, REQUIRED] = key("Region", "an object with X, Y, Width, Height and perhaps Z")
 
 
-class TemplateArea(Wire):
+class TemplateArea(JobModel):
     """A part of the canvas, in fractions of its width and height."""
 
     left: Annotated[UnitFraction, REQUIRED] = key("Left", 'a fraction from 0 to 1 in quotes, such as "0" or "2/3"')
@@ -149,7 +149,7 @@ class TemplateArea(Wire):
     )
 
 
-class TemplateTile(Wire):
+class TemplateTile(JobModel):
     """One tile of a custom template."""
 
     id: Annotated[str, REQUIRED] = key("Id", "text that no other tile of the template has", min_length=1)
@@ -160,7 +160,7 @@ class TemplateTile(Wire):
 Templates = list[Annotated[list[TemplateTile], Field(min_length=1)]]
 
 
-class WaterMark(Wire):
+class WaterMark(JobModel):
     """A watermark; Type decides which of the other keys are used."""
 
     type: Annotated[int, REQUIRED] = choice("Type", "0 (nothing), 1 (time), 2 (image) or 3 (text)", 0, 3)
@@ -171,7 +171,7 @@ class WaterMark(Wire):
     alpha: Opacity = key("Alpha", "a number, 0 (unseen) to 1 (opaque)", Decimal(1))
 
 
-class MixerConfig(Wire):
+class MixerConfig(JobModel):
     """How the picture is composed."""
 
     max_resolution_stream: OptionalStreamId = key(
@@ -196,7 +196,7 @@ class MixerConfig(Wire):
     ] = items("WaterMark", "an object with Type, or a list of them")
 
 
-class SubscribeConfig(Wire):
+class SubscribeConfig(JobModel):
     """Which streams are in the mix."""
 
     video_stream_type: int = choice("VideoStreamType", "0 (automatic layout) or 1 (manual positions)", 0, 1, 0)
@@ -213,7 +213,7 @@ class SubscribeConfig(Wire):
     video_without: list[OptionalStreamId] = items("UnsubscribeVideo", 'a list of stream ids such as "alice_1" to hide')
 
 
-class StorageConfig(Wire):
+class StorageConfig(JobModel):
     """A store."""
 
     vendor: Literal["ucloud", "s3", "local"] = key("Vendor", '"ucloud", "s3" or "local" (a folder)', "ucloud")
@@ -232,7 +232,7 @@ class OutputStorageConfig(StorageConfig):
     )
 
 
-class RecordingConfig(Wire):
+class RecordingConfig(JobModel):
     """What the output contains, and where it is stored."""
 
     media_channel: int = choice("MediaChannel", "1 (sound), 2 (picture) or 3 (both)", 1, 3, 3)
@@ -242,7 +242,7 @@ class RecordingConfig(Wire):
     storage: OutputStorageConfig = section("StorageConfig", OutputStorageConfig, "an object with Vendor, Bucket, ...")
 
 
-class NotifyConfig(Wire):
+class NotifyConfig(JobModel):
     """A receiver of callbacks."""
 
     status: Annotated[Literal["open", "close"], REQUIRED] = key("Status", '"open" or "close"')
@@ -253,14 +253,14 @@ class NotifyConfig(Wire):
     token: str = key("Token", "text, sent along with every event", "")
 
 
-class InputConfig(Wire):
+class InputConfig(JobModel):
     """Index and store of the recordings, when they are not in the output's store."""
 
     index: str = key("Index", "the key of the index", "")
     storage: StorageConfig | None = key("StorageConfig", "an object with Vendor, Bucket, ...")
 
 
-class Data(Wire):
+class Data(JobModel):
     """The job."""
 
     job: JobConfig = section("JobConfig", JobConfig, "an object with IdleTime and KeyStream")
@@ -274,7 +274,7 @@ class Data(Wire):
     stream: Any = key("StreamConfig", "anything; not used by an offline mix")
 
 
-class JobFile(Wire):
+class JobFile(JobModel):
     """A job.start request: what to compose, and how."""
 
     json_schema: str = key("$schema", "the address of this schema, for editors", "")
