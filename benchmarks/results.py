@@ -6,7 +6,7 @@ import json
 import platform
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +20,7 @@ PARTS: Final = ("chunks", "gpu", "sweep")
 RESULTS: Final = Path(__file__).parent / "results"
 
 
-def add(folder: Path, part: str, key: str, value: Any) -> Path:
+def add(folder: Path, part: str, key: str, value: Any, ffmpeg_version: Callable[[], str] = version) -> Path:
     """Keep ``value`` as ``part[key]`` in the file of today, this commit and this machine; returns the file.
 
     Parts that the file has already stay; a scene that is measured again replaces its older results.
@@ -33,7 +33,7 @@ def add(folder: Path, part: str, key: str, value: Any) -> Path:
         "machine": processor,
         "cores": CORES,
         "python": platform.python_version(),
-        "ffmpeg": version(),
+        "ffmpeg": ffmpeg_version(),
         "measured": f"{now:%Y-%m-%dT%H:%M:%SZ}",
     }
     document.setdefault(part, {})[key] = value

@@ -18,46 +18,77 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from owtmix.base.errors import DestinationError, InputError, MixError, RenderError, SpecError
+    from owtmix.base.errors import (
+        DestinationError,
+        InputError,
+        Interrupted,
+        MixError,
+        RenderError,
+        SpecError,
+        StoreError,
+    )
+    from owtmix.base.progress import Progress
     from owtmix.jobs.api import compose, plan, preview, probe
     from owtmix.jobs.options import Options
     from owtmix.jobs.result import JobResult
+    from owtmix.plan.input_report import InputReport
+    from owtmix.plan.model import RenderPlan
 
 __all__ = [
     "DestinationError",
     "InputError",
+    "InputReport",
+    "Interrupted",
     "JobResult",
     "MixError",
     "Options",
+    "Progress",
     "RenderError",
+    "RenderPlan",
     "SpecError",
+    "StoreError",
     "compose",
     "plan",
     "preview",
     "probe",
 ]
 
-_ERRORS: Final = ("DestinationError", "InputError", "MixError", "RenderError", "SpecError")
 _HOMES: Final = {
-    **dict.fromkeys(_ERRORS, "owtmix.base.errors"),
-    **dict.fromkeys(("compose", "plan", "preview", "probe"), "owtmix.jobs.api"),
-    "Options": "owtmix.jobs.options",
+    **dict.fromkeys(
+        (name for name in __all__ if name.endswith("Error") or name == "Interrupted"), "owtmix.base.errors"
+    ),
+    **dict.fromkeys(("compose", "preview", "probe"), "owtmix.jobs.api"),
+    "InputReport": "owtmix.plan.input_report",
     "JobResult": "owtmix.jobs.result",
+    "Options": "owtmix.jobs.options",
+    "Progress": "owtmix.base.progress",
+    "RenderPlan": "owtmix.plan.model",
 }
 
 
+class _PlanPackage(ModuleType):
+    """The subpackage ``owtmix.plan``. It has the name of a function of the public API, so it is that function, too."""
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        """Plan a job's output: ``owtmix.jobs.api.plan``."""
+        return import_module("owtmix.jobs.api").plan(*arguments, **options)
+
+
 class _Package(ModuleType):
-    """Keeps ``owtmix.plan`` the function: Python would bind the subpackage of that name here once it is imported."""
+    """This package. Python binds each subpackage here when it is imported."""
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name != "plan":
-            super().__setattr__(name, value)
+        if name == "plan" and type(value) is ModuleType:
+            value.__class__ = _PlanPackage
+        super().__setattr__(name, value)
 
 
 sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:
+    if name == "plan":
+        return import_module("owtmix.plan")
     if home := _HOMES.get(name):
         return getattr(import_module(home), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Final
 
 EXPERIMENTS: Final = ("chunks", "cpu_time", "gpu", "isolation", "peers", "sweep")
 
 
-def main() -> None:
-    """Run the experiment that the command line names."""
-    match sys.argv[1:]:
-        case [name, *words] if name in EXPERIMENTS:
-            import_module(f"benchmarks.lab.{name}").main(words)
+def main(words: Sequence[str]) -> None:
+    """Run the experiment that the command line names.
+
+    Args:
+        words: the command line, without the program.
+    """
+    match words:
+        case [name, *options] if name in EXPERIMENTS:
+            import_module(f"benchmarks.lab.{name}").main(options)
         case [] | ["-h" | "--help"]:
             print(listing())
         case [name, *_]:
@@ -30,4 +35,4 @@ def listing() -> str:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

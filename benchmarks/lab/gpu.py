@@ -70,7 +70,9 @@ def copy_rate(device: Timed, size: int = COPIED_BYTES) -> float:
     return 2 * size / median(times)
 
 
-def kernel(device: Timed, canvas: Size, side: int, frames: int, rate: float, source: Size = SOURCE) -> Result:
+def kernel(
+    device: Timed, canvas: Size, side: int, frames: int, rate: float, source: Size = SOURCE, launches: int = LAUNCHES
+) -> Result:
     """Time to draw a frame of ``side`` x ``side`` tiles, ``frames`` in a launch, as a share of what its bytes take."""
     pool = DeviceMemoryPool(device, MEMORY)
     tiles = list(_tiles(device, pool, canvas, side, source))
@@ -80,12 +82,12 @@ def kernel(device: Timed, canvas: Size, side: int, frames: int, rate: float, sou
     ready = [fence for tile in tiles for fence in tile.ready]
 
     def draw() -> None:
-        for _ in range(LAUNCHES):
+        for _ in range(launches):
             device.launch(told, blocks, ready, fence)
 
     draw()
     fence.wait()
-    frame_s = median(device.time_s(draw) for _ in range(ROUNDS)) / LAUNCHES / frames
+    frame_s = median(device.time_s(draw) for _ in range(ROUNDS)) / launches / frames
     moved = (side * side * source.width * source.height + canvas.width * canvas.height) * 3 // 2
     return {
         "canvas": str(canvas),

@@ -30,6 +30,10 @@ class TimeRange:
     def overlaps(self, other: TimeRange) -> bool:
         return self.start < other.end and other.start < self.end
 
+    def common(self, other: TimeRange) -> TimeRange:
+        """The part that lies in both ranges, which must overlap."""
+        return TimeRange(max(self.start, other.start), min(self.end, other.end))
+
     def shifted(self, by: Fraction) -> TimeRange:
         return TimeRange(self.start + by, self.end + by)
 

@@ -12,12 +12,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from owtmix.base.errors import SpecError
 from owtmix.base.ids import is_job_id
-from owtmix.jobs.options import Options
+from owtmix.jobs.options import MAX_CHUNK_S, MIN_CHUNK_S, Options
 
 _SIXTY: Final = 60
-_SHORTEST_CHUNK_S: Final = 2
-_LONGEST_CHUNK_S: Final = 3600
 
 _EPILOG: Final = """\
 examples:
@@ -210,16 +209,17 @@ def _workers(text: str) -> int | None:
 
 def _chunk_s(text: str) -> Fraction:
     seconds = Fraction(text) if re.fullmatch(r"\d{1,4}(\.\d{1,9})?", text, re.ASCII) else Fraction(0)
-    if not _SHORTEST_CHUNK_S <= seconds <= _LONGEST_CHUNK_S:
-        accepted = f"a number of seconds from {_SHORTEST_CHUNK_S} to {_LONGEST_CHUNK_S}"
+    if not MIN_CHUNK_S <= seconds <= MAX_CHUNK_S:
+        accepted = f"a number of seconds from {MIN_CHUNK_S} to {MAX_CHUNK_S}"
         raise argparse.ArgumentTypeError(f"{text} is not {accepted}")
     return seconds
 
 
 def _device(text: str) -> str:
-    if not re.fullmatch(r"auto|cpu|cuda(:\d{1,2})?", text, re.ASCII):
-        raise argparse.ArgumentTypeError(f"{text} is not auto, cpu, cuda or a GPU such as cuda:1")
-    return text
+    try:
+        return Options(device=text).device
+    except SpecError as error:
+        raise argparse.ArgumentTypeError(error.problems[0].message) from None
 
 
 def _override(text: str) -> tuple[str, str]:

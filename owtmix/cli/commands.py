@@ -17,12 +17,11 @@ from owtmix.cli.plan_text import describe_plan
 from owtmix.cli.probe_text import describe_reports
 from owtmix.cli.progress_bar import show_progress
 from owtmix.cli.run_log import CONTROL_ESCAPES, RunLog
-from owtmix.inputs.measure import probe_files
 from owtmix.jobfile.settings import Settings, read_settings, settings_file
 from owtmix.jobs.job import Job, resend
+from owtmix.jobs.probing import probe_recordings
 from owtmix.jobs.state import state_folder
 from owtmix.plan.model import to_json
-from owtmix.workers.limits import start_workers
 
 _log = logging.getLogger(__name__)
 
@@ -85,14 +84,9 @@ def _execute(arguments: Arguments, settings: Settings, log: RunLog, scratch: Tem
 def _probe(arguments: Arguments, settings: Settings, log: RunLog) -> str:
     """Probe recordings; returns the report as text."""
     log.open("owt-main", state_folder() / "logs", settings.logs.days)
-    with (
-        show_progress(quiet=arguments.threshold > logging.INFO) as progress,
-        start_workers(settings, _log.warning) as executor,
-    ):
+    with show_progress(quiet=arguments.threshold > logging.INFO) as progress:
         progress.stage("reading", None)
-        reports = probe_files(
-            executor, arguments.probe, settings.limits.max_duration_s, strict=arguments.options.strict
-        )
+        reports = probe_recordings(arguments.probe, settings, strict=arguments.options.strict)
     return _json(to_json(reports)) if arguments.probe_json else describe_reports(reports).translate(CONTROL_ESCAPES)
 
 

@@ -116,7 +116,7 @@ def _tile_count(count: int) -> str:
 def _placeholders(stream: StreamId, scene: Scene, picture: PicturePlan) -> str:
     """The ranges in which the tile shows the placeholder."""
     hidden = [
-        TimeRange(max(shot.span.start, scene.span.start), min(shot.span.end, scene.span.end))
+        shot.span.common(scene.span)
         for shot in picture.shots[stream]
         if shot.source is None and shot.span.overlaps(scene.span)
     ]

@@ -1,4 +1,4 @@
-"""How much of the disk a job's recordings may take."""
+"""The disk space that a job's recordings may take."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from owtmix.storage import LocalCopy
 
 @dataclass(frozen=True, slots=True)
 class DiskBudget:
-    """The bytes of disk that fetched recordings of a job may take together.
+    """The disk space that the fetched recordings of a job may take together.
 
-    ``allowed_bytes`` is the setting, ``possible_bytes`` what the disk of ``folder`` has room for.
+    ``allowed_bytes`` is the setting, ``possible_bytes`` the space that the disk of ``folder`` has for them.
     """
 
     allowed_bytes: int
@@ -34,7 +34,7 @@ class DiskBudget:
         """Check that files that are needed at the same time fit.
 
         Raises:
-            DestinationError: they do not.
+            DestinationError: they do not fit.
         """
         if needed_bytes <= self.limit_bytes:
             return
@@ -44,12 +44,12 @@ class DiskBudget:
                 f"{needed} storage.max_inputs_mib in conf/owt.toml allows {format_gib(self.allowed_bytes)}: "
                 "raise it, or subscribe to fewer streams"
             )
-        room = format_gib(max(0, self.possible_bytes))
-        raise DestinationError(f"{needed} the disk of {self.folder} has room for {room}: free some space")
+        space = format_gib(max(0, self.possible_bytes))
+        raise DestinationError(f"{needed} the disk of {self.folder} has space for {space}: free some space")
 
 
 def disk_budget(copies: Collection[LocalCopy], folder: Path, max_bytes: int) -> DiskBudget:
-    """The budget for ``copies``, parts of which may be there already, of at most ``max_bytes`` in ``folder``.
+    """The budget for ``copies`` in ``folder``, at most ``max_bytes``. Parts of the copies may exist already.
 
     Raises:
         DestinationError: one of them alone exceeds it.
@@ -61,5 +61,5 @@ def disk_budget(copies: Collection[LocalCopy], folder: Path, max_bytes: int) -> 
 
 
 def format_gib(size_bytes: int) -> str:
-    """A size for people, in GiB."""
+    """Format a size for messages, in GiB."""
     return f"{size_bytes / 2**30:,.2f} GiB"

@@ -1,4 +1,4 @@
-"""Recordings are located, and those that must be whole to be measured are downloaded."""
+"""Locates recordings, and downloads those that can only be measured whole."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from owtmix.inputs.source_file import SourceFile
 from owtmix.storage import LocalCopy, Store
 
 Downloaded = Mapping[int, InputError | None]
-"""The recordings that were downloaded, by number: what is wrong with each, or None."""
+"""The recordings that were downloaded, by number: the error of each, or None."""
 
 
 def locate_recordings(store: Store, keys: Sequence[str], folder: Path) -> list[LocalCopy | InputError]:
-    """Where each of ``keys`` is a local file, or will be one in ``folder``; or what is wrong with it.
+    """The local copy of each of ``keys``, existing or to be downloaded into ``folder``; or the error of the key.
 
     Raises:
         StoreError: the store cannot be used.
@@ -48,7 +48,7 @@ def download_missing(
     """Download ``missing`` and yield them as they arrive.
 
     When the caller resumes, the yielded files, and those that were there before, may be evicted: when ``files``, which
-    are in the order in which the output needs them, exceed ``budget``, those needed last make room, and are fetched
+    are in the order in which the output needs them, exceed ``budget``, those needed last are evicted, and fetched
     again later.
 
     Raises:
@@ -125,7 +125,7 @@ class _Stopped(Exception):  # noqa: N818 - cancels a download, nothing failed
 
 
 def _failure(future: Future[None]) -> InputError | None:
-    """What is wrong with one object; errors of the store or the disk are raised."""
+    """The error of one object, or None. Errors of the store or the disk are raised."""
     try:
         future.result()
     except StoreError:

@@ -1,4 +1,4 @@
-"""Gathering what a job is made from: its index, its recordings, measured, and its watermark images."""
+"""Gathers the inputs of a job: its index, its measured recordings, and its watermark images."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from owtmix.workers.limits import require_value
 class Gathered:
     """The recordings of a job: ``clips`` and ``sources`` of those that can be used, in the order of the index.
 
-    ``left_out`` has the keys of the others, and why.
+    ``left_out`` has the keys of the others, with reasons.
     """
 
     clips: list[Clip]
@@ -38,10 +38,10 @@ class Gathered:
 
 
 class InputGatherer:
-    """Reads the inputs of a job from its store: the index at once, the rest on request, into ``folder``.
+    """Reads the inputs of a job from its store into ``folder``: the index at once, the rest on request.
 
-    The index is ``named`` as a key of the store or as a local file (``is_local_path``), or it is the first that exists
-    of the keys in ``conf/owt.toml``. ``index_key`` is its key when it lies in the store.
+    ``named`` is the index: a key of the store, or a local file (``is_local_path``). When it is None, the index is the
+    first existing one of the keys in ``conf/owt.toml``. ``index_key`` is the key of an index in the store.
 
     Raises:
         InputError: there is no index, or it cannot be read.
@@ -62,7 +62,7 @@ class InputGatherer:
         self.index: Index = read_index(data, time_unit=settings.index.time_unit)
 
     def recordings(self, recordings: Sequence[Recording], progress: Progress) -> Gathered:
-        """Locate and measure ``recordings``: by parts where tables tell the rest, else as they are downloaded.
+        """Locate and measure ``recordings``: from their tables where these suffice, else when they are downloaded.
 
         Raises:
             StoreError: the store cannot be used.
@@ -77,7 +77,7 @@ class InputGatherer:
         budget = disk_budget(copies, self._folder, self._settings.storage.max_inputs_mib << 20)
         measured: dict[int, SourceFile] = {}
 
-        def look(numbers: Iterable[int], on_measured: Callable[[int], None] = lambda _: None) -> None:
+        def measure_files(numbers: Iterable[int], on_measured: Callable[[int], None] = lambda _: None) -> None:
             tasks = [ProbeTask(n, files[n].key, files[n].path, longest_s) for n in sorted(numbers)]
             found = measure(self._executor, tasks, on_measured)
             measured.update({n: files[n].measured(what) for n, what in found.items() if isinstance(what, Probe)})
@@ -86,16 +86,16 @@ class InputGatherer:
         here = [n for n, file in files.items() if file.copy.complete]
         if len(here) == len(files):  # measuring them is the only progress to show
             progress.stage("reading", Fraction(len(here)), "files")
-            look(here, lambda count: progress.advance(Fraction(count)))
+            measure_files(here, lambda count: progress.advance(Fraction(count)))
         else:
             away = {n: file for n, file in files.items() if not file.copy.complete}
             found = measure_parts(self._executor, self._store, away, longest_s)
             measured |= {n: files[n].measured(probe) for n, probe in found.items()}
-            look(here)
+            measure_files(here)
             if missing := away.keys() - measured.keys():
                 for downloaded in download_missing(self._store, files, missing, budget, progress):
                     problems |= {n: str(error) for n, error in downloaded.items() if error}
-                    look(n for n, error in downloaded.items() if not error)
+                    measure_files(n for n, error in downloaded.items() if not error)
         used = sorted(measured)
         probes = [probe for n in used if (probe := measured[n].probe)]
         return Gathered(
@@ -108,7 +108,7 @@ class InputGatherer:
         )
 
     def images(self, on_missing: Callable[[str], None]) -> dict[str, Path]:
-        """Array files of the watermark images by their source; ``on_missing`` is told of each that cannot be had."""
+        """Array files of the watermark images by their source; ``on_missing`` gets a message for each unusable one."""
         arrays: dict[str, Path] = {}
         for mark in self._spec.mixer.watermarks:
             if not isinstance(mark, ImageWatermark) or mark.source in arrays:
@@ -129,7 +129,7 @@ class InputGatherer:
         return arrays
 
     def _find_index(self, named: str | None) -> tuple[bytes | None, str | None, list[str]]:
-        """The index's bytes, its key in the store, and all that was tried."""
+        """The index's bytes, its key in the store, and the addresses that were tried."""
         if named and is_local_path(named):
             return LocalStore(Path(named).parent).read(Path(named).name, MAX_INDEX_BYTES), None, [named]
         keys = [named] if named else [self._index_key(pattern) for pattern in self._settings.index.keys]

@@ -1,4 +1,4 @@
-"""Recordings are measured by workers: what each holds, or why it cannot be used."""
+"""Measures recordings in workers: their tracks and times, or the reason why one cannot be used."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from owtmix.workers.base import Executor, Outcome
 LONGEST_NAME: Final = 1000
 """In characters, of a file in a message."""
 PARTIAL_FROM_BYTES: Final = 4 << 20
-"""A smaller recording is fetched whole: its parts would not come sooner."""
+"""Smaller recordings are downloaded whole: requests for parts would not be faster."""
 MAX_ROUNDS: Final = 8
-"""The times that a partial file is extended; one or two are usual."""
+"""How often a partial file is extended; once or twice is usual."""
 
 _log = logging.getLogger(__name__)
 
@@ -33,31 +33,31 @@ _log = logging.getLogger(__name__)
 def measure(
     executor: Executor, tasks: Sequence[ProbeTask], on_measured: Callable[[int], None] = lambda _: None
 ) -> dict[int, Probe | NeedsBytes | str]:
-    """What each task found, or the bytes that it needs, by its number; or in words why its file cannot be used.
+    """The result of each task by its number: a ``Probe``, the missing bytes, or the reason why its file is unusable.
 
-    ``on_measured`` is told the number of recordings measured so far.
+    ``on_measured`` gets the number of recordings measured so far.
     """
     outcomes = []
     for outcome in executor.run(tasks):
         outcomes.append(outcome)
         on_measured(len(outcomes))
-    # A worker that read other files before may have died of those: the culprit dies alone, too.
+    # A worker may have died of a file that it read before. A file that kills a worker does so alone, too.
     died = [outcome.task for outcome in outcomes if outcome.death]
     outcomes += executor.run(died, alone=True)
     return {found.task.number: _result(found) for found in outcomes}
 
 
 def _result(outcome: Outcome[ProbeTask]) -> Probe | NeedsBytes | str:
-    # A worker that was taken over may reply anything.
+    # A worker that was taken over by its file may reply anything.
     if isinstance(outcome.value, NeedsBytes) and outcome.task.parts is None:
-        return "reading it lacks what is there"
+        return "its process asks for missing bytes, but the file is complete"
     return outcome.value or str(outcome.error or f"reading it {outcome.death}")
 
 
 def measure_parts(
     executor: Executor, store: Store, files: Mapping[int, SourceFile], longest_s: Fraction
 ) -> dict[int, Probe]:
-    """Measure, of ``files`` that are not here, those whose tables tell everything, without fetching them whole.
+    """Measure remote ``files`` from their tables, without downloading them whole. Others are not in the result.
 
     Raises:
         StoreError: the store cannot be used.
@@ -74,7 +74,7 @@ def measure_parts(
             tasks = [ProbeTask(n, files[n].key, part.path, longest_s, parts=part.parts) for n, part in partials.items()]
             measured = measure(executor, tasks)
             found |= {n: what for n, what in measured.items() if isinstance(what, Probe)}
-            # The others are measured when they are whole: they are damaged, or need too much.
+            # The others are damaged or need too many bytes. They are measured when they are downloaded.
             lacking = {
                 n: what.at for n, what in measured.items() if isinstance(what, NeedsBytes) and what.at is not None
             }
@@ -88,7 +88,7 @@ def _partial_path(file: SourceFile) -> Path:
 
 
 def _start(store: Store, file: SourceFile) -> PartialMp4 | None:
-    """A partial file with the tables; None where they do not tell everything."""
+    """A partial file with its tables; None where these are incomplete."""
     path, size = _partial_path(file), file.copy.size_bytes
     try:
         partial = PartialMp4(path, size, lambda start, length: store.read_part(file.key, file.copy, start, length))
@@ -100,7 +100,7 @@ def _start(store: Store, file: SourceFile) -> PartialMp4 | None:
 
 
 def _extend(partial: PartialMp4, at: int, round_: int) -> bool:
-    """Fetch what a partial file needs, as a worker says; False when that becomes too much, or is impossible."""
+    """Fetch the bytes that a worker needs; False when they are unavailable, or when half of the file is exceeded."""
     if not 0 <= at < partial.size:
         return False
     try:
@@ -113,10 +113,10 @@ def _extend(partial: PartialMp4, at: int, round_: int) -> bool:
 
 
 def probe_files(executor: Executor, files: Sequence[Path], longest_s: Fraction, *, strict: bool) -> list[InputReport]:
-    """Measure ``files`` and decode them to the end; those that cannot be used are warned of.
+    """Measure ``files`` and decode them to the end. Unusable files are logged as warnings.
 
     Raises:
-        InputError: none can be used, or with ``strict`` any cannot.
+        InputError: no file can be used, or one cannot and ``strict`` is set.
     """
     tasks = [ProbeTask(number, str(path), path.absolute(), longest_s, wholly=True) for number, path in enumerate(files)]
     found: dict[int, Probe | NeedsBytes | str] = {

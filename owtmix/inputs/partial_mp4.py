@@ -1,7 +1,7 @@
-"""Parts of an object that is not here, fetched into a file of its size: as much as it takes to measure a recording.
+"""Downloads the parts of a remote MP4 that are needed to measure it, into a sparse file of full size.
 
-An MP4 whose tables are complete says in them when everything in it is presented. Others have to be fetched whole: in
-WebM only key frames are listed, and fragments each have tables of their own.
+The tables of a complete MP4 list the presentation times of all samples. Other files have to be downloaded whole: WebM
+lists only key frames, and every fragment of a fragmented MP4 has tables of its own.
 """
 
 from __future__ import annotations
@@ -10,55 +10,58 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-ByteRange = tuple[int, int]
-"""From the first byte to the one behind the last."""
+from owtmix.media.partial_file import ByteRange
 
 BLOCK_BYTES: Final = 256 << 10
-"""The least that is asked for: less would not arrive much earlier."""
+"""The smallest request: fewer bytes would not arrive much earlier."""
 MOST_AT_ONCE_BYTES: Final = 8 << 20
 MOST_TABLES_BYTES: Final = 64 << 20
 MOST_BOXES: Final = 64
-"""On the top level; a file in more pieces is not worth the questions."""
+"""On the top level; a file with more boxes would take too many requests."""
 _FIRST: Final = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide")
 _FRAGMENTED: Final = (b"moof", b"styp", b"sidx", b"mfra", b"mvex")
 _HEADER_BYTES: Final = 16
 
 
-class RangeUnavailable(Exception):  # noqa: N818 - there is another way
-    """Parts of the object cannot be had."""
+class RangeUnavailable(Exception):  # noqa: N818 - the file is downloaded whole instead
+    """Parts of the object cannot be fetched."""
 
 
 class PartialMp4:
-    """The file ``path``, ``size`` bytes long, of which ``parts`` are there, in order and apart.
+    """The file ``path``, ``size`` bytes long, with the fetched ranges ``parts``, sorted and disjoint.
 
-    ``read`` gives any of the object's bytes, from where on and how many; or None where it cannot.
+    ``read(start, length)`` returns bytes of the object, or None when they are unavailable. A request is for at least
+    ``block_bytes``.
 
     Raises:
-        OSError: the disk takes no more; as do the methods.
+        OSError: the disk takes no more. All methods raise it.
     """
 
-    def __init__(self, path: Path, size: int, read: Callable[[int, int], bytes | None]) -> None:
+    def __init__(
+        self, path: Path, size: int, read: Callable[[int, int], bytes | None], block_bytes: int = BLOCK_BYTES
+    ) -> None:
         self.path = path
         self.size = size
         self.parts: tuple[ByteRange, ...] = ()
         self._read = read
+        self._block_bytes = block_bytes
         with path.open("wb") as file:
             file.truncate(size)
 
     @property
     def held_bytes(self) -> int:
-        """How much of it is there."""
+        """The number of bytes that were fetched."""
         return sum(end - start for start, end in self.parts)
 
     def fetch(self, start: int, length: int) -> None:
-        """See to it that ``length`` bytes from ``start`` on are there, as far as the file goes.
+        """Fetch ``length`` bytes from ``start`` on, at most to the end of the file, unless one part holds them already.
 
         Raises:
-            Unavailable: they cannot be had.
+            RangeUnavailable: the bytes cannot be fetched.
         """
         if any(first <= start and min(self.size, start + length) <= last for first, last in self.parts):
             return
-        end = min(self.size, start + max(length, BLOCK_BYTES))
+        end = min(self.size, start + max(length, self._block_bytes))
         with self.path.open("r+b") as file:
             file.seek(start)
             for at in range(start, end, MOST_AT_ONCE_BYTES):
@@ -70,10 +73,10 @@ class PartialMp4:
         self.parts = _joined((*self.parts, (start, end)))
 
     def fetch_tables(self) -> bool:
-        """Fetch the tables and the beginning of what they describe; False where they do not tell everything.
+        """Fetch the tables and the beginning of the media data; False where the tables are incomplete.
 
         Raises:
-            Unavailable: they cannot be had.
+            RangeUnavailable: the bytes cannot be fetched.
         """
         at, media, has_tables = 0, None, False
         for _ in range(MOST_BOXES):
@@ -95,11 +98,11 @@ class PartialMp4:
         else:
             return False
         if media is not None and has_tables:
-            self.fetch(media, 2 * BLOCK_BYTES)
+            self.fetch(media, 2 * self._block_bytes)
         return media is not None and has_tables
 
     def _is_fragmented(self, at: int, end: int) -> bool:
-        """Whether the tables between ``at`` and ``end`` say that more of them follow, or are not whole."""
+        """Whether the tables between ``at`` and ``end`` announce fragments, or are damaged."""
         while at < end:
             kind, head, length = self._box(at)
             if length < head or at + length > end or kind in _FRAGMENTED:
@@ -108,13 +111,13 @@ class PartialMp4:
         return False
 
     def _box(self, at: int) -> tuple[bytes, int, int]:
-        """The kind of the box at ``at``, how long its header is, and the whole box; 0 where it cannot be."""
+        """Kind, header length and total length of the box at ``at``."""
         self.fetch(at, _HEADER_BYTES)
         with self.path.open("rb") as file:
             file.seek(at)
             header = file.read(_HEADER_BYTES)
         length, kind = int.from_bytes(header[:4]), header[4:8]
-        if length == 0:  # the last one goes on to the end
+        if length == 0:  # the last box extends to the end of the file
             return kind, 8, self.size - at
         if length == 1:
             return kind, 16, int.from_bytes(header[8:])
@@ -122,7 +125,7 @@ class PartialMp4:
 
 
 def _joined(parts: tuple[ByteRange, ...]) -> tuple[ByteRange, ...]:
-    """The same bytes in as few parts as possible, in order."""
+    """The same ranges with overlapping and touching ones merged, sorted."""
     joined: list[ByteRange] = []
     for start, end in sorted(parts):
         if joined and start <= joined[-1][1]:

@@ -1,4 +1,4 @@
-"""Recordings are prefetched while others are composed, in the order in which the output needs them."""
+"""Prefetches recordings while others are composed, in the order in which the output needs them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ POLL_S: Final = 0.05
 
 
 class Fetcher(Protocol):
-    """The part of a store that is needed here."""
+    """The part of a store that prefetching uses."""
 
     def fetch(self, key: str, copy: LocalCopy, on_progress: Callable[[int], None]) -> None:
         """As ``Store.fetch``."""
@@ -41,18 +41,18 @@ class SourceSet:
         return replace(self, budget=self.budget.reserving(size_bytes))
 
     def prefetch(self, uses: Mapping[int, TimeRange], longest_piece_s: Fraction = Fraction(0)) -> Prefetcher:
-        """Start to fetch what ``uses`` needs."""
+        """Start to fetch the sources in ``uses``."""
         return Prefetcher(self, uses, longest_piece_s)
 
 
 class Prefetcher:
-    """Fetches the missing files of ``sources`` by threads until it is closed. Files that are there are ready at once.
+    """Fetches the missing files of ``sources`` in threads, until it is closed. Existing files are ready at once.
 
-    No method blocks but ``wait``; all may be called from any thread. A file that is being fetched is marked as pending:
+    Only ``wait`` blocks; all methods may be called from any thread. A file that is being fetched is marked as pending:
     workers wait for it with ``pending_files.wait_for_file``.
 
     Args:
-        sources: the files, and their disk budget. When all files need more, one that is no longer needed makes room.
+        sources: the files, and their disk budget. When all files need more, files no longer needed are deleted.
         uses: when the output needs each source, in output time; others are not fetched.
         longest_piece_s: the length of output that is made in one piece.
 
@@ -74,7 +74,7 @@ class Prefetcher:
         self._stop = threading.Event()
         self._failed: dict[int, InputError] = {}
         self._fatal: MixError | None = None
-        # A file that was there when it was located may have been evicted since.
+        # A file that existed when it was located may have been evicted since.
         self._here = {n for n, file in enumerate(files) if not file.copy.size_bytes or file.path.exists()}
         self._present_bytes = dict.fromkeys(self._order, 0)
         self._coming: set[int] = set()
@@ -82,7 +82,7 @@ class Prefetcher:
         self._evict_at_first()
         self._queue = [n for n in self._order if n not in self._here]
         self.has_all: Final = not self._queue
-        """Whether all files were there from the beginning."""
+        """Whether all files existed from the beginning."""
         for number in self._order:
             # A killed run may have left marks.
             (mark_pending if number in self._queue else mark_ready)(files[number].path)
@@ -99,17 +99,17 @@ class Prefetcher:
         self.close()
 
     def ready(self, sources: Collection[int]) -> bool:
-        """Whether each of ``sources`` is there, or will never be."""
+        """Whether each of ``sources`` exists locally, or has failed."""
         with self._lock:
             return all(n in self._here or n in self._failed for n in sources)
 
     def failed(self) -> Mapping[int, InputError]:
-        """The sources that will never be there, and why: objects that vanished or changed."""
+        """The sources that cannot be fetched, with their errors: objects that vanished or changed."""
         with self._lock:
             return dict(self._failed)
 
     def wait(self, sources: Collection[int], on_missing: Callable[[int], None] = lambda _: None) -> None:
-        """Wait until ``sources`` are ready; ``on_missing`` is told the bytes that are missing of all sources.
+        """Wait until ``sources`` are ready; ``on_missing`` gets the number of missing bytes of all sources.
 
         Raises:
             StoreError, DestinationError: as ``check``.
@@ -149,7 +149,7 @@ class Prefetcher:
             return sum(self._files[n].copy.size_bytes - self._present_bytes[n] for n in missing)
 
     def close(self) -> None:
-        """Stop fetching. What has arrived stays, and is continued by the next run."""
+        """Stop fetching. Partial files stay, and the next run continues them."""
         with self._lock:
             self._stop.set()
             self._queue.clear()
@@ -159,10 +159,10 @@ class Prefetcher:
             mark_ready(self._files[number].path)
 
     def _check_budget(self, longest_piece_s: Fraction) -> None:
-        """Check that each file fits beside those before it that are still needed.
+        """Check that each file fits together with the earlier files that are still needed.
 
         Raises:
-            DestinationError: it does not.
+            DestinationError: a file does not fit.
         """
         for place, number in enumerate(self._order):
             start = self._uses[number].start - longest_piece_s
@@ -170,7 +170,7 @@ class Prefetcher:
             self._budget.check(sum(self._files[n].copy.size_bytes for n in needed))
 
     def _evict_at_first(self) -> None:
-        """When not all fit, delete files that are not needed, or needed only after others have used their room."""
+        """When not all fit, delete files that are not needed, or needed only after others have used their space."""
         unused = [n for n, file in enumerate(self._files) if file.copy.size_bytes and n not in self._uses]
         for number in unused if self._exceeds_budget else ():
             self._evict(number)
@@ -181,7 +181,7 @@ class Prefetcher:
                 self._evict(number)
 
     def _start_fetches(self) -> None:
-        """Fetch what fits into the budget, in order; evict what was released. The caller holds the lock."""
+        """Fetch the next files that fit into the budget, and evict released files. The caller holds the lock."""
         while self._queue and self._threads and not self._stop.is_set():
             number = self._queue[0]
             needed = self._files[number].copy.size_bytes + sum(
@@ -215,7 +215,7 @@ class Prefetcher:
             pass
         except MixError as error:
             self._abort(error)
-        except Exception as error:  # noqa: BLE001 - nobody waits for this thread to say it
+        except Exception as error:  # noqa: BLE001 - a thread cannot raise to its caller
             self._abort(RenderError(f"fetching {file.key} failed: {type(error).__name__}: {error}"))
         else:
             self._finish(number, None)

@@ -1,4 +1,4 @@
-"""One row per recording, on its way from the store to the decoder."""
+"""The record of one recording: its key, its local file, and its measured content."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from owtmix.storage import LocalCopy
 class SourceFile:
     """A recording of a job.
 
-    ``key`` names it in the store, ``copy`` is the local file that it is or will be. ``probe`` says what it holds, once
-    it was measured. ``version`` changes when its content does.
+    ``key`` names it in the store, ``copy`` is its local file, which may not exist yet. ``probe`` describes its tracks
+    once it is measured. ``version`` changes with its content.
     """
 
     key: str
@@ -28,9 +28,9 @@ class SourceFile:
         return self.copy.path
 
     def measured(self, probe: Probe) -> SourceFile:
-        """The row with what was found, and the version that was measured.
+        """This record with ``probe`` and the measured version.
 
-        The names of fetched files tell versions apart; a file in its own place is known by its size and time.
+        The name of a downloaded file identifies its version; a local file is identified by path, size and time.
         """
         if self.copy.size_bytes:
             version = self.path.name

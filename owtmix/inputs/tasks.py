@@ -1,4 +1,4 @@
-"""The tasks that read inputs: recordings are measured, watermark images decoded.
+"""The tasks that read inputs: they measure recordings and decode watermark images.
 
 Each imports what it needs when it runs: the parent never loads a media library.
 """
@@ -18,7 +18,7 @@ from owtmix.workers.base import TaskReporter
 
 @dataclass(frozen=True, slots=True)
 class NeedsBytes:
-    """What it takes to go on: the file's bytes from ``at`` on; None where it takes all of them."""
+    """The task needs the file's bytes from ``at`` on; all of them if None."""
 
     at: int | None
 
@@ -27,8 +27,8 @@ class NeedsBytes:
 class ProbeTask:
     """Measure a recording, the caller's ``number``; with ``wholly`` it is decoded to the end.
 
-    One that lasts longer than ``longest_s`` is refused: its timestamps jump, or nobody wants to wait for it. ``parts``
-    is what of the file is there, in order and apart; None for all of it.
+    A recording longer than ``longest_s`` is refused: its timestamps jump, or composing it would take too long.
+    ``parts`` are the ranges of the file that were fetched, sorted and disjoint; None when the file is complete.
     """
 
     result: ClassVar[Any] = Probe | NeedsBytes
@@ -66,7 +66,7 @@ class WatermarkImageTask:
     max_pixels: int
     array: Path
 
-    def run(self, reporter: TaskReporter) -> None:  # noqa: ARG002 - it is bounded by its size
+    def run(self, reporter: TaskReporter) -> None:  # noqa: ARG002 - images are small, so there is no progress
         import numpy as np
 
         from owtmix.inputs.watermark_images import decode_image

@@ -14,14 +14,18 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from owtmix.base.errors import InputError, MixError
-from owtmix.net.guard import LOOPBACK, Network, checked_client
+from owtmix.net.guard import LOOPBACK, LookUp, Network, addresses_of, checked_client
 
 _FORMATS: Final = ("PNG", "JPEG", "WEBP")
 _LARGEST_PORT: Final = 65535
 
 
 def fetch_image(
-    url: str, timeout_s: float = 10, max_bytes: int = 16 * 2**20, allowed: Sequence[Network] = LOOPBACK
+    url: str,
+    timeout_s: float = 10,
+    max_bytes: int = 16 * 2**20,
+    allowed: Sequence[Network] = LOOPBACK,
+    look_up: LookUp = addresses_of,
 ) -> bytes:
     """Download ``url``.
 
@@ -32,14 +36,15 @@ def fetch_image(
         timeout_s: For everything together: looking up the name, connecting, and the whole answer.
         max_bytes: The longest answer that is taken.
         allowed: Networks that the server may be in, besides the public ones.
+        look_up: Gives the addresses of the server's name.
 
     Raises:
-        InputError: It cannot be had; the message is one plain sentence.
+        InputError: The image cannot be downloaded; the message is one sentence.
     """
     address = _address(url)
     shown = f"{address.scheme}://{address.netloc.decode()}{address.raw_path.decode().partition('?')[0]}"
     try:
-        return _run(_download(address, shown, max_bytes, allowed), timeout_s)
+        return _run(_download(address, shown, max_bytes, checked_client(allowed, look_up)), timeout_s)
     except TimeoutError:
         raise InputError(f"{shown} did not answer completely within {timeout_s:g} s") from None
     except httpx.ConnectError as error:
@@ -74,10 +79,10 @@ def _run(download: Coroutine[None, None, bytes], timeout_s: float) -> bytes:
         loop.close()
 
 
-async def _download(address: httpx.URL, shown: str, max_bytes: int, allowed: Sequence[Network]) -> bytes:
+async def _download(address: httpx.URL, shown: str, max_bytes: int, client: httpx.AsyncClient) -> bytes:
     too_long = InputError(f"{shown} is larger than {max_bytes} bytes")
     async with (
-        checked_client(allowed) as client,
+        client,
         client.stream("GET", address, headers={"Accept-Encoding": "identity"}) as response,
     ):
         if response.is_redirect:
@@ -101,11 +106,11 @@ def decode_image(data: bytes, max_pixels: int) -> NDArray[np.uint8]:
         RGBA, uint8 (height, width, 4), straight alpha.
 
     Raises:
-        InputError: It is none, is damaged, or has more than ``max_pixels`` pixels, which is found before decoding.
+        InputError: It is not an image, is damaged, or has more than ``max_pixels`` pixels (checked before decoding).
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what Pillow would print becomes our error below, or does not matter
+            warnings.simplefilter("ignore")  # warnings of Pillow are errors below, or do not matter
             with Image.open(BytesIO(data), formats=_FORMATS) as image:
                 return _rgba(image, max_pixels)
     except MixError:

@@ -10,7 +10,7 @@ from owtmix.base.strict_json import Loc
 from owtmix.jobfile.assemble_storage import index_key, output_key, storage_spec
 from owtmix.jobfile.assemble_video import mixer_spec, video_spec
 from owtmix.jobfile.models import Audio, Data, JobFile, NotifyConfig, SubscribeConfig
-from owtmix.jobfile.problems import Findings
+from owtmix.jobfile.problems import ProblemCollector
 from owtmix.jobfile.spec import (
     AudioSpec,
     JobSpec,
@@ -30,25 +30,25 @@ OPUS_CHANNEL_KBPS: Final = 256
 _SUBSCRIBE: Final[Loc] = ("Data", "SubscribeConfig")
 
 
-def assemble(file: JobFile, findings: Findings) -> JobSpec | None:
-    """Build the job; None when ``findings`` has problems, including those found here.
+def assemble(file: JobFile, collector: ProblemCollector) -> JobSpec | None:
+    """Build the job; None when ``collector`` has problems, including those found here.
 
     In ``file``, values with reported problems have been replaced by their defaults, or by None if required.
     """
     data = file.data
     channel = MediaChannel(data.recording.media_channel)
     container = data.recording.file_type[0]
-    output = storage_spec(data.recording.storage, _STORAGE, findings)
+    output = storage_spec(data.recording.storage, _STORAGE, collector)
     prefix = data.recording.storage.file_name_prefix
-    video = video_spec(data.transcoding, channel, findings)
-    audio = _audio(data.transcoding.audio, container, findings)
-    mixer = mixer_spec(data, channel, findings)
-    subscription = _subscription(data.subscribe, findings)
-    key = output_key(prefix, container, (*_STORAGE, "FileNamePrefix"), file.internal, findings)
-    index = index_key(data.input.index, (*_INPUT, "Index"), file.internal, findings)
-    source = _input(data, output, findings)
-    _warn(data, channel, findings)
-    if findings.problems:
+    video = video_spec(data.transcoding, channel, collector)
+    audio = _audio(data.transcoding.audio, container, collector)
+    mixer = mixer_spec(data, channel, collector)
+    subscription = _subscription(data.subscribe, collector)
+    key = output_key(prefix, container, (*_STORAGE, "FileNamePrefix"), file.internal, collector)
+    index = index_key(data.input.index, (*_INPUT, "Index"), file.internal, collector)
+    source = _input(data, output, collector)
+    _warn(data, channel, collector)
+    if collector.problems:
         return None
     return JobSpec(
         job_id=file.internal.job_id,
@@ -68,49 +68,55 @@ def assemble(file: JobFile, findings: Findings) -> JobSpec | None:
         input=source,
         index_key=index,
         notify=_notify(data.notify),
-        warnings=tuple(findings.warnings),
+        warnings=tuple(collector.warnings),
     )
 
 
-def _audio(model: Audio, container: Literal["mp4", "webm"], findings: Findings) -> AudioSpec:
+def _audio(model: Audio, container: Literal["mp4", "webm"], collector: ProblemCollector) -> AudioSpec:
     """The audio encoding: AAC in MP4, Opus in WebM."""
     written = model.codec or ""
-    if findings.is_clean((*_RECORDING, "FileType")):
+    if collector.is_clean((*_RECORDING, "FileType")):
         if container == "mp4" and written == "opus":
-            findings.problem(_AUDIO_CODEC, 'found "opus"; accepted in an MP4 file: "aac", "aac_48000_1", "aac_48000_2"')
+            collector.problem(
+                _AUDIO_CODEC, 'found "opus"; accepted in an MP4 file: "aac", "aac_48000_1", "aac_48000_2"'
+            )
         if container == "webm" and written.startswith("aac"):
-            findings.warn(_AUDIO_CODEC, f'a WebM file has no AAC: "{written}" becomes Opus')
+            collector.warn(_AUDIO_CODEC, f'a WebM file has no AAC: "{written}" becomes Opus')
     channels = 1 if written.endswith("_1") else 2
     rate_kbps = model.bit_rate
     if container == "webm" and rate_kbps > OPUS_CHANNEL_KBPS * channels:
         rate_kbps = OPUS_CHANNEL_KBPS * channels
-        findings.warn(_AUDIO_BIT_RATE, f"more than Opus accepts for {channels} channel(s); {rate_kbps} kbit/s are used")
+        collector.warn(
+            _AUDIO_BIT_RATE, f"more than Opus accepts for {channels} channel(s); {rate_kbps} kbit/s are used"
+        )
     return AudioSpec(codec="opus" if container == "webm" else "aac", channels=channels, bit_rate_kbps=rate_kbps)
 
 
-def _subscription(model: SubscribeConfig, findings: Findings) -> SubscriptionSpec:
+def _subscription(model: SubscribeConfig, collector: ProblemCollector) -> SubscriptionSpec:
     return SubscriptionSpec(
         manual=bool(model.video_stream_type),
         max_streams=model.max_subscriptions,
-        audio=_filter("Audio", model.audio_only, model.audio_without, findings),
-        video=_filter("Video", model.video_only, model.video_without, findings),
+        audio=_filter("Audio", model.audio_only, model.audio_without, collector),
+        video=_filter("Video", model.video_only, model.video_without, collector),
     )
 
 
-def _filter(kind: str, only: list[StreamId | None], without: list[StreamId | None], findings: Findings) -> StreamFilter:
+def _filter(
+    kind: str, only: list[StreamId | None], without: list[StreamId | None], collector: ProblemCollector
+) -> StreamFilter:
     """An allow list or a deny list; empty entries are ignored."""
     allowed, denied = frozenset(filter(None, only)), frozenset(filter(None, without))
     if allowed and denied:
-        findings.problem(
+        collector.problem(
             (*_SUBSCRIBE, f"Unsubscribe{kind}"), f"given together with Subscribe{kind}; accepted: one of the two lists"
         )
     return StreamFilter(only=allowed or None, without=denied)
 
 
-def _input(data: Data, output: StorageSpec, findings: Findings) -> StorageSpec:
+def _input(data: Data, output: StorageSpec, collector: ProblemCollector) -> StorageSpec:
     if data.input.storage is None:
         return output
-    return storage_spec(data.input.storage, (*_INPUT, "StorageConfig"), findings)
+    return storage_spec(data.input.storage, (*_INPUT, "StorageConfig"), collector)
 
 
 def _notify(models: list[NotifyConfig]) -> tuple[NotifySpec, ...]:
@@ -121,14 +127,14 @@ def _notify(models: list[NotifyConfig]) -> tuple[NotifySpec, ...]:
     )
 
 
-def _warn(data: Data, channel: MediaChannel, findings: Findings) -> None:
+def _warn(data: Data, channel: MediaChannel, collector: ProblemCollector) -> None:
     """Warn of values that have no effect or an unexpected one."""
     if len(set(data.recording.file_type)) > 1:
-        findings.warn(
+        collector.warn(
             (*_RECORDING, "FileType"), f"only one file is written: {data.recording.file_type[0]}, the first entry"
         )
     if channel is MediaChannel.VIDEO:
-        findings.warn((*_RECORDING, "MediaChannel"), "2 records the picture only: the output has no sound")
+        collector.warn((*_RECORDING, "MediaChannel"), "2 records the picture only: the output has no sound")
     live = [name for name, value in (("LiveConfig", data.live), ("StreamConfig", data.stream)) if value is not None]
     if live:
-        findings.warn(("Data",), f"{' and '.join(live)}: not used by an offline mix")
+        collector.warn(("Data",), f"{' and '.join(live)}: not used by an offline mix")

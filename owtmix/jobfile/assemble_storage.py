@@ -7,20 +7,20 @@ from typing import Final
 from owtmix.base.strict_json import Loc
 from owtmix.jobfile.models import Internal, StorageConfig
 from owtmix.jobfile.object_key import output_pattern, substituted_key
-from owtmix.jobfile.problems import Findings
+from owtmix.jobfile.problems import ProblemCollector
 from owtmix.jobfile.spec import StorageSpec
 
 _JOB_ID: Final[Loc] = ("Internal", "JobId")
 
 
-def storage_spec(model: StorageConfig, loc: Loc, findings: Findings) -> StorageSpec:
+def storage_spec(model: StorageConfig, loc: Loc, collector: ProblemCollector) -> StorageSpec:
     """The store at ``loc``. Access keys that are not given are None: they may come from the environment."""
     vendor = (*loc, "Vendor")
     region, endpoint = (*loc, "Region"), (*loc, "Endpoint")
-    if model.vendor == "ucloud" and not model.region and findings.is_clean(vendor, region):
-        findings.wrong_value(region, 'the region, such as "cn-bj", which ucloud needs')
-    if model.vendor == "s3" and not model.endpoint and findings.is_clean(vendor, endpoint):
-        findings.wrong_value(endpoint, "the address of the service, which s3 needs")
+    if model.vendor == "ucloud" and not model.region and collector.is_clean(vendor, region):
+        collector.wrong_value(region, 'the region, such as "cn-bj", which ucloud needs')
+    if model.vendor == "s3" and not model.endpoint and collector.is_clean(vendor, endpoint):
+        collector.wrong_value(endpoint, "the address of the service, which s3 needs")
     return StorageSpec(
         vendor=model.vendor,
         bucket=model.bucket,
@@ -31,22 +31,22 @@ def storage_spec(model: StorageConfig, loc: Loc, findings: Findings) -> StorageS
     )
 
 
-def output_key(prefix: str, container: str, loc: Loc, internal: Internal, findings: Findings) -> str:
+def output_key(prefix: str, container: str, loc: Loc, internal: Internal, collector: ProblemCollector) -> str:
     """The key of the output: ``prefix`` with the extension of ``container``; the file name defaults to the job id."""
-    return _key(output_pattern(prefix, container), loc, internal, findings)
+    return _key(output_pattern(prefix, container), loc, internal, collector)
 
 
-def index_key(name: str, loc: Loc, internal: Internal, findings: Findings) -> str | None:
+def index_key(name: str, loc: Loc, internal: Internal, collector: ProblemCollector) -> str | None:
     """The key of the index; None when the job does not set one."""
-    return _key(name, loc, internal, findings) if name else None
+    return _key(name, loc, internal, collector) if name else None
 
 
-def _key(text: str, loc: Loc, internal: Internal, findings: Findings) -> str:
+def _key(text: str, loc: Loc, internal: Internal, collector: ProblemCollector) -> str:
     """The key that ``text`` stands for. Problems are reported at ``loc``."""
-    if not findings.is_clean(_JOB_ID, loc):
+    if not collector.is_clean(_JOB_ID, loc):
         return ""
     try:
         return substituted_key(text, job_id=internal.job_id, room_id=internal.room_id, app_id=internal.app_id)
     except ValueError as error:
-        findings.problem(loc, str(error))
+        collector.problem(loc, str(error))
         return ""

@@ -10,7 +10,7 @@ from owtmix.base.colour import Colour
 from owtmix.base.geometry import Area, Rect, ResizeMode, Size, even
 from owtmix.base.strict_json import Loc, shown
 from owtmix.jobfile.models import Data, MixerConfig, Region, TemplateTile, TranscodingConfig, WaterMark
-from owtmix.jobfile.problems import Findings
+from owtmix.jobfile.problems import ProblemCollector
 from owtmix.jobfile.spec import (
     ClockWatermark,
     ImageWatermark,
@@ -38,19 +38,19 @@ _VIDEO: Final[Loc] = ("Data", "TranscodingConfig", "Video")
 _MIXER: Final[Loc] = ("Data", "MixerConfig")
 
 
-def video_spec(model: TranscodingConfig, channel: MediaChannel, findings: Findings) -> VideoSpec | None:
+def video_spec(model: TranscodingConfig, channel: MediaChannel, collector: ProblemCollector) -> VideoSpec | None:
     """The video encoding; None when the job has no picture, or its size is missing."""
     video = model.video
     if video.profile == "highprodile":
-        findings.warn((*_VIDEO, "Profile"), '"highprodile" is a misprint of the API document; read as "highprofile"')
+        collector.warn((*_VIDEO, "Profile"), '"highprodile" is a misprint of the API document; read as "highprofile"')
     if video.bit_rate and "bit_rate" in model.model_fields_set and video.bit_rate != model.bit_rate:
-        findings.warn(("Data", "TranscodingConfig", "Bitrate"), f"not used: Video.BitRate is {video.bit_rate}")
+        collector.warn(("Data", "TranscodingConfig", "Bitrate"), f"not used: Video.BitRate is {video.bit_rate}")
     size = _canvas(model)
     if channel is MediaChannel.AUDIO:
         return None
     for key, value in (("Width", video.width), ("Height", video.height)):
-        if value is None and findings.is_clean((*_VIDEO, key)):
-            findings.wrong_value((*_VIDEO, key))
+        if value is None and collector.is_clean((*_VIDEO, key)):
+            collector.wrong_value((*_VIDEO, key))
     if not size:
         return None
     return VideoSpec(
@@ -61,20 +61,20 @@ def video_spec(model: TranscodingConfig, channel: MediaChannel, findings: Findin
     )
 
 
-def mixer_spec(data: Data, channel: MediaChannel, findings: Findings) -> MixerSpec:
+def mixer_spec(data: Data, channel: MediaChannel, collector: ProblemCollector) -> MixerSpec:
     """Layout and watermarks. Positions are checked against the canvas when its size is known."""
     mixer = data.mixer
     canvas = _canvas(data.transcoding)
     manual = bool(data.subscribe.video_stream_type)
     style = LayoutStyle(mixer.layout)
-    templates = _templates(mixer, canvas, findings)
-    positions = _positions(mixer, canvas, findings)
+    templates = _templates(mixer, canvas, collector)
+    positions = _positions(mixer, canvas, collector)
     shown = channel is not MediaChannel.AUDIO
-    if shown and manual and not mixer.positions and findings.is_clean((*_MIXER, "PositionConfig")):
-        findings.problem((*_MIXER, "PositionConfig"), "manual mode (VideoStreamType 1) needs at least one entry")
+    if shown and manual and not mixer.positions and collector.is_clean((*_MIXER, "PositionConfig")):
+        collector.problem((*_MIXER, "PositionConfig"), "manual mode (VideoStreamType 1) needs at least one entry")
     custom = style is LayoutStyle.CUSTOM and not manual
-    if shown and custom and not templates and findings.is_clean((*_MIXER, "LayoutConfig"), (*_MIXER, "Layouts")):
-        findings.problem((*_MIXER, "LayoutConfig"), "MixedVideoLayout 0 needs at least one template")
+    if shown and custom and not templates and collector.is_clean((*_MIXER, "LayoutConfig"), (*_MIXER, "Layouts")):
+        collector.problem((*_MIXER, "LayoutConfig"), "MixedVideoLayout 0 needs at least one template")
     return MixerSpec(
         max_resolution_stream=mixer.max_resolution_stream,
         background=Colour(mixer.background.r, mixer.background.g, mixer.background.b),
@@ -82,7 +82,7 @@ def mixer_spec(data: Data, channel: MediaChannel, findings: Findings) -> MixerSp
         layout=style,
         templates=templates,
         positions=positions,
-        watermarks=_watermarks(mixer, canvas, findings),
+        watermarks=_watermarks(mixer, canvas, collector),
     )
 
 
@@ -91,49 +91,51 @@ def _canvas(model: TranscodingConfig) -> Size | None:
     return Size(width, height) if width and height else None
 
 
-def _templates(mixer: MixerConfig, canvas: Size | None, findings: Findings) -> tuple[tuple[Area, ...], ...]:
+def _templates(mixer: MixerConfig, canvas: Size | None, collector: ProblemCollector) -> tuple[tuple[Area, ...], ...]:
     name, templates = ("LayoutConfig", mixer.layout_config) if mixer.layout_config else ("Layouts", mixer.layouts)
     if mixer.layout_config and mixer.layouts:
-        findings.warn((*_MIXER, "Layouts"), "not used: LayoutConfig is given too")
-    return tuple(_template(tiles, (*_MIXER, name, i), canvas, findings) for i, tiles in enumerate(templates))
+        collector.warn((*_MIXER, "Layouts"), "not used: LayoutConfig is given too")
+    return tuple(_template(tiles, (*_MIXER, name, i), canvas, collector) for i, tiles in enumerate(templates))
 
 
-def _template(tiles: list[TemplateTile], loc: Loc, canvas: Size | None, findings: Findings) -> tuple[Area, ...]:
+def _template(
+    tiles: list[TemplateTile], loc: Loc, canvas: Size | None, collector: ProblemCollector
+) -> tuple[Area, ...]:
     areas = []
     ids: set[str] = set()
     for i, tile in enumerate(tiles):
         if tile.id in ids:
-            findings.problem((*loc, i, "Id"), f"{shown(tile.id)} is the Id of another tile of this template")
+            collector.problem((*loc, i, "Id"), f"{shown(tile.id)} is the Id of another tile of this template")
         ids.add(tile.id)
         place = (*loc, i, "Area")
-        if findings.is_clean(place):
-            areas.append(_area(tile, place, canvas, findings))
+        if collector.is_clean(place):
+            areas.append(_area(tile, place, canvas, collector))
     return tuple(areas)
 
 
-def _area(tile: TemplateTile, loc: Loc, canvas: Size | None, findings: Findings) -> Area:
+def _area(tile: TemplateTile, loc: Loc, canvas: Size | None, collector: ProblemCollector) -> Area:
     area = Area(tile.area.left, tile.area.top, tile.area.width, tile.area.height)
     for side, start, length in (("Width", area.left, area.width), ("Height", area.top, area.height)):
         if start + length > 1:
-            findings.problem((*loc, side), f"{start} + {length} = {start + length} reaches past the canvas; at most 1")
+            collector.problem((*loc, side), f"{start} + {length} = {start + length} reaches past the canvas; at most 1")
         elif not length:
-            findings.problem((*loc, side), "found 0; accepted: more than 0")
-    if canvas and findings.is_clean(loc) and not area.on(canvas).area:
-        findings.problem(loc, f"smaller than two pixels on a canvas of {canvas}")
+            collector.problem((*loc, side), "found 0; accepted: more than 0")
+    if canvas and collector.is_clean(loc) and not area.on(canvas).area:
+        collector.problem(loc, f"smaller than two pixels on a canvas of {canvas}")
     return area
 
 
-def _positions(mixer: MixerConfig, canvas: Size | None, findings: Findings) -> tuple[Position, ...]:
+def _positions(mixer: MixerConfig, canvas: Size | None, collector: ProblemCollector) -> tuple[Position, ...]:
     positions = []
     for i, position in enumerate(mixer.positions):
         loc = (*_MIXER, "PositionConfig", i)
-        if position.stream and findings.is_clean((*loc, "Region")):
-            region = _region(position.region, (*loc, "Region"), canvas, findings)
+        if position.stream and collector.is_clean((*loc, "Region")):
+            region = _region(position.region, (*loc, "Region"), canvas, collector)
             positions.append(Position(position.stream, region, position.region.z))
     return tuple(positions)
 
 
-def _region(model: Region, loc: Loc, canvas: Size | None, findings: Findings) -> Rect:
+def _region(model: Region, loc: Loc, canvas: Size | None, collector: ProblemCollector) -> Rect:
     """The region, rounded to even edges inside the canvas."""
     written = Rect(model.x, model.y, model.width, model.height)
     if not canvas:
@@ -143,14 +145,14 @@ def _region(model: Region, loc: Loc, canvas: Size | None, findings: Findings) ->
         ("Height", written.y, written.height, canvas.height),
     ):
         if start + length > limit:
-            findings.problem(
+            collector.problem(
                 (*loc, side), f"{start} + {length} = {start + length} reaches past the canvas; at most {limit}"
             )
     x, width = _even_span(written.x, written.width, canvas.width)
     y, height = _even_span(written.y, written.height, canvas.height)
     rounded = Rect(x, y, width, height)
-    if rounded != written and findings.is_clean(loc):
-        findings.warn(loc, f"odd numbers are rounded to even ones: {written} becomes {rounded}")
+    if rounded != written and collector.is_clean(loc):
+        collector.warn(loc, f"odd numbers are rounded to even ones: {written} becomes {rounded}")
     return rounded
 
 
@@ -159,39 +161,39 @@ def _even_span(start: int, length: int, limit: int) -> tuple[int, int]:
     return even_start, min(even(Fraction(length)), limit - even_start)
 
 
-def _watermarks(mixer: MixerConfig, canvas: Size | None, findings: Findings) -> tuple[Watermark, ...]:
+def _watermarks(mixer: MixerConfig, canvas: Size | None, collector: ProblemCollector) -> tuple[Watermark, ...]:
     marks = []
     for i, mark in enumerate(mixer.watermarks):
         loc = (*_MIXER, "WaterMark", i)
-        if findings.is_clean((*loc, "Type")) and mark.type:
-            _check_corner(mark, loc, canvas, findings)
-            drawn = _watermark(mark, loc, findings)
+        if collector.is_clean((*loc, "Type")) and mark.type:
+            _check_corner(mark, loc, canvas, collector)
+            drawn = _watermark(mark, loc, collector)
             if drawn:
                 marks.append(drawn)
                 if mark.alpha < FAINT_ALPHA:
-                    findings.warn((*loc, "Alpha"), f"{mark.alpha} is nearly invisible: 1 is opaque, 0 is not drawn")
+                    collector.warn((*loc, "Alpha"), f"{mark.alpha} is nearly invisible: 1 is opaque, 0 is not drawn")
     return tuple(marks)
 
 
-def _check_corner(mark: WaterMark, loc: Loc, canvas: Size | None, findings: Findings) -> None:
+def _check_corner(mark: WaterMark, loc: Loc, canvas: Size | None, collector: ProblemCollector) -> None:
     if not canvas:
         return
     for key, value, limit in (("X", mark.x, canvas.width), ("Y", mark.y, canvas.height)):
-        if value >= limit and findings.is_clean((*loc, key)):
-            findings.wrong_value((*loc, key), f"a whole number of pixels inside the canvas, 0 to {limit - 1}")
+        if value >= limit and collector.is_clean((*loc, key)):
+            collector.wrong_value((*loc, key), f"a whole number of pixels inside the canvas, 0 to {limit - 1}")
 
 
-def _watermark(mark: WaterMark, loc: Loc, findings: Findings) -> Watermark | None:
+def _watermark(mark: WaterMark, loc: Loc, collector: ProblemCollector) -> Watermark | None:
     """The watermark; None, with a warning, when its image or text is missing."""
     alpha = float(mark.alpha)
     if mark.type == 1:
         return ClockWatermark(mark.x, mark.y, alpha)
     key, content = ("Image", mark.image) if mark.type == 2 else ("Text", mark.text)  # noqa: PLR2004
     if not content:
-        findings.warn((*loc, key), f"empty: a watermark of Type {mark.type} without it shows nothing")
+        collector.warn((*loc, key), f"empty: a watermark of Type {mark.type} without it shows nothing")
         return None
     if key == "Text":
         return TextWatermark(mark.x, mark.y, alpha, content)
     if "://" in content and not is_http_url(content):
-        findings.wrong_value((*loc, key))
+        collector.wrong_value((*loc, key))
     return ImageWatermark(mark.x, mark.y, alpha, content)

@@ -27,7 +27,7 @@ def code_at(loc: Loc) -> int:
     return next((code for start, code in _CODES if loc[: len(start)] == start), CODE_FAILED)
 
 
-class Findings:
+class ProblemCollector:
     """Collects problems and warnings about ``document``. Messages show a ``Loc`` as a JSON path."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ from owtmix.base.strict_json import JsonError, Loc, read_object, shown
 from owtmix.jobfile.assemble import assemble
 from owtmix.jobfile.models import REQUIRED, JobFile, JobModel
 from owtmix.jobfile.overrides import apply_overrides
-from owtmix.jobfile.problems import Findings
+from owtmix.jobfile.problems import ProblemCollector
 from owtmix.jobfile.spec import JobSpec
 
 MAX_JOB_BYTES: Final = 2**20
@@ -49,12 +49,12 @@ def read_job(text: bytes, overrides: Mapping[str, str] = MappingProxyType({})) -
     if other_request:
         raise SpecError(other_request)
     _drop_ignored(document)
-    findings = Findings(document)
-    job_file = _validate(document, findings)
+    collector = ProblemCollector(document)
+    job_file = _validate(document, collector)
     for loc, model in _models(job_file, ()):
-        _check_keys(loc, model, findings)
-    spec = assemble(job_file, findings)
-    problems = [Problem(path, f"cannot be set: {why}") for path, why in refused] + findings.problems
+        _check_keys(loc, model, collector)
+    spec = assemble(job_file, collector)
+    problems = [Problem(path, f"cannot be set: {why}") for path, why in refused] + collector.problems
     if problems:
         raise SpecError(*problems)
     assert spec, "a file without problems makes a job"
@@ -75,9 +75,9 @@ def _other_request(document: dict[str, Any]) -> Problem | None:
     action = document.get("Action")
     from_service = "Ack" in document or "EventType" in document
     if (isinstance(action, str) and action != "job.start") or (action is None and from_service):
-        findings = Findings(document)
-        findings.wrong_value(("Action",), hint="; this is a message of the service" * (action is None))
-        return findings.problems[0]
+        collector = ProblemCollector(document)
+        collector.wrong_value(("Action",), hint="; this is a message of the service" * (action is None))
+        return collector.problems[0]
     return None
 
 
@@ -103,11 +103,11 @@ def _object(parent: dict[str, Any], key: str) -> dict[str, Any]:
     return child if isinstance(child, dict) else {}
 
 
-def _validate(document: dict[str, Any], findings: Findings) -> JobFile:
+def _validate(document: dict[str, Any], collector: ProblemCollector) -> JobFile:
     """Report values that are wrong independently of others. Returns the models without those values."""
     wrong = _wrong_values(document)
     for loc in wrong:
-        findings.wrong_value(loc)
+        collector.wrong_value(loc)
     return JobFile.model_validate(_without(document, _tree(wrong)))
 
 
@@ -166,16 +166,16 @@ def _models(value: object, loc: Loc) -> Iterator[tuple[Loc, JobModel]]:
             yield from _models(entry, (*loc, i))
 
 
-def _check_keys(loc: Loc, model: JobModel, findings: Findings) -> None:
+def _check_keys(loc: Loc, model: JobModel, collector: ProblemCollector) -> None:
     """Report missing required keys as problems and unknown keys as warnings."""
     unknown = list(model.model_extra or {})
     known = {field.alias: name for name, field in type(model).model_fields.items() if field.alias}
     for alias, name in known.items():
         place = (*loc, alias)
         required = REQUIRED in type(model).model_fields[name].metadata
-        if required and getattr(model, name) in (None, "") and findings.is_clean(place):
+        if required and getattr(model, name) in (None, "") and collector.is_clean(place):
             meant = get_close_matches(alias, unknown, n=1)
-            findings.wrong_value(place, hint="".join(f"; perhaps {shown(key)} is meant for it" for key in meant))
+            collector.wrong_value(place, hint="".join(f"; perhaps {shown(key)} is meant for it" for key in meant))
     for key in unknown:
         meant = get_close_matches(key, known, n=1)
-        findings.warn((*loc, key), "unknown key, ignored" + "".join(f"; perhaps {alias} is meant" for alias in meant))
+        collector.warn((*loc, key), "unknown key, ignored" + "".join(f"; perhaps {alias} is meant" for alias in meant))

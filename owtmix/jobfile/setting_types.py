@@ -28,7 +28,7 @@ def whole(default: int, lowest: int, highest: int) -> Any:
 
 
 def number(default: str, lowest: str, highest: str, of: Callable[[Fraction], object] = Fraction) -> Any:
-    """A key that takes a number; a field of ``Rounded`` has it ``of`` float."""
+    """A key that takes a number; ``of`` is the type of the field, which is float for ``Rounded``."""
     accepted = f'a number from {lowest} to {highest}, also as a fraction such as "1/24"'
     return setting(of(Fraction(default)), accepted, ge=of(Fraction(lowest)), le=of(Fraction(highest)))
 

@@ -41,7 +41,7 @@ SHIPPED: Final = Path(__file__).resolve().parents[1] / "owt.toml"
 """The settings inside the package. They are a copy of ``conf/owt.toml``, since a wheel has no files outside of it."""
 
 _SIGNS_CALLBACKS: Final = "OWT_CALLBACK_SECRET"
-"""The environment is read by fewer eyes than a file of the installation."""
+"""The environment variable with the signing key. Fewer users can read it than a file of the installation."""
 
 _NOT_SHOWN: Final = {("callbacks",), ("callbacks", "secret")}
 """Where the signing key may be."""
@@ -60,7 +60,7 @@ X264Preset = Literal[
     "veryslow",
     "placebo",
 ]
-"""Three points that were measured for pictures of rooms (``encoding.POINTS``), then x264's own presets."""
+"""Three presets that were measured with pictures of rooms (``encoders.POINTS``), then x264's own presets."""
 
 
 class _Table(BaseModel):
@@ -113,7 +113,7 @@ class ImageSettings(_Table):
 
 
 class StorageSettings(_Table):
-    """How stores are spoken to."""
+    """How stores are accessed."""
 
     ucloud_internal: bool = flag(default=False)
     attempts: int = whole(5, 1, 100)
@@ -230,7 +230,7 @@ def read_settings(path: Path | None, environment: Mapping[str, str] = os.environ
 
     Raises:
         SpecError: the file cannot be read, or has keys or values that are not settings; all are listed.
-            Neither it nor what is behind it holds the signing key.
+            Neither the error nor its context contains the signing key.
     """
     tables = _tables(path) if path else {}
     settings = Settings()

@@ -1,4 +1,4 @@
-"""One job from end to end: lock, work folder, steps, announcements, result.
+"""One job from end to end: options, lock, work folder, steps, announcements, result; and the public API.
 
-It joins what the packages below can do, and is the only place that knows all of them. ``cli`` starts it for a person.
+It joins the packages below, and only it knows all of them. ``cli`` calls it for a person, ``owtmix`` for a program.
 """

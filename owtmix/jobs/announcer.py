@@ -1,4 +1,4 @@
-"""What a run says while it goes on: warnings for the log and the report, events for the receivers of callbacks."""
+"""Warnings of a run, for the log and the result, and events for the receivers of callbacks."""
 
 from __future__ import annotations
 
@@ -48,27 +48,28 @@ class Announcer:
         self.warn(message, WarnCode.INPUT_DAMAGED)
 
     def warn_lost(self, message: str) -> None:
-        """Warn that an input cannot be had any more."""
+        """Warn that an input can no longer be fetched."""
         self.warn(message, WarnCode.INPUT_LEFT_OUT)
 
     def warn_restarted(self, message: str) -> None:
-        """Warn that what a process has begun is made once more."""
+        """Warn that a task is done again after its process failed."""
         self.warn(message, WarnCode.SERVICE_WARN_PROCESS_RESTART)
 
     @contextmanager
     def run(self, outbox: Path, output: str) -> Iterator[None]:
-        """Tell that the run begins and, when it fails, how; at the end, wait for the receivers.
+        """Send the events of the start and of a failure; at the end, wait for the receivers.
 
         Args:
             outbox: the folder of all outboxes.
-            output: the address of what is being made.
+            output: the address of the output.
         """
         settings, spec = self._settings, self._spec
         if not spec.notify:
             yield
             return
         # Imported here, since a job without receivers need not wait for the HTTP library to load.
-        from owtmix.notify.notifier import Notifier, SenderOptions  # noqa: PLC0415
+        from owtmix.notify.notifier import Notifier  # noqa: PLC0415
+        from owtmix.notify.options import SenderOptions  # noqa: PLC0415
 
         sending = SenderOptions(settings.network.allow, settings.callbacks.signing_key)
         self._notifier = Notifier(spec.job_id, spec.request_id, spec.notify, outbox, sending)
@@ -76,7 +77,7 @@ class Announcer:
         try:
             self._notifier.notify(events.started())
             if self._notifier.resumed:
-                told = "the run goes on with what one left that was killed"
+                told = "the run continues one that was killed"
                 self._notifier.notify(events.warning(WarnCode.SERVICE_WARN_PROCESS_RESTART, told))
             yield
         except BaseException as error:
@@ -90,14 +91,14 @@ class Announcer:
                 _log.warning("%d callbacks are not delivered: owt-main --resend %s", left, spec.job_id)
 
     def plan(self, plan: RenderPlan) -> None:
-        """Tell who comes and goes, and what is left out; the warnings so far follow, as documented."""
+        """Send the events of streams that join and leave, and of inputs that are left out; then those of warnings."""
         if self._notifier:
             self._notifier.notify(*events.stream_updates(plan), *events.left_out(plan))
         self._planned = True
         self._release()
 
     def finish(self, output: str) -> None:
-        """Tell that the output is in its place."""
+        """Send the event of a finished output."""
         if self._notifier:
             self._notifier.notify(*events.finished([output]))
 

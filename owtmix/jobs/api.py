@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
 from owtmix.base.cleanup import TemporaryPaths
+from owtmix.base.errors import Problem, SpecError
 from owtmix.base.progress import NoProgress, Progress
-from owtmix.inputs.measure import probe_files
 from owtmix.jobfile.settings import read_settings, settings_file
 from owtmix.jobs.job import Job
 from owtmix.jobs.options import Options
+from owtmix.jobs.probing import probe_recordings
 from owtmix.jobs.result import JobResult
 from owtmix.plan.input_report import InputReport
 from owtmix.plan.model import RenderPlan
-from owtmix.workers.limits import start_workers
 
-_log = logging.getLogger(__name__)
 _DEFAULTS = Options()
 _SILENT = NoProgress()
 
@@ -61,8 +59,12 @@ def preview(job_file: Path | str, time_s: Fraction | float, png: Path | str, opt
     Raises:
         MixError: as ``compose``; a SpecError where the output has no picture at that time.
     """
+    try:
+        t = Fraction(time_s)
+    except (ValueError, OverflowError):
+        raise SpecError(Problem("time_s", f"{time_s} is not a time")) from None
     with _job(job_file, options) as (job, temporary):
-        job.preview(Fraction(time_s), Path(png), _SILENT, temporary)
+        job.preview(t, Path(png), _SILENT, temporary)
 
 
 def probe(files: Sequence[Path | str], *, strict: bool = False) -> list[InputReport]:
@@ -73,9 +75,7 @@ def probe(files: Sequence[Path | str], *, strict: bool = False) -> list[InputRep
     Raises:
         InputError: none can be used, or with ``strict`` one cannot.
     """
-    settings = read_settings(settings_file())
-    with start_workers(settings, _log.warning) as executor:
-        return probe_files(executor, list(map(Path, files)), settings.limits.max_duration_s, strict=strict)
+    return probe_recordings(list(map(Path, files)), read_settings(settings_file()), strict=strict)
 
 
 @contextmanager

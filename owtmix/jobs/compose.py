@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from owtmix.jobs.prepare import PLAN_OUTPUT, READ_INDEX, Indexed, Prepared
-from owtmix.jobs.steps import Run, Step, run_steps
+from owtmix.jobs.steps import JobRun, Step, run_steps
 from owtmix.outputs.registry import OUTPUTS
 from owtmix.plan.input_report import InputReport, report_input, use_of
 from owtmix.plan.media_info import Damage, DecodeStats
@@ -56,7 +56,7 @@ class Published:
     address: str
 
 
-def stage_output(run: Run, indexed: Indexed) -> Staged:
+def stage_output(run: JobRun, indexed: Indexed) -> Staged:
     """Check, before anything is fetched or made, that the output can be written.
 
     The index comes first: a store that cannot be used is an error of the input.
@@ -65,18 +65,18 @@ def stage_output(run: Run, indexed: Indexed) -> Staged:
         DestinationError: it cannot.
     """
     request = run.request
-    staged = request.output.stage(request.output_key, request.spec.job_id, run.work / "tracks")
+    staged = request.output.stage(request.spec.output_key, request.spec.job_id, run.work / "tracks")
     return Staged(run.temporary.add(staged), indexed)
 
 
-def prepare(run: Run, staged: Staged) -> Planned:
+def prepare_output(run: JobRun, staged: Staged) -> Planned:
     """Gather the inputs and plan the output; receivers are told who comes and goes."""
     prepared, _ = run_steps(PLAN_OUTPUT, run, staged.indexed)
     run.announcer.plan(prepared.setup.plan)
     return Planned(staged.staged, prepared)
 
 
-def compose(run: Run, planned: Planned) -> Composed:
+def compose(run: JobRun, planned: Planned) -> Composed:
     """Compose and mix the output.
 
     Raises:
@@ -100,7 +100,7 @@ def compose(run: Run, planned: Planned) -> Composed:
     return Composed(planned.staged, planned.prepared, result, reports)
 
 
-def publish(run: Run, composed: Composed) -> Published:
+def publish(run: JobRun, composed: Composed) -> Published:
     """Put the output in its place, and remove the work folder.
 
     Raises:
@@ -108,7 +108,7 @@ def publish(run: Run, composed: Composed) -> Published:
     """
     request, staged = run.request, composed.staged
     run.progress.stage("publishing", Fraction(staged.stat().st_size), "bytes")
-    address = request.output.commit(staged, request.output_key, lambda sent: run.progress.advance(Fraction(sent)))
+    address = request.output.commit(staged, request.spec.output_key, lambda sent: run.progress.advance(Fraction(sent)))
     run.temporary.discard(staged)
     shutil.rmtree(run.work, ignore_errors=True)
     run.announcer.finish(address)
@@ -135,7 +135,7 @@ def _input_reports(prepared: Prepared, result: ProductionResult) -> Iterator[Inp
 COMPOSE: Final = (
     *READ_INDEX,
     Step("stage the output", "planning", stage_output),
-    Step("prepare", "planning", prepare),
+    Step("prepare", "planning", prepare_output),
     Step("compose", "composing", compose),
     Step("publish", "publishing", publish),
 )

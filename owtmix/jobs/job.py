@@ -22,7 +22,7 @@ from owtmix.jobs.preview import preview_steps
 from owtmix.jobs.request import JobRequest, read_request
 from owtmix.jobs.result import JobResult, job_result
 from owtmix.jobs.state import state_folder
-from owtmix.jobs.steps import Run, run_steps
+from owtmix.jobs.steps import JobRun, run_steps
 from owtmix.jobs.work_folder import open_work_folder
 from owtmix.plan.model import RenderPlan
 from owtmix.workers.base import Executor
@@ -55,7 +55,6 @@ class Job:
         open_executor: OpenExecutor = start_workers,
     ) -> None:
         self.request: JobRequest = read_request(job_file, settings, options)
-        self._announcer = Announcer(self.request.spec, settings)
         self._state = state
         self._open_executor = open_executor
 
@@ -87,32 +86,37 @@ class Job:
             MixError: of any kind.
         """
         request, state = self.request, self._state or state_folder()
-        job_id = request.spec.job_id
+        job_id, announcer = request.spec.job_id, self._announcer()
         with (
             lock_job(job_id),
-            self._announcer.run(state / "outbox", request.output.address(request.output_key)),
+            announcer.run(state / "outbox", request.output.address(request.spec.output_key)),
             open_work_folder(state / "work", job_id, request.settings.work.days) as work,
-            self._executor() as executor,
+            self._executor(announcer) as executor,
         ):
             temporary.add(work / "tracks")
             if request.options.fresh:
                 shutil.rmtree(work / "chunks", ignore_errors=True)
-            run = Run(request, executor, self._announcer, progress, temporary, work)
+            run = JobRun(request, executor, announcer, progress, temporary, work)
             published, seconds = run_steps(COMPOSE, run, None)
         assert isinstance(published, Published)
-        return job_result(published, tuple(self._announcer.warnings), seconds)
+        return job_result(published, tuple(announcer.warnings), seconds)
 
     @contextmanager
-    def _temporary_run(self, progress: Progress, temporary: TemporaryPaths) -> Iterator[Run]:
+    def _temporary_run(self, progress: Progress, temporary: TemporaryPaths) -> Iterator[JobRun]:
         """A run whose work folder is temporary."""
         work = temporary.add(Path(tempfile.mkdtemp(prefix="owtmix-")))
         (work / "inputs").mkdir()
-        with self._executor() as executor:
-            yield Run(self.request, executor, self._announcer, progress, temporary, work)
+        announcer = self._announcer()
+        with self._executor(announcer) as executor:
+            yield JobRun(self.request, executor, announcer, progress, temporary, work)
 
-    def _executor(self) -> AbstractContextManager[Executor]:
+    def _announcer(self) -> Announcer:
+        """The announcer of one run."""
+        return Announcer(self.request.spec, self.request.settings)
+
+    def _executor(self, announcer: Announcer) -> AbstractContextManager[Executor]:
         request = self.request
-        return self._open_executor(request.settings, self._announcer.warn_damaged, request.options.workers)
+        return self._open_executor(request.settings, announcer.warn_damaged, request.options.workers)
 
 
 def resend(job_id: str, settings: Settings, state: Path | None = None) -> dict[str, Any]:
@@ -122,8 +126,8 @@ def resend(job_id: str, settings: Settings, state: Path | None = None) -> dict[s
         SpecError: the job is running.
     """
     # Imported here, since other runs need not wait for the HTTP library to load.
-    from owtmix.notify.notifier import SenderOptions  # noqa: PLC0415
     from owtmix.notify.notifier import resend as send_again  # noqa: PLC0415
+    from owtmix.notify.options import SenderOptions  # noqa: PLC0415
 
     with lock_job(job_id):
         options = SenderOptions(settings.network.allow, settings.callbacks.signing_key)

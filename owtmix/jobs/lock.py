@@ -17,14 +17,16 @@ from owtmix.base.errors import CODE_JOB_EXISTS, Problem, SpecError
 
 
 @contextmanager
-def lock_job(job_id: str) -> Iterator[None]:
-    """Hold the job id while the block runs; the system lets go of it when the process dies, however it does.
+def lock_job(job_id: str, platform: str = sys.platform) -> Iterator[None]:
+    """Hold the job id while the block runs; the system releases it when the process ends in any way.
+
+    ``platform`` is the system's name: Linux has abstract sockets.
 
     Raises:
         SpecError: another process of this machine, of any user, holds it (error 2).
     """
     name = "owtmix-" + hashlib.sha256(job_id.encode()).hexdigest()[:32]
-    hold = _hold_socket if sys.platform == "linux" else _hold_file
+    hold = _hold_socket if platform == "linux" else _hold_file
     with hold(job_id, name):
         yield
 
@@ -45,7 +47,7 @@ def lock_folder(folder: Path, job_id: str) -> Iterator[None]:
         except BlockingIOError as error:
             raise _already_running(job_id, 0) from error
         except OSError:
-            pass  # network file systems may have no locks for folders: there it is as before, ``lock_job`` alone
+            pass  # some network file systems cannot lock folders; ``lock_job`` alone protects them
         yield
 
 

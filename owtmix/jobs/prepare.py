@@ -13,7 +13,7 @@ from owtmix.inputs.gather import Gathered, InputGatherer
 from owtmix.inputs.prefetch import SourceSet
 from owtmix.jobfile.index import Recording
 from owtmix.jobs.request import PREFIX
-from owtmix.jobs.steps import Run, Step
+from owtmix.jobs.steps import JobRun, Step
 from owtmix.notify.events import WarnCode
 from owtmix.plan.build import make_plan, with_device, within_gpu_limits
 from owtmix.plan.device import CPU, RenderDevice
@@ -49,7 +49,7 @@ class Prepared:
     sources: SourceSet
 
 
-def choose_render_device(run: Run, _: None) -> RenderDevice:
+def choose_render_device(run: JobRun, _: None) -> RenderDevice:
     """Choose what composes; in a job without picture nothing does.
 
     Raises:
@@ -61,7 +61,7 @@ def choose_render_device(run: Run, _: None) -> RenderDevice:
     return choose_device(run.executor, request.options.device, request.settings.gpu.memory_mib << 20)
 
 
-def read_index(run: Run, device: RenderDevice) -> Indexed:
+def select_recordings(run: JobRun, device: RenderDevice) -> Indexed:
     """Read the index, and select the recordings of subscribed streams.
 
     Raises:
@@ -89,7 +89,7 @@ def read_index(run: Run, device: RenderDevice) -> Indexed:
     return Indexed(device, gatherer, recordings)
 
 
-def gather_inputs(run: Run, indexed: Indexed) -> InputsGathered:
+def gather_inputs(run: JobRun, indexed: Indexed) -> InputsGathered:
     """Measure the recordings, and decode the watermark images.
 
     Raises:
@@ -106,7 +106,7 @@ def gather_inputs(run: Run, indexed: Indexed) -> InputsGathered:
     return InputsGathered(indexed.device, indexed.gatherer, gathered, images)
 
 
-def plan_output(run: Run, inputs: InputsGathered) -> Prepared:
+def plan_output(run: JobRun, inputs: InputsGathered) -> Prepared:
     """Plan the output.
 
     Raises:
@@ -115,7 +115,6 @@ def plan_output(run: Run, inputs: InputsGathered) -> Prepared:
     request, spec, warn = run.request, run.request.spec, run.announcer.warn
     gathered = inputs.gathered
     plan = make_plan(spec, inputs.gatherer.index, gathered.clips, request.settings.planning, gathered.left_out)
-    plan = replace(plan, output_key=request.output_key)
     plan = with_fonts(plan, request.settings.text.fonts, warn)
     for warning in (*plan.warnings, *missing_glyph_warnings(plan.picture)):
         warn(warning)
@@ -128,20 +127,20 @@ def plan_output(run: Run, inputs: InputsGathered) -> Prepared:
     return Prepared(setup, sources)
 
 
-def _check_output_key(run: Run, gatherer: InputGatherer) -> None:
+def _check_output_key(run: JobRun, gatherer: InputGatherer) -> None:
     """Check that the output overwrites neither the index nor any recording, used or not."""
     request = run.request
-    output = request.output.identity(request.output_key)
+    output = request.output.identity(request.spec.output_key)
     inputs = [file.key for file in gatherer.index.files] + ([gatherer.index_key] if gatherer.index_key else [])
     if any(request.input.identity(key) == output for key in inputs):
         where = "" if request.options.output else PREFIX
         name = "--output" if request.options.output else "it"
-        raise SpecError(Problem(where, f"{name} names {request.output_key}, an input of this job: choose another"))
+        raise SpecError(Problem(where, f"{name} names {request.spec.output_key}, an input of this job: choose another"))
 
 
 READ_INDEX: Final = (
     Step("choose the device", "planning", choose_render_device),
-    Step("read the index", "planning", read_index),
+    Step("read the index", "planning", select_recordings),
 )
 """From nothing to ``Indexed``."""
 PLAN_OUTPUT: Final = (

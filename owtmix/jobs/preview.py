@@ -8,7 +8,7 @@ from pathlib import Path
 from owtmix.base.errors import Problem, SpecError
 from owtmix.base.time import timecode
 from owtmix.jobs.prepare import PREPARE, Prepared
-from owtmix.jobs.steps import Run, Step
+from owtmix.jobs.steps import JobRun, Step
 from owtmix.plan.device import CPU, RenderDevice
 from owtmix.plan.source_usage import source_usage
 from owtmix.produce.tasks import StillTask
@@ -18,18 +18,18 @@ from owtmix.workers.limits import require_value
 def preview_steps(t: Fraction, png: Path) -> tuple[Step, ...]:
     """From nothing to the PNG file with the frame at output time ``t``. The CPU draws it: no device is chosen."""
 
-    def no_device(run: Run, _: None) -> RenderDevice:
+    def no_device(run: JobRun, _: None) -> RenderDevice:
         if run.request.options.device.startswith("cuda"):
             run.announcer.warn(f"--device {run.request.options.device} is for jobs: a preview is drawn on the CPU")
         return CPU
 
-    def draw(run: Run, prepared: Prepared) -> Path:
+    def draw(run: JobRun, prepared: Prepared) -> Path:
         return draw_frame(run, prepared, t, png)
 
     return (Step("choose the CPU", "planning", no_device), *PREPARE[1:], Step("draw", "drawing", draw))
 
 
-def draw_frame(run: Run, prepared: Prepared, t: Fraction, png: Path) -> Path:
+def draw_frame(run: JobRun, prepared: Prepared, t: Fraction, png: Path) -> Path:
     """Fetch what the frame at ``t`` needs, and draw it.
 
     Raises:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -22,14 +22,13 @@ PREFIX: Final = f"{_STORAGE}.FileNamePrefix"
 
 @dataclass(frozen=True, slots=True)
 class JobRequest:
-    """A checked job. ``output_key`` names the output in ``output``; it follows the options, as ``settings`` do."""
+    """A checked job. The ``output_key`` of its ``spec`` and its ``settings`` follow the options."""
 
     spec: JobSpec
     options: Options
     settings: Settings
     input: Store
     output: Store
-    output_key: str
 
     @property
     def secrets(self) -> Iterator[str | None]:
@@ -63,12 +62,11 @@ def read_request(job_file: Path, settings: Settings, options: Options) -> JobReq
     else:
         output_store = open_store(spec.output, job_file.parent, _STORAGE, s3)
     return JobRequest(
-        spec=spec,
+        spec=replace(spec, output_key=_output_key(spec, options.output)),
         options=options,
         settings=settings.with_chunk_s(options.chunk_s) if options.chunk_s else settings,
         input=input_store,
         output=output_store,
-        output_key=_output_key(spec, options.output),
     )
 
 

@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class JobRun:
     """One run of a job: its request, and the services that its steps use.
 
     ``work`` is the job's work folder, or a temporary one; what is fetched goes to ``inputs`` in it.
@@ -44,10 +44,10 @@ class Step:
 
     name: str
     stage: str
-    do: Callable[[Run, Any], Any]
+    do: Callable[[JobRun, Any], Any]
 
 
-def run_steps(steps: Sequence[Step], run: Run, value: Any) -> tuple[Any, dict[str, float]]:
+def run_steps(steps: Sequence[Step], run: JobRun, value: Any) -> tuple[Any, dict[str, float]]:
     """Do ``steps`` in order; returns the last one's value, and the seconds of each stage.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Where a job keeps what it has fetched and made so far; a run that was killed leaves it to the next."""
+"""The work folder of a job: fetched recordings and finished chunks. The run after a killed one continues with it."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from owtmix.jobs.lock import lock_folder, lock_job
 
 @contextmanager
 def open_work_folder(folder: Path, job_id: str, days: int) -> Iterator[Path]:
-    """Make ``folder/<job id>`` and remove what other jobs left long ago.
+    """Make ``folder/<job id>``, and remove old work folders of other jobs.
 
-    In it are ``inputs`` and ``chunks`` for what the next run may use, and ``tracks`` for what is not finished, which is
-    empty at first. At the end ``tracks`` goes, and what is empty of the rest.
+    It has ``inputs`` and ``chunks``, which the next run may use, and ``tracks`` for unfinished tracks, which is empty
+    at first. At the end ``tracks`` is removed, and so is each of the others that is empty.
 
     Args:
         folder: Of all jobs.
-        job_id: The job, which runs here and nowhere else.
-        days: For how long an abandoned job is kept.
+        job_id: The job, which the caller has locked.
+        days: The age at which the folder of a stopped job is removed.
 
     Raises:
-        DestinationError: The disk takes no folder.
-        SpecError: Another process uses it: one of another container, say, which ``lock_job`` cannot know of (error 2).
+        DestinationError: The folder cannot be made.
+        SpecError: A process of another container uses the folder, where ``lock_job`` has no effect (error 2).
     """
     work = folder / job_id
     with ExitStack() as hold:
@@ -49,10 +49,10 @@ def open_work_folder(folder: Path, job_id: str, days: int) -> Iterator[Path]:
 
 
 def _remove_abandoned(folder: Path, work: Path, days: int) -> None:
-    """Remove what other jobs than that of ``work`` left long ago."""
+    """Remove the folders of other jobs than that of ``work`` which have not changed for ``days``."""
     oldest = time.time() - days * 86_400
     for other in folder.iterdir():
-        # A job may run and take long over one file; or its folder goes away while it is looked at.
+        # The job may be running; or its folder disappears meanwhile.
         with suppress(SpecError, OSError):
             if other != work and _touched(other) < oldest:
                 with lock_job(other.name), lock_folder(other, other.name):

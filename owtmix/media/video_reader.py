@@ -46,7 +46,7 @@ class VideoReader:
         index: of its video stream.
         gpu: decodes what it can; unsupported files, and files from their first damage on, are decoded on the CPU.
         times: the only times that ``frame_at`` will be called with; frames between them may be skipped.
-        pulse: called at each packet, since there may be many from a key frame to the first frame.
+        heartbeat: called at each packet, since there may be many from a key frame to the first frame.
     """
 
     def __init__(
@@ -55,13 +55,13 @@ class VideoReader:
         index: int,
         gpu: DecodingGpu | None = None,
         times: SampleTimes | None = None,
-        pulse: Callable[[], None] = lambda: None,
+        heartbeat: Callable[[], None] = lambda: None,
     ) -> None:
         self._path = path
         self._index = index
         self._times = times
         self._gpu = gpu
-        self._pulse = pulse
+        self._heartbeat = heartbeat
         self._decoders: dict[str, None] = {}
         self._container: InputContainer | None = None
         self._frames: Iterator[tuple[Fraction, DecodedFrame]] = iter(())
@@ -206,7 +206,7 @@ class VideoReader:
         assert self._container is not None
         found = packets(self._container, stream)
         for packet in skip_unshown(found, stream, self._times) if self._times and not self._gpu else found:
-            self._pulse()
+            self._heartbeat()
             try:
                 frames = packet.decode()
             except av.error.FFmpegError:

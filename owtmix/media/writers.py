@@ -141,6 +141,6 @@ def encoding_errors(failure: type[RenderError] = RenderError) -> Iterator[None]:
     except (av.error.FFmpegError, ValueError, OSError) as error:
         if getattr(error, "errno", None) in _DISK_ERRORS:
             raise DestinationError(
-                f"the disk takes no more: {ffmpeg_reason(error)}: make room and try again"
+                f"the disk takes no more: {ffmpeg_reason(error)}: free some space and try again"
             ) from error
         raise failure(f"the output cannot be encoded: {ffmpeg_reason(error)}") from error

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
@@ -19,6 +19,8 @@ import httpx
 
 Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
+LookUp = Callable[[str, int], Sequence[str]]
+"""Gives the addresses of a host and port, the preferred ones first; raises ``OSError`` or ``UnicodeError``."""
 
 LOOPBACK: Final = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 """The networks that the shipped configuration allows besides the public ones."""
@@ -84,22 +86,25 @@ def forbidden(address: Address, allowed: Sequence[Network]) -> str | None:
     return "reserved" if address.version == _GLOBAL_IPV6.version and address not in _GLOBAL_IPV6 else None
 
 
-def resolve(host: str, port: int, allowed: Sequence[Network]) -> tuple[Address, ...]:
-    """Resolve ``host`` and return its allowed addresses, in the resolver's order of preference.
+def addresses_of(host: str, port: int) -> list[str]:
+    """Ask the system's resolver. It also reads unusual spellings of addresses, such as ``127.1`` and ``0x7f000001``."""
+    return [str(answer[4][0]) for answer in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
 
-    The system's resolver also reads unusual spellings of an address, such as ``127.1`` and ``0x7f000001``.
+
+def resolve(host: str, port: int, allowed: Sequence[Network], look_up: LookUp = addresses_of) -> tuple[Address, ...]:
+    """Look up ``host`` once and return its allowed addresses, in the resolver's order of preference.
 
     Raises:
         ForbiddenAddressError: None of the addresses is allowed.
         httpx.ConnectError: The host has no address.
     """
     try:
-        answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        answers = look_up(host, port)
     except OSError as error:
         raise httpx.ConnectError(f"looking up the host failed: {error.strerror}") from None
     except UnicodeError:
         raise httpx.ConnectError("the host has no valid name") from None
-    found = dict.fromkeys(ip_address(answer[4][0]) for answer in answers)
+    found = dict.fromkeys(map(ip_address, answers))
     kinds = {address: forbidden(address, allowed) for address in found}
     if admitted := tuple(address for address, kind in kinds.items() if kind is None):
         return admitted
@@ -113,8 +118,9 @@ class CheckedTransport(httpx.AsyncBaseTransport):
     TLS certificates are verified against the host name.
     """
 
-    def __init__(self, allowed: Sequence[Network]) -> None:
+    def __init__(self, allowed: Sequence[Network], look_up: LookUp = addresses_of) -> None:
         self._allowed = allowed
+        self._look_up = look_up
         # No keep-alive: a connection made for one host name must not serve another at the same address.
         self._inner = httpx.AsyncHTTPTransport(trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
 
@@ -122,7 +128,7 @@ class CheckedTransport(httpx.AsyncBaseTransport):
         url = request.url
         port = url.port or (443 if url.scheme == "https" else 80)
         failure = ""
-        for address in await _look_up(url.host, port, self._allowed):
+        for address in await self._resolve(url.host, port):
             direct = httpx.Request(
                 request.method,
                 url.copy_with(host=str(address)),
@@ -138,33 +144,32 @@ class CheckedTransport(httpx.AsyncBaseTransport):
                 failure = f"no connection within {CONNECT_S:g} s"
         raise httpx.ConnectError(failure)
 
+    async def _resolve(self, host: str, port: int) -> tuple[Address, ...]:
+        """Run ``resolve`` in a daemon thread, so that a slow name server does not delay the end of a run."""
+        answer: Future[tuple[Address, ...]] = Future()
+        answer.set_running_or_notify_cancel()
+
+        def ask() -> None:
+            try:
+                answer.set_result(resolve(host, port, self._allowed, self._look_up))
+            except Exception as error:  # noqa: BLE001 - raised where the future is awaited
+                answer.set_exception(error)
+
+        threading.Thread(target=ask, name="name look-up", daemon=True).start()
+        return await asyncio.wrap_future(answer)
+
     async def aclose(self) -> None:
         await self._inner.aclose()
 
 
-def checked_client(allowed: Sequence[Network]) -> httpx.AsyncClient:
+def checked_client(allowed: Sequence[Network], look_up: LookUp = addresses_of) -> httpx.AsyncClient:
     """A client that connects to checked addresses only and ignores proxies and credentials of the environment.
 
     It does not follow redirects. Its only timeout is ``CONNECT_S``: callers limit the whole exchange.
     """
     return httpx.AsyncClient(
-        transport=CheckedTransport(allowed),
+        transport=CheckedTransport(allowed, look_up),
         trust_env=False,
         follow_redirects=False,
         timeout=httpx.Timeout(None, connect=CONNECT_S),
     )
-
-
-async def _look_up(host: str, port: int, allowed: Sequence[Network]) -> tuple[Address, ...]:
-    """Run ``resolve`` in a daemon thread, so that a slow name server does not delay the end of a run."""
-    answer: Future[tuple[Address, ...]] = Future()
-    answer.set_running_or_notify_cancel()
-
-    def ask() -> None:
-        try:
-            answer.set_result(resolve(host, port, allowed))
-        except Exception as error:  # noqa: BLE001 - raised where the future is awaited
-            answer.set_exception(error)
-
-    threading.Thread(target=ask, name="name look-up", daemon=True).start()
-    return await asyncio.wrap_future(answer)

@@ -7,28 +7,19 @@ import json
 import logging
 import threading
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, get_args
 
 from owtmix.jobfile.spec import NotifySpec
-from owtmix.net.guard import LOOPBACK, Network
 from owtmix.notify.events import Event, Service
+from owtmix.notify.options import SenderOptions
 from owtmix.notify.outbox import Message, Outbox
 from owtmix.notify.sender import Sender
 
 _log = logging.getLogger(__name__)
 
 _ID_DIGITS: Final = 32
-
-
-@dataclass(frozen=True, slots=True)
-class SenderOptions:
-    """``allowed`` are networks that receivers may be in besides the public ones; ``key``, if any, signs requests."""
-
-    allowed: Sequence[Network] = LOOPBACK
-    key: bytes | None = field(default=None, repr=False)
 
 
 class Notifier:
@@ -38,7 +29,7 @@ class Notifier:
     """
 
     def __init__(
-        self, job_id: str, request_id: str, receivers: Iterable[NotifySpec], folder: Path, sending: SenderOptions
+        self, job_id: str, request_id: str, receivers: Iterable[NotifySpec], folder: Path, options: SenderOptions
     ) -> None:
         """Begin a run, or resume one that was killed. Messages that earlier runs did not deliver are sent first.
 
@@ -52,7 +43,7 @@ class Notifier:
         self._outbox = Outbox(folder, job_id)
         self._run = self._outbox.begin()
         self.resumed: Final = self._outbox.resumed
-        self._sender = Sender(self._outbox.mark_done, sending.allowed, sending.key)
+        self._sender = Sender(self._outbox.mark_done, options)
         urls = {receiver.url for receiver in self._receivers}
         self._sender.put(message for message in self._outbox.waiting if message.url in urls)
 
@@ -96,7 +87,7 @@ class Notifier:
         )
 
 
-def resend(job_id: str, folder: Path, sending: SenderOptions, timeout_s: float) -> tuple[int, int]:
+def resend(job_id: str, folder: Path, options: SenderOptions, timeout_s: float) -> tuple[int, int]:
     """Deliver the messages that earlier runs of a job left in the outbox. The job must not be running.
 
     Returns:
@@ -107,7 +98,7 @@ def resend(job_id: str, folder: Path, sending: SenderOptions, timeout_s: float) 
     """
     outbox = Outbox(folder, job_id)
     before = len(outbox.waiting)
-    sender = Sender(outbox.mark_done, sending.allowed, sending.key)
+    sender = Sender(outbox.mark_done, options)
     sender.put(outbox.waiting)
     left = _finish(sender, outbox, timeout_s, unfinished=True)
     return before - left, left

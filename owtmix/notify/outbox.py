@@ -7,7 +7,7 @@ import logging
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
@@ -43,7 +43,7 @@ _as_row = attrgetter("id", "event", "droppable", "url", "body")
 
 
 @dataclass(slots=True)
-class _Run:
+class _RunRecord:
     """The folder of one run. The last event closes a run; a run that was killed before is resumed by the next start."""
 
     folder: Path
@@ -58,14 +58,16 @@ class Outbox:
 
     A batch of messages is a file such as ``000001.json``, written under another name and renamed when it is complete.
     The file ``settled`` lists the ids of delivered and dropped messages. One process at a time may use an outbox.
+    ``sync`` makes the file or folder of a descriptor durable.
 
     Raises:
         SpecError: ``job_id`` is not a job id.
     """
 
-    def __init__(self, folder: Path, job_id: str) -> None:
+    def __init__(self, folder: Path, job_id: str, sync: Callable[[int], None] = os.fsync) -> None:
         if not is_job_id(job_id):
             raise SpecError(Problem("", f"{job_id!r} is not a job id"))
+        self._sync = sync
         self._job = folder / job_id
         self._runs = [_read(run) for run in _run_folders(self._job)]
 
@@ -83,7 +85,7 @@ class Outbox:
         """Open a new run, or resume the one that was killed. Returns the name of the run."""
         if not self._runs or self._runs[-1].closed:
             number = int(self._runs[-1].folder.name.partition("-")[0]) + 1 if self._runs else 1
-            self._runs.append(_Run(self._job / f"{number:06}-{secrets.token_hex(16)}"))
+            self._runs.append(_RunRecord(self._job / f"{number:06}-{secrets.token_hex(16)}"))
         return self._runs[-1].folder.name
 
     def add(self, messages: Iterable[Message], *, closes: bool) -> tuple[Message, ...]:
@@ -103,7 +105,7 @@ class Outbox:
             batch = {"closes": closes, "messages": list(map(_as_row, new.values()))}
             durable = closes or not all(message.droppable for message in new.values())
             run.batches += 1
-            _write(run.folder / f"{run.batches:06}.json", json.dumps(batch).encode(), durable=durable)
+            _write(run.folder / f"{run.batches:06}.json", json.dumps(batch).encode(), self._sync if durable else None)
         run.known |= new.keys()
         run.waiting |= new
         run.closed |= closes
@@ -132,8 +134,8 @@ def _run_folders(job: Path) -> Sequence[Path]:
     return sorted(job.glob("[0-9]*-*"))
 
 
-def _read(folder: Path) -> _Run:
-    run = _Run(folder)
+def _read(folder: Path) -> _RunRecord:
+    run = _RunRecord(folder)
     run.waiting = dict(_messages(run))
     run.known |= run.waiting.keys()
     with suppress(OSError):
@@ -142,7 +144,7 @@ def _read(folder: Path) -> _Run:
     return run
 
 
-def _messages(run: _Run) -> Iterator[tuple[str, Message]]:
+def _messages(run: _RunRecord) -> Iterator[tuple[str, Message]]:
     for path in sorted(run.folder.glob("*.json")):
         run.batches = int(path.stem)
         try:
@@ -156,19 +158,19 @@ def _messages(run: _Run) -> Iterator[tuple[str, Message]]:
         yield from ((message.id, message) for message in messages)
 
 
-def _write(path: Path, data: bytes, *, durable: bool) -> None:
+def _write(path: Path, data: bytes, sync: Callable[[int], None] | None) -> None:
     new = path.with_suffix(".new")
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
-        if durable:
+        if sync:
             file.flush()
-            os.fsync(descriptor)
+            sync(descriptor)
     new.rename(path)
-    if durable:
+    if sync:
         # Sync the directory entries too, of all folders that may be new.
         for folder in path.parents[:4]:
-            _sync_folder(folder)
+            _sync_folder(folder, sync)
 
 
 def _append(path: Path, data: bytes) -> None:
@@ -179,9 +181,9 @@ def _append(path: Path, data: bytes) -> None:
         os.close(descriptor)
 
 
-def _sync_folder(folder: Path) -> None:
+def _sync_folder(folder: Path, sync: Callable[[int], None]) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(descriptor)
+        sync(descriptor)
     finally:
         os.close(descriptor)

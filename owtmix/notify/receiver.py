@@ -3,7 +3,7 @@
 Responses:
 
 - 2xx acknowledges the message.
-- 408, 429, 5xx, no connection, no response within ``ATTEMPT_S``: the message is retried with exponential backoff.
+- 408, 429, 5xx, no connection, no response within ``attempt_s``: the message is retried with exponential backoff.
 - Any other status, including redirects, refuses the message. A droppable message is dropped. Another one is tried
   ``MAX_REFUSALS`` times and then stays in the outbox; the next message is sent.
 - 410, or an address that is not allowed: nothing more is sent. Messages that are not droppable stay in the outbox.
@@ -15,7 +15,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum
 from typing import Final
@@ -23,19 +23,14 @@ from typing import Final
 import httpx
 
 from owtmix.base.backoff import pause_s
-from owtmix.net.guard import ForbiddenAddressError, Network, checked_client
+from owtmix.net.guard import ForbiddenAddressError, checked_client
+from owtmix.notify.options import SenderOptions
 from owtmix.notify.outbox import Message
 from owtmix.notify.signature import headers
 
 _log = logging.getLogger(__name__)
 
-ATTEMPT_S: Final = 10.0
-"""Timeout of one attempt, including the DNS look-up."""
-
 MAX_REFUSALS: Final = 3
-
-FIRST_PAUSE_S: Final = 0.5
-LONGEST_PAUSE_S: Final = 30.0
 
 _CONTENT: Final = {"Content-Type": "application/json", "User-Agent": "owtmix"}
 
@@ -65,15 +60,12 @@ class Receiver:
     ``idle`` is set while the queue is empty. While ``drops`` is true, droppable messages are dropped instead of sent.
     """
 
-    def __init__(
-        self, url: str, on_done: Callable[[Message], None], allowed: Sequence[Network], key: bytes | None
-    ) -> None:
+    def __init__(self, url: str, on_done: Callable[[Message], None], options: SenderOptions) -> None:
         self.idle = asyncio.Event()
         self.drops = False
         self._url = url
         self._on_done = on_done
-        self._allowed = allowed
-        self._key = key
+        self._options = options
         self._queue: deque[Message] = deque()
         self._arrived = asyncio.Event()
         self._pause_ended = asyncio.Event()
@@ -101,7 +93,7 @@ class Receiver:
 
     async def serve(self) -> None:
         """Send queued messages until the task is cancelled."""
-        async with checked_client(self._allowed) as client:
+        async with checked_client(self._options.allowed) as client:
             while True:
                 while not self._queue:
                     self.idle.set()
@@ -139,22 +131,25 @@ class Receiver:
             self._skip(message)
             return
         with suppress(TimeoutError):
-            async with asyncio.timeout(pause_s(self._failures, FIRST_PAUSE_S, LONGEST_PAUSE_S)):
+            async with asyncio.timeout(self._pause_s()):
                 await self._pause_ended.wait()
         self._pause_ended.clear()
 
+    def _pause_s(self) -> float:
+        return pause_s(self._failures, self._options.first_pause_s, self._options.longest_pause_s)
+
     async def _send(self, client: httpx.AsyncClient, message: Message) -> tuple[AttemptResult, str]:
         body = message.body.encode()
-        identity = headers(self._key, message.id, int(time.time()), body)
+        identity = headers(self._options.key, message.id, int(time.time()), body)
         try:
             # The body of the response is not read: it has no meaning and may be endless.
             async with (
-                asyncio.timeout(ATTEMPT_S),
+                asyncio.timeout(self._options.attempt_s),
                 client.stream("POST", self._url, content=body, headers=_CONTENT | identity) as response,
             ):
                 status = response.status_code
         except TimeoutError:
-            return AttemptResult.FAILED, f"no answer within {ATTEMPT_S:g} s"
+            return AttemptResult.FAILED, f"no answer within {self._options.attempt_s:g} s"
         except ForbiddenAddressError as error:
             return AttemptResult.GONE, str(error)
         except httpx.ConnectError as error:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Final
 
-from owtmix.net.guard import Network
+from owtmix.notify.options import SenderOptions
 from owtmix.notify.outbox import Message
 from owtmix.notify.receiver import Receiver
 
@@ -19,17 +19,15 @@ _CLOSING_S: Final = 1.0
 class Sender:
     """Sends messages in the background, in order for each URL."""
 
-    def __init__(self, on_done: Callable[[Message], None], allowed: Sequence[Network], key: bytes | None) -> None:
+    def __init__(self, on_done: Callable[[Message], None], options: SenderOptions) -> None:
         """Start the thread.
 
         Args:
             on_done: Called in the thread for each message that was delivered or dropped.
-            allowed: Networks that receivers may be in, besides the public ones.
-            key: Signs each request; None leaves them unsigned.
+            options: Of all receivers.
         """
         self._on_done = on_done
-        self._allowed = allowed
-        self._key = key
+        self._options = options
         self._receivers: dict[str, tuple[Receiver, asyncio.Task[None]]] = {}
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
@@ -63,7 +61,7 @@ class Sender:
     def _enqueue(self, messages: Iterable[Message]) -> None:
         for message in messages:
             if message.url not in self._receivers:
-                receiver = Receiver(message.url, self._on_done, self._allowed, self._key)
+                receiver = Receiver(message.url, self._on_done, self._options)
                 self._receivers[message.url] = receiver, self._loop.create_task(receiver.serve())
             self._receivers[message.url][0].put(message)
 

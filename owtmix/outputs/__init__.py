@@ -1,5 +1,5 @@
-"""What finished tracks become: files that are muxed and read back before anybody sees them.
+"""Outputs: files that are muxed from finished tracks, and read back before they are published.
 
-It knows containers and what a plan promises of a finished file; it does not know how tracks are made. The tasks of
-``produce`` call it, in child processes.
+The package knows containers, and the counts, times and duration that a plan requires of a finished file. It does not
+know how tracks are made. The tasks of ``produce`` call it, in child processes.
 """

@@ -1,4 +1,4 @@
-"""The seam between finished tracks and what they become."""
+"""The protocol of outputs, which are made from finished tracks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class FinishedTracks:
 
     @property
     def size_bytes(self) -> int:
-        """What all of them take of the disk."""
+        """The disk space of all tracks."""
         return sum(track.stat().st_size for track in (*self.chunks, *([self.sound] if self.sound else [])))
 
 
@@ -48,5 +48,5 @@ class Output(Protocol):
         """Read the file back.
 
         Raises:
-            RenderError: it is not what was planned.
+            RenderError: the file is not as planned.
         """

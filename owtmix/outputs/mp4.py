@@ -3,26 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
 
-from owtmix.outputs.base import FinishedTracks
-from owtmix.plan.model import RenderPlan
+from owtmix.outputs.muxed_file import MuxedFile
 
 
 @dataclass(frozen=True, slots=True)
-class Mp4Output:
+class Mp4Output(MuxedFile):
     """The MP4 file ``path``."""
 
-    path: Path
-    name: Final = "the finished file"
-
-    def write(self, plan: RenderPlan, tracks: FinishedTracks) -> None:
-        from owtmix.outputs.mux import mux  # noqa: PLC0415 - loads the media library, in the worker
-
-        mux(plan, tracks, self.path, "mp4")
-
-    def verify(self, plan: RenderPlan) -> None:
-        from owtmix.outputs.verify import verify  # noqa: PLC0415 - as above
-
-        verify(self.path, plan.picture, plan.sound)
+    container = "mp4"

@@ -1,4 +1,4 @@
-"""Tracks are joined into a finished file, without encoding again."""
+"""Joins tracks into a finished file without encoding them again."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def join_tracks(
 ) -> None:
     """Write the chunks of a picture, one after the other, and a sound into ``output``, interleaved by time.
 
-    Nothing is encoded again; each frame goes to the time of its number.
+    Packets are copied; each frame gets the time of its number.
 
     Raises:
         RenderError: a track cannot be read or is not as planned, or the output cannot be written.
@@ -79,7 +79,7 @@ def _like(target: OutputContainer, template: Stream) -> Stream:
 
 
 def _picture(chunks: Sequence[ChunkTrack], stream: Stream, headers: bytes | None) -> Iterator[Timed]:
-    """The packets of all chunks, moved to their places; each chunk is open only while it is read."""
+    """The packets of all chunks, shifted to their times; each chunk is open only while it is read."""
     for chunk in chunks:
         with av.open(str(chunk.path), format=TRACK_FORMAT) as source:
             if source.streams[0].codec_context.extradata != headers:

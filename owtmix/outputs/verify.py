@@ -1,4 +1,4 @@
-"""A finished file is read back: counts, times and duration are as planned."""
+"""Reads a finished file back and compares counts, times and duration with the plan."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from owtmix.media.open import ffmpeg_reason, open_input
 from owtmix.plan.model import SAMPLE_RATE_HZ, PicturePlan, SoundPlan
 
 ROUNDING_S: Final = Fraction(1, 1000)
-"""WebM keeps milliseconds."""
+"""WebM stores times in milliseconds."""
 
 
 MAX_PIXELS: Final = 8192 * 8192
@@ -28,14 +28,14 @@ FRAME_SAMPLES: Final = 1024
 
 
 _LONGEST_STEP_S: Final = Fraction(FRAME_SAMPLES, SAMPLE_RATE_HZ) + 2 * ROUNDING_S
-"""From one packet of the sound to the next."""
+"""The longest time from one packet of the sound to the next."""
 
 
 def verify(output: Path, picture: PicturePlan | None, sound: SoundPlan | None) -> None:
     """Read a finished file back: every packet demuxed, first and last GOP decoded, counts and duration as planned.
 
     Raises:
-        RenderError: it is not what was planned.
+        RenderError: the file is not as planned.
     """
     try:
         with open_input(output, MAX_PIXELS) as container:
@@ -50,7 +50,7 @@ def verify(output: Path, picture: PicturePlan | None, sound: SoundPlan | None) -
 
 @dataclass(slots=True)
 class _Track:
-    """What a stream's packets say: presentation times in ticks, and the numbers of the key frames among them."""
+    """Presentation times of a stream's packets in ticks, the numbers of the key frames, and the end in ticks."""
 
     pts: list[int] = field(default_factory=list)
     keys: list[int] = field(default_factory=list)

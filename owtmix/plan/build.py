@@ -20,7 +20,7 @@ from owtmix.plan.media_info import Clip, Matrix
 from owtmix.plan.model import AudioPlacement, PicturePlan, RenderPlan, SoundPlan, Source, sample_count
 from owtmix.plan.scenes import build_scenes
 from owtmix.plan.shots import PlaceholderRules, build_shots
-from owtmix.plan.subscription import hears, sees
+from owtmix.plan.subscription import subscribes_audio, subscribes_video
 from owtmix.plan.timeline import PlacedClip, Timeline, TimelineRules, build_timeline
 
 
@@ -38,8 +38,10 @@ def make_plan(
     Raises:
         SpecError: the output would be longer than the limit of ``conf/owt.toml``.
     """
-    patience = settings.timeline
-    rules = TimelineRules(spec.key_stream, spec.idle_time_s, patience.absence_s, patience.keep_empty_gaps)
+    timeline_settings = settings.timeline
+    rules = TimelineRules(
+        spec.key_stream, spec.idle_time_s, timeline_settings.absence_s, timeline_settings.keep_empty_gaps
+    )
     timeline = build_timeline(clips, rules)
     if timeline.end > settings.limits.max_duration_s:
         limit = timecode(settings.limits.max_duration_s)
@@ -78,7 +80,7 @@ def within_gpu_limits(plan: RenderPlan, device: RenderDevice) -> RenderDevice:
 
 
 def with_device(plan: RenderPlan, spec: JobSpec, device: RenderDevice) -> RenderPlan:
-    """The plan for what there is to make it with."""
+    """The plan for composing on ``device``, and for encoding with its encoder if it has one."""
     if plan.picture is None:
         return plan
     picture = plan.picture
@@ -94,9 +96,11 @@ def with_device(plan: RenderPlan, spec: JobSpec, device: RenderDevice) -> Render
 
 def _picture(spec: JobSpec, video: VideoSpec, timeline: Timeline, settings: PlanSettings) -> PicturePlan:
     clock = FrameClock(video.fps)
-    pictures = {s: placed for s, placed in timeline.pictures.items() if placed and sees(spec, s)}
-    patience = settings.timeline
-    rules = PlaceholderRules(patience.absence_s, patience.gap_s, patience.placeholder_delay_s)
+    pictures = {s: placed for s, placed in timeline.pictures.items() if placed and subscribes_video(spec, s)}
+    timeline_settings = settings.timeline
+    rules = PlaceholderRules(
+        timeline_settings.absence_s, timeline_settings.gap_s, timeline_settings.placeholder_delay_s
+    )
     scenes = build_scenes(
         timeline.segments, spec.mixer, video.size, manual=spec.subscription.manual, visible=pictures.keys()
     )
@@ -128,7 +132,7 @@ def _picture(spec: JobSpec, video: VideoSpec, timeline: Timeline, settings: Plan
 
 
 def _majority(pictures: Mapping[StreamId, Sequence[PlacedClip]]) -> Matrix:
-    """The matrix that most streams have, BT.709 on a tie (semantics.md, "Picture")."""
+    """The matrix that most streams have, BT.709 on a tie (docs/semantics.md, "Picture")."""
     votes = Counter(placed[0].clip.video.matrix for placed in pictures.values() if placed[0].clip.video)
     return "bt601" if votes["bt601"] > votes["bt709"] else "bt709"
 
@@ -137,7 +141,7 @@ def _placements(spec: JobSpec, timeline: Timeline) -> tuple[AudioPlacement, ...]
     return tuple(
         AudioPlacement(placed.clip.source, placed.clip.audio, placed.span, placed.offset_s)
         for stream, sounds in timeline.sounds.items()
-        if hears(spec, stream)
+        if subscribes_audio(spec, stream)
         for placed in sounds
         if placed.clip.audio
     )

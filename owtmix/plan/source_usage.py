@@ -38,7 +38,7 @@ def _picture_usage(plan: RenderPlan, chunks: Sequence[range]) -> Iterator[tuple[
         for stream in {tile.stream for scene in scenes for tile in scene.tiles}:
             for shot in picture.shots[stream]:
                 if shot.source is not None and shot.span.overlaps(span):
-                    yield shot.source, TimeRange(max(shot.span.start, span.start), min(shot.span.end, span.end))
+                    yield shot.source, shot.span.common(span)
 
 
 def _sound_usage(plan: RenderPlan) -> Iterator[tuple[int, TimeRange]]:

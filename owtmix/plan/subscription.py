@@ -15,7 +15,7 @@ def subscribed(spec: JobSpec, index: Index) -> tuple[frozenset[StreamId], tuple[
     """The first ``MaxSubscriptions`` admitted streams in order of joining, and the streams beyond that limit."""
     first: dict[StreamId, Fraction] = {}
     for file in index.files:
-        if hears(spec, file.stream) or sees(spec, file.stream):
+        if subscribes_audio(spec, file.stream) or subscribes_video(spec, file.stream):
             first[file.stream] = min(first.get(file.stream, file.start_s), file.start_s)
     order = sorted(first, key=lambda stream: first[stream])
     limit = spec.subscription.max_streams
@@ -33,20 +33,20 @@ def check_streams(spec: JobSpec, index: Index) -> list[str]:
     return [*_unknown_streams(spec, known), *_unsubscribed_positions(spec)]
 
 
-def hears(spec: JobSpec, stream: StreamId) -> bool:
-    """Whether the job has the sound of ``stream``."""
+def subscribes_audio(spec: JobSpec, stream: StreamId) -> bool:
+    """Whether the job includes the sound of ``stream``."""
     return spec.channel is not MediaChannel.VIDEO and spec.subscription.audio.admits(stream)
 
 
-def sees(spec: JobSpec, stream: StreamId) -> bool:
-    """Whether the job has the picture of ``stream``."""
+def subscribes_video(spec: JobSpec, stream: StreamId) -> bool:
+    """Whether the job includes the picture of ``stream``."""
     return spec.channel is not MediaChannel.AUDIO and spec.subscription.video.admits(stream)
 
 
 def _unsubscribed_positions(spec: JobSpec) -> Iterable[str]:
     if spec.subscription.manual and spec.channel is not MediaChannel.AUDIO:
         for i, position in enumerate(spec.mixer.positions):
-            if not sees(spec, position.stream):
+            if not subscribes_video(spec, position.stream):
                 yield f"Data.MixerConfig.PositionConfig[{i}]: the video of {position.stream} is not subscribed"
 
 

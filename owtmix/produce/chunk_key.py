@@ -15,9 +15,9 @@ from owtmix.produce.code_digest import CodeDigest, code_digest
 
 @dataclass(frozen=True, slots=True)
 class InputVersions:
-    """What tells versions of inputs apart: ``sources[i]`` changes with source ``i``, ``images`` are digests by name.
+    """Versions of the inputs beside the plan: ``sources[i]`` changes with source ``i``, ``images`` are digests by name.
 
-    ``code`` tells versions of the tool apart.
+    ``code`` changes with the code and its libraries.
     """
 
     sources: Sequence[str]
@@ -26,11 +26,11 @@ class InputVersions:
 
 
 def chunk_key(plan: RenderPlan, frames: range, versions: InputVersions) -> str:
-    """The key of a chunk of the picture; only what is visible in it counts."""
+    """The key of a chunk of the picture. It depends only on parts of the plan that are visible in the chunk."""
     picture = plan.picture
     assert picture
     span = TimeRange(picture.clock.time(frames.start), picture.clock.time(frames.stop))
-    scenes = [replace(scene, span=_common(scene.span, span)) for scene in picture.scenes if scene.span.overlaps(span)]
+    scenes = [replace(scene, span=scene.span.common(span)) for scene in picture.scenes if scene.span.overlaps(span)]
     shown = {tile.stream for scene in scenes for tile in scene.tiles}
     shots = {stream: list(_seen(picture.shots[stream], span)) for stream in sorted(shown)}
     return _digest(
@@ -73,7 +73,7 @@ def _seen(shots: Iterable[Shot], span: TimeRange) -> Iterator[Shot]:
     """The parts of the shots that lie in ``span``."""
     for shot in shots:
         if shot.span.overlaps(span):
-            yield replace(shot, span=_common(shot.span, span), until_s=min(shot.until_s, span.end))
+            yield replace(shot, span=shot.span.common(span), until_s=min(shot.until_s, span.end))
 
 
 def _track(plan: RenderPlan, shot: Shot, versions: InputVersions) -> tuple[str, int] | None:
@@ -82,10 +82,6 @@ def _track(plan: RenderPlan, shot: Shot, versions: InputVersions) -> tuple[str, 
     track = plan.sources[shot.source].video
     assert track
     return versions.sources[shot.source], track.index
-
-
-def _common(a: TimeRange, b: TimeRange) -> TimeRange:
-    return TimeRange(max(a.start, b.start), min(a.end, b.end))
 
 
 def _digest(*parts: object) -> str:

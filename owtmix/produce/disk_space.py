@@ -1,4 +1,4 @@
-"""Checks, before anything is made, that the disk has room for it."""
+"""Checks that the disk has enough free space, before any track is made."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def disk_of(folder: Path) -> Disk:
 def check_disk_space(
     plan: RenderPlan, work: Path, output: Path, kept_bytes: int, disk: Callable[[Path], Disk] = disk_of
 ) -> None:
-    """Check that the disk of ``work`` has room for the tracks, and that of ``output`` for the finished file.
+    """Check the free space on the disk of ``work`` for the tracks, and on that of ``output`` for the finished file.
 
     ``kept_bytes`` of the tracks are in ``work`` already, from an earlier run; ``disk`` tells the disk of a folder.
 
     Raises:
-        DestinationError: one of them has none.
+        DestinationError: one of the disks has too little.
     """
     finished = plan.expected_bytes
     tracks = max(0, finished - kept_bytes)

@@ -1,4 +1,4 @@
-"""How the tasks of tracks ended, as ``failures.py`` takes it."""
+"""Converts outcomes of track tasks to endings, the input of ``failures.py``."""
 
 from __future__ import annotations
 

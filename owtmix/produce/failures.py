@@ -1,7 +1,7 @@
-"""What follows from a failure: a pure function from how a task ended, and what was given up so far, to decisions.
+"""The failure policy: a pure function from the ending of a task, and the current state, to decisions.
 
 When a worker dies, the GPU is suspected first, then the sources, then the GPU's encoder. Without a culprit the task is
-made once more, and a second such death fails the job.
+repeated once, and a second such death fails the job.
 """
 
 from __future__ import annotations
@@ -39,9 +39,10 @@ class Culprit:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a task ended that makes ``track``: the picture, the sound, or the finished file.
+    """The ending of a task that makes ``track``: the picture, the sound, or the finished file.
 
-    ``device`` composed, ``on_gpu_encoder`` says whether a GPU encoded. ``culprits`` are None until suspects were tried.
+    ``device`` composed the picture, ``on_gpu_encoder`` says whether a GPU encoded it. ``culprits`` is None until the
+    suspects were decoded alone.
     """
 
     name: str
@@ -56,7 +57,7 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class FailureState:
-    """What is in use now: the ``device`` that composes, and whether a GPU encodes. ``restarted`` are names of tasks."""
+    """The ``device`` that composes now, whether a GPU encodes, and the names of tasks that were ``restarted``."""
 
     device: RenderDevice = CPU
     on_gpu_encoder: bool = False
@@ -77,7 +78,7 @@ class TrySuspects:
 
 @dataclass(frozen=True, slots=True)
 class LeaveOut:
-    """Leave a source out from output time ``at_s`` on: its sound, or else its picture."""
+    """Leave out a source from output time ``at_s`` on: its sound if ``sound``, else its picture."""
 
     source: int
     at_s: Fraction
@@ -87,7 +88,7 @@ class LeaveOut:
 
 @dataclass(frozen=True, slots=True)
 class GiveUpGpu:
-    """Compose what is missing on ``device``, the CPU."""
+    """Compose the missing chunks on ``device``, the CPU."""
 
     device: RenderDevice
     warning: str
@@ -102,7 +103,7 @@ class GiveUpGpuEncoder:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Make the task ``name`` once more."""
+    """Repeat the task ``name`` once."""
 
     name: str
     warning: str
@@ -112,7 +113,7 @@ Decision = Fail | TrySuspects | LeaveOut | GiveUpGpu | GiveUpGpuEncoder | Retry
 
 
 def decide(ending: Ending, state: FailureState) -> tuple[Decision, ...]:
-    """What to do about an ending; nothing when the task succeeded, or only has to be made again as things are now."""
+    """Decide what to do about an ending. The result is empty when the task succeeded or is just repeated as it is."""
     if ending.error:
         return _after_error(ending, ending.error, state)
     if ending.death:
@@ -147,7 +148,7 @@ def _after_death(ending: Ending, death: Death, state: FailureState) -> tuple[Dec
 
 
 def _give_up_gpu(device: RenderDevice, death: Death, state: FailureState) -> tuple[Decision, ...]:
-    """Give up the GPU, unless that was done meanwhile."""
+    """Give up the GPU, unless an earlier ending did so."""
     if state.device != device:
         return ()
     why = f"the process that composed on {device.name} {death}"
@@ -155,7 +156,7 @@ def _give_up_gpu(device: RenderDevice, death: Death, state: FailureState) -> tup
 
 
 def _give_up_encoder(why: str, state: FailureState) -> tuple[Decision, ...]:
-    """Give up the GPU's encoder, unless that was done meanwhile."""
+    """Give up the GPU's encoder, unless an earlier ending did so."""
     if not state.on_gpu_encoder:
         return ()
     return (GiveUpGpuEncoder(f"{why}: the whole picture is encoded again, with x264"),)
@@ -175,11 +176,11 @@ def _leave_out(culprit: Culprit, *, sound: bool) -> LeaveOut:
     return LeaveOut(culprit.source, culprit.at_s, sound, f"decoding {culprit.name} {culprit.death} {where}")
 
 
-def certain_deaths(trials: Iterable[Outcome[TaskT]]) -> list[Outcome[TaskT]]:
-    """The trials of suspects that prove their guilt: their workers died of what they did."""
+def proven_crashes(trials: Iterable[Outcome[TaskT]]) -> list[Outcome[TaskT]]:
+    """The trials of suspects that killed their workers: the worker was not killed from outside."""
     return [trial for trial in trials if trial.death and trial.death.kind is not DeathKind.KILLED]
 
 
-def doubtful_deaths(trials: Iterable[Outcome[TaskT]]) -> list[Outcome[TaskT]]:
-    """The trials to be repeated: their workers were killed from outside, which proves guilt only twice."""
+def unproven_crashes(trials: Iterable[Outcome[TaskT]]) -> list[Outcome[TaskT]]:
+    """The trials to be repeated: a worker that is killed from outside proves nothing the first time."""
     return [trial for trial in trials if trial.death and trial.death.kind is DeathKind.KILLED]

@@ -19,7 +19,7 @@ from owtmix.workers.pending_files import wait_for_file
 
 @dataclass(frozen=True, slots=True)
 class FileSources:
-    """Opens the recordings of a plan: ``VideoSources`` and ``AudioSources``. A file may still be on its way."""
+    """Opens the recordings of a plan: ``VideoSources`` and ``AudioSources``. A file may still be downloading."""
 
     files: Sequence[SourceFile]
 

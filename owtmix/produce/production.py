@@ -1,6 +1,6 @@
-"""From a plan to its finished outputs: tracks are made by an executor, and no finished track is made twice.
+"""Carries out a plan: an executor makes the tracks, and no finished track is made twice.
 
-What follows from a failure is decided in ``failures.py`` and carried out here.
+``failures.py`` decides what to do after a failure; this module does it.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ _RESULT: Final = TypeAdapter(RenderResult)
 
 @dataclass(frozen=True, slots=True)
 class ProductionResult:
-    """What was made: the plan as it was carried out, and what was found out about its sources, by their numbers.
+    """The plan as it was carried out, and findings about its sources, by source number.
 
-    ``video_stats`` is of their pictures, ``audio_damage`` of their sound, ``lost`` says why some could not be fetched.
-    Of ``chunks`` chunks, ``reused`` were made by an earlier run. ``devices`` composed them.
+    ``video_stats`` describes their pictures, ``audio_damage`` their sound. ``lost`` has the reasons of
+    failed downloads. Of ``chunks`` chunks, ``reused`` were made by an earlier run. ``devices`` composed them.
     """
 
     plan: RenderPlan
@@ -73,9 +73,9 @@ class Production:
     Args:
         setup: the plan and its files.
         sources: the same files, with the store that they come from.
-        versions: what tells versions of the inputs apart.
-        workspace: by what and where.
-        warnings: told what a user should know.
+        versions: the versions of the inputs and of the code.
+        workspace: workers and folders.
+        warnings: receives the warnings for the user.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class Production:
         return FailureState(self._setup.device, self._setup.can_reencode, self._restarted)
 
     def _resume(self) -> None:
-        """Take over the finished tracks of earlier runs, and what they found out about sources."""
+        """Take over the finished tracks of earlier runs, and the losses that they recorded."""
         for loss in self._workspace.cache.losses:
             if self._leave_out(loss):
                 self._setup.report_problem(loss.message, self._warnings.warn_damaged)
@@ -149,7 +149,7 @@ class Production:
             _log.info("%d of %d chunks were composed by an earlier run", reused, len(chunks))
 
     def _plan_tasks(self) -> dict[str, TrackTask]:
-        """All tracks by their keys: the sound, which takes one worker the longest, and every chunk."""
+        """All tracks by their keys: first the sound, which takes longest, then every chunk."""
         plan, folder = self._setup.plan, self._workspace.tracks
         tasks: dict[str, TrackTask] = {}
         if plan.sound:
@@ -161,7 +161,7 @@ class Production:
         return tasks
 
     def _make_tracks(self, tasks: Sequence[TrackTask], composed: CompositionProgress) -> None:
-        """Do ``tasks``. After a failure nothing more is started, and the plan is changed when all have ended."""
+        """Do ``tasks``. After a failure no task is started, and the plan changes when the running tasks have ended."""
         failed: list[tuple[Outcome[TrackTask], Ending]] = []
         with self._prefetch(tasks) as prefetcher:
             schedule = Schedule(tasks, self._workspace.workers, prefetcher, self._current)
@@ -193,7 +193,7 @@ class Production:
     def _handle(
         self, outcome: Outcome[TrackTask], ending: Ending, composed: CompositionProgress
     ) -> Iterable[SourceLoss]:
-        """Carry out what is decided about an ending; yields what is lost of sources.
+        """Carry out the decisions about an ending; yields the losses of sources.
 
         Raises:
             MixError: the job fails.
@@ -220,7 +220,7 @@ class Production:
                     raise decision.error
 
     def _prefetch(self, tasks: Sequence[TrackTask]) -> Prefetcher:
-        """Start to fetch what ``tasks`` lack."""
+        """Start to fetch the missing sources of ``tasks``."""
         plan = self._setup.plan
         chunks = [task.frames for task in tasks if isinstance(task, ChunkTask)]
         uses = source_usage(plan, chunks, sound=len(chunks) < len(tasks))
@@ -244,7 +244,7 @@ class Production:
             self._tasks = self._plan_tasks()
 
     def _current(self, task: TrackTask) -> TrackTask:
-        """The same task of the plan as it is now."""
+        """The same task under the current plan."""
         if task.setup is self._setup:
             return task
         return next(now for now in self._tasks.values() if now.frames == task.frames)
@@ -252,7 +252,7 @@ class Production:
     def _keep(self, outcome: Outcome[TrackTask]) -> None:
         task = outcome.task
         result = _RESULT.dump_python(outcome.value, mode="json")
-        # Sources that could not be fetched while it was mixed are silent in it.
+        # Sources that could not be fetched during the mix are silent in the track, as in the current plan.
         key = audio_key(self._setup.plan, self._versions) if isinstance(task, AudioTask) else task.track.name
         self._finished[key] = self._workspace.cache.add(key, task.track, result, outcome.warnings)
         self._made_now.add(key)
@@ -264,7 +264,7 @@ class Production:
             self._warnings.warn_restarted(result.gpu_failure)
 
     def _leave_out(self, loss: SourceLoss) -> bool:
-        """Change the plan; False when it does not use the recording any more, or not for so long."""
+        """Remove a loss from the plan; False when the plan does not use that part of the recording."""
         before = self._setup.plan
         for source, version in enumerate(self._versions.sources):
             if version == loss.version:
@@ -276,7 +276,7 @@ class Production:
 
     def _write(self, task: MuxTask) -> None:
         """Write one output, twice if its worker dies."""
-        # Moving a large file takes long without a report; the tracks are our own, and nothing in them can hang.
+        # Muxing a large file takes long without a report. The tracks are our own files, so they cannot hang a decoder.
         grace_s = task.tracks.size_bytes / SLOWEST_DISK_BYTES_PER_S
         while True:
             (outcome,) = self._workspace.executor.run([task], grace_s=grace_s)

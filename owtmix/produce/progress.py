@@ -12,7 +12,10 @@ from owtmix.produce.tasks import AudioTask, ChunkTask, TrackTask
 
 
 class CompositionProgress:
-    """Seconds of the picture that are composed, or of the sound in a job without picture. ``finished`` were before."""
+    """Seconds of the picture that are composed, or of the sound in a job without picture.
+
+    The ``finished`` tasks were done by an earlier run and count from the start.
+    """
 
     def __init__(self, plan: RenderPlan, progress: Progress, finished: Iterable[TrackTask]) -> None:
         self._is_measured = ChunkTask if plan.picture else AudioTask
@@ -27,7 +30,7 @@ class CompositionProgress:
         self._progress.advance(sum(self._done.values(), Fraction(0)))
 
     def restart(self) -> None:
-        """Start again: the whole picture is encoded anew."""
+        """Reset the progress of the picture: it is encoded again from the start."""
         if self._is_measured is ChunkTask:
             self._done.clear()
 

@@ -12,17 +12,17 @@ from owtmix.workers.queues import RunQueue
 
 
 class Schedule:
-    """The queue of a plan's tracks: chunks in runs, each when its sources are there, and the sound beside them.
+    """The queue of a plan's tracks: chunks in runs, each started when its sources exist, and the sound in parallel.
 
-    The sound starts when all its sources are there, or are on their way without the picture's help: while it waits, it
-    occupies a worker. That worker continues with the first run of chunks, the only one that starts at the beginning of
-    recordings; the others are longer by what they must decode to get to their first frame.
+    The sound occupies a worker while it waits for sources. It starts when all its sources exist, or when downloads do
+    not depend on the picture's progress. Its worker continues with the first run of chunks. That run starts at the
+    beginning of recordings, so it is the shortest: the others first decode up to their first frame.
 
     Args:
         tasks: the tracks to be made.
         workers: the number of workers that compose.
         prefetcher: fetches the sources.
-        current: returns a task as the plan is now, without sources that could not be fetched.
+        current: returns a task under the current plan, without sources that could not be fetched.
     """
 
     def __init__(
@@ -62,9 +62,10 @@ class Schedule:
         return self._current(task)
 
     def stop(self) -> None:
-        """Start nothing more, except what running tasks wait for. Call it again after each end.
+        """Start no more tasks, except those that running tasks wait for. Call it again after the end of each task.
 
-        When the disk does not take all sources, the sound waits for those that the picture makes room for.
+        When the disk does not take all sources, the sound waits for sources that are fetched only
+        after the picture has released others.
         """
         self._sound.clear()
         if not (self._is_mixing and self._prefetcher.needs_release):

@@ -1,4 +1,4 @@
-"""Which sources may have killed a worker: each is decoded alone, in a worker of its own."""
+"""Finds the sources that killed a worker: each suspect is decoded alone, in a worker of its own."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from fractions import Fraction
 from math import floor
 from typing import Final
 
-from owtmix.produce.failures import Culprit, certain_deaths, doubtful_deaths
+from owtmix.produce.failures import Culprit, proven_crashes, unproven_crashes
 from owtmix.produce.tasks import AudioTask, SuspectTask, TrackTask
 from owtmix.workers.base import Executor, Outcome
 
 SUSPECT_S: Final = 60
-"""Suspects are decoded this far beyond the last report of the worker that died; it cannot have got further."""
+"""Suspects are decoded this far beyond the last report of the worker that died. It died within that range."""
 
 
 def suspect_tasks(dead: Outcome[TrackTask]) -> Iterator[SuspectTask]:
@@ -36,11 +36,11 @@ def suspect_tasks(dead: Outcome[TrackTask]) -> Iterator[SuspectTask]:
 
 
 def find_culprits(executor: Executor, dead: Outcome[TrackTask]) -> tuple[Culprit, ...]:
-    """Decode the suspected sources alone; returns those that kill their workers."""
+    """Decode the suspected sources alone; returns the sources that kill their workers."""
     trials = list(executor.run(list(suspect_tasks(dead)), alone=True))
-    again = [trial.task for trial in doubtful_deaths(trials)]
-    guilty = certain_deaths(trials) + [trial for trial in executor.run(again, alone=True) if trial.death]
-    return tuple(_culprit(trial) for trial in guilty)
+    again = [trial.task for trial in unproven_crashes(trials)]
+    crashed = proven_crashes(trials) + [trial for trial in executor.run(again, alone=True) if trial.death]
+    return tuple(_culprit(trial) for trial in crashed)
 
 
 def _culprit(trial: Outcome[SuspectTask]) -> Culprit:

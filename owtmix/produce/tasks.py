@@ -1,4 +1,4 @@
-"""The tasks that make a plan's output, as workers do them.
+"""The tasks that make a plan's output, for workers.
 
 Each imports what it needs when it runs: the parent never loads a media library.
 """
@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from owtmix.base.errors import InputError
 from owtmix.base.time import timecode
@@ -22,8 +22,12 @@ from owtmix.render.results import RenderResult
 from owtmix.workers.base import TaskReporter
 
 if TYPE_CHECKING:
-    from owtmix.produce.file_sources import FileSources
+    from owtmix.render.audio_source import AudioSources
     from owtmix.render.context import RenderContext
+    from owtmix.render.video_source import VideoSources
+
+    class Sources(VideoSources, AudioSources, Protocol):
+        """Opens the pictures and the sound of a plan's sources."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +43,14 @@ class RenderSetup:
     strict: bool = False
     device: RenderDevice = CPU
 
-    def open_sources(self) -> FileSources:
-        """The sources, in a worker."""
+    def open_sources(self) -> Sources:
+        """Open the sources. Called in a worker."""
         from owtmix.produce.file_sources import FileSources
 
         return FileSources(self.files)
 
     def load(self) -> RenderContext:
-        """What rendering the picture needs, in a worker: images are loaded."""
+        """The context for rendering the picture, with its images loaded. Called in a worker."""
         import numpy as np
 
         from owtmix.render.context import RenderContext
@@ -63,7 +67,7 @@ class RenderSetup:
         """Warn of a problem with a source.
 
         Raises:
-            InputError: this is strict.
+            InputError: the setup is strict.
         """
         if self.strict:
             raise InputError(message)
@@ -107,7 +111,7 @@ class ChunkTask:
 
 @dataclass(frozen=True, slots=True)
 class AudioTask:
-    """Mix and encode the sound into a track, while its sources are being fetched. It has no ``frames``."""
+    """Mix and encode the sound into a track; its sources may still be downloading. It has no ``frames``."""
 
     result: ClassVar = RenderResult
     frames: ClassVar[None] = None
@@ -125,7 +129,7 @@ class AudioTask:
             self.track,
             lambda t: reporter.advance(float(t)),
             lambda message: self.setup.report_problem(message, reporter.warn),
-            lambda t: reporter.checkpoint(float(t)),  # never dropped: what lies before it makes room for other files
+            lambda t: reporter.checkpoint(float(t)),  # never dropped: it frees the space of sources before it
         )
         sync_file(self.track)
         return result

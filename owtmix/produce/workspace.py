@@ -1,4 +1,4 @@
-"""By what and where a plan is carried out, and who is told what goes wrong."""
+"""The workers and folders with which a plan is carried out, and the receiver of warnings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from owtmix.workers.base import Executor
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """By what, and where, a plan is carried out.
+    """The workers and folders with which a plan is carried out.
 
     The ``executor`` composes with ``workers`` at the same time, each of which decodes up to ``threads`` sources at a
     time. Finished tracks go to the ``cache``, unfinished ones lie in the folder ``tracks``.

@@ -1,4 +1,4 @@
-"""The sound of a room: placed sources, summed at full level and limited (semantics.md, "Sound")."""
+"""The sound of a room: placed sources, summed at full level and limited (docs/semantics.md, "Sound")."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BLOCK_SAMPLES: Final = SAMPLE_RATE_HZ // 2
 """Sources are read and summed this much at a time."""
 
 FADE_SAMPLES: Final = SAMPLE_RATE_HZ * 5 // 1000
-"""Where a source is cut off in the middle it fades over this long, 5 ms, so as not to click."""
+"""Where a source is cut off in the middle it fades over this long, 5 ms, to avoid a click."""
 
 
 def _ignore(_source: int, _what: object) -> None:
@@ -35,10 +35,10 @@ def _ignore(_source: int, _what: object) -> None:
 
 @dataclass(frozen=True, slots=True)
 class MixObserver:
-    """Told what mixing finds out about sources, by their numbers.
+    """Receives reports of the mix about sources, by source number.
 
-    ``on_warning`` gets what is wrong with a source, ``on_damage`` the damage in its sound. ``on_wait`` is called while
-    a source is awaited, with the output time from which on sources are still needed.
+    ``on_warning`` gets the problem of a source, ``on_damage`` the damage in its sound. ``on_wait`` is called while the
+    mix waits for a source, with the output time from which on sources are still needed.
     """
 
     on_warning: Callable[[int, str], None] = _ignore
@@ -57,13 +57,13 @@ def mix(
 ) -> Iterator[Samples]:
     """Mix a whole output. The level of a source does not depend on the others.
 
-    A source that cannot be read on is silent from there; one that is being fetched is awaited.
+    A source is silent after an error. The mix waits for a source that is being fetched.
 
     Args:
         placements: where each source sounds.
         sources: opens the sources that ``AudioPlacement.source`` numbers.
         duration_samples: the length of the output, at 48 kHz.
-        observer: told what is found out about sources.
+        observer: receives reports about sources.
 
     Yields:
         Consecutive blocks of shape (2, any number), float32, true peak below -1 dBTP; ``duration_samples`` in all.
@@ -75,22 +75,22 @@ def _sum(
     placements: Sequence[AudioPlacement], sources: AudioSources, duration_samples: int, observer: MixObserver
 ) -> Iterator[Samples]:
     with ExitStack() as open_sources:
-        voices = [_Voice(placement, sources, observer) for placement in placements]
-        for voice in voices:
-            open_sources.callback(voice.close)
-        coming = deque(sorted(range(len(voices)), key=lambda number: voices[number].start))
+        placed = [_PlacedSource(placement, sources, observer) for placement in placements]
+        for source in placed:
+            open_sources.callback(source.close)
+        coming = deque(sorted(range(len(placed)), key=lambda number: placed[number].start))
         sounding: list[int] = []
         for first in range(0, duration_samples, BLOCK_SAMPLES):
             block = np.zeros((CHANNELS, min(BLOCK_SAMPLES, duration_samples - first)), np.float32)
-            while coming and voices[coming[0]].start < first + BLOCK_SAMPLES:
+            while coming and placed[coming[0]].start < first + BLOCK_SAMPLES:
                 insort(sounding, coming.popleft())  # always in the same order: sums of floats depend on it
             for number in sounding:
-                voices[number].add_to(block, first)
-            sounding = [number for number in sounding if voices[number].end > first + BLOCK_SAMPLES]
+                placed[number].add_to(block, first)
+            sounding = [number for number in sounding if placed[number].end > first + BLOCK_SAMPLES]
             yield block
 
 
-class _Voice:
+class _PlacedSource:
     """One placed source, from output sample ``start`` to ``end``. It is open only while it sounds."""
 
     def __init__(self, placement: AudioPlacement, sources: AudioSources, observer: MixObserver) -> None:
@@ -106,7 +106,7 @@ class _Voice:
         self._cut_out = sounds.end > placement.span.end
 
     def add_to(self, block: Samples, first: int) -> None:
-        """Add what sounds in ``block``, shape (2, n), which starts at output sample ``first``."""
+        """Add this source's sound to ``block``, shape (2, n), which starts at output sample ``first``."""
         start, end = max(first, self.start), min(first + block.shape[1], self.end)
         if start >= end:
             return
@@ -118,7 +118,7 @@ class _Voice:
                     return
                 self._source = self._sources.open_audio(number, self._placement.track, self._placement.offset_s)
             sound = self._source.read(start, end - start)
-        except Exception as error:  # noqa: BLE001 - whatever a recording makes a library raise costs it alone
+        except Exception as error:  # noqa: BLE001 - any error of a recording affects only that recording
             what = error if isinstance(error, InputError) else f"raises {type(error).__name__}: {error}"
             self._observer.on_warning(self._placement.source, f"its sound is silent from here on: it {what}")
             self.end = start

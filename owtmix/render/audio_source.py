@@ -1,4 +1,4 @@
-"""The seam between rendering and sound: today recordings in files, later rooms that are still being recorded."""
+"""The protocol of sound sources: today recordings in files, later rooms that are still being recorded."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class AudioSource(Protocol):
 
     @property
     def damage(self) -> Damage:
-        """What could not be decoded so far."""
+        """The damage found so far."""
 
     def read(self, first_sample: int, count: int) -> Samples:
         """``count`` output samples from ``first_sample`` on: float32 (2, count), silence where the source has none.
@@ -41,4 +41,4 @@ class AudioSources(Protocol):
         """
 
     def wait_for(self, source: int, heartbeat: Heartbeat) -> bool:
-        """Wait until a source is there; False when it never will be. ``heartbeat`` is called meanwhile."""
+        """Wait until a source is available; False when it has failed. ``heartbeat`` is called meanwhile."""

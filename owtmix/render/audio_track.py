@@ -24,7 +24,7 @@ def make_audio_track(
 ) -> RenderResult:
     """Mix the plan's sound and encode it into the file ``track``.
 
-    While a source is awaited, ``on_wait`` is called with the output time from which on sources are still needed.
+    While the mix waits for a source, ``on_wait`` gets the output time from which on sources are still needed.
 
     Returns:
         The damage in each source's sound.

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from fractions import Fraction
 
 Advance = Callable[[Fraction], None]
-"""Told a time in seconds: how much is done, or up to where."""
+"""Receives a time in seconds: the amount done, or the position reached."""
 Warn = Callable[[str], None]
 Heartbeat = Callable[[], None]
 """Called often, from any thread, while recordings are decoded: the first frame of a chunk may take long."""

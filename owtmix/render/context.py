@@ -1,4 +1,4 @@
-"""What rendering a picture is given: a plan, its sources, its images, and the device that composes."""
+"""The inputs of rendering a picture: a plan, its sources, its images, and the device that composes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One source is decoded alone, as rendering decodes it, to find out whether it crashes the process."""
+"""Decodes one source alone, in the same way as rendering, to find out whether it crashes the process."""
 
 from __future__ import annotations
 

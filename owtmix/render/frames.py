@@ -179,7 +179,7 @@ class TileRenderer:
             self._scaler = self._new_scaler()
 
     def _record(self, number: int, source: VideoSource) -> None:
-        """Record what was decoded in this range alone: damage is counted once, however the picture is cut."""
+        """Record the statistics of this range only, so that damage is counted once, however the picture is cut."""
         shots = [shot for shot in self._all_shots if shot.source == number]
         start = end = None
         if self._span:
@@ -200,9 +200,9 @@ class TileRenderer:
             return {}
         try:
             return self._fitted(shot.source, shot.file_time(t), places)
-        except DeviceError:  # no recording is to blame
+        except DeviceError:  # not an error of the recording
             raise
-        except Exception as error:  # noqa: BLE001 - whatever a recording makes a library raise costs it alone
+        except Exception as error:  # noqa: BLE001 - any error of a recording affects only that recording
             what = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
             self._failed.add(shot.source)
             self._result.failures[shot.source] = DecodeFailure(t, what)

@@ -1,10 +1,10 @@
-"""A look-ahead limiter that keeps the true peak of the mix below the ceiling (semantics.md, "Sound").
+"""A look-ahead limiter: the true peak of the mix stays below the ceiling (docs/semantics.md, "Sound").
 
-Sound that stays below passes bit by bit. Above, the gain glides down before a peak, holds through it and recovers
-slowly, and is one gain for both channels, so that nobody moves from their place.
+Sound below the ceiling is not changed. Above it, the gain falls smoothly before a peak, holds through the peak and
+recovers slowly. Both channels get the same gain, so that the stereo image does not move.
 
-The work is done on a fixed grid of blocks and by elementwise arithmetic only: the result depends neither on how the
-sound arrives nor on the machine's linear algebra.
+All work uses a fixed grid of blocks and only elementwise arithmetic: the result depends neither on the size of incoming
+blocks nor on the machine's linear algebra library.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ CEILING_DB: Final = -1.0
 """True peak that the output stays below, in dB of full scale."""
 
 DETECTION_MARGIN_DB: Final = 0.3
-"""Four times oversampling can miss the top of a peak by this much, so that much earlier is when limiting sets in."""
+"""Four times oversampling can miss the top of a peak by this much. Limiting starts this much below the ceiling."""
 
 LOOK_AHEAD: Final = SAMPLE_RATE_HZ * 5 // 1000
-"""Samples, 5 ms, over which the gain glides down: short enough to stay unnoticed, long enough not to click."""
+"""Samples, 5 ms, over which the gain falls: short enough to be inaudible, long enough to avoid a click."""
 
 RELEASE_PER_S: Final = 1.0
-"""Gain that comes back in a second; 6 dB take half of one. Faster would ride on the waves of a low voice."""
+"""Gain that is restored per second; 6 dB take half a second. A faster release would follow the waves of low voices."""
 
 BLOCK: Final = 8192
 """Samples of the grid."""
@@ -50,18 +50,18 @@ def limit(blocks: Iterable[Samples]) -> Iterator[Samples]:
         As many samples, without delay, in blocks of ``BLOCK`` and a shorter last one.
     """
     threshold = 10 ** ((CEILING_DB - DETECTION_MARGIN_DB) / 20)
-    gain_ride = _GainRide()
+    smoother = _GainSmoother()
     for window, count in _windows(blocks):
-        # Between samples sound rises above the largest of them by the filter's gain at most.
+        # Between samples the sound exceeds the largest sample by at most the filter's gain.
         quiet = max(window.max(), -window.min()) * _WORST_GAIN <= threshold
         excess = None if quiet else 1 - threshold / np.maximum(_true_peaks(window), threshold)
-        gain = gain_ride.follow(excess)
+        gain = smoother.follow(excess)
         block = window[:, _REACH : _REACH + count]
         yield block if gain is None else block * gain[:count]
 
 
 def _windows(blocks: Iterable[Samples]) -> Iterator[tuple[Samples, int]]:
-    """Cut a stream into the grid's blocks: the samples around each that decide its gain, and the block's length."""
+    """Cut a stream into the grid's blocks; yields the samples around each that decide its gain, and its length."""
     size = _REACH + BLOCK + LOOK_AHEAD + _REACH
     held: Samples | None = None
     for block in blocks:
@@ -77,7 +77,7 @@ def _windows(blocks: Iterable[Samples]) -> Iterator[tuple[Samples, int]]:
         held = held[:, BLOCK:]
 
 
-class _GainRide:
+class _GainSmoother:
     """Turns the reduction that each sample needs into a smooth gain, block after block."""
 
     def __init__(self) -> None:
@@ -87,8 +87,8 @@ class _GainRide:
         """The gain of a block.
 
         Args:
-            excess: shape (BLOCK + LOOK_AHEAD,), 0..1, what to take off each sample of the block and of those that
-                follow it; None for nothing.
+            excess: shape (BLOCK + LOOK_AHEAD,), 0..1, the reduction that each sample of the block, and of the samples
+                after it, needs; None for none.
 
         Returns:
             Shape (BLOCK,), float32, above 0 and at most 1; None for 1 throughout.
@@ -96,7 +96,7 @@ class _GainRide:
         if excess is None:
             excess = np.zeros(BLOCK + LOOK_AHEAD)
         if self._before is None:
-            # Sound that starts with a peak has its gain down from the start.
+            # When the sound starts with a peak, the gain is reduced from the start.
             self._before = np.maximum.accumulate(excess[:LOOK_AHEAD])
         if not (excess.any() or self._before.any()):
             return None
@@ -131,7 +131,7 @@ def _sliding_mean(values: NDArray[np.float64], width: int) -> NDArray[np.float64
 def _true_peaks(window: Samples) -> NDArray[np.float64]:
     """The largest magnitude from each sample up to the next, over all channels, four times oversampled (ITU-R BS.1770).
 
-    Shape (n - 2 * _REACH,): the window's margins are only looked at.
+    Shape (n - 2 * _REACH,): the margins of the window are only read by the filter.
     """
     count = window.shape[1] - 2 * _REACH
     peaks = np.abs(window[:, _REACH : _REACH + count])

@@ -1,4 +1,4 @@
-"""What rendering a part of a plan reports besides its pixels or samples."""
+"""Reports of rendering a part of a plan, besides its pixels or samples."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class DecodeFailure:
 
 @dataclass(frozen=True, slots=True)
 class RenderResult:
-    """What was found out about sources while they were decoded, by their numbers.
+    """Findings about sources from decoding them, by source number.
 
-    ``video_stats`` is of pictures, ``audio_damage`` of sound, ``failures`` of pictures that cannot be decoded on.
-    ``device`` composed the picture: ``cpu``, ``cuda:0``. ``gpu_failure`` is the error of a GPU that failed meanwhile.
+    ``video_stats`` and ``failures`` describe pictures, ``audio_damage`` describes sound. ``device`` (``cpu``,
+    ``cuda:0``) composed the picture. ``gpu_failure`` is the error of a GPU that failed meanwhile.
     """
 
     video_stats: dict[int, DecodeStats] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class RenderResult:
 
 
 def joined(results: Iterable[RenderResult]) -> tuple[dict[int, DecodeStats], dict[int, Damage]]:
-    """What all tracks found out about the sources: about their pictures, and about their sound."""
+    """The findings of all tracks about the sources: about their pictures, and about their sound."""
     video_stats: dict[int, DecodeStats] = {}
     audio_damage: dict[int, Damage] = {}
     for result in results:

@@ -17,7 +17,7 @@ from owtmix.render.results import RenderResult
 def draw_still(
     context: RenderContext, number: int, heartbeat: Heartbeat = no_heartbeat
 ) -> tuple[Image.Image, RenderResult]:
-    """Frame ``number`` of the plan's picture in RGB, composed on the CPU, and what was found out about its sources."""
+    """Frame ``number`` of the plan's picture in RGB, composed on the CPU, and the findings about its sources."""
     picture = context.picture
     result, decoding = RenderResult(), Decoding(context.sources, heartbeat=heartbeat)
     only = range(number, number + 1)

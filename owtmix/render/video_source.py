@@ -1,4 +1,4 @@
-"""The seam between rendering and pictures: today recordings in files, later rooms that are still being recorded."""
+"""The protocol of picture sources: today recordings in files, later rooms that are still being recorded."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class VideoSource(Protocol):
         """
 
     def stats_between(self, start: Fraction | None, end: Fraction | None) -> DecodeStats:
-        """What was decoded so far; of damage, only that in ``[start, end)``. None means no bound."""
+        """Statistics of the decoding so far, with only the damage in ``[start, end)``. None means no bound."""
 
     def close(self) -> None:
         """Free the decoder."""

@@ -1,4 +1,4 @@
-"""The picture's tracks: chunks of a plan are composed and encoded, each into a file of its own."""
+"""Composes and encodes chunks of a plan's picture, each into a file of its own."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from owtmix.render.results import RenderResult
 WAITING_FRAMES: Final = 3
 """Composed frames that wait for the encoder; the canvas has more."""
 POLL_S: Final = 0.1
-"""A thread that waits for another notices within this time that the other failed."""
+"""A waiting thread notices within this time that the other thread failed."""
 
 Numbered = tuple[int, ComposedFrame]
 
@@ -63,7 +63,7 @@ class VideoTrackMaker:
             advance: told how many seconds are encoded.
 
         Returns:
-            What was found out about the sources.
+            The findings about the sources.
 
         Raises:
             DeviceError: the GPU fails.
@@ -149,7 +149,7 @@ MAKER_CACHE: Final = MakerCache()
 
 
 def _hand_over(item: Numbered | None, waiting: queue.Queue[Numbered | None], encoding: Future[None]) -> None:
-    """Put ``item`` into the queue when there is room; raises the encoder's error, if any."""
+    """Put ``item`` into the queue when it has a free place; raises the encoder's error, if any."""
     while True:
         if encoding.done():
             encoding.result()

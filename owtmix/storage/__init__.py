@@ -3,7 +3,7 @@
 ``open_store`` opens the store that a job file names; whoever uses it knows only the protocol ``Store`` of ``base``.
 ``local`` is the store in a folder, ``s3`` the one behind the S3 protocol. The package knows the job's ``StorageSpec``
 and the errors of owtmix. It does not know what the objects contain: index, recordings and output are files with keys.
-It is used by the modules that run a job and fetch its recordings.
+It is used by ``jobs`` and ``inputs``.
 
 Importing this package does not import boto3, which takes a quarter of a second; opening a store of vendor ``ucloud``
 or ``s3`` does.

@@ -114,7 +114,7 @@ class LocalStore:
         try:
             path = (self._root / key).resolve()
         except (OSError, RuntimeError, ValueError):  # RuntimeError: a cycle of links, before Python 3.13
-            raise InputError(f"{key} leads nowhere") from None
+            raise InputError(f"{key} cannot be resolved") from None
         if not path.is_relative_to(self._root):
             raise InputError(f"{key} leads out of the folder {self._root}")
         return path

@@ -1,6 +1,6 @@
-"""Tasks, and what an executor of tasks promises.
+"""Tasks, and the protocol of an executor that does them.
 
-Tasks are pickled on their way to a worker. Workers read hostile media, so nothing that they say is ever unpickled:
+Tasks are pickled on their way to a worker. Workers read hostile media, so no reply of a worker is ever unpickled:
 results come back as JSON (``protocol.py``).
 """
 
@@ -26,13 +26,13 @@ class TaskReporter(Protocol):
         """Report progress: ``done_s`` seconds of media are done. Call it often: a silent task counts as hung."""
 
     def checkpoint(self, done_s: float) -> None:
-        """Report progress that is never dropped: a task that dies, dies after its last checkpoint."""
+        """Report progress that is never dropped. When the task dies, its last checkpoint is known."""
 
     def heartbeat(self) -> None:
-        """Report that the task is alive without progress: it waits for a file, or reads for long."""
+        """Report that the task is alive without progress: it waits for a file, or a read takes long."""
 
     def warn(self, message: str) -> None:
-        """Report something that the user should know."""
+        """Report a warning for the user."""
 
 
 class Task(Protocol):
@@ -70,7 +70,7 @@ class DeathKind(Enum):
 
     CRASHED = "crashed"
     KILLED = "killed"
-    """By SIGKILL from outside: the system was short of memory, or a person did it. Says nothing of the task."""
+    """By SIGKILL from outside: the system was short of memory, or a person sent it. Says nothing about the task."""
     EXITED = "exited"
     HUNG = "hung"
     MEMORY = "memory"
@@ -79,7 +79,7 @@ class DeathKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """The end of a worker before its task was done. ``words`` completes "its process ..."."""
+    """The end of a worker before its task was done. ``words`` completes the message "its process ..."."""
 
     kind: DeathKind
     words: str
@@ -92,8 +92,8 @@ class Death:
 class Outcome(Generic[TaskT]):
     """How a task ended: with a ``value``, with the ``error`` that it raised, or with the ``death`` of its worker.
 
-    ``done_s`` is the last progress reported in seconds, ``warnings`` are those that it reported, ``took_s`` is the time
-    that it took in seconds.
+    ``done_s`` is the last reported progress in seconds, ``warnings`` are the reported warnings, and ``took_s`` is the
+    duration of the task in seconds.
     """
 
     task: TaskT
@@ -107,7 +107,7 @@ class Outcome(Generic[TaskT]):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a task may use before its worker is killed: bytes of resident memory, and seconds without a report."""
+    """Limits of a worker: ``memory_bytes`` of resident memory, and ``silence_s`` seconds without a report."""
 
     memory_bytes: int
     silence_s: float
@@ -136,8 +136,8 @@ class Executor(Protocol):
         """Do ``tasks``, in order or as the queue hands them out, and yield their outcomes as they come.
 
         Exhaust the iterator. With ``alone`` each task gets a new worker, so that none suffers from another. Tasks may
-        be silent for ``grace_s`` longer than the limit. ``watch`` is called several times a second; what it raises
-        ends the run.
+        be silent for ``grace_s`` longer than the limit. ``watch`` is called several times a second; an
+        exception in it ends the run.
 
         Raises:
             RenderError: no worker can be started.

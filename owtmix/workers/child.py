@@ -20,14 +20,14 @@ def main() -> None:
     """Serve tasks until standard input ends. The one argument is the parent's process id."""
     confine(int(sys.argv[1]))
     with os.fdopen(os.dup(0), "rb") as tasks, os.fdopen(os.dup(1), "wb", buffering=0) as pipe:
-        # What a library prints must not mix with reports, and no library may read the tasks.
+        # Output of libraries must not mix with reports, and no library may read the tasks.
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(2, 1)
         _serve(tasks, pipe)
 
 
 def _serve(tasks: BinaryIO, pipe: Any) -> None:
-    from pydantic import TypeAdapter  # noqa: PLC0415 - after the confinement, as all else that is imported
+    from pydantic import TypeAdapter  # noqa: PLC0415 - after the confinement, like all further imports
 
     from owtmix.workers.base import ERRORS  # noqa: PLC0415
 
@@ -48,7 +48,7 @@ def _serve(tasks: BinaryIO, pipe: Any) -> None:
 
 
 class _PipeReporter:
-    """Reports as lines of JSON: progress at most every ``REPORT_EVERY_S``, a heartbeat after as long a silence."""
+    """Reports as lines of JSON. Progress and heartbeats are sent at most every ``REPORT_EVERY_S``."""
 
     def __init__(self, pipe: Any) -> None:
         self._pipe = pipe

@@ -1,4 +1,4 @@
-"""How many workers this machine carries, and the pool of them that the settings allow."""
+"""The number of workers for this machine, and a pool with the limits of the settings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def available_cores(quota: Path = _CGROUP_QUOTA) -> int:
     try:
         allowed, period = quota.read_text(encoding="ascii").split()
         return max(1, min(available, ceil(int(allowed) / int(period))))
-    except (OSError, ValueError):  # there is none, or it says "max"
+    except (OSError, ValueError):  # there is no quota file, or it says "max"
         return available
 
 
@@ -33,10 +33,10 @@ def start_workers(settings: Settings, warn: Callable[[str], None], workers: int 
 
 
 def require_value(outcome: Outcome[TaskT]) -> Outcome[TaskT]:
-    """``outcome``, when its task succeeded.
+    """Return ``outcome`` if its task succeeded.
 
     Raises:
-        MixError: the error of the task, or that its worker died.
+        MixError: the task failed, or its worker died.
     """
     if outcome.error:
         raise outcome.error

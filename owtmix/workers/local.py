@@ -63,13 +63,22 @@ class _Child:
 class WorkerPool:
     """Up to ``size`` child processes, started when there are tasks for them and kept. Leaving the context kills them.
 
-    ``on_warning`` receives the warnings of tasks.
+    ``on_warning`` receives the warnings of tasks. ``python`` runs the children. ``clock`` gives the time in seconds.
     """
 
-    def __init__(self, size: int, limits: Limits, on_warning: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        size: int,
+        limits: Limits,
+        on_warning: Callable[[str], None],
+        python: str = sys.executable,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._size = size
         self._limits = limits
         self._on_warning = on_warning
+        self._python = python
+        self._clock = clock
         self._children: list[_Child] = []
         self._started = 0
         self._selector = selectors.DefaultSelector()
@@ -97,7 +106,7 @@ class WorkerPool:
     ) -> Generator[Outcome[TaskT], None, None]:
         """As ``Executor.run``; ``watch`` is called at least every ``WATCH_EVERY_S``."""
         queue = FifoQueue(tasks) if isinstance(tasks, Iterable) else tasks
-        watched = time.monotonic()
+        watched = self._clock()
         while True:
             for child in self._idle_children(len(queue), alone=alone):
                 if task := queue.take(child.number):
@@ -112,7 +121,7 @@ class WorkerPool:
                     yield from self._receive(child, on_progress)
             watch()
             # While this process is stopped (Ctrl-Z) no report arrives; that time must not count as silence.
-            watched, passed_s = (now := time.monotonic()), min(now - watched, 2 * WATCH_EVERY_S)
+            watched, passed_s = (now := self._clock()), min(now - watched, 2 * WATCH_EVERY_S)
             for child in list(self._children):
                 child.silent_s += passed_s if child.task else 0
                 if death := self._exceeded_limit(child, grace_s):
@@ -133,7 +142,7 @@ class WorkerPool:
         try:
             # -P keeps the working directory off the module path: a folder of recordings is no place for code.
             process = subprocess.Popen(  # noqa: S603 - the arguments are ours
-                [sys.executable, "-P", "-m", "owtmix.workers.child", str(os.getpid())],
+                [self._python, "-P", "-m", "owtmix.workers.child", str(os.getpid())],
                 bufsize=0,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -154,7 +163,7 @@ class WorkerPool:
     def _assign(self, child: _Child, task: Task) -> None:
         assert child.process.stdin
         child.task, child.parser = task, ReplyParser()
-        child.warnings, child.started_s = [], time.monotonic()
+        child.warnings, child.started_s = [], self._clock()
         child.unsent = memoryview(pickle.dumps(task))
         self._selector.register(child.process.stdin, selectors.EVENT_WRITE, child)
 
@@ -182,7 +191,7 @@ class WorkerPool:
         child.silent_s = 0.0
         try:
             if child.task is None:
-                raise ProtocolError("talks without a task")  # noqa: TRY301 - handled as any other violation
+                raise ProtocolError("sends lines without a task")  # noqa: TRY301 - handled as any other violation
             parser = child.parser
             before_s = parser.done_s
             warnings, reply = parser.feed(data, child.task)
@@ -201,7 +210,7 @@ class WorkerPool:
                 reply.error,
                 done_s=parser.done_s,
                 warnings=tuple(child.warnings),
-                took_s=time.monotonic() - child.started_s,
+                took_s=self._clock() - child.started_s,
             )
             child.task = None
             # First in the list, it is asked first for the next task: its recordings are still open.
@@ -242,7 +251,7 @@ def _cause_of_exit(process: subprocess.Popen[bytes]) -> Death:
     try:
         code = process.wait(EXIT_S)
     except subprocess.TimeoutExpired:
-        return Death(DeathKind.PROTOCOL, "hangs up")
+        return Death(DeathKind.PROTOCOL, "closes its pipe and does not exit")
     if code >= 0:
         return Death(DeathKind.EXITED, f"ends with status {code}")
     kind = DeathKind.KILLED if -code == signal.SIGKILL else DeathKind.CRASHED

@@ -1,7 +1,7 @@
 """Files that are still being fetched: the parent marks them, workers wait for them.
 
-A mark is an empty file beside the place of the file: ``.NAME.coming`` while it is pending, ``.NAME.gone`` when it will
-never come.
+A mark is an empty file in the same folder: ``.NAME.coming`` while the file is pending, ``.NAME.gone`` when it will
+never appear.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def mark_pending(path: Path) -> None:
 
 
 def mark_ready(path: Path) -> None:
-    """Remove the marks of ``path``: it is there, or nobody need wait for it."""
+    """Remove the marks of ``path``: the file exists, or no worker has to wait for it."""
     for what in ("gone", "coming"):
         _mark(path, what).unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""Parsing what a worker reports: lines of JSON from a process that hostile media may have taken over."""
+"""Parses the reports of a worker: lines of JSON from a process that hostile media may have taken over."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ LONGEST_LINE: Final = 64 << 20
 MOST_WARNINGS: Final = 1000
 """Of one task."""
 LONGEST_MESSAGE: Final = 4000
-"""In characters; what is beyond is cut off."""
+"""In characters; longer messages are cut."""
 
 _POWER: Final = re.compile(rb'"[-+]?[\d.]+[eE]')
-"""A quoted number with an exponent: as an exact fraction it could take all memory. No result has one."""
+"""A quoted number with an exponent. As an exact fraction it could fill the memory, and no result contains one."""
 
 
 class ProtocolError(Exception):
@@ -48,10 +48,10 @@ class ReplyParser:
         self._length = 0
 
     def feed(self, data: bytes, task: Task) -> tuple[list[str], TaskReply | None]:
-        """Take in the next bytes; returns the warnings in them, and the reply once it is there.
+        """Take in the next bytes; returns the warnings in them, and the final reply if it is complete.
 
         Raises:
-            Nonsense: the child does not follow the protocol; the message says how, as in "it ...".
+            ProtocolError: the worker violates the protocol.
         """
         warnings: list[str] = []
         *lines, rest = data.split(b"\n")
@@ -60,10 +60,10 @@ class ReplyParser:
             try:
                 reply = self._parse_line(line, task, warnings)
             except (ValueError, KeyError, TypeError, IndexError, ArithmeticError, RecursionError, ValidationError):
-                raise ProtocolError("says what cannot be understood") from None
+                raise ProtocolError("sends a line that cannot be parsed") from None
             if reply:
                 if rest or lines[number + 1 :]:
-                    raise ProtocolError("goes on talking after it was done")
+                    raise ProtocolError("sends lines after its result")
                 return warnings, reply
         self._buffer(rest)
         return warnings, None
@@ -72,7 +72,7 @@ class ReplyParser:
         self._partial.append(piece)
         self._length += len(piece)
         if self._length > LONGEST_LINE:
-            raise ProtocolError("does not stop talking")
+            raise ProtocolError("sends a line that does not end")
 
     def _complete(self, piece: bytes) -> bytes:
         line = b"".join([*self._partial, piece])

@@ -1,4 +1,4 @@
-"""Which worker does which task next."""
+"""Queues that decide which worker gets which task next."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class FifoQueue(Generic[TaskT]):
 
 
 class RunQueue(Generic[TaskT]):
-    """A chain of tasks, each done fastest by the worker that did the one before: every worker gets a run of neighbours.
+    """A chain of tasks. Every worker gets a run of neighbours, since it does the successor of its last task fastest.
 
     A worker that has finished its run takes the second half of the longest run left. A task that is not ready stays in
     its run; the worker takes the earliest ready task of all runs instead.

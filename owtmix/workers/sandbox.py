@@ -1,4 +1,4 @@
-"""Confinement of a child process before it touches media: no network, no new privileges, no life without its parent."""
+"""Confinement of a child process before it reads media: no network, no new privileges; it ends with its parent."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ _KEPT: Final = (
     "CUDA_MPS_PIPE_DIRECTORY",
 )
 _SET: Final = {
-    # CuPy keeps no compiled kernels in the user's home, where a child has no business.
+    # CuPy keeps no compiled kernels in the user's home, where a child must not write.
     "CUPY_CACHE_IN_MEMORY": "1",
-    # The memory of a picture goes back to the system with it. Left alone, the C library stops doing so after the first
-    # of a size, and what recordings of many sizes leave behind doubles what a child holds (docs/performance.md). The
-    # blocks of the sound are smaller, and quicker to be had from what was freed before.
+    # The memory of a picture is returned to the system when the picture is freed. By default the C library raises this
+    # threshold after the first picture of a size. With recordings of many sizes the memory that it keeps then doubles
+    # the memory of a child (docs/performance.md). Blocks of sound are smaller; reusing freed memory is faster for them.
     "MALLOC_MMAP_THRESHOLD_": str(256 << 10),
-    # NumPy's threads for linear algebra, which nothing here asks of it, take time to start, and memory for each core.
+    # NumPy's threads for linear algebra are not used here. They take time to start, and memory for each core.
     "OPENBLAS_NUM_THREADS": "1",
 }
 
@@ -61,11 +61,11 @@ def confine(parent: int) -> None:
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for request in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
-        # A terminal, or who stops a group, sends them to all; the parent decides.
+        # A terminal sends these signals to the whole process group; only the parent acts on them.
         signal.signal(request, signal.SIG_IGN)
     if sys.platform != "linux":
         return
-    with suppress(OSError):  # where memory is short, the system is to end the child, not the job
+    with suppress(OSError):  # when memory is short, the system kills the child, not the parent
         Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
@@ -79,9 +79,9 @@ def confine(parent: int) -> None:
 
 
 def _drop_capabilities(libc: ctypes.CDLL) -> None:
-    """Keep, of root's powers, only that over files: whose recordings these are is not asked.
+    """Drop all capabilities of root except those for files, since recordings may belong to any user.
 
-    Without the others a child can neither read the parent's memory and environment nor go back to its network.
+    Without the others a child can neither read the parent's memory and environment nor rejoin the parent's network.
     """
     for capability in range(_LAST_CAPABILITY + 1):
         libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)

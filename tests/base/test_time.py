@@ -27,6 +27,16 @@ def test_ranges_that_only_touch_do_not_overlap() -> None:
     assert span(0, "1.001").overlaps(span(1, 2))
 
 
+def test_the_common_part_of_two_ranges_lies_in_both() -> None:
+    assert span(0, 3).common(span(1, 4)) == span(1, 4).common(span(0, 3)) == span(1, 3)
+    assert span(0, 4).common(span(1, 2)) == span(1, 2)
+
+
+def test_ranges_that_do_not_overlap_have_no_common_part() -> None:
+    with pytest.raises(ValueError, match="empty time range"):
+        span(0, 1).common(span(1, 2))
+
+
 def test_a_range_moves_and_keeps_its_length() -> None:
     assert span(1, 3).shifted(Fraction(-2)) == span(-1, 1)
     assert span("1/3", "1/2").duration == Fraction(1, 6)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from benchmarks.results import add, completed, newest, read
 
@@ -21,11 +20,11 @@ def test_the_newest_result_is_what_was_measured_last(tmp_path: Path) -> None:
     assert newest(tmp_path / "none") is None
 
 
-def test_results_that_are_added_leave_the_others_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmarks.results.version", lambda: "n9.0")  # ffmpeg comes with the extra "bench" only
-    add(tmp_path, "scenes", "grid4", 1)
-    add(tmp_path, "scenes", "hour", 2)
-    found = read(add(tmp_path, "chunks", "hour", 3))
+def test_results_that_are_added_leave_the_others_alone(tmp_path: Path) -> None:
+    keep = partial(add, tmp_path, ffmpeg_version=lambda: "n9.0")  # ffmpeg comes with the extra "bench" only
+    keep("scenes", "grid4", 1)
+    keep("scenes", "hour", 2)
+    found = read(keep("chunks", "hour", 3))
     assert (found["scenes"], found["chunks"], found["cores"]) == ({"grid4": 1, "hour": 2}, {"hour": 3}, os.cpu_count())
 
 

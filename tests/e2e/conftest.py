@@ -7,19 +7,25 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.bench import Bench
-from tests.e2e.stored import Stored, lay_out
+from tests.e2e.stored import Stored, install_quick, lay_out
 from tests.storage.conftest import Service, client, proxy, service, swift
 from tests.storage.fault_proxy import FaultProxy
 from tests.support.command import Command
-from tests.support.fixtures import command, job_id
+from tests.support.fixtures import job_id
 from tests.support.gpu import devices
 
-__all__ = ["bench", "client", "command", "job_id", "proxy", "service", "stored", "swift"]
+__all__ = ["bench", "client", "job_id", "proxy", "service", "stored", "swift"]
 
 
 @pytest.fixture(scope="session", params=devices())
 def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bench:
     return Bench(tmp_path_factory.mktemp("rooms"), request.param)
+
+
+@pytest.fixture(scope="session")
+def command(tmp_path_factory: pytest.TempPathFactory) -> Command:
+    """An installation, in a path with spaces, with short pauses between attempts at a store."""
+    return install_quick(tmp_path_factory.mktemp("an installation") / "owt mix")
 
 
 @pytest.fixture

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,15 +17,9 @@ from tests.e2e.bench import TIMEOUT_S
 from tests.storage.conftest import Service
 from tests.storage.fault_proxy import FaultProxy, Request, is_content
 from tests.storage.swift_server import KEY_ID, REGION, SECRET
-from tests.support.command import CLEAN_ENVIRONMENT, TINY, Command, change, record_once
+from tests.support.command import CLEAN_ENVIRONMENT, TINY, Command, change, install, record_once
 from tests.support.people import Take
 from tests.support.room import Room
-
-SHORT_PAUSES: Final = """
-from owtmix.storage.s3 import client
-client.pause_s = lambda *_: 0.01
-"""
-"""Code that shortens the pauses between attempts at a store; run before the command."""
 
 STORAGE: Final = "Data.RecordingConfig.StorageConfig"
 
@@ -50,6 +45,17 @@ class Stored:
     @property
     def settings(self) -> Path:
         return self.job_file.parent / "owt.toml"
+
+    @contextmanager
+    def code_appended(self, module: str, code: str) -> Iterator[None]:
+        """``code`` is at the end of a module of the installation, such as ``jobs/job.py``, while the block runs."""
+        path = self.command.root / "owtmix" / module
+        text = path.read_text(encoding="utf-8")
+        _write_module(path, f"{text}\n\n{code}")
+        try:
+            yield
+        finally:
+            _write_module(path, text)
 
     def output(self) -> bytes:
         return self.service.get(self.key)
@@ -87,11 +93,10 @@ class Stored:
             cwd="/",
         )
 
-    def run_with(self, change_first: str, *arguments: str | Path, **environment: str) -> Done:
-        """Run the command after Python code that patches it."""
-        program = f"{change_first}\nfrom owtmix.cli.main import main\nmain()"
-        words = [sys.executable, "-P", "-c", program, *map(str, arguments or (self.job_file,))]
-        return self._run(words, {"PYTHONPATH": str(self.command.root)} | environment)
+    def run_limited(self, largest_file_bytes: int, *arguments: str | Path) -> Done:
+        """Run the command where no file can grow beyond a size, which simulates a full disk for one file."""
+        limit = f'ulimit -S -f {largest_file_bytes // 512} && exec "$@"'
+        return self._run(["sh", "-c", limit, "sh", self.command.path, *map(str, arguments or (self.job_file,))], {})
 
     def contents(self) -> list[Request]:
         """The requests for contents of recordings so far."""
@@ -107,6 +112,27 @@ class Stored:
         """The environment: without the machine's credentials, and with the job's folder as home."""
         clean = {name: value for name, value in CLEAN_ENVIRONMENT.items() if not name.startswith(_FOREIGN)}
         return clean | {"HOME": str(self.job_file.parent), "OWT_CONF": str(self.settings)} | more
+
+
+def install_quick(root: Path) -> Command:
+    """An installation with short pauses between attempts at a store."""
+    command = install(root)
+    edit(command, "storage/s3/options.py", "first_pause_s: float = 1.0", "first_pause_s: float = 0.01")
+    return command
+
+
+def edit(command: Command, module: str, before: str, after: str) -> None:
+    """Replace a text of a module of an installation, such as ``jobs/job.py``. It must be there once."""
+    path = command.root / "owtmix" / module
+    text = path.read_text(encoding="utf-8")
+    assert text.count(before) == 1, before
+    _write_module(path, text.replace(before, after))
+
+
+def _write_module(path: Path, text: str) -> None:
+    """Also remove its compiled form: Python may not see that it is old, when size and second are the same."""
+    path.write_text(text, encoding="utf-8")
+    Path(cache_from_source(str(path))).unlink(missing_ok=True)
 
 
 def lay_out(

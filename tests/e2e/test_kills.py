@@ -3,61 +3,69 @@
 from __future__ import annotations
 
 import json
-import re
 import signal
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from tests.e2e.bench import TIMEOUT_S
-from tests.e2e.stored import SHORT_PAUSES, Stored, report
+from tests.e2e.stored import Stored, edit, install_quick, report
 from tests.notify.receiver import Receiver, receiving
 from tests.storage.fault_proxy import is_content, silent
-from tests.support.command import install
 
-KILL = "import os, signal\ndef die(*_): os.kill(os.getpid(), signal.SIGKILL)\n"
+DIE: Final = """
+import os, signal
+def die(*_): os.kill(os.getpid(), signal.SIGKILL)
+"""
 
-AT_A_SHARE = """
+
+@dataclass(frozen=True)
+class Killer:
+    """Code that kills the command, and the module to which it is appended."""
+
+    module: str
+    code: str
+
+
+def at_a_share(stage: str, share: float) -> Killer:
+    """Kills when this share of a stage is done."""
+    code = f"""
+from contextlib import nullcontext
 from owtmix.base.progress import NoProgress
-class Watch(NoProgress):
+class KillingProgress(NoProgress):
     def stage(self, name, total, unit="s", done=0):
         self.name, self.total = name, total
     def advance(self, done):
         if self.name == {stage!r} and done >= self.total * {share}:
             die()
-from contextlib import nullcontext
-from owtmix.cli import commands
-commands.show_progress = lambda **_: nullcontext(Watch())
+def show_progress(**_):
+    return nullcontext(KillingProgress())
 """
+    return Killer("cli/commands.py", DIE + code)
 
-BEFORE_THE_CALLBACKS = """
-from owtmix.notify import events
-events.finished = die
-"""
 
-BEFORE_THE_COMPLETION = AT_A_SHARE.format(stage="publishing", share=1)
+BEFORE_THE_CALLBACKS: Final = Killer("notify/events.py", f"{DIE}finished = die\n")
+BEFORE_THE_COMPLETION: Final = at_a_share("publishing", 1)
 
-MOMENTS = {
-    "while recordings come": AT_A_SHARE.format(stage="fetching", share=0.5),
-    "at 10 % of composing": AT_A_SHARE.format(stage="composing", share=0.1),
-    "at 50 % of composing": AT_A_SHARE.format(stage="composing", share=0.5),
-    "at 90 % of composing": AT_A_SHARE.format(stage="composing", share=0.9),
+MOMENTS: Final = {
+    "while recordings come": at_a_share("fetching", 0.5),
+    "at 10 % of composing": at_a_share("composing", 0.1),
+    "at 50 % of composing": at_a_share("composing", 0.5),
+    "at 90 % of composing": at_a_share("composing", 0.9),
     "between the parts and the completion of the upload": BEFORE_THE_COMPLETION,
     "between the output and its callbacks": BEFORE_THE_CALLBACKS,
 }
 
 
 @pytest.fixture
-def chatty(stored: Stored, tmp_path: Path) -> Stored:
+def reporting(stored: Stored, tmp_path: Path) -> Stored:
     """The job, in an installation whose workers report every frame."""
-    command = install(tmp_path / "chatty")
-    child = command.root / "owtmix" / "workers" / "child.py"
-    text, found = re.subn(r"(?m)^(REPORT_EVERY_S: Final) = .*", r"\1 = 0.0", child.read_text(encoding="utf-8"))
-    assert found == 1
-    child.write_text(text, encoding="utf-8")
+    command = install_quick(tmp_path / "reporting")
+    edit(command, "workers/child.py", "REPORT_EVERY_S: Final = 0.1", "REPORT_EVERY_S: Final = 0.0")
     return replace(stored, command=command)
 
 
@@ -67,8 +75,8 @@ def receiver() -> Iterator[Receiver]:
         yield receiver
 
 
-def test_a_run_that_is_killed_repeatedly_gives_the_same_output(chatty: Stored, receiver: Receiver) -> None:
-    stored = chatty
+def test_a_run_that_is_killed_repeatedly_gives_the_same_output(reporting: Stored, receiver: Receiver) -> None:
+    stored = reporting
     stored.tell(receiver.url)
     report(stored.run())
     expected = stored.output()
@@ -76,7 +84,8 @@ def test_a_run_that_is_killed_repeatedly_gives_the_same_output(chatty: Stored, r
     receiver.requests.clear()
     for moment, killer in MOMENTS.items():
         stored.proxy.requests.clear()
-        killed = stored.run_with(KILL + SHORT_PAUSES + killer)
+        with stored.code_appended(killer.module, killer.code):
+            killed = stored.run()
         assert killed.returncode == -signal.SIGKILL, (moment, killed.stderr)
         made = [key for key in stored.service.keys() if key.startswith("out/")]  # noqa: SIM118 - it is no dict
         assert made == ([stored.key] if killer == BEFORE_THE_CALLBACKS else []), moment

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.e2e.stored import SHORT_PAUSES, Stored, lay_out, problem, report
+from tests.e2e.stored import Stored, lay_out, problem, report
 from tests.notify.receiver import receiving
 from tests.storage.conftest import Service
 from tests.storage.fault_proxy import Exchange, FaultProxy, Request, is_content, passed
@@ -128,7 +128,7 @@ def test_with_strict_a_recording_that_changed_after_probing_is_an_error(large: S
         passed(exchange)
 
     large.proxy.inject(change, only=is_whole("ben"))
-    done = large.run_with(SHORT_PAUSES, *CHUNKS, "--quiet", "--strict", large.job_file)
+    done = large.run(*CHUNKS, "--quiet", "--strict", large.job_file)
     assert done.returncode == 3
     assert problem(done) == f"{key} is left out: changed since it was measured: run the job when nothing writes to it"
 

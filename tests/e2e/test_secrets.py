@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from tests.e2e.stored import SHORT_PAUSES, STORAGE, Done, Stored, store_at
+from tests.e2e.stored import STORAGE, Done, Stored, store_at
 from tests.notify.receiver import Receiver, receiving
 from tests.storage.fault_proxy import is_content, is_part, refused
 from tests.storage.swift_server import KEY_ID, SECRET
@@ -25,14 +25,14 @@ ENVIRONMENT: Final = {
 }
 SECRETS: Final = (KEY_ID, SECRET, SIGNING, "canary")
 
+PREPARE: Final = "jobs/prepare.py"
+"""The module to which code is appended that runs before the plan is made."""
+
 BEFORE_THE_PLAN: Final = """
-from pathlib import Path
-from owtmix.jobs import prepare
-planned = prepare.make_plan
-def interfere(*arguments):
+planned = make_plan
+def make_plan(*arguments):
     act()
     return planned(*arguments)
-prepare.make_plan = interfere
 """
 
 SHOW_CHILDREN: Final = """
@@ -127,13 +127,14 @@ FAILURES: Final[dict[int, tuple[Callable[[Stored], None], ...]]] = {
 )
 def test_failures_show_no_secret(planted: Stored, status: int, spoil: Callable[[Stored], None]) -> None:
     spoil(planted)
-    done = planted.run_with(SHORT_PAUSES, "-v", planted.job_file, **ENVIRONMENT)
+    done = planted.run("-v", planted.job_file, **ENVIRONMENT)
     assert done.returncode == status, done.stderr
     assert not found_in(planted, done)
 
 
 def test_a_run_shows_no_secret_and_its_children_know_none(planted: Stored, receiver: Receiver) -> None:
-    done = planted.run_with(BEFORE_THE_PLAN + SHOW_CHILDREN, "-v", planted.job_file, **ENVIRONMENT)
+    with planted.code_appended(PREPARE, BEFORE_THE_PLAN + SHOW_CHILDREN):
+        done = planted.run("-v", planted.job_file, **ENVIRONMENT)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("CHILD") >= 2
     assert "the watermark image http://127.0.0.1" in done.stderr
@@ -147,13 +148,14 @@ def test_a_run_shows_no_secret_and_its_children_know_none(planted: Stored, recei
 
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_a_plan_shows_no_secret(planted: Stored, form: str) -> None:
-    done = planted.run_with("", f"--plan={form}", "-v", planted.job_file, **ENVIRONMENT)
+    done = planted.run(f"--plan={form}", "-v", planted.job_file, **ENVIRONMENT)
     assert done.returncode == 0, done.stderr
     assert not found_in(planted, done)
 
 
 def test_a_crash_shows_no_secret(planted: Stored, receiver: Receiver) -> None:
-    done = planted.run_with(BEFORE_THE_PLAN + CRASH, "-v", planted.job_file, **ENVIRONMENT)
+    with planted.code_appended(PREPARE, BEFORE_THE_PLAN + CRASH):
+        done = planted.run("-v", planted.job_file, **ENVIRONMENT)
     assert done.returncode == 4
     assert "internal error: RuntimeError: cannot sign ***" in done.stderr
     assert "Traceback" in planted.command.log(planted.job_id).read_text()
@@ -164,8 +166,9 @@ def test_a_crash_shows_no_secret(planted: Stored, receiver: Receiver) -> None:
 
 
 def test_a_crash_before_the_job_is_known_shows_no_secret(planted: Stored) -> None:
-    before = "from owtmix.jobs import request\ndef crash(text, _): raise RuntimeError(text)\nrequest.read_job = crash"
-    done = planted.run_with(before, "-v", planted.job_file, **ENVIRONMENT)
+    crash = "def crash(text, _): raise RuntimeError(text)\nread_job = crash\n"
+    with planted.code_appended("jobs/request.py", crash):
+        done = planted.run("-v", planted.job_file, **ENVIRONMENT)
     assert done.returncode == 4
     assert "internal error: RuntimeError" in done.stderr
     assert ", in crash" in planted.command.log("owt-main").read_text()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import compileall
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.stored import SHORT_PAUSES, STORAGE, Stored, problem, report
+from tests.e2e.stored import STORAGE, Stored, edit, problem, report
 from tests.storage.fault_proxy import (
     Fault,
     Request,
@@ -24,12 +24,10 @@ from tests.storage.fault_proxy import (
     silent,
     truncated,
 )
-from tests.support.command import TINY, record_once
+from tests.support.command import TINY, install, record_once
 
 ATTEMPTS = 2
 
-LARGEST_FILE = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({}, resource.RLIM_INFINITY))"
-"""A file size limit, which simulates a full disk for one file."""
 Pick = Callable[[Request], bool]
 
 
@@ -78,7 +76,7 @@ def test_a_store_that_fails_for_ever(stored: Stored, name: str) -> None:
     trouble = TROUBLES[name]
     stored.configure(attempts=str(ATTEMPTS))
     stored.proxy.inject(trouble.fault, times=-1, only=trouble.only)
-    done = stored.run_with(SHORT_PAUSES)
+    done = stored.run()
     assert done.returncode == trouble.status, done.stderr
     assert stored.proxy.count(trouble.only) == trouble.asked
     assert trouble.words in problem(done)
@@ -92,7 +90,7 @@ def test_a_store_that_dies_while_recordings_come_is_a_failure(stored: Stored) ->
     """Recordings are not left out: a later run may get all of them."""
     stored.configure(attempts=str(ATTEMPTS))
     stored.proxy.inject(BUSY, times=-1, only=is_recording)
-    done = stored.run_with(SHORT_PAUSES)
+    done = stored.run()
     assert done.returncode == 3
     assert "overloaded or down" in problem(done)
     assert stored.proxy.count(is_recording) <= 2 * ATTEMPTS
@@ -101,7 +99,7 @@ def test_a_store_that_dies_while_recordings_come_is_a_failure(stored: Stored) ->
 def test_transient_faults_do_not_change_the_output(stored: Stored) -> None:
     """Every kind of request fails once or twice, on a store that accepts only parts of 8 MiB."""
     stored.proxy.act_like(Us3Profile())
-    expected = report(stored.run_with(SHORT_PAUSES))
+    expected = report(stored.run())
     output = stored.output()
     stored.service.client.delete_object(Bucket=stored.service.bucket, Key=stored.key)
     stored.configure(attempts="4")
@@ -112,7 +110,7 @@ def test_transient_faults_do_not_change_the_output(stored: Stored) -> None:
         stored.proxy.inject(cut, only=is_recording)
     stored.proxy.inject(refused(200, "InternalError"), only=is_completion)
     stored.proxy.inject(lost, only=is_completion)
-    found = report(stored.run_with(SHORT_PAUSES))
+    found = report(stored.run())
     assert stored.output() == output
     assert found["warnings"] == expected["warnings"] == []
     assert not stored.service.unfinished()
@@ -132,7 +130,7 @@ def test_one_wrong_key_of_the_job_file(stored: Stored, name: str) -> None:
     value, status, words = WRONG[name]
     stored.configure(attempts="1")
     stored.change(f"{STORAGE}.{name}", value)
-    done = stored.run_with(SHORT_PAUSES)
+    done = stored.run()
     assert done.returncode == status
     assert words in problem(done)
     assert len(stored.proxy.requests) <= 1
@@ -140,7 +138,7 @@ def test_one_wrong_key_of_the_job_file(stored: Stored, name: str) -> None:
 
 def test_a_missing_index_is_named_with_all_that_was_tried(stored: Stored) -> None:
     stored.service.client.delete_object(Bucket=stored.service.bucket, Key=f"{stored.job_id}.json")
-    done = stored.run_with(SHORT_PAUSES)
+    done = stored.run()
     assert done.returncode == 3
     said = problem(done)
     assert said.count(f"{stored.proxy.endpoint}/{stored.service.bucket}/") == 4
@@ -150,7 +148,7 @@ def test_a_missing_index_is_named_with_all_that_was_tried(stored: Stored) -> Non
 def test_recordings_beyond_the_budget_are_not_downloaded(stored: Stored) -> None:
     enlarge(stored, 3 << 20)
     stored.configure(max_inputs_mib="2")
-    done = stored.run_with(SHORT_PAUSES)
+    done = stored.run()
     assert done.returncode == 5
     assert "storage.max_inputs_mib" in problem(done)
     assert not stored.contents()
@@ -158,22 +156,23 @@ def test_recordings_beyond_the_budget_are_not_downloaded(stored: Stored) -> None
 
 def test_a_disk_that_is_full(compiled: Stored) -> None:
     enlarge(compiled, 3 << 20)
-    done = compiled.run_with(LARGEST_FILE.format(1 << 20))
+    done = compiled.run_limited(1 << 20)
     assert done.returncode == 5
     assert f"{compiled.command.root / 'work' / compiled.job_id / 'inputs'} cannot be written" in problem(done)
 
 
 def test_a_disk_that_is_full_while_composing(compiled: Stored, tmp_path: Path) -> None:
     local = TINY.write(tmp_path / "local", compiled.job_id, record_once)
-    done = compiled.run_with(LARGEST_FILE.format(4096), local)
+    done = compiled.run_limited(4096, local)
     assert done.returncode == 5
     assert "the disk takes no more" in problem(done)
     assert not list((tmp_path / "local" / "out").iterdir())
 
 
-def test_a_disk_without_room_is_found_before_anything_is_fetched(stored: Stored) -> None:
-    full = "import shutil; shutil.disk_usage = lambda _: shutil._ntuple_diskusage(1, 1, 0)"
-    done = stored.run_with(full)
+def test_a_disk_without_room_is_found_before_anything_is_fetched(stored: Stored, tmp_path: Path) -> None:
+    stored = replace(stored, command=install(tmp_path / "without room"))
+    edit(stored.command, "inputs/disk_budget.py", "shutil.disk_usage(folder).free", "0")
+    done = stored.run()
     assert done.returncode == 5
     assert "free some space" in problem(done)
     assert not stored.contents()

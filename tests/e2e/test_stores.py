@@ -7,20 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.stored import SHORT_PAUSES, STORAGE, Stored, problem, report, store_at
+from tests.e2e.stored import STORAGE, Stored, problem, report, store_at
 from tests.notify.receiver import Receiver, receiving
 from tests.storage.swift_server import KEY_ID, SECRET
 from tests.support.command import TINY, Command, change, record_once
 from tests.support.fixtures import new_job_id
 
 INPUT = "Data.InputConfig"
-
-NO_PLAN = """
-import owtmix.jobs.job
-def fail(*_):
-    raise owtmix.jobs.job.InputError("as the test wants")
-owtmix.jobs.job.make_plan = fail
-"""
 
 
 @pytest.fixture
@@ -101,7 +94,7 @@ def test_an_output_store_that_cannot_be_written_is_found_before_anything_is_comp
 ) -> None:
     change(local, INPUT, {"StorageConfig": {"Vendor": "local", "Bucket": "."}})
     change(local, STORAGE, store_at(stored.service, stored.proxy.endpoint) | {"Bucket": "nowhere"})
-    done = stored.run_with(SHORT_PAUSES, local)
+    done = stored.run(local)
     assert done.returncode == 5
     assert "there is no bucket nowhere" in problem(done)
 
@@ -127,7 +120,12 @@ def test_a_recording_that_the_bucket_does_not_have_is_left_out(stored: Stored, r
 
 
 def test_downloads_of_a_failed_run_are_reused_unless_the_recordings_changed(stored: Stored) -> None:
-    assert stored.run_with(NO_PLAN).returncode == 3
+    # Each recording is shorter than this, and the output is not.
+    stored.configure(max_duration_s="1.4")
+    done = stored.run()
+    assert done.returncode == 2
+    assert "the output would last 00:00:01.500" in problem(done)
+    stored.configure(max_duration_s="86400")
     _, changed = sorted({request.path for request in stored.contents()})
     stored.proxy.requests.clear()
     key = f"room/{changed.partition('/room/')[2]}"

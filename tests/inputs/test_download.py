@@ -3,30 +3,18 @@
 from __future__ import annotations
 
 import threading
-from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
 from owtmix.base.errors import DestinationError, InputError, StoreError
 from owtmix.base.io_threads import IO_THREADS
-from owtmix.base.progress import ZERO, NoProgress, Unit
+from owtmix.base.progress import NoProgress
 from owtmix.inputs.disk_budget import disk_budget
 from owtmix.inputs.download import download_missing, locate_recordings
 from owtmix.storage import LocalCopy, LocalStore
+from tests.support.progress import RecordingProgress
 from tests.support.store import UNLIMITED, FakeStore, budget_of, files_of
-
-
-class RecordedProgress(NoProgress):
-    def __init__(self) -> None:
-        self.seen: list[tuple[str, Fraction | None, str] | Fraction] = []
-
-    def stage(self, name: str, total: Fraction | None, unit: Unit = "s", done: Fraction = ZERO) -> None:
-        assert not done
-        self.seen.append((name, total, unit))
-
-    def advance(self, done: Fraction) -> None:
-        self.seen.append(done)
 
 
 def names(folder: Path) -> list[str]:
@@ -66,7 +54,7 @@ def test_the_largest_come_first(tmp_path: Path) -> None:
     assert IO_THREADS == 4
     store = FakeStore({"a": 1, "f": 6, "c": 3, "b": 2, "e": 5, "d": 4})
     store.hold(*store.objects)
-    progress = RecordedProgress()
+    progress = RecordingProgress()
     files = files_of(store, tmp_path)
     arrived: list[int] = []
 
@@ -81,12 +69,12 @@ def test_the_largest_come_first(tmp_path: Path) -> None:
     assert store.wait_for_fetches(5)[4:] == ["b"]
     store.let_go("e")
     assert store.wait_for_fetches(6)[4:] == ["b", "a"]
-    assert progress.seen == [("fetching", 21, "bytes"), 6, 11]
+    assert progress.reports == [("fetching", 21, "bytes", 0), 6, 11]
     store.let_go(*store.objects)
     downloading.join(20)
     assert arrived[:2] == [1, 4]
     assert sorted(arrived) == [0, 1, 2, 3, 4, 5]
-    assert progress.seen[-1] == 21
+    assert progress.reports[-1] == 21
 
 
 def test_a_store_that_fails_ends_it_all(tmp_path: Path) -> None:

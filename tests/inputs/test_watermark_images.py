@@ -224,11 +224,11 @@ def test_an_address_in_a_network_that_is_not_allowed(server: str) -> None:
     assert Handler.requests == []
 
 
-def test_a_name_is_looked_up_once(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_is_looked_up_once(server: str) -> None:
     """A second answer, to connect to, could be another than the one that was checked."""
-    answers: list[Any] = [[(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))]]
-    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: answers.pop())
-    assert fetch_image(f"http://rebinding.example:{server.partition(':')[2]}/good") == PNG
+    answers = [["127.0.0.1"]]
+    url = f"http://rebinding.example:{server.partition(':')[2]}/good"
+    assert fetch_image(url, look_up=lambda _host, _port: answers.pop()) == PNG
     assert answers == []
 
 

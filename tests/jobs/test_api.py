@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import inspect
+import json
 import subprocess
 import sys
 import textwrap
 from fractions import Fraction
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from PIL import Image
 
 import owtmix
+from owtmix.base.cleanup import TemporaryPaths
+from owtmix.base.progress import NoProgress
+from owtmix.jobfile.settings import Settings
+from owtmix.jobs.job import Job
 from tests.support import people
 from tests.support.command import record_once
 from tests.support.people import Take
@@ -95,11 +99,47 @@ def test_the_package_loads_nothing_until_a_name_is_used() -> None:
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
 
 
-def test_plan_is_the_function_although_a_package_has_its_name() -> None:
-    import owtmix.plan.model  # noqa: PLC0415
+def test_plan_is_a_function_although_a_package_has_its_name(folder: Path) -> None:
+    import owtmix.plan.model as imported  # noqa: PLC0415
 
-    assert inspect.isfunction(owtmix.plan)
+    assert owtmix.plan.model is imported  # type: ignore[attr-defined]
+    assert owtmix.plan("room/cfg.json").duration_s == 2
+    assert str(folder)
+
+
+def test_all_names_are_there() -> None:
     assert dir(owtmix) == sorted(owtmix.__all__)
     assert all(getattr(owtmix, name) for name in owtmix.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         owtmix.nothing  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"workers": 0}, "workers: 0 is not a number from 1 to 999"),
+        ({"chunk_s": Fraction(1, 2)}, "chunk_s: 1/2 is not from 2 to 3600"),
+        ({"device": "gpu"}, "device: gpu is not auto, cpu, cuda or a GPU such as cuda:1"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_options_that_are_not_accepted_are_refused(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(owtmix.SpecError, match=words):
+        owtmix.Options(**options)
+
+
+def test_a_time_that_is_none_is_refused(folder: Path) -> None:
+    with pytest.raises(owtmix.SpecError, match="nan is not a time"):
+        owtmix.preview(folder / "room" / "cfg.json", float("nan"), "frame.png")
+
+
+def test_a_job_plans_twice_alike(folder: Path) -> None:
+    """Each run has warnings of its own."""
+    path = folder / "room" / "cfg.json"
+    warned = json.loads(path.read_text())
+    warned["Data"]["Unknown"] = 1
+    path.write_text(json.dumps(warned))
+    job = Job(path, Settings(), owtmix.Options(), folder / "state")
+    first, second = (job.plan(NoProgress(), TemporaryPaths()) for _ in range(2))
+    assert first == second
+    assert first.warnings

@@ -14,7 +14,7 @@ from PIL import Image
 
 from owtmix.base.cleanup import TemporaryPaths
 from owtmix.base.errors import DestinationError, InputError, Interrupted, SpecError
-from owtmix.base.progress import ZERO, NoProgress, Unit
+from owtmix.base.progress import NoProgress
 from owtmix.jobfile.settings import Settings
 from owtmix.jobs.job import Job
 from owtmix.jobs.options import Options
@@ -22,6 +22,7 @@ from owtmix.jobs.result import ChunkCount
 from owtmix.workers.base import Task
 from tests.support.command import change
 from tests.support.executor import in_process
+from tests.support.progress import RecordingProgress
 
 ON_CPU: Final = Options(device="cpu")
 
@@ -94,19 +95,18 @@ def test_the_state_of_a_run_that_ends_well_is_gone(tiny: Path) -> None:
     assert left == []
 
 
-class StopBeforePublishing(NoProgress):
+def stop_before_publishing(stage: str) -> None:
     """Stops the run as a signal would."""
-
-    def stage(self, name: str, total: Fraction | None, unit: Unit = "s", done: Fraction = ZERO) -> None:
-        super().stage(name, total, unit, done)
-        if name == "publishing":
-            raise Interrupted("stopped by SIGTERM")
+    if stage == "publishing":
+        raise Interrupted("stopped by SIGTERM")
 
 
 def test_what_was_composed_before_a_run_was_stopped_is_used_again(tiny: Path, job_id: str) -> None:
     temporary = TemporaryPaths()
+    progress = RecordingProgress(stop_before_publishing)
     with pytest.raises(Interrupted):
-        job(tiny, []).run(StopBeforePublishing(), temporary)
+        job(tiny, []).run(progress, temporary)
+    assert progress.stages[-3:] == ["composing", "finishing", "publishing"]
     temporary.remove_all()
     assert not list((tiny.parent / "out").iterdir())
     assert list((tiny.parents[1] / "state" / "work" / job_id / "chunks").iterdir())
@@ -160,7 +160,7 @@ def test_a_preview_is_one_task(tiny: Path, tmp_path: Path) -> None:
 )
 def test_the_output_follows_the_option(tiny: Path, job_id: str, option: str, key: str) -> None:
     request = job(tiny, [], replace(ON_CPU, output=option)).request
-    assert request.output_key == key.format(job_id=job_id)
+    assert request.spec.output_key == key.format(job_id=job_id)
 
 
 def test_an_output_that_is_no_key_is_refused(tiny: Path) -> None:

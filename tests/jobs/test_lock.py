@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from owtmix.base.errors import CODE_JOB_EXISTS, SpecError
-from owtmix.jobs import lock
+from owtmix.jobs.lock import lock_job
 
 HOLDER = """
 import sys
@@ -20,27 +20,32 @@ with lock_job("busy-room"):
 """
 
 
-@pytest.fixture(params=["linux", "other"])
-def system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Both ways of holding a job id, whatever system this is."""
+@pytest.fixture
+def _temporary(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Lock files go into a folder of the test."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr("sys.platform", request.param)
 
 
-@pytest.mark.usefixtures("system")
-def test_a_second_run_of_a_job_is_refused() -> None:
+on_both_systems = pytest.mark.parametrize("platform", ["linux", "other"])
+"""Both ways of holding a job id, whatever system this is."""
+
+
+@on_both_systems
+@pytest.mark.usefixtures("_temporary")
+def test_a_second_run_of_a_job_is_refused(platform: str) -> None:
     refused = pytest.raises(SpecError, match="the job room is already running")
-    with lock.lock_job("room"), refused as caught, lock.lock_job("room"):
+    with lock_job("room", platform), refused as caught, lock_job("room", platform):
         pass
     assert caught.value.code == CODE_JOB_EXISTS
     assert caught.value.exit_status == 2
 
 
-@pytest.mark.usefixtures("system")
-def test_other_jobs_run_beside_it_and_a_finished_one_runs_again() -> None:
-    with lock.lock_job("room"), lock.lock_job("room-2"):
+@on_both_systems
+@pytest.mark.usefixtures("_temporary")
+def test_other_jobs_run_beside_it_and_a_finished_one_runs_again(platform: str) -> None:
+    with lock_job("room", platform), lock_job("room-2", platform):
         pass
-    with lock.lock_job("room"):
+    with lock_job("room", platform):
         pass
 
 
@@ -50,9 +55,9 @@ def test_a_killed_run_leaves_nothing_behind_and_a_living_one_is_named() -> None:
     ) as holder:
         assert holder.stdout
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(SpecError, match=rf"process {holder.pid}"), lock.lock_job("busy-room"):
+        with pytest.raises(SpecError, match=rf"process {holder.pid}"), lock_job("busy-room"):
             pass
         holder.kill()
         holder.wait()
-        with lock.lock_job("busy-room"):
+        with lock_job("busy-room"):
             pass

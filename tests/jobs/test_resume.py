@@ -32,6 +32,8 @@ ROOM: Final = Room(
 
 CHUNKS: Final = ("--chunk", "2")
 KILLS: Final = 20
+LEAST: Final = 3
+"""So many parents, and children, are killed; on a busy machine it takes more than ``KILLS`` runs."""
 SEED: Final = 5
 
 
@@ -89,7 +91,7 @@ def interrupted(command: Command, job_file: Path, chance: random.Random, *, pare
                 os.kill(chance.choice(victims), signal.SIGKILL)
                 killed = True
         said, _ = process.communicate(timeout=60)
-    until_s = time.monotonic() + 5
+    until_s = time.monotonic() + 30
     while any(map(is_alive, family)) and time.monotonic() < until_s:
         time.sleep(0.02)
     assert not [pid for pid in family if is_alive(pid)]
@@ -103,14 +105,15 @@ def test_a_job_that_is_killed_again_and_again_ends_as_if_nothing_had_been(
     chance = random.Random(SEED)
     hit = {True: 0, False: 0}
     cut = 0
-    for number in range(KILLS):
+    for number in range(10 * KILLS):
+        if number >= KILLS and min(cut, *hit.values()) >= LEAST:
+            break
         parent = number % 2 == 0
         killed, made = interrupted(command, job_file, chance, parent=parent)
         hit[parent] += killed
         cut += made is None
         assert made is None or made.read_bytes() == expected
-    assert min(hit.values()) >= 3, "too few were there to be killed"
-    assert cut >= 3
+    assert min(cut, *hit.values()) >= LEAST, "too few were there to be killed"
     report = run(command, job_file)
     assert output(report) == expected
     assert not (command.root / "work" / job_id).exists()

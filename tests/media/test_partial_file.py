@@ -10,7 +10,6 @@ from typing import Final
 
 import pytest
 
-import owtmix.inputs.partial_mp4
 from owtmix.base.errors import InputError
 from owtmix.inputs.partial_mp4 import PartialMp4
 from owtmix.media.partial_file import MissingBytesError, PartialFile
@@ -25,12 +24,7 @@ BLOCK_BYTES: Final = 4096
 """Small enough that most of a small file is not fetched."""
 
 
-@pytest.fixture(autouse=True)
-def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(owtmix.inputs.partial_mp4, "BLOCK_BYTES", BLOCK_BYTES)
-
-
-def partial_of(path: Path, folder: Path) -> PartialMp4:
+def partial_of(path: Path, folder: Path, block_bytes: int = BLOCK_BYTES) -> PartialMp4:
     """A partial download of a local file."""
 
     def read(start: int, length: int) -> bytes:
@@ -38,7 +32,7 @@ def partial_of(path: Path, folder: Path) -> PartialMp4:
             file.seek(start)
             return file.read(length)
 
-    return PartialMp4(folder / f"{path.name}.excerpt", path.stat().st_size, read)
+    return PartialMp4(folder / f"{path.name}.excerpt", path.stat().st_size, read, block_bytes)
 
 
 def outcome(measure: Callable[[], Probe]) -> Probe | str:
@@ -96,11 +90,10 @@ def test_parts_are_probed_like_the_whole_file(tmp_path: Path, kind: str) -> None
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="no ../shared: no real recordings")
-def test_parts_of_real_recordings_are_probed_like_whole_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(owtmix.inputs.partial_mp4, "BLOCK_BYTES", 4 * BLOCK_BYTES)
+def test_parts_of_real_recordings_are_probed_like_whole_files(tmp_path: Path) -> None:
     shares, others = [], []
     for path in sorted((SHARED / "media").glob("*.m[4p]*")):
-        partial_mp4 = partial_of(path, tmp_path)
+        partial_mp4 = partial_of(path, tmp_path, 4 * BLOCK_BYTES)
         if partial_mp4.fetch_tables() and (found := measured(partial_mp4)):
             shares.append(partial_mp4.held_bytes / partial_mp4.size)
             if found != outcome(partial(probe, path)):
@@ -123,10 +116,10 @@ def test_missing_bytes_are_never_used_as_content(tmp_path: Path) -> None:
     data = path.read_bytes()
     begins = data.index(b"mdat") + 4
     ends = data.index(b"moov") - 4
-    hollow = tmp_path / "hollow.mp4"
-    hollow.write_bytes(data[:begins] + bytes(ends - begins) + data[ends:])
+    partial_copy = tmp_path / "partial.mp4"
+    partial_copy.write_bytes(data[:begins] + bytes(ends - begins) + data[ends:])
     with pytest.raises(MissingBytesError) as raised:
-        probe(hollow, parts=((0, begins), (ends, len(data))))
+        probe(partial_copy, parts=((0, begins), (ends, len(data))))
     assert raised.value.at is not None
     assert begins <= raised.value.at < ends
 

@@ -19,8 +19,9 @@ from owtmix.base.errors import InputError
 from owtmix.base.geometry import Orientation, Size
 from owtmix.compositor.cpu import planes
 from owtmix.media.probe import probe
-from owtmix.media.video_frame import DecodedFrame, describe_frame
+from owtmix.media.video_frame import DecodedFrame
 from owtmix.media.video_reader import SEEK_S, VideoReader
+from tests.media.described import noting_frames
 from tests.media.pictures import MS, SMALL, flat, number_of, numbered, steady, write_film, write_sizes
 
 UNEVEN_MS: Final = (0, 33, 100, 101, 250, 1000, 1040, 3999, 4000)
@@ -49,18 +50,6 @@ def open_files(path: Path) -> int:
     """How many of this process's file descriptors are ``path``."""
     links = (Path("/proc/self/fd") / number for number in os.listdir("/proc/self/fd"))  # noqa: PTH208 - strings
     return sum(1 for link in links if link.is_symlink() and link.readlink() == path)
-
-
-def watch_decoding(monkeypatch: pytest.MonkeyPatch) -> list[VideoFrame]:
-    """A list that collects all frames decoded from now on."""
-    decoded: list[VideoFrame] = []
-
-    def count(frame: VideoFrame, stream: VideoStream, orientation: Orientation) -> DecodedFrame:
-        decoded.append(frame)
-        return describe_frame(frame, stream, orientation)
-
-    monkeypatch.setattr("owtmix.media.video_reader.describe_frame", count)
-    return decoded
 
 
 @pytest.mark.parametrize("name", ["film.mp4", "film.webm", "film.mkv"])
@@ -127,21 +116,20 @@ def test_starting_anywhere_shows_the_same_pixels_as_reading_from_the_start(tmp_p
         reader.close()
 
 
-def test_starting_late_does_not_decode_from_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_starting_late_does_not_decode_from_the_start(tmp_path: Path) -> None:
     path = write_film(tmp_path / "film.mp4", steady(100), gop=25)
-    decoded = watch_decoding(monkeypatch)
-    assert shown(path, [8000]) == [80]
-    assert len(decoded) < 10
+    with noting_frames(lambda decoded: number_of(decoded.frame)) as numbers:
+        assert shown(path, [8000]) == [80]
+    assert 80 in numbers
+    assert len(numbers) < 10
 
 
 @pytest.mark.parametrize(("name", "options"), [("film.mp4", {"sc_threshold": "0"}), ("film.webm", {})])
-def test_starting_at_a_key_frame_decodes_nothing_before_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, options: dict[str, str]
-) -> None:
+def test_starting_at_a_key_frame_decodes_nothing_before_it(tmp_path: Path, name: str, options: dict[str, str]) -> None:
     path = write_film(tmp_path / name, steady(100), gop=25, options=options)
-    decoded = watch_decoding(monkeypatch)
-    assert shown(path, [7500]) == [75]
-    assert len(decoded) == 2  # and the next, to know that it is later
+    with noting_frames(lambda decoded: number_of(decoded.frame)) as numbers:
+        assert shown(path, [7500]) == [75]
+    assert numbers == [75, 76]  # the next, to know that it is later
 
 
 def test_a_start_within_the_first_seconds_is_exact_too(tmp_path: Path) -> None:

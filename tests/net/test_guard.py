@@ -10,12 +10,11 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from ipaddress import ip_address, ip_network
-from typing import Any
 
 import httpx
 import pytest
 
-from owtmix.net.guard import LOOPBACK, ForbiddenAddressError, checked_client, forbidden, resolve
+from owtmix.net.guard import LOOPBACK, ForbiddenAddressError, LookUp, addresses_of, checked_client, forbidden, resolve
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 
@@ -101,23 +100,19 @@ def test_a_host_without_an_address(host: str) -> None:
     assert not isinstance(caught.value, ForbiddenAddressError)
 
 
-class Names:
-    """A fake resolver that returns the next answer on each call."""
+class NameServer:
+    """A name server that gives the next answer on each call."""
 
     def __init__(self, *answers: list[str]) -> None:
         self.asked: list[str] = []
         self._answers = list(answers)
 
-    def __call__(self, host: str, port: int, **_: object) -> list[Any]:
+    def look_up(self, host: str, _port: int) -> list[str]:
         self.asked.append(host)
-        answer = self._answers.pop(0)
-        return [
-            (socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))
-            for address in answer
-        ]
+        return self._answers.pop(0)
 
 
-class Web:
+class WebServer:
     """An HTTP server on loopback that records requests and answers all of them with ``ANSWER``."""
 
     def __init__(self) -> None:
@@ -142,55 +137,56 @@ class Web:
 
 
 @pytest.fixture
-def web() -> Iterator[Web]:
-    with closing(Web()) as web:
+def web() -> Iterator[WebServer]:
+    with closing(WebServer()) as web:
         yield web
 
 
-def get(url: str) -> httpx.Response:
+def get(url: str, look_up: LookUp = addresses_of) -> httpx.Response:
     async def fetch() -> httpx.Response:
-        async with asyncio.timeout(20), checked_client(LOOPBACK) as client:
+        async with asyncio.timeout(20), checked_client(LOOPBACK, look_up) as client:
             return await client.get(url)
 
     return asyncio.run(fetch())
 
 
-def test_the_checked_address_is_the_one_connected_to(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_checked_address_is_the_one_connected_to(web: WebServer) -> None:
     """DNS rebinding: a second look-up would return an address that was not checked."""
-    names = Names(["127.0.0.1"], ["10.0.0.1"])
-    monkeypatch.setattr("socket.getaddrinfo", names)
-    assert get(f"http://rebinding.example:{web.port}/x?y=z").text == "hi"
+    names = NameServer(["127.0.0.1"], ["10.0.0.1"])
+    assert get(f"http://rebinding.example:{web.port}/x?y=z", names.look_up).text == "hi"
     assert names.asked == ["rebinding.example"]
     assert web.requests[0].startswith(b"GET /x?y=z HTTP/1.1\r\n")
     assert f"\r\nHost: rebinding.example:{web.port}\r\n".encode() in web.requests[0]
 
 
-def test_a_forbidden_address_is_never_connected_to(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("socket.getaddrinfo", Names(["10.0.0.1", "::ffff:127.0.0.1"]))
+def test_a_forbidden_address_is_never_connected_to(web: WebServer) -> None:
+    names = NameServer(["10.0.0.1", "::ffff:127.0.0.1"])
     with pytest.raises(ForbiddenAddressError, match=r"10\.0\.0\.1 \(private\), ::ffff:\S+ \(IPv4-mapped\)"):
-        get(f"http://inside.example:{web.port}/")
+        get(f"http://inside.example:{web.port}/", names.look_up)
     assert web.requests == []
 
 
-def test_allowed_addresses_are_tried_in_order(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("socket.getaddrinfo", Names(["10.0.0.1", "127.0.0.2", "127.0.0.1"]))
-    assert get(f"http://several.example:{web.port}/").text == "hi"
+def test_allowed_addresses_are_tried_in_order(web: WebServer) -> None:
+    names = NameServer(["10.0.0.1", "127.0.0.2", "127.0.0.1"])
+    assert get(f"http://several.example:{web.port}/", names.look_up).text == "hi"
 
 
-def test_certificates_are_verified_for_the_name_of_the_host(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_certificates_are_verified_for_the_name_of_the_host(web: WebServer) -> None:
     """The TLS server name is the host name, not the address."""
-    monkeypatch.setattr("socket.getaddrinfo", Names(["127.0.0.1"]))
     with pytest.raises(httpx.ConnectError, match="SSL"):
-        get(f"https://secure.example:{web.port}/")
+        get(f"https://secure.example:{web.port}/", NameServer(["127.0.0.1"]).look_up)
     assert b"secure.example" in web.requests[0]
 
 
-def test_a_name_server_that_does_not_answer_does_not_block(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_server_that_does_not_answer_does_not_block() -> None:
     answered = threading.Event()
-    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: answered.wait())
+
+    def wait(_host: str, _port: int) -> list[str]:
+        answered.wait()
+        return []
 
     async def fetch() -> None:
-        async with asyncio.timeout(0.1), checked_client(LOOPBACK) as client:
+        async with asyncio.timeout(0.1), checked_client(LOOPBACK, wait) as client:
             await client.get("http://slow.example/")
 
     start = time.monotonic()
@@ -200,7 +196,7 @@ def test_a_name_server_that_does_not_answer_does_not_block(monkeypatch: pytest.M
     answered.set()
 
 
-def test_urls_are_not_logged(web: Web, caplog: pytest.LogCaptureFixture) -> None:
+def test_urls_are_not_logged(web: WebServer, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG):
         get(f"http://user:canary@127.0.0.1:{web.port}/?signature=canary")
     assert "canary" not in caplog.text

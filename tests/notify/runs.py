@@ -10,11 +10,15 @@ from typing import Final
 
 from owtmix.jobfile.spec import NotifySpec
 from owtmix.notify.events import Event, WarnCode, finished, warning
-from owtmix.notify.notifier import Notifier, SenderOptions
+from owtmix.notify.notifier import Notifier
+from owtmix.notify.options import SenderOptions
 
 FINISHED: Final = finished(["j1.mp4"])
 PATIENCE_S: Final = 20.0
 """Far more than a receiver that acknowledges everything needs."""
+
+QUICK: Final = SenderOptions(first_pause_s=0.01, longest_pause_s=0.1)
+"""Short pauses between attempts."""
 
 STATUS: Final = "ucloud_mixer_status_update"
 WARNING: Final = "ucloud_mixer_warning"
@@ -34,8 +38,8 @@ def mixer(url: str) -> tuple[NotifySpec]:
     return (NotifySpec("job.mixer", url, None),)
 
 
-def notifier(folder: Path, receivers: tuple[NotifySpec, ...], sending: SenderOptions | None = None) -> Notifier:
-    return Notifier("j1", "0", receivers, folder, sending or SenderOptions())
+def notifier(folder: Path, receivers: tuple[NotifySpec, ...], options: SenderOptions = QUICK) -> Notifier:
+    return Notifier("j1", "0", receivers, folder, options)
 
 
 @contextmanager

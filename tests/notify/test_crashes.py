@@ -14,54 +14,59 @@ import pytest
 
 from owtmix.base.errors import Interrupted
 from owtmix.notify.events import WarnCode, started, warning
-from owtmix.notify.notifier import SenderOptions, resend
+from owtmix.notify.notifier import resend
 from owtmix.notify.outbox import Outbox
-from tests.notify.receiver import SILENCE, TAKEN, Receiver, answers, receiving
-from tests.notify.runs import FILES, FINISHED, PATIENCE_S, STATUS, WARNING, mixer, note, notifier
+from tests.notify.receiver import SILENCE, TAKEN, Receiver, Request, answers, receiving
+from tests.notify.runs import FILES, FINISHED, PATIENCE_S, QUICK, STATUS, WARNING, mixer, note, notifier
 
-KILLED: Final = """
+RUN: Final = """
 import os, signal, sys
+from ipaddress import ip_network
 from pathlib import Path
-from owtmix.notify import receiver
-from owtmix.notify.notifier import Notifier, SenderOptions
-from owtmix.notify.outbox import Outbox
-from owtmix.notify.events import finished, started
 from owtmix.jobfile.spec import NotifySpec
+from owtmix.notify.events import finished
+from owtmix.notify.notifier import Notifier
+from owtmix.notify.options import SenderOptions
 
-def die(*_, **__):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-stage, folder, url = sys.argv[1:]
-if stage == "before sending":
-    receiver.Receiver.put = die
-elif stage == "before marking it done":
-    Outbox.mark_done = die
-run = Notifier("j1", "0", [NotifySpec("job.mixer", url, "hush")], Path(folder), SenderOptions())
+folder, url, *networks = sys.argv[1:]
+options = SenderOptions([ip_network(network) for network in networks])
+run = Notifier("j1", "0", [NotifySpec("job.mixer", url, "hush")], Path(folder), options)
 run.notify(*finished(["j1.mp4"]))
+if not networks:
+    os.kill(os.getpid(), signal.SIGKILL)
 run.finish(30)
 """
+"""Tells a receiver in ``networks`` that the job has finished. Without networks, nothing is sent before it is killed."""
 
 
-def killed(stage: str, folder: Path, receiver: Receiver) -> None:
-    done = subprocess.run([sys.executable, "-c", KILLED, stage, str(folder), receiver.url], check=False, timeout=60)
-    assert done.returncode == -signal.SIGKILL
+def start(folder: Path, receiver: Receiver, *networks: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", RUN, str(folder), receiver.url, *networks])
 
 
 def test_after_a_kill_between_storing_and_sending_resend_delivers(tmp_path: Path) -> None:
     with receiving() as receiver:
-        killed("before sending", tmp_path, receiver)
+        with start(tmp_path, receiver) as process:
+            assert process.wait(60) == -signal.SIGKILL
         assert receiver.requests == []
         kept = [message.id for message in Outbox(tmp_path, "j1").waiting]
-        assert resend("j1", tmp_path, SenderOptions(), PATIENCE_S) == (2, 0)
+        assert resend("j1", tmp_path, QUICK, PATIENCE_S) == (2, 0)
     assert [request.id for request in receiver.requests] == kept
     assert receiver.requests[-1].json["Data"]["Status"] == 2
 
 
 def test_after_a_kill_between_sending_and_marking_done_the_repeat_has_the_same_id(tmp_path: Path) -> None:
-    with receiving() as receiver:
-        killed("before marking it done", tmp_path, receiver)
+    """The receiver kills the run instead of answering."""
+
+    def kill(_: Request) -> int:
+        process.kill()
+        return SILENCE
+
+    with receiving(kill) as receiver:
+        with start(tmp_path, receiver, "127.0.0.0/8") as process:
+            assert process.wait(60) == -signal.SIGKILL
         assert receiver.events == [FILES]
-        assert resend("j1", tmp_path, SenderOptions(), PATIENCE_S) == (2, 0)
+        receiver.answer = answers(TAKEN)
+        assert resend("j1", tmp_path, QUICK, PATIENCE_S) == (2, 0)
     assert receiver.events == [FILES, FILES, STATUS]
     assert receiver.requests[0].id == receiver.requests[1].id
     assert receiver.requests[0].body == receiver.requests[1].body

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,23 @@ import pytest
 from owtmix.base.errors import InputError
 from owtmix.jobfile.spec import NotifySpec
 from owtmix.notify.events import failed, started
-from owtmix.notify.notifier import SenderOptions, resend
+from owtmix.notify.notifier import resend
 from owtmix.notify.outbox import Outbox
 from tests.notify.receiver import SILENCE, TAKEN, answers, receiving
-from tests.notify.runs import FILES, FINISHED, PATIENCE_S, STATUS, UPLOAD, WARNING, both, mixer, nobody, note, notifier
+from tests.notify.runs import (
+    FILES,
+    FINISHED,
+    PATIENCE_S,
+    QUICK,
+    STATUS,
+    UPLOAD,
+    WARNING,
+    both,
+    mixer,
+    nobody,
+    note,
+    notifier,
+)
 
 
 def test_everything_arrives_in_order_once_and_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -87,11 +101,11 @@ def test_resend_delivers_undelivered_messages(tmp_path: Path) -> None:
         tried = receiver.requests[0]
         receiver.answer = answers(TAKEN)
         receiver.requests.clear()
-        assert resend("j1", tmp_path, SenderOptions(), PATIENCE_S) == (4, 0)
+        assert resend("j1", tmp_path, QUICK, PATIENCE_S) == (4, 0)
         assert receiver.events == [STATUS, WARNING, FILES, STATUS]
         assert (receiver.requests[0].id, receiver.requests[0].body) == (tried.id, tried.body)
         assert list(tmp_path.iterdir()) == []
-        assert resend("j1", tmp_path, SenderOptions(), PATIENCE_S) == (0, 0)
+        assert resend("j1", tmp_path, QUICK, PATIENCE_S) == (0, 0)
 
 
 def test_the_next_run_first_sends_undelivered_messages_of_earlier_runs(tmp_path: Path) -> None:
@@ -136,11 +150,11 @@ def test_secrets_are_in_no_log_and_no_repr(tmp_path: Path, caplog: pytest.LogCap
     with nobody() as dead, receiving(answers(401, 503, 302)) as receiver, caplog.at_level(logging.DEBUG):
         hosts = [url.split("/")[2] for url in (dead, receiver.url)]
         receivers = tuple(NotifySpec("job.mixer", path.format(host), "canary") for host in hosts)
-        sending = SenderOptions(key=b"canary" * 4)
-        run = notifier(tmp_path, receivers, sending)
+        options = replace(QUICK, key=b"canary" * 4)
+        run = notifier(tmp_path, receivers, options)
         run.notify(started(), *FINISHED)
         run.finish(0.5)
-        resend("j1", tmp_path, sending, 0.2)
-    shown = caplog.text + repr(sending) + repr(Outbox(tmp_path, "j1").waiting)
+        resend("j1", tmp_path, options, 0.2)
+    shown = caplog.text + repr(options) + repr(Outbox(tmp_path, "j1").waiting)
     assert "canary" not in shown
     assert "callback" in caplog.text

@@ -125,34 +125,31 @@ def test_a_damaged_batch_is_a_warning_and_is_not_written_over(tmp_path: Path, ca
     assert "canary" in damaged.read_text()
 
 
-def test_a_batch_is_complete_or_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    outbox = Outbox(tmp_path, "j1")
+def test_a_batch_is_complete_or_absent(tmp_path: Path) -> None:
+    has_power = False
+
+    def sync(_: int) -> None:
+        if not has_power:
+            raise OSError("off")
+
+    outbox = Outbox(tmp_path, "j1", sync)
     outbox.begin()
-
-    def power_off(_: int) -> None:
-        raise OSError("off")
-
-    with monkeypatch.context() as patch:
-        patch.setattr("os.fsync", power_off)
-        with pytest.raises(OSError, match="off"):
-            outbox.add([ONE], closes=False)
+    with pytest.raises(OSError, match="off"):
+        outbox.add([ONE], closes=False)
     assert Outbox(tmp_path, "j1").waiting == ()
+    has_power = True
     assert outbox.add([ONE], closes=False) == (ONE,)
     assert Outbox(tmp_path, "j1").waiting == (ONE,)
 
 
-def test_messages_that_are_not_droppable_are_synced_with_their_folders(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_messages_that_are_not_droppable_are_synced_with_their_folders(tmp_path: Path) -> None:
     synced: list[str] = []
-    sync = os.fsync
 
-    def note(descriptor: int) -> None:
+    def sync(descriptor: int) -> None:
         synced.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
-        sync(descriptor)
+        os.fsync(descriptor)
 
-    monkeypatch.setattr("os.fsync", note)
-    outbox = Outbox(tmp_path / "outbox", "j1")
+    outbox = Outbox(tmp_path / "outbox", "j1", sync)
     run = outbox.begin()
     outbox.add([TWO], closes=False)
     assert synced == [], "droppable messages are not synced"

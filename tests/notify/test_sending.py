@@ -7,24 +7,38 @@ import hashlib
 import hmac
 import logging
 import time
+from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 
-from owtmix.notify import receiver as sending
 from owtmix.notify.events import started
-from owtmix.notify.notifier import SenderOptions
+from owtmix.notify.options import SenderOptions
 from owtmix.notify.outbox import Outbox
+from owtmix.notify.receiver import AttemptResult, classify_status
 from tests.notify.receiver import SILENCE, TAKEN, Request, answers, receiving
-from tests.notify.runs import FILES, FINISHED, PATIENCE_S, STATUS, UPLOAD, WARNING, both, mixer, nobody, note, notifier
+from tests.notify.runs import (
+    FILES,
+    FINISHED,
+    PATIENCE_S,
+    QUICK,
+    STATUS,
+    UPLOAD,
+    WARNING,
+    both,
+    mixer,
+    nobody,
+    note,
+    notifier,
+)
 
 
 def test_requests_are_signed_when_there_is_a_secret(tmp_path: Path) -> None:
     key = b"0123456789abcdef0123456789abcdef"
     before = int(time.time())
     with receiving(answers(500, TAKEN)) as receiver:
-        run = notifier(tmp_path, mixer(receiver.url), SenderOptions(key=key))
+        run = notifier(tmp_path, mixer(receiver.url), replace(QUICK, key=key))
         run.notify(started())
         run.finish(PATIENCE_S)
     assert len(receiver.requests) == 2
@@ -81,12 +95,10 @@ def test_a_dead_receiver_does_not_block_others(tmp_path: Path) -> None:
     assert {message.url for message in Outbox(tmp_path, "j1").waiting} == {dead}
 
 
-def test_a_receiver_that_comes_back_gets_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_receiver_that_comes_back_gets_everything(tmp_path: Path) -> None:
     """``finish`` ends a long pause between attempts."""
-    monkeypatch.setattr(sending, "FIRST_PAUSE_S", 600)
-    monkeypatch.setattr(sending, "LONGEST_PAUSE_S", 600)
     with receiving(answers(503, TAKEN)) as receiver:
-        run = notifier(tmp_path, mixer(receiver.url))
+        run = notifier(tmp_path, mixer(receiver.url), SenderOptions(first_pause_s=600, longest_pause_s=600))
         run.notify(started(), note(1))
         receiver.wait_for(1)
         assert run.finish(PATIENCE_S) == 0
@@ -117,10 +129,9 @@ def test_a_receiver_that_never_answers_does_not_exceed_the_timeout(tmp_path: Pat
         assert time.monotonic() - start < 5, "far less than the timeout of one attempt"
 
 
-def test_an_answer_that_takes_too_long_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sending, "ATTEMPT_S", 0.1)
+def test_an_answer_that_takes_too_long_is_a_failure(tmp_path: Path) -> None:
     with receiving(answers(SILENCE, TAKEN)) as receiver:
-        run = notifier(tmp_path, mixer(receiver.url))
+        run = notifier(tmp_path, mixer(receiver.url), replace(QUICK, attempt_s=0.1))
         run.notify(started())
         assert run.finish(PATIENCE_S) == 0
     assert len({request.id for request in receiver.requests}) == 1
@@ -129,7 +140,7 @@ def test_an_answer_that_takes_too_long_is_a_failure(tmp_path: Path, monkeypatch:
 
 def test_a_network_that_is_not_allowed_is_not_connected_to(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with receiving() as receiver:
-        run = notifier(tmp_path, mixer(receiver.url), SenderOptions(allowed=(ip_network("10.0.0.0/8"),)))
+        run = notifier(tmp_path, mixer(receiver.url), replace(QUICK, allowed=(ip_network("10.0.0.0/8"),)))
         run.notify(started(), note(1))
         assert run.finish(PATIENCE_S) == 1
     assert receiver.requests == []
@@ -148,11 +159,11 @@ def test_a_failing_receiver_is_logged_once(tmp_path: Path, caplog: pytest.LogCap
 @pytest.mark.parametrize(
     ("expected", "statuses"),
     [
-        (sending.AttemptResult.DELIVERED, [200, 201, 202, 204, 299]),
-        (sending.AttemptResult.FAILED, [408, 429, 500, 502, 503, 504, 599]),
-        (sending.AttemptResult.REFUSED, [300, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 405, 413, 600]),
-        (sending.AttemptResult.GONE, [410]),
+        (AttemptResult.DELIVERED, [200, 201, 202, 204, 299]),
+        (AttemptResult.FAILED, [408, 429, 500, 502, 503, 504, 599]),
+        (AttemptResult.REFUSED, [300, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 405, 413, 600]),
+        (AttemptResult.GONE, [410]),
     ],
 )
-def test_what_a_status_means(expected: sending.AttemptResult, statuses: list[int]) -> None:
-    assert {sending.classify_status(status) for status in statuses} == {expected}
+def test_what_a_status_means(expected: AttemptResult, statuses: list[int]) -> None:
+    assert {classify_status(status) for status in statuses} == {expected}

@@ -1,4 +1,4 @@
-"""Tracks are joined: nothing moves, nothing is lost, and what is not as planned is refused."""
+"""Tracks are joined with their times and packets unchanged; a file that is not as planned is refused."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_frames_of_an_mp4_are_at_their_times_to_the_tick(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("container", CODECS)
-def test_chunks_follow_each_other_without_a_seam(tmp_path: Path, container: Container) -> None:
+def test_chunks_are_joined_without_a_gap(tmp_path: Path, container: Container) -> None:
     encoder, sound = CODECS[container]
     how = ENCODINGS[encoder]()
     parts = (range(30), range(30, 60), range(60, 75))
@@ -242,7 +242,7 @@ def test_packets_are_not_encoded_again(tmp_path: Path, container: Container) -> 
 
 @pytest.mark.parametrize("container", CODECS)
 def test_packets_lie_in_the_order_of_their_times(tmp_path: Path, container: Container) -> None:
-    """A player that reads from a network must not have to go back and forth."""
+    """A player that reads from a network must not have to seek."""
     room = Room(tmp_path, container)
     with av.open(str(room.output)) as file:
         found = [(p.pos, (p.dts or 0) * p.time_base) for p in file.demux() if p.size]
@@ -258,12 +258,12 @@ def boxes(path: Path) -> list[str]:
     return kinds
 
 
-def test_an_mp4_s_index_is_in_front(tmp_path: Path) -> None:
+def test_the_index_of_an_mp4_comes_first(tmp_path: Path) -> None:
     assert [kind for kind in boxes(Room(tmp_path, "mp4").output) if kind != "free"] == ["ftyp", "moov", "mdat"]
 
 
 @pytest.mark.parametrize("container", CODECS)
-def test_the_colour_tags_arrive(tmp_path: Path, container: Container) -> None:
+def test_colour_tags_are_kept(tmp_path: Path, container: Container) -> None:
     with av.open(str(Room(tmp_path, container).output)) as file:
         context = file.streams.video[0].codec_context
         assert (context.colorspace, context.color_primaries, context.color_trc, context.color_range) == (1, 1, 1, 1)
@@ -279,7 +279,7 @@ def test_the_same_tracks_give_the_same_bytes(tmp_path: Path, container: Containe
 
 
 @pytest.mark.parametrize("container", CODECS)
-def test_one_track_alone_is_a_file_too(tmp_path: Path, container: Container) -> None:
+def test_one_track_alone_makes_a_file(tmp_path: Path, container: Container) -> None:
     room = Room(tmp_path, container)
     alone = tmp_path / f"alone.{container}"
     join_tracks(room.chunks, None, alone, container)
@@ -364,7 +364,7 @@ def test_a_sound_with_a_hole_is_refused(tmp_path: Path, container: Container, lo
 
 
 @pytest.mark.parametrize("container", CODECS)
-def test_a_track_that_is_missing_is_told(tmp_path: Path, container: Container) -> None:
+def test_a_missing_track_is_refused(tmp_path: Path, container: Container) -> None:
     room = Room(tmp_path, container)
     alone = tmp_path / f"alone.{container}"
     join_tracks(room.chunks, None, alone, container)
@@ -377,9 +377,7 @@ def test_a_track_that_is_missing_is_told(tmp_path: Path, container: Container) -
 
 @pytest.mark.parametrize("intact", [5, 200])
 @pytest.mark.parametrize("group", [0, 2])
-def test_a_first_or_last_group_of_pictures_that_was_damaged_on_its_way_is_refused(
-    tmp_path: Path, group: int, intact: int
-) -> None:
+def test_a_damaged_first_or_last_group_of_pictures_is_refused(tmp_path: Path, group: int, intact: int) -> None:
     path = write_picture(tmp_path / "track.mp4", 75, h264(), draw=lambda number: numbered(number, SIZE))
     output = tmp_path / "out.mp4"
     join_tracks([ChunkTrack(path, range(75), FPS)], None, output, "mp4")

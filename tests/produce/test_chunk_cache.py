@@ -1,4 +1,4 @@
-"""What is finished stays, whole or not at all, whatever kills the process that made it."""
+"""Finished tracks are found by the next run; incomplete or damaged ones are not."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def test_a_track_is_found_again_by_the_next_run(tmp_path: Path, made: Path) -> N
     assert ChunkCache(tmp_path / "chunks").find("another") is None
 
 
-def test_what_was_lost_is_remembered(tmp_path: Path) -> None:
+def test_losses_of_sources_are_found_by_the_next_run(tmp_path: Path) -> None:
     ChunkCache(tmp_path / "chunks").add_loss(LOSS)
     assert ChunkCache(tmp_path / "chunks").losses == [LOSS]
 
 
 @pytest.mark.parametrize("damage", [b"pictura", b"", None])
-def test_a_track_that_is_not_what_was_made_is_none(tmp_path: Path, made: Path, damage: bytes | None) -> None:
+def test_a_damaged_or_missing_track_is_not_found(tmp_path: Path, made: Path, damage: bytes | None) -> None:
     track = ChunkCache(tmp_path / "chunks").add("key", made, None, ())
     if damage is None:
         track.path.unlink()
@@ -44,7 +44,7 @@ def test_a_track_that_is_not_what_was_made_is_none(tmp_path: Path, made: Path, d
     assert ChunkCache(tmp_path / "chunks").find("key") is None
 
 
-def test_a_manifest_that_was_cut_keeps_what_was_whole(tmp_path: Path, made: Path) -> None:
+def test_a_truncated_manifest_keeps_its_complete_entries(tmp_path: Path, made: Path) -> None:
     folder = tmp_path / "chunks"
     ChunkCache(folder).add("first", made, None, ())
     made.write_bytes(b"more")
@@ -61,7 +61,7 @@ def test_a_manifest_that_was_cut_keeps_what_was_whole(tmp_path: Path, made: Path
 
 
 @pytest.mark.parametrize(
-    "rubbish",
+    "invalid",
     [
         b"\xff\xfe\n",
         b"[]\n",
@@ -74,10 +74,10 @@ def test_a_manifest_that_was_cut_keeps_what_was_whole(tmp_path: Path, made: Path
     ],
     ids=range(8),
 )
-def test_rubbish_in_the_manifest_is_passed_over(tmp_path: Path, made: Path, rubbish: bytes) -> None:
+def test_invalid_lines_of_the_manifest_are_ignored(tmp_path: Path, made: Path, invalid: bytes) -> None:
     folder = tmp_path / "chunks"
     folder.mkdir()
-    (folder / "manifest.jsonl").write_bytes(rubbish)
+    (folder / "manifest.jsonl").write_bytes(invalid)
     assert ChunkCache(folder).find("key") is None
     ChunkCache(folder).add("key", made, None, ())
     assert ChunkCache(folder).find("key")
@@ -85,7 +85,7 @@ def test_rubbish_in_the_manifest_is_passed_over(tmp_path: Path, made: Path, rubb
     assert ChunkCache(folder).size_bytes(["another"]) == 0
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "chunks").write_bytes(b"")
     with pytest.raises(DestinationError, match="cannot be used"):
         ChunkCache(tmp_path / "chunks")

@@ -1,4 +1,4 @@
-"""What decides the key of a chunk and that of the sound, besides the plan."""
+"""The keys of chunks and of the sound: what changes them, besides the plan."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def with_code(**digests: str) -> InputVersions:
     return replace(INPUTS, code=lambda kind, on_gpu=False: all_digests["gpu" if on_gpu else kind])
 
 
-def test_code_counts_for_the_tracks_that_it_makes() -> None:
+def test_changed_code_changes_the_keys_of_the_tracks_that_it_makes() -> None:
     sound, *chunks = track_keys(PLAN, with_code())
     assert chunks
     new_sound, *new_chunks = track_keys(PLAN, with_code(picture="other"))
@@ -33,7 +33,7 @@ def test_code_counts_for_the_tracks_that_it_makes() -> None:
     assert track_keys(PLAN, with_code(sound="other"))[1:] == chunks
 
 
-def test_the_libraries_of_the_gpu_count_where_one_composes() -> None:
+def test_libraries_of_the_gpu_change_keys_only_where_a_gpu_composes() -> None:
     on_cpu, on_gpu = (with_device(PLAN, JOB, device) for device in (CPU, RenderDevice("it works", 0)))
     plans = (PLAN, on_cpu, on_gpu)
     before = [chunk_key(plan, FRAMES, with_code()) for plan in plans]
@@ -46,7 +46,7 @@ def test_the_same_code_plan_and_inputs_give_the_same_keys() -> None:
     assert track_keys(PLAN, INPUTS) == track_keys(replace(PLAN, output_key="elsewhere.mp4"), INPUTS)
 
 
-def test_another_recording_counts_where_it_is_used() -> None:
+def test_a_changed_recording_changes_the_keys_of_the_tracks_that_use_it() -> None:
     sound, *chunks = track_keys(PLAN, INPUTS)
     (shown,) = {shot.source for shots in (PLAN.picture.shots.values() if PLAN.picture else ()) for shot in shots}
     assert shown is not None

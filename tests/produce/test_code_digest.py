@@ -29,7 +29,7 @@ ROOTS: Final[dict[Kind, tuple[str, ...]]] = {
     "picture": ("render/video_track.py", "media/video_reader.py"),
     "sound": ("render/audio_track.py", "media/audio_reader.py"),
 }
-DECIDES_NOTHING: Final = (  # how paths of modules begin
+MAKES_NO_TRACK: Final = (  # how paths of modules begin
     *("cli/", "demo", "inputs/", "jobs/", "net/", "notify/", "outputs/", "storage/"),
     *("jobfile/assemble.py", "jobfile/key_docs.py", "jobfile/reader.py", "jobfile/settings.py", "jobfile/models.py"),
     *("plan/build.py", "produce/production.py", "produce/schedule.py", "workers/local.py"),
@@ -97,12 +97,14 @@ def changed(package: Path, change: Callable[[], None]) -> set[Kind]:
         ("fonts/ORIGIN.txt", set()),
     ],
 )
-def test_a_changed_file_counts_where_it_decides(package: Path, path: str, kinds: set[Kind]) -> None:
+def test_a_changed_file_changes_the_digests_of_the_tracks_that_it_affects(
+    package: Path, path: str, kinds: set[Kind]
+) -> None:
     file = package / path
     assert changed(package, lambda: write(file, file.read_bytes() + b"\n")) == kinds
 
 
-def test_a_changed_help_text_keeps_what_is_finished(package: Path) -> None:
+def test_a_changed_help_text_changes_no_digest(package: Path) -> None:
     file = package / "cli" / "arguments.py"
     text = file.read_text(encoding="utf-8")
     other = text.replace('help="', 'help="In other words: ')
@@ -110,14 +112,14 @@ def test_a_changed_help_text_keeps_what_is_finished(package: Path) -> None:
     assert not changed(package, lambda: write(file, other.encode()))
 
 
-def test_comments_and_docstrings_count(package: Path) -> None:
-    """What is compared are whole files."""
+def test_changed_comments_and_docstrings_change_the_digest(package: Path) -> None:
+    """Whole files are compared."""
     file = package / "compositor" / "scale.py"
     assert changed(package, lambda: write(file, b"# Licence\n" + file.read_bytes())) == {"picture"}
     assert changed(package, lambda: write(file, file.read_bytes().replace(b'"""', b'"""So: ', 1))) == {"picture"}
 
 
-def test_a_module_counts_as_soon_as_it_is_imported(package: Path) -> None:
+def test_a_module_is_in_the_digest_when_it_is_imported(package: Path) -> None:
     module, limiter = package / "media" / "louder.py", package / "render" / "limiter.py"
     assert not changed(package, lambda: write(module, b"GAIN = 2\n"))
     importing = b"\n\ndef louder():\n    from owtmix.media.louder import (\n        GAIN,  # doubled\n    )\n"
@@ -125,24 +127,24 @@ def test_a_module_counts_as_soon_as_it_is_imported(package: Path) -> None:
     assert changed(package, lambda: write(module, b"GAIN = 3\n")) == {"sound"}
 
 
-def test_a_renamed_font_counts(package: Path) -> None:
+def test_a_renamed_font_changes_the_digest_of_the_picture(package: Path) -> None:
     font = package / "fonts" / "DejaVuSans.ttf"
     assert changed(package, lambda: rename(font, "Other.ttf")) == {"picture"}
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_decides_nothing_is_not_among_the_modules(kind: Kind) -> None:
+def test_modules_that_make_no_track_are_not_in_the_digest(kind: Kind) -> None:
     files = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py")}
-    assert all(any(path.startswith(prefix) for path in files) for prefix in DECIDES_NOTHING), "one has moved"
-    assert not [path for path in modules(PACKAGE, kind) if path.startswith(DECIDES_NOTHING)]
+    assert all(any(path.startswith(prefix) for path in files) for prefix in MAKES_NO_TRACK), "one has moved"
+    assert not [path for path in modules(PACKAGE, kind) if path.startswith(MAKES_NO_TRACK)]
 
 
-def test_nothing_that_draws_decides_the_sound() -> None:
+def test_modules_that_draw_are_not_in_the_digest_of_the_sound() -> None:
     assert not [path for path in modules(PACKAGE, "sound") if path.startswith(("compositor/", "media/video"))]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_imports_are_those_that_python_reads(kind: Kind) -> None:
+def test_imports_are_those_that_the_parser_of_python_finds(kind: Kind) -> None:
     assert set(modules(PACKAGE, kind)) == set(imported(*ROOTS[kind])) - {"__init__.py"}
 
 
@@ -186,7 +188,7 @@ def test_no_module_is_imported_by_a_name_that_is_computed(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_python_loads_is_among_them(kind: Kind) -> None:
+def test_modules_that_python_loads_are_in_the_digest(kind: Kind) -> None:
     roots = ", ".join("owtmix." + root.removesuffix(".py").replace("/", ".") for root in ROOTS[kind])
     show = f"import sys, {roots}; print(*(m.__file__ for n, m in sys.modules.items() if n.split('.')[0] == 'owtmix'))"
     loaded = subprocess.check_output([sys.executable, "-c", show], cwd=INSTALLATION, text=True).split()
@@ -197,7 +199,7 @@ def test_what_python_loads_is_among_them(kind: Kind) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("style", LayoutStyle)
-def test_classes_in_a_plan_are_among_them(kind: Kind, style: LayoutStyle) -> None:
+def test_modules_of_the_classes_in_a_plan_are_in_the_digest(kind: Kind, style: LayoutStyle) -> None:
     """A task is sent its plan, whose methods it calls without an import of its own."""
     clips = room(seen(ANNA, 0, 10), heard(ANNA, 0, 10))
     job = replace(JOB, mixer=replace(MIXER, layout=style, watermarks=(TextWatermark(0, 0, 1.0, "a"),)))
@@ -222,7 +224,7 @@ def test_classes_in_a_plan_are_among_them(kind: Kind, style: LayoutStyle) -> Non
         ("boto3", set()),
     ],
 )
-def test_libraries_count_where_they_are_used(library: str, affected: set[str]) -> None:
+def test_a_library_changes_the_versions_of_the_tracks_that_use_it(library: str, affected: set[str]) -> None:
     installed = {"av": "1", "numpy": "1", "pillow": "1", "uharfbuzz": "1", "python-bidi": "1", "freetype-py": "1"}
 
     def version_of(name: str) -> str:

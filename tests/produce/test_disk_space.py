@@ -1,4 +1,4 @@
-"""Whether the disk has room is told before anything is made; what an earlier run made needs none again."""
+"""Disk space is checked before anything is made; chunks of an earlier run need none again."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_one_disk_holds_the_chunks_and_the_finished_file(
             check_disk_space(plan, tmp_path, tmp_path, round(kept * size_bytes), lambda _: disk)
 
 
-def test_of_two_disks_each_holds_one(plan: RenderPlan) -> None:
+def test_of_two_disks_one_holds_the_chunks_and_one_the_finished_file(plan: RenderPlan) -> None:
     work, output = Path("work"), Path("output")
     size_bytes = plan.expected_bytes
     disks = {work: Disk(1, size_bytes), output: Disk(2, size_bytes - 1)}
@@ -47,7 +47,7 @@ def test_of_two_disks_each_holds_one(plan: RenderPlan) -> None:
     check_disk_space(plan, work, output, 0, disks.__getitem__)
 
 
-def test_the_disk_of_a_folder_is_looked_at(tmp_path: Path) -> None:
+def test_folders_of_one_disk_have_its_number_and_free_space(tmp_path: Path) -> None:
     (tmp_path / "inside").mkdir()
     here, inside = disk_of(tmp_path), disk_of(tmp_path / "inside")
     assert here.number == inside.number == tmp_path.stat().st_dev

@@ -21,9 +21,9 @@ from owtmix.produce.failures import (
     LeaveOut,
     Retry,
     TrySuspects,
-    certain_deaths,
     decide,
-    doubtful_deaths,
+    proven_crashes,
+    unproven_crashes,
 )
 from owtmix.workers.base import Death, DeathKind, Outcome, Task, TaskReporter
 
@@ -40,7 +40,6 @@ ON_CPU: Final = FailureState()
 
 
 def ending(of: Ending, **changes: object) -> Ending:
-
     return replace(of, **changes)  # type: ignore[arg-type]
 
 
@@ -66,7 +65,7 @@ def test_a_gpu_encoder_that_is_lost_is_given_up() -> None:
     assert decision == GiveUpGpuEncoder(f"{LOST}: the whole picture is encoded again, with x264")
 
 
-def test_the_chunks_that_a_lost_encoder_takes_along_need_no_second_decision() -> None:
+def test_other_chunks_that_fail_with_a_lost_encoder_need_no_second_decision() -> None:
     assert decide(ending(PICTURE, device=GPU, on_gpu_encoder=True, error=LOST), FailureState(GPU)) == ()
 
 
@@ -85,7 +84,7 @@ def test_deaths_on_a_gpu_that_was_given_up_meanwhile_need_no_second_decision() -
     assert decide(death(PICTURE, device=GPU, on_gpu_encoder=True), given_up) == ()
 
 
-def test_the_sound_has_no_gpu_to_blame() -> None:
+def test_a_death_while_mixing_is_not_blamed_on_the_gpu() -> None:
     assert decide(death(SOUND, device=GPU, on_gpu_encoder=True), ON_GPU) == (TrySuspects(),)
 
 
@@ -95,7 +94,7 @@ def test_after_a_death_on_the_cpu_the_sources_are_tried(of: Ending, how: Death) 
     assert decide(death(of, how), ON_CPU) == (TrySuspects(),)
 
 
-def test_culprits_are_left_out_from_where_they_kill() -> None:
+def test_culprits_are_left_out_from_the_time_of_the_crash() -> None:
     culprits = (Culprit(3, "c.webm", Fraction(5, 2), CRASH), Culprit(1, "a.webm", Fraction(1), HANG))
     assert decide(death(PICTURE, culprits=culprits), ON_CPU) == (
         LeaveOut(
@@ -133,7 +132,7 @@ def test_without_a_culprit_the_gpu_encoder_is_given_up() -> None:
 
 
 @pytest.mark.parametrize("of", [PICTURE, SOUND, FILE], ids=lambda of: of.track)
-def test_without_anybody_to_blame_a_task_is_made_once_more_and_not_twice(of: Ending) -> None:
+def test_without_a_culprit_a_task_is_repeated_once(of: Ending) -> None:
     dead = death(of, KILL, culprits=None if of is FILE else ())
     (decision,) = decide(dead, ON_CPU)
     assert isinstance(decision, Retry)
@@ -153,7 +152,7 @@ def test_the_finished_file_is_written_again_without_trying_any_source() -> None:
     assert isinstance(decide(death(FILE), ON_CPU)[0], Retry)
 
 
-def test_pictures_that_cannot_be_decoded_on_are_placeholders() -> None:
+def test_pictures_that_cannot_be_decoded_are_placeholders_from_there_on() -> None:
     stops = (DecodeStop(2, "b.mp4", Fraction(6, 5), "no more keyframes"), DecodeStop(0, "a.mp4", Fraction(0), "empty"))
     assert decide(ending(PICTURE, stops=stops), ON_CPU) == (
         LeaveOut(
@@ -178,7 +177,7 @@ class Trial(Task):
     def run(self, reporter: TaskReporter) -> None: ...
 
 
-def test_a_trial_that_is_killed_from_outside_proves_nothing() -> None:
+def test_a_trial_that_is_killed_from_outside_finds_no_culprit() -> None:
     survived, *dead = [Outcome(Trial(), death=how) for how in (None, CRASH, KILL, HANG)]
-    assert certain_deaths([survived, *dead]) == [dead[0], dead[2]]
-    assert doubtful_deaths([survived, *dead]) == [dead[1]]
+    assert proven_crashes([survived, *dead]) == [dead[0], dead[2]]
+    assert unproven_crashes([survived, *dead]) == [dead[1]]

@@ -1,4 +1,4 @@
-"""Which GPU is used, what is said of it, and what becomes of a job whose GPU fails."""
+"""Which GPU is used, what is reported of it, and how a job whose GPU fails goes on."""
 
 from __future__ import annotations
 
@@ -26,12 +26,11 @@ from owtmix.plan.encoders import NVENC, h264, nvenc
 from owtmix.produce.device_choice import EXTRAS, choose_device
 from owtmix.produce.gpu_check import GpuCheckTask, GpuInfo, check_composing, check_gpus, encodes
 from owtmix.workers.base import Death, DeathKind, Outcome
-from owtmix.workers.local import WorkerPool
 from tests.compositor.gpu.kernel import compiled
 from tests.compositor.gpu.lazy_device import LazyDevice
 from tests.e2e import measure
-from tests.produce.rigged import cut_off
-from tests.produce.stand_in import SilentReporter, StandInGpu, on_stand_in
+from tests.produce.fake_gpu import FakeGpu, SilentReporter, on_fake_gpu
+from tests.produce.faulty_tasks import without_output
 from tests.support import people
 from tests.support.command import install as install_tool
 from tests.support.command import record_once
@@ -53,8 +52,8 @@ SIMILAR: Final = 2.0
 """Mean difference of two encoded pictures of the same room; another picture differs by tens."""
 
 
-class OneAnswer(WorkerPool):
-    """An executor that has an answer instead of workers."""
+class AnsweringExecutor:
+    """An executor without workers, whose tasks all end with the same answer."""
 
     def __init__(self, **answer: Any) -> None:
         self._answer = answer
@@ -64,22 +63,22 @@ class OneAnswer(WorkerPool):
             yield Outcome(task, **self._answer)
 
 
-def found(executor: OneAnswer, wanted: str) -> RenderDevice:
+def found(executor: AnsweringExecutor, wanted: str) -> RenderDevice:
     return choose_device(executor, wanted, MEMORY, lambda: True)
 
 
 def test_the_cpu_composes_where_it_is_asked_for_or_nothing_else_is_installed() -> None:
-    assert choose_device(OneAnswer(), "cpu", MEMORY, lambda: False) == RenderDevice("--device cpu")
-    assert choose_device(OneAnswer(), "auto", MEMORY, lambda: False) == RenderDevice(EXTRAS)
+    assert choose_device(AnsweringExecutor(), "cpu", MEMORY, lambda: False) == RenderDevice("--device cpu")
+    assert choose_device(AnsweringExecutor(), "auto", MEMORY, lambda: False) == RenderDevice(EXTRAS)
     with pytest.raises(SpecError, match="--device cuda: the extra cuda12 or cuda13 of owtmix is not installed"):
-        choose_device(OneAnswer(), "cuda", MEMORY, lambda: False)
+        choose_device(AnsweringExecutor(), "cuda", MEMORY, lambda: False)
 
 
 def test_a_gpu_that_works_is_taken_and_named() -> None:
-    device = found(OneAnswer(value=GpuInfo(1, "NVIDIA L4", encodes=True)), "auto")
+    device = found(AnsweringExecutor(value=GpuInfo(1, "NVIDIA L4", encodes=True)), "auto")
     assert device == RenderDevice("NVIDIA L4 composes and encodes", 1, has_encoder=True, memory_bytes=MEMORY)
     assert device.name == "cuda:1"
-    device = found(OneAnswer(value=GpuInfo(0, "NVIDIA H100", encodes=False)), "cuda")
+    device = found(AnsweringExecutor(value=GpuInfo(0, "NVIDIA H100", encodes=False)), "cuda")
     assert device == RenderDevice("NVIDIA H100 composes and does not encode H.264", 0, memory_bytes=MEMORY)
 
 
@@ -93,32 +92,34 @@ def test_a_gpu_that_works_is_taken_and_named() -> None:
         ),
     ],
 )
-def test_a_gpu_that_does_not_work_is_left_alone_unless_it_was_asked_for(answer: dict[str, Any], why: str) -> None:
-    assert found(OneAnswer(**answer), "auto") == RenderDevice(why)
+def test_a_gpu_that_does_not_work_is_not_used_and_is_an_error_where_it_was_asked_for(
+    answer: dict[str, Any], why: str
+) -> None:
+    assert found(AnsweringExecutor(**answer), "auto") == RenderDevice(why)
     with pytest.raises(SpecError, match=f"--device cuda:1: {why}; --device cpu or auto composes without a GPU"):
-        found(OneAnswer(**answer), "cuda:1")
+        found(AnsweringExecutor(**answer), "cuda:1")
 
 
-def test_without_cupy_the_worker_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_cupy_the_check_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "owtmix.compositor.gpu.cuda", None)
     with pytest.raises(RenderError, match="CuPy cannot be loaded"):
         GpuCheckTask(None).run(SilentReporter())
 
 
 def check(wanted: int | None, how: str) -> GpuInfo:
-    return check_gpus(wanted, lambda: 1, lambda _number: StandInGpu(how), SilentReporter())
+    return check_gpus(wanted, lambda: 1, lambda _number: FakeGpu(how), SilentReporter())
 
 
 def test_a_gpu_is_checked_by_composing() -> None:
     compiled()
-    assert check(None, "works") == GpuInfo(0, "Stand-in", encodes=False)
+    assert check(None, "works") == GpuInfo(0, "Fake GPU", encodes=False)
     with pytest.raises(RenderError, match="there is no cuda:1, but 1 GPUs, counted from 0"):
         check(1, "works")
     with pytest.raises(RenderError, match="cuda:0 is full"):
         check(0, "full")
 
 
-def test_a_gpu_that_composes_something_else_is_found_out() -> None:
+def test_a_gpu_that_composes_wrong_pixels_is_an_error() -> None:
     class Wrong(LazyDevice):
         def download(self, address: int, target: Any, after: Any, fence: Any) -> None:
             super().download(address + 1, target, after, fence)
@@ -136,8 +137,8 @@ def test_an_encoder_is_checked_with_composed_frames() -> None:
 
 
 @pytest.fixture(autouse=True)
-def a_cupy_to_be_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Jobs look for a GPU; its check is replaced, so nobody imports this package."""
+def cupy_that_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs look for CuPy before they check a GPU. The check is replaced, so this package is not imported."""
     (tmp_path / "found" / "cupy").mkdir(parents=True)
     (tmp_path / "found" / "cupy" / "__init__.py").write_text("raise ImportError('no real one')\n")
     monkeypatch.syspath_prepend(tmp_path / "found")
@@ -150,12 +151,12 @@ def lay_out(folder: Path, room: Room = ROOM) -> Path:
 def compose(
     job_file: Path, how: str | None, *, encodes: bool = False, has_encoder: bool = False, finish: bool = True
 ) -> dict[str, Any]:
-    """Compose two chunks by one worker, on a stand-in or, where ``how`` is None, on the CPU."""
+    """Compose two chunks by one worker, on a fake GPU or, where ``how`` is None, on the CPU."""
     compiled()
-    tasks = on_stand_in(how or "", encodes=encodes, has_encoder=has_encoder)
+    tasks = on_fake_gpu(how or "", encodes=encodes, has_encoder=has_encoder)
     options = Options(workers=1, chunk_s=Fraction(2), device="auto" if how else "cpu")
     settings = Settings(limits=LimitSettings(worker_silence_s=5 if how == "hangs" else 60))
-    open_executor = replacing(tasks if finish else lambda task: cut_off(tasks(task)))
+    open_executor = replacing(tasks if finish else lambda task: without_output(tasks(task)))
     job = Job(job_file, settings, options, job_file.parents[1] / "state", open_executor)
     report = job.run(NoProgress(), TemporaryPaths()).to_json()
     report["warnings"] = [warning for warning in report["warnings"] if "MediaChannel" not in warning]
@@ -172,7 +173,7 @@ def test_a_job_on_a_gpu_looks_as_it_does_on_the_cpu(tmp_path: Path) -> None:
     on_cpu = compose(lay_out(tmp_path / "cpu"), None)
     on_gpu = compose(lay_out(tmp_path / "gpu"), "works")
     assert on_cpu["device"] == {"composed_on": ["cpu"], "encoder": "libx264", "why": "--device cpu"}
-    why = "Stand-in composes and does not encode H.264"
+    why = "Fake GPU composes and does not encode H.264"
     assert on_gpu["device"] == {"composed_on": ["cuda:0"], "encoder": "libx264", "why": why}
     assert not on_gpu["warnings"]
     assert [entry["picture"]["decoders"] for entry in on_gpu["inputs"]] == [["cpu"], ["cpu"]]
@@ -188,8 +189,8 @@ def test_a_job_on_a_gpu_looks_as_it_does_on_the_cpu(tmp_path: Path) -> None:
         ("hangs", ["the process that composed on cuda:0 hangs: no progress for 5 s: what is missing"]),
     ],
 )
-def test_a_gpu_that_fails_costs_the_chunks_in_work(tmp_path: Path, how: str, warnings: list[str]) -> None:
-    """And no recording is to blame."""
+def test_chunks_that_a_gpu_fails_at_are_composed_on_the_cpu(tmp_path: Path, how: str, warnings: list[str]) -> None:
+    """No recording is left out for it."""
     report = compose(lay_out(tmp_path), how)
     assert report["device"]["composed_on"] == ["cpu"]
     assert len(report["warnings"]) == len(warnings)
@@ -197,7 +198,7 @@ def test_a_gpu_that_fails_costs_the_chunks_in_work(tmp_path: Path, how: str, war
     assert len(pictures(report)) == 40
 
 
-def test_more_than_a_gpu_composes_at_once_is_composed_on_the_cpu_all_of_it(tmp_path: Path) -> None:
+def test_a_picture_with_too_many_watermarks_for_a_gpu_is_composed_on_the_cpu(tmp_path: Path) -> None:
     marks = [{"Type": 3, "Text": ".", "X": 2 * number, "Y": 0} for number in range(71)]
     report = compose(lay_out(tmp_path, replace(ROOM, mixer={"WaterMark": marks})), "works")
     why = "a GPU composes 72 tiles and watermarks at once, and there are 73"
@@ -205,10 +206,10 @@ def test_more_than_a_gpu_composes_at_once_is_composed_on_the_cpu_all_of_it(tmp_p
     assert report["warnings"] == [f"the picture is composed on the CPU: {why}"]
 
 
-def test_a_resumed_run_tells_again_that_a_gpu_failed(tmp_path: Path) -> None:
-    """The picture is still the one that the CPU has composed in its place."""
+def test_a_resumed_run_repeats_the_warning_that_a_gpu_failed(tmp_path: Path) -> None:
+    """Its chunks are those that the CPU has composed."""
     job_file = lay_out(tmp_path)
-    with pytest.raises(RenderError, match="cut off"):
+    with pytest.raises(RenderError, match="no output is made"):
         compose(job_file, "lost", finish=False)
     report = compose(job_file, "lost")
     assert report["chunks"] == {"total": 2, "reused": 2}
@@ -217,14 +218,14 @@ def test_a_resumed_run_tells_again_that_a_gpu_failed(tmp_path: Path) -> None:
     ]
 
 
-def test_a_gpu_that_fails_at_composing_goes_on_encoding(tmp_path: Path) -> None:
+def test_a_gpu_that_fails_at_composing_still_encodes(tmp_path: Path) -> None:
     report = compose(lay_out(tmp_path), "lost", encodes=True, has_encoder=True)
     assert (report["device"]["composed_on"], report["device"]["encoder"]) == (["cpu"], NVENC)
     assert len(report["warnings"]) == 2
     assert len(pictures(report)) == 40
 
 
-def test_a_gpu_that_hangs_with_its_encoder_is_left_alone(tmp_path: Path) -> None:
+def test_a_gpu_that_also_hangs_at_encoding_is_not_used_any_more(tmp_path: Path) -> None:
     """Composing on the CPU does not help where the same GPU is to encode."""
     report = compose(lay_out(tmp_path), "hangs", encodes=True, has_encoder=True)
     assert (report["device"]["composed_on"], report["device"]["encoder"]) == (["cpu"], "libx264")
@@ -235,8 +236,8 @@ def test_a_gpu_that_hangs_with_its_encoder_is_left_alone(tmp_path: Path) -> None
     assert len(pictures(report)) == 40
 
 
-def test_when_the_gpu_s_encoder_is_lost_everything_is_encoded_without_it(tmp_path: Path) -> None:
-    """There is no NVENC here, as on a GPU that has lost its own."""
+def test_when_the_encoder_of_the_gpu_is_lost_the_whole_picture_is_encoded_by_the_cpu(tmp_path: Path) -> None:
+    """This machine has no NVENC, like a GPU that has lost its encoder."""
     report = compose(lay_out(tmp_path), "works", encodes=True)
     assert report["device"]["encoder"] == "libx264"
     (warning,) = report["warnings"]
@@ -246,7 +247,7 @@ def test_when_the_gpu_s_encoder_is_lost_everything_is_encoded_without_it(tmp_pat
 
 @pytest.mark.parametrize(("device", "loads"), [("cpu", False), ("auto", True)])
 def test_a_job_that_asks_for_no_gpu_loads_nothing_of_it(tmp_path: Path, device: str, *, loads: bool) -> None:
-    """A whole job on the CPU, in all its processes, with a CuPy at hand that leaves a mark when it is imported."""
+    """A whole job on the CPU, in all its processes, with a CuPy that writes a file when it is imported."""
     command, mark = install_tool(tmp_path / "tool"), tmp_path / "mark"
     (command.root / "cupy.py").write_text(f"open({str(mark)!r}, 'w').close()\nraise ImportError('no real one')\n")
     done = command.run("--device", device, ROOM.write(tmp_path / "room", f"no-gpu-{device}", record_once))

@@ -1,9 +1,8 @@
-"""A recording that breaks whatever decodes it is found, and costs nobody else anything."""
+"""A recording that crashes its decoder is found and left out from there on; the others are not affected."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -19,7 +18,7 @@ from owtmix.jobfile.settings import LimitSettings, Settings
 from owtmix.jobs.job import Job
 from owtmix.jobs.options import Options
 from tests.e2e import measure
-from tests.produce.rigged import cut_off, rigged
+from tests.produce.faulty_tasks import with_faults, without_output
 from tests.support import people
 from tests.support.command import record_once
 from tests.support.fixtures import new_job_id
@@ -73,7 +72,7 @@ CHUNKED: Final = Options(chunk_s=Fraction(2))
 def compose(
     job_file: Path,
     options: Options = Options(),  # noqa: B008 - it is frozen
-    tasks: Replace = rigged,
+    tasks: Replace = with_faults,
     silence_s: int = 60,
 ) -> dict[str, Any]:
     state = job_file.parents[1] / "state"
@@ -111,10 +110,6 @@ def heard(report: dict[str, Any], person: int) -> str:
     return "".join("H" if abs(db + 30) < 2 else "." if db < -60 else "?" for db in levels)
 
 
-def blamed(report: dict[str, Any], name: str) -> Iterator[str]:
-    return (warning for warning in report["warnings"] if name in warning)
-
-
 def entry(report: dict[str, Any], name: str) -> dict[str, Any]:
     (found,) = (entry for entry in report["inputs"] if name in entry["file"])
     assert isinstance(found, dict)
@@ -148,10 +143,10 @@ def test_a_picture_that_cannot_be_decoded_is_a_placeholder_from_there_on(tmp_pat
 
 @pytest.mark.parametrize("how", ["crash", "fail"])
 @pytest.mark.parametrize("workers", [1, 3])
-def test_a_picture_that_breaks_in_one_chunk_is_a_placeholder_in_all_that_follow(
+def test_a_picture_that_fails_in_one_chunk_is_a_placeholder_in_all_later_chunks(
     tmp_path: Path, how: str, workers: int
 ) -> None:
-    """Also in those that another child has made already."""
+    """Also in chunks that another worker has made already."""
     report = compose(lay_out(tmp_path / "room", LONGER, ben=f"{how}-2.5-"), replace(CHUNKED, workers=workers))
     (warning,) = report["warnings"]
     assert "at 00:00:02.500" in warning
@@ -160,11 +155,11 @@ def test_a_picture_that_breaks_in_one_chunk_is_a_placeholder_in_all_that_follow(
     assert report["chunks"] == {"total": 3, "reused": 0}
 
 
-def test_a_resumed_run_agrees_with_what_was_found_out(tmp_path: Path) -> None:
-    """The recording has been mended meanwhile, or breaks only sometimes: the layout and its placeholder stay."""
+def test_a_resumed_run_keeps_the_placeholders_of_the_first_run(tmp_path: Path) -> None:
+    """Even if the recording was repaired meanwhile, or fails only sometimes."""
     job_file = lay_out(tmp_path / "room", LONGER, ben="fail-2.5-")
-    with pytest.raises(RenderError, match="cut off"):
-        compose(job_file, CHUNKED, lambda task: cut_off(rigged(task)))
+    with pytest.raises(RenderError, match="no output is made"):
+        compose(job_file, CHUNKED, lambda task: without_output(with_faults(task)))
     report = compose(job_file, CHUNKED, as_given)
     (warning,) = report["warnings"]
     assert "fails at 00:00:02.500" in warning
@@ -176,15 +171,15 @@ def test_a_resumed_run_agrees_with_what_was_found_out(tmp_path: Path) -> None:
 
 
 def as_given(task: Any) -> Any:
-    """For a run in which nothing misbehaves."""
+    """For a run in which no task fails."""
     return task
 
 
 def test_a_sound_that_cannot_be_decoded_is_silence_from_there_on(tmp_path: Path) -> None:
-    report = compose(lay_out(tmp_path / "room", ben="deaf-crash-1.5-"))
+    report = compose(lay_out(tmp_path / "room", ben="sound-crash-1.5-"))
     (warning,) = report["warnings"]
     assert warning.startswith(
-        "decoding room/deaf-crash-1.5-1-ben_1.webm crashes (SIGSEGV) at 00:00:01.000: silence from"
+        "decoding room/sound-crash-1.5-1-ben_1.webm crashes (SIGSEGV) at 00:00:01.000: silence from"
     )
     assert heard(report, 1) == "H" * 4 + "." * 8
     assert heard(report, 0) == heard(report, 2) == "H" * 12
@@ -192,7 +187,7 @@ def test_a_sound_that_cannot_be_decoded_is_silence_from_there_on(tmp_path: Path)
     assert entry(report, "ben")["sound"]["used_to_s"] == pytest.approx(1, abs=0.001)
 
 
-def test_several_culprits_are_found_one_after_the_other(tmp_path: Path) -> None:
+def test_several_faulty_recordings_are_found_one_after_the_other(tmp_path: Path) -> None:
     report = compose(lay_out(tmp_path / "room", anna="crash-2-", carl="crash-0.5-"))
     assert shown(report, 0) == "P" * 20 + "-" * 10
     assert shown(report, 1) == "P" * 30
@@ -202,9 +197,9 @@ def test_several_culprits_are_found_one_after_the_other(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "prefix",
-    ["crash-1-", "probe-crash-", "deaf-crash-1-", "fail-1-"],
+    ["crash-1-", "probe-crash-", "sound-crash-1-", "fail-1-"],
 )
-def test_strict_wants_every_recording_whole(tmp_path: Path, prefix: str) -> None:
+def test_with_strict_a_faulty_recording_fails_the_job(tmp_path: Path, prefix: str) -> None:
     with pytest.raises(InputError, match="ben_1") as raised:
         compose(lay_out(tmp_path / "room", ben=prefix), Options(strict=True))
     assert raised.value.exit_status == 3
@@ -219,10 +214,10 @@ def test_a_recording_that_cannot_be_measured_is_left_out_with_the_reason(tmp_pat
     assert entry(report, "ben")["left_out"] == reason
 
 
-def test_a_death_without_reason_is_forgiven_once(tmp_path: Path) -> None:
+def test_a_task_whose_process_is_killed_is_repeated_once(tmp_path: Path) -> None:
     """While measuring, and while composing."""
     job_file = lay_out(tmp_path / "room", ben="probe-once-")
-    die(tmp_path, job_file, 1)
+    kill_composing(tmp_path, job_file, 1)
     report = compose(job_file)
     assert shown(report, 1) == "P" * 30
     (warning,) = report["warnings"]
@@ -230,8 +225,8 @@ def test_a_death_without_reason_is_forgiven_once(tmp_path: Path) -> None:
     assert warning.startswith(words)
 
 
-def test_a_source_whose_trial_is_killed_from_outside_is_not_to_blame(tmp_path: Path) -> None:
-    """The system, short of memory, kills whom it likes, and may do so twice."""
+def test_a_source_whose_trial_is_killed_from_outside_is_not_left_out(tmp_path: Path) -> None:
+    """The system kills any process when memory is short, and may do so twice."""
     report = compose(lay_out(tmp_path / "room", ben="killed-1.2-"))
     (warning,) = report["warnings"]
     assert "no recording is to blame" in warning
@@ -239,9 +234,9 @@ def test_a_source_whose_trial_is_killed_from_outside_is_not_to_blame(tmp_path: P
     assert len(list((tmp_path / "room" / "room").glob("killed-*.second"))) == 1
 
 
-def test_a_second_one_is_an_error_in_words(tmp_path: Path) -> None:
+def test_a_task_whose_process_is_killed_twice_fails_the_job(tmp_path: Path) -> None:
     job_file = lay_out(tmp_path / "room")
-    die(tmp_path, job_file, 2)
+    kill_composing(tmp_path, job_file, 2)
     with pytest.raises(RenderError) as raised:
         compose(job_file)
     assert raised.value.exit_status == 4
@@ -250,9 +245,9 @@ def test_a_second_one_is_an_error_in_words(tmp_path: Path) -> None:
     assert isinstance(raised.value, MixError)
 
 
-def die(tmp_path: Path, job_file: Path, times: int) -> None:
-    """Let the process that composes die so many times."""
+def kill_composing(tmp_path: Path, job_file: Path, times: int) -> None:
+    """Make the process that composes be killed ``times`` times."""
     work = tmp_path / "state" / "work" / json.loads(job_file.read_text())["Internal"]["JobId"]
     work.mkdir(parents=True)
     for number in range(times):
-        (work / f"die-{number}").touch()
+        (work / f"kill-{number}").touch()

@@ -1,4 +1,4 @@
-"""In which order tracks are made while their sources come."""
+"""The order in which tracks are made while their sources are fetched."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PLAN: Final = make_plan(JOB, index_of(CLIPS), CLIPS, PlanSettings(VideoSettings(
 """Ten seconds in five chunks; the screen comes in the third, and a sound in the second."""
 
 LATE: Final = room(both(ANNA, 0, 4), both(SCREEN, 6, 10))
-"""Of whom the second comes when the first has gone."""
+"""Two recordings; the second starts after the first has ended."""
 
 
 def chunks(plan: RenderPlan = PLAN) -> Sequence[range]:
@@ -61,7 +61,7 @@ def test_a_source_is_needed_from_its_first_use_to_its_last() -> None:
     assert spans(source_usage(PLAN, (), sound=True)) == {0: (0, 10), 1: (4, 10), 2: (2, 8)}
 
 
-def test_only_what_is_seen_in_the_chunks_that_are_made_is_needed() -> None:
+def test_only_sources_of_the_chunks_that_are_made_are_needed() -> None:
     assert spans(source_usage(PLAN, chunks()[:2], sound=False)) == {0: (0, 4)}
     assert spans(source_usage(PLAN, [chunks()[1], chunks()[3]], sound=False)) == {0: (2, 8), 1: (6, 8)}
     single = replace(JOB, mixer=replace(JOB.mixer, layout=type(JOB.mixer.layout).SINGLE, max_resolution_stream=SCREEN))
@@ -69,7 +69,7 @@ def test_only_what_is_seen_in_the_chunks_that_are_made_is_needed() -> None:
     assert spans(source_usage(hidden, [range(100, 110)], sound=False)) == {1: (20 / 3, 22 / 3)}
 
 
-def test_the_longest_chunk_is_made_at_once() -> None:
+def test_the_longest_piece_is_the_longest_chunk_or_a_second_of_sound() -> None:
     assert longest_piece_s(PLAN) == 2
     assert longest_piece_s(replace(PLAN, picture=None)) == 1
 
@@ -80,7 +80,7 @@ def supplied(folder: Path, *hold: str) -> tuple[FakeStore, Prefetcher]:
     return store, source_set(store, folder).prefetch(source_usage(PLAN, chunks(), sound=True), longest_piece_s(PLAN))
 
 
-def test_a_chunk_is_begun_when_all_that_it_shows_is_here_and_the_sound_when_all_is(tmp_path: Path) -> None:
+def test_a_chunk_is_begun_when_its_sources_are_here_and_the_sound_when_all_are(tmp_path: Path) -> None:
     store, prefetcher = supplied(tmp_path, "screen", "ben")
     with prefetcher:
         wait_until_ready(prefetcher, 0)
@@ -96,8 +96,8 @@ def test_a_chunk_is_begun_when_all_that_it_shows_is_here_and_the_sound_when_all_
         assert len(schedule) == 0
 
 
-def test_who_mixes_goes_on_with_the_chunks_that_begin_where_recordings_do(tmp_path: Path) -> None:
-    """Others have to decode their way to their first chunk, which takes about as long as the sound."""
+def test_the_worker_of_the_sound_continues_with_the_first_chunks(tmp_path: Path) -> None:
+    """Other workers must decode up to their first chunk, which takes about as long as the sound."""
     _, prefetcher = supplied(tmp_path)
     with prefetcher:
         wait_until_ready(prefetcher, 2)
@@ -126,7 +126,7 @@ def test_sound_alone_is_begun_at_once(tmp_path: Path) -> None:
         assert named(Schedule(tasks()[:1], 2, prefetcher, same).take(1)) == "sound"
 
 
-def test_where_not_all_fits_sound_is_begun_at_once_and_what_both_have_passed_makes_room(tmp_path: Path) -> None:
+def test_with_a_small_budget_the_sound_is_begun_at_once_and_used_sources_are_removed(tmp_path: Path) -> None:
     plan = make_plan(JOB, index_of(LATE), LATE, PlanSettings(VideoSettings(chunk_s=Fraction(2))))
     store = FakeStore({"anna": 5, "screen": 4})
     uses = source_usage(plan, chunks(plan), sound=True)
@@ -148,8 +148,8 @@ def test_where_not_all_fits_sound_is_begun_at_once_and_what_both_have_passed_mak
         assert not prefetcher.ready([0])
 
 
-def test_where_not_all_fits_others_begin_where_the_picture_does(tmp_path: Path) -> None:
-    """What the sound waits for comes when the beginning has made room."""
+def test_with_a_small_budget_another_worker_begins_with_the_first_chunk(tmp_path: Path) -> None:
+    """The sound waits for a source that is fetched when the first one is removed."""
     plan = make_plan(JOB, index_of(LATE), LATE, PlanSettings(VideoSettings(chunk_s=Fraction(2))))
     uses = source_usage(plan, chunks(plan), sound=True)
     with source_set(FakeStore({"anna": 5, "screen": 4}), tmp_path, budget_of(8)).prefetch(
@@ -161,7 +161,7 @@ def test_where_not_all_fits_others_begin_where_the_picture_does(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("worker", [1, 2])
-def test_what_does_not_come_is_left_out_before_it_is_begun(tmp_path: Path, worker: int) -> None:
+def test_a_source_that_cannot_be_fetched_is_left_out_of_tasks_that_have_not_begun(tmp_path: Path, worker: int) -> None:
     gone = FakeStore({"anna": 5, "gone": 4, "ben": 3})
     now = {task.track: task for task in tasks()}
     with source_set(gone, tmp_path).prefetch(source_usage(PLAN, chunks(), sound=True)) as prefetcher:
@@ -175,8 +175,8 @@ def test_what_does_not_come_is_left_out_before_it_is_begun(tmp_path: Path, worke
     assert all(task and task.setup.plan == without for task in taken)
 
 
-def test_a_sound_that_waits_for_what_the_picture_makes_room_for_is_not_left_waiting(tmp_path: Path) -> None:
-    """Although a chunk has failed, and all is to stop."""
+def test_after_a_stop_chunks_are_still_composed_while_the_sound_waits_for_disk_space(tmp_path: Path) -> None:
+    """A chunk has failed; the sound, which has begun, must still end."""
     plan = make_plan(JOB, index_of(LATE), LATE, PlanSettings(VideoSettings(chunk_s=Fraction(2))))
     store = FakeStore({"anna": 5, "screen": 4})
     uses = source_usage(plan, chunks(plan), sound=True)

@@ -1,4 +1,4 @@
-"""Placed sources become one track."""
+"""Sources are mixed at their places on the output."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from tests.support.sources import MemorySources, WatchedAudioSources
 RATE_HZ = 48_000
 
 LEVEL_STEP_DB = 0.1
-"""Below what anybody hears."""
+"""An inaudible difference."""
 
 
-def object_to(source: int, problem: str) -> None:
+def fail_on_warning(source: int, problem: str) -> None:
     raise AssertionError(f"{source}: {problem}")
 
 
@@ -86,7 +86,7 @@ def level_db(sound: Sound, hz: float, start_s: float, end_s: float) -> float:
     return float(20 * np.log10(np.abs(np.sum(part * wave)) / len(part) * np.sqrt(2)))
 
 
-def test_nobody_gets_louder_or_softer_while_a_fourth_joins_and_leaves(room: Room) -> None:
+def test_no_level_changes_while_a_fourth_person_joins_and_leaves(room: Room) -> None:
     people = {300.0: 0.1, 500.0: 0.2, 700.0: 0.05}
     for hz, amplitude in people.items():
         room.add(tone(moments(6, RATE_HZ), hz, amplitude), Fraction(0))
@@ -117,7 +117,7 @@ def test_a_start_between_samples_goes_to_the_nearest(room: Room) -> None:
     assert np.array_equal(heard[0, RATE_HZ + 1 :][: len(sound)], sound)
 
 
-def test_full_scale_people_do_not_clip(room: Room) -> None:
+def test_four_sources_at_full_scale_do_not_clip(room: Room) -> None:
     for hz in (200.0, 310.0, 450.0, 623.0):
         room.add(tone(moments(3, RATE_HZ), hz, 1), Fraction(0))
     heard = room.mix(3 * RATE_HZ).astype(np.float64)
@@ -149,7 +149,7 @@ def test_a_room_without_sound_is_silent(room: Room) -> None:
     assert not heard.any()
 
 
-def test_a_file_that_is_gone_is_silent_and_named(room: Room) -> None:
+def test_a_file_that_was_removed_is_silent_with_a_warning(room: Room) -> None:
     sound = sweep(moments(2, RATE_HZ))
     room.add(sound, Fraction(0)).unlink()
     room.add(sound, Fraction(0))
@@ -158,7 +158,7 @@ def test_a_file_that_is_gone_is_silent_and_named(room: Room) -> None:
     assert [source for source, _ in room.warnings] == [0]
 
 
-def test_a_file_cut_off_since_it_was_probed_sounds_as_far_as_it_goes(room: Room) -> None:
+def test_a_file_truncated_since_it_was_probed_is_heard_up_to_its_end(room: Room) -> None:
     sound = sweep(moments(4, RATE_HZ))
     path = room.add(sound, Fraction(0))
     path.write_bytes(path.read_bytes()[: 2 * RATE_HZ * 4])
@@ -167,7 +167,7 @@ def test_a_file_cut_off_since_it_was_probed_sounds_as_far_as_it_goes(room: Room)
     assert not heard[round(2.1 * RATE_HZ) :].any()
 
 
-def test_files_are_open_only_while_they_sound(room: Room) -> None:
+def test_files_are_open_only_while_they_are_heard(room: Room) -> None:
     opened = 0
     most = 0
 
@@ -189,7 +189,7 @@ def test_files_are_open_only_while_they_sound(room: Room) -> None:
 
 
 def test_sounds_need_no_files() -> None:
-    """Mixing knows sources alone; what they are made of is their own business."""
+    """Mixing uses nothing but the protocol of sources."""
     first, second = (np.stack([sweep(moments(2, RATE_HZ) + n), sweep(moments(2, RATE_HZ) - n)]) for n in (0, 1))
     track = memory_track(2)
     placements = [
@@ -200,12 +200,12 @@ def test_sounds_need_no_files() -> None:
     expected[:, : 2 * RATE_HZ] = first
     expected[:, RATE_HZ:] += second
     sources = MemorySources(sounds={0: first, 1: second})
-    heard = np.concatenate(list(mix(placements, sources, 3 * RATE_HZ, MixObserver(object_to))), axis=1)
+    heard = np.concatenate(list(mix(placements, sources, 3 * RATE_HZ, MixObserver(fail_on_warning))), axis=1)
     assert np.array_equal(heard, expected)
 
 
-def test_nobody_is_asked_for_sound_before_or_after_it() -> None:
-    """Ten thousand files in a day would be asked two billion times: twice the work takes twice the calls."""
+def test_sources_are_read_only_where_they_have_sound() -> None:
+    """Twice the files take twice the calls, not four times: a day may have ten thousand files."""
     track = memory_track(Fraction(1, 5))
     sources = MemorySources(sounds={0: np.full((2, RATE_HZ // 5), 0.25, np.float32)})
 
@@ -215,7 +215,7 @@ def test_nobody_is_asked_for_sound_before_or_after_it() -> None:
             for second in reversed(range(count))
         ]
         profile = Profile()
-        blocks = profile.runcall(lambda: list(mix(placed, sources, count * RATE_HZ, MixObserver(object_to))))
+        blocks = profile.runcall(lambda: list(mix(placed, sources, count * RATE_HZ, MixObserver(fail_on_warning))))
         heard = np.concatenate(blocks, axis=1)[0].reshape(count, RATE_HZ)
         assert np.abs(heard).max(axis=1).min() > 0.1
         return sum(
@@ -241,7 +241,7 @@ def test_memory_does_not_grow_with_the_length_of_the_room(room: Room) -> None:
     assert peaks[1] < 1.2 * peaks[0]
 
 
-def test_what_is_on_its_way_is_waited_for(room: Room) -> None:
+def test_mixing_waits_for_a_file_that_is_being_fetched(room: Room) -> None:
     path = room.add(tone(moments(1, RATE_HZ), 500, 0.25), Fraction(1))
     away = path.with_name("away")
     expected = room.mix(2 * RATE_HZ)
@@ -255,14 +255,14 @@ def test_what_is_on_its_way_is_waited_for(room: Room) -> None:
             away.rename(path)
             mark_ready(path)
 
-    observer = MixObserver(object_to, on_wait=wait)
+    observer = MixObserver(fail_on_warning, on_wait=wait)
     mixed = np.concatenate(list(mix(room.placements, room.sources, 2 * RATE_HZ, observer)), axis=1)
     assert np.array_equal(mixed, expected)
     assert waits == [1, 1]
 
 
-def test_what_never_comes_is_silent_without_a_word(room: Room) -> None:
-    """Who fetches it has told."""
+def test_a_file_that_cannot_be_fetched_is_silent_without_a_warning(room: Room) -> None:
+    """The prefetcher has warned already."""
     for hz in (500, 800):
         path = room.add(tone(moments(1, RATE_HZ), hz, 0.25), Fraction(0))
     path.unlink()
@@ -273,7 +273,7 @@ def test_what_never_comes_is_silent_without_a_word(room: Room) -> None:
     assert not room.warnings
 
 
-def test_damage_is_told_of_each_source(tmp_path: Path) -> None:
+def test_damage_is_reported_for_each_source(tmp_path: Path) -> None:
     path = write_sound(
         tmp_path / "a.mp4", sweep(moments(4, RATE_HZ))[None], RATE_HZ, codec="aac", damaged=range(60, 70)
     )
@@ -283,5 +283,5 @@ def test_damage_is_told_of_each_source(tmp_path: Path) -> None:
     placed = [
         AudioPlacement(n, track, TimeRange(Fraction(0), Fraction(end)), Fraction(0)) for n, end in ((0, 4), (1, 1))
     ]
-    assert list(mix(placed, sources_of([path, path]), 4 * RATE_HZ, MixObserver(object_to, told.__setitem__)))
+    assert list(mix(placed, sources_of([path, path]), 4 * RATE_HZ, MixObserver(fail_on_warning, told.__setitem__)))
     assert {n: damage.count for n, damage in told.items()} == {0: 10, 1: 0}

@@ -1,4 +1,4 @@
-"""Rendering a plan: any part alone is as in the whole, a failing file costs only itself, and files stay closed."""
+"""Rendering a plan: any part has the pixels of the whole, a file that fails affects no other, and files are closed."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def with_mode(context: RenderContext, mode: ResizeMode) -> RenderContext:
     return replace(context, plan=replace(context.plan, picture=replace(context.picture, resize_mode=mode)))
 
 
-def test_the_busy_room_is_as_busy_as_it_is_meant_to_be(busy: RenderContext) -> None:
+def test_the_busy_room_has_many_scenes_files_and_a_placeholder(busy: RenderContext) -> None:
     picture = busy.picture
     assert picture.frames == 90
     assert len(picture.scenes) >= 6
@@ -98,8 +98,8 @@ def test_one_stream_may_be_shown_in_several_places(tmp_path: Path) -> None:
         assert part(both, LEFT) == part(both, RIGHT) == part(one, LEFT)
 
 
-def test_a_stream_that_is_gone_keeps_no_scaler(tmp_path: Path) -> None:
-    """Its filter graphs hold many frames, and it may not come back."""
+def test_a_stream_that_has_left_keeps_no_scaler(tmp_path: Path) -> None:
+    """Its filter graphs hold many frames, and the stream may not return."""
     context = context_of([(ANNA, 0, write_film(tmp_path / "anna.webm", steady(20)))])
     picture, canvas = context.picture, make_canvas(context.picture)
     made: list[ref[Scaler]] = []
@@ -198,7 +198,7 @@ def test_a_recording_is_decoded_for_several_frames_before_the_next(tmp_path: Pat
     assert render(context, range(20), canvas=alone) == render(context, range(20))
 
 
-def test_all_files_are_closed_when_rendering_is_broken_off(tmp_path: Path) -> None:
+def test_all_files_are_closed_when_rendering_is_stopped(tmp_path: Path) -> None:
     takes = [(who, 0, write_film(tmp_path / f"{who}.webm", steady(20))) for who in (ANNA, BEN)]
     log = Log()
     with closing(rendering(log.watch(context_of(takes)), range(20))) as frames:

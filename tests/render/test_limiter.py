@@ -1,4 +1,4 @@
-"""The limiter: nothing below the ceiling is touched, nothing gets above it."""
+"""The limiter: sound below the ceiling is not changed, and no peak is above it."""
 
 from __future__ import annotations
 
@@ -88,13 +88,13 @@ def test_both_channels_have_one_gain() -> None:
 
 
 @pytest.mark.parametrize("cuts", [[1], [BLOCK], [BLOCK - 1, BLOCK + 1, 100_001], list(range(0, 144_000, 999))])
-def test_how_the_sound_arrives_changes_nothing(cuts: list[int]) -> None:
+def test_the_sizes_of_blocks_do_not_change_the_result(cuts: list[int]) -> None:
     sound = stereo(LOUD["shots"](), LOUD["four voices"]())
     assert np.array_equal(limited(sound, cuts), limited(sound))
 
 
 @pytest.mark.parametrize("count", [0, 1, LOOK_AHEAD, BLOCK, BLOCK + 1])
-def test_every_sample_comes_out(count: int) -> None:
+def test_the_number_of_samples_does_not_change(count: int) -> None:
     sound = np.full((2, count), 2, np.float32)
     blocks = list(limit([sound]))
     assert sum(block.shape[1] for block in blocks) == count

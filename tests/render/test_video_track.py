@@ -1,4 +1,4 @@
-"""A track is made by threads beside each other; whichever fails, all of them stop at once and nothing hangs."""
+"""A track is made by several threads; when one fails, all of them stop at once."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ from owtmix.render.video_track import MAKER_CACHE, WAITING_FRAMES, MakerCache, V
 from tests.compositor.gpu.lazy_device import LazyDevice
 from tests.media.pictures import Plane, flat, number_of, numbered, steady, write_film
 from tests.render.rooms import ANNA, BEN, CANVAS, FPS, busy_room, context_of, plan_of, render
-from tests.render.watched import watched, writer_telling
+from tests.render.watched import watched, watched_writer
 from tests.support.plans import picture, room, seen, sound, take
 from tests.support.sources import MemoryAudio, MemorySources, file_sources, source_files
 
 pytestmark = pytest.mark.timeout(30)
-"""What hangs is a failure."""
+"""A test that hangs fails."""
 
 FRAMES: Final = 200
 ENDING_S: Final = 10
 SOON: Final = 20
-"""So many frames may be composed before a failure is noticed, of hundreds."""
+"""Number of frames, of hundreds, that may be composed before a failure is noticed."""
 
 
 class FailingGpu(LazyDevice):
@@ -67,7 +67,7 @@ def context(tmp_path: Path) -> RenderContext:
 
 
 @pytest.fixture(autouse=True)
-def nothing_left() -> Iterator[None]:
+def no_thread_left() -> Iterator[None]:
     """No thread outlives a test; one that a signal caught while it was being started ends by itself."""
     before = set(threading.enumerate())
     yield
@@ -101,7 +101,7 @@ def test_a_track_holds_the_frames_of_its_part_from_0_on(tmp_path: Path, context:
 
 
 def test_what_is_encoded_is_what_is_composed(tmp_path: Path) -> None:
-    """Frames go round in a ring: none is composed on before the encoder has read it."""
+    """Frames are reused: none is drawn on before the encoder has read it."""
     context = busy_room(tmp_path)
     read: list[bytes] = []
 
@@ -110,7 +110,7 @@ def test_what_is_encoded_is_what_is_composed(tmp_path: Path) -> None:
             threading.Event().wait(0.002)
         read.append(b"".join(plane.tobytes() for plane in planes(frame)))
 
-    make(replace(context, open_writer=writer_telling(slow)), tmp_path, range(90))
+    make(replace(context, open_writer=watched_writer(slow)), tmp_path, range(90))
     assert read == render(context, range(90))
 
 
@@ -121,7 +121,7 @@ def test_the_same_plan_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_a_chunk_is_the_same_alone_and_after_the_one_before(tmp_path: Path) -> None:
-    """A process goes on with the files that are open; what it makes does not depend on it."""
+    """A process continues with the files that are open; its chunks do not depend on it."""
     context = busy_room(tmp_path)
     makers = MakerCache()
     alone, together = [], []
@@ -150,7 +150,7 @@ def test_a_chunk_follows_on_another_only_of_the_same_plan(tmp_path: Path, contex
 
 @pytest.mark.parametrize("fps", [10, 30])
 def test_damage_is_counted_once_however_the_picture_is_cut(tmp_path: Path, fps: int) -> None:
-    """Be it in what is shown, or right before a cut in what is not."""
+    """In frames that are shown, and in skipped ones right before a cut."""
     film = write_film(tmp_path / "anna.mp4", steady(6 * fps, fps), gop=fps, options={"sc_threshold": "0"})
     data = bytearray(film.read_bytes())
     with av.open(str(film)) as container:
@@ -171,7 +171,7 @@ def test_damage_is_counted_once_however_the_picture_is_cut(tmp_path: Path, fps: 
 
 
 def test_an_encoder_that_fails_while_frames_queue_up_stops_composing(tmp_path: Path, context: RenderContext) -> None:
-    """Composing then waits for room in a queue that nobody empties any more."""
+    """Composing then waits for a full queue that is not emptied any more."""
     composed: list[Fraction] = []
 
     def fail(_: VideoFrame, __: int) -> None:
@@ -181,13 +181,13 @@ def test_an_encoder_that_fails_while_frames_queue_up_stops_composing(tmp_path: P
         raise RenderError("the encoder broke")
 
     with pytest.raises(RenderError, match="the encoder broke"):
-        make(watched(replace(context, open_writer=writer_telling(fail)), composed.append), tmp_path)
+        make(watched(replace(context, open_writer=watched_writer(fail)), composed.append), tmp_path)
     assert len(composed) < SOON
 
 
 @pytest.mark.parametrize("at", [0, 1, 50, FRAMES - 1])
 @pytest.mark.parametrize("error", [RenderError("the encoder broke"), ValueError("a bug"), MemoryError()], ids=repr)
-def test_an_encoder_that_fails_is_heard_at_once(
+def test_an_encoder_that_fails_stops_composing_at_once(
     tmp_path: Path, context: RenderContext, at: int, error: Exception
 ) -> None:
     composed: list[Fraction] = []
@@ -197,23 +197,23 @@ def test_an_encoder_that_fails_is_heard_at_once(
             raise error
 
     with pytest.raises(type(error)):
-        make(watched(replace(context, open_writer=writer_telling(fail)), composed.append), tmp_path)
+        make(watched(replace(context, open_writer=watched_writer(fail)), composed.append), tmp_path)
     assert len(composed) < at + SOON
 
 
-def unwilling(*_: object) -> VideoWriter:
+def refuse_to_open(*_: object) -> VideoWriter:
     raise RenderError("the encoder broke")
 
 
-class Unfinished(VideoWriter):
+class UnclosableWriter(VideoWriter):
     """A writer that cannot end its file."""
 
     def close(self) -> None:
         raise RenderError("the encoder broke")
 
 
-@pytest.mark.parametrize("open_writer", [unwilling, Unfinished])
-def test_an_encoder_that_cannot_begin_or_end_is_heard(
+@pytest.mark.parametrize("open_writer", [refuse_to_open, UnclosableWriter])
+def test_an_encoder_that_cannot_begin_or_end_is_an_error(
     tmp_path: Path, context: RenderContext, open_writer: Callable[..., VideoWriter]
 ) -> None:
     with pytest.raises(RenderError, match="the encoder broke"):
@@ -234,11 +234,11 @@ def test_composing_that_fails_stops_the_encoder(tmp_path: Path, context: RenderC
 
 
 @pytest.mark.parametrize("number", [0, 3, 60])
-def test_a_signal_stops_all_threads_wherever_it_strikes(tmp_path: Path, context: RenderContext, number: int) -> None:
+def test_a_signal_stops_all_threads_whenever_it_arrives(tmp_path: Path, context: RenderContext, number: int) -> None:
     """The encoder is slow here, so that composing waits for it when the signal comes."""
     composed: list[Fraction] = []
 
-    def strike(_: VideoFrame, at: int) -> None:
+    def send_signal(_: VideoFrame, at: int) -> None:
         threading.Event().wait(0.002)
         if at == number:
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
@@ -249,7 +249,7 @@ def test_a_signal_stops_all_threads_wherever_it_strikes(tmp_path: Path, context:
     before = signal.signal(signal.SIGUSR1, interrupt)
     try:
         with pytest.raises(Interrupted):
-            make(watched(replace(context, open_writer=writer_telling(strike)), composed.append), tmp_path)
+            make(watched(replace(context, open_writer=watched_writer(send_signal)), composed.append), tmp_path)
     finally:
         signal.signal(signal.SIGUSR1, before)
     assert len(composed) < number + SOON
@@ -279,7 +279,7 @@ def test_a_chunk_that_a_gpu_fails_at_is_made_on_the_cpu(tmp_path: Path, context:
 
 
 def test_pictures_need_no_files(tmp_path: Path) -> None:
-    """Rendering knows sources alone; what they are made of is their own business."""
+    """Rendering uses nothing but the protocol of sources."""
     times = [Fraction(number, FPS) for number in range(30)]
     plan = plan_of(room(take(ANNA, 0, picture(times, end=3))))
     sources = MemorySources(pictures={0: [(t, numbered(number, CANVAS)) for number, t in enumerate(times)]})
@@ -316,14 +316,14 @@ def test_a_source_without_its_sound_is_silence_and_a_warning(tmp_path: Path) -> 
 
 
 class Short(MemoryAudio):
-    """Sound that breaks its promise after a second: a block of it lacks a sample."""
+    """Sound whose blocks lack a sample from the first second on."""
 
     def read(self, first_sample: int, count: int) -> Samples:
         block = super().read(first_sample, count)
         return block if first_sample < 48_000 else block[:, 1:]
 
 
-def test_a_mix_that_fails_is_heard(tmp_path: Path) -> None:
+def test_a_mix_that_fails_is_an_error(tmp_path: Path) -> None:
     plan = with_sound(plan_of(room(seen(ANNA, 0, 3))), 3)
 
     class Sources(MemorySources):
@@ -358,8 +358,8 @@ class CountingReporter:
         pytest.fail(message)
 
 
-def test_the_way_to_the_first_frame_is_no_silence(tmp_path: Path) -> None:
-    """Browsers write a key frame in minutes: a late chunk, a still, or a suspect decodes all since, and is no hang."""
+def test_decoding_up_to_the_first_frame_sends_heartbeats(tmp_path: Path) -> None:
+    """Browsers may write one key frame in minutes: a late chunk, a still or a suspect decodes all frames since then."""
     film = write_film(tmp_path / "anna.mp4", steady(FRAMES), gop=FRAMES, options={"sc_threshold": "0"})
     plan = context_of([(ANNA, 0, film)]).plan
     setup, frames = RenderSetup(plan, source_files(plan, [film]), {}), range(FRAMES - 10, FRAMES)

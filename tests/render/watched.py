@@ -67,12 +67,12 @@ class _WatchedScaler:
         return self.scaler.fit(picture, tile, key)
 
 
-def writer_telling(before_write: Callable[[VideoFrame, int], None]) -> type[VideoWriter]:
-    """A kind of writer that calls ``before_write``, which may raise, with each frame and its number."""
+def watched_writer(before_write: Callable[[VideoFrame, int], None]) -> type[VideoWriter]:
+    """A class of writers that call ``before_write``, which may raise, with each frame and its number."""
 
-    class TellingWriter(VideoWriter):
+    class WatchedWriter(VideoWriter):
         def write(self, frame: VideoFrame, number: int) -> None:
             before_write(frame, number)
             super().write(frame, number)
 
-    return TellingWriter
+    return WatchedWriter

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 
 from owtmix.base.errors import MixError, RenderError
 from owtmix.jobfile.settings import Settings
+from owtmix.jobs.job import OpenExecutor
 from owtmix.workers.base import (
     ERRORS,
     Executor,
@@ -23,9 +24,6 @@ from owtmix.workers.base import (
     watch_nothing,
 )
 from owtmix.workers.queues import FifoQueue
-
-OpenExecutor = Callable[[Settings, Callable[[str], None], int | None], AbstractContextManager[Executor]]
-"""As ``Job`` takes it."""
 
 _POLL_S: Final = 0.01
 

@@ -1,13 +1,14 @@
-"""An executor that does other tasks in place of those it is given, for tests in which a worker misbehaves."""
+"""An executor that does other tasks in place of those it is given, for tests in which tasks fail."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 from owtmix.jobfile.settings import Settings
+from owtmix.jobs.job import OpenExecutor
 from owtmix.workers.base import Executor, Outcome, TaskQueue, ignore_progress, watch_nothing
 from owtmix.workers.limits import start_workers
 
@@ -16,7 +17,7 @@ Replace = Callable[[Any], Any]
 
 
 class _ReplacedQueue:
-    """A queue of replaced tasks that remembers what they stand for."""
+    """A queue that hands out the replacements of its tasks."""
 
     def __init__(self, queue: TaskQueue[Any], exchange: Replace) -> None:
         self._queue = queue
@@ -63,9 +64,7 @@ class ReplacingExecutor:
             yield replace(outcome, task=originals[id(outcome.task)][1])
 
 
-def replacing(
-    replace_task: Replace,
-) -> Callable[[Settings, Callable[[str], None], int | None], AbstractContextManager[Executor]]:
+def replacing(replace_task: Replace) -> OpenExecutor:
     """For ``Job``: opens workers that do ``replace_task(task)`` in place of each task."""
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""A store in memory, whose objects can be held back, and what is fetched from it."""
+"""A store in memory, whose fetches can be delayed, and sources in it."""
 
 from __future__ import annotations
 

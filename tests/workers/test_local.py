@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -27,15 +24,20 @@ MEMORY = 400 * tasks.MIB
 
 
 @contextmanager
-def executor(size: int = 2, silence_s: float = PATIENCE_S, warnings: list[str] | None = None) -> Iterator[WorkerPool]:
+def executor(
+    size: int = 2, silence_s: float = PATIENCE_S, warnings: list[str] | None = None, **options: Any
+) -> Iterator[WorkerPool]:
+    """A pool; ``options`` are more arguments of it."""
     heard: list[str] = [] if warnings is None else warnings
-    with WorkerPool(size, Limits(MEMORY, silence_s), heard.append) as made:
+    with WorkerPool(size, Limits(MEMORY, silence_s), heard.append, **options) as made:
         yield made
 
 
-def run(*tasks: Echo, size: int = 2, silence_s: float = PATIENCE_S, alone: bool = False) -> list[Outcome[Echo]]:
+def run(
+    *tasks: Echo, size: int = 2, silence_s: float = PATIENCE_S, alone: bool = False, **options: Any
+) -> list[Outcome[Echo]]:
     """Outcomes in the order of ``tasks``."""
-    with executor(size, silence_s) as made:
+    with executor(size, silence_s, **options) as made:
         found = list(made.run(tasks, alone=alone))
     return sorted(found, key=lambda outcome: next(i for i, task in enumerate(tasks) if task is outcome.task))
 
@@ -59,24 +61,23 @@ def test_what_hangs_is_ended_even_where_it_holds_the_interpreter() -> None:
     assert work.value == "done"
 
 
-def test_a_child_that_never_reads_does_not_hold_up_the_parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    deaf = tmp_path / "python"
-    deaf.write_text("#!/bin/sh\nexec sleep 3600\n")
-    deaf.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(deaf))
+def test_a_child_that_never_reads_does_not_hold_up_the_parent(tmp_path: Path) -> None:
+    silent = tmp_path / "python"
+    silent.write_text("#!/bin/sh\nexec sleep 3600\n")
+    silent.chmod(0o755)
     # It need not start, so this is one second in all.
-    (outcome,) = run(Echo("x" * (4 << 20)), silence_s=1 - STARTING_S)
+    (outcome,) = run(Echo("x" * (4 << 20)), silence_s=1 - STARTING_S, python=str(silent))
     assert outcome.death == Death(DeathKind.HUNG, f"hangs: no progress for {1 - STARTING_S:.0f} s")
 
 
 def test_a_child_that_takes_too_much_memory_is_ended() -> None:
-    greedy, work = run(tasks.UseMemory(), Echo())
-    assert greedy.death == Death(DeathKind.MEMORY, "takes more than 400 MiB of memory")
+    growing, work = run(tasks.UseMemory(), Echo())
+    assert growing.death == Death(DeathKind.MEMORY, "takes more than 400 MiB of memory")
     assert work.value == "done"
 
 
 def test_a_child_that_hangs_up_is_ended() -> None:
-    assert run(tasks.ClosePipe())[0].death == Death(DeathKind.PROTOCOL, "hangs up")
+    assert run(tasks.ClosePipe())[0].death == Death(DeathKind.PROTOCOL, "closes its pipe and does not exit")
 
 
 def test_what_a_library_prints_is_no_report() -> None:
@@ -104,8 +105,8 @@ def test_half_a_line_is_no_result() -> None:
 def test_nonsense_ends_the_child() -> None:
     outcomes = run(tasks.SendRaw("hello\n"), tasks.SendRaw('["result", "a"]\n["result", "b"]\n'), Echo())
     assert [outcome.death for outcome in outcomes] == [
-        Death(DeathKind.PROTOCOL, "says what cannot be understood"),
-        Death(DeathKind.PROTOCOL, "goes on talking after it was done"),
+        Death(DeathKind.PROTOCOL, "sends a line that cannot be parsed"),
+        Death(DeathKind.PROTOCOL, "sends lines after its result"),
         None,
     ]
 
@@ -131,17 +132,16 @@ def test_who_was_busy_last_is_asked_first() -> None:
     assert asked == [1, 2, 2]
 
 
-def test_nobody_is_blamed_while_the_parent_itself_was_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_time_in_which_the_parent_was_stopped_is_no_silence() -> None:
     """Ctrl-Z and ``fg``: the clock goes on, reports do not come."""
     begun, lost_s = time.monotonic(), 0.0
 
-    def monotonic() -> float:
+    def clock() -> float:
         nonlocal lost_s
         lost_s += 1000
         return begun + lost_s
 
-    monkeypatch.setattr(time, "monotonic", monotonic)
-    assert run(tasks.SleepBriefly(), silence_s=10)[0].value == "done"
+    assert run(tasks.SleepBriefly(), silence_s=10, clock=clock)[0].value == "done"
 
 
 def children() -> set[str]:
@@ -168,13 +168,9 @@ def test_nothing_is_left_behind() -> None:
     assert (sorted(Path("/proc/self/fd").iterdir()), children()) == before
 
 
-def test_a_system_without_room_for_a_process_is_an_error_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: Any, **__: Any) -> None:
-        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-
-    monkeypatch.setattr(subprocess, "Popen", refuse)
-    with pytest.raises(RenderError, match="no process can be started: Resource temporarily unavailable"):
-        run(Echo())
+def test_a_process_that_cannot_be_started_is_an_error_in_words(tmp_path: Path) -> None:
+    with pytest.raises(RenderError, match="no process can be started: No such file or directory"):
+        run(Echo(), python=str(tmp_path / "python"))
 
 
 def test_progress_is_told(capsys: pytest.CaptureFixture[str]) -> None:

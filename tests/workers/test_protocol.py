@@ -72,7 +72,7 @@ def test_a_line_has_an_end() -> None:
     piece = b"x" * (LONGEST_LINE // 8)
     for _ in range(8):
         parser.feed(piece, Echo())
-    with pytest.raises(ProtocolError, match="does not stop talking"):
+    with pytest.raises(ProtocolError, match="sends a line that does not end"):
         parser.feed(b"x", Echo())
 
 

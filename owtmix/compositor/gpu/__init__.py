@@ -1,4 +1,7 @@
-"""The canvas on a GPU: memory, uploads, the tables of the kernel, and the kernel.
+"""The canvas on a GPU: it composes the same pixels as ``compositor.cpu``, with one CUDA kernel.
 
-``device.py`` has the protocol of a GPU, ``cuda.py`` implements it with CuPy.
+``canvas`` and ``scaler`` implement the canvas. ``memory`` and ``upload`` move planes to the GPU, ``filter_taps``,
+``kernel_tables`` and ``kernel_args`` compute what the kernel reads, and ``compose.cu`` is the kernel. ``device`` has
+the protocol of a GPU, and only ``cuda`` imports CuPy. The package knows frames, layers and GPU memory; it does not know
+plans, files, decoders or encoders. ``compositor.factory`` opens it for ``render``, and ``produce.gpu_check`` tests it.
 """

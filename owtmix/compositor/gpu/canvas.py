@@ -144,7 +144,7 @@ class GpuCanvas:
         return target
 
     def _overlay(self, layer: HasOverlay) -> GpuTile:
-        """Upload an overlay, unless the previous frame content it."""
+        """Upload an overlay, unless the previous frame contained it."""
         found = self._overlays.get(layer.key)
         if found and found.rect == layer.rect:
             return found

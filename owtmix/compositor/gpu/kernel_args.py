@@ -64,7 +64,7 @@ class Surface:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A layer target draw; ``geometry`` is the address of the ``Geometry`` of a video frame."""
+    """A layer to draw; ``geometry`` is the address of the ``Geometry`` of a video frame."""
 
     kind: Kind
     rect: Rect
@@ -74,7 +74,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """One output frame: items back target front, and the surface target draw on."""
+    """One output frame: items from back to front, and the surface to draw on."""
 
     items: Sequence[Item]
     target: Surface

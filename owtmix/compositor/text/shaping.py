@@ -55,7 +55,7 @@ class _Item(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
+class _GlyphRun:
     """Characters ``start`` to ``stop`` (exclusive) of a text, shaped together."""
 
     start: int
@@ -158,19 +158,19 @@ def _itemise(letters: Sequence[str], fonts: Fonts) -> list[_Item]:
     return [_Item(face or fonts.faces[0], script) for face, script in zip(faces, scripts, strict=True)]
 
 
-def _runs(items: Sequence[_Item], indices: Sequence[tuple[int, bool]]) -> list[_Run]:
+def _runs(items: Sequence[_Item], indices: Sequence[tuple[int, bool]]) -> list[_GlyphRun]:
     """Runs in visual order: characters that are adjacent in the text and on the line, and have equal items."""
-    runs: list[_Run] = []
+    runs: list[_GlyphRun] = []
     for index, rtl in indices:
         last = runs[-1] if runs else None
         if last and (last.item, last.rtl) == (items[index], rtl) and index == (last.start - 1 if rtl else last.stop):
             runs[-1] = replace(last, start=min(index, last.start), stop=max(index + 1, last.stop))
         else:
-            runs.append(_Run(index, index + 1, items[index], rtl))
+            runs.append(_GlyphRun(index, index + 1, items[index], rtl))
     return runs
 
 
-def _shape(codes: Sequence[int], run: _Run, height_px: int) -> tuple[list[Glyph], int]:
+def _shape(codes: Sequence[int], run: _GlyphRun, height_px: int) -> tuple[list[Glyph], int]:
     """Glyphs of a run, and its advance in 1/64 px.
 
     HarfBuzz gets the characters around the run as context: letters join across runs.

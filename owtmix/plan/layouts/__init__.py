@@ -1,7 +1,8 @@
-"""The layout styles (docs/layouts.md).
+"""The layout styles: how the canvas is divided into tiles for a number of streams (docs/layouts.md).
 
 Each style is a module with a function from the number of streams to areas, registered in ``_STYLES``. Areas are in
-the order in which they are assigned to streams and drawn, tile 1 first.
+the order in which they are assigned to streams and drawn, tile 1 first. A style knows only that number: areas are
+fractions of the canvas, and streams, pixels and time are unknown here. ``plan.scenes`` asks for each scene's tiles.
 """
 
 from __future__ import annotations

@@ -17,12 +17,9 @@ def test_every_experiment_is_listed_with_a_line_of_help() -> None:
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_every_experiment_explains_its_options(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["benchmarks.lab", name, "--help"])
+def test_every_experiment_explains_its_options(capsys: pytest.CaptureFixture[str], name: str) -> None:
     with pytest.raises(SystemExit) as end:
-        main()
+        main([name, "--help"])
     assert not end.value.code
     assert f"usage: python -m benchmarks.lab {name}" in capsys.readouterr().out
 

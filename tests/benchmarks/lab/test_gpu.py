@@ -38,11 +38,18 @@ class ClockedDevice(LazyDevice):
         self.copied += size
 
 
-def test_frames_are_drawn_as_often_as_they_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpu, "LAUNCHES", 2)
+class HalfSecondDevice(ClockedDevice):
+    """Everything takes half a second."""
+
+    def time_s(self, work: Callable[[], None]) -> float:
+        work()
+        return 0.5
+
+
+def test_frames_are_drawn_as_often_as_they_are_counted() -> None:
     compiled(3)
     device = ClockedDevice()
-    found = gpu.kernel(device, Size(64, 36), 2, 3, rate=1e9, source=Size(80, 46))
+    found = gpu.kernel(device, Size(64, 36), 2, 3, rate=1e9, source=Size(80, 46), launches=2)
     assert device.launches == 2 * (1 + gpu.ROUNDS)
     assert (found["canvas"], found["tiles"], found["frames_per_launch"]) == ("64x36", 4, 3)
     assert found["frame_us"] > 0
@@ -51,9 +58,8 @@ def test_frames_are_drawn_as_often_as_they_are_counted(monkeypatch: pytest.Monke
     assert "| 64x36 | 4 | 3 |" in kernel_table([found])
 
 
-def test_a_copy_counts_what_is_read_and_what_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    device = ClockedDevice()
-    monkeypatch.setattr(device, "time_s", lambda work: [work(), 0.5][1])
+def test_a_copy_counts_what_is_read_and_what_is_written() -> None:
+    device = HalfSecondDevice()
     assert gpu.copy_rate(device, 1000) == 4000
     assert device.copied == 1000 * gpu.ROUNDS
 

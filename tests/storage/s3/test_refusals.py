@@ -20,8 +20,10 @@ from owtmix.storage.s3.store import S3Store
 from tests.storage.conftest import NOWHERE, Service, ignore
 from tests.storage.fault_proxy import (
     Answer,
+    Exchange,
     FaultProxy,
     answered,
+    passed,
     redirected,
     refused,
 )
@@ -64,12 +66,18 @@ def test_a_wrong_region(open_s3: Callable[..., S3Store], service: Service, proxy
     assert len(proxy.requests) == 1
 
 
-def test_a_wrong_clock(store: S3Store, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_clock(store: S3Store, service: Service, proxy: FaultProxy) -> None:
+    """The service itself compares the time of a request with its own."""
     service.put("a.webm", b"1")
-    late = datetime.now(UTC).replace(tzinfo=None) + timedelta(hours=1)
-    monkeypatch.setattr("botocore.auth.get_current_datetime", lambda **_: late)
+    proxy.inject(late)
     with pytest.raises(InputError, match="the store refuses the time of this machine: set its clock"):
         store.locate("a.webm", NOWHERE)
+
+
+def late(exchange: Exchange) -> None:
+    """The request says that it is one hour later."""
+    exchange.request_seen.headers["x-amz-date"] = f"{datetime.now(UTC) + timedelta(hours=1):%Y%m%dT%H%M%SZ}"
+    passed(exchange)
 
 
 def test_an_endpoint_where_nobody_listens(open_s3: Callable[..., S3Store], movie: Path) -> None:
@@ -91,7 +99,7 @@ def test_an_endpoint_without_https(open_s3: Callable[..., S3Store], proxy: Fault
         open_s3(endpoint=proxy.endpoint.replace("http:", "https:")).locate("a.webm", NOWHERE)
 
 
-def test_a_certificate_that_nobody_vouches_for(open_s3: Callable[..., S3Store], tmp_path: Path) -> None:
+def test_a_certificate_that_is_not_trusted(open_s3: Callable[..., S3Store], tmp_path: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(_self_signed(tmp_path / "certificate.pem"))
     handshakes = 0
@@ -153,7 +161,7 @@ def test_redirects_are_not_followed(store: S3Store, service: Service, proxy: Fau
         (403, "QuotaExceeded", "the bucket's quota is used up"),
         (403, "", r"the store denies access \(403\)"),
         (418, "Teapot", r"the store refuses the request \(418 Teapot\)"),
-        (400, "the canary sings", r"the store refuses the request \(400\)"),
+        (400, "not a code canary", r"the store refuses the request \(400\)"),
     ],
 )
 def test_other_refusals(store: S3Store, proxy: FaultProxy, status: int, code: str, sentence: str) -> None:

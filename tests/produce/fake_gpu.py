@@ -1,6 +1,6 @@
-"""A GPU that is none, for whole jobs: its kernel runs on the host. Workers import this module.
+"""A fake GPU for whole jobs: its kernel runs on the host. Workers import this module.
 
-What is wrong with it is told by ``how``: ``lost``, ``full``, ``hangs`` or ``works``.
+``how`` says how it fails: ``lost``, ``full``, ``hangs``, or ``works``.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from owtmix.produce.tasks import AudioTask, ChunkTask, RenderSetup, SuspectTask
 from owtmix.render.context import RenderContext
 from owtmix.workers.base import TaskReporter
 from tests.compositor.gpu.lazy_device import LazyDevice, memory_at
-from tests.produce.rigged import with_setup
+from tests.produce.faulty_tasks import with_setup
 
-AFTER: Final = 5
-"""So many frames are composed before something goes wrong."""
+FRAMES_BEFORE_FAILURE: Final = 5
+"""Number of frames that are composed before it fails."""
 
 
 class SilentReporter:
-    """A reporter that nobody listens to."""
+    """A ``TaskReporter`` that ignores all."""
 
     def advance(self, done_s: float) -> None: ...
     def checkpoint(self, done_s: float) -> None: ...
@@ -44,9 +44,9 @@ class SilentReporter:
     def warn(self, message: str) -> None: ...
 
 
-class StandInGpu(LazyDevice):
+class FakeGpu(LazyDevice):
     name = "cuda:0"
-    model = "Stand-in"
+    model = "Fake GPU"
 
     def __init__(self, how: str) -> None:
         super().__init__(free_bytes=1 << 18 if how == "full" else 1 << 28)
@@ -54,9 +54,9 @@ class StandInGpu(LazyDevice):
 
     def launch(self, batch: NDArray[Any], grid: tuple[int, int, int], after: Iterable[Fence], fence: Fence) -> None:
         super().launch(batch, grid, after, fence)
-        if self.launches > AFTER and self._how == "hangs":
+        if self.launches > FRAMES_BEFORE_FAILURE and self._how == "hangs":
             time.sleep(3600)
-        self.lost = self.launches > AFTER and self._how == "lost"
+        self.lost = self.launches > FRAMES_BEFORE_FAILURE and self._how == "lost"
 
     def hardware(self) -> HWAccel:
         return HWAccel("cuda", "63", is_hw_owned=True)
@@ -65,8 +65,8 @@ class StandInGpu(LazyDevice):
         return np.stack([memory_at(address + row * pitch, width) for row in range(rows)])
 
 
-class StandInWriter(VideoWriter):
-    """In place of the GPU's encoder it takes x264."""
+class FakeGpuWriter(VideoWriter):
+    """Encodes with x264 in place of the GPU's encoder."""
 
     def __init__(
         self, path: Path, size: Size, fps: int, matrix: Matrix, encoding: VideoEncoding, _gpu: int | None = None
@@ -77,7 +77,7 @@ class StandInWriter(VideoWriter):
         super().__init__(path, size, fps, matrix, encoding)
 
 
-class HangingWriter(StandInWriter):
+class HangingWriter(FakeGpuWriter):
     """Hangs where the GPU's encoder is to be used."""
 
     def __init__(self, *arguments: Any) -> None:
@@ -87,8 +87,8 @@ class HangingWriter(StandInWriter):
 
 
 @dataclass(frozen=True, slots=True)
-class StandInSetup(RenderSetup):
-    """Composes on the stand-in. With ``has_encoder`` it encodes, and hangs where the GPU has hung before."""
+class FakeGpuSetup(RenderSetup):
+    """Composes on the fake GPU. With ``has_encoder`` it also encodes, and hangs where the GPU has hung before."""
 
     how: str = "works"
     has_encoder: bool = False
@@ -98,33 +98,36 @@ class StandInSetup(RenderSetup):
         if not self.has_encoder:
             return context
         hangs = self.device.gpu is None and self.how == "hangs"
-        return replace(context, open_writer=HangingWriter if hangs else StandInWriter)
+        return replace(context, open_writer=HangingWriter if hangs else FakeGpuWriter)
 
-    def _open_gpu(self, device: RenderDevice) -> StandInGpu | None:
-        return None if device.gpu is None else StandInGpu(self.how)
+    def _open_gpu(self, device: RenderDevice) -> FakeGpu | None:
+        return None if device.gpu is None else FakeGpu(self.how)
 
 
 @dataclass(frozen=True, slots=True)
-class StandInCheckTask:
-    """Finds a GPU that composes, and encodes if ``encodes`` says so."""
+class FakeGpuCheckTask:
+    """Finds a GPU that composes and, with ``encodes``, encodes."""
 
     result: ClassVar = GpuInfo
     encodes: bool
     name = "the GPU"
 
     def run(self, _reporter: TaskReporter) -> GpuInfo:
-        return GpuInfo(0, "Stand-in", self.encodes)
+        return GpuInfo(0, "Fake GPU", self.encodes)
 
 
-def on_stand_in(how: str, *, encodes: bool, has_encoder: bool) -> Callable[[Any], Any]:
-    """Tasks on a stand-in that seems to encode if ``encodes`` says so, and does so if ``has_encoder`` does."""
+def on_fake_gpu(how: str, *, encodes: bool, has_encoder: bool) -> Callable[[Any], Any]:
+    """Replaces tasks by those on a fake GPU.
+
+    If ``encodes``, its check finds an encoder; if ``has_encoder``, it has one.
+    """
 
     def exchange(task: Any) -> Any:
         match task:
             case GpuCheckTask():
-                return StandInCheckTask(encodes)
+                return FakeGpuCheckTask(encodes)
             case ChunkTask() | AudioTask() | SuspectTask():
-                return with_setup(task, StandInSetup, how=how, has_encoder=has_encoder)
+                return with_setup(task, FakeGpuSetup, how=how, has_encoder=has_encoder)
         return task
 
     return exchange

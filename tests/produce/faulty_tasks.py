@@ -1,8 +1,8 @@
-"""Tasks on recordings of which some break whatever decodes them. Workers import this module.
+"""Tasks that fail at recordings with certain names. Workers import this module.
 
-A file does so by its name: ``crash-2-...`` crashes the decoder of its picture when it is 2 s in, ``deaf-crash-2-...``
-that of its sound; ``hang`` in place of ``crash`` stops for ever, ``fail`` raises, ``killed-2-...`` kills its first two
-readers, ``probe-crash-...`` crashes whoever measures it.
+``crash-2-...`` crashes the decoder of its picture 2 s after its start, ``sound-crash-2-...`` that of its sound. With
+``hang`` in place of ``crash`` it hangs, with ``fail`` it raises. ``killed-2-...`` kills its first two readers, and
+``probe-crash-...`` crashes the process that measures it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from owtmix.produce.tasks import AudioTask, ChunkTask, MuxTask, RenderSetup, Sus
 from owtmix.workers.base import TaskReporter
 
 
-def misbehave(how: str) -> None:
+def fail_by(how: str) -> None:
     match how:
         case "crash":
             ctypes.string_at(0)
@@ -42,83 +42,83 @@ def misbehave(how: str) -> None:
             raise InputError("the disk is on fire")
 
 
-def die_once(mark: Path) -> None:
-    """Be killed as if from outside, unless ``mark`` says that it was done."""
+def kill_once(mark: Path) -> None:
+    """Kill this process as if from outside, unless the file ``mark`` exists."""
     if not mark.exists():
         mark.touch()
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-class RiggedVideoReader(VideoReader):
+class FaultyVideoReader(VideoReader):
     def frame_at(self, t: Fraction) -> DecodedFrame | None:
         named = re.match(r"(crash|hang|fail|killed)-([\d.]+)-", self._path.name)
         if named and t >= Fraction(named[2]):
             if named[1] == "killed":
-                die_once(self._path.with_suffix(".first"))
-                die_once(self._path.with_suffix(".second"))
-            misbehave(named[1])
+                kill_once(self._path.with_suffix(".first"))
+                kill_once(self._path.with_suffix(".second"))
+            fail_by(named[1])
         return super().frame_at(t)
 
 
-class RiggedAudioReader(AudioReader):
+class FaultyAudioReader(AudioReader):
     def __init__(self, path: Path, track: AudioTrack, offset_s: Fraction) -> None:
         super().__init__(path, track, offset_s)
-        self._named = re.match(r"deaf-(crash|hang|fail)-([\d.]+)-", path.name)
+        self._named = re.match(r"sound-(crash|hang|fail)-([\d.]+)-", path.name)
 
     def read(self, first_sample: int, count: int) -> Any:
         end_s = Fraction(first_sample + count, SAMPLE_RATE_HZ) - self._offset_s
         if self._named and end_s > Fraction(self._named[2]):
-            misbehave(self._named[1])
+            fail_by(self._named[1])
         return super().read(first_sample, count)
 
 
-class RiggedSources(FileSources):
+class FaultySources(FileSources):
     """Opens files with the readers above."""
 
     def open_video(
         self, source: int, gpu: DecodingGpu | None, times: SampleTimes, heartbeat: Callable[[], None]
-    ) -> RiggedVideoReader:
+    ) -> FaultyVideoReader:
         probe = self.files[source].probe
         assert probe
         assert probe.video
-        return RiggedVideoReader(self.files[source].path, probe.video.index, gpu, times, heartbeat)
+        return FaultyVideoReader(self.files[source].path, probe.video.index, gpu, times, heartbeat)
 
-    def open_audio(self, source: int, track: AudioTrack, offset_s: Fraction) -> RiggedAudioReader:
-        return RiggedAudioReader(self.files[source].path, track, offset_s)
-
-
-@dataclass(frozen=True, slots=True)
-class RiggedSetup(RenderSetup):
-    def open_sources(self) -> RiggedSources:
-        return RiggedSources(self.files)
+    def open_audio(self, source: int, track: AudioTrack, offset_s: Fraction) -> FaultyAudioReader:
+        return FaultyAudioReader(self.files[source].path, track, offset_s)
 
 
 @dataclass(frozen=True, slots=True)
-class RiggedProbeTask(ProbeTask):
+class FaultySetup(RenderSetup):
+    def open_sources(self) -> FaultySources:
+        return FaultySources(self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class FaultyProbeTask(ProbeTask):
     def run(self, reporter: TaskReporter) -> Probe | NeedsBytes:
         if named := re.match(r"probe-(crash|hang|once)-", self.path.name):
-            misbehave(named[1])
-            die_once(self.path.with_suffix(".mark"))
+            fail_by(named[1])
+            kill_once(self.path.with_suffix(".mark"))
         return ProbeTask.run(self, reporter)
 
 
 @dataclass(frozen=True, slots=True)
-class DyingChunkTask(ChunkTask):
-    """Dies although no source does anything wrong: as often as the work folder has files named ``die-...``."""
+class KilledChunkTask(ChunkTask):
+    """Its process is killed without a fault of a source: once for each file ``kill-...`` in the work folder."""
 
     def run(self, reporter: TaskReporter) -> Any:
-        for reason in self.track.parents[1].glob("die-*"):
-            reason.unlink()
+        for mark in self.track.parents[1].glob("kill-*"):
+            mark.unlink()
             os.kill(os.getpid(), signal.SIGKILL)
         return ChunkTask.run(self, reporter)
 
 
 @dataclass(frozen=True, slots=True)
 class FailingMuxTask(MuxTask):
-    """Ends the job when all its tracks are finished."""
+    """Fails, when all tracks are finished."""
 
     def run(self, _reporter: TaskReporter) -> None:
-        raise RenderError("cut off")
+        raise RenderError("no output is made")
 
 
 def with_setup(task: Any, setup: type[RenderSetup], **extra: Any) -> Any:
@@ -127,19 +127,19 @@ def with_setup(task: Any, setup: type[RenderSetup], **extra: Any) -> Any:
     return replace(task, setup=setup(old.plan, old.files, old.images, old.strict, old.device, **extra))
 
 
-def rigged(task: Any) -> Any:
+def with_faults(task: Any) -> Any:
     """The task of this module for a job's ``task``."""
     match task:
         case ProbeTask():
-            return RiggedProbeTask(**{field.name: getattr(task, field.name) for field in fields(task)})
+            return FaultyProbeTask(**{field.name: getattr(task, field.name) for field in fields(task)})
         case ChunkTask():
-            task = with_setup(task, RiggedSetup)
-            return DyingChunkTask(task.setup, task.frames, task.track, task.threads)
+            task = with_setup(task, FaultySetup)
+            return KilledChunkTask(task.setup, task.frames, task.track, task.threads)
         case AudioTask() | SuspectTask():
-            return with_setup(task, RiggedSetup)
+            return with_setup(task, FaultySetup)
     return task
 
 
-def cut_off(task: Any) -> Any:
-    """As ``task``, but no job finishes."""
+def without_output(task: Any) -> Any:
+    """``task``, or one that fails in place of writing an output."""
     return FailingMuxTask(task.plan, task.tracks, task.output) if isinstance(task, MuxTask) else task

@@ -1,0 +1,24 @@
+"""Probes recordings without a job."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from owtmix.inputs.measure import probe_files
+from owtmix.jobfile.settings import Settings
+from owtmix.plan.input_report import InputReport
+from owtmix.workers.limits import start_workers
+
+_log = logging.getLogger(__name__)
+
+
+def probe_recordings(files: Sequence[Path], settings: Settings, *, strict: bool) -> list[InputReport]:
+    """Decode ``files`` to their ends and report what is in them, in workers.
+
+    Raises:
+        InputError: none can be used, or with ``strict`` one cannot.
+    """
+    with start_workers(settings, _log.warning) as executor:
+        return probe_files(executor, files, settings.limits.max_duration_s, strict=strict)

@@ -1,0 +1,27 @@
+"""How callbacks are sent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from owtmix.net.guard import LOOPBACK, Network
+
+
+@dataclass(frozen=True, slots=True)
+class SenderOptions:
+    """Where callbacks may go, how they are signed and when they are retried.
+
+    Attributes:
+        allowed: Networks that receivers may be in, besides the public ones.
+        key: Signs each request; None leaves them unsigned.
+        attempt_s: Timeout of one attempt in seconds, including the DNS look-up.
+        first_pause_s: Upper bound of the pause after the first attempt, in seconds; see ``owtmix.base.backoff``.
+        longest_pause_s: Upper bound of every pause, in seconds.
+    """
+
+    allowed: Sequence[Network] = LOOPBACK
+    key: bytes | None = field(default=None, repr=False)
+    attempt_s: float = 10.0
+    first_pause_s: float = 0.5
+    longest_pause_s: float = 30.0
