@@ -18,6 +18,7 @@ import pytest
 
 from owtmix.jobfile.settings import INSTALLATION, SHIPPED
 from tests.support.command import install
+from tests.support.fixtures import new_job_id
 
 TIMEOUT_S: Final = 240
 
@@ -107,13 +108,15 @@ def test_the_command_composes_the_sample_room_like_a_checkout(installed: Install
     answer = installed.run("python", "-m", "owtmix.demo")
     assert f"compose it: {installed.environment / 'bin' / 'owt-main'} cfg.json" in answer
     assert "libx264" in installed.run("owt-main", "--plan", "cfg.json")
-    output = Path(json.loads(installed.run("owt-main", "--device", "cpu", "cfg.json"))["output"])
-    assert output == installed.work / "out" / "sample-room.mp4"
-    assert (installed.work.parent / "home" / "state" / "owtmix" / "logs" / "sample-room.log").is_file()
+    job_id = new_job_id(tmp_path)  # another test composes the sample room under its own id, perhaps at this moment
+    options = ("--set", f"Internal.JobId={job_id}", "--index", "sample-room/index.json", "--device", "cpu", "cfg.json")
+    output = Path(json.loads(installed.run("owt-main", *options))["output"])
+    assert output == installed.work / "out" / f"{job_id}.mp4"
+    assert (installed.work.parent / "home" / "state" / "owtmix" / "logs" / f"{job_id}.log").is_file()
     assert installed.files() == before
     again = tmp_path / "again"
     shutil.copytree(installed.work, again, ignore=shutil.ignore_patterns("out"))
     checkout = install(tmp_path / "checkout")
-    _run([checkout.path, "--device", "cpu", "cfg.json"], again)
-    assert checkout.log("sample-room").is_file()
-    assert (again / "out" / "sample-room.mp4").read_bytes() == output.read_bytes()
+    _run([str(checkout.path), *options], again)
+    assert checkout.log(job_id).is_file()
+    assert (again / "out" / f"{job_id}.mp4").read_bytes() == output.read_bytes()
