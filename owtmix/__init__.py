@@ -18,6 +18,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from owtmix.base.errors import (
         DestinationError,
         InputError,
@@ -69,9 +71,11 @@ _HOMES: Final = {
 class _PlanPackage(ModuleType):
     """The subpackage ``owtmix.plan``. It has the name of a function of the public API, so it is that function, too."""
 
-    def __call__(self, *arguments: Any, **options: Any) -> Any:
+    def __call__(self, job_file: Path | str, options: Options | None = None) -> RenderPlan:
         """Plan a job's output: ``owtmix.jobs.api.plan``."""
-        return import_module("owtmix.jobs.api").plan(*arguments, **options)
+        from owtmix.jobs import api  # noqa: PLC0415 - loaded when it is used
+
+        return api.plan(job_file, options) if options else api.plan(job_file)
 
 
 class _Package(ModuleType):

@@ -218,8 +218,8 @@ def _chunk_s(text: str) -> Fraction:
 def _device(text: str) -> str:
     try:
         return Options(device=text).device
-    except SpecError as error:
-        raise argparse.ArgumentTypeError(error.problems[0].message) from None
+    except SpecError:
+        raise argparse.ArgumentTypeError(f"{text} is not auto, cpu, cuda or a GPU such as cuda:1") from None
 
 
 def _override(text: str) -> tuple[str, str]:

@@ -29,10 +29,13 @@ def _main() -> None:
     folder = parser.parse_args().folder
     try:
         job_file = write_job(folder)
+        room = make_room(folder)
     except FileExistsError as error:
         parser.error(str(error))
+    except OSError as error:
+        parser.error(f"{folder} cannot be written: {error.strerror}")
     lines = (
-        f"sample room: {make_room(folder)}",
+        f"sample room: {room}",
         f"job file: {job_file}",
         f"compose it: {shlex.join([_command(), str(job_file)])}",
     )

@@ -9,6 +9,8 @@ from typing import Any, Final
 from owtmix.base.strict_json import JsonError, Loc, json_path, read_object
 
 MAX_VALUE_BYTES: Final = 2**20
+MAX_STEPS: Final = 32
+"""The job format has paths of up to six."""
 
 _STEP = re.compile(r"(?:^|\.)(?P<key>[A-Za-z_][A-Za-z0-9_]*)|\[(?P<position>\d{1,4})\]")
 
@@ -43,6 +45,8 @@ def _loc(path: str) -> Loc:
             raise _PathError('not a path; write it like "Data.MixerConfig.WaterMark[0].Text"')
         steps.append(step["key"] or int(step["position"]))
         end = step.end()
+    if len(steps) > MAX_STEPS:
+        raise _PathError(f"more than {MAX_STEPS} keys deep")
     return tuple(steps)
 
 

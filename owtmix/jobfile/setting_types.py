@@ -17,6 +17,10 @@ SIGNING_KEY: Final = "whsec_ and base64"
 """What the signing key of callbacks may be, in words."""
 
 
+_MAX_EXPONENT: Final = 30
+"""Of a number in scientific notation. Exact arithmetic with larger ones takes for ever."""
+
+
 def setting(default: Any, accepted: str, **limits: Any) -> Any:
     """A key of the settings; ``accepted`` completes "accepted is ..." in messages."""
     return Field(default, description=accepted, **limits)
@@ -63,13 +67,19 @@ def _fraction(value: object) -> Fraction:
     if isinstance(value, bool) or not isinstance(value, (int, Decimal, Fraction, str)):
         raise ValueError("not a number")  # noqa: TRY004 - as above
     try:
-        return Fraction(value)
+        exact = Decimal(value) if isinstance(value, str) and "/" not in value else value
+        if isinstance(exact, Decimal) and abs(exact.adjusted()) > _MAX_EXPONENT:
+            raise ValueError("out of reach")
+        return Fraction(exact)
     except ArithmeticError as error:
-        raise ValueError("infinite") from error
+        raise ValueError("not a finite number") from error
 
 
 def _float(value: object) -> float:
-    return value if isinstance(value, float) else float(_fraction(value))
+    try:
+        return value if isinstance(value, float) else float(_fraction(value))
+    except OverflowError as error:
+        raise ValueError("out of reach") from error
 
 
 def _stays_inside(key: str) -> str:

@@ -254,7 +254,7 @@ def _tables(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
     except OSError as error:
         raise SpecError(Problem(str(path), f"the settings cannot be read: {error.strerror}")) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SpecError(Problem(str(path), f"not a TOML file: {error}")) from None
 
 

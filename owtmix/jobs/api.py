@@ -61,13 +61,13 @@ def preview(job_file: Path | str, time_s: Fraction | float, png: Path | str, opt
     """
     try:
         t = Fraction(time_s)
-    except (ValueError, OverflowError):
-        raise SpecError(Problem("time_s", f"{time_s} is not a time")) from None
+    except (ValueError, ArithmeticError, TypeError):
+        raise SpecError(Problem("time_s", f"{time_s!r} is not a time in seconds")) from None
     with _job(job_file, options) as (job, temporary):
         job.preview(t, Path(png), _SILENT, temporary)
 
 
-def probe(files: Sequence[Path | str], *, strict: bool = False) -> list[InputReport]:
+def probe(files: Path | str | Sequence[Path | str], *, strict: bool = False) -> list[InputReport]:
     """Decode recordings to their ends and report what is in them, as ``owt-main --probe`` does.
 
     Files that cannot be used are reported, too.
@@ -75,7 +75,8 @@ def probe(files: Sequence[Path | str], *, strict: bool = False) -> list[InputRep
     Raises:
         InputError: none can be used, or with ``strict`` one cannot.
     """
-    return probe_recordings(list(map(Path, files)), read_settings(settings_file()), strict=strict)
+    paths = [files] if isinstance(files, (str, Path)) else files
+    return probe_recordings(list(map(Path, paths)), read_settings(settings_file()), strict=strict)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Final
@@ -13,6 +13,42 @@ from owtmix.base.errors import Problem, SpecError
 MAX_WORKERS: Final = 999
 MIN_CHUNK_S: Final = 2
 MAX_CHUNK_S: Final = 3600
+
+
+def _is_worker_count(value: object) -> bool:
+    return value is None or (type(value) is int and 1 <= value <= MAX_WORKERS)
+
+
+def _is_chunk_length(value: object) -> bool:
+    return value is None or (isinstance(value, Fraction) and MIN_CHUNK_S <= value <= MAX_CHUNK_S)
+
+
+def _is_device(value: object) -> bool:
+    return isinstance(value, str) and bool(re.fullmatch(r"auto|cpu|cuda(:\d{1,2})?", value, re.ASCII))
+
+
+def _are_overrides(value: object) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(text, str) for item in value.items() for text in item)
+
+
+def _is_key(value: object) -> bool:
+    return value is None or isinstance(value, str)
+
+
+def _is_flag(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+_ACCEPTED: Final[tuple[tuple[str, Callable[[object], bool], str], ...]] = (
+    ("index", _is_key, "text: a key, or a path such as ./index.json"),
+    ("output", _is_key, "text: a key, or a path such as ./talk.mp4"),
+    ("strict", _is_flag, "True or False"),
+    ("overrides", _are_overrides, "a mapping from JSON paths to values, both of them text"),
+    ("workers", _is_worker_count, f"a whole number from 1 to {MAX_WORKERS}"),
+    ("chunk_s", _is_chunk_length, f"a Fraction from {MIN_CHUNK_S} to {MAX_CHUNK_S}"),
+    ("fresh", _is_flag, "True or False"),
+    ("device", _is_device, "auto, cpu, cuda or a GPU such as cuda:1"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +79,10 @@ class Options:
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        problems = []
-        if self.workers is not None and self.workers not in range(1, MAX_WORKERS + 1):
-            problems.append(Problem("workers", f"{self.workers} is not a number from 1 to {MAX_WORKERS}"))
-        if self.chunk_s is not None and not MIN_CHUNK_S <= self.chunk_s <= MAX_CHUNK_S:
-            problems.append(Problem("chunk_s", f"{self.chunk_s} is not from {MIN_CHUNK_S} to {MAX_CHUNK_S}"))
-        if not re.fullmatch(r"auto|cpu|cuda(:\d{1,2})?", self.device, re.ASCII):
-            problems.append(Problem("device", f"{self.device} is not auto, cpu, cuda or a GPU such as cuda:1"))
+        problems = [
+            Problem(name, f"{getattr(self, name)!r} is not {accepted}")
+            for name, is_accepted, accepted in _ACCEPTED
+            if not is_accepted(getattr(self, name))
+        ]
         if problems:
             raise SpecError(*problems)

@@ -43,7 +43,7 @@ def draw_frame(run: JobRun, prepared: Prepared, t: Fraction, png: Path) -> Path:
     number = picture.clock.index(t)
     if not 0 <= number < picture.frames:
         end = timecode(setup.plan.duration_s)
-        raise SpecError(Problem("", f"the output ends at {end}: choose a time before"))
+        raise SpecError(Problem("", f"the output ends at {end}: choose a time from 0 to there"))
     uses = source_usage(setup.plan, [range(number, number + 1)], sound=False)
     with prepared.sources.prefetch(uses) as prefetcher:
         if size_bytes := prefetcher.missing_bytes:

@@ -95,3 +95,5 @@ def _read(job_file: Path) -> bytes:
             return file.read(MAX_JOB_BYTES + 1)
     except OSError as error:
         raise SpecError(Problem("", f"the job file cannot be read: {error.strerror}")) from None
+    except ValueError as error:  # a NUL in its path
+        raise SpecError(Problem("", f"the job file cannot be read: {error}")) from None

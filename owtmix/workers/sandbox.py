@@ -47,10 +47,17 @@ _SET: Final = {
     "OPENBLAS_NUM_THREADS": "1",
 }
 
+_PACKAGE: Final = Path(__file__).parents[1]
+
 
 def child_environment() -> dict[str, str]:
-    """The environment of a child: only variables that hold no secret."""
-    return _SET | {name: os.environ[name] for name in _KEPT if name in os.environ}
+    """The environment of a child: only variables that hold no secret. It imports the same package as its parent."""
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    folder = str(_PACKAGE.parent)
+    if os.pathsep in folder:  # such a path cannot be named there; an installed package is found without
+        return _SET | kept
+    paths = [folder, *filter(None, [kept.get("PYTHONPATH")])]
+    return _SET | kept | {"PYTHONPATH": os.pathsep.join(paths)}
 
 
 def confine(parent: int) -> None:

@@ -626,6 +626,7 @@ def test_override_reaches_into_a_single_watermark() -> None:
     ("path", "why"),
     [
         ("", "not a path"),
+        (".".join(["a"] * 33), "more than 32 keys deep"),
         ("Data..X", "not a path"),
         ("[0]", "not a path"),
         ("Data.MixerConfig.WaterMark[x]", "not a path"),

@@ -98,6 +98,10 @@ def test_a_file_may_have_some_keys_only(tmp_path: Path) -> None:
         ("gpu = 1024", "gpu", "found 1024, accepted is a table with the keys memory_mib"),
         ("[[gpu]]\nmemory_mib = 1024", "gpu", "accepted is a table"),
         ("[video\n", "owt.toml", "not a TOML file"),
+        ("[" * 100_000, "owt.toml", "not a TOML file"),
+        ("[images]\ntimeout_s = '1e400'", "images.timeout_s", "found '1e400', accepted is a number"),
+        ("[images]\ntimeout_s = 1e-999999999", "images.timeout_s", "accepted is a number"),
+        ("[video]\nchunk_s = 1e999999999", "video.chunk_s", "accepted is a number from 2"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_accepted(tmp_path: Path, text: str, key: str, accepted: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import textwrap
@@ -16,7 +17,7 @@ from PIL import Image
 import owtmix
 from owtmix.base.cleanup import TemporaryPaths
 from owtmix.base.progress import NoProgress
-from owtmix.jobfile.settings import Settings
+from owtmix.jobfile.settings import INSTALLATION, Settings
 from owtmix.jobs.job import Job
 from tests.support import people
 from tests.support.command import record_once
@@ -55,7 +56,7 @@ def test_a_plan_a_preview_and_a_probe(folder: Path) -> None:
     with Image.open(folder / "frame.png") as image:
         assert image.size == (160, 90)
     (recording,) = (folder / "room" / "room").iterdir()
-    (report,) = owtmix.probe([recording])
+    (report,) = owtmix.probe(recording)
     assert report.picture
     assert not list(folder.glob("room/out/*")), "nothing is composed"
 
@@ -117,9 +118,12 @@ def test_all_names_are_there() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"workers": 0}, "workers: 0 is not a number from 1 to 999"),
-        ({"chunk_s": Fraction(1, 2)}, "chunk_s: 1/2 is not from 2 to 3600"),
-        ({"device": "gpu"}, "device: gpu is not auto, cpu, cuda or a GPU such as cuda:1"),
+        ({"workers": 0}, "workers: 0 is not a whole number from 1 to 999"),
+        ({"workers": 2.0}, "workers: 2.0 is not a whole number"),
+        ({"output": Path("talk.mp4")}, "output: .* is not text: a key, or a path such as ./talk.mp4"),
+        ({"overrides": {"Data.X": 1}}, "overrides: .* both of them text"),
+        ({"chunk_s": Fraction(1, 2)}, r"chunk_s: Fraction\(1, 2\) is not a Fraction from 2 to 3600"),
+        ({"device": "gpu"}, "device: 'gpu' is not auto, cpu, cuda or a GPU such as cuda:1"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
@@ -129,7 +133,7 @@ def test_options_that_are_not_accepted_are_refused(options: dict[str, Any], word
 
 
 def test_a_time_that_is_none_is_refused(folder: Path) -> None:
-    with pytest.raises(owtmix.SpecError, match="nan is not a time"):
+    with pytest.raises(owtmix.SpecError, match="nan is not a time in seconds"):
         owtmix.preview(folder / "room" / "cfg.json", float("nan"), "frame.png")
 
 
@@ -143,3 +147,16 @@ def test_a_job_plans_twice_alike(folder: Path) -> None:
     first, second = (job.plan(NoProgress(), TemporaryPaths()) for _ in range(2))
     assert first == second
     assert first.warnings
+
+
+def test_workers_import_the_package_that_the_program_imports(folder: Path) -> None:
+    """Although it is found by a path that the program has added itself."""
+    script = (
+        f"import sys; sys.path.insert(0, {str(INSTALLATION)!r}); import owtmix; print(owtmix.probe(sys.argv[1])[0])"
+    )
+    (recording,) = (folder / "room" / "room").iterdir()
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, "-P", "-c", script, str(recording)]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "left_out=None" in done.stdout
