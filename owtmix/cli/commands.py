@@ -46,6 +46,8 @@ def run_command(arguments: Arguments, scratch: TemporaryPaths) -> int:
     except MixError as error:
         return _refuse(error, f"{arguments.cfg}: " if arguments.cfg else "")
     except Exception as error:  # noqa: BLE001 - the outermost handler
+        if interruption := _interruption_behind(error):
+            raise interruption from None
         if log.path is None:
             log.open("owt-main", state_folder() / "logs", settings.logs.days)
             # The job's secrets are not known yet, so the error's message, which may quote one, is not shown.
@@ -55,6 +57,12 @@ def run_command(arguments: Arguments, scratch: TemporaryPaths) -> int:
         _log.exception("internal error: %s: %s (the traceback is in %s)", type(error).__name__, error, log.path)
         return MixError.exit_status
     return 0
+
+
+def _interruption_behind(error: BaseException) -> Interrupted | None:
+    """The signal's exception that a library has wrapped into ``error``."""
+    behind = error.__cause__ or error.__context__
+    return behind if behind is None or isinstance(behind, Interrupted) else _interruption_behind(behind)
 
 
 def _execute(arguments: Arguments, settings: Settings, log: RunLog, scratch: TemporaryPaths) -> str:

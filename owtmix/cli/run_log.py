@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Final, TextIO
 from urllib.parse import quote
 
+from owtmix.base.errors import Interrupted
+
 _log = logging.getLogger(__name__)
 
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -99,6 +101,12 @@ def _remove_old_logs(folder: Path, days: int) -> None:
             _log.warning("an old log cannot be removed: %s (%s)", path, error.strerror)
 
 
+def _pass_on_interruption() -> None:
+    """Raise the exception being handled if a signal raised it; logging would drop it, and the run would go on."""
+    if isinstance(error := sys.exception(), Interrupted):
+        raise error
+
+
 class _EarlyRecords(logging.Handler):
     """Buffers records until the job id, and so the name of the file, is known."""
 
@@ -120,16 +128,18 @@ class _LineHandler(logging.StreamHandler[TextIO]):
     def stream(self) -> TextIO:  # type: ignore[override]
         return sys.stderr
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - logging's names
         """Ignore errors: a closed stderr does not stop the run."""
+        _pass_on_interruption()
 
 
 class _FileHandler(logging.FileHandler):
     def __init__(self, path: Path) -> None:
         super().__init__(path, encoding="utf-8", errors="backslashreplace")
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - logging's names
         """Ignore errors: a full disk is reported where the output is written."""
+        _pass_on_interruption()
 
 
 class _LineFormatter(logging.Formatter):

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from owtmix.base.errors import Interrupted
 from owtmix.cli.run_log import RunLog
 
 log = logging.getLogger("owtmix.test")
@@ -125,3 +126,19 @@ def test_a_folder_that_cannot_be_written_is_a_warning(
     assert run_log.path.parent == tmp_path
     assert "warning: the log is in" in capsys.readouterr().err
     assert [e["message"] for e in _entries(run_log.path)][-1] == "on it goes"
+
+
+class Interrupting:
+    """A value that a signal meets while it is written to the log."""
+
+    def __str__(self) -> str:
+        raise Interrupted("stopped by SIGTERM")
+
+
+def test_a_signal_while_a_message_is_written_stops_the_run(tmp_path: Path) -> None:
+    run_log = RunLog(logging.INFO)
+    run_log.open("room", tmp_path, days=30)
+    with pytest.raises(Interrupted):
+        log.info("%s", Interrupting())
+    with pytest.raises(Interrupted):
+        log.debug("%s", Interrupting())
