@@ -61,6 +61,8 @@ SLOW: Final = (
     "corpus",
     "e2e",
     "hostile",
+    "jobs/test_api.py",
+    "jobs/test_job.py",
     "jobs/test_resume.py",
     "jobs/test_upgrade.py",
     "packaging",
