@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Final
 
 import av
 import pytest
@@ -278,6 +279,28 @@ def test_an_internal_error_is_one_message_and_a_traceback_in_the_log(tiny: Path,
     assert "Traceback" not in result.stderr
     assert str(command.log(job_id)) in result.stderr
     assert "Traceback" in command.log(job_id).read_text()
+
+
+WRAPPING: Final = """
+
+def _run(self, progress, temporary):
+    from owtmix.base.errors import Interrupted
+    try:
+        raise Interrupted("stopped by SIGTERM")
+    except Interrupted as error:
+        raise ValueError("a library failed") from error
+Job.run = _run
+"""
+
+
+def test_a_signal_that_a_library_wraps_into_its_own_error_is_still_an_interruption(tiny: Path, tmp_path: Path) -> None:
+    command = install(tmp_path / "wrapping")
+    with (command.root / "owtmix" / "jobs" / "job.py").open("a") as file:
+        file.write(WRAPPING)
+    result = command.run(tiny)
+    assert result.returncode == 130
+    assert "stopped by SIGTERM" in result.stderr
+    assert "internal error" not in result.stderr
 
 
 def test_every_option_is_in_the_readme() -> None:

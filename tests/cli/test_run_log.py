@@ -136,9 +136,11 @@ class Interrupting:
 
 
 def test_a_signal_while_a_message_is_written_stops_the_run(tmp_path: Path) -> None:
+    """On stderr, which is all before the log's file is opened; and in the file, which alone has debug messages."""
     run_log = RunLog(logging.INFO)
-    run_log.open("room", tmp_path, days=30)
     with pytest.raises(Interrupted):
         log.info("%s", Interrupting())
+    run_log = RunLog(logging.WARNING)
+    run_log.open("room", tmp_path, days=30)
     with pytest.raises(Interrupted):
         log.debug("%s", Interrupting())
