@@ -56,23 +56,38 @@ def attributed(*folders: Path) -> Path | None:
 
 
 SLOW: Final = (
+    "benchmarks/test_measure.py",
     "cli/test_commands.py",
+    "cli/test_probe.py",
+    "cli/test_progress_bar.py",
     "compositor/gpu/test_compiling.py",
     "corpus",
     "e2e",
+    "fuzz",
     "hostile",
     "jobs/test_api.py",
     "jobs/test_job.py",
+    "jobs/test_overwriting.py",
     "jobs/test_resume.py",
     "jobs/test_upgrade.py",
+    "media/test_partial_file.py",
+    "media/test_skip_frames.py",
+    "notify/test_crashes.py",
     "packaging",
     "produce/test_gpu_jobs.py",
     "produce/test_production.py",
+    "render/test_video_track.py",
     "storage/s3/test_download.py",
     "storage/s3/test_faults.py",
+    "storage/s3/test_secrets.py",
+    "storage/s3/test_store.py",
+    "test_skips.py",
     "workers/test_local.py",
+    "workers/test_sandbox.py",
 )
-"""Whole jobs, real and hostile recordings, compilers, and what waits for others: left out of ``make test-fast``."""
+"""Whole jobs, commands and chunks, real and hostile recordings, compilers, what waits for a server: left out of
+``make test-fast``.
+"""
 
 
 @pytest.hookimpl(tryfirst=True)
