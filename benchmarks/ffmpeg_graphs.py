@@ -82,7 +82,7 @@ def intervals(picture: PicturePlan) -> list[range]:
 
 def file_start(source: Source) -> Fraction:
     """The time of the file's first picture or sound; FFmpeg's command counts from there."""
-    return min(track.span.start for track in (source.video, source.audio) if track)
+    return min(track.span.start for track in (source.video, *source.sounds) if track)
 
 
 def lead_s(track: VideoTrack, from_s: Fraction) -> Fraction:
@@ -114,7 +114,7 @@ def whole_graph(plan: RenderPlan) -> str:
         enabled = "+".join(f"between(n,{p.frames.start},{p.frames.stop - 1})" for p in own)
         # No format filter may follow the scaling: it would scale every frame to the size of the first.
         chains.append(
-            f"[{source}:v]{_shifted(_shift_s(plan, own[0]))},fps={fps}:round=up,{HELD},"
+            f"[{source}:v]{_shifted(_shift_s(plan, own[0]), fps)},fps={fps}:round=up,{HELD},"
             f"trim=start_pts={first}:end_pts={last},{own[0].crop}"
             f"scale=w='{width}':h='{height}':eval=frame:flags={own[0].flags}[s{source}]"
         )
@@ -159,7 +159,7 @@ def _stacked(
     if not shown:
         return f"color=black:{canvas}:{fps},trim=end_frame={count},format=yuv420p[picture]"
     chains = [
-        f"[{number}:v]{_shifted(shift_s)},fps={fps}:round=up:start_time=0,{placement.crop}"
+        f"[{number}:v]{_shifted(shift_s, fps)},fps={fps}:round=up:start_time=0,{placement.crop}"
         f"scale={placement.rect.width}:{placement.rect.height}:flags={placement.flags},format=yuv420p[t{tile}]"
         for tile, (placement, (number, shift_s)) in enumerate(zip(shown, inputs, strict=True))
     ]
@@ -177,9 +177,9 @@ def _shift_s(plan: RenderPlan, placement: Placement) -> Fraction:
     return placement.offset_s + file_start(plan.sources[placement.source])
 
 
-def _shifted(by_s: Fraction) -> str:
-    """Times moved by ``by_s``, less a little that keeps rounded times before the frame that shows them."""
-    return f"settb=AVTB,setpts=PTS{float(by_s - ROUNDING_S):+.6f}/TB"
+def _shifted(by_s: Fraction, fps: int) -> str:
+    """Times moved by ``by_s``, less half a frame (frames show the middle of their time) and a little for rounding."""
+    return f"settb=AVTB,setpts=PTS{float(by_s - Fraction(1, 2 * fps) - ROUNDING_S):+.6f}/TB"
 
 
 def _stepped(values: Sequence[tuple[int, int]], fps: int) -> str:
@@ -192,4 +192,4 @@ def _stepped(values: Sequence[tuple[int, int]], fps: int) -> str:
 
 
 def _frames(clock: FrameClock, start: Fraction, end: Fraction, within: range) -> range:
-    return range(max(clock.first_from(start), within.start), min(clock.first_from(end), within.stop))
+    return range(max(clock.first_showing(start), within.start), min(clock.first_showing(end), within.stop))

@@ -18,14 +18,13 @@ from statistics import median
 from typing import Final
 
 from owtmix.inputs.tasks import ProbeTask
-from owtmix.plan.media_info import Probe
+from owtmix.plan.media_info import ClockRules, Probe
 from owtmix.workers.base import Limits
 from owtmix.workers.local import WorkerPool
 from tests.support.people import COLOURS, Take, record
 
 ROUNDS: Final = 5
 LENGTH_MS: Final = 600_000
-LONGEST_S: Final = Fraction(86400)
 
 
 class _NoReporter:
@@ -72,7 +71,7 @@ def _compare(files: Sequence[Path]) -> None:
 
 
 def _tasks(files: Sequence[Path]) -> list[ProbeTask]:
-    return [ProbeTask(n, path.name, path.absolute(), LONGEST_S, wholly=True) for n, path in enumerate(files)]
+    return [ProbeTask(n, path.name, path.absolute(), ClockRules(), wholly=True) for n, path in enumerate(files)]
 
 
 def _in_process(tasks: Sequence[ProbeTask]) -> Fraction:

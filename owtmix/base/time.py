@@ -40,13 +40,20 @@ class TimeRange:
 
 @dataclass(frozen=True, slots=True)
 class FrameClock:
-    """Converts between frame numbers and output time: frame ``i`` is presented at ``i / fps`` seconds."""
+    """Converts between frame numbers and output time: frame ``i`` is presented at ``i / fps`` seconds.
+
+    It shows the room at the middle of the time for which it is presented (docs/semantics.md, "Time").
+    """
 
     fps: int
 
     def time(self, index: int) -> Fraction:
         """Presentation time of frame ``index``, in seconds."""
         return Fraction(index, self.fps)
+
+    def middle(self, index: int) -> Fraction:
+        """The time that frame ``index`` shows, in seconds."""
+        return Fraction(2 * index + 1, 2 * self.fps)
 
     def index(self, t: Fraction) -> int:
         """Number of the frame that is shown at time ``t``."""
@@ -55,6 +62,10 @@ class FrameClock:
     def first_from(self, t: Fraction) -> int:
         """Number of the first frame at or after ``t``; equals the number of frames before ``t``."""
         return ceil(t * self.fps)
+
+    def first_showing(self, t: Fraction) -> int:
+        """Number of the first frame that shows time ``t`` or a later one."""
+        return max(0, ceil(t * self.fps - Fraction(1, 2)))
 
 
 def timecode(t: Fraction) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.cells import cell_len
 
@@ -87,15 +87,15 @@ def _sound(sound: SoundPlan | None) -> str:
 
 def _sources(sources: Iterable[Source]) -> Iterator[tuple[str, ...]]:
     for number, source in enumerate(sources):
-        yield str(number), str(source.stream), source.key, _video_track(source.video), _audio_track(source.audio)
+        yield str(number), str(source.stream), source.key, _video_track(source.video), _sounds(source.sounds)
 
 
 def _video_track(track: VideoTrack | None) -> str:
     return f"{track.codec} {track.size}, {timecode(track.span.duration)}" if track else "-"
 
 
-def _audio_track(track: AudioTrack | None) -> str:
-    return f"{track.codec} {track.rate_hz} Hz {_channels(track.channels)}" if track else "-"
+def _sounds(tracks: Sequence[AudioTrack]) -> str:
+    return " and ".join(f"{track.codec} {track.rate_hz} Hz {_channels(track.channels)}" for track in tracks) or "-"
 
 
 def _channels(count: int) -> str:

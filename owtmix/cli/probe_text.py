@@ -27,9 +27,9 @@ def _lines(report: InputReport) -> Iterator[str]:
         yield f"  cannot be used: {report.left_out}"
     if report.picture:
         yield from _picture(report.picture)
-    if report.sound:
-        yield from _sound(report.sound)
-    for flaw in report.flaws:
+    for sound in report.sounds:
+        yield from _sound(sound)
+    for flaw in (*report.breaks, *report.flaws):
         yield f"  {flaw}"
 
 

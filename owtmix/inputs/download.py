@@ -13,14 +13,17 @@ from owtmix.base.io_threads import IO_THREADS, io_threads
 from owtmix.base.progress import Progress
 from owtmix.inputs.disk_budget import DiskBudget
 from owtmix.inputs.source_file import SourceFile
-from owtmix.storage import LocalCopy, Store
+from owtmix.jobfile.object_key import forms
+from owtmix.storage import Store
 
 Downloaded = Mapping[int, InputError | None]
 """The recordings that were downloaded, by number: the error of each, or None."""
 
 
-def locate_recordings(store: Store, keys: Sequence[str], folder: Path) -> list[LocalCopy | InputError]:
-    """The local copy of each of ``keys``, existing or to be downloaded into ``folder``; or the error of the key.
+def locate_recordings(store: Store, keys: Sequence[str], folder: Path) -> list[SourceFile | InputError]:
+    """The file of each of ``keys``, existing or to be downloaded into ``folder``; or the error of the key.
+
+    A key that the store spells in another normal form of Unicode is found, too.
 
     Raises:
         StoreError: the store cannot be used.
@@ -29,13 +32,17 @@ def locate_recordings(store: Store, keys: Sequence[str], folder: Path) -> list[L
         return threads.map(lambda key: _locate(store, key, folder), keys)
 
 
-def _locate(store: Store, key: str, folder: Path) -> LocalCopy | InputError:
-    try:
-        return store.locate(key, folder)
-    except StoreError:
-        raise
-    except InputError as error:
-        return error
+def _locate(store: Store, key: str, folder: Path) -> SourceFile | InputError:
+    problem: InputError | None = None
+    for form in forms(key):
+        try:
+            return SourceFile(form, store.locate(form, folder))
+        except StoreError:
+            raise
+        except InputError as error:
+            problem = problem or error
+    assert problem
+    return problem
 
 
 def download_missing(

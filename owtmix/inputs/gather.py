@@ -13,14 +13,15 @@ from owtmix.inputs.disk_budget import disk_budget
 from owtmix.inputs.download import download_missing, locate_recordings
 from owtmix.inputs.measure import measure, measure_parts
 from owtmix.inputs.prefetch import SourceSet
+from owtmix.inputs.repeated import repeated_files
 from owtmix.inputs.source_file import SourceFile
 from owtmix.inputs.tasks import ProbeTask, WatermarkImageTask
 from owtmix.jobfile.index import MAX_INDEX_BYTES, Index, Recording, read_index
 from owtmix.jobfile.object_key import substitute_variables
-from owtmix.jobfile.settings import Settings
+from owtmix.jobfile.settings import Settings, TimelineSettings
 from owtmix.jobfile.spec import ImageWatermark, JobSpec
-from owtmix.plan.media_info import Clip, Probe
-from owtmix.storage import LocalCopy, LocalStore, Store
+from owtmix.plan.media_info import Clip, ClockRules, Probe
+from owtmix.storage import LocalStore, Store
 from owtmix.workers.base import Executor
 from owtmix.workers.limits import require_value
 
@@ -41,14 +42,23 @@ class InputGatherer:
     """Reads the inputs of a job from its store into ``folder``: the index at once, the rest on request.
 
     ``named`` is the index: a key of the store, or a local file (``is_local_path``). When it is None, the index is the
-    first existing one of the keys in ``conf/owt.toml``. ``index_key`` is the key of an index in the store.
+    first existing one of the keys in ``conf/owt.toml``. ``index_key`` is the key of an index in the store. With
+    ``strict`` a malformed entry of the index is an error.
 
     Raises:
         InputError: there is no index, or it cannot be read.
     """
 
     def __init__(
-        self, spec: JobSpec, settings: Settings, store: Store, executor: Executor, folder: Path, named: str | None
+        self,
+        spec: JobSpec,
+        settings: Settings,
+        store: Store,
+        executor: Executor,
+        folder: Path,
+        named: str | None,
+        *,
+        strict: bool = False,
     ) -> None:
         self._spec = spec
         self._settings = settings
@@ -59,7 +69,7 @@ class InputGatherer:
         if data is None:
             hint = "" if named else ": name it with --index"
             raise InputError(f"there is no index of the recordings; tried {', '.join(tried)}{hint}")
-        self.index: Index = read_index(data, time_unit=settings.index.time_unit)
+        self.index: Index = read_index(data, time_unit=settings.index.time_unit, strict=strict)
 
     def recordings(self, recordings: Sequence[Recording], progress: Progress) -> Gathered:
         """Locate and measure ``recordings``: from their tables where these suffice, else when they are downloaded.
@@ -68,17 +78,17 @@ class InputGatherer:
             StoreError: the store cannot be used.
             DestinationError: the disk takes no more.
         """
-        longest_s = self._settings.limits.max_duration_s
+        rules = clock_rules(self._settings.timeline)
         located = dict(enumerate(locate_recordings(self._store, [r.key for r in recordings], self._folder)))
         problems = {n: str(error) for n, error in located.items() if isinstance(error, InputError)}
         by_need = sorted(located, key=lambda n: recordings[n].start_s)
-        files = {n: SourceFile(recordings[n].key, copy) for n in by_need if isinstance(copy := located[n], LocalCopy)}
+        files = {n: file for n in by_need if isinstance(file := located[n], SourceFile)}
         copies = [file.copy for file in files.values()]
         budget = disk_budget(copies, self._folder, self._settings.storage.max_inputs_mib << 20)
         measured: dict[int, SourceFile] = {}
 
         def measure_files(numbers: Iterable[int], on_measured: Callable[[int], None] = lambda _: None) -> None:
-            tasks = [ProbeTask(n, files[n].key, files[n].path, longest_s) for n in sorted(numbers)]
+            tasks = [ProbeTask(n, files[n].key, files[n].path, rules) for n in sorted(numbers)]
             found = measure(self._executor, tasks, on_measured)
             measured.update({n: files[n].measured(what) for n, what in found.items() if isinstance(what, Probe)})
             problems.update({n: what for n, what in found.items() if isinstance(what, str)})
@@ -89,18 +99,22 @@ class InputGatherer:
             measure_files(here, lambda count: progress.advance(Fraction(count)))
         else:
             away = {n: file for n, file in files.items() if not file.copy.complete}
-            found = measure_parts(self._executor, self._store, away, longest_s)
+            found = measure_parts(self._executor, self._store, away, rules)
             measured |= {n: files[n].measured(probe) for n, probe in found.items()}
             measure_files(here)
             if missing := away.keys() - measured.keys():
                 for downloaded in download_missing(self._store, files, missing, budget, progress):
                     problems |= {n: str(error) for n, error in downloaded.items() if error}
                     measure_files(n for n, error in downloaded.items() if not error)
+        for number, other in repeated_files(recordings, measured).items():
+            same = f"it has the same content as {recordings[other].key}, at the same time: it counts once"
+            problems[number] = same
+            del measured[number]
         used = sorted(measured)
         probes = [probe for n in used if (probe := measured[n].probe)]
         return Gathered(
             [
-                Clip(recordings[n], source, probe.video, probe.audio)
+                Clip(recordings[n], source, probe.video, probe.sounds, probe.start_s)
                 for source, (n, probe) in enumerate(zip(used, probes, strict=True))
             ],
             SourceSet(self._store, [measured[n] for n in used], budget),
@@ -154,6 +168,11 @@ class InputGatherer:
         if data is None:
             raise InputError("it does not exist in the input store")
         return data
+
+
+def clock_rules(timeline: TimelineSettings) -> ClockRules:
+    """When timestamps are not believed."""
+    return ClockRules(timeline.beside_s, timeline.jump_s, timeline.lone_jump_s)
 
 
 def is_local_path(name: str) -> bool:

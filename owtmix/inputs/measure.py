@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +15,7 @@ from owtmix.inputs.partial_mp4 import BLOCK_BYTES, PartialMp4, RangeUnavailable
 from owtmix.inputs.source_file import SourceFile
 from owtmix.inputs.tasks import NeedsBytes, ProbeTask
 from owtmix.plan.input_report import InputReport, report_input
-from owtmix.plan.media_info import Probe
+from owtmix.plan.media_info import ClockRules, Probe
 from owtmix.storage import Store, disk_error
 from owtmix.workers.base import Executor, Outcome
 
@@ -55,7 +54,7 @@ def _result(outcome: Outcome[ProbeTask]) -> Probe | NeedsBytes | str:
 
 
 def measure_parts(
-    executor: Executor, store: Store, files: Mapping[int, SourceFile], longest_s: Fraction
+    executor: Executor, store: Store, files: Mapping[int, SourceFile], rules: ClockRules
 ) -> dict[int, Probe]:
     """Measure remote ``files`` from their tables, without downloading them whole. Others are not in the result.
 
@@ -71,7 +70,7 @@ def measure_parts(
         started = dict(zip(large, pool.map(lambda file: _start(store, file), large.values()), strict=True))
         partials = {n: partial for n, partial in started.items() if partial}
         for round_ in range(MAX_ROUNDS):
-            tasks = [ProbeTask(n, files[n].key, part.path, longest_s, parts=part.parts) for n, part in partials.items()]
+            tasks = [ProbeTask(n, files[n].key, part.path, rules, parts=part.parts) for n, part in partials.items()]
             measured = measure(executor, tasks)
             found |= {n: what for n, what in measured.items() if isinstance(what, Probe)}
             # The others are damaged or need too many bytes. They are measured when they are downloaded.
@@ -112,13 +111,13 @@ def _extend(partial: PartialMp4, at: int, round_: int) -> bool:
     return partial.held_bytes <= partial.size // 2
 
 
-def probe_files(executor: Executor, files: Sequence[Path], longest_s: Fraction, *, strict: bool) -> list[InputReport]:
+def probe_files(executor: Executor, files: Sequence[Path], rules: ClockRules, *, strict: bool) -> list[InputReport]:
     """Measure ``files`` and decode them to the end. Unusable files are logged as warnings.
 
     Raises:
         InputError: no file can be used, or one cannot and ``strict`` is set.
     """
-    tasks = [ProbeTask(number, str(path), path.absolute(), longest_s, wholly=True) for number, path in enumerate(files)]
+    tasks = [ProbeTask(number, str(path), path.absolute(), rules, wholly=True) for number, path in enumerate(files)]
     found: dict[int, Probe | NeedsBytes | str] = {
         task.number: _absence(task.path) for task in tasks if not task.path.is_file()
     }

@@ -6,13 +6,10 @@ Each imports what it needs when it runs: the parent never loads a media library.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, ClassVar
 
-from owtmix.base.errors import InputError
-from owtmix.base.time import timecode
-from owtmix.plan.media_info import Probe
+from owtmix.plan.media_info import ClockRules, Probe
 from owtmix.workers.base import TaskReporter
 
 
@@ -27,7 +24,7 @@ class NeedsBytes:
 class ProbeTask:
     """Measure a recording, the caller's ``number``; with ``wholly`` it is decoded to the end.
 
-    A recording longer than ``longest_s`` is refused: its timestamps jump, or composing it would take too long.
+    ``rules`` say when timestamps are not believed.
     ``parts`` are the ranges of the file that were fetched, sorted and disjoint; None when the file is complete.
     """
 
@@ -35,7 +32,7 @@ class ProbeTask:
     number: int
     name: str
     path: Path
-    longest_s: Fraction
+    rules: ClockRules
     wholly: bool = False
     parts: tuple[tuple[int, int], ...] | None = None
 
@@ -45,12 +42,11 @@ class ProbeTask:
         from owtmix.media.video_reader import decode_all
 
         try:
-            found = probe(self.path, lambda t: reporter.advance(float(t)), parts=self.parts, wholly=self.wholly)
+            found = probe(
+                self.path, lambda t: reporter.advance(float(t)), parts=self.parts, wholly=self.wholly, rules=self.rules
+            )
         except MissingBytesError as lacking:
             return NeedsBytes(lacking.at)
-        if found.span.duration > self.longest_s:
-            lasts, limit = timecode(found.span.duration), timecode(self.longest_s)
-            raise InputError(f"claims to last {lasts}, more than the limit of {limit}")
         if not (self.wholly and found.video):
             return found
         return replace(found, video_stats=decode_all(self.path, found.video, lambda t: reporter.advance(float(t))))

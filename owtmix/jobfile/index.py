@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, TypeVar, cast
 from owtmix.base.errors import InputError
 from owtmix.base.ids import StreamId
 from owtmix.base.strict_json import JsonError, Loc, json_path, read_object, shown
-from owtmix.jobfile.object_key import normal_key
+from owtmix.jobfile.object_key import normal_form, normal_key
 
 TimeUnit = Literal["epoch-milliseconds", "epoch-seconds", "seconds", "milliseconds"]
 TimeUnitSetting = Literal["auto"] | TimeUnit
@@ -22,6 +22,7 @@ MAX_FILES: Final = 10_000
 MAX_PROBLEMS_SHOWN: Final = 20
 EPOCH_MILLISECONDS_FROM: Final = Decimal(10**11)
 EPOCH_SECONDS_FROM: Final = Decimal(10**8)
+DAY_S: Final = 86_400
 TIMES_BELOW: Final = Decimal(10**14)
 """Upper bound of times. In milliseconds since 1970 it is the year 5138; larger numbers have another unit."""
 
@@ -90,12 +91,15 @@ class _Scale:
         return self.base_s + Fraction(time) * self.relative_step_s
 
 
-def read_index(text: bytes, *, time_unit: TimeUnitSetting = "auto") -> Index:
+def read_index(text: bytes, *, time_unit: TimeUnitSetting = "auto", strict: bool = False) -> Index:
     """Read an index; ``time_unit`` is "auto" or one of ``TimeUnit`` (docs/semantics.md, "Time").
+
+    An entry with a malformed ``StreamId`` or ``Name``, or the same as an earlier one, is left out with a warning;
+    malformed ones are errors with ``strict``. A malformed ``EndTime`` is ignored with a warning.
 
     With "auto", the largest time decides: from 1e11 it is milliseconds, from 1e8 seconds since 1970. Smaller times are
     relative to the index's ``StartTime``: in seconds when any of them has a fraction, else in milliseconds. A time is a
-    number or a number in quotes. An ``EndTime`` that is not after the ``StartTime`` is ignored with a warning.
+    number or a number in quotes. An ``EndTime`` that is not after the ``StartTime`` is ignored with a warning, too.
 
     Raises:
         InputError: The index is not valid. The message lists the first 20 problems.
@@ -104,13 +108,14 @@ def read_index(text: bytes, *, time_unit: TimeUnitSetting = "auto") -> Index:
         document = read_object(text, max_bytes=MAX_INDEX_BYTES)
     except JsonError as error:
         raise InputError(f"the index is not usable JSON: {error}") from None
-    return _Reader().index(document, time_unit)
+    return _Reader(strict=strict).index(document, time_unit)
 
 
 class _Reader:
     """Parses one index and collects its problems and warnings."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, strict: bool) -> None:
+        self._strict = strict
         self._problems: list[str] = []
         self._warnings: list[str] = []
 
@@ -120,12 +125,16 @@ class _Reader:
         base = self._value(document, ("StartTime",), _time) or Decimal(0)
         root = self._value(document, ("Root",), _folder) or ""
         entries = self._value(document, ("Files",), _entries, required=True) or []
-        files = [file for i, entry in enumerate(entries) if (file := self._file(entry, ("Files", i), root))]
+        files = {i: file for i, entry in enumerate(entries) if (file := self._file(entry, ("Files", i), root))}
+        if not files:
+            self._problems += self._warnings
         self._raise_problems()
-        scale = _scale(base, files, time_unit)
-        recordings = tuple(self._recording(i, file, scale) for i, file in enumerate(files))
+        files = self._without_repeated(files)
+        scale = _scale(base, list(files.values()), time_unit)
+        recordings = tuple(self._recording(i, file, scale) for i, file in files.items())
         self._raise_problems()
-        if scale.unit.startswith("epoch") and any(file.start < scale.absolute_from for file in files):
+        self._warnings += _far_off(recordings)
+        if scale.unit.startswith("epoch") and any(file.start < scale.absolute_from for file in files.values()):
             step = "seconds" if scale.relative_step_s == 1 else "milliseconds"
             self._warnings.append(
                 f"the index has times since 1970 and smaller times, which are read as {step} after StartTime"
@@ -133,14 +142,44 @@ class _Reader:
         return Index(job_id, room_id, scale.unit, recordings, tuple(self._warnings))
 
     def _file(self, entry: object, loc: Loc, root: str) -> _File | None:
-        if not isinstance(entry, dict):
+        problems = len(self._problems)
+        if isinstance(entry, dict):
+            stream = self._value(entry, (*loc, "StreamId"), _stream, required=True)
+            key = self._value(entry, (*loc, "Name"), lambda name: _key(root, name), required=True)
+        else:
             self._report(loc, entry, "an object with StreamId, Name, StartTime and perhaps EndTime")
+            entry, stream, key = {}, None, None
+        if not (stream and key):
+            if not self._strict and not _climbs(entry.get("Name")):
+                name = _entry_name(entry)
+                self._warnings += [f"{found}; {name} is left out" for found in self._problems[problems:]]
+                del self._problems[problems:]
             return None
-        stream = self._value(entry, (*loc, "StreamId"), _stream, required=True)
-        key = self._value(entry, (*loc, "Name"), lambda name: _key(root, name), required=True)
         start = self._value(entry, (*loc, "StartTime"), _time, required=True)
-        end = self._value(entry, (*loc, "EndTime"), _time)
-        return _File(stream, key, start, end) if stream and key and start is not None else None
+        return _File(stream, key, start, self._end(entry, loc)) if start is not None else None
+
+    def _end(self, entry: dict[str, Any], loc: Loc) -> Decimal | None:
+        """The ``EndTime`` of an entry; None with a warning when it is malformed."""
+        try:
+            return _time(entry["EndTime"]) if "EndTime" in entry else None
+        except ValueError as error:
+            where = json_path((*loc, "EndTime"))
+            self._warnings.append(
+                f"{where}: {shown(entry['EndTime'])} of {_entry_name(entry)} is ignored; accepted: {error}"
+            )
+            return None
+
+    def _without_repeated(self, files: dict[int, _File]) -> dict[int, _File]:
+        """``files`` without those of a stream that stand there twice, with the same name and start."""
+        first: dict[tuple[StreamId, str, Decimal], int] = {}
+        kept = {}
+        for number, file in files.items():
+            place = first.setdefault((file.stream, normal_form(file.key), file.start), number)
+            if place == number:
+                kept[number] = file
+            else:
+                self._warnings.append(f"{json_path(('Files', number))}: {file.key} stands twice, and counts once")
+        return kept
 
     def _recording(self, position: int, file: _File, scale: _Scale) -> Recording:
         start_s = scale.seconds(file.start)
@@ -152,7 +191,7 @@ class _Reader:
         end_s = None if file.end is None else scale.seconds(file.end)
         if end_s is not None and end_s <= start_s:
             where = json_path(("Files", position, "EndTime"))
-            self._warnings.append(f"{where}: {file.end} is not after StartTime {file.start}; ignored")
+            self._warnings.append(f"{where}: {file.end} of {file.key} is not after StartTime {file.start}; ignored")
             end_s = None
         return Recording(file.stream, file.key, start_s, end_s)
 
@@ -178,6 +217,25 @@ class _Reader:
             more = len(self._problems) - MAX_PROBLEMS_SHOWN
             lines = self._problems[:MAX_PROBLEMS_SHOWN] + [f"and {more} more"] * (more > 0)
             raise InputError("\n".join(["the index is wrong:", *lines]))
+
+
+def _entry_name(entry: dict[str, Any]) -> str:
+    """What an entry is called in messages."""
+    return shown(entry.get("Name") or entry.get("StreamId") or "the entry")
+
+
+def _climbs(name: object) -> bool:
+    """Whether a name leads out of the folder of the recordings, which is more than a mistake."""
+    return isinstance(name, str) and (name.startswith("/") or ".." in name.split("/"))
+
+
+def _far_off(recordings: Sequence[Recording]) -> Iterator[str]:
+    """A warning for each recording that starts more than a day from all others."""
+    in_order = sorted(recordings, key=lambda recording: recording.start_s)
+    for number, recording in enumerate(in_order):
+        beside = [in_order[i].start_s for i in (number - 1, number + 1) if 0 <= i < len(in_order)]
+        if beside and all(abs(recording.start_s - start_s) > DAY_S for start_s in beside):
+            yield f"{recording.key} starts more than a day from all other recordings: is its StartTime right?"
 
 
 def _text(value: object) -> str:

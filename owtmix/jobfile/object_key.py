@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Final
 
 from owtmix.base.strict_json import CONTROL
@@ -31,6 +32,16 @@ def normal_key(text: str) -> str:
     if len(key.encode()) > MAX_KEY_BYTES:
         raise ValueError(f"more than {MAX_KEY_BYTES:,} bytes")
     return key
+
+
+def normal_form(key: str) -> str:
+    """``key`` in Unicode's normal form NFC, in which names are compared."""
+    return unicodedata.normalize("NFC", key)
+
+
+def forms(key: str) -> list[str]:
+    """The spellings under which a store may have ``key``: as it is, composed and decomposed."""
+    return list(dict.fromkeys((key, *(unicodedata.normalize(form, key) for form in ("NFC", "NFD")))))
 
 
 def substitute_variables(text: str, job_id: str, room_id: str, app_id: str) -> tuple[str, list[str]]:

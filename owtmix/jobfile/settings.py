@@ -88,12 +88,15 @@ class IndexSettings(_Table):
 
 
 class TimelineSettings(_Table):
-    """What counts as absence."""
+    """What counts as absence, and when timestamps are not believed."""
 
     absence_s: Exact = number("1", "0", "3600")
     gap_s: Exact = number("3", "1", "3600")
     placeholder_delay_s: Exact = number("0.5", "0", "3600")
     keep_empty_gaps: bool = flag(default=False)
+    beside_s: Exact = number("2", "0.1", "60")
+    jump_s: Exact = number("3", "1", "3600")
+    lone_jump_s: Exact = number("3600", "10", "86400")
 
 
 class TextSettings(_Table):

@@ -124,7 +124,7 @@ def _input_reports(prepared: Prepared, result: ProductionResult) -> Iterator[Inp
         measured = prepared.setup.files[number].probe
         assert measured
         probe = replace(measured, video_stats=result.video_stats.get(number, DecodeStats()))
-        if source.audio and source.audio.packet_samples:  # it was not decoded to its end when it was measured
+        if any(track.is_counted for track in source.sounds):  # it was not decoded to its end when it was measured
             damage = probe.audio_damage.joined(result.audio_damage.get(number, Damage()))
             probe = replace(probe, audio_damage=damage)
         yield report_input(source.key, probe, use_of(result.plan, number))

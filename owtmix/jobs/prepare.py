@@ -71,10 +71,14 @@ def select_recordings(run: JobRun, device: RenderDevice) -> Indexed:
     run.progress.stage("reading", None)
     request, spec, warn = run.request, run.request.spec, run.announcer.warn
     named = request.options.index or spec.index_key
-    gatherer = InputGatherer(spec, request.settings, request.input, run.executor, run.inputs, named)
+    gatherer = InputGatherer(
+        spec, request.settings, request.input, run.executor, run.inputs, named, strict=request.options.strict
+    )
     index = gatherer.index
     if index.job_id and index.job_id != spec.job_id:
         warn(f"the index is of the job {index.job_id}, not of {spec.job_id}")
+    if index.room_id and spec.room_id and index.room_id != spec.room_id:
+        warn(f"the index is of the room {index.room_id}, not of {spec.room_id} (Internal.RoomId)")
     for warning in check_streams(spec, index):
         warn(warning)
     streams, beyond = subscribed(spec, index)

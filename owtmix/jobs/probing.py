@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from owtmix.inputs.gather import clock_rules
 from owtmix.inputs.measure import probe_files
 from owtmix.jobfile.settings import Settings
 from owtmix.plan.input_report import InputReport
@@ -21,4 +22,4 @@ def probe_recordings(files: Sequence[Path], settings: Settings, *, strict: bool)
         InputError: none can be used, or with ``strict`` one cannot.
     """
     with start_workers(settings, _log.warning) as executor:
-        return probe_files(executor, files, settings.limits.max_duration_s, strict=strict)
+        return probe_files(executor, files, clock_rules(settings.timeline), strict=strict)

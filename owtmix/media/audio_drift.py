@@ -8,15 +8,17 @@ around a level with jitter, and has a slope where the sample clock drifts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import pairwise
+from math import ceil
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from owtmix.base.errors import InputError
+from owtmix.media.sound_bursts import CUT_S, MAX_DRIFT, without_spikes
 from owtmix.plan.media_info import AudioRun
 
 HOLE_S: Final = 0.005
@@ -37,8 +39,8 @@ WINDOW_S: Final = 10.0
 SHORT_RUN_WINDOWS: Final = 4
 """Windows of a run shorter than that many ``WINDOW_S``; none is under a second."""
 
-CLOCK_SLOPE: Final = 0.1
-"""Faster changes of lateness are broken timestamps, not clock drift: samples are counted across them."""
+BROKEN_S: Final = 1.0
+"""Timestamps that leave the sound behind by more than this, though nothing else is wrong with them, are broken."""
 
 MAX_RUNS: Final = 100_000
 """More than one per second of a day."""
@@ -48,7 +50,11 @@ Points = list[tuple[float, float]]
 
 
 def measure_runs(
-    pts: NDArray[np.int64], samples: NDArray[np.int64], time_base: Fraction, rate_hz: int
+    pts: NDArray[np.int64],
+    samples: NDArray[np.int64],
+    time_base: Fraction,
+    rate_hz: int,
+    breaks: Sequence[int] = (),
 ) -> tuple[AudioRun, ...]:
     """Find the runs of a track and how their samples map to time.
 
@@ -60,6 +66,7 @@ def measure_runs(
         samples: int64 (n,), above 0, samples of each frame at ``rate_hz``.
         time_base: seconds per unit of ``pts``.
         rate_hz: the track's rate.
+        breaks: the frames, besides the first, at which timestamps start anew, rising.
 
     Returns:
         Runs in order, without overlap, that contain every sample; none for a track without frames.
@@ -71,7 +78,11 @@ def measure_runs(
         return ()
     counts = np.concatenate(([0], np.cumsum(samples)))
     lateness = (pts - pts[0]) * float(time_base) - counts[:-1] / rate_hz
-    starts = _run_starts(lateness)
+    starts = [
+        first + start
+        for first, after in pairwise([0, *breaks, len(pts)])
+        for start in _run_starts(lateness[first:after], counts[first:after] / rate_hz)
+    ]
     if len(starts) > MAX_RUNS:
         raise InputError(f"its sound is in {len(starts)} pieces, more than {MAX_RUNS}")
     runs: list[AudioRun] = []
@@ -84,12 +95,37 @@ def measure_runs(
     return tuple(runs)
 
 
-def _run_starts(lateness: NDArray[np.float64]) -> list[int]:
-    """Indices of the frames that begin a run: lateness steps up between the frames before and those after."""
+def _run_starts(lateness: NDArray[np.float64], counted_s: NDArray[np.float64]) -> list[int]:
+    """Indices of the frames that begin a run: at holes, and where sound is too slow to be corrected."""
+    starts = _holes(lateness)
+    return sorted(
+        start + slow
+        for start, after in pairwise([*starts, len(lateness)])
+        for slow in _too_slow(lateness[start:after], counted_s[start:after])
+    )
+
+
+def _holes(lateness: NDArray[np.float64]) -> list[int]:
+    """0, and the frames before which there is a hole: lateness steps up between those before and those after."""
     edge = np.full(HOLE_FRAMES, np.inf)
     before = np.lib.stride_tricks.sliding_window_view(np.concatenate((-edge, lateness)), HOLE_FRAMES)[1:-1].max(axis=1)
     after = np.lib.stride_tricks.sliding_window_view(np.concatenate((lateness, edge)), HOLE_FRAMES)[1:-1].min(axis=1)
     return [0, *(np.flatnonzero(after - before > HOLE_S) + 1).tolist()]
+
+
+def _too_slow(lateness: NDArray[np.float64], counted_s: NDArray[np.float64]) -> Iterator[int]:
+    """0, and the frames at which sound has fallen behind its timestamps by more than drift correction allows."""
+    yield 0
+    behind = without_spikes(lateness, HOLE_FRAMES) - MAX_DRIFT * counted_s
+    if np.max(behind - np.minimum.accumulate(behind)) <= CUT_S:
+        return
+    start = 0
+    while True:
+        late = np.flatnonzero(behind[start:] - np.minimum.accumulate(behind[start:]) > CUT_S)
+        if not len(late):
+            return
+        start += int(late[0])
+        yield start
 
 
 def _level(starts_s: NDArray[np.float64], lateness: NDArray[np.float64], length_s: float) -> Points:
@@ -103,18 +139,22 @@ def _level(starts_s: NDArray[np.float64], lateness: NDArray[np.float64], length_
     # windows. Smaller bends are noise.
     deviation = np.median([np.median(np.abs(lateness[part] - level)) for part, level in zip(windows, y, strict=True)])
     tolerance = max(TOLERANCE_S, float(6 * deviation / np.sqrt(len(starts_s) / len(windows))))
-    offset = _jumps(x, y)
-    y = y - offset
-    if np.ptp(y) <= 2 * tolerance:
-        # Broken timestamps say little about the level: the first one places the run.
-        middle = 0.0 if offset.any() else _interquartile_mean(y)
+    followed = _slewed(x, y)
+    if np.abs(y - followed).max() > BROKEN_S:
+        # Timestamps that have nothing to do with the sound say nothing about the level: the first one places the run.
+        return [(0.0, 0.0), (length_s, 0.0)]
+    if np.ptp(followed) <= 2 * tolerance:
+        middle = _interquartile_mean(followed)
         return [(0.0, middle), (length_s, middle)]
-    line = _simplified(list(zip(x.tolist(), y.tolist(), strict=True)), tolerance)
-    first, last = lateness[windows[0]], lateness[windows[-1]] - offset[-1]
+    line = _simplified(list(zip(x.tolist(), followed.tolist(), strict=True)), tolerance)
+    first, last = lateness[windows[0]], lateness[windows[-1]]
     return [
         (0.0, float(np.clip(_interpolated(line[0], line[1], 0.0), first.min(), first.max()))),
         *line[1:-1],
-        (length_s, float(np.clip(_interpolated(line[-2], line[-1], length_s), last.min(), last.max()))),
+        (
+            length_s,
+            float(np.clip(_interpolated(line[-2], line[-1], length_s), min(last.min(), line[-1][1]), last.max())),
+        ),
     ]
 
 
@@ -133,11 +173,13 @@ def _interquartile_mean(values: NDArray[np.float64]) -> float:
     return float(np.sort(values)[quarter : len(values) - quarter].mean())
 
 
-def _jumps(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The sum of jumps of lateness up to each point: changes steeper than ``CLOCK_SLOPE``."""
-    change = np.diff(y)
-    jump = np.where(np.abs(change) > CLOCK_SLOPE * np.diff(x), change, 0.0)
-    return np.concatenate(([0.0], np.cumsum(jump)))
+def _slewed(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``y`` followed no faster than drift correction may."""
+    followed = y.copy()
+    for number in range(1, len(y)):
+        most = MAX_DRIFT * (x[number] - x[number - 1])
+        followed[number] = followed[number - 1] + np.clip(y[number] - followed[number - 1], -most, most)
+    return followed
 
 
 def _simplified(points: Points, tolerance: float) -> Points:
@@ -157,15 +199,23 @@ def _simplified(points: Points, tolerance: float) -> Points:
 
 
 def _run(start: Fraction, total: int, level: Points, rate_hz: int, not_before: Fraction | None) -> AudioRun:
-    """A run of ``total`` samples with the lateness of ``level``, delayed until ``not_before`` if it would overlap."""
+    """A run of ``total`` samples with the lateness of ``level``, without what would lie before ``not_before``."""
     samples = [0, *(round(x * rate_hz) for x, _ in level[1:-1]), total]
     # Whole microseconds keep the plan's fractions short, and equal on every machine.
     times = [
         start + Fraction(sample, rate_hz) + Fraction(round(late * 1_000_000), 1_000_000)
         for sample, (_, late) in zip(samples, level, strict=True)
     ]
-    wait = Fraction(0) if not_before is None else max(Fraction(0), not_before - times[0])
-    return AudioRun(tuple((sample, time + wait) for sample, time in zip(samples, times, strict=True)))
+    knots = list(zip(samples, times, strict=True))
+    if not_before is None or times[0] >= not_before:
+        return AudioRun(tuple(knots))
+    later = [knot for knot in knots if knot[1] > not_before]
+    if not later:  # a run that would lie wholly before: it is heard late
+        wait = not_before - times[0]
+        return AudioRun(tuple((sample, time + wait) for sample, time in knots))
+    (s0, t0), (s1, t1) = knots[-len(later) - 1], later[0]
+    first = min(s1 - 1, s0 + ceil((not_before - t0) * (s1 - s0) / (t1 - t0)))
+    return AudioRun(((first, t0 + (t1 - t0) * Fraction(first - s0, s1 - s0)), *later))
 
 
 def _interpolated(a: tuple[float, float], b: tuple[float, float], x: float) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Generator, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -13,57 +12,23 @@ import av
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
+from numpy.typing import NDArray
 
 from owtmix.base.errors import InputError
-from owtmix.media.audio_drift import measure_runs
 from owtmix.media.audio_resample import CopyPlacer, DriftPlacer, PlacedSamples, Samples, keeps_time
-from owtmix.media.fixed_packets import FixedPacketFrames, samples_of
+from owtmix.media.clocked_packets import clocked
+from owtmix.media.counted_packets import CountedFrames, samples_of
 from owtmix.media.open import check_unchanged, ffmpeg_reason, file_version, open_input, packets, select_stream
 from owtmix.plan.media_info import AudioRun, AudioTrack, Damage
 from owtmix.plan.model import SAMPLE_RATE_HZ
 
 CHANNELS: Final = 2
 
+FADE_SAMPLES: Final = SAMPLE_RATE_HZ * 5 // 1000
+"""Where sound is cut off in the middle it fades over this long, 5 ms, to avoid a click."""
+
 MAX_LEVEL: Final = np.float32(4)
 """Samples are clipped to this: four times full scale, more than any lossy codec overshoots."""
-
-
-class AudioMeter:
-    """Collects the timestamps and sample counts of a track, for ``AudioTrack.runs``.
-
-    Frames must be decoded: that applies edit lists, priming and pre-skip, and drops damaged packets as ``AudioReader``
-    does. Where all packets hold equally many samples, decoding a few is enough.
-    """
-
-    def __init__(self, rate_hz: int) -> None:
-        self._rate_hz = rate_hz
-        self._pts = array("q")
-        self._samples = array("q")
-        self._time_base = Fraction(1, rate_hz)
-
-    def add(self, frame: AudioFrame) -> None:
-        """Add the next decoded frame, in decoding order."""
-        samples = samples_of(frame, self._rate_hz)
-        if not samples:
-            return
-        self.place(self._expected_pts() if frame.pts is None else frame.pts, samples, frame.time_base)
-
-    def place(self, pts: int, samples: int, time_base: Fraction | None) -> None:
-        """Add ``samples``, at the track's rate, that are presented from ``pts`` (in ``time_base``) on."""
-        self._time_base = time_base or self._time_base
-        self._pts.append(pts)
-        self._samples.append(samples)
-
-    def runs(self) -> tuple[AudioRun, ...]:
-        """The runs of what was added; none without frames."""
-        pts, samples = np.array(self._pts, np.int64), np.array(self._samples, np.int64)
-        return measure_runs(pts, samples, self._time_base, self._rate_hz)
-
-    def _expected_pts(self) -> int:
-        """The end of the previous frame, for a frame without a timestamp."""
-        if not self._pts:
-            return 0
-        return self._pts[-1] + round(Fraction(self._samples[-1], self._rate_hz) / self._time_base)
 
 
 class AudioReader:
@@ -132,43 +97,78 @@ class AudioReader:
 
     def _decode(self) -> Iterator[AudioFrame]:
         track = self._track
-        fixed_packets = FixedPacketFrames(track.packet_samples, track.rate_hz) if track.packet_samples else None
-        for packet in packets(self._container, self._stream):
+        counted = CountedFrames(track.packet_samples, track.rate_hz) if track.is_counted else None
+        for packet, is_used in clocked(packets(self._container, self._stream), track.sections):
             frames: Sequence[AudioFrame] = ()
             try:
                 frames, good = packet.decode(), True  # type: ignore[assignment]  # the stream is audio
             except av.error.FFmpegError:
                 good = False
-            if fixed_packets:
-                frames, intact = fixed_packets.conform(packet, frames)
+            if counted:
+                frames, intact = counted.conform(packet, frames)
                 good = good and intact
             if not good:
                 self.damage = self.damage.grown(None if packet.pts is None else packet.pts * packet.time_base)
-            yield from frames
+            if is_used:
+                yield from frames
         check_unchanged(self._path, self._version)
 
     def _place(self) -> Generator[PlacedSamples, None, None]:
         """All sound of the track, in order. Each run takes its number of samples from the decoded frames."""
         runs = iter(self._track.runs)
         run = next(runs)
+        fades = _Fades(self._track.runs, self._offset_s)
         segment: _Segment | None = None
         position = 0
         for frame in self._decode():
             ended = position >= run.knots[-1][0]
             if segment and (ended or not segment.continues(frame)):
-                yield from segment.finish()
+                yield from fades.applied(segment.finish())
                 segment = None
             if ended:
                 following = next(runs, None)
                 if following is None:
                     return
                 run, position = following, 0
+                fades.enter_next_run()
             if segment is None:
                 segment = _Segment(frame, run, position, self._track.rate_hz, self._offset_s)
-            yield from segment.push(frame)
+            yield from fades.applied(segment.push(frame))
             position += samples_of(frame, self._track.rate_hz)
         if segment:
-            yield from segment.finish()
+            yield from fades.applied(segment.finish())
+
+
+class _Fades:
+    """Softens where a run ends at a hole and where the next one begins, over ``FADE_SAMPLES``."""
+
+    def __init__(self, runs: Sequence[AudioRun], offset_s: Fraction) -> None:
+        self._spans = [run.span.shifted(offset_s) for run in runs]
+        self._number = 0
+
+    def enter_next_run(self) -> None:
+        self._number += 1
+
+    def applied(self, placed: Iterator[PlacedSamples]) -> Iterator[PlacedSamples]:
+        """The sound of the current run, with its fades."""
+        span = self._spans[self._number]
+        start, end = round(span.start * SAMPLE_RATE_HZ), round(span.end * SAMPLE_RATE_HZ)
+        for first, sound in placed:
+            if first < start:
+                first, sound = start, sound[:, start - first :]  # noqa: PLW2901 - it would lie in the run before
+            if not sound.shape[1]:
+                continue
+            places = np.arange(first, first + sound.shape[1])
+            if self._number and first < start + FADE_SAMPLES:
+                sound = sound * ramp(places - start)  # noqa: PLW2901 - the sound may be a view of the decoder's
+            if self._number + 1 < len(self._spans) and places[-1] >= end - FADE_SAMPLES:
+                sound = sound * ramp(end - 1 - places)  # noqa: PLW2901
+            yield first, sound
+
+
+def ramp(distance: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The gain at a ``distance`` in samples from a cut: float32, 0 to 1."""
+    return np.clip((distance + 0.5) / FADE_SAMPLES, 0, 1).astype(np.float32)
 
 
 class _Segment:

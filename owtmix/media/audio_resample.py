@@ -45,7 +45,8 @@ class CopyPlacer:
 
     def __init__(self, run: AudioRun, first: int, rate_hz: int, offset_s: Fraction) -> None:
         """Sound starts at sample ``first`` of the run; file time plus ``offset_s`` (s) is output time."""
-        self._next = round((run.knots[0][1] + Fraction(first, rate_hz) + offset_s) * SAMPLE_RATE_HZ)
+        start_sample, start = run.knots[0]
+        self._next = round((start + Fraction(first - start_sample, rate_hz) + offset_s) * SAMPLE_RATE_HZ)
 
     def push(self, sound: Samples) -> Iterator[PlacedSamples]:
         """Place the next ``sound``, at 48 kHz."""
@@ -93,7 +94,7 @@ class DriftPlacer:
     def _place(self) -> Iterator[PlacedSamples]:
         """Interpolate as far as the held sound allows, and keep what the next output sample needs."""
         held = np.concatenate(self._held, axis=1)
-        # Drift is at most 10 % (``audio_drift.CLOCK_SLOPE``), so twice the input is always enough.
+        # Drift is at most 0.5 % (``sound_bursts.MAX_DRIFT``), so twice the input is always enough.
         output = np.arange(self._next, min(self._next + 2 * held.shape[1], self._end))
         lag = float(self._next - self._origin)
         positions = (

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from fractions import Fraction
 from pathlib import Path
-from typing import Final, TypeGuard, TypeVar
+from typing import Final, TypeGuard
 
 import av
 from av.audio.stream import AudioStream
@@ -22,8 +21,6 @@ VIDEO_CODECS: Final = ("h264", "hevc", "vp8", "vp9", "av1", "libdav1d", "libvpx"
 AUDIO_CODECS: Final = ("aac", "opus", "libopus", "vorbis", "mp3", "mp3float")
 MAX_PIXELS: Final = 8192 * 4320
 """Larger frames are refused before memory is allocated."""
-TimeT = TypeVar("TimeT", int, Fraction)
-
 MAX_STREAMS: Final = 32
 
 _MP4_BOXES: Final = (b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"sidx")
@@ -146,9 +143,9 @@ def packets(
             yield last
 
 
-def is_spike(before: TimeT | None, timestamp: TimeT, after: TimeT, limit: TimeT) -> bool:
-    """Whether ``timestamp`` is more than ``limit`` ahead of both its neighbours."""
-    return timestamp - after > limit and (before is None or timestamp - before > limit)
+def states_durations(stream: Stream) -> bool:
+    """Whether packets state their durations. In Matroska FFmpeg guesses them, often wrongly by half."""
+    return "matroska" not in stream.container.format.name
 
 
 def file_version(path: Path) -> tuple[int, int, int]:

@@ -9,41 +9,30 @@ from array import array
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
-from math import floor
+from functools import reduce
 from pathlib import Path
 from typing import Final
+from zlib import crc32
 
-import av
-import numpy as np
 from av.audio.stream import AudioStream
 from av.container import InputContainer
-from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
-from numpy.typing import NDArray
 
 from owtmix.base.errors import InputError
-from owtmix.base.time import TimeRange, timecode
-from owtmix.media.audio_reader import AudioMeter
-from owtmix.media.fixed_packets import FIRST_FRAMES, has_fixed_packets, is_presented, samples_of
+from owtmix.base.time import timecode
+from owtmix.media.file_clock import suspicious_steps, tell_time
 from owtmix.media.open import is_cover, is_usable_stream, open_input, packets
 from owtmix.media.partial_file import ByteRange, MissingBytesError, PartialFile
-from owtmix.media.video_frame import DecodedFrame, describe_frame, frame_time
-from owtmix.media.video_reader import SPIKE_S
-from owtmix.plan.media_info import AudioTrack, Damage, Probe, Rates, VideoTrack
+from owtmix.media.sound_meter import SoundMeter
+from owtmix.media.track_meter import use_positions
+from owtmix.media.video_meter import VideoMeter
+from owtmix.plan.media_info import ClockRules, Damage, Probe
 
-GAP_S: Final = Fraction(1)
-"""Shorter gaps between frames do not affect the plan."""
-LONGEST_FRAME_S: Final = Fraction(3, 10)
-"""The longest audio frame of any codec: 2,048 samples at 8 kHz."""
-DEFAULT_FRAME_S: Final = Fraction(1, 15)
-"""Duration of the only frame of a file that states none."""
 REPORT_EVERY_PACKETS: Final = 64
-MAX_TIMESTAMP: Final = 2**61
-"""Timestamps are clipped to this, in ticks: larger ones are broken, and differences would overflow."""
+_RULES: Final = ClockRules()
 
-Ticks = NDArray[np.int64]
-"""Timestamps in a stream's time base: int64 (n,). Lists of a day's frames would take a gigabyte."""
+Meter = VideoMeter | SoundMeter
 
 
 def probe(
@@ -52,8 +41,9 @@ def probe(
     *,
     parts: Sequence[ByteRange] | None = None,
     wholly: bool = False,
+    rules: ClockRules = _RULES,
 ) -> Probe:
-    """Measure a recording. Of several video or audio tracks, uses the default one, else the first.
+    """Measure a recording: its picture, and all its sounds. Of several pictures, uses the default one, else the first.
 
     Args:
         path: the file.
@@ -61,6 +51,7 @@ def probe(
         parts: byte ranges that are present, in order and with gaps between them; None for the whole file. The result
             does not depend on them.
         wholly: decode all sound, to find damage.
+        rules: when timestamps are not believed.
 
     Raises:
         InputError: the file cannot be opened, or has neither video nor audio that can be decoded.
@@ -91,21 +82,63 @@ def probe(
                 if unreported >= REPORT_EVERY_PACKETS:
                     unreported = 0
                     advance(reached * base)
+        _tell_time(
+            path, [meter for meter in meters.values() if len(meter.table)], rules, is_partial=partial is not None
+        )
         order = sorted(meters.values(), key=lambda m: (not m.stream.disposition & Disposition.default, m.stream.index))
-        video_found = next(filter(None, (m.track() for m in order if isinstance(m, _VideoMeter))), None)
-        audio_found = next(filter(None, (m.track() for m in order if isinstance(m, _SoundMeter))), None)
-    if not (video_found or audio_found):
+        return _measured(order, flaws)
+
+
+def _measured(meters: Sequence[Meter], flaws: list[str]) -> Probe:
+    """What ``meters``, in order of preference, have found."""
+    pictures = [(meter, shown) for meter in meters if isinstance(meter, VideoMeter) and (shown := meter.track())]
+    sounds = [(meter, heard) for meter in meters if isinstance(meter, SoundMeter) and (heard := meter.track())]
+    if not (pictures or sounds):
         raise InputError("holds no picture or sound that can be decoded")
-    if not video_found and any(isinstance(meter, _VideoMeter) for meter in order):
+    if not pictures and any(isinstance(meter, VideoMeter) for meter in meters):
         flaws.append("none of its pictures can be decoded")
-    if not audio_found and any(isinstance(meter, _SoundMeter) for meter in order):
+    if not sounds and any(isinstance(meter, SoundMeter) for meter in meters):
         flaws.append("none of its sound can be decoded")
-    video, rates_hz = video_found or (None, None)
-    audio, damage = audio_found or (None, Damage())
-    return Probe(video, audio, rates_hz, damage, flaws=tuple(flaws))
+    flaws += [f"its picture in stream {meter.stream.index} is not used: it has another" for meter, _ in pictures[1:]]
+    video, rates_hz = pictures[0][1] if pictures else (None, None)
+    used: list[Meter] = [*(meter for meter, _ in pictures[:1]), *(meter for meter, _ in sounds)]
+    return Probe(
+        video,
+        tuple(track for _, (track, _) in sounds),
+        start_s=min(meter.start_s for meter in used),
+        rates_hz=rates_hz,
+        audio_damage=reduce(Damage.joined, (damage for _, (_, damage) in sounds), Damage()),
+        breaks=tuple(sorted((found for meter in used for found in meter.table.breaks()), key=lambda found: found.at_s)),
+        flaws=tuple(flaws),
+    )
 
 
-def _check_missing(partial: PartialFile | None, meters: Collection[_VideoMeter | _SoundMeter]) -> None:
+def _tell_time(path: Path, meters: Sequence[Meter], rules: ClockRules, *, is_partial: bool) -> None:
+    """Correct the times of ``meters``, which have packets, by the file's clock."""
+    use_positions([meter.table for meter in meters])
+    steps = {meter: suspicious_steps(meter.log(), rules) for meter in meters}
+    if any(steps.values()):
+        if is_partial:
+            raise MissingBytesError(None)
+        _read_contents(path, [meter for meter in meters if steps[meter]])
+    for meter, time in zip(meters, tell_time([meter.log() for meter in meters], rules), strict=True):
+        if time.breaks or time.dropped.any():
+            meter.table.set_time(time)
+
+
+def _read_contents(path: Path, meters: Sequence[Meter]) -> None:
+    """Tell the packets of ``meters`` apart by their content: where timestamps step back there may be copies."""
+    contents = {meter.stream.index: array("q") for meter in meters}
+    with open_input(path) as container:
+        streams = [stream for stream in container.streams if stream.index in contents]
+        for packet in packets(container, *streams):
+            if packet.size:
+                contents[packet.stream.index].append(crc32(packet))
+    for meter in meters:
+        meter.table.set_contents(contents[meter.stream.index])
+
+
+def _check_missing(partial: PartialFile | None, meters: Collection[Meter]) -> None:
     """Check that no missing bytes were read. Once nothing more needs decoding, reads may return zeros.
 
     Raises:
@@ -117,153 +150,6 @@ def _check_missing(partial: PartialFile | None, meters: Collection[_VideoMeter |
         raise MissingBytesError(None)
     partial.check()
     partial.zero_fill = all(meter.settled for meter in meters)
-
-
-class _VideoMeter:
-    """Measures a video track: packet timestamps, and the first decoded frame for size, colour and start.
-
-    A meter is ``settled`` when it needs no more decoding; ``needs_all`` means that it never will be.
-    """
-
-    needs_all: Final = False
-
-    def __init__(self, stream: VideoStream) -> None:
-        assert stream.time_base is not None
-        self.stream = stream
-        self._time_base = stream.time_base
-        self._pts = array("q")
-        self._durations = array("q")
-        self._first: tuple[Fraction, DecodedFrame] | None = None
-
-    @property
-    def settled(self) -> bool:
-        return self._first is not None
-
-    def add(self, packet: Packet[Stream]) -> None:
-        if not packet.is_discard and packet.size and packet.pts is not None:
-            self._pts.append(packet.pts)
-            self._durations.append(packet.duration or 0)
-        if self._first is None:
-            self._decode(packet)
-
-    def _decode(self, packet: Packet[Stream]) -> None:
-        try:
-            frames = packet.decode()
-        except av.error.FFmpegError:
-            return
-        for frame in frames:
-            assert isinstance(frame, av.VideoFrame)
-            start = frame_time(frame, self.stream)
-            if start is not None and not frame.is_corrupt:
-                self._first = start, describe_frame(frame, self.stream)
-                return
-
-    def track(self) -> tuple[VideoTrack, Rates | None] | None:
-        """The track, and its frame rates as in ``Probe``; None if no frame can be decoded."""
-        if self._first is None:
-            return None
-        (first_s, frame), base = self._first, self._time_base
-        ticks = self._ticks(int(first_s / base))
-        steps = np.diff(ticks)
-        last_s = int(ticks[-1]) * base
-        breaks = np.flatnonzero(steps > floor(GAP_S / base)).tolist()
-        steps.sort()
-        track = VideoTrack(
-            index=self.stream.index,
-            codec=self.stream.codec_context.codec.canonical_name,
-            size=frame.displayed,
-            matrix=frame.matrix,
-            span=TimeRange(first_s, last_s + self._last_duration(steps)),
-            last_s=last_s,
-            gaps=tuple(TimeRange(int(ticks[i]) * base, int(ticks[i + 1]) * base) for i in breaks),
-        )
-        if not len(steps):
-            return track, None
-        return track, (1 / (int(steps[-1]) * base), 1 / (_median(steps) * base), 1 / (int(steps[0]) * base))
-
-    def _ticks(self, first: int) -> Ticks:
-        """``first`` and the later timestamps that ``VideoReader`` uses, rising."""
-        timestamps = np.clip(self._pts, -MAX_TIMESTAMP, MAX_TIMESTAMP)
-        ahead = np.diff(timestamps) > round(SPIKE_S / self._time_base)
-        back = -np.diff(timestamps) > round(SPIKE_S / self._time_base)
-        spikes = np.append(True, ahead) & np.append(back, False)  # the first and the last have one neighbour
-        ticks = np.sort(np.append(max(first, -MAX_TIMESTAMP), timestamps[~spikes & (timestamps > first)]))
-        return np.asarray(ticks[np.append(True, np.diff(ticks) > 0)])
-
-    def _last_duration(self, steps: Ticks) -> Fraction:
-        """Duration of the last frame: as MP4 states it, else the median of all frames."""
-        if self._pts and _states_durations(self.stream):
-            timestamps, durations = np.asarray(self._pts), np.asarray(self._durations)
-            stated = int(durations[timestamps == timestamps.max()].max())
-            if stated > 0:
-                return stated * self._time_base
-        if len(steps):
-            return _median(steps) * self._time_base
-        return 1 / self.stream.average_rate if self.stream.average_rate else DEFAULT_FRAME_S
-
-
-class _SoundMeter:
-    """Measures an audio track; decodes only what the measurement needs, or all with ``wholly``."""
-
-    def __init__(self, stream: AudioStream, *, wholly: bool) -> None:
-        self.stream = stream
-        # As of the start of the file: the decoder's values follow changes inside it.
-        self._rate_hz, self._channels = stream.codec_context.sample_rate, stream.codec_context.channels
-        self._meter = AudioMeter(self._rate_hz)
-        self._stated_end = 0
-        self._damage = Damage()
-        self._wholly = wholly
-        self._has_fixed_packets = has_fixed_packets(stream)
-        self._decoded_frames = 0
-        self._packet_samples = 0
-
-    @property
-    def needs_all(self) -> bool:
-        return not self._has_fixed_packets
-
-    @property
-    def settled(self) -> bool:
-        return self._has_fixed_packets and self._decoded_frames >= FIRST_FRAMES
-
-    def add(self, packet: Packet[Stream]) -> None:
-        if packet.pts is not None and packet.duration:
-            self._stated_end = max(self._stated_end, packet.pts + packet.duration)
-        if not self.settled:
-            for frame in self._decode(packet):
-                self._meter.add(frame)
-                self._decoded_frames += 1
-                self._packet_samples = max(self._packet_samples, samples_of(frame, self._rate_hz))
-            return
-        if is_presented(packet):
-            assert packet.pts is not None
-            self._meter.place(packet.pts, self._packet_samples, packet.time_base)
-        if self._wholly:
-            self._decode(packet)
-
-    def _decode(self, packet: Packet[Stream]) -> list[av.AudioFrame]:
-        try:
-            return packet.decode()  # type: ignore[return-value]  # the stream is audio
-        except av.error.FFmpegError:
-            self._damage = self._damage.grown(None if packet.pts is None else packet.pts * packet.time_base)
-            return []
-
-    def track(self) -> tuple[AudioTrack, Damage] | None:
-        """The track and its damage; None if nothing can be decoded.
-
-        Raises:
-            InputError: it has more than ``audio_drift.MAX_RUNS`` runs.
-        """
-        runs = self._meter.runs()
-        if not runs:
-            return None
-        assert self.stream.time_base is not None
-        stated_end_s = self._stated_end * self.stream.time_base
-        if _states_durations(self.stream) and runs[-1].span.end - stated_end_s < LONGEST_FRAME_S:
-            # The last frame has the codec's full length; the container states how much of it is presented.
-            runs = (*runs[:-1], runs[-1].ended(stated_end_s, self._rate_hz))
-        codec = self.stream.codec_context.codec.canonical_name
-        packet_samples = self._packet_samples if self.settled else None
-        return AudioTrack(self.stream.index, codec, self._rate_hz, self._channels, runs, packet_samples), self._damage
 
 
 def _refused_streams(container: InputContainer) -> Iterator[str]:
@@ -279,18 +165,8 @@ def _codec(stream: Stream) -> str:
     return stream.codec_context.codec.canonical_name if stream.codec_context else "unknown"
 
 
-def _meter(stream: Stream, *, wholly: bool) -> _VideoMeter | _SoundMeter:
+def _meter(stream: Stream, *, wholly: bool) -> VideoMeter | SoundMeter:
     if isinstance(stream, VideoStream):
-        return _VideoMeter(stream)
+        return VideoMeter(stream)
     assert isinstance(stream, AudioStream)
-    return _SoundMeter(stream, wholly=wholly)
-
-
-def _median(steps: Ticks) -> int:
-    """The lower median of sorted steps."""
-    return int(steps[(len(steps) - 1) // 2])
-
-
-def _states_durations(stream: Stream) -> bool:
-    """Whether packets state their durations. In Matroska FFmpeg guesses them, often wrongly by half."""
-    return "matroska" not in stream.container.format.name
+    return SoundMeter(stream, wholly=wholly)

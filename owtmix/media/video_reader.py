@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from math import ceil
@@ -12,19 +12,20 @@ from typing import Final
 
 import av
 from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from owtmix.base.errors import InputError
 from owtmix.base.geometry import Orientation, Size
+from owtmix.media.clocked_packets import clocked
 from owtmix.media.nvdec import GPU_FORMAT, DecodingGpu, is_usable
-from owtmix.media.open import check_unchanged, file_version, is_spike, open_input, packets, select_stream
+from owtmix.media.open import check_unchanged, file_version, open_input, packets, select_stream
 from owtmix.media.skip_frames import SampleTimes, skip_unshown
 from owtmix.media.video_frame import BLACK_DELAY_S, DecodedFrame, describe_frame, frame_time, orientation_of
-from owtmix.plan.media_info import Damage, DecodeStats, VideoTrack
+from owtmix.plan.media_info import Damage, DecodeStats, Section, VideoTrack
 
-SPIKE_S: Final = Fraction(10)
-"""A single timestamp that is further ahead of its neighbours is broken."""
 SEEK_S: Final = 2
 """Shorter distances are decoded, not seeked."""
 
@@ -47,6 +48,7 @@ class VideoReader:
         gpu: decodes what it can; unsupported files, and files from their first damage on, are decoded on the CPU.
         times: the only times that ``frame_at`` will be called with; frames between them may be skipped.
         heartbeat: called at each packet, since there may be many from a key frame to the first frame.
+        sections: the corrections of its timestamps.
     """
 
     def __init__(
@@ -56,12 +58,15 @@ class VideoReader:
         gpu: DecodingGpu | None = None,
         times: SampleTimes | None = None,
         heartbeat: Callable[[], None] = lambda: None,
+        sections: Sequence[Section] = (),
     ) -> None:
         self._path = path
         self._index = index
         self._times = times
         self._gpu = gpu
         self._heartbeat = heartbeat
+        self._sections = sections
+        self._skipped_packets = 0
         self._decoders: dict[str, None] = {}
         self._container: InputContainer | None = None
         self._frames: Iterator[tuple[Fraction, DecodedFrame]] = iter(())
@@ -125,12 +130,13 @@ class VideoReader:
         """Open the file and seek to the key frame before ``t``, or to the start of the file if that fails."""
         stream = self._open()
         assert stream.time_base is not None
-        if t > (stream.start_time or 0) * stream.time_base + SEEK_S:
+        if self._sections or t > (stream.start_time or 0) * stream.time_base + SEEK_S:
             for early_s in (Fraction(0), BLACK_DELAY_S):
                 if self._seek(stream, t, t - early_s):
                     return
                 del self._damaged_us[:]
                 self.close()
+                self._skipped_packets = 0
                 stream = self._open()
         self._prime(stream, BLACK_DELAY_S)
 
@@ -140,9 +146,13 @@ class VideoReader:
         If that key frame is black, it must be early enough to know that the camera counts as muted at ``t``.
         """
         assert self._container is not None
-        assert stream.time_base is not None
+        time_base = stream.time_base
+        assert time_base is not None
         try:
-            self._container.seek(int(to / stream.time_base), stream=stream)
+            if self._sections:
+                stream = self._skip_to(stream, to)
+            else:
+                self._container.seek(int(to / time_base), stream=stream)
             self._prime(stream, Fraction(0))
         except av.error.FFmpegError:
             return False
@@ -153,6 +163,20 @@ class VideoReader:
         self._damaged_us = array("q", (us for us in self._damaged_us if us >= first_us))
         black_since = self._next[1].black_since
         return black_since is None or t - black_since >= BLACK_DELAY_S
+
+    def _skip_to(self, stream: VideoStream, to: Fraction) -> VideoStream:
+        """Arrange that decoding begins at the key frame before ``to``. Broken timestamps cannot be sought by."""
+        assert self._container
+        time_base = stream.time_base
+        assert time_base
+        latest = 0
+        for number, (packet, is_used) in enumerate(clocked(packets(self._container, stream), self._sections)):
+            self._heartbeat()
+            if is_used and packet.is_keyframe and packet.pts is not None and packet.pts * time_base <= to:
+                latest = number
+        self.close()
+        self._skipped_packets = latest
+        return self._open()
 
     def _prime(self, stream: VideoStream, head_start_s: Fraction) -> None:
         self._frames = self._described_frames(stream, head_start_s)
@@ -183,7 +207,7 @@ class VideoReader:
         orientation = Orientation.UPRIGHT
         black_since: Fraction | None = None
         stated_sar = stream.codec_context.sample_aspect_ratio
-        for pts, frame in _without_spikes(self._good_frames(stream)):
+        for pts, frame in self._good_frames(stream):
             started = latest is not None
             latest = pts if latest is None else max(pts, latest)
             if frame.rotation != rotation:
@@ -204,7 +228,7 @@ class VideoReader:
     def _good_frames(self, stream: VideoStream) -> Iterator[tuple[Fraction, VideoFrame]]:
         """Undamaged frames in decoding order. Counts damaged ones, and packets that cannot be decoded."""
         assert self._container is not None
-        found = packets(self._container, stream)
+        found = self._packets(stream)
         for packet in skip_unshown(found, stream, self._times) if self._times and not self._gpu else found:
             self._heartbeat()
             try:
@@ -227,6 +251,18 @@ class VideoReader:
                     yield pts, frame
         check_unchanged(self._path, self._version)
 
+    def _packets(self, stream: VideoStream) -> Iterator[Packet[Stream]]:
+        """The packets that are used, in corrected time."""
+        assert self._container
+        if not self._sections:
+            yield from packets(self._container, stream)
+            return
+        for number, (packet, is_used) in enumerate(clocked(packets(self._container, stream), self._sections)):
+            if is_used and (number >= self._skipped_packets or not packet.size):
+                yield packet
+            else:
+                self._heartbeat()
+
     def _note_damage(self, at_s: Fraction | None) -> None:
         """Count damage at file time ``at_s``, or at the time of the previous damage if unknown."""
         if at_s is None:
@@ -235,31 +271,13 @@ class VideoReader:
             self._damaged_us.append(round(at_s * MICROSECONDS))
 
 
-def _without_spikes(frames: Iterator[tuple[Fraction, VideoFrame]]) -> Iterator[tuple[Fraction, VideoFrame]]:
-    """Drop frames with timestamps far ahead of both neighbours, which would freeze the video."""
-    before: Fraction | None = None
-    held: tuple[Fraction, VideoFrame] | None = None
-    for pts, frame in frames:
-        if held and not is_spike(before, held[0], pts, SPIKE_S):
-            yield held
-            before = held[0]
-        if before is None or pts - before > SPIKE_S:
-            held = pts, frame
-        else:
-            held = None
-            yield pts, frame
-            before = pts
-    if held:
-        yield held
-
-
 def decode_all(path: Path, track: VideoTrack, advance: Callable[[Fraction], None]) -> DecodeStats:
     """Decode a video track from its first frame to its last; calls ``advance`` with each second of file time.
 
     Raises:
         InputError: the file cannot be opened, or was changed.
     """
-    reader = VideoReader(path, track.index)
+    reader = VideoReader(path, track.index, sections=track.sections)
     try:
         for second in range(ceil(track.span.duration) + 1):
             t = track.span.start + second

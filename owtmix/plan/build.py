@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from math import ceil
+from typing import TypeVar
 
 from owtmix.base.errors import Problem, SpecError
 from owtmix.base.ids import StreamId
-from owtmix.base.time import FrameClock, timecode
+from owtmix.base.time import FrameClock, TimeRange, timecode
 from owtmix.jobfile.index import Index
 from owtmix.jobfile.settings import PlanSettings
 from owtmix.jobfile.spec import ClockWatermark, JobSpec, VideoSpec
@@ -18,10 +20,12 @@ from owtmix.plan.chunks import cut_chunks
 from owtmix.plan.device import MAX_GPU_ITEMS, RenderDevice
 from owtmix.plan.media_info import Clip, Matrix
 from owtmix.plan.model import AudioPlacement, PicturePlan, RenderPlan, SoundPlan, Source, sample_count
-from owtmix.plan.scenes import build_scenes
-from owtmix.plan.shots import PlaceholderRules, build_shots
+from owtmix.plan.scenes import Scene, build_scenes
+from owtmix.plan.shots import PlaceholderRules, Shot, build_shots
 from owtmix.plan.subscription import subscribes_audio, subscribes_video
 from owtmix.plan.timeline import PlacedClip, Timeline, TimelineRules, build_timeline
+
+SpanT = TypeVar("SpanT", Scene, Shot)
 
 
 def make_plan(
@@ -40,7 +44,11 @@ def make_plan(
     """
     timeline_settings = settings.timeline
     rules = TimelineRules(
-        spec.key_stream, spec.idle_time_s, timeline_settings.absence_s, timeline_settings.keep_empty_gaps
+        spec.key_stream,
+        spec.idle_time_s,
+        timeline_settings.absence_s,
+        timeline_settings.keep_empty_gaps,
+        settings.limits.max_duration_s,
     )
     timeline = build_timeline(clips, rules)
     if timeline.end > settings.limits.max_duration_s:
@@ -53,7 +61,7 @@ def make_plan(
         output_key=spec.output_key,
         container=spec.container,
         duration_s=duration,
-        sources=tuple(Source(c.recording.key, c.recording.stream, c.video, c.audio) for c in clips),
+        sources=tuple(Source(c.recording.key, c.recording.stream, c.video, c.sounds) for c in clips),
         picture=picture,
         sound=SoundPlan(sample_count(duration), _placements(spec, timeline), encoders.sound(spec.audio))
         if spec.audio
@@ -105,8 +113,9 @@ def _picture(spec: JobSpec, video: VideoSpec, timeline: Timeline, settings: Plan
         timeline.segments, spec.mixer, video.size, manual=spec.subscription.manual, visible=pictures.keys()
     )
     frames = clock.first_from(timeline.end)
+    scenes = _until_last_frame(scenes, timeline.end, clock.time(frames))
     least = max(1, ceil(settings.video.chunk_s / encoders.GOP_S))
-    changes = [clock.first_from(part.span.start) for part in scenes]
+    changes = [clock.first_showing(part.span.start) for part in scenes]
     encoder = (
         encoders.h264(video, settings.video.x264_preset)
         if spec.container == "mp4"
@@ -121,13 +130,25 @@ def _picture(spec: JobSpec, video: VideoSpec, timeline: Timeline, settings: Plan
         resize_mode=spec.mixer.resize_mode,
         scenes=scenes,
         shots={
-            stream: build_shots(timeline.presence[stream], placed, rules, screen=stream.is_screen)
+            stream: _until_last_frame(
+                build_shots(timeline.presence[stream], placed, rules, screen=stream.is_screen),
+                timeline.end,
+                clock.time(frames),
+            )
             for stream, placed in pictures.items()
         },
         watermarks=spec.mixer.watermarks,
         text_px=max(8, round(video.size.height * settings.text.height)),
         encoding=encoder,
         chunks=cut_chunks(frames, encoder.gop, least, changes),
+    )
+
+
+def _until_last_frame(items: Sequence[SpanT], end: Fraction, last_frame_ends: Fraction) -> tuple[SpanT, ...]:
+    """``items``, of which one that lasts to the ``end`` of the room lasts to the end of the output's last frame."""
+    return tuple(
+        replace(item, span=TimeRange(item.span.start, last_frame_ends)) if item.span.end == end else item
+        for item in items
     )
 
 
@@ -139,11 +160,11 @@ def _majority(pictures: Mapping[StreamId, Sequence[PlacedClip]]) -> Matrix:
 
 def _placements(spec: JobSpec, timeline: Timeline) -> tuple[AudioPlacement, ...]:
     return tuple(
-        AudioPlacement(placed.clip.source, placed.clip.audio, placed.span, placed.offset_s)
+        AudioPlacement(placed.clip.source, track, placed.span, placed.offset_s)
         for stream, sounds in timeline.sounds.items()
         if subscribes_audio(spec, stream)
         for placed in sounds
-        if placed.clip.audio
+        for track in placed.clip.sounds
     )
 
 

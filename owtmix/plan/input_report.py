@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
+from typing import Final
 
 from owtmix.base.time import TimeRange, timecode
-from owtmix.plan.media_info import AudioTrack, Damage, Probe
+from owtmix.plan.media_info import AudioTrack, BreakKind, Damage, Probe, TimeBreak
 from owtmix.plan.model import RenderPlan
 
 
@@ -54,24 +55,28 @@ class SoundReport:
 class InputReport:
     """One input. Times are seconds since its first presented frame or sample.
 
-    ``left_out`` is the reason why the recording is not used, or None; ``flaws`` describe other parts that cannot be
-    used.
+    ``left_out`` is the reason why the recording is not used, or None. ``breaks`` say where timestamps break, and what
+    is done about it; ``flaws`` describe other parts that cannot be used.
     """
 
     file: str
     left_out: str | None = None
     picture: PictureReport | None = None
-    sound: SoundReport | None = None
+    sounds: tuple[SoundReport, ...] = ()
+    breaks: tuple[str, ...] = ()
     flaws: tuple[str, ...] = ()
 
     def damages(self) -> Iterator[str]:
         """Yield a warning for each kind of damage."""
         for flaw in self.flaws:
             yield f"{self.file}: {flaw}"
+        if self.breaks:
+            count = f" in {len(self.breaks)} places, first" * (len(self.breaks) > 1)
+            yield f"{self.file}: its timestamps break{count} {self.breaks[0]}"
         if self.picture and self.picture.damage.count:
             yield f"the picture of {self.file} {_describe(self.picture.damage)}; the last good picture stays instead"
-        if self.sound and self.sound.damage.count:
-            yield f"the sound of {self.file} {_describe(self.sound.damage)}; it is silent there"
+        if self.sounds and self.sounds[0].damage.count:
+            yield f"the sound of {self.file} {_describe(self.sounds[0].damage)}; it is silent there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +99,7 @@ def use_of(plan: RenderPlan, source: int) -> InputUse:
 def report_input(file: str, probe: Probe, use: InputUse = InputUse()) -> InputReport:
     """Build the report of a probed file. Without decoded pictures, ``sizes`` has the probed size."""
     start = probe.span.start
-    picture = sound = None
+    picture = None
     if video := probe.video:
         picture = PictureReport(
             codec=video.codec,
@@ -106,29 +111,50 @@ def report_input(file: str, probe: Probe, use: InputUse = InputUse()) -> InputRe
             decoders=probe.video_stats.decoders,
             used_to_s=None if use.picture_s is None else min(use.picture_s, video.span.end) - start,
         )
-    if audio := probe.audio:
-        drift_s = _drift_s(audio)
-        sound = SoundReport(
-            codec=audio.codec,
-            rate_hz=audio.rate_hz,
-            channels=audio.channels,
-            span=audio.span.shifted(-start),
-            gaps=tuple(
-                TimeRange(before.span.end, after.span.start).shifted(-start)
-                for before, after in pairwise(audio.runs)
-                if before.span.end < after.span.start
-            ),
-            damage=_relative_to(start, probe.audio_damage),
-            drift_s=drift_s,
-            drift_ppm=drift_s / sum(run.span.duration for run in audio.runs) * 1_000_000,
-            used_to_s=None if use.sound_s is None else min(use.sound_s, audio.span.end) - start,
-        )
-    return InputReport(file, None, picture, sound, probe.flaws)
+    sounds = tuple(_report_sound(track, probe, use) for track in probe.sounds)
+    return InputReport(file, None, picture, sounds, tuple(_break(start, found) for found in probe.breaks), probe.flaws)
+
+
+def _report_sound(track: AudioTrack, probe: Probe, use: InputUse) -> SoundReport:
+    start = probe.span.start
+    drift_s = _drift_s(track)
+    return SoundReport(
+        codec=track.codec,
+        rate_hz=track.rate_hz,
+        channels=track.channels,
+        span=track.span.shifted(-start),
+        gaps=tuple(
+            TimeRange(before.span.end, after.span.start).shifted(-start)
+            for before, after in pairwise(track.runs)
+            if before.span.end < after.span.start
+        ),
+        damage=_relative_to(start, probe.audio_damage),
+        drift_s=drift_s,
+        drift_ppm=drift_s / sum(run.span.duration for run in track.runs) * 1_000_000,
+        used_to_s=None if use.sound_s is None else min(use.sound_s, track.span.end) - start,
+    )
+
+
+_BREAKS: Final[dict[BreakKind, str]] = {
+    "jump": "jump ahead by {}: what follows is moved to where the file has it",
+    "wrap": "wrap around: they are continued",
+    "restart": "start again, {} earlier: they are continued",
+    "step back": "step back by {}: what overlaps is cut",
+    "burst": "have room for {} less than was recorded: that much is dropped",
+    "copy": "repeat {}: the copy is dropped",
+}
+
+
+def _break(start: Fraction, found: TimeBreak) -> str:
+    """A sentence on a place where timestamps break."""
+    what = _BREAKS[found.kind].format(f"{float(abs(found.by_s)):.3f} s")
+    return f"at {timecode(max(Fraction(0), found.at_s - start))}: those of the {found.track} {what}"
 
 
 def _drift_s(track: AudioTrack) -> Fraction:
     """Duration of the runs by timestamps minus their duration by number of samples, in seconds."""
-    return sum((run.span.duration - Fraction(run.knots[-1][0], track.rate_hz) for run in track.runs), Fraction(0))
+    counted = sum(run.knots[-1][0] - run.knots[0][0] for run in track.runs)
+    return sum((run.span.duration for run in track.runs), Fraction(0)) - Fraction(counted, track.rate_hz)
 
 
 def _relative_to(start: Fraction, damage: Damage) -> Damage:

@@ -15,9 +15,48 @@ Matrix = Literal["bt601", "bt709"]
 """The colour matrix (luma coefficients) of a picture."""
 
 
+BreakKind = Literal["jump", "step back", "wrap", "restart", "burst", "copy"]
+"""In what way timestamps break (docs/semantics.md, "Stamps that lie")."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockRules:
+    """When timestamps are not believed, in seconds (``[timeline]`` in ``conf/owt.toml``).
+
+    Packets that lie side by side in a file happened within ``beside_s``. A jump ahead of more than ``jump_s`` that the
+    other track does not make is a break, for a track without another one from ``lone_jump_s`` on.
+    """
+
+    beside_s: Fraction = Fraction(2)
+    jump_s: Fraction = Fraction(3)
+    lone_jump_s: Fraction = Fraction(3600)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of a track: the packets from number ``first`` of the track on, up to the next section.
+
+    Packets are numbered from 0 in file order. ``shift`` is added to their timestamps, in ticks of the track's time
+    base; None leaves them out. Before the first section timestamps are right.
+    """
+
+    first: int
+    shift: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TimeBreak:
+    """A place where timestamps break, at file time ``at_s`` (corrected), by ``by_s`` seconds."""
+
+    track: Literal["picture", "sound"]
+    kind: BreakKind
+    at_s: Fraction
+    by_s: Fraction
+
+
 @dataclass(frozen=True, slots=True)
 class VideoTrack:
-    """The video track of a file. Times are file time.
+    """The video track of a file. Times are file time, corrected by ``sections``.
 
     ``span`` is from the first presented frame to the end of the last one, which is presented at ``last_s``. ``gaps``
     are the ranges between consecutive frames that are longer than ``probe.GAP_S``. ``size`` is the display size of the
@@ -31,6 +70,7 @@ class VideoTrack:
     span: TimeRange
     last_s: Fraction
     gaps: tuple[TimeRange, ...]
+    sections: tuple[Section, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +79,7 @@ class AudioRun:
 
     ``knots`` are at least two pairs ``(sample, time)``, increasing: sample number ``sample`` of the run, at the track's
     own rate, is presented at file time ``time``. Between knots the mapping is linear; the last knot is the end of the
-    run. With clock drift the slope differs from 1 / rate.
+    run. Samples before the first knot are not presented. With clock drift the slope differs from 1 / rate.
     """
 
     knots: tuple[tuple[int, Fraction], ...]
@@ -62,10 +102,10 @@ class AudioRun:
 
 @dataclass(frozen=True, slots=True)
 class AudioTrack:
-    """The audio track of a file. ``runs`` are sorted and do not overlap.
+    """An audio track of a file. ``runs`` are sorted and do not overlap; they are corrected by ``sections``.
 
-    ``packet_samples`` is the constant number of samples per packet, after the first packets, when the runs were
-    measured by counting packets; None when they were measured by decoding.
+    ``is_counted`` says that the runs were measured by counting packets, not by decoding all of them;
+    ``packet_samples`` is the number of samples in each packet then, after the first ones, or 0 when packets tell it.
     """
 
     index: int
@@ -73,7 +113,9 @@ class AudioTrack:
     rate_hz: int
     channels: int
     runs: tuple[AudioRun, ...]
-    packet_samples: int | None = None
+    is_counted: bool = False
+    packet_samples: int = 0
+    sections: tuple[Section, ...] = ()
 
     @property
     def span(self) -> TimeRange:
@@ -122,25 +164,27 @@ Rates = tuple[Fraction, Fraction, Fraction]
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """The usable tracks of a file; at least one is not None.
+    """The usable tracks of a file: a picture, sounds, or both.
 
+    ``start_s`` is when the file starts, in file time: its first packet, whether it can be decoded or not.
     ``rates_hz`` are the lowest, median and highest frame rate; None with fewer than two pictures. ``audio_damage`` and
-    ``video_stats`` cover the parts of the sound and the picture that were decoded. ``flaws`` describe other
-    parts of the file that cannot be used.
+    ``video_stats`` cover the parts of the sound and the picture that were decoded. ``breaks`` are the places where
+    timestamps break. ``flaws`` describe other parts of the file that cannot be used.
     """
 
     video: VideoTrack | None
-    audio: AudioTrack | None
+    sounds: tuple[AudioTrack, ...]
+    start_s: Fraction
     rates_hz: Rates | None = None
     audio_damage: Damage = Damage()
     video_stats: DecodeStats = DecodeStats()
+    breaks: tuple[TimeBreak, ...] = ()
     flaws: tuple[str, ...] = ()
 
     @property
     def span(self) -> TimeRange:
-        """From the first presented frame or sample to the end of the last, in file time."""
-        spans = [track.span for track in (self.video, self.audio) if track]
-        return TimeRange(min(s.start for s in spans), max(s.end for s in spans))
+        """From the start of the file to the end of the last frame or sample, in file time."""
+        return _file_span(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +194,14 @@ class Clip:
     recording: Recording
     source: int
     video: VideoTrack | None
-    audio: AudioTrack | None
+    sounds: tuple[AudioTrack, ...]
+    start_s: Fraction
 
     @property
     def span(self) -> TimeRange:
-        """From the first presented frame or sample to the end of the last, in file time."""
-        spans = [track.span for track in (self.video, self.audio) if track]
-        return TimeRange(min(s.start for s in spans), max(s.end for s in spans))
+        """From the start of the file to the end of the last frame or sample, in file time."""
+        return _file_span(self)
+
+
+def _file_span(file: Probe | Clip) -> TimeRange:
+    return TimeRange(file.start_s, max(track.span.end for track in (file.video, *file.sounds) if track))

@@ -32,7 +32,7 @@ class Source:
     key: str
     stream: StreamId
     video: VideoTrack | None
-    audio: AudioTrack | None
+    sounds: tuple[AudioTrack, ...]
 
 
 @dataclass(frozen=True, slots=True)

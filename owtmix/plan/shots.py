@@ -22,18 +22,19 @@ _EPSILON_S: Final = Fraction(1, 10**9)
 class Shot:
     """A range of output time in which a tile shows one file, or the placeholder when ``source`` is None.
 
-    File time plus ``offset_s`` is output time. Only frames before ``until_s`` (output time) are shown; after it the
-    last one is held.
+    File time plus ``offset_s`` is output time. Only frames in ``[from_s, until_s)`` (output time) are shown: before it
+    the first one of them, after it the last one.
     """
 
     span: TimeRange
     source: int | None
     offset_s: Fraction = Fraction(0)
     until_s: Fraction = Fraction(0)
+    from_s: Fraction = Fraction(0)
 
     def file_time(self, t: Fraction) -> Fraction:
         """File time of the picture at output time ``t``."""
-        return min(t, self.until_s - _EPSILON_S) - self.offset_s
+        return max(self.from_s, min(t, self.until_s - _EPSILON_S)) - self.offset_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,65 +46,81 @@ class PlaceholderRules:
     delay_s: Fraction
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A part of a clip, in output time: it has pictures until ``end``, and the last one stays until ``held_s``.
+
+    ``is_after_gap`` says that the clip's pictures pause before it, for longer than ``gap_s``.
+    """
+
+    placed: PlacedClip
+    start: Fraction
+    end: Fraction
+    held_s: Fraction
+    is_after_gap: bool
+
+
 def build_shots(
     presence: Sequence[TimeRange], pictures: Sequence[PlacedClip], rules: PlaceholderRules, *, screen: bool
 ) -> tuple[Shot, ...]:
-    """The shots of one stream, covering exactly ``presence``. ``pictures`` must be sorted and must not overlap."""
+    """The shots of one stream, covering exactly ``presence``. ``pictures`` must be sorted and must not overlap.
+
+    Where there is no picture for less than ``absence_s`` there is no placeholder: the last picture stays, and the first
+    one of a visit is shown early.
+    """
     shots: list[Shot] = []
-    pending = deque(pictures)
+    pending = deque(part for placed in pictures for part in _parts(placed, rules, screen=screen))
     for visit in presence:
+        shown_to = placeholder_from = visit.start
         first = len(shots)
-        while pending and pending[0].span.start < visit.end:
-            placed = pending.popleft()
-            _fill_gap(shots, first, visit.start, placed.span.start, rules.absence_s)
-            shots.extend(_shots_of(placed, rules, screen=screen))
-        _fill_gap(shots, first, visit.start, visit.end, rules.absence_s)
+        while pending and pending[0].start < visit.end:
+            part = pending.popleft()
+            early = part.start
+            if part.start - shown_to >= rules.absence_s or part.is_after_gap:
+                _add_placeholder(shots, first, placeholder_from, part.start)
+            elif len(shots) == first:
+                early = visit.start
+            else:
+                shots[-1] = replace(shots[-1], span=TimeRange(shots[-1].span.start, part.start))
+            span = TimeRange(early, part.held_s)
+            from_s = part.start if early < part.start else Fraction(0)
+            shots.append(Shot(span, part.placed.clip.source, part.placed.offset_s, part.held_s, from_s))
+            shown_to, placeholder_from = part.end, part.held_s
+        if visit.end - shown_to >= rules.absence_s or len(shots) == first:
+            _add_placeholder(shots, first, placeholder_from, visit.end)
+        else:
+            shots[-1] = replace(shots[-1], span=TimeRange(shots[-1].span.start, visit.end))
     return tuple(shots)
 
 
-def _fill_gap(shots: list[Shot], first: int, start: Fraction, end: Fraction, absence_s: Fraction) -> None:
-    """Extend ``shots`` to ``end``: hold the last picture over a gap below ``absence_s``, else add the placeholder.
-
-    ``first`` is the index of the first shot of the current visit, which began at ``start``.
-    """
-    if len(shots) > first:
-        last = shots[-1]
-        if end - last.span.end < absence_s:
-            shots[-1] = replace(last, span=TimeRange(last.span.start, max(end, last.span.end)))
-            return
-        start = last.span.end
+def _add_placeholder(shots: list[Shot], first: int, start: Fraction, end: Fraction) -> None:
+    """Show the placeholder in ``[start, end)``; ``first`` is the index of the first shot of the current visit."""
     if start < end:
         shots.append(Shot(TimeRange(start, end), None))
+    elif len(shots) > first:
+        shots[-1] = replace(shots[-1], span=TimeRange(shots[-1].span.start, end))
 
 
-def _shots_of(placed: PlacedClip, rules: PlaceholderRules, *, screen: bool) -> Iterator[Shot]:
-    """The shots of one clip, with placeholders where it has no picture for too long."""
-    start, end = placed.span.start, placed.span.end
-    for hidden in _picture_gaps(placed, rules, screen=screen):
-        hidden_start, hidden_end = max(start, hidden.start), min(end, hidden.end)
-        if hidden_end <= hidden_start:
-            continue
-        if start < hidden_start:
-            yield Shot(TimeRange(start, hidden_start), placed.clip.source, placed.offset_s, hidden_start)
-        yield Shot(TimeRange(hidden_start, hidden_end), None)
-        start = hidden_end
-    if start < end:
-        yield Shot(TimeRange(start, end), placed.clip.source, placed.offset_s, end)
-
-
-def _picture_gaps(placed: PlacedClip, rules: PlaceholderRules, *, screen: bool) -> Iterator[TimeRange]:
-    """Ranges of output time, sorted, in which the placeholder replaces the picture of a clip.
-
-    For any stream this is before the first frame; for a camera also in gaps, and after the last frame when the sound
-    continues.
-    """
-    track, sound, file = placed.clip.video, placed.clip.audio, placed.clip.span
+def _parts(placed: PlacedClip, rules: PlaceholderRules, *, screen: bool) -> Iterator[_Part]:
+    """The parts of a clip with pictures: they are parted by gaps, except those of a shared screen."""
+    track = placed.clip.video
     assert track is not None
-    spans = [(file.start, track.span.start)]
+    end = placed.span.end - placed.offset_s
+    parts = []
+    start = track.span.start
+    sounds_end = max((sound.span.end for sound in placed.clip.sounds), default=track.last_s)
     if not screen:
-        spans += [(g.start + rules.delay_s, g.end) for g in track.gaps if g.duration > rules.gap_s]
-        if sound and sound.span.end > track.last_s + rules.delay_s:
-            spans.append((track.last_s + rules.delay_s, file.end))
-    for start, end in spans:
-        if start < end:
-            yield TimeRange(start, end).shifted(placed.offset_s)
+        for gap in (gap for gap in track.gaps if gap.duration > rules.gap_s):
+            parts.append((start, gap.start, min(gap.start + rules.delay_s, gap.end)))
+            start = gap.end
+    if not screen and sounds_end > track.last_s + rules.delay_s:
+        parts.append((start, track.last_s, track.last_s + rules.delay_s))
+    else:
+        parts.append((start, end, end))
+    is_after_gap = False
+    for part in parts:
+        start, end, held_s = (edge + placed.offset_s for edge in part)
+        start, held_s = max(start, placed.span.start), min(held_s, placed.span.end)
+        if start < held_s:
+            yield _Part(placed, start, min(end, held_s), held_s, is_after_gap)
+            is_after_gap = True

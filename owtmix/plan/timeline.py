@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain, pairwise
@@ -47,8 +47,9 @@ class Jump:
 class Timeline:
     """The room in output time.
 
-    ``presence`` has the subscribed streams in order of first joining. ``pictures`` and ``sounds`` have the shown and
-    heard parts of each stream's clips, sorted and without overlap. ``segments`` cover ``[0, end)``.
+    ``presence`` has the subscribed streams in order of first joining. ``pictures`` are the shown parts of each stream's
+    clips, sorted and without overlap, from a clip's first picture on; ``sounds`` are its clips with sound, sorted.
+    ``segments`` cover ``[0, end)``.
     """
 
     end: Fraction
@@ -62,17 +63,21 @@ class Timeline:
 
 @dataclass(frozen=True, slots=True)
 class TimelineRules:
-    """Rules for the end of the output and for gaps, in seconds, from ``JobConfig`` and ``conf/owt.toml``."""
+    """Rules for the end of the output and for gaps, in seconds, from ``JobConfig`` and ``conf/owt.toml``.
+
+    A clip that would last longer than ``longest_s`` is cut there.
+    """
 
     key_stream: StreamId | None
     idle_s: Fraction
     absence_s: Fraction
     keep_empty_gaps: bool
+    longest_s: Fraction
 
 
 def build_timeline(clips: Sequence[Clip], rules: TimelineRules) -> Timeline:
     """Place the clips of all subscribed streams. ``clips`` must be in the order of the index and not empty."""
-    room = [(clip, _index_range(clip)) for clip in clips]
+    room = [(clip, _index_range(clip, rules.longest_s)) for clip in clips]
     visits = _visits(room, rules.absence_s)
     end, warnings = _end(visits, rules)
     visits = {stream: kept for stream, spans in visits.items() if (kept := _until(end, spans))}
@@ -87,11 +92,11 @@ def build_timeline(clips: Sequence[Clip], rules: TimelineRules) -> Timeline:
     return Timeline(
         end=output_end,
         presence=presence,
-        pictures={s: _resolve_overlaps([p for p in parts if p.clip.video]) for s, parts in placed.items()},
-        sounds={s: _resolve_overlaps([p for p in parts if p.clip.audio]) for s, parts in placed.items()},
+        pictures={s: _resolve_overlaps([seen for p in parts if (seen := _shown(p))]) for s, parts in placed.items()},
+        sounds={s: tuple(sorted((p for p in parts if p.clip.sounds), key=_start)) for s, parts in placed.items()},
         segments=_segments(presence, output_end),
         jumps=jumps,
-        warnings=(*warnings, *cut_warnings),
+        warnings=(*_cut_clips(clips, rules.longest_s), *warnings, *cut_warnings),
     )
 
 
@@ -106,13 +111,36 @@ def merge_ranges(ranges: Iterable[TimeRange], within: Fraction) -> tuple[TimeRan
     return tuple(merged)
 
 
-def _index_range(clip: Clip) -> TimeRange:
-    """Index time of a clip: its first frame or sample is at ``StartTime``, and ``EndTime`` bounds it."""
+def _index_range(clip: Clip, longest_s: Fraction) -> TimeRange:
+    """Index time of a clip: its first packet is at ``StartTime``, and ``EndTime`` bounds it.
+
+    The last picture of a shared screen stands until ``EndTime``.
+    """
     start = clip.recording.start_s
-    end = start + clip.span.duration
+    duration = clip.span.duration
     if clip.recording.end_s is not None:
-        end = min(end, clip.recording.end_s)
-    return TimeRange(start, end)
+        stated_s = clip.recording.end_s - start
+        duration = stated_s if clip.video and clip.recording.stream.is_screen else min(duration, stated_s)
+    return TimeRange(start, start + min(duration, longest_s))
+
+
+def _cut_clips(clips: Iterable[Clip], longest_s: Fraction) -> Iterator[str]:
+    for clip in clips:
+        if clip.span.duration > longest_s:
+            lasts, limit = timecode(clip.span.duration), timecode(longest_s)
+            yield f"{clip.recording.key} claims to last {lasts}, more than the limit of {limit}: it is cut there"
+
+
+def _shown(placed: PlacedClip) -> PlacedClip | None:
+    """The part of a clip from its first picture on; None without one."""
+    if placed.clip.video is None:
+        return None
+    start = max(placed.span.start, placed.clip.video.span.start + placed.offset_s)
+    return replace(placed, span=TimeRange(start, placed.span.end)) if start < placed.span.end else None
+
+
+def _start(placed: PlacedClip) -> Fraction:
+    return placed.span.start
 
 
 def _visits(room: Sequence[tuple[Clip, TimeRange]], absence_s: Fraction) -> dict[StreamId, tuple[TimeRange, ...]]:

@@ -29,7 +29,8 @@ class FileSources:
         file = self.files[source]
         assert file.probe
         assert file.probe.video
-        return VideoReader(file.path, file.probe.video.index, gpu, times, heartbeat)
+        video = file.probe.video
+        return VideoReader(file.path, video.index, gpu, times, heartbeat, video.sections)
 
     def open_audio(self, source: int, track: AudioTrack, offset_s: Fraction) -> AudioSource:
         return AudioReader(self.files[source].path, track, offset_s)

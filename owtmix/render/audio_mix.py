@@ -12,10 +12,9 @@ from math import ceil, floor
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from owtmix.base.errors import InputError
-from owtmix.media.audio_reader import CHANNELS
+from owtmix.media.audio_reader import CHANNELS, FADE_SAMPLES, ramp
 from owtmix.plan.media_info import Damage
 from owtmix.plan.model import SAMPLE_RATE_HZ, AudioPlacement
 from owtmix.render.audio_source import AudioSource, AudioSources
@@ -24,9 +23,6 @@ from owtmix.render.limiter import Samples, limit
 
 BLOCK_SAMPLES: Final = SAMPLE_RATE_HZ // 2
 """Sources are read and summed this much at a time."""
-
-FADE_SAMPLES: Final = SAMPLE_RATE_HZ * 5 // 1000
-"""Where a source is cut off in the middle it fades over this long, 5 ms, to avoid a click."""
 
 
 def _ignore(_source: int, _what: object) -> None:
@@ -139,11 +135,6 @@ class _PlacedSource:
         """Soften the source's cut ends as far as they lie in ``sound``, which starts at output sample ``start``."""
         end = start + sound.shape[1]
         if self._cut_in and start < self.start + FADE_SAMPLES:
-            sound *= _ramp(np.arange(start, end) - self.start)
+            sound *= ramp(np.arange(start, end) - self.start)
         if self._cut_out and end > self.end - FADE_SAMPLES:
-            sound *= _ramp(self.end - 1 - np.arange(start, end))
-
-
-def _ramp(distance: NDArray[np.int64]) -> NDArray[np.float32]:
-    """The gain at a ``distance`` in samples from a cut."""
-    return np.clip((distance + 0.5) / FADE_SAMPLES, 0, 1).astype(np.float32)
+            sound *= ramp(self.end - 1 - np.arange(start, end))

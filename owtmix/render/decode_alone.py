@@ -30,7 +30,7 @@ def decode_video(
     decoding = Decoding(sources, heartbeat=heartbeat)
     scaler = make_canvas(picture).scaler
     with TileRenderer(stream, picture.shots[stream], decoding, scaler, picture.clock) as tile_renderer:
-        for t in map(picture.clock.time, frames):
+        for t in map(picture.clock.middle, frames):
             scene, shot = scenes.at(t), shots.at(t)
             places = [tile.rect for tile in scene.tiles if tile.stream == stream] if scene else []
             if not places:

@@ -97,7 +97,7 @@ class FrameRenderer:
         span = TimeRange(clock.time(frames.start), clock.time(frames.stop))
         for tile in self._tiles.values():
             tile.begin(result, span)
-        for scene, together in groupby(map(clock.time, frames), self._scenes.at):
+        for scene, together in groupby(map(clock.middle, frames), self._scenes.at):
             for times in _batched(together, self._canvas.ahead):
                 for t, layers in zip(times, self._layers(scene.tiles if scene else (), times), strict=True):
                     yield next(numbers), self._canvas.compose([*layers, *self._overlays.watermarks(t)])
@@ -230,8 +230,9 @@ class TileRenderer:
     def _sample_times(self, number: int) -> SampleTimes:
         """When a source is sampled: at the times of frames and, where a frame is held, at the end of its shot."""
         shots = [shot for shot in self._all_shots if shot.source == number]
-        held = tuple(shot.file_time(shot.span.end) for shot in shots if shot.until_s < shot.span.end)
-        return SampleTimes(self._fps, shots[0].offset_s, held)
+        held = (shot.file_time(shot.span.end) for shot in shots if shot.until_s < shot.span.end)
+        early = (shot.file_time(shot.span.start) for shot in shots if shot.span.start < shot.from_s)
+        return SampleTimes(self._fps, shots[0].offset_s - Fraction(1, 2 * self._fps), (*held, *early))
 
     def _close_finished(self) -> None:
         """Close a source that no later shot needs."""

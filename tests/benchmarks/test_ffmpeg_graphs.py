@@ -9,7 +9,7 @@ from benchmarks.ffmpeg_graphs import interval_graph, intervals, lead_s, placemen
 from benchmarks.floor import shown
 from owtmix.base.time import TimeRange
 from owtmix.jobfile.settings import PlanSettings
-from owtmix.media.probe import GAP_S
+from owtmix.media.video_meter import GAP_S
 from owtmix.plan.build import make_plan
 from owtmix.plan.media_info import Clip
 from owtmix.plan.model import RenderPlan
@@ -32,10 +32,10 @@ def test_a_tile_that_stays_is_one_placement() -> None:
 
 def test_placements_follow_the_layouts_frame_by_frame() -> None:
     assert LIVELY.picture
-    assert intervals(LIVELY.picture) == [range(36), range(36, 60), range(60, 90), range(90, 120), range(120, 150)]
+    assert intervals(LIVELY.picture) == [range(35), range(35, 60), range(60, 90), range(90, 120), range(120, 150)]
     assert [p.frames for p in placements(LIVELY) if p.source == 2] == [range(60, 90)]
     covered = [n for p in placements(LIVELY) if p.source == 1 for n in p.frames]
-    assert covered == list(range(36, 120))
+    assert covered == list(range(35, 120))
 
 
 def test_steady_tiles_are_stacked() -> None:
@@ -48,14 +48,14 @@ def test_steady_tiles_are_stacked() -> None:
 def test_changing_tiles_are_laid_over_the_canvas_one_after_the_other() -> None:
     graph = whole_graph(LIVELY)
     assert re.findall(r"\[(\w+)\]\[s\d\]overlay", graph) == ["canvas", "o0", "o1"]
-    assert "enable='between(n,36,59)+between(n,60,89)+between(n,90,119)'[o1]" in graph
+    assert "enable='between(n,35,59)+between(n,60,89)+between(n,90,119)'[o1]" in graph
     assert "trim=start_pts=60:end_pts=90" in graph
-    # Anna has the whole canvas, then half of it once Ben is there: from half a frame before frame 36 on.
-    assert "scale=w='if(lt(t,2.366667),1280," in graph
+    # Anna has the whole canvas, then half of it once Ben is there: from half a frame before frame 35 on.
+    assert "scale=w='if(lt(t,2.300000),1280," in graph
 
 
 def test_a_source_is_moved_to_its_place_on_the_timeline() -> None:
-    assert "[1:v]settb=AVTB,setpts=PTS+2.339900/TB" in whole_graph(LIVELY)
+    assert "[1:v]settb=AVTB,setpts=PTS+2.306567/TB" in whole_graph(LIVELY)
 
 
 def test_a_last_frame_is_held_to_the_end_of_its_placement() -> None:
@@ -73,8 +73,8 @@ def test_an_input_of_an_interval_begins_with_what_is_on_screen_then() -> None:
 
 def test_an_interval_has_an_input_for_each_tile_and_its_own_length() -> None:
     graph = interval_graph(LIVELY, range(60, 90), [Fraction(1, 5), Fraction(1, 5), Fraction(0)])
-    assert "[2:v]settb=AVTB,setpts=PTS-0.000100/TB" in graph
-    assert "[0:v]settb=AVTB,setpts=PTS-0.200100/TB" in graph
+    assert "[2:v]settb=AVTB,setpts=PTS-0.033433/TB" in graph
+    assert "[0:v]settb=AVTB,setpts=PTS-0.233433/TB" in graph
     assert "xstack=inputs=3" in graph
     assert "trim=end_frame=30[picture]" in graph
 

@@ -60,7 +60,7 @@ def test_probe_as_json(command: Command, recordings: list[Path]) -> None:
     anna, ben, bogus = json.loads(done.stdout)
     assert [entry["file"] for entry in (anna, ben, bogus)] == list(map(str, recordings))
     assert anna["left_out"] is None
-    picture, sound = anna["picture"], anna["sound"]
+    picture, sound = anna["picture"], anna["sounds"][0]
     assert (picture["codec"], picture["sizes"]) == ("vp8", ["160x90"])
     assert picture["rates_hz"] == [0.5, 10, 10]
     assert picture["gaps"] == [{"start": 1, "end": 3}]
@@ -69,8 +69,8 @@ def test_probe_as_json(command: Command, recordings: list[Path]) -> None:
     assert gap["start"] == pytest.approx(1, abs=0.03)
     assert gap["end"] == pytest.approx(2, abs=0.03)
     assert sound["drift_s"] == pytest.approx(0, abs=0.001)
-    assert ben["sound"]["drift_ppm"] == pytest.approx(1000, abs=150)
-    assert ben["sound"]["drift_s"] == pytest.approx(0.02, abs=0.003)
+    assert ben["sounds"][0]["drift_ppm"] == pytest.approx(1000, abs=150)
+    assert ben["sounds"][0]["drift_s"] == pytest.approx(0.02, abs=0.003)
     assert ben["picture"] is None
     assert bogus["left_out"] == "is not an MP4, WebM, Matroska, Ogg or WAV file"
 
@@ -83,7 +83,7 @@ def test_damage_is_counted_and_placed(command: Command, tmp_path: Path) -> None:
     (tmp_path / "hole.webm").write_bytes(data[: cut - 300] + bytes(300) + data[cut:])
     done = command.run("-q", "--probe=json", tmp_path / "cut.webm", tmp_path / "hole.webm")
     shortened, damaged = json.loads(done.stdout)
-    assert shortened["sound"]["span"]["end"] < 3.9
+    assert shortened["sounds"][0]["span"]["end"] < 3.9
     assert damaged["left_out"] is None
 
 
@@ -122,8 +122,9 @@ def test_a_job_reports_each_input(command: Command, tmp_path: Path, job_id: str)
     anna, carl, gone = json.loads(done.stdout)["inputs"]
     assert anna["picture"]["sizes"] == ["160x90"]
     assert anna["picture"]["used_to_s"] == pytest.approx(3.2, abs=0.01)
-    assert anna["sound"]["used_to_s"] == pytest.approx(4, abs=0.03)
-    assert carl["picture"]["used_to_s"] == carl["sound"]["used_to_s"] == 1
+    assert anna["sounds"][0]["used_to_s"] == pytest.approx(4, abs=0.03)
+    assert carl["picture"]["used_to_s"] == carl["sounds"][0]["used_to_s"] == 1
     assert gone["file"] == "room/gone.webm"
     assert gone["left_out"] == "does not exist"
-    assert gone["picture"] is gone["sound"] is None
+    assert gone["picture"] is None
+    assert gone["sounds"] == []

@@ -14,7 +14,7 @@ from tests.corpus.reference import RATE_HZ, Cells, Film
 from tests.corpus.rooms import Box, Composed, Guest
 from tests.corpus.row import Row
 from tests.e2e.measure import level_db
-from tests.e2e.model import GAP_S, PLACEHOLDER_DELAY_S, placed
+from tests.e2e.model import ABSENCE_S, GAP_S, PLACEHOLDER_DELAY_S, placed
 
 COLOUR_TOLERANCE: Final = 6.0
 """Tolerance of a picture, of 255, mean over its cells: two lossy codecs, and cell edges between pixels."""
@@ -121,7 +121,7 @@ class Tile:
         return float(np.mean([np.abs(s - self.film.cells[i]).mean() for s, i in zip(seen, shown, strict=True)]))
 
     def _file_t(self, number: int) -> float:
-        return self.guest.file_time(number / rooms.FPS)
+        return self.guest.file_time((number + 0.5) / rooms.FPS)
 
     def _due(self, number: int) -> set[int]:
         """The looks that are right in an output picture: numbers of the film's pictures, or another look."""
@@ -134,6 +134,8 @@ class Tile:
         if not row.first_s <= file_t < self.guest.file_time(self.guest.end_s):
             return ABSENT
         newest = self.film.newest(file_t)
+        if newest is None and video.first_s - row.first_s < ABSENCE_S:
+            newest = 0
         if newest is None or (self._pauses(newest, file_t) and not row.screen):
             return PLACEHOLDER
         muted = ((start + MUTED_S if start > video.first_s else start, end) for start, end in video.black)
@@ -148,7 +150,8 @@ class Tile:
             return False
         if last_s < row.video.last_s - UNSURE_S:
             return self.film.times_s[newest + 1] - last_s > GAP_S
-        return row.sound is not None and row.sound.end_s > last_s + PLACEHOLDER_DELAY_S
+        goes_on = row.sound is not None and row.sound.end_s > last_s + PLACEHOLDER_DELAY_S
+        return goes_on and self.guest.file_time(self.guest.end_s) - last_s >= ABSENCE_S
 
     def _is_not(self, number: int, picture: int) -> str | None:
         box = placed(self.film.sizes[picture], self.box, 2)[0]

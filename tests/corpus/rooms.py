@@ -44,7 +44,13 @@ class Guest:
     @property
     def end_s(self) -> float:
         """When its stream leaves, in output time."""
-        return self.start_ms / 1000 + min(self.limit_ms / 1000, self.row.end_s - self.row.first_s)
+        return self.start_ms / 1000 + self.lasts_s
+
+    @property
+    def lasts_s(self) -> float:
+        """How long it stays; the last picture of a screen stands until the index ends it."""
+        limit_s = self.limit_ms / 1000
+        return limit_s if self.row.screen and self.row.video else min(limit_s, self.row.end_s - self.row.first_s)
 
     def file_time(self, t: float) -> float:
         """Convert output time to file time."""

@@ -85,6 +85,7 @@ class Row:
     screen: bool = False
     still: bool = False
     quiet: bool = False
+    starts_s: float | None = None
 
     @property
     def path(self) -> Path:
@@ -93,8 +94,12 @@ class Row:
 
     @property
     def first_s(self) -> float:
-        """Time of the first frame or sample."""
-        return min(track.first_s for track in (self.video, self.sound) if track)
+        """Time of the first frame or sample; of the first packet where none of the first can be decoded."""
+        return (
+            self.starts_s
+            if self.starts_s is not None
+            else min(track.first_s for track in (self.video, self.sound) if track)
+        )
 
     @property
     def end_s(self) -> float:

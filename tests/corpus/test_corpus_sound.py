@@ -34,7 +34,7 @@ SEARCH: Final = RATE_HZ // 10
 
 def read(path: Path) -> Wave:
     """All of a file's sound from its first sample on, the mean of both channels."""
-    track = probe(path).audio
+    track = probe(path).sounds[0]
     assert track
     with AudioReader(path, track, -track.span.start) as reader:
         wave: Wave = reader.read(0, int(track.span.duration * RATE_HZ)).mean(axis=0)
@@ -78,7 +78,7 @@ def test_sound_is_read_as_it_was_recorded(row: Row) -> None:
 
 
 def probe_start(row: Row) -> Fraction:
-    track = probe(row.path).audio
+    track = probe(row.path).sounds[0]
     assert track
     return track.span.start
 
@@ -127,7 +127,7 @@ def he_aac(path: Path) -> Path:
 
 def test_sound_whose_decoder_doubles_the_rate_keeps_time_and_pitch(tmp_path: Path) -> None:
     path = he_aac(tmp_path / "sound.mp4")
-    track = probe(path).audio
+    track = probe(path).sounds[0]
     assert track
     assert (track.codec, track.rate_hz) == ("aac", RATE_HZ)
     assert float(track.span.duration) == pytest.approx(3, abs=0.001)

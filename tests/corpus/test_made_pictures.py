@@ -38,11 +38,11 @@ CODE_TOLERANCE: Final = 2.0
 WEIGHTS: Final = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722)}
 
 
-def made(path: Path, times_ms: Sequence[int] = TIMES_MS, **traits: Any) -> Row:
-    """The row of a film whose pictures are presented at ``times_ms``."""
+def made(path: Path, times_ms: Sequence[int] = TIMES_MS, *, starts_ms: int | None = None, **traits: Any) -> Row:
+    """The row of a film whose pictures are presented at ``times_ms``, and whose packets begin at ``starts_ms``."""
     first_s, last_s = min(times_ms) / 1000, max(times_ms) / 1000
     video = Video("", (str(SIZE),), first_s, last_s, last_s + FRAME_S, len(times_ms), **traits)
-    return Row(str(path), "", video)
+    return Row(str(path), "", video, starts_s=None if starts_ms is None else starts_ms / 1000)
 
 
 def film(path: Path, times_ms: Sequence[int] = TIMES_MS, **options: Any) -> Path:
@@ -107,7 +107,7 @@ def test_times_that_decrease_start_late_or_lack_a_key_frame(tmp_path: Path) -> N
     ]
     for name, (encoder, options) in CUT.items():
         whole = film(files / f"whole-{name}", encoder=encoder, options=options)
-        rows.append(made(headless(files / name, whole, 3), TIMES_MS[10:]))
+        rows.append(made(headless(files / name, whole, 3), TIMES_MS[10:], starts_ms=TIMES_MS[3]))
     problems = compose(rows, tmp_path)
     assert not problems, "\n".join(problems)
 

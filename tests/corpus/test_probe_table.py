@@ -40,7 +40,7 @@ def test_what_cannot_be_used_is_refused_with_its_reason(row: Row) -> None:
 @pytest.mark.parametrize("row", USABLE, ids=lambda row: row.name)
 def test_tracks_are_as_the_table_says(row: Row) -> None:
     found = probe(row.path)
-    assert (found.video is None, found.audio is None) == (row.video is None, row.sound is None)
+    assert (found.video is None, not found.sounds) == (row.video is None, row.sound is None)
     if found.video and row.video:
         track, video = found.video, row.video
         assert (track.codec, track.index, track.matrix) == (video.codec, video.index, video.matrix)
@@ -50,8 +50,8 @@ def test_tracks_are_as_the_table_says(row: Row) -> None:
         assert float(track.span.end) == near(video.end_s)
         gaps = [float(edge) for gap in track.gaps if gap.duration > GAP_S for edge in (gap.start, gap.end)]
         assert gaps == pytest.approx([edge for gap in video.gaps for edge in gap], abs=TIME_TOLERANCE_S)
-    if found.audio and row.sound:
-        heard, sound = found.audio, row.sound
+    if found.sounds and row.sound:
+        heard, sound = found.sounds[0], row.sound
         assert (heard.codec, heard.rate_hz, heard.channels) == (sound.codec, sound.rate_hz, sound.channels)
         assert (heard.index, len(heard.runs)) == (sound.index, sound.runs)
         assert float(heard.span.start) == near(sound.first_s, sound.tolerance_s)

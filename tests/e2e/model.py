@@ -65,7 +65,11 @@ class Model:
     @cached_property
     def scenes(self) -> tuple[tuple[Shown, ...], ...]:
         """The tiles of each output frame, back to front."""
-        return tuple(self._scene(self._room_time(Fraction(i, self._room.fps))) for i in range(self.frames))
+        return tuple(self._scene(self._room_time(self._middle(i))) for i in range(self.frames))
+
+    def _middle(self, frame: int) -> Fraction:
+        """The time that a frame shows; the last one shows the end of the room where its middle is later."""
+        return min(Fraction(2 * frame + 1, 2 * self._room.fps), self.duration_s - Fraction(1, 10**6))
 
     def flashes(self, stream: str) -> list[int]:
         """The frames in which a flash of ``stream`` appears."""
@@ -180,22 +184,51 @@ class Model:
 
     def _look(self, stream: str, room_t: Fraction) -> tuple[tuple[int, int], Colour | None]:
         """The size of the picture of ``stream``, and its colour."""
-        begun = [take for take in self._takes[stream] if take.picture and self._start(take) <= room_t]
-        running = [take for take in begun if room_t < self._stop(take)]
-        if not begun:
-            return (0, 0), None
-        take = (running or begun)[-1]
-        file_t = room_t - self._start(take)
-        times = self._frame_times[take]
-        number = bisect_right(times, file_t) - 1
-        if number < 0 or (running and self._is_frozen(take, times, number, file_t)):
-            return take.size, None
-        return take.size, WHITE if take.is_white(times[number]) else take.colour
+        arrival, leave = next(span for span in self._presence(stream) if span[0] <= room_t < span[1])
+        takes = [take for take in self._takes[stream] if take.picture and arrival <= self._start(take) < leave]
+        running = [take for take in takes if self._first(take) <= room_t < self._stop(take)]
+        if running:
+            take = running[-1]
+            number = bisect_right(self._frame_times[take], room_t - self._start(take)) - 1
+            if not self._is_frozen(take, number, room_t):
+                return self._picture(take, number)
+        shown = [take for take in takes if self._first(take) <= room_t]
+        coming = [take for take in takes if self._first(take) > room_t]
+        seen_to = self._seen_to(shown[-1]) if shown else arrival
+        again = self._first(coming[0]) if coming else leave
+        if seen_to <= room_t and again - seen_to >= ABSENCE_S:
+            return (shown or takes or self._takes[stream])[-1].size, None
+        if not shown:
+            return self._picture(coming[0], 0) if coming else (self._takes[stream][-1].size, None)
+        number = bisect_right(self._frame_times[shown[-1]], room_t - self._start(shown[-1])) - 1
+        if seen_to > room_t and self._is_frozen(shown[-1], number, room_t):
+            return shown[-1].size, None
+        return self._picture(shown[-1], number)
 
-    def _is_frozen(self, take: Take, times: tuple[Fraction, ...], number: int, file_t: Fraction) -> bool:
+    def _first(self, take: Take) -> Fraction:
+        """When its first picture is shown."""
+        return self._start(take) + self._frame_times[take][0]
+
+    def _seen_to(self, take: Take) -> Fraction:
+        """When the picture of ``take`` ends: with the file, or at the last frame of a camera whose sound goes on."""
+        last = self._start(take) + self._frame_times[take][-1]
+        stop = self._stop(take)
+        goes_on = take.stream.endswith("_1") and take.sound and stop > last + PLACEHOLDER_DELAY_S
+        return last if goes_on else stop
+
+    def _picture(self, take: Take, number: int) -> tuple[tuple[int, int], Colour]:
+        return take.size, WHITE if take.is_white(self._frame_times[take][number]) else take.colour
+
+    def _is_frozen(self, take: Take, number: int, room_t: Fraction) -> bool:
         """Whether a camera has had no new picture for so long that its placeholder is shown."""
+        times, file_t = self._frame_times[take], room_t - self._start(take)
         following = times[number + 1 : number + 2]
-        pauses = not following or following[0] - times[number] > GAP_S
+        if not following:
+            again = [self._first(t) for t in self._takes[take.stream] if t.picture and self._first(t) > room_t]
+            leave = next(span[1] for span in self._presence(take.stream) if span[0] <= room_t < span[1])
+            pauses = min([*again, leave]) - self._seen_to(take) >= ABSENCE_S
+        else:
+            pauses = following[0] - times[number] > GAP_S
         return take.stream.endswith("_1") and pauses and file_t - times[number] >= PLACEHOLDER_DELAY_S
 
 

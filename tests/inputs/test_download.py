@@ -12,6 +12,7 @@ from owtmix.base.io_threads import IO_THREADS
 from owtmix.base.progress import NoProgress
 from owtmix.inputs.disk_budget import disk_budget
 from owtmix.inputs.download import download_missing, locate_recordings
+from owtmix.inputs.source_file import SourceFile
 from owtmix.storage import LocalCopy, LocalStore
 from tests.support.progress import RecordingProgress
 from tests.support.store import UNLIMITED, FakeStore, budget_of, files_of
@@ -25,9 +26,17 @@ def test_each_is_looked_for(tmp_path: Path) -> None:
     (tmp_path / "here").write_bytes(bytes(5))
     store = FakeStore({"away": 7, "here": 5, "none": InputError("does not exist")})
     away, here, none = locate_recordings(store, list(store.objects), tmp_path)
-    assert isinstance(away, LocalCopy)
-    assert isinstance(here, LocalCopy)
-    assert (away.complete, here.complete, str(none)) == (False, True, "does not exist")
+    assert isinstance(away, SourceFile)
+    assert isinstance(here, SourceFile)
+    assert (away.copy.complete, here.copy.complete, str(none)) == (False, True, "does not exist")
+
+
+def test_a_name_in_another_normal_form_is_found(tmp_path: Path) -> None:
+    composed, decomposed = "Zo\u00eb.webm", "Zoe\u0308.webm"
+    for kept, asked in ((composed, decomposed), (decomposed, composed)):
+        (found,) = locate_recordings(FakeStore({kept: 5}), [asked], tmp_path)
+        assert isinstance(found, SourceFile)
+        assert found.key == kept
 
 
 def test_a_store_that_cannot_be_used_is_no_missing_recording(tmp_path: Path) -> None:

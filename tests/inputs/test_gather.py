@@ -76,9 +76,9 @@ def test_recordings_are_fetched_and_measured_in_the_order_of_the_index(
         assert (file.key, file.path.read_bytes()) == (clip.recording.key, store.objects[file.key])
         assert file.version == file.path.name
         assert file.probe
-        assert (file.probe.video, file.probe.audio) == (clip.video, clip.audio)
+        assert (file.probe.video, file.probe.sounds) == (clip.video, clip.sounds)
         assert clip.video
-        assert clip.audio
+        assert clip.sounds
 
 
 def test_one_that_cannot_be_used_is_left_out_with_the_reason(lay_out: Callable[..., FakeStore], folder: Path) -> None:

@@ -22,9 +22,9 @@ def entry(start: object, end: object = None, *, stream: str = "alice_1", name: s
     return {"StreamId": stream, "Name": name, "StartTime": start} | ({} if end is None else {"EndTime": end})
 
 
-def index_of(*files: object, time_unit: TimeUnitSetting = "auto", **keys: object) -> Index:
+def index_of(*files: object, time_unit: TimeUnitSetting = "auto", strict: bool = False, **keys: object) -> Index:
     document = {"JobId": "room", "RoomId": "7", "Root": "dir", "Files": list(files)} | keys
-    return read_index(json.dumps(document).encode(), time_unit=time_unit)
+    return read_index(json.dumps(document).encode(), time_unit=time_unit, strict=strict)
 
 
 def starts(
@@ -95,7 +95,8 @@ def test_times_are_decimals_and_may_stand_in_quotes() -> None:
 
 @given(st.lists(st.decimals(0, 99_999_999, places=3), min_size=1))
 def test_relative_seconds_are_exact(times: list[Any]) -> None:
-    texts = ", ".join(json.dumps(entry("T")).replace('"T"', str(time)) for time in times)
+    entries = (json.dumps(entry("T", name=f"{n}.mp4")).replace('"T"', str(time)) for n, time in enumerate(times))
+    texts = ", ".join(entries)
     index = read_index(f'{{"Files": [{texts}]}}'.encode())
     assert [recording.start_s for recording in index.files] == [Fraction(time) for time in times]
 
@@ -104,7 +105,7 @@ def test_relative_seconds_are_exact(times: list[Any]) -> None:
 def test_an_end_that_is_not_after_the_start_is_ignored_with_a_warning(end: int) -> None:
     index = index_of(entry(1500, end))
     assert index.files[0].end_s is None
-    assert index.warnings == (f"Files[0].EndTime: {end} is not after StartTime 1500; ignored",)
+    assert index.warnings == (f"Files[0].EndTime: {end} of dir/a.mp4 is not after StartTime 1500; ignored",)
 
 
 def test_an_unknown_end_of_zero_is_ignored_beside_times_since_1970() -> None:
@@ -147,16 +148,54 @@ def test_an_invalid_time_is_refused(time: object) -> None:
 
 
 def test_all_problems_are_reported_together() -> None:
-    message = refusal_of(entry(0, stream="bob"), 5, {"Name": "a.mp4"}, StartTime="x", JobId=[])
+    message = refusal_of(entry(0, stream="bob"), 5, entry("x"), StartTime="x", JobId=[], strict=True)
     assert [line.split(":")[0] for line in message.splitlines()] == [
         "the index is wrong",
         "JobId",
         "StartTime",
         "Files[0].StreamId",
         "Files[1]",
-        "Files[2].StreamId",
         "Files[2].StartTime",
     ]
+
+
+@pytest.mark.parametrize(
+    "malformed", [entry(0, stream="bob"), entry(0, name=""), {"Name": "b.mp4", "StartTime": 0}, 5], ids=str
+)
+def test_a_malformed_entry_is_left_out_with_a_warning_unless_the_job_is_strict(malformed: object) -> None:
+    index = index_of(malformed, entry(0))
+    assert [recording.key for recording in index.files] == ["dir/a.mp4"]
+    (warning,) = index.warnings
+    assert warning.startswith("Files[0]")
+    assert warning.endswith("is left out")
+    assert "Files[0]" in refusal_of(malformed, entry(0), strict=True)
+    assert "Files[0]" in refusal_of(malformed)
+
+
+@pytest.mark.parametrize("end", ["", "soon", -5, [], True, 10**30], ids=str)
+def test_a_malformed_end_is_none_with_a_warning_that_names_the_file(end: object) -> None:
+    index = index_of(entry(1500, end))
+    assert index.files[0].end_s is None
+    (warning,) = index.warnings
+    assert warning.startswith("Files[0].EndTime")
+    assert "a.mp4" in warning
+
+
+def test_a_file_that_stands_twice_counts_once() -> None:
+    composed, decomposed = "Zo\u00eb.mp4", "Zoe\u0308.mp4"
+    index = index_of(entry(0, name=composed), entry(0, name=decomposed), entry(5, name=composed))
+    assert [recording.start_s for recording in index.files] == [0, Fraction(5, 1000)]
+    (warning,) = index.warnings
+    assert warning.startswith("Files[1]")
+    assert "counts once" in warning
+
+
+def test_a_start_that_is_far_from_all_others_is_named() -> None:
+    year_ms = 365 * 86_400_000
+    index = index_of(entry(EPOCH_MS), entry(EPOCH_MS - year_ms, name="old.mp4"), entry(EPOCH_MS + 5000, name="c.mp4"))
+    (warning,) = index.warnings
+    assert warning.startswith("dir/old.mp4 starts more than a day from all other recordings")
+    assert not index_of(entry(EPOCH_MS), entry(EPOCH_MS + 80_000_000, name="b.mp4")).warnings
 
 
 def test_only_the_first_20_problems_are_shown() -> None:
@@ -169,7 +208,7 @@ def test_files_must_be_a_list_of_1_to_10000(files: object) -> None:
 
 
 def test_ten_thousand_files_are_accepted() -> None:
-    assert len(index_of(*[entry(0)] * 10_000).files) == 10_000
+    assert len(index_of(*map(entry, range(10_000))).files) == 10_000
 
 
 def test_an_index_above_16_mib_is_refused() -> None:

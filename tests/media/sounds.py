@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +15,7 @@ from av.audio.stream import AudioStream
 from av.packet import Packet
 from numpy.typing import NDArray
 
-from owtmix.media.audio_reader import AudioMeter
+from owtmix.media.audio_drift import measure_runs
 from owtmix.media.open import open_input
 from owtmix.plan.media_info import AudioTrack
 
@@ -102,11 +103,12 @@ def probe_sound(path: Path) -> AudioTrack:
     with open_input(path) as container:
         stream = container.streams.audio[0]
         context = stream.codec_context
-        meter = AudioMeter(context.sample_rate)
+        assert stream.time_base
+        frames: list[AudioFrame] = []
         for packet in container.demux(stream):
-            try:
-                for frame in packet.decode():
-                    meter.add(frame)
-            except av.error.FFmpegError:
-                continue
-        return AudioTrack(stream.index, context.name, context.sample_rate, context.layout.nb_channels, meter.runs())
+            with suppress(av.error.FFmpegError):
+                frames += (frame for frame in packet.decode() if frame.samples)
+        pts = np.array([frame.pts for frame in frames], np.int64)
+        samples = np.array([frame.samples for frame in frames], np.int64)
+        runs = measure_runs(pts, samples, stream.time_base, context.sample_rate)
+        return AudioTrack(stream.index, context.name, context.sample_rate, context.layout.nb_channels, runs)

@@ -232,7 +232,7 @@ def test_a_plan_above_the_limit_is_refused() -> None:
     assert plan_of(JOB, both(ANNA, 0, 24 * 3600)).duration_s == 24 * 3600
     settings = PlanSettings(limits=LimitSettings(max_duration_s=Fraction(60)))
     with pytest.raises(SpecError):
-        plan_of(JOB, both(ANNA, 0, 61), settings=settings)
+        plan_of(JOB, both(ANNA, 0, 60), both(BEN, 1, 61), settings=settings)
 
 
 def test_settings_decide_about_absences_gaps_and_cards() -> None:

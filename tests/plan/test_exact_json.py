@@ -19,7 +19,7 @@ from owtmix.jobfile.settings import PlanSettings
 from owtmix.jobfile.spec import ClockWatermark, ImageWatermark, TextWatermark
 from owtmix.plan.build import make_plan
 from owtmix.plan.exact_json import plan_from_exact_json, plan_to_exact_json
-from owtmix.plan.media_info import AudioRun, AudioTrack, Clip, VideoTrack
+from owtmix.plan.media_info import AudioRun, AudioTrack, Clip, Section, VideoTrack
 from owtmix.plan.model import (
     AudioEncoding,
     AudioPlacement,
@@ -55,12 +55,23 @@ spans: Final = st.builds(
 ranges: Final = st.builds(lambda start, length: range(start, start + length), counts, counts)
 rects: Final = st.builds(Rect, counts, counts, counts, counts)
 matrices: Final = st.sampled_from(["bt601", "bt709"])
-video_tracks: Final = st.builds(VideoTrack, numbers, words, canvases, matrices, spans, fractions, tuples(spans))
+sections: Final = tuples(st.builds(Section, counts, st.none() | st.integers(-(2**40), 2**40)))
+video_tracks: Final = st.builds(
+    VideoTrack, numbers, words, canvases, matrices, spans, fractions, tuples(spans), sections
+)
 runs: Final = st.builds(AudioRun, tuples(st.tuples(counts, fractions), least=2))
 audio_tracks: Final = st.builds(
-    AudioTrack, numbers, words, st.integers(8000, 192_000), st.integers(1, 8), tuples(runs, least=1), st.none() | counts
+    AudioTrack,
+    numbers,
+    words,
+    st.integers(8000, 192_000),
+    st.integers(1, 8),
+    tuples(runs, least=1),
+    st.booleans(),
+    counts,
+    sections,
 )
-sources: Final = st.builds(Source, words, streams, st.none() | video_tracks, st.none() | audio_tracks)
+sources: Final = st.builds(Source, words, streams, st.none() | video_tracks, tuples(audio_tracks))
 alphas: Final = st.floats(0, 1)
 watermarks: Final = (
     st.builds(ClockWatermark, counts, counts, alphas)
@@ -71,7 +82,7 @@ video_encodings: Final = st.builds(
     VideoEncoding, st.sampled_from(["libx264", "libvpx-vp9", "h264_nvenc"]), counts, counts, tuples(pairs)
 )
 scenes: Final = st.builds(Scene, spans, tuples(st.builds(Tile, streams, rects)))
-shots: Final = st.builds(Shot, spans, st.none() | numbers, fractions, fractions)
+shots: Final = st.builds(Shot, spans, st.none() | numbers, fractions, fractions, fractions)
 pictures: Final = st.builds(
     PicturePlan,
     canvas=canvases,

@@ -53,7 +53,16 @@ def parts(placed: Sequence[PlacedClip]) -> list[tuple[str, TimeRange]]:
 def lasting(clip: Clip) -> TimeRange:
     """The span of a file, in index time."""
     end = clip.recording.start_s + clip.span.duration
+    if clip.recording.stream.is_screen and clip.video:
+        return TimeRange(clip.recording.start_s, clip.recording.end_s or end)
     return TimeRange(clip.recording.start_s, min(end, clip.recording.end_s or end))
+
+
+def showing(clip: Clip) -> TimeRange | None:
+    """The span of a file from its first picture on, in index time."""
+    lasts = lasting(clip)
+    first = lasts.start + (clip.video.span.start - clip.span.start if clip.video else lasts.duration)
+    return TimeRange(first, lasts.end) if first < lasts.end else None
 
 
 def test_output_time_0_is_the_earliest_start() -> None:
@@ -117,9 +126,25 @@ def test_the_first_frame_or_sample_of_a_file_is_at_its_start_time(first: str) ->
     assert late + shown.offset_s == Fraction("7.3")
 
 
-def test_end_time_bounds_a_file_and_never_extends_it() -> None:
+def test_end_time_bounds_a_file_and_never_extends_that_of_a_camera() -> None:
     clips = room(take(ANNA, 0, sound(0, 10), end="4.5"), take(BEN, 0, sound(0, 7), end=100))
     assert build_timeline(clips, RULES).presence == {ANNA: (span(0, "4.5"),), BEN: (span(0, 7),)}
+
+
+def test_the_last_picture_of_a_screen_stands_until_end_time() -> None:
+    clips = room(take(SCREEN, 0, picture([0, 5]), end=30), take(BEN, 0, sound(0, 40)))
+    timeline = build_timeline(clips, RULES)
+    assert timeline.presence[SCREEN] == (span(0, 30),)
+    assert parts(timeline.pictures[SCREEN]) == [("anna_2-0", span(0, 30))]
+
+
+def test_a_file_that_would_be_too_long_is_cut_and_costs_the_others_nothing() -> None:
+    clips = room(both(ANNA, 0, 100), both(BEN, 5, 20))
+    timeline = build_timeline(clips, replace(RULES, longest_s=Fraction(60)))
+    assert timeline.presence == {ANNA: (span(0, 60),), BEN: (span(5, 20),)}
+    assert timeline.warnings == (
+        "anna_1-0 claims to last 00:01:40.000, more than the limit of 00:01:00.000: it is cut there",
+    )
 
 
 def test_a_picture_and_a_sound_file_of_one_stream_belong_together() -> None:
@@ -132,18 +157,29 @@ def test_a_picture_and_a_sound_file_of_one_stream_belong_together() -> None:
 def test_of_overlapping_files_the_later_start_wins_while_it_lasts() -> None:
     timeline = build_timeline(room(both(ANNA, 4, 6), both(ANNA, 0, 10)), RULES)
     expected = [("anna_1-0", span(0, 4)), ("anna_1-4", span(4, 6)), ("anna_1-0", span(6, 10))]
-    assert parts(timeline.pictures[ANNA]) == parts(timeline.sounds[ANNA]) == expected
+    assert parts(timeline.pictures[ANNA]) == expected
 
 
-def test_of_files_that_start_together_the_later_in_the_index_wins() -> None:
-    clips = room(take(ANNA, 0, sound(0, 3), name="first"), take(ANNA, 0, sound(0, 5), name="second"))
-    assert parts(build_timeline(clips, RULES).sounds[ANNA]) == [("second", span(0, 5))]
+def test_of_overlapping_files_all_sound_is_heard() -> None:
+    timeline = build_timeline(room(both(ANNA, 4, 6), both(ANNA, 0, 10)), RULES)
+    assert parts(timeline.sounds[ANNA]) == [("anna_1-0", span(0, 10)), ("anna_1-4", span(4, 6))]
+
+
+def test_a_later_file_wins_from_its_first_picture_on() -> None:
+    later = take(ANNA, 4, sound(0, 6), picture([2, 3, 4, 5]), name="later")
+    timeline = build_timeline(room(both(ANNA, 0, 10), later), RULES)
+    assert parts(timeline.pictures[ANNA]) == [("anna_1-0", span(0, 6)), ("later", span(6, 10))]
+
+
+def test_of_files_that_start_together_the_picture_of_the_later_in_the_index_wins() -> None:
+    clips = room(take(ANNA, 0, picture([0, 2], end=3), name="first"), take(ANNA, 0, picture([0], end=5), name="second"))
+    assert parts(build_timeline(clips, RULES).pictures[ANNA]) == [("second", span(0, 5))]
 
 
 def test_a_later_file_without_a_picture_leaves_the_earlier_picture_in_sight() -> None:
     timeline = build_timeline(room(both(ANNA, 0, 10), heard(ANNA, 4, 10)), RULES)
     assert parts(timeline.pictures[ANNA]) == [("anna_1-0", span(0, 10))]
-    assert parts(timeline.sounds[ANNA]) == [("anna_1-0", span(0, 4)), ("anna_1-4-sound", span(4, 10))]
+    assert parts(timeline.sounds[ANNA]) == [("anna_1-0", span(0, 10)), ("anna_1-4-sound", span(4, 10))]
 
 
 def test_a_camera_and_a_screen_of_one_user_are_two_streams() -> None:
@@ -276,14 +312,14 @@ def test_a_segment_names_exactly_those_who_are_present(clips: list[Clip], rules:
 
 @PATIENT
 @given(clips=rooms, rules=rules)
-def test_what_is_seen_and_heard_lies_in_the_presence_and_never_overlaps(
+def test_what_is_seen_and_heard_lies_in_the_presence_and_pictures_never_overlap(
     clips: list[Clip], rules: TimelineRules
 ) -> None:
     timeline = build_timeline(clips, rules)
     for media in (timeline.pictures, timeline.sounds):
         assert media.keys() == timeline.presence.keys()
         for stream, placed in media.items():
-            assert all(before.span.end <= after.span.start for before, after in pairwise(placed))
+            assert media is timeline.sounds or all(a.span.end <= b.span.start for a, b in pairwise(placed))
             for part in placed:
                 assert any(v.start <= part.span.start and part.span.end <= v.end for v in timeline.presence[stream])
 
@@ -293,7 +329,8 @@ def test_what_is_seen_and_heard_lies_in_the_presence_and_never_overlaps(
 def test_a_picture_is_only_replaced_by_a_later_one(clips: list[Clip], rules: TimelineRules) -> None:
     timeline = build_timeline(clips, replace(rules, key_stream=None))
     for stream, placed in timeline.pictures.items():
-        recorded = merge_ranges((lasting(c) for c in clips if c.recording.stream == stream and c.video), Fraction(0))
+        spans = (showing(clip) for clip in clips if clip.recording.stream == stream)
+        recorded = merge_ranges(filter(None, spans), Fraction(0))
         assert sum(part.span.duration for part in placed) == sum(stretch.duration for stretch in recorded)
 
 

@@ -55,7 +55,7 @@ def production(folder: Path, done: list[Task]) -> Production:
     file = folder / "anna.webm"
     record_once(TAKE, file)
     found = probe(file)
-    clips = [Clip(Recording(ANNA, file.name, Fraction(0), None), 0, found.video, found.audio)]
+    clips = [Clip(Recording(ANNA, file.name, Fraction(0), None), 0, found.video, found.sounds, found.start_s)]
     job = replace(JOB, video=VideoSpec(Size(64, 48), 5, 100, "high"))
     plan = make_plan(job, index_of(clips), clips, TWO_CHUNKS)
     files = source_files(plan, [file])

@@ -59,7 +59,13 @@ def context_of(takes: Sequence[Take], **mixer: Any) -> RenderContext:
     found = [probe(path) for _, _, path in takes]
     clips = room(
         *(
-            Clip(Recording(stream, path.name, Fraction(start_ms, 1000), None), 0, probed.video, probed.audio)
+            Clip(
+                Recording(stream, path.name, Fraction(start_ms, 1000), None),
+                0,
+                probed.video,
+                probed.sounds,
+                probed.start_s,
+            )
             for (stream, start_ms, path), probed in zip(takes, found, strict=True)
         )
     )

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from owtmix.base.time import TimeRange
 from owtmix.inputs.source_file import SourceFile
+from owtmix.media.audio_reader import FADE_SAMPLES
 from owtmix.media.probe import probe
 from owtmix.plan.media_info import AudioRun, AudioTrack, Damage
 from owtmix.plan.model import AudioPlacement
 from owtmix.produce.file_sources import FileSources
 from owtmix.render import audio_mix
-from owtmix.render.audio_mix import FADE_SAMPLES, MixObserver, mix
+from owtmix.render.audio_mix import MixObserver, mix
 from owtmix.storage import LocalCopy
 from owtmix.workers.pending_files import mark_missing, mark_pending, mark_ready
 from tests.media.sounds import Sound, moments, probe_sound, sweep, tone, write_sound
@@ -277,7 +278,7 @@ def test_damage_is_reported_for_each_source(tmp_path: Path) -> None:
     path = write_sound(
         tmp_path / "a.mp4", sweep(moments(4, RATE_HZ))[None], RATE_HZ, codec="aac", damaged=range(60, 70)
     )
-    track = probe(path).audio
+    track = probe(path).sounds[0]
     assert track
     told: dict[int, Damage] = {}
     placed = [

@@ -81,4 +81,4 @@ def test_a_frame_that_is_shown_again_is_the_same_layer(ahead: int) -> None:
     composed = compose(plan, range(2 * FPS), ahead)
     keys = [layer.key for (layer,) in composed]
     assert len(set(keys)) == 8
-    assert [a == b for a, b in pairwise(keys)] == [4 * n // FPS == 4 * (n + 1) // FPS for n in range(2 * FPS - 1)]
+    assert [a == b for a, b in pairwise(keys)] == [(4 * n + 2) // FPS == (4 * n + 6) // FPS for n in range(2 * FPS - 1)]

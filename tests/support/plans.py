@@ -78,8 +78,8 @@ def take(
     """A file of ``stream`` that starts at index time ``start``; ``end`` is the index's ``EndTime``."""
     recording = Recording(stream, name or f"{stream}-{start}", Fraction(start), None if end is None else Fraction(end))
     video = next((track for track in tracks if isinstance(track, VideoTrack)), None)
-    audio = next((track for track in tracks if isinstance(track, AudioTrack)), None)
-    return Clip(recording, 0, video, audio)
+    sounds = tuple(track for track in tracks if isinstance(track, AudioTrack))
+    return Clip(recording, 0, video, sounds, min(track.span.start for track in tracks))
 
 
 def both(stream: StreamId, start: Seconds, end: Seconds) -> Clip:
@@ -107,7 +107,9 @@ def index_of(clips: Sequence[Clip], unit: TimeUnit = "milliseconds") -> Index:
     return Index("room-1", "", unit, tuple(clip.recording for clip in clips), ())
 
 
-RULES: Final = TimelineRules(key_stream=None, idle_s=Fraction(60), absence_s=Fraction(1), keep_empty_gaps=False)
+RULES: Final = TimelineRules(
+    key_stream=None, idle_s=Fraction(60), absence_s=Fraction(1), keep_empty_gaps=False, longest_s=Fraction(86_400)
+)
 
 MIXER: Final = MixerSpec(
     max_resolution_stream=None,
@@ -183,4 +185,5 @@ rules: Final = st.builds(
     idle_s=milliseconds(0, 8_000),
     absence_s=milliseconds(0, 3_000),
     keep_empty_gaps=st.booleans(),
+    longest_s=st.just(Fraction(86_400)),
 )

@@ -19,7 +19,7 @@ from owtmix.media.nvdec import DecodingGpu
 from owtmix.media.skip_frames import SampleTimes
 from owtmix.media.video_frame import DecodedFrame
 from owtmix.plan.media_info import AudioTrack, Damage, DecodeStats, Probe
-from owtmix.plan.model import SAMPLE_RATE_HZ, RenderPlan
+from owtmix.plan.model import SAMPLE_RATE_HZ, RenderPlan, Source
 from owtmix.produce.file_sources import FileSources
 from owtmix.render.audio_source import AudioSource, AudioSources
 from owtmix.render.callbacks import Heartbeat
@@ -32,9 +32,13 @@ _SERIALS: Final = count()
 def source_files(plan: RenderPlan, paths: Sequence[Path]) -> list[SourceFile]:
     """The files at ``paths`` as the sources of ``plan``."""
     return [
-        SourceFile(source.key, LocalCopy(path), Probe(source.video, source.audio))
+        SourceFile(source.key, LocalCopy(path), Probe(source.video, source.sounds, _start_s(source)))
         for source, path in zip(plan.sources, paths, strict=True)
     ]
+
+
+def _start_s(source: Source) -> Fraction:
+    return min(track.span.start for track in (source.video, *source.sounds) if track)
 
 
 def file_sources(plan: RenderPlan, paths: Sequence[Path]) -> FileSources:

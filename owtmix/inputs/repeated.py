@@ -1,0 +1,50 @@
+"""Finds recordings that stand twice in the store: the same bytes, of one stream, at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from owtmix.base.ids import StreamId
+from owtmix.inputs.source_file import SourceFile
+from owtmix.jobfile.index import Recording
+from owtmix.plan.media_info import Probe
+
+COMPARED_BYTES: Final = 1 << 20
+"""At either end of files that are equal in size and in all that was measured."""
+
+
+def repeated_files(recordings: Sequence[Recording], files: Mapping[int, SourceFile]) -> dict[int, int]:
+    """The numbers of ``files`` that repeat an earlier one, with the number of that one."""
+    alike: dict[tuple[StreamId, Probe | None], list[int]] = {}
+    found: dict[int, int] = {}
+    for number in sorted(files):
+        earlier = alike.setdefault((recordings[number].stream, files[number].probe), [])
+        same = next((n for n in earlier if _overlap(recordings, files, n, number)), None)
+        if same is None:
+            earlier.append(number)
+        else:
+            found[number] = same
+    return found
+
+
+def _overlap(recordings: Sequence[Recording], files: Mapping[int, SourceFile], first: int, second: int) -> bool:
+    probe = files[first].probe
+    apart_s = abs(recordings[first].start_s - recordings[second].start_s)
+    return probe is not None and apart_s < probe.span.duration and _same_content(files[first], files[second])
+
+
+def _same_content(first: SourceFile, second: SourceFile) -> bool:
+    if first.copy.version or second.copy.version:
+        return first.copy.version == second.copy.version and first.copy.size_bytes == second.copy.size_bytes
+    return first.path.samefile(second.path) or _ends(first.path) == _ends(second.path)
+
+
+def _ends(path: Path) -> tuple[int, bytes, bytes]:
+    """The size of a file, its first bytes and its last ones."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(COMPARED_BYTES)
+        file.seek(max(0, size - COMPARED_BYTES))
+        return size, start, file.read(COMPARED_BYTES)

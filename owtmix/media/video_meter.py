@@ -1,0 +1,137 @@
+"""Measures the picture of a recording from its packets' timestamps and its first decoded frame."""
+
+from __future__ import annotations
+
+from array import array
+from fractions import Fraction
+from math import floor
+from typing import Final
+
+import av
+import numpy as np
+from av.packet import Packet
+from av.stream import Stream
+from av.video.stream import VideoStream
+
+from owtmix.base.time import TimeRange
+from owtmix.media.file_clock import TrackLog
+from owtmix.media.open import states_durations
+from owtmix.media.track_meter import PacketTable, Ticks
+from owtmix.media.video_frame import DecodedFrame, describe_frame, frame_time
+from owtmix.plan.media_info import Rates, VideoTrack
+
+GAP_S: Final = Fraction(1)
+"""Shorter gaps between frames do not affect the plan."""
+DEFAULT_FRAME_S: Final = Fraction(1, 15)
+"""Duration of the only frame of a file that states none."""
+LONGEST_FRAME_S: Final = 1.0
+"""A frame is not known to last longer, whatever its neighbours do."""
+REORDERED: Final = 16
+"""Frames that one may be reordered by: the limit of H.264 and H.265."""
+
+
+class VideoMeter:
+    """Measures a video track: packet timestamps, and the first decoded frame for size, colour and start.
+
+    A meter is ``settled`` when it needs no more decoding; ``needs_all`` means that it never will be.
+    """
+
+    needs_all: Final = False
+
+    def __init__(self, stream: VideoStream) -> None:
+        assert stream.time_base is not None
+        self.stream = stream
+        self.table = PacketTable(stream.time_base, "picture")
+        self._durations = array("q")
+        self._number = -1
+        self._first: tuple[int, Fraction, DecodedFrame] | None = None
+
+    @property
+    def settled(self) -> bool:
+        return self._first is not None
+
+    def add(self, packet: Packet[Stream]) -> None:
+        """Add the next packet of the track."""
+        if packet.size:
+            self._number += 1
+            if not packet.is_discard and packet.pts is not None:
+                self.table.add(self._number, packet.pts, -1 if packet.pos is None else packet.pos, packet.size)
+                self._durations.append(packet.duration or 0)
+        if self._first is None:
+            self._decode(packet)
+
+    def log(self) -> TrackLog:
+        """The packets, of which there must be some, for the file's clock."""
+        steps = np.diff(self.table.ticks)
+        steps = np.sort(steps[steps > 0])
+        frame_s = float(_median(steps) * self.table.time_base) if len(steps) else float(DEFAULT_FRAME_S)
+        reordered = REORDERED if self.stream.codec_context.has_b_frames else 0
+        return self.table.log(np.full(len(self.table), min(frame_s, LONGEST_FRAME_S)), reordered=reordered)
+
+    @property
+    def start_s(self) -> Fraction:
+        """File time of the first packet, whether it can be decoded or not."""
+        ticks = self.table.ticks[: REORDERED + 1 if self.stream.codec_context.has_b_frames else 1]
+        assert self._first
+        first = [] if not len(ticks) else [int(ticks.min()) * self.table.time_base]
+        return min(*first, self.table.corrected(*self._first[:2]))
+
+    def track(self) -> tuple[VideoTrack, Rates | None] | None:
+        """The track, and its frame rates as in ``Probe``; None if no frame can be decoded."""
+        if self._first is None:
+            return None
+        number, first_s, frame = self._first
+        base = self.table.time_base
+        first_s = self.table.corrected(number, first_s)
+        ticks = self._ticks(int(first_s / base))
+        steps = np.diff(ticks)
+        last_s = int(ticks[-1]) * base
+        breaks = np.flatnonzero(steps > floor(GAP_S / base)).tolist()
+        steps.sort()
+        track = VideoTrack(
+            index=self.stream.index,
+            codec=self.stream.codec_context.codec.canonical_name,
+            size=frame.displayed,
+            matrix=frame.matrix,
+            span=TimeRange(first_s, last_s + self._last_duration(steps)),
+            last_s=last_s,
+            gaps=tuple(TimeRange(int(ticks[i]) * base, int(ticks[i + 1]) * base) for i in breaks),
+            sections=self.table.sections(),
+        )
+        if not len(steps):
+            return track, None
+        return track, (1 / (int(steps[-1]) * base), 1 / (_median(steps) * base), 1 / (int(steps[0]) * base))
+
+    def _decode(self, packet: Packet[Stream]) -> None:
+        try:
+            frames = packet.decode()
+        except av.error.FFmpegError:
+            return
+        for frame in frames:
+            assert isinstance(frame, av.VideoFrame)
+            start = frame_time(frame, self.stream)
+            if start is not None and not frame.is_corrupt:
+                self._first = self._number, start, describe_frame(frame, self.stream)
+                return
+
+    def _ticks(self, first: int) -> Ticks:
+        """``first`` and the later timestamps, rising."""
+        timestamps = self.table.ticks[self.table.kept]
+        ticks = np.sort(np.append(first, timestamps[timestamps > first]))
+        return np.asarray(ticks[np.append(True, np.diff(ticks) > 0)])
+
+    def _last_duration(self, steps: Ticks) -> Fraction:
+        """Duration of the last frame: as MP4 states it, else the median of all frames."""
+        if len(self.table) and states_durations(self.stream):
+            timestamps, durations = self.table.ticks, np.asarray(self._durations)
+            stated = int(durations[timestamps == timestamps.max()].max())
+            if stated > 0:
+                return stated * self.table.time_base
+        if len(steps):
+            return _median(steps) * self.table.time_base
+        return 1 / self.stream.average_rate if self.stream.average_rate else DEFAULT_FRAME_S
+
+
+def _median(steps: Ticks) -> int:
+    """The lower median of sorted steps."""
+    return int(steps[(len(steps) - 1) // 2])
