@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from owtmix.base.errors import (
+        BusyError,
         DestinationError,
         InputError,
         Interrupted,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from owtmix.plan.model import RenderPlan
 
 __all__ = [
+    "BusyError",
     "DestinationError",
     "InputError",
     "InputReport",

@@ -1,15 +1,16 @@
 """The exceptions of owtmix, divided by who must act.
 
     MixError                  exit status
-    ├── SpecError             2   the job file is missing or wrong, or the job is running already
+    ├── SpecError             2   the job file is missing or wrong
     ├── InputError            3   the index or the recordings
     │   └── StoreError        3   the store that holds them
     ├── RenderError           4   composing failed
     │   └── EncoderLost       4   the GPU's encoder failed; x264 may work
     ├── DestinationError      5   the output, or the store it is written to
+    ├── BusyError             6   the job is running already
     └── Interrupted         130   Ctrl-C, SIGTERM or SIGHUP
 
-``code`` is the error code of the API document, section 14.3.
+``code`` is the ``RetCode`` of the API document, section 14.3 (docs/job-file.md, "Error codes").
 """
 
 from __future__ import annotations
@@ -49,11 +50,11 @@ class Problem:
 
     def __str__(self) -> str:
         where = f"{self.path}: " if self.path else ""
-        return f"{where}{self.message} (error {self.code})"
+        return f"{where}{self.message} (RetCode {self.code})"
 
 
 class SpecError(MixError):
-    """The job file is missing or wrong, or the job is already running."""
+    """The job file is missing or wrong."""
 
     exit_status = 2
 
@@ -90,6 +91,15 @@ class DestinationError(MixError):
     def __init__(self, message: str, *, code: int = CODE_FAILED, retryable: bool = False) -> None:
         super().__init__(message, code=code)
         self.retryable = retryable
+
+
+class BusyError(MixError):
+    """The job is running already: trying again later may work."""
+
+    exit_status = 6
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code=CODE_JOB_EXISTS)
 
 
 class Interrupted(MixError):  # noqa: N818 - the run is interrupted, nothing went wrong

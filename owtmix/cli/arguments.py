@@ -26,36 +26,46 @@ examples:
   owt-main --probe recordings/*.webm                 show tracks and damage
   owt-main --set Data.MixerConfig.ResizeMode=1 mixer/cfg.json
   owt-main --resend sample-room                      deliver the callbacks that a run left
+  owt-main --resend --all                            the same for all jobs
 
 exit status:
   0    done
-  2    the job file is missing or wrong, or the job is running already
+  2    the job file is missing or wrong
   3    the index or every input is missing or unreadable, or the input store refuses
   4    composing failed
   5    the output or the output store cannot be written
+  6    the job is running already: try again later
   130  interrupted
 
-The result is JSON on standard output; everything else goes to standard error and to logs/<JobId>.log.
+The result is a few lines on a terminal, and JSON where standard output is none or with --json. Everything else goes to
+standard error and to logs/<JobId>.log.
 Service settings are in the file that OWT_CONF names, else in conf/owt.toml of the checkout, else in the package.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """The parsed arguments: a job file ``cfg``, recordings to ``probe``, or the id of a job to ``resend``.
+    """The parsed arguments: a job file ``cfg``, recordings to ``probe``, the id of a job to ``resend``, or all jobs.
 
     ``probe_json`` prints the probe results as JSON. ``options`` are those of the job.
-    ``threshold`` is the lowest logging level shown on stderr.
+    ``json`` prints the result as JSON on a terminal, too. ``threshold`` is the lowest logging level shown on stderr.
     """
 
     cfg: Path | None
     probe: tuple[Path, ...]
     probe_json: bool
     resend: str | None
+    resend_all: bool
     plan: Literal["text", "json"] | None
     preview: tuple[Fraction, Path] | None
     options: Options
+    json: bool
     threshold: int
+
+    @property
+    def makes_output(self) -> bool:
+        """Whether a job is run, which the next run can go on with."""
+        return bool(self.cfg) and not (self.plan or self.preview)
 
 
 def read_arguments(argv: Sequence[str]) -> Arguments:
@@ -66,8 +76,10 @@ def read_arguments(argv: Sequence[str]) -> Arguments:
     argv = ["--probe" if argument in {"--probe=json", "--probe=text"} else argument for argument in argv]
     parser = _parser()
     parsed = vars(parser.parse_args(argv))
-    if sum(map(bool, (parsed["cfg"], parsed["resend"], parsed["probe"]))) != 1:
-        parser.error("give either a job file, --probe with recordings, or --resend with the id of a job")
+    if (parsed["resend"] == "") != parsed["resend_all"]:
+        parser.error("--resend takes the id of a job, or --all")
+    if sum(map(bool, (parsed["cfg"], parsed["resend"], parsed["resend_all"], parsed["probe"]))) != 1:
+        parser.error("give either a job file, --probe with recordings, or --resend with the id of a job or --all")
     parsed |= {"overrides": dict(parsed["overrides"]), "probe": tuple(parsed["probe"]), "probe_json": probe_json}
     options = Options(**{option.name: parsed.pop(option.name) for option in fields(Options)})
     return Arguments(**parsed, options=options)
@@ -106,10 +118,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     mode.add_argument(
         "--resend",
+        nargs="?",
+        const="",
         type=_job_id,
         metavar="JOBID",
-        help="deliver the callbacks that earlier runs of this job left, and nothing else; takes no job file",
+        help="deliver the callbacks that earlier runs of this job, or with --all of all jobs, left, and nothing else; "
+        "takes no job file",
     )
+    parser.add_argument("--all", dest="resend_all", action="store_true", help="with --resend: of all jobs")
     parser.add_argument("--index", metavar="KEY", help="read the index from this key of the input store")
     parser.add_argument("--output", metavar="KEY", help="write the output to this key of the output store")
     parser.add_argument("--strict", action="store_true", help="fail when an input is missing or cannot be read")
@@ -148,6 +164,7 @@ def _parser() -> argparse.ArgumentParser:
         help="compose on the cpu, or on a GPU: cuda, or cuda:1 for the second; auto, the default, uses one that works; "
         "previews are drawn on the cpu",
     )
+    parser.add_argument("--json", action="store_true", help="print the result as JSON on a terminal, too")
     parser.set_defaults(threshold=logging.INFO)
     for flags, level, what in (
         (("-q", "--quiet"), logging.WARNING, "show warnings and errors only, and no progress"),
@@ -194,7 +211,7 @@ def _seconds(text: str) -> Fraction:
 
 
 def _job_id(text: str) -> str:
-    if not is_job_id(text):
+    if text and not is_job_id(text):
         raise argparse.ArgumentTypeError(f"{text} is not a job id")
     return text
 

@@ -11,15 +11,17 @@ import traceback
 from typing import Any
 
 from owtmix.base.cleanup import TemporaryPaths
-from owtmix.base.errors import DestinationError, Interrupted, MixError, SpecError
+from owtmix.base.errors import BusyError, DestinationError, Interrupted, MixError, SpecError
 from owtmix.cli.arguments import Arguments
 from owtmix.cli.plan_text import describe_plan
 from owtmix.cli.probe_text import describe_reports
 from owtmix.cli.progress_bar import show_progress
+from owtmix.cli.result_text import describe_result
 from owtmix.cli.run_log import CONTROL_ESCAPES, RunLog
 from owtmix.jobfile.settings import Settings, read_settings, settings_file
-from owtmix.jobs.job import Job, resend
+from owtmix.jobs.job import Job, jobs_with_callbacks, resend
 from owtmix.jobs.probing import probe_recordings
+from owtmix.jobs.request import readable_job_id
 from owtmix.jobs.state import state_folder
 from owtmix.plan.model import to_json
 
@@ -71,10 +73,27 @@ def _execute(arguments: Arguments, settings: Settings, log: RunLog, scratch: Tem
         return _probe(arguments, settings, log)
     if arguments.resend:
         return _json(_resend(arguments.resend, settings, log))
+    if arguments.resend_all:
+        return _json(_resend_all(settings, log))
+    return _work(_read_job(arguments, settings, log), arguments, scratch)
+
+
+def _read_job(arguments: Arguments, settings: Settings, log: RunLog) -> Job:
+    """Read the job file, and open the log of the job, also of one that is wrong but has a readable id."""
     assert arguments.cfg
-    job = Job(arguments.cfg, settings, arguments.options)
+    try:
+        job = Job(arguments.cfg, settings, arguments.options)
+    except SpecError:
+        if job_id := readable_job_id(arguments.cfg):
+            log.open(job_id, state_folder() / "logs", settings.logs.days)
+        raise
     log.hide(job.request.secrets)
     log.open(job.request.spec.job_id, state_folder() / "logs", settings.logs.days)
+    return job
+
+
+def _work(job: Job, arguments: Arguments, scratch: TemporaryPaths) -> str:
+    """Plan, preview or make the output; returns the text for standard output."""
     with show_progress(quiet=arguments.threshold > logging.INFO) as progress:
         if arguments.plan:
             plan = job.plan(progress, scratch)
@@ -84,9 +103,12 @@ def _execute(arguments: Arguments, settings: Settings, log: RunLog, scratch: Tem
             job.preview(time_s, png, progress, scratch)
             return _json({"preview": str(png), "time_s": float(time_s)})
         _log.debug("composing %s", arguments.cfg)
-        result = job.run(progress, scratch).to_json()
-    _log.info("%s is ready", result["output"], extra={"result": result})
-    return _json(result)
+        result = job.run(progress, scratch)
+    values = result.to_json()
+    _log.info("%s is ready", result.output, extra={"result": values})
+    if arguments.json or not _is_terminal():
+        return _json(values)
+    return describe_result(result).translate(CONTROL_ESCAPES)
 
 
 def _probe(arguments: Arguments, settings: Settings, log: RunLog) -> str:
@@ -109,6 +131,28 @@ def _resend(job_id: str, settings: Settings, log: RunLog) -> dict[str, Any]:
     if left := report["left"]:
         raise DestinationError(f"{left} callbacks of {job_id} are not delivered yet: run this again later")
     return report
+
+
+def _resend_all(settings: Settings, log: RunLog) -> dict[str, Any]:
+    """Deliver the callbacks of all jobs that are not running.
+
+    Raises:
+        DestinationError: callbacks are left.
+    """
+    log.open("owt-main", state_folder() / "logs", settings.logs.days)
+    reports = []
+    for job_id in jobs_with_callbacks():
+        try:
+            reports.append(resend(job_id, settings))
+        except BusyError as error:
+            _log.warning("%s: its callbacks are not sent again", error)
+    if left := sum(report["left"] for report in reports):
+        raise DestinationError(f"{left} callbacks are not delivered yet: run this again later")
+    return {"jobs": reports, "sent": sum(report["sent"] for report in reports), "left": 0}
+
+
+def _is_terminal() -> bool:
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 def _json(value: object) -> str:

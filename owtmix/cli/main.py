@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from typing import NoReturn
 
@@ -14,10 +15,19 @@ from owtmix.cli.signals import watch_signals
 _log = logging.getLogger(__name__)
 
 
+def _use_utf8() -> None:
+    """Start again in UTF-8 mode where the locale cannot express all names of files."""
+    if sys.getfilesystemencoding() != "utf-8" and os.environ.get("PYTHONUTF8") != "1":
+        os.environ["PYTHONUTF8"] = "1"
+        os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - the same command again
+
+
 def main() -> NoReturn:
     """Run the command line and exit with its status."""
+    _use_utf8()
     scratch = TemporaryPaths()
     watch_signals(scratch)
+    arguments = None
     try:
         arguments = read_arguments(sys.argv[1:])
         # Imported here: wrong arguments are reported without loading the media libraries.
@@ -25,7 +35,8 @@ def main() -> NoReturn:
 
         status = run_command(arguments, scratch)
     except Interrupted as error:
-        _log.error("%s", error)
+        hint = ": run the same command to go on" if arguments and arguments.makes_output else ""
+        _log.error("%s%s", error, hint)
         status = error.exit_status
     finally:
         scratch.remove_all()

@@ -29,7 +29,7 @@ def _lines(report: InputReport) -> Iterator[str]:
         yield from _picture(report.picture)
     for sound in report.sounds:
         yield from _sound(sound)
-    for flaw in (*report.breaks, *report.flaws):
+    for flaw in (*report.breaks, *report.flaws, *report.unused):
         yield f"  {flaw}"
 
 

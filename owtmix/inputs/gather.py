@@ -68,6 +68,8 @@ class InputGatherer:
         data, self.index_key, tried = self._find_index(named)
         if data is None:
             hint = "" if named else ": name it with --index"
+            if named and not is_local_path(named) and Path(named).is_file():
+                hint = f": {named} in the working folder is ./{named}"
             raise InputError(f"there is no index of the recordings; tried {', '.join(tried)}{hint}")
         self.index: Index = read_index(data, time_unit=settings.index.time_unit, strict=strict)
 

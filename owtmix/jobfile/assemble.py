@@ -37,14 +37,15 @@ def assemble(file: JobFile, collector: ProblemCollector) -> JobSpec | None:
     """
     data = file.data
     channel = MediaChannel(data.recording.media_channel)
-    container = data.recording.file_type[0]
+    container: Literal["mp4", "webm"] = "webm" if data.recording.file_type[0] == "webm" else "mp4"
+    extensions = _extensions(data.recording.file_type[0], channel, collector)
     output = storage_spec(data.recording.storage, _STORAGE, collector)
     prefix = data.recording.storage.file_name_prefix
     video = video_spec(data.transcoding, channel, collector)
     audio = _audio(data.transcoding.audio, container, collector)
     mixer = mixer_spec(data, channel, collector)
     subscription = _subscription(data.subscribe, collector)
-    key = output_key(prefix, container, (*_STORAGE, "FileNamePrefix"), file.internal, collector)
+    key = output_key(prefix, extensions, (*_STORAGE, "FileNamePrefix"), file.internal, collector)
     index = index_key(data.input.index, (*_INPUT, "Index"), file.internal, collector)
     source = _input(data, output, collector)
     _warn(data, channel, collector)
@@ -63,6 +64,7 @@ def assemble(file: JobFile, collector: ProblemCollector) -> JobSpec | None:
         subscription=subscription,
         channel=channel,
         container=container,
+        extensions=extensions,
         output=output,
         output_key=key,
         input=source,
@@ -70,6 +72,17 @@ def assemble(file: JobFile, collector: ProblemCollector) -> JobSpec | None:
         notify=_notify(data.notify),
         warnings=tuple(collector.warnings),
     )
+
+
+def _extensions(
+    file_type: Literal["mp4", "m4a", "webm"], channel: MediaChannel, collector: ProblemCollector
+) -> tuple[str, ...]:
+    """The extensions that fit the output's file, the usual one first."""
+    if file_type == "m4a":
+        if channel is not MediaChannel.AUDIO and collector.is_clean((*_RECORDING, "MediaChannel")):
+            collector.problem((*_RECORDING, "FileType"), '"m4a" holds sound only; accepted with MediaChannel 1')
+        return ("m4a",)
+    return ("mp4", "m4a") if file_type == "mp4" and channel is MediaChannel.AUDIO else (file_type,)
 
 
 def _audio(model: Audio, container: Literal["mp4", "webm"], collector: ProblemCollector) -> AudioSpec:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from owtmix.base.strict_json import Loc
@@ -17,6 +18,8 @@ def storage_spec(model: StorageConfig, loc: Loc, collector: ProblemCollector) ->
     """The store at ``loc``. Access keys that are not given are None: they may come from the environment."""
     vendor = (*loc, "Vendor")
     region, endpoint = (*loc, "Region"), (*loc, "Endpoint")
+    if model.vendor == "ucloud" and not model.region and not collector.is_given(vendor):
+        collector.problem(vendor, 'missing, which means "ucloud"; write "local" for a folder, "s3" for another store')
     if model.vendor == "ucloud" and not model.region and collector.is_clean(vendor, region):
         collector.wrong_value(region, 'the region, such as "cn-bj", which ucloud needs')
     if model.vendor == "s3" and not model.endpoint and collector.is_clean(vendor, endpoint):
@@ -31,9 +34,14 @@ def storage_spec(model: StorageConfig, loc: Loc, collector: ProblemCollector) ->
     )
 
 
-def output_key(prefix: str, container: str, loc: Loc, internal: Internal, collector: ProblemCollector) -> str:
-    """The key of the output: ``prefix`` with the extension of ``container``; the file name defaults to the job id."""
-    return _key(output_pattern(prefix, container), loc, internal, collector)
+def output_key(
+    prefix: str, extensions: Sequence[str], loc: Loc, internal: Internal, collector: ProblemCollector
+) -> str:
+    """The key of the output: ``prefix`` with one of ``extensions``; the file name defaults to the job id."""
+    pattern, unfit = output_pattern(prefix, extensions)
+    if unfit and collector.is_clean(loc):
+        collector.warn(loc, f".{unfit} does not fit the file type, and becomes .{extensions[0]}")
+    return _key(pattern, loc, internal, collector)
 
 
 def index_key(name: str, loc: Loc, internal: Internal, collector: ProblemCollector) -> str | None:

@@ -236,8 +236,11 @@ class RecordingConfig(JobModel):
     """What the output contains, and where it is stored."""
 
     media_channel: int = choice("MediaChannel", "1 (sound), 2 (picture) or 3 (both)", 1, 3, 3)
-    file_type: list[Literal["mp4", "webm"]] = Field(
-        ["mp4"], alias="FileType", description='a list of "mp4" or "webm"; the first is made', min_length=1
+    file_type: list[Literal["mp4", "m4a", "webm"]] = Field(
+        ["mp4"],
+        alias="FileType",
+        description='a list of "mp4", "webm" or, for sound alone, "m4a"; the first is made',
+        min_length=1,
     )
     storage: OutputStorageConfig = section("StorageConfig", OutputStorageConfig, "an object with Vendor, Bucket, ...")
 

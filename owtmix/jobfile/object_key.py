@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import Final
 
 from owtmix.base.strict_json import CONTROL
 
 MAX_KEY_BYTES: Final = 1024
 
-_MEDIA_EXTENSION: Final = re.compile(r"\.(mp4|m4v|mov|m4a|webm|mkv|mka|avi|flv|ts)$", re.IGNORECASE)
+_MEDIA_EXTENSION: Final = re.compile(
+    r"\.(mp4|m4v|mov|m4a|webm|weba|mkv|mka|avi|flv|ts|mpg|mpeg|wmv|mp3|aac|wav|ogg|oga|ogv|opus|flac)$", re.IGNORECASE
+)
 _VARIABLE: Final = re.compile(r"\$(JobId|Jobid|RoomId|AppId)")
 
 
@@ -70,10 +73,19 @@ def substituted_key(text: str, *, job_id: str, room_id: str, app_id: str) -> str
         raise ValueError(f"not a valid object key: {error}") from None
 
 
-def output_pattern(prefix: str, container: str) -> str:
-    """The pattern of the output's key: ``prefix`` with the extension of ``container``; ``$JobId`` if it has no name."""
+def output_pattern(prefix: str, extensions: Sequence[str]) -> tuple[str, str]:
+    """The pattern of the output's key: ``prefix`` with one of ``extensions``, the first if it has none that fits.
+
+    The name is ``$JobId`` if ``prefix`` has none.
+
+    Returns:
+        The pattern, and the extension of ``prefix`` that does not fit, empty when it does.
+    """
     folder, slash, name = prefix.rpartition("/")
+    found = _MEDIA_EXTENSION.search(name)
+    written = found[1].lower() if found else ""
     name = _MEDIA_EXTENSION.sub("", name).strip()
     if name in {"", "."}:
         name = "$JobId"
-    return f"{folder}{slash}{name}.{container}"
+    extension = written if written in extensions else extensions[0]
+    return f"{folder}{slash}{name}.{extension}", "" if written in {"", extension} else written

@@ -59,6 +59,10 @@ class ProblemCollector:
         """Report something that may not have the effect its author expects."""
         self.warnings.append(SpecWarning(self._locate(loc)[0], message))
 
+    def is_given(self, loc: Loc) -> bool:
+        """Whether the document has a value at ``loc``."""
+        return self._locate(loc)[1] is not None
+
     def is_clean(self, *locs: Loc) -> bool:
         """Whether no problem was reported at, above or below any of ``locs``."""
         return all(

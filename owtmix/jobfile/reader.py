@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from types import MappingProxyType
@@ -10,14 +11,17 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from owtmix.base.errors import Problem, SpecError
+from owtmix.base.ids import is_job_id
 from owtmix.base.strict_json import JsonError, Loc, read_object, shown
 from owtmix.jobfile.assemble import assemble
 from owtmix.jobfile.models import REQUIRED, JobFile, JobModel
 from owtmix.jobfile.overrides import apply_overrides
 from owtmix.jobfile.problems import ProblemCollector
-from owtmix.jobfile.spec import JobSpec
+from owtmix.jobfile.spec import JobSpec, SpecWarning
 
 MAX_JOB_BYTES: Final = 2**20
+
+_JOB_ID: Final = re.compile(r'"JobId"\s{0,100}:\s{0,100}"([^"\\]{1,128})"')
 
 _Tree = dict[str | int, "_Tree | None"]
 """A set of locations as nested dictionaries; the last part of a location maps to None."""
@@ -51,14 +55,21 @@ def read_job(text: bytes, overrides: Mapping[str, str] = MappingProxyType({})) -
     _drop_ignored(document)
     collector = ProblemCollector(document)
     job_file = _validate(document, collector)
-    for loc, model in _models(job_file, ()):
-        _check_keys(loc, model, collector)
+    misspelled = [warning for loc, model in _models(job_file, ()) for warning in _check_keys(loc, model, collector)]
     spec = assemble(job_file, collector)
     problems = [Problem(path, f"cannot be set: {why}") for path, why in refused] + collector.problems
     if problems:
-        raise SpecError(*problems)
+        # First the keys that are spelled otherwise: what seems to be missing may be missing because of them.
+        unknown = (Problem(w.path, w.message.replace(", ignored", ""), problems[0].code) for w in misspelled)
+        raise SpecError(*unknown, *problems)
     assert spec, "a file without problems makes a job"
     return spec
+
+
+def job_id_in(text: bytes) -> str | None:
+    """The job id that stands in a job file, however wrong the file is otherwise; None without one."""
+    found = _JOB_ID.search(text[:MAX_JOB_BYTES].decode(errors="replace"))
+    return found[1] if found and is_job_id(found[1]) else None
 
 
 def _without_nulls(value: Any) -> Any:
@@ -166,16 +177,25 @@ def _models(value: object, loc: Loc) -> Iterator[tuple[Loc, JobModel]]:
             yield from _models(entry, (*loc, i))
 
 
-def _check_keys(loc: Loc, model: JobModel, collector: ProblemCollector) -> None:
-    """Report missing required keys as problems and unknown keys as warnings."""
+def _check_keys(loc: Loc, model: JobModel, collector: ProblemCollector) -> list[SpecWarning]:
+    """Report missing required keys as problems and unknown keys as warnings; returns warnings that name a known key."""
     unknown = list(model.model_extra or {})
     known = {field.alias: name for name, field in type(model).model_fields.items() if field.alias}
     for alias, name in known.items():
         place = (*loc, alias)
         required = REQUIRED in type(model).model_fields[name].metadata
         if required and getattr(model, name) in (None, "") and collector.is_clean(place):
-            meant = get_close_matches(alias, unknown, n=1)
+            meant = _alike(alias, unknown)
             collector.wrong_value(place, hint="".join(f"; perhaps {shown(key)} is meant for it" for key in meant))
+    misspelled = []
     for key in unknown:
-        meant = get_close_matches(key, known, n=1)
+        meant = _alike(key, known)
         collector.warn((*loc, key), "unknown key, ignored" + "".join(f"; perhaps {alias} is meant" for alias in meant))
+        misspelled += collector.warnings[-1:] if meant else []
+    return misspelled
+
+
+def _alike(key: str, others: Iterable[str]) -> list[str]:
+    """The one of ``others`` that is spelled most like ``key``, capitals aside; none if none is."""
+    by_letters = {other.lower(): other for other in others}
+    return [by_letters[found] for found in get_close_matches(key.lower(), by_letters, n=1)]

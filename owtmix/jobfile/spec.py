@@ -173,7 +173,10 @@ class SpecWarning:
 
 @dataclass(frozen=True, slots=True)
 class JobSpec:
-    """A validated job. ``video`` is None for sound only, ``audio`` for picture only."""
+    """A validated job. ``video`` is None for sound only, ``audio`` for picture only.
+
+    ``extensions`` are those that the name of the output may have.
+    """
 
     job_id: str
     request_id: str
@@ -187,6 +190,7 @@ class JobSpec:
     subscription: SubscriptionSpec
     channel: MediaChannel
     container: Literal["mp4", "webm"]
+    extensions: tuple[str, ...]
     output: StorageSpec
     output_key: str
     input: StorageSpec

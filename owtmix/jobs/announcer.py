@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +25,14 @@ INTERRUPTED_WAIT_S: Final = 1.0
 """How long an interrupted run goes on sending callbacks."""
 
 
+@dataclass(frozen=True, slots=True)
+class CallbackCount:
+    """Callbacks of a run: delivered or dropped ones, and those that are left in the outbox."""
+
+    sent: int
+    left: int
+
+
 class Announcer:
     """Keeps the warnings of a run; between ``run`` and its end, tells the job's receivers of callbacks."""
 
@@ -31,6 +40,8 @@ class Announcer:
         self.warnings: list[str] = []
         self._spec = spec
         self._settings = settings
+        self.callbacks: CallbackCount | None = None
+        """How many callbacks were delivered, and how many are left; None until the end of a run with receivers."""
         self._notifier: Notifier | None = None
         self._held: list[events.Event] = []
         self._planned = False
@@ -86,9 +97,12 @@ class Announcer:
             self._notifier.notify(*events.failed(error, [output]))
             raise
         finally:
+            if self._notifier.left:
+                _log.info("waiting up to %g s for the receivers of %d callbacks", wait_s, self._notifier.left)
             left = self._notifier.finish(wait_s)
+            self.callbacks = CallbackCount(self._notifier.stored - left, left)
             if left:
-                _log.warning("%d callbacks are not delivered: owt-main --resend %s", left, spec.job_id)
+                self.warn(f"{left} callbacks are not delivered: owt-main --resend {spec.job_id}")
 
     def plan(self, plan: RenderPlan) -> None:
         """Send the events of streams that join and leave, and of inputs that are left out; then those of warnings."""

@@ -34,7 +34,8 @@ def compose(job_file: Path | str, options: Options = _DEFAULTS, progress: Progre
         What was made: what the command prints.
 
     Raises:
-        SpecError: the job file or an option is wrong, or the job is running already.
+        SpecError: the job file or an option is wrong.
+        BusyError: the job is running already.
         InputError: the index or the recordings cannot be used.
         RenderError: composing, mixing or encoding failed.
         DestinationError: the output cannot be written.

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from owtmix.base.cleanup import TemporaryPaths
+from owtmix.base.ids import is_job_id
 from owtmix.base.progress import Progress
 from owtmix.jobfile.settings import Settings
 from owtmix.jobs.announcer import Announcer
@@ -55,6 +56,7 @@ class Job:
         open_executor: OpenExecutor = start_workers,
     ) -> None:
         self.request: JobRequest = read_request(job_file, settings, options)
+        self._job_file = job_file
         self._state = state
         self._open_executor = open_executor
 
@@ -88,9 +90,9 @@ class Job:
         request, state = self.request, self._state or state_folder()
         job_id, announcer = request.spec.job_id, self._announcer()
         with (
-            lock_job(job_id),
+            lock_job(state, job_id, self._job_file),
             announcer.run(state / "outbox", request.output.address(request.spec.output_key)),
-            open_work_folder(state / "work", job_id, request.settings.work.days) as work,
+            open_work_folder(state, job_id, request.settings.work.days) as work,
             self._executor(announcer) as executor,
         ):
             temporary.add(work / "tracks")
@@ -99,7 +101,7 @@ class Job:
             run = JobRun(request, executor, announcer, progress, temporary, work)
             published, seconds = run_steps(COMPOSE, run, None)
         assert isinstance(published, Published)
-        return job_result(published, tuple(announcer.warnings), seconds)
+        return job_result(published, announcer, seconds)
 
     @contextmanager
     def _temporary_run(self, progress: Progress, temporary: TemporaryPaths) -> Iterator[JobRun]:
@@ -119,18 +121,25 @@ class Job:
         return self._open_executor(request.settings, announcer.warn_damaged, request.options.workers)
 
 
+def jobs_with_callbacks(state: Path | None = None) -> list[str]:
+    """The jobs whose runs left callbacks."""
+    outboxes = (state or state_folder()) / "outbox"
+    return sorted(folder.name for folder in outboxes.glob("*") if is_job_id(folder.name)) if outboxes.is_dir() else []
+
+
 def resend(job_id: str, settings: Settings, state: Path | None = None) -> dict[str, Any]:
     """Deliver the callbacks that earlier runs of a job left; returns how many were sent, and how many are left.
 
     Raises:
-        SpecError: the job is running.
+        BusyError: the job is running.
     """
     # Imported here, since other runs need not wait for the HTTP library to load.
     from owtmix.notify.notifier import resend as send_again  # noqa: PLC0415
     from owtmix.notify.options import SenderOptions  # noqa: PLC0415
 
-    with lock_job(job_id):
+    state = state or state_folder()
+    with lock_job(state, job_id):
         options = SenderOptions(settings.network.allow, settings.callbacks.signing_key)
-        outbox = (state or state_folder()) / "outbox"
+        outbox = state / "outbox"
         sent, left = send_again(job_id, outbox, options, settings.callbacks.wait_s)
     return {"job_id": job_id, "sent": sent, "left": left}

@@ -1,42 +1,53 @@
-"""One run per job id on this machine."""
+"""One run per job id and state folder."""
 
 from __future__ import annotations
 
 import fcntl
-import hashlib
+import json
 import os
-import socket
-import struct
-import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
-from owtmix.base.errors import CODE_JOB_EXISTS, Problem, SpecError
+from owtmix.base.errors import BusyError, DestinationError
+
+MOST_BYTES: Final = 65_536
 
 
 @contextmanager
-def lock_job(job_id: str, platform: str = sys.platform) -> Iterator[None]:
-    """Hold the job id while the block runs; the system releases it when the process ends in any way.
-
-    ``platform`` is the system's name: Linux has abstract sockets.
+def lock_job(state: Path, job_id: str, job_file: Path | None = None) -> Iterator[None]:
+    """Hold the job id in the state folder while the block runs; the system releases it when the process ends.
 
     Raises:
-        SpecError: another process of this machine, of any user, holds it (error 2).
+        BusyError: another process holds it; the message names that process and its job file.
+        DestinationError: the state folder cannot be written.
     """
-    name = "owtmix-" + hashlib.sha256(job_id.encode()).hexdigest()[:32]
-    hold = _hold_socket if platform == "linux" else _hold_file
-    with hold(job_id, name):
+    folder = state / "locks"
+    path = folder / f"{job_id}.lock"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        held = _opened(path, state, job_id)
+    except OSError as error:
+        raise DestinationError(f"{path} cannot be locked: {error.strerror}") from None
+    try:
+        owner = json.dumps({"process": os.getpid(), "job_file": str(job_file.absolute()) if job_file else ""})
+        with suppress(OSError):  # a full disk: nobody can be told who it is
+            os.ftruncate(held, 0)
+            os.pwrite(held, owner.encode(errors="surrogateescape"), 0)
         yield
+    finally:
+        with suppress(OSError):
+            path.unlink()
+        os.close(held)
 
 
 @contextmanager
 def lock_folder(folder: Path, job_id: str) -> Iterator[None]:
-    """Hold a folder of the job while the block runs, against runs that ``lock_job`` does not see: in other containers.
+    """Hold the work folder of a job while the block runs, against runs with another state folder.
 
     Raises:
-        SpecError: another process holds it (error 2).
+        BusyError: another process holds it.
         OSError: it cannot be opened.
     """
     with ExitStack() as opened:
@@ -44,52 +55,37 @@ def lock_folder(folder: Path, job_id: str) -> Iterator[None]:
         opened.callback(os.close, descriptor)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise _already_running(job_id, 0) from error
+        except BlockingIOError:
+            raise BusyError(f"the job {job_id} is already running: its work folder {folder} is in use") from None
         except OSError:
             pass  # some network file systems cannot lock folders; ``lock_job`` alone protects them
         yield
 
 
-@contextmanager
-def _hold_socket(job_id: str, name: str) -> Iterator[None]:
-    """An abstract socket: a name that only one socket can have, and that leaves no file behind."""
-    address = "\0" + name
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as holder:
+def _opened(path: Path, state: Path, job_id: str) -> int:
+    """The descriptor of the locked file."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            holder.bind(address)
-        except OSError as error:
-            raise _already_running(job_id, _process_at(address)) from error
-        holder.listen()
-        yield
-
-
-def _process_at(address: str) -> int:
-    """The process that listens at ``address``; 0 where that cannot be known, as across containers."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:
-        try:
-            caller.connect(address)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = _owner(descriptor)
+            os.close(descriptor)
+            raise BusyError(f"the job {job_id} is already running{owner} (state folder {state})") from None
         except OSError:
-            return 0
-        credentials = caller.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    return int(struct.unpack("3i", credentials)[0])
+            os.close(descriptor)
+            raise
+        # The one who held it has removed the file, perhaps between the opening and the lock.
+        with suppress(OSError):
+            if os.path.samestat(os.fstat(descriptor), path.stat()):
+                return descriptor
+        os.close(descriptor)
 
 
-@contextmanager
-def _hold_file(job_id: str, name: str) -> Iterator[None]:
-    """A lock on a file in the temporary folder, for systems without abstract sockets."""
-    file = os.open(Path(tempfile.gettempdir()) / f"{name}.lock", os.O_CREAT | os.O_RDONLY | os.O_CLOEXEC, 0o644)
+def _owner(descriptor: int) -> str:
+    """Who holds the lock, for a message; empty when that cannot be read."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(file)
-        raise _already_running(job_id, 0) from error
-    try:
-        yield
-    finally:
-        os.close(file)
-
-
-def _already_running(job_id: str, process: int) -> SpecError:
-    which = f" (process {process})" if process else ""
-    return SpecError(Problem("", f"the job {job_id} is already running on this machine{which}", CODE_JOB_EXISTS))
+        owner = json.loads(os.pread(descriptor, MOST_BYTES, 0))
+        return f": process {int(owner['process'])}" + f", job file {owner['job_file']}" * bool(owner["job_file"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""

@@ -9,6 +9,7 @@ from typing import Final
 
 from owtmix.base.errors import InputError, Problem, SpecError
 from owtmix.compositor.text.coverage import missing_glyph_warnings, with_fonts
+from owtmix.compositor.text.cut_text import cut_text_warnings
 from owtmix.inputs.gather import Gathered, InputGatherer
 from owtmix.inputs.prefetch import SourceSet
 from owtmix.jobfile.index import Recording
@@ -120,7 +121,7 @@ def plan_output(run: JobRun, inputs: InputsGathered) -> Prepared:
     gathered = inputs.gathered
     plan = make_plan(spec, inputs.gatherer.index, gathered.clips, request.settings.planning, gathered.left_out)
     plan = with_fonts(plan, request.settings.text.fonts, warn)
-    for warning in (*plan.warnings, *missing_glyph_warnings(plan.picture)):
+    for warning in (*plan.warnings, *missing_glyph_warnings(plan.picture), *cut_text_warnings(plan.picture)):
         warn(warning)
     device = within_gpu_limits(plan, inputs.device)
     if device != inputs.device:

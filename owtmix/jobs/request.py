@@ -10,7 +10,7 @@ from typing import Final
 from owtmix.base.errors import Problem, SpecError
 from owtmix.inputs.gather import is_local_path
 from owtmix.jobfile.object_key import output_pattern, substituted_key
-from owtmix.jobfile.reader import MAX_JOB_BYTES, read_job
+from owtmix.jobfile.reader import MAX_JOB_BYTES, job_id_in, read_job
 from owtmix.jobfile.settings import Settings
 from owtmix.jobfile.spec import ImageWatermark, JobSpec, url_secrets
 from owtmix.jobs.options import Options
@@ -70,12 +70,23 @@ def read_request(job_file: Path, settings: Settings, options: Options) -> JobReq
     )
 
 
+def readable_job_id(job_file: Path) -> str | None:
+    """The job id of a job file that is wrong otherwise; None where it cannot be read."""
+    try:
+        return job_id_in(_read(job_file))
+    except SpecError:
+        return None
+
+
 def _output_key(spec: JobSpec, option: str | None) -> str:
     """The key of the output: of the job file, or of ``--output``, by the same rules."""
     if not option:
         return spec.output_key
     name = option.rpartition("/")[2] if is_local_path(option) else option
-    pattern = output_pattern(name, spec.container)
+    pattern, unfit = output_pattern(name, spec.extensions)
+    if unfit:
+        fitting = " or ".join(f".{extension}" for extension in spec.extensions)
+        raise SpecError(Problem("--output", f".{unfit} does not fit this output; {fitting} does"))
     try:
         return substituted_key(pattern, job_id=spec.job_id, room_id=spec.room_id, app_id=spec.app_id)
     except ValueError as error:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from owtmix.jobs.announcer import Announcer, CallbackCount
 from owtmix.jobs.compose import Published
 from owtmix.plan.input_report import InputReport
 from owtmix.plan.model import to_json
@@ -68,6 +69,7 @@ class JobResult:
         inputs: what is known of each recording, and up to where it is used.
         warnings: sentences, in the order in which they were given.
         seconds: time that ``planning``, ``composing`` and ``publishing`` took, in seconds.
+        callbacks: how many were delivered and how many are left; None in a job without receivers.
     """
 
     job_id: str
@@ -81,6 +83,7 @@ class JobResult:
     inputs: tuple[InputReport, ...]
     warnings: tuple[str, ...]
     seconds: Mapping[str, float]
+    callbacks: CallbackCount | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The result as JSON values, as the command prints it."""
@@ -88,7 +91,7 @@ class JobResult:
         return values | {"duration_s": self.duration_s, "seconds": dict(self.seconds)}
 
 
-def job_result(published: Published, warnings: tuple[str, ...], seconds: Mapping[str, float]) -> JobResult:
+def job_result(published: Published, announcer: Announcer, seconds: Mapping[str, float]) -> JobResult:
     """The result of a job that published its output."""
     composed = published.composed
     result, plan, lost = composed.result, composed.result.plan, composed.result.lost
@@ -109,6 +112,7 @@ def job_result(published: Published, warnings: tuple[str, ...], seconds: Mapping
             tuple(LeftOutFile(key, reason) for key, reason in left_out),
         ),
         inputs=composed.reports,
-        warnings=warnings,
+        warnings=tuple(announcer.warnings),
         seconds=seconds,
+        callbacks=announcer.callbacks,
     )

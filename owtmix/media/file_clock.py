@@ -10,23 +10,16 @@ on, and which packets are left out.
 
 from __future__ import annotations
 
-from bisect import bisect_right, insort
+from bisect import insort
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
-from itertools import pairwise
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from owtmix.media.sound_bursts import ROUNDING_S, surplus
+from owtmix.media.clock_track import STEP_BACK_S, Break, ClockTrack, TrackLog, TrackTime
 from owtmix.plan.media_info import BreakKind, ClockRules
 
-Seconds = NDArray[np.float64]
-
-STEP_BACK_S: Final = 0.04
-"""Smaller steps back are jitter: recorders round timestamps, and network delay varies."""
 SMALL_STEP_BACK_S: Final = 3.0
 """The most by which a clock is set right. Larger steps back are a restart."""
 SAME_S: Final = 0.25
@@ -35,58 +28,8 @@ WRAPS_S: Final = tuple(2**32 / hz for hz in (90_000, 48_000, 44_100, 16_000, 8_0
 """After how many seconds 32-bit timestamps of the usual clocks begin anew."""
 COMPARED: Final = 50
 """Packets on either side of a break whose distance to the other tracks is compared."""
-MAX_SPIKE: Final = 5
-"""So many packets that are ahead of those around them are a spike: only their timestamps are wrong."""
 MAX_BREAKS: Final = 1000
 """After that many breaks of a track its time cannot be told: it is used up to there."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrackLog:
-    """The packets of one track, in file order: arrays of equal length, at least one packet.
-
-    Attributes:
-        places: int64, rising; the number of each packet among all packets of the file.
-        stamps_s: float64; presentation times.
-        lengths_s: float64, above 0; how long each packet's media lasts.
-        prints: int64; equal for packets with the same content.
-        is_sound: whether packets follow each other without overlap.
-        reordered: how many packets may come before one that is presented earlier.
-    """
-
-    places: NDArray[np.int64]
-    stamps_s: Seconds
-    lengths_s: Seconds
-    prints: NDArray[np.int64]
-    is_sound: bool
-    reordered: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Break:
-    """A place where a track's timestamps break: at packet ``first``, ``at_s`` (corrected), by ``by_s`` seconds."""
-
-    kind: BreakKind
-    first: int
-    at_s: float
-    by_s: float
-
-
-@dataclass(slots=True)
-class TrackTime:
-    """The time of a track's packets.
-
-    Attributes:
-        shifts_s: float64; added to the timestamp of each packet.
-        dropped: bool; packets that are left out.
-        starts: the packets, besides the first, at which timestamps start anew.
-        breaks: what was found, in file order.
-    """
-
-    shifts_s: Seconds
-    dropped: NDArray[np.bool_]
-    starts: list[int] = field(default_factory=list)
-    breaks: list[Break] = field(default_factory=list)
 
 
 def suspicious_steps(log: TrackLog, rules: ClockRules) -> list[int]:
@@ -101,7 +44,7 @@ def suspicious_steps(log: TrackLog, rules: ClockRules) -> list[int]:
 
 def tell_time(logs: Sequence[TrackLog], rules: ClockRules) -> list[TrackTime]:
     """The time of each track's packets; the tracks are those of one file."""
-    tracks = [_Track(log, suspicious_steps(log, rules)) for log in logs]
+    tracks = [ClockTrack(log, suspicious_steps(log, rules)) for log in logs]
     for track in tracks:
         track.others = [other for other in tracks if other is not track]
     _Clock(rules, tracks).decide_all()
@@ -114,123 +57,10 @@ def tell_time(logs: Sequence[TrackLog], rules: ClockRules) -> list[TrackTime]:
     return [track.time for track in tracks]
 
 
-class _Track:
-    """One track while its time is being told: everything before packet ``known`` is decided."""
-
-    def __init__(self, log: TrackLog, steps: list[int]) -> None:
-        self.log = log
-        self.steps = steps
-        self.done: set[int] = set()
-        self.others: list[_Track] = []
-        self.time = TrackTime(np.zeros(len(log.places)), np.zeros(len(log.places), np.bool_))
-        self.shift = 0.0
-        self.old_shifts: list[float] = []
-        self.known = 0
-        self.end = -np.inf
-
-    def extend(self, first: int) -> None:
-        """Apply the current shift up to packet ``first``."""
-        part = slice(self.known, first)
-        if self.known < first:
-            self.time.shifts_s[part] = self.shift
-            kept = ~self.time.dropped[part]
-            ends = (self.log.stamps_s[part] + self.log.lengths_s[part])[kept] + self.shift
-            self.end = max(self.end, float(ends.max(initial=-np.inf)))
-            self.known = first
-
-    def start(self, first: int, shift: float, kind: BreakKind, by_s: float) -> None:
-        """Use another ``shift`` from packet ``first`` on."""
-        self.extend(first)
-        if shift != self.shift:
-            self.old_shifts = [self.shift, *(old for old in self.old_shifts if old not in {self.shift, shift})]
-            self.shift = shift
-        self.time.starts.append(first)
-        self.time.breaks.append(Break(kind, first, float(self.log.stamps_s[first]) + shift, by_s))
-
-    def mend_spike(self, first: int) -> bool:
-        """Put the packets just before ``first`` in their place, if they alone were ahead; returns whether they were."""
-        stamps = self.log.stamps_s + 0.0
-        stamps[: self.known] += self.time.shifts_s[: self.known]
-        again = stamps[first] + self.shift
-        spike = first
-        while spike > max(0, first - MAX_SPIKE) and stamps[spike - 1] >= again:
-            spike -= 1
-        if not 0 < spike < first or (spike > 1 and stamps[spike - 1] > again):
-            return False
-        lasts_s = float(self.log.lengths_s[spike:first].sum())
-        end = float(stamps[spike - 1] + self.log.lengths_s[spike - 1])
-        ahead_s = float(stamps[spike]) - end
-        if again < end - STEP_BACK_S or ahead_s < 2 * lasts_s:
-            return False
-        self.time.shifts_s[spike:first] += end - stamps[spike]
-        self.time.breaks.append(Break("jump", spike, end, ahead_s))
-        self.end = end + lasts_s
-        return True
-
-    def give_up(self, first: int) -> None:
-        """Leave out everything from packet ``first`` on."""
-        self.extend(first)
-        self.time.dropped[first:] = True
-
-    def next_step(self, first: int) -> int:
-        """The first suspicious step after packet ``first``, else the number of packets."""
-        place = bisect_right(self.steps, first)
-        return self.steps[place] if place < len(self.steps) else len(self.log.places)
-
-    def corrected(self, number: NDArray[np.int64]) -> Seconds:
-        """The times of packets before the first one that is undecided and suspicious."""
-        shifts = np.where(number < self.known, self.time.shifts_s[number], self.shift)
-        return np.asarray(self.log.stamps_s[number] + shifts)
-
-    def last_before(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The number of the last packet before each of ``places``; -1 for none."""
-        return np.searchsorted(self.log.places, places) - 1
-
-    def copies_from(self, first: int) -> int:
-        """How many packets from ``first`` on are copies of earlier ones: same timestamp, same content."""
-        log = self.log
-        matches = np.flatnonzero(
-            (log.stamps_s[:first] == log.stamps_s[first]) & (log.prints[:first] == log.prints[first])
-        )
-        if not len(matches):
-            return 0
-        earlier = int(matches[-1])
-        most = min(first - earlier, self.next_step(first) - first)
-        copied = slice(earlier, earlier + most)
-        same = (log.stamps_s[first : first + most] == log.stamps_s[copied]) & (
-            log.prints[first : first + most] == log.prints[copied]
-        )
-        return most if same.all() else int(np.argmin(same))
-
-    def drop_overlaps(self) -> None:
-        """Leave out sound, after each start, that lies before what was already heard."""
-        stamps = self.log.stamps_s + self.time.shifts_s
-        ends = stamps + self.log.lengths_s
-        edges = [0, *self.time.starts, len(stamps)]
-        heard = -np.inf
-        for first, after in pairwise(edges):
-            part = slice(first, after)
-            self.time.dropped[part] |= stamps[part] < heard - ROUNDING_S
-            heard = max(heard, float(ends[part][~self.time.dropped[part]].max(initial=-np.inf)))
-
-    def drop_surplus(self) -> None:
-        """Leave out the surplus of bursts."""
-        kept = np.flatnonzero(~self.time.dropped)
-        stamps = (self.log.stamps_s + self.time.shifts_s)[kept]
-        lost = surplus(stamps, self.log.lengths_s[kept])
-        if 2 * lost.sum() > len(kept):
-            return  # timestamps that leave no room for half of the sound are no measure of it
-        edges = np.flatnonzero(np.diff(lost, prepend=False, append=False))
-        for first, after in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
-            self.time.dropped[kept[first:after]] = True
-            lost_s = float(self.log.lengths_s[kept[first:after]].sum())
-            self.time.breaks.append(Break("burst", int(kept[first]), float(stamps[first]), lost_s))
-
-
 class _Clock:
     """Decides what each suspicious step means."""
 
-    def __init__(self, rules: ClockRules, tracks: Sequence[_Track]) -> None:
+    def __init__(self, rules: ClockRules, tracks: Sequence[ClockTrack]) -> None:
         self._tracks = tracks
         self._pending = [
             (int(track.log.places[first]), number, first)
@@ -250,7 +80,7 @@ class _Clock:
             if first not in track.done:
                 self._decide(track, first)
 
-    def _decide(self, track: _Track, first: int) -> None:
+    def _decide(self, track: ClockTrack, first: int) -> None:
         """Decide on the step before packet ``first``, and on those of other tracks at the same place."""
         partners = [(track, first), *self._same_step(track, first)]
         for member, number in partners:
@@ -271,7 +101,7 @@ class _Clock:
         elif partners:
             self._decide_together(partners, witnesses)
 
-    def _same_step(self, track: _Track, first: int) -> Iterator[tuple[_Track, int]]:
+    def _same_step(self, track: ClockTrack, first: int) -> Iterator[tuple[ClockTrack, int]]:
         """The other tracks that make about the same step at the same place in the file."""
         for other in track.others:
             before = int(other.last_before(track.log.places[first : first + 1])[0])
@@ -288,7 +118,7 @@ class _Clock:
             if apart_s <= self._beside_s and abs(_step(track, first) - _step(other, after)) <= self._beside_s:
                 yield other, after
 
-    def _is_copy(self, track: _Track, first: int) -> bool:
+    def _is_copy(self, track: ClockTrack, first: int) -> bool:
         """Whether copies of earlier packets begin here, which are left out."""
         copies = track.copies_from(first)
         if not copies:
@@ -304,32 +134,26 @@ class _Clock:
             heappush(self._pending, (int(track.log.places[following]), self._tracks.index(track), following))
         return True
 
-    def _decide_together(self, partners: Sequence[tuple[_Track, int]], witnesses: Sequence[_Track]) -> None:
+    def _decide_together(self, partners: Sequence[tuple[ClockTrack, int]], witnesses: Sequence[ClockTrack]) -> None:
         """A step that several tracks make: a pause, a clock that was set right, or a start anew."""
         by_s = _step(*partners[0])
         end = max(track.end for track, _ in partners)
         start = min(float(track.log.stamps_s[first]) + track.shift for track, first in partners)
         told = [self._told_shift(*partners[0], other) for other in witnesses]
-        returned = next(
-            (old for old in partners[0][0].old_shifts if abs(start + old - partners[0][0].shift - end) <= SAME_S), None
-        )
+        earlier = [change for change in _shared_changes(partners) if abs(start + change - end) <= self._beside_s]
+        returned = any(abs(start + change - end) <= SAME_S for change in earlier)
         is_pause = by_s <= self._lone_jump_s or any(shift is not None for shift in told)
-        if by_s > 0 and is_pause and returned is None:
+        if by_s > 0 and is_pause and not returned:
             return
         if by_s < 0 and -by_s <= SMALL_STEP_BACK_S and not all(_is_restart(*partner) for partner in partners):
             for track, first in partners:
                 track.start(first, track.shift, "step back", by_s)
             return
-        track, first = partners[0]
-        change = _wrapped(end - start)
-        for old in track.old_shifts:
-            if abs(start + old - track.shift - end) <= self._beside_s:
-                change = old - track.shift
-                break
+        change = earlier[0] if earlier else _wrapped(end - start)
         for track, first in partners:
             track.start(first, track.shift + change, "jump" if by_s > 0 else "restart", by_s)
 
-    def _decide_alone(self, track: _Track, first: int, witnesses: Sequence[_Track]) -> None:
+    def _decide_alone(self, track: ClockTrack, first: int, witnesses: Sequence[ClockTrack]) -> None:
         """A step that one track makes alone."""
         stamp = float(track.log.stamps_s[first])
         gap = stamp + track.shift - track.end
@@ -357,7 +181,7 @@ class _Clock:
             kind = "wrap"
         track.start(first, shift, kind, gap)
 
-    def _told_shift(self, track: _Track, first: int, other: _Track) -> float | None:
+    def _told_shift(self, track: ClockTrack, first: int, other: ClockTrack) -> float | None:
         """The shift that keeps the distance to the packets of ``other`` that lie beside; None when none do."""
         before = np.arange(max(0, first - COMPARED), first)
         after = np.arange(first, min(first + COMPARED, track.next_step(first)))
@@ -377,7 +201,7 @@ class _Clock:
             return None
         return distance - float(np.median(track.log.stamps_s[after] - other.corrected(beside_after)))
 
-    def _goes_on(self, track: _Track, first: int, other: _Track, undecided: int) -> bool:
+    def _goes_on(self, track: ClockTrack, first: int, other: ClockTrack, undecided: int) -> bool:
         """Whether ``other`` has packets soon before and soon after packet ``first``."""
         before = int(other.last_before(track.log.places[first : first + 1])[0])
         if before + 1 >= undecided:
@@ -387,7 +211,7 @@ class _Clock:
         pause_s = other.log.stamps_s[before + 1] - other.log.stamps_s[before]
         return bool(0 <= passed_s <= self._beside_s and pause_s <= self._beside_s)
 
-    def _refined(self, track: _Track, shift: float, going_on: float) -> float:
+    def _refined(self, track: ClockTrack, shift: float, going_on: float) -> float:
         """An old shift, a wrap, or going on without a hole, where that is about the same as ``shift``."""
         for old in track.old_shifts:
             if abs(old - shift) <= self._beside_s:
@@ -397,7 +221,7 @@ class _Clock:
             return wrapped
         return going_on if abs(going_on - shift) <= SAME_S else shift
 
-    def _returns(self, track: _Track, first: int) -> bool:
+    def _returns(self, track: ClockTrack, first: int) -> bool:
         """Whether the next step leads back to where the track would be without what lies between."""
         after = track.next_step(first)
         if after == len(track.log.places):
@@ -406,7 +230,7 @@ class _Clock:
         returned_s = float(track.log.stamps_s[after]) + track.shift - track.end
         return -STEP_BACK_S <= returned_s <= lasts_s + self._beside_s
 
-    def _ends_together(self, track: _Track, first: int) -> bool:
+    def _ends_together(self, track: ClockTrack, first: int) -> bool:
         """Whether the other tracks end before packet ``first``, and this one ends with them if it goes on."""
         after = track.next_step(first)
         if after < len(track.log.places) or not track.others:
@@ -417,7 +241,7 @@ class _Clock:
         return bool(ends) and abs(max(ends) - end) <= self._beside_s
 
     @staticmethod
-    def _finished(track: _Track, first: int) -> Iterator[_Track]:
+    def _finished(track: ClockTrack, first: int) -> Iterator[ClockTrack]:
         """The other tracks, decided to their ends, if all of them end before packet ``first``."""
         if all(other.log.places[-1] < track.log.places[first] for other in track.others):
             for other in track.others:
@@ -425,13 +249,25 @@ class _Clock:
                 yield other
 
 
-def _step(track: _Track, first: int) -> float:
+def _step(track: ClockTrack, first: int) -> float:
     """By how much the timestamp of packet ``first`` differs from the end of the packet before, in seconds."""
     log = track.log
     return float(log.stamps_s[first] - log.stamps_s[first - 1] - log.lengths_s[first - 1])
 
 
-def _is_restart(track: _Track, first: int) -> bool:
+def _shared_changes(partners: Sequence[tuple[ClockTrack, int]]) -> list[float]:
+    """The changes of shift that lead each of the tracks back to an earlier clock, the latest first."""
+    return [
+        old - partners[0][0].shift
+        for old in partners[0][0].old_shifts
+        if all(
+            any(abs(other - track.shift - (old - partners[0][0].shift)) <= SAME_S for other in track.old_shifts)
+            for track, _ in partners
+        )
+    ]
+
+
+def _is_restart(track: ClockTrack, first: int) -> bool:
     """Whether packet ``first`` has the timestamp with which the file began."""
     return abs(float(track.log.stamps_s[first] - track.log.stamps_s[0])) <= STEP_BACK_S
 

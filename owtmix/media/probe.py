@@ -86,11 +86,11 @@ def probe(
             path, [meter for meter in meters.values() if len(meter.table)], rules, is_partial=partial is not None
         )
         order = sorted(meters.values(), key=lambda m: (not m.stream.disposition & Disposition.default, m.stream.index))
-        return _measured(order, flaws)
+        return _measured(order, list(container.streams), flaws)
 
 
-def _measured(meters: Sequence[Meter], flaws: list[str]) -> Probe:
-    """What ``meters``, in order of preference, have found."""
+def _measured(meters: Sequence[Meter], others: Sequence[Stream], flaws: list[str]) -> Probe:
+    """What ``meters``, in order of preference, have found; ``others`` are all streams of the file."""
     pictures = [(meter, shown) for meter in meters if isinstance(meter, VideoMeter) and (shown := meter.track())]
     sounds = [(meter, heard) for meter in meters if isinstance(meter, SoundMeter) and (heard := meter.track())]
     if not (pictures or sounds):
@@ -99,7 +99,6 @@ def _measured(meters: Sequence[Meter], flaws: list[str]) -> Probe:
         flaws.append("none of its pictures can be decoded")
     if not sounds and any(isinstance(meter, SoundMeter) for meter in meters):
         flaws.append("none of its sound can be decoded")
-    flaws += [f"its picture in stream {meter.stream.index} is not used: it has another" for meter, _ in pictures[1:]]
     video, rates_hz = pictures[0][1] if pictures else (None, None)
     used: list[Meter] = [*(meter for meter, _ in pictures[:1]), *(meter for meter, _ in sounds)]
     return Probe(
@@ -110,6 +109,11 @@ def _measured(meters: Sequence[Meter], flaws: list[str]) -> Probe:
         audio_damage=reduce(Damage.joined, (damage for _, (_, damage) in sounds), Damage()),
         breaks=tuple(sorted((found for meter in used for found in meter.table.breaks()), key=lambda found: found.at_s)),
         flaws=tuple(flaws),
+        unused=(
+            *(f"the picture in stream {meter.stream.index} is not used: there is another" for meter, _ in pictures[1:]),
+            *(f"stream {s.index} is not used: {s.type}" for s in others if s.type not in {"video", "audio"}),
+            *(f"stream {s.index} is not used: a cover picture" for s in others if is_cover(s)),
+        ),
     )
 
 

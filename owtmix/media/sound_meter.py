@@ -13,6 +13,7 @@ from av.packet import Packet
 from av.stream import Stream
 
 from owtmix.media.audio_drift import measure_runs
+from owtmix.media.clock_track import TrackLog
 from owtmix.media.counted_packets import (
     FIRST_FRAMES,
     is_opus,
@@ -22,7 +23,6 @@ from owtmix.media.counted_packets import (
     samples_of,
     tells_samples,
 )
-from owtmix.media.file_clock import TrackLog
 from owtmix.media.open import states_durations
 from owtmix.media.track_meter import PacketTable
 from owtmix.plan.media_info import AudioTrack, Damage

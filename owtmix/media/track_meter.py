@@ -11,7 +11,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from owtmix.media.file_clock import TrackLog, TrackTime
+from owtmix.media.clock_track import TrackLog, TrackTime
 from owtmix.plan.media_info import Section, TimeBreak
 
 MAX_TIMESTAMP: Final = 2**61

@@ -14,7 +14,7 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from owtmix.base.time import TimeRange
-from owtmix.media.file_clock import TrackLog
+from owtmix.media.clock_track import TrackLog
 from owtmix.media.open import states_durations
 from owtmix.media.track_meter import PacketTable, Ticks
 from owtmix.media.video_frame import DecodedFrame, describe_frame, frame_time

@@ -44,6 +44,8 @@ class Notifier:
         self._run = self._outbox.begin()
         self.resumed: Final = self._outbox.resumed
         self._sender = Sender(self._outbox.mark_done, options)
+        self.stored = len(self._outbox.waiting)
+        """The messages of this run, and those that earlier runs left."""
         urls = {receiver.url for receiver in self._receivers}
         self._sender.put(message for message in self._outbox.waiting if message.url in urls)
 
@@ -63,7 +65,13 @@ class Notifier:
             except OSError as error:
                 _log.warning("callbacks are sent without being kept on disk: %s", error.strerror)
                 new = tuple(messages)
+            self.stored += len(new)
             self._sender.put(new)
+
+    @property
+    def left(self) -> int:
+        """The messages that are not delivered."""
+        return len(self._outbox.waiting)
 
     def finish(self, timeout_s: float) -> int:
         """Send for at most ``timeout_s`` seconds more. Returns the number of undelivered messages, for ``resend``."""

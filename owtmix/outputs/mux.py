@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from fractions import Fraction
 from heapq import merge
+from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
 import av
@@ -19,6 +22,8 @@ from owtmix.base.errors import RenderError
 from owtmix.media.writers import TRACK_FORMAT, encoding_errors
 from owtmix.outputs.base import FinishedTracks
 from owtmix.plan.model import RenderPlan
+
+PROGRAM: Final = f"owtmix {version('owtmix')}"
 
 Timed: TypeAlias = "tuple[Fraction, int, Packet[Stream]]"
 """Decoding time in seconds, number of the stream, and the packet."""
@@ -46,21 +51,35 @@ def mux(plan: RenderPlan, tracks: FinishedTracks, output: Path, container: Liter
         for path, frames in zip(tracks.chunks, picture.chunks if picture else (), strict=True)
         if picture
     ]
-    join_tracks(chunks, tracks.sound, output, container)
+    join_tracks(chunks, tracks.sound, output, container, _metadata(plan))
+
+
+def _metadata(plan: RenderPlan) -> dict[str, str]:
+    """Title, the time of the room (not of composing, so that bytes stay the same), and the program."""
+    tags = {"title": plan.title, "encoding_tool": PROGRAM, "encoded_by": PROGRAM}
+    begun = plan.epoch_at(Fraction(0))
+    if begun is not None:
+        tags["creation_time"] = datetime.fromtimestamp(float(begun), UTC).isoformat(timespec="microseconds")
+    return tags
 
 
 def join_tracks(
-    chunks: Sequence[ChunkTrack], sound: Path | None, output: Path, container: Literal["mp4", "webm"]
+    chunks: Sequence[ChunkTrack],
+    sound: Path | None,
+    output: Path,
+    container: Literal["mp4", "webm"],
+    metadata: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Write the chunks of a picture, one after the other, and a sound into ``output``, interleaved by time.
 
-    Packets are copied; each frame gets the time of its number.
+    Packets are copied; each frame gets the time of its number. ``metadata`` are tags of the file.
 
     Raises:
         RenderError: a track cannot be read or is not as planned, or the output cannot be written.
     """
     with encoding_errors(), ExitStack() as files:
         target = files.enter_context(av.open(str(output), "w", format=container, options=_OPTIONS[container]))
+        target.metadata.update(metadata)
         queues = []
         if chunks:
             template = files.enter_context(av.open(str(chunks[0].path), format=TRACK_FORMAT)).streams[0]

@@ -58,6 +58,7 @@ def make_plan(
     duration = picture.clock.time(picture.frames) if picture else timeline.end
     return RenderPlan(
         job_id=spec.job_id,
+        title=spec.room_id or spec.job_id,
         output_key=spec.output_key,
         container=spec.container,
         duration_s=duration,
@@ -72,7 +73,13 @@ def make_plan(
         time_zone=settings.text.time_zone,
         absent=tuple(sorted({file.stream for file in index.files} - timeline.presence.keys())),
         left_out=tuple(left_out),
-        warnings=(*map(str, spec.warnings), *index.warnings, *timeline.warnings, *_clock_warnings(spec, index)),
+        warnings=(
+            *map(str, spec.warnings),
+            *index.warnings,
+            *timeline.warnings,
+            *_clock_warnings(spec, index),
+            *_picture_warnings(spec, timeline),
+        ),
     )
 
 
@@ -166,6 +173,19 @@ def _placements(spec: JobSpec, timeline: Timeline) -> tuple[AudioPlacement, ...]
         for placed in sounds
         for track in placed.clip.sounds
     )
+
+
+def _picture_warnings(spec: JobSpec, timeline: Timeline) -> Iterable[str]:
+    """Who is heard over a picture without them."""
+    if spec.video is None or spec.subscription.manual:
+        return
+    seen = {stream for stream, placed in timeline.pictures.items() if placed and subscribes_video(spec, stream)}
+    if not seen:
+        yield "nobody has a picture: the output shows the background only; MediaChannel 1 records the sound alone"
+        return
+    heard = [s for s, placed in timeline.sounds.items() if placed and subscribes_audio(spec, s) and s not in seen]
+    if heard:
+        yield f"{', '.join(map(str, heard))}: heard without a picture, so there is no tile"
 
 
 def _clock_warnings(spec: JobSpec, index: Index) -> Iterable[str]:

@@ -56,7 +56,7 @@ class InputReport:
     """One input. Times are seconds since its first presented frame or sample.
 
     ``left_out`` is the reason why the recording is not used, or None. ``breaks`` say where timestamps break, and what
-    is done about it; ``flaws`` describe other parts that cannot be used.
+    is done about it; ``flaws`` describe other parts that cannot be used, ``unused`` tracks that could be but are not.
     """
 
     file: str
@@ -65,6 +65,7 @@ class InputReport:
     sounds: tuple[SoundReport, ...] = ()
     breaks: tuple[str, ...] = ()
     flaws: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
 
     def damages(self) -> Iterator[str]:
         """Yield a warning for each kind of damage."""
@@ -112,7 +113,9 @@ def report_input(file: str, probe: Probe, use: InputUse = InputUse()) -> InputRe
             used_to_s=None if use.picture_s is None else min(use.picture_s, video.span.end) - start,
         )
     sounds = tuple(_report_sound(track, probe, use) for track in probe.sounds)
-    return InputReport(file, None, picture, sounds, tuple(_break(start, found) for found in probe.breaks), probe.flaws)
+    return InputReport(
+        file, None, picture, sounds, tuple(_break(start, found) for found in probe.breaks), probe.flaws, probe.unused
+    )
 
 
 def _report_sound(track: AudioTrack, probe: Probe, use: InputUse) -> SoundReport:

@@ -169,7 +169,7 @@ class Probe:
     ``start_s`` is when the file starts, in file time: its first packet, whether it can be decoded or not.
     ``rates_hz`` are the lowest, median and highest frame rate; None with fewer than two pictures. ``audio_damage`` and
     ``video_stats`` cover the parts of the sound and the picture that were decoded. ``breaks`` are the places where
-    timestamps break. ``flaws`` describe other parts of the file that cannot be used.
+    timestamps break. ``flaws`` describe other parts of the file that cannot be used, ``unused`` tracks that could be.
     """
 
     video: VideoTrack | None
@@ -180,6 +180,7 @@ class Probe:
     video_stats: DecodeStats = DecodeStats()
     breaks: tuple[TimeBreak, ...] = ()
     flaws: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
 
     @property
     def span(self) -> TimeRange:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Final
 
 from owtmix.base.errors import Problem, SpecError
@@ -21,6 +22,7 @@ def choose_device(
     wanted: str,
     memory_bytes: int,
     is_installed: Callable[[], bool] = lambda: bool(find_spec("cupy")),
+    has_card: Callable[[], bool] = lambda: Path("/dev/nvidiactl").exists(),
 ) -> RenderDevice:
     """The device that ``--device wanted`` means on this machine: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
@@ -29,12 +31,15 @@ def choose_device(
         wanted: the option.
         memory_bytes: what one process may take of a GPU's memory.
         is_installed: whether CuPy is installed.
+        has_card: whether the machine has a GPU's driver.
 
     Raises:
         SpecError: a GPU was asked for, and does not work.
     """
     device = _chosen(executor, wanted, memory_bytes, is_installed)
-    _log.info("composing on %s: %s", "the CPU" if device.gpu is None else device.name, device.why)
+    # Most machines have neither a GPU nor the extra for it: that is worth a line only to those who look for it.
+    level = logging.DEBUG if device.why == EXTRAS and not has_card() else logging.INFO
+    _log.log(level, "composing on %s: %s", "the CPU" if device.gpu is None else device.name, device.why)
     return device
 
 

@@ -98,6 +98,8 @@ class LocalStore:
         try:
             kind = path.stat().st_mode
         except (FileNotFoundError, NotADirectoryError):
+            if not self._root.is_dir():
+                raise InputError(f"the folder {self._root} does not exist") from None
             return None
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror}") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -136,10 +137,10 @@ def test_a_missing_index_names_every_key_that_was_tried(command: Command, tiny: 
 
 
 def test_a_job_that_is_running_already_is_refused(command: Command, tiny: Path, job_id: str) -> None:
-    with lock_job(job_id):
+    with lock_job(command.root, job_id, Path("/other/cfg.json")):
         result = command.run(tiny)
-    assert result.returncode == 2
-    assert f"the job {job_id} is already running on this machine" in result.stderr
+    assert result.returncode == 6
+    assert f"the job {job_id} is already running: process {os.getpid()}, job file /other/cfg.json" in result.stderr
     assert _outputs(tiny) == []
 
 

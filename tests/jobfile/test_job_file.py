@@ -20,7 +20,7 @@ from owtmix.base.errors import CODE_AUDIO_PARAM, CODE_FAILED, CODE_VIDEO_PARAM, 
 from owtmix.base.geometry import Area, Rect, ResizeMode, Size
 from owtmix.base.ids import StreamId
 from owtmix.jobfile.__main__ import schema_text
-from owtmix.jobfile.reader import read_job
+from owtmix.jobfile.reader import job_id_in, read_job
 from owtmix.jobfile.spec import (
     ClockWatermark,
     ImageWatermark,
@@ -231,9 +231,10 @@ def test_message_says_what_was_found_what_is_accepted_and_what_to_write() -> Non
     with pytest.raises(SpecError) as refusal:
         job({f"{VIDEO}.Fps": "15", "Internal.RoomId": 7, "Data.RecordingConfig.Filetype": [], f"{VIDEO}.Width": 3})
     assert str(refusal.value).splitlines() == [
-        'Internal.RoomId: found 7 (write "7"); accepted: text; $RoomId in FileNamePrefix (error 1)',
-        f"{VIDEO}.Width: found 3; accepted: an even number of pixels, 16 to 8192 (error 4)",
-        f'{VIDEO}.Fps: found "15" (write 15 without quotes); accepted: {FRAMES_PER_SECOND} (error 4)',
+        "Data.RecordingConfig.Filetype: unknown key; perhaps FileType is meant (RetCode 1)",
+        'Internal.RoomId: found 7 (write "7"); accepted: text; $RoomId in FileNamePrefix (RetCode 1)',
+        f"{VIDEO}.Width: found 3; accepted: an even number of pixels, 16 to 8192 (RetCode 4)",
+        f'{VIDEO}.Fps: found "15" (write 15 without quotes); accepted: {FRAMES_PER_SECOND} (RetCode 4)',
     ]
     assert refusal.value.code == CODE_FAILED
 
@@ -347,7 +348,8 @@ def test_a_room_id_cannot_lead_out_of_the_store() -> None:
 
 
 def test_required_keys_depend_on_the_vendor_and_access_keys_are_optional() -> None:
-    assert problems({STORAGE: {"Bucket": "b"}}) == {f"{STORAGE}.Region": 1}
+    assert problems({STORAGE: {"Vendor": "ucloud", "Bucket": "b"}}) == {f"{STORAGE}.Region": 1}
+    assert problems({STORAGE: {"Bucket": "b"}}) == {f"{STORAGE}.Vendor": 1}
     assert problems({STORAGE: {"Vendor": "s3", "Bucket": "b"}}) == {f"{STORAGE}.Endpoint": 1}
     store = job({STORAGE: {"Bucket": "b", "Region": "cn-bj", "PublicKey": "p"}}).output
     assert (store.vendor, store.region, store.public_key, store.secret_key) == ("ucloud", "cn-bj", "p", None)
@@ -646,3 +648,57 @@ def test_override_of_a_path_that_cannot_be_set_is_refused(path: str, why: str) -
 def test_wrong_override_is_refused_like_the_same_value_in_the_file() -> None:
     with pytest.raises(SpecError, match="ResizeMode: found 9; accepted: 0"):
         overridden(**{"Data.MixerConfig.ResizeMode": "9"})
+
+
+@pytest.mark.parametrize(
+    ("path", "misspelled", "meant"),
+    [("Data", "data", "Data"), (f"{VIDEO}.Fps", "FPS", "Fps"), (f"{STORAGE}.Vendor", "vendor", "Vendor")],
+)
+def test_a_key_in_other_capitals_is_named_before_what_is_missing_because_of_it(
+    path: str, misspelled: str, meant: str
+) -> None:
+    document = with_values({f"{VIDEO}.Fps": 15})
+    *folders, last = path.split(".")
+    node = document
+    for folder in folders:
+        node = node[folder]
+    node[misspelled] = node.pop(last)
+    document["Internal"]["RoomId"] = 7  # something else that is wrong
+    with pytest.raises(SpecError) as refusal:
+        read_job(json.dumps(document).encode())
+    first = refusal.value.problems[0]
+    assert first.path.endswith(misspelled)
+    assert first.message == f"unknown key; perhaps {meant} is meant"
+
+
+def test_sound_alone_may_be_called_m4a() -> None:
+    sound = {"Data.RecordingConfig.MediaChannel": 1}
+    prefix = f"{STORAGE}.FileNamePrefix"
+    assert job({**sound, prefix: "talk.m4a"}).output_key == "talk.m4a"
+    assert job({**sound, prefix: "talk"}).output_key == "talk.mp4"
+    made = job({**sound, prefix: "talk", "Data.RecordingConfig.FileType": ["m4a"]})
+    assert (made.output_key, made.container) == ("talk.m4a", "mp4")
+    assert problems({"Data.RecordingConfig.FileType": ["m4a"]}) == {"Data.RecordingConfig.FileType": 1}
+
+
+def test_an_extension_that_does_not_fit_is_changed_with_a_warning() -> None:
+    made = job({f"{STORAGE}.FileNamePrefix": "talk.webm"})
+    assert made.output_key == "talk.mp4"
+    assert [str(warning) for warning in made.warnings] == [
+        f"{STORAGE}.FileNamePrefix: .webm does not fit the file type, and becomes .mp4"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (b'{"Internal": {"JobId": "room-7", }', "room-7"),
+        (b'{"Internal": {"JobId"  :  "room-7"', "room-7"),
+        (b'{"JobId": "../../etc"}', None),
+        (b'{"JobId": 7}', None),
+        (b"\xff\xfe", None),
+        (b'"JobId"' * 100_000, None),
+    ],
+)
+def test_the_job_id_of_a_wrong_file_is_found(text: bytes, expected: str | None) -> None:
+    assert job_id_in(text) == expected

@@ -77,6 +77,7 @@ def test_the_result_says_what_was_made(tiny: Path, job_id: str) -> None:
         "inputs": result.to_json()["inputs"],
         "warnings": list(result.warnings),
         "seconds": dict(result.seconds),
+        "callbacks": None,
     }
 
 

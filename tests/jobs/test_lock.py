@@ -1,4 +1,4 @@
-"""One run per job id at a time."""
+"""One run per job id and state folder at a time."""
 
 from __future__ import annotations
 
@@ -8,56 +8,55 @@ from pathlib import Path
 
 import pytest
 
-from owtmix.base.errors import CODE_JOB_EXISTS, SpecError
+from owtmix.base.errors import CODE_JOB_EXISTS, BusyError, DestinationError
 from owtmix.jobs.lock import lock_job
 
 HOLDER = """
 import sys
+from pathlib import Path
 from owtmix.jobs.lock import lock_job
-with lock_job("busy-room"):
+with lock_job(Path(sys.argv[1]), "busy-room", Path("/rooms/cfg.json")):
     print("held", flush=True)
     sys.stdin.read()
 """
 
 
-@pytest.fixture
-def _temporary(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Lock files go into a folder of the test."""
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-
-
-on_both_systems = pytest.mark.parametrize("platform", ["linux", "other"])
-"""Both ways of holding a job id, whatever system this is."""
-
-
-@on_both_systems
-@pytest.mark.usefixtures("_temporary")
-def test_a_second_run_of_a_job_is_refused(platform: str) -> None:
-    refused = pytest.raises(SpecError, match="the job room is already running")
-    with lock_job("room", platform), refused as caught, lock_job("room", platform):
+def test_a_second_run_of_a_job_is_refused(tmp_path: Path) -> None:
+    refused = pytest.raises(BusyError, match="the job room is already running")
+    with lock_job(tmp_path, "room"), refused as caught, lock_job(tmp_path, "room"):
         pass
     assert caught.value.code == CODE_JOB_EXISTS
-    assert caught.value.exit_status == 2
+    assert caught.value.exit_status == 6
 
 
-@on_both_systems
-@pytest.mark.usefixtures("_temporary")
-def test_other_jobs_run_beside_it_and_a_finished_one_runs_again(platform: str) -> None:
-    with lock_job("room", platform), lock_job("room-2", platform):
+def test_other_jobs_and_other_state_folders_are_free_and_a_finished_job_runs_again(tmp_path: Path) -> None:
+    with lock_job(tmp_path, "room"), lock_job(tmp_path, "room-2"), lock_job(tmp_path / "other", "room"):
         pass
-    with lock_job("room", platform):
+    with lock_job(tmp_path, "room"):
         pass
+    assert not list((tmp_path / "locks").iterdir())
 
 
-def test_a_killed_run_leaves_nothing_behind_and_a_living_one_is_named() -> None:
+def test_a_killed_run_leaves_no_lock_and_a_living_one_is_named_with_its_job_file(tmp_path: Path) -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", HOLDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", HOLDER, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as holder:
         assert holder.stdout
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(SpecError, match=rf"process {holder.pid}"), lock_job("busy-room"):
+        named = rf"process {holder.pid}, job file /rooms/cfg.json \(state folder {tmp_path}\)"
+        with pytest.raises(BusyError, match=named), lock_job(tmp_path, "busy-room"):
             pass
         holder.kill()
         holder.wait()
-        with lock_job("busy-room"):
+        with lock_job(tmp_path, "busy-room"):
             pass
+
+
+def test_a_link_in_place_of_a_lock_is_not_followed(tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    target.write_text("precious")
+    (tmp_path / "locks").mkdir()
+    (tmp_path / "locks" / "room.lock").symlink_to(target)
+    with pytest.raises(DestinationError, match="cannot be locked"), lock_job(tmp_path, "room"):
+        pass
+    assert target.read_text() == "precious"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from owtmix.base.errors import DestinationError, SpecError
+from owtmix.base.errors import BusyError, DestinationError
 from owtmix.jobs.lock import lock_job
 from owtmix.jobs.work_folder import open_work_folder
 
@@ -24,16 +24,16 @@ def abandon(work: Path, *, touched: float) -> Path:
 
 
 def test_what_a_killed_run_fetched_stays_for_the_next(tmp_path: Path) -> None:
-    recording = abandon(tmp_path / "job", touched=LONG_AGO)
+    recording = abandon(tmp_path / "work" / "job", touched=LONG_AGO)
     with open_work_folder(tmp_path, "job", 1) as work:
-        assert work == tmp_path / "job"
+        assert work == tmp_path / "work" / "job"
         assert (work / "tracks").is_dir()
     assert recording.read_bytes() == b"fetched"
     assert not (work / "tracks").exists()
 
 
 def test_what_a_killed_run_had_half_made_takes_no_room(tmp_path: Path) -> None:
-    half = tmp_path / "job" / "tracks" / "picture.mp4"
+    half = tmp_path / "work" / "job" / "tracks" / "picture.mp4"
     half.parent.mkdir(parents=True)
     half.write_bytes(b"half")
     with open_work_folder(tmp_path, "job", 1):
@@ -44,7 +44,7 @@ def test_a_run_of_another_container_is_kept_out(tmp_path: Path) -> None:
     """It has names of its own for sockets, but the same folder."""
     with open_work_folder(tmp_path, "job", 1) as work:
         (work / "tracks" / "picture.mp4").write_bytes(b"half")
-        with pytest.raises(SpecError, match="already running"), open_work_folder(tmp_path, "job", 1):
+        with pytest.raises(BusyError, match="already running"), open_work_folder(tmp_path, "job", 1):
             pass
         assert (work / "tracks" / "picture.mp4").exists()
     with open_work_folder(tmp_path, "job", 1):
@@ -54,20 +54,21 @@ def test_a_run_of_another_container_is_kept_out(tmp_path: Path) -> None:
 def test_a_run_that_fetched_nothing_leaves_nothing(tmp_path: Path) -> None:
     with open_work_folder(tmp_path, "job", 1) as work:
         (work / "tracks" / "picture.mp4").write_bytes(b"half")
-    assert not list(tmp_path.iterdir())
+    assert not list((tmp_path / "work").iterdir())
 
 
 def test_jobs_that_nobody_touched_for_days_are_removed(tmp_path: Path, job_id: str) -> None:
-    old = abandon(tmp_path / f"{job_id}-old", touched=LONG_AGO)
-    running = abandon(tmp_path / f"{job_id}-running", touched=LONG_AGO)
-    recent = abandon(tmp_path / f"{job_id}-recent", touched=LONG_AGO)
+    old = abandon(tmp_path / "work" / f"{job_id}-old", touched=LONG_AGO)
+    running = abandon(tmp_path / "work" / f"{job_id}-running", touched=LONG_AGO)
+    recent = abandon(tmp_path / "work" / f"{job_id}-recent", touched=LONG_AGO)
     os.utime(recent)
-    with lock_job(f"{job_id}-running"), open_work_folder(tmp_path, "job", 1):
+    with lock_job(tmp_path, f"{job_id}-running"), open_work_folder(tmp_path, "job", 1):
         pass
     assert [path.exists() for path in (old, running, recent)] == [False, True, True]
 
 
 def test_a_place_that_takes_no_folder_is_told(tmp_path: Path) -> None:
-    (tmp_path / "job").write_bytes(b"")
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "job").write_bytes(b"")
     with pytest.raises(DestinationError, match="cannot be made"), open_work_folder(tmp_path, "job", 1):
         pass

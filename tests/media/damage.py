@@ -7,7 +7,7 @@ from itertools import count
 
 import numpy as np
 
-from owtmix.media.file_clock import TrackLog
+from owtmix.media.clock_track import TrackLog
 
 SOUND_S = 0.02
 PICTURE_S = 1 / 15

@@ -182,7 +182,7 @@ def test_the_last_events_of_a_run_whose_output_cannot_be_written() -> None:
     ("error", "code", "message"),
     [
         (InputError("there is no index"), 1, "there is no index"),
-        (SpecError(Problem("a.b", "no such stream", CODE_NO_STREAM)), 6, "a.b: no such stream (error 6)"),
+        (SpecError(Problem("a.b", "no such stream", CODE_NO_STREAM)), 6, "a.b: no such stream (RetCode 6)"),
         (Interrupted("stopped"), 1, "stopped"),
         (ValueError("SecretKey=canary"), 1, "an unexpected error: ValueError"),
     ],

@@ -22,10 +22,11 @@ from owtmix.base.geometry import ResizeMode
 from owtmix.base.time import FrameClock
 from owtmix.compositor.cpu import planes
 from owtmix.outputs.base import FinishedTracks
-from owtmix.outputs.mux import ChunkTrack, join_tracks
+from owtmix.outputs.mux import PROGRAM, ChunkTrack, join_tracks
 from owtmix.outputs.registry import OUTPUTS
 from owtmix.outputs.verify import verify
 from owtmix.plan.model import AudioEncoding, PicturePlan, RenderPlan, SoundPlan, VideoEncoding
+from owtmix.plan.timeline import Jump
 from tests.media.pictures import flat, numbered
 from tests.media.test_writers import ENCODINGS, FPS, RATE_HZ, SIZE, h264, packets_of, write_picture, write_sound
 
@@ -203,7 +204,8 @@ def test_every_kind_of_output_is_written_from_finished_tracks_and_read_back(
     output.verify(plan)
     expected = tmp_path / f"expected.{container}"
     placed = [ChunkTrack(path, part, FPS) for path, part in zip(chunks, parts, strict=True)]
-    join_tracks(placed, sound, expected, container)
+    tags = {"title": plan.title, "encoding_tool": PROGRAM, "encoded_by": PROGRAM}
+    join_tracks(placed, sound, expected, container, tags)
     assert output.path.read_bytes() == expected.read_bytes()
     with pytest.raises(RenderError, match=f"{output.name} holds 75 frames, 76 were planned"):
         output.verify(replace(plan, picture=replace(picture, frames=76)))
@@ -388,3 +390,20 @@ def test_a_damaged_first_or_last_group_of_pictures_is_refused(tmp_path: Path, gr
     output.write_bytes(data)
     with pytest.raises(RenderError, match=r"can be decoded|cannot be read back"):
         verify(output, picture_plan(75, h264()), None)
+
+
+@pytest.mark.parametrize("container", CODECS)
+def test_the_file_says_what_it_is_and_when_the_room_was(tmp_path: Path, container: Container) -> None:
+    how = ENCODINGS[CODECS[container][0]]()
+    chunk = write_picture(tmp_path / "chunk.mp4", 30, how, draw=flashing)
+    picture = replace(picture_plan(30, how), chunks=(range(30),))
+    begun = Fraction("1795327385.25")
+    plan = replace(plan_of(container, picture, None), title="Zoë's room", index_unit="epoch-milliseconds")
+    plan = replace(plan, jumps=(Jump(Fraction(0), begun),))
+    output = OUTPUTS[container](tmp_path / f"out.{container}")
+    output.write(plan, FinishedTracks((chunk,), None))
+    with av.open(str(output.path)) as file:
+        tags = {name.lower(): value for name, value in file.metadata.items()}
+    assert tags["title"] == "Zoë's room"
+    assert tags["creation_time"].startswith("2026-11-22T06:03:05")
+    assert PROGRAM in {tags.get("encoder"), tags.get("encoded_by")}

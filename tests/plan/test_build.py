@@ -391,3 +391,30 @@ def test_a_position_of_a_stream_whose_video_is_not_subscribed_is_a_warning() -> 
     assert check_streams(job, index_of([both(ANNA, 0, 9), both(BEN, 0, 9)])) == [
         "Data.MixerConfig.PositionConfig[1]: the video of ben_1 is not subscribed"
     ]
+
+
+def test_who_is_heard_without_a_picture_is_named() -> None:
+    plan = plan_of(JOB, both(ANNA, 0, 5), heard(BEN, 0, 5))
+    assert plan.warnings == ("ben_1: heard without a picture, so there is no tile",)
+    assert plan_of(replace(JOB, video=None), both(ANNA, 0, 5), heard(BEN, 0, 5)).warnings == ()
+
+
+def test_a_room_without_any_picture_is_named() -> None:
+    (warning,) = plan_of(JOB, heard(ANNA, 0, 5)).warnings
+    assert warning.startswith("nobody has a picture")
+
+
+def test_the_last_frame_shows_the_end_of_the_room() -> None:
+    """The room ends early in it, so the middle of its time is later."""
+    plan = plan_of(at_rate(2, JOB), both(ANNA, 0, "5.1"))
+    assert plan.picture
+    assert plan.picture.frames == 11
+    assert plan.picture.clock.middle(10) in plan.picture.scenes[-1].span
+    assert plan.picture.clock.middle(10) in plan.picture.shots[ANNA][-1].span
+
+
+def test_all_sound_tracks_of_a_file_are_heard() -> None:
+    two = take(ANNA, 0, steady(5), sound(0, 5), replace(sound(0, 4), index=2))
+    plan = plan_of(JOB, two)
+    assert plan.sound
+    assert [(p.source, p.track.index) for p in plan.sound.placements] == [(0, 1), (0, 2)]

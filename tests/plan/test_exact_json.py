@@ -125,6 +125,7 @@ plans: Final = st.builds(
     warnings=tuples(words),
     device=words,
     device_why=words,
+    title=words,
 )
 """Plans of all shapes, most of which no job has."""
 

@@ -74,6 +74,15 @@ def test_the_cpu_composes_where_it_is_asked_for_or_nothing_else_is_installed() -
         choose_device(AnsweringExecutor(), "cuda", MEMORY, lambda: False)
 
 
+@pytest.mark.parametrize(("has_card", "shown"), [(False, "DEBUG"), (True, "INFO")])
+def test_the_missing_extra_is_remarked_on_only_where_there_is_a_card(
+    caplog: pytest.LogCaptureFixture, has_card: bool, shown: str
+) -> None:
+    with caplog.at_level("DEBUG"):
+        choose_device(AnsweringExecutor(), "auto", MEMORY, lambda: False, lambda: has_card)
+    assert [record.levelname for record in caplog.records if EXTRAS in record.message] == [shown]
+
+
 def test_a_gpu_that_works_is_taken_and_named() -> None:
     device = found(AnsweringExecutor(value=GpuInfo(1, "NVIDIA L4", encodes=True)), "auto")
     assert device == RenderDevice("NVIDIA L4 composes and encodes", 1, has_encoder=True, memory_bytes=MEMORY)

@@ -118,8 +118,9 @@ def test_what_is_missing_is_none_to_read_and_an_error_to_locate(store: LocalStor
             store.locate(key, NOWHERE)
 
 
-def test_a_folder_that_is_missing_holds_nothing(tmp_path: Path) -> None:
-    assert LocalStore(tmp_path / "never-made").read("index.json", 100) is None
+def test_a_folder_that_is_missing_is_called_that(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"the folder .*/never-made does not exist"):
+        LocalStore(tmp_path / "never-made").read("index.json", 100)
 
 
 def test_a_file_that_is_too_large_is_refused(store: LocalStore) -> None:

@@ -136,6 +136,7 @@ JOB: Final = JobSpec(
     subscription=SUBSCRIPTION,
     channel=MediaChannel.BOTH,
     container="mp4",
+    extensions=("mp4",),
     output=_STORE,
     output_key="room-1.mp4",
     input=_STORE,

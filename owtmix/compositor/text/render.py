@@ -52,7 +52,7 @@ def render_text(text: str, height_px: int, max_width_px: int, fonts: Fonts | Non
         package's fonts; marks below letters may add rows at the bottom. The width is 0 when there is nothing to draw.
     """
     edge_px = max(1, round(height_px / _EDGE_PER_HEIGHT))
-    line = _fitted_line(text, height_px, max_width_px - 2 * edge_px, fonts or own_fonts())
+    line, _ = _fitted_line(text, height_px, max_width_px - 2 * edge_px, fonts or own_fonts())
     fill = _mask(line, height_px, margin_px=edge_px, stroke_px=0).astype(np.uint16)
     edge = _mask(line, height_px, margin_px=edge_px, stroke_px=edge_px).astype(np.uint16)
     under = (edge * (255 - fill) + 127) // 255
@@ -61,9 +61,15 @@ def render_text(text: str, height_px: int, max_width_px: int, fonts: Fonts | Non
     return np.stack((shade, shade, shade, alpha), axis=2).astype(np.uint8)
 
 
+def is_cut(text: str, height_px: int, max_width_px: int, fonts: Fonts | None = None) -> bool:
+    """Whether ``render_text`` leaves out the end of ``text``."""
+    edge_px = max(1, round(height_px / _EDGE_PER_HEIGHT))
+    return _fitted_line(text, height_px, max_width_px - 2 * edge_px, fonts or own_fonts())[1]
+
+
 def text_mask(text: str, height_px: int, max_width_px: int, fonts: Fonts | None = None) -> NDArray[np.uint8]:
     """Coverage of the text without an edge: uint8 (height, width). Arguments as for ``render_text``."""
-    line = _fitted_line(text, height_px, max_width_px, fonts or own_fonts())
+    line, _ = _fitted_line(text, height_px, max_width_px, fonts or own_fonts())
     return _mask(line, height_px, margin_px=0, stroke_px=0)
 
 
@@ -71,8 +77,8 @@ def _is_drawable(char: str, fonts: Fonts) -> bool:
     return is_invisible(char) or fonts.face_of(char) is not None
 
 
-def _fitted_line(text: str, height_px: int, max_width_px: int, fonts: Fonts) -> Line:
-    """The line of ``text``, cut to ``max_width_px`` with an ellipsis."""
+def _fitted_line(text: str, height_px: int, max_width_px: int, fonts: Fonts) -> tuple[Line, bool]:
+    """The line of ``text``, cut to ``max_width_px`` with an ellipsis, and whether it was cut."""
     cleaned = clean(text)
     drawable = {char for char in set(cleaned) if _is_drawable(char, fonts)}
     letters = _trimmed(split("".join(char for char in cleaned if char in drawable).strip()))
@@ -87,10 +93,10 @@ def _fitted_line(text: str, height_px: int, max_width_px: int, fonts: Fonts) -> 
     if len(letters) <= enough:
         whole = lay_out(letters, fonts, height_px)
         if whole.width_px <= max_width_px:
-            return whole
+            return whole, False
     counts = range(min(len(letters), enough))
     fitting = bisect_right(counts, max_width_px, key=lambda count: cut(count).width_px)
-    return cut(fitting - 1) if fitting else Line((), 0)
+    return (cut(fitting - 1) if fitting else Line((), 0)), True
 
 
 def _trimmed(letters: list[str]) -> list[str]:

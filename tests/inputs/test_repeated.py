@@ -1,0 +1,62 @@
+"""Recordings that stand twice in the store."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from owtmix.base.ids import StreamId
+from owtmix.base.time import TimeRange
+from owtmix.inputs.repeated import repeated_files
+from owtmix.inputs.source_file import SourceFile
+from owtmix.jobfile.index import Recording
+from owtmix.plan.media_info import Probe
+from owtmix.storage import LocalCopy
+from tests.support.plans import ANNA, BEN, sound
+
+
+def measured(path: Path, *, version: str | None = None, length: int = 10) -> SourceFile:
+    size = len(path.read_bytes()) if version else 0
+    return SourceFile(path.name, LocalCopy(path, size, size, version), Probe(None, (sound(0, length),), Fraction(0)))
+
+
+def found(tmp_path: Path, *takes: tuple[StreamId, int, bytes], versions: tuple[str, ...] = ()) -> dict[int, int]:
+    recordings, files = [], {}
+    for number, (stream, start_s, content) in enumerate(takes):
+        path = tmp_path / f"{number}.webm"
+        path.write_bytes(content)
+        recordings.append(Recording(stream, path.name, Fraction(start_s), None))
+        files[number] = measured(path, version=versions[number] if versions else None)
+    return repeated_files(recordings, files)
+
+
+def test_the_same_bytes_of_one_stream_at_the_same_time_count_once(tmp_path: Path) -> None:
+    assert found(tmp_path, (ANNA, 0, b"same"), (ANNA, 3, b"same"), (ANNA, 9, b"same")) == {1: 0, 2: 0}
+
+
+@pytest.mark.parametrize(
+    "other", [(BEN, 0, b"same"), (ANNA, 10, b"same"), (ANNA, 0, b"else")], ids=["stream", "time", "bytes"]
+)
+def test_what_differs_counts(tmp_path: Path, other: tuple[StreamId, int, bytes]) -> None:
+    assert found(tmp_path, (ANNA, 0, b"same"), other) == {}
+
+
+def test_objects_of_a_bucket_are_compared_by_their_versions(tmp_path: Path) -> None:
+    takes = (ANNA, 0, b"same"), (ANNA, 0, b"same")
+    assert found(tmp_path, *takes, versions=("a", "a")) == {1: 0}
+    assert found(tmp_path, *takes, versions=("a", "b")) == {}
+
+
+def test_files_that_differ_in_what_was_measured_are_not_read(tmp_path: Path) -> None:
+    paths = [tmp_path / "a.webm", tmp_path / "gone.webm"]
+    paths[0].write_bytes(b"x")
+    files = {
+        0: measured(paths[0]),
+        1: SourceFile("gone", LocalCopy(paths[1]), Probe(None, (sound(0, 11),), Fraction(0))),
+    }
+    recordings = [Recording(ANNA, path.name, Fraction(0), None) for path in paths]
+    assert repeated_files(recordings, files) == {}
+    assert files[0].probe
+    assert files[0].probe.span == TimeRange(Fraction(0), Fraction(10))
