@@ -154,7 +154,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--fresh",
         action="store_true",
-        help="compose everything again, including the chunks that an interrupted run finished",
+        help="measure and compose everything again, including the chunks that an interrupted run finished",
     )
     parser.add_argument(
         "--device",

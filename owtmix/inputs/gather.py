@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +13,7 @@ from owtmix.inputs.disk_budget import disk_budget
 from owtmix.inputs.download import download_missing, locate_recordings
 from owtmix.inputs.measure import measure, measure_parts
 from owtmix.inputs.prefetch import SourceSet
+from owtmix.inputs.probe_cache import ProbeCache
 from owtmix.inputs.repeated import repeated_files
 from owtmix.inputs.source_file import SourceFile
 from owtmix.inputs.tasks import ProbeTask, WatermarkImageTask
@@ -43,7 +44,7 @@ class InputGatherer:
 
     ``named`` is the index: a key of the store, or a local file (``is_local_path``). When it is None, the index is the
     first existing one of the keys in ``conf/owt.toml``. ``index_key`` is the key of an index in the store. With
-    ``strict`` a malformed entry of the index is an error.
+    ``strict`` a malformed entry of the index is an error. Measurements are kept in ``probes``.
 
     Raises:
         InputError: there is no index, or it cannot be read.
@@ -58,6 +59,7 @@ class InputGatherer:
         folder: Path,
         named: str | None,
         *,
+        probes: ProbeCache,
         strict: bool = False,
     ) -> None:
         self._spec = spec
@@ -65,6 +67,7 @@ class InputGatherer:
         self._store = store
         self._executor = executor
         self._folder = folder
+        self._probes = probes
         data, self.index_key, tried = self._find_index(named)
         if data is None:
             hint = "" if named else ": name it with --index"
@@ -87,22 +90,29 @@ class InputGatherer:
         files = {n: file for n in by_need if isinstance(file := located[n], SourceFile)}
         copies = [file.copy for file in files.values()]
         budget = disk_budget(copies, self._folder, self._settings.storage.max_inputs_mib << 20)
-        measured: dict[int, SourceFile] = {}
+        identities = {n: self._store.identity(file.key) for n, file in files.items()}
+        known = {n: probe for n, file in files.items() if (probe := self._probes.find(identities[n], file))}
+        measured = {n: files[n].measured(probe) for n, probe in known.items()}
+
+        def keep(found: Mapping[int, object]) -> None:
+            for n, probe in found.items():
+                if isinstance(probe, Probe):
+                    self._probes.keep(identities[n], files[n], probe)
+                    measured[n] = files[n].measured(probe)
 
         def measure_files(numbers: Iterable[int], on_measured: Callable[[int], None] = lambda _: None) -> None:
             tasks = [ProbeTask(n, files[n].key, files[n].path, rules) for n in sorted(numbers)]
             found = measure(self._executor, tasks, on_measured)
-            measured.update({n: files[n].measured(what) for n, what in found.items() if isinstance(what, Probe)})
+            keep(found)
             problems.update({n: what for n, what in found.items() if isinstance(what, str)})
 
-        here = [n for n, file in files.items() if file.copy.complete]
-        if len(here) == len(files):  # measuring them is the only progress to show
+        here = [n for n, file in files.items() if n not in known and file.copy.complete]
+        if len(here) + len(known) == len(files):  # measuring them is the only progress to show
             progress.stage("reading", Fraction(len(here)), "files")
             measure_files(here, lambda count: progress.advance(Fraction(count)))
         else:
-            away = {n: file for n, file in files.items() if not file.copy.complete}
-            found = measure_parts(self._executor, self._store, away, rules)
-            measured |= {n: files[n].measured(probe) for n, probe in found.items()}
+            away = {n: file for n, file in files.items() if n not in known and not file.copy.complete}
+            keep(measure_parts(self._executor, self._store, away, rules))
             measure_files(here)
             if missing := away.keys() - measured.keys():
                 for downloaded in download_missing(self._store, files, missing, budget, progress):

@@ -32,9 +32,18 @@ class SourceFile:
 
         The name of a downloaded file identifies its version; a local file is identified by path, size and time.
         """
+        return replace(self, probe=probe, version=self.path.name if self.copy.size_bytes else _local_version(self.path))
+
+    def current_version(self) -> str | None:
+        """The version of the recording as it is now; None when that cannot be told."""
         if self.copy.size_bytes:
-            version = self.path.name
-        else:
-            state = self.path.stat()
-            version = f"{self.path} {state.st_size} {state.st_mtime_ns}"
-        return replace(self, probe=probe, version=version)
+            return self.copy.version
+        try:
+            return _local_version(self.path)
+        except OSError:
+            return None
+
+
+def _local_version(path: Path) -> str:
+    state = path.stat()
+    return f"{path} {state.st_size} {state.st_mtime_ns}"

@@ -45,7 +45,7 @@ def compose(job_file: Path | str, options: Options = _DEFAULTS, progress: Progre
 
 
 def plan(job_file: Path | str, options: Options = _DEFAULTS) -> RenderPlan:
-    """Plan a job's output, as ``owt-main --plan`` does: nothing is written or sent.
+    """Plan a job's output, as ``owt-main --plan`` does: nothing is sent, and only what was measured is kept.
 
     Raises:
         MixError: as ``compose``.

@@ -13,6 +13,7 @@ from typing import Any
 from owtmix.base.cleanup import TemporaryPaths
 from owtmix.base.ids import is_job_id
 from owtmix.base.progress import Progress
+from owtmix.inputs.probe_cache import remove_unused
 from owtmix.jobfile.settings import Settings
 from owtmix.jobs.announcer import Announcer
 from owtmix.jobs.compose import COMPOSE, Published
@@ -23,7 +24,7 @@ from owtmix.jobs.preview import preview_steps
 from owtmix.jobs.request import JobRequest, read_request
 from owtmix.jobs.result import JobResult, job_result
 from owtmix.jobs.state import state_folder
-from owtmix.jobs.steps import JobRun, run_steps
+from owtmix.jobs.steps import PROBES, JobRun, run_steps
 from owtmix.jobs.work_folder import open_work_folder
 from owtmix.plan.model import RenderPlan
 from owtmix.workers.base import Executor
@@ -96,9 +97,10 @@ class Job:
             self._executor(announcer) as executor,
         ):
             temporary.add(work / "tracks")
+            remove_unused(state / PROBES, request.settings.work.days)
             if request.options.fresh:
                 shutil.rmtree(work / "chunks", ignore_errors=True)
-            run = JobRun(request, executor, announcer, progress, temporary, work)
+            run = JobRun(request, executor, announcer, progress, temporary, work, state)
             published, seconds = run_steps(COMPOSE, run, None)
         assert isinstance(published, Published)
         return job_result(published, announcer, seconds)
@@ -110,7 +112,8 @@ class Job:
         (work / "inputs").mkdir()
         announcer = self._announcer()
         with self._executor(announcer) as executor:
-            yield JobRun(self.request, executor, announcer, progress, temporary, work)
+            state = self._state or state_folder()
+            yield JobRun(self.request, executor, announcer, progress, temporary, work, state)
 
     def _announcer(self) -> Announcer:
         """The announcer of one run."""

@@ -62,7 +62,7 @@ class Options:
         overrides: values by their JSON paths, in place of those of the job file.
         workers: processes that compose; None for as many as there are processors.
         chunk_s: least length of a chunk in seconds, in place of the setting.
-        fresh: finished chunks of earlier runs are not used.
+        fresh: finished chunks and measurements of earlier runs are not used.
         device: composes the picture: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Raises:

@@ -10,8 +10,9 @@ from typing import Final
 from owtmix.base.errors import InputError, Problem, SpecError
 from owtmix.compositor.text.coverage import missing_glyph_warnings, with_fonts
 from owtmix.compositor.text.cut_text import cut_text_warnings
-from owtmix.inputs.gather import Gathered, InputGatherer
+from owtmix.inputs.gather import Gathered, InputGatherer, clock_rules
 from owtmix.inputs.prefetch import SourceSet
+from owtmix.inputs.probe_cache import ProbeCache
 from owtmix.jobfile.index import Recording
 from owtmix.jobs.request import PREFIX
 from owtmix.jobs.steps import JobRun, Step
@@ -73,7 +74,14 @@ def select_recordings(run: JobRun, device: RenderDevice) -> Indexed:
     request, spec, warn = run.request, run.request.spec, run.announcer.warn
     named = request.options.index or spec.index_key
     gatherer = InputGatherer(
-        spec, request.settings, request.input, run.executor, run.inputs, named, strict=request.options.strict
+        spec,
+        request.settings,
+        request.input,
+        run.executor,
+        run.inputs,
+        named,
+        probes=ProbeCache(run.probes, clock_rules(request.settings.timeline), fresh=request.options.fresh),
+        strict=request.options.strict,
     )
     index = gatherer.index
     if index.job_id and index.job_id != spec.job_id:

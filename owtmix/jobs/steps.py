@@ -7,13 +7,16 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from owtmix.base.cleanup import TemporaryPaths
 from owtmix.base.progress import Progress
 from owtmix.jobs.announcer import Announcer
 from owtmix.jobs.request import JobRequest
 from owtmix.workers.base import Executor
+
+PROBES: Final = "probes"
+"""The folder of measurements, in that of the state."""
 
 _log = logging.getLogger(__name__)
 
@@ -22,7 +25,8 @@ _log = logging.getLogger(__name__)
 class JobRun:
     """One run of a job: its request, and the services that its steps use.
 
-    ``work`` is the job's work folder, or a temporary one; what is fetched goes to ``inputs`` in it.
+    ``work`` is the job's work folder, or a temporary one; what is fetched goes to ``inputs`` in it. ``state`` is the
+    folder for the state of all jobs.
     """
 
     request: JobRequest
@@ -31,6 +35,12 @@ class JobRun:
     progress: Progress
     temporary: TemporaryPaths
     work: Path
+    state: Path
+
+    @property
+    def probes(self) -> Path:
+        """The folder in which measurements of recordings are kept."""
+        return self.state / PROBES
 
     @property
     def inputs(self) -> Path:

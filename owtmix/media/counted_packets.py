@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+import numpy as np
 from av import AudioFrame
 from av.audio.stream import AudioStream
 from av.packet import Packet
 from av.stream import Stream
+from numpy.typing import NDArray
 
 FIRST_FRAMES: Final = 3
 """Frames that are decoded to find the samples per packet; priming shortens the first ones."""
@@ -51,6 +53,15 @@ def opus_samples(packet: Packet[Stream]) -> int:
     if not frames:
         frames = data[1] & 63 if len(data) > 1 else 0
     return _OPUS_FRAME_SAMPLES[data[0] >> 3] * frames
+
+
+def opus_samples_by_heads(heads: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """``opus_samples`` of many packets: int64 (n,). ``heads`` are their first two bytes, ``sizes`` their lengths."""
+    first = heads >> 8
+    frames = np.array([1, 2, 2, 0])[first & 3]
+    counted = np.where(sizes > 1, heads & 63, 0)
+    count = np.where(first & 3 == _OPUS_MANY_FRAMES, counted, frames)
+    return np.asarray(np.array(_OPUS_FRAME_SAMPLES)[first >> 3] * count, np.int64)
 
 
 def samples_of(frame: AudioFrame, rate_hz: int) -> int:

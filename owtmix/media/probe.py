@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 from zlib import crc32
 
+import numpy as np
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.stream import Disposition, Stream
@@ -21,6 +22,7 @@ from av.video.stream import VideoStream
 
 from owtmix.base.errors import InputError
 from owtmix.base.time import timecode
+from owtmix.media.block_scan import scan_blocks
 from owtmix.media.file_clock import suspicious_steps, tell_time
 from owtmix.media.open import is_cover, is_usable_stream, open_input, packets
 from owtmix.media.partial_file import ByteRange, MissingBytesError, PartialFile
@@ -30,6 +32,7 @@ from owtmix.media.video_meter import VideoMeter
 from owtmix.plan.media_info import ClockRules, Damage, Probe
 
 REPORT_EVERY_PACKETS: Final = 64
+MATROSKA_TICK_S: Final = Fraction(1, 1000)
 _RULES: Final = ClockRules()
 
 Meter = VideoMeter | SoundMeter
@@ -73,6 +76,7 @@ def probe(
             flaws.append(f"it is damaged at {timecode(reached * base)}, and ends there: {problem}")
 
         unreported = 0
+        is_scanned = partial is not None or wholly or not _may_be_scanned(container, meters.values())
         for packet in packets(container, *(meter.stream for meter in meters.values()), on_error=end):
             meters[packet.stream.index].add(packet)  # an empty packet has no stream_index
             _check_missing(partial, meters.values())
@@ -82,11 +86,45 @@ def probe(
                 if unreported >= REPORT_EVERY_PACKETS:
                     unreported = 0
                     advance(reached * base)
+            if not is_scanned and all(meter.settled for meter in meters.values()):
+                is_scanned = True
+                if _scan(path, meters.values(), lambda ticks: advance(ticks * MATROSKA_TICK_S)):
+                    break
         _tell_time(
             path, [meter for meter in meters.values() if len(meter.table)], rules, is_partial=partial is not None
         )
         order = sorted(meters.values(), key=lambda m: (not m.stream.disposition & Disposition.default, m.stream.index))
         return _measured(order, list(container.streams), flaws)
+
+
+def _may_be_scanned(container: InputContainer, meters: Collection[Meter]) -> bool:
+    """Whether the file's blocks may tell all that is left to measure after the first packets."""
+    is_matroska = "matroska" in container.format.name
+    return is_matroska and all(
+        meter.table.time_base == MATROSKA_TICK_S and not meter.needs_decoding for meter in meters
+    )
+
+
+def _scan(path: Path, meters: Collection[Meter], advance: Callable[[int], None]) -> bool:
+    """Measure the rest of a plain Matroska file from its blocks; returns whether that was possible."""
+    blocks = scan_blocks(path, advance)
+    if blocks is None:
+        return False
+    rests = []
+    for meter in meters:
+        latest = meter.latest
+        assert latest
+        (found,) = np.nonzero(blocks.positions == latest.pos)
+        if len(found) != 1 or blocks.sizes[found[0]] != latest.size or latest.pts is None:
+            return False
+        (mine,) = np.nonzero(blocks.tracks == blocks.tracks[found[0]])
+        if np.count_nonzero(mine <= found[0]) != meter.packets:
+            return False
+        rests.append((meter, latest.pts - int(blocks.ticks[found[0]]), mine[mine > found[0]]))
+    for meter, shift, mine in rests:
+        rest = blocks.only(mine)
+        meter.extend(rest.ticks + shift, rest)
+    return True
 
 
 def _measured(meters: Sequence[Meter], others: Sequence[Stream], flaws: list[str]) -> Probe:

@@ -13,6 +13,7 @@ from av.packet import Packet
 from av.stream import Stream
 
 from owtmix.media.audio_drift import measure_runs
+from owtmix.media.block_scan import Blocks
 from owtmix.media.clock_track import TrackLog
 from owtmix.media.counted_packets import (
     FIRST_FRAMES,
@@ -20,12 +21,14 @@ from owtmix.media.counted_packets import (
     is_presented,
     is_trimmed,
     opus_samples,
+    opus_samples_by_heads,
     samples_of,
     tells_samples,
 )
 from owtmix.media.open import states_durations
-from owtmix.media.track_meter import PacketTable
+from owtmix.media.track_meter import PacketTable, Ticks
 from owtmix.plan.media_info import AudioTrack, Damage
+from owtmix.plan.model import SAMPLE_RATE_HZ
 
 LONGEST_FRAME_S: Final = Fraction(3, 10)
 """The longest audio frame of any codec: 2,048 samples at 8 kHz."""
@@ -46,6 +49,8 @@ class SoundMeter:
         self.table = PacketTable(stream.time_base, "sound")
         self._samples = array("q")
         self._number = -1
+        self.latest: Packet[Stream] | None = None
+        """The last packet that was added."""
         self._stated_end = 0
         self._damage = Damage()
         self._wholly = wholly
@@ -59,12 +64,19 @@ class SoundMeter:
         return not self.is_counted or self._is_opus
 
     @property
+    def needs_decoding(self) -> bool:
+        """Whether only decoding tells how long a packet lasts."""
+        return not self._is_opus
+
+    @property
     def settled(self) -> bool:
         return self.is_counted and self._decoded_frames >= FIRST_FRAMES
 
     def add(self, packet: Packet[Stream]) -> None:
         """Add the next packet of the track."""
-        self._number += bool(packet.size)
+        if packet.size:
+            self._number += 1
+            self.latest = packet
         if packet.pts is not None and packet.duration:
             self._stated_end = max(self._stated_end, packet.pts + packet.duration)
         if not self.settled or (packet.size and is_trimmed(packet)):
@@ -82,6 +94,19 @@ class SoundMeter:
                 self._place(packet, packet.pts, samples)
         if self._wholly:
             self._decode(packet)
+
+    def extend(self, pts: Ticks, blocks: Blocks) -> None:
+        """Add ``blocks`` of Opus, the rest of the track, with their timestamps in ticks."""
+        samples = opus_samples_by_heads(blocks.heads, blocks.sizes) - _padding_samples(blocks)
+        used = samples > 0
+        numbers = self.packets + np.arange(len(pts))
+        self.table.extend(numbers[used], pts[used], blocks.positions[used], blocks.sizes[used])
+        self._samples.frombytes(samples[used].astype(np.int64).tobytes())
+
+    @property
+    def packets(self) -> int:
+        """How many packets were added one by one."""
+        return self._number + 1
 
     def log(self) -> TrackLog:
         """The packets, of which there must be some, for the file's clock."""
@@ -136,3 +161,8 @@ class SoundMeter:
         except av.error.FFmpegError:
             self._damage = self._damage.grown(None if packet.pts is None else packet.pts * packet.time_base)
             return []
+
+
+def _padding_samples(blocks: Blocks) -> Ticks:
+    """What the container cuts from the end of each block, in samples at 48 kHz."""
+    return np.asarray(np.rint(blocks.padding_ns * (SAMPLE_RATE_HZ / 1e9)), np.int64)

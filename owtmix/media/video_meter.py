@@ -14,6 +14,7 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from owtmix.base.time import TimeRange
+from owtmix.media.block_scan import Blocks
 from owtmix.media.clock_track import TrackLog
 from owtmix.media.open import states_durations
 from owtmix.media.track_meter import PacketTable, Ticks
@@ -37,6 +38,7 @@ class VideoMeter:
     """
 
     needs_all: Final = False
+    needs_decoding: Final = False
 
     def __init__(self, stream: VideoStream) -> None:
         assert stream.time_base is not None
@@ -44,6 +46,8 @@ class VideoMeter:
         self.table = PacketTable(stream.time_base, "picture")
         self._durations = array("q")
         self._number = -1
+        self.latest: Packet[Stream] | None = None
+        """The last packet that was added."""
         self._first: tuple[int, Fraction, DecodedFrame] | None = None
 
     @property
@@ -54,11 +58,23 @@ class VideoMeter:
         """Add the next packet of the track."""
         if packet.size:
             self._number += 1
+            self.latest = packet
             if not packet.is_discard and packet.pts is not None:
                 self.table.add(self._number, packet.pts, -1 if packet.pos is None else packet.pos, packet.size)
                 self._durations.append(packet.duration or 0)
         if self._first is None:
             self._decode(packet)
+
+    def extend(self, pts: Ticks, blocks: Blocks) -> None:
+        """Add ``blocks``, the rest of the track, with their timestamps in ticks."""
+        numbers = self.packets + np.arange(len(pts))
+        self.table.extend(numbers, pts, blocks.positions, blocks.sizes)
+        self._durations.extend([0] * len(pts))
+
+    @property
+    def packets(self) -> int:
+        """How many packets were added one by one."""
+        return self._number + 1
 
     def log(self) -> TrackLog:
         """The packets, of which there must be some, for the file's clock."""

@@ -21,6 +21,20 @@ from owtmix.plan.model import RenderPlan
 _CLASS: Final = "is"
 
 
+def to_exact_json(kind: type, value: Any) -> Any:
+    """``value``, of the dataclass ``kind``, as JSON values."""
+    return _encode(kind, value)
+
+
+def from_exact_json(kind: type, value: Any) -> Any:
+    """The value of the dataclass ``kind`` that was written.
+
+    Raises:
+        ValueError, TypeError, KeyError: it is not what ``to_exact_json`` writes.
+    """
+    return _decode(kind, value)
+
+
 def plan_to_exact_json(plan: RenderPlan) -> dict[str, Any]:
     """The plan as JSON values."""
     value: dict[str, Any] = _encode(RenderPlan, plan)

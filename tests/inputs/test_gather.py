@@ -16,8 +16,10 @@ from PIL import Image
 from owtmix.base.errors import InputError, StoreError
 from owtmix.base.progress import NoProgress
 from owtmix.inputs.gather import InputGatherer
+from owtmix.inputs.probe_cache import ProbeCache
 from owtmix.jobfile.settings import Settings
 from owtmix.jobfile.spec import ImageWatermark, JobSpec
+from owtmix.plan.media_info import ClockRules
 from tests.support.command import TINY, record_once
 from tests.support.executor import InProcessExecutor
 from tests.support.people import Take
@@ -59,7 +61,10 @@ def lay_out(tmp_path: Path) -> Callable[..., FakeStore]:
 
 
 def gatherer(store: FakeStore, folder: Path, spec: JobSpec = JOB, named: str | None = None) -> InputGatherer:
-    return InputGatherer(spec, Settings(), store, InProcessExecutor(), folder, named)
+    probes = ProbeCache(folder / "probes", ClockRules())
+    return InputGatherer(
+        spec, Settings(), store, InProcessExecutor(), folder, named, probes=ProbeCache(folder / "probes", ClockRules())
+    )
 
 
 def test_recordings_are_fetched_and_measured_in_the_order_of_the_index(
