@@ -47,11 +47,13 @@ def _record(path: Path, hours: float) -> None:
     with av.open(str(take)) as source, av.open(str(path), "w", format="webm") as target:
         streams = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
         packets = [
-            (streams[p.stream.index], bytes(p), p.pts, p.is_keyframe) for p in source.demux() if p.pts is not None
+            (streams[p.stream.index], bytes(p), p.pts, p.is_keyframe)
+            for p in source.demux()
+            if p.pts is not None and p.size
         ]
         for round_ in range(round(hours * 3600 / TAKE_S)):
             for stream, data, pts, is_key in packets:
                 packet = av.Packet(data)
                 packet.stream, packet.time_base, packet.is_keyframe = stream, Fraction(1, 1000), is_key
-                packet.pts = packet.dts = pts + 10 + round_ * TAKE_S * 1000
+                packet.pts = packet.dts = pts + 10 + round_ * (TAKE_S * 1000 + 40)
                 target.mux(packet)
