@@ -308,3 +308,27 @@ def test_every_option_is_in_the_readme() -> None:
     readme = (INSTALLATION / "README.md").read_text(encoding="utf-8")
     options = {option for action in _parser()._actions for option in action.option_strings if option.startswith("--")}
     assert {option for option in options if f"`{option}" not in readme} == set()
+
+
+def test_an_invalid_job_is_logged_under_its_id(command: Command, tiny: Path, job_id: str) -> None:
+    tiny.write_text(tiny.read_text().replace('"Data"', '"data"', 1))
+    result = command.run(tiny)
+    assert result.returncode == 2
+    assert "data: unknown key; perhaps Data is meant" in result.stderr.splitlines()[0]
+    assert "perhaps Data is meant" in command.log(job_id).read_text()
+
+
+def test_a_locale_without_utf_8_is_no_hindrance(command: Command, tiny: Path, job_id: str) -> None:
+    index = tiny.parent / f"{job_id}.json"
+    index.write_text(index.read_text().replace("0-anna_1.mp4", "\u738b.mp4"), encoding="utf-8")
+    (tiny.parent / "room" / "0-anna_1.mp4").rename(tiny.parent / "room" / "\u738b.mp4")
+    result = command.run(tiny, PYTHONUTF8="0", LC_ALL="POSIX")
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["files"]["left_out"] == []
+
+
+def test_resend_all_without_callbacks(command: Command) -> None:
+    result = command.run("-q", "--resend", "--all")
+    assert (result.returncode, json.loads(result.stdout)) == (0, {"jobs": [], "sent": 0, "left": 0})
+    assert command.run("--resend").returncode == 2
+    assert command.run("--all").returncode == 2

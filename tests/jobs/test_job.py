@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,10 +17,11 @@ from owtmix.base.cleanup import TemporaryPaths
 from owtmix.base.errors import DestinationError, InputError, Interrupted, SpecError
 from owtmix.base.progress import NoProgress
 from owtmix.jobfile.settings import Settings
-from owtmix.jobs.job import Job
+from owtmix.jobs.job import Job, jobs_with_callbacks, resend
 from owtmix.jobs.options import Options
 from owtmix.jobs.result import ChunkCount
 from owtmix.workers.base import Task
+from tests.notify.receiver import answers, receiving
 from tests.support.command import change
 from tests.support.executor import in_process
 from tests.support.progress import RecordingProgress
@@ -175,3 +177,51 @@ def test_an_output_that_is_no_key_is_refused(tiny: Path) -> None:
 def test_the_chunk_length_of_the_options_comes_before_the_setting(tiny: Path) -> None:
     assert job(tiny, [], replace(ON_CPU, chunk_s=Fraction(2))).request.settings.video.chunk_s == 2
     assert job(tiny, []).request.settings == Settings()
+
+
+def test_what_a_dead_receiver_did_not_get_is_counted_and_sent_by_resend(tiny: Path, job_id: str) -> None:
+    settings = Settings()
+    settings = settings.model_copy(update={"callbacks": settings.callbacks.model_copy(update={"wait_s": 0.1})})
+    state = tiny.parents[1] / "state"
+    with receiving(answers(503)) as receiver:
+        told = {"Status": "open", "ServiceType": "job.mixer", "NotifyUrl": receiver.url}
+        change(tiny, "Data.NotifyConfig", [told])
+        result = Job(tiny, settings, ON_CPU, state, in_process([])).run(NoProgress(), TemporaryPaths())
+        assert result.callbacks
+        assert result.callbacks.left > 0
+        left = result.callbacks.left
+        assert f"{left} callbacks are not delivered: owt-main --resend {job_id}" in result.warnings
+        assert jobs_with_callbacks(state) == [job_id]
+        receiver.answer = answers(200)
+        assert resend(job_id, settings, state) == {"job_id": job_id, "sent": left, "left": 0}
+    assert jobs_with_callbacks(state) == []
+
+
+def test_a_local_file_that_is_named_as_a_key_is_pointed_at(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "x.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"x\.json in the working folder is \./x\.json"):
+        job(tiny, [], Options(device="cpu", index="x.json")).plan(NoProgress(), TemporaryPaths())
+
+
+def test_an_output_whose_extension_does_not_fit_is_refused(tiny: Path) -> None:
+    for name in ("./talk.webm", "talk.mp3", "./talk.m4a"):
+        with pytest.raises(SpecError, match=r"does not fit this output; \.mp4 does"):
+            job(tiny, [], Options(device="cpu", output=name))
+
+
+def test_an_index_of_another_room_is_named(tiny: Path) -> None:
+    change(tiny, "Internal.RoomId", "another")
+    change(tiny.parent / f"{json.loads(tiny.read_text())['Internal']['JobId']}.json", "RoomId", "this")
+    plan = job(tiny, []).plan(NoProgress(), TemporaryPaths())
+    assert "the index is of the room this, not of another (Internal.RoomId)" in plan.warnings
+
+
+def test_text_that_does_not_fit_is_named(tiny: Path) -> None:
+    marks = [{"Type": 3, "Text": "much too long " * 9, "X": 4, "Y": 4}, {"Type": 3, "Text": "low", "X": 0, "Y": 88}]
+    change(tiny, "Data.MixerConfig.WaterMark", marks)
+    warnings = job(tiny, []).plan(NoProgress(), TemporaryPaths()).warnings
+    assert any("is wider than" in warning for warning in warnings)
+    assert any("lies partly below" in warning for warning in warnings)
