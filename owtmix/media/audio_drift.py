@@ -39,6 +39,8 @@ WINDOW_S: Final = 10.0
 SHORT_RUN_WINDOWS: Final = 4
 """Windows of a run shorter than that many ``WINDOW_S``; none is under a second."""
 
+HELD_BACK_S: Final = 0.1
+"""Packets that are later than those around them by more than this were held back."""
 BROKEN_S: Final = 1.0
 """Timestamps that leave the sound behind by more than this, though nothing else is wrong with them, are broken."""
 
@@ -132,6 +134,8 @@ def _level(starts_s: NDArray[np.float64], lateness: NDArray[np.float64], length_
     """The lateness of a run as a polyline from 0 to ``length_s``; frames start at ``starts_s`` in it."""
     if np.abs(lateness).max() <= AGREEMENT_S:
         return [(0.0, 0.0), (length_s, 0.0)]
+    # What was held back for a moment and then came at once says nothing about the clock.
+    lateness = np.minimum(lateness, without_spikes(lateness, HOLE_FRAMES) + HELD_BACK_S)
     windows = list(_windows(starts_s))
     x = np.array([starts_s[part].mean() for part in windows])
     y = np.array([_interquartile_mean(lateness[part]) for part in windows])
@@ -147,15 +151,18 @@ def _level(starts_s: NDArray[np.float64], lateness: NDArray[np.float64], length_
         middle = _interquartile_mean(followed)
         return [(0.0, middle), (length_s, middle)]
     line = _simplified(list(zip(x.tolist(), followed.tolist(), strict=True)), tolerance)
-    first, last = lateness[windows[0]], lateness[windows[-1]]
-    return [
-        (0.0, float(np.clip(_interpolated(line[0], line[1], 0.0), first.min(), first.max()))),
-        *line[1:-1],
-        (
-            length_s,
-            float(np.clip(_interpolated(line[-2], line[-1], length_s), min(last.min(), line[-1][1]), last.max())),
-        ),
-    ]
+    ends = (
+        _at_end(lateness[windows[0]], line[0], _interpolated(line[0], line[1], 0.0), line[0][0]),
+        _at_end(lateness[windows[-1]], line[-1], _interpolated(line[-2], line[-1], length_s), length_s - line[-1][0]),
+    )
+    return [(0.0, ends[0]), *line[1:-1], (length_s, ends[1])]
+
+
+def _at_end(lateness: NDArray[np.float64], near: tuple[float, float], extrapolated: float, distance_s: float) -> float:
+    """The level at an end of a run, ``distance_s`` from the point ``near``: within what was seen, and within drift."""
+    seen = float(np.clip(extrapolated, lateness.min(), lateness.max()))
+    most = MAX_DRIFT * distance_s
+    return float(np.clip(seen, near[1] - most, near[1] + most))
 
 
 def _windows(starts_s: NDArray[np.float64]) -> Iterator[slice]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from dataclasses import dataclass, field
+from bisect import bisect_right, insort
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Final
 
@@ -17,7 +18,13 @@ Seconds = NDArray[np.float64]
 
 STEP_BACK_S: Final = 0.04
 """Smaller steps back are jitter: recorders round timestamps, and network delay varies."""
-MAX_SPIKE: Final = 5
+TELLING: Final = 5
+"""So many different packets that come again are copies."""
+SOON: Final = 500
+"""Timestamps that stepped back return within so many packets, or have not stepped back but started again."""
+SPIKE_S: Final = 0.25
+"""How exactly timestamps return after a spike."""
+MAX_SPIKE: Final = 4
 """So many packets that are ahead of those around them are a spike: only their timestamps are wrong."""
 
 
@@ -81,6 +88,10 @@ class ClockTrack:
         self.shift = 0.0
         self.old_shifts: list[float] = []
         self.known = 0
+        self.unverified: int | None = None
+        """The last jump ahead that was taken for a pause, since no other track was beside it."""
+        self.mended_s = np.zeros(len(log.places))
+        """What was added to the timestamps of spikes before anything was decided."""
         self.end = -np.inf
 
     def extend(self, first: int) -> None:
@@ -102,6 +113,30 @@ class ClockTrack:
         self.time.starts.append(first)
         self.time.breaks.append(Break(kind, first, float(self.log.stamps_s[first]) + shift, by_s))
 
+    def drop_repeated(self) -> None:
+        """Leave out packets that repeat the one before: same timestamp, same content."""
+        log = self.log
+        again = (np.diff(log.stamps_s) == 0) & (np.diff(log.prints) == 0)
+        if again.any():
+            self.time.dropped[1:] |= again
+            first = int(np.argmax(again)) + 1
+            lasts_s = float(log.lengths_s[1:][again].sum())
+            self.time.breaks.append(Break("copy", first, float(log.stamps_s[first]), lasts_s))
+
+    def note_return(self, first: int, by_s: float) -> int | None:
+        """The packet after ``first`` at which timestamps step ahead again by about ``by_s``; it is a step from now on.
+
+        None when there is none soon.
+        """
+        last = min(self.next_step(first), first + SOON)
+        steps = np.diff(self.log.stamps_s[first:last]) - self.log.lengths_s[first : last - 1]
+        back = np.flatnonzero(steps >= by_s / 2)
+        if not len(back):
+            return None
+        found = first + int(back[0]) + 1
+        insort(self.steps, found)
+        return found
+
     def mend_spike(self, first: int) -> bool:
         """Put the packets just before ``first`` in their place, if they alone were ahead; returns whether they were."""
         stamps = self.log.stamps_s + 0.0
@@ -121,6 +156,40 @@ class ClockTrack:
         self.time.breaks.append(Break("jump", spike, end, ahead_s))
         self.end = end + lasts_s
         return True
+
+    def mend_spikes(self) -> None:
+        """Put up to ``MAX_SPIKE`` packets that alone leave the timestamps around them, and return, in their place."""
+        stamps, lengths = self.log.stamps_s.copy(), self.log.lengths_s
+        left = []
+        steps = iter([*self.steps, len(stamps)])
+        first = next(steps)
+        for after in steps:
+            lasts_s = float(lengths[first:after].sum())
+            end = float(stamps[first - 1] + lengths[first - 1])
+            if after < len(stamps) and after - first <= MAX_SPIKE and abs(stamps[after] - end - lasts_s) <= SPIKE_S:
+                by_s = float(stamps[first]) - end
+                self.time.breaks.append(Break("jump" if by_s > 0 else "step back", first, end, by_s))
+                self.mended_s[first:after] = -by_s
+                stamps[first:after] -= by_s
+                after = next(steps, len(stamps))  # noqa: PLW2901 - the return is no step any more
+            else:
+                left.append(first)
+            first = after
+        self.steps = left
+        self.log = replace(self.log, stamps_s=stamps)
+
+    def revise(self, first: int, change: float) -> None:
+        """Move everything from packet ``first`` on by ``change``: it was a jump and no pause."""
+        self.time.shifts_s[first : self.known] += change
+        self.old_shifts.insert(0, self.shift)
+        self.shift += change
+        self.unverified = None
+        self.time.starts = sorted({*self.time.starts, first})
+        at_s = float(self.log.stamps_s[first]) + self.shift
+        self.time.breaks.append(Break("jump", first, at_s, -change))
+        kept = ~self.time.dropped[: self.known]
+        ends = (self.log.stamps_s + self.log.lengths_s)[: self.known] + self.time.shifts_s[: self.known]
+        self.end = float(ends[kept].max(initial=-np.inf))
 
     def give_up(self, first: int) -> None:
         """Leave out everything from packet ``first`` on."""
@@ -155,7 +224,35 @@ class ClockTrack:
         same = (log.stamps_s[first : first + most] == log.stamps_s[copied]) & (
             log.prints[first : first + most] == log.prints[copied]
         )
-        return most if same.all() else int(np.argmin(same))
+        count = most if same.all() else int(np.argmin(same))
+        # Packets of silence are all the same: they are no copies of each other.
+        return count if len(set(log.prints[first : first + count].tolist())) >= min(TELLING, most) else 0
+
+    def returns(self, first: int, within_s: float) -> bool:
+        """Whether the next step leads back to where the track would be without what lies between."""
+        after = self.next_step(first)
+        if after == len(self.log.places):
+            return False
+        lasts_s = float(self.log.lengths_s[first:after].sum())
+        returned_s = float(self.log.stamps_s[after]) + self.shift - self.end
+        return -STEP_BACK_S <= returned_s <= lasts_s + within_s
+
+    def ends_together(self, first: int, within_s: float) -> bool:
+        """Whether the other tracks end before packet ``first``, and this one ends with them if it goes on."""
+        after = self.next_step(first)
+        if after < len(self.log.places) or not self.others:
+            return False
+        last = len(self.log.places) - 1
+        end = self.end + float(self.log.stamps_s[last] - self.log.stamps_s[first] + self.log.lengths_s[last])
+        ends = [other.end if other.known else -np.inf for other in self._finished(first)]
+        return bool(ends) and abs(max(ends) - end) <= within_s
+
+    def _finished(self, first: int) -> Iterator[ClockTrack]:
+        """The other tracks, decided to their ends, if all of them end before packet ``first``."""
+        if all(other.log.places[-1] < self.log.places[first] for other in self.others):
+            for other in self.others:
+                other.extend(len(other.log.places))
+                yield other
 
     def drop_overlaps(self) -> None:
         """Leave out sound, after each start, that lies before what was already heard."""

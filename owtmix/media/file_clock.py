@@ -16,6 +16,7 @@ from heapq import heapify, heappop, heappush
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from owtmix.media.clock_track import STEP_BACK_S, Break, ClockTrack, TrackLog, TrackTime
 from owtmix.plan.media_info import BreakKind, ClockRules
@@ -28,6 +29,8 @@ WRAPS_S: Final = tuple(2**32 / hz for hz in (90_000, 48_000, 44_100, 16_000, 8_0
 """After how many seconds 32-bit timestamps of the usual clocks begin anew."""
 COMPARED: Final = 50
 """Packets on either side of a break whose distance to the other tracks is compared."""
+FAR: Final = 3000
+"""So many packets on either side of a break are looked through for some to compare."""
 MAX_BREAKS: Final = 1000
 """After that many breaks of a track its time cannot be told: it is used up to there."""
 
@@ -42,17 +45,27 @@ def suspicious_steps(log: TrackLog, rules: ClockRules) -> list[int]:
     return sorted({*ahead.tolist(), *back.tolist()})
 
 
+def may_repeat(log: TrackLog) -> bool:
+    """Whether packets of sound seem to stand there twice, as far as their sizes tell."""
+    return log.is_sound and bool(((np.diff(log.stamps_s) == 0) & (np.diff(log.prints) == 0)).any())
+
+
 def tell_time(logs: Sequence[TrackLog], rules: ClockRules) -> list[TrackTime]:
     """The time of each track's packets; the tracks are those of one file."""
     tracks = [ClockTrack(log, suspicious_steps(log, rules)) for log in logs]
     for track in tracks:
         track.others = [other for other in tracks if other is not track]
+    for track in tracks:
+        track.mend_spikes()
+        if track.log.is_sound:
+            track.drop_repeated()
     _Clock(rules, tracks).decide_all()
     for track in tracks:
         track.extend(len(track.log.places))
         if track.log.is_sound:
             track.drop_overlaps()
             track.drop_surplus()
+        track.time.shifts_s += track.mended_s
         track.time.breaks.sort(key=lambda found: found.first)
     return [track.time for track in tracks]
 
@@ -69,7 +82,7 @@ class _Clock:
         ]
         heapify(self._pending)
         self._beside_s = float(rules.beside_s)
-        self._jump_s = float(rules.jump_s)
+        self._near_s = 2 * self._beside_s
         self._lone_jump_s = float(rules.lone_jump_s)
 
     def decide_all(self) -> None:
@@ -137,11 +150,12 @@ class _Clock:
     def _decide_together(self, partners: Sequence[tuple[ClockTrack, int]], witnesses: Sequence[ClockTrack]) -> None:
         """A step that several tracks make: a pause, a clock that was set right, or a start anew."""
         by_s = _step(*partners[0])
-        end = max(track.end for track, _ in partners)
-        start = min(float(track.log.stamps_s[first]) + track.shift for track, first in partners)
+        # The least change after which none of them overlaps what came before.
+        going_on = max(track.end - track.log.stamps_s[first] - track.shift for track, first in partners)
         told = [self._told_shift(*partners[0], other) for other in witnesses]
-        earlier = [change for change in _shared_changes(partners) if abs(start + change - end) <= self._beside_s]
-        returned = any(abs(start + change - end) <= SAME_S for change in earlier)
+        earlier = [change for change in _shared_changes(partners) if abs(change - going_on) <= self._beside_s]
+        returned = any(abs(change - going_on) <= SAME_S for change in earlier)
+        returned |= all(track.returns(first, self._beside_s) for track, first in partners)
         is_pause = by_s <= self._lone_jump_s or any(shift is not None for shift in told)
         if by_s > 0 and is_pause and not returned:
             return
@@ -149,57 +163,90 @@ class _Clock:
             for track, first in partners:
                 track.start(first, track.shift, "step back", by_s)
             return
-        change = earlier[0] if earlier else _wrapped(end - start)
+        change = earlier[0] if earlier else _wrapped(float(going_on))
         for track, first in partners:
             track.start(first, track.shift + change, "jump" if by_s > 0 else "restart", by_s)
 
     def _decide_alone(self, track: ClockTrack, first: int, witnesses: Sequence[ClockTrack]) -> None:
         """A step that one track makes alone."""
-        stamp = float(track.log.stamps_s[first])
-        gap = stamp + track.shift - track.end
-        going_on = track.end - stamp
-        told = [shift for other in witnesses if (shift := self._told_shift(track, first, other)) is not None]
-        if told:
-            change = told[0] - track.shift
-            if abs(change) <= (self._beside_s if gap > 0 else max(SAME_S / 2, -gap / 2)):
-                if gap < 0:
-                    track.start(first, track.shift, "step back", gap)
-                return
-            shift = self._refined(track, told[0], going_on)
-        elif gap > 0:
-            shift = self._refined(track, going_on, going_on)
-            is_break = gap > self._lone_jump_s or self._returns(track, first) or self._ends_together(track, first)
-            if not is_break and not (shift in track.old_shifts and abs(shift - going_on) <= SAME_S):
-                return
-        else:
-            shift = self._refined(track, going_on, going_on)
-            is_set_right = -gap <= SMALL_STEP_BACK_S and not _is_restart(track, first)
-            if shift == going_on and is_set_right and not self._returns(track, first):
-                shift = track.shift
+        gap = float(track.log.stamps_s[first]) + track.shift - track.end
+        if gap < 0 and (found := track.note_return(first, -gap)) is not None:
+            heappush(self._pending, (int(track.log.places[found]), self._tracks.index(track), found))
+        told = self._told(track, first, witnesses)
+        shift = self._unwitnessed_shift(track, first, gap) if told is None else self._witnessed_shift(track, told, gap)
+        if gap > 0 and shift == track.shift:
+            return
         kind: BreakKind = "jump" if gap > 0 else "step back" if shift == track.shift else "restart"
         if any(abs(shift - track.shift - wrap) <= SAME_S for wrap in (*WRAPS_S, *(-wrap for wrap in WRAPS_S))):
             kind = "wrap"
         track.start(first, shift, kind, gap)
 
+    def _told(self, track: ClockTrack, first: int, witnesses: Sequence[ClockTrack]) -> float | None:
+        """The shift that the first of ``witnesses`` tells; None when none of them was beside."""
+        for other in witnesses:
+            shift = self._told_shift(track, first, other)
+            if shift is not None and not self._other_jumped(track, first, other, shift - track.shift):
+                return shift
+        return None
+
+    def _witnessed_shift(self, track: ClockTrack, told: float, gap: float) -> float:
+        """The shift after a step by ``gap``, beside a track that tells one: the same as before for a pause."""
+        change = abs(told - track.shift)
+        returns = change > SAME_S and any(abs(old - told) <= SAME_S for old in track.old_shifts)
+        if not returns and change <= (self._beside_s if gap > 0 else max(SAME_S / 2, -gap / 2)):
+            return track.shift
+        stamp = track.end - track.shift + gap  # of the packet after the step
+        return self._refined(track, told, track.end - stamp)
+
+    def _unwitnessed_shift(self, track: ClockTrack, first: int, gap: float) -> float:
+        """The shift after a step by ``gap`` with nothing beside: the same as before for a pause."""
+        going_on = track.end - float(track.log.stamps_s[first])
+        shift = self._refined(track, going_on, going_on)
+        returns = track.returns(first, self._beside_s)
+        if gap <= 0:
+            is_set_right = -gap <= SMALL_STEP_BACK_S and not _is_restart(track, first)
+            return track.shift if shift == going_on and is_set_right and not returns else shift
+        is_break = gap > self._lone_jump_s or returns or track.ends_together(first, self._beside_s)
+        if is_break or (shift in track.old_shifts and abs(shift - going_on) <= SAME_S):
+            return shift
+        track.unverified = first
+        return track.shift
+
+    def _other_jumped(self, track: ClockTrack, first: int, other: ClockTrack, change: float) -> bool:
+        """Whether ``other`` jumped while ``track`` paused, which nobody could tell then; it is moved now."""
+        jumped = other.unverified
+        if jumped is None or abs(change) <= self._beside_s or other.log.places[jumped] < track.log.places[first - 1]:
+            return False
+        other.revise(jumped, -change)
+        return True
+
     def _told_shift(self, track: ClockTrack, first: int, other: ClockTrack) -> float | None:
-        """The shift that keeps the distance to the packets of ``other`` that lie beside; None when none do."""
-        before = np.arange(max(0, first - COMPARED), first)
-        after = np.arange(first, min(first + COMPARED, track.next_step(first)))
-        after = after[track.log.stamps_s[after] - track.log.stamps_s[first] <= self._beside_s]
+        """The shift that keeps the distance to the packets of ``other`` that lie beside; None when none do.
+
+        Compared are packets that follow one of ``other`` in the file, so that tracks may lie in runs of some seconds.
+        """
         undecided = other.next_step(int(other.last_before(track.log.places[first : first + 1])[0]))
-        end_place = other.log.places[undecided] if undecided < len(other.log.places) else other.log.places[-1] + 1
-        after = after[track.log.places[after] <= end_place]
-        beside_before, beside_after = (other.last_before(track.log.places[part]) for part in (before, after))
-        before, beside_before = before[beside_before >= 0], beside_before[beside_before >= 0]
-        if not len(before) or not len(after) or beside_after[0] < 0:
-            return None
-        if not beside_after[0] < beside_after[-1] < undecided and not self._goes_on(track, first, other, undecided):
+        before, beside_before = self._followers(track, max(1, first - FAR), first, other)
+        after, beside_after = self._followers(track, first, min(first + FAR, track.next_step(first)), other)
+        before, beside_before = before[-COMPARED:], beside_before[-COMPARED:]
+        near = (track.log.stamps_s[after] - track.log.stamps_s[first] <= self._near_s) & (beside_after < undecided)
+        after, beside_after = after[near][:COMPARED], beside_after[near][:COMPARED]
+        if not len(before) or not len(after) or not self._goes_on(track, first, other, undecided):
             return None
         # What lies before a pause of this track says where it was then.
         distance = float(np.median(track.corrected(before) - other.corrected(beside_before)))
-        if abs(distance) > self._beside_s:
+        if abs(distance) > self._near_s:
             return None
         return distance - float(np.median(track.log.stamps_s[after] - other.corrected(beside_after)))
+
+    @staticmethod
+    def _followers(
+        track: ClockTrack, first: int, after: int, other: ClockTrack
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The packets from ``first`` to ``after`` that follow one of ``other`` in the file, and that one of each."""
+        beside = other.last_before(track.log.places[first - 1 : after])
+        follows = (np.diff(beside) > 0) & (beside[1:] >= 0) & ~track.time.dropped[first:after]
+        return np.arange(first, after)[follows], beside[1:][follows]
 
     def _goes_on(self, track: ClockTrack, first: int, other: ClockTrack, undecided: int) -> bool:
         """Whether ``other`` has packets soon before and soon after packet ``first``."""
@@ -208,45 +255,17 @@ class _Clock:
             return False
         meanwhile = int(track.last_before(other.log.places[before + 1 : before + 2])[0])
         passed_s = track.log.stamps_s[meanwhile] - track.log.stamps_s[first]
-        pause_s = other.log.stamps_s[before + 1] - other.log.stamps_s[before]
-        return bool(0 <= passed_s <= self._beside_s and pause_s <= self._beside_s)
+        return bool(0 <= passed_s <= self._near_s)
 
     def _refined(self, track: ClockTrack, shift: float, going_on: float) -> float:
         """An old shift, a wrap, or going on without a hole, where that is about the same as ``shift``."""
-        for old in track.old_shifts:
-            if abs(old - shift) <= self._beside_s:
-                return old
+        near = [old for old in track.old_shifts if abs(old - shift) <= self._beside_s]
+        if near:
+            return min(near, key=lambda old: abs(old - shift))
         wrapped = track.shift + _wrapped(shift - track.shift)
         if wrapped != shift:
             return wrapped
         return going_on if abs(going_on - shift) <= SAME_S else shift
-
-    def _returns(self, track: ClockTrack, first: int) -> bool:
-        """Whether the next step leads back to where the track would be without what lies between."""
-        after = track.next_step(first)
-        if after == len(track.log.places):
-            return False
-        lasts_s = float(track.log.lengths_s[first:after].sum())
-        returned_s = float(track.log.stamps_s[after]) + track.shift - track.end
-        return -STEP_BACK_S <= returned_s <= lasts_s + self._beside_s
-
-    def _ends_together(self, track: ClockTrack, first: int) -> bool:
-        """Whether the other tracks end before packet ``first``, and this one ends with them if it goes on."""
-        after = track.next_step(first)
-        if after < len(track.log.places) or not track.others:
-            return False
-        last = len(track.log.places) - 1
-        end = track.end + float(track.log.stamps_s[last] - track.log.stamps_s[first] + track.log.lengths_s[last])
-        ends = [other.end if other.known else -np.inf for other in self._finished(track, first)]
-        return bool(ends) and abs(max(ends) - end) <= self._beside_s
-
-    @staticmethod
-    def _finished(track: ClockTrack, first: int) -> Iterator[ClockTrack]:
-        """The other tracks, decided to their ends, if all of them end before packet ``first``."""
-        if all(other.log.places[-1] < track.log.places[first] for other in track.others):
-            for other in track.others:
-                other.extend(len(other.log.places))
-                yield other
 
 
 def _step(track: ClockTrack, first: int) -> float:

@@ -23,7 +23,7 @@ from av.video.stream import VideoStream
 from owtmix.base.errors import InputError
 from owtmix.base.time import timecode
 from owtmix.media.block_scan import scan_blocks
-from owtmix.media.file_clock import suspicious_steps, tell_time
+from owtmix.media.file_clock import may_repeat, suspicious_steps, tell_time
 from owtmix.media.open import is_cover, is_usable_stream, open_input, packets
 from owtmix.media.partial_file import ByteRange, MissingBytesError, PartialFile
 from owtmix.media.sound_meter import SoundMeter
@@ -158,11 +158,12 @@ def _measured(meters: Sequence[Meter], others: Sequence[Stream], flaws: list[str
 def _tell_time(path: Path, meters: Sequence[Meter], rules: ClockRules, *, is_partial: bool) -> None:
     """Correct the times of ``meters``, which have packets, by the file's clock."""
     use_positions([meter.table for meter in meters])
-    steps = {meter: suspicious_steps(meter.log(), rules) for meter in meters}
-    if any(steps.values()):
+    logs = {meter: meter.log() for meter in meters}
+    doubtful = [meter for meter, log in logs.items() if suspicious_steps(log, rules) or may_repeat(log)]
+    if doubtful:
         if is_partial:
             raise MissingBytesError(None)
-        _read_contents(path, [meter for meter in meters if steps[meter]])
+        _read_contents(path, doubtful)
     for meter, time in zip(meters, tell_time([meter.log() for meter in meters], rules), strict=True):
         if time.breaks or time.dropped.any():
             meter.table.set_time(time)

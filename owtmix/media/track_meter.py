@@ -81,9 +81,17 @@ class PacketTable:
         """The timestamp of the last packet, in ticks and as the container has it."""
         return self._pts[-1]
 
-    def log(self, lengths_s: NDArray[np.float64], *, reordered: int = 0) -> TrackLog:
-        """The table for the file's clock; ``lengths_s`` are float64 (n,), the media in each packet."""
-        stamps_s = np.asarray(self._pts, np.float64) * float(self.time_base)
+    def log(
+        self, lengths_s: NDArray[np.float64], *, stamps: Sequence[int] | None = None, reordered: int = 0
+    ) -> TrackLog:
+        """The table for the file's clock.
+
+        Args:
+            lengths_s: float64 (n,), the media in each packet.
+            stamps: timestamps in ticks, in place of those of the presentation.
+            reordered: how many packets may come before one that is presented earlier.
+        """
+        stamps_s = np.asarray(self._pts if stamps is None else stamps, np.float64) * float(self.time_base)
         return TrackLog(
             np.asarray(self._places), stamps_s, lengths_s, np.asarray(self._prints), self.kind == "sound", reordered
         )

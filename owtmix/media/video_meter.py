@@ -45,6 +45,7 @@ class VideoMeter:
         self.stream = stream
         self.table = PacketTable(stream.time_base, "picture")
         self._durations = array("q")
+        self._dts = array("q")
         self._number = -1
         self.latest: Packet[Stream] | None = None
         """The last packet that was added."""
@@ -62,6 +63,7 @@ class VideoMeter:
             if not packet.is_discard and packet.pts is not None:
                 self.table.add(self._number, packet.pts, -1 if packet.pos is None else packet.pos, packet.size)
                 self._durations.append(packet.duration or 0)
+                self._dts.append(packet.pts if packet.dts is None else packet.dts)
         if self._first is None:
             self._decode(packet)
 
@@ -70,6 +72,7 @@ class VideoMeter:
         numbers = self.packets + np.arange(len(pts))
         self.table.extend(numbers, pts, blocks.positions, blocks.sizes)
         self._durations.extend([0] * len(pts))
+        self._dts.extend(pts.tolist())
 
     @property
     def packets(self) -> int:
@@ -81,8 +84,12 @@ class VideoMeter:
         steps = np.diff(self.table.ticks)
         steps = np.sort(steps[steps > 0])
         frame_s = float(_median(steps) * self.table.time_base) if len(steps) else float(DEFAULT_FRAME_S)
-        reordered = REORDERED if self.stream.codec_context.has_b_frames else 0
-        return self.table.log(np.full(len(self.table), min(frame_s, LONGEST_FRAME_S)), reordered=reordered)
+        lengths_s = np.full(len(self.table), min(frame_s, LONGEST_FRAME_S))
+        if not self.stream.codec_context.has_b_frames:
+            return self.table.log(lengths_s)
+        if states_durations(self.stream):  # and when pictures are decoded, which is a constant distance before
+            return self.table.log(lengths_s, stamps=self._dts)
+        return self.table.log(lengths_s, reordered=REORDERED)
 
     @property
     def start_s(self) -> Fraction:

@@ -48,6 +48,11 @@ def breaks(packets: list[MadePacket]) -> list[tuple[int, str]]:
     return [(track[0].track, found.kind) for track, time in zip(made, times, strict=True) for found in time.breaks]
 
 
+def in_runs(packets: list[MadePacket], seconds: float) -> list[MadePacket]:
+    """In the file the tracks lie in runs, as in fragmented MP4: so much picture, then so much sound."""
+    return sorted(packets, key=lambda packet: (packet.true_s // seconds, packet.track))
+
+
 def appended(*parts: list[MadePacket]) -> list[MadePacket]:
     """Recordings, one after the other in the file; the stamps of each begin at 0."""
     packets, start = [], 0.0
@@ -96,6 +101,12 @@ MENDED: dict[str, Callable[[], list[MadePacket]]] = {
     "copies of sound alone": lambda: copied(recording(20, pictures=False), 5, 9),
     "a spike ahead": lambda: shifted(recording(20, pictures=False), 8, 10, to_s=8.02),
     "a short spike ahead": lambda: shifted(recording(20), 8, 1.5, to_s=8.06, track=PICTURE),
+    "both jump and return": lambda: shifted(recording(30), 8, 600, to_s=14),
+    "picture steps back for a moment": lambda: shifted(recording(20), 8, -2, track=PICTURE, to_s=8.06),
+    "sound steps back and returns": lambda: shifted(recording(30), 8, -2, track=SOUND, to_s=13),
+    "lies in runs of two seconds": lambda: in_runs(shifted(recording(30), 12, 30, track=SOUND), 2),
+    "starts again in runs of four seconds": lambda: in_runs(shifted(recording(32), 16, -16, track=SOUND), 4),
+    "all of the sound stands there twice": lambda: [p for p in recording(20) for _ in range(1 + p.track)],
     "a spike back": lambda: shifted(recording(20, pictures=False), 8, -5, to_s=8.02),
 }
 
@@ -126,6 +137,16 @@ def test_what_is_stamped_right_after_a_burst_keeps_its_time(from_s: float, to_s:
     assert min(packet.true_s for packet in kept) > to_s - 0.8
 
 
+def test_silence_is_no_copy_of_itself() -> None:
+    """All packets of digital silence have the same bytes: timestamps that step back make none of them a copy."""
+    packets = [
+        replace(packet, content=7) if packet.track == SOUND else packet
+        for packet in shifted(recording(24), 10, -1.0, track=SOUND)
+    ]
+    assert all(abs(time - packet.true_s) < 0.1 for packet, time in told(packets))
+    assert len(told(packets)) == len(packets)
+
+
 def test_network_jitter_is_no_burst() -> None:
     packets = recording(30)
     for at in (5.0, 9.0, 21.0):
@@ -134,11 +155,11 @@ def test_network_jitter_is_no_burst() -> None:
 
 
 def test_after_too_many_breaks_a_track_is_used_up_to_there() -> None:
-    packets = recording(120, pictures=False)
-    for second in range(1, 119):
-        for step in range(10):
-            at = second + step / 10
-            packets = shifted(packets, at, 5000 * (1 if step % 2 else -1), to_s=at + 0.06)
+    packets = recording(240, pictures=False)
+    for second in range(1, 239):
+        for step in range(5):
+            at = second + step / 5
+            packets = shifted(packets, at, 5000 * (1 if step % 2 else -1), to_s=at + 0.1)
     used = told(packets)
     assert 0 < len(used) < len(packets)
     assert max(packet.true_s for packet, _ in used) > 20
