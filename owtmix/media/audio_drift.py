@@ -39,7 +39,7 @@ WINDOW_S: Final = 10.0
 SHORT_RUN_WINDOWS: Final = 4
 """Windows of a run shorter than that many ``WINDOW_S``; none is under a second."""
 
-HELD_BACK_S: Final = 0.1
+HELD_BACK_S: Final = 0.06
 """Packets that are later than those around them by more than this were held back."""
 BROKEN_S: Final = 1.0
 """Timestamps that leave the sound behind by more than this, though nothing else is wrong with them, are broken."""

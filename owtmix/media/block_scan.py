@@ -22,6 +22,8 @@ HEADER_BYTES: Final = 64
 """More than any header of a block takes."""
 LEAST_BYTES: Final = 5
 """Of a block: its header, and something in it."""
+MOST_TICKS: Final = 2**48
+"""Times that are later than this, thousands of years, are broken."""
 MAX_IDENTIFIER_BYTES: Final = 4
 
 _EBML: Final = 0x1A45DFA3
@@ -147,6 +149,8 @@ class _Scan:
             length, at = _length(data, at)
             if element == _TIMECODE:
                 self.timecode = int.from_bytes(data[at : at + length])
+                if self.timecode > MOST_TICKS:
+                    raise _NotPlainError
                 clusters.append((len(headers), self.timecode))
             elif element in {_CLUSTER, _BLOCK_GROUP} or (element == _SEGMENT and not self._seen_segment):
                 self._seen_segment |= element == _SEGMENT

@@ -235,7 +235,12 @@ class ClockTrack:
             return False
         lasts_s = float(self.log.lengths_s[first:after].sum())
         returned_s = float(self.log.stamps_s[after]) + self.shift - self.end
-        return -STEP_BACK_S <= returned_s <= lasts_s + within_s
+        there_and_back_s = self.step(first) + self.step(after)
+        return abs(returned_s - lasts_s) <= within_s and abs(there_and_back_s) <= within_s
+
+    def step(self, first: int) -> float:
+        """By how much the timestamp of packet ``first`` differs from the end of the packet before, in seconds."""
+        return float(self.log.stamps_s[first] - self.log.stamps_s[first - 1] - self.log.lengths_s[first - 1])
 
     def ends_together(self, first: int, within_s: float) -> bool:
         """Whether the other tracks end before packet ``first``, and this one ends with them if it goes on."""

@@ -128,7 +128,7 @@ class _Clock:
                 other.log.stamps_s[after - 1] - other.log.stamps_s[before],
                 track.log.stamps_s[meanwhile] - track.log.stamps_s[first],
             )
-            if apart_s <= self._beside_s and abs(_step(track, first) - _step(other, after)) <= self._beside_s:
+            if apart_s <= self._beside_s and abs(track.step(first) - other.step(after)) <= self._beside_s:
                 yield other, after
 
     def _is_copy(self, track: ClockTrack, first: int) -> bool:
@@ -149,7 +149,7 @@ class _Clock:
 
     def _decide_together(self, partners: Sequence[tuple[ClockTrack, int]], witnesses: Sequence[ClockTrack]) -> None:
         """A step that several tracks make: a pause, a clock that was set right, or a start anew."""
-        by_s = _step(*partners[0])
+        by_s = partners[0][0].step(partners[0][1])
         # The least change after which none of them overlaps what came before.
         going_on = max(track.end - track.log.stamps_s[first] - track.shift for track, first in partners)
         told = [self._told_shift(*partners[0], other) for other in witnesses]
@@ -266,12 +266,6 @@ class _Clock:
         if wrapped != shift:
             return wrapped
         return going_on if abs(going_on - shift) <= SAME_S else shift
-
-
-def _step(track: ClockTrack, first: int) -> float:
-    """By how much the timestamp of packet ``first`` differs from the end of the packet before, in seconds."""
-    log = track.log
-    return float(log.stamps_s[first] - log.stamps_s[first - 1] - log.lengths_s[first - 1])
 
 
 def _shared_changes(partners: Sequence[tuple[ClockTrack, int]]) -> list[float]:

@@ -25,6 +25,11 @@ Ticks = NDArray[np.int64]
 """Timestamps in a stream's time base: int64 (n,). Lists of a day's frames would take a gigabyte."""
 
 
+def clipped(ticks: int) -> int:
+    """A timestamp within ``MAX_TIMESTAMP``."""
+    return max(-MAX_TIMESTAMP, min(ticks, MAX_TIMESTAMP))
+
+
 class PacketTable:
     """The packets of a track that are presented, in file order.
 
@@ -51,7 +56,7 @@ class PacketTable:
         self._places.append(next(_places))
         self._positions.append(position)
         self._numbers.append(number)
-        self._pts.append(max(-MAX_TIMESTAMP, min(pts, MAX_TIMESTAMP)))
+        self._pts.append(clipped(pts))
         self._prints.append(size)
 
     def extend(self, numbers: Ticks, pts: Ticks, positions: Ticks, sizes: Ticks) -> None:

@@ -17,7 +17,7 @@ from owtmix.base.time import TimeRange
 from owtmix.media.block_scan import Blocks
 from owtmix.media.clock_track import TrackLog
 from owtmix.media.open import states_durations
-from owtmix.media.track_meter import PacketTable, Ticks
+from owtmix.media.track_meter import PacketTable, Ticks, clipped
 from owtmix.media.video_frame import DecodedFrame, describe_frame, frame_time
 from owtmix.plan.media_info import Rates, VideoTrack
 
@@ -63,7 +63,7 @@ class VideoMeter:
             if not packet.is_discard and packet.pts is not None:
                 self.table.add(self._number, packet.pts, -1 if packet.pos is None else packet.pos, packet.size)
                 self._durations.append(packet.duration or 0)
-                self._dts.append(packet.pts if packet.dts is None else packet.dts)
+                self._dts.append(clipped(packet.pts if packet.dts is None else packet.dts))
         if self._first is None:
             self._decode(packet)
 

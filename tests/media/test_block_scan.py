@@ -67,7 +67,7 @@ def test_real_recordings_are_measured_alike_by_their_blocks(name: str) -> None:
         assert_measured_alike(path)
 
 
-@pytest.mark.parametrize("damage", ["cut", "appended", "zeros", "not Matroska", "empty"])
+@pytest.mark.parametrize("damage", ["cut", "appended", "zeros", "timecode", "not Matroska", "empty"])
 def test_what_is_not_plain_is_left_to_the_demuxer(plain: Path, tmp_path: Path, damage: str) -> None:
     data = plain.read_bytes()
     path = tmp_path / "damaged.webm"
@@ -76,6 +76,7 @@ def test_what_is_not_plain_is_left_to_the_demuxer(plain: Path, tmp_path: Path, d
             "cut": data[:-100],
             "appended": data * 2,
             "zeros": data[:20_000] + bytes(500) + data[20_500:],
+            "timecode": data.replace(b"\xe7\x81\x00", b"\xe7\x88\xff" + bytes(7), 1),
             "not Matroska": b"RIFF" + bytes(5000),
             "empty": b"",
         }[damage]
