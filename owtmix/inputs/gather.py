@@ -31,12 +31,13 @@ from owtmix.workers.limits import require_value
 class Gathered:
     """The recordings of a job: ``clips`` and ``sources`` of those that can be used, in the order of the index.
 
-    ``left_out`` has the keys of the others, with reasons.
+    ``left_out`` has the keys of the others, with reasons; ``warnings`` are about those that are used.
     """
 
     clips: list[Clip]
     sources: SourceSet
     left_out: list[tuple[str, str]]
+    warnings: list[str]
 
 
 class InputGatherer:
@@ -131,6 +132,11 @@ class InputGatherer:
             ],
             SourceSet(self._store, [measured[n] for n in used], budget),
             [(recordings[n].key, problems[n]) for n in sorted(problems)],
+            [
+                f"{recordings[n].key} has another Unicode form of its name in the store; it is used"
+                for n in used
+                if files[n].key != recordings[n].key
+            ],
         )
 
     def images(self, on_missing: Callable[[str], None]) -> dict[str, Path]:

@@ -113,7 +113,7 @@ def gather_inputs(run: JobRun, indexed: Indexed) -> InputsGathered:
     reasons = [f"{key} is left out: {reason}" for key, reason in gathered.left_out]
     if reasons and (run.request.options.strict or not gathered.clips):
         raise InputError("\n".join(reasons if gathered.clips else [*reasons, "no recording is left"]))
-    for reason in reasons:
+    for reason in (*reasons, *gathered.warnings):
         warn(reason)
     images = indexed.gatherer.images(lambda message: warn(message, WarnCode.WATERMARK_LEFT_OUT))
     return InputsGathered(indexed.device, indexed.gatherer, gathered, images)

@@ -12,10 +12,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain, pairwise
+from typing import Final
 
 from owtmix.base.ids import StreamId
 from owtmix.base.time import TimeRange, timecode
 from owtmix.plan.media_info import Clip
+
+_NOTICED_S: Final = Fraction(1)
+"""Files of one stream that overlap by less are cut by a recorder, not by a second device."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,17 @@ def build_timeline(clips: Sequence[Clip], rules: TimelineRules) -> Timeline:
         sounds={s: tuple(sorted((p for p in parts if p.clip.sounds), key=_start)) for s, parts in placed.items()},
         segments=_segments(presence, output_end),
         jumps=jumps,
-        warnings=(*_cut_clips(clips, rules.longest_s), *warnings, *cut_warnings),
+        warnings=(
+            *_cut_clips(clips, rules.longest_s),
+            *_overlaps(room, rules.absence_s),
+            *(
+                f"{clip.recording.key} has {len(clip.sounds)} sound tracks: all are heard"
+                for clip in clips
+                if len(clip.sounds) > 1
+            ),
+            *warnings,
+            *cut_warnings,
+        ),
     )
 
 
@@ -129,6 +143,24 @@ def _cut_clips(clips: Iterable[Clip], longest_s: Fraction) -> Iterator[str]:
         if clip.span.duration > longest_s:
             lasts, limit = timecode(clip.span.duration), timecode(longest_s)
             yield f"{clip.recording.key} claims to last {lasts}, more than the limit of {limit}: it is cut there"
+
+
+def _overlaps(room: Sequence[tuple[Clip, TimeRange]], absence_s: Fraction) -> Iterator[str]:
+    """A warning for each clip that overlaps an earlier one of its stream with media of the same kind.
+
+    Recorders that cut files overlap them a little, which nobody notices.
+    """
+    latest: dict[tuple[StreamId, str], tuple[Clip, Fraction]] = {}
+    for clip, span in sorted(room, key=lambda entry: entry[1].start):
+        told = False
+        for kind in (["picture"] if clip.video else []) + (["sound"] if clip.sounds else []):
+            before = latest.get((clip.recording.stream, kind))
+            if before and before[1] - span.start >= max(absence_s, _NOTICED_S) and not told:
+                told = True
+                what = "all sound is heard, and the later picture is shown"
+                yield f"{clip.recording.key} overlaps {before[0].recording.key} of the same stream: {what}"
+            if before is None or before[1] < span.end:
+                latest[clip.recording.stream, kind] = clip, span.end
 
 
 def _shown(placed: PlacedClip) -> PlacedClip | None:

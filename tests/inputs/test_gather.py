@@ -61,7 +61,7 @@ def lay_out(tmp_path: Path) -> Callable[..., FakeStore]:
 
 
 def gatherer(store: FakeStore, folder: Path, spec: JobSpec = JOB, named: str | None = None) -> InputGatherer:
-    probes = ProbeCache(folder / "probes", ClockRules())
+    probes = ProbeCache(folder.parent / "probes", ClockRules())
     return InputGatherer(spec, Settings(), store, InProcessExecutor(), folder, named, probes=probes)
 
 
@@ -155,3 +155,29 @@ def test_watermark_images_come_from_the_store_once_each_and_missing_ones_are_tol
     assert told[0] == "the watermark image none.png is left out: it does not exist in the input store"
     assert told[1].startswith("the watermark image odd.png is left out: ")
     assert len(told) == 2
+
+
+def test_a_name_in_another_normal_form_is_used_and_named(lay_out: Callable[..., FakeStore], folder: Path) -> None:
+    store = lay_out()
+    composed, decomposed = "room/Zo\u00eb.webm", "room/Zoe\u0308.webm"
+    store.objects[decomposed] = store.objects.pop(BEN)
+    inputs = gatherer(store, folder)
+    recordings = [replace(r, key=composed) if r.key == BEN else r for r in inputs.index.files]
+    found = inputs.recordings(recordings, NoProgress())
+    assert found.left_out == []
+    assert found.warnings == [f"{composed} has another Unicode form of its name in the store; it is used"]
+
+
+def test_what_was_measured_once_is_not_fetched_to_be_measured_again(
+    lay_out: Callable[..., FakeStore], folder: Path
+) -> None:
+    store = lay_out()
+    first = gatherer(store, folder)
+    before = first.recordings(first.index.files, NoProgress())
+    for path in folder.iterdir():
+        if path.is_file():
+            path.unlink()
+    store.fetched.clear()
+    again = gatherer(store, folder).recordings(first.index.files, NoProgress())
+    assert [clip.video for clip in again.clips] == [clip.video for clip in before.clips]
+    assert not store.fetched

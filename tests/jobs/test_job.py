@@ -193,7 +193,7 @@ def test_what_a_dead_receiver_did_not_get_is_counted_and_sent_by_resend(tiny: Pa
         assert f"{left} callbacks are not delivered: owt-main --resend {job_id}" in result.warnings
         assert jobs_with_callbacks(state) == [job_id]
         receiver.answer = answers(200)
-        assert resend(job_id, settings, state) == {"job_id": job_id, "sent": left, "left": 0}
+        assert resend(job_id, Settings(), state) == {"job_id": job_id, "sent": left, "left": 0}
     assert jobs_with_callbacks(state) == []
 
 

@@ -356,3 +356,17 @@ def test_empty_gaps_are_at_most_idle_time_unless_they_are_kept(clips: list[Clip]
     else:
         assert all(duration <= rules.idle_s for duration in empty)
     assert all(a.at_s < b.at_s and a.ahead_s < b.ahead_s for a, b in pairwise(timeline.jumps))
+
+
+def test_two_devices_at_the_same_time_and_two_sound_tracks_are_named() -> None:
+    two = take(BEN, 0, sound(0, 5), replace(sound(0, 5), index=2), name="two")
+    timeline = build_timeline(room(both(ANNA, 0, 10), both(ANNA, 4, 12), two), RULES)
+    assert timeline.warnings == (
+        "anna_1-4 overlaps anna_1-0 of the same stream: all sound is heard, and the later picture is shown",
+        "two has 2 sound tracks: all are heard",
+    )
+
+
+def test_files_of_one_stream_that_belong_together_are_no_second_device() -> None:
+    clips = room(seen(ANNA, 0, 9), heard(ANNA, 0, 9), both(ANNA, "8.5", 20))
+    assert build_timeline(clips, RULES).warnings == ()

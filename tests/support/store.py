@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -77,7 +78,9 @@ class FakeStore:
         if key not in self.objects:
             raise InputError("does not exist")
         path = folder / key.replace("/", "-")
-        return LocalCopy(path, len(self._bytes(key)), path.stat().st_size if path.exists() else 0)
+        data = self._bytes(key)
+        present_bytes = path.stat().st_size if path.exists() else 0
+        return LocalCopy(path, len(data), present_bytes, hashlib.sha256(data).hexdigest())
 
     def read_part(self, key: str, copy: LocalCopy, start: int, length: int) -> bytes | None:
         del copy
