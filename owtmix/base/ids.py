@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,7 +27,7 @@ class StreamId:
 
     @classmethod
     def parse(cls, text: str) -> StreamId:
-        """Split ``user_type`` at the last underscore: a user id may contain underscores.
+        """Split ``user_type`` at the last underscore: a user id may contain underscores. Names are compared as NFC.
 
         Raises:
             ValueError: The user is empty or contains control characters, or the type is neither 1 nor 2.
@@ -34,7 +35,7 @@ class StreamId:
         user, _, kind = text.rpartition("_")
         if not user or CONTROL.search(user) or kind not in {"1", "2"}:
             raise ValueError('a stream id "user_type", where the type is 1 (camera) or 2 (screen)')
-        return cls(user, int(kind))
+        return cls(unicodedata.normalize("NFC", user), int(kind))
 
     @property
     def is_screen(self) -> bool:

@@ -84,7 +84,7 @@ def _read_job(arguments: Arguments, settings: Settings, log: RunLog) -> Job:
     try:
         job = Job(arguments.cfg, settings, arguments.options)
     except SpecError:
-        if job_id := readable_job_id(arguments.cfg):
+        if job_id := readable_job_id(arguments.cfg, arguments.options):
             log.open(job_id, state_folder() / "logs", settings.logs.days)
         raise
     log.hide(job.request.secrets)
@@ -147,7 +147,8 @@ def _resend_all(settings: Settings, log: RunLog) -> dict[str, Any]:
         except BusyError as error:
             _log.warning("%s: its callbacks are not sent again", error)
     if left := sum(report["left"] for report in reports):
-        raise DestinationError(f"{left} callbacks are not delivered yet: run this again later")
+        jobs = ", ".join(report["job_id"] for report in reports if report["left"])
+        raise DestinationError(f"{left} callbacks of {jobs} are not delivered yet: run this again later")
     return {"jobs": reports, "sent": sum(report["sent"] for report in reports), "left": 0}
 
 

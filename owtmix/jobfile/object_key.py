@@ -12,7 +12,9 @@ from owtmix.base.strict_json import CONTROL
 MAX_KEY_BYTES: Final = 1024
 
 _MEDIA_EXTENSION: Final = re.compile(
-    r"\.(mp4|m4v|mov|m4a|webm|weba|mkv|mka|avi|flv|ts|mpg|mpeg|wmv|mp3|aac|wav|ogg|oga|ogv|opus|flac)$", re.IGNORECASE
+    r"\.(mp4|m4v|mov|m4a|webm|weba|mkv|mka|avi|flv|ts|mpg|mpeg|wmv|mp3|aac|wav|ogg|oga|ogv|opus|"
+    r"flac|3gp|3g2|m4b|m4r|f4v|mts|m2ts|wma|aiff|amr|ac3|mp2|m3u8|gif|txt|json)$",
+    re.IGNORECASE,
 )
 _VARIABLE: Final = re.compile(r"\$(JobId|Jobid|RoomId|AppId)")
 

@@ -22,6 +22,7 @@ from owtmix.jobfile.spec import JobSpec, SpecWarning
 MAX_JOB_BYTES: Final = 2**20
 
 _JOB_ID: Final = re.compile(r'"JobId"\s{0,100}:\s{0,100}"([^"\\]{1,128})"')
+_OWN_JOB_ID: Final = re.compile(r'"Internal"\s{0,100}:\s{0,100}\{[^{}]{0,1000}?' + _JOB_ID.pattern)
 
 _Tree = dict[str | int, "_Tree | None"]
 """A set of locations as nested dictionaries; the last part of a location maps to None."""
@@ -68,7 +69,8 @@ def read_job(text: bytes, overrides: Mapping[str, str] = MappingProxyType({})) -
 
 def job_id_in(text: bytes) -> str | None:
     """The job id that stands in a job file, however wrong the file is otherwise; None without one."""
-    found = _JOB_ID.search(text[:MAX_JOB_BYTES].decode(errors="replace"))
+    document = text[:MAX_JOB_BYTES].decode(errors="replace")
+    found = _OWN_JOB_ID.search(document) or _JOB_ID.search(document)
     return found[1] if found and is_job_id(found[1]) else None
 
 

@@ -58,7 +58,7 @@ def lock_folder(folder: Path, job_id: str) -> Iterator[None]:
         except BlockingIOError:
             raise BusyError(f"the job {job_id} is already running: its work folder {folder} is in use") from None
         except OSError:
-            pass  # some network file systems cannot lock folders; ``lock_job`` alone protects them
+            pass  # some network file systems cannot lock folders
         yield
 
 
@@ -73,8 +73,7 @@ def _opened(path: Path, state: Path, job_id: str) -> int:
             os.close(descriptor)
             raise BusyError(f"the job {job_id} is already running{owner} (state folder {state})") from None
         except OSError:
-            os.close(descriptor)
-            raise
+            return descriptor  # some network file systems cannot lock; nothing protects the job there
         # The one who held it has removed the file, perhaps between the opening and the lock.
         with suppress(OSError):
             if os.path.samestat(os.fstat(descriptor), path.stat()):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from owtmix.base.errors import Problem, SpecError
+from owtmix.base.ids import is_job_id
 from owtmix.inputs.gather import is_local_path
 from owtmix.jobfile.object_key import output_pattern, substituted_key
 from owtmix.jobfile.reader import MAX_JOB_BYTES, job_id_in, read_job
@@ -62,7 +63,11 @@ def read_request(job_file: Path, settings: Settings, options: Options) -> JobReq
     else:
         output_store = open_store(spec.output, job_file.parent, _STORAGE, s3)
     return JobRequest(
-        spec=replace(spec, output_key=_output_key(spec, options.output)),
+        spec=replace(
+            spec,
+            output_key=_output_key(spec, options.output),
+            warnings=tuple(w for w in spec.warnings if not (options.output and w.path == PREFIX)),
+        ),
         options=options,
         settings=settings.with_chunk_s(options.chunk_s) if options.chunk_s else settings,
         input=input_store,
@@ -70,8 +75,11 @@ def read_request(job_file: Path, settings: Settings, options: Options) -> JobReq
     )
 
 
-def readable_job_id(job_file: Path) -> str | None:
-    """The job id of a job file that is wrong otherwise; None where it cannot be read."""
+def readable_job_id(job_file: Path, options: Options) -> str | None:
+    """The job id of a job that is wrong otherwise; None where it cannot be read."""
+    given = options.overrides.get("Internal.JobId", "")
+    if is_job_id(given):
+        return given
     try:
         return job_id_in(_read(job_file))
     except SpecError:

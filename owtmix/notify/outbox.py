@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from operator import attrgetter
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from owtmix.base.errors import Problem, SpecError
 from owtmix.base.ids import is_job_id
@@ -149,13 +149,26 @@ def _messages(run: _RunRecord) -> Iterator[tuple[str, Message]]:
         run.batches = int(path.stem)
         try:
             batch = json.loads(path.read_bytes())
-            messages = [Message(*row) for row in batch["messages"]]
-        except (OSError, ValueError, KeyError, TypeError):
+            messages = [_message(row) for row in batch["messages"]]
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             # The file is another user's, or its content was not on the disk yet when the power failed.
             _log.warning("undelivered callbacks cannot be read: %s", path)
             continue
         run.closed |= batch["closes"]
         yield from ((message.id, message) for message in messages)
+
+
+def _message(row: list[Any]) -> Message:
+    """The message of a row.
+
+    Raises:
+        ValueError, TypeError: it is not one.
+    """
+    message = Message(*row)
+    texts = (message.id, message.event, message.url, message.body)
+    if not isinstance(message.droppable, bool) or not all(isinstance(text, str) for text in texts):
+        raise ValueError("not a message")
+    return message
 
 
 def _write(path: Path, data: bytes, sync: Callable[[int], None] | None) -> None:

@@ -99,7 +99,8 @@ class LocalStore:
             kind = path.stat().st_mode
         except (FileNotFoundError, NotADirectoryError):
             if not self._root.is_dir():
-                raise InputError(f"the folder {self._root} does not exist") from None
+                problem = "is not a folder" if self._root.exists() else "does not exist"
+                raise InputError(f"the folder {self._root} {problem}") from None
             return None
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror}") from None

@@ -694,6 +694,7 @@ def test_an_extension_that_does_not_fit_is_changed_with_a_warning() -> None:
     [
         (b'{"Internal": {"JobId": "room-7", }', "room-7"),
         (b'{"Internal": {"JobId"  :  "room-7"', "room-7"),
+        (b'{"Data": {"NotifyConfig": [{"JobId": "other"}]}, "Internal": {"AppId": "x", "JobId": "room-7"},}', "room-7"),
         (b'{"JobId": "../../etc"}', None),
         (b'{"JobId": 7}', None),
         (b"\xff\xfe", None),

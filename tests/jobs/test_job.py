@@ -225,3 +225,9 @@ def test_text_that_does_not_fit_is_named(tiny: Path) -> None:
     warnings = job(tiny, []).plan(NoProgress(), TemporaryPaths()).warnings
     assert any("is wider than" in warning for warning in warnings)
     assert any("lies partly below" in warning for warning in warnings)
+
+
+def test_an_output_option_silences_what_is_said_of_the_prefix_that_it_replaces(tiny: Path) -> None:
+    change(tiny, "Data.RecordingConfig.StorageConfig.FileNamePrefix", "talk.webm")
+    assert job(tiny, [], Options(device="cpu", output="./talk.mp4")).request.spec.warnings == ()
+    assert len(job(tiny, []).request.spec.warnings) == 1

@@ -161,3 +161,24 @@ def test_messages_that_are_not_droppable_are_synced_with_their_folders(tmp_path:
 def test_a_wrong_job_id_is_refused(tmp_path: Path, job_id: str) -> None:
     with pytest.raises(SpecError, match="is not a job id"):
         Outbox(tmp_path, job_id)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"closes": true, "messages": [[["x"], "b", false, "u", "{}"]]}',
+        b'{"closes": true, "messages": [[1, 2, 3, 4, 5]]}',
+        b'{"closes": true, "messages": 5}',
+        b"[" * 100_000,
+        b"\xff",
+    ],
+    ids=["a list as id", "numbers", "no list", "deep", "bytes"],
+)
+def test_junk_is_skipped_and_the_rest_is_waiting(tmp_path: Path, content: bytes) -> None:
+    outbox = Outbox(tmp_path, "j1")
+    outbox.begin()
+    outbox.add([ONE], closes=False)
+    outbox.add([TWO], closes=True)
+    (first, _) = sorted(tmp_path.rglob("*.json"))
+    first.write_bytes(content)
+    assert Outbox(tmp_path, "j1").waiting == (TWO,)
