@@ -192,6 +192,7 @@ def damaged(draw: st.DrawFn) -> list[MadePacket]:
     return packets
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(packets=damaged())
 def test_untouched_media_is_never_at_another_time_and_nothing_is_longer_than_the_room(
