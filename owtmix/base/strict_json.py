@@ -34,7 +34,7 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _SECRET = re.compile(rf"(?i)((?:{'|'.join(sorted(SECRET_KEYS))})[\"']?[\s:=]*)([^\n]+)")
-_CHOICE = re.compile(r"\d+(?:[ \t]*/[ \t]*\d+)+")
+_CHOICE = re.compile(r"(?<!\d)\d+(?:[ \t]*/[ \t]*\d+)+")
 _TRAILING_COMMA = re.compile(r",\s*(?=[}\]])")
 _PLAIN_KEY = re.compile(r"\$?[A-Za-z_][A-Za-z0-9_-]*")
 

@@ -20,7 +20,7 @@ from owtmix.base.errors import CODE_AUDIO_PARAM, CODE_FAILED, CODE_VIDEO_PARAM, 
 from owtmix.base.geometry import Area, Rect, ResizeMode, Size
 from owtmix.base.ids import StreamId
 from owtmix.jobfile.__main__ import schema_text
-from owtmix.jobfile.reader import job_id_in, read_job
+from owtmix.jobfile.reader import MAX_JOB_BYTES, job_id_in, read_job
 from owtmix.jobfile.spec import (
     ClockWatermark,
     ImageWatermark,
@@ -281,6 +281,17 @@ def test_many_problems_take_linear_time() -> None:
 
     few, many = (min(refusing_s(count) for _ in range(3)) for count in (100, 1600))
     assert many < 64 * few, "sixteen times as many; their square is 256"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", ["1", "1/", "1 ", " ", "\t", "\n", ",", ", ", "a", ".", "-", "Token", "\u0301", "房"])
+def test_as_much_as_is_accepted_before_a_syntax_error_takes_linear_time(text: str) -> None:
+    count = (MAX_JOB_BYTES - 32) // len(text.encode())
+    started = process_time()
+    for opening in ('{"Data": "', '{"Data": ', ""):
+        with pytest.raises(SpecError, match="not usable JSON"):
+            read_job((opening + text * count + '" x}').encode())
+    assert process_time() - started < 3 * 2, "at most 2 s each; a square of it takes hours"
 
 
 def test_null_counts_as_missing() -> None:
