@@ -25,6 +25,10 @@ LEAST_BYTES: Final = 5
 MOST_TICKS: Final = 2**48
 """Times that are later than this, thousands of years, are broken."""
 MAX_IDENTIFIER_BYTES: Final = 4
+NUMBER_BYTES: Final = 8
+"""The most that a number takes."""
+MOST_PADDING_NS: Final = 120_000_000
+"""No packet of Opus lasts longer: no more can be cut from its end."""
 
 _EBML: Final = 0x1A45DFA3
 _SEGMENT: Final = 0x18538067
@@ -148,15 +152,13 @@ class _Scan:
             element, at = _identifier(data, at)
             length, at = _length(data, at)
             if element == _TIMECODE:
-                self.timecode = int.from_bytes(data[at : at + length])
-                if self.timecode > MOST_TICKS:
-                    raise _NotPlainError
+                self.timecode = _number(data, at, length, MOST_TICKS)
                 clusters.append((len(headers), self.timecode))
             elif element in {_CLUSTER, _BLOCK_GROUP} or (element == _SEGMENT and not self._seen_segment):
                 self._seen_segment |= element == _SEGMENT
                 continue
             elif element == _DISCARD_PADDING and headers:
-                padding[len(headers) - 1] = int.from_bytes(data[at : at + length], signed=True)
+                padding[len(headers) - 1] = _number(data, at, length, MOST_PADDING_NS, signed=True)
             elif length < 0 or (element not in _SKIPPED and (element != _EBML or self._seen_segment)):
                 raise _NotPlainError  # also a second recording that is appended
             at += length
@@ -181,6 +183,14 @@ def _length(data: bytes, at: int) -> tuple[int, int]:
     most = (1 << 7 * width) - 1
     length = int.from_bytes(data[at : at + width]) & most
     return -1 if length == most else length, at + width
+
+
+def _number(data: bytes, at: int, length: int, most: int, *, signed: bool = False) -> int:
+    """The content of an element as a number from 0 to ``most``."""
+    number = int.from_bytes(data[at : at + length], signed=signed) if 0 <= length <= NUMBER_BYTES else -1
+    if not 0 <= number <= most:
+        raise _NotPlainError
+    return number
 
 
 def _read(

@@ -19,6 +19,9 @@ from tests.support.people import person, record
 
 RECORDINGS = sorted(path.name for path in (SHARED / "media").glob("*.webm")) if SHARED.is_dir() else []
 
+BLOCK_HEADER_BYTES = 4
+DISCARD_PADDING = b"\x75\xa2"
+
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -82,6 +85,24 @@ def test_what_is_not_plain_is_left_to_the_demuxer(plain: Path, tmp_path: Path, d
         }[damage]
     )
     assert scan_blocks(path) is None
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [b"\x8c" + b"\x7f" * 12, b"\x88" + b"\x7f" * 8, b"\x84" + b"\xff" * 4, b"\xff"],
+    ids=["12 bytes", "longer than any packet", "negative", "of unknown length"],
+)
+def test_an_absurd_cut_of_the_last_block_is_left_to_the_demuxer(plain: Path, tmp_path: Path, cut: bytes) -> None:
+    path = tmp_path / "cut.webm"
+    blocks = scan_blocks(plain)
+    assert blocks
+    blocks_end = int(blocks.positions[-1] + blocks.sizes[-1]) + BLOCK_HEADER_BYTES
+    path.write_bytes(plain.read_bytes()[:blocks_end] + DISCARD_PADDING + cut)
+    assert scan_blocks(path) is None
+    path.write_bytes(plain.read_bytes()[:blocks_end] + DISCARD_PADDING + b"\x83\x10\0\0")
+    cut_at_the_end = scan_blocks(path)
+    assert cut_at_the_end
+    assert cut_at_the_end.padding_ns[-1] == 1 << 20
 
 
 @given(at=st.integers(0, 2**16), garbage=st.binary(min_size=1, max_size=40))
