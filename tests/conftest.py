@@ -43,6 +43,16 @@ def kernel_isolates() -> bool:
     return os.waitpid(child, 0)[1] == 0
 
 
+NOT_CONFINED: Final = "this kernel lacks Landlock or seccomp filters"
+
+
+def kernel_confines() -> bool:
+    """Whether the kernel has Landlock and filters of system calls."""
+    libc = ctypes.CDLL(None)
+    landlock_version = libc.syscall(444, None, ctypes.c_size_t(0), 1)
+    return bool(landlock_version >= 1 and libc.prctl(21, 0, 0, 0, 0) >= 0)
+
+
 def attributed(*folders: Path) -> Path | None:
     """The first folder whose files can have extended attributes, which OpenStack Swift needs; or this repository."""
     for folder in (*folders, Path(__file__).parent):
@@ -104,6 +114,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 ALLOWED_SKIPS: Final = {
     "no extended attributes": attributed(Path(tempfile.gettempdir())) is None,
     "the kernel refuses a network of its own": not kernel_isolates(),
+    NOT_CONFINED: not kernel_confines(),
     "no C++ compiler": COMPILER is None,
     "no GPU works": os.environ.get("OWT_REQUIRE_CUDA") != "1",
     "no git": shutil.which("git") is None,

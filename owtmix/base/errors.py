@@ -1,11 +1,13 @@
 """The exceptions of owtmix, divided by who must act.
 
     MixError                  exit status
+    ├── ConfinementError      1   this machine does not confine workers as the settings demand
     ├── SpecError             2   the job file is missing or wrong
     ├── InputError            3   the index or the recordings
     │   └── StoreError        3   the store that holds them
     ├── RenderError           4   composing failed
-    │   └── EncoderLost       4   the GPU's encoder failed; x264 may work
+    │   ├── EncoderLost       4   the GPU's encoder failed; x264 may work
+    │   └── ShortageError     4   the machine is short of memory, processes or open files
     ├── DestinationError      5   the output, or the store it is written to
     ├── BusyError             6   the job is running already
     └── Interrupted         130   Ctrl-C, SIGTERM or SIGHUP
@@ -53,6 +55,12 @@ class Problem:
         return f"{where}{self.message} (RetCode {self.code})"
 
 
+class ConfinementError(MixError):
+    """This machine lacks layers of confinement that the settings require."""
+
+    exit_status = 1
+
+
 class SpecError(MixError):
     """The job file is missing or wrong."""
 
@@ -81,6 +89,10 @@ class RenderError(MixError):
 
 class EncoderLost(RenderError):  # noqa: N818 - the caller can still encode with x264
     """The GPU's encoder is not available or failed. The whole picture is encoded again with x264."""
+
+
+class ShortageError(RenderError):
+    """The machine is short of something. That is no recording's fault: it may work later, or with less at a time."""
 
 
 class DestinationError(MixError):

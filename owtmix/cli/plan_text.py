@@ -35,6 +35,7 @@ def _lines(plan: RenderPlan) -> Iterator[str]:
     if plan.device:
         yield f"Device   {_device(plan)}"
     yield f"Sound    {_sound(plan.sound)}"
+    yield f"Confined {', '.join(plan.confinement) or 'not at all: this kernel offers no layer'}"
     yield f"Index    times read as {plan.index_unit}"
     yield ""
     yield "Sources"

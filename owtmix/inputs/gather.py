@@ -43,6 +43,8 @@ class Gathered:
 class InputGatherer:
     """Reads the inputs of a job from its store into ``folder``: the index at once, the rest on request.
 
+    Images are decoded into ``bench``, a folder that tasks may write to.
+
     ``named`` is the index: a key of the store, or a local file (``is_local_path``). When it is None, the index is the
     first existing one of the keys in ``conf/owt.toml``. ``index_key`` is the key of an index in the store. With
     ``strict`` a malformed entry of the index is an error. Measurements are kept in ``probes``.
@@ -58,6 +60,7 @@ class InputGatherer:
         store: Store,
         executor: Executor,
         folder: Path,
+        bench: Path,
         named: str | None,
         *,
         probes: ProbeCache,
@@ -68,6 +71,7 @@ class InputGatherer:
         self._store = store
         self._executor = executor
         self._folder = folder
+        self._bench = bench
         self._probes = probes
         data, self.index_key, tried = self._find_index(named)
         if data is None:
@@ -89,6 +93,7 @@ class InputGatherer:
         problems = {n: str(error) for n, error in located.items() if isinstance(error, InputError)}
         by_need = sorted(located, key=lambda n: recordings[n].start_s)
         files = {n: file for n in by_need if isinstance(file := located[n], SourceFile)}
+        self._executor.allow(read=[file.path for file in files.values() if not file.copy.size_bytes])
         copies = [file.copy for file in files.values()]
         budget = disk_budget(copies, self._folder, self._settings.storage.max_inputs_mib << 20)
         identities = {n: self._store.identity(file.key) for n, file in files.items()}
@@ -145,7 +150,7 @@ class InputGatherer:
         for mark in self._spec.mixer.watermarks:
             if not isinstance(mark, ImageWatermark) or mark.source in arrays:
                 continue
-            array = self._folder / f"image-{len(arrays)}.npy"
+            array = self._bench / f"image-{len(arrays)}.npy"
             try:
                 task = WatermarkImageTask(
                     "the image", self._image(mark.source), self._settings.images.max_pixels, array

@@ -8,7 +8,7 @@ from decimal import Decimal
 from fractions import Fraction
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretBytes
@@ -16,6 +16,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretBytes
 SIGNING_KEY: Final = "whsec_ and base64"
 """What the signing key of callbacks may be, in words."""
 
+
+Layer = Literal["no-new-privileges", "capabilities", "network", "landlock", "seccomp"]
+"""A layer of the confinement of worker processes."""
 
 _MAX_EXPONENT: Final = 30
 """Of a number in scientific notation. Exact arithmetic with larger ones takes for ever."""
@@ -122,5 +125,6 @@ Rounded = Annotated[float, BeforeValidator(_float)]
 Keys = Annotated[tuple[Annotated[str, AfterValidator(_stays_inside)], ...], Field(strict=False, min_length=1)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
 Folders = Annotated[tuple[Annotated[Path, BeforeValidator(_folder)], ...], _Listed]
+Layers = Annotated[tuple[Layer, ...], _Listed]
 Networks = Annotated[tuple[Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)], ...], _Listed]
 SigningKey = Annotated[SecretBytes | None, BeforeValidator(signing_key)]

@@ -22,6 +22,8 @@ from owtmix.jobfile.setting_types import (
     Exact,
     Folders,
     Keys,
+    Layer,
+    Layers,
     Networks,
     Rounded,
     SigningKey,
@@ -168,6 +170,7 @@ class LimitSettings(_Table):
     max_duration_s: Exact = number("86400", "1", "604800")
     worker_memory_mib: int = whole(4096, 256, 2**20)
     worker_silence_s: Rounded = number("60", "1", "3600", float)
+    require_confinement: Layers = setting((), f"a list of {', '.join(get_args(Layer))}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -12,14 +13,19 @@ from typing import Final
 from owtmix.jobs.prepare import PLAN_OUTPUT, READ_INDEX, Indexed, Prepared
 from owtmix.jobs.steps import JobRun, Step, run_steps
 from owtmix.outputs.registry import OUTPUTS
+from owtmix.plan.decoder_budget import needed_bytes
 from owtmix.plan.input_report import InputReport, report_input, use_of
 from owtmix.plan.media_info import Damage, DecodeStats
+from owtmix.plan.model import RenderPlan
 from owtmix.produce.chunk_cache import ChunkCache
 from owtmix.produce.chunk_key import InputVersions, digest, track_keys
 from owtmix.produce.disk_space import check_disk_space
 from owtmix.produce.production import Production, ProductionResult
 from owtmix.produce.workspace import Workspace
-from owtmix.workers.limits import available_cores
+from owtmix.workers.limits import available_cores, create_for_worker
+from owtmix.workers.process_state import available_memory_bytes
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +71,9 @@ def stage_output(run: JobRun, indexed: Indexed) -> Staged:
         DestinationError: it cannot.
     """
     request = run.request
-    staged = request.output.stage(request.spec.output_key, request.spec.job_id, run.work / "tracks")
-    return Staged(run.temporary.add(staged), indexed)
+    staged = run.temporary.add(request.output.stage(request.spec.output_key, request.spec.job_id, run.tracks))
+    create_for_worker(run.executor, staged)
+    return Staged(staged, indexed)
 
 
 def prepare_output(run: JobRun, staged: Staged) -> Planned:
@@ -89,8 +96,8 @@ def compose(run: JobRun, planned: Planned) -> Composed:
     kept_bytes = cache.size_bytes(track_keys(plan, versions))
     check_disk_space(plan, work, planned.staged.parent, kept_bytes)
     sources = planned.prepared.sources.reserving(max(plan.expected_bytes, 2 * plan.expected_bytes - kept_bytes))
-    workers = run.request.options.workers or available_cores()
-    workspace = Workspace(run.executor, workers, max(1, available_cores() // workers), cache, work / "tracks")
+    workers = _fitting_workers(plan, run.request.options.workers or available_cores())
+    workspace = Workspace(run.executor, workers, max(1, available_cores() // workers), cache, run.tracks)
     production = Production(setup, sources, versions, workspace, run.announcer)
     result = production.make([OUTPUTS[plan.container](planned.staged)], run.progress)
     reports = tuple(_input_reports(planned.prepared, result))
@@ -98,6 +105,17 @@ def compose(run: JobRun, planned: Planned) -> Composed:
         for message in report.damages():
             run.announcer.warn_damaged(message)
     return Composed(planned.staged, planned.prepared, result, reports)
+
+
+def _fitting_workers(plan: RenderPlan, wanted: int) -> int:
+    """How many workers compose: as many as are ``wanted``, and have memory on this machine."""
+    available_bytes = available_memory_bytes()
+    if available_bytes is None:
+        return wanted
+    fitting = max(1, min(wanted, available_bytes // needed_bytes(plan)))
+    if fitting < wanted:
+        _log.info("%d workers compose, not %d: each needs about %d MiB", fitting, wanted, needed_bytes(plan) >> 20)
+    return fitting
 
 
 def publish(run: JobRun, composed: Composed) -> Published:

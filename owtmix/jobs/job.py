@@ -100,7 +100,7 @@ class Job:
             remove_unused(state / PROBES, request.settings.work.days)
             if request.options.fresh:
                 shutil.rmtree(work / "chunks", ignore_errors=True)
-            run = JobRun(request, executor, announcer, progress, temporary, work, state)
+            run = _confined(JobRun(request, executor, announcer, progress, temporary, work, state))
             published, seconds = run_steps(COMPOSE, run, None)
         assert isinstance(published, Published)
         return job_result(published, announcer, seconds)
@@ -109,11 +109,12 @@ class Job:
     def _temporary_run(self, progress: Progress, temporary: TemporaryPaths) -> Iterator[JobRun]:
         """A run whose work folder is temporary."""
         work = temporary.add(Path(tempfile.mkdtemp(prefix="owtmix-")))
-        (work / "inputs").mkdir()
+        for name in ("inputs", "tracks"):
+            (work / name).mkdir()
         announcer = self._announcer()
         with self._executor(announcer) as executor:
             state = self._state or state_folder()
-            yield JobRun(self.request, executor, announcer, progress, temporary, work, state)
+            yield _confined(JobRun(self.request, executor, announcer, progress, temporary, work, state))
 
     def _announcer(self) -> Announcer:
         """The announcer of one run."""
@@ -122,6 +123,12 @@ class Job:
     def _executor(self, announcer: Announcer) -> AbstractContextManager[Executor]:
         request = self.request
         return self._open_executor(request.settings, announcer.warn_damaged, request.options.workers)
+
+
+def _confined(run: JobRun) -> JobRun:
+    """The run, whose tasks may use its work folder."""
+    run.executor.allow(read=[run.inputs, run.work / "chunks"], write=[run.tracks])
+    return run
 
 
 def jobs_with_callbacks(state: Path | None = None) -> list[str]:

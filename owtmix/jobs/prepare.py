@@ -18,6 +18,7 @@ from owtmix.jobs.request import PREFIX
 from owtmix.jobs.steps import JobRun, Step
 from owtmix.notify.events import WarnCode
 from owtmix.plan.build import make_plan, with_device, within_gpu_limits
+from owtmix.plan.decoder_budget import within_decoder_memory
 from owtmix.plan.device import CPU, RenderDevice
 from owtmix.plan.subscription import check_streams, subscribed
 from owtmix.produce.device_choice import choose_device
@@ -79,6 +80,7 @@ def select_recordings(run: JobRun, device: RenderDevice) -> Indexed:
         request.input,
         run.executor,
         run.inputs,
+        run.tracks,
         named,
         probes=ProbeCache(run.probes, clock_rules(request.settings.timeline), fresh=request.options.fresh),
         strict=request.options.strict,
@@ -128,13 +130,20 @@ def plan_output(run: JobRun, inputs: InputsGathered) -> Prepared:
     request, spec, warn = run.request, run.request.spec, run.announcer.warn
     gathered = inputs.gathered
     plan = make_plan(spec, inputs.gatherer.index, gathered.clips, request.settings.planning, gathered.left_out)
+    plan, lacks = within_decoder_memory(plan, request.settings.limits.worker_memory_mib << 20)
+    if lacks and request.options.strict:
+        raise InputError("\n".join(lacks))
+    for lack in lacks:
+        run.announcer.warn_damaged(lack)
     plan = with_fonts(plan, request.settings.text.fonts, warn)
+    run.executor.allow(read=[Path(font.path) for font in plan.picture.fonts] if plan.picture else [])
     for warning in (*plan.warnings, *missing_glyph_warnings(plan.picture), *cut_text_warnings(plan.picture)):
         warn(warning)
     device = within_gpu_limits(plan, inputs.device)
     if device != inputs.device:
         warn(f"the picture is composed on the CPU: {device.why}")
-    plan = with_device(replace(plan, warnings=tuple(run.announcer.warnings)), spec, device)
+    plan = replace(plan, warnings=tuple(run.announcer.warnings), confinement=run.executor.confinement)
+    plan = with_device(plan, spec, device)
     sources = gathered.sources
     setup = RenderSetup(plan, tuple(sources.files), inputs.images, request.options.strict, device)
     return Prepared(setup, sources)

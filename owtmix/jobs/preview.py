@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from fractions import Fraction
 from pathlib import Path
 
-from owtmix.base.errors import Problem, SpecError
+from owtmix.base.errors import DestinationError, Problem, SpecError
 from owtmix.base.time import timecode
 from owtmix.jobs.prepare import PREPARE, Prepared
 from owtmix.jobs.steps import JobRun, Step
@@ -53,6 +54,11 @@ def draw_frame(run: JobRun, prepared: Prepared, t: Fraction, png: Path) -> Path:
             message = f"{setup.plan.sources[source].key} is left out: {error}"
             setup.report_problem(message, run.announcer.warn)
     run.progress.stage("drawing", None)
-    for outcome in run.executor.run([StillTask(setup, number, png.absolute())]):
+    drawn = run.tracks / "preview.png"
+    for outcome in run.executor.run([StillTask(setup, number, drawn)]):
         require_value(outcome)
+    try:
+        shutil.copyfile(drawn, png)
+    except OSError as error:
+        raise DestinationError(f"{png} cannot be written: {error.strerror}") from None
     return png

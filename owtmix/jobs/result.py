@@ -70,6 +70,7 @@ class JobResult:
         warnings: sentences, in the order in which they were given.
         seconds: time that ``planning``, ``composing`` and ``publishing`` took, in seconds.
         callbacks: how many were delivered and how many are left; None in a job without receivers.
+        confinement: the layers (docs/security.md) that confined the processes that read recordings.
     """
 
     job_id: str
@@ -84,6 +85,7 @@ class JobResult:
     warnings: tuple[str, ...]
     seconds: Mapping[str, float]
     callbacks: CallbackCount | None = None
+    confinement: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The result as JSON values, as the command prints it."""
@@ -115,4 +117,5 @@ def job_result(published: Published, announcer: Announcer, seconds: Mapping[str,
         warnings=tuple(announcer.warnings),
         seconds=seconds,
         callbacks=announcer.callbacks,
+        confinement=plan.confinement,
     )

@@ -47,6 +47,11 @@ class JobRun:
         """The folder for what is fetched."""
         return self.work / "inputs"
 
+    @property
+    def tracks(self) -> Path:
+        """The folder for what tasks make."""
+        return self.work / "tracks"
+
 
 @dataclass(frozen=True, slots=True)
 class Step:

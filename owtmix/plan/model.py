@@ -118,6 +118,7 @@ class RenderPlan:
     ``sources`` are numbered by their positions. ``absent`` are the streams of the index that are not in the mix,
     ``left_out`` the recordings that cannot be used (key and reason). ``device`` composes the picture (``cpu``,
     ``cuda:0``), ``device_why`` says why; both are empty without a picture. ``title`` is that of the output file.
+    ``confinement`` are the layers (docs/security.md) that confine the processes that read recordings.
     """
 
     job_id: str
@@ -137,6 +138,7 @@ class RenderPlan:
     device: str = ""
     device_why: str = ""
     title: str = ""
+    confinement: tuple[str, ...] = ()
 
     def epoch_at(self, t: Fraction) -> Fraction | None:
         """Seconds since 1970 at output time ``t``; None when the index has no epoch."""

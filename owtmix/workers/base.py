@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
 
-from owtmix.base.errors import DestinationError, EncoderLost, InputError, MixError, RenderError
+from owtmix.base.errors import DestinationError, EncoderLost, InputError, MixError, RenderError, ShortageError
 
 ERRORS: Final[dict[str, type[MixError]]] = {
-    kind.__name__: kind for kind in (InputError, RenderError, EncoderLost, DestinationError)
+    kind.__name__: kind for kind in (InputError, RenderError, EncoderLost, ShortageError, DestinationError)
 }
 """The errors that a task may raise, by name."""
 
@@ -73,8 +74,15 @@ class DeathKind(Enum):
     """By SIGKILL from outside: the system was short of memory, or a person sent it. Says nothing about the task."""
     EXITED = "exited"
     HUNG = "hung"
+    UNSTARTED = "unstarted"
+    """Before it began with a task: says nothing about any."""
+    STALLED = "stalled"
+    """Silent while it waited for a disk: says nothing about the task."""
     MEMORY = "memory"
     PROTOCOL = "protocol"
+
+
+_MACHINES: Final = frozenset({DeathKind.KILLED, DeathKind.UNSTARTED, DeathKind.STALLED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +91,11 @@ class Death:
 
     kind: DeathKind
     words: str
+
+    @property
+    def is_shortage(self) -> bool:
+        """Whether the machine is to blame, and no task."""
+        return self.kind in _MACHINES
 
     def __str__(self) -> str:
         return self.words
@@ -107,10 +120,19 @@ class Outcome(Generic[TaskT]):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits of a worker: ``memory_bytes`` of resident memory, and ``silence_s`` seconds without a report."""
+    """Limits of a worker.
+
+    Attributes:
+        memory_bytes: the resident memory that it may take.
+        silence_s: the longest time without a report, in seconds.
+        file_bytes: the longest file that it may write.
+        required: the layers of confinement (``sandbox.LAYERS``) without which it does nothing.
+    """
 
     memory_bytes: int
     silence_s: float
+    file_bytes: int = 1 << 40
+    required: frozenset[str] = frozenset()
 
 
 def ignore_progress(_task: object, _done_s: float) -> None:
@@ -124,21 +146,39 @@ def watch_nothing() -> None:
 class Executor(Protocol):
     """Does tasks, several at a time: in processes of this machine, or on a cluster."""
 
+    @property
+    def confinement(self) -> tuple[str, ...]:
+        """The layers of confinement (``sandbox.LAYERS``) that hold in the workers.
+
+        Raises:
+            RenderError: no worker can be started.
+            ConfinementError: required layers are missing.
+        """
+
+    def allow(self, *, read: Iterable[Path] = (), write: Iterable[Path] = (), gpu: bool | None = None) -> None:
+        """Let tasks from now on read or write these files and folders, too; all others are out of their reach.
+
+        A file that is to be written exists already; in a folder files may be made. ``gpu`` says whether the devices of
+        GPUs may be used from now on.
+        """
+
     def run(
         self,
         tasks: Iterable[TaskT] | TaskQueue[TaskT],
         on_progress: Callable[[TaskT, float], None] = ignore_progress,
         *,
         alone: bool = False,
+        most: int | None = None,
         grace_s: float = 0.0,
         watch: Callable[[], None] = watch_nothing,
     ) -> Iterator[Outcome[TaskT]]:
         """Do ``tasks``, in order or as the queue hands them out, and yield their outcomes as they come.
 
-        Exhaust the iterator. With ``alone`` each task gets a new worker, so that none suffers from another. Tasks may
-        be silent for ``grace_s`` longer than the limit. ``watch`` is called several times a second; an
-        exception in it ends the run.
+        Exhaust the iterator. With ``alone`` each task gets a new worker, so that none suffers from another. At most
+        ``most`` are done at a time, with no idle worker beside them. Tasks may be silent for ``grace_s`` longer than
+        the limit. ``watch`` is called several times a second; an exception in it ends the run.
 
         Raises:
             RenderError: no worker can be started.
+            ConfinementError: required layers of confinement are missing.
         """

@@ -1,4 +1,7 @@
-"""The child process: reads tasks from standard input, does them one by one, writes reports to standard output."""
+"""The child process: reads tasks from standard input, does them one by one, writes reports to standard output.
+
+Before the tasks comes a line of JSON with the terms of its confinement; the first report says which layers hold.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import time
 import traceback
 from typing import Any, BinaryIO, Final
 
+from owtmix.workers.file_access import FileAccess
 from owtmix.workers.sandbox import confine
 
 REPORT_EVERY_S: Final = 0.1
@@ -18,20 +22,27 @@ REPORT_EVERY_S: Final = 0.1
 
 def main() -> None:
     """Serve tasks until standard input ends. The one argument is the parent's process id."""
-    confine(int(sys.argv[1]))
     with os.fdopen(os.dup(0), "rb") as tasks, os.fdopen(os.dup(1), "wb", buffering=0) as pipe:
         # Output of libraries must not mix with reports, and no library may read the tasks.
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(2, 1)
-        _serve(tasks, pipe)
+        terms = json.loads(tasks.readline())
+        access = FileAccess.from_json(terms["access"])
+        if folder := access.bench():
+            os.environ["TMPDIR"] = str(folder)
+        held = confine(int(sys.argv[1]), access, terms["file_bytes"])
+        reporter = _PipeReporter(pipe)
+        reporter.send("confined", held)
+        if set(terms["required"]) <= set(held):
+            _serve(tasks, reporter)
 
 
-def _serve(tasks: BinaryIO, pipe: Any) -> None:
+def _serve(tasks: BinaryIO, reporter: _PipeReporter) -> None:
     from pydantic import TypeAdapter  # noqa: PLC0415 - after the confinement, like all further imports
 
+    from owtmix.base.shortage import machine_error  # noqa: PLC0415
     from owtmix.workers.base import ERRORS  # noqa: PLC0415
 
-    reporter = _PipeReporter(pipe)
     while True:
         try:
             task = pickle.load(tasks)  # noqa: S301 - from the parent
@@ -43,8 +54,11 @@ def _serve(tasks: BinaryIO, pipe: Any) -> None:
             reporter.send("result", TypeAdapter(task.result).dump_python(value, mode="json"))
         except tuple(ERRORS.values()) as error:
             reporter.send("error", [type(error).__name__, str(error)])
-        except Exception:  # noqa: BLE001 - the parent decides
-            reporter.send("failure", traceback.format_exc())
+        except Exception as error:  # noqa: BLE001 - the parent decides
+            if found := machine_error(error):
+                reporter.send("error", [type(found).__name__, str(found)])
+            else:
+                reporter.send("failure", traceback.format_exc())
 
 
 class _PipeReporter:

@@ -8,11 +8,13 @@ from math import ceil
 from pathlib import Path
 from typing import Final
 
-from owtmix.base.errors import RenderError
+from owtmix.base.errors import DestinationError, RenderError
 from owtmix.jobfile.settings import Settings
-from owtmix.workers.base import Limits, Outcome, TaskT
+from owtmix.workers.base import Executor, Limits, Outcome, TaskT
 from owtmix.workers.local import WorkerPool
 
+MOST_KBPS: Final = 400_000
+"""No track and no output has more, in kbit/s: a job file may ask for half of it."""
 _CGROUP_QUOTA: Final = Path("/sys/fs/cgroup/cpu.max")
 
 
@@ -28,8 +30,24 @@ def available_cores(quota: Path = _CGROUP_QUOTA) -> int:
 
 def start_workers(settings: Settings, warn: Callable[[str], None], workers: int | None = None) -> WorkerPool:
     """A pool of ``workers``, by default one for each processor; at least two, for picture and sound in parallel."""
-    limits = Limits(settings.limits.worker_memory_mib << 20, settings.limits.worker_silence_s)
+    of = settings.limits
+    longest_file = ceil(of.max_duration_s * MOST_KBPS * 1000 / 8)
+    required = frozenset(of.require_confinement)
+    limits = Limits(of.worker_memory_mib << 20, of.worker_silence_s, longest_file, required)
     return WorkerPool(max(2, workers or available_cores()), limits, warn)
+
+
+def create_for_worker(executor: Executor, path: Path) -> None:
+    """Create the file ``path``, which a task of ``executor`` is to write: workers may make none outside of folders.
+
+    Raises:
+        DestinationError: it cannot be created.
+    """
+    try:
+        path.touch()
+    except OSError as error:
+        raise DestinationError(f"{path} cannot be written: {error.strerror}") from None
+    executor.allow(write=[path])
 
 
 def require_value(outcome: Outcome[TaskT]) -> Outcome[TaskT]:

@@ -30,6 +30,21 @@ class ProtocolError(Exception):
     """A worker violates the protocol; the message completes "it ..."."""
 
 
+def parse_greeting(line: bytes) -> tuple[str, ...]:
+    """The layers of confinement that a new worker names in its first line, before it reads any media.
+
+    Raises:
+        ProtocolError: the line says something else.
+    """
+    try:
+        kind, held = json.loads(line)
+        if kind == "confined":
+            return tuple(map(str, held))
+    except (ValueError, TypeError):
+        pass
+    raise ProtocolError("does not say how it is confined")
+
+
 @dataclass(frozen=True, slots=True)
 class TaskReply:
     """The final reply of a worker: the value of its task, or its error."""

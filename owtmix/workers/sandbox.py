@@ -1,91 +1,114 @@
-"""Confinement of a child process before it reads media: no network, no new privileges; it ends with its parent."""
+"""Confines a child process before it reads media, with what the kernel offers, by ctypes alone.
+
+The layers are independent, so that one holds where another is missing: a child that hostile media has taken over
+reaches neither other files nor the network, starts nothing, and cannot touch other processes.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import os
+import platform
 import resource
 import signal
+import stat
+import struct
 import sys
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from owtmix.workers.file_access import FileAccess
+from owtmix.workers.syscalls import DENIED, MACHINES, UNIX_SOCKETS
+
+NO_NEW_PRIVILEGES: Final = "no-new-privileges"
+CAPABILITIES: Final = "capabilities"
+NETWORK: Final = "network"
+LANDLOCK: Final = "landlock"
+SECCOMP: Final = "seccomp"
+LAYERS: Final = (NO_NEW_PRIVILEGES, CAPABILITIES, NETWORK, LANDLOCK, SECCOMP)
+"""What a child may be confined with: see docs/security.md, "Confinement"."""
+
 _PR_SET_PDEATHSIG: Final = 1
+_PR_SET_DUMPABLE: Final = 4
+_PR_SET_SECCOMP: Final = 22
+_PR_CAPBSET_DROP: Final = 24
 _PR_SET_NO_NEW_PRIVS: Final = 38
+_SECCOMP_MODE_FILTER: Final = 2
+_CLONE_THREAD: Final = 0x00010000
 _CLONE_NEWUSER: Final = 0x10000000
 _CLONE_NEWNET: Final = 0x40000000
-
-_PR_CAPBSET_DROP: Final = 24
 _CAPABILITY_VERSION: Final = 0x20080522
 _CAP_DAC_OVERRIDE: Final = 1
 _CAP_DAC_READ_SEARCH: Final = 2
 _LAST_CAPABILITY: Final = 63
+_TIOCSTI: Final = 0x5412
+_TIOCLINUX: Final = 0x541C
 
-_KEPT: Final = (
-    "PATH",
-    "LANG",
-    "LC_ALL",
-    "TZ",
-    "TMPDIR",
-    "LD_LIBRARY_PATH",
-    "PYTHONPATH",
-    "OPENBLAS_CORETYPE",
-    "CUDA_VISIBLE_DEVICES",
-    "CUDA_DEVICE_ORDER",
-    "CUDA_PATH",
-    "CUDA_MPS_PIPE_DIRECTORY",
-)
-_SET: Final = {
-    # CuPy keeps no compiled kernels in the user's home, where a child must not write.
-    "CUPY_CACHE_IN_MEMORY": "1",
-    # The memory of a picture is returned to the system when the picture is freed. By default the C library raises this
-    # threshold after the first picture of a size. With recordings of many sizes the memory that it keeps then doubles
-    # the memory of a child (docs/performance.md). Blocks of sound are smaller; reusing freed memory is faster for them.
-    "MALLOC_MMAP_THRESHOLD_": str(256 << 10),
-    # NumPy's threads for linear algebra are not used here. They take time to start, and memory for each core.
-    "OPENBLAS_NUM_THREADS": "1",
-}
-
-_PACKAGE: Final = Path(__file__).parents[1]
+_OWN_THREADS: Final = 512
+"""The most threads of a child that has a user namespace of its own, in which only they count."""
+_ALL_THREADS: Final = 16_384
+"""Elsewhere all processes and threads of the user count: no program of theirs should notice this limit."""
 
 
-def child_environment() -> dict[str, str]:
-    """The environment of a child: only variables that hold no secret. It imports the same package as its parent."""
-    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    folder = str(_PACKAGE.parent)
-    if os.pathsep in folder:  # such a path cannot be named there; an installed package is found without
-        return _SET | kept
-    paths = [folder, *filter(None, [kept.get("PYTHONPATH")])]
-    return _SET | kept | {"PYTHONPATH": os.pathsep.join(paths)}
+def protect_memory() -> None:
+    """Keep other processes of the same user from reading this one's memory and environment, as its children would."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
-def confine(parent: int) -> None:
+def confine(parent: int, access: FileAccess, file_bytes: int) -> tuple[str, ...]:
     """Confine this process, as far as the kernel allows; call it before threads start.
 
     Args:
         parent: the parent's process id; when it is gone already, this process ends.
+        access: the files that it may read or write, besides those of Python and its packages.
+        file_bytes: the longest file that it may write.
+
+    Returns:
+        The layers that hold, of ``LAYERS``.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for request in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         # A terminal sends these signals to the whole process group; only the parent acts on them.
         signal.signal(request, signal.SIG_IGN)
     if sys.platform != "linux":
-        return
+        return ()
     with suppress(OSError):  # when memory is short, the system kills the child, not the parent
         Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
     libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    if libc.unshare(_CLONE_NEWNET):
-        libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
-    _drop_capabilities(libc)
-    # Last, since new credentials undo it.
+    own_network = libc.unshare(_CLONE_NEWNET) == 0
+    own_users = not own_network and libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) == 0
+    _limit_resources(file_bytes, _OWN_THREADS if own_users else _ALL_THREADS)
+    steps: Sequence[tuple[str, Callable[[], bool]]] = (
+        (NO_NEW_PRIVILEGES, lambda: libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0),
+        (CAPABILITIES, lambda: _drop_capabilities(libc)),
+        (NETWORK, lambda: own_network or own_users),
+        (LANDLOCK, lambda: _restrict_files(libc, access)),
+        (SECCOMP, lambda: _filter_calls(libc, gpu=access.gpu)),
+    )
+    held = [name for name, take in steps[:-1] if take()]
+    libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    # New credentials undo it, so it comes after them.
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(0)
+    held += [name for name, take in steps[-1:] if take()]
+    return tuple(held)
 
 
-def _drop_capabilities(libc: ctypes.CDLL) -> None:
+def _limit_resources(file_bytes: int, threads: int) -> None:
+    for limit, wanted in ((resource.RLIMIT_FSIZE, file_bytes), (resource.RLIMIT_NPROC, threads)):
+        most = resource.getrlimit(limit)[1]
+        value = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+        resource.setrlimit(limit, (value, value))
+    # How many files may be open is no protection: a room with many streams needs as many as the machine allows.
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+
+
+def _drop_capabilities(libc: ctypes.CDLL) -> bool:
     """Drop all capabilities of root except those for files, since recordings may belong to any user.
 
     Without the others a child can neither read the parent's memory and environment nor rejoin the parent's network.
@@ -94,6 +117,151 @@ def _drop_capabilities(libc: ctypes.CDLL) -> None:
         libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0)
     held = (ctypes.c_uint32 * 6)()  # effective, permitted and inheritable, in two halves
-    if libc.capget(header, held) == 0:
-        kept = held[1] & (1 << _CAP_DAC_OVERRIDE | 1 << _CAP_DAC_READ_SEARCH)
-        libc.capset(header, (ctypes.c_uint32 * 6)(kept, kept, 0, 0, 0, 0))
+    if libc.capget(header, held):
+        return False
+    kept = held[1] & (1 << _CAP_DAC_OVERRIDE | 1 << _CAP_DAC_READ_SEARCH)
+    return bool(libc.capset(header, (ctypes.c_uint32 * 6)(kept, kept, 0, 0, 0, 0)) == 0)
+
+
+# Landlock, as in the header of Linux with that name
+
+_LANDLOCK_CREATE: Final = 444
+_LANDLOCK_ADD_RULE: Final = 445
+_LANDLOCK_RESTRICT: Final = 446
+_RULE_PATH_BENEATH: Final = 1
+_WRITE_FILE: Final = 1 << 1
+_READ_FILE: Final = 1 << 2
+_READ_DIR: Final = 1 << 3
+_REMOVE_DIR: Final = 1 << 4
+_REMOVE_FILE: Final = 1 << 5
+_MAKE_DIR: Final = 1 << 7
+_MAKE_REG: Final = 1 << 8
+_TRUNCATE: Final = 1 << 14
+_IOCTL_DEV: Final = 1 << 15
+_FILE_RIGHTS: Final = _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV
+_HANDLED: Final = ((1, (1 << 13) - 1), (2, 1 << 13), (3, _TRUNCATE), (5, _IOCTL_DEV))
+"""The rights that each version of Landlock began to handle. All that are handled and not granted are denied."""
+_TCP: Final = 3
+_SCOPES: Final = 3
+"""No abstract Unix sockets and no signals of others."""
+_READ: Final = _READ_FILE | _READ_DIR
+_WRITE: Final = _READ | _WRITE_FILE | _REMOVE_DIR | _REMOVE_FILE | _MAKE_DIR | _MAKE_REG | _TRUNCATE
+
+
+def _restrict_files(libc: ctypes.CDLL, access: FileAccess) -> bool:
+    """Deny all files but those of ``access`` and Python's, for good."""
+    version = libc.syscall(_LANDLOCK_CREATE, None, ctypes.c_size_t(0), 1)
+    if version < 1:
+        return False
+    rights = sum(added for since, added in _HANDLED if version >= since)
+    fields = [rights]
+    if version >= 4:  # noqa: PLR2004 - as in linux/landlock.h
+        fields.append(_TCP)
+    if version >= 6:  # noqa: PLR2004
+        fields.append(_SCOPES)
+    attributes = struct.pack(f"={len(fields)}Q", *fields)
+    ruleset = libc.syscall(_LANDLOCK_CREATE, attributes, ctypes.c_size_t(len(attributes)), 0)
+    if ruleset < 0:
+        return False
+    try:
+        for paths, granted in (
+            (access.python(), _READ),
+            (access.read, _READ),
+            (access.write, _WRITE),
+            (access.devices(), _READ_FILE | _READ_DIR | _WRITE_FILE | _IOCTL_DEV),
+        ):
+            _allow(libc, ruleset, paths, granted & rights)
+        return bool(libc.syscall(_LANDLOCK_RESTRICT, ruleset, 0) == 0)
+    except OSError:
+        return False
+    finally:
+        os.close(ruleset)
+
+
+def _allow(libc: ctypes.CDLL, ruleset: int, paths: Iterable[Path], granted: int) -> None:
+    for path in paths:
+        try:
+            file = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        except OSError:  # what does not exist, or cannot be reached, needs no right
+            continue
+        try:
+            fitting = granted if stat.S_ISDIR(os.fstat(file).st_mode) else granted & _FILE_RIGHTS
+            rule = struct.pack("=Qi", fitting, file)
+            if libc.syscall(_LANDLOCK_ADD_RULE, ruleset, _RULE_PATH_BENEATH, rule, 0):
+                raise OSError(ctypes.get_errno(), "landlock_add_rule")
+        finally:
+            os.close(file)
+
+
+# Seccomp filters, as in the headers of Linux
+
+_LOAD: Final = 0x20
+_EQUALS: Final = 0x15
+_HAS: Final = 0x45
+_AT_LEAST: Final = 0x35
+_RETURN: Final = 0x06
+_ALLOW: Final = 0x7FFF0000
+_KILL: Final = 0x80000000
+_FAIL: Final = 0x00050000
+_EPERM: Final = 1
+_ENOSYS: Final = 38
+_NUMBER_AT: Final = 0
+_MACHINE_AT: Final = 4
+_ARGUMENTS_AT: Final = 16
+_X32: Final = 0x40000000
+_AF_UNIX: Final = 1
+
+Instruction = tuple[int, int, int, int]
+"""Code, jump if true, jump if false, and operand."""
+
+
+def _filter_calls(libc: ctypes.CDLL, *, gpu: bool) -> bool:
+    """Deny system calls that no task needs; False on a kind of machine whose numbers are not known."""
+    program = call_filter(platform.machine(), os.getpid(), gpu=gpu)
+    if not program:
+        return False
+    code = b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
+    memory = ctypes.create_string_buffer(code, len(code))
+    header = struct.pack("@HP", len(program), ctypes.addressof(memory))
+    return bool(libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, header, 0, 0) == 0)
+
+
+def call_filter(machine: str, pid: int, *, gpu: bool = False) -> list[Instruction]:
+    """The filter of system calls for process ``pid`` on a kind of ``machine``; empty where that is not known.
+
+    The driver of a GPU gets Unix sockets, which reach nobody: connecting is denied.
+    """
+    known = MACHINES.get(machine)
+    if not known:
+        return []
+    call = known.numbers
+    refuse, allow = (_RETURN, 0, 0, _FAIL | _EPERM), (_RETURN, 0, 0, _ALLOW)
+    program: list[Instruction] = [
+        (_LOAD, 0, 0, _MACHINE_AT),
+        (_EQUALS, 1, 0, known.audit),
+        (_RETURN, 0, 0, _KILL),
+        (_LOAD, 0, 0, _NUMBER_AT),
+        (_AT_LEAST, 0, 1, _X32),
+        refuse,
+        # The C library does without it, and then names its flags in a register, where a filter sees them.
+        (_EQUALS, 0, 1, call["clone3"]),
+        (_RETURN, 0, 0, _FAIL | _ENOSYS),
+    ]
+
+    def when(name: str, argument: int, *tests: Instruction) -> None:
+        """``tests`` of an argument's lower half decide about a call; each jumps over the rest to allow or refuse."""
+        body = [(_LOAD, 0, 0, _ARGUMENTS_AT + 8 * argument), *tests]
+        program.extend([(_EQUALS, 0, len(body), call[name]), *body])
+
+    when("clone", 0, (_HAS, 0, 1, _CLONE_THREAD), allow, refuse)
+    for name in ("kill", "tgkill"):  # a process may end itself
+        when(name, 0, (_EQUALS, 0, 1, pid), allow, refuse)
+    when("prlimit64", 0, (_EQUALS, 1, 0, 0), (_EQUALS, 0, 1, pid), allow, refuse)
+    when("ioctl", 1, (_EQUALS, 1, 0, _TIOCSTI), (_EQUALS, 0, 1, _TIOCLINUX), refuse, allow)
+    denied = known.of(*DENIED)
+    if gpu:
+        when("socket", 0, (_EQUALS, 0, 1, _AF_UNIX), allow, refuse)
+        denied -= known.of("socket", *UNIX_SOCKETS)
+    for number in sorted(denied):
+        program += [(_EQUALS, 0, 1, number), refuse]
+    return [*program, allow]

@@ -51,6 +51,7 @@ def test_no_memory_is_taken_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (tmp_path / name).write_bytes(files.GREEDY[name]())
     warnings: list[str] = []
     with WorkerPool(1, Limits(1 << 30, 60), warnings.append) as crew:
+        crew.allow(read=[INSTALLATION, tmp_path])
         (outcome,) = crew.run([PeakTask(0, name, tmp_path / name, ClockRules(), wholly=True)])
     assert outcome.value is not None, outcome
     assert outcome.value < PICTURE_MIB // 3

@@ -62,7 +62,7 @@ def lay_out(tmp_path: Path) -> Callable[..., FakeStore]:
 
 def gatherer(store: FakeStore, folder: Path, spec: JobSpec = JOB, named: str | None = None) -> InputGatherer:
     probes = ProbeCache(folder.parent / "probes", ClockRules())
-    return InputGatherer(spec, Settings(), store, InProcessExecutor(), folder, named, probes=probes)
+    return InputGatherer(spec, Settings(), store, InProcessExecutor(), folder, folder, named, probes=probes)
 
 
 def test_recordings_are_fetched_and_measured_in_the_order_of_the_index(

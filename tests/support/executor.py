@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from pydantic import TypeAdapter
@@ -62,6 +63,10 @@ class InProcessExecutor:
     def __init__(self, on_warning: Callable[[str], None] = lambda _: None, done: list[Task] | None = None) -> None:
         self._on_warning = on_warning
         self._done = [] if done is None else done
+        self.confinement: tuple[str, ...] = ()
+
+    def allow(self, *, read: Iterable[Path] = (), write: Iterable[Path] = (), gpu: bool | None = None) -> None:
+        """Nothing is confined."""
 
     def run(
         self,
@@ -69,10 +74,11 @@ class InProcessExecutor:
         on_progress: Callable[[TaskT, float], None] = ignore_progress,
         *,
         alone: bool = False,
+        most: int | None = None,
         grace_s: float = 0.0,
         watch: Callable[[], None] = watch_nothing,
     ) -> Iterator[Outcome[TaskT]]:
-        del alone, grace_s  # nothing is shared, and nothing is supervised
+        del alone, most, grace_s  # nothing is shared, and nothing is supervised
         queue = FifoQueue(tasks) if isinstance(tasks, Iterable) else tasks
         while len(queue):
             watch()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from owtmix.jobfile.settings import Settings
+from owtmix.jobfile.settings import INSTALLATION, Settings
 from owtmix.jobs.job import OpenExecutor
 from owtmix.workers.base import Executor, Outcome, TaskQueue, ignore_progress, watch_nothing
 from owtmix.workers.limits import start_workers
@@ -37,6 +39,11 @@ class ReplacingExecutor:
     def __init__(self, executor: Executor, replace_task: Replace) -> None:
         self._executor = executor
         self._replace_task = replace_task
+        self.allow = executor.allow
+
+    @property
+    def confinement(self) -> tuple[str, ...]:
+        return self._executor.confinement
 
     def run(
         self,
@@ -44,6 +51,7 @@ class ReplacingExecutor:
         on_progress: Callable[[Any, float], None] = ignore_progress,
         *,
         alone: bool = False,
+        most: int | None = None,
         grace_s: float = 0.0,
         watch: Callable[[], None] = watch_nothing,
     ) -> Iterator[Outcome[Any]]:
@@ -60,7 +68,7 @@ class ReplacingExecutor:
         def advance(task: Any, done_s: float) -> None:
             on_progress(originals[id(task)][1], done_s)
 
-        for outcome in self._executor.run(work, advance, alone=alone, grace_s=grace_s, watch=watch):
+        for outcome in self._executor.run(work, advance, alone=alone, most=most, grace_s=grace_s, watch=watch):
             yield replace(outcome, task=originals[id(outcome.task)][1])
 
 
@@ -70,6 +78,8 @@ def replacing(replace_task: Replace) -> OpenExecutor:
     @contextmanager
     def open_executor(settings: Settings, warn: Callable[[str], None], workers: int | None) -> Iterator[Executor]:
         with start_workers(settings, warn, workers) as pool:
+            # The other tasks are in modules of the tests, and leave marks beside recordings.
+            pool.allow(read=[INSTALLATION], write=[Path(tempfile.gettempdir())])
             yield ReplacingExecutor(pool, replace_task)
 
     return open_executor

@@ -19,7 +19,7 @@ def main() -> None:
         sys.stdout.write(f"{pid}\n")
         sys.stdout.flush()
 
-    with WorkerPool(2, Limits(1 << 30, 3600), tell) as executor:
+    with WorkerPool(2, Limits(1 << 30, 3600), tell, tasks.TESTS) as executor:
         list(executor.run([tasks.Sleep(), tasks.HoldInterpreter()]))
 
 

@@ -14,10 +14,14 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from owtmix.base.errors import InputError
+from owtmix.jobfile.settings import INSTALLATION
 from owtmix.workers.base import TaskReporter
+from owtmix.workers.file_access import FileAccess
 
 MIB = 1 << 20
 FOREVER_S = 3600
+TESTS = FileAccess(read=frozenset([INSTALLATION]))
+"""Children read these modules."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +124,14 @@ class SleepBriefly(Echo):
         reporter.warn("sleeping")
         time.sleep(1)
         return super().run(reporter)
+
+
+class ReadFile(Echo):
+    """Returns the text of the file ``payload``."""
+
+    def run(self, reporter: TaskReporter) -> Any:
+        reporter.advance(0)
+        return Path(self.payload).read_text()
 
 
 class MeasureMemory(Echo):

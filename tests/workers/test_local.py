@@ -16,7 +16,7 @@ from owtmix.workers.base import Death, DeathKind, Limits, Outcome
 from owtmix.workers.local import STARTING_S, WorkerPool
 from owtmix.workers.queues import FifoQueue
 from tests.workers import tasks
-from tests.workers.tasks import Echo
+from tests.workers.tasks import TESTS, Echo
 
 PATIENCE_S = 20.0
 """For children that are to finish: starting one takes long on a busy machine."""
@@ -29,7 +29,7 @@ def executor(
 ) -> Iterator[WorkerPool]:
     """A pool; ``options`` are more arguments of it."""
     heard: list[str] = [] if warnings is None else warnings
-    with WorkerPool(size, Limits(MEMORY, silence_s), heard.append, **options) as made:
+    with WorkerPool(size, Limits(MEMORY, silence_s), heard.append, TESTS, **options) as made:
         yield made
 
 
@@ -67,7 +67,9 @@ def test_a_child_that_never_reads_does_not_hold_up_the_parent(tmp_path: Path) ->
     silent.chmod(0o755)
     # It need not start, so this is one second in all.
     (outcome,) = run(Echo("x" * (4 << 20)), silence_s=1 - STARTING_S, python=str(silent))
-    assert outcome.death == Death(DeathKind.HUNG, f"hangs: no progress for {1 - STARTING_S:.0f} s")
+    words = f"hangs: no progress for {1 - STARTING_S:.0f} s before it begins"
+    assert outcome.death == Death(DeathKind.UNSTARTED, words)
+    assert outcome.death.is_shortage
 
 
 def test_a_child_that_takes_too_much_memory_is_ended() -> None:
@@ -99,7 +101,7 @@ def test_errors_and_warnings_arrive_in_words() -> None:
 def test_half_a_line_is_no_result() -> None:
     (outcome,) = run(tasks.DieMidLine())
     assert (outcome.done_s, outcome.value) == (2, None)
-    assert outcome.death == Death(DeathKind.KILLED, "crashes (SIGKILL)")
+    assert outcome.death == Death(DeathKind.KILLED, "is killed from outside (SIGKILL)")
 
 
 def test_nonsense_ends_the_child() -> None:

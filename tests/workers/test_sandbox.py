@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from owtmix.base.errors import ConfinementError
+from owtmix.jobfile.setting_types import Layer
 from owtmix.workers.base import Limits
 from owtmix.workers.local import WorkerPool
-from tests.conftest import kernel_isolates
-from tests.workers.tasks import Describe, FreeMemory, MeasureMemory
+from owtmix.workers.sandbox import LANDLOCK, LAYERS, NETWORK, NO_NEW_PRIVILEGES, Instruction, call_filter
+from owtmix.workers.syscalls import DENIED, MACHINES
+from tests.conftest import NOT_CONFINED, kernel_isolates
+from tests.workers.tasks import TESTS, Describe, FreeMemory, MeasureMemory, ReadFile
 
 DEADLINE_S = 20
+NOBODY = 65534
 
 
 @pytest.fixture
@@ -32,7 +42,7 @@ def listener() -> Iterator[socket.socket]:
 
 def describe(port: int = 1) -> dict[str, Any]:
     warnings: list[str] = []
-    with WorkerPool(1, Limits(1 << 30, 60), warnings.append) as executor:
+    with WorkerPool(1, Limits(1 << 30, 60), warnings.append, TESTS) as executor:
         (outcome,) = executor.run([Describe(str(port))])
     assert outcome.value, outcome
     found: dict[str, Any] = outcome.value
@@ -50,7 +60,7 @@ def test_the_environment_holds_no_secret(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_the_memory_of_pictures_goes_back_to_the_system() -> None:
     """What recordings of many sizes leave behind would grow over a long job."""
-    with WorkerPool(1, Limits(1 << 30, 60), print) as executor:
+    with WorkerPool(1, Limits(1 << 30, 60), print, TESTS) as executor:
         idle, after = (outcome.value for outcome in executor.run([MeasureMemory(), FreeMemory()]))
     assert after < idle + 16
 
@@ -140,26 +150,148 @@ def test_signals_to_the_whole_group_are_the_parents_alone(
     assert process.poll() is None
 
 
-def test_the_parent_is_out_of_reach() -> None:
-    """Also for root: with its powers a child could read the parent's secrets, and go back to its network."""
-    found = subprocess.run([sys.executable, "-c", REACH], capture_output=True, text=True, check=True)
-    assert found.stdout.split() == ["refused"] * 3, found
+@dataclass(frozen=True)
+class Bench:
+    """A folder with what attacks need."""
+
+    folder: Path
+
+    def attack(self, *options: str) -> dict[str, Any]:
+        """What came of the attacks of ``attacks.py``."""
+        command = [sys.executable, "-m", "tests.workers.attacks", str(self.folder), *options]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
 
 
-REACH = """
-import ctypes, os
-from owtmix.workers.sandbox import confine
-parent = os.getppid()
-confine(parent)
-libc = ctypes.CDLL(None)
-for reach in (
-    lambda: open(f"/proc/{parent}/environ", "rb").read(1),
-    lambda: open(f"/proc/{parent}/mem", "rb").read(1),
-    lambda: libc.setns(os.open(f"/proc/{parent}/ns/net", os.O_RDONLY), 0) and int("refused"),
-):
-    try:
-        reach()
-        print("reached")
-    except (OSError, ValueError):
-        print("refused")
-"""
+@pytest.fixture
+def bench(listener: socket.socket) -> Iterator[Bench]:
+    with tempfile.TemporaryDirectory() as name, socket.socket(socket.AF_UNIX) as unix:
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "bench").mkdir()
+        (folder / "secret").write_text("canary")
+        (folder / "recording").write_text("media")
+        (folder / "output").touch()
+        (folder / "port").write_text(str(listener.getsockname()[1]))
+        unix.bind(str(folder / "unix"))
+        unix.listen()
+        yield Bench(folder)
+
+
+def owned(bench: Bench, user: int) -> Bench:
+    for path in (bench.folder, *bench.folder.iterdir()):
+        os.chown(path, user, user)
+    return bench
+
+
+USERS = (0, NOBODY) if os.getuid() == 0 else (os.getuid(),)
+
+
+@pytest.mark.parametrize("user", USERS)
+@pytest.mark.parametrize("namespaces", [[], ["--no-namespaces"]], ids=["namespaces", "none"])
+def test_code_in_a_worker_reaches_nothing(bench: Bench, user: int, namespaces: list[str]) -> None:
+    found = owned(bench, user).attack("--user", str(user), *namespaces)
+    wanted = [layer for layer in LAYERS if layer != NETWORK or (kernel_isolates() and not namespaces)]
+    if found["held"] != wanted:
+        assert set(found["held"]) < set(wanted)
+        pytest.skip(NOT_CONFINED)
+    assert {name for name, outcome in found["attacks"].items() if outcome == "done"} == set()
+    assert {name for name, outcome in found["needs"].items() if outcome != "done"} == set()
+    assert (bench.folder / "recording").read_text() == "media"
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_the_attacks_are_real(bench: Bench, user: int) -> None:
+    """Without confinement they succeed; of the others the system itself keeps the user."""
+    found = owned(bench, user).attack("--user", str(user), "--free")
+    refused = {name for name, outcome in found["attacks"].items() if outcome != "done"}
+    assert refused <= {
+        *("read the passwords", "rename a recording", "link to a recording", "change a mode", "change an owner"),
+        *("change a time", "read memory by a call", "replace the program", "change the root", "mount"),
+        *("load a BPF program", "push input into a terminal", "make a mount namespace", "make a user namespace"),
+        *("use the keys", "set up io_uring", "run a program", "read the parent's memory"),
+    }
+
+
+def test_the_layers_that_hold_are_told() -> None:
+    with WorkerPool(1, Limits(1 << 30, 60), print) as executor:
+        held = executor.confinement
+    assert set(held) <= set(LAYERS)
+    assert NO_NEW_PRIVILEGES in held
+
+
+def test_the_settings_name_the_same_layers() -> None:
+    assert get_args(Layer) == LAYERS
+
+
+def test_a_machine_without_a_required_layer_is_refused() -> None:
+    """Before a task begins."""
+    limits = Limits(1 << 30, 60, required=frozenset({"moat", NO_NEW_PRIVILEGES}))
+    with WorkerPool(1, limits, print) as executor, pytest.raises(ConfinementError, match="by moat") as raised:
+        list(executor.run([Describe()]))
+    assert raised.value.exit_status == 1
+
+
+def test_a_worker_reads_what_is_allowed_later(tmp_path: Path) -> None:
+    """It is replaced by one that may."""
+    for name in ("first", "second"):
+        (tmp_path / name).write_text(name)
+    with WorkerPool(1, Limits(1 << 30, 60), print, TESTS) as executor:
+        if LANDLOCK not in executor.confinement:
+            pytest.skip(NOT_CONFINED)
+        executor.allow(read=[tmp_path / "first"])
+        tasks = [ReadFile(str(tmp_path / name)) for name in ("first", "second")]
+        read, refused = executor.run(tasks)
+        assert read.value == "first"
+        assert "PermissionError" in str(refused.error)
+        executor.allow(read=[tmp_path / "second"])
+        assert [outcome.value for outcome in executor.run(tasks)] == ["first", "second"]
+
+
+def decision(program: Sequence[Instruction], machine: str, call: str, *arguments: int) -> int:
+    """What the kernel would do with a system call: the program, carried out."""
+    known = MACHINES[machine]
+    data = struct.pack("=iIQ6Q", known.numbers[call], known.audit, 0, *(*arguments, *[0] * (6 - len(arguments))))
+    held, at = 0, 0
+    while True:
+        code, if_true, if_false, operand = program[at]
+        at += 1
+        if code == 0x06:
+            return operand
+        if code == 0x20:
+            (held,) = struct.unpack_from("=I", data, operand)
+        else:
+            at += if_true if {0x15: held == operand, 0x45: held & operand, 0x35: held >= operand}[code] else if_false
+
+
+ALLOWED, REFUSED, UNKNOWN = 0x7FFF0000, 0x00050001, 0x00050026
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_the_filter_decides_on_every_machine(machine: str) -> None:
+    decide = partial(decision, call_filter(machine, 77), machine)
+    assert {decide(name) for name in DENIED if name in MACHINES[machine].numbers} == {REFUSED}
+    assert decide("clone3") == UNKNOWN
+    assert decide("clone", 0x3D0F00) == ALLOWED  # a thread
+    assert decide("clone", 0x11) == REFUSED
+    assert decide("kill", 77, 9) == decide("tgkill", 77, 78, 6) == ALLOWED
+    assert decide("kill", 76, 9) == decide("tgkill", 76, 76, 6) == REFUSED
+    assert decide("kill", 0xFFFFFFFF, 9) == REFUSED  # everybody
+    assert decide("prlimit64", 0) == decide("prlimit64", 77) == ALLOWED
+    assert decide("prlimit64", 76) == REFUSED
+    assert decide("ioctl", 1, 0x5412) == decide("ioctl", 1, 0x541C) == REFUSED
+    assert decide("ioctl", 1, 0x5401) == ALLOWED
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_a_gpu_gets_unix_sockets_that_reach_nobody(machine: str) -> None:
+    program = call_filter(machine, 77, gpu=True)
+    assert decision(program, machine, "socket", 1) == decision(program, machine, "bind", 3) == ALLOWED
+    assert decision(program, machine, "socket", 2) == decision(program, machine, "connect", 3) == REFUSED
+
+
+def test_calls_of_another_kind_of_machine_end_the_process() -> None:
+    """As those of 32 bits, whose numbers are others."""
+    assert decision(call_filter("x86_64", 77), "aarch64", "execve") == 0x80000000

@@ -1,0 +1,81 @@
+"""The files that a confined child may use."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+_PACKAGE: Final = Path(__file__).parents[1]
+
+_SYSTEM: Final = (
+    *("/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/share/zoneinfo", "/lib", "/lib64"),
+    *("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/localtime"),
+    *("/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/sys/vm"),
+    *("/sys/devices/system/cpu", "/sys/devices/system/node"),
+    *("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom"),
+)
+"""What Python and its libraries read."""
+_GPU_FOLDERS: Final = ("/usr/local/cuda", "/usr/local/nvidia", "/run/nvidia", "/etc/nvidia", "/proc", "/sys")
+"""What the driver of a GPU reads besides; of other processes in ``/proc`` it can read nothing."""
+_GPU_DEVICES: Final = ("nvidia*", "nvidia-caps/*", "dxg")
+
+
+@dataclass(frozen=True, slots=True)
+class FileAccess:
+    """The files and folders that a child may ``read`` or ``write``, with all in them; ``gpu``: the devices of GPUs.
+
+    What a child may write it may also read. A file to be written exists already: only in a folder may files be made.
+    """
+
+    read: frozenset[Path] = frozenset()
+    write: frozenset[Path] = frozenset()
+    gpu: bool = False
+
+    def adding(self, read: Iterable[Path] = (), write: Iterable[Path] = (), gpu: bool | None = None) -> FileAccess:
+        """The same, and more files; ``gpu`` replaces what it was."""
+        more = (frozenset(map(Path.absolute, paths)) for paths in (read, write))
+        return FileAccess(self.read.union(next(more)), self.write.union(next(more)), self.gpu if gpu is None else gpu)
+
+    def suffices(self, wanted: FileAccess) -> bool:
+        """Whether this allows all that is ``wanted``, and no device that is not."""
+        return self.read >= wanted.read and self.write >= wanted.write and self.gpu == wanted.gpu
+
+    def bench(self) -> Path | None:
+        """A folder for temporary files."""
+        return next((path for path in sorted(self.write) if path.is_dir()), None)
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        read, write = (sorted(map(str, paths)) for paths in (self.read, self.write))
+        return {"read": read, "write": write, "gpu": self.gpu}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> FileAccess:
+        """From what ``to_json`` gave."""
+        read, write = (frozenset(map(Path, values[name])) for name in ("read", "write"))
+        return cls(read, write, values["gpu"])
+
+    def python(self) -> Iterator[Path]:
+        """What Python reads: its library, packages, and system files without secrets.
+
+        The folder that holds this package is not among them: in a checkout it has settings and jobs.
+        """
+        paths = {*_SYSTEM, sys.prefix, sys.base_prefix, sys.exec_prefix, str(_PACKAGE), *_listed("LD_LIBRARY_PATH")}
+        paths |= {entry for entry in sys.path if entry and Path(entry).resolve() != _PACKAGE.parent}
+        if self.gpu:
+            paths |= {*_GPU_FOLDERS, *_listed("CUDA_PATH")}
+        yield from map(Path, paths)
+
+    def devices(self) -> Iterator[Path]:
+        """The devices that are read and written."""
+        yield Path("/dev/null")
+        for pattern in _GPU_DEVICES if self.gpu else ():
+            yield from Path("/dev").glob(pattern)
+
+
+def _listed(variable: str) -> list[str]:
+    return [entry for entry in os.environ.get(variable, "").split(os.pathsep) if entry]

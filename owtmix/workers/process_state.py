@@ -1,0 +1,65 @@
+"""What the system tells of processes: their memory, whether they wait for a disk, and those it has ended."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+
+
+def resident_bytes(pid: int) -> int:
+    """Resident memory of a process in bytes; 0 where the system does not tell."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+def waits_for_disk(pid: int) -> bool:
+    """Whether a thread of a process waits for a disk, or for a file server."""
+    for thread in Path(f"/proc/{pid}/task").glob("*/stat"):
+        with suppress(OSError, IndexError):
+            # The name in parentheses may hold anything.
+            if thread.read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[0] == "D":
+                return True
+    return False
+
+
+def count_oom_kills() -> int:
+    """How many processes the system has ended for want of memory since it started; 0 where it does not tell."""
+    with suppress(OSError, ValueError):
+        for line in Path("/proc/vmstat").read_text(encoding="ascii").splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return 0
+
+
+def available_memory_bytes() -> int | None:
+    """The memory for new processes: that of the machine, or of this one's control groups; None if unknown."""
+    found = []
+    with suppress(OSError, ValueError, IndexError):
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        found = [int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")]
+    for limit, usage in _group_files():
+        with suppress(OSError, ValueError):  # there is no such file, or it says "max"
+            limited = int(limit.read_text(encoding="ascii"))
+            found.append(max(0, limited - int(usage.read_text(encoding="ascii"))))
+    return min(found, default=None)
+
+
+def _group_files(root: Path = Path("/sys/fs/cgroup")) -> Iterator[tuple[Path, Path]]:
+    """The files with limit and usage of the memory of this process's control groups, and of those around them."""
+    with suppress(OSError):
+        for line in Path("/proc/self/cgroup").read_text(encoding="utf-8", errors="replace").splitlines():
+            _, controllers, group = line.split(":", 2)
+            if controllers == "":
+                mounted, names = root, ("memory.max", "memory.current")
+            elif "memory" in controllers.split(","):
+                mounted, names = root / "memory", ("memory.limit_in_bytes", "memory.usage_in_bytes")
+            else:
+                continue
+            # In a container the group's own path may not be there: its files lie at the root then.
+            path = PurePosixPath(group.lstrip("/"))
+            for folder in (path, *path.parents):
+                yield mounted / folder / names[0], mounted / folder / names[1]
