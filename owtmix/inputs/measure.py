@@ -17,6 +17,7 @@ from owtmix.inputs.tasks import NeedsBytes, ProbeTask
 from owtmix.plan.input_report import InputReport, report_input
 from owtmix.plan.media_info import ClockRules, Probe
 from owtmix.storage import Store, disk_error
+from owtmix.workers.alone import do_alone, shortage_of
 from owtmix.workers.base import Executor, Outcome
 
 LONGEST_NAME: Final = 1000
@@ -35,14 +36,18 @@ def measure(
     """The result of each task by its number: a ``Probe``, the missing bytes, or the reason why its file is unusable.
 
     ``on_measured`` gets the number of recordings measured so far.
+
+    Raises:
+        ShortageError: the machine is short of something.
     """
     outcomes = []
     for outcome in executor.run(tasks):
         outcomes.append(outcome)
         on_measured(len(outcomes))
-    # A worker may have died of a file that it read before. A file that kills a worker does so alone, too.
-    died = [outcome.task for outcome in outcomes if outcome.death]
-    outcomes += executor.run(died, alone=True)
+    # A worker may have died of a file that it read before, or for want of something. A file that kills a worker does so
+    # alone, and twice.
+    unclear = [outcome.task for outcome in outcomes if outcome.death or shortage_of(outcome)]
+    outcomes += [do_alone(executor, task) for task in unclear]
     return {found.task.number: _result(found) for found in outcomes}
 
 
@@ -121,6 +126,7 @@ def probe_files(executor: Executor, files: Sequence[Path], rules: ClockRules, *,
     found: dict[int, Probe | NeedsBytes | str] = {
         task.number: _absence(task.path) for task in tasks if not task.path.is_file()
     }
+    executor.allow(read=[task.path for task in tasks])
     found |= measure(executor, [task for task in tasks if task.number not in found])
     reports = [
         report_input(task.name, what)

@@ -15,6 +15,7 @@ from av.audio.resampler import AudioResampler
 from numpy.typing import NDArray
 
 from owtmix.base.errors import InputError
+from owtmix.base.shortage import raise_if_short
 from owtmix.media.audio_resample import CopyPlacer, DriftPlacer, PlacedSamples, Samples, keeps_time
 from owtmix.media.clocked_packets import clocked
 from owtmix.media.counted_packets import CountedFrames, samples_of
@@ -78,6 +79,7 @@ class AudioReader:
                     break
                 self._current = None
         except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise_if_short(error)
             raise InputError(f"cannot be read on: {ffmpeg_reason(error)}") from None
         # Damaged float sound can decode to anything; one NaN or huge sample would silence the whole mix.
         np.nan_to_num(block, copy=False, nan=0, posinf=0, neginf=0)
@@ -102,7 +104,8 @@ class AudioReader:
             frames: Sequence[AudioFrame] = ()
             try:
                 frames, good = packet.decode(), True  # type: ignore[assignment]  # the stream is audio
-            except av.error.FFmpegError:
+            except av.error.FFmpegError as error:
+                raise_if_short(error)
                 good = False
             if counted:
                 frames, intact = counted.conform(packet, frames)

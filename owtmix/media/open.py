@@ -15,6 +15,7 @@ from av.stream import Discard, Disposition, Stream
 from av.video.stream import VideoStream
 
 from owtmix.base.errors import InputError
+from owtmix.base.shortage import raise_if_short
 from owtmix.media.partial_file import PartialFile
 
 VIDEO_CODECS: Final = ("h264", "hevc", "vp8", "vp9", "av1", "libdav1d", "libvpx", "libvpx-vp9", "libaom-av1")
@@ -48,11 +49,13 @@ def open_input(
     Raises:
         InputError: the file is missing, empty, of another format, or too damaged to open.
         MissingBytesError: ``partial`` lacks bytes that opening needs.
+        ShortageError: the machine is short of memory or open files.
     """
     try:
         with path.open("rb") as file:
             head = file.read(_MAGIC_BYTES)
     except OSError as error:
+        raise_if_short(error)
         raise InputError(f"cannot be read: {error.strerror}") from None
     container = _container_format(head)
     if container is None:
@@ -72,10 +75,12 @@ def open_input(
             metadata_errors="replace",
             hwaccel=hardware,
         )
-    except MemoryError:
+    except MemoryError as error:
+        raise_if_short(error)
         reason = f"it has more than {MAX_STREAMS} streams, or asks for too much memory"
         raise InputError(f"cannot be opened: {reason}") from None
     except (av.error.FFmpegError, ValueError, OSError) as error:
+        raise_if_short(error)
         if partial:
             partial.check()
         raise InputError(f"cannot be opened: {ffmpeg_reason(error)}") from None
@@ -136,6 +141,7 @@ def packets(
     try:
         yield from container.demux(streams)
     except av.error.FFmpegError as error:
+        raise_if_short(error)
         on_error(ffmpeg_reason(error))
         for stream in streams:
             last: Packet[Stream] = Packet()

@@ -12,6 +12,7 @@ from av.audio.stream import AudioStream
 from av.packet import Packet
 from av.stream import Stream
 
+from owtmix.base.shortage import raise_if_short
 from owtmix.media.audio_drift import measure_runs
 from owtmix.media.block_scan import Blocks
 from owtmix.media.clock_track import TrackLog
@@ -158,7 +159,8 @@ class SoundMeter:
     def _decode(self, packet: Packet[Stream]) -> list[av.AudioFrame]:
         try:
             return packet.decode()  # type: ignore[return-value]  # the stream is audio
-        except av.error.FFmpegError:
+        except av.error.FFmpegError as error:
+            raise_if_short(error)
             self._damage = self._damage.grown(None if packet.pts is None else packet.pts * packet.time_base)
             return []
 

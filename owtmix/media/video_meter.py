@@ -13,9 +13,11 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
+from owtmix.base.shortage import raise_if_short
 from owtmix.base.time import TimeRange
 from owtmix.media.block_scan import Blocks
 from owtmix.media.clock_track import TrackLog
+from owtmix.media.decoder_memory import decoder_bytes
 from owtmix.media.open import states_durations
 from owtmix.media.track_meter import PacketTable, Ticks, clipped
 from owtmix.media.video_frame import DecodedFrame, describe_frame, frame_time
@@ -120,6 +122,7 @@ class VideoMeter:
             last_s=last_s,
             gaps=tuple(TimeRange(int(ticks[i]) * base, int(ticks[i + 1]) * base) for i in breaks),
             sections=self.table.sections(),
+            decoder_bytes=decoder_bytes(self.stream),
         )
         if not len(steps):
             return track, None
@@ -128,7 +131,8 @@ class VideoMeter:
     def _decode(self, packet: Packet[Stream]) -> None:
         try:
             frames = packet.decode()
-        except av.error.FFmpegError:
+        except av.error.FFmpegError as error:
+            raise_if_short(error)
             return
         for frame in frames:
             assert isinstance(frame, av.VideoFrame)

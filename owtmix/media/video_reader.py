@@ -19,6 +19,7 @@ from av.video.stream import VideoStream
 
 from owtmix.base.errors import InputError
 from owtmix.base.geometry import Orientation, Size
+from owtmix.base.shortage import raise_if_short
 from owtmix.media.clocked_packets import clocked
 from owtmix.media.nvdec import GPU_FORMAT, DecodingGpu, is_usable
 from owtmix.media.open import check_unchanged, file_version, open_input, packets, select_stream
@@ -154,7 +155,8 @@ class VideoReader:
             else:
                 self._container.seek(int(to / time_base), stream=stream)
             self._prime(stream, Fraction(0))
-        except av.error.FFmpegError:
+        except av.error.FFmpegError as error:
+            raise_if_short(error)
             return False
         if self._next is None or self._next[0] > t:
             return False
@@ -233,7 +235,8 @@ class VideoReader:
             self._heartbeat()
             try:
                 frames = packet.decode()
-            except av.error.FFmpegError:
+            except av.error.FFmpegError as error:
+                raise_if_short(error)
                 if self._gpu:
                     raise _GpuStopped from None
                 self._note_damage(None if packet.pts is None else packet.pts * packet.time_base)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from owtmix.base.errors import DestinationError, EncoderLost, RenderError
 from owtmix.base.geometry import Size
+from owtmix.base.shortage import raise_if_short
 from owtmix.media.open import ffmpeg_reason
 from owtmix.plan.encoders import NVENC
 from owtmix.plan.media_info import Matrix
@@ -143,4 +144,5 @@ def encoding_errors(failure: type[RenderError] = RenderError) -> Iterator[None]:
             raise DestinationError(
                 f"the disk takes no more: {ffmpeg_reason(error)}: free some space and try again"
             ) from error
+        raise_if_short(error)
         raise failure(f"the output cannot be encoded: {ffmpeg_reason(error)}") from error

@@ -60,7 +60,7 @@ class VideoTrack:
 
     ``span`` is from the first presented frame to the end of the last one, which is presented at ``last_s``. ``gaps``
     are the ranges between consecutive frames that are longer than ``probe.GAP_S``. ``size`` is the display size of the
-    first frame.
+    first frame. ``decoder_bytes`` is about the memory that decoding it takes.
     """
 
     index: int
@@ -71,6 +71,7 @@ class VideoTrack:
     last_s: Fraction
     gaps: tuple[TimeRange, ...]
     sections: tuple[Section, ...] = ()
+    decoder_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

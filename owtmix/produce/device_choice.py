@@ -37,6 +37,7 @@ def choose_device(
         SpecError: a GPU was asked for, and does not work.
     """
     device = _chosen(executor, wanted, memory_bytes, is_installed)
+    executor.allow(gpu=device.gpu is not None)
     # Most machines have neither a GPU nor the extra for it: that is worth a line only to those who look for it.
     level = logging.DEBUG if device.why == EXTRAS and not has_card() else logging.INFO
     _log.log(level, "composing on %s: %s", "the CPU" if device.gpu is None else device.name, device.why)
@@ -57,6 +58,7 @@ def _chosen(executor: Executor, wanted: str, memory_bytes: int, is_installed: Ca
 
 def _check(executor: Executor, wanted: str) -> GpuInfo | str:
     """The GPU, or why there is none."""
+    executor.allow(gpu=True)
     number = int(wanted.partition(":")[2] or 0) if wanted != "auto" else None
     found: GpuInfo | str = ""
     for outcome in executor.run([GpuCheckTask(number)], alone=True):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from owtmix.produce.failures import DecodeStop, Ending
+from owtmix.produce.suspects import greediest
 from owtmix.produce.tasks import ChunkTask, TrackTask
+from owtmix.workers.alone import shortage_of
 from owtmix.workers.base import Outcome
 
 
@@ -24,4 +26,6 @@ def ending_of(outcome: Outcome[TrackTask]) -> Ending:
         error=outcome.error,
         death=outcome.death,
         stops=stops,
+        shortage=shortage_of(outcome),
+        greediest=greediest(outcome) if outcome.death else None,
     )

@@ -1,20 +1,23 @@
 """The failure policy: a pure function from the ending of a task, and the current state, to decisions.
 
-When a worker dies, the GPU is suspected first, then the sources, then the GPU's encoder. Without a culprit the task is
-repeated once, and a second such death fails the job.
+When the machine is short of something, the task is repeated, with less at a time, and then the job fails: no source is
+to blame. When a worker dies otherwise, the GPU is suspected first, then the sources, then the GPU's encoder. Without a
+culprit the task is repeated once. If it then takes too much memory again, the source that needs the most goes; another
+second death fails the job.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal
 
-from owtmix.base.errors import EncoderLost, MixError, RenderError
+from owtmix.base.errors import EncoderLost, MixError, RenderError, ShortageError
 from owtmix.base.time import timecode
 from owtmix.plan.device import CPU, RenderDevice
-from owtmix.workers.base import Death, DeathKind, Outcome, TaskT
+from owtmix.workers.alone import SHORTAGES, pause_after
+from owtmix.workers.base import Death, DeathKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +44,9 @@ class Culprit:
 class Ending:
     """The ending of a task that makes ``track``: the picture, the sound, or the finished file.
 
-    ``device`` composed the picture, ``on_gpu_encoder`` says whether a GPU encoded it. ``culprits`` is None until the
-    suspects were decoded alone.
+    ``device`` composed the picture, ``on_gpu_encoder`` says whether a GPU encoded it. ``shortage`` says what the
+    machine was short of, if that ended the task. ``culprits`` is None until the suspects were decoded alone.
+    ``greediest`` is the shown source whose decoder needs the most memory.
     """
 
     name: str
@@ -53,15 +57,31 @@ class Ending:
     death: Death | None = None
     stops: tuple[DecodeStop, ...] = ()
     culprits: tuple[Culprit, ...] | None = None
+    shortage: str | None = None
+    greediest: Greedy | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Greedy:
+    """A source whose decoder needs about ``decoder_bytes``, shown from output time ``at_s`` on."""
+
+    source: int
+    name: str
+    at_s: Fraction
+    decoder_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class FailureState:
-    """The ``device`` that composes now, whether a GPU encodes, and the names of tasks that were ``restarted``."""
+    """The ``device`` that composes now, whether a GPU encodes, and the names of tasks that were ``restarted``.
+
+    ``shortages`` counts how often a task ended because the machine was short of something, by the task's name.
+    """
 
     device: RenderDevice = CPU
     on_gpu_encoder: bool = False
     restarted: frozenset[str] = frozenset()
+    shortages: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +98,16 @@ class TrySuspects:
 
 @dataclass(frozen=True, slots=True)
 class LeaveOut:
-    """Leave out a source from output time ``at_s`` on: its sound if ``sound``, else its picture."""
+    """Leave out a source from output time ``at_s`` on: its sound if ``sound``, else its picture.
+
+    ``proven``: it killed its worker alone, so later runs need not try again.
+    """
 
     source: int
     at_s: Fraction
     sound: bool
     message: str
+    proven: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +133,22 @@ class Retry:
     warning: str
 
 
-Decision = Fail | TrySuspects | LeaveOut | GiveUpGpu | GiveUpGpuEncoder | Retry
+@dataclass(frozen=True, slots=True)
+class RetryWithLess:
+    """Repeat the task ``name`` after ``pause_s`` seconds, with less at a time."""
+
+    name: str
+    warning: str
+    pause_s: float
+
+
+Decision = Fail | TrySuspects | LeaveOut | GiveUpGpu | GiveUpGpuEncoder | Retry | RetryWithLess
 
 
 def decide(ending: Ending, state: FailureState) -> tuple[Decision, ...]:
     """Decide what to do about an ending. The result is empty when the task succeeded or is just repeated as it is."""
+    if ending.shortage:
+        return _after_shortage(ending.name, ending.shortage, state)
     if ending.error:
         return _after_error(ending, ending.error, state)
     if ending.death:
@@ -144,7 +179,17 @@ def _after_death(ending: Ending, death: Death, state: FailureState) -> tuple[Dec
         return tuple(_leave_out(culprit, sound=ending.track == "sound") for culprit in ending.culprits)
     if ending.track == "picture" and ending.on_gpu_encoder:
         return _give_up_encoder(f"the process that encoded on the GPU {death}", state)
+    if ending.name in state.restarted and death.kind is DeathKind.MEMORY and ending.greediest:
+        return (_leave_out_greediest(ending.greediest, death),)
     return _retry_once(ending.name, death, state)
+
+
+def _after_shortage(name: str, lack: str, state: FailureState) -> tuple[Decision, ...]:
+    """Repeat a task that the machine ended, up to ``SHORTAGES`` times."""
+    count = state.shortages.get(name, 0) + 1
+    if count == SHORTAGES:
+        return (Fail(ShortageError(f"{name} cannot be made: it was tried {count} times, and {lack}")),)
+    return (RetryWithLess(name, f"{name} is made once more, with less at a time: {lack}", pause_after(count)),)
 
 
 def _give_up_gpu(device: RenderDevice, death: Death, state: FailureState) -> tuple[Decision, ...]:
@@ -173,14 +218,11 @@ def _retry_once(name: str, death: Death, state: FailureState) -> tuple[Decision,
 def _leave_out(culprit: Culprit, *, sound: bool) -> LeaveOut:
     instead = "silence" if sound else "a placeholder"
     where = f"at {timecode(culprit.at_s)}: {instead} from there on"
-    return LeaveOut(culprit.source, culprit.at_s, sound, f"decoding {culprit.name} {culprit.death} {where}")
+    message = f"decoding {culprit.name} {culprit.death} {where}"
+    return LeaveOut(culprit.source, culprit.at_s, sound, message, proven=True)
 
 
-def proven_crashes(trials: Iterable[Outcome[TaskT]]) -> list[Outcome[TaskT]]:
-    """The trials of suspects that killed their workers: the worker was not killed from outside."""
-    return [trial for trial in trials if trial.death and trial.death.kind is not DeathKind.KILLED]
-
-
-def unproven_crashes(trials: Iterable[Outcome[TaskT]]) -> list[Outcome[TaskT]]:
-    """The trials to be repeated: a worker that is killed from outside proves nothing the first time."""
-    return [trial for trial in trials if trial.death and trial.death.kind is DeathKind.KILLED]
+def _leave_out_greediest(greedy: Greedy, death: Death) -> LeaveOut:
+    needs = f"its decoder needs the most memory, about {greedy.decoder_bytes >> 20} MiB"
+    message = f"composing {death}: {greedy.name} is a placeholder from {timecode(greedy.at_s)} on, since {needs}"
+    return LeaveOut(greedy.source, greedy.at_s, sound=False, message=message)

@@ -6,9 +6,12 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from typing import Final
 
 from pydantic import TypeAdapter
@@ -31,6 +34,7 @@ from owtmix.produce.failures import (
     GiveUpGpuEncoder,
     LeaveOut,
     Retry,
+    RetryWithLess,
     TrySuspects,
     decide,
 )
@@ -40,6 +44,7 @@ from owtmix.produce.suspects import find_culprits
 from owtmix.produce.tasks import AudioTask, ChunkTask, MuxTask, RenderSetup, TrackTask
 from owtmix.produce.workspace import WarningSink, Workspace
 from owtmix.render.results import RenderResult, joined
+from owtmix.workers.alone import shortage_of
 from owtmix.workers.base import Outcome, TaskQueue
 from owtmix.workers.limits import require_value
 
@@ -96,6 +101,10 @@ class Production:
         self._finished: dict[str, CachedTrack] = {}
         self._made_now: set[str] = set()
         self._restarted: frozenset[str] = frozenset()
+        self._shortages: Counter[str] = Counter()
+        self._workers = workspace.workers
+        self._most: int | None = None
+        self._threads = workspace.threads
 
     def make(self, outputs: Sequence[Output], progress: Progress) -> ProductionResult:
         """Write the finished outputs.
@@ -130,7 +139,7 @@ class Production:
 
     @property
     def _state(self) -> FailureState:
-        return FailureState(self._setup.device, self._setup.can_reencode, self._restarted)
+        return FailureState(self._setup.device, self._setup.can_reencode, self._restarted, self._shortages)
 
     def _resume(self) -> None:
         """Take over the finished tracks of earlier runs, and the losses that they recorded."""
@@ -157,25 +166,29 @@ class Production:
             tasks[key] = AudioTask(self._setup, folder / key)
         for frames in plan.picture.chunks if plan.picture else ():
             key = chunk_key(plan, frames, self._versions)
-            tasks[key] = ChunkTask(self._setup, frames, folder / key, self._workspace.threads)
+            tasks[key] = ChunkTask(self._setup, frames, folder / key, self._threads)
         return tasks
 
     def _make_tracks(self, tasks: Sequence[TrackTask], composed: CompositionProgress) -> None:
         """Do ``tasks``. After a failure no task is started, and the plan changes when the running tasks have ended."""
         failed: list[tuple[Outcome[TrackTask], Ending]] = []
         with self._prefetch(tasks) as prefetcher:
-            schedule = Schedule(tasks, self._workspace.workers, prefetcher, self._current)
+            schedule = Schedule(tasks, self._workers, prefetcher, self._current)
+            most = self._most
+            if most and prefetcher.needs_release:
+                most = max(most, 2)  # the sound waits until the picture has released what it needs no more
             queue: TaskQueue[TrackTask] = schedule
 
             def advance(task: TrackTask, done_s: float) -> None:
                 composed.advance(task, done_s)
                 schedule.advance(task, done_s)
 
-            for outcome in self._workspace.executor.run(queue, advance, watch=lambda: self._check(prefetcher)):
+            watch = partial(self._check, prefetcher)
+            for outcome in self._workspace.executor.run(queue, advance, most=most, watch=watch):
                 self._check(prefetcher)
                 schedule.finish(outcome.task)
                 ending = ending_of(outcome)
-                if ending.error or ending.death or ending.stops:
+                if ending.shortage or ending.error or ending.death or ending.stops:
                     _raise_if_fatal(ending, self._state)
                     failed.append((outcome, ending))
                 else:
@@ -184,16 +197,17 @@ class Production:
                 if failed:
                     schedule.stop()
         losses = [loss for outcome, ending in failed for loss in self._handle(outcome, ending, composed)]
-        for loss in sorted(losses, key=lambda loss: loss.file_s):
+        for loss, is_proven in sorted(losses, key=lambda found: found[0].file_s):
             if self._leave_out(loss):
                 self._setup.report_problem(loss.message, self._warnings.warn_damaged)
-                self._workspace.cache.add_loss(loss)
+                if is_proven:
+                    self._workspace.cache.add_loss(loss)
         self._tasks = self._plan_tasks()
 
     def _handle(
         self, outcome: Outcome[TrackTask], ending: Ending, composed: CompositionProgress
-    ) -> Iterable[SourceLoss]:
-        """Carry out the decisions about an ending; yields the losses of sources.
+    ) -> Iterable[tuple[SourceLoss, bool]]:
+        """Carry out the decisions about an ending; yields the losses of sources, and whether each is proven.
 
         Raises:
             MixError: the job fails.
@@ -205,7 +219,8 @@ class Production:
                     yield from self._handle(outcome, ending, composed)
                 case LeaveOut(source, at_s, is_sound, message):
                     offset_s = self._setup.plan.offset_s(source, sound=is_sound)
-                    yield SourceLoss(self._versions.sources[source], at_s - offset_s, is_sound, message)
+                    loss = SourceLoss(self._versions.sources[source], at_s - offset_s, is_sound, message)
+                    yield loss, decision.proven
                 case GiveUpGpu():
                     self._warnings.warn_restarted(decision.warning)
                     self._setup = replace(self._setup, device=decision.device)
@@ -214,10 +229,26 @@ class Production:
                     self._setup = replace(self._setup, plan=self._setup.plan.without_gpu_encoder())
                     composed.restart()
                 case Retry():
-                    self._warnings.warn_restarted(decision.warning)
-                    self._restarted |= {decision.name}
+                    self._retry(decision)
+                case RetryWithLess():
+                    self._do_less(decision)
                 case Fail():
                     raise decision.error
+
+    def _retry(self, decision: Retry) -> None:
+        self._warnings.warn_restarted(decision.warning)
+        self._restarted |= {decision.name}
+
+    def _do_less(self, decision: RetryWithLess) -> None:
+        """From now on, do half as much at a time; in the end one task, which decodes one source at a time."""
+        self._warnings.warn_restarted(decision.warning)
+        self._shortages[decision.name] += 1
+        if self._workers > 1:
+            self._workers //= 2
+        else:
+            self._most = 1
+        self._threads = 1
+        time.sleep(decision.pause_s)
 
     def _prefetch(self, tasks: Sequence[TrackTask]) -> Prefetcher:
         """Start to fetch the missing sources of ``tasks``."""
@@ -275,20 +306,23 @@ class Production:
         return self._setup.plan != before
 
     def _write(self, task: MuxTask) -> None:
-        """Write one output, twice if its worker dies."""
+        """Write one output; again if its worker dies."""
         # Muxing a large file takes long without a report. The tracks are our own files, so they cannot hang a decoder.
         grace_s = task.tracks.size_bytes / SLOWEST_DISK_BYTES_PER_S
         while True:
-            (outcome,) = self._workspace.executor.run([task], grace_s=grace_s)
-            if not outcome.death:
+            (outcome,) = self._workspace.executor.run([task], most=self._most, grace_s=grace_s)
+            lack = shortage_of(outcome)
+            if not (outcome.death or lack):
                 require_value(outcome)
                 return
-            for decision in decide(Ending(task.name, "file", death=outcome.death), self._state):
-                if isinstance(decision, Fail):
-                    raise decision.error
-                assert isinstance(decision, Retry)
-                self._warnings.warn_restarted(decision.warning)
-                self._restarted |= {decision.name}
+            for decision in decide(Ending(task.name, "file", death=outcome.death, shortage=lack), self._state):
+                match decision:
+                    case Fail():
+                        raise decision.error
+                    case RetryWithLess():
+                        self._do_less(decision)
+                    case Retry():
+                        self._retry(decision)
 
 
 def _raise_if_fatal(ending: Ending, state: FailureState) -> None:

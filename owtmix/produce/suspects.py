@@ -7,8 +7,9 @@ from fractions import Fraction
 from math import floor
 from typing import Final
 
-from owtmix.produce.failures import Culprit, proven_crashes, unproven_crashes
+from owtmix.produce.failures import Culprit, Greedy
 from owtmix.produce.tasks import AudioTask, SuspectTask, TrackTask
+from owtmix.workers.alone import do_alone, shortage_of
 from owtmix.workers.base import Executor, Outcome
 
 SUSPECT_S: Final = 60
@@ -36,11 +37,32 @@ def suspect_tasks(dead: Outcome[TrackTask]) -> Iterator[SuspectTask]:
 
 
 def find_culprits(executor: Executor, dead: Outcome[TrackTask]) -> tuple[Culprit, ...]:
-    """Decode the suspected sources alone; returns the sources that kill their workers."""
+    """Decode the suspected sources, each in a worker of its own; returns those that killed it, and did so again alone.
+
+    Raises:
+        ShortageError: the machine is short of something.
+    """
     trials = list(executor.run(list(suspect_tasks(dead)), alone=True))
-    again = [trial.task for trial in unproven_crashes(trials)]
-    crashed = proven_crashes(trials) + [trial for trial in executor.run(again, alone=True) if trial.death]
-    return tuple(_culprit(trial) for trial in crashed)
+    again = [do_alone(executor, trial.task) for trial in trials if trial.death or shortage_of(trial)]
+    return tuple(_culprit(trial) for trial in again if trial.death)
+
+
+def greediest(dead: Outcome[TrackTask]) -> Greedy | None:
+    """The source whose decoder needs the most memory, of those that a task for the picture shows."""
+    if isinstance(dead.task, AudioTask):
+        return None
+    plan = dead.task.setup.plan
+    assert plan.picture
+    start = plan.picture.clock.time(dead.task.frames.start)
+    needs = {
+        number: video.decoder_bytes
+        for number in {task.source for task in suspect_tasks(dead)}
+        if (video := plan.sources[number].video)
+    }
+    if not needs:
+        return None
+    source = max(needs, key=lambda number: (needs[number], number))
+    return Greedy(source, plan.sources[source].key, start, needs[source])
 
 
 def _culprit(trial: Outcome[SuspectTask]) -> Culprit:

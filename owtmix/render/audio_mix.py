@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 
 from owtmix.base.errors import InputError
+from owtmix.base.shortage import raise_if_short
 from owtmix.media.audio_reader import CHANNELS, FADE_SAMPLES, ramp
 from owtmix.plan.media_info import Damage
 from owtmix.plan.model import SAMPLE_RATE_HZ, AudioPlacement
@@ -115,6 +116,7 @@ class _PlacedSource:
                 self._source = self._sources.open_audio(number, self._placement.track, self._placement.offset_s)
             sound = self._source.read(start, end - start)
         except Exception as error:  # noqa: BLE001 - any error of a recording affects only that recording
+            raise_if_short(error)
             what = error if isinstance(error, InputError) else f"raises {type(error).__name__}: {error}"
             self._observer.on_warning(self._placement.source, f"its sound is silent from here on: it {what}")
             self.end = start

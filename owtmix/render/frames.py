@@ -18,6 +18,7 @@ from typing import Self, TypeVar
 from owtmix.base.errors import InputError
 from owtmix.base.geometry import Rect
 from owtmix.base.ids import StreamId
+from owtmix.base.shortage import raise_if_short
 from owtmix.base.time import FrameClock, SpanCursor, TimeRange
 from owtmix.compositor.base import Canvas, ComposedFrame, Layer, Scaler
 from owtmix.compositor.gpu.device import DeviceError
@@ -203,6 +204,7 @@ class TileRenderer:
         except DeviceError:  # not an error of the recording
             raise
         except Exception as error:  # noqa: BLE001 - any error of a recording affects only that recording
+            raise_if_short(error)
             what = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
             self._failed.add(shot.source)
             self._result.failures[shot.source] = DecodeFailure(t, what)

@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from owtmix.base.errors import DestinationError, EncoderLost, InputError, MixError, RenderError
+from owtmix.base.errors import DestinationError, EncoderLost, InputError, MixError, RenderError, ShortageError
 from owtmix.plan.device import CPU, RenderDevice
 from owtmix.produce.failures import (
     Culprit,
@@ -18,18 +18,20 @@ from owtmix.produce.failures import (
     FailureState,
     GiveUpGpu,
     GiveUpGpuEncoder,
+    Greedy,
     LeaveOut,
     Retry,
+    RetryWithLess,
     TrySuspects,
     decide,
-    proven_crashes,
-    unproven_crashes,
 )
-from owtmix.workers.base import Death, DeathKind, Outcome, Task, TaskReporter
+from owtmix.workers.alone import LONGEST_PAUSE_S, SHORTAGES, pause_after
+from owtmix.workers.base import Death, DeathKind
 
 GPU: Final = RenderDevice("a GPU", 0, has_encoder=True)
 CRASH: Final = Death(DeathKind.CRASHED, "crashes (SIGSEGV)")
-KILL: Final = Death(DeathKind.KILLED, "crashes (SIGKILL)")
+KILL: Final = Death(DeathKind.KILLED, "is killed from outside (SIGKILL)")
+MEMORY: Final = Death(DeathKind.MEMORY, "takes more than 4096 MiB of memory")
 HANG: Final = Death(DeathKind.HUNG, "hangs: no progress for 60 s")
 LOST: Final = EncoderLost("the encoder of cuda:0 is gone")
 PICTURE: Final = Ending("the picture at 00:00:00.000", "picture")
@@ -69,7 +71,7 @@ def test_other_chunks_that_fail_with_a_lost_encoder_need_no_second_decision() ->
     assert decide(ending(PICTURE, device=GPU, on_gpu_encoder=True, error=LOST), FailureState(GPU)) == ()
 
 
-@pytest.mark.parametrize("how", [CRASH, KILL, HANG], ids=lambda how: how.kind.value)
+@pytest.mark.parametrize("how", [CRASH, HANG], ids=lambda how: how.kind.value)
 def test_a_death_on_a_gpu_is_blamed_on_the_gpu_before_any_recording(how: Death) -> None:
     (decision,) = decide(death(PICTURE, how, device=GPU, on_gpu_encoder=True), ON_GPU)
     assert isinstance(decision, GiveUpGpu)
@@ -89,7 +91,7 @@ def test_a_death_while_mixing_is_not_blamed_on_the_gpu() -> None:
 
 
 @pytest.mark.parametrize("of", [PICTURE, SOUND], ids=lambda of: of.track)
-@pytest.mark.parametrize("how", [CRASH, KILL, HANG], ids=lambda how: how.kind.value)
+@pytest.mark.parametrize("how", [CRASH, HANG], ids=lambda how: how.kind.value)
 def test_after_a_death_on_the_cpu_the_sources_are_tried(of: Ending, how: Death) -> None:
     assert decide(death(of, how), ON_CPU) == (TrySuspects(),)
 
@@ -102,12 +104,14 @@ def test_culprits_are_left_out_from_the_time_of_the_crash() -> None:
             Fraction(5, 2),
             sound=False,
             message="decoding c.webm crashes (SIGSEGV) at 00:00:02.500: a placeholder from there on",
+            proven=True,
         ),
         LeaveOut(
             1,
             Fraction(1),
             sound=False,
             message="decoding a.webm hangs: no progress for 60 s at 00:00:01.000: a placeholder from there on",
+            proven=True,
         ),
     )
     (decision,) = decide(death(SOUND, culprits=culprits[:1]), ON_CPU)
@@ -133,16 +137,16 @@ def test_without_a_culprit_the_gpu_encoder_is_given_up() -> None:
 
 @pytest.mark.parametrize("of", [PICTURE, SOUND, FILE], ids=lambda of: of.track)
 def test_without_a_culprit_a_task_is_repeated_once(of: Ending) -> None:
-    dead = death(of, KILL, culprits=None if of is FILE else ())
+    dead = death(of, culprits=None if of is FILE else ())
     (decision,) = decide(dead, ON_CPU)
     assert isinstance(decision, Retry)
     assert decision.name == of.name
-    assert decision.warning.startswith(f"the process that makes {of.name} crashes (SIGKILL); no recording is to blame")
+    assert decision.warning.startswith(f"the process that makes {of.name} crashes (SIGSEGV); no recording is to blame")
     again = FailureState(restarted=frozenset({decision.name}))
     (decision,) = decide(dead, again)
     assert isinstance(decision, Fail)
     assert isinstance(decision.error, RenderError)
-    words = f"{of.name} cannot be made: its process crashes (SIGKILL), and no recording is to blame"
+    words = f"{of.name} cannot be made: its process crashes (SIGSEGV), and no recording is to blame"
     assert str(decision.error) == words
     (other,) = decide(ending(dead, name="another task"), again)
     assert isinstance(other, Retry), "each has its own second try"
@@ -170,14 +174,53 @@ def test_pictures_that_cannot_be_decoded_are_placeholders_from_there_on() -> Non
     )
 
 
-class Trial(Task):
-    result = type(None)
-    name = "a.webm"
+@pytest.mark.parametrize("of", [PICTURE, SOUND, FILE], ids=lambda of: of.track)
+@pytest.mark.parametrize("device", [CPU, GPU], ids=lambda device: device.name)
+def test_when_the_machine_is_short_a_task_is_repeated_with_less(of: Ending, device: RenderDevice) -> None:
+    """And blamed on nobody: neither a recording nor the GPU."""
+    short = death(of, KILL, device=device, shortage="its process is killed from outside (SIGKILL)")
+    (decision,) = decide(short, ON_GPU if device is GPU else ON_CPU)
+    warning = f"{of.name} is made once more, with less at a time: its process is killed from outside (SIGKILL)"
+    assert decision == RetryWithLess(of.name, warning, pause_after(1))
 
-    def run(self, reporter: TaskReporter) -> None: ...
+
+def test_pauses_grow_up_to_a_few_seconds() -> None:
+    pauses = [pause_after(count) for count in range(1, SHORTAGES)]
+    assert pauses == sorted(pauses)
+    assert sum(pauses) > 6
+    assert max(pauses) <= LONGEST_PAUSE_S
 
 
-def test_a_trial_that_is_killed_from_outside_finds_no_culprit() -> None:
-    survived, *dead = [Outcome(Trial(), death=how) for how in (None, CRASH, KILL, HANG)]
-    assert proven_crashes([survived, *dead]) == [dead[0], dead[2]]
-    assert unproven_crashes([survived, *dead]) == [dead[1]]
+def test_when_the_machine_stays_short_the_job_fails() -> None:
+    short = ending(SOUND, shortage="too many files are open", error=ShortageError("too many files are open"))
+    state = FailureState(shortages={SOUND.name: SHORTAGES - 1, "another": 3})
+    (decision,) = decide(short, state)
+    assert isinstance(decision, Fail)
+    assert isinstance(decision.error, ShortageError)
+    assert (
+        str(decision.error) == f"the sound cannot be made: it was tried {SHORTAGES} times, and too many files are open"
+    )
+    assert isinstance(decide(short, FailureState(shortages={SOUND.name: SHORTAGES - 2}))[0], RetryWithLess)
+
+
+def test_of_sources_that_need_too_much_memory_together_the_greediest_goes() -> None:
+    greedy = Greedy(4, "d.mp4", Fraction(30), 900 << 20)
+    dead = death(PICTURE, MEMORY, culprits=(), greediest=greedy)
+    assert isinstance(decide(dead, ON_CPU)[0], Retry)
+    again = FailureState(restarted=frozenset({PICTURE.name}))
+    (decision,) = decide(dead, again)
+    message = (
+        "composing takes more than 4096 MiB of memory: d.mp4 is a placeholder from 00:00:30.000 on, since its decoder "
+        "needs the most memory, about 900 MiB"
+    )
+    assert decision == LeaveOut(4, Fraction(30), sound=False, message=message)
+    assert isinstance(decide(death(PICTURE, CRASH, culprits=(), greediest=greedy), again)[0], Fail)
+
+
+def test_only_what_killed_its_worker_alone_is_remembered() -> None:
+    culprits = (Culprit(0, "a.webm", Fraction(0), CRASH),)
+    (alone,) = decide(death(PICTURE, culprits=culprits), ON_CPU)
+    (stopped,) = decide(ending(PICTURE, stops=(DecodeStop(0, "a.mp4", Fraction(0), "empty"),)), ON_CPU)
+    assert isinstance(alone, LeaveOut)
+    assert isinstance(stopped, LeaveOut)
+    assert (alone.proven, stopped.proven) == (True, False)

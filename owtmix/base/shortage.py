@@ -1,0 +1,65 @@
+"""Tells errors of a machine that is short of something from those of a file or a program."""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import resource
+from typing import Final
+
+from owtmix.base.errors import DestinationError, MixError, ShortageError
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+ENOUGH_BYTES: Final = 512 << 20
+"""More than an honest file asks for at once: a frame of 8192x4320 pixels in its largest format has 216 MiB."""
+_NO_THREAD: Final = "start new thread"
+"""Python's message when the system refuses a thread; the exception has no number."""
+
+
+def machine_error(error: BaseException) -> MixError | None:
+    """What the machine is short of, with what to change; None when ``error`` has another reason."""
+    if isinstance(error, ShortageError):
+        return error
+    number = getattr(error, "errno", None)
+    if number == errno.EMFILE:
+        files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        return ShortageError(f"a process may open {files} files, which are too few: raise the limit (ulimit -n)")
+    if number == errno.ENFILE:
+        return ShortageError("too many files are open on this machine: run less at a time, or raise fs.file-max")
+    if (isinstance(error, MemoryError) or number == errno.ENOMEM or _limits_memory()) and _lacks_memory():
+        return ShortageError("memory is short: run less at a time, or raise the limit of the process or its container")
+    if isinstance(error, RuntimeError) and _NO_THREAD in str(error):
+        return no_process()
+    return DestinationError("the disk is full: free some space") if number in _FULL else None
+
+
+def _limits_memory() -> bool:
+    """Whether this process has a limit of its address space; libraries then report a lack of memory as anything."""
+    return any(
+        resource.getrlimit(limit)[0] != resource.RLIM_INFINITY for limit in (resource.RLIMIT_AS, resource.RLIMIT_DATA)
+    )
+
+
+def _lacks_memory() -> bool:
+    """Whether no more memory can be had; otherwise a file asked for an absurd amount."""
+    try:
+        mmap.mmap(-1, ENOUGH_BYTES).close()
+    except (OSError, MemoryError):
+        return True
+    return False
+
+
+def no_process() -> ShortageError:
+    """The error for a process or thread that the system refuses to start."""
+    return ShortageError("processes are short: run less at a time, or raise the limit (ulimit -u)")
+
+
+def raise_if_short(error: BaseException) -> None:
+    """Raise an error about the machine in the place of ``error`` if the machine is to blame.
+
+    Raises:
+        ShortageError: it is short of memory, open files or processes.
+        DestinationError: its disk is full.
+    """
+    if found := machine_error(error):
+        raise found from error

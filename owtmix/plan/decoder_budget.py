@@ -1,0 +1,66 @@
+"""Leaves out pictures whose decoders do not fit into the memory of one worker, the greediest first.
+
+A worker that composes a chunk has a decoder open for every stream on the canvas. What they need is known from sizes and
+references (``VideoTrack.decoder_bytes``), so that no decoder is opened in vain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Final
+
+from owtmix.base.time import timecode
+from owtmix.plan.model import RenderPlan
+from owtmix.plan.scenes import Scene
+
+WORKER_BYTES: Final = 256 << 20
+"""What a worker needs besides: Python, libraries, buffers."""
+
+
+def decoder_budget(plan: RenderPlan, worker_bytes: int) -> int:
+    """What a worker of ``worker_bytes`` has left for decoders."""
+    return worker_bytes - WORKER_BYTES
+
+
+def within_decoder_memory(plan: RenderPlan, worker_bytes: int) -> tuple[RenderPlan, tuple[str, ...]]:
+    """The plan with decoders that fit into a worker of ``worker_bytes``, and a sentence for each one left out."""
+    budget_bytes = decoder_budget(plan, worker_bytes)
+    reasons = []
+    for scene in plan.picture.scenes if plan.picture else ():
+        while (needs := _needs(plan, scene)) and (total := sum(needs.values())) > budget_bytes:
+            greedy = max(needs, key=lambda source: (needs[source], source))
+            plan = plan.without_source(greedy, scene.span.start, sound=False)
+            reasons.append(_reason(plan, greedy, scene.span.start, needs[greedy], total, budget_bytes))
+    return plan, tuple(reasons)
+
+
+def needed_bytes(plan: RenderPlan) -> int:
+    """About the memory that a worker needs at most."""
+    scenes = plan.picture.scenes if plan.picture else ()
+    return WORKER_BYTES + max((sum(_needs(plan, scene).values()) for scene in scenes), default=0)
+
+
+def _needs(plan: RenderPlan, scene: Scene) -> Mapping[int, int]:
+    """What each decoder of a scene needs; of each stream the one that needs the most, since one is open at a time."""
+    assert plan.picture
+    needs: dict[int, int] = {}
+    for stream in {tile.stream for tile in scene.tiles}:
+        shown = {
+            shot.source: video.decoder_bytes
+            for shot in plan.picture.shots[stream]
+            if shot.source is not None and shot.span.overlaps(scene.span) and (video := plan.sources[shot.source].video)
+        }
+        if shown:
+            source = max(shown, key=lambda number: (shown[number], number))
+            needs[source] = shown[source]
+    return needs
+
+
+def _reason(plan: RenderPlan, source: int, at_s: Fraction, own: int, total: int, budget: int) -> str:
+    own, total, budget = own >> 20, total >> 20, budget >> 20
+    others = f", and with the others {total} MiB" if total > own else ""
+    return (
+        f"{plan.sources[source].key} is a placeholder from {timecode(at_s)} on: its decoder needs about {own} MiB"
+        f"{others}; limits.worker_memory_mib in conf/owt.toml leaves {budget} MiB for decoders"
+    )
