@@ -1,9 +1,10 @@
 # make setup     .venv with what running needs        make check      lint, types, imports, commits
 # make demo      a sample room, composed              make test       all tests; test-fast: without the slow ones
 # make schema    schema, key tables, packaged settings  make fuzz       mutated inputs, for FUZZ_SECONDS=60
+# make attack    attacks on the whole tool, a quarter of an hour
 # make bench     everything measured, and docs/performance.md written from it: two hours
 .DEFAULT_GOAL := setup
-.PHONY: setup demo check test test-fast fuzz schema bench
+.PHONY: setup demo check test test-fast attack fuzz schema bench
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -47,11 +48,14 @@ check: $(VENV)/.dev
 	$(PYTHON) .ci/check_commits.py
 
 test: $(VENV)/.dev
-	$(PYTEST) --numprocesses auto --maxprocesses 8 -m 'not serial'
-	$(PYTEST) -m serial
+	$(PYTEST) --numprocesses auto --maxprocesses 8 -m 'not serial and not attack'
+	$(PYTEST) -m 'serial and not attack'
 
 test-fast: $(VENV)/.dev
-	$(PYTEST) --numprocesses auto --maxprocesses 8 -m 'not serial and not slow'
+	$(PYTEST) --numprocesses auto --maxprocesses 8 -m 'not serial and not slow and not attack'
+
+attack: $(VENV)/.dev
+	$(PYTEST) --durations 0 -m attack tests/attack
 
 fuzz: $(VENV)/.dev
 	$(PYTHON) -m tests.fuzz --seconds $(FUZZ_SECONDS)

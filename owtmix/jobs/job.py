@@ -100,6 +100,7 @@ class Job:
             remove_unused(state / PROBES, request.settings.work.days)
             if request.options.fresh:
                 shutil.rmtree(work / "chunks", ignore_errors=True)
+                (work / "chunks").mkdir(exist_ok=True)  # workers may read only what exists when they start
             run = _confined(JobRun(request, executor, announcer, progress, temporary, work, state))
             published, seconds = run_steps(COMPOSE, run, None)
         assert isinstance(published, Published)

@@ -78,7 +78,11 @@ def compose(
 ) -> dict[str, Any]:
     state = job_file.parents[1] / "state"
     job = Job(job_file, Settings(limits=LimitSettings(worker_silence_s=silence_s)), options, state, replacing(tasks))
-    return job.run(NoProgress(), TemporaryPaths()).to_json()
+    temporary = TemporaryPaths()
+    try:
+        return job.run(NoProgress(), temporary).to_json()
+    finally:
+        temporary.remove_all()
 
 
 def colours(report: dict[str, Any], person: int) -> list[tuple[int, ...]]:
@@ -157,18 +161,28 @@ def test_a_picture_that_fails_in_one_chunk_is_a_placeholder_in_all_later_chunks(
 
 
 def test_a_resumed_run_keeps_the_placeholders_of_the_first_run(tmp_path: Path) -> None:
-    """Even if the recording was repaired meanwhile, or fails only sometimes."""
-    job_file = lay_out(tmp_path / "room", LONGER, ben="fail-2.5-")
+    """Where a recording killed its worker, alone and twice."""
+    job_file = lay_out(tmp_path / "room", LONGER, ben="crash-2.5-")
     with pytest.raises(RenderError, match="no output is made"):
         compose(job_file, CHUNKED, lambda task: without_output(with_faults(task)))
     report = compose(job_file, CHUNKED, as_given)
     (warning,) = report["warnings"]
-    assert "fails at 00:00:02.550" in warning
+    assert "crashes (SIGSEGV) at 00:00:02.550" in warning
     assert report["chunks"] == {"total": 3, "reused": 3}
     assert shown(report, 1) == "P" * 25 + "-" * 35
     again = compose(job_file, replace(CHUNKED, fresh=True), as_given)
     assert again["warnings"] == []
     assert shown(again, 1) == "P" * 60
+
+
+def test_a_resumed_run_tries_again_what_only_failed(tmp_path: Path) -> None:
+    """The reason may be gone."""
+    job_file = lay_out(tmp_path / "room", LONGER, ben="fail-2.5-")
+    with pytest.raises(RenderError, match="no output is made"):
+        compose(job_file, CHUNKED, lambda task: without_output(with_faults(task)))
+    report = compose(job_file, CHUNKED, as_given)
+    assert report["warnings"] == []
+    assert shown(report, 1) == "P" * 60
 
 
 def as_given(task: Any) -> Any:
