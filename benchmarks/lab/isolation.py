@@ -1,12 +1,14 @@
-"""The cost of child processes: recordings are measured and decoded in this process and in children.
+"""The cost of child processes, and of their confinement.
 
-Prints CPU seconds per hour of input for both ways, which alternate in one run, and the ratio. Each way is a process of
-its own that measures and decodes every file, picture and sound, as a job does.
+Recordings are measured and decoded in a process, in one that is confined, and in confined children. Prints CPU seconds
+per hour of input for these ways, which alternate in one run, and the ratios. Each way is a process of its own that
+measures and decodes every file, picture and sound, as a job does.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import resource
 import subprocess
 import sys
@@ -20,7 +22,9 @@ from typing import Final
 from owtmix.inputs.tasks import ProbeTask
 from owtmix.plan.media_info import ClockRules, Probe
 from owtmix.workers.base import Limits
+from owtmix.workers.file_access import FileAccess
 from owtmix.workers.local import WorkerPool
+from owtmix.workers.sandbox import confine
 from tests.support.people import COLOURS, Take, record
 
 ROUNDS: Final = 5
@@ -44,7 +48,7 @@ class _NoReporter:
 
 
 def main(words: Sequence[str]) -> None:
-    """Measure both ways, or be one of them."""
+    """Measure all ways, or be one of them."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.lab isolation", description=__doc__)
     parser.add_argument("files", nargs="*", type=Path, help="recordings; generated ones without")
     parser.add_argument("--way", choices=sorted(_WAYS), help=argparse.SUPPRESS)
@@ -67,7 +71,9 @@ def _compare(files: Sequence[Path]) -> None:
     for way, found in costs.items():
         spread = f"{min(found):.1f} to {max(found):.1f} in {len(found)} runs"
         print(f"{way:10} {median(found):7.1f} CPU s per hour of input ({spread})")
-    print(f"ratio      {median(costs['children']) / median(costs['in-process']):.3f} over {input_s:.0f} s of input")
+    for way in ("confined", "children"):
+        ratio = median(costs[way]) / median(costs["in-process"])
+        print(f"{way} / in-process: {ratio:.3f} over {input_s:.0f} s of input")
 
 
 def _tasks(files: Sequence[Path]) -> list[ProbeTask]:
@@ -80,12 +86,19 @@ def _in_process(tasks: Sequence[ProbeTask]) -> Fraction:
     return sum((what.span.duration for what in found if isinstance(what, Probe)), Fraction(0))
 
 
+def _confined(tasks: Sequence[ProbeTask]) -> Fraction:
+    """As ``_in_process``, after the confinement of a worker."""
+    confine(os.getppid(), FileAccess(read=frozenset(task.path for task in tasks)), 1 << 40)
+    return _in_process(tasks)
+
+
 def _in_children(tasks: Sequence[ProbeTask]) -> Fraction:
     with WorkerPool(2, Limits(4 << 30, 60), print) as executor:
+        executor.allow(read=[task.path for task in tasks])
         return sum((outcome.value.span.duration for outcome in executor.run(tasks)), Fraction(0))
 
 
-_WAYS: Final = {"in-process": _in_process, "children": _in_children}
+_WAYS: Final = {"in-process": _in_process, "confined": _confined, "children": _in_children}
 
 
 def _cpu_s(who: int) -> float:

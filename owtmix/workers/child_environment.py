@@ -17,7 +17,6 @@ _KEPT: Final = (
     "CUDA_VISIBLE_DEVICES",
     "CUDA_DEVICE_ORDER",
     "CUDA_PATH",
-    "CUDA_MPS_PIPE_DIRECTORY",
 )
 _SET: Final = {
     # CuPy keeps no compiled kernels in the user's home, where a child must not write.

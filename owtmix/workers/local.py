@@ -23,6 +23,7 @@ from typing import Any, ClassVar, Final, Self
 
 from owtmix.base.errors import ConfinementError, RenderError, ShortageError
 from owtmix.base.shortage import machine_error, no_process
+from owtmix.workers.alone import do_alone
 from owtmix.workers.base import (
     Death,
     DeathKind,
@@ -78,7 +79,7 @@ class _Greeting:
     """A task for a child that is only to say how it is confined."""
 
     result: ClassVar[Any] = type(None)
-    name = "the greeting"
+    name = "starting a worker"
 
     def run(self, reporter: TaskReporter) -> None:
         pass
@@ -134,9 +135,7 @@ class WorkerPool:
     def confinement(self) -> tuple[str, ...]:
         """As ``Executor.confinement``: what the first child said. It is started if there was none."""
         if self._confinement is None:
-            (outcome,) = self.run([_Greeting()])
-            if outcome.death:
-                raise RenderError(f"no process can be started: it {outcome.death}")
+            do_alone(self, _Greeting())
             assert self._confinement is not None
         return self._confinement
 
