@@ -20,6 +20,11 @@ class LocalStore:
     def __init__(self, root: Path) -> None:
         self._root = root.resolve()
 
+    @property
+    def root(self) -> Path:
+        """The folder, with links resolved."""
+        return self._root
+
     def address(self, key: str) -> str:
         return str(self._root / key)
 

@@ -19,6 +19,7 @@ from owtmix.storage.base import LocalCopy
 from owtmix.storage.s3.client import BucketClient
 from owtmix.storage.s3.credentials import Credentials, find_credentials
 from owtmix.storage.s3.download import download, partial_file
+from owtmix.storage.s3.endpoint import find_endpoint
 from owtmix.storage.s3.errors import reading, writing
 from owtmix.storage.s3.objects import find_object, read_object, read_object_range
 from owtmix.storage.s3.options import S3Options
@@ -42,9 +43,11 @@ class S3Store:
     """
 
     def __init__(self, spec: StorageSpec, options: S3Options, at: str, credentials: Credentials | None = None) -> None:
-        credentials = credentials or find_credentials(spec, at)
+        endpoint = find_endpoint(spec, options, at)
+        credentials = credentials or find_credentials(spec, endpoint, at)
         self._options = options
-        self._bucket = BucketClient(spec, credentials, options, at)
+        self._bucket = BucketClient(spec, endpoint, credentials, options, at)
+        self.at: Final = at
         self.secrets: Final = (credentials.key_id, credentials.secret_key, credentials.session_token)
 
     def __repr__(self) -> str:
