@@ -25,6 +25,7 @@ PREFIX: Final = f"{_STORAGE}.FileNamePrefix"
 class JobRequest:
     """A checked job. The ``output_key`` of its ``spec`` and its ``settings`` follow the options."""
 
+    job_file: Path
     spec: JobSpec
     options: Options
     settings: Settings
@@ -66,6 +67,7 @@ def read_request(job_file: Path, settings: Settings, options: Options) -> JobReq
     else:
         output_store = open_store(spec.output, folder, _STORAGE, s3, roots)
     return JobRequest(
+        job_file=job_file,
         spec=replace(
             spec,
             output_key=_output_key(spec, options.output),

@@ -62,6 +62,16 @@ class BucketClient:
     def __repr__(self) -> str:
         return f"BucketClient({self.address('')!r})"
 
+    @property
+    def name(self) -> str:
+        """The name of the bucket."""
+        return self._location.bucket
+
+    @property
+    def host(self) -> str:
+        """The host of the service, and its port if that is not the usual one."""
+        return self._location.endpoint.partition("://")[2]
+
     def address(self, key: str) -> str:
         """Return the URL of an object, without a signature."""
         return f"{self._location.endpoint}/{self._location.bucket}/{quote(key)}"

@@ -8,12 +8,14 @@ noticed here.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from owtmix.base.errors import InputError
+from owtmix.jobfile.object_key import normal_form
 from owtmix.jobfile.spec import StorageSpec
 from owtmix.storage.base import LocalCopy
 from owtmix.storage.s3.client import BucketClient
@@ -60,6 +62,19 @@ class S3Store:
     def identity(self, key: str) -> str:
         """Return the URL of an object: two keys with the same URL are the same object."""
         return self.address(key)
+
+    def places(self, key: str) -> AbstractSet[str]:
+        """Return bucket and key, whatever the service: one service has many addresses.
+
+        A bucket may also be the first part of the service's name, and then the name of the bucket is a part of the key.
+        A bucket that has a second name, as an alias or an access point, cannot be told.
+        """
+        segments = [segment for segment in key.split("/") if segment not in {"", "."}]
+        path = normal_form("/".join([self._bucket.name, *segments])).casefold()
+        return {f"object {path}", f"object {self._bucket.host.partition('.')[0]}/{path}"}
+
+    def replaced(self, key: str, job_id: str) -> Sequence[str]:  # noqa: ARG002 - it is written elsewhere first
+        return (key,)
 
     @reading
     def read(self, key: str, max_bytes: int) -> bytes | None:
