@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Final
 
+from owtmix.base.plain_text import plain_line
+
 MAX_DEPTH: Final = 64
 MAX_COMMAS: Final = 1_000_000
 """Limits the memory that parsing takes. An index of 10,000 files has about 50,000 commas."""
@@ -112,10 +114,10 @@ def kind_of(value: object) -> str:
 
 
 def printable(text: str, limit: int) -> str:
-    """Shorten ``text`` to ``limit`` characters, escape control characters and remove URL credentials."""
+    """Shorten ``text`` to ``limit`` characters, spell out what cannot be seen, and remove URL credentials."""
     text = re.sub(r"://[^/@\s]*@", "://***@", text)
     text = text if len(text) <= limit else text[: limit - 1] + "…"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return plain_line(text)
 
 
 def json_path(loc: Sequence[str | int]) -> str:
