@@ -231,6 +231,9 @@ def _found(text: str, position: int) -> str:
         return "the end of the file"
     if character in "{}[]:,":
         return character
-    kinds = {'"': "a double quote", "'": "a single quote", "\n": "the end of the line"}
-    kind = "a blank" if character.isspace() else "a digit" if character.isdigit() else "another character"
-    return kinds.get(character, "a letter" if character.isalpha() else kind)
+    named = {'"': "a double quote", "'": "a single quote", "\n": "the end of the line"}
+    if character in named:
+        return named[character]
+    if CONTROL.match(character):
+        return "a control character"
+    return "a digit" if character.isdigit() else "a letter" if character.isalpha() else "another character"
