@@ -17,6 +17,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
@@ -27,15 +28,28 @@ CODE_AUDIO_PARAM: Final = 5
 CODE_NO_STREAM: Final = 6
 
 
+_KNOWN_PATH: Final = re.compile(r"(?:Data|Internal)(?:\.[A-Za-z]+|\[\d+\])*")
+_MOST_PATHS: Final = 20
+
+
 class MixError(Exception):
-    """Base class of errors that a user can act on. ``str()`` is a message for the user."""
+    """Base class of errors that a user can act on.
+
+    ``str()`` is a message for who runs the tool. It may quote documents and name files; ``public`` does not.
+    """
 
     exit_status: ClassVar[int] = 4
+    outline: ClassVar[str] = "the job failed"
 
     def __init__(self, message: str, *, code: int = CODE_FAILED) -> None:
         super().__init__(message)
         self.message = message
         self.code = code
+
+    @property
+    def public(self) -> str:
+        """What failed, without anything of documents, recordings and paths."""
+        return f"{self.outline}: the log of the job says why"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,21 +84,32 @@ class SpecError(MixError):
         super().__init__("\n".join(map(str, problems)), code=problems[0].code)
         self.problems = problems
 
+    @property
+    def public(self) -> str:
+        """The keys that are wrong, as far as they are known ones of a job file."""
+        paths = dict.fromkeys(problem.path for problem in self.problems if _KNOWN_PATH.fullmatch(problem.path))
+        where = f": {', '.join([*paths][:_MOST_PATHS])}" if paths else ""
+        return f"the job is not accepted{where} (RetCode {self.code})"
+
 
 class InputError(MixError):
     """The index, a recording, or the store that holds them cannot be read."""
 
     exit_status = 3
+    outline = "the index or the recordings cannot be used"
 
 
 class StoreError(InputError):
     """The input store cannot be used. The job fails, instead of leaving out every recording."""
+
+    outline = "the store of the recordings cannot be used"
 
 
 class RenderError(MixError):
     """Composing, mixing or encoding failed."""
 
     exit_status = 4
+    outline = "composing failed"
 
 
 class EncoderLost(RenderError):  # noqa: N818 - the caller can still encode with x264
@@ -99,6 +124,7 @@ class DestinationError(MixError):
     """The output, or the store it is written to, cannot be written."""
 
     exit_status = 5
+    outline = "the output cannot be written"
 
     def __init__(self, message: str, *, code: int = CODE_FAILED, retryable: bool = False) -> None:
         super().__init__(message, code=code)
@@ -118,3 +144,4 @@ class Interrupted(MixError):  # noqa: N818 - the run is interrupted, nothing wen
     """The user or the system asked the run to stop."""
 
     exit_status = 130
+    outline = "the run was stopped"

@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Final
 
+from owtmix.base.plain_text import plain_line
+
 MAX_DEPTH: Final = 64
 MAX_COMMAS: Final = 1_000_000
 """Limits the memory that parsing takes. An index of 10,000 files has about 50,000 commas."""
 
-SECRET_KEYS: Final = frozenset({"NotifyUrl", "PublicKey", "SecretKey", "Token"})
-"""Keys whose values are never shown. A callback URL is included: often it is itself the credential."""
+SECRET_KEYS: Final = frozenset({"Endpoint", "Image", "NotifyUrl", "PublicKey", "SecretKey", "Token"})
+"""Keys whose values are never shown. URLs are included: often one is itself the credential."""
 
 CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 """A control character (C0, DEL or C1)."""
@@ -33,7 +35,6 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
-_SECRET = re.compile(rf"(?i)((?:{'|'.join(sorted(SECRET_KEYS))})[\"']?[\s:=]*)([^\n]+)")
 _CHOICE = re.compile(r"(?<!\d)\d+(?:[ \t]*/[ \t]*\d+)+")
 _TRAILING_COMMA = re.compile(r",\s*(?=[}\]])")
 _PLAIN_KEY = re.compile(r"\$?[A-Za-z_][A-Za-z0-9_-]*")
@@ -61,7 +62,11 @@ _NOT_JSON: Final = {
 
 
 class JsonError(ValueError):
-    """The bytes are not valid JSON. The message has line, column and an excerpt without secrets."""
+    """The bytes are not valid JSON. The message has line, column and what stands there in words.
+
+    It quotes nothing: in a broken document nobody can tell what belongs to a secret, nor is every document meant to be
+    read by who sees the message.
+    """
 
 
 def read_object(data: bytes, *, max_bytes: int) -> dict[str, Any]:
@@ -84,7 +89,7 @@ def read_object(data: bytes, *, max_bytes: int) -> dict[str, Any]:
     _check_tokens(text)
     value = _parse(text)
     if not isinstance(value, dict):
-        raise JsonError(f"found {shown(value)}; a JSON object {{...}} is expected")
+        raise JsonError(f"found {kind_of(value)}; a JSON object {{...}} is expected")
     return value
 
 
@@ -99,11 +104,20 @@ def shown(value: object) -> str:
     return printable(json.dumps(value, ensure_ascii=False), 80)
 
 
+def kind_of(value: object) -> str:
+    """What a JSON value is, without any of it."""
+    if isinstance(value, bool) or value is None:
+        return "true, false or null"
+    if isinstance(value, (dict, list)):
+        return shown(value)
+    return "text" if isinstance(value, str) else "a number"
+
+
 def printable(text: str, limit: int) -> str:
-    """Shorten ``text`` to ``limit`` characters, escape control characters and remove URL credentials."""
+    """Shorten ``text`` to ``limit`` characters, spell out what cannot be seen, and remove URL credentials."""
     text = re.sub(r"://[^/@\s]*@", "://***@", text)
     text = text if len(text) <= limit else text[: limit - 1] + "…"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return plain_line(text)
 
 
 def json_path(loc: Sequence[str | int]) -> str:
@@ -128,7 +142,7 @@ def _decode(data: bytes) -> str:
         position = error.start
     # Raised outside of "except": the decoding error holds the bytes with their secrets; it must not be the context.
     line = data.count(b"\n", 0, position) + 1
-    raise JsonError(f"line {line}: byte 0x{data[position]:02X} is not UTF-8; save the file as UTF-8")
+    raise JsonError(f"line {line}: this is not UTF-8; save the file as UTF-8")
 
 
 def _check_tokens(text: str) -> None:
@@ -162,7 +176,7 @@ def _check_string(text: str, token: re.Match[str], keys_of_open: list[set[str]])
         raise _error(text, token.start(), "this text has half of a surrogate pair without the other half")
     if token["colon"] and keys_of_open:
         if content in keys_of_open[-1]:
-            raise _error(text, token.start(), f"the key {shown(content)} stands twice in the same object; remove one")
+            raise _error(text, token.start(), "this key stands twice in the same object; remove one")
         keys_of_open[-1].add(content)
 
 
@@ -182,42 +196,44 @@ def _parse(text: str) -> Any:
     except json.JSONDecodeError as error:
         position, reason = error.pos, error.msg
     # Raised outside of "except": the parser's error holds the text with its secrets; it must not be the context.
-    raise _error(text, *_explain(_masked(text), position, reason))
+    raise _error(text, *_explain(text, position, reason))
 
 
-def _explain(masked: str, position: int, reason: str) -> tuple[int, str]:
+def _explain(text: str, position: int, reason: str) -> tuple[int, str]:
     """Position and message of a syntax error. The message says what to write instead."""
-    line_start = masked.rfind("\n", 0, position) + 1
-    for choice in _CHOICE.finditer(masked, line_start):
+    line_start = text.rfind("\n", 0, position) + 1
+    for choice in _CHOICE.finditer(text, line_start):
         if choice.start() <= position <= choice.end():
-            first = choice.group().split("/")[0].strip()
-            return choice.start(), f"{choice.group()} lists the choices; write one of them, such as {first}"
+            return choice.start(), "numbers with slashes, such as 0/1/2, list the choices; write one of them"
         if choice.start() > position:
             break
-    comma = len(masked[: position + 1].rstrip("}] \t\r\n")) - 1
-    if comma >= 0 and (trailing := _TRAILING_COMMA.match(masked, comma)) and position <= trailing.end():
+    comma = len(text[: position + 1].rstrip("}] \t\r\n")) - 1
+    if comma >= 0 and (trailing := _TRAILING_COMMA.match(text, comma)) and position <= trailing.end():
         return comma, "the comma after the last entry is not JSON; remove it"
     for start, message in _NOT_JSON.items():
-        if masked.startswith(start, position):
+        if text.startswith(start, position):
             return position, message
-    if not masked[position:].strip():
-        return len(masked.rstrip()), "the file ends too early; a closing bracket or quote is missing"
+    if not text[position:].strip():
+        return len(text.rstrip()), "the file ends too early; a closing bracket or quote is missing"
     return position, next((words for start, words in _PARSER_MESSAGES.items() if reason.startswith(start)), reason)
 
 
 def _error(text: str, position: int, message: str) -> JsonError:
-    line_number = text.count("\n", 0, position) + 1
-    line_start = text.rfind("\n", 0, position) + 1
-    column = position - line_start + 1
-    line = _masked(text)[line_start:].split("\n", 1)[0]
-    around = line[max(0, column - 40) : column + 60].strip()
-    around = printable(re.sub(r"\*{3,}", "***", around), 100)
-    return JsonError(f"line {line_number}, column {column}:\n    {around}\n{message}")
+    line = text.count("\n", 0, position) + 1
+    column = position - text.rfind("\n", 0, position)
+    return JsonError(f"line {line}, column {column}: {message} (found: {_found(text, position)})")
 
 
-def _masked(text: str) -> str:
-    """Replace every character from the value of a secret key to the end of its line with an asterisk.
-
-    Where a value ends is unknown in a file with syntax errors, so the rest of the line is masked too.
-    """
-    return _SECRET.sub(lambda found: found[1] + "*" * len(found[2]), text)
+def _found(text: str, position: int) -> str:
+    """The kind of what stands at ``position``."""
+    character = text[position : position + 1]
+    if not character:
+        return "the end of the file"
+    if character in "{}[]:,":
+        return character
+    named = {'"': "a double quote", "'": "a single quote", "\n": "the end of the line"}
+    if character in named:
+        return named[character]
+    if CONTROL.match(character):
+        return "a control character"
+    return "a digit" if character.isdigit() else "a letter" if character.isalpha() else "another character"

@@ -10,10 +10,11 @@ from dataclasses import dataclass, fields
 from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NoReturn
 
 from owtmix.base.errors import SpecError
 from owtmix.base.ids import is_job_id
+from owtmix.base.plain_text import plain_line
 from owtmix.jobs.options import MAX_CHUNK_S, MIN_CHUNK_S, Options
 
 _SIXTY: Final = 60
@@ -86,7 +87,7 @@ def read_arguments(argv: Sequence[str]) -> Arguments:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="owt-main",
         description="Composes a room's recordings into one video.",
         epilog=_EPILOG,
@@ -173,6 +174,12 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(*flags, dest="threshold", action="store_const", const=level, help=what)
     parser.add_argument("--version", action="version", version=f"owt-main {version('owtmix')}")
     return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Report wrong arguments, which a shell may have made of names of files."""
+        super().error(plain_line(message))
 
 
 class _Preview(argparse.Action):

@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import sys
 import traceback
 from typing import Any
 
 from owtmix.base.cleanup import TemporaryPaths
 from owtmix.base.errors import BusyError, DestinationError, Interrupted, MixError, SpecError
+from owtmix.base.plain_text import plain_json
 from owtmix.cli.arguments import Arguments
 from owtmix.cli.plan_text import describe_plan
 from owtmix.cli.probe_text import describe_reports
 from owtmix.cli.progress_bar import show_progress
 from owtmix.cli.result_text import describe_result
-from owtmix.cli.run_log import CONTROL_ESCAPES, RunLog
+from owtmix.cli.run_log import RunLog
 from owtmix.jobfile.settings import Settings, read_settings, settings_file
 from owtmix.jobs.job import Job, jobs_with_callbacks, resend
 from owtmix.jobs.probing import probe_recordings
@@ -97,7 +97,7 @@ def _work(job: Job, arguments: Arguments, scratch: TemporaryPaths) -> str:
     with show_progress(quiet=arguments.threshold > logging.INFO) as progress:
         if arguments.plan:
             plan = job.plan(progress, scratch)
-            return describe_plan(plan).translate(CONTROL_ESCAPES) if arguments.plan == "text" else _json(to_json(plan))
+            return describe_plan(plan) if arguments.plan == "text" else _json(to_json(plan))
         if arguments.preview:
             time_s, png = arguments.preview
             job.preview(time_s, png, progress, scratch)
@@ -108,7 +108,7 @@ def _work(job: Job, arguments: Arguments, scratch: TemporaryPaths) -> str:
     _log.info("%s is ready", result.output, extra={"result": values})
     if arguments.json or not _is_terminal():
         return _json(values)
-    return describe_result(result).translate(CONTROL_ESCAPES)
+    return describe_result(result)
 
 
 def _probe(arguments: Arguments, settings: Settings, log: RunLog) -> str:
@@ -117,7 +117,7 @@ def _probe(arguments: Arguments, settings: Settings, log: RunLog) -> str:
     with show_progress(quiet=arguments.threshold > logging.INFO) as progress:
         progress.stage("reading", None)
         reports = probe_recordings(arguments.probe, settings, strict=arguments.options.strict)
-    return _json(to_json(reports)) if arguments.probe_json else describe_reports(reports).translate(CONTROL_ESCAPES)
+    return _json(to_json(reports)) if arguments.probe_json else describe_reports(reports)
 
 
 def _resend(job_id: str, settings: Settings, log: RunLog) -> dict[str, Any]:
@@ -157,9 +157,7 @@ def _is_terminal() -> bool:
 
 
 def _json(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False, indent=2)
-    # json escapes control characters below U+0020; terminals interpret these too.
-    return re.sub("[\x7f-\x9f]", lambda control: f"\\u{ord(control[0]):04x}", text)
+    return plain_json(json.dumps(value, ensure_ascii=False, indent=2))
 
 
 def _refuse(error: MixError, where: str) -> int:

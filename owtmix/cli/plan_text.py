@@ -8,6 +8,7 @@ from rich.cells import cell_len
 
 from owtmix.base.geometry import ResizeMode
 from owtmix.base.ids import StreamId
+from owtmix.base.plain_text import plain_line
 from owtmix.base.time import TimeRange, timecode
 from owtmix.jobfile.spec import ClockWatermark, ImageWatermark, TextWatermark, Watermark
 from owtmix.plan.media_info import AudioTrack, VideoTrack
@@ -23,7 +24,7 @@ _RESIZING = {
 
 def describe_plan(plan: RenderPlan) -> str:
     """Format output, sources, presence, scenes and warnings as lines of text."""
-    return "\n".join(_lines(plan))
+    return "\n".join(map(plain_line, _lines(plan)))
 
 
 def _lines(plan: RenderPlan) -> Iterator[str]:
@@ -141,6 +142,7 @@ def _watermark(mark: Watermark) -> str:
 
 def _table(rows: list[tuple[str, ...]]) -> Iterator[str]:
     """Align columns by width on a terminal, where CJK characters take two cells."""
+    rows = [tuple(map(plain_line, row)) for row in rows]
     widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         padded = (cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
+from owtmix.base.plain_text import plain_line
 from owtmix.base.strict_json import printable
 from owtmix.base.time import TimeRange, timecode
 from owtmix.inputs.measure import LONGEST_NAME
@@ -18,7 +19,7 @@ _CHANNELS = {1: "mono", 2: "stereo"}
 
 def describe_reports(reports: Iterable[InputReport]) -> str:
     """Format each file with its picture and sound as lines of text."""
-    return "\n".join(line for report in reports for line in _lines(report))
+    return "\n".join(plain_line(line) for report in reports for line in _lines(report))
 
 
 def _lines(report: InputReport) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 
+from owtmix.base.plain_text import plain_line
 from owtmix.base.strict_json import printable
 from owtmix.base.time import timecode
 from owtmix.inputs.measure import LONGEST_NAME
@@ -15,7 +16,7 @@ FILES_SHOWN = 10
 
 def describe_result(result: JobResult) -> str:
     """Where the output is, how long it is, how fast it was made, and what was left out and why."""
-    return "\n".join(_lines(result))
+    return "\n".join(map(plain_line, _lines(result)))
 
 
 def _lines(result: JobResult) -> Iterator[str]:

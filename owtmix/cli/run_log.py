@@ -14,14 +14,12 @@ from typing import Final, TextIO
 from urllib.parse import quote
 
 from owtmix.base.errors import Interrupted
+from owtmix.base.plain_text import plain_json, plain_message
 
 _log = logging.getLogger(__name__)
 
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 """Attributes of every log record; others were given by the caller as ``extra``."""
-
-CONTROL_ESCAPES: Final = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))}
-"""Replaces control characters except tab and newline: a file name must not send escape sequences to a terminal."""
 
 _SHORTEST_SECRET: Final = 4
 """Shorter secrets are not redacted: they would match ordinary words."""
@@ -150,7 +148,7 @@ class _LineFormatter(logging.Formatter):
         self._redaction = redaction
 
     def format(self, record: logging.LogRecord) -> str:
-        text = self._redaction.apply(record.getMessage()).translate(CONTROL_ESCAPES)
+        text = plain_message(self._redaction.apply(record.getMessage()))
         if record.levelno != logging.INFO:
             text = f"{record.levelname.lower()}: {text}"
         if sys.stderr.isatty():
@@ -176,4 +174,4 @@ class _JsonFormatter(logging.Formatter):
         entry |= {name: value for name, value in vars(record).items() if name not in _STANDARD}
         if record.exc_info:
             entry["traceback"] = self.formatException(record.exc_info)
-        return self._redaction.apply(json.dumps(entry, ensure_ascii=False, default=str))
+        return plain_json(self._redaction.apply(json.dumps(entry, ensure_ascii=False, default=str)))

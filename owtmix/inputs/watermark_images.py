@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from owtmix.base.errors import InputError, MixError
-from owtmix.net.guard import LOOPBACK, LookUp, Network, addresses_of, checked_client
+from owtmix.net.addresses import LOOPBACK, LookUp, Network, addresses_of
+from owtmix.net.guard import checked_client
 
 _FORMATS: Final = ("PNG", "JPEG", "WEBP")
 _LARGEST_PORT: Final = 65535

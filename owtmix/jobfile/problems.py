@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from owtmix.base.errors import CODE_AUDIO_PARAM, CODE_FAILED, CODE_VIDEO_PARAM, Problem
-from owtmix.base.strict_json import SECRET_KEYS, Loc, json_path, shown
+from owtmix.base.strict_json import SECRET_KEYS, Loc, json_path, kind_of, shown
 from owtmix.jobfile.json_schema import key_at
 from owtmix.jobfile.spec import SpecWarning
 
@@ -18,6 +18,8 @@ _CODES: Final[tuple[tuple[Loc, int], ...]] = (
     (("Data", "MixerConfig"), CODE_VIDEO_PARAM),
     (("Data", "SubscribeConfig", "VideoStreamType"), CODE_VIDEO_PARAM),
 )
+
+_PLAIN: Final = frozenset({"string", "integer", "number", "boolean"})
 
 _NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?")
 
@@ -52,7 +54,9 @@ class ProblemCollector:
         elif SECRET_KEYS.intersection(loc):
             state = "found something else (not shown)"
         else:
-            state = f"found {shown(found)}{_remedy(found, key.type)}"
+            # Text where an object or a list belongs may be a whole section, secrets included.
+            what = shown(found) if key.type in _PLAIN or not isinstance(found, str) else kind_of(found)
+            state = f"found {what}{_remedy(found, key.type)}"
         self.problem(loc, f"{state}; accepted: {accepted or key.accepted}{hint}")
 
     def warn(self, loc: Loc, message: str) -> None:

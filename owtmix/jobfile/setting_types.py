@@ -13,6 +13,8 @@ from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretBytes
 
+from owtmix.net.service_url import service_url
+
 SIGNING_KEY: Final = "whsec_ and base64"
 """What the signing key of callbacks may be, in words."""
 
@@ -113,6 +115,12 @@ def _network(value: object) -> IPv4Network | IPv6Network:
     return ip_network(value)
 
 
+def _service(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("not an address")  # noqa: TRY004 - as above
+    return service_url(value)
+
+
 _Listed: Final = Field(strict=False)
 """TOML has lists where the settings have tuples."""
 
@@ -127,4 +135,5 @@ TimeZone = Annotated[str, AfterValidator(_time_zone)]
 Folders = Annotated[tuple[Annotated[Path, BeforeValidator(_folder)], ...], _Listed]
 Layers = Annotated[tuple[Layer, ...], _Listed]
 Networks = Annotated[tuple[Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)], ...], _Listed]
+Services = Annotated[tuple[Annotated[str, BeforeValidator(_service)], ...], _Listed]
 SigningKey = Annotated[SecretBytes | None, BeforeValidator(signing_key)]

@@ -26,6 +26,7 @@ from owtmix.jobfile.setting_types import (
     Layers,
     Networks,
     Rounded,
+    Services,
     SigningKey,
     TimeZone,
     flag,
@@ -124,6 +125,13 @@ class StorageSettings(_Table):
     attempts: int = whole(5, 1, 100)
     silence_s: Rounded = number("60", "1", "3600", float)
     max_inputs_mib: int = whole(102_400, 1, 2**30)
+    own_endpoints: Services = setting((), "a list of addresses such as https://s3.example.com")
+
+
+class LocalSettings(_Table):
+    """Which folders a job file may use."""
+
+    roots: Folders = setting((), "a list of absolute paths of folders that exist; empty for the job file's own folder")
 
 
 class NetworkSettings(_Table):
@@ -192,6 +200,7 @@ class Settings(_Table):
     text: TextSettings = TextSettings()
     images: ImageSettings = ImageSettings()
     storage: StorageSettings = StorageSettings()
+    local: LocalSettings = LocalSettings()
     network: NetworkSettings = NetworkSettings()
     callbacks: CallbackSettings = CallbackSettings()
     work: WorkSettings = WorkSettings()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,15 +43,16 @@ class Announcer:
         self.callbacks: CallbackCount | None = None
         """How many callbacks were delivered, and how many are left; None until the end of a run with receivers."""
         self._notifier: Notifier | None = None
-        self._held: list[events.Event] = []
-        self._planned = False
+        self._held: list[tuple[WarnCode, str]] = []
+        self._recordings: Sequence[str] | None = None
+        """The keys of all recordings; None until there is a plan."""
 
     def warn(self, message: str, code: WarnCode | None = None) -> None:
-        """Log it, keep it for the report and, where it has a code, tell the receivers."""
+        """Log it, keep it for the report and, where it has a code, tell the receivers its outline."""
         _log.warning("%s", message)
         self.warnings.append(message)
         if code:
-            self._held.append(events.warning(code, message))
+            self._held.append((code, message))
             self._release()
 
     def warn_damaged(self, message: str) -> None:
@@ -108,7 +109,7 @@ class Announcer:
         """Send the events of streams that join and leave, and of inputs that are left out; then those of warnings."""
         if self._notifier:
             self._notifier.notify(*events.stream_updates(plan), *events.left_out(plan))
-        self._planned = True
+        self._recordings = events.recordings_of(plan)
         self._release()
 
     def finish(self, output: str) -> None:
@@ -117,6 +118,7 @@ class Announcer:
             self._notifier.notify(*events.finished([output]))
 
     def _release(self) -> None:
-        if self._planned and self._notifier:
-            self._notifier.notify(*self._held)
+        if self._recordings is not None and self._notifier:
+            outlines = ((code, events.outline(code, message, self._recordings)) for code, message in self._held)
+            self._notifier.notify(*(events.warning(code, told) for code, told in outlines))
             self._held.clear()

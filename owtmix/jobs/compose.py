@@ -10,6 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
+from owtmix.jobs.overwriting import OverwriteGuard
 from owtmix.jobs.prepare import PLAN_OUTPUT, READ_INDEX, Indexed, Prepared
 from owtmix.jobs.steps import JobRun, Step, run_steps
 from owtmix.outputs.registry import OUTPUTS
@@ -41,6 +42,7 @@ class Planned:
     """The output was planned, and will be written to the file ``staged``."""
 
     staged: Path
+    guard: OverwriteGuard
     prepared: Prepared
 
 
@@ -49,6 +51,7 @@ class Composed:
     """The output was written to ``staged``; ``reports`` say what became of each input."""
 
     staged: Path
+    guard: OverwriteGuard
     prepared: Prepared
     result: ProductionResult
     reports: tuple[InputReport, ...]
@@ -80,7 +83,7 @@ def prepare_output(run: JobRun, staged: Staged) -> Planned:
     """Gather the inputs and plan the output; receivers are told who comes and goes."""
     prepared, _ = run_steps(PLAN_OUTPUT, run, staged.indexed)
     run.announcer.plan(prepared.setup.plan)
-    return Planned(staged.staged, prepared)
+    return Planned(staged.staged, staged.indexed.guard, prepared)
 
 
 def compose(run: JobRun, planned: Planned) -> Composed:
@@ -104,7 +107,7 @@ def compose(run: JobRun, planned: Planned) -> Composed:
     for report in reports:
         for message in report.damages():
             run.announcer.warn_damaged(message)
-    return Composed(planned.staged, planned.prepared, result, reports)
+    return Composed(planned.staged, planned.guard, planned.prepared, result, reports)
 
 
 def _fitting_workers(plan: RenderPlan, wanted: int) -> int:
@@ -123,9 +126,11 @@ def publish(run: JobRun, composed: Composed) -> Published:
 
     Raises:
         DestinationError: the store does not take it.
+        SpecError: meanwhile it would replace an input.
     """
     request, staged = run.request, composed.staged
     run.progress.stage("publishing", Fraction(staged.stat().st_size), "bytes")
+    composed.guard.check()
     address = request.output.commit(staged, request.spec.output_key, lambda sent: run.progress.advance(Fraction(sent)))
     run.temporary.discard(staged)
     shutil.rmtree(run.work, ignore_errors=True)

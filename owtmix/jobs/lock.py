@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Final
 
 from owtmix.base.errors import BusyError, DestinationError
+from owtmix.base.strict_json import printable
 
 MOST_BYTES: Final = 65_536
+LONGEST_PATH: Final = 1000
 
 
 @contextmanager
@@ -85,6 +87,7 @@ def _owner(descriptor: int) -> str:
     """Who holds the lock, for a message; empty when that cannot be read."""
     try:
         owner = json.loads(os.pread(descriptor, MOST_BYTES, 0))
-        return f": process {int(owner['process'])}" + f", job file {owner['job_file']}" * bool(owner["job_file"])
+        job_file = printable(str(owner["job_file"]), LONGEST_PATH)
+        return f": process {int(owner['process'])}" + f", job file {job_file}" * bool(job_file)
     except (OSError, ValueError, KeyError, TypeError):
         return ""

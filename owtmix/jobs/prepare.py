@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from owtmix.base.errors import InputError, Problem, SpecError
+from owtmix.base.errors import InputError
 from owtmix.compositor.text.coverage import missing_glyph_warnings, with_fonts
 from owtmix.compositor.text.cut_text import cut_text_warnings
 from owtmix.inputs.gather import Gathered, InputGatherer, clock_rules
 from owtmix.inputs.prefetch import SourceSet
 from owtmix.inputs.probe_cache import ProbeCache
 from owtmix.jobfile.index import Recording
-from owtmix.jobs.request import PREFIX
+from owtmix.jobs.overwriting import OverwriteGuard, guard_inputs
 from owtmix.jobs.steps import JobRun, Step
 from owtmix.notify.events import WarnCode
 from owtmix.plan.build import make_plan, with_device, within_gpu_limits
@@ -27,11 +27,12 @@ from owtmix.produce.tasks import RenderSetup
 
 @dataclass(frozen=True, slots=True)
 class Indexed:
-    """The index was read; ``recordings`` are those of subscribed streams."""
+    """The index was read; ``recordings`` are those of subscribed streams, ``guard`` protects all of the room."""
 
     device: RenderDevice
     gatherer: InputGatherer
     recordings: tuple[Recording, ...]
+    guard: OverwriteGuard
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +101,9 @@ def select_recordings(run: JobRun, device: RenderDevice) -> Indexed:
     recordings = tuple(recording for recording in index.files if recording.stream in streams)
     if not recordings:
         raise InputError("the index has no recording of a stream that is subscribed: see Data.SubscribeConfig")
-    _check_output_key(run, gatherer)
-    return Indexed(device, gatherer, recordings)
+    guard = guard_inputs(request, [file.key for file in index.files], gatherer.index_key)
+    guard.check()
+    return Indexed(device, gatherer, recordings, guard)
 
 
 def gather_inputs(run: JobRun, indexed: Indexed) -> InputsGathered:
@@ -147,17 +149,6 @@ def plan_output(run: JobRun, inputs: InputsGathered) -> Prepared:
     sources = gathered.sources
     setup = RenderSetup(plan, tuple(sources.files), inputs.images, request.options.strict, device)
     return Prepared(setup, sources)
-
-
-def _check_output_key(run: JobRun, gatherer: InputGatherer) -> None:
-    """Check that the output overwrites neither the index nor any recording, used or not."""
-    request = run.request
-    output = request.output.identity(request.spec.output_key)
-    inputs = [file.key for file in gatherer.index.files] + ([gatherer.index_key] if gatherer.index_key else [])
-    if any(request.input.identity(key) == output for key in inputs):
-        where = "" if request.options.output else PREFIX
-        name = "--output" if request.options.output else "it"
-        raise SpecError(Problem(where, f"{name} names {request.spec.output_key}, an input of this job: choose another"))
 
 
 READ_INDEX: Final = (

@@ -25,6 +25,7 @@ PREFIX: Final = f"{_STORAGE}.FileNamePrefix"
 class JobRequest:
     """A checked job. The ``output_key`` of its ``spec`` and its ``settings`` follow the options."""
 
+    job_file: Path
     spec: JobSpec
     options: Options
     settings: Settings
@@ -55,14 +56,18 @@ def read_request(job_file: Path, settings: Settings, options: Options) -> JobReq
         internal=settings.storage.ucloud_internal,
         attempts=settings.storage.attempts,
         read_timeout_s=settings.storage.silence_s,
+        allowed=settings.network.allow,
+        own_endpoints=settings.storage.own_endpoints,
     )
+    folder, roots = job_file.parent, settings.local.roots
     input_at = _STORAGE if spec.input == spec.output else "Data.InputConfig.StorageConfig"
-    input_store = open_store(spec.input, job_file.parent, input_at, s3)
+    input_store = open_store(spec.input, folder, input_at, s3, roots)
     if options.output and is_local_path(options.output):
         output_store: Store = LocalStore(Path(options.output).parent)
     else:
-        output_store = open_store(spec.output, job_file.parent, _STORAGE, s3)
+        output_store = open_store(spec.output, folder, _STORAGE, s3, roots)
     return JobRequest(
+        job_file=job_file,
         spec=replace(
             spec,
             output_key=_output_key(spec, options.output),

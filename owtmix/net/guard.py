@@ -1,72 +1,26 @@
-"""An HTTP client that resolves a host once, checks its addresses, and connects to the checked addresses only.
-
-A job file names receivers of callbacks and watermark images. Without the check it could reach services of a private
-network through this machine (SSRF); a second look-up could return another address (DNS rebinding).
-"""
+"""An HTTP client that looks up a host once and connects to its allowed addresses only, see ``addresses``."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import socket
-import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from collections.abc import Sequence
 from typing import Final
 
 import httpx
 
-Network = IPv4Network | IPv6Network
-Address = IPv4Address | IPv6Address
-LookUp = Callable[[str, int], Sequence[str]]
-"""Gives the addresses of a host and port, the preferred ones first; raises ``OSError`` or ``UnicodeError``."""
-
-LOOPBACK: Final = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
-"""The networks that the shipped configuration allows besides the public ones."""
+from owtmix.net.addresses import (
+    Address,
+    AddressRefusedError,
+    HostUnknownError,
+    LookUp,
+    Network,
+    addresses_of,
+    start_resolving,
+)
 
 CONNECT_S: Final = 4.0
 """Connection timeout of one address; then the next one is tried."""
-
-_GLOBAL_IPV6: Final = IPv6Network("2000::/3")
-
-_REFUSED: Final = tuple(
-    (ip_network(network), kind)
-    for network, kind in (
-        ("0.0.0.0/8", "unspecified"),
-        ("10.0.0.0/8", "private"),
-        ("100.64.0.0/10", "carrier-grade NAT"),
-        ("127.0.0.0/8", "loopback"),
-        ("169.254.0.0/16", "link-local"),
-        ("172.16.0.0/12", "private"),
-        ("192.0.0.0/24", "reserved"),
-        ("192.0.2.0/24", "documentation"),
-        ("192.88.99.0/24", "6to4"),
-        ("192.168.0.0/16", "private"),
-        ("198.18.0.0/15", "benchmarking"),
-        ("198.51.100.0/24", "documentation"),
-        ("203.0.113.0/24", "documentation"),
-        ("224.0.0.0/4", "multicast"),
-        ("240.0.0.0/4", "reserved"),
-        ("::/128", "unspecified"),
-        ("::1/128", "loopback"),
-        ("::/96", "IPv4-compatible"),
-        ("::ffff:0:0/96", "IPv4-mapped"),
-        ("::ffff:0:0:0/96", "IPv4-translated"),
-        ("64:ff9b::/96", "NAT64"),
-        ("64:ff9b:1::/48", "NAT64"),
-        ("2001::/32", "Teredo"),
-        ("2001::/23", "reserved"),
-        ("2001:db8::/32", "documentation"),
-        ("2002::/16", "6to4"),
-        ("3fff::/20", "documentation"),
-        ("fc00::/7", "unique-local"),
-        ("fe80::/10", "link-local"),
-        ("fec0::/10", "site-local"),
-        ("ff00::/8", "multicast"),
-    )
-)
-"""IANA's special-purpose address registries. ``ipaddress.is_private`` differs between Python versions."""
 
 # httpx logs whole URLs, and a query may be a signature.
 logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -74,42 +28,6 @@ logging.getLogger("httpx").setLevel(logging.WARNING)
 
 class ForbiddenAddressError(httpx.ConnectError):
     """No address of the host is allowed."""
-
-
-def forbidden(address: Address, allowed: Sequence[Network]) -> str | None:
-    """Return why ``address`` is refused, such as ``private``; None when it is public or in an ``allowed`` network."""
-    if any(address in network for network in allowed):
-        return None
-    for network, kind in _REFUSED:
-        if address in network:
-            return kind
-    return "reserved" if address.version == _GLOBAL_IPV6.version and address not in _GLOBAL_IPV6 else None
-
-
-def addresses_of(host: str, port: int) -> list[str]:
-    """Ask the system's resolver. It also reads unusual spellings of addresses, such as ``127.1`` and ``0x7f000001``."""
-    return [str(answer[4][0]) for answer in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
-
-
-def resolve(host: str, port: int, allowed: Sequence[Network], look_up: LookUp = addresses_of) -> tuple[Address, ...]:
-    """Look up ``host`` once and return its allowed addresses, in the resolver's order of preference.
-
-    Raises:
-        ForbiddenAddressError: None of the addresses is allowed.
-        httpx.ConnectError: The host has no address.
-    """
-    try:
-        answers = look_up(host, port)
-    except OSError as error:
-        raise httpx.ConnectError(f"looking up the host failed: {error.strerror}") from None
-    except UnicodeError:
-        raise httpx.ConnectError("the host has no valid name") from None
-    found = dict.fromkeys(map(ip_address, answers))
-    kinds = {address: forbidden(address, allowed) for address in found}
-    if admitted := tuple(address for address, kind in kinds.items() if kind is None):
-        return admitted
-    listed = ", ".join(f"{address} ({kind})" for address, kind in kinds.items())
-    raise ForbiddenAddressError(f"connecting to {listed} is not allowed: see [network] in conf/owt.toml")
 
 
 class CheckedTransport(httpx.AsyncBaseTransport):
@@ -145,18 +63,12 @@ class CheckedTransport(httpx.AsyncBaseTransport):
         raise httpx.ConnectError(failure)
 
     async def _resolve(self, host: str, port: int) -> tuple[Address, ...]:
-        """Run ``resolve`` in a daemon thread, so that a slow name server does not delay the end of a run."""
-        answer: Future[tuple[Address, ...]] = Future()
-        answer.set_running_or_notify_cancel()
-
-        def ask() -> None:
-            try:
-                answer.set_result(resolve(host, port, self._allowed, self._look_up))
-            except Exception as error:  # noqa: BLE001 - raised where the future is awaited
-                answer.set_exception(error)
-
-        threading.Thread(target=ask, name="name look-up", daemon=True).start()
-        return await asyncio.wrap_future(answer)
+        try:
+            return await asyncio.wrap_future(start_resolving(host, port, self._allowed, self._look_up))
+        except AddressRefusedError as error:
+            raise ForbiddenAddressError(str(error)) from None
+        except HostUnknownError as error:
+            raise httpx.ConnectError(str(error)) from None
 
     async def aclose(self) -> None:
         await self._inner.aclose()

@@ -43,6 +43,15 @@ class WarnCode(IntEnum):
     STREAMS_BEYOND_LIMIT = 104
 
 
+_OUTLINES: Final = {
+    WarnCode.SERVICE_WARN_PROCESS_RESTART: "a process failed, and its work is done again",
+    WarnCode.INPUT_LEFT_OUT: "is left out",
+    WarnCode.INPUT_DAMAGED: "is damaged",
+    WarnCode.WATERMARK_LEFT_OUT: "a watermark image is left out",
+    WarnCode.STREAMS_BEYOND_LIMIT: "streams beyond MaxSubscriptions are left out",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """An event for the receivers of ``service``. ``data`` is its ``Data``, in the order of the JSON keys."""
@@ -118,7 +127,25 @@ def warning(code: WarnCode, message: str) -> Event:
 
 def left_out(plan: RenderPlan) -> tuple[Event, ...]:
     """A warning for each recording that is left out of the mix."""
-    return tuple(warning(WarnCode.INPUT_LEFT_OUT, f"{key} is left out: {reason}") for key, reason in plan.left_out)
+    return tuple(warning(WarnCode.INPUT_LEFT_OUT, f"{key} is left out") for key, _ in plan.left_out)
+
+
+def recordings_of(plan: RenderPlan) -> tuple[str, ...]:
+    """The keys of all recordings, used or not, the longest first."""
+    keys = {source.key for source in plan.sources} | {key for key, _ in plan.left_out}
+    return tuple(sorted(keys, key=len, reverse=True))
+
+
+def outline(code: WarnCode, message: str, recordings: Sequence[str]) -> str:
+    """What receivers are told of the warning ``message``: its kind, and which of ``recordings`` it is about.
+
+    The message itself stays here: it may quote libraries, recordings and paths of this machine.
+    """
+    if code not in {WarnCode.INPUT_LEFT_OUT, WarnCode.INPUT_DAMAGED}:
+        return _OUTLINES[code]
+    padded = f" {message.replace(':', ' ')} "
+    subject = next((key for key in recordings if f" {key.replace(':', ' ')} " in padded), "a recording")
+    return f"{subject} {_OUTLINES[code]}"
 
 
 def finished(files: Sequence[str]) -> tuple[Event, ...]:
@@ -133,10 +160,10 @@ def finished(files: Sequence[str]) -> tuple[Event, ...]:
 def failed(error: BaseException, files: Sequence[str] = ()) -> tuple[Event, ...]:
     """The last events of a failed run. ``files`` are the addresses its outputs would have had.
 
-    The message of an unexpected exception is not sent: it may contain a secret.
+    Messages of errors are not sent: they may quote what was read on this machine, or contain a secret.
     """
     if isinstance(error, MixError):
-        code, message = error.code, error.message
+        code, message = error.code, error.public
     else:
         code, message = CODE_FAILED, f"an unexpected error: {type(error).__name__}"
     return (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from owtmix.net.guard import LOOPBACK, Network
+from owtmix.net.addresses import LOOPBACK, Network
 
 
 @dataclass(frozen=True, slots=True)

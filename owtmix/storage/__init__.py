@@ -11,8 +11,10 @@ or ``s3`` does.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from owtmix.base.errors import Problem, SpecError
 from owtmix.jobfile.spec import StorageSpec
 from owtmix.storage.base import LocalCopy, Store, disk_error
 from owtmix.storage.local import LocalStore
@@ -21,7 +23,7 @@ from owtmix.storage.s3.options import S3Options
 __all__ = ["LocalCopy", "LocalStore", "S3Options", "Store", "disk_error", "open_store"]
 
 
-def open_store(spec: StorageSpec, base: Path, at: str, options: S3Options) -> Store:
+def open_store(spec: StorageSpec, base: Path, at: str, options: S3Options, roots: Sequence[Path] = ()) -> Store:
     """Open the store that a job names.
 
     Args:
@@ -29,13 +31,31 @@ def open_store(spec: StorageSpec, base: Path, at: str, options: S3Options) -> St
         base: The folder of the job file.
         at: The JSON path of the store's ``StorageConfig``, for messages.
         options: Connection settings of an S3 store.
+        roots: Folders below which a local store may be; by default below ``base``.
 
     Raises:
-        SpecError: ``Endpoint`` or ``Bucket`` is not valid, or there is no key.
+        SpecError: ``Endpoint`` or ``Bucket`` is not valid, there is no key, or the folder is not below a root.
     """
     if spec.vendor == "local":
-        return LocalStore(base / spec.bucket)
+        return _open_folder(spec.bucket, base, f"{at}.Bucket", roots or (base,))
     # Imported here: a job with local files does not load boto3.
     from owtmix.storage.s3.store import S3Store  # noqa: PLC0415
 
     return S3Store(spec, options, at)
+
+
+def _open_folder(bucket: str, base: Path, at: str, roots: Sequence[Path]) -> LocalStore:
+    """Open the folder that ``bucket`` names if, with links resolved, it is below one of ``roots``."""
+    try:
+        store = LocalStore(base / bucket)
+        permitted = [root.resolve() for root in roots]
+    except (OSError, RuntimeError, ValueError):  # a cycle of links, a NUL
+        raise SpecError(Problem(at, "not the path of a folder")) from None
+    if not any(store.root.is_relative_to(root) for root in permitted):
+        below = " or ".join(map(str, permitted))
+        raise SpecError(
+            Problem(
+                at, f"{store.root} is not below {below}: choose a folder there, or see [local] roots in conf/owt.toml"
+            )
+        )
+    return store

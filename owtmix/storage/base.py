@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -45,6 +46,16 @@ class Store(Protocol):
 
     def identity(self, key: str) -> str:
         """Return a string that two keys, of any stores, share only when they name the same object."""
+
+    def places(self, key: str) -> AbstractSet[str]:
+        """Return names of the place of an object.
+
+        Keys of any stores that may be the same object, under whatever spelling, have one of these names in common. In
+        doubt other objects have, too.
+        """
+
+    def replaced(self, key: str, job_id: str) -> Sequence[str]:
+        """Return the keys of all objects that ``stage`` and ``commit`` replace or remove for the output ``key``."""
 
     def read(self, key: str, max_bytes: int) -> bytes | None:
         """Return a whole small object; None when it does not exist.

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from owtmix.base.errors import DestinationError, InputError
+from owtmix.jobfile.object_key import normal_form
 from owtmix.storage.base import LocalCopy
 
 
@@ -20,12 +23,34 @@ class LocalStore:
     def __init__(self, root: Path) -> None:
         self._root = root.resolve()
 
+    @property
+    def root(self) -> Path:
+        """The folder, with links resolved."""
+        return self._root
+
     def address(self, key: str) -> str:
         return str(self._root / key)
 
     def identity(self, key: str) -> str:
         path = self._root / key
         return str(path.parent.resolve() / path.name)
+
+    def places(self, key: str) -> AbstractSet[str]:
+        """Return the path, with links resolved, and device and number of the file, if there is one.
+
+        These two are the same for hard links, behind bind mounts, and in other spellings where the file system does not
+        tell these apart. The same files mounted twice over a network may have other ones.
+        """
+        path = self._root / key
+        found = {f"path {normal_form(self.identity(key))}"}
+        for follow in (True, False):
+            with suppress(OSError):
+                file = path.stat(follow_symlinks=follow)
+                found.add(f"file {file.st_dev} {file.st_ino}")
+        return found
+
+    def replaced(self, key: str, job_id: str) -> Sequence[str]:
+        return key, _staged_key(key, job_id)
 
     def read(self, key: str, max_bytes: int) -> bytes | None:
         path = self._find(key)
@@ -54,7 +79,7 @@ class LocalStore:
 
     def stage(self, key: str, job_id: str, folder: Path) -> Path:  # noqa: ARG002 - the file is renamed, which needs the same disk
         final = self._root / key
-        staged = final.with_name(f".{job_id}.part{final.suffix}")
+        staged = self._root / _staged_key(key, job_id)
         try:
             self._inside(str(Path(key).parent))
             final.parent.mkdir(parents=True, exist_ok=True)
@@ -121,3 +146,9 @@ class LocalStore:
         if not path.is_relative_to(self._root):
             raise InputError(f"{key} leads out of the folder {self._root}")
         return path
+
+
+def _staged_key(key: str, job_id: str) -> str:
+    """The key under which the output is written first, beside ``key``: a rename needs the same file system."""
+    path = PurePosixPath(key)
+    return str(path.with_name(f".{job_id}.part{path.suffix}"))

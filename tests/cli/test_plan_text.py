@@ -104,3 +104,16 @@ def test_a_plan_says_what_composes_and_why() -> None:
     assert "\nDevice   decoded and composed on the CPU: --device cpu\nSound " in on_cpu
     on_gpu = describe_plan(replace(PLAN, device="cuda:1", device_why="NVIDIA L4 draws and encodes"))
     assert "\nDevice   decoded where it can, and composed, on cuda:1: NVIDIA L4 draws and encodes\nSound " in on_gpu
+
+
+def test_names_and_texts_forge_no_line_and_keep_the_columns() -> None:
+    source = replace(PLAN.sources[0], key="a\u202e\n\x1b[2K.webm")
+    picture = PLAN.picture
+    assert picture
+    picture = replace(picture, watermarks=(TextWatermark(0, 0, 1.0, "a\u2028b"),))
+    text = describe_plan(replace(PLAN, sources=(source,), picture=picture, warnings=("x\u2066\ny",)))
+    assert all(line.isprintable() for line in text.split("\n"))
+    header, row = (line for line in text.splitlines() if "stream" in line or ".webm" in line)
+    assert row.index("a\\u202e\\n\\x1b[2K.webm") == header.index("key")
+    assert 'the text "a\\u2028b" at 0,0' in text
+    assert text.endswith("  x\\u2066\\ny")

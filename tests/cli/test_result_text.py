@@ -49,3 +49,8 @@ def test_warnings_and_callbacks_are_pointed_at() -> None:
         "callbacks 2 not delivered: owt-main --resend room-7",
     ]
     assert "callbacks" not in describe_result(result(callbacks=CallbackCount(3, 0)))
+
+
+def test_names_and_reasons_forge_no_line() -> None:
+    text = describe_result(result(LeftOutFile("a\u202e.webm", "is\nempty\x1b[2K")))
+    assert text.splitlines()[-1] == "left out  a\\u202e.webm: is\\nempty\\x1b[2K"

@@ -94,6 +94,22 @@ def test_escape_sequences_do_not_reach_the_terminal(capsys: pytest.CaptureFixtur
     assert "\\x1b]0;owned\\x07.mp4" in capsys.readouterr().err
 
 
+def test_no_line_can_be_forged_or_turned_around(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_log = RunLog(logging.INFO)
+    run_log.open("room", tmp_path / "logs", days=30)
+    name = "a\n2026-11-26 10:00:00 error: forged\u202e\u2028\x9b2K"
+    log.warning("%s is left out\nand so is another", name)
+    first, second, third = capsys.readouterr().err.splitlines()
+    assert first.endswith(" warning: a")
+    assert second == "    2026-11-26 10:00:00 error: forged\\u202e\\u2028\\x9b2K is left out"
+    assert third == "    and so is another"
+    written = (tmp_path / "logs" / "room.log").read_text()
+    assert "\\u202e\\u2028\\u009b" in written
+    assert [entry["message"] for entry in _entries(tmp_path / "logs" / "room.log")] == [
+        f"{name} is left out\nand so is another"
+    ]
+
+
 def test_secrets_are_redacted_everywhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_log = RunLog(logging.INFO)
     run_log.hide(['s3"cr/et', None, ""])

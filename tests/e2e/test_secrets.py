@@ -215,6 +215,7 @@ def test_resend_is_refused_for_what_is_no_job(planted: Stored) -> None:
 
 def test_a_key_from_the_environment_with_a_session_token(planted: Stored, tmp_path: Path) -> None:
     """None of the three values is shown, whether the store accepts them or not."""
+    planted.configure(own_endpoints=f'["{planted.proxy.endpoint}"]')
     for name in ("PublicKey", "SecretKey"):
         planted.change(f"{STORAGE}.{name}", None)
     key = {"AWS_ACCESS_KEY_ID": KEY_ID, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_SESSION_TOKEN": "canary-session"}

@@ -66,6 +66,7 @@ def test_recordings_of_one_store_become_the_output_of_another(
     del source["PublicKey"], source["SecretKey"]
     change(local, INPUT, {"StorageConfig": source})
     change(local, f"{STORAGE}.FileNamePrefix", "again/$JobId")
+    stored.configure(own_endpoints=f'["{stored.proxy.endpoint}"]')
     report(stored.run(local, UCLOUD_PUBLIC_KEY=KEY_ID, UCLOUD_PRIVATE_KEY=SECRET))
     assert (local.parent / "again" / f"{job_id}.mp4").read_bytes() == expected
     assert stored.key not in stored.service.keys()  # noqa: SIM118 - it is no dict
@@ -84,6 +85,7 @@ def test_a_folder_becomes_the_output_of_a_store_with_a_key_from_a_file(
     (home / ".aws" / "credentials").write_text(
         f"[default]\naws_access_key_id = {KEY_ID}\naws_secret_access_key = {SECRET}\n"
     )
+    stored.configure(own_endpoints=f'["{stored.proxy.endpoint}"]')
     report(stored.run(local))
     assert stored.output() == expected
     assert not stored.contents()

@@ -44,9 +44,10 @@ def rewrite(path: Path, change: Callable[[Json], object]) -> None:
         ("{" + " " * MIB, "at most 1,048,576 are accepted"),
         ('{"Data":' * 70 + "}" * 70, "nested deeper than 64 levels"),
         ('{"Data": 1e999999999}', "more digits than any that is accepted"),
-        ('{"Data": {"\x1b[31mX": 1}, "Action": "\x9b31m"}', "Action"),
+        ('{"Data": {"\x1b[31mX": 1}, "Action": "\x9b31m"}', "found: a control character"),
+        (r'{"Data": {"\u001b[31mX": 1}, "Action": "\u009b31m"}', r'Action: found "\x9b31m"'),
     ],
-    ids=["long", "deep", "number", "controls"],
+    ids=["long", "deep", "number", "controls", "escaped controls"],
 )
 def test_a_job_file_is_refused(command: Command, tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / "cfg.json").write_text(text)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Final
 
@@ -65,6 +66,13 @@ class FakeStore:
 
     def identity(self, key: str) -> str:
         return f"{id(self)} {key}"
+
+    def places(self, key: str) -> AbstractSet[str]:
+        return {self.identity(key)}
+
+    def replaced(self, key: str, job_id: str) -> Sequence[str]:
+        del job_id
+        return (key,)
 
     def read(self, key: str, max_bytes: int) -> bytes | None:
         if key not in self.objects:

@@ -8,14 +8,16 @@ import threading
 from collections.abc import Callable
 from functools import cache, partial
 from typing import Any, Final, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from botocore.config import Config  # type: ignore[import-untyped]  # botocore has no types
 
 from owtmix.base.backoff import pause_s
 from owtmix.base.errors import Interrupted, Problem, SpecError
 from owtmix.jobfile.spec import StorageSpec
+from owtmix.storage.s3.connections import check_connections
 from owtmix.storage.s3.credentials import Credentials
+from owtmix.storage.s3.endpoint import Endpoint
 from owtmix.storage.s3.errors import BucketLocation, StoreFailure, causes, explain
 from owtmix.storage.s3.options import S3Options
 from owtmix.storage.s3.session import mute_library_logs, open_session
@@ -26,46 +28,9 @@ DEFAULT_REGION: Final = "us-east-1"
 """The region for signatures when the job names none; most services accept it."""
 
 _BUCKET_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
-_HOST: Final = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 
 _CONNECTIONS: Final = 32
 """Idle connections that are kept; more are opened when more threads make requests at the same time."""
-
-
-def endpoint_url(spec: StorageSpec, options: S3Options, at: str) -> str:
-    """Return the URL of the service: ``Endpoint``, else the one of a ``ucloud`` region.
-
-    Args:
-        spec: The store.
-        options: Scheme and network of a ``ucloud`` endpoint.
-        at: The JSON path of the store's ``StorageConfig``, for messages.
-
-    Raises:
-        SpecError: ``Endpoint`` is not just scheme, host and port, or both ``Endpoint`` and ``Region`` are missing.
-    """
-    if spec.endpoint:
-        return _checked_url(spec.endpoint, f"{at}.Endpoint")
-    if spec.vendor != "ucloud" or not spec.region:
-        missing = "Region" if spec.vendor == "ucloud" else "Endpoint"
-        raise SpecError(Problem(f"{at}.{missing}", f"{spec.vendor} needs it"))
-    host = f"s3-{spec.region}.ufileos.com"
-    return _checked_url(f"http://internal.{host}" if options.internal else f"{options.scheme}://{host}", f"{at}.Region")
-
-
-def _checked_url(url: str, path: str) -> str:
-    """Return ``url`` in normal form; raises ``SpecError`` about the JSON path ``path``."""
-    try:
-        parts = urlsplit(url)
-        port = "" if parts.port is None else f":{parts.port}"
-    except ValueError:
-        parts = None
-    # The value is not shown: it may hold a password.
-    if parts is None or parts.scheme not in {"http", "https"} or parts.username or parts.password:
-        raise SpecError(Problem(path, "not an address such as https://s3.example.com, without user and password"))
-    host = parts.netloc.removesuffix(port)
-    if not _HOST.fullmatch(host) or parts.path not in {"", "/"} or parts.query or parts.fragment:
-        raise SpecError(Problem(path, "not an address such as https://s3.example.com, without folder and query"))
-    return f"{parts.scheme}://{host.lower()}{port}"
 
 
 class BucketClient:
@@ -73,24 +38,39 @@ class BucketClient:
 
     Args:
         spec: The store.
+        endpoint: Its service.
         credentials: The access key.
         options: Connection settings.
         at: The JSON path of the store's ``StorageConfig``, for messages.
 
     Raises:
-        SpecError: ``Endpoint`` or ``Bucket`` is not valid.
+        SpecError: ``Bucket`` is not valid.
     """
 
-    def __init__(self, spec: StorageSpec, credentials: Credentials, options: S3Options, at: str) -> None:
+    def __init__(
+        self, spec: StorageSpec, endpoint: Endpoint, credentials: Credentials, options: S3Options, at: str
+    ) -> None:
         # boto3 sends requests for other names, such as ARNs, to other hosts than the endpoint.
         if not _BUCKET_NAME.fullmatch(spec.bucket) or spec.bucket.endswith("--x-s3"):
             raise SpecError(Problem(f"{at}.Bucket", "not the name of a bucket: letters, digits, dots and dashes"))
-        self._location = BucketLocation(endpoint_url(spec, options, at), spec.bucket, spec.region or DEFAULT_REGION)
+        self._location = BucketLocation(endpoint.url, spec.bucket, spec.region or DEFAULT_REGION)
         self._options = options
         self._client = _open_client(self._location, credentials, options)
+        if not options.proxy:  # which else makes the connections
+            check_connections(self._client, endpoint.allowed)
 
     def __repr__(self) -> str:
         return f"BucketClient({self.address('')!r})"
+
+    @property
+    def name(self) -> str:
+        """The name of the bucket."""
+        return self._location.bucket
+
+    @property
+    def host(self) -> str:
+        """The host of the service, and its port if that is not the usual one."""
+        return self._location.endpoint.partition("://")[2]
 
     def address(self, key: str) -> str:
         """Return the URL of an object, without a signature."""

@@ -20,6 +20,7 @@ from botocore.exceptions import BotoCoreError  # type: ignore[import-untyped]
 
 from owtmix.base.errors import Problem, SpecError
 from owtmix.jobfile.spec import StorageSpec
+from owtmix.storage.s3.endpoint import Endpoint
 from owtmix.storage.s3.session import open_session
 
 _AWS: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
@@ -41,7 +42,7 @@ class Credentials:
     source: str
 
 
-def find_credentials(spec: StorageSpec, at: str) -> Credentials:
+def find_credentials(spec: StorageSpec, endpoint: Endpoint, at: str) -> Credentials:
     """Return the access key for a store of vendor ``ucloud`` or ``s3``.
 
     The first source that has a key is used:
@@ -52,11 +53,15 @@ def find_credentials(spec: StorageSpec, at: str) -> Credentials:
     4. ``~/.aws/credentials``, then ``~/.aws/config``, or the files named by ``AWS_SHARED_CREDENTIALS_FILE`` and
        ``AWS_CONFIG_FILE``, with the profile ``AWS_PROFILE``, else ``default``.
 
+    Sources 2 to 4 are the operator's. They are used only where the settings name the service, or where it is a vendor's
+    own: a job file must not have their keys, and with them a session token, sent elsewhere. Source 2 is not for AWS.
+
     Sources 3 and 4 are boto3's credential chain without the providers that use the network or start processes. The key
     is read once; it is not refreshed.
 
     Args:
         spec: The store.
+        endpoint: Its service.
         at: The JSON path of its ``StorageConfig``, for messages.
 
     Raises:
@@ -64,7 +69,15 @@ def find_credentials(spec: StorageSpec, at: str) -> Credentials:
             characters that no key has. No message quotes a value or the content of a file.
     """
     found = _from_job(spec, at)
-    if found is None and spec.vendor == "ucloud":
+    if found is None and not (endpoint.is_own or endpoint.vendor):
+        raise SpecError(
+            Problem(
+                f"{at}.PublicKey",
+                f"write PublicKey and SecretKey for {endpoint.url}: keys of the environment and of ~/.aws are used "
+                "only for UFile's and AWS's own addresses, by https, and for [storage] own_endpoints in conf/owt.toml",
+            )
+        )
+    if found is None and spec.vendor == "ucloud" and endpoint.vendor != "aws":
         found = _from_ucloud_variables()
     found = found or _from_boto3()
     if found is None:

@@ -17,8 +17,9 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from botocore import exceptions as foreign  # type: ignore[import-untyped]  # botocore has no types
 
-from owtmix.base.errors import DestinationError, StoreError
+from owtmix.base.errors import DestinationError, MixError, Problem, SpecError, StoreError
 from owtmix.base.strict_json import printable
+from owtmix.net.addresses import AddressRefusedError, HostUnknownError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -106,7 +107,7 @@ class StoreFailure(Exception):  # noqa: N818 - internal: ``reading`` and ``writi
     def about(self, address: str) -> StoreFailure:
         """Return a copy with ``address`` before the message."""
         sentence = f"{address}: {self.sentence}"
-        return StoreFailure(sentence, code=self.code, status=self.status, transient=self.transient)
+        return type(self)(sentence, code=self.code, status=self.status, transient=self.transient)
 
     @property
     def is_missing(self) -> bool:
@@ -115,6 +116,10 @@ class StoreFailure(Exception):  # noqa: N818 - internal: ``reading`` and ``writi
             self.code not in {"", str(self.status), "NoSuchBucket", "NoSuchUpload"}
             and self.status == HTTPStatus.NOT_FOUND
         )
+
+
+class RefusedEndpoint(StoreFailure):
+    """The settings do not permit a connection to the service. The job file is to blame."""
 
 
 def broken_off(address: str) -> StoreFailure:
@@ -129,7 +134,10 @@ def explain(error: Exception, location: BucketLocation) -> StoreFailure:
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes(error)):
         sentence = f"the certificate of {location.endpoint} is not trusted: check Endpoint, or name its CA's file"
         return StoreFailure(f"{sentence} in AWS_CA_BUNDLE")
-    if any(isinstance(cause, socket.gaierror) for cause in causes(error)):
+    for cause in causes(error):
+        if isinstance(cause, AddressRefusedError):
+            return RefusedEndpoint(f"the service of the store is refused: {cause}")
+    if any(isinstance(cause, (socket.gaierror, HostUnknownError)) for cause in causes(error)):
         return StoreFailure(f"the host of {location.endpoint} is not known: {_CHECK_ENDPOINT}", transient=True)
     for kind, sentence in _BY_EXCEPTION:
         if isinstance(error, kind):
@@ -176,28 +184,36 @@ def _by_status(status: int, code: str, location: BucketLocation) -> str:
 
 
 def reading(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
-    """Decorate a method that reads: it raises ``StoreError`` in place of ``StoreFailure``."""
+    """Decorate a method that reads: it raises ``StoreError`` or ``SpecError`` in place of ``StoreFailure``."""
 
     @functools.wraps(method)
     def guarded(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return method(self, *args, **kwargs)
+        except RefusedEndpoint as failure:
+            error: MixError = _refusal(self, failure)
         except StoreFailure as failure:
-            message = failure.sentence
-        raise StoreError(message)  # outside of the handler: no exception context
+            error = StoreError(failure.sentence)
+        raise error  # outside of the handler: no exception context
 
     return guarded
 
 
 def writing(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
-    """Decorate a method that writes: it raises ``DestinationError`` in place of ``StoreFailure``."""
+    """Decorate a method that writes: it raises ``DestinationError`` or ``SpecError`` in place of ``StoreFailure``."""
 
     @functools.wraps(method)
     def guarded(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return method(self, *args, **kwargs)
+        except RefusedEndpoint as failure:
+            error: MixError = _refusal(self, failure)
         except StoreFailure as failure:
-            message, retryable = failure.sentence, failure.transient
-        raise DestinationError(message, retryable=retryable)  # outside of the handler, as above
+            error = DestinationError(failure.sentence, retryable=failure.transient)
+        raise error  # outside of the handler, as above
 
     return guarded
+
+
+def _refusal(store: Any, failure: StoreFailure) -> SpecError:
+    return SpecError(Problem(f"{store.at}.Endpoint", failure.sentence))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
+
+from owtmix.net.addresses import LOOPBACK, Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +16,9 @@ class S3Options:
     Attributes:
         scheme: Scheme of the endpoint that is built from a ``ucloud`` region.
         internal: Whether that endpoint is the one inside the vendor's network, which has no HTTPS.
+        allowed: Networks that services may be in, besides the public ones.
+        own_endpoints: Services, in the normal form of ``owtmix.net.service_url``, to which keys of the environment and
+            of the files of the AWS tools may be sent, besides those of the vendors of these keys.
         proxy: URL of an HTTP proxy; None connects directly, also when the environment names a proxy.
         connect_timeout_s: Seconds until a connection must be established.
         read_timeout_s: Seconds without any data from the service until a request has failed.
@@ -25,6 +31,8 @@ class S3Options:
 
     scheme: Literal["https", "http"] = "https"
     internal: bool = False
+    allowed: Sequence[Network] = LOOPBACK
+    own_endpoints: Sequence[str] = ()
     proxy: str | None = field(default=None, repr=False)
     connect_timeout_s: float = 10.0
     read_timeout_s: float = 60.0

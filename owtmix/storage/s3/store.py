@@ -8,17 +8,20 @@ noticed here.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from owtmix.base.errors import InputError
+from owtmix.jobfile.object_key import normal_form
 from owtmix.jobfile.spec import StorageSpec
 from owtmix.storage.base import LocalCopy
 from owtmix.storage.s3.client import BucketClient
 from owtmix.storage.s3.credentials import Credentials, find_credentials
 from owtmix.storage.s3.download import download, partial_file
+from owtmix.storage.s3.endpoint import find_endpoint
 from owtmix.storage.s3.errors import reading, writing
 from owtmix.storage.s3.objects import find_object, read_object, read_object_range
 from owtmix.storage.s3.options import S3Options
@@ -42,9 +45,11 @@ class S3Store:
     """
 
     def __init__(self, spec: StorageSpec, options: S3Options, at: str, credentials: Credentials | None = None) -> None:
-        credentials = credentials or find_credentials(spec, at)
+        endpoint = find_endpoint(spec, options, at)
+        credentials = credentials or find_credentials(spec, endpoint, at)
         self._options = options
-        self._bucket = BucketClient(spec, credentials, options, at)
+        self._bucket = BucketClient(spec, endpoint, credentials, options, at)
+        self.at: Final = at
         self.secrets: Final = (credentials.key_id, credentials.secret_key, credentials.session_token)
 
     def __repr__(self) -> str:
@@ -57,6 +62,19 @@ class S3Store:
     def identity(self, key: str) -> str:
         """Return the URL of an object: two keys with the same URL are the same object."""
         return self.address(key)
+
+    def places(self, key: str) -> AbstractSet[str]:
+        """Return bucket and key, whatever the service: one service has many addresses.
+
+        A bucket may also be the first part of the service's name, and then the name of the bucket is a part of the key.
+        A bucket that has a second name, as an alias or an access point, cannot be told.
+        """
+        segments = [segment for segment in key.split("/") if segment not in {"", "."}]
+        path = normal_form("/".join([self._bucket.name, *segments])).casefold()
+        return {f"object {path}", f"object {self._bucket.host.partition('.')[0]}/{path}"}
+
+    def replaced(self, key: str, job_id: str) -> Sequence[str]:  # noqa: ARG002 - it is written elsewhere first
+        return (key,)
 
     @reading
     def read(self, key: str, max_bytes: int) -> bytes | None:

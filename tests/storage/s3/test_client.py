@@ -11,7 +11,7 @@ import pytest
 from owtmix.base.errors import InputError, SpecError
 from owtmix.jobfile.spec import StorageSpec
 from owtmix.storage.s3 import client
-from owtmix.storage.s3.client import endpoint_url
+from owtmix.storage.s3.endpoint import endpoint_url
 from owtmix.storage.s3.options import S3Options
 from owtmix.storage.s3.store import S3Store
 from tests.storage.conftest import AT, NOWHERE, Service

@@ -13,7 +13,10 @@ import pytest
 
 from owtmix.base.errors import SpecError
 from owtmix.jobfile.spec import StorageSpec
-from owtmix.storage.s3.credentials import Credentials, find_credentials
+from owtmix.storage.s3.credentials import Credentials
+from owtmix.storage.s3.credentials import find_credentials as find_at
+from owtmix.storage.s3.endpoint import find_endpoint
+from owtmix.storage.s3.options import S3Options
 from tests.storage.conftest import AT
 
 AWS = {"AWS_ACCESS_KEY_ID": "aws-id", "AWS_SECRET_ACCESS_KEY": "aws-secret"}
@@ -37,7 +40,14 @@ WITH_KEY = StorageSpec("s3", "room", None, "https://s3.example.com", "job-id", "
 Environ = Callable[[Mapping[str, str]], None]
 WriteFile = Callable[[str, str], None]
 
+OWN = S3Options(own_endpoints=("https://s3.example.com",))
+"""Settings in which the operator names the service of ``S3``."""
+
 KEY_VARIABLES = ("AWS_", "UCLOUD_")
+
+
+def find_credentials(spec: StorageSpec, at: str, options: S3Options = OWN) -> Credentials:
+    return find_at(spec, find_endpoint(spec, options, at), at)
 
 
 @pytest.fixture(autouse=True)
@@ -128,7 +138,7 @@ def test_no_key_anywhere(spec: StorageSpec, names: str) -> None:
 
 
 def test_half_a_key_in_the_job_file() -> None:
-    only_id = StorageSpec("s3", "room", None, None, "canary", None)
+    only_id = StorageSpec("s3", "room", None, "https://s3.example.com", "canary", None)
     with pytest.raises(SpecError, match=r"SecretKey: is missing beside PublicKey: write both") as caught:
         find_credentials(only_id, AT)
     assert_silent(caught.value)
@@ -236,7 +246,7 @@ def test_no_process_and_no_request_for_a_key(
 def test_a_key_with_characters_that_no_key_has(field: str, value: str) -> None:
     key_id, secret_key = (value, "secret") if field == "key_id" else ("id", value)
     with pytest.raises(SpecError, match="the key in the job file holds a blank or another character") as caught:
-        find_credentials(StorageSpec("s3", "room", None, None, key_id, secret_key), AT)
+        find_credentials(StorageSpec("s3", "room", None, "https://s3.example.com", key_id, secret_key), AT)
     assert "nary" not in str(caught.value)
 
 

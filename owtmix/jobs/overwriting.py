@@ -1,0 +1,61 @@
+"""Keeps the output from replacing what the job reads: its recordings, index, images, job file and settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from owtmix.base.errors import Problem, SpecError
+from owtmix.jobfile.object_key import forms
+from owtmix.jobfile.settings import settings_file
+from owtmix.jobfile.spec import ImageWatermark
+from owtmix.jobs.request import PREFIX, JobRequest
+from owtmix.storage import LocalStore
+
+_NOT_KEYS: Final = ("http://", "https://")
+
+
+@dataclass(frozen=True, slots=True)
+class OverwriteGuard:
+    """What must not be replaced: ``keys`` of the input store, and local ``files``."""
+
+    request: JobRequest
+    keys: Sequence[str]
+    files: Sequence[Path]
+
+    def check(self) -> None:
+        """Check what publishing the output replaces: the output itself, and the file under which it is written first.
+
+        Files are compared as they are now, so this is done before anything is made and again before the end.
+
+        Raises:
+            SpecError: one of them is what the job reads, under whatever name.
+        """
+        request = self.request
+        kept = {place for key in self.keys for form in forms(key) for place in request.input.places(form)}
+        kept |= {place for file in self.files for place in LocalStore(file.parent).places(file.name)}
+        for key in request.output.replaced(request.spec.output_key, request.spec.job_id):
+            if not kept.isdisjoint(request.output.places(key)):
+                where = "" if request.options.output else PREFIX
+                name = "--output" if request.options.output else "it"
+                raise SpecError(Problem(where, f"{name} would replace {key}, an input of this job: choose another"))
+
+
+def guard_inputs(request: JobRequest, recordings: Sequence[str], index: str | None) -> OverwriteGuard:
+    """The guard of a job.
+
+    Args:
+        request: The job.
+        recordings: The keys of all recordings of the index, used or not.
+        index: The key of the index itself; None when it is a file that the command line names.
+    """
+    images = (mark.source for mark in request.spec.mixer.watermarks if isinstance(mark, ImageWatermark))
+    keys = [*recordings, *(image for image in images if not image.startswith(_NOT_KEYS))]
+    files = [request.job_file, settings_file()]
+    if index:
+        keys.append(index)
+    elif request.options.index:
+        files.append(Path(request.options.index))
+    return OverwriteGuard(request, keys, files)

@@ -1,0 +1,133 @@
+"""What counts as the same place, under whatever name."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from owtmix.base.errors import SpecError
+from owtmix.jobfile.settings import Settings
+from owtmix.jobs.options import Options
+from owtmix.jobs.overwriting import guard_inputs
+from owtmix.jobs.request import read_request
+from tests.support.room import Room
+
+NFC, NFD = (unicodedata.normalize(form, "zoé.mp4") for form in ("NFC", "NFD"))
+
+S3 = {
+    "Vendor": "s3",
+    "Endpoint": "https://s3.example.com",
+    "Bucket": "videos",
+    "PublicKey": "id",
+    "SecretKey": "secret",
+}
+
+
+@pytest.fixture
+def job_file(tmp_path: Path) -> Path:
+    """A job whose folder has two recordings, an index, a link to their folder, and an image."""
+    job_file = Room(takes=()).write(tmp_path, "job", lambda _take, _path: None)
+    for name in ("a.mp4", NFD, "logo.mp4"):
+        (tmp_path / "room" / name).write_bytes(name.encode())
+    (tmp_path / "link").symlink_to("room")
+    return job_file
+
+
+def check(job_file: Path, output: str, *recordings: str, index: str | None = "job.json", **options: Any) -> None:
+    request = read_request(job_file, Settings(), Options(output=output, **options))
+    guard_inputs(request, recordings or ("room/a.mp4", f"room/{NFC}"), index).check()
+
+
+def refused(job_file: Path, output: str, *recordings: str, **options: Any) -> None:
+    with pytest.raises(SpecError, match=r"--output would replace .*, an input of this job: choose another"):
+        check(job_file, output, *recordings, **options)
+
+
+def test_another_file_is_fine(job_file: Path) -> None:
+    check(job_file, "room/b.mp4")
+    check(job_file, "out/a.mp4")
+    check(job_file, str(job_file.parent / "elsewhere" / "a.mp4"))
+
+
+@pytest.mark.parametrize("output", ["room/a.mp4", "link/a.mp4", "room//./a.mp4", f"room/{NFC}", f"room/{NFD}"])
+def test_a_recording_under_other_spellings(job_file: Path, output: str) -> None:
+    refused(job_file, output)
+    refused(job_file, str(job_file.parent / "room" / ".." / output))
+
+
+def test_a_recording_that_is_missing_now(job_file: Path) -> None:
+    refused(job_file, "link/late.mp4", "room/late.mp4")
+
+
+@pytest.mark.parametrize("make", [Path.hardlink_to, Path.symlink_to])
+def test_a_link_to_a_recording(job_file: Path, make: Callable[[Path, Path], None]) -> None:
+    make(job_file.parent / "other.mp4", job_file.parent / "room" / "a.mp4")
+    refused(job_file, "other.mp4")
+    refused(job_file, "room/a.mp4", "other.mp4")
+
+
+def test_an_index_an_image_and_the_job_file(job_file: Path) -> None:
+    folder = job_file.parent
+    for name in ("index.mp4", "cfg.mp4"):
+        (folder / name).write_bytes(job_file.read_bytes())
+    refused(job_file, "index.mp4", index="index.mp4")
+    refused(folder / "cfg.mp4", "cfg.mp4")
+    mark = json.dumps({"Type": 2, "Image": "room/logo.mp4", "X": 0, "Y": 0})
+    refused(job_file, "link/logo.mp4", overrides={"Data.MixerConfig.WaterMark": mark})
+
+
+def test_an_index_that_the_command_line_names(job_file: Path) -> None:
+    index = job_file.parent / "index.mp4"
+    index.write_text("{}")
+    request = read_request(job_file, Settings(), Options(output="index.mp4", index=str(index)))
+    with pytest.raises(SpecError, match="an input of this job"):
+        guard_inputs(request, ["room/a.mp4"], None).check()
+
+
+def test_the_settings(job_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = job_file.parent / "owt.mp4"
+    settings.write_text("")
+    monkeypatch.setenv("OWT_CONF", str(settings))
+    refused(job_file, "owt.mp4")
+
+
+def test_the_file_that_is_written_first(job_file: Path) -> None:
+    (job_file.parent / "room" / ".job.part.mp4").write_bytes(b"a recording")
+    refused(job_file, "room/fine.mp4", "room/.job.part.mp4")
+    refused(job_file, "link/fine.mp4", "room/.job.part.mp4")
+    check(job_file, "out/fine.mp4", "room/.job.part.mp4")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"Endpoint": "https://S3.example.com:443"},
+        {"Endpoint": "http://s3.example.com."},
+        {"Endpoint": "http://127.0.0.1:9000"},
+        {"Vendor": "ucloud", "Region": "cn-bj", "Endpoint": ""},
+        {"Region": "eu-1"},
+        {"Endpoint": "https://videos.s3.example.com", "Bucket": "room"},
+    ],
+)
+def test_another_name_of_the_same_bucket(job_file: Path, other: dict[str, str]) -> None:
+    """In doubt it is the same: a service has many addresses."""
+    stores = {
+        "Data.InputConfig": json.dumps({"StorageConfig": S3}),
+        "Data.RecordingConfig.StorageConfig": json.dumps(S3 | other),
+    }
+    key = "a.mp4" if other.get("Bucket") else "room/a.mp4"
+    refused(job_file, key, overrides=stores)
+    check(job_file, f"out/{key}", overrides=stores)
+
+
+def test_another_bucket(job_file: Path) -> None:
+    stores = {
+        "Data.InputConfig": json.dumps({"StorageConfig": S3}),
+        "Data.RecordingConfig.StorageConfig": json.dumps(S3 | {"Bucket": "outputs"}),
+    }
+    check(job_file, "room/a.mp4", overrides=stores)
