@@ -145,12 +145,10 @@ def test_little_address_space_fails_the_job_or_does_no_harm(command: Command, tm
 
 def children(pid: int) -> list[int]:
     """The workers of a run; not what the shell that starts it calls."""
-    found = []
     with suppress(OSError):
-        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-            if b"owtmix.workers.child" in Path(f"/proc/{child}/cmdline").read_bytes():
-                found.append(int(child))
-    return found
+        found = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+        return [child for child in found if b"owtmix.workers.child" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    return []
 
 
 def started(command: Command, job_file: Path) -> subprocess.Popen[str]:
