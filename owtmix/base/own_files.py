@@ -90,6 +90,8 @@ def own_file(path: str | Path, flags: int) -> int:
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise OSError(errno.ELOOP, "a link stands in the place of a file", str(path)) from None
+        if error.errno == errno.ENXIO:
+            raise OSError(errno.ENXIO, "a pipe stands in the place of a file", str(path)) from None
         raise
     try:
         _take(descriptor, flags, path)

@@ -36,7 +36,7 @@ _DISK_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.
 _FOLDER_ERRORS: Final = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EACCES, errno.EPERM, errno.ESTALE, errno.ENOTCONN}
 )
-"""Of opening a file: its folder was removed, replaced, unmounted or protected. Encoders raise some for other reasons."""
+"""Of opening a file: its folder was removed, replaced, unmounted or protected. Encoders have other reasons for them."""
 _LIMITED: Final = 1
 _TAGS: Final = {"bt709": (1, 1, 1), "bt601": (6, 6, 6)}
 _LAYOUTS: Final = {1: "mono", 2: "stereo"}

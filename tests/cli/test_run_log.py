@@ -96,7 +96,7 @@ def test_escape_sequences_do_not_reach_the_terminal(capsys: pytest.CaptureFixtur
 
 def test_no_line_can_be_forged_or_turned_around(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_log = RunLog(logging.INFO)
-    run_log.open("room", tmp_path / "logs", days=30)
+    run_log.open("room", tmp_path / "logs")
     name = "a\n2026-11-26 10:00:00 error: forged\u202e\u2028\x9b2K"
     log.warning("%s is left out\nand so is another", name)
     first, second, third = capsys.readouterr().err.splitlines()

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 from botocore.config import Config  # type: ignore[import-untyped]  # botocore has no types
+from botocore.exceptions import InvalidRegionError  # type: ignore[import-untyped]  # as above
 
 from owtmix.base.backoff import pause_s
 from owtmix.base.errors import Interrupted, Problem, SpecError
@@ -55,7 +56,10 @@ class BucketClient:
             raise SpecError(Problem(f"{at}.Bucket", "not the name of a bucket: letters, digits, dots and dashes"))
         self._location = BucketLocation(endpoint.url, spec.bucket, spec.region or DEFAULT_REGION)
         self._options = options
-        self._client = _open_client(self._location, credentials, options)
+        try:
+            self._client = _open_client(self._location, credentials, options)
+        except InvalidRegionError:
+            raise SpecError(Problem(f"{at}.Region", "not the name of a region such as cn-bj or us-east-1")) from None
         if not options.proxy:  # which else makes the connections
             check_connections(self._client, endpoint.allowed)
 
