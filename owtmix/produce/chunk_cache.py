@@ -130,7 +130,7 @@ class ChunkCache:
             return
         *lines, rest = data.split(b"\n")  # the last line has no end when the run that wrote it was killed
         if skipped := sum(not self._take(line) for line in lines if line):
-            _log.warning("%d lines of %s make no sense: what they list is made again", skipped, manifest)
+            _log.warning("%d of the lines of %s make no sense: what they list is made again", skipped, manifest)
         if skipped or rest:
             write_whole(manifest, b"".join(map(_line, self._listed())))
 
