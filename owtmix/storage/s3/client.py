@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from botocore.config import Config  # type: ignore[import-untyped]  # botocore has no types
 from botocore.exceptions import InvalidRegionError  # type: ignore[import-untyped]  # as above
+from botocore.handlers import add_expect_header  # type: ignore[import-untyped]  # as above
 
 from owtmix.base.backoff import pause_s
 from owtmix.base.errors import Interrupted, Problem, SpecError
@@ -154,6 +155,8 @@ def _open_client(location: BucketLocation, credentials: Credentials, options: S3
         ),
     )
     client.meta.events.register_last("before-parameter-build.s3", _disable_region_redirect)
+    # Waiting for "100 Continue", botocore reads the first line of the answer byte by byte, however long it is.
+    client.meta.events.unregister("before-call.s3", add_expect_header)
     return client
 
 
