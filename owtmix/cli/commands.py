@@ -22,7 +22,7 @@ from owtmix.jobfile.settings import Settings, read_settings, settings_file
 from owtmix.jobs.job import Job, jobs_with_callbacks, resend
 from owtmix.jobs.probing import probe_recordings
 from owtmix.jobs.request import readable_job_id
-from owtmix.jobs.state import state_folder
+from owtmix.jobs.state import LOGS, state_folder
 from owtmix.plan.model import to_json
 
 _log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def run_command(arguments: Arguments, scratch: TemporaryPaths) -> int:
         if interruption := _interruption_behind(error):
             raise interruption from None
         if log.path is None:
-            log.open("owt-main", state_folder() / "logs", settings.logs.days)
+            log.open("owt-main", state_folder() / LOGS)
             # The job's secrets are not known yet, so the error's message, which may quote one, is not shown.
             where = {"traceback": "".join(traceback.format_tb(error.__traceback__))}
             _log.error("internal error: %s (the traceback is in %s)", type(error).__name__, log.path, extra=where)
@@ -85,10 +85,10 @@ def _read_job(arguments: Arguments, settings: Settings, log: RunLog) -> Job:
         job = Job(arguments.cfg, settings, arguments.options)
     except SpecError:
         if job_id := readable_job_id(arguments.cfg, arguments.options):
-            log.open(job_id, state_folder() / "logs", settings.logs.days)
+            log.open(job_id, state_folder() / LOGS)
         raise
     log.hide(job.request.secrets)
-    log.open(job.request.spec.job_id, state_folder() / "logs", settings.logs.days)
+    log.open(job.request.spec.job_id, state_folder() / LOGS)
     return job
 
 
@@ -113,7 +113,7 @@ def _work(job: Job, arguments: Arguments, scratch: TemporaryPaths) -> str:
 
 def _probe(arguments: Arguments, settings: Settings, log: RunLog) -> str:
     """Probe recordings; returns the report as text."""
-    log.open("owt-main", state_folder() / "logs", settings.logs.days)
+    log.open("owt-main", state_folder() / LOGS)
     with show_progress(quiet=arguments.threshold > logging.INFO) as progress:
         progress.stage("reading", None)
         reports = probe_recordings(arguments.probe, settings, strict=arguments.options.strict)
@@ -126,7 +126,7 @@ def _resend(job_id: str, settings: Settings, log: RunLog) -> dict[str, Any]:
     Raises:
         DestinationError: Callbacks are left in the outbox.
     """
-    log.open(job_id, state_folder() / "logs", settings.logs.days)
+    log.open(job_id, state_folder() / LOGS)
     report = resend(job_id, settings)
     if left := report["left"]:
         raise DestinationError(f"{left} callbacks of {job_id} are not delivered yet: run this again later")
@@ -139,7 +139,7 @@ def _resend_all(settings: Settings, log: RunLog) -> dict[str, Any]:
     Raises:
         DestinationError: callbacks are left.
     """
-    log.open("owt-main", state_folder() / "logs", settings.logs.days)
+    log.open("owt-main", state_folder() / LOGS)
     reports = []
     for job_id in jobs_with_callbacks():
         try:

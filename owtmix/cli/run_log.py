@@ -6,14 +6,15 @@ import json
 import logging
 import sys
 import tempfile
-import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Final, TextIO
 from urllib.parse import quote
 
 from owtmix.base.errors import Interrupted
+from owtmix.base.own_files import FOLDER_MODE, own_file
 from owtmix.base.plain_text import plain_json, plain_message
 
 _log = logging.getLogger(__name__)
@@ -67,14 +68,13 @@ class RunLog:
         """Redact these values in all later output."""
         self._redaction.add(secrets)
 
-    def open(self, name: str, folder: Path, days: int) -> None:
-        """Append to ``<name>.log`` in ``folder``, and remove logs there that are older than ``days`` days.
+    def open(self, name: str, folder: Path) -> None:
+        """Append to ``<name>.log`` in ``folder``, which only its owner can read.
 
         If the file cannot be written, a warning is logged and a temporary file is used.
         """
-        _remove_old_logs(folder, days)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
             handler = _FileHandler(folder / f"{name}.log")
         except OSError as error:
             with tempfile.NamedTemporaryFile(prefix=f"owtmix-{name}-", suffix=".log", delete=False) as other:
@@ -87,16 +87,6 @@ class RunLog:
         root.removeHandler(self._early)
         for record in self._early.records:
             handler.handle(record)
-
-
-def _remove_old_logs(folder: Path, days: int) -> None:
-    oldest = time.time() - days * 86400
-    for path in folder.glob("*.log"):
-        try:
-            if path.stat().st_mtime < oldest:
-                path.unlink()
-        except OSError as error:
-            _log.warning("an old log cannot be removed: %s (%s)", path, error.strerror)
 
 
 def _pass_on_interruption() -> None:
@@ -134,6 +124,9 @@ class _LineHandler(logging.StreamHandler[TextIO]):
 class _FileHandler(logging.FileHandler):
     def __init__(self, path: Path) -> None:
         super().__init__(path, encoding="utf-8", errors="backslashreplace")
+
+    def _open(self) -> TextIOWrapper:
+        return open(self.baseFilename, "a", encoding=self.encoding, errors=self.errors, opener=own_file)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - logging's names
         """Ignore errors: a full disk is reported where the output is written."""

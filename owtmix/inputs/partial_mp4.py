@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from owtmix.base.own_files import own_file
 from owtmix.media.partial_file import ByteRange
 
 BLOCK_BYTES: Final = 256 << 10
@@ -45,7 +46,7 @@ class PartialMp4:
         self.parts: tuple[ByteRange, ...] = ()
         self._read = read
         self._block_bytes = block_bytes
-        with path.open("wb") as file:
+        with open(path, "wb", opener=own_file) as file:
             file.truncate(size)
 
     @property

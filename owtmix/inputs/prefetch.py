@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from types import TracebackType
@@ -15,7 +16,7 @@ from owtmix.base.io_threads import IO_THREADS, IoThreads
 from owtmix.base.time import TimeRange
 from owtmix.inputs.disk_budget import DiskBudget
 from owtmix.inputs.source_file import SourceFile
-from owtmix.storage import LocalCopy
+from owtmix.storage import LocalCopy, disk_error
 from owtmix.workers.pending_files import mark_missing, mark_pending, mark_ready
 
 POLL_S: Final = 0.05
@@ -156,7 +157,8 @@ class Prefetcher:
         if self._threads:
             self._threads.cancel()
         for number in self._order:
-            mark_ready(self._files[number].path)
+            with suppress(OSError):  # the folder is gone
+                mark_ready(self._files[number].path)
 
     def _check_budget(self, longest_piece_s: Fraction) -> None:
         """Check that each file fits together with the earlier files that are still needed.
@@ -207,18 +209,25 @@ class Prefetcher:
             return
         try:
             self._store.fetch(file.key, file.copy, lambda present: self._advance(number, present))
+            self._finish(number, None)
         except StoreError as error:
             self._abort(error)
         except InputError as error:
-            self._finish(number, error)
+            self._give_up(number, error)
         except _Stopped:
             pass
         except MixError as error:
             self._abort(error)
+        except OSError as error:
+            self._abort(disk_error(file.path.parent, error))
         except Exception as error:  # noqa: BLE001 - a thread cannot raise to its caller
             self._abort(RenderError(f"fetching {file.key} failed: {type(error).__name__}: {error}"))
-        else:
-            self._finish(number, None)
+
+    def _give_up(self, number: int, reason: InputError) -> None:
+        try:
+            self._finish(number, reason)
+        except OSError as error:
+            self._abort(disk_error(self._files[number].path.parent, error))
 
     def _advance(self, number: int, present: int) -> None:
         if self._stop.is_set():

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
-import time
 from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+from owtmix.base.own_files import make_folder, read_own, write_whole
 from owtmix.inputs.source_file import SourceFile
 from owtmix.plan.exact_json import from_exact_json, to_exact_json
 from owtmix.plan.media_info import ClockRules, Probe
 
-DAY_S: Final = 86_400
-MOST_BYTES: Final = 64 << 20
+MOST_BYTES: Final = 8 << 20
+
+_log = logging.getLogger(__name__)
 
 
 class ProbeCache:
@@ -37,13 +39,17 @@ class ProbeCache:
     def find(self, identity: str, file: SourceFile) -> Probe | None:
         """What was measured of this version of ``file``; ``identity`` names it among all stores."""
         path = self._path(identity, file)
-        try:
-            if self._fresh or path is None or path.stat().st_size > MOST_BYTES:
-                return None
-            probe: Probe = from_exact_json(Probe, json.loads(path.read_bytes()))
-            os.utime(path)  # it is in use
-        except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        if self._fresh or path is None:
             return None
+        try:
+            probe: Probe = from_exact_json(Probe, json.loads(read_own(path, MOST_BYTES)))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError, KeyError, RecursionError):
+            _log.warning("%s is measured again, since what was measured of it cannot be read: %s", file.key, path)
+            return None
+        with suppress(OSError):
+            os.utime(path)  # it is in use
         return probe
 
     def keep(self, identity: str, file: SourceFile, probe: Probe) -> None:
@@ -51,11 +57,11 @@ class ProbeCache:
         path = self._path(identity, file)
         if path is None:
             return
-        written = path.with_name(f".{path.name}.{os.getpid()}")
-        with suppress(OSError):
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            written.write_text(json.dumps(to_exact_json(Probe, probe)), encoding="ascii")
-            written.replace(path)
+        try:
+            make_folder(self._folder)
+            write_whole(path, json.dumps(to_exact_json(Probe, probe)).encode("ascii"))
+        except OSError as error:
+            _log.debug("what was measured of %s is not kept: %s", file.key, error)
 
     def _path(self, identity: str, file: SourceFile) -> Path | None:
         """The file of a measurement; None for a recording without a version."""
@@ -64,16 +70,6 @@ class ProbeCache:
             return None
         key: list[Any] = [identity, found, str(self._rules), _code_version()]
         return self._folder / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()}.json"
-
-
-def remove_unused(folder: Path, days: int) -> None:
-    """Remove measurements that were not used for ``days``."""
-    oldest = time.time() - days * DAY_S
-    with suppress(OSError):
-        for path in folder.iterdir():
-            with suppress(OSError):
-                if path.lstat().st_mtime < oldest:
-                    path.unlink()
 
 
 @cache

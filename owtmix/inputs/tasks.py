@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+from owtmix.base.own_files import make_own
 from owtmix.plan.media_info import ClockRules, Probe
 from owtmix.workers.base import TaskReporter
 
@@ -67,4 +68,5 @@ class WatermarkImageTask:
 
         from owtmix.inputs.watermark_images import decode_image
 
+        make_own(self.array)
         np.save(self.array, decode_image(self.data, self.max_pixels))

@@ -34,6 +34,8 @@ def normal_key(text: str) -> str:
     if CONTROL.search(text):
         raise ValueError("control characters are not accepted")
     key = "/".join(segments)
+    if any("\ud800" <= character <= "\udfff" for character in key):
+        raise ValueError("it is not UTF-8")
     if len(key.encode()) > MAX_KEY_BYTES:
         raise ValueError(f"more than {MAX_KEY_BYTES:,} bytes")
     return key

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
-import shutil
+import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
+from owtmix.base.errors import RenderError
+from owtmix.base.own_files import remove
 from owtmix.jobs.overwriting import OverwriteGuard
 from owtmix.jobs.prepare import PLAN_OUTPUT, READ_INDEX, Indexed, Prepared
 from owtmix.jobs.steps import JobRun, Step, run_steps
@@ -125,15 +128,20 @@ def publish(run: JobRun, composed: Composed) -> Published:
     """Put the output in its place, and remove the work folder.
 
     Raises:
-        DestinationError: the store does not take it.
+        DestinationError: the store does not take it, or it was removed.
+        RenderError: another thing lies in its place.
         SpecError: meanwhile it would replace an input.
     """
     request, staged = run.request, composed.staged
-    run.progress.stage("publishing", Fraction(staged.stat().st_size), "bytes")
+    made = staged.lstat()
+    if not stat.S_ISREG(made.st_mode) or made.st_nlink != 1:
+        raise RenderError(f"{staged} is not the file that was made: it was replaced")
+    run.progress.stage("publishing", Fraction(made.st_size), "bytes")
     composed.guard.check()
     address = request.output.commit(staged, request.spec.output_key, lambda sent: run.progress.advance(Fraction(sent)))
     run.temporary.discard(staged)
-    shutil.rmtree(run.work, ignore_errors=True)
+    with suppress(OSError):
+        remove(run.work)
     run.announcer.finish(address)
     return Published(composed, address)
 

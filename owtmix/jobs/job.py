@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from fractions import Fraction
@@ -12,8 +10,8 @@ from typing import Any
 
 from owtmix.base.cleanup import TemporaryPaths
 from owtmix.base.ids import is_job_id
+from owtmix.base.own_files import make_emptied, make_folder
 from owtmix.base.progress import Progress
-from owtmix.inputs.probe_cache import remove_unused
 from owtmix.jobfile.settings import Settings
 from owtmix.jobs.announcer import Announcer
 from owtmix.jobs.compose import COMPOSE, Published
@@ -23,8 +21,10 @@ from owtmix.jobs.prepare import PREPARE, Prepared
 from owtmix.jobs.preview import preview_steps
 from owtmix.jobs.request import JobRequest, read_request
 from owtmix.jobs.result import JobResult, job_result
+from owtmix.jobs.scratch import remove_abandoned_scratch, scratch_folder
 from owtmix.jobs.state import state_folder
-from owtmix.jobs.steps import PROBES, JobRun, run_steps
+from owtmix.jobs.steps import JobRun, disk_errors, run_steps
+from owtmix.jobs.sweep import sweep
 from owtmix.jobs.work_folder import open_work_folder
 from owtmix.plan.model import RenderPlan
 from owtmix.workers.base import Executor
@@ -93,14 +93,15 @@ class Job:
         with (
             lock_job(state, job_id, self._job_file),
             announcer.run(state / "outbox", request.output.address(request.spec.output_key)),
-            open_work_folder(state, job_id, request.settings.work.days) as work,
+            open_work_folder(state, job_id) as work,
             self._executor(announcer) as executor,
         ):
             temporary.add(work / "tracks")
-            remove_unused(state / PROBES, request.settings.work.days)
+            remove_abandoned_scratch(state)
+            sweep(state, request.settings)
             if request.options.fresh:
-                shutil.rmtree(work / "chunks", ignore_errors=True)
-                (work / "chunks").mkdir(exist_ok=True)  # workers may read only what exists when they start
+                with disk_errors():
+                    make_emptied(work / "chunks")
             run = _confined(JobRun(request, executor, announcer, progress, temporary, work, state))
             published, seconds = run_steps(COMPOSE, run, None)
         assert isinstance(published, Published)
@@ -109,12 +110,12 @@ class Job:
     @contextmanager
     def _temporary_run(self, progress: Progress, temporary: TemporaryPaths) -> Iterator[JobRun]:
         """A run whose work folder is temporary."""
-        work = temporary.add(Path(tempfile.mkdtemp(prefix="owtmix-")))
-        for name in ("inputs", "tracks"):
-            (work / name).mkdir()
-        announcer = self._announcer()
-        with self._executor(announcer) as executor:
-            state = self._state or state_folder()
+        state, announcer = self._state or state_folder(), self._announcer()
+        with scratch_folder(state) as work, self._executor(announcer) as executor:
+            temporary.add(work)
+            with disk_errors():
+                for name in ("inputs", "tracks"):
+                    make_folder(work / name)
             yield _confined(JobRun(self.request, executor, announcer, progress, temporary, work, state))
 
     def _announcer(self) -> Announcer:

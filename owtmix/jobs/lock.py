@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Final
 
 from owtmix.base.errors import BusyError, DestinationError
+from owtmix.base.own_files import make_folder, own_file
 from owtmix.base.strict_json import printable
 
 MOST_BYTES: Final = 65_536
-LONGEST_PATH: Final = 1000
+LONGEST_NAME: Final = 1000
+"""In characters, of a job file in a message."""
 
 
 @contextmanager
@@ -28,10 +30,10 @@ def lock_job(state: Path, job_id: str, job_file: Path | None = None) -> Iterator
     folder = state / "locks"
     path = folder / f"{job_id}.lock"
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(folder)
         held = _opened(path, state, job_id)
     except OSError as error:
-        raise DestinationError(f"{path} cannot be locked: {error.strerror}") from None
+        raise DestinationError(f"{error.filename or path} cannot be locked: {error.strerror}") from None
     try:
         owner = json.dumps({"process": os.getpid(), "job_file": str(job_file.absolute()) if job_file else ""})
         with suppress(OSError):  # a full disk: nobody can be told who it is
@@ -53,7 +55,7 @@ def lock_folder(folder: Path, job_id: str) -> Iterator[None]:
         OSError: it cannot be opened.
     """
     with ExitStack() as opened:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         opened.callback(os.close, descriptor)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -67,7 +69,7 @@ def lock_folder(folder: Path, job_id: str) -> Iterator[None]:
 def _opened(path: Path, state: Path, job_id: str) -> int:
     """The descriptor of the locked file."""
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        descriptor = own_file(path, os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -78,7 +80,7 @@ def _opened(path: Path, state: Path, job_id: str) -> int:
             return descriptor  # some network file systems cannot lock; nothing protects the job there
         # The one who held it has removed the file, perhaps between the opening and the lock.
         with suppress(OSError):
-            if os.path.samestat(os.fstat(descriptor), path.stat()):
+            if os.path.samestat(os.fstat(descriptor), path.lstat()):
                 return descriptor
         os.close(descriptor)
 
@@ -87,7 +89,9 @@ def _owner(descriptor: int) -> str:
     """Who holds the lock, for a message; empty when that cannot be read."""
     try:
         owner = json.loads(os.pread(descriptor, MOST_BYTES, 0))
-        job_file = printable(str(owner["job_file"]), LONGEST_PATH)
-        return f": process {int(owner['process'])}" + f", job file {job_file}" * bool(job_file)
-    except (OSError, ValueError, KeyError, TypeError):
+        process, job_file = owner["process"], owner["job_file"]
+        if not isinstance(process, int) or not isinstance(job_file, str):
+            return ""
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ""
+    return f": process {process}" + f", job file {printable(job_file, LONGEST_NAME)}" * bool(job_file)

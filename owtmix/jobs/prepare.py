@@ -62,7 +62,8 @@ def choose_render_device(run: JobRun, _: None) -> RenderDevice:
     request = run.request
     if not request.spec.video:
         return CPU
-    return choose_device(run.executor, request.options.device, request.settings.gpu.memory_mib << 20)
+    memory_bytes = request.settings.gpu.memory_mib << 20
+    return choose_device(run.executor, request.options.device, memory_bytes, folder=run.tracks)
 
 
 def select_recordings(run: JobRun, device: RenderDevice) -> Indexed:

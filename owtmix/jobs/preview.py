@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from fractions import Fraction
 from pathlib import Path
+from typing import Final
 
 from owtmix.base.errors import DestinationError, Problem, SpecError
+from owtmix.base.own_files import read_own, write_whole
 from owtmix.base.time import timecode
 from owtmix.jobs.prepare import PREPARE, Prepared
 from owtmix.jobs.steps import JobRun, Step
@@ -14,6 +15,11 @@ from owtmix.plan.device import CPU, RenderDevice
 from owtmix.plan.source_usage import source_usage
 from owtmix.produce.tasks import StillTask
 from owtmix.workers.limits import require_value
+
+MOST_BYTES: Final = 1 << 30
+"""Of a picture; the largest canvas has 256 MiB."""
+NEW_FILE_MODE: Final = 0o666
+"""Reduced by the umask, as for every file that a user asked for."""
 
 
 def preview_steps(t: Fraction, png: Path) -> tuple[Step, ...]:
@@ -58,7 +64,7 @@ def draw_frame(run: JobRun, prepared: Prepared, t: Fraction, png: Path) -> Path:
     for outcome in run.executor.run([StillTask(setup, number, drawn)]):
         require_value(outcome)
     try:
-        shutil.copyfile(drawn, png)
+        write_whole(png, read_own(drawn, MOST_BYTES), NEW_FILE_MODE)
     except OSError as error:
         raise DestinationError(f"{png} cannot be written: {error.strerror}") from None
     return png

@@ -9,6 +9,7 @@ from typing import Final
 
 from owtmix.base.errors import Problem, SpecError
 from owtmix.base.ids import is_job_id
+from owtmix.base.named_file import read_named_file, unfit_path
 from owtmix.inputs.gather import is_local_path
 from owtmix.jobfile.object_key import output_pattern, substituted_key
 from owtmix.jobfile.reader import MAX_JOB_BYTES, job_id_in, read_job
@@ -61,6 +62,8 @@ def read_request(job_file: Path, settings: Settings, options: Options) -> JobReq
     )
     folder, roots = job_file.parent, settings.local.roots
     input_at = _STORAGE if spec.input == spec.output else "Data.InputConfig.StorageConfig"
+    key = _output_key(spec, options.output)
+    _check_paths(spec, options, folder.absolute(), input_at, key)
     input_store = open_store(spec.input, folder, input_at, s3, roots)
     if options.output and is_local_path(options.output):
         output_store: Store = LocalStore(Path(options.output).parent)
@@ -70,7 +73,7 @@ def read_request(job_file: Path, settings: Settings, options: Options) -> JobReq
         job_file=job_file,
         spec=replace(
             spec,
-            output_key=_output_key(spec, options.output),
+            output_key=key,
             warnings=tuple(w for w in spec.warnings if not (options.output and w.path == PREFIX)),
         ),
         options=options,
@@ -89,6 +92,32 @@ def readable_job_id(job_file: Path, options: Options) -> str | None:
         return job_id_in(_read(job_file))
     except SpecError:
         return None
+
+
+def _check_paths(spec: JobSpec, options: Options, folder: Path, input_at: str, key: str) -> None:
+    """Check the paths in local folders that a job in ``folder`` names.
+
+    Raises:
+        SpecError: no file can have one of them.
+    """
+    paths: list[tuple[str, str]] = []
+    if spec.output.vendor == "local":
+        paths.append((f"{_STORAGE}.Bucket", spec.output.bucket))
+    if spec.input.vendor == "local":
+        paths.append((f"{input_at}.Bucket", spec.input.bucket))
+        if spec.index_key:
+            paths.append(("Data.InputConfig.Index", f"{spec.input.bucket}/{spec.index_key}"))
+        if options.index:
+            paths.append(("--index", options.index))
+    if options.output and is_local_path(options.output):
+        paths.append(("--output", f"{Path(options.output).parent}/{key}"))
+    elif spec.output.vendor == "local":
+        paths.append(("--output" if options.output else PREFIX, f"{spec.output.bucket}/{key}"))
+    if options.index and is_local_path(options.index):
+        paths.append(("--index", options.index))
+    problems = [Problem(where, problem) for where, path in paths if (problem := unfit_path(f"{folder}/{path}"))]
+    if problems:
+        raise SpecError(*dict.fromkeys(problems))
 
 
 def _output_key(spec: JobSpec, option: str | None) -> str:
@@ -113,11 +142,6 @@ def _read(job_file: Path) -> bytes:
         SpecError: it cannot be read.
     """
     try:
-        if job_file.exists() and not job_file.is_file():
-            raise SpecError(Problem("", "the job file is not a file"))
-        with job_file.open("rb") as file:
-            return file.read(MAX_JOB_BYTES + 1)
+        return read_named_file(job_file, MAX_JOB_BYTES)
     except OSError as error:
         raise SpecError(Problem("", f"the job file cannot be read: {error.strerror}")) from None
-    except ValueError as error:  # a NUL in its path
-        raise SpecError(Problem("", f"the job file cannot be read: {error}")) from None

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from owtmix.base.cleanup import TemporaryPaths
+from owtmix.base.errors import DestinationError
 from owtmix.base.progress import Progress
+from owtmix.base.shortage import machine_error
 from owtmix.jobs.announcer import Announcer
 from owtmix.jobs.request import JobRequest
+from owtmix.jobs.state import PROBES
 from owtmix.workers.base import Executor
-
-PROBES: Final = "probes"
-"""The folder of measurements, in that of the state."""
 
 _log = logging.getLogger(__name__)
 
@@ -71,8 +73,30 @@ def run_steps(steps: Sequence[Step], run: JobRun, value: Any) -> tuple[Any, dict
     seconds: dict[str, float] = {}
     for step in steps:
         start = time.monotonic()
-        value = step.do(run, value)
+        with disk_errors():
+            value = step.do(run, value)
         took_s = time.monotonic() - start
         _log.debug("step %s took %.3f s", step.name, took_s)
         seconds[step.stage] = round(seconds.get(step.stage, 0.0) + took_s, 3)
     return value, seconds
+
+
+@contextmanager
+def disk_errors() -> Iterator[None]:
+    """Turn an error of the system that nothing else has explained into one that says what to change.
+
+    Folders are removed, unmounted and filled while a job runs; any step may find that.
+
+    Raises:
+        DestinationError: the disk takes no more, or a folder is gone.
+        ShortageError: the machine is short of something else.
+    """
+    try:
+        yield
+    except OSError as error:
+        if found := machine_error(error):
+            raise found from None
+        _log.debug("an error of the disk", exc_info=True)
+        where = error.filename or "the work folder or the output's folder"
+        hint = ": it was removed while the job ran" if error.errno == errno.ENOENT else ""
+        raise DestinationError(f"{where} cannot be used: {error.strerror or error}{hint}") from None

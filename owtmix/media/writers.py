@@ -1,4 +1,4 @@
-"""Encodes one track into a file of its own; ``outputs.mux`` joins the tracks."""
+"""Encodes one track into a file that only its owner can read; ``outputs.mux`` joins the tracks."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.codec.hwaccel import HWAccel
+from av.container import OutputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from owtmix.base.errors import DestinationError, EncoderLost, RenderError
 from owtmix.base.geometry import Size
+from owtmix.base.own_files import make_own
 from owtmix.base.shortage import raise_if_short
 from owtmix.media.open import ffmpeg_reason
 from owtmix.plan.encoders import NVENC
@@ -31,6 +33,10 @@ TRACK_FORMAT: Final = "mp4"
 """Keeps exact timestamps and encoder delay for all codecs used; WebM would round to milliseconds."""
 
 _DISK_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO})
+_FOLDER_ERRORS: Final = frozenset(
+    {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EACCES, errno.EPERM, errno.ESTALE, errno.ENOTCONN}
+)
+"""Of opening a file: its folder was removed, replaced, unmounted or protected. Encoders have other reasons for them."""
 _LIMITED: Final = 1
 _TAGS: Final = {"bt709": (1, 1, 1), "bt601": (6, 6, 6)}
 _LAYOUTS: Final = {1: "mono", 2: "stereo"}
@@ -53,7 +59,7 @@ class VideoWriter:
         self._tags = _TAGS[matrix]
         self._failure = EncoderLost if encoding.encoder == NVENC else RenderError
         with encoding_errors(self._failure):
-            self._container = av.open(str(path), "w", format=TRACK_FORMAT, options={"fflags": "+bitexact"})
+            self._container = _open_track(path)
             hardware = None if gpu is None else HWAccel("cuda", str(gpu), is_hw_owned=True)
             stream = self._container.add_stream(
                 encoding.encoder, rate=fps, options=dict(encoding.options), hwaccel=hardware
@@ -97,7 +103,7 @@ class AudioWriter:
         self._channels = encoding.channels
         self._position = 0
         with encoding_errors():
-            self._container = av.open(str(path), "w", format=TRACK_FORMAT, options={"fflags": "+bitexact"})
+            self._container = _open_track(path)
             stream = self._container.add_stream(encoding.encoder, rate=SAMPLE_RATE_HZ)
             assert isinstance(stream, AudioStream)
             stream.codec_context.layout = _LAYOUTS[encoding.channels]
@@ -123,6 +129,13 @@ class AudioWriter:
             self._container.close()
 
 
+def _open_track(path: Path) -> OutputContainer:
+    """A new file, which only its owner can read."""
+    with folder_errors(path):
+        make_own(path)
+        return av.open(str(path), "w", format=TRACK_FORMAT, options={"fflags": "+bitexact"})
+
+
 def sync_file(path: Path) -> None:
     """Flush a finished file to disk (fsync).
 
@@ -130,7 +143,7 @@ def sync_file(path: Path) -> None:
         DestinationError: the disk is full or fails.
         RenderError: the file cannot be written.
     """
-    with encoding_errors(), path.open("rb") as file:
+    with encoding_errors(), folder_errors(path), path.open("rb") as file:
         os.fsync(file.fileno())
 
 
@@ -146,3 +159,19 @@ def encoding_errors(failure: type[RenderError] = RenderError) -> Iterator[None]:
             ) from error
         raise_if_short(error)
         raise failure(f"the output cannot be encoded: {ffmpeg_reason(error)}") from error
+
+
+@contextmanager
+def folder_errors(path: Path) -> Iterator[None]:
+    """Tell of a file that cannot be opened because of its folder.
+
+    Raises:
+        DestinationError: it was removed, replaced, unmounted or protected while the job ran.
+    """
+    try:
+        yield
+    except (av.error.FFmpegError, OSError) as error:
+        if getattr(error, "errno", None) not in _FOLDER_ERRORS:
+            raise
+        hint = "was its folder removed or changed while the job ran?"
+        raise DestinationError(f"{path} cannot be used: {ffmpeg_reason(error)}: {hint}") from error

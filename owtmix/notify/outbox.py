@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import secrets
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,11 +17,18 @@ from typing import Any, Final
 
 from owtmix.base.errors import Problem, SpecError
 from owtmix.base.ids import is_job_id
+from owtmix.base.own_files import make_folder, own_file, read_own, remove
 
 _log = logging.getLogger(__name__)
 
 _DONE_FILE: Final = "settled"
 """Name of the file with the ids of messages that were delivered or dropped."""
+MOST_BYTES: Final = 64 << 20
+"""Of a file; a longer one holds no messages of this program."""
+_RUN: Final = re.compile(r"[0-9]{6,18}-[0-9a-f]{32}")
+_BATCH: Final = re.compile(r"[0-9]{6,18}\.json")
+_ID: Final = re.compile(r"[!-~]{1,100}")
+"""It becomes the header of a request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +108,7 @@ class Outbox:
         new = {message.id: message for message in messages if message.id not in run.known}
         if new or closes:
             for folder in (self._job.parent, self._job, run.folder):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                make_folder(folder)
             batch = {"closes": closes, "messages": list(map(_as_row, new.values()))}
             durable = closes or not all(message.droppable for message in new.values())
             run.batches += 1
@@ -125,36 +132,45 @@ class Outbox:
         """Remove the folders of closed runs, with ``unfinished`` of any runs, that have no undelivered messages."""
         for run in self._runs:
             if not run.waiting and (run.closed or unfinished):
-                shutil.rmtree(run.folder, ignore_errors=True)
+                with suppress(OSError):
+                    remove(run.folder)
         with suppress(OSError):
             self._job.rmdir()  # fails as long as it contains a run
 
 
 def _run_folders(job: Path) -> Sequence[Path]:
-    return sorted(job.glob("[0-9]*-*"))
+    """The folders of runs, in their order. Whatever else is there is left alone."""
+    found = [] if job.is_symlink() else [path for path in job.glob("*-*") if _RUN.fullmatch(path.name)]
+    return sorted(path for path in found if not path.is_symlink() and path.is_dir())
 
 
 def _read(folder: Path) -> _RunRecord:
     run = _RunRecord(folder)
     run.waiting = dict(_messages(run))
     run.known |= run.waiting.keys()
-    with suppress(OSError):
-        for message_id in (folder / _DONE_FILE).read_text(encoding="ascii").split():
-            run.waiting.pop(message_id, None)
+    try:
+        done = read_own(folder / _DONE_FILE, MOST_BYTES)
+    except FileNotFoundError:
+        return run
+    except OSError as error:
+        _log.warning("callbacks may be sent again, since %s cannot be read: %s", folder / _DONE_FILE, error.strerror)
+        return run
+    for message_id in done.decode("ascii", errors="replace").split():
+        run.waiting.pop(message_id, None)
     return run
 
 
 def _messages(run: _RunRecord) -> Iterator[tuple[str, Message]]:
-    for path in sorted(run.folder.glob("*.json")):
+    for path in sorted(path for path in run.folder.glob("*.json") if _BATCH.fullmatch(path.name)):
         run.batches = int(path.stem)
         try:
-            batch = json.loads(path.read_bytes())
-            messages = [_message(row) for row in batch["messages"]]
+            batch = json.loads(read_own(path, MOST_BYTES))
+            closes, messages = batch["closes"], [_message(row) for row in batch["messages"]]
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             # The file is another user's, or its content was not on the disk yet when the power failed.
             _log.warning("undelivered callbacks cannot be read: %s", path)
             continue
-        run.closed |= batch["closes"]
+        run.closed |= closes is True
         yield from ((message.id, message) for message in messages)
 
 
@@ -168,12 +184,14 @@ def _message(row: list[Any]) -> Message:
     texts = (message.id, message.event, message.url, message.body)
     if not isinstance(message.droppable, bool) or not all(isinstance(text, str) for text in texts):
         raise ValueError("not a message")
+    if not _ID.fullmatch(message.id) or not message.body.isascii():
+        raise ValueError("not a message that can be sent")
     return message
 
 
 def _write(path: Path, data: bytes, sync: Callable[[int], None] | None) -> None:
     new = path.with_suffix(".new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    descriptor = own_file(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
         if sync:
@@ -187,7 +205,7 @@ def _write(path: Path, data: bytes, sync: Callable[[int], None] | None) -> None:
 
 
 def _append(path: Path, data: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    descriptor = own_file(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     try:
         os.write(descriptor, data)
     finally:

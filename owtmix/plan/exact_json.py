@@ -8,6 +8,7 @@ dataclasses names its class as ``"is"``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
@@ -19,6 +20,8 @@ from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hi
 from owtmix.plan.model import RenderPlan
 
 _CLASS: Final = "is"
+_FRACTION: Final = re.compile(r"-?[0-9]{1,1000}(/[0-9]{1,1000})?")
+"""Without a limit and without exponents, one line of a file could take hours to compute."""
 
 
 def to_exact_json(kind: type, value: Any) -> Any:
@@ -33,6 +36,17 @@ def from_exact_json(kind: type, value: Any) -> Any:
         ValueError, TypeError, KeyError: it is not what ``to_exact_json`` writes.
     """
     return _decode(kind, value)
+
+
+def fraction_from_text(text: Any) -> Fraction:
+    """The fraction that ``str`` made a text of.
+
+    Raises:
+        ValueError, TypeError: it is not such a text.
+    """
+    if not _FRACTION.fullmatch(text) or not int(text.partition("/")[2] or 1):
+        raise ValueError("not a fraction")
+    return Fraction(text)
 
 
 def plan_to_exact_json(plan: RenderPlan) -> dict[str, Any]:
@@ -91,7 +105,7 @@ def _decode(hint: Any, value: Any) -> Any:  # noqa: PLR0911 - one return for eac
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return {_decode(arguments[0], key): _decode(arguments[1], item) for key, item in value}
     if hint is Fraction:
-        return Fraction(value)
+        return fraction_from_text(value)
     if hint is range:
         return range(*value)
     if isinstance(hint, type) and issubclass(hint, Enum):

@@ -1,14 +1,16 @@
 """The finished tracks of a job in its work folder: chunks of the picture and the sound, each under its key.
 
-A track is listed in the manifest once it is complete and on the disk. Unlisted files do not count.
+A track is listed in the manifest once it is complete and on the disk. Unlisted files do not count, and lines of the
+manifest that make no sense are skipped: their tracks are made again.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,8 +18,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from owtmix.base.errors import DestinationError
+from owtmix.base.own_files import FILE_MODE, make_folder, own_file, read_own, remove, write_whole
+from owtmix.plan.exact_json import fraction_from_text
 
+MOST_BYTES: Final = 256 << 20
+"""Of the manifest; a longer one is no manifest."""
+LONGEST_LINE: Final = 1 << 20
+"""In bytes. The line of a track has some kilobytes."""
 _MANIFEST: Final = "manifest.jsonl"
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +61,19 @@ class ChunkCache:
         self._entries: dict[str, dict[str, Any]] = {}
         self.losses: list[SourceLoss] = []
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
             self._read()
+            self._remove_unlisted()
         except OSError as error:
             raise DestinationError(f"{folder} cannot be used: {error.strerror}") from None
 
     def size_bytes(self, keys: Iterable[str]) -> int:
         """The bytes on disk of the tracks with these keys."""
-        paths = (self._folder / key for key in self._entries.keys() & set(keys))
-        return sum(path.stat().st_size for path in paths if path.is_file())
+        found = 0
+        for key in self._entries.keys() & set(keys):
+            with suppress(OSError):  # it is not there; it is made again
+                found += (self._folder / key).lstat().st_size
+        return found
 
     def find(self, key: str) -> CachedTrack | None:
         """The track with this key; None when there is none, or its file has changed."""
@@ -83,6 +97,7 @@ class ChunkCache:
         entry = {"track": key, "result": result, "warnings": warnings}
         try:
             entry["digest"] = _digest(made)
+            made.chmod(FILE_MODE)
             made.replace(path)
             self._append(entry)
         except OSError as error:
@@ -97,42 +112,63 @@ class ChunkCache:
             DestinationError: the disk takes no more.
         """
         try:
-            self._append({"lost": loss.version, "from": str(loss.file_s), "sound": loss.is_sound, "why": loss.message})
+            self._append(_as_entry(loss))
         except OSError as error:
             raise DestinationError(f"{self._folder} cannot be written: {error.strerror}") from None
         self.losses.append(loss)
 
     def _read(self) -> None:
-        """Read the manifest; delete unlisted files, which a killed run left, and skip a line that was cut."""
+        """Read the manifest. When some of it makes no sense, only the rest stays in it."""
         manifest = self._folder / _MANIFEST
-        text = manifest.read_text(encoding="utf-8", errors="replace") if manifest.exists() else ""
-        for line in text.splitlines():
-            with suppress(ValueError, KeyError, TypeError, ArithmeticError, RecursionError):
-                entry = json.loads(line)
-                if "track" in entry:
-                    kept = {
-                        "digest": str(entry["digest"]),
-                        "result": entry["result"],
-                        "warnings": _texts(entry["warnings"]),
-                    }
-                    self._entries[str(entry["track"])] = kept
-                else:
-                    loss = SourceLoss(entry["lost"], Fraction(entry["from"]), bool(entry["sound"]), str(entry["why"]))
-                    self.losses.append(loss)
+        try:
+            data = read_own(manifest, MOST_BYTES)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            _log.warning("%s cannot be read, everything is made again: %s", manifest, error.strerror)
+            remove(manifest)
+            return
+        *lines, rest = data.split(b"\n")  # the last line has no end when the run that wrote it was killed
+        if skipped := sum(not self._take(line) for line in lines if line):
+            _log.warning("%d of the lines of %s make no sense: what they list is made again", skipped, manifest)
+        if skipped or rest:
+            write_whole(manifest, b"".join(map(_line, self._listed())))
+
+    def _take(self, line: bytes) -> bool:
+        """Take over what a line lists; False when it makes no sense."""
+        try:
+            entry = _checked(json.loads(line) if len(line) <= LONGEST_LINE else None, dict)
+            if "lost" in entry:
+                self.losses.append(_loss(entry))
+            else:
+                key = _checked(entry["track"], str)
+                self._entries[key] = {
+                    "track": key,
+                    "result": entry["result"],
+                    "warnings": [_checked(text, str) for text in _checked(entry["warnings"], list)],
+                    "digest": _checked(entry["digest"], str),
+                }
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return False
+        return True
+
+    def _listed(self) -> Iterator[dict[str, Any]]:
+        yield from self._entries.values()
+        yield from map(_as_entry, self.losses)
+
+    def _remove_unlisted(self) -> None:
+        """Delete files that a killed run left."""
         for path in self._folder.iterdir():
             if path.name not in self._entries and path.name != _MANIFEST:
-                path.unlink()
-        if text and not text.endswith("\n"):
-            with manifest.open("a", encoding="utf-8") as file:
-                file.write("\n")
+                remove(path)
 
     def _append(self, entry: dict[str, Any]) -> None:
         """Append a line to the manifest; when this returns, it is on the disk, and so are the files it names."""
-        folder = os.open(self._folder, os.O_RDONLY)
+        folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         try:
             os.fsync(folder)
-            with (self._folder / _MANIFEST).open("a", encoding="utf-8") as file:
-                file.write(json.dumps(entry) + "\n")
+            with open(self._folder / _MANIFEST, "ab", opener=own_file) as file:
+                file.write(_line(entry))
                 file.flush()
                 os.fsync(file.fileno())
             os.fsync(folder)
@@ -140,10 +176,35 @@ class ChunkCache:
             os.close(folder)
 
 
-def _texts(values: Any) -> list[str]:
-    return [str(value) for value in values]
+def _line(entry: dict[str, Any]) -> bytes:
+    return json.dumps(entry).encode("ascii") + b"\n"
+
+
+def _as_entry(loss: SourceLoss) -> dict[str, Any]:
+    return {"lost": loss.version, "from": str(loss.file_s), "sound": loss.is_sound, "why": loss.message}
+
+
+def _loss(entry: dict[str, Any]) -> SourceLoss:
+    """The loss of an entry.
+
+    Raises:
+        ValueError, KeyError, TypeError: it is none.
+    """
+    file_s, is_sound = fraction_from_text(entry["from"]), _checked(entry["sound"], bool)
+    return SourceLoss(_checked(entry["lost"], str), file_s, is_sound, _checked(entry["why"], str))
+
+
+def _checked(value: Any, kind: type) -> Any:
+    """The value.
+
+    Raises:
+        TypeError: it is of another kind.
+    """
+    if not isinstance(value, kind):
+        raise TypeError(f"not of {kind}")
+    return value
 
 
 def _digest(path: Path) -> str:
-    with path.open("rb") as file:
+    with open(path, "rb", opener=own_file) as file:
         return hashlib.file_digest(file, "blake2b").hexdigest()

@@ -23,6 +23,7 @@ def choose_device(
     memory_bytes: int,
     is_installed: Callable[[], bool] = lambda: bool(find_spec("cupy")),
     has_card: Callable[[], bool] = lambda: Path("/dev/nvidiactl").exists(),
+    folder: Path | None = None,
 ) -> RenderDevice:
     """The device that ``--device wanted`` means on this machine: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
@@ -32,11 +33,12 @@ def choose_device(
         memory_bytes: what one process may take of a GPU's memory.
         is_installed: whether CuPy is installed.
         has_card: whether the machine has a GPU's driver.
+        folder: for what is encoded on trial.
 
     Raises:
         SpecError: a GPU was asked for, and does not work.
     """
-    device = _chosen(executor, wanted, memory_bytes, is_installed)
+    device = _chosen(executor, wanted, memory_bytes, is_installed, folder)
     executor.allow(gpu=device.gpu is not None)
     # Most machines have neither a GPU nor the extra for it: that is worth a line only to those who look for it.
     level = logging.DEBUG if device.why == EXTRAS and not has_card() else logging.INFO
@@ -44,10 +46,12 @@ def choose_device(
     return device
 
 
-def _chosen(executor: Executor, wanted: str, memory_bytes: int, is_installed: Callable[[], bool]) -> RenderDevice:
+def _chosen(
+    executor: Executor, wanted: str, memory_bytes: int, is_installed: Callable[[], bool], folder: Path | None
+) -> RenderDevice:
     if wanted == "cpu":
         return RenderDevice("--device cpu")
-    found = _check(executor, wanted) if is_installed() else EXTRAS
+    found = _check(executor, wanted, folder) if is_installed() else EXTRAS
     if isinstance(found, GpuInfo):
         encoder = "and encodes" if found.encodes else "and does not encode H.264"
         return RenderDevice(f"{found.model} composes {encoder}", found.number, found.encodes, memory_bytes)
@@ -56,11 +60,11 @@ def _chosen(executor: Executor, wanted: str, memory_bytes: int, is_installed: Ca
     return RenderDevice(found)
 
 
-def _check(executor: Executor, wanted: str) -> GpuInfo | str:
+def _check(executor: Executor, wanted: str, folder: Path | None) -> GpuInfo | str:
     """The GPU, or why there is none."""
     executor.allow(gpu=True)
     number = int(wanted.partition(":")[2] or 0) if wanted != "auto" else None
     found: GpuInfo | str = ""
-    for outcome in executor.run([GpuCheckTask(number)], alone=True):
+    for outcome in executor.run([GpuCheckTask(number, folder)], alone=True):
         found = outcome.value or str(outcome.error or f"checking it {outcome.death}")
     return found

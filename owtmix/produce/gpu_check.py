@@ -46,10 +46,14 @@ class GpuInfo:
 
 @dataclass(frozen=True, slots=True)
 class GpuCheckTask:
-    """Check GPU ``number``, or find the first that works. Raises a RenderError that says what is wrong with them."""
+    """Check GPU ``number``, or find the first that works. Raises a RenderError that says what is wrong with them.
+
+    A trial is encoded in ``folder``; by default in that for temporary files.
+    """
 
     result: ClassVar = GpuInfo
     number: int | None
+    folder: Path | None = None
     name = "the GPU"
 
     def run(self, reporter: TaskReporter) -> GpuInfo:
@@ -58,13 +62,17 @@ class GpuCheckTask:
         except ImportError as error:
             raise RenderError(f"CuPy cannot be loaded: {error}") from None
 
-        return check_gpus(self.number, gpu_count, open_device, reporter)
+        return check_gpus(self.number, gpu_count, open_device, reporter, self.folder)
 
 
 def check_gpus(
-    wanted: int | None, count: Callable[[], int], open_gpu: Callable[[int], NamedGpu], reporter: TaskReporter
+    wanted: int | None,
+    count: Callable[[], int],
+    open_gpu: Callable[[int], NamedGpu],
+    reporter: TaskReporter,
+    folder: Path | None = None,
 ) -> GpuInfo:
-    """The first GPU that works, or the ``wanted`` one.
+    """The first GPU that works, or the ``wanted`` one. A trial is encoded in ``folder``.
 
     Raises:
         RenderError: there is none; the message says what is wrong with each.
@@ -83,7 +91,7 @@ def check_gpus(
         try:
             gpu = open_gpu(number)
             check_composing(gpu)
-            return GpuInfo(number, gpu.model, encodes(gpu, number))
+            return GpuInfo(number, gpu.model, encodes(gpu, number, folder=folder))
         except DeviceError as error:
             reasons.append(str(error))
     raise RenderError("; ".join(reasons) or "no GPU is visible")
@@ -112,18 +120,23 @@ def check_composing(device: GpuDevice) -> None:
         raise DeviceError(f"{device.name} composes another frame than the CPU")
 
 
-def encodes(device: GpuDevice, number: int | None, encoder: Callable[[VideoSpec, int], VideoEncoding] = nvenc) -> bool:
+def encodes(
+    device: GpuDevice,
+    number: int | None,
+    encoder: Callable[[VideoSpec, int], VideoEncoding] = nvenc,
+    folder: Path | None = None,
+) -> bool:
     """Whether the ``encoder`` of GPU ``number`` takes frames that ``device`` composed; without one they are copied."""
     from owtmix.compositor.gpu.canvas import GpuCanvas
     from owtmix.compositor.gpu.device import DeviceError
     from owtmix.media.writers import VideoWriter
 
     video = VideoSpec(Size(320, 192), 10, 200, "high")
-    with tempfile.TemporaryDirectory(prefix="owtmix-") as folder:
+    with tempfile.TemporaryDirectory(prefix="owtmix-", dir=folder) as trial:
         try:
             canvas = GpuCanvas(device, TRIAL_MEMORY, video.size, (60, 100, 140), ResizeMode.FIT, "bt709", on_gpu=True)
             encoding = encoder(video, number or 0)
-            writer = VideoWriter(Path(folder) / "trial.mp4", video.size, video.fps, "bt709", encoding, number)
+            writer = VideoWriter(Path(trial) / "trial.mp4", video.size, video.fps, "bt709", encoding, number)
             for frame_number, composed in enumerate(_frames(canvas)):
                 writer.write(composed.frame, frame_number)
                 composed.release()

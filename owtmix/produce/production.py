@@ -14,7 +14,7 @@ from fractions import Fraction
 from functools import partial
 from typing import Final
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from owtmix.base.progress import Progress
 from owtmix.inputs.disk_budget import format_gib
@@ -148,11 +148,11 @@ class Production:
                 self._setup.report_problem(loss.message, self._warnings.warn_damaged)
         self._tasks = self._plan_tasks()
         for key in self._tasks:
-            if track := self._workspace.cache.find(key):
+            if (track := self._workspace.cache.find(key)) and (result := _result_of(track)):
                 self._finished[key] = track
                 for warning in track.warnings:
                     self._warnings.warn_damaged(warning)
-                self._warn_of_gpu(_RESULT.validate_python(track.result))
+                self._warn_of_gpu(result)
         chunks = [key for key, task in self._tasks.items() if isinstance(task, ChunkTask)]
         if reused := sum(key in self._finished for key in chunks):
             _log.info("%d of %d chunks were composed by an earlier run", reused, len(chunks))
@@ -323,6 +323,15 @@ class Production:
                         self._do_less(decision)
                     case Retry():
                         self._retry(decision)
+
+
+def _result_of(track: CachedTrack) -> RenderResult | None:
+    """What its task found; None when that cannot be read, so that the track is made again."""
+    try:
+        return _RESULT.validate_python(track.result)
+    except ValidationError:
+        _log.warning("a finished track is made again, since what it tells of makes no sense: %s", track.path)
+        return None
 
 
 def _raise_if_fatal(ending: Ending, state: FailureState) -> None:

@@ -137,7 +137,7 @@ class AudioTask:
 
 @dataclass(frozen=True, slots=True)
 class StillTask:
-    """Compose one frame into a PNG file."""
+    """Compose one frame into the PNG file ``png``, which is in the work folder."""
 
     result: ClassVar = type(None)
     setup: RenderSetup

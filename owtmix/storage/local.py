@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from owtmix.base.errors import DestinationError, InputError
+from owtmix.base.named_file import read_named_file
 from owtmix.jobfile.object_key import normal_form
 from owtmix.storage.base import LocalCopy
 
@@ -57,8 +58,7 @@ class LocalStore:
         if path is None:
             return None
         try:
-            with path.open("rb") as file:
-                data = file.read(max_bytes + 1)
+            data = read_named_file(path, max_bytes)
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror}") from None
         if len(data) > max_bytes:

@@ -11,13 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from owtmix.base.own_files import make_own
+
 _POLL_S: Final = 0.1
 
 
 def mark_pending(path: Path) -> None:
     """Mark that ``path`` will appear."""
     _mark(path, "gone").unlink(missing_ok=True)
-    _mark(path, "coming").touch()
+    make_own(_mark(path, "coming"))
 
 
 def mark_ready(path: Path) -> None:
@@ -28,7 +30,7 @@ def mark_ready(path: Path) -> None:
 
 def mark_missing(path: Path) -> None:
     """Mark that ``path`` will never appear."""
-    _mark(path, "gone").touch()
+    make_own(_mark(path, "gone"))
     _mark(path, "coming").unlink(missing_ok=True)
 
 

@@ -34,7 +34,7 @@ def _entries(path: Path) -> list[dict[str, Any]]:
 
 def test_the_log_has_one_object_per_line_with_what_the_caller_added(tmp_path: Path) -> None:
     run_log = RunLog(logging.INFO)
-    run_log.open("room", tmp_path / "logs", days=30)
+    run_log.open("room", tmp_path / "logs")
     log.info("composing\n%s", "张三", extra={"stage": "render", "frames": 3})
     assert run_log.path == tmp_path / "logs" / "room.log"
     [entry] = _entries(run_log.path)
@@ -46,20 +46,20 @@ def test_the_log_has_one_object_per_line_with_what_the_caller_added(tmp_path: Pa
 def test_records_before_open_are_in_the_log_too(tmp_path: Path) -> None:
     run_log = RunLog(logging.INFO)
     log.debug("early")
-    run_log.open("room", tmp_path, days=30)
+    run_log.open("room", tmp_path)
     log.debug("late")
     assert [e["message"] for e in _entries(tmp_path / "room.log")] == ["early", "late"]
 
 
 def test_runs_are_appended(tmp_path: Path) -> None:
     for run in ("first", "second"):
-        RunLog(logging.INFO).open("room", tmp_path, days=30)
+        RunLog(logging.INFO).open("room", tmp_path)
         log.info(run)
     assert [e["message"] for e in _entries(tmp_path / "room.log")] == ["first", "second"]
 
 
 def test_a_traceback_is_in_the_log_and_not_on_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    RunLog(logging.INFO).open("room", tmp_path, days=30)
+    RunLog(logging.INFO).open("room", tmp_path)
     try:
         int("odd")
     except ValueError:
@@ -96,7 +96,7 @@ def test_escape_sequences_do_not_reach_the_terminal(capsys: pytest.CaptureFixtur
 
 def test_no_line_can_be_forged_or_turned_around(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_log = RunLog(logging.INFO)
-    run_log.open("room", tmp_path / "logs", days=30)
+    run_log.open("room", tmp_path / "logs")
     name = "a\n2026-11-26 10:00:00 error: forged\u202e\u2028\x9b2K"
     log.warning("%s is left out\nand so is another", name)
     first, second, third = capsys.readouterr().err.splitlines()
@@ -113,21 +113,39 @@ def test_no_line_can_be_forged_or_turned_around(tmp_path: Path, capsys: pytest.C
 def test_secrets_are_redacted_everywhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_log = RunLog(logging.INFO)
     run_log.hide(['s3"cr/et', None, ""])
-    run_log.open("room", tmp_path, days=30)
+    run_log.open("room", tmp_path)
     log.info("with %s, see https://h/?k=%s", 's3"cr/et', "s3%22cr%2Fet", extra={"key": 's3"cr/et'})
     written = (tmp_path / "room.log").read_text() + capsys.readouterr().err
     assert written.count("***") == 5
     assert "cr" not in written.replace("process", "")
 
 
-def test_old_logs_are_removed_and_recent_ones_kept(tmp_path: Path) -> None:
-    for name, days in (("old", 31), ("recent", 29)):
-        path = tmp_path / f"{name}.log"
-        path.write_text("")
-        then = time.time() - days * 86400
-        os.utime(path, (then, then))
-    RunLog(logging.INFO).open("room", tmp_path, days=30)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["recent.log", "room.log"]
+def test_only_its_owner_can_read_a_log(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        RunLog(logging.INFO).open("room", tmp_path / "logs")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "logs").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "logs" / "room.log").stat().st_mode & 0o777 == 0o600
+
+
+def test_what_lies_in_place_of_a_log_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    target = tmp_path / "target"
+    target.write_text("precious")
+    (logs / "link.log").symlink_to(target)
+    (logs / "second.log").hardlink_to(target)
+    os.mkfifo(logs / "pipe.log")
+    for name in ("link", "second", "pipe"):
+        run_log = RunLog(logging.INFO)
+        run_log.open(name, logs)
+        log.info("on it goes")
+        assert run_log.path
+        assert run_log.path.parent == tmp_path
+    assert target.read_text() == "precious"
 
 
 def test_a_folder_that_cannot_be_written_is_a_warning(
@@ -136,7 +154,7 @@ def test_a_folder_that_cannot_be_written_is_a_warning(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     (tmp_path / "file").write_text("")
     run_log = RunLog(logging.INFO)
-    run_log.open("room", tmp_path / "file" / "logs", days=30)
+    run_log.open("room", tmp_path / "file" / "logs")
     log.info("on it goes")
     assert run_log.path
     assert run_log.path.parent == tmp_path
@@ -157,6 +175,6 @@ def test_a_signal_while_a_message_is_written_stops_the_run(tmp_path: Path) -> No
     with pytest.raises(Interrupted):
         log.info("%s", Interrupting())
     run_log = RunLog(logging.WARNING)
-    run_log.open("room", tmp_path, days=30)
+    run_log.open("room", tmp_path)
     with pytest.raises(Interrupted):
         log.debug("%s", Interrupting())

@@ -41,6 +41,7 @@ WORKER_MIB: Final = 600
 SETTINGS: Final = f"[limits]\nworker_memory_mib = {WORKER_MIB}\nworker_silence_s = 20\nmax_duration_s = 600\n"
 
 GUESTS: Final = 4
+DOCUMENTS: Final = 200
 CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -78,22 +79,32 @@ def gather(folder: Path, recordings: Path | None) -> Corpus:
     return Corpus(media, json.loads(job_file.read_text()), json.loads((folder / "fuzz.json").read_text()), folder)
 
 
-def try_documents(corpus: Corpus, chance: Random) -> None:
+def try_documents(corpus: Corpus, chance: Random, folder: Path) -> None:
     """Parse and plan a mutated job file and index in this process, as far as possible without media."""
-    job, index = (mutate_text(mutate_document(document, chance), chance) for document in (corpus.job, corpus.index))
+    for _ in range(DOCUMENTS):
+        job, index = (mutate_text(mutate_document(document, chance), chance) for document in (corpus.job, corpus.index))
+        try:
+            _try_documents(job, index)
+        except Exception:
+            (folder / "cfg.json").write_bytes(job)
+            (folder / "fuzz.json").write_bytes(index)
+            raise
+
+
+def _try_documents(job: bytes, index: bytes) -> None:
     begun = time.monotonic()
     try:
         spec = read_job(job)
     except SpecError as error:
         spec = None
-        _check_words(str(error))
+        check_words(str(error))
     try:
         recordings = read_index(index)
         if spec:
             check_streams(spec, recordings)
             subscribed(spec, recordings)
     except (InputError, SpecError) as error:
-        _check_words(str(error))
+        check_words(str(error))
     except MixError as error:
         raise Finding(f"{type(error).__name__}: {error}") from error
     if time.monotonic() - begun > DOCUMENT_DEADLINE_S:
@@ -174,7 +185,7 @@ def _run(*arguments: str) -> _Done:
             os.killpg(process.pid, signal.SIGKILL)
             raise Finding(f"{' '.join(arguments[:2])} hangs") from None
     done = _Done(process.returncode, out.decode(), err.decode())
-    _check_words(done.messages)
+    check_words(done.messages)
     if CONTROLS.search(done.answer):
         raise Finding(f"control characters on standard output: {done.answer!r}")
     peak_mib = _peak_mib()
@@ -188,7 +199,12 @@ def _peak_mib() -> int:
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10
 
 
-def _check_words(messages: str) -> None:
+def check_words(messages: str) -> None:
+    """Check that messages are fit for people.
+
+    Raises:
+        Finding: they are not.
+    """
     if "Traceback" in messages or "error: internal error" in messages:
         raise Finding(f"the user reads: {messages}")
     if CONTROLS.search(messages):

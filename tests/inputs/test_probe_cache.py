@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from owtmix.inputs.probe_cache import ProbeCache, remove_unused
+from owtmix.inputs.probe_cache import MOST_BYTES, ProbeCache
 from owtmix.inputs.source_file import SourceFile
+from owtmix.plan.exact_json import to_exact_json
 from owtmix.plan.media_info import ClockRules, Damage, Probe, Section, TimeBreak
 from owtmix.storage import LocalCopy
 from tests.support.plans import picture, sound
@@ -68,27 +69,66 @@ def test_an_object_has_the_version_of_its_store_and_without_one_nothing_is_kept(
     assert kept.find("s3:b", without) is None
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b"null", b'{"video": 3}', b"\xff"])
-def test_junk_is_measured_again(kept: ProbeCache, file: SourceFile, tmp_path: Path, content: bytes) -> None:
+JUNK = {
+    "nothing": b"",
+    "cut": b"{",
+    "a list": b"[]",
+    "no keys": b"{}",
+    "null": b"null",
+    "a wrong type": b'{"video": 3}',
+    "binary": b"\xff\0\1",
+    "deep": b"[" * 100_000,
+    "a wild number": json.dumps(to_exact_json(Probe, PROBE)).replace("-7/1000", "1e999999999").encode(),
+    "nothing below the line": json.dumps(to_exact_json(Probe, PROBE)).replace("-7/1000", "7/0").encode(),
+    "many digits": b'{"video": null, "sounds": [], "start_s": ' + b"9" * 100_000 + b"}",
+    "too long": b" " * (MOST_BYTES + 1),
+}
+
+
+@pytest.mark.parametrize("content", JUNK.values(), ids=JUNK)
+def test_junk_is_measured_again_with_a_warning(
+    kept: ProbeCache, file: SourceFile, tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     kept.keep("a", file, PROBE)
     (path,) = (tmp_path / "probes").iterdir()
     path.write_bytes(content)
     assert kept.find("a", file) is None
+    assert "a.webm is measured again" in caplog.text
     kept.keep("a", file, PROBE)
-    assert json.loads(path.read_text())
+    assert kept.find("a", file) == PROBE
 
 
-def test_what_was_not_used_for_days_is_removed(kept: ProbeCache, file: SourceFile, tmp_path: Path) -> None:
-    kept.keep("old", file, PROBE)
+def test_what_lies_in_place_of_a_measurement_is_not_followed(
+    kept: ProbeCache, file: SourceFile, tmp_path: Path
+) -> None:
+    kept.keep("a", file, PROBE)
+    (path,) = (tmp_path / "probes").iterdir()
+    target = path.rename(tmp_path / "target")
+    path.symlink_to(target)
+    assert kept.find("a", file) is None
+    path.unlink()
+    os.mkfifo(path)
+    assert kept.find("a", file) is None  # and nobody waits for it
+    path.unlink()
+    path.symlink_to(target)
+    target.write_text("precious")
+    kept.keep("a", file, PROBE)
+    assert target.read_text() == "precious"
+    assert kept.find("a", file) == PROBE
+
+
+def test_only_their_owner_can_read_measurements(kept: ProbeCache, file: SourceFile, tmp_path: Path) -> None:
+    kept.keep("a", file, PROBE)
+    (path,) = (tmp_path / "probes").iterdir()
+    assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+
+
+def test_a_measurement_that_is_used_is_touched(kept: ProbeCache, file: SourceFile, tmp_path: Path) -> None:
+    kept.keep("a", file, PROBE)
     (path,) = (tmp_path / "probes").iterdir()
     os.utime(path, (0, 0))
-    assert kept.find("old", file) == PROBE  # it is in use again
-    kept.keep("older", file, PROBE)
-    for entry in (tmp_path / "probes").iterdir():
-        if entry != path:
-            os.utime(entry, (0, 0))
-    remove_unused(tmp_path / "probes", 7)
-    assert list((tmp_path / "probes").iterdir()) == [path]
+    assert kept.find("a", file) == PROBE
+    assert path.stat().st_mtime
 
 
 def test_a_disk_that_takes_nothing_is_no_error(file: SourceFile, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 import traceback
@@ -183,6 +184,16 @@ def test_a_named_file_must_be_there(tmp_path: Path) -> None:
     path = settings_file({"OWT_CONF": str(tmp_path / "missing.toml")})
     with pytest.raises(SpecError, match=r"missing\.toml.*No such file"):
         read_settings(path)
+
+
+@pytest.mark.parametrize("name", ["/dev/zero", "/dev/stdin", "pipe", "folder", "large", "n" * 300], ids=range(6))
+def test_a_named_file_must_be_a_file_of_a_bounded_size(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "large").touch()
+    os.truncate(tmp_path / "large", 10 << 30)
+    with pytest.raises(SpecError, match="the settings cannot"):
+        read_settings(tmp_path / name)
 
 
 def test_settings_are_those_of_the_checkout_or_else_of_the_package(tmp_path: Path) -> None:

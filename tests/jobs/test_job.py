@@ -95,7 +95,8 @@ def test_without_a_picture_there_is_no_device(tiny: Path) -> None:
 def test_the_state_of_a_run_that_ends_well_is_gone(tiny: Path) -> None:
     job(tiny, []).run(NoProgress(), TemporaryPaths())
     left = [path for path in (tiny.parents[1] / "state").rglob("*") if path.is_file()]
-    assert {path.parent.name for path in left} == {"probes"}
+    assert {path.parent.name for path in left} == {"probes", "work"}
+    assert [path.name for path in left if path.parent.name == "work"] == [".sweep"]
 
 
 def stop_before_publishing(stage: str) -> None:
@@ -144,7 +145,8 @@ def test_a_plan_measures_and_composes_nothing(tiny: Path, job_id: str) -> None:
     temporary.remove_all()
     assert (plan.job_id, plan.output_key, plan.duration_s) == (job_id, f"out/{job_id}.mp4", Fraction(3, 2))
     assert kinds(done) == {"ProbeTask": 2}
-    assert [path.name for path in (tiny.parents[1] / "state").iterdir()] == ["probes"]
+    assert {path.name for path in (tiny.parents[1] / "state").iterdir()} == {"probes", "work"}
+    assert not list((tiny.parents[1] / "state" / "work").iterdir())
     assert not (tiny.parent / "out").exists()
     done.clear()
     assert job(tiny, done).plan(NoProgress(), temporary) == plan

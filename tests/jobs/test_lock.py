@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -60,3 +61,40 @@ def test_a_link_in_place_of_a_lock_is_not_followed(tmp_path: Path) -> None:
     with pytest.raises(DestinationError, match="cannot be locked"), lock_job(tmp_path, "room"):
         pass
     assert target.read_text() == "precious"
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "second name"])
+def test_what_lies_in_place_of_a_lock_or_of_its_folder_is_not_written(tmp_path: Path, kind: str) -> None:
+    target = tmp_path / "target"
+    target.write_text("precious")
+    locks = tmp_path / "locks"
+    locks.mkdir()
+    match kind:
+        case "link":
+            locks.rmdir()
+            locks.symlink_to(tmp_path)
+        case "pipe":
+            os.mkfifo(locks / "room.lock")
+        case _:
+            (locks / "room.lock").hardlink_to(target)
+    with pytest.raises(DestinationError, match=r"cannot be locked: .* stands in"), lock_job(tmp_path, "room"):
+        pass
+    assert target.read_text() == "precious"
+
+
+JUNK = {
+    "deep": b"[" * 65_536,
+    "no number": b'{"process": Infinity, "job_file": ""}',
+    "digits": b'{"process": ' + b"9" * 60_000 + b', "job_file": ""}',
+    "no text": b'{"process": 1, "job_file": [{}]}',
+    "binary": b"\xff\0",
+}
+
+
+@pytest.mark.parametrize("junk", JUNK.values(), ids=JUNK)
+def test_junk_in_a_lock_is_not_shown(tmp_path: Path, junk: bytes) -> None:
+    with lock_job(tmp_path, "room"):
+        (tmp_path / "locks" / "room.lock").write_bytes(junk)
+        with pytest.raises(BusyError) as caught, lock_job(tmp_path, "room"):
+            pass
+    assert str(caught.value) == f"the job room is already running (state folder {tmp_path})"

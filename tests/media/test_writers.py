@@ -13,7 +13,7 @@ import pytest
 from av.packet import Packet
 from av.video.frame import PictureType, VideoFrame
 
-from owtmix.base.errors import RenderError
+from owtmix.base.errors import DestinationError, RenderError
 from owtmix.base.geometry import Size
 from owtmix.compositor.cpu import planes
 from owtmix.jobfile.spec import AudioSpec, VideoSpec
@@ -301,6 +301,6 @@ def test_settings_that_an_encoder_refuses_are_a_render_error(tmp_path: Path) -> 
         write_picture(tmp_path / "track.mp4", 2, how)
 
 
-def test_a_missing_folder_is_a_render_error(tmp_path: Path) -> None:
-    with pytest.raises(RenderError, match="the output cannot be encoded: No such file or directory"):
+def test_a_missing_folder_is_a_destination_error(tmp_path: Path) -> None:
+    with pytest.raises(DestinationError, match=r"track\.mp4 cannot be used: No such file or directory: was its folder"):
         write_picture(tmp_path / "gone" / "track.mp4", 2, h264())

@@ -125,6 +125,80 @@ def test_a_damaged_batch_is_a_warning_and_is_not_written_over(tmp_path: Path, ca
     assert "canary" in damaged.read_text()
 
 
+JUNK = {
+    "binary": b"\xff\0",
+    "a list": b"[]",
+    "no keys": b"{}",
+    "deep": b"[" * 100_000,
+    "many digits": b'{"closes": ' + b"9" * 100_000 + b"}",
+    "no end": b'{"messages": []}',
+    "no list": b'{"closes": false, "messages": 7}',
+    "not a row": b'{"closes": false, "messages": ["x"]}',
+    "a number for a text": b'{"closes": false, "messages": [["msg_1", "e", true, 7, "{}"]]}',
+    "an id that is no header": b'{"closes": false, "messages": [["a\\r\\nX: y", "e", true, "http://h/", "{}"]]}',
+    "a body that is not ASCII": b'{"closes": false, "messages": [["msg_1", "e", true, "http://h/", "\\ud800"]]}',
+}
+
+
+@pytest.mark.parametrize("junk", JUNK.values(), ids=JUNK)
+def test_junk_is_skipped_with_a_warning(tmp_path: Path, junk: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    outbox = Outbox(tmp_path, "j1")
+    run = outbox.begin()
+    outbox.add([ONE], closes=False)
+    (tmp_path / "j1" / run / "000002.json").write_bytes(junk)
+    again = Outbox(tmp_path, "j1")
+    assert again.waiting == (ONE,)
+    assert "000002.json" in caplog.text
+    assert again.begin() == run
+    again.add([TWO], closes=True)
+    assert Outbox(tmp_path, "j1").waiting == (ONE, TWO)
+
+
+def test_a_wrong_word_for_the_end_is_no_end(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path, "j1")
+    run = outbox.begin()
+    outbox.add([ONE], closes=False)
+    (tmp_path / "j1" / run / "000002.json").write_text('{"closes": "yes", "messages": []}')
+    assert Outbox(tmp_path, "j1").begin() == run
+
+
+def test_what_is_not_its_own_is_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    outbox = Outbox(tmp_path, "j1")
+    run = outbox.begin()
+    outbox.add([ONE], closes=True)
+    job = tmp_path / "j1"
+    (job / "notes.txt").write_text("")
+    (job / "1x-folder").mkdir()
+    (job / f"{'9' * 5000}"[:200]).mkdir()
+    (job / "000009-link").symlink_to(job / run)
+    for name in ("x.json", "\u00b2\u00b2\u00b2\u00b2\u00b2\u00b2.json"):
+        (job / run / name).write_text("{}")
+    os.mkfifo(job / run / "000003.json")
+    (job / run / "000004.json").symlink_to(job / run / "000001.json")
+    again = Outbox(tmp_path, "j1")
+    assert again.waiting == (ONE,)
+    assert "000003.json" in caplog.text
+    assert "000004.json" in caplog.text
+    assert again.begin() > run
+
+
+@pytest.mark.parametrize("junk", [b"\xff\xfe\0", b"x" * 1_000_000, "pipe", "huge"], ids=range(4))
+def test_junk_in_the_list_of_what_was_sent_means_that_it_is_sent_again(tmp_path: Path, junk: bytes | str) -> None:
+    outbox = Outbox(tmp_path, "j1")
+    run = outbox.begin()
+    outbox.add([ONE, TWO], closes=True)
+    done = tmp_path / "j1" / run / "settled"
+    match junk:
+        case "pipe":
+            os.mkfifo(done)
+        case "huge":
+            done.touch()
+            os.truncate(done, 1 << 40)
+        case bytes():
+            done.write_bytes(junk)
+    assert Outbox(tmp_path, "j1").waiting == (ONE, TWO)
+
+
 def test_a_batch_is_complete_or_absent(tmp_path: Path) -> None:
     has_power = False
 

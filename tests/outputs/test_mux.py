@@ -17,7 +17,7 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from owtmix.base.colour import Colour
-from owtmix.base.errors import RenderError
+from owtmix.base.errors import DestinationError, RenderError
 from owtmix.base.geometry import ResizeMode
 from owtmix.base.time import FrameClock
 from owtmix.compositor.cpu import planes
@@ -290,13 +290,13 @@ def test_one_track_alone_makes_a_file(tmp_path: Path, container: Container) -> N
     verify(alone, None, room.sound)
 
 
-def test_a_track_that_is_damaged_or_gone_is_a_render_error(tmp_path: Path) -> None:
+def test_a_track_that_is_damaged_is_a_render_error_and_one_that_is_gone_the_disk_s(tmp_path: Path) -> None:
     room = Room(tmp_path, "mp4")
     room.tracks[1].write_bytes(room.tracks[1].read_bytes()[:100])
     with pytest.raises(RenderError):
         join_tracks(room.chunks, room.tracks[1], tmp_path / "again.mp4", "mp4")
     room.tracks[1].unlink()
-    with pytest.raises(RenderError):
+    with pytest.raises(DestinationError, match="cannot be used: No such file or directory"):
         join_tracks(room.chunks, room.tracks[1], tmp_path / "again.mp4", "mp4")
 
 

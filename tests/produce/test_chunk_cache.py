@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
 from owtmix.base.errors import DestinationError
-from owtmix.produce.chunk_cache import ChunkCache, SourceLoss
+from owtmix.produce.chunk_cache import LONGEST_LINE, ChunkCache, SourceLoss
 
 LOSS = SourceLoss("a file", Fraction(7, 3), is_sound=True, message="it breaks")
 
@@ -60,29 +62,108 @@ def test_a_truncated_manifest_keeps_its_complete_entries(tmp_path: Path, made: P
     assert {name for name in ("first", "second") if ChunkCache(folder).find(name)} == {"first", "second"}
 
 
-@pytest.mark.parametrize(
-    "invalid",
-    [
-        b"\xff\xfe\n",
-        b"[]\n",
-        b"{}\n",
-        b'{"track": "key"}\n',
-        b'{"track": "key", "digest": "", "result": null, "warnings": 7}\n',
-        b'{"lost": "x"}\n',
-        b'{"lost": "x", "from": "1/0", "sound": true, "why": ""}\n',
-        b"[" * 100_000 + b"\n",
-    ],
-    ids=range(8),
-)
-def test_invalid_lines_of_the_manifest_are_ignored(tmp_path: Path, made: Path, invalid: bytes) -> None:
+JUNK = {
+    "binary": b"\xff\xfe",
+    "a list": b"[]",
+    "nothing": b"{}",
+    "a lone key": b'{"track": "key"}',
+    "warnings of a wrong type": b'{"track": "key", "digest": "", "result": null, "warnings": 7}',
+    "a key of a wrong type": b'{"track": 7, "digest": "", "result": null, "warnings": []}',
+    "a lone loss": b'{"lost": "x"}',
+    "a time below nothing": b'{"lost": "x", "from": "1/0", "sound": true, "why": ""}',
+    "a time of absurd digits": b'{"lost": "x", "from": "1e999999999", "sound": true, "why": ""}',
+    "a time that is a number": b'{"lost": "x", "from": NaN, "sound": true, "why": ""}',
+    "a version of a wrong type": b'{"lost": {}, "from": "1", "sound": true, "why": ""}',
+    "deep": b"[" * 100_000,
+    "many digits": b"9" * 100_000,
+    "a long line": b'{"track": "' + b"x" * LONGEST_LINE + b'"}',
+    "another program's": b'{"version": 99}',
+}
+
+
+@pytest.mark.parametrize("invalid", JUNK.values(), ids=JUNK)
+def test_invalid_lines_of_the_manifest_are_skipped_with_one_warning(
+    tmp_path: Path, made: Path, invalid: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     folder = tmp_path / "chunks"
     folder.mkdir()
-    (folder / "manifest.jsonl").write_bytes(invalid)
+    (folder / "manifest.jsonl").write_bytes(invalid + b"\n")
     assert ChunkCache(folder).find("key") is None
-    ChunkCache(folder).add("key", made, None, ())
+    assert "1 of the lines of" in caplog.text
+    caplog.clear()
+    cache = ChunkCache(folder)
+    cache.add("key", made, None, ())
+    cache.add_loss(LOSS)
+    with (folder / "manifest.jsonl").open("ab") as manifest:
+        manifest.write(invalid + b"\n")
     assert ChunkCache(folder).find("key")
+    assert ChunkCache(folder).losses == [LOSS]
+    assert caplog.text.count("1 of the lines of") == 1
     assert ChunkCache(folder).size_bytes(["key", "another"]) == len(b"picture")
     assert ChunkCache(folder).size_bytes(["another"]) == 0
+
+
+def test_what_is_no_manifest_is_begun_anew(tmp_path: Path, made: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder, target = tmp_path / "chunks", tmp_path / "target"
+    target.write_text("precious")
+    manifest = folder / "manifest.jsonl"
+    ChunkCache(folder)
+    for kind in ("huge", "link", "pipe", "folder"):
+        match kind:
+            case "huge":
+                manifest.touch()
+                os.truncate(manifest, 1 << 40)
+            case "link":
+                manifest.symlink_to(target)
+            case "pipe":
+                os.mkfifo(manifest)
+            case _:
+                manifest.mkdir()
+        made.write_bytes(b"picture")
+        caplog.clear()
+        assert ChunkCache(folder).add("key", made, None, ())
+        assert "everything is made again" in caplog.text
+        assert ChunkCache(folder).find("key")
+        manifest.unlink()
+    assert target.read_text() == "precious"
+
+
+def test_a_track_that_is_a_link_is_neither_taken_nor_found(tmp_path: Path, made: Path) -> None:
+    cache = ChunkCache(tmp_path / "chunks")
+    link = tmp_path / "link"
+    link.symlink_to(made)
+    with pytest.raises(DestinationError, match="a link stands in the place of a file"):
+        cache.add("key", link, None, ())
+    track = cache.add("key", made, None, ())
+    track.path.rename(made)
+    track.path.symlink_to(made)
+    assert cache.find("key") is None
+
+
+def test_only_their_owner_can_read_tracks(tmp_path: Path, made: Path) -> None:
+    made.chmod(0o644)
+    track = ChunkCache(tmp_path / "chunks").add("key", made, None, ())
+    modes = [
+        path.stat().st_mode & 0o777 for path in (track.path, track.path.parent, track.path.parent / "manifest.jsonl")
+    ]
+    assert modes == [0o600, 0o700, 0o600]
+
+
+@pytest.mark.parametrize("change", ["removed", "replaced"])
+def test_a_folder_that_is_gone_is_the_disk_s_error(tmp_path: Path, made: Path, change: str) -> None:
+    folder = tmp_path / "chunks"
+    cache = ChunkCache(folder)
+    cache.add("key", made, None, ())
+    shutil.rmtree(folder)
+    if change == "replaced":
+        folder.write_text("")
+    made.write_bytes(b"more")
+    assert cache.find("key") is None
+    assert cache.size_bytes(["key"]) == 0
+    with pytest.raises(DestinationError, match="cannot be written"):
+        cache.add("another", made, None, ())
+    with pytest.raises(DestinationError, match="cannot be written"):
+        cache.add_loss(LOSS)
 
 
 def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 from botocore.config import Config  # type: ignore[import-untyped]  # botocore has no types
+from botocore.exceptions import InvalidRegionError  # type: ignore[import-untyped]  # as above
+from botocore.handlers import add_expect_header  # type: ignore[import-untyped]  # as above
 
 from owtmix.base.backoff import pause_s
 from owtmix.base.errors import Interrupted, Problem, SpecError
@@ -55,7 +57,10 @@ class BucketClient:
             raise SpecError(Problem(f"{at}.Bucket", "not the name of a bucket: letters, digits, dots and dashes"))
         self._location = BucketLocation(endpoint.url, spec.bucket, spec.region or DEFAULT_REGION)
         self._options = options
-        self._client = _open_client(self._location, credentials, options)
+        try:
+            self._client = _open_client(self._location, credentials, options)
+        except InvalidRegionError:
+            raise SpecError(Problem(f"{at}.Region", "not the name of a region such as cn-bj or us-east-1")) from None
         if not options.proxy:  # which else makes the connections
             check_connections(self._client, endpoint.allowed)
 
@@ -150,6 +155,8 @@ def _open_client(location: BucketLocation, credentials: Credentials, options: S3
         ),
     )
     client.meta.events.register_last("before-parameter-build.s3", _disable_region_redirect)
+    # Waiting for "100 Continue", botocore reads the first line of the answer byte by byte, however long it is.
+    client.meta.events.unregister("before-call.s3", add_expect_header)
     return client
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from owtmix.base.errors import InputError
+from owtmix.base.own_files import own_file
 from owtmix.storage.base import disk_error
 from owtmix.storage.s3.client import BucketClient
 from owtmix.storage.s3.errors import StoreFailure, broken_off
@@ -47,8 +48,11 @@ def download(
         StoreFailure: The object cannot be read.
         DestinationError: The file cannot be written.
     """
-    while not bucket.retry(lambda: _attempt(bucket, key, path, size, on_progress, etag)):
-        pass
+    try:
+        while not bucket.retry(lambda: _attempt(bucket, key, path, size, on_progress, etag)):
+            pass
+    except OSError as error:  # of the disk; those of the network are failures of the store
+        raise disk_error(path.parent, error) from None
 
 
 def _attempt(
@@ -69,7 +73,7 @@ def _attempt(
             other.unlink(missing_ok=True)
     begin = partial.stat().st_size if partial.exists() else 0
     try:
-        with partial.open("ab") as file:
+        with open(partial, "ab", opener=own_file) as file:
             _fill(bucket, key, found.etag, file, size, on_progress)
         partial.replace(path)
     except StoreFailure as failure:
@@ -78,8 +82,6 @@ def _attempt(
         if failure.transient and partial.stat().st_size - begin >= _PROGRESS_BYTES:
             return False
         raise
-    except OSError as error:
-        raise disk_error(path.parent, error) from None
     return True
 
 
