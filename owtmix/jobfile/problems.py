@@ -52,7 +52,8 @@ class ProblemCollector:
         elif SECRET_KEYS.intersection(loc):
             state = "found something else (not shown)"
         else:
-            state = f"found {shown(found)}{_remedy(found, key.type)}"
+            what = f"a list of {len(found)}" if isinstance(found, list) else shown(found)
+            state = f"found {what}{_remedy(found, key.type)}"
         self.problem(loc, f"{state}; accepted: {accepted or key.accepted}{hint}")
 
     def warn(self, loc: Loc, message: str) -> None:
