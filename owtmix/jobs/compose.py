@@ -15,7 +15,7 @@ from owtmix.outputs.registry import OUTPUTS
 from owtmix.plan.input_report import InputReport, report_input, use_of
 from owtmix.plan.media_info import Damage, DecodeStats
 from owtmix.produce.chunk_cache import ChunkCache
-from owtmix.produce.chunk_key import InputVersions, digest, track_keys
+from owtmix.produce.chunk_key import InputVersions, track_keys
 from owtmix.produce.disk_space import check_disk_space
 from owtmix.produce.production import Production, ProductionResult
 from owtmix.produce.workspace import Workspace
@@ -83,7 +83,7 @@ def compose(run: JobRun, planned: Planned) -> Composed:
         MixError: of any kind.
     """
     setup, plan, work = planned.prepared.setup, planned.prepared.setup.plan, run.work
-    images = {name: digest(array.read_bytes()) for name, array in setup.images.items()}
+    images = {source: image.digest() for source, image in setup.images.items()}
     versions = InputVersions([file.version for file in setup.files], images)
     cache = ChunkCache(work / "chunks")
     kept_bytes = cache.size_bytes(track_keys(plan, versions))

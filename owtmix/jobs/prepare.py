@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final
 
 from owtmix.base.errors import InputError, Problem, SpecError
 from owtmix.compositor.text.coverage import missing_glyph_warnings, with_fonts
 from owtmix.compositor.text.cut_text import cut_text_warnings
 from owtmix.inputs.gather import Gathered, InputGatherer, clock_rules
+from owtmix.inputs.image_files import DecodedImage
 from owtmix.inputs.prefetch import SourceSet
 from owtmix.inputs.probe_cache import ProbeCache
 from owtmix.jobfile.index import Recording
@@ -35,12 +35,12 @@ class Indexed:
 
 @dataclass(frozen=True, slots=True)
 class InputsGathered:
-    """Recordings were measured, and watermark ``images`` decoded into array files, by their source."""
+    """Recordings were measured, and watermark ``images`` decoded, by their source."""
 
     device: RenderDevice
     gatherer: InputGatherer
     gathered: Gathered
-    images: Mapping[str, Path]
+    images: Mapping[str, DecodedImage]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +107,7 @@ def gather_inputs(run: JobRun, indexed: Indexed) -> InputsGathered:
 
     Raises:
         InputError: no recording can be used, or in a strict job one cannot.
+        RenderError: the machine is short of what it takes.
     """
     warn = run.announcer.warn
     gathered = indexed.gatherer.recordings(indexed.recordings, run.progress)
@@ -123,11 +124,12 @@ def plan_output(run: JobRun, inputs: InputsGathered) -> Prepared:
     """Plan the output.
 
     Raises:
-        SpecError: it would be longer than the limit.
+        SpecError: it would be longer than the limit, or take more memory.
     """
     request, spec, warn = run.request, run.request.spec, run.announcer.warn
     gathered = inputs.gathered
-    plan = make_plan(spec, inputs.gatherer.index, gathered.clips, request.settings.planning, gathered.left_out)
+    sizes = {source: image.size for source, image in inputs.images.items()}
+    plan = make_plan(spec, inputs.gatherer.index, gathered.clips, request.settings.planning, gathered.left_out, sizes)
     plan = with_fonts(plan, request.settings.text.fonts, warn)
     for warning in (*plan.warnings, *missing_glyph_warnings(plan.picture), *cut_text_warnings(plan.picture)):
         warn(warning)

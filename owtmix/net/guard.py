@@ -127,7 +127,7 @@ class CheckedTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         url = request.url
         port = url.port or (443 if url.scheme == "https" else 80)
-        failure = ""
+        failure, cause = "", None
         for address in await self._resolve(url.host, port):
             direct = httpx.Request(
                 request.method,
@@ -139,10 +139,10 @@ class CheckedTransport(httpx.AsyncBaseTransport):
             try:
                 return await self._inner.handle_async_request(direct)
             except httpx.ConnectError as error:
-                failure = str(error)
+                failure, cause = str(error), error
             except httpx.ConnectTimeout:
                 failure = f"no connection within {CONNECT_S:g} s"
-        raise httpx.ConnectError(failure)
+        raise httpx.ConnectError(failure) from cause
 
     async def _resolve(self, host: str, port: int) -> tuple[Address, ...]:
         """Run ``resolve`` in a daemon thread, so that a slow name server does not delay the end of a run."""

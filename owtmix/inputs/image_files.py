@@ -1,0 +1,156 @@
+"""The watermark images of a job: each content is decoded once, in a worker, into a file that all workers map.
+
+An image that is to blame is left out with a warning. One that the machine could not decode fails the job: without it
+the output would have other bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from owtmix.base.errors import DestinationError, InputError, RenderError, StoreError
+from owtmix.base.geometry import Size
+from owtmix.base.shortage import shortage_of
+from owtmix.inputs.tasks import WatermarkImageTask
+from owtmix.jobfile.settings import ImageSettings
+from owtmix.jobfile.spec import ImageWatermark
+from owtmix.workers.base import DeathKind, Executor, Outcome
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+T = TypeVar("T")
+
+PAUSES_S: Final = (0.2, 1.0, 3.0)
+"""Between the attempts when the machine is to blame."""
+_BLAMELESS: Final = frozenset({DeathKind.KILLED, DeathKind.EXITED})
+"""A child that exits did not get as far as the image: it could not start."""
+_CHANNELS: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedImage:
+    """A decoded image: the file ``rgba`` has uint8 (height, width, 4), straight alpha. ``size`` is in pixels."""
+
+    rgba: Path
+    size: Size
+
+    def digest(self) -> str:
+        """A hash of size and pixels."""
+        with self.rgba.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256")
+        found.update(str(self.size).encode())
+        return found.hexdigest()
+
+
+class MappedImages(Mapping[str, "NDArray[np.uint8]"]):
+    """Decoded images by their source, RGBA, uint8 (height, width, 4). Nothing is read before it is looked at."""
+
+    def __init__(self, images: Mapping[str, DecodedImage]) -> None:
+        self._images = images
+
+    def __getitem__(self, source: str) -> NDArray[np.uint8]:
+        import numpy as np  # noqa: PLC0415 - only workers look at pixels
+
+        image = self._images[source]
+        return np.memmap(image.rgba, np.uint8, "r", shape=(image.size.height, image.size.width, _CHANNELS))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._images)
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+
+def decode_images(
+    marks: Iterable[ImageWatermark],
+    read: Callable[[str], bytes],
+    settings: ImageSettings,
+    executor: Executor,
+    folder: Path,
+    on_missing: Callable[[str], None],
+) -> dict[str, DecodedImage]:
+    """The images of ``marks`` by their source, decoded into ``folder``. Sources with the same bytes share one.
+
+    ``read`` gives the bytes of a source; ``on_missing`` gets a message for each image that cannot be used.
+
+    Raises:
+        StoreError: the store cannot be used.
+        DestinationError: the disk takes no more.
+        RenderError: the machine is short of what it takes, also after several attempts.
+    """
+    images: dict[str, DecodedImage] = {}
+    by_content: dict[bytes, DecodedImage | InputError] = {}
+    for mark in {mark.source: mark for mark in marks}.values():
+        found = _bytes_or_error(mark, read)
+        if isinstance(found, bytes):
+            content = hashlib.sha256(found).digest()
+            if content not in by_content:
+                drawn = (image.size for image in by_content.values() if isinstance(image, DecodedImage))
+                left_px = settings.max_total_pixels - sum(size.width * size.height for size in drawn)
+                rgba = folder / f"image-{len(by_content)}.rgba"
+                task = WatermarkImageTask(f"the image {mark.shown}", found, settings.max_pixels, left_px, rgba)
+                by_content[content] = _decode(executor, task)
+            found = by_content[content]
+        if isinstance(found, InputError):
+            on_missing(f"the watermark image {mark.shown} is left out: {found}")
+        else:
+            images[mark.source] = found
+    return images
+
+
+def _bytes_or_error(mark: ImageWatermark, read: Callable[[str], bytes]) -> bytes | DecodedImage | InputError:
+    def attempt() -> bytes | InputError:
+        try:
+            return read(mark.source)
+        except StoreError:
+            raise
+        except InputError as error:
+            if short := shortage_of(error):
+                raise RenderError(f"the watermark image {mark.shown} cannot be read: {short}") from error
+            return error
+
+    return _patiently(attempt)
+
+
+def _decode(executor: Executor, task: WatermarkImageTask) -> DecodedImage | InputError:
+    def attempt() -> Outcome[WatermarkImageTask]:
+        (outcome,) = executor.run([task], alone=True)
+        if outcome.death and outcome.death.kind in _BLAMELESS:
+            raise RenderError(f"{task.name} cannot be decoded: the machine ends its process, which {outcome.death}")
+        if isinstance(outcome.error, RenderError | DestinationError):
+            raise outcome.error
+        return outcome
+
+    outcome = _patiently(attempt)
+    if outcome.death:
+        outcome = _patiently(attempt)  # what is to blame ends its process twice
+    if outcome.death:
+        return InputError(f"decoding it {outcome.death}")
+    if outcome.error:
+        assert isinstance(outcome.error, InputError)
+        return outcome.error
+    size: Size = outcome.value
+    pixels = size.width * size.height
+    # A process that was taken over by the image may reply anything.
+    if min(size.width, size.height) < 1 or pixels > min(task.max_pixels, task.left_pixels):
+        return InputError("decoding it gives a picture of another size")
+    if task.rgba.stat().st_size != pixels * _CHANNELS:
+        return InputError("decoding it gives a picture of another size")
+    return DecodedImage(task.rgba, size)
+
+
+def _patiently(attempt: Callable[[], T]) -> T:
+    """Try several times, since a shortage of the machine, which is a ``RenderError``, may pass."""
+    for pause_s in PAUSES_S:
+        try:
+            return attempt()
+        except RenderError:
+            time.sleep(pause_s)
+    return attempt()
