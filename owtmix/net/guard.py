@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from functools import cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
@@ -122,7 +124,10 @@ class CheckedTransport(httpx.AsyncBaseTransport):
         self._allowed = allowed
         self._look_up = look_up
         # No keep-alive: a connection made for one host name must not serve another at the same address.
-        self._inner = httpx.AsyncHTTPTransport(trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
+        self._inner = httpx.AsyncHTTPTransport(
+            verify=_tls_context(), trust_env=False, limits=httpx.Limits(max_keepalive_connections=0)
+        )
+        self._pending: dict[tuple[str, int], Future[tuple[Address, ...]]] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         url = request.url
@@ -145,9 +150,16 @@ class CheckedTransport(httpx.AsyncBaseTransport):
         raise httpx.ConnectError(failure) from cause
 
     async def _resolve(self, host: str, port: int) -> tuple[Address, ...]:
-        """Run ``resolve`` in a daemon thread, so that a slow name server does not delay the end of a run."""
+        """Run ``resolve`` in a daemon thread, so that a slow name server does not delay the end of a run.
+
+        While an answer is pending, all requests for the host wait for it: threads do not pile up.
+        """
+        pending = self._pending.get((host, port))
+        if pending and not pending.done():
+            return await asyncio.wrap_future(pending)
         answer: Future[tuple[Address, ...]] = Future()
         answer.set_running_or_notify_cancel()
+        self._pending[host, port] = answer
 
         def ask() -> None:
             try:
@@ -160,6 +172,12 @@ class CheckedTransport(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         await self._inner.aclose()
+
+
+@cache
+def _tls_context() -> ssl.SSLContext:
+    """One for all connections: it holds the certificates of all authorities, and takes a while to make."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 def checked_client(allowed: Sequence[Network], look_up: LookUp = addresses_of) -> httpx.AsyncClient:
