@@ -17,7 +17,16 @@ _NO_THREAD: Final = "start new thread"
 
 
 def machine_error(error: BaseException) -> MixError | None:
-    """What the machine is short of, with what to change; None when ``error`` has another reason."""
+    """What the machine is short of, with what to change; None when ``error``, and what led to it, has other reasons."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if found := _machine_error(seen):
+            return found
+        seen = seen.__cause__ or seen.__context__
+    return None
+
+
+def _machine_error(error: BaseException) -> MixError | None:
     if isinstance(error, ShortageError):
         return error
     number = getattr(error, "errno", None)

@@ -15,18 +15,15 @@ from owtmix.base.geometry import Rect, ResizeMode, Size, fit
 from owtmix.compositor.base import ComposedFrame, Layer, SourceFrame
 from owtmix.compositor.frame_pool import FramePool, PooledFrame
 from owtmix.compositor.scale import Conversion, Converter
+from owtmix.plan.buffers import ahead_frames, kept_converters, pool_frames
 from owtmix.plan.media_info import Matrix
 
 Plane = NDArray[np.uint8]
 Planes = tuple[Plane, Plane, Plane]
+Content = tuple[tuple[Hashable, Rect], ...]
+"""Keys and places of layers: all that is kept of them once they are drawn, since their pixels take much memory."""
 
 BLACK: Final = (16, 128, 128)
-POOL_FRAMES: Final = 6
-"""One being drawn, one kept as the previous frame, the others queued at the encoder."""
-AHEAD_FRAMES: Final = 8
-"""Frames decoded per recording in one go: fewer would cost decoding speed (docs/performance.md)."""
-AHEAD_PIXELS: Final = 8 * 1920 * 1080
-"""Limit of the layers that are held ready, in canvas pixels."""
 
 
 class Drawable(Layer, Protocol):
@@ -56,16 +53,15 @@ class Patch:
 
 
 class CpuScaler:
-    """Scales with libswscale. Keeps the last two converters, of tiles that are still shown.
+    """Scales with libswscale. Keeps the last ``most`` converters, of tiles that are still shown.
 
-    Only two, since a converter holds memory for as many frames as were held ready.
+    Only few, since a converter holds memory for as many frames as were held ready.
     """
 
-    _MAX_CONVERTERS: Final = 2
-
-    def __init__(self, mode: ResizeMode, matrix: Matrix) -> None:
+    def __init__(self, mode: ResizeMode, matrix: Matrix, most: int = 2) -> None:
         self._mode = mode
         self._matrix = matrix
+        self._most = most
         self._converters: dict[tuple[Hashable, Rect], tuple[Rect, Converter]] = {}
         self._key: Hashable = None
         self._tiles: set[Rect] = set()
@@ -82,7 +78,7 @@ class CpuScaler:
         )
         found = self._converters.pop((kind, tile), None) or self._new_converter(source, tile)
         self._converters[kind, tile] = found
-        if len(self._converters) > self._MAX_CONVERTERS:
+        if len(self._converters) > self._most:
             del self._converters[next(iter(self._converters))]
         target, converter = found
         return Patch(key, tile, target, planes(converter.convert(frame)))
@@ -131,48 +127,50 @@ class CpuFrame(PooledFrame):
         super().__init__(returned)
         self.frame = VideoFrame(size.width, size.height, "yuv420p")
         self.planes = planes(self.frame)
-        self.drawn: tuple[Drawable, ...] | None = None
+        self.content: Content | None = None
 
 
 class CpuCanvas:
     """A canvas of ``size`` (px, even); ``background`` is limited-range Y, Cb, Cr."""
 
     def __init__(self, size: Size, background: tuple[int, int, int], mode: ResizeMode, matrix: Matrix) -> None:
-        self.ahead = max(1, min(AHEAD_FRAMES, AHEAD_PIXELS // (size.width * size.height)))
+        self.ahead = ahead_frames(size)
+        self._most_converters = kept_converters(size)
         self._rect = Rect(0, 0, size.width, size.height)
         self._background = background
         self._mode = mode
         self._matrix = matrix
         returned = threading.Condition()
-        self._frame_pool = FramePool(returned, (CpuFrame(size, returned) for _ in range(POOL_FRAMES)))
+        self._frame_pool = FramePool(returned, (CpuFrame(size, returned) for _ in range(pool_frames(size))))
 
     def scaler(self) -> CpuScaler:
-        return CpuScaler(self._mode, self._matrix)
+        return CpuScaler(self._mode, self._matrix, self._most_converters)
 
     def compose(self, layers: Sequence[Layer]) -> ComposedFrame:
         drawing = cast("tuple[Drawable, ...]", tuple(layers))  # of this canvas's own scalers, or overlays
+        content = tuple((layer.key, layer.rect) for layer in drawing)
         last = self._frame_pool.last
-        if last and last.drawn is not None and _same(last.drawn, drawing):
+        if last and last.content == content:
             return last.acquire()
         target = self._frame_pool.acquire_free()
-        self._draw(target, drawing)
+        self._draw(target, drawing, content)
         self._frame_pool.last = target
         return target
 
-    def _draw(self, target: CpuFrame, drawing: tuple[Drawable, ...]) -> None:
+    def _draw(self, target: CpuFrame, drawing: tuple[Drawable, ...], content: Content) -> None:
         """Redraw a pool frame: only what differs from its last drawing."""
-        before = target.drawn
-        if before is None or [layer.rect for layer in before] != [layer.rect for layer in drawing]:
+        before = target.content
+        if before is None or [rect for _, rect in before] != [rect for _, rect in content]:
             self._clear(target.planes, self._rect)
             dirty = set(range(len(drawing)))
         else:
-            dirty = _with_affected({i for i, layer in enumerate(drawing) if layer.key != before[i].key}, drawing)
+            dirty = _with_affected({i for i, layer in enumerate(content) if layer != before[i]}, drawing)
             for i in dirty:
                 if not drawing[i].opaque:
                     self._clear(target.planes, drawing[i].rect)
         for i in sorted(dirty):
             drawing[i].blend(*target.planes)
-        target.drawn = drawing
+        target.content = content
 
     def _clear(self, target: Planes, rect: Rect) -> None:
         for plane, value, half in zip(target, self._background, (1, 2, 2), strict=True):
@@ -188,10 +186,6 @@ def planes(frame: VideoFrame) -> Planes:
         for plane, shape in zip(frame.planes, shapes, strict=True)
     )
     return y, u, v
-
-
-def _same(a: Sequence[Layer], b: Sequence[Layer]) -> bool:
-    return len(a) == len(b) and all(x.key == y.key and x.rect == y.rect for x, y in zip(a, b, strict=True))
 
 
 def _with_affected(dirty: set[int], drawing: Sequence[Layer]) -> set[int]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from owtmix.base.colour import Colour
 from owtmix.base.geometry import Rect, Size
+from owtmix.compositor.bands import bands
 from owtmix.plan.media_info import Matrix
 
 _RED_BLUE_WEIGHTS: Final[dict[Matrix, tuple[float, float]]] = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722)}
@@ -34,11 +35,18 @@ class _PlaneBlend:
     keep: NDArray[np.uint16]
     add: NDArray[np.uint16]
 
+    def fill(self, rows: slice, opacity: _Samples, colour: _Samples) -> None:
+        """Set ``rows`` to the blend of ``colour`` with ``opacity``, 0..256."""
+        self.keep[rows] = _OPAQUE - opacity
+        self.add[rows] = opacity * _round_half_up(colour) + _HALF
+
     def draw(self, region: NDArray[np.uint8]) -> None:
-        region[:] = (self.keep * region + self.add) >> 8
+        for rows in bands(*region.shape):
+            region[rows] = (self.keep[rows] * region[rows] + self.add[rows]) >> 8
 
     def copy(self, region: NDArray[np.uint8]) -> None:
-        region[:] = self.add >> 8
+        for rows in bands(*region.shape):
+            region[rows] = self.add[rows] >> 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,27 +92,51 @@ def prepare_overlay(
     """
     left, top = max(x, 0), max(y, 0)
     visible = rgba[top - y : max(canvas.height - y, 0), left - x : max(canvas.width - x, 0)]
-    opacity = _round_half_up(visible[..., 3].astype(np.float32) * (alpha * _OPAQUE / 255))
-    rows, columns = np.flatnonzero(opacity.any(axis=1)), np.flatnonzero(opacity.any(axis=0))
+    seen = _opacity(visible, alpha) > 0
+    rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
     if not rows.size:
         return None
-    drawn = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    drawn = visible[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     left, top = left + int(columns[0]), top + int(rows[0])
-    right, bottom = left + int(columns[-1] - columns[0]) + 1, top + int(rows[-1] - rows[0]) + 1
-    # Pixels that the image lacks in its outermost 2x2 blocks are transparent.
-    margins = ((top % 2, bottom % 2), (left % 2, right % 2))
-    opacity = np.pad(opacity[drawn], margins)
-    luma, cb, cr = (np.pad(plane, margins) for plane in _ycbcr(visible[drawn], matrix))
-    # A chroma sample has the mean opacity of its four pixels, and the mean of their colours weighted by opacity: the
-    # colour of a transparent pixel does not bleed into the edge.
-    total = _block_sums(opacity)
-    mean_opacity = _round_half_up(total / 4)
-    mean_cb, mean_cr = (_block_sums(opacity * plane) / np.maximum(total, 1) for plane in (cb, cr))
-    return Overlay(
-        rect=Rect(left - left % 2, top - top % 2, opacity.shape[1], opacity.shape[0]),
-        _blends=(_plane_blend(opacity, luma), _plane_blend(mean_opacity, mean_cb), _plane_blend(mean_opacity, mean_cr)),
-        _opaque=bool((opacity == _OPAQUE).all()),
+    right, bottom = left + drawn.shape[1], top + drawn.shape[0]
+    margin_x, margin_y = (left % 2, right % 2), (top % 2, bottom % 2)
+    rect = Rect(left - left % 2, top - top % 2, drawn.shape[1] + sum(margin_x), drawn.shape[0] + sum(margin_y))
+    full, half = (rect.height, rect.width), (rect.height // 2, rect.width // 2)
+    y_plane, u_plane, v_plane = (
+        _PlaneBlend(np.empty(shape, np.uint16), np.empty(shape, np.uint16)) for shape in (full, half, half)
     )
+    for band in bands(*full):
+        # Pixels that the image lacks in its outermost 2x2 blocks are transparent.
+        part = drawn[max(0, band.start - margin_y[0]) : band.stop - margin_y[0]]
+        missing = (margin_y[0] * (band.start == 0), margin_y[1] * (band.stop == rect.height))
+        margins = (missing, margin_x)
+        opacity = np.pad(_opacity(part, alpha).astype(np.float32), margins)
+        luma, cb, cr = (np.pad(plane, margins) for plane in _ycbcr(part, matrix))
+        # A chroma sample has the mean opacity of its four pixels, and the mean of their colours weighted by opacity:
+        # the colour of a transparent pixel does not bleed into the edge.
+        total = _block_sums(opacity)
+        mean_opacity = _round_half_up(total / 4)
+        y_plane.fill(band, opacity, luma)
+        halved = slice(band.start // 2, band.stop // 2)
+        for blend, plane in ((u_plane, cb), (v_plane, cr)):
+            blend.fill(halved, mean_opacity, _block_sums(opacity * plane) / np.maximum(total, 1))
+    return Overlay(rect, (y_plane, u_plane, v_plane), _opaque=not y_plane.keep.any())
+
+
+def prepare_grey(grey: NDArray[np.uint8], at: Rect, matrix: Matrix) -> Overlay:
+    """The opaque overlay of a grey picture in the whole of ``at`` (canvas px, even edges).
+
+    ``grey`` is uint8 (height, width), full range. The samples are those of ``prepare_overlay``.
+    """
+    levels = np.arange(256, dtype=np.uint8)
+    luma, cb, cr = (_round_half_up(plane) for plane in _ycbcr(np.stack((levels, levels, levels), axis=-1), matrix))
+    assert (cb == cb[0]).all()
+    assert (cr == cr[0]).all()
+    half = (at.height // 2, at.width // 2)
+    planes = [(_OPAQUE * plane + _HALF).astype(np.uint16) for plane in (luma, cb[0], cr[0])]
+    added = (planes[0][grey], np.broadcast_to(planes[1], half), np.broadcast_to(planes[2], half))
+    y_plane, u_plane, v_plane = (_PlaneBlend(np.broadcast_to(np.uint16(0), add.shape), add) for add in added)
+    return Overlay(at, (y_plane, u_plane, v_plane), _opaque=True)
 
 
 def colour_to_yuv(colour: Colour, matrix: Matrix) -> tuple[int, int, int]:
@@ -113,6 +145,13 @@ def colour_to_yuv(colour: Colour, matrix: Matrix) -> tuple[int, int, int]:
         int(_round_half_up(sample)) for sample in _ycbcr(np.array((colour.r, colour.g, colour.b), np.uint8), matrix)
     )
     return y, u, v
+
+
+def _opacity(rgba: NDArray[np.uint8], alpha: float) -> NDArray[np.uint16]:
+    """Opacity of each pixel, 0..256."""
+    levels = _round_half_up(np.arange(256, dtype=np.float32) * (alpha * _OPAQUE / 255)).astype(np.uint16)
+    found: NDArray[np.uint16] = levels[rgba[..., 3]]
+    return found
 
 
 def _ycbcr(rgb: NDArray[np.uint8], matrix: Matrix) -> tuple[_Samples, _Samples, _Samples]:
@@ -137,8 +176,3 @@ def _round_half_up(samples: _Samples) -> _Samples:
     """Round to the nearest integer, half up."""
     rounded: _Samples = np.floor(samples + 0.5)
     return rounded
-
-
-def _plane_blend(opacity: _Samples, colour: _Samples) -> _PlaneBlend:
-    add = opacity * _round_half_up(colour) + _HALF
-    return _PlaneBlend((_OPAQUE - opacity).astype(np.uint16), add.astype(np.uint16))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from owtmix.base.geometry import Rect
 from owtmix.base.ids import StreamId
 from owtmix.compositor.base import Layer
-from owtmix.compositor.overlay import Overlay, prepare_overlay
+from owtmix.compositor.overlay import Overlay, prepare_grey, prepare_overlay
 from owtmix.compositor.placeholder import draw_placeholder
 from owtmix.compositor.text.fonts import fonts_of
 from owtmix.compositor.text.render import render_text
@@ -40,11 +40,12 @@ class OverlayLayer:
 
 
 class Overlays:
-    """Draws placeholders and watermarks; caches the last one of each.
+    """Draws placeholders and watermarks. Keeps watermarks, and as many placeholders as are shown at once.
 
     Args:
         picture: the plan of the picture.
-        images: RGBA, uint8 (height, width, 4), by source of the image watermark; a missing one is not drawn.
+        images: RGBA, uint8 (height, width, 4), by source of the image watermark; a missing one is not drawn. Each is
+            looked up once.
         epoch_at: seconds since 1970 at an output time (s), or None.
         time_zone: of the clock watermark, an IANA name.
     """
@@ -60,13 +61,24 @@ class Overlays:
         self._images = images
         self._epoch_at = epoch_at
         self._time_zone = time_zone
-        self._cache: dict[Hashable, tuple[Hashable, OverlayLayer | None]] = {}
+        self._watermarks: dict[Watermark, tuple[str, Overlay | None]] = {}
+        self._placeholders: dict[tuple[StreamId, Rect], OverlayLayer] = {}
+        scenes = [sum(tile.rect.area for tile in scene.tiles) for scene in picture.scenes]
+        self._most_px = max(scenes, default=0)
+        """The largest sum of the tiles of a scene."""
 
     def placeholder(self, stream: StreamId, tile: Rect) -> Layer:
         """The placeholder of ``stream`` in ``tile`` (docs/semantics.md, "Time")."""
-        layer = self._cached(("placeholder", stream), tile, lambda: self._placeholder(stream.user, tile))
-        assert layer is not None
-        return OverlayLayer(("placeholder", stream, tile), layer.overlay, opaque=True)
+        kept = self._placeholders
+        layer = kept.pop((stream, tile), None)
+        if layer is None:
+            while kept and sum(rect.area for _, rect in kept) + tile.area > self._most_px:
+                del kept[next(iter(kept))]  # the one that was not shown for the longest time
+            grey = draw_placeholder(stream.user, tile.size, fonts_of(self._picture.fonts))
+            overlay = prepare_grey(grey, tile, self._picture.matrix)
+            layer = OverlayLayer(("placeholder", stream, tile), overlay, opaque=True)
+        kept[stream, tile] = layer
+        return layer
 
     def watermarks(self, t: Fraction) -> list[Layer]:
         """The watermarks at output time ``t`` (s), in the job's order (docs/semantics.md, "Picture")."""
@@ -74,35 +86,26 @@ class Overlays:
         return [layer for layer in layers if layer]
 
     def _watermark(self, number: int, watermark: Watermark, t: Fraction) -> OverlayLayer | None:
+        content = clock_text(t, self._epoch_at(t), self._time_zone) if isinstance(watermark, ClockWatermark) else ""
+        if watermark not in self._watermarks or self._watermarks[watermark][0] != content:
+            self._watermarks[watermark] = content, self._prepare(watermark, content)
+        overlay = self._watermarks[watermark][1]
+        return OverlayLayer((number, content), overlay, opaque=False) if overlay else None
+
+    def _prepare(self, watermark: Watermark, clock: str) -> Overlay | None:
         match watermark:
             case ClockWatermark():
-                text = clock_text(t, self._epoch_at(t), self._time_zone)
-                return self._cached(number, text, lambda: self._text(text, watermark))
+                rgba = self._text(clock, watermark)
             case TextWatermark(text=text):
-                return self._cached(number, text, lambda: self._text(text, watermark))
+                rgba = self._text(text, watermark)
             case ImageWatermark(source=source):
                 image = self._images.get(source)
                 if image is None:
                     return None
-                return self._cached(
-                    number, source, lambda: self._prepare(image, watermark.x, watermark.y, watermark.alpha)
-                )
+                rgba = image
+        picture = self._picture
+        return prepare_overlay(rgba, watermark.x, watermark.y, picture.canvas, picture.matrix, alpha=watermark.alpha)
 
-    def _placeholder(self, name: str, tile: Rect) -> Overlay | None:
-        return self._prepare(draw_placeholder(name, tile.size, fonts_of(self._picture.fonts)), tile.x, tile.y, 1)
-
-    def _text(self, text: str, watermark: ClockWatermark | TextWatermark) -> Overlay | None:
+    def _text(self, text: str, watermark: ClockWatermark | TextWatermark) -> Rgba:
         max_width_px = self._picture.canvas.width - watermark.x
-        drawn = render_text(text, self._picture.text_px, max_width_px, fonts_of(self._picture.fonts))
-        return self._prepare(drawn, watermark.x, watermark.y, watermark.alpha)
-
-    def _prepare(self, rgba: Rgba, x: int, y: int, alpha: float) -> Overlay | None:
-        return prepare_overlay(rgba, x, y, self._picture.canvas, self._picture.matrix, alpha=alpha)
-
-    def _cached(self, slot: Hashable, content: Hashable, draw: Callable[[], Overlay | None]) -> OverlayLayer | None:
-        """The layer of ``slot``, drawn again only when its content has changed."""
-        if slot not in self._cache or self._cache[slot][0] != content:
-            overlay = draw()
-            layer = OverlayLayer((slot, content), overlay, opaque=False) if overlay else None
-            self._cache[slot] = content, layer
-        return self._cache[slot][1]
+        return render_text(text, self._picture.text_px, max_width_px, fonts_of(self._picture.fonts))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from owtmix.base.geometry import Size
+from owtmix.compositor.bands import bands
 from owtmix.compositor.text.fonts import Fonts
 from owtmix.compositor.text.render import text_mask
 from owtmix.compositor.text.shaping import clean, split
@@ -21,7 +22,7 @@ _NAME: Final = 200
 _MIN_DISC_PX: Final = 32
 
 
-def draw_placeholder(name: str, size: Size, fonts: Fonts | None = None) -> NDArray[np.uint8]:
+def draw_placeholder(name: str, size: Size, fonts: Fonts | None = None) -> _Grey:
     """A dark grey tile with ``name``, and above it a disc with its initial if both fit.
 
     Args:
@@ -30,7 +31,7 @@ def draw_placeholder(name: str, size: Size, fonts: Fonts | None = None) -> NDArr
         fonts: In order of preference; the package's own by default.
 
     Returns:
-        RGBA, uint8 (size.height, size.width, 4), opaque.
+        Grey, uint8 (size.height, size.width), full range.
     """
     grey = np.full((size.height, size.width), _BACKGROUND, np.uint8)
     short_px = min(size.width, size.height)
@@ -45,7 +46,7 @@ def draw_placeholder(name: str, size: Size, fonts: Fonts | None = None) -> NDArr
         _draw_centred(grey, line, top + disc_px + name_px // 2, _NAME)
     elif line.shape[0] <= size.height:
         _draw_centred(grey, line, (size.height - line.shape[0]) // 2, _NAME)
-    return np.stack((grey, grey, grey, np.full_like(grey, 255)), axis=2)
+    return grey
 
 
 def _initial(name: str) -> str:
@@ -55,8 +56,11 @@ def _initial(name: str) -> str:
 def _disc(diameter_px: int) -> _Grey:
     """The coverage of a disc: uint8 (diameter_px, diameter_px), 255 is full."""
     from_centre = np.arange(diameter_px) + 0.5 - diameter_px / 2
-    distance = np.sqrt(from_centre**2 + from_centre[:, np.newaxis] ** 2)
-    return np.rint(255 * np.clip(diameter_px / 2 - distance, 0, 1)).astype(np.uint8)
+    disc = np.empty((diameter_px, diameter_px), np.uint8)
+    for rows in bands(diameter_px, diameter_px):
+        distance = np.sqrt(from_centre**2 + from_centre[rows, np.newaxis] ** 2)
+        disc[rows] = np.rint(255 * np.clip(diameter_px / 2 - distance, 0, 1))
+    return disc
 
 
 def _trimmed(mask: _Grey) -> _Grey:
@@ -70,5 +74,6 @@ def _draw_centred(grey: _Grey, mask: _Grey, top: int, shade: int) -> None:
     height, width = mask.shape
     left = (grey.shape[1] - width) // 2
     region = grey[top : top + height, left : left + width]
-    ink = mask.astype(np.uint16)
-    region[:] = (ink * shade + (255 - ink) * region + 127) // 255
+    for rows in bands(*region.shape):
+        ink = mask[rows].astype(np.uint16)
+        region[rows] = (ink * shade + (255 - ink) * region[rows] + 127) // 255

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from owtmix.base.errors import InputError, RenderError, StoreError
+from owtmix.base.errors import InputError
 from owtmix.base.progress import Progress
 from owtmix.inputs.disk_budget import disk_budget
 from owtmix.inputs.download import download_missing, locate_recordings
+from owtmix.inputs.image_files import DecodedImage, decode_images
 from owtmix.inputs.measure import measure, measure_parts
 from owtmix.inputs.prefetch import SourceSet
 from owtmix.inputs.probe_cache import ProbeCache
 from owtmix.inputs.repeated import repeated_files
 from owtmix.inputs.source_file import SourceFile
-from owtmix.inputs.tasks import ProbeTask, WatermarkImageTask
+from owtmix.inputs.tasks import ProbeTask
 from owtmix.jobfile.index import MAX_INDEX_BYTES, Index, Recording, read_index
 from owtmix.jobfile.object_key import substitute_variables
 from owtmix.jobfile.settings import Settings, TimelineSettings
@@ -24,7 +25,6 @@ from owtmix.jobfile.spec import ImageWatermark, JobSpec
 from owtmix.plan.media_info import Clip, ClockRules, Probe
 from owtmix.storage import LocalStore, Store
 from owtmix.workers.base import Executor
-from owtmix.workers.limits import require_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,26 +144,16 @@ class InputGatherer:
             ],
         )
 
-    def images(self, on_missing: Callable[[str], None]) -> dict[str, Path]:
-        """Array files of the watermark images by their source; ``on_missing`` gets a message for each unusable one."""
-        arrays: dict[str, Path] = {}
-        for mark in self._spec.mixer.watermarks:
-            if not isinstance(mark, ImageWatermark) or mark.source in arrays:
-                continue
-            array = self._bench / f"image-{len(arrays)}.npy"
-            try:
-                task = WatermarkImageTask(
-                    "the image", self._image(mark.source), self._settings.images.max_pixels, array
-                )
-                for outcome in self._executor.run([task]):
-                    require_value(outcome)
-            except StoreError:
-                raise
-            except (InputError, RenderError) as error:
-                on_missing(f"the watermark image {mark.shown} is left out: {error}")
-            else:
-                arrays[mark.source] = array
-        return arrays
+    def images(self, on_missing: Callable[[str], None]) -> dict[str, DecodedImage]:
+        """The watermark images by their source; ``on_missing`` gets a message for each unusable one.
+
+        Raises:
+            StoreError: the store cannot be used.
+            DestinationError: the disk takes no more.
+            RenderError: the machine is short of what decoding takes.
+        """
+        marks = [mark for mark in self._spec.mixer.watermarks if isinstance(mark, ImageWatermark)]
+        return decode_images(marks, self._image, self._settings.images, self._executor, self._bench, on_missing)
 
     def _find_index(self, named: str | None) -> tuple[bytes | None, str | None, list[str]]:
         """The index's bytes, its key in the store, and the addresses that were tried."""

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+from owtmix.base.errors import DestinationError
+from owtmix.base.geometry import Size
 from owtmix.base.own_files import make_own
 from owtmix.plan.media_info import ClockRules, Probe
 from owtmix.workers.base import TaskReporter
@@ -55,18 +57,26 @@ class ProbeTask:
 
 @dataclass(frozen=True, slots=True)
 class WatermarkImageTask:
-    """Decode a watermark image into an array file: uint8 (height, width, 4)."""
+    """Decode a watermark image into the file ``rgba``: uint8, (height, width, 4), nothing else. The result is its size.
 
-    result: ClassVar = type(None)
+    It may have ``max_pixels``, and ``left_pixels`` are left for it of what all images may have together.
+    """
+
+    result: ClassVar = Size
     name: str
     data: bytes
     max_pixels: int
-    array: Path
+    left_pixels: int
+    rgba: Path
 
-    def run(self, reporter: TaskReporter) -> None:  # noqa: ARG002 - images are small, so there is no progress
-        import numpy as np
-
+    def run(self, reporter: TaskReporter) -> Size:  # noqa: ARG002 - images are small, so there is no progress
         from owtmix.inputs.watermark_images import decode_image
 
-        make_own(self.array)
-        np.save(self.array, decode_image(self.data, self.max_pixels))
+        pixels = decode_image(self.data, self.max_pixels, self.left_pixels)
+        try:
+            make_own(self.rgba)
+            pixels.tofile(self.rgba)
+        except OSError as error:
+            reason = error.strerror or "the disk is full"
+            raise DestinationError(f"{self.rgba.parent} takes no more: {reason}: free some space") from None
+        return Size(pixels.shape[1], pixels.shape[0])

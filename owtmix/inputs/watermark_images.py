@@ -14,11 +14,17 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from owtmix.base.errors import InputError, MixError
+from owtmix.base.shortage import raise_if_short
 from owtmix.net.addresses import LOOPBACK, LookUp, Network, addresses_of
 from owtmix.net.guard import checked_client
 
 _FORMATS: Final = ("PNG", "JPEG", "WEBP")
 _LARGEST_PORT: Final = 65535
+
+MAX_SCANS: Final = 100
+"""Each scan of a JPEG goes over the whole picture again, and may take few bytes of the file. Usual are up to 12."""
+_START_OF_SCAN: Final = b"\xff\xda"
+"""Occurs only as this marker: in the data of a scan, 0xff is followed by 0x00 or a restart marker."""
 
 
 def fetch_image(
@@ -100,20 +106,25 @@ async def _download(address: httpx.URL, shown: str, max_bytes: int, client: http
     return bytes(body)
 
 
-def decode_image(data: bytes, max_pixels: int) -> NDArray[np.uint8]:
+def decode_image(data: bytes, max_pixels: int, left_pixels: int | None = None) -> NDArray[np.uint8]:
     """Decode a PNG, JPEG or WebP image, the first frame of an animated one, turned as its EXIF data says.
+
+    What it has is checked before it is decoded: at most ``max_pixels`` pixels and, where all images together are
+    limited, at most ``left_pixels``; a JPEG at most ``MAX_SCANS`` scans.
 
     Returns:
         RGBA, uint8 (height, width, 4), straight alpha.
 
     Raises:
-        InputError: It is not an image, is damaged, or has more than ``max_pixels`` pixels (checked before decoding).
+        InputError: It is not an image, is damaged, or has more than that.
+        RenderError: The machine is short of memory or descriptors.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # warnings of Pillow are errors below, or do not matter
             with Image.open(BytesIO(data), formats=_FORMATS) as image:
-                return _rgba(image, max_pixels)
+                _check(image, data, max_pixels, left_pixels)
+                return _rgba(image)
     except MixError:
         raise
     except Image.DecompressionBombError:
@@ -121,12 +132,24 @@ def decode_image(data: bytes, max_pixels: int) -> NDArray[np.uint8]:
     except UnidentifiedImageError:
         raise InputError("the image is not a PNG, JPEG or WebP file") from None
     except Exception as error:  # Pillow lets errors of many kinds out when a file is damaged
+        raise_if_short(error)
         raise InputError(f"the image is damaged: {error}") from error
 
 
-def _rgba(image: Image.Image, max_pixels: int) -> NDArray[np.uint8]:
-    if image.width * image.height > max_pixels:
+def _check(image: Image.Image, data: bytes, max_pixels: int, left_pixels: int | None) -> None:
+    pixels = image.width * image.height
+    if pixels > max_pixels:
         raise InputError(f"the image has {image.width}x{image.height} pixels, more than {max_pixels}")
+    if left_pixels is not None and pixels > left_pixels:
+        raise InputError(
+            f"the image has {image.width}x{image.height} pixels, and with the watermark images before it more than "
+            "images.max_total_pixels in conf/owt.toml"
+        )
+    if image.format == "JPEG" and data.count(_START_OF_SCAN) > MAX_SCANS:
+        raise InputError(f"the image has more than {MAX_SCANS} scans")
+
+
+def _rgba(image: Image.Image) -> NDArray[np.uint8]:
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I;16"):  # Pillow clips 16 bits of grey instead of scaling them
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))

@@ -9,7 +9,7 @@ from typing import Final, Literal
 from owtmix.base.colour import Colour
 from owtmix.base.geometry import Area, Rect, ResizeMode, Size, even
 from owtmix.base.strict_json import Loc, shown
-from owtmix.jobfile.models import Data, MixerConfig, Region, TemplateTile, TranscodingConfig, WaterMark
+from owtmix.jobfile.models import MAX_CLOCKS, Data, MixerConfig, Region, TemplateTile, TranscodingConfig, WaterMark
 from owtmix.jobfile.problems import ProblemCollector
 from owtmix.jobfile.spec import (
     ClockWatermark,
@@ -162,6 +162,11 @@ def _even_span(start: int, length: int, limit: int) -> tuple[int, int]:
 
 
 def _watermarks(mixer: MixerConfig, canvas: Size | None, collector: ProblemCollector) -> tuple[Watermark, ...]:
+    clocks = sum(mark.type == 1 for mark in mixer.watermarks)
+    if clocks > MAX_CLOCKS:
+        collector.problem(
+            (*_MIXER, "WaterMark"), f"found {clocks} watermarks of Type 1 (time); accepted: at most {MAX_CLOCKS}"
+        )
     marks = []
     for i, mark in enumerate(mixer.watermarks):
         loc = (*_MIXER, "WaterMark", i)

@@ -16,6 +16,14 @@ from owtmix.jobfile.types import HttpUrl, Opacity, OptionalStreamId, Seconds, Un
 
 REQUIRED: Final = "required"
 
+MAX_WATERMARKS: Final = 32
+MAX_CLOCKS: Final = 8
+"""Clocks are drawn anew every second."""
+MAX_POSITIONS: Final = 128
+MAX_TILES: Final = 64
+"""Of a template, as there are streams at most; and templates, one for each number of streams."""
+MAX_RECEIVERS: Final = 32
+
 
 def key(alias: str, accepted: str, default: Any = None, **limits: Any) -> Any:
     """A key of the job file. ``accepted`` follows "accepted: " in messages, and is the description in editors."""
@@ -157,7 +165,7 @@ class TemplateTile(JobModel):
     area: Annotated[TemplateArea, REQUIRED] = key("Area", "an object with Left, Top, Width, Height")
 
 
-Templates = list[Annotated[list[TemplateTile], Field(min_length=1)]]
+Templates = list[Annotated[list[TemplateTile], Field(min_length=1, max_length=MAX_TILES)]]
 
 
 class WaterMark(JobModel):
@@ -186,14 +194,24 @@ class MixerConfig(JobModel):
         5,
         1,
     )
-    layout_config: Templates = items("LayoutConfig", "for layout 0: a list of templates, each a list of tiles")
-    layouts: Templates = items("Layouts", "another name of LayoutConfig")
+    layout_config: Templates = items(
+        "LayoutConfig",
+        f"for layout 0: a list of at most {MAX_TILES} templates, each a list of at most {MAX_TILES} tiles",
+        max_length=MAX_TILES,
+    )
+    layouts: Templates = items("Layouts", "another name of LayoutConfig", max_length=MAX_TILES)
     positions: list[PositionConfig] = items(
-        "PositionConfig", "for manual mode: a list of objects with RtcStreamId and Region"
+        "PositionConfig",
+        f"for manual mode: a list of at most {MAX_POSITIONS} objects with RtcStreamId and Region",
+        max_length=MAX_POSITIONS,
     )
     watermarks: Annotated[
         list[WaterMark], BeforeValidator(_as_list, json_schema_input_type=WaterMark | list[WaterMark])
-    ] = items("WaterMark", "an object with Type, or a list of them")
+    ] = items(
+        "WaterMark",
+        f"an object with Type, or a list of at most {MAX_WATERMARKS}, of which at most {MAX_CLOCKS} have Type 1",
+        max_length=MAX_WATERMARKS,
+    )
 
 
 class SubscribeConfig(JobModel):
@@ -271,7 +289,11 @@ class Data(JobModel):
     mixer: MixerConfig = section("MixerConfig", MixerConfig, "an object with MixedVideoLayout, WaterMark, ...")
     subscribe: SubscribeConfig = section("SubscribeConfig", SubscribeConfig, "an object with VideoStreamType, ...")
     recording: RecordingConfig = section("RecordingConfig", RecordingConfig, "an object with StorageConfig, ...")
-    notify: list[NotifyConfig] = items("NotifyConfig", "a list of objects with Status, ServiceType, NotifyUrl, Token")
+    notify: list[NotifyConfig] = items(
+        "NotifyConfig",
+        f"a list of at most {MAX_RECEIVERS} objects with Status, ServiceType, NotifyUrl, Token",
+        max_length=MAX_RECEIVERS,
+    )
     input: InputConfig = section("InputConfig", InputConfig, "an object with Index and StorageConfig")
     live: Any = key("LiveConfig", "anything; not used by an offline mix")
     stream: Any = key("StreamConfig", "anything; not used by an offline mix")

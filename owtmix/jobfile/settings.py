@@ -120,6 +120,7 @@ class ImageSettings(_Table):
     timeout_s: Rounded = number("10", "0.1", "300", float)
     max_bytes: int = whole(16 * 2**20, 1024, 2**30)
     max_pixels: int = whole(16_000_000, 1, 2**28)
+    max_total_pixels: int = whole(64_000_000, 1, 2**30)
 
 
 class StorageSettings(_Table):

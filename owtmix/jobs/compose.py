@@ -20,11 +20,11 @@ from owtmix.outputs.registry import OUTPUTS
 from owtmix.plan.decoder_budget import needed_bytes
 from owtmix.plan.input_report import InputReport, report_input, use_of
 from owtmix.plan.media_info import Damage, DecodeStats
-from owtmix.plan.model import RenderPlan
 from owtmix.produce.chunk_cache import ChunkCache
-from owtmix.produce.chunk_key import InputVersions, digest, track_keys
+from owtmix.produce.chunk_key import InputVersions, track_keys
 from owtmix.produce.disk_space import check_disk_space
 from owtmix.produce.production import Production, ProductionResult
+from owtmix.produce.tasks import RenderSetup
 from owtmix.produce.workspace import Workspace
 from owtmix.workers.limits import available_cores, create_for_worker
 from owtmix.workers.process_state import available_memory_bytes
@@ -96,13 +96,13 @@ def compose(run: JobRun, planned: Planned) -> Composed:
         MixError: of any kind.
     """
     setup, plan, work = planned.prepared.setup, planned.prepared.setup.plan, run.work
-    images = {name: digest(array.read_bytes()) for name, array in setup.images.items()}
+    images = {source: image.digest() for source, image in setup.images.items()}
     versions = InputVersions([file.version for file in setup.files], images)
     cache = ChunkCache(work / "chunks")
     kept_bytes = cache.size_bytes(track_keys(plan, versions))
     check_disk_space(plan, work, planned.staged.parent, kept_bytes)
     sources = planned.prepared.sources.reserving(max(plan.expected_bytes, 2 * plan.expected_bytes - kept_bytes))
-    workers = _fitting_workers(plan, run.request.options.workers or available_cores())
+    workers = _fitting_workers(setup, run.request.options.workers or available_cores())
     workspace = Workspace(run.executor, workers, max(1, available_cores() // workers), cache, run.tracks)
     production = Production(setup, sources, versions, workspace, run.announcer)
     result = production.make([OUTPUTS[plan.container](planned.staged)], run.progress)
@@ -113,14 +113,15 @@ def compose(run: JobRun, planned: Planned) -> Composed:
     return Composed(planned.staged, planned.guard, planned.prepared, result, reports)
 
 
-def _fitting_workers(plan: RenderPlan, wanted: int) -> int:
+def _fitting_workers(setup: RenderSetup, wanted: int) -> int:
     """How many workers compose: as many as are ``wanted``, and have memory on this machine."""
     available_bytes = available_memory_bytes()
     if available_bytes is None:
         return wanted
-    fitting = max(1, min(wanted, available_bytes // needed_bytes(plan)))
+    each_bytes = needed_bytes(setup.plan, {source: image.size for source, image in setup.images.items()})
+    fitting = max(1, min(wanted, available_bytes // each_bytes))
     if fitting < wanted:
-        _log.info("%d workers compose, not %d: each needs about %d MiB", fitting, wanted, needed_bytes(plan) >> 20)
+        _log.info("%d workers compose, not %d: each needs about %d MiB", fitting, wanted, each_bytes >> 20)
     return fitting
 
 

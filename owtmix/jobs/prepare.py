@@ -11,6 +11,7 @@ from owtmix.base.errors import InputError
 from owtmix.compositor.text.coverage import missing_glyph_warnings, with_fonts
 from owtmix.compositor.text.cut_text import cut_text_warnings
 from owtmix.inputs.gather import Gathered, InputGatherer, clock_rules
+from owtmix.inputs.image_files import DecodedImage
 from owtmix.inputs.prefetch import SourceSet
 from owtmix.inputs.probe_cache import ProbeCache
 from owtmix.jobfile.index import Recording
@@ -37,12 +38,12 @@ class Indexed:
 
 @dataclass(frozen=True, slots=True)
 class InputsGathered:
-    """Recordings were measured, and watermark ``images`` decoded into array files, by their source."""
+    """Recordings were measured, and watermark ``images`` decoded, by their source."""
 
     device: RenderDevice
     gatherer: InputGatherer
     gathered: Gathered
-    images: Mapping[str, Path]
+    images: Mapping[str, DecodedImage]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,7 @@ def gather_inputs(run: JobRun, indexed: Indexed) -> InputsGathered:
 
     Raises:
         InputError: no recording can be used, or in a strict job one cannot.
+        RenderError: the machine is short of what it takes.
     """
     warn = run.announcer.warn
     gathered = indexed.gatherer.recordings(indexed.recordings, run.progress)
@@ -128,12 +130,13 @@ def plan_output(run: JobRun, inputs: InputsGathered) -> Prepared:
     """Plan the output.
 
     Raises:
-        SpecError: it would be longer than the limit.
+        SpecError: it would be longer than the limit, or take more memory.
     """
     request, spec, warn = run.request, run.request.spec, run.announcer.warn
     gathered = inputs.gathered
-    plan = make_plan(spec, inputs.gatherer.index, gathered.clips, request.settings.planning, gathered.left_out)
-    plan, lacks = within_decoder_memory(plan, request.settings.limits.worker_memory_mib << 20)
+    sizes = {source: image.size for source, image in inputs.images.items()}
+    plan = make_plan(spec, inputs.gatherer.index, gathered.clips, request.settings.planning, gathered.left_out, sizes)
+    plan, lacks = within_decoder_memory(plan, sizes, request.settings.limits.worker_memory_mib << 20)
     if lacks and request.options.strict:
         raise InputError("\n".join(lacks))
     for lack in lacks:

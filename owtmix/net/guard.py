@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Sequence
+from concurrent.futures import Future
+from functools import cache
 from typing import Final
 
 import httpx
@@ -40,12 +43,15 @@ class CheckedTransport(httpx.AsyncBaseTransport):
         self._allowed = allowed
         self._look_up = look_up
         # No keep-alive: a connection made for one host name must not serve another at the same address.
-        self._inner = httpx.AsyncHTTPTransport(trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
+        self._inner = httpx.AsyncHTTPTransport(
+            verify=_tls_context(), trust_env=False, limits=httpx.Limits(max_keepalive_connections=0)
+        )
+        self._pending: dict[tuple[str, int], Future[tuple[Address, ...]]] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         url = request.url
         port = url.port or (443 if url.scheme == "https" else 80)
-        failure = ""
+        failure, cause = "", None
         for address in await self._resolve(url.host, port):
             direct = httpx.Request(
                 request.method,
@@ -57,14 +63,18 @@ class CheckedTransport(httpx.AsyncBaseTransport):
             try:
                 return await self._inner.handle_async_request(direct)
             except httpx.ConnectError as error:
-                failure = str(error)
+                failure, cause = str(error), error
             except httpx.ConnectTimeout:
                 failure = f"no connection within {CONNECT_S:g} s"
-        raise httpx.ConnectError(failure)
+        raise httpx.ConnectError(failure) from cause
 
     async def _resolve(self, host: str, port: int) -> tuple[Address, ...]:
+        """The allowed addresses of ``host``. While an answer is pending, all requests for the host wait for it."""
+        pending = self._pending.get((host, port))
+        if pending is None or pending.done():
+            pending = self._pending[host, port] = start_resolving(host, port, self._allowed, self._look_up)
         try:
-            return await asyncio.wrap_future(start_resolving(host, port, self._allowed, self._look_up))
+            return await asyncio.wrap_future(pending)
         except AddressRefusedError as error:
             raise ForbiddenAddressError(str(error)) from None
         except HostUnknownError as error:
@@ -72,6 +82,12 @@ class CheckedTransport(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         await self._inner.aclose()
+
+
+@cache
+def _tls_context() -> ssl.SSLContext:
+    """One for all connections: it holds the certificates of all authorities, and takes a while to make."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 def checked_client(allowed: Sequence[Network], look_up: LookUp = addresses_of) -> httpx.AsyncClient:

@@ -1,4 +1,4 @@
-"""One receiver: a queue of messages for one URL, sent one at a time and in order.
+"""One receiver: the messages for one URL, sent one at a time and in order.
 
 Responses:
 
@@ -14,8 +14,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum
 from typing import Final
@@ -23,9 +21,10 @@ from typing import Final
 import httpx
 
 from owtmix.base.backoff import pause_s
-from owtmix.net.guard import ForbiddenAddressError, checked_client
+from owtmix.net.guard import ForbiddenAddressError
+from owtmix.notify.message import Message
 from owtmix.notify.options import SenderOptions
-from owtmix.notify.outbox import Message
+from owtmix.notify.outbox import MessageStream
 from owtmix.notify.signature import headers
 
 _log = logging.getLogger(__name__)
@@ -57,16 +56,24 @@ def classify_status(status: int) -> AttemptResult:
 class Receiver:
     """Sends messages to one URL. All methods must be called in the event loop that runs ``serve``.
 
-    ``idle`` is set while the queue is empty. While ``drops`` is true, droppable messages are dropped instead of sent.
+    ``idle`` is set while there are none. While ``drops`` is true, droppable messages are dropped instead of sent.
     """
 
-    def __init__(self, url: str, on_done: Callable[[Message], None], options: SenderOptions) -> None:
+    def __init__(
+        self,
+        url: str,
+        messages: MessageStream,
+        client: httpx.AsyncClient,
+        attempts: asyncio.Semaphore,
+        options: SenderOptions,
+    ) -> None:
         self.idle = asyncio.Event()
         self.drops = False
         self._url = url
-        self._on_done = on_done
+        self._messages = messages
+        self._client = client
+        self._attempts = attempts
         self._options = options
-        self._queue: deque[Message] = deque()
         self._arrived = asyncio.Event()
         self._pause_ended = asyncio.Event()
         self._failures = 0
@@ -80,9 +87,8 @@ class Receiver:
             return f"{url.scheme}://{url.netloc.decode()}"
         return "a receiver whose address is not a valid URL"
 
-    def put(self, message: Message) -> None:
-        """Queue ``message``."""
-        self._queue.append(message)
+    def wake(self) -> None:
+        """Look for new messages."""
         self.idle.clear()
         self._arrived.set()
 
@@ -92,33 +98,36 @@ class Receiver:
         self._pause_ended.set()
 
     async def serve(self) -> None:
-        """Send queued messages until the task is cancelled."""
-        async with checked_client(self._options.allowed) as client:
+        """Send messages until the task is cancelled."""
+        try:
             while True:
-                while not self._queue:
+                while (message := self._messages.first()) is None:
                     self.idle.set()
                     self._arrived.clear()
                     await self._arrived.wait()
-                message = self._queue[0]
                 if self._gone or (self.drops and message.droppable):
                     self._skip(message)
+                    await asyncio.sleep(0)  # others have their turn, however many are skipped
                 else:
-                    await self._try(client, message)
+                    await self._try(message)
+        finally:
+            self._messages.flush()
 
     def _skip(self, message: Message) -> None:
         """Do not send ``message`` in this run. A droppable one is done; another stays in the outbox."""
-        self._queue.popleft()
-        self._refusals = 0
         if message.droppable:
-            self._on_done(message)
+            self._messages.drop()
+        else:
+            self._messages.leave()
+        self._refusals = 0
 
-    async def _try(self, client: httpx.AsyncClient, message: Message) -> None:
+    async def _try(self, message: Message) -> None:
         """Make one attempt to send ``message`` and act on the result."""
-        result, reason = await self._send(client, message)
+        async with self._attempts:
+            result, reason = await self._send(message)
         if result is AttemptResult.DELIVERED:
-            self._queue.popleft()
+            self._messages.done()
             self._failures = self._refusals = 0
-            self._on_done(message)
             return
         self._failures += 1
         if result is AttemptResult.GONE:
@@ -138,14 +147,14 @@ class Receiver:
     def _pause_s(self) -> float:
         return pause_s(self._failures, self._options.first_pause_s, self._options.longest_pause_s)
 
-    async def _send(self, client: httpx.AsyncClient, message: Message) -> tuple[AttemptResult, str]:
+    async def _send(self, message: Message) -> tuple[AttemptResult, str]:
         body = message.body.encode()
         identity = headers(self._options.key, message.id, int(time.time()), body)
         try:
             # The body of the response is not read: it has no meaning and may be endless.
             async with (
                 asyncio.timeout(self._options.attempt_s),
-                client.stream("POST", self._url, content=body, headers=_CONTENT | identity) as response,
+                self._client.stream("POST", self._url, content=body, headers=_CONTENT | identity) as response,
             ):
                 status = response.status_code
         except TimeoutError:

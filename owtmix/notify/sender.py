@@ -4,39 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
 
+from owtmix.jobfile.models import MAX_RECEIVERS
+from owtmix.net.guard import checked_client
 from owtmix.notify.options import SenderOptions
-from owtmix.notify.outbox import Message
+from owtmix.notify.outbox import Outbox
 from owtmix.notify.receiver import Receiver
 
 _CLOSING_S: Final = 1.0
 """Timeout for the end of the thread. Only a hanging disk takes longer."""
+MOST_ATTEMPTS: Final = MAX_RECEIVERS
+"""At the same time: each holds a connection. Earlier runs may have left messages for more receivers than a job has."""
 
 
 class Sender:
-    """Sends messages in the background, in order for each URL."""
+    """Sends the messages of ``outbox`` in the background, in order for each URL."""
 
-    def __init__(self, on_done: Callable[[Message], None], options: SenderOptions) -> None:
-        """Start the thread.
-
-        Args:
-            on_done: Called in the thread for each message that was delivered or dropped.
-            options: Of all receivers.
-        """
-        self._on_done = on_done
+    def __init__(self, outbox: Outbox, options: SenderOptions) -> None:
+        """Start the thread; ``options`` are those of all receivers."""
+        self._outbox = outbox
         self._options = options
         self._receivers: dict[str, tuple[Receiver, asyncio.Task[None]]] = {}
+        self._attempts = asyncio.Semaphore(MOST_ATTEMPTS)
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="callbacks", daemon=True)
         self._thread.start()
 
-    def put(self, messages: Iterable[Message]) -> None:
-        """Queue ``messages``. Does not block."""
-        self._loop.call_soon_threadsafe(self._enqueue, tuple(messages))
+    def send(self, urls: Iterable[str]) -> None:
+        """Send what the outbox has for ``urls``. Does not block."""
+        self._loop.call_soon_threadsafe(self._wake, tuple(urls))
 
     def finish(self, timeout_s: float) -> None:
         """Wait until all queues are empty, for at most ``timeout_s`` seconds, then stop the thread.
@@ -52,18 +52,25 @@ class Sender:
             self._thread.join(_CLOSING_S)
 
     def _run(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:  # cancels the receivers' tasks when it ends
+        # One client, and with it one set of certificates, for all receivers.
+        self._client = checked_client(self._options.allowed)
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             runner.run(self._until_stopped())
 
     async def _until_stopped(self) -> None:
-        await self._stop.wait()
+        async with self._client:
+            await self._stop.wait()
+            tasks = [task for _, task in self._receivers.values()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _enqueue(self, messages: Iterable[Message]) -> None:
-        for message in messages:
-            if message.url not in self._receivers:
-                receiver = Receiver(message.url, self._on_done, self._options)
-                self._receivers[message.url] = receiver, self._loop.create_task(receiver.serve())
-            self._receivers[message.url][0].put(message)
+    def _wake(self, urls: Iterable[str]) -> None:
+        for url in urls:
+            if url not in self._receivers:
+                receiver = Receiver(url, self._outbox.stream(url), self._client, self._attempts, self._options)
+                self._receivers[url] = receiver, self._loop.create_task(receiver.serve())
+            self._receivers[url][0].wake()
 
     async def _drain(self, timeout_s: float) -> None:
         receivers = [receiver for receiver, _ in self._receivers.values()]

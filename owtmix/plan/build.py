@@ -7,9 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from math import ceil
+from types import MappingProxyType
 from typing import TypeVar
 
 from owtmix.base.errors import Problem, SpecError
+from owtmix.base.geometry import Size
 from owtmix.base.ids import StreamId
 from owtmix.base.time import FrameClock, TimeRange, timecode
 from owtmix.jobfile.index import Index
@@ -19,6 +21,7 @@ from owtmix.plan import encoders
 from owtmix.plan.chunks import cut_chunks
 from owtmix.plan.device import MAX_GPU_ITEMS, RenderDevice
 from owtmix.plan.media_info import Clip, Matrix
+from owtmix.plan.memory import check_memory
 from owtmix.plan.model import AudioPlacement, PicturePlan, RenderPlan, SoundPlan, Source, sample_count
 from owtmix.plan.scenes import Scene, build_scenes
 from owtmix.plan.shots import PlaceholderRules, Shot, build_shots
@@ -34,13 +37,15 @@ def make_plan(
     clips: Sequence[Clip],
     settings: PlanSettings,
     left_out: Iterable[tuple[str, str]] = (),
+    images: Mapping[str, Size] = MappingProxyType({}),
 ) -> RenderPlan:
     """Plan the output of ``clips``, the readable files of the subscribed streams.
 
-    ``clips[i].source`` is ``i``; ``left_out`` are the keys of the others, and why.
+    ``clips[i].source`` is ``i``; ``left_out`` are the keys of the others, and why. ``images`` are the sizes of the
+    watermark images by their source.
 
     Raises:
-        SpecError: the output would be longer than the limit of ``conf/owt.toml``.
+        SpecError: the output would be longer, or composing it would take more memory, than ``conf/owt.toml`` allows.
     """
     timeline_settings = settings.timeline
     rules = TimelineRules(
@@ -55,6 +60,8 @@ def make_plan(
         limit = timecode(settings.limits.max_duration_s)
         raise SpecError(Problem("", f"the output would last {timecode(timeline.end)}, more than the limit of {limit}"))
     picture = _picture(spec, spec.video, timeline, settings) if spec.video else None
+    if picture:
+        check_memory(picture, images, settings.limits.worker_memory_mib)
     duration = picture.clock.time(picture.frames) if picture else timeline.end
     return RenderPlan(
         job_id=spec.job_id,

@@ -8,26 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Final
 
+from owtmix.base.geometry import Size
 from owtmix.base.time import timecode
+from owtmix.plan.memory import PROCESS_BYTES, picture_memory
 from owtmix.plan.model import RenderPlan
 from owtmix.plan.scenes import Scene
 
-WORKER_BYTES: Final = 256 << 20
-"""What a worker needs besides: Python, libraries, buffers."""
 
+def within_decoder_memory(
+    plan: RenderPlan, images: Mapping[str, Size], worker_bytes: int
+) -> tuple[RenderPlan, tuple[str, ...]]:
+    """The plan with decoders that fit into a worker of ``worker_bytes``, and a sentence for each one left out.
 
-def decoder_budget(plan: RenderPlan, worker_bytes: int) -> int:
-    """What a worker of ``worker_bytes`` has left for decoders."""
-    return worker_bytes - WORKER_BYTES
-
-
-def within_decoder_memory(plan: RenderPlan, worker_bytes: int) -> tuple[RenderPlan, tuple[str, ...]]:
-    """The plan with decoders that fit into a worker of ``worker_bytes``, and a sentence for each one left out."""
-    budget_bytes = decoder_budget(plan, worker_bytes)
+    ``images`` are the sizes of the watermark images by their source.
+    """
+    if plan.picture is None:
+        return plan, ()
+    budget_bytes = worker_bytes - picture_memory(plan.picture, images).total
     reasons = []
-    for scene in plan.picture.scenes if plan.picture else ():
+    for scene in plan.picture.scenes:
         while (needs := _needs(plan, scene)) and (total := sum(needs.values())) > budget_bytes:
             greedy = max(needs, key=lambda source: (needs[source], source))
             plan = plan.without_source(greedy, scene.span.start, sound=False)
@@ -35,10 +35,12 @@ def within_decoder_memory(plan: RenderPlan, worker_bytes: int) -> tuple[RenderPl
     return plan, tuple(reasons)
 
 
-def needed_bytes(plan: RenderPlan) -> int:
-    """About the memory that a worker needs at most."""
-    scenes = plan.picture.scenes if plan.picture else ()
-    return WORKER_BYTES + max((sum(_needs(plan, scene).values()) for scene in scenes), default=0)
+def needed_bytes(plan: RenderPlan, images: Mapping[str, Size]) -> int:
+    """About the memory that a worker needs at most; images as above."""
+    if plan.picture is None:
+        return PROCESS_BYTES
+    decoders = max((sum(_needs(plan, scene).values()) for scene in plan.picture.scenes), default=0)
+    return picture_memory(plan.picture, images).total + decoders
 
 
 def _needs(plan: RenderPlan, scene: Scene) -> Mapping[int, int]:

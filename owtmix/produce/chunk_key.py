@@ -64,11 +64,6 @@ def track_keys(plan: RenderPlan, versions: InputVersions) -> list[str]:
     return sound + [chunk_key(plan, frames, versions) for frames in chunks]
 
 
-def digest(data: bytes) -> str:
-    """A hash of ``data``."""
-    return hashlib.sha256(data).hexdigest()
-
-
 def _seen(shots: Iterable[Shot], span: TimeRange) -> Iterator[Shot]:
     """The parts of the shots that lie in ``span``."""
     for shot in shots:

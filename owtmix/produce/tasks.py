@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from owtmix.base.errors import InputError
 from owtmix.base.time import timecode
+from owtmix.inputs.image_files import DecodedImage, MappedImages
 from owtmix.inputs.source_file import SourceFile
 from owtmix.outputs.base import FinishedTracks, Output
 from owtmix.plan.device import CPU, RenderDevice
@@ -32,14 +33,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RenderSetup:
-    """A plan, the ``files`` of its sources by their numbers, and the array files of its watermark ``images``.
+    """A plan, the ``files`` of its sources by their numbers, and its watermark ``images`` by their source.
 
     With ``strict`` a source that fails is an error, not a warning. ``device`` composes the picture.
     """
 
     plan: RenderPlan
     files: Sequence[SourceFile]
-    images: Mapping[str, Path]
+    images: Mapping[str, DecodedImage]
     strict: bool = False
     device: RenderDevice = CPU
 
@@ -50,13 +51,10 @@ class RenderSetup:
         return FileSources(self.files)
 
     def load(self) -> RenderContext:
-        """The context for rendering the picture, with its images loaded. Called in a worker."""
-        import numpy as np
-
+        """The context for rendering the picture. Called in a worker."""
         from owtmix.render.context import RenderContext
 
-        images = {name: np.load(path) for name, path in self.images.items()}
-        return RenderContext(self.plan, self.open_sources(), images, self.device)
+        return RenderContext(self.plan, self.open_sources(), MappedImages(self.images), self.device)
 
     @property
     def can_reencode(self) -> bool:

@@ -37,7 +37,10 @@ def do_alone(executor: Executor, task: TaskT, sleep: Callable[[float], None] = t
     shortages = 0
     deaths = 0
     while True:
-        (outcome,) = executor.run([task], alone=True, most=1)
+        try:
+            (outcome,) = executor.run([task], alone=True, most=1)
+        except ShortageError as error:  # no worker could be started
+            outcome = Outcome(task, error=error)
         if lack := shortage_of(outcome):
             shortages += 1
             if shortages == SHORTAGES:

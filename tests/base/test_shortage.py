@@ -41,6 +41,13 @@ def test_a_file_that_asks_for_an_absurd_amount_of_memory_is_to_blame_itself() ->
     assert machine_error(OSError(errno.ENOMEM, "x")) is None
 
 
+def test_what_led_to_an_error_counts() -> None:
+    error = ValueError("x")
+    error.__context__ = KeyError("y")
+    error.__context__.__context__ = OSError(errno.EMFILE, "z")
+    assert isinstance(machine_error(error), ShortageError)
+
+
 LIMITED = """
 import resource
 from owtmix.base.shortage import raise_if_short

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from owtmix.base.geometry import Rect, ResizeMode, Size
 from owtmix.compositor.base import ComposedFrame, Layer
-from owtmix.compositor.cpu import POOL_FRAMES, CpuCanvas, CpuScaler, Plane, Planes, planes
+from owtmix.compositor.cpu import CpuCanvas, CpuScaler, Plane, Planes, planes
+from owtmix.plan.buffers import POOL_FRAMES
 from tests.compositor.stills import Still
 from tests.media.pictures import flat
 

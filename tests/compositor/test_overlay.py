@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from owtmix.base.colour import Colour
 from owtmix.base.geometry import Rect, Size
-from owtmix.compositor.overlay import colour_to_yuv, prepare_overlay
+from owtmix.compositor import bands
+from owtmix.compositor.overlay import colour_to_yuv, prepare_grey, prepare_overlay
 from owtmix.plan.media_info import Matrix
 
 CANVAS = Size(24, 16)
@@ -179,3 +180,32 @@ def test_rect_shrinks_to_what_is_visible() -> None:
     overlay = prepare_overlay(image, 1, 1, CANVAS, "bt709")
     assert overlay is not None
     assert overlay.rect == Rect(8, 6, 2, 2)
+
+
+@pytest.mark.parametrize("matrix", ["bt601", "bt709"])
+def test_a_grey_picture_is_what_it_is_in_rgba(matrix: Matrix) -> None:
+    grey = np.arange(256, dtype=np.uint8).reshape(8, 32)
+    rgba = np.stack((grey, grey, grey, np.full_like(grey, 255)), axis=2)
+    place, canvas = Rect(4, 2, 32, 8), Size(40, 12)
+    expected, drawn = prepare_overlay(rgba, 4, 2, canvas, matrix), prepare_grey(grey, place, matrix)
+    assert expected
+    assert drawn.rect == expected.rect == place
+    for ours, theirs in zip(drawn.pairs, expected.pairs, strict=True):
+        assert np.array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("at", [(0, 0), (3, 5), (-7, -3), (4, 9)])
+def test_a_large_image_is_prepared_and_drawn_in_bands_with_the_same_pixels(
+    monkeypatch: pytest.MonkeyPatch, at: tuple[int, int]
+) -> None:
+    """As if the whole of it were prepared at once, also where a band ends between rows of one 2x2 block."""
+    image = noise_image(5, Size(21, 17))
+    drawn: list[Planes] = []
+    for pixels in (1 << 18, 40):
+        monkeypatch.setattr(bands, "_BAND_PIXELS", pixels)
+        overlay = prepare_overlay(image, *at, CANVAS, "bt709", alpha=0.7)
+        assert overlay
+        drawn.append(Planes.noise(6))
+        overlay.blend(*drawn[-1].all())
+    for whole, in_bands in zip(drawn[0].all(), drawn[1].all(), strict=True):
+        assert np.array_equal(whole, in_bands)

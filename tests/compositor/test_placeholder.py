@@ -10,21 +10,19 @@ NAMES = ["alice", "\u738b\u5c0f\u660e", "\u0412\u043b\u0430\u0434\u0438\u043c\u0
 
 
 @pytest.mark.parametrize("name", ["", "alice", "\U0001f642", "x" * 500, "\u738b\u5c0f\u660e"])
-def test_any_tile_gets_an_opaque_grey_placeholder(name: str) -> None:
+def test_any_tile_gets_a_grey_placeholder(name: str) -> None:
     for width in (2, 6, 20, 64, 82, 640):
         for height in (2, 10, 14, 36, 80, 360):
             drawn = draw_placeholder(name, Size(width, height))
-            assert drawn.shape == (height, width, 4)
+            assert drawn.shape == (height, width)
             assert drawn.dtype == np.uint8
-            assert (drawn[..., 3] == 255).all()
-            assert (drawn[..., :3] == drawn[..., :1]).all()
-            assert drawn.max(axis=(0, 1))[0] <= 200, "nothing bright"
+            assert drawn.max() <= 200, "nothing bright"
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("size", [Size(64, 36), Size(160, 90), Size(180, 320), Size(1920, 1080)])
 def test_names_are_readable_and_centred(name: str, size: Size) -> None:
-    drawn = draw_placeholder(name, size)[..., 0]
+    drawn = draw_placeholder(name, size)
     ink = drawn > 100
     columns = np.flatnonzero(ink.any(axis=0))
     assert ink.sum() > 20
@@ -39,6 +37,6 @@ def test_names_differ() -> None:
 
 
 def test_a_name_without_glyphs_leaves_the_disc() -> None:
-    drawn = draw_placeholder("\U0001f642", Size(320, 180))[..., 0]
+    drawn = draw_placeholder("\U0001f642", Size(320, 180))
     assert drawn.max() == 66
     assert drawn.min() == 40

@@ -28,9 +28,10 @@ from owtmix.jobfile.spec import NotifySpec, StorageSpec
 from owtmix.jobs.lock import lock_job
 from owtmix.jobs.sweep import sweep
 from owtmix.notify.events import WarnCode, finished, started, warning
+from owtmix.notify.message import RepeatedEvent
 from owtmix.notify.notifier import Notifier
 from owtmix.notify.options import SenderOptions
-from owtmix.notify.outbox import Message, Outbox
+from owtmix.notify.outbox import Outbox
 from owtmix.plan.media_info import ClockRules, Probe
 from owtmix.produce.chunk_cache import ChunkCache, SourceLoss
 from owtmix.storage import LocalCopy
@@ -52,6 +53,7 @@ QUICK_SENDER: Final = SenderOptions(attempt_s=0.5, first_pause_s=0.01, longest_p
 WAIT_S: Final = 1.0
 SLACK_S: Final = 5.0
 LEFTOVERS: Final = 20
+RECEIVERS: Final = tuple(NotifySpec("job.mixer", f"http://127.0.0.1:1/{number}", None) for number in range(2))
 PROBE: Final = Probe(picture([0, 1, 2]), (sound(0, 3),), Fraction(-7, 1000), (Fraction(1), Fraction(2), Fraction(3)))
 
 
@@ -89,7 +91,7 @@ def try_receiver_answers(_: Corpus, chance: Random, folder: Path) -> None:
         notifier.notify(*finished(["out.mp4"]))
         with deadline(WAIT_S + SLACK_S, "the end of a run's callbacks"):
             left = notifier.finish(WAIT_S)
-        kept = len(Outbox(folder / "outbox", "fuzz").waiting)
+        kept = Outbox(folder / "outbox", "fuzz").left
         if kept != left:
             raise Finding(f"{left} callbacks are left, and {kept} are in the outbox")
 
@@ -109,10 +111,11 @@ def _leftovers(state: Path) -> dict[str, bytes]:
     """What runs leave, by file."""
     outbox = Outbox(state / "outbox", "fuzz", lambda _: None)
     outbox.begin()
-    messages = [Message(f"msg_{n}", "warning", bool(n), f"http://127.0.0.1:1/{n}", "{}") for n in range(3)]
-    outbox.add(messages[:2], closes=False)
-    outbox.add(messages[2:], closes=True)
-    outbox.mark_done(messages[0])
+    outbox.add([RepeatedEvent(started(), 1)], RECEIVERS, "7", closes=False)
+    outbox.add([RepeatedEvent(event, 1) for event in finished(["a.mp4"])], RECEIVERS, "7", closes=True)
+    stream = outbox.stream(RECEIVERS[0].url)
+    stream.first()
+    stream.done()
     made = state / "made"
     made.write_bytes(b"picture")
     cache = ChunkCache(state / "chunks")
@@ -131,7 +134,9 @@ def _leftovers(state: Path) -> dict[str, bytes]:
 def _read_leftovers(state: Path) -> None:
     outbox = Outbox(state / "outbox", "fuzz", lambda _: None)
     outbox.begin()
-    outbox.add(list(outbox.waiting), closes=True)
+    for url in outbox.urls:
+        list(outbox.unsent(url))
+    outbox.add([RepeatedEvent(started(), 1)], RECEIVERS, "7", closes=True)
     outbox.remove_done(unfinished=True)
     cache = ChunkCache(state / "chunks")
     cache.find("key")

@@ -9,13 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import pytest
 from PIL import Image
 
 from owtmix.base.errors import InputError, StoreError
 from owtmix.base.progress import NoProgress
 from owtmix.inputs.gather import InputGatherer
+from owtmix.inputs.image_files import MappedImages
 from owtmix.inputs.probe_cache import ProbeCache
 from owtmix.jobfile.settings import Settings
 from owtmix.jobfile.spec import ImageWatermark, JobSpec
@@ -149,9 +149,9 @@ def test_watermark_images_come_from_the_store_once_each_and_missing_ones_are_tol
     store.objects |= {"logo.png": png.getvalue(), "odd.png": b"odd"}
     marks = tuple(ImageWatermark(0, 0, 1.0, key) for key in ("logo.png", "none.png", "logo.png", "odd.png"))
     told: list[str] = []
-    arrays = gatherer(store, folder, replace(JOB, mixer=replace(MIXER, watermarks=marks))).images(told.append)
-    assert arrays.keys() == {"logo.png"}
-    assert np.load(arrays["logo.png"]).tolist() == [[[10, 20, 30, 255]] * 3] * 2
+    images = gatherer(store, folder, replace(JOB, mixer=replace(MIXER, watermarks=marks))).images(told.append)
+    assert images.keys() == {"logo.png"}
+    assert MappedImages(images)["logo.png"].tolist() == [[[10, 20, 30, 255]] * 3] * 2
     assert told[0] == "the watermark image none.png is left out: it does not exist in the input store"
     assert told[1].startswith("the watermark image odd.png is left out: ")
     assert len(told) == 2

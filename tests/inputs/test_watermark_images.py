@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import io
 import signal
@@ -21,7 +22,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from owtmix.base.errors import InputError, Interrupted
+from owtmix.base.errors import InputError, Interrupted, RenderError
 from owtmix.inputs.watermark_images import decode_image, fetch_image
 
 MAX_PIXELS = 16_000_000
@@ -60,6 +61,13 @@ def webp_of_largest_size() -> bytes:
     canvas = data.index(b"VP8X") + 12
     data[canvas : canvas + 6] = (16383).to_bytes(3, "little") * 2
     return bytes(data)
+
+
+def jpeg_of_many_scans() -> bytes:
+    """The last scan of a progressive JPEG again and again: each goes over the whole picture."""
+    data = encoded(two_tone(), "JPEG", progressive=True)
+    last = data.rfind(b"\xff\xda")
+    return data[:-2] + data[last:-2] * 3000 + data[-2:]
 
 
 PNG = encoded(two_tone(), "PNG")
@@ -311,6 +319,7 @@ def test_a_photo_is_turned_as_its_exif_says() -> None:
         (png_of_size(12_000, 12_000), "12000x12000 pixels, more than 16000000"),
         (png_of_size(60_000, 60_000), "more than 16000000 pixels"),
         (webp_of_largest_size(), "more than 16000000 pixels"),
+        (jpeg_of_many_scans(), "more than 100 scans"),
     ],
 )
 @pytest.mark.filterwarnings("error")
@@ -338,3 +347,13 @@ def test_damage_anywhere_ends_in_an_image_or_an_input_error(kind: str) -> None:
 def test_importing_the_package_loads_neither_httpx_nor_pillow() -> None:
     code = "import sys, owtmix; sys.exit(bool({'httpx', 'PIL'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.EMFILE, "too many open files")])
+def test_a_shortage_of_the_machine_is_not_the_image_s_fault(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Image.Image, "convert", fail)
+    with pytest.raises(RenderError, match="left"):
+        decode_image(PNG, MAX_PIXELS)

@@ -119,3 +119,32 @@ def test_urls_are_not_logged(web: WebServer, caplog: pytest.LogCaptureFixture) -
     with caplog.at_level(logging.DEBUG):
         get(f"http://user:canary@127.0.0.1:{web.port}/?signature=canary")
     assert "canary" not in caplog.text
+
+
+def test_requests_for_a_host_share_one_pending_look_up(web: WebServer) -> None:
+    """Threads do not pile up behind a slow name server."""
+    asked: list[str] = []
+
+    def slow(host: str, _: int) -> list[str]:
+        asked.append(host)
+        time.sleep(0.3)
+        return ["127.0.0.1"]
+
+    async def fetch() -> list[int]:
+        async with asyncio.timeout(20), checked_client(LOOPBACK, slow) as client:
+            urls = [f"http://slow.example:{web.port}/{number}" for number in range(20)]
+            return [answer.status_code for answer in await asyncio.gather(*map(client.get, urls))]
+
+    assert asyncio.run(fetch()) == [200] * 20
+    assert asked == ["slow.example"]
+
+
+def test_certificates_are_loaded_once_for_all_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    checked_client(LOOPBACK)
+
+    def load(**_: object) -> None:
+        raise AssertionError("loaded again")
+
+    monkeypatch.setattr(httpx, "create_ssl_context", load)
+    for _ in range(32):
+        checked_client(LOOPBACK)

@@ -10,8 +10,10 @@ from typing import Final
 
 from owtmix.jobfile.spec import NotifySpec
 from owtmix.notify.events import Event, WarnCode, finished, warning
+from owtmix.notify.message import Message
 from owtmix.notify.notifier import Notifier
 from owtmix.notify.options import SenderOptions
+from owtmix.notify.outbox import Outbox
 
 FINISHED: Final = finished(["j1.mp4"])
 PATIENCE_S: Final = 20.0
@@ -24,6 +26,12 @@ STATUS: Final = "ucloud_mixer_status_update"
 WARNING: Final = "ucloud_mixer_warning"
 FILES: Final = "ucloud_mixer_file_infos"
 UPLOAD: Final = "ucloud_upload_status"
+
+
+def waiting(folder: Path, job_id: str = "j1") -> list[Message]:
+    """The undelivered messages on disk, URL by URL, in the order in which they are sent."""
+    outbox = Outbox(folder, job_id)
+    return [found[2] for url in outbox.urls for found in outbox.unsent(url) if found]
 
 
 def note(number: int) -> Event:

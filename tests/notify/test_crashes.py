@@ -15,9 +15,8 @@ import pytest
 from owtmix.base.errors import Interrupted
 from owtmix.notify.events import WarnCode, started, warning
 from owtmix.notify.notifier import resend
-from owtmix.notify.outbox import Outbox
 from tests.notify.receiver import SILENCE, TAKEN, Receiver, Request, answers, receiving
-from tests.notify.runs import FILES, FINISHED, PATIENCE_S, QUICK, STATUS, WARNING, mixer, note, notifier
+from tests.notify.runs import FILES, FINISHED, PATIENCE_S, QUICK, STATUS, WARNING, mixer, note, notifier, waiting
 
 RUN: Final = """
 import os, signal, sys
@@ -48,7 +47,7 @@ def test_after_a_kill_between_storing_and_sending_resend_delivers(tmp_path: Path
         with start(tmp_path, receiver) as process:
             assert process.wait(60) == -signal.SIGKILL
         assert receiver.requests == []
-        kept = [message.id for message in Outbox(tmp_path, "j1").waiting]
+        kept = [message.id for message in waiting(tmp_path)]
         assert resend("j1", tmp_path, QUICK, PATIENCE_S) == (2, 0)
     assert [request.id for request in receiver.requests] == kept
     assert receiver.requests[-1].json["Data"]["Status"] == 2
@@ -78,7 +77,7 @@ def test_a_resumed_run_uses_the_same_ids(tmp_path: Path) -> None:
         killed_run = notifier(tmp_path, mixer(receiver.url))
         killed_run.notify(started(), note(1), note(1))
         killed_run.finish(0.1)
-        first = [message.id for message in Outbox(tmp_path, "j1").waiting]
+        first = [message.id for message in waiting(tmp_path)]
         receiver.answer = answers(TAKEN)
         receiver.requests.clear()
         run = notifier(tmp_path, mixer(receiver.url))
@@ -108,4 +107,4 @@ def test_an_interrupt_leaves_the_rest_in_the_outbox(tmp_path: Path) -> None:
             assert time.monotonic() - start < 2
     finally:
         signal.signal(signal.SIGUSR1, before)
-    assert [message.event for message in Outbox(tmp_path, "j1").waiting] == [FILES, STATUS]
+    assert [message.event for message in waiting(tmp_path)] == [FILES, STATUS]

@@ -13,7 +13,6 @@ from owtmix.base.errors import InputError
 from owtmix.jobfile.spec import NotifySpec
 from owtmix.notify.events import failed, started
 from owtmix.notify.notifier import resend
-from owtmix.notify.outbox import Outbox
 from tests.notify.receiver import SILENCE, TAKEN, answers, receiving
 from tests.notify.runs import (
     FILES,
@@ -28,6 +27,7 @@ from tests.notify.runs import (
     nobody,
     note,
     notifier,
+    waiting,
 )
 
 
@@ -155,6 +155,6 @@ def test_secrets_are_in_no_log_and_no_repr(tmp_path: Path, caplog: pytest.LogCap
         run.notify(started(), *FINISHED)
         run.finish(0.5)
         resend("j1", tmp_path, options, 0.2)
-    shown = caplog.text + repr(options) + repr(Outbox(tmp_path, "j1").waiting)
+    shown = caplog.text + repr(options) + repr(waiting(tmp_path))
     assert "canary" not in shown
     assert "callback" in caplog.text

@@ -15,7 +15,6 @@ import pytest
 
 from owtmix.notify.events import started
 from owtmix.notify.options import SenderOptions
-from owtmix.notify.outbox import Outbox
 from owtmix.notify.receiver import AttemptResult, classify_status
 from tests.notify.receiver import SILENCE, TAKEN, Request, answers, receiving
 from tests.notify.runs import (
@@ -31,6 +30,7 @@ from tests.notify.runs import (
     nobody,
     note,
     notifier,
+    waiting,
 )
 
 
@@ -72,7 +72,7 @@ def test_a_refused_message_does_not_block_the_next(tmp_path: Path, status: int) 
         assert run.finish(PATIENCE_S) == 2
     assert receiver.events == [STATUS] * 3 + [WARNING, FILES] + [STATUS] * 3
     assert {request.path for request in receiver.requests} == {"/callback"}, "redirects are not followed"
-    assert [message.event for message in Outbox(tmp_path, "j1").waiting] == [STATUS, STATUS]
+    assert [message.event for message in waiting(tmp_path)] == [STATUS, STATUS]
 
 
 def test_a_receiver_that_answers_410_gets_nothing_more(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_a_receiver_that_answers_410_gets_nothing_more(tmp_path: Path) -> None:
         run.notify(*FINISHED)
         assert run.finish(PATIENCE_S) == 2
     assert receiver.events == [STATUS, WARNING]
-    assert [message.event for message in Outbox(tmp_path, "j1").waiting] == [FILES, STATUS]
+    assert [message.event for message in waiting(tmp_path)] == [FILES, STATUS]
 
 
 def test_a_dead_receiver_does_not_block_others(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_dead_receiver_does_not_block_others(tmp_path: Path) -> None:
         run.notify(started(), *FINISHED)
         receiver.wait_for(3)
         assert run.finish(0.2) == 3
-    assert {message.url for message in Outbox(tmp_path, "j1").waiting} == {dead}
+    assert {message.url for message in waiting(tmp_path)} == {dead}
 
 
 def test_a_receiver_that_comes_back_gets_everything(tmp_path: Path) -> None:

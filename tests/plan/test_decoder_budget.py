@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from fractions import Fraction
 
 from owtmix.base.ids import StreamId
 from owtmix.plan.build import make_plan
-from owtmix.plan.decoder_budget import WORKER_BYTES, needed_bytes, within_decoder_memory
+from owtmix.plan.decoder_budget import needed_bytes, within_decoder_memory
 from owtmix.plan.media_info import Clip
+from owtmix.plan.memory import PROCESS_BYTES, picture_memory
 from owtmix.plan.model import RenderPlan
 from tests.plan.test_build import SETTINGS
 from tests.support.plans import ANNA, BEN, CARL, JOB, index_of, room, seen
@@ -31,20 +31,21 @@ def shown(plan: RenderPlan, stream: StreamId) -> list[tuple[float, float]]:
     return [(float(s.span.start), float(s.span.end)) for s in plan.picture.shots[stream] if s.source is not None]
 
 
-def worker(mib: int) -> int:
+def worker(mib: int, plan: RenderPlan) -> int:
     """A worker with so much memory for decoders."""
-    return WORKER_BYTES + mib * MIB
+    assert plan.picture
+    return picture_memory(plan.picture, {}).total + mib * MIB
 
 
 ROOM = plan_of(needing(seen(ANNA, 0, 30), 100), needing(seen(BEN, 10, 30), 700), needing(seen(CARL, 20, 30), 300))
 
 
 def test_what_fits_stays_as_it_is() -> None:
-    assert within_decoder_memory(ROOM, worker(1100)) == (ROOM, ())
+    assert within_decoder_memory(ROOM, {}, worker(1100, ROOM)) == (ROOM, ())
 
 
 def test_the_greediest_goes_from_where_they_do_not_fit_together() -> None:
-    plan, reasons = within_decoder_memory(ROOM, worker(1099))
+    plan, reasons = within_decoder_memory(ROOM, {}, worker(1099, ROOM))
     assert shown(plan, ANNA) == shown(ROOM, ANNA)
     assert shown(plan, CARL) == shown(ROOM, CARL)
     assert shown(plan, BEN) == [(10, 20)]
@@ -56,14 +57,14 @@ def test_the_greediest_goes_from_where_they_do_not_fit_together() -> None:
 
 
 def test_one_that_does_not_fit_alone_is_never_opened() -> None:
-    plan, reasons = within_decoder_memory(ROOM, worker(500))
+    plan, reasons = within_decoder_memory(ROOM, {}, worker(500, ROOM))
     assert shown(plan, BEN) == []
     assert shown(plan, CARL) == shown(ROOM, CARL)
     assert len(reasons) == 1
 
 
 def test_as_many_go_as_have_to() -> None:
-    plan, reasons = within_decoder_memory(ROOM, worker(99))
+    plan, reasons = within_decoder_memory(ROOM, {}, worker(99, ROOM))
     assert [shown(plan, stream) for stream in (ANNA, BEN, CARL)] == [[], [], []]
     assert len(reasons) == 3
 
@@ -71,15 +72,15 @@ def test_as_many_go_as_have_to() -> None:
 def test_of_a_stream_one_recording_is_open_at_a_time() -> None:
     """The next is opened when the one before is closed."""
     plan = plan_of(needing(seen(ANNA, 0, 10), 600), needing(seen(ANNA, 10, 20), 600))
-    assert needed_bytes(plan) == worker(600)
-    assert within_decoder_memory(plan, worker(600)) == (plan, ())
+    assert needed_bytes(plan, {}) == worker(600, plan)
+    assert within_decoder_memory(plan, {}, worker(600, plan)) == (plan, ())
 
 
 def test_a_worker_needs_what_its_fullest_moment_does() -> None:
-    assert needed_bytes(ROOM) == worker(1100)
+    assert needed_bytes(ROOM, {}) == worker(1100, ROOM)
 
 
 def test_sound_needs_no_decoder_of_pictures() -> None:
     silent = replace(ROOM, picture=None)
-    assert within_decoder_memory(silent, worker(0)) == (silent, ())
-    assert Fraction(needed_bytes(silent)) == WORKER_BYTES
+    assert within_decoder_memory(silent, {}, 0) == (silent, ())
+    assert needed_bytes(silent, {}) == PROCESS_BYTES

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from owtmix.base.geometry import Rect, ResizeMode, Size
 from owtmix.compositor.base import ComposedFrame, Layer
-from owtmix.compositor.cpu import POOL_FRAMES
 from owtmix.compositor.frame_pool import FramePool, PooledFrame
 from owtmix.compositor.gpu import kernel_args
 from owtmix.compositor.gpu.device import DeviceError, Fence, GpuDevice
@@ -25,6 +24,7 @@ from owtmix.compositor.gpu.memory import DeviceMemoryPool
 from owtmix.compositor.gpu.scaler import GpuScaler, GpuTile, packed_offsets
 from owtmix.compositor.gpu.upload import UploadBuffers
 from owtmix.compositor.overlay import Overlay
+from owtmix.plan.buffers import pool_frames
 from owtmix.plan.device import MAX_GPU_ITEMS
 from owtmix.plan.media_info import Matrix
 
@@ -107,7 +107,7 @@ class GpuCanvas:
         self._matrix = matrix
         self._overlays: dict[Hashable, GpuTile] = {}
         returned = threading.Condition()
-        frames = (GpuFrame(device, self._memory, size, returned, on_gpu=on_gpu) for _ in range(POOL_FRAMES))
+        frames = (GpuFrame(device, self._memory, size, returned, on_gpu=on_gpu) for _ in range(pool_frames(size)))
         self._frame_pool = FramePool(returned, frames)
 
     def scaler(self) -> GpuScaler:

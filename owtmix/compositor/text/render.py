@@ -11,6 +11,7 @@ import freetype
 import numpy as np
 from numpy.typing import NDArray
 
+from owtmix.compositor.bands import bands
 from owtmix.compositor.text.fonts import UNITS_PER_PX, Face, Fonts, own_fonts
 from owtmix.compositor.text.shaping import Glyph, Line, clean, is_invisible, lay_out, split
 
@@ -19,6 +20,8 @@ _WHITE: Final = 255
 _DARK: Final = 16
 _EDGE_PER_HEIGHT: Final = 16
 _FIRST_CHUNK_LETTERS: Final = 64
+_CACHED_PX: Final = 512
+"""Larger glyphs are not kept: each takes as much memory as a picture."""
 _INVISIBLE_AT_END: Final = frozenset({"Zs", "Cf"})
 
 _Mask = NDArray[np.uint8]
@@ -53,12 +56,16 @@ def render_text(text: str, height_px: int, max_width_px: int, fonts: Fonts | Non
     """
     edge_px = max(1, round(height_px / _EDGE_PER_HEIGHT))
     line, _ = _fitted_line(text, height_px, max_width_px - 2 * edge_px, fonts or own_fonts())
-    fill = _mask(line, height_px, margin_px=edge_px, stroke_px=0).astype(np.uint16)
-    edge = _mask(line, height_px, margin_px=edge_px, stroke_px=edge_px).astype(np.uint16)
-    under = (edge * (255 - fill) + 127) // 255
-    alpha = fill + under
-    shade = (_WHITE * fill.astype(np.uint32) + _DARK * under + alpha // 2) // np.maximum(alpha, 1)
-    return np.stack((shade, shade, shade, alpha), axis=2).astype(np.uint8)
+    inside = _mask(line, height_px, margin_px=edge_px, stroke_px=0)
+    thickened = _mask(line, height_px, margin_px=edge_px, stroke_px=edge_px)
+    drawn = np.empty((*inside.shape, 4), np.uint8)
+    for rows in bands(*inside.shape):
+        fill, edge = inside[rows].astype(np.uint16), thickened[rows].astype(np.uint16)
+        under = (edge * (255 - fill) + 127) // 255
+        alpha = fill + under
+        shade = (_WHITE * fill.astype(np.uint32) + _DARK * under + alpha // 2) // np.maximum(alpha, 1)
+        drawn[rows] = np.stack((shade, shade, shade, alpha), axis=2)
+    return drawn
 
 
 def is_cut(text: str, height_px: int, max_width_px: int, fonts: Fonts | None = None) -> bool:
@@ -142,13 +149,19 @@ def _draw(mask: _Mask, ink: _Mask, x: int, y: int) -> None:
     region[:] = 255 - ((255 - region.astype(np.uint16)) * (255 - ink.astype(np.uint16)) + 127) // 255
 
 
-@lru_cache(maxsize=128)
 def _ink(face: Face, number: int, height_px: int, x_part: int, y_part: int, stroke_px: int) -> tuple[_Mask, int, int]:
     """Render a glyph, offset by ``x_part`` and ``y_part`` (1/64 px) and thickened by ``stroke_px``.
 
     Returns:
         Coverage, uint8 (rows, columns); its left edge in px right of the origin; its top edge in px above the origin.
     """
+    render = _cached_ink if height_px <= _CACHED_PX else _new_ink
+    return render(face, number, height_px, x_part, y_part, stroke_px)
+
+
+def _new_ink(
+    face: Face, number: int, height_px: int, x_part: int, y_part: int, stroke_px: int
+) -> tuple[_Mask, int, int]:
     outlines = face.outlines(height_px)
     # The font's own hinting: sharp stems, unchanged advances.
     outlines.load_glyph(number, freetype.FT_LOAD_DEFAULT | freetype.FT_LOAD_NO_BITMAP)
@@ -161,3 +174,6 @@ def _ink(face: Face, number: int, height_px: int, x_part: int, y_part: int, stro
     bitmap = rendered.bitmap
     ink = np.array(bitmap.buffer, np.uint8).reshape(bitmap.rows, bitmap.pitch)[:, : bitmap.width]
     return ink, rendered.left, rendered.top
+
+
+_cached_ink = lru_cache(maxsize=128)(_new_ink)

@@ -1,0 +1,138 @@
+"""The watermark images of a job: each content is decoded once, in a worker, into a file that all workers map.
+
+An image that is to blame is left out with a warning. One that the machine could not decode fails the job: without it
+the output would have other bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from owtmix.base.errors import InputError, ShortageError, StoreError
+from owtmix.base.geometry import Size
+from owtmix.base.shortage import machine_error
+from owtmix.inputs.tasks import WatermarkImageTask
+from owtmix.jobfile.settings import ImageSettings
+from owtmix.jobfile.spec import ImageWatermark
+from owtmix.workers.alone import SHORTAGES, do_alone, pause_after
+from owtmix.workers.base import Executor
+from owtmix.workers.limits import require_value
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_CHANNELS: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedImage:
+    """A decoded image: the file ``rgba`` has uint8 (height, width, 4), straight alpha. ``size`` is in pixels."""
+
+    rgba: Path
+    size: Size
+
+    def digest(self) -> str:
+        """A hash of size and pixels."""
+        with self.rgba.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256")
+        found.update(str(self.size).encode())
+        return found.hexdigest()
+
+
+class MappedImages(Mapping[str, "NDArray[np.uint8]"]):
+    """Decoded images by their source, RGBA, uint8 (height, width, 4). Nothing is read before it is looked at."""
+
+    def __init__(self, images: Mapping[str, DecodedImage]) -> None:
+        self._images = images
+
+    def __getitem__(self, source: str) -> NDArray[np.uint8]:
+        import numpy as np  # noqa: PLC0415 - only workers look at pixels
+
+        image = self._images[source]
+        return np.memmap(image.rgba, np.uint8, "r", shape=(image.size.height, image.size.width, _CHANNELS))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._images)
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+
+def decode_images(
+    marks: Iterable[ImageWatermark],
+    read: Callable[[str], bytes],
+    settings: ImageSettings,
+    executor: Executor,
+    folder: Path,
+    on_missing: Callable[[str], None],
+) -> dict[str, DecodedImage]:
+    """The images of ``marks`` by their source, decoded into ``folder``. Sources with the same bytes share one.
+
+    ``read`` gives the bytes of a source; ``on_missing`` gets a message for each image that cannot be used.
+
+    Raises:
+        StoreError: the store cannot be used.
+        DestinationError: the disk takes no more.
+        ShortageError: the machine is short of what it takes, also after several attempts.
+    """
+    images: dict[str, DecodedImage] = {}
+    by_content: dict[bytes, DecodedImage | InputError] = {}
+    for mark in {mark.source: mark for mark in marks}.values():
+        found = _bytes_or_error(mark, read)
+        if isinstance(found, bytes):
+            content = hashlib.sha256(found).digest()
+            if content not in by_content:
+                drawn = (image.size for image in by_content.values() if isinstance(image, DecodedImage))
+                left_px = settings.max_total_pixels - sum(size.width * size.height for size in drawn)
+                rgba = folder / f"image-{len(by_content)}.rgba"
+                task = WatermarkImageTask(f"the image {mark.shown}", found, settings.max_pixels, left_px, rgba)
+                by_content[content] = _decode(executor, task)
+            found = by_content[content]
+        if isinstance(found, InputError):
+            on_missing(f"the watermark image {mark.shown} is left out: {found}")
+        else:
+            images[mark.source] = found
+    return images
+
+
+def _bytes_or_error(
+    mark: ImageWatermark, read: Callable[[str], bytes]
+) -> bytes | DecodedImage | InputError:
+    """The bytes of an image. They are read several times where the machine is short of something, which may pass."""
+    shortages = 0
+    while True:
+        try:
+            return read(mark.source)
+        except StoreError:
+            raise
+        except InputError as error:
+            lack = machine_error(error)
+            if not lack:
+                return error
+            shortages += 1
+            if shortages == SHORTAGES:
+                raise ShortageError(f"the watermark image {mark.shown} cannot be read: {lack}") from error
+            time.sleep(pause_after(shortages))
+
+
+def _decode(executor: Executor, task: WatermarkImageTask) -> DecodedImage | InputError:
+    outcome = do_alone(executor, task)
+    if outcome.death:
+        return InputError(f"decoding it {outcome.death}")
+    if isinstance(outcome.error, InputError):
+        return outcome.error
+    require_value(outcome)
+    size: Size = outcome.value
+    pixels = size.width * size.height
+    # A process that was taken over by the image may reply anything.
+    if min(size.width, size.height) < 1 or pixels > min(task.max_pixels, task.left_pixels):
+        return InputError("decoding it gives a picture of another size")
+    if task.rgba.stat().st_size != pixels * _CHANNELS:
+        return InputError("decoding it gives a picture of another size")
+    return DecodedImage(task.rgba, size)
