@@ -36,7 +36,7 @@ _DISK_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.
 _FOLDER_ERRORS: Final = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EACCES, errno.EPERM, errno.ESTALE, errno.ENOTCONN}
 )
-"""Of opening a file: its folder was removed, replaced, unmounted or protected. Encoders have other reasons for them."""
+"""Its folder was removed, replaced, unmounted or protected, when a file is not there. Encoders have other reasons."""
 _LIMITED: Final = 1
 _TAGS: Final = {"bt709": (1, 1, 1), "bt601": (6, 6, 6)}
 _LAYOUTS: Final = {1: "mono", 2: "stereo"}
@@ -55,10 +55,11 @@ class VideoWriter:
     def __init__(
         self, path: Path, size: Size, fps: int, matrix: Matrix, encoding: VideoEncoding, gpu: int | None = None
     ) -> None:
+        self._path = path
         self._time_base = Fraction(1, fps)
         self._tags = _TAGS[matrix]
         self._failure = EncoderLost if encoding.encoder == NVENC else RenderError
-        with encoding_errors(self._failure):
+        with encoding_errors(self._path, failure=self._failure):
             self._container = _open_track(path)
             hardware = None if gpu is None else HWAccel("cuda", str(gpu), is_hw_owned=True)
             stream = self._container.add_stream(
@@ -82,12 +83,12 @@ class VideoWriter:
         frame.pict_type = 0
         frame.color_range = _LIMITED
         frame.colorspace, frame.color_primaries, frame.color_trc = self._tags
-        with encoding_errors(self._failure):
+        with encoding_errors(self._path, failure=self._failure):
             self._container.mux(self._stream.encode(frame))
 
     def close(self) -> None:
         """Drain the encoder and finish the file."""
-        with encoding_errors(self._failure):
+        with encoding_errors(self._path, failure=self._failure):
             self._container.mux(self._stream.encode(None))
             self._container.close()
 
@@ -100,9 +101,10 @@ class AudioWriter:
     """
 
     def __init__(self, path: Path, encoding: AudioEncoding) -> None:
+        self._path = path
         self._channels = encoding.channels
         self._position = 0
-        with encoding_errors():
+        with encoding_errors(self._path):
             self._container = _open_track(path)
             stream = self._container.add_stream(encoding.encoder, rate=SAMPLE_RATE_HZ)
             assert isinstance(stream, AudioStream)
@@ -119,21 +121,20 @@ class AudioWriter:
         frame.sample_rate = SAMPLE_RATE_HZ
         frame.pts, frame.time_base = self._position, Fraction(1, SAMPLE_RATE_HZ)
         self._position += block.shape[1]
-        with encoding_errors():
+        with encoding_errors(self._path):
             self._container.mux(self._stream.encode(frame))
 
     def close(self) -> None:
         """Drain the encoder and finish the file."""
-        with encoding_errors():
+        with encoding_errors(self._path):
             self._container.mux(self._stream.encode(None))
             self._container.close()
 
 
 def _open_track(path: Path) -> OutputContainer:
     """A new file, which only its owner can read."""
-    with folder_errors(path):
-        make_own(path)
-        return av.open(str(path), "w", format=TRACK_FORMAT, options={"fflags": "+bitexact"})
+    make_own(path)
+    return av.open(str(path), "w", format=TRACK_FORMAT, options={"fflags": "+bitexact"})
 
 
 def sync_file(path: Path) -> None:
@@ -143,13 +144,13 @@ def sync_file(path: Path) -> None:
         DestinationError: the disk is full or fails.
         RenderError: the file cannot be written.
     """
-    with encoding_errors(), folder_errors(path), path.open("rb") as file:
+    with encoding_errors(path), path.open("rb") as file:
         os.fsync(file.fileno())
 
 
 @contextmanager
-def encoding_errors(failure: type[RenderError] = RenderError) -> Iterator[None]:
-    """Map FFmpeg's errors while writing: those of the disk to DestinationError, others to ``failure``."""
+def encoding_errors(*files: Path, failure: type[RenderError] = RenderError) -> Iterator[None]:
+    """Map FFmpeg's errors with ``files``: those of the disk to DestinationError, others to ``failure``."""
     try:
         yield
     except (av.error.FFmpegError, ValueError, OSError) as error:
@@ -157,21 +158,9 @@ def encoding_errors(failure: type[RenderError] = RenderError) -> Iterator[None]:
             raise DestinationError(
                 f"the disk takes no more: {ffmpeg_reason(error)}: free some space and try again"
             ) from error
+        gone = next((path for path in files if not os.path.isfile(path)), None)  # noqa: PTH113 - Path's may raise
+        if gone and getattr(error, "errno", None) in _FOLDER_ERRORS:
+            hint = "was its folder removed or changed while the job ran?"
+            raise DestinationError(f"{gone} cannot be used: {ffmpeg_reason(error)}: {hint}") from error
         raise_if_short(error)
         raise failure(f"the output cannot be encoded: {ffmpeg_reason(error)}") from error
-
-
-@contextmanager
-def folder_errors(path: Path) -> Iterator[None]:
-    """Tell of a file that cannot be opened because of its folder.
-
-    Raises:
-        DestinationError: it was removed, replaced, unmounted or protected while the job ran.
-    """
-    try:
-        yield
-    except (av.error.FFmpegError, OSError) as error:
-        if getattr(error, "errno", None) not in _FOLDER_ERRORS:
-            raise
-        hint = "was its folder removed or changed while the job ran?"
-        raise DestinationError(f"{path} cannot be used: {ffmpeg_reason(error)}: {hint}") from error

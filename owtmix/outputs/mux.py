@@ -19,7 +19,7 @@ from av.packet import Packet
 from av.stream import Stream
 
 from owtmix.base.errors import RenderError
-from owtmix.media.writers import TRACK_FORMAT, encoding_errors, folder_errors
+from owtmix.media.writers import TRACK_FORMAT, encoding_errors
 from owtmix.outputs.base import FinishedTracks
 from owtmix.plan.model import RenderPlan
 
@@ -78,24 +78,19 @@ def join_tracks(
         RenderError: a track cannot be read or is not as planned, or the output cannot be written.
         DestinationError: the disk takes no more, or a folder was removed.
     """
-    with encoding_errors(), ExitStack() as files:
-        with folder_errors(output):
-            target = files.enter_context(av.open(str(output), "w", format=container, options=_OPTIONS[container]))
+    tracks = [*(chunk.path for chunk in chunks), *([sound] if sound else [])]
+    with encoding_errors(*tracks, output), ExitStack() as files:
+        target = files.enter_context(av.open(str(output), "w", format=container, options=_OPTIONS[container]))
         target.metadata.update(metadata)
         queues = []
         if chunks:
-            template = files.enter_context(_open_track(chunks[0].path)).streams[0]
+            template = files.enter_context(av.open(str(chunks[0].path), format=TRACK_FORMAT)).streams[0]
             queues.append(_picture(chunks, _like(target, template), template.codec_context.extradata))
         if sound:
-            source = files.enter_context(_open_track(sound))
+            source = files.enter_context(av.open(str(sound), format=TRACK_FORMAT))
             queues.append(_packets(source, _like(target, source.streams[0])))
         for _, _, packet in merge(*queues, key=lambda entry: entry[:2]):
             target.mux(packet)
-
-
-def _open_track(path: Path) -> InputContainer:
-    with folder_errors(path):
-        return av.open(str(path), format=TRACK_FORMAT)
 
 
 def _like(target: OutputContainer, template: Stream) -> Stream:
@@ -107,7 +102,7 @@ def _like(target: OutputContainer, template: Stream) -> Stream:
 def _picture(chunks: Sequence[ChunkTrack], stream: Stream, headers: bytes | None) -> Iterator[Timed]:
     """The packets of all chunks, shifted to their times; each chunk is open only while it is read."""
     for chunk in chunks:
-        with _open_track(chunk.path) as source:
+        with av.open(str(chunk.path), format=TRACK_FORMAT) as source:
             if source.streams[0].codec_context.extradata != headers:
                 raise RenderError("two chunks of the picture were encoded with different parameters")
             count = 0

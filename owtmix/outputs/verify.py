@@ -11,7 +11,7 @@ from typing import Final
 import av
 from av.container import InputContainer
 
-from owtmix.base.errors import InputError, RenderError
+from owtmix.base.errors import DestinationError, InputError, RenderError
 from owtmix.media.open import ffmpeg_reason, open_input
 from owtmix.plan.model import SAMPLE_RATE_HZ, PicturePlan, SoundPlan
 
@@ -36,6 +36,7 @@ def verify(output: Path, picture: PicturePlan | None, sound: SoundPlan | None) -
 
     Raises:
         RenderError: the file is not as planned.
+        DestinationError: the file is gone.
     """
     try:
         with open_input(output, MAX_PIXELS) as container:
@@ -45,6 +46,8 @@ def verify(output: Path, picture: PicturePlan | None, sound: SoundPlan | None) -
             if sound:
                 _verify_sound(container, tracks, sound)
     except (InputError, av.error.FFmpegError) as error:
+        if not output.exists():
+            raise DestinationError(f"{output} is gone: it was removed while the job ran") from error
         raise RenderError(f"the finished file cannot be read back: {ffmpeg_reason(error)}") from error
 
 

@@ -6,6 +6,7 @@ manifest that make no sense are skipped: their tracks are made again.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
@@ -62,6 +63,7 @@ class ChunkCache:
         self.losses: list[SourceLoss] = []
         try:
             make_folder(folder)
+            self._made = folder.lstat()
             self._read()
             self._remove_unlisted()
         except OSError as error:
@@ -96,6 +98,7 @@ class ChunkCache:
         path = self._folder / key
         entry = {"track": key, "result": result, "warnings": warnings}
         try:
+            self._check_folder()
             entry["digest"] = _digest(made)
             made.chmod(FILE_MODE)
             made.replace(path)
@@ -162,8 +165,18 @@ class ChunkCache:
             if path.name not in self._entries and path.name != _MANIFEST:
                 remove(path)
 
+    def _check_folder(self) -> None:
+        """Check that the folder is the one that was opened: a link in its place must not be followed.
+
+        Raises:
+            OSError: it is not.
+        """
+        if not os.path.samestat(self._folder.lstat(), self._made):
+            raise OSError(errno.ESTALE, "its folder was replaced while the job ran")
+
     def _append(self, entry: dict[str, Any]) -> None:
         """Append a line to the manifest; when this returns, it is on the disk, and so are the files it names."""
+        self._check_folder()
         folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         try:
             os.fsync(folder)

@@ -7,9 +7,10 @@ from typing import Final
 
 import pytest
 
+from tests.storage.conftest import client, proxy, service, swift
 from tests.support.fixtures import command, job_id, tiny
 
-__all__ = ["command", "job_id", "tiny"]
+__all__ = ["client", "command", "job_id", "proxy", "service", "swift", "tiny"]
 
 HERE: Final = Path(__file__).parent
 

@@ -149,14 +149,17 @@ def test_only_their_owner_can_read_tracks(tmp_path: Path, made: Path) -> None:
     assert modes == [0o600, 0o700, 0o600]
 
 
-@pytest.mark.parametrize("change", ["removed", "replaced"])
+@pytest.mark.parametrize("change", ["removed", "a file", "a link"])
 def test_a_folder_that_is_gone_is_the_disk_s_error(tmp_path: Path, made: Path, change: str) -> None:
     folder = tmp_path / "chunks"
     cache = ChunkCache(folder)
     cache.add("key", made, None, ())
     shutil.rmtree(folder)
-    if change == "replaced":
+    if change == "a file":
         folder.write_text("")
+    if change == "a link":
+        (tmp_path / "elsewhere").mkdir()
+        folder.symlink_to(tmp_path / "elsewhere")
     made.write_bytes(b"more")
     assert cache.find("key") is None
     assert cache.size_bytes(["key"]) == 0
@@ -164,6 +167,7 @@ def test_a_folder_that_is_gone_is_the_disk_s_error(tmp_path: Path, made: Path, c
         cache.add("another", made, None, ())
     with pytest.raises(DestinationError, match="cannot be written"):
         cache.add_loss(LOSS)
+    assert not list(tmp_path.glob("elsewhere/*"))
 
 
 def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:

@@ -15,9 +15,10 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from owtmix.base.errors import InputError
+from owtmix.base.own_files import make_own
 from owtmix.jobfile.object_key import normal_form
 from owtmix.jobfile.spec import StorageSpec
-from owtmix.storage.base import LocalCopy
+from owtmix.storage.base import LocalCopy, disk_error
 from owtmix.storage.s3.client import BucketClient
 from owtmix.storage.s3.credentials import Credentials, find_credentials
 from owtmix.storage.s3.download import download, partial_file
@@ -144,7 +145,12 @@ class S3Store:
             DestinationError: The store cannot be used.
         """
         abort_unfinished_uploads(self._bucket, key, self._options.listing_page)
-        return folder / f"{job_id}{PurePosixPath(key).suffix}"
+        staged = folder / f"{job_id}{PurePosixPath(key).suffix}"
+        try:
+            make_own(staged)
+        except OSError as error:
+            raise disk_error(folder, error) from None
+        return staged
 
     @writing
     def commit(self, staged: Path, key: str, on_progress: Callable[[int], None]) -> str:
