@@ -34,8 +34,8 @@ def normal_key(text: str) -> str:
     if CONTROL.search(text):
         raise ValueError("control characters are not accepted")
     key = "/".join(segments)
-    if len(key.encode()) > MAX_KEY_BYTES:
-        raise ValueError(f"more than {MAX_KEY_BYTES:,} bytes")
+    if (length := len(key.encode())) > MAX_KEY_BYTES:
+        raise ValueError(f"more than {MAX_KEY_BYTES:,} bytes: {length:,}")
     return key
 
 

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, SecretBytes, ValidationError
 
 from owtmix.base.errors import Problem, SpecError
 from owtmix.base.strict_json import printable
+from owtmix.jobfile.bounds import MAX_SETTINGS_BYTES
 from owtmix.jobfile.index import TimeUnit, TimeUnitSetting
 from owtmix.jobfile.setting_types import (
     SIGNING_KEY,
@@ -254,7 +255,11 @@ def read_settings(path: Path | None, environment: Mapping[str, str] = os.environ
 
 def _tables(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
+        with path.open("rb") as file:
+            text = file.read(MAX_SETTINGS_BYTES + 1)
+        if len(text) > MAX_SETTINGS_BYTES:
+            raise SpecError(Problem(str(path), f"settings have at most {MAX_SETTINGS_BYTES:,} bytes; these have more"))
+        return tomllib.loads(text.decode(), parse_float=Decimal)
     except OSError as error:
         raise SpecError(Problem(str(path), f"the settings cannot be read: {error.strerror}")) from None
     except (ValueError, RecursionError) as error:
@@ -268,7 +273,7 @@ def _wrong(error: ValidationError, tables: Mapping[str, Any]) -> Iterator[tuple[
         for details in error.errors(include_url=False, include_context=False, include_input=False)
     }
     for loc, kind in kinds.items():
-        key = ".".join(map(str, loc))
+        key = printable(".".join(map(str, loc)), 100)
         if kind == "extra_forbidden":
             yield key, f"no such setting; there are {', '.join(_known())}"
             continue

@@ -8,6 +8,7 @@ dataclasses names its class as ``"is"``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
@@ -19,6 +20,7 @@ from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hi
 from owtmix.plan.model import RenderPlan
 
 _CLASS: Final = "is"
+_FRACTION: Final = re.compile(r"-?[0-9]{1,250}(/[0-9]{1,250})?")
 
 
 def to_exact_json(kind: type, value: Any) -> Any:
@@ -49,6 +51,17 @@ def plan_from_exact_json(value: Mapping[str, Any]) -> RenderPlan:
     """
     plan: RenderPlan = _decode(RenderPlan, value)
     return plan
+
+
+def exact_fraction(text: str) -> Fraction:
+    """The number that ``str`` made of a fraction, as ``3`` or ``1/3``.
+
+    Raises:
+        ValueError: it is none, or has more digits than a time. ``Fraction`` itself would compute "1e999999999".
+    """
+    if not _FRACTION.fullmatch(text):
+        raise ValueError("not a fraction")
+    return Fraction(text)
 
 
 def _encode(hint: Any, value: Any) -> Any:  # noqa: PLR0911 - one return for each kind of type
@@ -91,7 +104,7 @@ def _decode(hint: Any, value: Any) -> Any:  # noqa: PLR0911 - one return for eac
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return {_decode(arguments[0], key): _decode(arguments[1], item) for key, item in value}
     if hint is Fraction:
-        return Fraction(value)
+        return exact_fraction(value)
     if hint is range:
         return range(*value)
     if isinstance(hint, type) and issubclass(hint, Enum):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from owtmix.base.errors import DestinationError
+from owtmix.plan.exact_json import exact_fraction
 
 _MANIFEST: Final = "manifest.jsonl"
 
@@ -117,7 +118,9 @@ class ChunkCache:
                     }
                     self._entries[str(entry["track"])] = kept
                 else:
-                    loss = SourceLoss(entry["lost"], Fraction(entry["from"]), bool(entry["sound"]), str(entry["why"]))
+                    loss = SourceLoss(
+                        entry["lost"], exact_fraction(entry["from"]), bool(entry["sound"]), str(entry["why"])
+                    )
                     self.losses.append(loss)
         for path in self._folder.iterdir():
             if path.name not in self._entries and path.name != _MANIFEST:
