@@ -12,6 +12,9 @@ from owtmix.base.strict_json import CONTROL
 JOB_ID_PATTERN: Final = r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}"
 """Regular expression of a job id. A job id is also the name of files and folders."""
 
+MAX_STREAM_ID: Final = 256
+"""In characters. Names are compared in a normal form, which takes the square of the combining marks in a row."""
+
 
 def is_job_id(text: str) -> bool:
     """Whether ``text`` is a valid job id."""
@@ -30,8 +33,11 @@ class StreamId:
         """Split ``user_type`` at the last underscore: a user id may contain underscores. Names are compared as NFC.
 
         Raises:
-            ValueError: The user is empty or contains control characters, or the type is neither 1 nor 2.
+            ValueError: The user is empty or contains control characters, the type is neither 1 nor 2, or there are
+                more than ``MAX_STREAM_ID`` characters.
         """
+        if len(text) > MAX_STREAM_ID:
+            raise ValueError(f'a stream id "user_type" of at most {MAX_STREAM_ID} characters (here {len(text):,})')
         user, _, kind = text.rpartition("_")
         if not user or CONTROL.search(user) or kind not in {"1", "2"}:
             raise ValueError('a stream id "user_type", where the type is 1 (camera) or 2 (screen)')

@@ -14,6 +14,8 @@ from owtmix.base.plain_text import plain_line
 MAX_DEPTH: Final = 64
 MAX_COMMAS: Final = 1_000_000
 """Limits the memory that parsing takes. An index of 10,000 files has about 50,000 commas."""
+MAX_DIGITS: Final = 40
+"""Of a number. Its exponent may have two; exact arithmetic with larger ones takes for ever."""
 
 SECRET_KEYS: Final = frozenset({"Endpoint", "Image", "NotifyUrl", "PublicKey", "SecretKey", "Token"})
 """Keys whose values are never shown. URLs are included: often one is itself the credential."""
@@ -21,21 +23,25 @@ SECRET_KEYS: Final = frozenset({"Endpoint", "Image", "NotifyUrl", "PublicKey", "
 CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 """A control character (C0, DEL or C1)."""
 
+SHOWN_CHARACTERS: Final = 80
+"""Of a value in a message."""
+
 Loc = tuple[str | int, ...]
 """Location of a value: keys and list positions from the root."""
 
 _TOKEN = re.compile(
-    r"""
-      (?P<string>"(?:[^"\\\n]|\\.)*+") (?P<colon>\s*+:)?
-    | (?P<open>[\[{]) | (?P<close>[\]}])
+    rf"""
+      [^"\[\]{{}}NI\d.-]++
+    | (?P<string>"(?:[^"\\\n]|\\.)*+") (?P<colon>\s*+:)?
+    | (?P<open>[\[{{]) | (?P<close>[\]}}])
     | (?P<constant>NaN|-?Infinity)
-    | (?P<huge>(?<![\d.])(?:[\d.]{40,}|[\d.]+[eE][+-]?\d{3,}))
+    | (?P<huge>(?<![\d.])(?:[\d.]{{{MAX_DIGITS + 1},}}|[\d.]+[eE][+-]?\d{{3,}}))
     | (?P<unclosed>")
-    | \s++
     """,
     re.VERBOSE,
 )
 _CHOICE = re.compile(r"(?<!\d)\d+(?:[ \t]*/[ \t]*\d+)+")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _TRAILING_COMMA = re.compile(r",\s*(?=[}\]])")
 _PLAIN_KEY = re.compile(r"\$?[A-Za-z_][A-Za-z0-9_-]*")
 
@@ -72,9 +78,9 @@ class JsonError(ValueError):
 def read_object(data: bytes, *, max_bytes: int) -> dict[str, Any]:
     """Parse one JSON object from UTF-8, with or without a byte order mark.
 
-    Numbers become ``int`` or, with a point or an exponent, ``Decimal``, of at most 40 digits. Duplicate keys, NaN,
-    Infinity, lone surrogates, more than ``max_bytes`` bytes or ``MAX_COMMAS`` commas, and nesting deeper than
-    ``MAX_DEPTH`` are errors.
+    Numbers become ``int`` or, with a point or an exponent, ``Decimal``, of at most ``MAX_DIGITS`` digits and a point,
+    and an exponent of two. Duplicate keys, NaN, Infinity, lone surrogates, more than ``max_bytes`` bytes or
+    ``MAX_COMMAS`` commas, and nesting deeper than ``MAX_DEPTH`` are errors.
 
     Raises:
         JsonError: ``data`` is not such an object. Neither the error nor its context contains the text.
@@ -94,14 +100,18 @@ def read_object(data: bytes, *, max_bytes: int) -> dict[str, Any]:
 
 
 def shown(value: object) -> str:
-    """Format a JSON value for a message: at most 80 printable characters; objects and lists without their content."""
+    """Format a JSON value for a message: at most 80 printable characters of a text, and its length if it has more.
+
+    Objects and lists are shown without their content.
+    """
     if isinstance(value, dict):
         return "an object {...}"
     if isinstance(value, list):
         return "a list [...]"
     if isinstance(value, Decimal):
         return str(value)
-    return printable(json.dumps(value, ensure_ascii=False), 80)
+    text = printable(json.dumps(value, ensure_ascii=False), SHOWN_CHARACTERS)
+    return f"{text} of {len(value):,} characters" if isinstance(value, str) and len(value) > SHOWN_CHARACTERS else text
 
 
 def kind_of(value: object) -> str:
@@ -163,7 +173,11 @@ def _check_tokens(text: str) -> None:
             case "constant":
                 raise _error(text, token.start(), f"{token.group()} is not a JSON number")
             case "huge":
-                raise _error(text, token.start(), "this number has more digits than any that is accepted")
+                raise _error(
+                    text,
+                    token.start(),
+                    f"this number has more digits than any that is accepted: {MAX_DIGITS}, and 2 in its exponent",
+                )
             case "string" | "colon":
                 _check_string(text, token, keys_of_open)
 
@@ -172,7 +186,7 @@ def _check_string(text: str, token: re.Match[str], keys_of_open: list[set[str]])
     content = _unescaped(token["string"])
     if content is None:
         return
-    if any("\ud800" <= c <= "\udfff" for c in content):
+    if _SURROGATE.search(content):
         raise _error(text, token.start(), "this text has half of a surrogate pair without the other half")
     if token["colon"] and keys_of_open:
         if content in keys_of_open[-1]:

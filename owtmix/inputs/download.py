@@ -102,7 +102,7 @@ class _DiskSpace:
     def __init__(self, files: Mapping[int, SourceFile], budget: DiskBudget) -> None:
         self._files = files
         self._budget = budget
-        self._need = list(files)
+        self._need = {number: position for position, number in enumerate(files)}
         self._taken = {n: file.copy.size_bytes for n, file in files.items() if file.copy.complete}
         self._evictable = set(self._taken)
 
@@ -112,7 +112,7 @@ class _DiskSpace:
         while sum(self._taken.values()) + size > self._budget.limit_bytes:
             if not self._evictable:
                 return False
-            last = max(self._evictable, key=self._need.index)
+            last = max(self._evictable, key=self._need.__getitem__)
             self._files[last].path.unlink(missing_ok=True)
             self._evictable.remove(last)
             del self._taken[last]

@@ -18,7 +18,8 @@ from owtmix.inputs.probe_cache import ProbeCache
 from owtmix.inputs.repeated import repeated_files
 from owtmix.inputs.source_file import SourceFile
 from owtmix.inputs.tasks import ProbeTask
-from owtmix.jobfile.index import MAX_INDEX_BYTES, Index, Recording, read_index
+from owtmix.jobfile.bounds import MAX_INDEX_BYTES
+from owtmix.jobfile.index import Index, Recording, read_index
 from owtmix.jobfile.object_key import substitute_variables
 from owtmix.jobfile.settings import Settings, TimelineSettings
 from owtmix.jobfile.spec import ImageWatermark, JobSpec

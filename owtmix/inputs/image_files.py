@@ -101,9 +101,7 @@ def decode_images(
     return images
 
 
-def _bytes_or_error(
-    mark: ImageWatermark, read: Callable[[str], bytes]
-) -> bytes | DecodedImage | InputError:
+def _bytes_or_error(mark: ImageWatermark, read: Callable[[str], bytes]) -> bytes | DecodedImage | InputError:
     """The bytes of an image. They are read several times where the machine is short of something, which may pass."""
     shortages = 0
     while True:

@@ -9,7 +9,8 @@ from typing import Final, Literal
 from owtmix.base.colour import Colour
 from owtmix.base.geometry import Area, Rect, ResizeMode, Size, even
 from owtmix.base.strict_json import Loc, shown
-from owtmix.jobfile.models import MAX_CLOCKS, Data, MixerConfig, Region, TemplateTile, TranscodingConfig, WaterMark
+from owtmix.jobfile.bounds import MAX_CLOCKS
+from owtmix.jobfile.models import Data, MixerConfig, Region, TemplateTile, TranscodingConfig, WaterMark
 from owtmix.jobfile.problems import ProblemCollector
 from owtmix.jobfile.spec import (
     ClockWatermark,

@@ -12,13 +12,12 @@ from typing import Any, Final, Literal, TypeVar, cast
 from owtmix.base.errors import InputError
 from owtmix.base.ids import StreamId
 from owtmix.base.strict_json import JsonError, Loc, json_path, read_object, shown
+from owtmix.jobfile.bounds import MAX_INDEX_BYTES, MAX_NAME, MAX_RECORDINGS
 from owtmix.jobfile.object_key import normal_form, normal_key
 
 TimeUnit = Literal["epoch-milliseconds", "epoch-seconds", "seconds", "milliseconds"]
 TimeUnitSetting = Literal["auto"] | TimeUnit
 
-MAX_INDEX_BYTES: Final = 16 * 2**20
-MAX_FILES: Final = 10_000
 MAX_PROBLEMS_SHOWN: Final = 20
 EPOCH_MILLISECONDS_FROM: Final = Decimal(10**11)
 EPOCH_SECONDS_FROM: Final = Decimal(10**8)
@@ -239,15 +238,15 @@ def _far_off(recordings: Sequence[Recording]) -> Iterator[str]:
 
 
 def _text(value: object) -> str:
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        raise ValueError("text")  # noqa: TRY004 - reported like other wrong values
+    if isinstance(value, bool) or not isinstance(value, str | int) or len(str(value)) > MAX_NAME:
+        raise ValueError(f"text of at most {MAX_NAME} characters")
     return str(value)
 
 
 def _entries(value: object) -> list[object]:
-    if not isinstance(value, list) or not 1 <= len(value) <= MAX_FILES:
+    if not isinstance(value, list) or not 1 <= len(value) <= MAX_RECORDINGS:
         count = f" (here {len(value):,})" if isinstance(value, list) else ""
-        raise ValueError(f"a list of 1 to {MAX_FILES:,} files{count}")
+        raise ValueError(f"a list of 1 to {MAX_RECORDINGS:,} files{count}")
     return value
 
 

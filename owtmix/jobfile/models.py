@@ -11,43 +11,31 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from owtmix.base.ids import JOB_ID_PATTERN
+from owtmix.base.ids import JOB_ID_PATTERN, MAX_STREAM_ID
+from owtmix.jobfile.bounds import (
+    MAX_CLOCKS,
+    MAX_PATH,
+    MAX_POSITIONS,
+    MAX_RECEIVERS,
+    MAX_RECORDINGS,
+    MAX_SECRET,
+    MAX_TEMPLATES,
+    MAX_TEXT,
+    MAX_TILES,
+    MAX_URL,
+    MAX_WATERMARKS,
+    MAX_Z,
+)
+from owtmix.jobfile.fields import choice, items, key, section, string, whole
+from owtmix.jobfile.object_key import MAX_KEY_BYTES
 from owtmix.jobfile.types import HttpUrl, Opacity, OptionalStreamId, Seconds, UnitFraction
 
 REQUIRED: Final = "required"
 
-MAX_WATERMARKS: Final = 32
-MAX_CLOCKS: Final = 8
-"""Clocks are drawn anew every second."""
-MAX_POSITIONS: Final = 128
-MAX_TILES: Final = 64
-"""Of a template, as there are streams at most; and templates, one for each number of streams."""
-MAX_RECEIVERS: Final = 32
-
-
-def key(alias: str, accepted: str, default: Any = None, **limits: Any) -> Any:
-    """A key of the job file. ``accepted`` follows "accepted: " in messages, and is the description in editors."""
-    return Field(default, alias=alias, description=accepted, **limits)
-
-
-def whole(alias: str, what: str, low: int, high: int, default: int | None = None, **limits: Any) -> Any:
-    """A key for a whole number from ``low`` to ``high``."""
-    return key(alias, f"{what}, {low} to {high}", default, ge=low, le=high, **limits)
-
-
-def choice(alias: str, accepted: str, low: int, high: int, default: int | None = None) -> Any:
-    """A key for an enumeration with the values ``low`` to ``high``."""
-    return key(alias, accepted, default, ge=low, le=high, json_schema_extra={"enum": list(range(low, high + 1))})
-
-
-def section(alias: str, model: type[JobModel], accepted: str) -> Any:
-    """An optional key for an object."""
-    return Field(default_factory=model, alias=alias, description=accepted)
-
-
-def items(alias: str, accepted: str, **limits: Any) -> Any:
-    """An optional key for a list."""
-    return Field(default_factory=list, alias=alias, description=accepted, **limits)
+STREAM: Final = f'a stream id such as "alice_1", at most {MAX_STREAM_ID} characters'
+STREAMS: Final = f'a list of at most {MAX_RECORDINGS:,} stream ids such as "alice_1"'
+TEMPLATES: Final = f"a list of at most {MAX_TEMPLATES} templates, each a list of 1 to {MAX_TILES} tiles"
+FRACTION: Final = "a fraction from 0 to 1 in quotes with numbers of at most 9 digits"
 
 
 def _as_list(value: object) -> object:
@@ -76,9 +64,9 @@ class Internal(JobModel):
         "1 to 128 letters, digits, dots, underscores and dashes, not starting with a dot",
         pattern=f"^{JOB_ID_PATTERN}$",
     )
-    app_id: str = key("AppId", "text; $AppId in FileNamePrefix", "")
-    room_id: str = key("RoomId", "text; $RoomId in FileNamePrefix", "")
-    request_id: str = key("RequestId", "text; not used", "")
+    app_id: str = string("AppId", "text; $AppId in FileNamePrefix")
+    room_id: str = string("RoomId", "text; $RoomId in FileNamePrefix")
+    request_id: str = string("RequestId", "text; not used")
     mode: int = choice("Mode", "1 (composing)", 1, 1, 1)
     channel_type: int = choice("ChannelType", "0 or 1; not used", 0, 1, 0)
 
@@ -87,7 +75,7 @@ class JobConfig(JobModel):
     """When the recording ends."""
 
     idle_time: Seconds = key("IdleTime", "a number of seconds, 0 to 86400", Decimal(60))
-    key_stream: OptionalStreamId = key("KeyStream", 'a stream id such as "alice_1", or "" for none')
+    key_stream: OptionalStreamId = key("KeyStream", f'{STREAM}, or "" for none')
 
 
 class Video(JobModel):
@@ -136,31 +124,31 @@ class Region(JobModel):
     y: Annotated[int, REQUIRED] = whole("Y", "a whole number of pixels", 0, 8190)
     width: Annotated[int, REQUIRED] = whole("Width", "a whole number of pixels", 1, 8192)
     height: Annotated[int, REQUIRED] = whole("Height", "a whole number of pixels", 1, 8192)
-    z: int = key("Z", "a whole number; lower ones are drawn first", 0)
+    z: int = whole("Z", "a whole number; lower ones are drawn first", -MAX_Z - 1, MAX_Z, 0)
 
 
 class PositionConfig(JobModel):
     """Manual mode: the region of one stream."""
 
-    stream: Annotated[OptionalStreamId, REQUIRED] = key("RtcStreamId", 'a stream id such as "alice_1"')
+    stream: Annotated[OptionalStreamId, REQUIRED] = key("RtcStreamId", STREAM)
     region: Annotated[Region, REQUIRED] = key("Region", "an object with X, Y, Width, Height and perhaps Z")
 
 
 class TemplateArea(JobModel):
     """A part of the canvas, in fractions of its width and height."""
 
-    left: Annotated[UnitFraction, REQUIRED] = key("Left", 'a fraction from 0 to 1 in quotes, such as "0" or "2/3"')
-    top: Annotated[UnitFraction, REQUIRED] = key("Top", 'a fraction from 0 to 1 in quotes, such as "0" or "2/3"')
-    width: Annotated[UnitFraction, REQUIRED] = key("Width", 'a fraction from 0 to 1 in quotes, such as "1/3" or "0.25"')
-    height: Annotated[UnitFraction, REQUIRED] = key(
-        "Height", 'a fraction from 0 to 1 in quotes, such as "1/3" or "0.25"'
-    )
+    left: Annotated[UnitFraction, REQUIRED] = key("Left", f'{FRACTION}, such as "0" or "2/3"')
+    top: Annotated[UnitFraction, REQUIRED] = key("Top", f'{FRACTION}, such as "0" or "2/3"')
+    width: Annotated[UnitFraction, REQUIRED] = key("Width", f'{FRACTION}, such as "1/3" or "0.25"')
+    height: Annotated[UnitFraction, REQUIRED] = key("Height", f'{FRACTION}, such as "1/3" or "0.25"')
 
 
 class TemplateTile(JobModel):
     """One tile of a custom template."""
 
-    id: Annotated[str, REQUIRED] = key("Id", "text that no other tile of the template has", min_length=1)
+    id: Annotated[str, REQUIRED] = string(
+        "Id", "text that no other tile of the template has", default=None, min_length=1
+    )
     shape: Literal["rectangle"] = key("Shape", '"rectangle"', "rectangle")
     area: Annotated[TemplateArea, REQUIRED] = key("Area", "an object with Left, Top, Width, Height")
 
@@ -172,8 +160,8 @@ class WaterMark(JobModel):
     """A watermark; Type decides which of the other keys are used."""
 
     type: Annotated[int, REQUIRED] = choice("Type", "0 (nothing), 1 (time), 2 (image) or 3 (text)", 0, 3)
-    image: str = key("Image", "an http:// or https:// URL, or a key of the store", "")
-    text: str = key("Text", "text", "")
+    image: str = string("Image", "an http:// or https:// URL, or a key of the store", MAX_URL)
+    text: str = string("Text", "text", MAX_TEXT)
     x: int = whole("X", "a whole number of pixels", 0, 8191, 0)
     y: int = whole("Y", "a whole number of pixels", 0, 8191, 0)
     alpha: Opacity = key("Alpha", "a number, 0 (unseen) to 1 (opaque)", Decimal(1))
@@ -183,7 +171,7 @@ class MixerConfig(JobModel):
     """How the picture is composed."""
 
     max_resolution_stream: OptionalStreamId = key(
-        "MaxResolutionStream", 'the stream id that gets the largest tile, or "" for none'
+        "MaxResolutionStream", f'the stream that gets the largest tile: {STREAM}, or "" for none'
     )
     background: BackgroundColor = section("BackgroundColor", BackgroundColor, "an object with R, G, B")
     resize_mode: int = choice("ResizeMode", "0 (stretch), 1 (fill, cropping) or 2 (fit, with bars)", 0, 2, 2)
@@ -194,23 +182,19 @@ class MixerConfig(JobModel):
         5,
         1,
     )
-    layout_config: Templates = items(
-        "LayoutConfig",
-        f"for layout 0: a list of at most {MAX_TILES} templates, each a list of at most {MAX_TILES} tiles",
-        max_length=MAX_TILES,
-    )
-    layouts: Templates = items("Layouts", "another name of LayoutConfig", max_length=MAX_TILES)
+    layout_config: Templates = items("LayoutConfig", f"for layout 0: {TEMPLATES}", MAX_TEMPLATES)
+    layouts: Templates = items("Layouts", f"another name of LayoutConfig: {TEMPLATES}", MAX_TEMPLATES)
     positions: list[PositionConfig] = items(
         "PositionConfig",
         f"for manual mode: a list of at most {MAX_POSITIONS} objects with RtcStreamId and Region",
-        max_length=MAX_POSITIONS,
+        MAX_POSITIONS,
     )
     watermarks: Annotated[
         list[WaterMark], BeforeValidator(_as_list, json_schema_input_type=WaterMark | list[WaterMark])
     ] = items(
         "WaterMark",
         f"an object with Type, or a list of at most {MAX_WATERMARKS}, of which at most {MAX_CLOCKS} have Type 1",
-        max_length=MAX_WATERMARKS,
+        MAX_WATERMARKS,
     )
 
 
@@ -219,34 +203,30 @@ class SubscribeConfig(JobModel):
 
     video_stream_type: int = choice("VideoStreamType", "0 (automatic layout) or 1 (manual positions)", 0, 1, 0)
     max_subscriptions: int = whole("MaxSubscriptions", "a whole number of streams", 1, 64, 32)
-    audio_only: list[OptionalStreamId] = items(
-        "SubscribeAudio", 'a list of stream ids such as "alice_1"; only they sound'
-    )
-    audio_without: list[OptionalStreamId] = items(
-        "UnsubscribeAudio", 'a list of stream ids such as "alice_1" to silence'
-    )
-    video_only: list[OptionalStreamId] = items(
-        "SubscribeVideo", 'a list of stream ids such as "alice_1"; only they show'
-    )
-    video_without: list[OptionalStreamId] = items("UnsubscribeVideo", 'a list of stream ids such as "alice_1" to hide')
+    audio_only: list[OptionalStreamId] = items("SubscribeAudio", f"{STREAMS}; only they sound", MAX_RECORDINGS)
+    audio_without: list[OptionalStreamId] = items("UnsubscribeAudio", f"{STREAMS}; they are silent", MAX_RECORDINGS)
+    video_only: list[OptionalStreamId] = items("SubscribeVideo", f"{STREAMS}; only they show", MAX_RECORDINGS)
+    video_without: list[OptionalStreamId] = items("UnsubscribeVideo", f"{STREAMS}; they are hidden", MAX_RECORDINGS)
 
 
 class StorageConfig(JobModel):
     """A store."""
 
     vendor: Literal["ucloud", "s3", "local"] = key("Vendor", '"ucloud", "s3" or "local" (a folder)', "ucloud")
-    public_key: str = key("PublicKey", "text; may come from the environment instead", "")
-    secret_key: str = key("SecretKey", "text; may come from the environment instead", "")
-    region: str = key("Region", 'for ucloud: the region, such as "cn-bj"', "", pattern=r"^[A-Za-z0-9._-]*$")
-    bucket: Annotated[str, REQUIRED] = key("Bucket", "the bucket; for local a folder, relative to the job file")
-    endpoint: str = key("Endpoint", "for s3: the address of the service", "")
+    public_key: str = string("PublicKey", "text; may come from the environment instead", MAX_SECRET)
+    secret_key: str = string("SecretKey", "text; may come from the environment instead", MAX_SECRET)
+    region: str = string("Region", 'for ucloud: the region, such as "cn-bj"', pattern=r"^[A-Za-z0-9._-]*$")
+    bucket: Annotated[str, REQUIRED] = string(
+        "Bucket", "the bucket; for local a folder, relative to the job file", MAX_PATH, None
+    )
+    endpoint: str = string("Endpoint", "for s3: the address of the service")
 
 
 class OutputStorageConfig(StorageConfig):
     """The store of the output."""
 
-    file_name_prefix: str = key(
-        "FileNamePrefix", "the output's key; $JobId, $RoomId and $AppId stand for their values", ""
+    file_name_prefix: str = string(
+        "FileNamePrefix", "the output's key; $JobId, $RoomId and $AppId stand for their values", MAX_KEY_BYTES
     )
 
 
@@ -257,8 +237,9 @@ class RecordingConfig(JobModel):
     file_type: list[Literal["mp4", "m4a", "webm"]] = Field(
         ["mp4"],
         alias="FileType",
-        description='a list of "mp4", "webm" or, for sound alone, "m4a"; the first is made',
+        description='a list of 1 to 3 of "mp4", "webm" or, for sound alone, "m4a"; the first is made',
         min_length=1,
+        max_length=3,
     )
     storage: OutputStorageConfig = section("StorageConfig", OutputStorageConfig, "an object with Vendor, Bucket, ...")
 
@@ -270,14 +251,14 @@ class NotifyConfig(JobModel):
     service: Annotated[Literal["job.record", "job.mixer", "job.oss", "job.living"], REQUIRED] = key(
         "ServiceType", '"job.mixer", "job.oss", "job.record" or "job.living"'
     )
-    url: Annotated[HttpUrl, REQUIRED] = key("NotifyUrl", "an http:// or https:// URL")
-    token: str = key("Token", "text, sent along with every event", "")
+    url: Annotated[HttpUrl, REQUIRED] = key("NotifyUrl", f"an http:// or https:// URL, at most {MAX_URL:,} characters")
+    token: str = string("Token", "text, sent along with every event", MAX_SECRET)
 
 
 class InputConfig(JobModel):
     """Index and store of the recordings, when they are not in the output's store."""
 
-    index: str = key("Index", "the key of the index", "")
+    index: str = string("Index", "the key of the index", MAX_KEY_BYTES)
     storage: StorageConfig | None = key("StorageConfig", "an object with Vendor, Bucket, ...")
 
 
@@ -292,7 +273,7 @@ class Data(JobModel):
     notify: list[NotifyConfig] = items(
         "NotifyConfig",
         f"a list of at most {MAX_RECEIVERS} objects with Status, ServiceType, NotifyUrl, Token",
-        max_length=MAX_RECEIVERS,
+        MAX_RECEIVERS,
     )
     input: InputConfig = section("InputConfig", InputConfig, "an object with Index and StorageConfig")
     live: Any = key("LiveConfig", "anything; not used by an offline mix")
@@ -302,9 +283,9 @@ class Data(JobModel):
 class JobFile(JobModel):
     """A job.start request: what to compose, and how."""
 
-    json_schema: str = key("$schema", "the address of this schema, for editors", "")
-    version: str = key("Version", "text; not used", "")
+    json_schema: str = string("$schema", "the address of this schema, for editors", MAX_PATH)
+    version: str = string("Version", "text; not used")
     action: Annotated[Literal["job.start"], REQUIRED] = key("Action", '"job.start", the only request a job file makes')
-    token: str = key("Token", "text; not used", "")
+    token: str = string("Token", "text; not used", MAX_SECRET)
     internal: Internal = section("Internal", Internal, "an object with JobId, RoomId, AppId")
     data: Data = section("Data", Data, "an object with RecordingConfig, TranscodingConfig, ...")

@@ -36,8 +36,8 @@ def normal_key(text: str) -> str:
     key = "/".join(segments)
     if any("\ud800" <= character <= "\udfff" for character in key):
         raise ValueError("it is not UTF-8")
-    if len(key.encode()) > MAX_KEY_BYTES:
-        raise ValueError(f"more than {MAX_KEY_BYTES:,} bytes")
+    if (length := len(key.encode())) > MAX_KEY_BYTES:
+        raise ValueError(f"more than {MAX_KEY_BYTES:,} bytes: {length:,}")
     return key
 
 

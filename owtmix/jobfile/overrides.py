@@ -6,9 +6,11 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from owtmix.base.strict_json import JsonError, Loc, json_path, read_object
+from owtmix.base.strict_json import JsonError, Loc, json_path, printable, read_object
 
 MAX_VALUE_BYTES: Final = 2**20
+LONGEST_PATH: Final = 200
+"""In characters, of a path in a message."""
 MAX_STEPS: Final = 32
 """The job format has paths of up to six."""
 
@@ -32,7 +34,7 @@ def apply_overrides(document: dict[str, Any], overrides: Mapping[str, str]) -> l
         try:
             _put(document, _loc(path), _value(value))
         except _PathError as error:
-            refused.append((path, str(error)))
+            refused.append((printable(path, LONGEST_PATH), str(error)))
     return refused
 
 
@@ -44,9 +46,9 @@ def _loc(path: str) -> Loc:
         if not step or not (steps or step["key"]):
             raise _PathError('not a path; write it like "Data.MixerConfig.WaterMark[0].Text"')
         steps.append(step["key"] or int(step["position"]))
+        if len(steps) > MAX_STEPS:
+            raise _PathError(f"more than {MAX_STEPS} keys deep")
         end = step.end()
-    if len(steps) > MAX_STEPS:
-        raise _PathError(f"more than {MAX_STEPS} keys deep")
     return tuple(steps)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from itertools import islice
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -14,12 +15,14 @@ from owtmix.base.errors import Problem, SpecError
 from owtmix.base.ids import is_job_id
 from owtmix.base.strict_json import JsonError, Loc, read_object, shown
 from owtmix.jobfile.assemble import assemble
+from owtmix.jobfile.bounds import MAX_JOB_BYTES, MAX_SHOWN
 from owtmix.jobfile.models import REQUIRED, JobFile, JobModel
 from owtmix.jobfile.overrides import apply_overrides
 from owtmix.jobfile.problems import ProblemCollector
 from owtmix.jobfile.spec import JobSpec, SpecWarning
 
-MAX_JOB_BYTES: Final = 2**20
+_LONGEST_MISSPELLING: Final = 64
+"""In characters. Longer keys are like none of the format."""
 
 _JOB_ID: Final = re.compile(r'"JobId"\s{0,100}:\s{0,100}"([^"\\]{1,128})"')
 _OWN_JOB_ID: Final = re.compile(r'"Internal"\s{0,100}:\s{0,100}\{[^{}]{0,1000}?' + _JOB_ID.pattern)
@@ -56,13 +59,15 @@ def read_job(text: bytes, overrides: Mapping[str, str] = MappingProxyType({})) -
     _drop_ignored(document)
     collector = ProblemCollector(document)
     job_file = _validate(document, collector)
-    misspelled = [warning for loc, model in _models(job_file, ()) for warning in _check_keys(loc, model, collector)]
+    models = list(_models(job_file, ()))
+    _check_required(models, collector)
+    misspelled = _check_unknown(models, collector)
     spec = assemble(job_file, collector)
     problems = [Problem(path, f"cannot be set: {why}") for path, why in refused] + collector.problems
     if problems:
         # First the keys that are spelled otherwise: what seems to be missing may be missing because of them.
-        unknown = (Problem(w.path, w.message.replace(", ignored", ""), problems[0].code) for w in misspelled)
-        raise SpecError(*unknown, *problems)
+        unknown = [Problem(w.path, w.message.replace(", ignored", ""), problems[0].code) for w in misspelled]
+        raise SpecError(*_shortened(unknown + problems))
     assert spec, "a file without problems makes a job"
     return spec
 
@@ -179,25 +184,47 @@ def _models(value: object, loc: Loc) -> Iterator[tuple[Loc, JobModel]]:
             yield from _models(entry, (*loc, i))
 
 
-def _check_keys(loc: Loc, model: JobModel, collector: ProblemCollector) -> list[SpecWarning]:
-    """Report missing required keys as problems and unknown keys as warnings; returns warnings that name a known key."""
-    unknown = list(model.model_extra or {})
-    known = {field.alias: name for name, field in type(model).model_fields.items() if field.alias}
-    for alias, name in known.items():
-        place = (*loc, alias)
-        required = REQUIRED in type(model).model_fields[name].metadata
-        if required and getattr(model, name) in (None, "") and collector.is_clean(place):
-            meant = _alike(alias, unknown)
-            collector.wrong_value(place, hint="".join(f"; perhaps {shown(key)} is meant for it" for key in meant))
+def _check_required(models: Iterable[tuple[Loc, JobModel]], collector: ProblemCollector) -> None:
+    """Report missing required keys as problems."""
+    for loc, model in models:
+        for name, field in type(model).model_fields.items():
+            assert field.alias
+            place = (*loc, field.alias)
+            if REQUIRED in field.metadata and getattr(model, name) in (None, "") and collector.is_clean(place):
+                meant = _alike(field.alias, _unknown(model))
+                collector.wrong_value(place, hint="".join(f"; perhaps {shown(key)} is meant for it" for key in meant))
+
+
+def _check_unknown(models: Iterable[tuple[Loc, JobModel]], collector: ProblemCollector) -> list[SpecWarning]:
+    """Report the first ``MAX_SHOWN`` unknown keys as warnings; returns those that name a known key."""
     misspelled = []
-    for key in unknown:
-        meant = _alike(key, known)
-        collector.warn((*loc, key), "unknown key, ignored" + "".join(f"; perhaps {alias} is meant" for alias in meant))
-        misspelled += collector.warnings[-1:] if meant else []
+    count = 0
+    for loc, model in models:
+        known = [field.alias for field in type(model).model_fields.values() if field.alias]
+        for key in islice(_unknown(model), max(0, MAX_SHOWN - count)):
+            meant = "".join(f"; perhaps {alias} is meant" for alias in _alike(key, known))
+            collector.warn((*loc, key), f"unknown key, ignored{meant}")
+            misspelled += collector.warnings[-1:] if meant else []
+        count += len(model.model_extra or {})
+    if count > MAX_SHOWN:
+        collector.warn((), f"{count - MAX_SHOWN:,} more unknown keys, ignored")
     return misspelled
+
+
+def _unknown(model: JobModel) -> list[str]:
+    """The first ``MAX_SHOWN`` keys of an object that the format does not have."""
+    return list(islice(model.model_extra or {}, MAX_SHOWN))
+
+
+def _shortened(problems: list[Problem]) -> list[Problem]:
+    """The first ``MAX_SHOWN`` problems, and the number of the others."""
+    more = len(problems) - MAX_SHOWN
+    return problems[:MAX_SHOWN] + [Problem("", f"and {more:,} more problems", problems[0].code)] * (more > 0)
 
 
 def _alike(key: str, others: Iterable[str]) -> list[str]:
     """The one of ``others`` that is spelled most like ``key``, capitals aside; none if none is."""
-    by_letters = {other.lower(): other for other in others}
+    if len(key) > _LONGEST_MISSPELLING:
+        return []
+    by_letters = {other.lower(): other for other in others if len(other) <= _LONGEST_MISSPELLING}
     return [by_letters[found] for found in get_close_matches(key.lower(), by_letters, n=1)]

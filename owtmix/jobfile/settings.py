@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, SecretBytes, ValidationError
 from owtmix.base.errors import Problem, SpecError
 from owtmix.base.named_file import read_named_file
 from owtmix.base.strict_json import printable
+from owtmix.jobfile.bounds import MAX_SETTINGS_BYTES
 from owtmix.jobfile.index import TimeUnit, TimeUnitSetting
 from owtmix.jobfile.setting_types import (
     SIGNING_KEY,
@@ -43,9 +44,6 @@ INSTALLATION: Final = Path(__file__).resolve().parents[2]
 
 SHIPPED: Final = Path(__file__).resolve().parents[1] / "owt.toml"
 """The settings inside the package. They are a copy of ``conf/owt.toml``, since a wheel has no files outside of it."""
-
-MAX_BYTES: Final = 1 << 20
-"""Of a file with settings; they have some kilobytes."""
 
 _SIGNS_CALLBACKS: Final = "OWT_CALLBACK_SECRET"
 """The environment variable with the signing key. Fewer users can read it than a file of the installation."""
@@ -271,10 +269,10 @@ def read_settings(path: Path | None, environment: Mapping[str, str] = os.environ
 
 def _tables(path: Path) -> dict[str, Any]:
     try:
-        data = read_named_file(path, MAX_BYTES)
-        if len(data) > MAX_BYTES:
-            raise SpecError(Problem(str(path), f"the settings cannot have more than {MAX_BYTES:,} bytes"))
-        return tomllib.loads(data.decode("utf-8"), parse_float=Decimal)
+        data = read_named_file(path, MAX_SETTINGS_BYTES)
+        if len(data) > MAX_SETTINGS_BYTES:
+            raise SpecError(Problem(str(path), f"the settings cannot have more than {MAX_SETTINGS_BYTES:,} bytes"))
+        return tomllib.loads(data.decode(), parse_float=Decimal)
     except OSError as error:
         raise SpecError(Problem(str(path), f"the settings cannot be read: {error.strerror}")) from None
     except (ValueError, RecursionError) as error:
@@ -288,7 +286,7 @@ def _wrong(error: ValidationError, tables: Mapping[str, Any]) -> Iterator[tuple[
         for details in error.errors(include_url=False, include_context=False, include_input=False)
     }
     for loc, kind in kinds.items():
-        key = ".".join(map(str, loc))
+        key = printable(".".join(map(str, loc)), 100)
         if kind == "extra_forbidden":
             yield key, f"no such setting; there are {', '.join(_known())}"
             continue

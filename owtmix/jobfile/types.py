@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, WithJsonSchema
 
-from owtmix.base.ids import StreamId
+from owtmix.base.ids import MAX_STREAM_ID, StreamId
 from owtmix.base.strict_json import CONTROL
+from owtmix.jobfile.bounds import MAX_URL
 
 _FRACTION: Final = r"^[0-9]{1,9}(/[0-9]{1,9}|\.[0-9]{1,9})?$"
 
@@ -57,7 +58,9 @@ def _exact(value: object) -> object:
 
 OptionalStreamId = Annotated[
     StreamId | None,
-    PlainValidator(_stream_id, json_schema_input_type=Annotated[str, Field(pattern=r"^(.+_[12])?$")]),
+    PlainValidator(
+        _stream_id, json_schema_input_type=Annotated[str, Field(pattern=r"^(.+_[12])?$", max_length=MAX_STREAM_ID)]
+    ),
 ]
 """A stream id ``user_type``; "" becomes None."""
 
@@ -66,7 +69,12 @@ UnitFraction = Annotated[
 ]
 """A fraction from 0 to 1 as text, such as ``1/3``, ``0.25`` or ``1``."""
 
-HttpUrl = Annotated[str, AfterValidator(_url), WithJsonSchema({"type": "string", "pattern": "^https?://"})]
+HttpUrl = Annotated[
+    str,
+    Field(max_length=MAX_URL),
+    AfterValidator(_url),
+    WithJsonSchema({"type": "string", "pattern": "^https?://", "maxLength": MAX_URL}),
+]
 
 Seconds = Annotated[
     Decimal,

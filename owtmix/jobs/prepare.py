@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from owtmix.base.errors import InputError
+from owtmix.base.wording import first_lines, some
 from owtmix.compositor.text.coverage import missing_glyph_warnings, with_fonts
 from owtmix.compositor.text.cut_text import cut_text_warnings
 from owtmix.inputs.gather import Gathered, InputGatherer, clock_rules
@@ -97,9 +98,8 @@ def select_recordings(run: JobRun, device: RenderDevice) -> Indexed:
         warn(warning)
     streams, beyond = subscribed(spec, index)
     if beyond:
-        names = ", ".join(map(str, beyond))
         limit = spec.subscription.max_streams
-        warn(f"streams beyond MaxSubscriptions ({limit}) are left out: {names}", WarnCode.STREAMS_BEYOND_LIMIT)
+        warn(f"streams beyond MaxSubscriptions ({limit}) are left out: {some(beyond)}", WarnCode.STREAMS_BEYOND_LIMIT)
     recordings = tuple(recording for recording in index.files if recording.stream in streams)
     if not recordings:
         raise InputError("the index has no recording of a stream that is subscribed: see Data.SubscribeConfig")
@@ -119,7 +119,8 @@ def gather_inputs(run: JobRun, indexed: Indexed) -> InputsGathered:
     gathered = indexed.gatherer.recordings(indexed.recordings, run.progress)
     reasons = [f"{key} is left out: {reason}" for key, reason in gathered.left_out]
     if reasons and (run.request.options.strict or not gathered.clips):
-        raise InputError("\n".join(reasons if gathered.clips else [*reasons, "no recording is left"]))
+        left = "" if gathered.clips else "\nno recording is left"
+        raise InputError(first_lines(reasons) + left)
     for reason in (*reasons, *gathered.warnings):
         warn(reason)
     images = indexed.gatherer.images(lambda message: warn(message, WarnCode.WATERMARK_LEFT_OUT))

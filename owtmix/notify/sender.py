@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
 
-from owtmix.jobfile.models import MAX_RECEIVERS
+from owtmix.jobfile.bounds import MAX_RECEIVERS
 from owtmix.net.guard import checked_client
 from owtmix.notify.options import SenderOptions
 from owtmix.notify.outbox import Outbox

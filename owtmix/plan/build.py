@@ -14,6 +14,7 @@ from owtmix.base.errors import Problem, SpecError
 from owtmix.base.geometry import Size
 from owtmix.base.ids import StreamId
 from owtmix.base.time import FrameClock, TimeRange, timecode
+from owtmix.base.wording import some
 from owtmix.jobfile.index import Index
 from owtmix.jobfile.settings import PlanSettings
 from owtmix.jobfile.spec import ClockWatermark, JobSpec, VideoSpec
@@ -192,7 +193,7 @@ def _picture_warnings(spec: JobSpec, timeline: Timeline) -> Iterable[str]:
         return
     heard = [s for s, placed in timeline.sounds.items() if placed and subscribes_audio(spec, s) and s not in seen]
     if heard:
-        yield f"{', '.join(map(str, heard))}: heard without a picture, so there is no tile"
+        yield f"{some(heard)}: heard without a picture, so there is no tile"
 
 
 def _clock_warnings(spec: JobSpec, index: Index) -> Iterable[str]:

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 from owtmix.base.errors import CODE_NO_STREAM, Problem, SpecError
 from owtmix.base.ids import StreamId
+from owtmix.base.wording import some
 from owtmix.jobfile.index import Index
 from owtmix.jobfile.spec import JobSpec, MediaChannel
 
@@ -53,10 +54,11 @@ def _unsubscribed_positions(spec: JobSpec) -> Iterable[str]:
 def _check_positions(spec: JobSpec, known: set[StreamId]) -> None:
     if not spec.subscription.manual:
         return
+    there = some(sorted(known))
     problems = [
         Problem(
             f"Data.MixerConfig.PositionConfig[{i}].RtcStreamId",
-            f"{position.stream} has no recording in the index; it has {_names(known)}",
+            f"{position.stream} has no recording in the index; it has {there}",
             CODE_NO_STREAM,
         )
         for i, position in enumerate(spec.mixer.positions)
@@ -78,7 +80,3 @@ def _unknown_streams(spec: JobSpec, known: set[StreamId]) -> Iterable[str]:
     for path, streams in named.items():
         for stream in sorted(s for s in streams if s and s not in known):
             yield f"Data.{path}: {stream} has no recording in the index"
-
-
-def _names(streams: Iterable[StreamId]) -> str:
-    return ", ".join(sorted(map(str, streams))) or "none"

@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -171,7 +172,9 @@ class ChunkCache:
         Raises:
             OSError: it is not.
         """
-        if not os.path.samestat(self._folder.lstat(), self._made):
+        found = self._folder.lstat()
+        # A link that is made later may have the number that the folder had.
+        if not (stat.S_ISDIR(found.st_mode) and os.path.samestat(found, self._made)):
             raise OSError(errno.ESTALE, "its folder was replaced while the job ran")
 
     def _append(self, entry: dict[str, Any]) -> None:

@@ -21,9 +21,12 @@ MOST_WARNINGS: Final = 1000
 """Of one task."""
 LONGEST_MESSAGE: Final = 4000
 """In characters; longer messages are cut."""
+LONGEST_TRACE: Final = 40_000
+"""In characters; of a longer traceback the end is logged."""
 
-_POWER: Final = re.compile(rb'"[-+]?[\d.]+[eE]')
-"""A quoted number with an exponent. As an exact fraction it could fill the memory, and no result contains one."""
+_HUGE: Final = re.compile(rb'"[-+]?[\d.]+[eE]|[\[,:"]\s*+[-+]?[\d./]{500,}')
+"""A quoted number with an exponent, or a number of many digits. No result contains one, and exact arithmetic with them
+takes for ever."""
 
 
 class ProtocolError(Exception):
@@ -109,14 +112,15 @@ class ReplyParser:
                 if self._warnings <= MOST_WARNINGS:
                     warnings.append(_short(value))
                 return None
-            case "result" if not _POWER.search(line):
+            case "result" if not _HUGE.search(line):
                 return TaskReply(TypeAdapter(task.result).validate_python(value))
             case "error":
                 name, message = value
                 return TaskReply(error=ERRORS[name](_short(message)))
             case "failure":
-                _log.debug("%s failed:\n%s", task.name, value)
-                last = str(value).strip().rpartition("\n")[2]
+                trace = str(value)[-LONGEST_TRACE:]
+                _log.debug("%s failed:\n%s", task.name, trace)
+                last = trace.strip().rpartition("\n")[2]
                 return TaskReply(error=RenderError(f"{task.name} failed: {_short(last)}"))
             case _:
                 raise ValueError(kind)

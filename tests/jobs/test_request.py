@@ -36,8 +36,9 @@ def refused(job_file: Path, options: Options = Options()) -> str:  # noqa: B008 
 @pytest.mark.parametrize("folder", ["a\0b", LONG, DEEP, "张" * 90], ids=range(4))
 def test_a_folder_that_cannot_be(job_file: Path, folder: str) -> None:
     change(job_file, f"{STORAGE}.Bucket", folder)
-    assert f"{STORAGE}.Bucket: " in refused(job_file)
-    assert "which no" in refused(job_file)
+    said = refused(job_file)
+    assert f"{STORAGE}.Bucket: " in said
+    assert "which no" in said or "at most 4,096 characters" in said
 
 
 def test_an_output_that_cannot_be(job_file: Path) -> None:

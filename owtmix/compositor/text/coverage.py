@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
+from owtmix.base.wording import some
 from owtmix.jobfile.spec import TextWatermark
 from owtmix.plan.model import FontFile, PicturePlan, RenderPlan
 
@@ -72,7 +73,7 @@ def missing_glyph_warnings(picture: PicturePlan | None) -> Iterator[str]:
             from owtmix.compositor.text.render import missing_glyphs  # noqa: PLC0415
 
             if missing := missing_glyphs(text, fonts_of(picture.fonts)):
-                yield f"no font has {', '.join(missing)}: left out of {where}"
+                yield f"no font has {some(missing)}: left out of {where}"
 
 
 def _font_files(folders: Sequence[Path]) -> Iterator[Path]:

@@ -11,7 +11,7 @@ from owtmix.base.errors import InputError
 from owtmix.storage.s3.client import BucketClient
 from owtmix.storage.s3.errors import StoreFailure, broken_off
 
-_CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-\d+/(\d+)")
+_CONTENT_RANGE: Final = re.compile(r"bytes (\d{1,19})-\d{1,19}/(\d{1,19})")
 
 
 @dataclass(frozen=True, slots=True)

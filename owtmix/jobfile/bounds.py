@@ -1,0 +1,36 @@
+"""How long texts, and how many entries lists, in a job file and an index may be (docs/job-file.md, "Bounds")."""
+
+from __future__ import annotations
+
+from typing import Final
+
+MAX_JOB_BYTES: Final = 2**20
+MAX_INDEX_BYTES: Final = 16 * 2**20
+MAX_SETTINGS_BYTES: Final = 2**16
+
+MAX_NAME: Final = 256
+"""In characters, of an id or a name. File names have at most 255."""
+MAX_SECRET: Final = 4096
+"""In characters, of a token or an access key."""
+MAX_URL: Final = 4096
+"""In characters; a signed URL takes up to 2,000. Splitting one takes the square of the combining marks in it."""
+MAX_PATH: Final = 4096
+"""In characters, of a folder; Linux accepts as many bytes."""
+MAX_TEXT: Final = 1000
+"""In characters, of a text watermark: it is one line of the picture."""
+
+MAX_RECORDINGS: Final = 10_000
+"""Of an index; a list of streams has as many entries at most."""
+MAX_POSITIONS: Final = 128
+MAX_TILES: Final = 64
+"""Of a template, as there are streams at most."""
+MAX_TEMPLATES: Final = 64
+"""One for each number of streams."""
+MAX_WATERMARKS: Final = 32
+MAX_CLOCKS: Final = 8
+"""Clocks are drawn anew every second."""
+MAX_RECEIVERS: Final = 32
+MAX_Z: Final = 2**31 - 1
+
+MAX_SHOWN: Final = 100
+"""Problems and unknown keys of a job file that are shown. The others are counted."""
