@@ -36,6 +36,7 @@ def make_plan(*arguments):
 """
 
 SHOW_CHILDREN: Final = """
+from pathlib import Path
 def act():
     for task in Path("/proc/self/task").iterdir():
         for child in (task / "children").read_text().split():
