@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from owtmix.base.errors import InputError, MixError
+from owtmix.base.errors import InputError, MixError, ShortageError
 from owtmix.base.shortage import raise_if_short
 from owtmix.net.addresses import LOOPBACK, LookUp, Network, addresses_of
 from owtmix.net.guard import checked_client
@@ -131,6 +131,8 @@ def decode_image(data: bytes, max_pixels: int, left_pixels: int | None = None) -
         raise InputError(f"the image has more than {max_pixels} pixels") from None
     except UnidentifiedImageError:
         raise InputError("the image is not a PNG, JPEG or WebP file") from None
+    except MemoryError as error:  # its pixels were checked, so it does not ask for too much
+        raise ShortageError("memory is short: run less at a time") from error
     except Exception as error:  # Pillow lets errors of many kinds out when a file is damaged
         raise_if_short(error)
         raise InputError(f"the image is damaged: {error}") from error

@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from owtmix.jobfile.models import MAX_RECEIVERS
+from owtmix.jobfile.bounds import MAX_RECEIVERS
 from tests.attack.watching import watch
 from tests.notify.receiver import receiving
 from tests.support import people

@@ -53,6 +53,7 @@ PLAN = RenderPlan(
         encoding=VideoEncoding("libx264", 1000, 30, ()),
     ),
     sound=SoundPlan(480_000, (), AudioEncoding("aac", 128, 2)),
+    confinement=("landlock", "seccomp"),
     presence={ANNA: (_range(0, 9),), BEN: (_range(4, 6), _range(7, 9))},
     jumps=(Jump(Fraction(0), Fraction(0)),),
     absent=(),
@@ -69,6 +70,7 @@ Job      room-7
 Output   out/room-7.mp4: mp4, 00:00:10.000
 Picture  1280x720, 15 fps, 150 frames in 2 chunks, libx264 at 1000 kbit/s, bt709, sources fitted with black bars
 Sound    aac at 128 kbit/s, 48000 Hz, stereo
+Confined landlock, seccomp
 Index    times read as epoch-milliseconds
 
 Sources

@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from owtmix.base.errors import InputError, Interrupted, RenderError
+from owtmix.base.errors import InputError, Interrupted, ShortageError
 from owtmix.inputs.watermark_images import decode_image, fetch_image
 
 MAX_PIXELS = 16_000_000
@@ -355,5 +355,5 @@ def test_a_shortage_of_the_machine_is_not_the_image_s_fault(monkeypatch: pytest.
         raise error
 
     monkeypatch.setattr(Image.Image, "convert", fail)
-    with pytest.raises(RenderError, match="left"):
+    with pytest.raises(ShortageError):
         decode_image(PNG, MAX_PIXELS)

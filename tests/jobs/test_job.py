@@ -21,6 +21,7 @@ from owtmix.jobs.job import Job, jobs_with_callbacks, resend
 from owtmix.jobs.options import Options
 from owtmix.jobs.result import ChunkCount
 from owtmix.workers.base import Task
+from owtmix.workers.sandbox import NO_NEW_PRIVILEGES
 from tests.notify.receiver import answers, receiving
 from tests.support.command import change
 from tests.support.executor import in_process
@@ -46,7 +47,8 @@ def test_whatever_does_the_tasks_the_output_is_the_same(tiny: Path, job_id: str)
     assert Path(result.output) == tiny.parent / "out" / f"{job_id}.mp4"
     by_workers = Job(tiny, Settings(), ON_CPU, tiny.parents[1] / "other").run(NoProgress(), TemporaryPaths())
     assert Path(by_workers.output).read_bytes() == made
-    assert replace(by_workers, seconds={}) == replace(result, seconds={})
+    assert NO_NEW_PRIVILEGES in by_workers.confinement
+    assert replace(by_workers, seconds={}, confinement=()) == replace(result, seconds={})
 
 
 def test_the_result_says_what_was_made(tiny: Path, job_id: str) -> None:
@@ -80,6 +82,7 @@ def test_the_result_says_what_was_made(tiny: Path, job_id: str) -> None:
         "warnings": list(result.warnings),
         "seconds": dict(result.seconds),
         "callbacks": None,
+        "confinement": [],
     }
 
 
