@@ -175,8 +175,6 @@ def test_a_flipped_bit_keeps_the_size_and_is_for_the_decoder_to_find(
 def test_a_full_disk(store: S3Store, service: Service, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     service.put("a.webm", CLIP)
     # No link to the device is followed.
-    monkeypatch.setattr(
-        "owtmix.storage.s3.download.own_file", lambda _, flags: os.open("/dev/full", flags & os.O_WRONLY)
-    )
+    monkeypatch.setattr("owtmix.storage.s3.download.own_file", lambda _, __: os.open("/dev/full", os.O_WRONLY))
     with pytest.raises(DestinationError, match="cannot be written: the disk is full, free some space"):
         store.fetch("a.webm", LocalCopy(folder / "1.webm", len(CLIP)), ignore)
