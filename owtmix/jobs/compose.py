@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from owtmix.base.errors import RenderError
-from owtmix.base.own_files import remove
+from owtmix.base.own_files import make_own, remove
 from owtmix.jobs.overwriting import OverwriteGuard
 from owtmix.jobs.prepare import PLAN_OUTPUT, READ_INDEX, Indexed, Prepared
 from owtmix.jobs.steps import JobRun, Step, run_steps
@@ -78,6 +78,8 @@ def stage_output(run: JobRun, indexed: Indexed) -> Staged:
     """
     request = run.request
     staged = run.temporary.add(request.output.stage(request.spec.output_key, request.spec.job_id, run.tracks))
+    if staged.parent == run.tracks:  # from there it is uploaded
+        make_own(staged)
     create_for_worker(run.executor, staged)
     return Staged(staged, indexed)
 

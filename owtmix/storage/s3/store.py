@@ -15,10 +15,9 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from owtmix.base.errors import InputError
-from owtmix.base.own_files import make_own
 from owtmix.jobfile.object_key import normal_form
 from owtmix.jobfile.spec import StorageSpec
-from owtmix.storage.base import LocalCopy, disk_error
+from owtmix.storage.base import LocalCopy
 from owtmix.storage.s3.client import BucketClient
 from owtmix.storage.s3.credentials import Credentials, find_credentials
 from owtmix.storage.s3.download import download, partial_file
@@ -145,12 +144,7 @@ class S3Store:
             DestinationError: The store cannot be used.
         """
         abort_unfinished_uploads(self._bucket, key, self._options.listing_page)
-        staged = folder / f"{job_id}{PurePosixPath(key).suffix}"
-        try:
-            make_own(staged)
-        except OSError as error:
-            raise disk_error(folder, error) from None
-        return staged
+        return folder / f"{job_id}{PurePosixPath(key).suffix}"
 
     @writing
     def commit(self, staged: Path, key: str, on_progress: Callable[[int], None]) -> str:

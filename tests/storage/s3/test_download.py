@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,6 @@ import pytest
 
 from owtmix.base.errors import DestinationError, InputError, StoreError
 from owtmix.storage import LocalCopy
-from owtmix.storage.s3.download import partial_file
 from owtmix.storage.s3.store import S3Store
 from tests.storage.conftest import CLIP, MOVIE, NOWHERE, QUICK, Service, ignore
 from tests.storage.fault_proxy import (
@@ -172,9 +172,9 @@ def test_a_flipped_bit_keeps_the_size_and_is_for_the_decoder_to_find(
     assert sum(a != b for a, b in zip(received, CLIP, strict=True)) == 1
 
 
-def test_a_full_disk(store: S3Store, service: Service, folder: Path) -> None:
+def test_a_full_disk(store: S3Store, service: Service, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     service.put("a.webm", CLIP)
-    etag = service.client.head_object(Bucket=service.bucket, Key="a.webm")["ETag"]
-    partial_file(folder / "1.webm", etag).symlink_to("/dev/full")
+    # No link to the device is followed.
+    monkeypatch.setattr("owtmix.storage.s3.download.own_file", lambda _, __: os.open("/dev/full", os.O_WRONLY))
     with pytest.raises(DestinationError, match="cannot be written: the disk is full, free some space"):
         store.fetch("a.webm", LocalCopy(folder / "1.webm", len(CLIP)), ignore)
