@@ -116,9 +116,9 @@ def _check_paths(spec: JobSpec, options: Options, folder: Path, input_at: str, k
         paths.append(("--output" if options.output else PREFIX, f"{spec.output.bucket}/{key}"))
     if options.index and is_local_path(options.index):
         paths.append(("--index", options.index))
-    problems = [Problem(where, problem) for where, path in paths if (problem := unfit_path(f"{folder}/{path}"))]
-    if problems:
-        raise SpecError(*dict.fromkeys(problems))
+    for where, path in paths:  # a folder before what is in it
+        if problem := unfit_path(f"{folder}/{path}"):
+            raise SpecError(Problem(where, problem))
 
 
 def _output_key(spec: JobSpec, option: str | None) -> str:
