@@ -14,16 +14,14 @@ from typing import Final
 import hypothesis
 import pytest
 
+from tests.support.compiler import COMPILER
+
 # Machines are shared and noisy: how long an example takes says nothing about the code.
 hypothesis.settings.register_profile("owtmix", deadline=None)
 hypothesis.settings.load_profile("owtmix")
 
 SHARED: Final = Path(__file__).parents[2] / "shared"
 """Real recordings and the specification, beside the checkout; not everybody has them."""
-
-
-COMPILER: Final = next((found for name in ("c++", "g++", "clang++") if (found := shutil.which(name))), None)
-"""Compiles the drawing kernel for the host."""
 
 
 def nvrtc() -> Path | None:

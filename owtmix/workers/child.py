@@ -48,6 +48,9 @@ def _serve(tasks: BinaryIO, reporter: _PipeReporter) -> None:
             task = pickle.load(tasks)  # noqa: S301 - from the parent
         except EOFError:
             return
+        except Exception:  # noqa: BLE001 - code that was replaced while the job runs
+            reporter.send("failure", traceback.format_exc())
+            return
         reporter.send("begun", None)
         try:
             value = task.run(reporter)

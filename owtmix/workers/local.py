@@ -330,7 +330,7 @@ class WorkerPool:
 
     def _end(self, child: _Child, death: Death) -> Generator[Outcome[Any], None, None]:
         self._remove(child)
-        if not child.confined and death.kind is not DeathKind.KILLED:
+        if not child.parser.begun and death.kind is not DeathKind.KILLED:
             death = Death(DeathKind.UNSTARTED, f"{death} before it begins")
         if child.task:
             yield Outcome(child.task, death=death, done_s=child.parser.done_s)

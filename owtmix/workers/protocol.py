@@ -57,9 +57,13 @@ class TaskReply:
 
 
 class ReplyParser:
-    """Parses the reports of one worker about one task. ``done_s`` is the last progress reported, in seconds."""
+    """Parses the reports of one worker about one task.
+
+    ``begun`` says whether the task was begun with; ``done_s`` is the last progress reported, in seconds.
+    """
 
     def __init__(self) -> None:
+        self.begun = False
         self.done_s = 0.0
         self._warnings = 0
         self._partial: list[bytes] = []
@@ -101,6 +105,7 @@ class ReplyParser:
         kind, value = json.loads(line)
         match kind:
             case "begun" | "waiting":
+                self.begun = True
                 return None
             case "progress":
                 if not math.isfinite(value):

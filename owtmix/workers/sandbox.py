@@ -100,9 +100,9 @@ def confine(parent: int, access: FileAccess, file_bytes: int) -> tuple[str, ...]
 
 def _limit_resources(file_bytes: int, threads: int) -> None:
     for limit, wanted in ((resource.RLIMIT_FSIZE, file_bytes), (resource.RLIMIT_NPROC, threads)):
-        most = resource.getrlimit(limit)[1]
-        value = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
-        resource.setrlimit(limit, (value, value))
+        now = resource.getrlimit(limit)
+        soft, hard = (wanted if value == resource.RLIM_INFINITY else min(wanted, value) for value in now)
+        resource.setrlimit(limit, (soft, hard))
     # How many files may be open is no protection: a room with many streams needs as many as the machine allows.
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
