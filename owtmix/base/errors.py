@@ -100,7 +100,16 @@ class InputError(MixError):
 
 
 class StoreError(InputError):
-    """The input store cannot be used. The job fails, instead of leaving out every recording."""
+    """The input store cannot be used. The job fails, instead of leaving out every recording.
+
+    ``of_object`` is what the failure means where the store gives other objects: then only this one cannot be had.
+    ``is_refusal`` says that the store answered, and that asking again gives the same answer.
+    """
+
+    def __init__(self, message: str, *, of_object: str = "", is_refusal: bool = False) -> None:
+        super().__init__(message)
+        self.of_object = of_object or message
+        self.is_refusal = is_refusal
 
     outline = "the store of the recordings cannot be used"
 

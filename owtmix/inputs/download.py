@@ -12,15 +12,16 @@ from owtmix.base.errors import InputError, StoreError
 from owtmix.base.io_threads import IO_THREADS, io_threads
 from owtmix.base.progress import Progress
 from owtmix.inputs.disk_budget import DiskBudget
+from owtmix.inputs.fair_store import FairStore
+from owtmix.inputs.prefetch import Fetcher
 from owtmix.inputs.source_file import SourceFile
 from owtmix.jobfile.object_key import forms
-from owtmix.storage import Store
 
 Downloaded = Mapping[int, InputError | None]
 """The recordings that were downloaded, by number: the error of each, or None."""
 
 
-def locate_recordings(store: Store, keys: Sequence[str], folder: Path) -> list[SourceFile | InputError]:
+def locate_recordings(store: FairStore, keys: Sequence[str], folder: Path) -> list[SourceFile | InputError]:
     """The file of each of ``keys``, existing or to be downloaded into ``folder``; or the error of the key.
 
     A key that the store spells in another normal form of Unicode is found, too.
@@ -29,10 +30,12 @@ def locate_recordings(store: Store, keys: Sequence[str], folder: Path) -> list[S
         StoreError: the store cannot be used.
     """
     with io_threads("locate") as threads:
-        return threads.map(lambda key: _locate(store, key, folder), keys)
+        located = threads.map(lambda key: _locate(store, key, folder), keys)
+    store.check_answered()
+    return located
 
 
-def _locate(store: Store, key: str, folder: Path) -> SourceFile | InputError:
+def _locate(store: FairStore, key: str, folder: Path) -> SourceFile | InputError:
     problem: InputError | None = None
     for form in forms(key):
         try:
@@ -46,7 +49,7 @@ def _locate(store: Store, key: str, folder: Path) -> SourceFile | InputError:
 
 
 def download_missing(
-    store: Store,
+    store: Fetcher,
     files: Mapping[int, SourceFile],
     missing: Collection[int],
     budget: DiskBudget,

@@ -11,12 +11,13 @@ from typing import Final
 from owtmix.base.errors import InputError
 from owtmix.base.io_threads import io_threads
 from owtmix.base.strict_json import printable
+from owtmix.inputs.fair_store import FairStore
 from owtmix.inputs.partial_mp4 import BLOCK_BYTES, PartialMp4, RangeUnavailable
 from owtmix.inputs.source_file import SourceFile
 from owtmix.inputs.tasks import NeedsBytes, ProbeTask
 from owtmix.plan.input_report import InputReport, report_input
 from owtmix.plan.media_info import ClockRules, Probe
-from owtmix.storage import Store, disk_error
+from owtmix.storage import disk_error
 from owtmix.workers.alone import do_alone, shortage_of
 from owtmix.workers.base import Executor, Outcome
 
@@ -59,12 +60,11 @@ def _result(outcome: Outcome[ProbeTask]) -> Probe | NeedsBytes | str:
 
 
 def measure_parts(
-    executor: Executor, store: Store, files: Mapping[int, SourceFile], rules: ClockRules
+    executor: Executor, store: FairStore, files: Mapping[int, SourceFile], rules: ClockRules
 ) -> dict[int, Probe]:
     """Measure remote ``files`` from their tables, without downloading them whole. Others are not in the result.
 
     Raises:
-        StoreError: the store cannot be used.
         DestinationError: the disk takes no more.
     """
     found: dict[int, Probe] = {}
@@ -91,7 +91,7 @@ def _partial_path(file: SourceFile) -> Path:
     return file.path.with_name(f".{file.path.name}.partial")
 
 
-def _start(store: Store, file: SourceFile) -> PartialMp4 | None:
+def _start(store: FairStore, file: SourceFile) -> PartialMp4 | None:
     """A partial file with its tables; None where these are incomplete."""
     path, size = _partial_path(file), file.copy.size_bytes
     try:

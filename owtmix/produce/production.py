@@ -16,6 +16,7 @@ from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
+from owtmix.base.errors import InputError
 from owtmix.base.progress import Progress
 from owtmix.inputs.disk_budget import format_gib
 from owtmix.inputs.prefetch import Prefetcher, SourceSet
@@ -110,7 +111,7 @@ class Production:
         """Write the finished outputs.
 
         Raises:
-            InputError: a source fails, and the setup is strict.
+            InputError: a source fails, and the setup is strict; or none can be fetched.
             StoreError: the store cannot be used any more.
             RenderError: composing, mixing or encoding failed, or an output is not as planned.
             DestinationError: the disk takes no more.
@@ -271,6 +272,8 @@ class Production:
             for is_sound in (True, False):
                 plan = self._setup.plan.without_source(source, Fraction(0), sound=is_sound)
                 self._setup = replace(self._setup, plan=plan)
+        if failed and len(self._lost) == len(self._setup.plan.sources):
+            raise InputError("no recording is left: none could be fetched")
         if failed:
             self._tasks = self._plan_tasks()
 

@@ -12,6 +12,7 @@ from owtmix.base.io_threads import IO_THREADS
 from owtmix.base.progress import NoProgress
 from owtmix.inputs.disk_budget import disk_budget
 from owtmix.inputs.download import download_missing, locate_recordings
+from owtmix.inputs.fair_store import FairStore
 from owtmix.inputs.source_file import SourceFile
 from owtmix.storage import LocalCopy, LocalStore
 from tests.support.progress import RecordingProgress
@@ -25,7 +26,7 @@ def names(folder: Path) -> list[str]:
 def test_each_is_looked_for(tmp_path: Path) -> None:
     (tmp_path / "here").write_bytes(bytes(5))
     store = FakeStore({"away": 7, "here": 5, "none": InputError("does not exist")})
-    away, here, none = locate_recordings(store, list(store.objects), tmp_path)
+    away, here, none = locate_recordings(FairStore(store, tmp_path), list(store.objects), tmp_path)
     assert isinstance(away, SourceFile)
     assert isinstance(here, SourceFile)
     assert (away.copy.complete, here.copy.complete, str(none)) == (False, True, "does not exist")
@@ -34,14 +35,21 @@ def test_each_is_looked_for(tmp_path: Path) -> None:
 def test_a_name_in_another_normal_form_is_found(tmp_path: Path) -> None:
     composed, decomposed = "Zo\u00eb.webm", "Zoe\u0308.webm"
     for kept, asked in ((composed, decomposed), (decomposed, composed)):
-        (found,) = locate_recordings(FakeStore({kept: 5}), [asked], tmp_path)
+        (found,) = locate_recordings(FairStore(FakeStore({kept: 5}), tmp_path), [asked], tmp_path)
         assert isinstance(found, SourceFile)
         assert found.key == kept
 
 
+def test_one_that_the_store_refuses_is_a_missing_recording(tmp_path: Path) -> None:
+    store = FairStore(FakeStore({"a": 1, "b": StoreError("403", of_object="it is in an archive")}), tmp_path)
+    _, refused = locate_recordings(store, ["a", "b"], tmp_path)
+    assert str(refused) == "it is in an archive"
+
+
 def test_a_store_that_cannot_be_used_is_no_missing_recording(tmp_path: Path) -> None:
+    store = FairStore(FakeStore(dict.fromkeys("ab", StoreError("it is down"))), tmp_path)
     with pytest.raises(StoreError, match="is down"):
-        locate_recordings(FakeStore({"a": 1, "b": StoreError("it is down")}), ["a", "b"], tmp_path)
+        locate_recordings(store, ["a", "b"], tmp_path)
 
 
 def test_each_is_yielded_as_it_arrives(tmp_path: Path) -> None:
