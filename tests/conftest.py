@@ -86,6 +86,7 @@ SLOW: Final = (
     "notify/test_crashes.py",
     "packaging",
     "plan/test_exact_json.py",
+    "produce/test_changed_sources.py",
     "produce/test_gpu_jobs.py",
     "produce/test_production.py",
     "render/test_frames_on_gpu.py",

@@ -4,7 +4,8 @@
     ├── ConfinementError      1   this machine does not confine workers as the settings demand
     ├── SpecError             2   the job file is missing or wrong
     ├── InputError            3   the index or the recordings
-    │   └── StoreError        3   the store that holds them
+    │   ├── StoreError        3   the store that holds them
+    │   └── ChangedError      3   a recording is not the one that was found any more
     ├── RenderError           4   composing failed
     │   ├── EncoderLost       4   the GPU's encoder failed; x264 may work
     │   └── ShortageError     4   the machine is short of memory, processes or open files
@@ -112,6 +113,10 @@ class StoreError(InputError):
         self.is_refusal = is_refusal
 
     outline = "the store of the recordings cannot be used"
+
+
+class ChangedError(InputError):
+    """A recording changed or vanished while the job ran. That says nothing about the version that was planned."""
 
 
 class RenderError(MixError):

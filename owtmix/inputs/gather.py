@@ -116,7 +116,9 @@ class InputGatherer:
                     measured[n] = files[n].measured(probe)
 
         def measure_files(numbers: Iterable[int], on_measured: Callable[[int], None] = lambda _: None) -> None:
-            tasks = [ProbeTask(n, files[n].key, files[n].path, rules) for n in sorted(numbers)]
+            tasks = [
+                ProbeTask(n, files[n].key, files[n].path, rules, version=files[n].file_version) for n in sorted(numbers)
+            ]
             found = measure(self._executor, tasks, on_measured)
             keep(found)
             problems.update({n: what for n, what in found.items() if isinstance(what, str)})

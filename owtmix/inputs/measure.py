@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from owtmix.base.errors import InputError
+from owtmix.base.file_version import file_version
 from owtmix.base.io_threads import io_threads
 from owtmix.base.strict_json import printable
 from owtmix.inputs.fair_store import FairStore
@@ -122,7 +123,10 @@ def probe_files(executor: Executor, files: Sequence[Path], rules: ClockRules, *,
     Raises:
         InputError: no file can be used, or one cannot and ``strict`` is set.
     """
-    tasks = [ProbeTask(number, str(path), path.absolute(), rules, wholly=True) for number, path in enumerate(files)]
+    tasks = [
+        ProbeTask(number, str(path), path.absolute(), rules, wholly=True, version=_version(path))
+        for number, path in enumerate(files)
+    ]
     found: dict[int, Probe | NeedsBytes | str] = {
         task.number: _absence(task.path) for task in tasks if not task.path.is_file()
     }
@@ -144,6 +148,13 @@ def probe_files(executor: Executor, files: Sequence[Path], rules: ClockRules, *,
     for reason in reasons:
         _log.warning("%s", reason)
     return reports
+
+
+def _version(path: Path) -> str | None:
+    try:
+        return file_version(path)
+    except OSError:  # measuring it tells why
+        return None
 
 
 def _absence(path: Path) -> str:

@@ -154,26 +154,6 @@ def states_durations(stream: Stream) -> bool:
     return "matroska" not in stream.container.format.name
 
 
-def file_version(path: Path) -> tuple[int, int, int]:
-    """Inode, size and modification time, which change when the file does."""
-    state = path.stat()
-    return state.st_ino, state.st_size, state.st_mtime_ns
-
-
-def check_unchanged(path: Path, version: tuple[int, int, int]) -> None:
-    """Check, after reading a file, that it has not changed since it had ``version``.
-
-    Raises:
-        InputError: it has changed, or is gone.
-    """
-    try:
-        unchanged = file_version(path) == version
-    except OSError:
-        unchanged = False
-    if not unchanged:
-        raise InputError("it was changed while it was read")
-
-
 def ffmpeg_reason(error: BaseException) -> str:
     """FFmpeg's message without the file name that it adds."""
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -22,7 +22,7 @@ from owtmix.base.geometry import Orientation, Size
 from owtmix.base.shortage import raise_if_short
 from owtmix.media.clocked_packets import clocked
 from owtmix.media.nvdec import GPU_FORMAT, DecodingGpu, is_usable
-from owtmix.media.open import check_unchanged, file_version, open_input, packets, select_stream
+from owtmix.media.open import open_input, packets, select_stream
 from owtmix.media.skip_frames import SampleTimes, skip_unshown
 from owtmix.media.video_frame import BLACK_DELAY_S, DecodedFrame, describe_frame, frame_time, orientation_of
 from owtmix.plan.media_info import Damage, DecodeStats, Section, VideoTrack
@@ -103,7 +103,7 @@ class VideoReader:
         ``t`` must not fall from call to call.
 
         Raises:
-            InputError: the file cannot be opened, its codec is not accepted, or it was changed.
+            InputError: the file cannot be opened, or its codec is not accepted.
         """
         try:
             self._advance(t)
@@ -186,7 +186,6 @@ class VideoReader:
 
     def _open(self) -> VideoStream:
         self._container = self._open_container()
-        self._version = file_version(self._path)
         stream = select_stream(self._container, self._index)
         assert isinstance(stream, VideoStream)
         return stream
@@ -252,7 +251,6 @@ class VideoReader:
                     self._note_damage(pts)
                 elif pts is not None:
                     yield pts, frame
-        check_unchanged(self._path, self._version)
 
     def _packets(self, stream: VideoStream) -> Iterator[Packet[Stream]]:
         """The packets that are used, in corrected time."""
@@ -278,7 +276,7 @@ def decode_all(path: Path, track: VideoTrack, advance: Callable[[Fraction], None
     """Decode a video track from its first frame to its last; calls ``advance`` with each second of file time.
 
     Raises:
-        InputError: the file cannot be opened, or was changed.
+        InputError: the file cannot be opened.
     """
     reader = VideoReader(path, track.index, sections=track.sections)
     try:
