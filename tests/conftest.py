@@ -81,6 +81,7 @@ SLOW: Final = (
     "jobs/test_overwriting.py",
     "jobs/test_resume.py",
     "jobs/test_upgrade.py",
+    "media/test_bounded_file.py",
     "media/test_partial_file.py",
     "media/test_skip_frames.py",
     "notify/test_crashes.py",

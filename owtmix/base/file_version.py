@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 from typing import Final
 
 from owtmix.base.errors import ChangedError
@@ -24,7 +23,7 @@ def file_version(path: Path) -> str:
     Raises:
         OSError: there is no such file.
     """
-    return version_of(path.stat())
+    return version_of(os.stat(path))  # noqa: PTH116 - twice as fast, once for each frame
 
 
 def is_unchanged(path: Path, version: str) -> bool:
@@ -35,8 +34,7 @@ def is_unchanged(path: Path, version: str) -> bool:
         return False
 
 
-@contextmanager
-def unchanged(path: Path, version: str | None) -> Iterator[None]:
+class unchanged:  # noqa: N801 - it reads like a word: ``with unchanged(path, version):``
     """A block that reads a file of which ``version`` is expected; None expects nothing.
 
     What the block read counts when it ends without an error: the file had that version until then.
@@ -44,11 +42,18 @@ def unchanged(path: Path, version: str | None) -> Iterator[None]:
     Raises:
         ChangedError: the file has another version, or is gone; errors in the block are replaced by this one.
     """
-    try:
-        yield
-    except Exception:
-        if version is not None and not is_unchanged(path, version):
+
+    __slots__ = ("_path", "_version")
+
+    def __init__(self, path: Path, version: str | None) -> None:
+        self._path = path
+        self._version = version
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if kind is not None and not issubclass(kind, Exception):
+            return
+        if self._version is not None and not is_unchanged(self._path, self._version):
             raise ChangedError(CHANGED) from None
-        raise
-    if version is not None and not is_unchanged(path, version):
-        raise ChangedError(CHANGED)

@@ -22,7 +22,7 @@ from owtmix.inputs.tasks import ProbeTask
 from owtmix.jobfile.bounds import MAX_INDEX_BYTES
 from owtmix.jobfile.index import Index, Recording, read_index
 from owtmix.jobfile.object_key import substitute_variables
-from owtmix.jobfile.settings import Settings, TimelineSettings
+from owtmix.jobfile.settings import Settings
 from owtmix.jobfile.spec import ImageWatermark, JobSpec
 from owtmix.plan.media_info import Clip, ClockRules, Probe
 from owtmix.storage import LocalStore, Store
@@ -91,7 +91,7 @@ class InputGatherer:
             StoreError: the store cannot be used.
             DestinationError: the disk takes no more.
         """
-        rules = clock_rules(self._settings.timeline)
+        rules = clock_rules(self._settings)
         located = dict(enumerate(locate_recordings(self._fair_store, [r.key for r in recordings], self._folder)))
         problems = {n: str(error) for n, error in located.items() if isinstance(error, InputError)}
         by_need = sorted(located, key=lambda n: recordings[n].start_s)
@@ -195,9 +195,10 @@ class InputGatherer:
         return data
 
 
-def clock_rules(timeline: TimelineSettings) -> ClockRules:
-    """When timestamps are not believed."""
-    return ClockRules(timeline.beside_s, timeline.jump_s, timeline.lone_jump_s)
+def clock_rules(settings: Settings) -> ClockRules:
+    """When timestamps are not believed, and how much of a recording is measured."""
+    timeline = settings.timeline
+    return ClockRules(timeline.beside_s, timeline.jump_s, timeline.lone_jump_s, settings.limits.max_duration_s)
 
 
 def is_local_path(name: str) -> bool:

@@ -59,7 +59,8 @@ class ProbeTask:
             return NeedsBytes(lacking.at)
         if not (self.wholly and found.video):
             return found
-        return replace(found, video_stats=decode_all(self.path, found.video, lambda t: reporter.advance(float(t))))
+        stats = decode_all(self.path, found.video, lambda t: reporter.advance(float(t)), found.end_bytes)
+        return replace(found, video_stats=stats)
 
 
 @dataclass(frozen=True, slots=True)

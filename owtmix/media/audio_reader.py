@@ -39,8 +39,8 @@ class AudioReader:
     interpolated. Holds a few decoded frames at most.
     """
 
-    def __init__(self, path: Path, track: AudioTrack, offset_s: Fraction) -> None:
-        """Open ``path``; file time plus ``offset_s`` (s) is output time.
+    def __init__(self, path: Path, track: AudioTrack, offset_s: Fraction, end_bytes: int | None = None) -> None:
+        """Open ``path``, whose packets end at ``end_bytes``; file time plus ``offset_s`` (s) is output time.
 
         Raises:
             InputError: the file cannot be opened, or has no such track.
@@ -49,7 +49,7 @@ class AudioReader:
         """The damage found so far."""
         self._track = track
         self._offset_s = offset_s
-        self._container = open_input(path)
+        self._container = open_input(path, end_bytes=end_bytes)
         self._stream = select_stream(self._container, track.index)
         self._placed = self._place()
         self._current: PlacedSamples | None = None

@@ -50,6 +50,7 @@ class VideoReader:
         times: the only times that ``frame_at`` will be called with; frames between them may be skipped.
         heartbeat: called at each packet, since there may be many from a key frame to the first frame.
         sections: the corrections of its timestamps.
+        end_bytes: where its packets end, if that is before the end of the file.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class VideoReader:
         times: SampleTimes | None = None,
         heartbeat: Callable[[], None] = lambda: None,
         sections: Sequence[Section] = (),
+        end_bytes: int | None = None,
     ) -> None:
         self._path = path
         self._index = index
@@ -67,6 +69,7 @@ class VideoReader:
         self._gpu = gpu
         self._heartbeat = heartbeat
         self._sections = sections
+        self._end_bytes = end_bytes
         self._skipped_packets = 0
         self._decoders: dict[str, None] = {}
         self._container: InputContainer | None = None
@@ -193,10 +196,10 @@ class VideoReader:
     def _open_container(self) -> InputContainer:
         if self._gpu:
             try:
-                return open_input(self._path, hardware=self._gpu.hardware())
+                return open_input(self._path, end_bytes=self._end_bytes, hardware=self._gpu.hardware())
             except InputError:  # perhaps because of the GPU: try without it
                 self._gpu = None
-        return open_input(self._path)
+        return open_input(self._path, end_bytes=self._end_bytes)
 
     def _described_frames(self, stream: VideoStream, head_start_s: Fraction) -> Iterator[tuple[Fraction, DecodedFrame]]:
         """Described frames in decoding order, with rising presentation times.
@@ -272,13 +275,15 @@ class VideoReader:
             self._damaged_us.append(round(at_s * MICROSECONDS))
 
 
-def decode_all(path: Path, track: VideoTrack, advance: Callable[[Fraction], None]) -> DecodeStats:
+def decode_all(
+    path: Path, track: VideoTrack, advance: Callable[[Fraction], None], end_bytes: int | None = None
+) -> DecodeStats:
     """Decode a video track from its first frame to its last; calls ``advance`` with each second of file time.
 
     Raises:
         InputError: the file cannot be opened.
     """
-    reader = VideoReader(path, track.index, sections=track.sections)
+    reader = VideoReader(path, track.index, sections=track.sections, end_bytes=end_bytes)
     try:
         for second in range(ceil(track.span.duration) + 1):
             t = track.span.start + second

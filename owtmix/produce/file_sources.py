@@ -39,13 +39,15 @@ class FileSources:
         assert file.probe.video
         video = file.probe.video
         path, version = _found(file)
-        reader = VideoReader(path, video.index, gpu, times, heartbeat, video.sections)
+        reader = VideoReader(path, video.index, gpu, times, heartbeat, video.sections, file.probe.end_bytes)
         return _PlannedVideo(reader, path, version)
 
     def open_audio(self, source: int, track: AudioTrack, offset_s: Fraction) -> AudioSource:
-        path, version = _found(self.files[source])
+        file = self.files[source]
+        path, version = _found(file)
+        end_bytes = file.probe.end_bytes if file.probe else None
         with unchanged(path, version):
-            reader = AudioReader(path, track, offset_s)
+            reader = AudioReader(path, track, offset_s, end_bytes)
         return _PlannedAudio(reader, path, version)
 
     def wait_for(self, source: int, heartbeat: Callable[[], None]) -> bool:

@@ -1,4 +1,4 @@
-"""Tasks during which recordings with certain names are changed. Workers import this module.
+"""Tasks during which recordings with certain names are changed.
 
 ``truncated-2-...`` is changed as ``tests.support.changes`` says when its picture has been read up to 2 s, and
 ``sound-truncated-2-...`` when its sound has.
