@@ -4,7 +4,8 @@
     ├── ConfinementError      1   this machine does not confine workers as the settings demand
     ├── SpecError             2   the job file is missing or wrong
     ├── InputError            3   the index or the recordings
-    │   └── StoreError        3   the store that holds them
+    │   ├── StoreError        3   the store that holds them
+    │   └── ChangedError      3   a recording is not the one that was found any more
     ├── RenderError           4   composing failed
     │   ├── EncoderLost       4   the GPU's encoder failed; x264 may work
     │   └── ShortageError     4   the machine is short of memory, processes or open files
@@ -100,9 +101,22 @@ class InputError(MixError):
 
 
 class StoreError(InputError):
-    """The input store cannot be used. The job fails, instead of leaving out every recording."""
+    """The input store cannot be used. The job fails, instead of leaving out every recording.
+
+    ``of_object`` is what the failure means where the store gives other objects: then only this one cannot be had.
+    ``is_refusal`` says that the store answered, and that asking again gives the same answer.
+    """
+
+    def __init__(self, message: str, *, of_object: str = "", is_refusal: bool = False) -> None:
+        super().__init__(message)
+        self.of_object = of_object or message
+        self.is_refusal = is_refusal
 
     outline = "the store of the recordings cannot be used"
+
+
+class ChangedError(InputError):
+    """A recording changed or vanished while the job ran. That says nothing about the version that was planned."""
 
 
 class RenderError(MixError):

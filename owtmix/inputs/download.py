@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,15 +13,18 @@ from owtmix.base.errors import InputError, StoreError
 from owtmix.base.io_threads import IO_THREADS, io_threads
 from owtmix.base.progress import Progress
 from owtmix.inputs.disk_budget import DiskBudget
+from owtmix.inputs.fair_store import FairStore
+from owtmix.inputs.prefetch import Fetcher
 from owtmix.inputs.source_file import SourceFile
 from owtmix.jobfile.object_key import forms
-from owtmix.storage import Store
+from owtmix.storage import LocalCopy, disk_error
+from owtmix.workers.pending_files import is_as_fetched, mark_fetched, remove_fetched
 
 Downloaded = Mapping[int, InputError | None]
 """The recordings that were downloaded, by number: the error of each, or None."""
 
 
-def locate_recordings(store: Store, keys: Sequence[str], folder: Path) -> list[SourceFile | InputError]:
+def locate_recordings(store: FairStore, keys: Sequence[str], folder: Path) -> list[SourceFile | InputError]:
     """The file of each of ``keys``, existing or to be downloaded into ``folder``; or the error of the key.
 
     A key that the store spells in another normal form of Unicode is found, too.
@@ -29,14 +33,16 @@ def locate_recordings(store: Store, keys: Sequence[str], folder: Path) -> list[S
         StoreError: the store cannot be used.
     """
     with io_threads("locate") as threads:
-        return threads.map(lambda key: _locate(store, key, folder), keys)
+        located = threads.map(lambda key: _locate(store, key, folder), keys)
+    store.check_answered()
+    return located
 
 
-def _locate(store: Store, key: str, folder: Path) -> SourceFile | InputError:
+def _locate(store: FairStore, key: str, folder: Path) -> SourceFile | InputError:
     problem: InputError | None = None
     for form in forms(key):
         try:
-            return SourceFile(form, store.locate(form, folder))
+            return SourceFile(form, _trusted(store.locate(form, folder)))
         except StoreError:
             raise
         except InputError as error:
@@ -45,8 +51,16 @@ def _locate(store: Store, key: str, folder: Path) -> SourceFile | InputError:
     return problem
 
 
+def _trusted(copy: LocalCopy) -> LocalCopy:
+    """The same, without a fetched file that was changed since."""
+    if not copy.size_bytes or not copy.complete or is_as_fetched(copy.path):
+        return copy
+    remove_fetched(copy.path)
+    return replace(copy, present_bytes=0)
+
+
 def download_missing(
-    store: Store,
+    store: Fetcher,
     files: Mapping[int, SourceFile],
     missing: Collection[int],
     budget: DiskBudget,
@@ -74,6 +88,10 @@ def download_missing(
             progress.advance(Fraction(sum(present.values())))
 
         store.fetch(files[number].key, files[number].copy, advance)
+        try:
+            mark_fetched(files[number].path)
+        except OSError as error:
+            raise disk_error(files[number].path.parent, error) from None
 
     waiting = [n for n in files if n in missing]
     if sum(file.copy.size_bytes for file in files.values()) <= budget.limit_bytes:
@@ -113,7 +131,7 @@ class _DiskSpace:
             if not self._evictable:
                 return False
             last = max(self._evictable, key=self._need.__getitem__)
-            self._files[last].path.unlink(missing_ok=True)
+            remove_fetched(self._files[last].path)
             self._evictable.remove(last)
             del self._taken[last]
         self._taken[number] = size

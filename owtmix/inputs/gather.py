@@ -9,8 +9,9 @@ from pathlib import Path
 
 from owtmix.base.errors import InputError
 from owtmix.base.progress import Progress
-from owtmix.inputs.disk_budget import disk_budget
+from owtmix.inputs.disk_budget import disk_budget, format_gib
 from owtmix.inputs.download import download_missing, locate_recordings
+from owtmix.inputs.fair_store import FairStore
 from owtmix.inputs.image_files import DecodedImage, decode_images
 from owtmix.inputs.measure import measure, measure_parts
 from owtmix.inputs.prefetch import SourceSet
@@ -21,7 +22,7 @@ from owtmix.inputs.tasks import ProbeTask
 from owtmix.jobfile.bounds import MAX_INDEX_BYTES
 from owtmix.jobfile.index import Index, Recording, read_index
 from owtmix.jobfile.object_key import substitute_variables
-from owtmix.jobfile.settings import Settings, TimelineSettings
+from owtmix.jobfile.settings import Settings
 from owtmix.jobfile.spec import ImageWatermark, JobSpec
 from owtmix.plan.media_info import Clip, ClockRules, Probe
 from owtmix.storage import LocalStore, Store
@@ -71,6 +72,7 @@ class InputGatherer:
         self._settings = settings
         self._store = store
         self._executor = executor
+        self._fair_store = FairStore(store, folder)
         self._folder = folder
         self._bench = bench
         self._probes = probes
@@ -89,14 +91,20 @@ class InputGatherer:
             StoreError: the store cannot be used.
             DestinationError: the disk takes no more.
         """
-        rules = clock_rules(self._settings.timeline)
-        located = dict(enumerate(locate_recordings(self._store, [r.key for r in recordings], self._folder)))
+        rules = clock_rules(self._settings)
+        located = dict(enumerate(locate_recordings(self._fair_store, [r.key for r in recordings], self._folder)))
         problems = {n: str(error) for n, error in located.items() if isinstance(error, InputError)}
         by_need = sorted(located, key=lambda n: recordings[n].start_s)
         files = {n: file for n in by_need if isinstance(file := located[n], SourceFile)}
+        largest_bytes = self._settings.storage.max_inputs_mib << 20
+        for n in [n for n, file in files.items() if file.copy.size_bytes > largest_bytes]:
+            problems[n] = (
+                f"it has {format_gib(files.pop(n).copy.size_bytes)}, and storage.max_inputs_mib in conf/owt.toml "
+                f"allows {format_gib(largest_bytes)}: raise it to use this recording"
+            )
         self._executor.allow(read=[file.path for file in files.values() if not file.copy.size_bytes])
         copies = [file.copy for file in files.values()]
-        budget = disk_budget(copies, self._folder, self._settings.storage.max_inputs_mib << 20)
+        budget = disk_budget(copies, self._folder, largest_bytes)
         identities = {n: self._store.identity(file.key) for n, file in files.items()}
         known = {n: probe for n, file in files.items() if (probe := self._probes.find(identities[n], file))}
         measured = {n: files[n].measured(probe) for n, probe in known.items()}
@@ -108,7 +116,9 @@ class InputGatherer:
                     measured[n] = files[n].measured(probe)
 
         def measure_files(numbers: Iterable[int], on_measured: Callable[[int], None] = lambda _: None) -> None:
-            tasks = [ProbeTask(n, files[n].key, files[n].path, rules) for n in sorted(numbers)]
+            tasks = [
+                ProbeTask(n, files[n].key, files[n].path, rules, version=files[n].file_version) for n in sorted(numbers)
+            ]
             found = measure(self._executor, tasks, on_measured)
             keep(found)
             problems.update({n: what for n, what in found.items() if isinstance(what, str)})
@@ -119,10 +129,10 @@ class InputGatherer:
             measure_files(here, lambda count: progress.advance(Fraction(count)))
         else:
             away = {n: file for n, file in files.items() if n not in known and not file.copy.complete}
-            keep(measure_parts(self._executor, self._store, away, rules))
+            keep(measure_parts(self._executor, self._fair_store, away, rules))
             measure_files(here)
             if missing := away.keys() - measured.keys():
-                for downloaded in download_missing(self._store, files, missing, budget, progress):
+                for downloaded in download_missing(self._fair_store, files, missing, budget, progress):
                     problems |= {n: str(error) for n, error in downloaded.items() if error}
                     measure_files(n for n, error in downloaded.items() if not error)
         for number, other in repeated_files(recordings, measured).items():
@@ -136,7 +146,7 @@ class InputGatherer:
                 Clip(recordings[n], source, probe.video, probe.sounds, probe.start_s)
                 for source, (n, probe) in enumerate(zip(used, probes, strict=True))
             ],
-            SourceSet(self._store, [measured[n] for n in used], budget),
+            SourceSet(self._fair_store, [measured[n] for n in used], budget),
             [(recordings[n].key, problems[n]) for n in sorted(problems)],
             [
                 f"{recordings[n].key} has another Unicode form of its name in the store; it is used"
@@ -165,6 +175,7 @@ class InputGatherer:
         for key in keys:
             data = self._store.read(key, MAX_INDEX_BYTES)
             if data is not None:
+                self._fair_store.note_answer(key)
                 return data, key, tried
         return None, None, tried
 
@@ -178,15 +189,16 @@ class InputGatherer:
             from owtmix.inputs.watermark_images import fetch_image  # noqa: PLC0415
 
             return fetch_image(source, settings.images.timeout_s, settings.images.max_bytes, settings.network.allow)
-        data = self._store.read(source, settings.images.max_bytes)
+        data = self._fair_store.read(source, settings.images.max_bytes)
         if data is None:
             raise InputError("it does not exist in the input store")
         return data
 
 
-def clock_rules(timeline: TimelineSettings) -> ClockRules:
-    """When timestamps are not believed."""
-    return ClockRules(timeline.beside_s, timeline.jump_s, timeline.lone_jump_s)
+def clock_rules(settings: Settings) -> ClockRules:
+    """When timestamps are not believed, and how much of a recording is measured."""
+    timeline = settings.timeline
+    return ClockRules(timeline.beside_s, timeline.jump_s, timeline.lone_jump_s, settings.limits.max_duration_s)
 
 
 def is_local_path(name: str) -> bool:

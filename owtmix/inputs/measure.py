@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Final
 
 from owtmix.base.errors import InputError
+from owtmix.base.file_version import file_version
 from owtmix.base.io_threads import io_threads
 from owtmix.base.strict_json import printable
+from owtmix.inputs.fair_store import FairStore
 from owtmix.inputs.partial_mp4 import BLOCK_BYTES, PartialMp4, RangeUnavailable
 from owtmix.inputs.source_file import SourceFile
 from owtmix.inputs.tasks import NeedsBytes, ProbeTask
 from owtmix.plan.input_report import InputReport, report_input
 from owtmix.plan.media_info import ClockRules, Probe
-from owtmix.storage import Store, disk_error
+from owtmix.storage import disk_error
 from owtmix.workers.alone import do_alone, shortage_of
 from owtmix.workers.base import Executor, Outcome
 
@@ -59,12 +61,11 @@ def _result(outcome: Outcome[ProbeTask]) -> Probe | NeedsBytes | str:
 
 
 def measure_parts(
-    executor: Executor, store: Store, files: Mapping[int, SourceFile], rules: ClockRules
+    executor: Executor, store: FairStore, files: Mapping[int, SourceFile], rules: ClockRules
 ) -> dict[int, Probe]:
     """Measure remote ``files`` from their tables, without downloading them whole. Others are not in the result.
 
     Raises:
-        StoreError: the store cannot be used.
         DestinationError: the disk takes no more.
     """
     found: dict[int, Probe] = {}
@@ -91,7 +92,7 @@ def _partial_path(file: SourceFile) -> Path:
     return file.path.with_name(f".{file.path.name}.partial")
 
 
-def _start(store: Store, file: SourceFile) -> PartialMp4 | None:
+def _start(store: FairStore, file: SourceFile) -> PartialMp4 | None:
     """A partial file with its tables; None where these are incomplete."""
     path, size = _partial_path(file), file.copy.size_bytes
     try:
@@ -122,7 +123,10 @@ def probe_files(executor: Executor, files: Sequence[Path], rules: ClockRules, *,
     Raises:
         InputError: no file can be used, or one cannot and ``strict`` is set.
     """
-    tasks = [ProbeTask(number, str(path), path.absolute(), rules, wholly=True) for number, path in enumerate(files)]
+    tasks = [
+        ProbeTask(number, str(path), path.absolute(), rules, wholly=True, version=_version(path))
+        for number, path in enumerate(files)
+    ]
     found: dict[int, Probe | NeedsBytes | str] = {
         task.number: _absence(task.path) for task in tasks if not task.path.is_file()
     }
@@ -144,6 +148,13 @@ def probe_files(executor: Executor, files: Sequence[Path], rules: ClockRules, *,
     for reason in reasons:
         _log.warning("%s", reason)
     return reports
+
+
+def _version(path: Path) -> str | None:
+    try:
+        return file_version(path)
+    except OSError:  # measuring it tells why
+        return None
 
 
 def _absence(path: Path) -> str:

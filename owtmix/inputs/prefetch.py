@@ -17,7 +17,7 @@ from owtmix.base.time import TimeRange
 from owtmix.inputs.disk_budget import DiskBudget
 from owtmix.inputs.source_file import SourceFile
 from owtmix.storage import LocalCopy, disk_error
-from owtmix.workers.pending_files import mark_missing, mark_pending, mark_ready
+from owtmix.workers.pending_files import is_as_fetched, mark_fetched, mark_missing, mark_pending, remove_fetched, unmark
 
 POLL_S: Final = 0.05
 
@@ -75,8 +75,8 @@ class Prefetcher:
         self._stop = threading.Event()
         self._failed: dict[int, InputError] = {}
         self._fatal: MixError | None = None
-        # A file that existed when it was located may have been evicted since.
-        self._here = {n for n, file in enumerate(files) if not file.copy.size_bytes or file.path.exists()}
+        # A file that existed when it was located may have been evicted, or changed, since.
+        self._here = {n for n, file in enumerate(files) if not file.copy.size_bytes or is_as_fetched(file.path)}
         self._present_bytes = dict.fromkeys(self._order, 0)
         self._coming: set[int] = set()
         self._released: set[int] = set()
@@ -86,7 +86,7 @@ class Prefetcher:
         """Whether all files existed from the beginning."""
         for number in self._order:
             # A killed run may have left marks.
-            (mark_pending if number in self._queue else mark_ready)(files[number].path)
+            (mark_pending if number in self._queue else unmark)(files[number].path)
         self._threads = IoThreads("download", IO_THREADS) if self._queue else None
         with self._lock:
             self._start_fetches()
@@ -158,7 +158,7 @@ class Prefetcher:
             self._threads.cancel()
         for number in self._order:
             with suppress(OSError):  # the folder is gone
-                mark_ready(self._files[number].path)
+                unmark(self._files[number].path)
 
     def _check_budget(self, longest_piece_s: Fraction) -> None:
         """Check that each file fits together with the earlier files that are still needed.
@@ -201,7 +201,7 @@ class Prefetcher:
 
     def _evict(self, number: int) -> None:
         self._here.discard(number)
-        self._files[number].path.unlink(missing_ok=True)
+        remove_fetched(self._files[number].path)
 
     def _fetch(self, number: int) -> None:
         file = self._files[number]
@@ -209,6 +209,7 @@ class Prefetcher:
             return
         try:
             self._store.fetch(file.key, file.copy, lambda present: self._advance(number, present))
+            mark_fetched(file.path)
             self._finish(number, None)
         except StoreError as error:
             self._abort(error)
@@ -245,7 +246,6 @@ class Prefetcher:
                 mark_missing(path)
             else:
                 self._here.add(number)
-                mark_ready(path)
             self._start_fetches()
 
     def _abort(self, error: MixError) -> None:

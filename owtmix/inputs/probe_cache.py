@@ -65,10 +65,9 @@ class ProbeCache:
 
     def _path(self, identity: str, file: SourceFile) -> Path | None:
         """The file of a measurement; None for a recording without a version."""
-        found = file.current_version()
-        if found is None:
+        if file.copy.version is None:
             return None
-        key: list[Any] = [identity, found, str(self._rules), _code_version()]
+        key: list[Any] = [identity, file.copy.version, str(self._rules), _code_version()]
         return self._folder / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()}.json"
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Final
 
+from owtmix.base.errors import ChangedError
+from owtmix.base.file_version import unchanged
 from owtmix.base.ids import StreamId
 from owtmix.inputs.source_file import SourceFile
 from owtmix.jobfile.index import Recording
@@ -36,15 +38,24 @@ def _overlap(recordings: Sequence[Recording], files: Mapping[int, SourceFile], f
 
 
 def _same_content(first: SourceFile, second: SourceFile) -> bool:
-    if first.copy.version or second.copy.version:
-        return first.copy.version == second.copy.version and first.copy.size_bytes == second.copy.size_bytes
-    return first.path.samefile(second.path) or _ends(first.path) == _ends(second.path)
+    if first.copy.version is not None and first.copy.version == second.copy.version:
+        return first.copy.size_bytes == second.copy.size_bytes
+    if first.is_fetched or second.is_fetched:
+        return False
+    try:
+        return _ends(first) == _ends(second)
+    except (OSError, ChangedError):  # whoever reads it next says so
+        return False
 
 
-def _ends(path: Path) -> tuple[int, bytes, bytes]:
-    """The size of a file, its first bytes and its last ones."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
+def _ends(source: SourceFile) -> tuple[int, bytes, bytes]:
+    """The size of a file, its first bytes and its last ones.
+
+    Raises:
+        OSError, ChangedError: it is not there any more as it was found.
+    """
+    with unchanged(source.path, source.file_version), source.path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
         start = file.read(COMPARED_BYTES)
         file.seek(max(0, size - COMPARED_BYTES))
         return size, start, file.read(COMPARED_BYTES)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from owtmix.plan.media_info import Probe
 from owtmix.storage import LocalCopy
+from owtmix.workers.pending_files import fetched_version
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,36 +15,33 @@ class SourceFile:
     """A recording of a job.
 
     ``key`` names it in the store, ``copy`` is its local file, which may not exist yet. ``probe`` describes its tracks
-    once it is measured. ``version`` changes with its content.
+    once it is measured.
     """
 
     key: str
     copy: LocalCopy
     probe: Probe | None = None
-    version: str = ""
 
     @property
     def path(self) -> Path:
         """The local file."""
         return self.copy.path
 
+    @property
+    def is_fetched(self) -> bool:
+        """Whether the local file is a copy; otherwise it is the recording itself."""
+        return self.copy.size_bytes > 0
+
+    @property
+    def version(self) -> str:
+        """Changes with the content of the recording: the name of a copy says which version it is of."""
+        return self.path.name if self.is_fetched else f"{self.path} {self.copy.version}"
+
+    @property
+    def file_version(self) -> str | None:
+        """The version that ``path`` must have when it is read, see ``base.file_version``; None when it is not known."""
+        return fetched_version(self.path) if self.is_fetched else self.copy.version
+
     def measured(self, probe: Probe) -> SourceFile:
-        """This record with ``probe`` and the measured version.
-
-        The name of a downloaded file identifies its version; a local file is identified by path, size and time.
-        """
-        return replace(self, probe=probe, version=self.path.name if self.copy.size_bytes else _local_version(self.path))
-
-    def current_version(self) -> str | None:
-        """The version of the recording as it is now; None when that cannot be told."""
-        if self.copy.size_bytes:
-            return self.copy.version
-        try:
-            return _local_version(self.path)
-        except OSError:
-            return None
-
-
-def _local_version(path: Path) -> str:
-    state = path.stat()
-    return f"{path} {state.st_size} {state.st_mtime_ns}"
+        """This record with ``probe``."""
+        return replace(self, probe=probe)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from owtmix.base.errors import DestinationError
+from owtmix.base.file_version import unchanged
 from owtmix.base.geometry import Size
 from owtmix.base.own_files import make_own
 from owtmix.plan.media_info import ClockRules, Probe
@@ -29,6 +30,7 @@ class ProbeTask:
 
     ``rules`` say when timestamps are not believed.
     ``parts`` are the ranges of the file that were fetched, sorted and disjoint; None when the file is complete.
+    ``version`` is expected of the file from the beginning to the end.
     """
 
     result: ClassVar[Any] = Probe | NeedsBytes
@@ -38,8 +40,13 @@ class ProbeTask:
     rules: ClockRules
     wholly: bool = False
     parts: tuple[tuple[int, int], ...] | None = None
+    version: str | None = None
 
     def run(self, reporter: TaskReporter) -> Probe | NeedsBytes:
+        with unchanged(self.path, self.version):
+            return self._measured(reporter)
+
+    def _measured(self, reporter: TaskReporter) -> Probe | NeedsBytes:
         from owtmix.media.partial_file import MissingBytesError
         from owtmix.media.probe import probe
         from owtmix.media.video_reader import decode_all
@@ -52,7 +59,8 @@ class ProbeTask:
             return NeedsBytes(lacking.at)
         if not (self.wholly and found.video):
             return found
-        return replace(found, video_stats=decode_all(self.path, found.video, lambda t: reporter.advance(float(t))))
+        stats = decode_all(self.path, found.video, lambda t: reporter.advance(float(t)), found.end_bytes)
+        return replace(found, video_stats=stats)
 
 
 @dataclass(frozen=True, slots=True)

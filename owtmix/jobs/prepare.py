@@ -86,7 +86,7 @@ def select_recordings(run: JobRun, device: RenderDevice) -> Indexed:
         run.inputs,
         run.tracks,
         named,
-        probes=ProbeCache(run.probes, clock_rules(request.settings.timeline), fresh=request.options.fresh),
+        probes=ProbeCache(run.probes, clock_rules(request.settings), fresh=request.options.fresh),
         strict=request.options.strict,
     )
     index = gatherer.index

@@ -22,4 +22,4 @@ def probe_recordings(files: Sequence[Path], settings: Settings, *, strict: bool)
         InputError: none can be used, or with ``strict`` one cannot.
     """
     with start_workers(settings, _log.warning) as executor:
-        return probe_files(executor, files, clock_rules(settings.timeline), strict=strict)
+        return probe_files(executor, files, clock_rules(settings), strict=strict)

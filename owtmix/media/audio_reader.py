@@ -19,7 +19,7 @@ from owtmix.base.shortage import raise_if_short
 from owtmix.media.audio_resample import CopyPlacer, DriftPlacer, PlacedSamples, Samples, keeps_time
 from owtmix.media.clocked_packets import clocked
 from owtmix.media.counted_packets import CountedFrames, samples_of
-from owtmix.media.open import check_unchanged, ffmpeg_reason, file_version, open_input, packets, select_stream
+from owtmix.media.open import ffmpeg_reason, open_input, packets, select_stream
 from owtmix.plan.media_info import AudioRun, AudioTrack, Damage
 from owtmix.plan.model import SAMPLE_RATE_HZ
 
@@ -39,8 +39,8 @@ class AudioReader:
     interpolated. Holds a few decoded frames at most.
     """
 
-    def __init__(self, path: Path, track: AudioTrack, offset_s: Fraction) -> None:
-        """Open ``path``; file time plus ``offset_s`` (s) is output time.
+    def __init__(self, path: Path, track: AudioTrack, offset_s: Fraction, end_bytes: int | None = None) -> None:
+        """Open ``path``, whose packets end at ``end_bytes``; file time plus ``offset_s`` (s) is output time.
 
         Raises:
             InputError: the file cannot be opened, or has no such track.
@@ -49,9 +49,7 @@ class AudioReader:
         """The damage found so far."""
         self._track = track
         self._offset_s = offset_s
-        self._path = path
-        self._container = open_input(path)
-        self._version = file_version(path)
+        self._container = open_input(path, end_bytes=end_bytes)
         self._stream = select_stream(self._container, track.index)
         self._placed = self._place()
         self._current: PlacedSamples | None = None
@@ -114,7 +112,6 @@ class AudioReader:
                 self.damage = self.damage.grown(None if packet.pts is None else packet.pts * packet.time_base)
             if is_used:
                 yield from frames
-        check_unchanged(self._path, self._version)
 
     def _place(self) -> Generator[PlacedSamples, None, None]:
         """All sound of the track, in order. Each run takes its number of samples from the decoded frames."""

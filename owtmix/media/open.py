@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 
 from owtmix.base.errors import InputError
 from owtmix.base.shortage import raise_if_short
+from owtmix.media.bounded_file import BoundedFile
 from owtmix.media.partial_file import PartialFile
 
 VIDEO_CODECS: Final = ("h264", "hevc", "vp8", "vp9", "av1", "libdav1d", "libvpx", "libvpx-vp9", "libaom-av1")
@@ -23,6 +24,8 @@ AUDIO_CODECS: Final = ("aac", "opus", "libopus", "vorbis", "mp3", "mp3float")
 MAX_PIXELS: Final = 8192 * 4320
 """Larger frames are refused before memory is allocated."""
 MAX_STREAMS: Final = 32
+WAV_PACKET_BYTES: Final = 1 << 16
+"""The large packets of WAV; its demuxer makes them of 4 KiB otherwise."""
 
 _MP4_BOXES: Final = (b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"sidx")
 _MAGIC_BYTES: Final = 16
@@ -33,7 +36,10 @@ def open_input(
     max_pixels: int = MAX_PIXELS,
     *,
     partial: PartialFile | None = None,
+    bounded: BoundedFile | None = None,
+    end_bytes: int | None = None,
     hardware: HWAccel | None = None,
+    is_measured: bool = False,
 ) -> InputContainer:
     """Open a recording for demuxing.
 
@@ -44,6 +50,9 @@ def open_input(
         path: the file.
         max_pixels: limit of the pixels of a frame.
         partial: read from this instead of ``path``.
+        bounded: the same, for a file that may have to end early.
+        end_bytes: where the file ends, if its packets end before.
+        is_measured: WAV comes in large packets, for those who want only its length.
         hardware: acceleration for video decoders.
 
     Raises:
@@ -60,10 +69,12 @@ def open_input(
     container = _container_format(head)
     if container is None:
         raise InputError("is empty" if not head else "is not an MP4, WebM, Matroska, Ogg or WAV file")
+    if end_bytes is not None:
+        bounded = BoundedFile(path, end_bytes, most_unused_bytes=end_bytes << 16)
     decoder_options = {"max_pixels": str(max_pixels), "codec_whitelist": _CODECS}
     try:
         opened = av.open(
-            partial or str(path.absolute()),
+            partial or bounded or str(path.absolute()),
             "r",
             format=container,
             options={
@@ -71,6 +82,7 @@ def open_input(
                 "format_whitelist": _WHITELISTS[container],
                 "max_streams": str(MAX_STREAMS),
                 **decoder_options,
+                **({"max_size": str(WAV_PACKET_BYTES)} if is_measured and container == "wav" else {}),
             },
             metadata_errors="replace",
             hwaccel=hardware,
@@ -152,26 +164,6 @@ def packets(
 def states_durations(stream: Stream) -> bool:
     """Whether packets state their durations. In Matroska FFmpeg guesses them, often wrongly by half."""
     return "matroska" not in stream.container.format.name
-
-
-def file_version(path: Path) -> tuple[int, int, int]:
-    """Inode, size and modification time, which change when the file does."""
-    state = path.stat()
-    return state.st_ino, state.st_size, state.st_mtime_ns
-
-
-def check_unchanged(path: Path, version: tuple[int, int, int]) -> None:
-    """Check, after reading a file, that it has not changed since it had ``version``.
-
-    Raises:
-        InputError: it has changed, or is gone.
-    """
-    try:
-        unchanged = file_version(path) == version
-    except OSError:
-        unchanged = False
-    if not unchanged:
-        raise InputError("it was changed while it was read")
 
 
 def ffmpeg_reason(error: BaseException) -> str:

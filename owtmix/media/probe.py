@@ -6,8 +6,9 @@ Durations stated by containers are often wrong or missing; timestamps of packets
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from fractions import Fraction
 from functools import reduce
 from pathlib import Path
@@ -17,12 +18,14 @@ from zlib import crc32
 import numpy as np
 from av.audio.stream import AudioStream
 from av.container import InputContainer
+from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from owtmix.base.errors import InputError
 from owtmix.base.time import timecode
 from owtmix.media.block_scan import scan_blocks
+from owtmix.media.bounded_file import MOST_UNUSED_BYTES, BoundedFile, bounded_file
 from owtmix.media.file_clock import may_repeat, suspicious_steps, tell_time
 from owtmix.media.open import is_cover, is_usable_stream, open_input, packets
 from owtmix.media.partial_file import ByteRange, MissingBytesError, PartialFile
@@ -62,12 +65,13 @@ def probe(
     """
     with ExitStack() as open_files:
         partial = None if parts is None else open_files.enter_context(PartialFile(path, parts))
-        container = open_files.enter_context(open_input(path, partial=partial))
+        bounded = None if partial else bounded_file(path)
+        container = open_files.enter_context(open_input(path, partial=partial, bounded=bounded, is_measured=True))
         meters = {s.index: _meter(s, wholly=wholly) for s in container.streams if is_usable_stream(s)}
         if not meters:
             others = dict.fromkeys(_codec(s) for s in container.streams if s.type in {"video", "audio"})
-            found = f" (found {', '.join(others)})" if others else ""
-            raise InputError(f"holds no picture or sound of a codec that is accepted{found}")
+            named = f" (found {', '.join(others)})" if others else ""
+            raise InputError(f"holds no picture or sound of a codec that is accepted{named}")
         _check_missing(partial, meters.values())
         flaws = list(_refused_streams(container))
         reached, base = 0, Fraction(0)
@@ -77,24 +81,45 @@ def probe(
 
         unreported = 0
         is_scanned = partial is not None or wholly or not _may_be_scanned(container, meters.values())
-        for packet in packets(container, *(meter.stream for meter in meters.values()), on_error=end):
-            meters[packet.stream.index].add(packet)  # an empty packet has no stream_index
-            _check_missing(partial, meters.values())
+        for packet in _added_packets(container, meters, partial or bounded, end):
             unreported += 1
             if packet.pts is not None:
                 reached, base = packet.pts, packet.time_base
                 if unreported >= REPORT_EVERY_PACKETS:
                     unreported = 0
                     advance(reached * base)
+                    if max(meter.media_s for meter in meters.values()) > rules.longest_s:
+                        flaws.append(f"it is longer than {timecode(rules.longest_s)}: the rest is not measured")
+                        break
             if not is_scanned and all(meter.settled for meter in meters.values()):
                 is_scanned = True
                 if _scan(path, meters.values(), lambda ticks: advance(ticks * MATROSKA_TICK_S)):
                     break
-        _tell_time(
-            path, [meter for meter in meters.values() if len(meter.table)], rules, is_partial=partial is not None
-        )
+        end_bytes = bounded.end_bytes if bounded else None
+        if end_bytes is not None:
+            end(f"{MOST_UNUSED_BYTES >> 20} MiB follow without any picture or sound")
+        found = [meter for meter in meters.values() if len(meter.table)]
+        _tell_time(path, end_bytes, found, rules, is_partial=partial is not None)
         order = sorted(meters.values(), key=lambda m: (not m.stream.disposition & Disposition.default, m.stream.index))
-        return _measured(order, list(container.streams), flaws)
+        return replace(_measured(order, list(container.streams), flaws), end_bytes=end_bytes)
+
+
+def _added_packets(
+    container: InputContainer,
+    meters: Mapping[int, Meter],
+    file: PartialFile | BoundedFile | None,
+    on_error: Callable[[str], None],
+) -> Iterator[Packet[Stream]]:
+    """The packets of a container that is read from ``file``, after they were added to ``meters``, by stream."""
+    if isinstance(file, BoundedFile):
+        file.note_opened()
+    for packet in packets(container, *(meter.stream for meter in meters.values()), on_error=on_error):
+        meters[packet.stream.index].add(packet)  # an empty packet has no stream_index
+        if isinstance(file, PartialFile):
+            _check_missing(file, meters.values())
+        elif file and packet.size:
+            file.note_packet(file.tell() if packet.pos is None else packet.pos, packet.size)
+        yield packet
 
 
 def _may_be_scanned(container: InputContainer, meters: Collection[Meter]) -> bool:
@@ -155,24 +180,26 @@ def _measured(meters: Sequence[Meter], others: Sequence[Stream], flaws: list[str
     )
 
 
-def _tell_time(path: Path, meters: Sequence[Meter], rules: ClockRules, *, is_partial: bool) -> None:
-    """Correct the times of ``meters``, which have packets, by the file's clock."""
+def _tell_time(
+    path: Path, end_bytes: int | None, meters: Sequence[Meter], rules: ClockRules, *, is_partial: bool
+) -> None:
+    """Correct the times of ``meters``, which have packets, by the file's clock; none lies behind ``end_bytes``."""
     use_positions([meter.table for meter in meters])
     logs = {meter: meter.log() for meter in meters}
     doubtful = [meter for meter, log in logs.items() if suspicious_steps(log, rules) or may_repeat(log)]
     if doubtful:
         if is_partial:
             raise MissingBytesError(None)
-        _read_contents(path, doubtful)
+        _read_contents(path, end_bytes, doubtful)
     for meter, time in zip(meters, tell_time([meter.log() for meter in meters], rules), strict=True):
         if time.breaks or time.dropped.any():
             meter.table.set_time(time)
 
 
-def _read_contents(path: Path, meters: Sequence[Meter]) -> None:
+def _read_contents(path: Path, end_bytes: int | None, meters: Sequence[Meter]) -> None:
     """Tell the packets of ``meters`` apart by their content: where timestamps step back there may be copies."""
     contents = {meter.stream.index: array("q") for meter in meters}
-    with open_input(path) as container:
+    with open_input(path, end_bytes=end_bytes, is_measured=True) as container:
         streams = [stream for stream in container.streams if stream.index in contents]
         for packet in packets(container, *streams):
             if packet.size:

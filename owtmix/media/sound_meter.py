@@ -49,6 +49,7 @@ class SoundMeter:
         self._rate_hz, self._channels = stream.codec_context.sample_rate, stream.codec_context.channels
         self.table = PacketTable(stream.time_base, "sound")
         self._samples = array("q")
+        self._all_samples = 0
         self._number = -1
         self.latest: Packet[Stream] | None = None
         """The last packet that was added."""
@@ -59,6 +60,11 @@ class SoundMeter:
         self.is_counted: Final = tells_samples(stream)
         self._decoded_frames = 0
         self._packet_samples = 0
+
+    @property
+    def media_s(self) -> float:
+        """How much sound was found so far, packet by packet."""
+        return self._all_samples / self._rate_hz
 
     @property
     def needs_all(self) -> bool:
@@ -149,6 +155,7 @@ class SoundMeter:
     def _place(self, packet: Packet[Stream], pts: int, samples: int) -> None:
         self.table.add(self._number, pts, -1 if packet.pos is None else packet.pos, packet.size)
         self._samples.append(samples)
+        self._all_samples += samples
 
     def _expected_pts(self) -> int:
         """The end of the previous frame, for a frame without a timestamp."""

@@ -41,6 +41,8 @@ class VideoMeter:
 
     needs_all: Final = False
     needs_decoding: Final = False
+    media_s: Final = 0.0
+    """Not counted: a picture costs little to measure."""
 
     def __init__(self, stream: VideoStream) -> None:
         assert stream.time_base is not None

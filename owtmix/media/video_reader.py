@@ -22,7 +22,7 @@ from owtmix.base.geometry import Orientation, Size
 from owtmix.base.shortage import raise_if_short
 from owtmix.media.clocked_packets import clocked
 from owtmix.media.nvdec import GPU_FORMAT, DecodingGpu, is_usable
-from owtmix.media.open import check_unchanged, file_version, open_input, packets, select_stream
+from owtmix.media.open import open_input, packets, select_stream
 from owtmix.media.skip_frames import SampleTimes, skip_unshown
 from owtmix.media.video_frame import BLACK_DELAY_S, DecodedFrame, describe_frame, frame_time, orientation_of
 from owtmix.plan.media_info import Damage, DecodeStats, Section, VideoTrack
@@ -50,6 +50,7 @@ class VideoReader:
         times: the only times that ``frame_at`` will be called with; frames between them may be skipped.
         heartbeat: called at each packet, since there may be many from a key frame to the first frame.
         sections: the corrections of its timestamps.
+        end_bytes: where its packets end, if that is before the end of the file.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class VideoReader:
         times: SampleTimes | None = None,
         heartbeat: Callable[[], None] = lambda: None,
         sections: Sequence[Section] = (),
+        end_bytes: int | None = None,
     ) -> None:
         self._path = path
         self._index = index
@@ -67,6 +69,7 @@ class VideoReader:
         self._gpu = gpu
         self._heartbeat = heartbeat
         self._sections = sections
+        self._end_bytes = end_bytes
         self._skipped_packets = 0
         self._decoders: dict[str, None] = {}
         self._container: InputContainer | None = None
@@ -103,7 +106,7 @@ class VideoReader:
         ``t`` must not fall from call to call.
 
         Raises:
-            InputError: the file cannot be opened, its codec is not accepted, or it was changed.
+            InputError: the file cannot be opened, or its codec is not accepted.
         """
         try:
             self._advance(t)
@@ -186,7 +189,6 @@ class VideoReader:
 
     def _open(self) -> VideoStream:
         self._container = self._open_container()
-        self._version = file_version(self._path)
         stream = select_stream(self._container, self._index)
         assert isinstance(stream, VideoStream)
         return stream
@@ -194,10 +196,10 @@ class VideoReader:
     def _open_container(self) -> InputContainer:
         if self._gpu:
             try:
-                return open_input(self._path, hardware=self._gpu.hardware())
+                return open_input(self._path, end_bytes=self._end_bytes, hardware=self._gpu.hardware())
             except InputError:  # perhaps because of the GPU: try without it
                 self._gpu = None
-        return open_input(self._path)
+        return open_input(self._path, end_bytes=self._end_bytes)
 
     def _described_frames(self, stream: VideoStream, head_start_s: Fraction) -> Iterator[tuple[Fraction, DecodedFrame]]:
         """Described frames in decoding order, with rising presentation times.
@@ -252,7 +254,6 @@ class VideoReader:
                     self._note_damage(pts)
                 elif pts is not None:
                     yield pts, frame
-        check_unchanged(self._path, self._version)
 
     def _packets(self, stream: VideoStream) -> Iterator[Packet[Stream]]:
         """The packets that are used, in corrected time."""
@@ -274,13 +275,15 @@ class VideoReader:
             self._damaged_us.append(round(at_s * MICROSECONDS))
 
 
-def decode_all(path: Path, track: VideoTrack, advance: Callable[[Fraction], None]) -> DecodeStats:
+def decode_all(
+    path: Path, track: VideoTrack, advance: Callable[[Fraction], None], end_bytes: int | None = None
+) -> DecodeStats:
     """Decode a video track from its first frame to its last; calls ``advance`` with each second of file time.
 
     Raises:
-        InputError: the file cannot be opened, or was changed.
+        InputError: the file cannot be opened.
     """
-    reader = VideoReader(path, track.index, sections=track.sections)
+    reader = VideoReader(path, track.index, sections=track.sections, end_bytes=end_bytes)
     try:
         for second in range(ceil(track.span.duration) + 1):
             t = track.span.start + second

@@ -24,12 +24,14 @@ class ClockRules:
     """When timestamps are not believed, in seconds (``[timeline]`` in ``conf/owt.toml``).
 
     Packets that lie side by side in a file happened within ``beside_s``. A jump ahead of more than ``jump_s`` that the
-    other track does not make is a break, for a track without another one from ``lone_jump_s`` on.
+    other track does not make is a break, for a track without another one from ``lone_jump_s`` on. Of a sound that has
+    more media than ``longest_s``, which no output has, the rest is not measured.
     """
 
     beside_s: Fraction = Fraction(2)
     jump_s: Fraction = Fraction(3)
     lone_jump_s: Fraction = Fraction(3600)
+    longest_s: Fraction = Fraction(86_400)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +173,7 @@ class Probe:
     ``rates_hz`` are the lowest, median and highest frame rate; None with fewer than two pictures. ``audio_damage`` and
     ``video_stats`` cover the parts of the sound and the picture that were decoded. ``breaks`` are the places where
     timestamps break. ``flaws`` describe other parts of the file that cannot be used, ``unused`` tracks that could be.
+    No packet lies behind ``end_bytes``, if that is known: nothing need be looked for there.
     """
 
     video: VideoTrack | None
@@ -182,6 +185,7 @@ class Probe:
     breaks: tuple[TimeBreak, ...] = ()
     flaws: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
+    end_bytes: int | None = None
 
     @property
     def span(self) -> TimeRange:

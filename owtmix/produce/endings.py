@@ -12,12 +12,11 @@ from owtmix.workers.base import Outcome
 def ending_of(outcome: Outcome[TrackTask]) -> Ending:
     """The ending of a task."""
     task, setup = outcome.task, outcome.task.setup
-    stops: tuple[DecodeStop, ...] = ()
-    if isinstance(task, ChunkTask) and outcome.value:
-        stops = tuple(
-            DecodeStop(source, setup.plan.sources[source].key, failure.at_s, failure.reason)
-            for source, failure in outcome.value.failures.items()
-        )
+    failures = outcome.value.failures if outcome.value else {}
+    stops = tuple(
+        DecodeStop(source, setup.plan.sources[source].key, failure.at_s, failure.reason, failure.is_change)
+        for source, failure in failures.items()
+    )
     return Ending(
         name=task.name,
         track="picture" if isinstance(task, ChunkTask) else "sound",

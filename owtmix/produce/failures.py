@@ -22,12 +22,16 @@ from owtmix.workers.base import Death, DeathKind
 
 @dataclass(frozen=True, slots=True)
 class DecodeStop:
-    """The picture of a source that cannot be decoded from output time ``at_s`` on, as its task reports."""
+    """A source that cannot be decoded from output time ``at_s`` on, as its task reports.
+
+    ``is_change`` says that its file is not the one any more that was planned.
+    """
 
     source: int
     name: str
     at_s: Fraction
     reason: str
+    is_change: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,15 +157,13 @@ def decide(ending: Ending, state: FailureState) -> tuple[Decision, ...]:
         return _after_error(ending, ending.error, state)
     if ending.death:
         return _after_death(ending, ending.death, state)
-    return tuple(
-        LeaveOut(
-            stop.source,
-            stop.at_s,
-            sound=False,
-            message=f"{stop.name} fails at {timecode(stop.at_s)} and is a placeholder from there on: {stop.reason}",
-        )
-        for stop in ending.stops
-    )
+    return tuple(_after_stop(stop, sound=ending.track == "sound") for stop in ending.stops)
+
+
+def _after_stop(stop: DecodeStop, *, sound: bool) -> LeaveOut:
+    instead = "silent" if sound else "a placeholder"
+    message = f"{stop.name} fails at {timecode(stop.at_s)} and is {instead} from there on: {stop.reason}"
+    return LeaveOut(stop.source, stop.at_s, sound, message)
 
 
 def _after_error(ending: Ending, error: MixError, state: FailureState) -> tuple[Decision, ...]:

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from owtmix.base.errors import DestinationError
+from owtmix.base.errors import ChangedError, DestinationError
+from owtmix.base.file_version import CHANGED, unchanged
 from owtmix.inputs.source_file import SourceFile
 from owtmix.media.audio_reader import AudioReader
+from owtmix.media.audio_resample import Samples
 from owtmix.media.nvdec import DecodingGpu
 from owtmix.media.skip_frames import SampleTimes
+from owtmix.media.video_frame import DecodedFrame
 from owtmix.media.video_reader import VideoReader
-from owtmix.plan.media_info import AudioTrack
+from owtmix.plan.media_info import AudioTrack, Damage, DecodeStats
 from owtmix.render.audio_source import AudioSource
 from owtmix.render.video_source import VideoSource
 from owtmix.workers.pending_files import wait_for_file
@@ -21,7 +24,10 @@ from owtmix.workers.pending_files import wait_for_file
 
 @dataclass(frozen=True, slots=True)
 class FileSources:
-    """Opens the recordings of a plan: ``VideoSources`` and ``AudioSources``. A file may still be downloading."""
+    """Opens the recordings of a plan: ``VideoSources`` and ``AudioSources``. A file may still be downloading.
+
+    All that is read of a recording is of the version that was planned, or ends with a ``ChangedError``.
+    """
 
     files: Sequence[SourceFile]
 
@@ -32,21 +38,71 @@ class FileSources:
         assert file.probe
         assert file.probe.video
         video = file.probe.video
-        return VideoReader(_path(file), video.index, gpu, times, heartbeat, video.sections)
+        path, version = _found(file)
+        reader = VideoReader(path, video.index, gpu, times, heartbeat, video.sections, file.probe.end_bytes)
+        return _PlannedVideo(reader, path, version)
 
     def open_audio(self, source: int, track: AudioTrack, offset_s: Fraction) -> AudioSource:
-        return AudioReader(_path(self.files[source]), track, offset_s)
+        file = self.files[source]
+        path, version = _found(file)
+        end_bytes = file.probe.end_bytes if file.probe else None
+        with unchanged(path, version):
+            reader = AudioReader(path, track, offset_s, end_bytes)
+        return _PlannedAudio(reader, path, version)
 
     def wait_for(self, source: int, heartbeat: Callable[[], None]) -> bool:
         return wait_for_file(self.files[source].path, heartbeat)
 
 
-def _path(file: SourceFile) -> Path:
-    """The local file.
+def _found(file: SourceFile) -> tuple[Path, str | None]:
+    """The local file, and the version that it must have.
 
     Raises:
         DestinationError: it was fetched, and is not there any more. The recording is not to blame.
+        ChangedError: it is not known in which version it was fetched.
     """
-    if file.copy.size_bytes and not file.path.exists():
+    if file.is_fetched and not file.path.exists():
         raise DestinationError(f"{file.path} is gone: the work folder was removed or emptied while the job ran")
-    return file.path
+    version = file.file_version
+    if version is None and file.is_fetched:
+        raise ChangedError(CHANGED)
+    return file.path, version
+
+
+@dataclass(frozen=True, slots=True)
+class _PlannedVideo:
+    """A picture whose file must have ``version`` for as long as it is read."""
+
+    reader: VideoReader
+    path: Path
+    version: str | None
+
+    def frame_at(self, t: Fraction) -> DecodedFrame | None:
+        with unchanged(self.path, self.version):
+            return self.reader.frame_at(t)
+
+    def stats_between(self, start: Fraction | None, end: Fraction | None) -> DecodeStats:
+        return self.reader.stats_between(start, end)
+
+    def close(self) -> None:
+        self.reader.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _PlannedAudio:
+    """The same for sound."""
+
+    reader: AudioReader
+    path: Path
+    version: str | None
+
+    @property
+    def damage(self) -> Damage:
+        return self.reader.damage
+
+    def read(self, first_sample: int, count: int) -> Samples:
+        with unchanged(self.path, self.version):
+            return self.reader.read(first_sample, count)
+
+    def close(self) -> None:
+        self.reader.close()

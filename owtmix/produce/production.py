@@ -16,6 +16,7 @@ from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
+from owtmix.base.errors import InputError
 from owtmix.base.progress import Progress
 from owtmix.inputs.disk_budget import format_gib
 from owtmix.inputs.prefetch import Prefetcher, SourceSet
@@ -23,6 +24,7 @@ from owtmix.outputs.base import FinishedTracks, Output
 from owtmix.plan.media_info import Damage, DecodeStats
 from owtmix.plan.model import RenderPlan
 from owtmix.plan.source_usage import longest_piece_s, source_usage
+from owtmix.produce.changed_sources import key_of_rest, remove_changed
 from owtmix.produce.chunk_cache import CachedTrack, SourceLoss
 from owtmix.produce.chunk_key import InputVersions, audio_key, chunk_key
 from owtmix.produce.endings import ending_of
@@ -110,7 +112,7 @@ class Production:
         """Write the finished outputs.
 
         Raises:
-            InputError: a source fails, and the setup is strict.
+            InputError: a source fails, and the setup is strict; or none can be fetched.
             StoreError: the store cannot be used any more.
             RenderError: composing, mixing or encoding failed, or an output is not as planned.
             DestinationError: the disk takes no more.
@@ -196,6 +198,12 @@ class Production:
                     composed.finish(outcome.task)
                 if failed:
                     schedule.stop()
+        self._leave_out_failed(failed, composed)
+
+    def _leave_out_failed(
+        self, failed: Sequence[tuple[Outcome[TrackTask], Ending]], composed: CompositionProgress
+    ) -> None:
+        """Change the plan by what has failed; tracks that are as it is now are kept."""
         losses = [loss for outcome, ending in failed for loss in self._handle(outcome, ending, composed)]
         for loss, is_proven in sorted(losses, key=lambda found: found[0].file_s):
             if self._leave_out(loss):
@@ -203,6 +211,11 @@ class Production:
                 if is_proven:
                     self._workspace.cache.add_loss(loss)
         self._tasks = self._plan_tasks()
+        for outcome, ending in failed:
+            remove_changed(ending, self._setup.files)
+            if key := key_of_rest(outcome.task, ending, self._setup.plan, self._versions):
+                self._keep(outcome, key)
+                composed.finish(outcome.task)
 
     def _handle(
         self, outcome: Outcome[TrackTask], ending: Ending, composed: CompositionProgress
@@ -271,6 +284,8 @@ class Production:
             for is_sound in (True, False):
                 plan = self._setup.plan.without_source(source, Fraction(0), sound=is_sound)
                 self._setup = replace(self._setup, plan=plan)
+        if failed and len(self._lost) == len(self._setup.plan.sources):
+            raise InputError("no recording is left: none could be fetched")
         if failed:
             self._tasks = self._plan_tasks()
 
@@ -280,11 +295,13 @@ class Production:
             return task
         return next(now for now in self._tasks.values() if now.frames == task.frames)
 
-    def _keep(self, outcome: Outcome[TrackTask]) -> None:
+    def _keep(self, outcome: Outcome[TrackTask], key: str = "") -> None:
+        """Keep the track of a task under ``key``, by default the one of its plan."""
         task = outcome.task
         result = _RESULT.dump_python(outcome.value, mode="json")
         # Sources that could not be fetched during the mix are silent in the track, as in the current plan.
-        key = audio_key(self._setup.plan, self._versions) if isinstance(task, AudioTask) else task.track.name
+        if not key:
+            key = audio_key(self._setup.plan, self._versions) if isinstance(task, AudioTask) else task.track.name
         self._finished[key] = self._workspace.cache.add(key, task.track, result, outcome.warnings)
         self._made_now.add(key)
         self._warn_of_gpu(outcome.value)

@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from owtmix.base.errors import InputError
+from owtmix.base.errors import ChangedError, InputError
 from owtmix.base.shortage import raise_if_short
 from owtmix.media.audio_reader import CHANNELS, FADE_SAMPLES, ramp
 from owtmix.plan.media_info import Damage
@@ -34,13 +34,15 @@ def _ignore(_source: int, _what: object) -> None:
 class MixObserver:
     """Receives reports of the mix about sources, by source number.
 
-    ``on_warning`` gets the problem of a source, ``on_damage`` the damage in its sound. ``on_wait`` is called while the
-    mix waits for a source, with the output time from which on sources are still needed.
+    ``on_warning`` gets the problem of a source, ``on_damage`` the damage in its sound, ``on_change`` the output time
+    from which it is silent because its file has changed. ``on_wait`` is called while the mix waits for a source, with
+    the output time from which on sources are still needed.
     """
 
     on_warning: Callable[[int, str], None] = _ignore
     on_damage: Callable[[int, Damage], None] = _ignore
     on_wait: Advance = ignore_advance
+    on_change: Callable[[int, Fraction], None] = _ignore
 
 
 NO_OBSERVER: Final = MixObserver()
@@ -115,6 +117,11 @@ class _PlacedSource:
                     return
                 self._source = self._sources.open_audio(number, self._placement.track, self._placement.offset_s)
             sound = self._source.read(start, end - start)
+        except ChangedError:
+            self._observer.on_change(self._placement.source, Fraction(start, SAMPLE_RATE_HZ))
+            self.end = start
+            self.close()
+            return
         except Exception as error:  # noqa: BLE001 - any error of a recording affects only that recording
             raise_if_short(error)
             what = error if isinstance(error, InputError) else f"raises {type(error).__name__}: {error}"

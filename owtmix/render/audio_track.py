@@ -5,13 +5,14 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
+from owtmix.base.file_version import CHANGED
 from owtmix.media.writers import AudioWriter
 from owtmix.plan.media_info import Damage
 from owtmix.plan.model import SAMPLE_RATE_HZ, RenderPlan
 from owtmix.render.audio_mix import MixObserver, mix
 from owtmix.render.audio_source import AudioSources
 from owtmix.render.callbacks import Advance, Warn, ignore_advance
-from owtmix.render.results import RenderResult
+from owtmix.render.results import DecodeFailure, RenderResult
 
 
 def make_audio_track(
@@ -27,7 +28,7 @@ def make_audio_track(
     While the mix waits for a source, ``on_wait`` gets the output time from which on sources are still needed.
 
     Returns:
-        The damage in each source's sound.
+        The damage in each source's sound, and from when on it is silent because its file changed.
 
     Raises:
         RenderError: mixing or encoding failed.
@@ -41,9 +42,12 @@ def make_audio_track(
     def on_damage(source: int, damage: Damage) -> None:
         result.audio_damage[source] = result.audio_damage.get(source, Damage()).joined(damage)
 
+    def on_change(source: int, at_s: Fraction) -> None:
+        result.failures.setdefault(source, DecodeFailure(at_s, CHANGED, is_change=True))
+
     writer = AudioWriter(track, plan.sound.encoding)
     written = 0
-    observer = MixObserver(on_warning, on_damage, on_wait)
+    observer = MixObserver(on_warning, on_damage, on_wait, on_change)
     for block in mix(plan.sound.placements, sources, plan.sound.samples, observer):
         writer.write(block)
         written += block.shape[1]

@@ -15,7 +15,7 @@ from itertools import groupby, islice, repeat
 from types import TracebackType
 from typing import Self, TypeVar
 
-from owtmix.base.errors import InputError
+from owtmix.base.errors import ChangedError, InputError
 from owtmix.base.geometry import Rect
 from owtmix.base.ids import StreamId
 from owtmix.base.shortage import raise_if_short
@@ -207,7 +207,7 @@ class TileRenderer:
             raise_if_short(error)
             what = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
             self._failed.add(shot.source)
-            self._result.failures[shot.source] = DecodeFailure(t, what)
+            self._result.failures[shot.source] = DecodeFailure(t, what, isinstance(error, ChangedError))
             return {}
 
     def _fitted(self, number: int, file_t: Fraction, places: Sequence[Rect]) -> Mapping[Rect, Layer]:

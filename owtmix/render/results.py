@@ -11,17 +11,22 @@ from owtmix.plan.media_info import Damage, DecodeStats
 
 @dataclass(frozen=True, slots=True)
 class DecodeFailure:
-    """A source cannot be decoded from output time ``at_s`` on; ``reason`` is in words."""
+    """A source cannot be decoded from output time ``at_s`` on; ``reason`` is in words.
+
+    ``is_change`` says that its file is not the one any more that was planned.
+    """
 
     at_s: Fraction
     reason: str
+    is_change: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class RenderResult:
     """Findings about sources from decoding them, by source number.
 
-    ``video_stats`` and ``failures`` describe pictures, ``audio_damage`` describes sound. ``device`` (``cpu``,
+    ``video_stats`` describe pictures, ``audio_damage`` describes sound, ``failures`` the one of them that was made; of
+    sound only that files changed. ``device`` (``cpu``,
     ``cuda:0``) composed the picture. ``gpu_failure`` is the error of a GPU that failed meanwhile.
     """
 

@@ -20,7 +20,8 @@ class LocalCopy:
         path: The file, which may not exist yet.
         size_bytes: What the complete file takes of the disk; 0 when the object itself is a local file.
         present_bytes: What of it exists already.
-        version: The version of the object that ``path`` has or will have; None when the store has no versions.
+        version: The version of the object that ``path`` has or will have, of a local file as ``base.file_version``
+            tells it; None when the store has no versions.
     """
 
     path: Path

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from owtmix.base.errors import DestinationError, InputError
+from owtmix.base.file_version import file_version
 from owtmix.base.named_file import read_named_file
 from owtmix.jobfile.object_key import normal_form
 from owtmix.storage.base import LocalCopy
@@ -69,7 +70,10 @@ class LocalStore:
         path = self._find(key)
         if path is None:
             raise InputError("does not exist")
-        return LocalCopy(path)
+        try:
+            return LocalCopy(path, version=file_version(path))
+        except OSError:  # it was removed just now
+            raise InputError("does not exist") from None
 
     def read_part(self, key: str, copy: LocalCopy, start: int, length: int) -> bytes | None:
         """Return None: local files are read in place."""

@@ -12,10 +12,19 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
 
-from owtmix.base.errors import DestinationError, EncoderLost, InputError, MixError, RenderError, ShortageError
+from owtmix.base.errors import (
+    ChangedError,
+    DestinationError,
+    EncoderLost,
+    InputError,
+    MixError,
+    RenderError,
+    ShortageError,
+)
 
 ERRORS: Final[dict[str, type[MixError]]] = {
-    kind.__name__: kind for kind in (InputError, RenderError, EncoderLost, ShortageError, DestinationError)
+    kind.__name__: kind
+    for kind in (InputError, ChangedError, RenderError, EncoderLost, ShortageError, DestinationError)
 }
 """The errors that a task may raise, by name."""
 

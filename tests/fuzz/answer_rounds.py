@@ -14,7 +14,6 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from random import Random
@@ -172,7 +171,7 @@ def _probes(state: Path) -> ProbeCache:
 def _recording(state: Path) -> SourceFile:
     path = state / "a.webm"
     path.touch()
-    return replace(SourceFile("a.webm", LocalCopy(path)), version="1")
+    return SourceFile("a.webm", LocalCopy(path, version="1"))
 
 
 @contextmanager

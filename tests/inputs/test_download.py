@@ -12,6 +12,7 @@ from owtmix.base.io_threads import IO_THREADS
 from owtmix.base.progress import NoProgress
 from owtmix.inputs.disk_budget import disk_budget
 from owtmix.inputs.download import download_missing, locate_recordings
+from owtmix.inputs.fair_store import FairStore
 from owtmix.inputs.source_file import SourceFile
 from owtmix.storage import LocalCopy, LocalStore
 from tests.support.progress import RecordingProgress
@@ -19,13 +20,13 @@ from tests.support.store import UNLIMITED, FakeStore, budget_of, files_of
 
 
 def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
 
 
 def test_each_is_looked_for(tmp_path: Path) -> None:
     (tmp_path / "here").write_bytes(bytes(5))
     store = FakeStore({"away": 7, "here": 5, "none": InputError("does not exist")})
-    away, here, none = locate_recordings(store, list(store.objects), tmp_path)
+    away, here, none = locate_recordings(FairStore(store, tmp_path), list(store.objects), tmp_path)
     assert isinstance(away, SourceFile)
     assert isinstance(here, SourceFile)
     assert (away.copy.complete, here.copy.complete, str(none)) == (False, True, "does not exist")
@@ -34,14 +35,21 @@ def test_each_is_looked_for(tmp_path: Path) -> None:
 def test_a_name_in_another_normal_form_is_found(tmp_path: Path) -> None:
     composed, decomposed = "Zo\u00eb.webm", "Zoe\u0308.webm"
     for kept, asked in ((composed, decomposed), (decomposed, composed)):
-        (found,) = locate_recordings(FakeStore({kept: 5}), [asked], tmp_path)
+        (found,) = locate_recordings(FairStore(FakeStore({kept: 5}), tmp_path), [asked], tmp_path)
         assert isinstance(found, SourceFile)
         assert found.key == kept
 
 
+def test_one_that_the_store_refuses_is_a_missing_recording(tmp_path: Path) -> None:
+    store = FairStore(FakeStore({"a": 1, "b": StoreError("403", of_object="it is in an archive")}), tmp_path)
+    _, refused = locate_recordings(store, ["a", "b"], tmp_path)
+    assert str(refused) == "it is in an archive"
+
+
 def test_a_store_that_cannot_be_used_is_no_missing_recording(tmp_path: Path) -> None:
+    store = FairStore(FakeStore(dict.fromkeys("ab", StoreError("it is down"))), tmp_path)
     with pytest.raises(StoreError, match="is down"):
-        locate_recordings(FakeStore({"a": 1, "b": StoreError("it is down")}), ["a", "b"], tmp_path)
+        locate_recordings(store, ["a", "b"], tmp_path)
 
 
 def test_each_is_yielded_as_it_arrives(tmp_path: Path) -> None:
@@ -111,7 +119,7 @@ def test_what_is_here_and_is_needed_last_makes_room(
     files = files_of(store, tmp_path)
     missing = {n for n, file in files.items() if file.key not in here}
     for _ in download_missing(store, files, missing, budget_of(budget_bytes), NoProgress()):
-        assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= budget_bytes
+        assert sum((tmp_path / name).stat().st_size for name in names(tmp_path)) <= budget_bytes
     assert names(tmp_path) == left
     assert sorted(store.fetched) == sorted(store.objects.keys() - set(here))
 
@@ -122,7 +130,7 @@ def test_what_was_measured_and_is_needed_last_makes_room(tmp_path: Path) -> None
     store.hold("b", "c", "d", "e", "f")
     files = files_of(store, tmp_path)
     for downloaded in download_missing(store, files, files, budget_of(6), NoProgress()):
-        assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 6
+        assert sum((tmp_path / name).stat().st_size for name in names(tmp_path)) <= 6
         if 0 in downloaded:
             store.let_go("b")
         elif 1 in downloaded:

@@ -17,7 +17,7 @@ from owtmix.base.progress import NoProgress
 from owtmix.inputs.gather import InputGatherer
 from owtmix.inputs.image_files import MappedImages
 from owtmix.inputs.probe_cache import ProbeCache
-from owtmix.jobfile.settings import Settings
+from owtmix.jobfile.settings import Settings, StorageSettings
 from owtmix.jobfile.spec import ImageWatermark, JobSpec
 from owtmix.plan.media_info import ClockRules
 from tests.support.command import TINY, record_once
@@ -60,9 +60,16 @@ def lay_out(tmp_path: Path) -> Callable[..., FakeStore]:
     return in_memory
 
 
-def gatherer(store: FakeStore, folder: Path, spec: JobSpec = JOB, named: str | None = None) -> InputGatherer:
+def gatherer(
+    store: FakeStore,
+    folder: Path,
+    spec: JobSpec = JOB,
+    named: str | None = None,
+    settings: Settings | None = None,
+) -> InputGatherer:
     probes = ProbeCache(folder.parent / "probes", ClockRules())
-    return InputGatherer(spec, Settings(), store, InProcessExecutor(), folder, folder, named, probes=probes)
+    executor = InProcessExecutor()
+    return InputGatherer(spec, settings or Settings(), store, executor, folder, folder, named, probes=probes)
 
 
 def test_recordings_are_fetched_and_measured_in_the_order_of_the_index(
@@ -100,8 +107,29 @@ def test_one_that_is_not_in_the_store_is_left_out(lay_out: Callable[..., FakeSto
     assert [clip.recording.key for clip in found.clips] == [ANNA]
 
 
+def test_one_that_the_store_refuses_is_left_out(lay_out: Callable[..., FakeStore], folder: Path) -> None:
+    inputs = gatherer(lay_out(ben=StoreError("403", of_object="it is in an archive")), folder)
+    found = inputs.recordings(inputs.index.files, NoProgress())
+    assert found.left_out == [(BEN, "it is in an archive")]
+    assert [clip.recording.key for clip in found.clips] == [ANNA]
+
+
+def test_one_that_is_larger_than_all_may_be_is_left_out(lay_out: Callable[..., FakeStore], folder: Path) -> None:
+    store = lay_out()
+    inputs = gatherer(store, folder, settings=Settings(storage=StorageSettings(max_inputs_mib=1)))
+    store.objects[BEN] = (1 << 20) + 1
+    found = inputs.recordings(inputs.index.files, NoProgress())
+    assert [clip.recording.key for clip in found.clips] == [ANNA]
+    ((key, reason),) = found.left_out
+    assert key == BEN
+    assert "storage.max_inputs_mib in conf/owt.toml allows 0.00 GiB" in reason
+    assert BEN not in store.fetched
+
+
 def test_a_store_that_is_down_leaves_nothing_out(lay_out: Callable[..., FakeStore], folder: Path) -> None:
-    inputs = gatherer(lay_out(ben=StoreError("the store is down")), folder)
+    store = lay_out()
+    inputs = gatherer(store, folder)
+    store.objects = dict.fromkeys(store.objects, StoreError("the store is down"))
     with pytest.raises(StoreError, match="is down"):
         inputs.recordings(inputs.index.files, NoProgress())
 

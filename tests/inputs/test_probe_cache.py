@@ -14,7 +14,7 @@ from owtmix.inputs.probe_cache import MOST_BYTES, ProbeCache
 from owtmix.inputs.source_file import SourceFile
 from owtmix.plan.exact_json import to_exact_json
 from owtmix.plan.media_info import ClockRules, Damage, Probe, Section, TimeBreak
-from owtmix.storage import LocalCopy
+from owtmix.storage import LocalCopy, LocalStore
 from tests.support.plans import picture, sound
 
 RULES = ClockRules()
@@ -29,11 +29,16 @@ PROBE = Probe(
 )
 
 
+def found(path: Path) -> SourceFile:
+    """The file as the store in its folder has it now."""
+    return SourceFile(path.name, LocalStore(path.parent).locate(path.name, path.parent))
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> SourceFile:
     path = tmp_path / "a.webm"
     path.write_bytes(b"recording")
-    return SourceFile("a.webm", LocalCopy(path))
+    return found(path)
 
 
 @pytest.fixture
@@ -54,7 +59,7 @@ def test_another_name_version_or_rule_is_another_measurement(
     assert kept.find("/store/b.webm", file) is None
     assert ProbeCache(tmp_path / "probes", ClockRules(jump_s=Fraction(5))).find("/store/a.webm", file) is None
     file.path.write_bytes(b"another recording")
-    assert kept.find("/store/a.webm", file) is None
+    assert kept.find("/store/a.webm", found(file.path)) is None
 
 
 def test_an_object_has_the_version_of_its_store_and_without_one_nothing_is_kept(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from owtmix.inputs.repeated import repeated_files
 from owtmix.inputs.source_file import SourceFile
 from owtmix.jobfile.index import Recording
 from owtmix.plan.media_info import Probe
-from owtmix.storage import LocalCopy
+from owtmix.storage import LocalCopy, LocalStore
+from tests.support.changes import CHANGES
 from tests.support.plans import ANNA, BEN, sound
 
 
@@ -60,3 +62,19 @@ def test_files_that_differ_in_what_was_measured_are_not_read(tmp_path: Path) -> 
     assert repeated_files(recordings, files) == {}
     assert files[0].probe
     assert files[0].probe.span == TimeRange(Fraction(0), Fraction(10))
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_one_that_changed_or_vanished_since_it_was_measured_repeats_nothing(
+    tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    """Whoever reads it next says so."""
+    recordings, files = [], {}
+    for number in range(2):
+        path = tmp_path / f"{number}.webm"
+        path.write_bytes(b"same")
+        recordings.append(Recording(ANNA, path.name, Fraction(0), None))
+        files[number] = SourceFile(path.name, LocalStore(tmp_path).locate(path.name, tmp_path), measured(path).probe)
+    assert repeated_files(recordings, files) == {1: 0}
+    change(tmp_path / "1.webm")
+    assert repeated_files(recordings, files) == {}

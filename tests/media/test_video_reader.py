@@ -282,17 +282,6 @@ def test_one_timestamp_far_ahead_of_its_neighbours_is_corrected(tmp_path: Path) 
     assert float(found.span.end) == pytest.approx(0.6)
 
 
-def test_a_file_that_is_changed_while_it_is_read_is_an_input_error(tmp_path: Path) -> None:
-    path = write_film(tmp_path / "film.webm", steady(20))
-    reader = VideoReader(path, 0)
-    assert reader.frame_at(Fraction(0))
-    with path.open("ab") as file:
-        file.write(b"more")
-    with pytest.raises(InputError, match="changed while it was read"):
-        reader.frame_at(Fraction(100))
-    reader.close()
-
-
 @pytest.mark.parametrize("pixel_format", ["yuv420p", "yuv420p10le", "gray"])
 def test_a_muted_camera_is_detected_in_any_bit_depth(tmp_path: Path, pixel_format: str) -> None:
     black = flat(SMALL, (16, 128, 128)).reformat(format=pixel_format)

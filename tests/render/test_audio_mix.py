@@ -22,7 +22,7 @@ from owtmix.produce.file_sources import FileSources
 from owtmix.render import audio_mix
 from owtmix.render.audio_mix import MixObserver, mix
 from owtmix.storage import LocalCopy
-from owtmix.workers.pending_files import mark_missing, mark_pending, mark_ready
+from owtmix.workers.pending_files import mark_missing, mark_pending, unmark
 from tests.media.sounds import Sound, moments, probe_sound, sweep, tone, write_sound
 from tests.support.sources import MemorySources, WatchedAudioSources
 
@@ -254,7 +254,7 @@ def test_mixing_waits_for_a_file_that_is_being_fetched(room: Room) -> None:
         waits.append(needed_s)
         if len(waits) == 2:
             away.rename(path)
-            mark_ready(path)
+            unmark(path)
 
     observer = MixObserver(fail_on_warning, on_wait=wait)
     mixed = np.concatenate(list(mix(room.placements, room.sources, 2 * RATE_HZ, observer)), axis=1)

@@ -16,7 +16,9 @@ from botocore.handlers import add_expect_header  # type: ignore[import-untyped] 
 
 from owtmix.base.backoff import pause_s
 from owtmix.base.errors import Interrupted, Problem, SpecError
+from owtmix.base.shortage import machine_error
 from owtmix.jobfile.spec import StorageSpec
+from owtmix.storage.s3.bounds import COMPLETION_S, SLOWEST_BYTES_PER_S, bound_answers, within
 from owtmix.storage.s3.connections import check_connections
 from owtmix.storage.s3.credentials import Credentials
 from owtmix.storage.s3.endpoint import Endpoint
@@ -63,6 +65,7 @@ class BucketClient:
             raise SpecError(Problem(f"{at}.Region", "not the name of a region such as cn-bj or us-east-1")) from None
         if not options.proxy:  # which else makes the connections
             check_connections(self._client, endpoint.allowed)
+        bound_answers(self._client)
 
     def __repr__(self) -> str:
         return f"BucketClient({self.address('')!r})"
@@ -85,10 +88,18 @@ class BucketClient:
         """Call an operation of the S3 API, such as ``get_object``, once.
 
         Raises:
-            StoreFailure: The request failed.
+            StoreFailure: The request failed, or is not answered in time.
         """
         call = partial(getattr(self._client, operation), Bucket=self._location.bucket, **parameters)
-        return self.translate_errors(call, parameters.get("Key", ""))
+        seconds = self.patience_s + len(parameters.get("Body", b"")) / SLOWEST_BYTES_PER_S
+        if operation == "complete_multipart_upload":
+            seconds += COMPLETION_S
+        return self.translate_errors(lambda: within(seconds, call), parameters.get("Key", ""))
+
+    @property
+    def patience_s(self) -> float:
+        """Seconds after which a request has failed though something comes now and then."""
+        return self._options.connect_timeout_s + 2 * self._options.read_timeout_s
 
     def translate_errors(self, call: Callable[[], T], key: str) -> T:
         """Return the result of ``call``, which makes a request about ``key`` or reads its answer.
@@ -102,6 +113,9 @@ class BucketClient:
         except Exception as error:  # noqa: BLE001 - exceptions of boto3, urllib3 and the XML parser
             interrupted = next((cause for cause in causes(error) if isinstance(cause, Interrupted)), None)
             failure = interrupted or explain(error, self._location).about(self.address(key))
+            if isinstance(failure, StoreFailure):
+                failure.shortage = next((lack for cause in causes(error) if (lack := machine_error(cause))), None)
+                failure.transient |= failure.shortage is not None
         raise failure
 
     def retry(self, task: Callable[[], T], stop: threading.Event | None = None) -> T:

@@ -20,11 +20,15 @@ from botocore import exceptions as foreign  # type: ignore[import-untyped]  # bo
 from owtmix.base.errors import DestinationError, MixError, Problem, SpecError, StoreError
 from owtmix.base.strict_json import printable
 from owtmix.net.addresses import AddressRefusedError, HostUnknownError
+from owtmix.storage.s3.bounds import EndlessAnswerError
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 _CHECK_ENDPOINT: Final = "check Endpoint or Region, and the network"
+_BROKEN_OFF: Final = "broke off in the middle: try again later"
+_OBJECT_BROKEN_OFF: Final = "its content breaks off before its end, whenever it is asked for"
+_OBJECT_UNANSWERED: Final = "the store does not answer when it is asked for it"
 
 _BY_CODE: Final = {
     "InvalidAccessKeyId": "the store does not know the key id: check PublicKey",
@@ -36,6 +40,7 @@ _BY_CODE: Final = {
     "InvalidToken": "the store does not accept the session token of the key: get a new key",
     "NoSuchKey": "does not exist",
     "PreconditionFailed": "changed while it was read: run the job when nothing writes to it",
+    "InvalidObjectState": "is in an archive of the store: restore it first",
     "InvalidRange": "ends before the part that was asked for",
     "QuotaExceeded": "the bucket's quota is used up: free some space in it",
     "AuthorizationHeaderMalformed": "the store does not accept the region {region}: check Region",
@@ -50,6 +55,13 @@ _ALIASES: Final = {
     "InvalidRegion": "AuthorizationHeaderMalformed",
     "IllegalLocationConstraintException": "AuthorizationHeaderMalformed",
 }
+
+_OBJECT_BY_CODE: Final = {
+    "AccessDenied": "the store denies access to it: give the key the right to read it",
+    "PreconditionFailed": "changed while it was read: run the job when nothing writes to it",
+    "InvalidObjectState": "is in an archive of the store: restore it first",
+}
+"""The same for an object that alone cannot be had."""
 
 _TRANSIENT_CODES: Final = frozenset(
     {
@@ -71,8 +83,9 @@ _BY_EXCEPTION: Final = (
     (foreign.EndpointConnectionError, "{endpoint} cannot be reached: " + _CHECK_ENDPOINT),
     (foreign.ReadTimeoutError, "{endpoint} stopped answering: try again later"),
     (foreign.ConnectionClosedError, "{endpoint} broke the connection: try again later"),
-    (foreign.ResponseStreamingError, "{endpoint} broke off in the middle: try again later"),
-    (foreign.IncompleteReadError, "{endpoint} broke off in the middle: try again later"),
+    (foreign.ResponseStreamingError, "{endpoint} " + _BROKEN_OFF),
+    (foreign.IncompleteReadError, "{endpoint} " + _BROKEN_OFF),
+    (EndlessAnswerError, "{endpoint} does not end its answer: check Endpoint or Region"),
     (foreign.HTTPClientError, "the connection to {endpoint} fails: " + _CHECK_ENDPOINT),
 )
 """Messages by exception; the first match is used. All of these failures may be temporary."""
@@ -92,22 +105,30 @@ class StoreFailure(Exception):  # noqa: N818 - internal: ``reading`` and ``writi
 
     Attributes:
         sentence: The message for the user.
+        of_object: The message where the store gives other objects, so that this one alone is at fault.
         code: The error code of the service; ``""`` when there was no answer.
         status: The HTTP status of the answer; 0 when there was none.
         transient: Whether another attempt may succeed.
+        shortage: What this machine is short of, so that neither the store nor the object is to blame.
     """
 
-    def __init__(self, sentence: str, *, code: str = "", status: int = 0, transient: bool = False) -> None:
+    def __init__(
+        self, sentence: str, *, of_object: str = "", code: str = "", status: int = 0, transient: bool = False
+    ) -> None:
         super().__init__(sentence)
         self.sentence = sentence
+        self.of_object = of_object or sentence
         self.code = code
         self.status = status
         self.transient = transient
+        self.shortage: MixError | None = None
 
     def about(self, address: str) -> StoreFailure:
         """Return a copy with ``address`` before the message."""
         sentence = f"{address}: {self.sentence}"
-        return type(self)(sentence, code=self.code, status=self.status, transient=self.transient)
+        return type(self)(
+            sentence, of_object=self.of_object, code=self.code, status=self.status, transient=self.transient
+        )
 
     @property
     def is_missing(self) -> bool:
@@ -124,7 +145,7 @@ class RefusedEndpoint(StoreFailure):
 
 def broken_off(address: str) -> StoreFailure:
     """Return the failure of an answer that ended before the object did, without any exception."""
-    return StoreFailure(f"{address}: broke off in the middle: try again later", transient=True)
+    return StoreFailure(f"{address}: {_BROKEN_OFF}", of_object=_OBJECT_BROKEN_OFF, transient=True)
 
 
 def explain(error: Exception, location: BucketLocation) -> StoreFailure:
@@ -141,9 +162,14 @@ def explain(error: Exception, location: BucketLocation) -> StoreFailure:
         return StoreFailure(f"the host of {location.endpoint} is not known: {_CHECK_ENDPOINT}", transient=True)
     for kind, sentence in _BY_EXCEPTION:
         if isinstance(error, kind):
-            return StoreFailure(sentence.format(endpoint=location.endpoint), transient=True)
+            is_cut = isinstance(error, foreign.ResponseStreamingError | foreign.IncompleteReadError)
+            of_object = _OBJECT_BROKEN_OFF if is_cut else _OBJECT_UNANSWERED
+            return StoreFailure(sentence.format(endpoint=location.endpoint), of_object=of_object, transient=True)
     shown = type(error).__name__
-    return StoreFailure(f"{location.endpoint} does not answer like an S3 service ({shown}): check Endpoint")
+    return StoreFailure(
+        f"{location.endpoint} does not answer like an S3 service ({shown}): check Endpoint",
+        of_object=f"the answer of the store about it cannot be understood ({shown})",
+    )
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -167,11 +193,18 @@ def _explain_answer(response: dict[str, Any], location: BucketLocation) -> Store
     sentence = _BY_CODE.get(code, "").format(endpoint=location.endpoint, bucket=location.bucket, region=location.region)
     if code == "AuthorizationHeaderMalformed" and isinstance(region := error.get("Region"), str):
         sentence += f', which is "{printable(region, 40)}" there'
-    return StoreFailure(sentence or _by_status(status, code, location), code=code, status=status, transient=transient)
-
-
-def _by_status(status: int, code: str, location: BucketLocation) -> str:
     shown = f"{status} {code}" if code and code != str(status) else f"{status}"
+    answers = f"the store answers {shown} whenever it is asked for it"
+    return StoreFailure(
+        sentence or _by_status(status, shown, code, location),
+        of_object=_OBJECT_BY_CODE.get(code, answers if transient else f"the store refuses it ({shown})"),
+        code=code,
+        status=status,
+        transient=transient,
+    )
+
+
+def _by_status(status: int, shown: str, code: str, location: BucketLocation) -> str:
     if status in _TRANSIENT_STATUS:
         return f"{location.endpoint} is overloaded or down, it answers {shown}: try again later"
     if 300 <= status < 400:  # noqa: PLR2004 - the redirects of HTTP
@@ -193,7 +226,9 @@ def reading(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[An
         except RefusedEndpoint as failure:
             error: MixError = _refusal(self, failure)
         except StoreFailure as failure:
-            error = StoreError(failure.sentence)
+            is_refusal = failure.status > 0 and not failure.transient
+            blame = StoreError(failure.sentence, of_object=failure.of_object, is_refusal=is_refusal)
+            error = failure.shortage or blame
         raise error  # outside of the handler: no exception context
 
     return guarded
@@ -209,7 +244,7 @@ def writing(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[An
         except RefusedEndpoint as failure:
             error: MixError = _refusal(self, failure)
         except StoreFailure as failure:
-            error = DestinationError(failure.sentence, retryable=failure.transient)
+            error = failure.shortage or DestinationError(failure.sentence, retryable=failure.transient)
         raise error  # outside of the handler, as above
 
     return guarded

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Self
 
 from owtmix.base.errors import InputError
+from owtmix.storage.s3.bounds import SLOWEST_BYTES_PER_S, within
 from owtmix.storage.s3.client import BucketClient
 from owtmix.storage.s3.errors import StoreFailure, broken_off
 
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d{1,19})-\d{1,19}/(\d{1,19})")
+
+
+LARGEST_BYTES: Final = 1 << 50
+"""No service takes larger objects, by far."""
+
+
+MOST_AT_ONCE_BYTES: Final = 256 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +46,21 @@ class ObjectStream:
             parameters["Range"] = f"bytes={byte_range}"
         if etag is not None:
             parameters["IfMatch"] = etag
+        self._began = time.monotonic()
+        self._read_bytes = 0
         answer = bucket.request("get_object", **parameters)
         self._bucket = bucket
         self._key = key
         self._body = answer["Body"]
         # A service without support for ranges sends the whole object and no Content-Range.
-        found = _CONTENT_RANGE.fullmatch(answer.get("ContentRange", ""))
+        stated = answer.get("ContentRange", "")
+        found = _CONTENT_RANGE.fullmatch(stated)
         self.start = int(found[1]) if found else 0
         size = int(found[2]) if found else bucket.translate_errors(lambda: int(answer["ContentLength"]), key)
+        if not 0 <= size <= LARGEST_BYTES or (stated and not found):
+            self._body.close()
+            reason = "the store states a size that no object has"
+            raise StoreFailure(f"{bucket.address(key)}: {reason}", of_object=reason)
         self.info = ObjectInfo(size, answer.get("ETag", ""), answer.get("LastModified"))
 
     def __enter__(self) -> Self:
@@ -57,9 +73,16 @@ class ObjectStream:
         """Return up to ``max_bytes``; ``b""`` at the end.
 
         Raises:
-            StoreFailure: The connection broke.
+            StoreFailure: The connection broke, or the answer comes more slowly than ``SLOWEST_BYTES_PER_S``.
         """
-        data: bytes = self._bucket.translate_errors(lambda: self._body.read(max_bytes), self._key)
+        wanted = min(max_bytes, MOST_AT_ONCE_BYTES)
+        passed_s = time.monotonic() - self._began
+        seconds = self._bucket.patience_s + (self._read_bytes + wanted) / SLOWEST_BYTES_PER_S - passed_s
+        stop = self._body._raw_stream.shutdown  # noqa: SLF001 - closing it would wait for the end
+        data: bytes = self._bucket.translate_errors(
+            lambda: within(max(0, seconds), lambda: self._body.read(wanted), stop), self._key
+        )
+        self._read_bytes += len(data)
         return data
 
     def read_all(self, size: int) -> bytes:

@@ -27,6 +27,10 @@ MAX_OBJECT_BYTES: Final = MAX_PARTS * PART_BYTES
 
 _TYPES: Final = {".mp4": "video/mp4", ".webm": "video/webm", ".json": "application/json"}
 
+MOST_PAGES: Final = 100
+MOST_UNFINISHED: Final = 1000
+"""Unfinished uploads of one key, of which a run leaves one at most: a store that has more never comes to an end."""
+
 _CLOCK_STEP: Final = timedelta(seconds=2)
 """Services round the times in their answers, up or down."""
 
@@ -89,14 +93,26 @@ def abort_unfinished_uploads(bucket: BucketClient, key: str, page: int) -> int:
 def _list_unfinished(bucket: BucketClient, key: str, page: int) -> Iterator[str]:
     """Yield the ids of uploads of ``key`` that were neither completed nor aborted."""
     parameters: dict[str, Any] = {"Prefix": key, "MaxUploads": page}
-    while True:
+    found = 0
+    for _ in range(MOST_PAGES):
         answer = bucket.retry(partial(bucket.request, "list_multipart_uploads", **parameters))
-        uploads = answer.get("Uploads", [])
-        yield from (one["UploadId"] for one in uploads if one["Key"] == key)
+        uploads = bucket.translate_errors(partial(_names, answer), key)
+        own = [upload_id for name, upload_id in uploads if name == key]
+        found += len(own)
+        if found > MOST_UNFINISHED:
+            break
+        yield from own
         if not answer.get("IsTruncated") or not uploads:
             return
         # Not every service sends NextKeyMarker and NextUploadIdMarker.
-        parameters |= {"KeyMarker": uploads[-1]["Key"], "UploadIdMarker": uploads[-1]["UploadId"]}
+        parameters |= {"KeyMarker": uploads[-1][0], "UploadIdMarker": uploads[-1][1]}
+    message = f"the store's list of unfinished uploads is longer than {MOST_PAGES} pages or {MOST_UNFINISHED} uploads"
+    raise StoreFailure(f"{message}: remove them, or choose another name for the output").about(bucket.address(key))
+
+
+def _names(answer: dict[str, Any]) -> list[tuple[str, str]]:
+    """Key and id of each upload in a page of the list."""
+    return [(upload["Key"], upload["UploadId"]) for upload in answer.get("Uploads", [])]
 
 
 def _abort(bucket: BucketClient, key: str, upload_id: str) -> None:
