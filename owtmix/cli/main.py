@@ -29,15 +29,16 @@ def main() -> NoReturn:
     watch_signals(scratch)
     arguments = None
     try:
-        arguments = read_arguments(sys.argv[1:])
-        # Imported here: wrong arguments are reported without loading the media libraries.
-        from owtmix.cli.commands import run_command  # noqa: PLC0415
+        try:
+            arguments = read_arguments(sys.argv[1:])
+            # Imported here: wrong arguments are reported without loading the media libraries.
+            from owtmix.cli.commands import run_command  # noqa: PLC0415
 
-        status = run_command(arguments, scratch)
-    except Interrupted as error:
+            status = run_command(arguments, scratch)
+        finally:
+            scratch.remove_all()
+    except Interrupted as error:  # also while files are removed
         hint = ": run the same command to go on" if arguments and arguments.makes_output else ""
         _log.error("%s%s", error, hint)
         status = error.exit_status
-    finally:
-        scratch.remove_all()
     sys.exit(status)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,8 @@ except Interrupted as error:
     sys.exit(error.exit_status)
 """
 WAIT = "time.sleep(20)"
+HELD = "print('ready', flush=True); sum(range(10**12))"
+"""Simulates a long call that holds the interpreter: no thread runs, and no Python signal handler."""
 DEADLOCK = (
     "lock = ctypes.create_string_buffer(64); libc = ctypes.CDLL(None);[libc.pthread_mutex_lock(lock) for _ in range(2)]"
 )
@@ -66,6 +69,23 @@ def _stop(process: subprocess.Popen[str], number: signal.Signals) -> float:
     return time.monotonic() - since_s
 
 
+def _guard_of(process: subprocess.Popen[str]) -> int:
+    (guard,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return int(guard)
+
+
+def _is_gone(pid: int) -> bool:
+    """Whether a process ends within a second."""
+    until_s = time.monotonic() + 1
+    while time.monotonic() < until_s:
+        with suppress(OSError):
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+                time.sleep(0.01)
+                continue
+        return True
+    return False
+
+
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 def test_the_first_signal_interrupts_the_run(tmp_path: Path, number: signal.Signals) -> None:
     with _program(tmp_path / "half.mp4") as process:
@@ -84,15 +104,49 @@ def test_a_process_that_hangs_ends_in_time_without_half_outputs(tmp_path: Path, 
     assert not (tmp_path / "half.mp4").exists()
 
 
-def test_later_signals_do_not_disturb_the_cleanup(tmp_path: Path) -> None:
+def test_a_process_in_which_no_thread_runs_is_killed_in_time(tmp_path: Path) -> None:
+    with _program(tmp_path / "half.mp4", HELD) as process:
+        guard = _guard_of(process)
+        time.sleep(0.3)  # the call has begun
+        assert _stop(process, signal.SIGTERM) < DEADLINE_S
+        assert process.returncode == -signal.SIGKILL
+    assert _is_gone(guard)
+
+
+def test_without_its_guard_a_process_ends_in_time_too(tmp_path: Path) -> None:
+    with _program(tmp_path / "half.mp4", DEADLOCK) as process:
+        os.kill(_guard_of(process), signal.SIGKILL)
+        assert _stop(process, signal.SIGTERM) < DEADLINE_S
+        assert process.returncode == 130
+    assert not (tmp_path / "half.mp4").exists()
+
+
+def test_the_guard_ends_with_a_process_that_is_killed_and_holds_no_output_open(tmp_path: Path) -> None:
+    with _program(tmp_path / "half.mp4") as process:
+        guard = _guard_of(process)
+        os.kill(guard, signal.SIGSTOP)
+        process.kill()
+        assert process.communicate(timeout=10) == ("", "")
+    assert _is_gone(guard)
+
+
+def test_signals_at_once_are_one_request(tmp_path: Path) -> None:
+    """``timeout`` sends one to the process and one to its group."""
     with _program(tmp_path / "half.mp4", then="time.sleep(0.5); print('clean', flush=True)") as process:
-        process.send_signal(signal.SIGINT)
+        for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
+            process.send_signal(number)
         assert process.stdout
-        assert process.stdout.readline() == "stopped by SIGINT\n"
-        process.send_signal(signal.SIGINT)
-        process.send_signal(signal.SIGTERM)
-        assert process.stdout.readline() == "clean\n"
         assert process.wait(10) == 130
+        assert process.stdout.read().endswith("clean\n")
+
+
+def test_another_signal_ends_a_slow_cleanup_at_once(tmp_path: Path) -> None:
+    with _program(tmp_path / "half.mp4", then=WAIT) as process:
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.6)
+        assert _stop(process, signal.SIGINT) < 0.6, "without it, the watchdog ends it 1.1 s later"
+        assert process.returncode == 130
+    assert not (tmp_path / "half.mp4").exists()
 
 
 def test_signals_that_were_ignored_stay_ignored(tmp_path: Path) -> None:

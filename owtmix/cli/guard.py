@@ -1,0 +1,89 @@
+"""The guard: a process that kills this one some time after a signal, even if no thread of it runs any more."""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Collection
+from contextlib import suppress
+from typing import Final, NoReturn
+
+_PR_SET_PDEATHSIG: Final = 1
+_STANDARD: Final = 3
+"""The descriptors 0 to 2 may be closed; a pipe must not take their place."""
+
+
+class Guard:
+    """A child process that kills this one ``kill_s`` seconds after it has read the number of one of ``watched``.
+
+    Numbers are written to ``writer``. The guard passes on what it reads to the first of ``readers``; when it is gone,
+    that one ends, and the second one has what was written since. It ends with this process, however that ends.
+    """
+
+    def __init__(self, watched: Collection[int], kill_s: float) -> None:
+        reader, self.writer = _pipe()
+        passed, passing = _pipe()
+        for end in (self.writer, passing):
+            os.set_blocking(end, False)
+        self.readers = [passed, reader]
+        parent = os.getpid()
+        try:
+            self._pid = os.fork()
+        except OSError:  # there are too many processes; the first reader ends at once
+            self._pid = -1
+        if self._pid == 0:
+            _guard(parent, (reader, passing), watched, kill_s)
+        os.close(passing)
+
+    def end(self) -> None:
+        """End the guard, and take its status: in a container, nobody else may do so."""
+        pid, self._pid = self._pid, -1
+        if pid > 0:
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+
+
+def _pipe() -> tuple[int, int]:
+    ends = os.pipe()
+    reader, writer = (fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, _STANDARD) for end in ends)
+    for end in ends:
+        os.close(end)
+    return reader, writer
+
+
+def _guard(parent: int, pipes: tuple[int, int], watched: Collection[int], kill_s: float) -> NoReturn:
+    """Pass on what is written to the pipe, and kill the parent after a signal. Ends with the parent."""
+    try:
+        for number in watched:
+            # A terminal sends these signals to the whole process group.
+            signal.signal(number, signal.SIG_IGN)
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for standard in range(_STANDARD):
+            os.dup2(nothing, standard)  # who reads the output must see its end when the parent has ended
+        _watch(parent, pipes, watched, kill_s)
+    finally:
+        os._exit(0)
+
+
+def _watch(parent: int, pipes: tuple[int, int], watched: Collection[int], kill_s: float) -> None:
+    reader, passing = pipes
+    until_s: float | None = None
+    while os.getppid() == parent:
+        left_s = None if until_s is None else until_s - time.monotonic()
+        if left_s is not None and left_s <= 0:
+            os.kill(parent, signal.SIGKILL)
+            return
+        if select.select([reader], (), (), left_s)[0]:
+            data = os.read(reader, 1)
+            with suppress(BlockingIOError):
+                os.write(passing, data)
+            if until_s is None and data[0] in watched:
+                until_s = time.monotonic() + kill_s
