@@ -190,7 +190,11 @@ class MixerConfig(JobModel):
         MAX_POSITIONS,
     )
     watermarks: Annotated[
-        list[WaterMark], BeforeValidator(_as_list, json_schema_input_type=WaterMark | list[WaterMark])
+        list[WaterMark],
+        BeforeValidator(
+            _as_list,
+            json_schema_input_type=WaterMark | Annotated[list[WaterMark], Field(max_length=MAX_WATERMARKS)],
+        ),
     ] = items(
         "WaterMark",
         f"an object with Type, or a list of at most {MAX_WATERMARKS}, of which at most {MAX_CLOCKS} have Type 1",

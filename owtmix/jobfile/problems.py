@@ -91,9 +91,7 @@ class ProblemCollector:
 
 
 def _remedy(found: object, wanted: str) -> str:
-    """How long a list is, or what to write when only the quotes are wrong."""
-    if isinstance(found, list) and wanted == "array":
-        return f" with {len(found):,} entries"
+    """What to write when only the quotes are wrong."""
     if isinstance(found, str) and _NUMBER.fullmatch(found) and wanted in {"integer", "number"}:
         return f" (write {found} without quotes)"
     if isinstance(found, int | Decimal) and not isinstance(found, bool) and wanted == "string":

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
+import os
 import re
 import signal
+import socket
+import struct
 import subprocess
+import termios
 import time
 from pathlib import Path
+from typing import IO, Any, Final
 
 import pytest
 
 from owtmix.cli.signals import DEADLINE_S
+from owtmix.jobfile.bounds import MAX_INDEX_BYTES
+from tests.cli.silent import SilentStore
 from tests.cli.terminal import run_in_terminal
-from tests.support.command import CLEAN_ENVIRONMENT, LONG, Command, record_once
+from tests.support.command import CLEAN_ENVIRONMENT, LONG, Command, change, record_once
 
 pytestmark = pytest.mark.serial
 
@@ -51,6 +60,105 @@ def test_a_signal_stops_the_run_in_time_and_leaves_nothing(
     assert f"stopped by {number.name}" in err
     assert {path for path in long.parent.rglob("*") if path.is_file()} == before
     assert not (work / "tracks").exists(), "only finished chunks may be kept for the next run"
+
+
+PIPE_BYTES: Final = 1 << 16
+SECRETS: Final = {"PublicKey": "key", "SecretKey": "secret-of-the-test"}
+
+
+def _children(process: subprocess.Popen[str]) -> set[int]:
+    return set(map(int, Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()))
+
+
+def _stop(process: subprocess.Popen[str], number: signal.Signals = signal.SIGTERM) -> None:
+    """Send the signal; the process and its children end in time."""
+    children = _children(process)
+    since_s = time.monotonic()
+    process.send_signal(number)
+    process.wait(10)
+    assert time.monotonic() - since_s < DEADLINE_S
+    assert process.returncode == 130
+    assert children
+    assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
+
+
+def _index_of(job_file: Path) -> Path:
+    return next(path for path in job_file.parent.glob("*.json") if path != job_file)
+
+
+def _store(address: str) -> dict[str, Any]:
+    return {"Vendor": "s3", "Bucket": "room", "Endpoint": address} | SECRETS
+
+
+@pytest.mark.slow
+def test_a_document_as_large_as_is_accepted_does_not_hold_up_a_signal(command: Command, tiny: Path) -> None:
+    _index_of(tiny).write_bytes(b'"' * MAX_INDEX_BYTES)
+    with command.start("--plan", tiny) as process:
+        while _cpu_s(process) < 3:
+            time.sleep(0.05)
+        _stop(process)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sends", [False, True], ids=["the index", "recordings"])
+def test_a_store_that_does_not_answer_does_not_hold_up_a_signal(command: Command, tiny: Path, *, sends: bool) -> None:
+    index = _index_of(tiny)
+    objects = {index.name: index.read_bytes()}
+    objects |= {str(path.relative_to(tiny.parent)): path.read_bytes() for path in tiny.parent.rglob("*_1.*")}
+    store = SilentStore(objects, frozenset({index.name} if sends else ()))
+    change(tiny, "Data.InputConfig", {"Index": index.name, "StorageConfig": _store(store.address)})
+    with store.serving(), command.start(tiny) as process:
+        assert store.asked.wait(30), process.communicate()
+        _stop(process)
+
+
+@pytest.mark.slow
+def test_a_store_that_takes_no_output_does_not_hold_up_a_signal(command: Command, tiny: Path) -> None:
+    store = SilentStore({}, frozenset())
+    change(tiny, "Data.InputConfig", {"StorageConfig": {"Vendor": "local", "Bucket": "."}})
+    change(tiny, "Data.RecordingConfig.StorageConfig", _store(store.address))
+    with store.serving(), command.start(tiny) as process:
+        assert store.asked.wait(60), process.communicate()
+        _stop(process)
+    assert command.run("--set=Data.RecordingConfig.StorageConfig.Vendor=local", tiny).returncode == 0
+
+
+@pytest.mark.slow
+def test_a_receiver_that_does_not_answer_does_not_hold_up_a_signal(command: Command, tiny: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as receiver:
+        url = f"http://127.0.0.1:{receiver.getsockname()[1]}/"
+        change(tiny, "Data.NotifyConfig", [{"Status": "open", "ServiceType": "job.mixer", "NotifyUrl": url}])
+        with command.start(tiny) as process:
+            assert process.stderr
+            assert any("waiting up to" in line for line in process.stderr)
+            _stop(process)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_output_that_nobody_reads_does_not_hold_up_a_signal(command: Command, tiny: Path, stream: str) -> None:
+    """The warnings about so many entries are in the plan and in the log; a pipe takes 64 KiB."""
+    index = json.loads(_index_of(tiny).read_text())
+    index["Files"] += [{"StreamId": "", "Name": f"{number}.mp4", "StartTime": 0} for number in range(2000)]
+    _index_of(tiny).write_text(json.dumps(index))
+    other = "stderr" if stream == "stdout" else "stdout"
+    with command.start("--plan=json", tiny, **{other: subprocess.DEVNULL}) as process:
+        pipe = getattr(process, stream)
+        while _waiting_bytes(pipe) < PIPE_BYTES - 4096:
+            assert process.poll() is None
+            time.sleep(0.05)
+        _stop(process)
+
+
+def _waiting_bytes(pipe: IO[str]) -> int:
+    count: int = struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4))[0]
+    return count
+
+
+def _cpu_s(process: subprocess.Popen[str]) -> float:
+    """The CPU time that a process has taken, in seconds."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def test_a_killed_job_can_be_run_again_at_once(command: Command, long: Path, work: Path, job_id: str) -> None:

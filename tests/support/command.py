@@ -47,9 +47,8 @@ class Command:
     def start(self, *arguments: str | Path, **options: Any) -> subprocess.Popen[str]:
         """Start the command without waiting for it."""
         command = [self.path, *map(str, arguments)]
-        return subprocess.Popen(
-            command, env=CLEAN_ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
-        )
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen(command, env=CLEAN_ENVIRONMENT, text=True, **(pipes | options))
 
 
 def install(root: Path) -> Command:
