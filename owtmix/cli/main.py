@@ -11,6 +11,7 @@ from owtmix.base.cleanup import TemporaryPaths
 from owtmix.base.errors import Interrupted
 from owtmix.cli.arguments import read_arguments
 from owtmix.cli.signals import watch_signals
+from owtmix.workers.sandbox import protect_memory
 
 _log = logging.getLogger(__name__)
 
@@ -25,6 +26,7 @@ def _use_utf8() -> None:
 def main() -> NoReturn:
     """Run the command line and exit with its status."""
     _use_utf8()
+    protect_memory()  # before the guard, which is a copy of this process
     scratch = TemporaryPaths()
     watch_signals(scratch)
     arguments = None

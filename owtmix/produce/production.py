@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -27,6 +26,7 @@ from owtmix.plan.source_usage import longest_piece_s, source_usage
 from owtmix.produce.changed_sources import key_of_rest, remove_changed
 from owtmix.produce.chunk_cache import CachedTrack, SourceLoss
 from owtmix.produce.chunk_key import InputVersions, audio_key, chunk_key
+from owtmix.produce.effort import Effort
 from owtmix.produce.endings import ending_of
 from owtmix.produce.failures import (
     Ending,
@@ -102,11 +102,7 @@ class Production:
         self._tasks: dict[str, TrackTask] = {}
         self._finished: dict[str, CachedTrack] = {}
         self._made_now: set[str] = set()
-        self._restarted: frozenset[str] = frozenset()
-        self._shortages: Counter[str] = Counter()
-        self._workers = workspace.workers
-        self._most: int | None = None
-        self._threads = workspace.threads
+        self._effort = Effort(workspace.workers, workspace.threads)
 
     def make(self, outputs: Sequence[Output], progress: Progress) -> ProductionResult:
         """Write the finished outputs.
@@ -141,7 +137,9 @@ class Production:
 
     @property
     def _state(self) -> FailureState:
-        return FailureState(self._setup.device, self._setup.can_reencode, self._restarted, self._shortages)
+        return FailureState(
+            self._setup.device, self._setup.can_reencode, self._effort.restarted, self._effort.shortages
+        )
 
     def _resume(self) -> None:
         """Take over the finished tracks of earlier runs, and the losses that they recorded."""
@@ -168,17 +166,15 @@ class Production:
             tasks[key] = AudioTask(self._setup, folder / key)
         for frames in plan.picture.chunks if plan.picture else ():
             key = chunk_key(plan, frames, self._versions)
-            tasks[key] = ChunkTask(self._setup, frames, folder / key, self._threads)
+            tasks[key] = ChunkTask(self._setup, frames, folder / key, self._effort.threads)
         return tasks
 
     def _make_tracks(self, tasks: Sequence[TrackTask], composed: CompositionProgress) -> None:
         """Do ``tasks``. After a failure no task is started, and the plan changes when the running tasks have ended."""
         failed: list[tuple[Outcome[TrackTask], Ending]] = []
         with self._prefetch(tasks) as prefetcher:
-            schedule = Schedule(tasks, self._workers, prefetcher, self._current)
-            most = self._most
-            if most and prefetcher.needs_release:
-                most = max(most, 2)  # the sound waits until the picture has released what it needs no more
+            schedule = Schedule(tasks, self._effort.workers, prefetcher, self._current)
+            most = self._effort.most_with(waiting=prefetcher.needs_release)
             queue: TaskQueue[TrackTask] = schedule
 
             def advance(task: TrackTask, done_s: float) -> None:
@@ -241,27 +237,18 @@ class Production:
                     self._warnings.warn_restarted(decision.warning)
                     self._setup = replace(self._setup, plan=self._setup.plan.without_gpu_encoder())
                     composed.restart()
-                case Retry():
-                    self._retry(decision)
-                case RetryWithLess():
-                    self._do_less(decision)
+                case Retry() | RetryWithLess():
+                    self._repeat(decision)
                 case Fail():
                     raise decision.error
 
-    def _retry(self, decision: Retry) -> None:
+    def _repeat(self, decision: Retry | RetryWithLess) -> None:
         self._warnings.warn_restarted(decision.warning)
-        self._restarted |= {decision.name}
-
-    def _do_less(self, decision: RetryWithLess) -> None:
-        """From now on, do half as much at a time; in the end one task, which decodes one source at a time."""
-        self._warnings.warn_restarted(decision.warning)
-        self._shortages[decision.name] += 1
-        if self._workers > 1:
-            self._workers //= 2
+        if isinstance(decision, RetryWithLess):
+            self._effort.lessen(decision.name)
+            time.sleep(decision.pause_s)
         else:
-            self._most = 1
-        self._threads = 1
-        time.sleep(decision.pause_s)
+            self._effort.repeat(decision.name)
 
     def _prefetch(self, tasks: Sequence[TrackTask]) -> Prefetcher:
         """Start to fetch the missing sources of ``tasks``."""
@@ -327,7 +314,7 @@ class Production:
         # Muxing a large file takes long without a report. The tracks are our own files, so they cannot hang a decoder.
         grace_s = task.tracks.size_bytes / SLOWEST_DISK_BYTES_PER_S
         while True:
-            (outcome,) = self._workspace.executor.run([task], most=self._most, grace_s=grace_s)
+            (outcome,) = self._workspace.executor.run([task], most=self._effort.most, grace_s=grace_s)
             lack = shortage_of(outcome)
             if not (outcome.death or lack):
                 require_value(outcome)
@@ -336,10 +323,8 @@ class Production:
                 match decision:
                     case Fail():
                         raise decision.error
-                    case RetryWithLess():
-                        self._do_less(decision)
-                    case Retry():
-                        self._retry(decision)
+                    case Retry() | RetryWithLess():
+                        self._repeat(decision)
 
 
 def _result_of(track: CachedTrack) -> RenderResult | None:

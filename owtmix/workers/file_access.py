@@ -19,8 +19,11 @@ _SYSTEM: Final = (
     *("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom"),
 )
 """What Python and its libraries read."""
-_GPU_FOLDERS: Final = ("/usr/local/cuda", "/usr/local/nvidia", "/run/nvidia", "/etc/nvidia", "/proc", "/sys")
-"""What the driver of a GPU reads besides; of other processes in ``/proc`` it can read nothing."""
+_GPU_FILES: Final = (
+    *("/usr/local/cuda", "/usr/local/nvidia", "/run/nvidia", "/etc/nvidia", "/sys"),
+    *("/proc/driver", "/proc/devices", "/proc/modules", "/proc/filesystems", "/proc/version", "/proc/sys/kernel"),
+)
+"""What the driver of a GPU reads besides; nothing of other processes."""
 _GPU_DEVICES: Final = ("nvidia*", "nvidia-caps/*", "dxg")
 
 
@@ -67,7 +70,7 @@ class FileAccess:
         paths = {*_SYSTEM, sys.prefix, sys.base_prefix, sys.exec_prefix, str(_PACKAGE), *_listed("LD_LIBRARY_PATH")}
         paths |= {entry for entry in sys.path if entry and Path(entry).resolve() != _PACKAGE.parent}
         if self.gpu:
-            paths |= {*_GPU_FOLDERS, *_listed("CUDA_PATH")}
+            paths |= {*_GPU_FILES, *_listed("CUDA_PATH")}
         yield from map(Path, paths)
 
     def devices(self) -> Iterator[Path]:

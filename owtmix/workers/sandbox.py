@@ -45,6 +45,11 @@ _CAP_DAC_READ_SEARCH: Final = 2
 _LAST_CAPABILITY: Final = 63
 _TIOCSTI: Final = 0x5412
 _TIOCLINUX: Final = 0x541C
+_FIOSETOWN: Final = 0x8901
+_SIOCSPGRP: Final = 0x8902
+_F_SETOWN: Final = 8
+_F_SETSIG: Final = 10
+_F_SETOWN_EX: Final = 15
 
 _OWN_THREADS: Final = 512
 """The most threads of a child that has a user namespace of its own, in which only they count."""
@@ -197,6 +202,7 @@ def _allow(libc: ctypes.CDLL, ruleset: int, paths: Iterable[Path], granted: int)
 
 _LOAD: Final = 0x20
 _EQUALS: Final = 0x15
+_AND: Final = 0x54
 _HAS: Final = 0x45
 _AT_LEAST: Final = 0x35
 _RETURN: Final = 0x06
@@ -210,6 +216,10 @@ _MACHINE_AT: Final = 4
 _ARGUMENTS_AT: Final = 16
 _X32: Final = 0x40000000
 _AF_UNIX: Final = 1
+_SOCK_STREAM: Final = 1
+_SOCK_SEQPACKET: Final = 5
+_SOCKET_KINDS: Final = 0xF
+"""The bits of a socket's type without its flags."""
 
 Instruction = tuple[int, int, int, int]
 """Code, jump if true, jump if false, and operand."""
@@ -229,7 +239,7 @@ def _filter_calls(libc: ctypes.CDLL, *, gpu: bool) -> bool:
 def call_filter(machine: str, pid: int, *, gpu: bool = False) -> list[Instruction]:
     """The filter of system calls for process ``pid`` on a kind of ``machine``; empty where that is not known.
 
-    The driver of a GPU gets Unix sockets, which reach nobody: connecting is denied.
+    The driver of a GPU gets Unix sockets of streams, which reach nobody: connecting is denied.
     """
     known = MACHINES.get(machine)
     if not known:
@@ -253,14 +263,25 @@ def call_filter(machine: str, pid: int, *, gpu: bool = False) -> list[Instructio
         body = [(_LOAD, 0, 0, _ARGUMENTS_AT + 8 * argument), *tests]
         program.extend([(_EQUALS, 0, len(body), call[name]), *body])
 
+    def when_not(name: str, argument: int, *refused: int) -> None:
+        """Refuse a call with one of the values ``refused``."""
+        tests = [(_EQUALS, len(refused) - at, 0, value) for at, value in enumerate(refused)]
+        when(name, argument, *tests, allow, refuse)
+
     when("clone", 0, (_HAS, 0, 1, _CLONE_THREAD), allow, refuse)
     for name in ("kill", "tgkill"):  # a process may end itself
         when(name, 0, (_EQUALS, 0, 1, pid), allow, refuse)
+    # A descriptor must send no signals to others, and the process not outlive its parent.
+    when_not("fcntl", 1, _F_SETOWN, _F_SETSIG, _F_SETOWN_EX)
+    when_not("ioctl", 1, _TIOCSTI, _TIOCLINUX, _FIOSETOWN, _SIOCSPGRP)
+    when_not("prctl", 0, _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE)
     when("prlimit64", 0, (_EQUALS, 1, 0, 0), (_EQUALS, 0, 1, pid), allow, refuse)
-    when("ioctl", 1, (_EQUALS, 1, 0, _TIOCSTI), (_EQUALS, 0, 1, _TIOCLINUX), refuse, allow)
     denied = known.of(*DENIED)
     if gpu:
-        when("socket", 0, (_EQUALS, 0, 1, _AF_UNIX), allow, refuse)
+        # Datagrams would reach others without connecting.
+        kind = (_LOAD, 0, 0, _ARGUMENTS_AT + 8)
+        streams = (kind, (_AND, 0, 0, _SOCKET_KINDS), (_EQUALS, 1, 0, _SOCK_STREAM), (_EQUALS, 0, 1, _SOCK_SEQPACKET))
+        when("socket", 0, (_EQUALS, 0, len(streams) + 1, _AF_UNIX), *streams, allow, refuse)
         denied -= known.of("socket", *UNIX_SOCKETS)
     for number in sorted(denied):
         program += [(_EQUALS, 0, 1, number), refuse]

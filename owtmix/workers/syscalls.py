@@ -20,7 +20,7 @@ class Machine:
 
 
 _SOCKETS: Final = ("socket", "socketpair", "bind", "listen", "accept", "accept4", "connect", "sendto", "sendmsg")
-UNIX_SOCKETS: Final = frozenset({"socketpair", "bind", "listen", "accept", "accept4", "sendto", "sendmsg", "sendmmsg"})
+UNIX_SOCKETS: Final = frozenset({"bind", "listen", "accept", "accept4", "sendto", "sendmsg", "sendmmsg"})
 """What the driver of a GPU does with the Unix sockets that it makes."""
 
 DENIED: Final = (
@@ -81,6 +81,8 @@ MACHINES: Final = {
         _SAME_EVERYWHERE
         | {
             "ioctl": 16,
+            "fcntl": 72,
+            "prctl": 157,
             "shmget": 29,
             "shmat": 30,
             "shmctl": 31,
@@ -199,6 +201,7 @@ MACHINES: Final = {
             "removexattr": 14,
             "lremovexattr": 15,
             "fremovexattr": 16,
+            "fcntl": 25,
             "ioctl": 29,
             "ioprio_set": 30,
             "mknodat": 33,
@@ -230,6 +233,7 @@ MACHINES: Final = {
             "rt_sigqueueinfo": 138,
             "setpriority": 140,
             "reboot": 142,
+            "prctl": 167,
             "sethostname": 161,
             "setdomainname": 162,
             "settimeofday": 170,

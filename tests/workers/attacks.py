@@ -39,6 +39,11 @@ def call(name: str, *arguments: Any) -> int:
     return int(result)
 
 
+def prctl(option: int, value: int) -> None:
+    if LIBC.prctl(option, value, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl")
+
+
 def deny_namespaces() -> None:
     """As containers do: this process and its children make no namespaces."""
     number = MACHINES[platform.machine()].numbers["unshare"]
@@ -103,7 +108,13 @@ def attacks(folder: Path, parent: int) -> dict[str, Callable[[], object]]:
         "signal a thread of the parent": lambda: call("tgkill", parent, parent, 0),
         "hold the parent": lambda: call("pidfd_open", parent, 0),
         "limit the parent": lambda: call("prlimit64", parent, 7, None, ctypes.create_string_buffer(16)),
-        "renice the parent": lambda: os.setpriority(os.PRIO_PROCESS, parent, 1),
+        "renice the parent": lambda: os.setpriority(
+            os.PRIO_PROCESS, parent, os.getpriority(os.PRIO_PROCESS, parent) + 1
+        ),
+        "signal the parent by a pipe": lambda: fcntl.fcntl(os.pipe()[0], fcntl.F_SETOWN, parent),
+        "choose the signal of a pipe": lambda: fcntl.fcntl(os.pipe()[0], fcntl.F_SETSIG, 9),
+        "outlive the parent": lambda: prctl(1, 0),
+        "open its memory to others": lambda: prctl(4, 1),
         "connect by TCP": lambda: connect(socket.AF_INET, ("127.0.0.1", port)),
         "send by UDP": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", port)),
         "connect to a Unix socket": lambda: connect(socket.AF_UNIX, str(folder / "unix")),

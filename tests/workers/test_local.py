@@ -13,7 +13,8 @@ import pytest
 
 from owtmix.base.errors import InputError, RenderError
 from owtmix.workers.base import Death, DeathKind, Limits, Outcome
-from owtmix.workers.local import STARTING_S, WorkerPool
+from owtmix.workers.child_process import STARTING_S
+from owtmix.workers.local import WorkerPool
 from owtmix.workers.queues import FifoQueue
 from tests.workers import tasks
 from tests.workers.tasks import TESTS, Echo

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 import pytest
 
@@ -202,6 +202,30 @@ def test_code_in_a_worker_reaches_nothing(bench: Bench, user: int, namespaces: l
     assert (bench.folder / "recording").read_text() == "media"
 
 
+def test_the_guard_of_a_run_is_out_of_reach() -> None:
+    """It is a copy of the parent, with its environment."""
+    with subprocess.Popen([sys.executable, "-c", GUARDED], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout
+        assert parent.stdout.readline() == "here\n"
+        family = [parent.pid, *map(int, Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split())]
+        owners = [Path(f"/proc/{pid}/environ").stat().st_uid for pid in family]
+        parent.kill()
+    assert owners == [0, 0], "the files of a process that others of its user may read are that user's"
+
+
+GUARDED: Final = f"""
+import ctypes, os, time
+from owtmix.cli import main
+def stop(_):
+    print("here", flush=True)
+    time.sleep(60)
+main.read_arguments = stop
+os.setuid({NOBODY} if os.getuid() == 0 else os.getuid())
+ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # as after the start of a program
+main.main()
+"""
+
+
 @pytest.mark.parametrize("user", USERS)
 def test_the_attacks_are_real(bench: Bench, user: int) -> None:
     """Without confinement they succeed; of the others the system itself keeps the user."""
@@ -260,7 +284,9 @@ def decision(program: Sequence[Instruction], machine: str, call: str, *arguments
         at += 1
         if code == 0x06:
             return operand
-        if code == 0x20:
+        if code == 0x54:
+            held &= operand
+        elif code == 0x20:
             (held,) = struct.unpack_from("=I", data, operand)
         else:
             at += if_true if {0x15: held == operand, 0x45: held & operand, 0x35: held >= operand}[code] else if_false
@@ -283,13 +309,20 @@ def test_the_filter_decides_on_every_machine(machine: str) -> None:
     assert decide("prlimit64", 76) == REFUSED
     assert decide("ioctl", 1, 0x5412) == decide("ioctl", 1, 0x541C) == REFUSED
     assert decide("ioctl", 1, 0x5401) == ALLOWED
+    assert {decide("fcntl", 3, command) for command in (8, 10, 15)} == {REFUSED}  # signals by descriptors
+    assert decide("fcntl", 3, 4) == ALLOWED
+    assert {decide("prctl", option) for option in (1, 4)} == {REFUSED}  # its end with the parent, its memory
+    assert decide("prctl", 15) == ALLOWED
 
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_a_gpu_gets_unix_sockets_that_reach_nobody(machine: str) -> None:
     program = call_filter(machine, 77, gpu=True)
-    assert decision(program, machine, "socket", 1) == decision(program, machine, "bind", 3) == ALLOWED
-    assert decision(program, machine, "socket", 2) == decision(program, machine, "connect", 3) == REFUSED
+    stream, datagram, packets = 0x80001, 2, 0x80005
+    assert decision(program, machine, "socket", 1, stream) == decision(program, machine, "bind", 3) == ALLOWED
+    assert decision(program, machine, "socket", 1, packets) == ALLOWED
+    assert decision(program, machine, "socket", 1, datagram) == REFUSED
+    assert decision(program, machine, "socket", 2, stream) == decision(program, machine, "connect", 3) == REFUSED
 
 
 def test_calls_of_another_kind_of_machine_end_the_process() -> None:

@@ -1,0 +1,124 @@
+"""A child process of the pool: how it is started, what was sent to it, and why it ended."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Final
+
+from owtmix.base.errors import RenderError
+from owtmix.base.shortage import machine_error, no_process
+from owtmix.workers.base import Death, DeathKind, Limits, Task, TaskReporter
+from owtmix.workers.child_environment import child_environment
+from owtmix.workers.file_access import FileAccess
+from owtmix.workers.process_state import count_oom_kills, resident_bytes, waits_for_disk
+from owtmix.workers.protocol import ReplyParser, parse_greeting
+
+STARTING_S: Final = 60.0
+"""Time for a new child to start, on a slow machine."""
+EXIT_S: Final = 1.0
+"""Time for a child that has closed its pipe to exit."""
+
+
+class Greeting:
+    """A task for a child that is only to say how it is confined."""
+
+    result: ClassVar[Any] = type(None)
+    name = "starting a worker"
+
+    def run(self, reporter: TaskReporter) -> None:
+        pass
+
+
+@dataclass(slots=True, eq=False)
+class Child:
+    """A child process. ``unsent`` is what its pipe has not taken yet of what was sent to it.
+
+    Until it has said how it is ``confined``, what it sends is its ``greeting``. ``silent_s`` counts the seconds without
+    a report, from below 0, so that a new child has time to start. ``warnings`` and ``started_s`` belong to the current
+    task.
+    """
+
+    process: subprocess.Popen[bytes]
+    number: int
+    access: FileAccess
+    unsent: memoryview
+    confined: bool = False
+    greeting: bytes = b""
+    task: Task | None = None
+    warnings: list[str] = field(default_factory=list)
+    started_s: float = 0.0
+    silent_s: float = field(default_factory=lambda: -STARTING_S)
+    parser: ReplyParser = field(default_factory=ReplyParser)
+
+    def greet(self, data: bytes) -> tuple[tuple[str, ...] | None, bytes]:
+        """Take in what it says at first: the layers that confine it once it has named them, and what it said then.
+
+        Raises:
+            ProtocolError: it says something else.
+        """
+        line, end, rest = (self.greeting + data).partition(b"\n")
+        if not end:
+            self.greeting = line
+            return None, b""
+        self.confined, self.greeting = True, b""
+        return parse_greeting(line), rest
+
+    def exceeded(self, limits: Limits, grace_s: float) -> Death | None:
+        """The death that it deserves for exceeding ``limits``; it may be silent for ``grace_s`` longer."""
+        if self.task and self.silent_s > limits.silence_s + grace_s:
+            words = f"no progress for {limits.silence_s + grace_s:.0f} s"
+            if waits_for_disk(self.process.pid):
+                return Death(DeathKind.STALLED, f"waits for a disk: {words}")
+            return Death(DeathKind.HUNG, f"hangs: {words}")
+        if resident_bytes(self.process.pid) > limits.memory_bytes:
+            return Death(DeathKind.MEMORY, f"takes more than {limits.memory_bytes >> 20} MiB of memory")
+        return None
+
+
+def start_child(number: int, python: str, access: FileAccess, limits: Limits) -> Child:
+    """Start a child. It confines itself to ``access`` and ``limits``, which are the first that is sent to it.
+
+    Raises:
+        ShortageError: the machine is short of processes, memory or open files.
+        RenderError: it cannot be started for another reason.
+    """
+    try:
+        # -P keeps the working directory off the module path: a folder of recordings is no place for code.
+        process = subprocess.Popen(  # noqa: S603 - the arguments are ours
+            [python, "-P", "-m", "owtmix.workers.child", str(os.getpid())],
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=child_environment(),
+        )
+    except OSError as error:
+        if error.errno == errno.EAGAIN:
+            raise no_process() from error
+        raise machine_error(error) or RenderError(f"no process can be started: {error.strerror}") from error
+    assert process.stdin
+    os.set_blocking(process.stdin.fileno(), False)
+    terms = {"access": access.to_json(), "file_bytes": limits.file_bytes, "required": sorted(limits.required)}
+    return Child(process, number, access, memoryview(json.dumps(terms).encode() + b"\n"))
+
+
+def cause_of_exit(process: subprocess.Popen[bytes], oom_kills: int) -> Death:
+    """Why a child ended; ``oom_kills`` were counted when the pool was made."""
+    try:
+        code = process.wait(EXIT_S)
+    except subprocess.TimeoutExpired:
+        return Death(DeathKind.PROTOCOL, "closes its pipe and does not exit")
+    if code >= 0:
+        return Death(DeathKind.EXITED, f"ends with status {code}")
+    if -code == signal.SIGKILL:
+        by = "by the system, since memory is short" if count_oom_kills() > oom_kills else "from outside (SIGKILL)"
+        return Death(DeathKind.KILLED, f"is killed {by}")
+    try:
+        return Death(DeathKind.CRASHED, f"crashes ({signal.Signals(-code).name})")
+    except ValueError:  # most real-time signals have no name
+        return Death(DeathKind.CRASHED, f"crashes (signal {-code})")
