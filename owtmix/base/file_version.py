@@ -7,7 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from owtmix.base.errors import ChangedError
+from owtmix.base.errors import ChangedError, ShortageError
+from owtmix.base.shortage import raise_if_short
 
 CHANGED: Final = "it was changed, replaced or removed since the job found it: run the job when nothing writes to it"
 
@@ -27,10 +28,15 @@ def file_version(path: Path) -> str:
 
 
 def is_unchanged(path: Path, version: str) -> bool:
-    """Whether a file has ``version``."""
+    """Whether a file has ``version``.
+
+    Raises:
+        ShortageError: that cannot be told, since the machine is short of something.
+    """
     try:
         return file_version(path) == version
-    except OSError:
+    except OSError as error:
+        raise_if_short(error)
         return False
 
 
@@ -41,6 +47,7 @@ class unchanged:  # noqa: N801 - it reads like a word: ``with unchanged(path, ve
 
     Raises:
         ChangedError: the file has another version, or is gone; errors in the block are replaced by this one.
+        ShortageError: the machine is short of something.
     """
 
     __slots__ = ("_path", "_version")
@@ -53,7 +60,7 @@ class unchanged:  # noqa: N801 - it reads like a word: ``with unchanged(path, ve
         pass
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        if kind is not None and not issubclass(kind, Exception):
+        if kind is not None and (not issubclass(kind, Exception) or issubclass(kind, ShortageError)):
             return
         if self._version is not None and not is_unchanged(self._path, self._version):
             raise ChangedError(CHANGED) from None

@@ -9,6 +9,7 @@ from typing import Final
 from owtmix.base.errors import ChangedError
 from owtmix.base.file_version import unchanged
 from owtmix.base.ids import StreamId
+from owtmix.base.shortage import raise_if_short
 from owtmix.inputs.source_file import SourceFile
 from owtmix.jobfile.index import Recording
 from owtmix.plan.media_info import Probe
@@ -44,8 +45,9 @@ def _same_content(first: SourceFile, second: SourceFile) -> bool:
         return False
     try:
         return _ends(first) == _ends(second)
-    except (OSError, ChangedError):  # whoever reads it next says so
-        return False
+    except (OSError, ChangedError) as error:
+        raise_if_short(error)
+        return False  # whoever reads it next says so
 
 
 def _ends(source: SourceFile) -> tuple[int, bytes, bytes]:

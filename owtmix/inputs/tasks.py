@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from owtmix.base.errors import DestinationError
 from owtmix.base.file_version import unchanged
 from owtmix.base.geometry import Size
 from owtmix.base.own_files import make_own
 from owtmix.plan.media_info import ClockRules, Probe
+from owtmix.storage import disk_error
 from owtmix.workers.base import TaskReporter
 
 
@@ -85,6 +85,5 @@ class WatermarkImageTask:
             make_own(self.rgba)
             pixels.tofile(self.rgba)
         except OSError as error:
-            reason = error.strerror or "the disk is full"
-            raise DestinationError(f"{self.rgba.parent} takes no more: {reason}: free some space") from None
+            raise disk_error(self.rgba.parent, error) from None
         return Size(pixels.shape[1], pixels.shape[0])

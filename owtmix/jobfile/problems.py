@@ -56,7 +56,7 @@ class ProblemCollector:
         else:
             # Text where an object or a list belongs may be a whole section, secrets included.
             what = shown(found) if key.type in _PLAIN or not isinstance(found, str) else kind_of(found)
-            what = f"a list of {len(found)}" if isinstance(found, list) else what
+            what = f"a list of {len(found):,}" if isinstance(found, list) else what
             state = f"found {what}{_remedy(found, key.type)}"
         self.problem(loc, f"{state}; accepted: {accepted or key.accepted}{hint}")
 

@@ -14,6 +14,7 @@ from owtmix.jobs.steps import JobRun, Step
 from owtmix.plan.device import CPU, RenderDevice
 from owtmix.plan.source_usage import source_usage
 from owtmix.produce.tasks import StillTask
+from owtmix.workers.alone import do_alone
 from owtmix.workers.limits import require_value
 
 MOST_BYTES: Final = 1 << 30
@@ -61,8 +62,7 @@ def draw_frame(run: JobRun, prepared: Prepared, t: Fraction, png: Path) -> Path:
             setup.report_problem(message, run.announcer.warn)
     run.progress.stage("drawing", None)
     drawn = run.tracks / "preview.png"
-    for outcome in run.executor.run([StillTask(setup, number, drawn)]):
-        require_value(outcome)
+    require_value(do_alone(run.executor, StillTask(setup, number, drawn)))
     try:
         write_whole(png, read_own(drawn, MOST_BYTES), NEW_FILE_MODE)
     except OSError as error:

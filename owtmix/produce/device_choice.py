@@ -11,6 +11,7 @@ from typing import Final
 from owtmix.base.errors import Problem, SpecError
 from owtmix.plan.device import RenderDevice
 from owtmix.produce.gpu_check import GpuCheckTask, GpuInfo
+from owtmix.workers.alone import do_alone
 from owtmix.workers.base import Executor
 
 EXTRAS: Final = "the extra cuda12 or cuda13 of owtmix is not installed"
@@ -64,7 +65,6 @@ def _check(executor: Executor, wanted: str, folder: Path | None) -> GpuInfo | st
     """The GPU, or why there is none."""
     executor.allow(gpu=True)
     number = int(wanted.partition(":")[2] or 0) if wanted != "auto" else None
-    found: GpuInfo | str = ""
-    for outcome in executor.run([GpuCheckTask(number, folder)], alone=True):
-        found = outcome.value or str(outcome.error or f"checking it {outcome.death}")
-    return found
+    outcome = do_alone(executor, GpuCheckTask(number, folder))
+    found: GpuInfo | None = outcome.value
+    return found or str(outcome.error or f"checking it {outcome.death}")

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from owtmix.base.errors import DestinationError
+from owtmix.base.errors import DestinationError, MixError
+from owtmix.base.shortage import machine_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +113,12 @@ class Store(Protocol):
         """
 
 
-def disk_error(folder: Path, error: OSError) -> DestinationError:
-    """Return the ``DestinationError`` for an ``OSError`` that was raised while writing into ``folder``."""
+def disk_error(folder: Path, error: OSError) -> MixError:
+    """Return the error for an ``OSError`` that was raised while writing into ``folder``.
+
+    It is a ``DestinationError``, or a ``ShortageError`` where the machine is short of something else.
+    """
     full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+    found = None if full else machine_error(error)
     reason = "the disk is full, free some space" if full else error.strerror
-    return DestinationError(f"{folder} cannot be written: {reason}")
+    return found or DestinationError(f"{folder} cannot be written: {reason}")

@@ -13,6 +13,7 @@ from typing import Final
 from owtmix.base.errors import DestinationError, InputError
 from owtmix.base.file_version import file_version
 from owtmix.base.named_file import read_named_file
+from owtmix.base.shortage import machine_error
 from owtmix.jobfile.object_key import normal_form
 from owtmix.storage.base import LocalCopy
 
@@ -72,8 +73,10 @@ class LocalStore:
             raise InputError("does not exist")
         try:
             return LocalCopy(path, version=file_version(path))
-        except OSError:  # it was removed just now
+        except FileNotFoundError:  # it was removed just now
             raise InputError("does not exist") from None
+        except OSError as error:
+            raise machine_error(error) or InputError(f"cannot be read: {error.strerror}") from None
 
     def read_part(self, key: str, copy: LocalCopy, start: int, length: int) -> bytes | None:
         """Return None: local files are read in place."""

@@ -41,15 +41,26 @@ def available_memory_bytes() -> int | None:
     with suppress(OSError, ValueError, IndexError):
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         found = [int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")]
-    for limit, usage in _group_files():
+    for limit, usage, parts in _group_files():
         with suppress(OSError, ValueError):  # there is no such file, or it says "max"
             limited = int(limit.read_text(encoding="ascii"))
-            found.append(max(0, limited - int(usage.read_text(encoding="ascii"))))
+            used = int(usage.read_text(encoding="ascii")) - _freeable_bytes(parts)
+            found.append(max(0, limited - used))
     return min(found, default=None)
 
 
-def _group_files(root: Path = Path("/sys/fs/cgroup")) -> Iterator[tuple[Path, Path]]:
-    """The files with limit and usage of the memory of this process's control groups, and of those around them."""
+def _freeable_bytes(parts: Path) -> int:
+    """What of a control group's memory only holds the contents of files, and is given back when it is needed."""
+    for line in parts.read_text(encoding="ascii").splitlines():
+        name, _, value = line.partition(" ")
+        if name in {"inactive_file", "total_inactive_file"}:
+            return int(value)
+    return 0
+
+
+def _group_files() -> Iterator[tuple[Path, Path, Path]]:
+    """The files with limit, usage and parts of the memory of this process's control groups, and those around them."""
+    root = Path("/sys/fs/cgroup")
     with suppress(OSError):
         for line in Path("/proc/self/cgroup").read_text(encoding="utf-8", errors="replace").splitlines():
             _, controllers, group = line.split(":", 2)
@@ -62,4 +73,5 @@ def _group_files(root: Path = Path("/sys/fs/cgroup")) -> Iterator[tuple[Path, Pa
             # In a container the group's own path may not be there: its files lie at the root then.
             path = PurePosixPath(group.lstrip("/"))
             for folder in (path, *path.parents):
-                yield mounted / folder / names[0], mounted / folder / names[1]
+                group_folder = mounted / folder
+                yield group_folder / names[0], group_folder / names[1], group_folder / "memory.stat"

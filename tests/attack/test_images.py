@@ -17,10 +17,11 @@ from typing import Final
 import pytest
 from PIL import Image
 
-from owtmix.base.errors import RenderError
+from owtmix.base.errors import ShortageError
 from owtmix.inputs.image_files import decode_images
 from owtmix.jobfile.settings import ImageSettings
 from owtmix.jobfile.spec import ImageWatermark
+from owtmix.workers.alone import SHORTAGES
 from owtmix.workers.base import Limits
 from owtmix.workers.local import WorkerPool
 from tests.attack.watching import watch
@@ -157,6 +158,7 @@ def decoded(folder: Path, data: bytes) -> str:
     told: list[str] = []
     mark = ImageWatermark(0, 0, 1.0, "logo.png")
     with WorkerPool(2, Limits(1 << 30, 60), told.append) as pool:
+        pool.allow(write=[folder])
         images = decode_images([mark], lambda _: data, ImageSettings(), pool, folder, told.append)
     assert told == []
     return hashlib.sha256(images["logo.png"].rgba.read_bytes()).hexdigest()
@@ -169,6 +171,6 @@ def test_kills_while_an_image_is_decoded_give_the_same_bytes_or_a_failure(tmp_pa
         with killing(times) as killed:
             assert decoded(tmp_path, noise) == undisturbed
         assert len(killed) == times
-    with killing(1000) as killed, pytest.raises(RenderError, match="the machine ends its process"):
+    with killing(1000) as killed, pytest.raises(ShortageError, match="its process is killed"):
         decoded(tmp_path, noise)
-    assert len(killed) == 4
+    assert len(killed) == SHORTAGES

@@ -90,5 +90,5 @@ def test_more_receivers_are_refused(command: Command, tmp_path: Path, count: int
     change(job_file, "Data.NotifyConfig", receivers("http://127.0.0.1:1", count))
     seen = watch(command, job_file)
     assert seen.status == 2
-    assert f"Data.NotifyConfig: found a list of {count}; accepted: a list of at most 32 objects" in seen.told
+    assert f"Data.NotifyConfig: found a list of {count:,}; accepted: a list of at most 32 objects" in seen.told
     assert not (tmp_path / "out").exists()

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from subprocess import Popen
 from typing import Any
 
 import pytest
 
 from owtmix.base.errors import InputError, RenderError
+from owtmix.workers.alone import do_alone
 from owtmix.workers.base import Death, DeathKind, Limits, Outcome
 from owtmix.workers.child_process import STARTING_S
 from owtmix.workers.local import WorkerPool
@@ -174,6 +177,25 @@ def test_nothing_is_left_behind() -> None:
 def test_a_process_that_cannot_be_started_is_an_error_in_words(tmp_path: Path) -> None:
     with pytest.raises(RenderError, match="no process can be started: No such file or directory"):
         run(Echo(), python=str(tmp_path / "python"))
+
+
+def test_a_start_that_fails_once_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With less at a time if there is another worker, and in a later run without one."""
+    starts: list[int] = []
+
+    def scarce(*arguments: Any, **options: Any) -> Any:
+        starts.append(len(starts))
+        if len(starts) in {1, 3}:
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        return Popen(*arguments, **options)
+
+    monkeypatch.setattr("owtmix.workers.child_process.subprocess.Popen", scarce)
+    with executor() as made:
+        assert do_alone(made, Echo(), lambda _: None).value == "done"
+        assert [outcome.value for outcome in made.run([Echo("a"), Echo("b")])] == ["a", "b"]
+        assert len(starts) == 3, "one worker did both"
+        assert len(list(made.run([tasks.SleepBriefly(), tasks.SleepBriefly()]))) == 2
+    assert len(starts) == 4
 
 
 def test_progress_is_told(capsys: pytest.CaptureFixture[str]) -> None:
