@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Final, NoReturn
 
 _PR_SET_PDEATHSIG: Final = 1
+_PR_SET_DUMPABLE: Final = 4
 _STANDARD: Final = 3
 """The descriptors 0 to 2 may be closed; a pipe must not take their place."""
 
@@ -64,7 +65,9 @@ def _guard(parent: int, pipes: tuple[int, int], watched: Collection[int], kill_s
             # A terminal sends these signals to the whole process group.
             signal.signal(number, signal.SIG_IGN)
         if sys.platform == "linux":
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            libc = ctypes.CDLL(None)
+            libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)  # its environment is that of the parent
+            libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         nothing = os.open(os.devnull, os.O_RDWR)
         for standard in range(_STANDARD):
             os.dup2(nothing, standard)  # who reads the output must see its end when the parent has ended

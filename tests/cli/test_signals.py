@@ -124,6 +124,7 @@ def test_without_its_guard_a_process_ends_in_time_too(tmp_path: Path) -> None:
 def test_the_guard_ends_with_a_process_that_is_killed_and_holds_no_output_open(tmp_path: Path) -> None:
     with _program(tmp_path / "half.mp4") as process:
         guard = _guard_of(process)
+        assert Path(f"/proc/{guard}/environ").stat().st_uid == 0, "nobody else may read what it copied"
         os.kill(guard, signal.SIGSTOP)
         process.kill()
         assert process.communicate(timeout=10) == ("", "")
