@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import threading
 from pathlib import Path
+
+from owtmix.base.own_files import remove
 
 _log = logging.getLogger(__name__)
 
@@ -35,13 +36,6 @@ class TemporaryPaths:
             self._paths.clear()
         for path in paths:
             try:
-                _remove(path)
+                remove(path)
             except OSError as error:
                 _log.warning("a temporary file cannot be removed: %s (%s)", path, error.strerror)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

@@ -7,8 +7,8 @@ functions raise ``OSError`` then, whose ``strerror`` is a phrase for a message.
 from __future__ import annotations
 
 import errno
+import itertools
 import os
-import shutil
 import stat
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Final
 FOLDER_MODE: Final = 0o700
 FILE_MODE: Final = 0o600
 
+_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NAMELESS: Final = getattr(os, "O_TMPFILE", 0)
 _NEEDS_NAMES: Final = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT, errno.EEXIST})
 """Errors of systems without nameless files or without ``/proc``, and of a file that another process made meanwhile."""
@@ -73,10 +74,40 @@ def remove(path: Path) -> None:
         OSError: it cannot be removed.
     """
     with suppress(FileNotFoundError):
-        if stat.S_ISDIR(path.lstat().st_mode):
-            shutil.rmtree(path)
-        else:
+        if not stat.S_ISDIR(path.lstat().st_mode):
             path.unlink()
+            return
+        _make_removable(path)
+        folder = os.open(path, _FOLDER)
+        try:
+            _empty(folder)
+        finally:
+            os.close(folder)
+        path.rmdir()
+
+
+def _empty(folder: int) -> None:
+    """Remove all in an open folder. What lies deep is moved up first: a worker may nest folders beyond any path."""
+    names = itertools.count()
+    while found := os.listdir(folder):
+        for name in found:
+            if not stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+                os.unlink(name, dir_fd=folder)
+                continue
+            _make_removable(name, folder)
+            inner = os.open(name, _FOLDER, dir_fd=folder)
+            try:
+                for deeper in os.listdir(inner):  # noqa: PTH208 - as above
+                    free = next(new for new in map(".{}.removed".format, names) if new not in found)
+                    os.rename(deeper, free, src_dir_fd=inner, dst_dir_fd=folder)
+            finally:
+                os.close(inner)
+            os.rmdir(name, dir_fd=folder)
+
+
+def _make_removable(path: str | Path, folder: int | None = None) -> None:
+    with suppress(PermissionError):
+        os.chmod(path, FOLDER_MODE, dir_fd=folder)
 
 
 def own_file(path: str | Path, flags: int) -> int:
@@ -130,10 +161,10 @@ def read_own(path: Path, max_bytes: int) -> bytes:
         OSError: as ``own_file``, or it is larger than ``max_bytes``.
     """
     with open(path, "rb", opener=own_file) as file:
-        data = file.read(max_bytes + 1)
-    if len(data) > max_bytes:
-        raise OSError(errno.EFBIG, f"it is larger than {max_bytes:,} bytes", str(path))
-    return data
+        size = os.fstat(file.fileno()).st_size
+        if size > max_bytes:
+            raise OSError(errno.EFBIG, f"it is larger than {max_bytes:,} bytes", str(path))
+        return file.read(size)
 
 
 def write_whole(path: Path, data: bytes, mode: int = FILE_MODE) -> None:

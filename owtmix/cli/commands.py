@@ -12,6 +12,7 @@ from typing import Any
 from owtmix.base.cleanup import TemporaryPaths
 from owtmix.base.errors import BusyError, DestinationError, Interrupted, MixError, SpecError
 from owtmix.base.plain_text import plain_json
+from owtmix.base.shortage import machine_error
 from owtmix.cli.arguments import Arguments
 from owtmix.cli.plan_text import describe_plan
 from owtmix.cli.probe_text import describe_reports
@@ -50,6 +51,8 @@ def run_command(arguments: Arguments, scratch: TemporaryPaths) -> int:
     except Exception as error:  # noqa: BLE001 - the outermost handler
         if interruption := _interruption_behind(error):
             raise interruption from None
+        if lack := machine_error(error):
+            return _refuse(lack, "")
         if log.path is None:
             log.open("owt-main", state_folder() / LOGS)
             # The job's secrets are not known yet, so the error's message, which may quote one, is not shown.

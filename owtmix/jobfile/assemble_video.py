@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from fractions import Fraction
 from typing import Final, Literal
@@ -35,6 +36,8 @@ _PROFILES: Final[dict[str, Literal["baseline", "main", "high"]]] = {
     "highprofile": "high",
     "highprodile": "high",
 }
+_ADDRESS: Final = re.compile(r"://|^//|^https?:", re.IGNORECASE)
+"""In what is meant as an address, and is no key of a store."""
 _VIDEO: Final[Loc] = ("Data", "TranscodingConfig", "Video")
 _MIXER: Final[Loc] = ("Data", "MixerConfig")
 
@@ -200,6 +203,9 @@ def _watermark(mark: WaterMark, loc: Loc, collector: ProblemCollector) -> Waterm
         return None
     if key == "Text":
         return TextWatermark(mark.x, mark.y, alpha, content)
-    if "://" in content and not is_http_url(content):
+    if is_http_url(content):
+        scheme, _, rest = content.partition(":")
+        content = f"{scheme.lower()}:{rest}"
+    elif _ADDRESS.search(content):
         collector.wrong_value((*loc, key))
     return ImageWatermark(mark.x, mark.y, alpha, content)

@@ -12,7 +12,9 @@ from owtmix.base.colour import Colour
 from owtmix.base.geometry import Area, Rect, ResizeMode, Size
 from owtmix.base.ids import StreamId
 
-_URL: Final = re.compile(r"(?P<scheme>https?://)((?P<user>[^/?#]*)@)?(?P<place>[^?#]*)([?#](?P<query>.*))?", re.DOTALL)
+_URL: Final = re.compile(
+    r"(?P<scheme>(?i:https?)://)((?P<user>[^/?#]*)@)?(?P<place>[^?#]*)([?#](?P<query>.*))?", re.DOTALL
+)
 
 
 def url_secrets(source: str) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from owtmix.jobfile.object_key import forms
 from owtmix.jobfile.settings import settings_file
 from owtmix.jobfile.spec import ImageWatermark
 from owtmix.jobs.request import PREFIX, JobRequest
+from owtmix.jobs.state import STATE_FOLDERS
 from owtmix.storage import LocalStore
 
 _NOT_KEYS: Final = ("http://", "https://")
@@ -41,6 +43,24 @@ class OverwriteGuard:
                 where = "" if request.options.output else PREFIX
                 name = "--output" if request.options.output else "it"
                 raise SpecError(Problem(where, f"{name} would replace {key}, an input of this job: choose another"))
+
+
+def refuse_state(request: JobRequest, state: Path) -> None:
+    """Check that no local store of the job lies among the state of jobs: runs remove what they find there.
+
+    Raises:
+        SpecError: the output, the recordings or the index do.
+    """
+    own = [(state / name).resolve() for name in STATE_FOLDERS]
+    options = request.options
+    places = [("--output" if options.output else PREFIX, request.output, request.spec.output_key)]
+    places.append(("Data.InputConfig.StorageConfig.Bucket", request.input, "."))
+    if options.index:
+        places.append(("--index", LocalStore(Path(options.index).parent), Path(options.index).name))
+    for path, store, key in places:
+        found = Path(os.path.realpath(store.address(key))) if isinstance(store, LocalStore) else None
+        if found and any(found.is_relative_to(folder) for folder in own):
+            raise SpecError(Problem(path, f"{found} lies where runs keep and remove their own files: choose another"))
 
 
 def guard_inputs(request: JobRequest, recordings: Sequence[str], index: str | None) -> OverwriteGuard:

@@ -16,7 +16,7 @@ from owtmix.inputs.image_files import DecodedImage
 from owtmix.inputs.prefetch import SourceSet
 from owtmix.inputs.probe_cache import ProbeCache
 from owtmix.jobfile.index import Recording
-from owtmix.jobs.overwriting import OverwriteGuard, guard_inputs
+from owtmix.jobs.overwriting import OverwriteGuard, guard_inputs, refuse_state
 from owtmix.jobs.steps import JobRun, Step
 from owtmix.notify.events import WarnCode
 from owtmix.plan.build import make_plan, with_device, within_gpu_limits
@@ -103,6 +103,7 @@ def select_recordings(run: JobRun, device: RenderDevice) -> Indexed:
     recordings = tuple(recording for recording in index.files if recording.stream in streams)
     if not recordings:
         raise InputError("the index has no recording of a stream that is subscribed: see Data.SubscribeConfig")
+    refuse_state(request, run.state)
     guard = guard_inputs(request, [file.key for file in index.files], gatherer.index_key)
     guard.check()
     return Indexed(device, gatherer, recordings, guard)

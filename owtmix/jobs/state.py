@@ -17,6 +17,8 @@ LOGS: Final = "logs"
 WORK: Final = "work"
 PROBES: Final = "probes"
 """The folder of measurements."""
+STATE_FOLDERS: Final = (LOGS, WORK, PROBES, "outbox", "locks")
+"""What runs keep there, and remove."""
 
 
 def state_folder(installation: Path = INSTALLATION, environment: Mapping[str, str] = os.environ) -> Path:

@@ -16,6 +16,9 @@ TABLES: Final = 1.25
 _REFERENCES: Final = {"vp8": 3, "vp9": 8, "av1": 8}
 _PADDING_PX: Final = 64
 """Decoders align the sides of frames, and some add an edge."""
+LONGEST_HEADER: Final = 1 << 16
+LONGEST_CODE: Final = 32
+"""In bits, as the standards have it."""
 _H264_SPS: Final = 7
 _HEVC_SPS: Final = 33
 _CHROMA_444: Final = 3
@@ -32,18 +35,18 @@ def decoder_bytes(stream: VideoStream) -> int:
     name = context.codec.canonical_name
     references = _REFERENCES.get(name, MOST_REFERENCES)
     if name in {"h264", "hevc"}:
-        references = _stated_references(name, bytes(context.extradata or b""))
+        references = references_of(name, bytes(context.extradata or b""))
     bits = context.format.padded_bits_per_pixel if context.format else 12
     frame = (context.width + _PADDING_PX) * (context.height + _PADDING_PX) * bits // 8
     frames = references + min(context.reorder_depth, MOST_REFERENCES) + HELD_FRAMES
     return int(frame * frames * TABLES)
 
 
-def _stated_references(codec: str, header: bytes) -> int:
+def references_of(codec: str, header: bytes) -> int:
     """The most references that the parameter sets in ``header`` allow; the codec's limit where there are none."""
     stated = []
     try:
-        for unit in _units(codec, header):
+        for unit in _units(codec, header[:LONGEST_HEADER]):
             bits = _Bits(unit.replace(b"\0\0\3", b"\0\0"))
             if codec == "h264" and unit[0] & 0x1F == _H264_SPS:
                 stated.append(_h264_references(bits))
@@ -95,6 +98,8 @@ class _Bits:
         zeros = 0
         while not self.take(1):
             zeros += 1
+            if zeros > LONGEST_CODE:
+                raise IndexError(zeros)
         return (1 << zeros) - 1 + self.take(zeros)
 
 

@@ -27,14 +27,15 @@ _BATCH: Final = re.compile(rf"[0-9]{{6,18}}{re.escape(SUFFIX)}")
 class Run:
     """The run in ``folder``. Its last event closes it; one that was killed before is resumed by the next start.
 
-    ``number`` is the highest number of a batch, also of one that cannot be read. ``pending`` counts the undelivered
-    messages of each URL.
+    ``number`` is the highest number of a batch, also of one that cannot be read; these are ``unreadable``. ``pending``
+    counts the undelivered messages of each URL.
     """
 
     def __init__(self, folder: Path, job_id: str) -> None:
         self.folder = folder
         self.batches: list[Batch] = []
         self.number = 0
+        self.unreadable = 0
         self.pending: Counter[str] = Counter()
         self._known: dict[tuple[NotifySpec, ...], set[bytes]] = {}
         self._lock = threading.Lock()
@@ -45,6 +46,7 @@ class Run:
             except (OSError, ValueError, TypeError, KeyError, RecursionError):
                 # The file is another user's, or its content was not on the disk yet when the power failed.
                 _log.warning("undelivered callbacks cannot be read: %s", path)
+                self.unreadable += 1
         self._settled = Settled(folder, self._url_at)
         for url in {receiver.url for batch in self.batches for receiver in batch.receivers}:
             self.pending[url] = self._count(url)
@@ -55,8 +57,8 @@ class Run:
 
     @property
     def left(self) -> int:
-        """The number of undelivered messages."""
-        return self.pending.total()
+        """The number of undelivered messages; a batch that cannot be read counts as one."""
+        return self.pending.total() + self.unreadable
 
     def resume(self) -> bool:
         """Remember the events that an earlier process stored; whether there is any."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from owtmix.produce.failures import DecodeStop, Ending
-from owtmix.produce.suspects import greediest
 from owtmix.produce.tasks import ChunkTask, TrackTask
 from owtmix.workers.alone import shortage_of
 from owtmix.workers.base import Outcome
@@ -26,5 +25,4 @@ def ending_of(outcome: Outcome[TrackTask]) -> Ending:
         death=outcome.death,
         stops=stops,
         shortage=shortage_of(outcome),
-        greediest=greediest(outcome) if outcome.death else None,
     )

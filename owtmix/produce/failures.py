@@ -50,7 +50,7 @@ class Ending:
 
     ``device`` composed the picture, ``on_gpu_encoder`` says whether a GPU encoded it. ``shortage`` says what the
     machine was short of, if that ended the task. ``culprits`` is None until the suspects were decoded alone.
-    ``greediest`` is the shown source whose decoder needs the most memory.
+    ``greediest`` is the suspect that took the most memory then.
     """
 
     name: str
@@ -67,12 +67,12 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Greedy:
-    """A source whose decoder needs about ``decoder_bytes``, shown from output time ``at_s`` on."""
+    """A source that took ``peak_bytes`` when it was decoded alone; its task begins at output time ``at_s``."""
 
     source: int
     name: str
     at_s: Fraction
-    decoder_bytes: int
+    peak_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +225,6 @@ def _leave_out(culprit: Culprit, *, sound: bool) -> LeaveOut:
 
 
 def _leave_out_greediest(greedy: Greedy, death: Death) -> LeaveOut:
-    needs = f"its decoder needs the most memory, about {greedy.decoder_bytes >> 20} MiB"
+    needs = f"decoding it takes the most memory, {greedy.peak_bytes >> 20} MiB alone"
     message = f"composing {death}: {greedy.name} is a placeholder from {timecode(greedy.at_s)} on, since {needs}"
     return LeaveOut(greedy.source, greedy.at_s, sound=False, message=message)

@@ -42,7 +42,7 @@ from owtmix.produce.failures import (
 )
 from owtmix.produce.progress import CompositionProgress
 from owtmix.produce.schedule import Schedule
-from owtmix.produce.suspects import find_culprits
+from owtmix.produce.suspects import try_suspects
 from owtmix.produce.tasks import AudioTask, ChunkTask, MuxTask, RenderSetup, TrackTask
 from owtmix.produce.workspace import WarningSink, Workspace
 from owtmix.render.results import RenderResult, joined
@@ -224,7 +224,8 @@ class Production:
         for decision in decide(ending, self._state):
             match decision:
                 case TrySuspects():
-                    ending = replace(ending, culprits=find_culprits(self._workspace.executor, outcome))
+                    found = try_suspects(self._workspace.executor, outcome)
+                    ending = replace(ending, culprits=found.culprits, greediest=found.greediest)
                     yield from self._handle(outcome, ending, composed)
                 case LeaveOut(source, at_s, is_sound, message):
                     offset_s = self._setup.plan.offset_s(source, sound=is_sound)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from math import floor
 from typing import Final
@@ -36,33 +37,34 @@ def suspect_tasks(dead: Outcome[TrackTask]) -> Iterator[SuspectTask]:
         yield SuspectTask(setup, source, frames, until)
 
 
-def find_culprits(executor: Executor, dead: Outcome[TrackTask]) -> tuple[Culprit, ...]:
-    """Decode the suspected sources, each in a worker of its own; returns those that killed it, and did so again alone.
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What decoding the suspects alone has shown: who killed its worker, and who took the most memory."""
+
+    culprits: tuple[Culprit, ...]
+    greediest: Greedy | None
+
+
+def try_suspects(executor: Executor, dead: Outcome[TrackTask]) -> Verdict:
+    """Decode the suspected sources, each in a worker of its own; those that kill it do so again, quite alone.
 
     Raises:
         ShortageError: the machine is short of something.
     """
     trials = list(executor.run(list(suspect_tasks(dead)), alone=True))
     again = [do_alone(executor, trial.task) for trial in trials if trial.death or shortage_of(trial)]
-    return tuple(_culprit(trial) for trial in again if trial.death)
+    return Verdict(tuple(_culprit(trial) for trial in again if trial.death), _greediest(dead, trials))
 
 
-def greediest(dead: Outcome[TrackTask]) -> Greedy | None:
-    """The source whose decoder needs the most memory, of those that a task for the picture shows."""
-    if isinstance(dead.task, AudioTask):
+def _greediest(dead: Outcome[TrackTask], trials: Sequence[Outcome[SuspectTask]]) -> Greedy | None:
+    """The source that took the most memory, of those that a task for the picture shows; files may lie about it."""
+    if isinstance(dead.task, AudioTask) or not trials:
         return None
     plan = dead.task.setup.plan
     assert plan.picture
-    start = plan.picture.clock.time(dead.task.frames.start)
-    needs = {
-        number: video.decoder_bytes
-        for number in {task.source for task in suspect_tasks(dead)}
-        if (video := plan.sources[number].video)
-    }
-    if not needs:
-        return None
-    source = max(needs, key=lambda number: (needs[number], number))
-    return Greedy(source, plan.sources[source].key, start, needs[source])
+    trial = max(trials, key=lambda trial: (trial.peak_bytes, trial.task.source))
+    start_s = plan.picture.clock.time(dead.task.frames.start)
+    return Greedy(trial.task.source, trial.task.name, start_s, trial.peak_bytes)
 
 
 def _culprit(trial: Outcome[SuspectTask]) -> Culprit:

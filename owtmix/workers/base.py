@@ -86,7 +86,7 @@ class DeathKind(Enum):
     UNSTARTED = "unstarted"
     """Before it began with a task: says nothing about any."""
     STALLED = "stalled"
-    """Silent while it waited for a disk: says nothing about the task."""
+    """Silent while it waited for a disk, or was stopped: says nothing about the task."""
     MEMORY = "memory"
     PROTOCOL = "protocol"
 
@@ -115,7 +115,7 @@ class Outcome(Generic[TaskT]):
     """How a task ended: with a ``value``, with the ``error`` that it raised, or with the ``death`` of its worker.
 
     ``done_s`` is the last reported progress in seconds, ``warnings`` are the reported warnings, and ``took_s`` is the
-    duration of the task in seconds.
+    duration of the task in seconds, and ``peak_bytes`` the most resident memory of its worker that was seen meanwhile.
     """
 
     task: TaskT
@@ -125,6 +125,7 @@ class Outcome(Generic[TaskT]):
     done_s: float = 0.0
     warnings: tuple[str, ...] = ()
     took_s: float = 0.0
+    peak_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from owtmix.base.shortage import machine_error, no_process
 from owtmix.workers.base import Death, DeathKind, Limits, Task, TaskReporter
 from owtmix.workers.child_environment import child_environment
 from owtmix.workers.file_access import FileAccess
-from owtmix.workers.process_state import count_oom_kills, resident_bytes, waits_for_disk
+from owtmix.workers.process_state import count_oom_kills, is_held_up, resident_bytes
 from owtmix.workers.protocol import ReplyParser, parse_greeting
 
 STARTING_S: Final = 60.0
@@ -39,8 +39,8 @@ class Child:
     """A child process. ``unsent`` is what its pipe has not taken yet of what was sent to it.
 
     Until it has said how it is ``confined``, what it sends is its ``greeting``. ``silent_s`` counts the seconds without
-    a report, from below 0, so that a new child has time to start. ``warnings`` and ``started_s`` belong to the current
-    task.
+    a report, from below 0, so that a new child has time to start. ``warnings``, ``started_s`` and ``peak_bytes`` (the
+    most resident memory that was seen) belong to the current task.
     """
 
     process: subprocess.Popen[bytes]
@@ -52,6 +52,7 @@ class Child:
     task: Task | None = None
     warnings: list[str] = field(default_factory=list)
     started_s: float = 0.0
+    peak_bytes: int = 0
     silent_s: float = field(default_factory=lambda: -STARTING_S)
     parser: ReplyParser = field(default_factory=ReplyParser)
 
@@ -72,10 +73,12 @@ class Child:
         """The death that it deserves for exceeding ``limits``; it may be silent for ``grace_s`` longer."""
         if self.task and self.silent_s > limits.silence_s + grace_s:
             words = f"no progress for {limits.silence_s + grace_s:.0f} s"
-            if waits_for_disk(self.process.pid):
-                return Death(DeathKind.STALLED, f"waits for a disk: {words}")
+            if is_held_up(self.process.pid):
+                return Death(DeathKind.STALLED, f"waits for a disk, or was stopped: {words}")
             return Death(DeathKind.HUNG, f"hangs: {words}")
-        if resident_bytes(self.process.pid) > limits.memory_bytes:
+        resident = resident_bytes(self.process.pid)
+        self.peak_bytes = max(self.peak_bytes, resident)
+        if resident > limits.memory_bytes:
             return Death(DeathKind.MEMORY, f"takes more than {limits.memory_bytes >> 20} MiB of memory")
         return None
 

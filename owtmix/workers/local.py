@@ -169,7 +169,7 @@ class WorkerPool:
 
     def _assign(self, child: Child, task: Task) -> None:
         child.task, child.parser = task, ReplyParser()
-        child.warnings, child.started_s = [], self._clock()
+        child.warnings, child.started_s, child.peak_bytes = [], self._clock(), 0
         self._queue(child, pickle.dumps(task))
 
     def _queue(self, child: Child, data: bytes) -> None:
@@ -229,6 +229,7 @@ class WorkerPool:
                 done_s=parser.done_s,
                 warnings=tuple(child.warnings),
                 took_s=self._clock() - child.started_s,
+                peak_bytes=child.peak_bytes,
             )
             child.task = None
             # First in the list, it is asked first for the next task: its recordings are still open.

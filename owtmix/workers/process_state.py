@@ -16,12 +16,12 @@ def resident_bytes(pid: int) -> int:
         return 0
 
 
-def waits_for_disk(pid: int) -> bool:
-    """Whether a thread of a process waits for a disk, or for a file server."""
+def is_held_up(pid: int) -> bool:
+    """Whether a thread of a process waits for a disk or a file server, or somebody has stopped it."""
     for thread in Path(f"/proc/{pid}/task").glob("*/stat"):
         with suppress(OSError, IndexError):
             # The name in parentheses may hold anything.
-            if thread.read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[0] == "D":
+            if thread.read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[0] in "DTt":
                 return True
     return False
 

@@ -45,6 +45,8 @@ _CAP_DAC_READ_SEARCH: Final = 2
 _LAST_CAPABILITY: Final = 63
 _TIOCSTI: Final = 0x5412
 _TIOCLINUX: Final = 0x541C
+_FS_IOC_SETFLAGS: Final = 0x40086602
+_FS_IOC_FSSETXATTR: Final = 0x401C5820
 _FIOSETOWN: Final = 0x8901
 _SIOCSPGRP: Final = 0x8902
 _F_SETOWN: Final = 8
@@ -253,8 +255,9 @@ def call_filter(machine: str, pid: int, *, gpu: bool = False) -> list[Instructio
         (_LOAD, 0, 0, _NUMBER_AT),
         (_AT_LEAST, 0, 1, _X32),
         refuse,
-        # The C library does without it, and then names its flags in a register, where a filter sees them.
-        (_EQUALS, 0, 1, call["clone3"]),
+        # The C library does without them, and then names its flags in a register, where a filter sees them.
+        (_EQUALS, 1, 0, call["clone3"]),
+        (_EQUALS, 0, 1, call["openat2"]),
         (_RETURN, 0, 0, _FAIL | _ENOSYS),
     ]
 
@@ -273,16 +276,21 @@ def call_filter(machine: str, pid: int, *, gpu: bool = False) -> list[Instructio
         when(name, 0, (_EQUALS, 0, 1, pid), allow, refuse)
     # A descriptor must send no signals to others, and the process not outlive its parent.
     when_not("fcntl", 1, _F_SETOWN, _F_SETSIG, _F_SETOWN_EX)
-    when_not("ioctl", 1, _TIOCSTI, _TIOCLINUX, _FIOSETOWN, _SIOCSPGRP)
+    when_not("ioctl", 1, _TIOCSTI, _TIOCLINUX, _FIOSETOWN, _SIOCSPGRP, _FS_IOC_SETFLAGS, _FS_IOC_FSSETXATTR)
     when_not("prctl", 0, _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE)
     when("prlimit64", 0, (_EQUALS, 1, 0, 0), (_EQUALS, 0, 1, pid), allow, refuse)
+    # The first versions of Landlock let a file be emptied that may only be read.
+    empties = ((_AND, 0, 0, os.O_TRUNC | os.O_ACCMODE), (_EQUALS, 0, 1, os.O_TRUNC | os.O_RDONLY))
+    for name, argument in (("open", 1), ("openat", 2)):
+        if name in call:
+            when(name, argument, *empties, refuse, allow)
     denied = known.of(*DENIED)
     if gpu:
         # Datagrams would reach others without connecting.
         kind = (_LOAD, 0, 0, _ARGUMENTS_AT + 8)
         streams = (kind, (_AND, 0, 0, _SOCKET_KINDS), (_EQUALS, 1, 0, _SOCK_STREAM), (_EQUALS, 0, 1, _SOCK_SEQPACKET))
         when("socket", 0, (_EQUALS, 0, len(streams) + 1, _AF_UNIX), *streams, allow, refuse)
-        denied -= known.of("socket", *UNIX_SOCKETS)
+        denied -= known.of("socket", "memfd_create", *UNIX_SOCKETS)
     for number in sorted(denied):
         program += [(_EQUALS, 0, 1, number), refuse]
     return [*program, allow]

@@ -48,6 +48,8 @@ DENIED: Final = (
     *("chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "lchown", "fchown", "fchownat", "setxattr", "lsetxattr"),
     *("fsetxattr", "setxattrat", "removexattr", "lremovexattr", "fremovexattr", "removexattrat", "utime", "utimes"),
     *("futimesat", "utimensat"),
+    # what the first versions of Landlock leave alone, and memory that no limit counts
+    *("truncate", "creat", "memfd_create", "memfd_secret"),
 )
 
 _SAME_EVERYWHERE: Final = {
@@ -63,10 +65,12 @@ _SAME_EVERYWHERE: Final = {
     "fspick": 433,
     "pidfd_open": 434,
     "clone3": 435,
+    "openat2": 437,
     "pidfd_getfd": 438,
     "process_madvise": 440,
     "mount_setattr": 442,
     "quotactl_fd": 443,
+    "memfd_secret": 447,
     "process_mrelease": 448,
     "fchmodat2": 452,
     "setxattrat": 463,
@@ -81,6 +85,11 @@ MACHINES: Final = {
         _SAME_EVERYWHERE
         | {
             "ioctl": 16,
+            "open": 2,
+            "truncate": 76,
+            "creat": 85,
+            "openat": 257,
+            "memfd_create": 319,
             "fcntl": 72,
             "prctl": 157,
             "shmget": 29,
@@ -203,6 +212,9 @@ MACHINES: Final = {
             "fremovexattr": 16,
             "fcntl": 25,
             "ioctl": 29,
+            "truncate": 45,
+            "openat": 56,
+            "memfd_create": 279,
             "ioprio_set": 30,
             "mknodat": 33,
             "umount2": 39,

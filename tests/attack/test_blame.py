@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import random
@@ -12,11 +13,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
 import av
 import pytest
+from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -238,6 +241,55 @@ def test_greedy_decoders_leave_a_healthy_neighbour_alone(command: Command, tmp_p
     assert all("its decoder needs about" in warning for warning in made["warnings"])
     healthy = [entry for entry in made["inputs"] if entry["file"].endswith("user0_1.webm")]
     assert healthy[0]["picture"]["used_to_s"] == 3
+
+
+def test_files_that_state_less_than_they_need_go_before_healthy_ones(command: Command, tmp_path: Path) -> None:
+    """Their headers say 160x90; then they go on with 8192x4320."""
+    liar = tmp_path / "liar.mp4"
+    record_liar(liar)
+    job_file = room(tmp_path / "room", 5)
+    for path in sorted((tmp_path / "room" / "room").glob("*.webm"))[1:]:
+        path.unlink()
+        os.link(liar, path)
+    made = report(run(command, job_file))
+    assert made["warnings"]
+    assert not [warning for warning in made["warnings"] if "0-user0_1" in warning]
+    healthy = [entry for entry in made["inputs"] if entry["file"].endswith("0-user0_1.webm")]
+    assert healthy[0]["picture"]["used_to_s"] == 3
+
+
+def record_liar(path: Path) -> None:
+    """A second of 160x90, and then pictures of 8192x4320 with 16 references, without a word in the header."""
+    packets = [*_encoded((160, 90), 10, "ref=1:bframes=0"), *_encoded((8192, 4320), 20, GREEDY)]
+    with av.open(io.BytesIO(b"".join(packets[:10])), format="h264") as template, av.open(str(path), "w") as file:
+        stream = file.add_stream_from_template(template.streams.video[0])
+        stream.time_base = Fraction(1, 10)
+        for number, data in enumerate(packets):
+            packet = Packet(data)
+            packet.stream, packet.time_base, packet.is_keyframe = stream, Fraction(1, 10), number in {0, 10}
+            packet.pts = packet.dts = number
+            packet.duration = 1
+            file.mux(packet)
+
+
+def _encoded(size: tuple[int, int], count: int, settings: str) -> list[bytes]:
+    with av.open(io.BytesIO(), "w", format="h264") as file:
+        options = {"preset": "ultrafast", "x264-params": f"{settings}:keyint=1000:scenecut=0:repeat-headers=1"}
+        stream = file.add_stream("libx264", rate=10, options=options)
+        assert isinstance(stream, VideoStream)
+        stream.width, stream.height = size
+        stream.pix_fmt = "yuv420p"
+        frame = VideoFrame(*size, "yuv420p")
+        for plane in frame.planes:
+            plane.update(bytes([100]) * plane.buffer_size)
+        packets = []
+        for number in range(count):
+            frame.pts = number
+            packets += stream.encode(frame)
+        return [bytes(packet) for packet in (*packets, *stream.encode(None))]
+
+
+GREEDY: Final = "ref=16:bframes=0:threads=2:sliced-threads=1"
 
 
 def record_greedy(path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from owtmix.base.own_files import own_file, read_own, write_whole
+from owtmix.base.own_files import own_file, read_own, remove, write_whole
 
 STOPPED = """
 import os, signal, sys
@@ -113,3 +113,33 @@ def _umask() -> int:
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
+
+
+def test_a_folder_deeper_than_any_path_is_removed(tmp_path: Path) -> None:
+    """Which code in a worker may make, with names that are in the way."""
+    top = tmp_path / "top"
+    top.mkdir()
+    at = os.open(top, os.O_RDONLY)
+    for _ in range(3000):
+        for name in (".0.removed", "d"):
+            os.mkdir(name, dir_fd=at)
+        inner = os.open("d", os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = inner
+    os.close(os.open("file", os.O_WRONLY | os.O_CREAT, dir_fd=at))
+    os.close(at)
+    remove(top)
+    assert not top.exists()
+
+
+def test_a_folder_that_nobody_may_enter_is_removed(tmp_path: Path) -> None:
+    inner = tmp_path / "top" / "inner"
+    inner.mkdir(parents=True)
+    (inner / "file").touch()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (inner / "link").symlink_to(elsewhere)
+    inner.chmod(0)
+    remove(tmp_path / "top")
+    assert not (tmp_path / "top").exists()
+    assert elsewhere.exists()

@@ -88,7 +88,7 @@ def test_what_exceeds_a_bound_is_shown_with_its_size() -> None:
     assert 'found "roomroom' in message
     assert "… of 400 characters; accepted: text; $RoomId in FileNamePrefix, at most 256 characters" in message
     message = refusal_of({f"{SUBSCRIBE}.SubscribeAudio": ["anna_1"] * (MAX_RECORDINGS + 1)})
-    assert "found a list of 10001; accepted: a list of at most 10,000 stream ids" in message
+    assert "found a list of 10,001; accepted: a list of at most 10,000 stream ids" in message
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,9 @@ import pytest
 from owtmix.base.errors import SpecError
 from owtmix.jobfile.settings import Settings
 from owtmix.jobs.options import Options
-from owtmix.jobs.overwriting import guard_inputs
+from owtmix.jobs.overwriting import guard_inputs, refuse_state
 from owtmix.jobs.request import read_request
+from owtmix.jobs.state import STATE_FOLDERS
 from tests.support.room import Room
 
 NFC, NFD = (unicodedata.normalize(form, "zoé.mp4") for form in ("NFC", "NFD"))
@@ -131,3 +132,27 @@ def test_another_bucket(job_file: Path) -> None:
         "Data.RecordingConfig.StorageConfig": json.dumps(S3 | {"Bucket": "outputs"}),
     }
     check(job_file, "room/a.mp4", overrides=stores)
+
+
+@pytest.mark.parametrize("name", STATE_FOLDERS)
+def test_nothing_of_a_job_lies_among_the_state_of_jobs(job_file: Path, name: str) -> None:
+    """Runs remove what they find there: their own output, and the recordings."""
+    state = job_file.parent
+    inside = state / name / "job"
+    (inside / "room").mkdir(parents=True)
+    (state / "alias").symlink_to(inside)
+
+    def check_state(**options: Any) -> None:
+        refuse_state(read_request(job_file, Settings(), Options(**options)), state)
+
+    check_state(output="./out/a.mp4")
+    for output in (f"{name}/job/a", str(inside / "tracks" / "a.mp4"), "alias/a"):
+        with pytest.raises(SpecError, match=r"--output: .* lies where runs keep and remove their own files"):
+            check_state(output=output)
+    with pytest.raises(SpecError, match="--index: "):
+        check_state(output="./out/a.mp4", index=str(inside / "index.json"))
+    request = json.loads(job_file.read_text())
+    request["Data"]["InputConfig"] = {"StorageConfig": {"Vendor": "local", "Bucket": f"{name}/job"}}
+    job_file.write_text(json.dumps(request))
+    with pytest.raises(SpecError, match="InputConfig"):
+        check_state(output="./out/a.mp4")

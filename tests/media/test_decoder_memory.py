@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from time import process_time
 
 import av
 import pytest
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from owtmix.media.decoder_memory import HELD_FRAMES, TABLES, decoder_bytes
+from owtmix.media.decoder_memory import HELD_FRAMES, MOST_REFERENCES, TABLES, decoder_bytes, references_of
 
 SIDE_PX = 192
 PADDED_PX = 256
@@ -82,3 +83,11 @@ def test_hevc_states_its_references(tmp_path: Path) -> None:
 def test_other_codecs_have_their_limits(tmp_path: Path, codec: str, references: int) -> None:
     path = record(tmp_path / "a.webm", codec, {"deadline": "realtime", "cpu-used": "8"})
     assert frames_needed(path) == pytest.approx(references, abs=0.01)
+
+
+def test_a_header_without_end_takes_no_time() -> None:
+    """Of one huge code."""
+    started = process_time()
+    assert references_of("h264", b"\0\0\1\x67\x64\0\x1f" + b"\0" * 1_000_000 + b"\1") == MOST_REFERENCES
+    assert references_of("hevc", b"\0\0\1\x42\1" + b"\0\x80" * 500_000) == MOST_REFERENCES
+    assert process_time() - started < 1

@@ -210,8 +210,8 @@ def test_of_sources_that_need_too_much_memory_together_the_greediest_goes() -> N
     again = FailureState(restarted=frozenset({PICTURE.name}))
     (decision,) = decide(dead, again)
     message = (
-        "composing takes more than 4096 MiB of memory: d.mp4 is a placeholder from 00:00:30.000 on, since its decoder "
-        "needs the most memory, about 900 MiB"
+        "composing takes more than 4096 MiB of memory: d.mp4 is a placeholder from 00:00:30.000 on, since decoding "
+        "it takes the most memory, 900 MiB alone"
     )
     assert decision == LeaveOut(4, Fraction(30), sound=False, message=message)
     assert isinstance(decide(death(PICTURE, CRASH, culprits=(), greediest=greedy), again)[0], Fail)

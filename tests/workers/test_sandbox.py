@@ -299,7 +299,10 @@ ALLOWED, REFUSED, UNKNOWN = 0x7FFF0000, 0x00050001, 0x00050026
 def test_the_filter_decides_on_every_machine(machine: str) -> None:
     decide = partial(decision, call_filter(machine, 77), machine)
     assert {decide(name) for name in DENIED if name in MACHINES[machine].numbers} == {REFUSED}
-    assert decide("clone3") == UNKNOWN
+    assert decide("clone3") == decide("openat2") == UNKNOWN
+    opened = decide("openat", 0, 0, os.O_RDWR | os.O_CREAT | os.O_TRUNC), decide("openat", 0, 0, os.O_RDONLY)
+    assert opened == (ALLOWED, ALLOWED)
+    assert decide("openat", 0, 0, os.O_RDONLY | os.O_TRUNC) == REFUSED  # it empties what may only be read
     assert decide("clone", 0x3D0F00) == ALLOWED  # a thread
     assert decide("clone", 0x11) == REFUSED
     assert decide("kill", 77, 9) == decide("tgkill", 77, 78, 6) == ALLOWED
