@@ -55,7 +55,7 @@ test-fast: $(VENV)/.dev
 	$(PYTEST) --numprocesses auto --maxprocesses 8 -m 'not serial and not slow and not attack'
 
 attack: $(VENV)/.dev
-	$(PYTEST) --durations 0 -m attack tests/attack
+	$(PYTEST) --numprocesses auto --maxprocesses 4 --durations 20 -m attack
 
 fuzz: $(VENV)/.dev
 	$(PYTHON) -m tests.fuzz --seconds $(FUZZ_SECONDS)

@@ -281,6 +281,7 @@ def test_lines_of_outbox_and_manifest(kind: str, tmp_path: Path) -> None:
     within_limit("fraction", fraction_from_text, text)
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("status", [206, 404])
 def test_answers_of_a_store(kind: str, status: int, tmp_path: Path) -> None:
     text = filled(kind)
