@@ -191,7 +191,7 @@ def test_kills_at_random_points_under_load_change_no_byte(command: Command, tmp_
         thread.start()
     try:
         hit = 0
-        for _ in range(3 * KILLS):
+        for _ in range(8 * KILLS):
             if hit == KILLS:
                 break
             hit += _killed(command, job_file, chance, victim, expected)
@@ -212,7 +212,7 @@ def _burn(stop: threading.Event) -> None:
 def _killed(command: Command, job_file: Path, chance: random.Random, victim: str, expected: bytes) -> bool:
     """Whether the victim was there to be killed; a job that ends well all the same has the same bytes."""
     with started(command, job_file) as process:
-        time.sleep(chance.uniform(0.3, 2))
+        time.sleep(chance.uniform(0.2, 1.5))
         victims = [process.pid] if victim == "parent" else children(process.pid)
         hit = False
         if victims and process.poll() is None:

@@ -132,9 +132,9 @@ def _leftovers(state: Path) -> dict[str, bytes]:
 
 def _read_leftovers(state: Path) -> None:
     outbox = Outbox(state / "outbox", "fuzz", lambda _: None)
-    outbox.begin()
     for url in outbox.urls:
-        list(outbox.unsent(url))
+        list(outbox.unsent(url))  # before a run is begun, which goes on for ever
+    outbox.begin()
     outbox.add([RepeatedEvent(started(), 1)], RECEIVERS, "7", closes=True)
     outbox.remove_done(unfinished=True)
     cache = ChunkCache(state / "chunks")
