@@ -74,10 +74,9 @@ def remove(path: Path) -> None:
         OSError: it cannot be removed.
     """
     with suppress(FileNotFoundError):
-        if not stat.S_ISDIR(path.lstat().st_mode):
+        if not _unlock_folder(path):
             path.unlink()
             return
-        _make_removable(path)
         folder = os.open(path, _FOLDER)
         try:
             _empty(folder)
@@ -91,13 +90,13 @@ def _empty(folder: int) -> None:
     names = itertools.count()
     while found := os.listdir(folder):
         for name in found:
-            if not stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+            if not _unlock_folder(name, folder):
                 os.unlink(name, dir_fd=folder)
                 continue
-            _make_removable(name, folder)
             inner = os.open(name, _FOLDER, dir_fd=folder)
             try:
-                for deeper in os.listdir(inner):  # noqa: PTH208 - as above
+                for deeper in os.listdir(inner):  # noqa: PTH208 - of an open folder
+                    _unlock_folder(deeper, inner)  # a folder that is moved is written to
                     free = next(new for new in map(".{}.removed".format, names) if new not in found)
                     os.rename(deeper, free, src_dir_fd=inner, dst_dir_fd=folder)
             finally:
@@ -105,9 +104,13 @@ def _empty(folder: int) -> None:
             os.rmdir(name, dir_fd=folder)
 
 
-def _make_removable(path: str | Path, folder: int | None = None) -> None:
+def _unlock_folder(path: str | Path, folder: int | None = None) -> bool:
+    """Whether ``path``, in an open ``folder``, is a folder itself; then its owner may enter and empty it now."""
+    if not stat.S_ISDIR(os.stat(path, dir_fd=folder, follow_symlinks=False).st_mode):
+        return False
     with suppress(PermissionError):
         os.chmod(path, FOLDER_MODE, dir_fd=folder)
+    return True
 
 
 def own_file(path: str | Path, flags: int) -> int:

@@ -7,19 +7,18 @@ the output would have other bytes.
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from owtmix.base.errors import InputError, ShortageError, StoreError
+from owtmix.base.errors import InputError, StoreError
 from owtmix.base.geometry import Size
-from owtmix.base.shortage import machine_error
+from owtmix.base.shortage import raise_if_short
 from owtmix.inputs.tasks import WatermarkImageTask
 from owtmix.jobfile.settings import ImageSettings
 from owtmix.jobfile.spec import ImageWatermark
-from owtmix.workers.alone import SHORTAGES, do_alone, pause_after
+from owtmix.workers.alone import do_alone, patiently
 from owtmix.workers.base import Executor
 from owtmix.workers.limits import require_value
 
@@ -102,21 +101,16 @@ def decode_images(
 
 
 def _bytes_or_error(mark: ImageWatermark, read: Callable[[str], bytes]) -> bytes | DecodedImage | InputError:
-    """The bytes of an image. They are read several times where the machine is short of something, which may pass."""
-    shortages = 0
-    while True:
+    def attempt() -> bytes | InputError:
         try:
             return read(mark.source)
         except StoreError:
             raise
         except InputError as error:
-            lack = machine_error(error)
-            if not lack:
-                return error
-            shortages += 1
-            if shortages == SHORTAGES:
-                raise ShortageError(f"the watermark image {mark.shown} cannot be read: {lack}") from error
-            time.sleep(pause_after(shortages))
+            raise_if_short(error)
+            return error
+
+    return patiently(f"reading the watermark image {mark.shown}", attempt)
 
 
 def _decode(executor: Executor, task: WatermarkImageTask) -> DecodedImage | InputError:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from owtmix.base.errors import Problem, SpecError
+from owtmix.inputs.gather import is_local_path
 from owtmix.jobfile.object_key import forms
 from owtmix.jobfile.settings import settings_file
 from owtmix.jobfile.spec import ImageWatermark
@@ -45,22 +46,33 @@ class OverwriteGuard:
                 raise SpecError(Problem(where, f"{name} would replace {key}, an input of this job: choose another"))
 
 
-def refuse_state(request: JobRequest, state: Path) -> None:
-    """Check that no local store of the job lies among the state of jobs: runs remove what they find there.
+def refuse_state(request: JobRequest, state: Path, keys: Sequence[str]) -> None:
+    """Check that nothing of the job lies among the state of jobs: runs remove what they find there.
+
+    ``keys`` are those of its inputs, in the input store.
 
     Raises:
-        SpecError: the output, the recordings or the index do.
+        SpecError: the output, an input or the index does.
     """
     own = [(state / name).resolve() for name in STATE_FOLDERS]
+
+    def check(where: str, path: str) -> Path:
+        found = Path(os.path.realpath(path))
+        if any(found.is_relative_to(folder) for folder in own):
+            raise SpecError(Problem(where, f"{found} lies where runs keep and remove their own files: choose another"))
+        return found
+
     options = request.options
-    places = [("--output" if options.output else PREFIX, request.output, request.spec.output_key)]
-    places.append(("Data.InputConfig.StorageConfig.Bucket", request.input, "."))
-    if options.index:
-        places.append(("--index", LocalStore(Path(options.index).parent), Path(options.index).name))
-    for path, store, key in places:
-        found = Path(os.path.realpath(store.address(key))) if isinstance(store, LocalStore) else None
-        if found and any(found.is_relative_to(folder) for folder in own):
-            raise SpecError(Problem(path, f"{found} lies where runs keep and remove their own files: choose another"))
+    if isinstance(request.output, LocalStore):
+        check("--output" if options.output else PREFIX, request.output.address(request.spec.output_key))
+    if options.index and is_local_path(options.index):
+        check("--index", options.index)
+    if isinstance(request.input, LocalStore):
+        bucket = "Data.InputConfig.StorageConfig.Bucket"
+        root = check(bucket, request.input.address("."))
+        if any(folder.is_relative_to(root) for folder in own):
+            for key in keys:
+                check(bucket, request.input.address(key))
 
 
 def guard_inputs(request: JobRequest, recordings: Sequence[str], index: str | None) -> OverwriteGuard:

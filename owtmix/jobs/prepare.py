@@ -103,8 +103,9 @@ def select_recordings(run: JobRun, device: RenderDevice) -> Indexed:
     recordings = tuple(recording for recording in index.files if recording.stream in streams)
     if not recordings:
         raise InputError("the index has no recording of a stream that is subscribed: see Data.SubscribeConfig")
-    refuse_state(request, run.state)
-    guard = guard_inputs(request, [file.key for file in index.files], gatherer.index_key)
+    keys = [file.key for file in index.files]
+    refuse_state(request, run.state, [*keys, *filter(None, [gatherer.index_key])])
+    guard = guard_inputs(request, keys, gatherer.index_key)
     guard.check()
     return Indexed(device, gatherer, recordings, guard)
 
@@ -140,7 +141,7 @@ def plan_output(run: JobRun, inputs: InputsGathered) -> Prepared:
     plan = make_plan(spec, inputs.gatherer.index, gathered.clips, request.settings.planning, gathered.left_out, sizes)
     plan, lacks = within_decoder_memory(plan, sizes, request.settings.limits.worker_memory_mib << 20)
     if lacks and request.options.strict:
-        raise InputError("\n".join(lacks))
+        raise InputError(first_lines(lacks))
     for lack in lacks:
         run.announcer.warn_damaged(lack)
     plan = with_fonts(plan, request.settings.text.fonts, warn)

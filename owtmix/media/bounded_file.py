@@ -6,6 +6,8 @@ import io
 from pathlib import Path
 from typing import Final
 
+from owtmix.media.file_view import FileView
+
 MOST_UNUSED_BYTES: Final = 256 << 20
 """A file ends where so much was read without a packet. Tables of a day take less, and so do damaged places."""
 PACKET_BYTES: Final = 64 << 10
@@ -15,7 +17,7 @@ SIZE_BYTES: Final = 512
 _BLOCK_BYTES: Final = 1 << 20
 
 
-class BoundedFile(io.RawIOBase):
+class BoundedFile(FileView):
     """The file ``path`` up to byte ``end``, None for all of it; and no further than packets are found.
 
     ``most_unused_bytes`` may be read to open it, and as many without a packet, all of them together: from there on the
@@ -23,31 +25,17 @@ class BoundedFile(io.RawIOBase):
     """
 
     def __init__(self, path: Path, end: int | None = None, most_unused_bytes: int = MOST_UNUSED_BYTES) -> None:
-        self._file = path.open("rb", buffering=0)
-        size = self._file.seek(0, io.SEEK_END)
-        self._size = size if end is None else min(size, end)
-        self._file.seek(0)
-        self._at = 0
+        super().__init__(path, end)
         self._most = self._left = most_unused_bytes
         self._reached = 0
         self.end_bytes: int | None = None
         """Where the file ended for want of packets: all of them lie before."""
         self._end_of_packets = 0
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         if whence == io.SEEK_END:  # a demuxer of WAV asks for the size at every chunk, of which 8 bytes may be one
             self._left -= SIZE_BYTES
-        self._at = offset + (0, self._at, self._size)[whence]
-        return self._at
+        return super().seek(offset, whence)
 
     def read(self, size: int = -1) -> bytes:
         """Up to ``size`` bytes; none at the end."""
@@ -74,10 +62,6 @@ class BoundedFile(io.RawIOBase):
         """Note that a packet of ``size`` bytes was found near byte ``position``: as much more may be read."""
         self._left += size + PACKET_BYTES
         self._end_of_packets = max(self._end_of_packets, position + size + PACKET_BYTES)
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
 
 
 def bounded_file(path: Path) -> BoundedFile | None:

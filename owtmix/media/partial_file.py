@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from bisect import bisect_right
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
+
+from owtmix.media.file_view import FileView
 
 ByteRange = tuple[int, int]
 """First byte, and the byte after the last one."""
@@ -22,32 +23,17 @@ class MissingBytesError(Exception):
         self.at = at
 
 
-class PartialFile(io.RawIOBase):
+class PartialFile(FileView):
     """A sparse file of full size that holds only ``parts``, in order and with gaps between them.
 
     A read in a gap looks like the end of the file, and ``check`` raises. With ``zero_fill`` it returns zeros instead.
     """
 
     def __init__(self, path: Path, parts: Sequence[ByteRange]) -> None:
-        self._file = path.open("rb", buffering=0)
-        self._size = path.stat().st_size
+        super().__init__(path)
         self._parts = parts
-        self._at = 0
         self.zero_fill = False
         self._missing: int | None = None
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = offset + (0, self._at, self._size)[whence]
-        return self._at
 
     def read(self, size: int = -1) -> bytes:
         """Up to ``size`` bytes; fewer at the end of a part."""
@@ -75,7 +61,3 @@ class PartialFile(io.RawIOBase):
         """
         if self._missing is not None:
             raise MissingBytesError(self._missing)
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()

@@ -22,6 +22,7 @@ from typing import Any, Final
 from owtmix.base.errors import DestinationError
 from owtmix.base.own_files import FILE_MODE, make_folder, own_file, read_own, remove, write_whole
 from owtmix.plan.exact_json import fraction_from_text
+from owtmix.storage import disk_error
 
 MOST_BYTES: Final = 256 << 20
 """Of the manifest; a longer one is no manifest."""
@@ -105,7 +106,7 @@ class ChunkCache:
             made.replace(path)
             self._append(entry)
         except OSError as error:
-            raise DestinationError(f"{path} cannot be written: {error.strerror}") from None
+            raise disk_error(path, error) from None
         self._entries[key] = entry
         return CachedTrack(path, result, warnings)
 
@@ -118,7 +119,7 @@ class ChunkCache:
         try:
             self._append(_as_entry(loss))
         except OSError as error:
-            raise DestinationError(f"{self._folder} cannot be written: {error.strerror}") from None
+            raise disk_error(self._folder, error) from None
         self.losses.append(loss)
 
     def _read(self) -> None:

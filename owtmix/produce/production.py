@@ -13,8 +13,6 @@ from fractions import Fraction
 from functools import partial
 from typing import Final
 
-from pydantic import TypeAdapter, ValidationError
-
 from owtmix.base.errors import InputError
 from owtmix.base.progress import Progress
 from owtmix.inputs.disk_budget import format_gib
@@ -24,7 +22,7 @@ from owtmix.plan.media_info import Damage, DecodeStats
 from owtmix.plan.model import RenderPlan
 from owtmix.plan.source_usage import longest_piece_s, source_usage
 from owtmix.produce.changed_sources import key_of_rest, remove_changed
-from owtmix.produce.chunk_cache import CachedTrack, SourceLoss
+from owtmix.produce.chunk_cache import SourceLoss
 from owtmix.produce.chunk_key import InputVersions, audio_key, chunk_key
 from owtmix.produce.effort import Effort
 from owtmix.produce.endings import ending_of
@@ -40,12 +38,13 @@ from owtmix.produce.failures import (
     TrySuspects,
     decide,
 )
+from owtmix.produce.made_tracks import MadeTracks
 from owtmix.produce.progress import CompositionProgress
 from owtmix.produce.schedule import Schedule
 from owtmix.produce.suspects import try_suspects
 from owtmix.produce.tasks import AudioTask, ChunkTask, MuxTask, RenderSetup, TrackTask
 from owtmix.produce.workspace import WarningSink, Workspace
-from owtmix.render.results import RenderResult, joined
+from owtmix.render.results import joined
 from owtmix.workers.alone import shortage_of
 from owtmix.workers.base import Outcome, TaskQueue
 from owtmix.workers.limits import require_value
@@ -54,7 +53,6 @@ SLOWEST_DISK_BYTES_PER_S: Final = 2 << 20
 """A disk that writes more slowly than this counts as hung."""
 
 _log = logging.getLogger(__name__)
-_RESULT: Final = TypeAdapter(RenderResult)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +98,7 @@ class Production:
         self._warnings = warnings
         self._lost: dict[int, str] = {}
         self._tasks: dict[str, TrackTask] = {}
-        self._finished: dict[str, CachedTrack] = {}
-        self._made_now: set[str] = set()
+        self._made = MadeTracks(workspace.cache, warnings)
         self._effort = Effort(workspace.workers, workspace.threads)
 
     def make(self, outputs: Sequence[Output], progress: Progress) -> ProductionResult:
@@ -114,25 +111,25 @@ class Production:
             DestinationError: the disk takes no more.
         """
         self._resume()
-        composed = CompositionProgress(self._setup.plan, progress, [self._tasks[key] for key in self._finished])
-        while missing := [task for key, task in self._tasks.items() if key not in self._finished]:
+        finished = [task for key, task in self._tasks.items() if key in self._made]
+        composed = CompositionProgress(self._setup.plan, progress, finished)
+        while missing := [task for key, task in self._tasks.items() if key not in self._made]:
             self._make_tracks(missing, composed)
         progress.stage("finishing", None)
-        chunks = [self._finished[key] for key, task in self._tasks.items() if isinstance(task, ChunkTask)]
-        sounds = [self._finished[key].path for key, task in self._tasks.items() if isinstance(task, AudioTask)]
-        tracks = FinishedTracks(tuple(chunk.path for chunk in chunks), next(iter(sounds), None))
+        chunks = self._chunk_keys()
+        sounds = [self._made.path(key) for key, task in self._tasks.items() if isinstance(task, AudioTask)]
+        tracks = FinishedTracks(tuple(map(self._made.path, chunks)), next(iter(sounds), None))
         for output in outputs:
             self._write(MuxTask(self._setup.plan, tracks, output))
-        results = {key: _RESULT.validate_python(self._finished[key].result) for key in self._tasks}
-        video_stats, audio_damage = joined(results.values())
+        video_stats, audio_damage = joined(self._made.results(self._tasks))
         return ProductionResult(
             plan=self._setup.plan,
             video_stats=video_stats,
             audio_damage=audio_damage,
             lost=self._lost,
             chunks=len(chunks),
-            reused=sum(chunk.path.name not in self._made_now for chunk in chunks),
-            devices=sorted({results[key].device for key, task in self._tasks.items() if isinstance(task, ChunkTask)}),
+            reused=self._made.count_reused(chunks),
+            devices=sorted({result.device for result in self._made.results(chunks)}),
         )
 
     @property
@@ -147,15 +144,13 @@ class Production:
             if self._leave_out(loss):
                 self._setup.report_problem(loss.message, self._warnings.warn_damaged)
         self._tasks = self._plan_tasks()
-        for key in self._tasks:
-            if (track := self._workspace.cache.find(key)) and (result := _result_of(track)):
-                self._finished[key] = track
-                for warning in track.warnings:
-                    self._warnings.warn_damaged(warning)
-                self._warn_of_gpu(result)
-        chunks = [key for key, task in self._tasks.items() if isinstance(task, ChunkTask)]
-        if reused := sum(key in self._finished for key in chunks):
+        self._made.take_over(self._tasks)
+        chunks = self._chunk_keys()
+        if reused := self._made.count_reused(chunks):
             _log.info("%d of %d chunks were composed by an earlier run", reused, len(chunks))
+
+    def _chunk_keys(self) -> list[str]:
+        return [key for key, task in self._tasks.items() if isinstance(task, ChunkTask)]
 
     def _plan_tasks(self) -> dict[str, TrackTask]:
         """All tracks by their keys: first the sound, which takes longest, then every chunk."""
@@ -190,7 +185,7 @@ class Production:
                     _raise_if_fatal(ending, self._state)
                     failed.append((outcome, ending))
                 else:
-                    self._keep(outcome)
+                    self._made.keep(outcome, self._current_key(outcome.task))
                     composed.finish(outcome.task)
                 if failed:
                     schedule.stop()
@@ -210,7 +205,7 @@ class Production:
         for outcome, ending in failed:
             remove_changed(ending, self._setup.files)
             if key := key_of_rest(outcome.task, ending, self._setup.plan, self._versions):
-                self._keep(outcome, key)
+                self._made.keep(outcome, key)
                 composed.finish(outcome.task)
 
     def _handle(
@@ -283,21 +278,9 @@ class Production:
             return task
         return next(now for now in self._tasks.values() if now.frames == task.frames)
 
-    def _keep(self, outcome: Outcome[TrackTask], key: str = "") -> None:
-        """Keep the track of a task under ``key``, by default the one of its plan."""
-        task = outcome.task
-        result = _RESULT.dump_python(outcome.value, mode="json")
-        # Sources that could not be fetched during the mix are silent in the track, as in the current plan.
-        if not key:
-            key = audio_key(self._setup.plan, self._versions) if isinstance(task, AudioTask) else task.track.name
-        self._finished[key] = self._workspace.cache.add(key, task.track, result, outcome.warnings)
-        self._made_now.add(key)
-        self._warn_of_gpu(outcome.value)
-        _log.debug("made %s in %.2f s", task.name, outcome.took_s, extra={"track": key, "took_s": outcome.took_s})
-
-    def _warn_of_gpu(self, result: RenderResult) -> None:
-        if result.gpu_failure:
-            self._warnings.warn_restarted(result.gpu_failure)
+    def _current_key(self, task: TrackTask) -> str:
+        """The key of a track that was made: sources that could not be fetched meanwhile are silent in the sound."""
+        return audio_key(self._setup.plan, self._versions) if isinstance(task, AudioTask) else task.track.name
 
     def _leave_out(self, loss: SourceLoss) -> bool:
         """Remove a loss from the plan; False when the plan does not use that part of the recording."""
@@ -326,15 +309,6 @@ class Production:
                         raise decision.error
                     case Retry() | RetryWithLess():
                         self._repeat(decision)
-
-
-def _result_of(track: CachedTrack) -> RenderResult | None:
-    """What its task found; None when that cannot be read, so that the track is made again."""
-    try:
-        return _RESULT.validate_python(track.result)
-    except ValidationError:
-        _log.warning("a finished track is made again, since what it tells of makes no sense: %s", track.path)
-        return None
 
 
 def _raise_if_fatal(ending: Ending, state: FailureState) -> None:

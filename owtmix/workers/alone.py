@@ -1,13 +1,15 @@
-"""Does a task alone, until how it ends says something about the task, and not about the machine."""
+"""Tries again what the machine was too short for, and does a task alone until its end says something about it."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeVar
 
 from owtmix.base.errors import ShortageError
 from owtmix.workers.base import Executor, Outcome, TaskT
+
+T = TypeVar("T")
 
 SHORTAGES: Final = 7
 """How often a task may end for want of something, or by a kill from outside, before the job fails."""
@@ -26,6 +28,23 @@ def shortage_of(outcome: Outcome[TaskT]) -> str | None:
     return f"its process {outcome.death}" if outcome.death and outcome.death.is_shortage else None
 
 
+def patiently(name: str, attempt: Callable[[], T], sleep: Callable[[float], None] = time.sleep) -> T:
+    """The result of ``attempt``, which is repeated, with pauses, as long as it ends with a ``ShortageError``.
+
+    Raises:
+        ShortageError: it did ``SHORTAGES`` times; the message is about ``name``.
+    """
+    count = 0
+    while True:
+        try:
+            return attempt()
+        except ShortageError as lack:
+            count += 1
+            if count == SHORTAGES:
+                raise ShortageError(f"{name} was tried {count} times, and {lack}") from lack
+            sleep(pause_after(count))
+
+
 def do_alone(executor: Executor, task: TaskT, sleep: Callable[[float], None] = time.sleep) -> Outcome[TaskT]:
     """Do ``task`` in a worker of its own, with no other beside it.
 
@@ -34,19 +53,12 @@ def do_alone(executor: Executor, task: TaskT, sleep: Callable[[float], None] = t
     Raises:
         ShortageError: the machine was to blame ``SHORTAGES`` times.
     """
-    shortages = 0
-    deaths = 0
-    while True:
-        try:
-            (outcome,) = executor.run([task], alone=True, most=1)
-        except ShortageError as error:  # no worker could be started
-            outcome = Outcome(task, error=error)
+
+    def attempt() -> Outcome[TaskT]:
+        (outcome,) = executor.run([task], alone=True, most=1)
         if lack := shortage_of(outcome):
-            shortages += 1
-            if shortages == SHORTAGES:
-                raise ShortageError(f"{task.name} was tried {shortages} times, and {lack}")
-            sleep(pause_after(shortages))
-        elif outcome.death and not deaths:
-            deaths += 1
-        else:
-            return outcome
+            raise ShortageError(lack)
+        return outcome
+
+    first = patiently(task.name, attempt, sleep)
+    return patiently(task.name, attempt, sleep) if first.death else first

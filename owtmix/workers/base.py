@@ -115,7 +115,7 @@ class Outcome(Generic[TaskT]):
     """How a task ended: with a ``value``, with the ``error`` that it raised, or with the ``death`` of its worker.
 
     ``done_s`` is the last reported progress in seconds, ``warnings`` are the reported warnings, and ``took_s`` is the
-    duration of the task in seconds, and ``peak_bytes`` the most resident memory of its worker that was seen meanwhile.
+    duration of the task in seconds, and ``peak_bytes`` the most resident memory that its worker has had until then.
     """
 
     task: TaskT

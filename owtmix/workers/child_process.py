@@ -39,8 +39,8 @@ class Child:
     """A child process. ``unsent`` is what its pipe has not taken yet of what was sent to it.
 
     Until it has said how it is ``confined``, what it sends is its ``greeting``. ``silent_s`` counts the seconds without
-    a report, from below 0, so that a new child has time to start. ``warnings``, ``started_s`` and ``peak_bytes`` (the
-    most resident memory that was seen) belong to the current task.
+    a report, from below 0, so that a new child has time to start. ``warnings`` and ``started_s`` belong to the current
+    task.
     """
 
     process: subprocess.Popen[bytes]
@@ -52,8 +52,7 @@ class Child:
     task: Task | None = None
     warnings: list[str] = field(default_factory=list)
     started_s: float = 0.0
-    peak_bytes: int = 0
-    silent_s: float = field(default_factory=lambda: -STARTING_S)
+    silent_s: float = -STARTING_S
     parser: ReplyParser = field(default_factory=ReplyParser)
 
     def greet(self, data: bytes) -> tuple[tuple[str, ...] | None, bytes]:
@@ -76,9 +75,7 @@ class Child:
             if is_held_up(self.process.pid):
                 return Death(DeathKind.STALLED, f"waits for a disk, or was stopped: {words}")
             return Death(DeathKind.HUNG, f"hangs: {words}")
-        resident = resident_bytes(self.process.pid)
-        self.peak_bytes = max(self.peak_bytes, resident)
-        if resident > limits.memory_bytes:
+        if resident_bytes(self.process.pid) > limits.memory_bytes:
             return Death(DeathKind.MEMORY, f"takes more than {limits.memory_bytes >> 20} MiB of memory")
         return None
 

@@ -40,8 +40,11 @@ class FileAccess:
 
     def adding(self, read: Iterable[Path] = (), write: Iterable[Path] = (), gpu: bool | None = None) -> FileAccess:
         """The same, and more files; ``gpu`` replaces what it was."""
-        more = (frozenset(map(Path.absolute, paths)) for paths in (read, write))
-        return FileAccess(self.read.union(next(more)), self.write.union(next(more)), self.gpu if gpu is None else gpu)
+        return FileAccess(
+            self.read.union(map(Path.absolute, read)),
+            self.write.union(map(Path.absolute, write)),
+            self.gpu if gpu is None else gpu,
+        )
 
     def suffices(self, wanted: FileAccess) -> bool:
         """Whether this allows all that is ``wanted``, and no device that is not."""

@@ -31,7 +31,7 @@ from owtmix.workers.base import (
 )
 from owtmix.workers.child_process import Child, Greeting, cause_of_exit, start_child
 from owtmix.workers.file_access import FileAccess
-from owtmix.workers.process_state import count_oom_kills
+from owtmix.workers.process_state import count_oom_kills, peak_bytes
 from owtmix.workers.protocol import ProtocolError, ReplyParser
 from owtmix.workers.queues import FifoQueue
 from owtmix.workers.sandbox import protect_memory
@@ -169,7 +169,7 @@ class WorkerPool:
 
     def _assign(self, child: Child, task: Task) -> None:
         child.task, child.parser = task, ReplyParser()
-        child.warnings, child.started_s, child.peak_bytes = [], self._clock(), 0
+        child.warnings, child.started_s = [], self._clock()
         self._queue(child, pickle.dumps(task))
 
     def _queue(self, child: Child, data: bytes) -> None:
@@ -229,7 +229,7 @@ class WorkerPool:
                 done_s=parser.done_s,
                 warnings=tuple(child.warnings),
                 took_s=self._clock() - child.started_s,
-                peak_bytes=child.peak_bytes,
+                peak_bytes=peak_bytes(child.process.pid),
             )
             child.task = None
             # First in the list, it is asked first for the next task: its recordings are still open.

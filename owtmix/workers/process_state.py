@@ -1,4 +1,4 @@
-"""What the system tells of processes: their memory, whether they wait for a disk, and those it has ended."""
+"""What the system tells of processes: their memory, what holds them up, and those it has ended for want of memory."""
 
 from __future__ import annotations
 
@@ -14,6 +14,15 @@ def resident_bytes(pid: int) -> int:
         return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, IndexError, ValueError):
         return 0
+
+
+def peak_bytes(pid: int) -> int:
+    """The most resident memory that a process has had, in bytes; 0 where the system does not tell."""
+    with suppress(OSError, ValueError, IndexError):
+        for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) << 10
+    return 0
 
 
 def is_held_up(pid: int) -> bool:

@@ -14,7 +14,7 @@ import signal
 import stat
 import struct
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -88,21 +88,19 @@ def confine(parent: int, access: FileAccess, file_bytes: int) -> tuple[str, ...]
     own_network = libc.unshare(_CLONE_NEWNET) == 0
     own_users = not own_network and libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) == 0
     _limit_resources(file_bytes, _OWN_THREADS if own_users else _ALL_THREADS)
-    steps: Sequence[tuple[str, Callable[[], bool]]] = (
-        (NO_NEW_PRIVILEGES, lambda: libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0),
-        (CAPABILITIES, lambda: _drop_capabilities(libc)),
-        (NETWORK, lambda: own_network or own_users),
-        (LANDLOCK, lambda: _restrict_files(libc, access)),
-        (SECCOMP, lambda: _filter_calls(libc, gpu=access.gpu)),
-    )
-    held = [name for name, take in steps[:-1] if take()]
+    layers = [
+        (NO_NEW_PRIVILEGES, libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0),
+        (CAPABILITIES, _drop_capabilities(libc)),
+        (NETWORK, own_network or own_users),
+        (LANDLOCK, _restrict_files(libc, access)),
+    ]
+    # New credentials undo these, and the filter forbids them.
     libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
-    # New credentials undo it, so it comes after them.
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(0)
-    held += [name for name, take in steps[-1:] if take()]
-    return tuple(held)
+    layers.append((SECCOMP, _filter_calls(libc, gpu=access.gpu)))
+    return tuple(name for name, holds in layers if holds)
 
 
 def _limit_resources(file_bytes: int, threads: int) -> None:

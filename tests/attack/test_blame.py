@@ -31,7 +31,7 @@ from tests.support.room import Room
 MANY: Final = 32
 KILLS: Final = 30
 """Of parents, and as many of children."""
-GROUPS: Final = Path("/sys/fs/cgroup/memory")
+GROUPS: Final = Path("/sys/fs/cgroup")
 SEED: Final = 20_261_126
 
 
@@ -88,11 +88,12 @@ def undisturbed(command: Command, job_file: Path) -> bytes:
 
 @contextmanager
 def memory_group(limit_bytes: int) -> Iterator[Path]:
-    """A control group whose processes may take so much memory together."""
-    group = GROUPS / f"owtmix-{os.getpid()}"
+    """A control group, of version 1 or 2, whose processes may take so much memory together."""
+    is_first = (GROUPS / "memory").is_dir()
+    group = (GROUPS / "memory" if is_first else GROUPS) / f"owtmix-{os.getpid()}"
     try:
         group.mkdir()
-        (group / "memory.limit_in_bytes").write_text(str(limit_bytes))
+        (group / ("memory.limit_in_bytes" if is_first else "memory.max")).write_text(str(limit_bytes))
     except OSError:
         pytest.skip("no control group can be made")
     try:

@@ -15,7 +15,7 @@ from tests.support.command import Command, install
 from tests.support.people import Take
 from tests.support.room import Json, Room
 
-pytestmark = [pytest.mark.attack, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(900)
 
 LIMIT_MIB: Final = LimitSettings().worker_memory_mib
 WEBM: Final[Json] = {"FileType": ["webm"]}

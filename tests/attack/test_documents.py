@@ -16,7 +16,7 @@ from tests.hostile.test_characters import KEYS, feed_job_keys
 from tests.support.characters import KINDS, MIB, filled
 from tests.support.command import Command, change
 
-pytestmark = [pytest.mark.attack, pytest.mark.serial]
+pytestmark = pytest.mark.serial
 
 MARKS: Final = "\u0301\u0316" * 30_000
 """60,000 combining marks, of which every other one is in the wrong place."""

@@ -28,7 +28,7 @@ from tests.attack.watching import watch
 from tests.support import people
 from tests.support.command import TINY, Command, change, install
 
-pytestmark = [pytest.mark.attack, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 
 LARGEST_MIB: Final = 4000 * 4000 * 4 >> 20
 """Of one image of the most pixels that are accepted, decoded."""

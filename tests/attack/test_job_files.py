@@ -16,11 +16,6 @@ import pytest
 from owtmix.jobfile.settings import SHIPPED
 from tests.notify.receiver import Receiver, receiving
 from tests.support.command import Command, change
-from tests.support.fixtures import command, job_id, tiny
-
-__all__ = ["command", "job_id", "tiny"]
-
-pytestmark = [pytest.mark.attack, pytest.mark.slow]
 
 INPUT: Final = "Data.InputConfig"
 STORAGE: Final = "Data.RecordingConfig.StorageConfig"

@@ -19,7 +19,7 @@ from tests.support.command import TINY, Command, change, install
 from tests.support.people import Take
 from tests.support.room import EPOCH_MS, Json, Room
 
-pytestmark = [pytest.mark.attack, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 
 VISITS: Final = 200
 

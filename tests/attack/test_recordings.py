@@ -18,8 +18,6 @@ from tests.support.fixtures import new_job_id
 from tests.support.people import Take
 from tests.support.room import Room
 
-pytestmark = pytest.mark.attack
-
 SOON_S: Final = 60
 """Such a room without tails takes 3 s; searching one tail alone took more than two minutes."""
 

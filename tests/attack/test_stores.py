@@ -20,7 +20,6 @@ command, job_id, proxy, stored = (
 )
 """The fixtures of a job in a store."""
 
-pytestmark = pytest.mark.attack
 
 SOON_S: Final = 120
 """Of each attempt, what drips is waited for as long as ``storage.silence_s`` and a connection take."""

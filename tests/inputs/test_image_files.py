@@ -192,7 +192,7 @@ def test_a_store_that_cannot_be_used_fails_the_job(tmp_path: Path) -> None:
 
 
 def test_an_image_that_cannot_be_read_for_want_of_descriptors_fails_the_job(tmp_path: Path) -> None:
-    with pytest.raises(ShortageError, match=r"a\.png cannot be read: a process may open \d+ files"):
+    with pytest.raises(ShortageError, match=r"reading .*a\.png was tried 7 times, and a process may open \d+ files"):
         gather(tmp_path, {"a.png": caused(InputError("a.png cannot be read"), OSError(errno.EMFILE, "too many"))})
     _, told = gather(tmp_path, {"a.png": caused(InputError("refused"), OSError(errno.EACCES, "denied"))})
     assert told == ["the watermark image a.png is left out: refused"]

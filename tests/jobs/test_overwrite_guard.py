@@ -143,7 +143,7 @@ def test_nothing_of_a_job_lies_among_the_state_of_jobs(job_file: Path, name: str
     (state / "alias").symlink_to(inside)
 
     def check_state(**options: Any) -> None:
-        refuse_state(read_request(job_file, Settings(), Options(**options)), state)
+        refuse_state(read_request(job_file, Settings(), Options(**options)), state, ["room/a.mp4"])
 
     check_state(output="./out/a.mp4")
     for output in (f"{name}/job/a", str(inside / "tracks" / "a.mp4"), "alias/a"):
@@ -151,8 +151,12 @@ def test_nothing_of_a_job_lies_among_the_state_of_jobs(job_file: Path, name: str
             check_state(output=output)
     with pytest.raises(SpecError, match="--index: "):
         check_state(output="./out/a.mp4", index=str(inside / "index.json"))
-    request = json.loads(job_file.read_text())
-    request["Data"]["InputConfig"] = {"StorageConfig": {"Vendor": "local", "Bucket": f"{name}/job"}}
-    job_file.write_text(json.dumps(request))
+    check_state(output="./out/a.mp4", index=f"{name}/job/index.json")  # a key of the store
+    request = read_request(job_file, Settings(), Options(output="./out/a.mp4"))
+    with pytest.raises(SpecError, match=r"InputConfig.*lies where runs keep"):
+        refuse_state(request, state, ["room/a.mp4", f"{name}/job/room/a.mp4"])
+    document = json.loads(job_file.read_text())
+    document["Data"]["InputConfig"] = {"StorageConfig": {"Vendor": "local", "Bucket": f"{name}/job"}}
+    job_file.write_text(json.dumps(document))
     with pytest.raises(SpecError, match="InputConfig"):
         check_state(output="./out/a.mp4")
