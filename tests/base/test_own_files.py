@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -143,3 +144,27 @@ def test_a_folder_that_nobody_may_enter_is_removed(tmp_path: Path) -> None:
     remove(tmp_path / "top")
     assert not (tmp_path / "top").exists()
     assert elsewhere.exists()
+
+
+AS_NOBODY = """
+import os, sys
+from pathlib import Path
+from owtmix.base.own_files import remove
+if os.getuid() == 0:
+    os.setuid(65534)
+top = Path(sys.argv[1]) / "top"
+deepest = top / "a" / "b" / "c"
+deepest.mkdir(parents=True)
+for folder in (deepest, deepest.parent, deepest.parent.parent, top):
+    folder.chmod(0)
+remove(top)
+print(top.exists())
+"""
+
+
+def test_folders_that_their_owner_has_locked_are_removed_without_root() -> None:
+    """Which a taken-over worker may leave; root may enter them anyway."""
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        done = subprocess.run([sys.executable, "-c", AS_NOBODY, folder], capture_output=True, text=True, check=False)
+    assert done.stdout == "False\n", done.stderr

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,14 +19,16 @@ from PIL import Image
 from owtmix.base.cleanup import TemporaryPaths
 from owtmix.base.errors import DestinationError, InputError, Interrupted, SpecError
 from owtmix.base.progress import NoProgress
-from owtmix.jobfile.settings import Settings
+from owtmix.jobfile.settings import INSTALLATION, Settings
+from owtmix.jobs import compose
 from owtmix.jobs.job import Job, jobs_with_callbacks, resend
 from owtmix.jobs.options import Options
 from owtmix.jobs.result import ChunkCount
+from owtmix.produce.workspace import Workspace
 from owtmix.workers.base import Task
 from owtmix.workers.sandbox import NO_NEW_PRIVILEGES
 from tests.notify.receiver import answers, receiving
-from tests.support.command import change
+from tests.support.command import Command, change
 from tests.support.executor import in_process
 from tests.support.progress import RecordingProgress
 
@@ -236,3 +241,47 @@ def test_an_output_option_silences_what_is_said_of_the_prefix_that_it_replaces(t
     change(tiny, "Data.RecordingConfig.StorageConfig.FileNamePrefix", "talk.webm")
     assert job(tiny, [], Options(device="cpu", output="./talk.mp4")).request.spec.warnings == ()
     assert len(job(tiny, []).request.spec.warnings) == 1
+
+
+@pytest.mark.parametrize(("mib", "workers"), [(None, 8), (1 << 20, 8), (10, 1)])
+def test_as_many_workers_compose_as_have_memory(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, mib: int | None, workers: int
+) -> None:
+    made: list[int] = []
+
+    def watched(executor: object, count: int, *rest: object) -> Workspace:
+        made.append(count)
+        return Workspace(executor, count, *rest)  # type: ignore[arg-type]  # as it was called
+
+    monkeypatch.setattr(compose, "available_memory_bytes", lambda: None if mib is None else mib << 20)
+    monkeypatch.setattr(compose, "Workspace", watched)
+    job(tiny, [], Options(workers=8, device="cpu")).run(NoProgress(), TemporaryPaths())
+    assert made == [workers]
+
+
+def test_a_machine_that_does_not_confine_as_demanded_is_refused_before_anything_is_read(
+    command: Command, tiny: Path
+) -> None:
+    """Here: one that makes no namespaces, as containers do."""
+    settings = tiny.parent / "owt.toml"
+    settings.write_text('[limits]\nrequire_confinement = ["network"]\n')
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_NAMESPACES, str(tiny)],
+        env={**os.environ, "OWT_CONF": str(settings), "PYTHONPATH": f"{command.root}:{INSTALLATION}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    assert "does not confine workers by network, as limits.require_confinement in conf/owt.toml demands" in done.stderr
+    assert "no-new-privileges" in done.stderr
+    assert not list((tiny.parent / "out").iterdir())
+
+
+WITHOUT_NAMESPACES = """
+import sys
+from tests.workers.attacks import deny_namespaces
+deny_namespaces()
+from owtmix.cli.main import main
+main()
+"""

@@ -184,7 +184,7 @@ def damaged(draw: st.DrawFn) -> list[MadePacket]:
             case "copy":
                 packets = copied(packets, at - draw(st.sampled_from([0.5, 2.0, 4.0])), at, track=track)
             case "hole":
-                # None is as long as a step back, within ``beside_s``: that would be a clock that went ahead and returned.
+                # None is as long as a step back, within ``beside_s``: a clock that went ahead and returned.
                 packets = paused(packets, at, at + draw(st.sampled_from([0.5, 2.0, 7.25])), track=track)
             case "burst":
                 packets = burst(packets, at, at + draw(st.sampled_from([1.0, 3.0])), track=track)
