@@ -161,7 +161,7 @@ def started(command: Command, job_file: Path) -> subprocess.Popen[str]:
 
 def test_a_storm_of_kills_silences_nobody(command: Command, tmp_path: Path) -> None:
     """Six in three seconds."""
-    job_file = room(tmp_path / "room", 3, seconds=20)
+    job_file = room(tmp_path / "room", 3, seconds=60)
     expected = undisturbed(command, job_file)
     with started(command, job_file) as process:
         killed = 0
@@ -238,8 +238,9 @@ def test_greedy_decoders_leave_a_healthy_neighbour_alone(command: Command, tmp_p
         path.unlink()
         os.link(greedy, path)
     made = report(run(command, job_file))
-    assert len(made["warnings"]) == 2
+    assert 1 <= len(made["warnings"]) <= 2, made["warnings"]  # how many fit hangs on the tiles and their threads
     assert all("its decoder needs about" in warning for warning in made["warnings"])
+    assert not any("0-user0_1" in warning for warning in made["warnings"])
     healthy = [entry for entry in made["inputs"] if entry["file"].endswith("user0_1.webm")]
     assert healthy[0]["picture"]["used_to_s"] == 3
 

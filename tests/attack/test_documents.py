@@ -65,7 +65,7 @@ def test_a_job_file_of_one_kind_of_character(command: Command, tmp_path: Path, k
         (
             "Data.SubscribeConfig",
             {"SubscribeAudio": ["anna_1"] * 20_000},
-            "20000; accepted: a list of at most",
+            "20,000; accepted: a list of at most",
         ),
         ("Data.SubscribeConfig", {"SubscribeAudio": ["anna"] * 9_000}, "and 8,900 more problems"),
         ("Data.MixerConfig", {f"unknown{i}": 1 for i in range(30_000)}, None),
