@@ -1,0 +1,1 @@
+"""Many jobs: each is one ordinary run of ``owt-main``."""
