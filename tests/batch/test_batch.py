@@ -1,0 +1,407 @@
+"""Whole batches with a stand-in for ``owt-main``."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import resource
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from owtmix.batch.queue import read_queue
+from tests.batch.stand_in import Site
+
+
+def wait_for(site: Site, runs: int, timeout_s: float = 20) -> None:
+    """Until so many runs have begun."""
+    until_s = time.monotonic() + timeout_s
+    while len([*site.marks.glob("*.*")]) < runs:
+        assert time.monotonic() < until_s
+        time.sleep(0.01)
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def all_gone(site: Site, timeout_s: float = 10) -> bool:
+    """Whether no run is left some time later."""
+    pids = [json.loads(mark.read_text() or "{}").get("pid", 0) for mark in site.marks.glob("*.*")]
+    until_s = time.monotonic() + timeout_s
+    while any(pid and alive(pid) for pid in pids):
+        if time.monotonic() > until_s:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def test_all_jobs_are_done_and_none_twice(site: Site) -> None:
+    for name in "abc":
+        site.job(name)
+    first = site.run()
+    assert (first.status, first.summary["done"], first.summary["skipped"], first.messages) == (0, 3, 0, "")
+    assert (first.summary["output_s"], first.summary["left"], first.summary["failures"]) == (180, 0, [])
+    again = site.run()
+    assert (again.status, again.summary["done"], again.summary["skipped"], again.summary["attempts"]) == (0, 3, 3, 0)
+    assert len(site.tries("a")) == 1
+    entry = site.entries()[0]
+    assert " ".join(entry) == (
+        "time id key cfg attempt state exit node wall_s cpu_s peak_mib output duration_s warnings chunks error log"
+    )
+    assert (entry["output"], entry["duration_s"], entry["warnings"]) == (f"/out/{entry['id']}", 60, 0)
+    assert (entry["chunks"], entry["log"], entry["error"]) == ({"total": 2, "reused": 0}, None, None)
+    assert entry["peak_mib"] > 1
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", entry["time"])
+
+
+def test_what_owt_main_is_told(site: Site) -> None:
+    cfg = site.job("a")
+    manifest = site.queue / "jobs.jsonl"
+    line = {"cfg": "a/cfg.json", "set": {"Data.X": "1"}, "index": "-i", "output": "./o.mp4", "device": "cuda"}
+    manifest.write_text(json.dumps(line))
+    site.run(queue=manifest)
+    (run,) = site.tries("a")
+    argv = [word for word in run["argv"] if not word.startswith(("--parent=", "--places=", "--device="))]
+    fixed = ["--json", "--quiet", "--progress=json", f"--state={site.path}/state", "--workers=1", "--decode-threads=1"]
+    own = ['--set=Data.X="1"', "--index=-i", f"--output={site.queue}/o.mp4", str(cfg)]
+    assert argv == [*fixed, "--no-wait", *own]
+
+
+@pytest.mark.parametrize(
+    ("ends", "state", "tries"),
+    [
+        ((2,), "rejected", 1),
+        ((3,), "poisoned", 3),
+        ((4, 0), "done", 2),
+        ((5, 5, 0), "done", 3),
+        ((-9, 0), "done", 2),
+        ((-11,), "poisoned", 3),
+        ((130, 0), "done", 2),
+        ((1, 1, 1, 0), "done", 4),
+        ((6, 6, 6, 6, 0), "done", 5),
+    ],
+)
+def test_by_exit_status(site: Site, ends: tuple[int, ...], state: str, tries: int) -> None:
+    site.job("a", *ends)
+    site.job("b")
+    run = site.run()
+    assert site.states() == {"a": state, "b": "done"}
+    assert len(site.tries("a")) == tries
+    assert run.status == (0 if state == "done" else 4)
+
+
+def test_a_job_that_is_always_killed_is_poisoned_alone_and_others_are_done(site: Site) -> None:
+    site.job("bad", -9)
+    others = [f"room-{number}" for number in range(6)]
+    for name in others:
+        site.job(name, lasts_s=0.1)
+    run = site.run("--jobs", 3)
+    assert run.status == 4
+    assert site.states() == {"bad": "poisoned"} | dict.fromkeys(others, "done")
+    (failure,) = run.summary["failures"]
+    assert failure == {"id": "bad", "state": "poisoned", "exit": -9, "error": "killed by SIGKILL"}
+    order = [entry["id"] for entry in site.entries()]
+    assert order[-2:] == ["bad", "bad"]
+
+
+def test_the_last_attempt_after_composing_failed_is_on_the_cpu(site: Site) -> None:
+    site.job("a", 4)
+    site.run()
+    devices = [[word for word in run["argv"] if word == "--device=cpu"] for run in site.tries("a")]
+    assert devices[-1] == ["--device=cpu"]
+
+
+def test_a_machine_that_is_not_set_up_ends_the_batch(site: Site) -> None:
+    for name in "abc":
+        site.job(name, 1)
+    run = site.run("--jobs", 1)
+    assert run.status == 1
+    assert run.summary["left"] == 3
+    assert "no host is set up" in run.messages
+
+
+def test_a_program_that_is_not_there(site: Site) -> None:
+    site.job("a")
+    site.program.unlink()
+    run = site.run()
+    assert run.status == 1
+    assert "stand-in is no program" in run.summary["error"]["message"]
+
+
+def test_wrong_settings_are_told_before_anything_runs(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.job("a")
+    monkeypatch.setenv("OWT_CONF", str(site.path / "missing.toml"))
+    run = site.run()
+    assert (run.status, site.tries("a"), run.summary["error"]["exit_status"]) == (1, [], 1)
+
+
+def test_a_queue_that_is_wrong_runs_nothing(site: Site) -> None:
+    site.job("a")
+    manifest = site.queue / "jobs.jsonl"
+    manifest.write_text('{"cfg": "a/cfg.json"}\n' + "junk\n" * 1000)
+    run = site.run(queue=manifest)
+    assert (run.status, site.tries("a"), site.results.exists()) == (2, [], False)
+    lines = run.messages.splitlines()
+    assert len(lines) == 101
+    assert "error: line 2: " in lines[0]
+    assert "error: and 900 more" in lines[-1]
+
+
+def test_a_changed_job_is_done_again(site: Site) -> None:
+    site.job("a", 2)
+    assert site.run().status == 4
+    site.job("a", 0)
+    run = site.run()
+    assert (run.status, run.summary["skipped"]) == (0, 0)
+
+
+def test_failed_jobs_are_left_alone_until_asked_for(site: Site) -> None:
+    site.job("a", 4)
+    site.job("b")
+    site.run("--attempts", 1)
+    again = site.run("--attempts", 1)
+    assert (again.status, again.summary["poisoned"], len(site.tries("a"))) == (4, 1, 1)
+    site.run("--attempts", 1, "--again", "failed")
+    assert (len(site.tries("a")), len(site.tries("b"))) == (2, 1)
+    site.run("--attempts", 1, "--again", "all")
+    assert (len(site.tries("a")), len(site.tries("b"))) == (3, 2)
+
+
+def test_the_order_of_cost_and_priority(site: Site) -> None:
+    lines = []
+    for name, cost, priority in (("a", 1, 0), ("b", 5, 0), ("c", 0, 1), ("d", 5, 0)):
+        site.job(name)
+        lines.append(json.dumps({"cfg": f"{name}/cfg.json", "cost": cost, "priority": priority}))
+    manifest = site.queue / "jobs.jsonl"
+    manifest.write_text("\n".join(lines))
+    site.run("--jobs", 1, queue=manifest)
+    site.run("--jobs", 1, "--order", "given", "--again", "all", queue=manifest)
+    assert [entry["id"] for entry in site.entries()] == [*"cbda", *"cabd"]
+
+
+def test_the_plan_runs_nothing_and_writes_nothing(site: Site) -> None:
+    site.job("a")
+    site.job("b", 2)
+    site.run("--attempts", 1)
+    site.job("b", 0)
+    before = site.results.read_bytes()
+    plan = site.run("--plan=json").summary
+    assert [job["id"] for job in plan["jobs"]] == ["b"]
+    assert plan["skipped"] == [{"id": "a", "cfg": str(site.queue / "a/cfg.json"), "state": "done"}]
+    text = subprocess.run(site.command("--plan"), capture_output=True, text=True, check=True).stdout
+    assert text.startswith("1 jobs have ended: 1 done\n1 jobs are to be run, in this order:")
+    assert (len(site.tries("b")), site.results.read_bytes()) == (1, before)
+
+
+def test_two_batches_do_not_share_results(site: Site) -> None:
+    site.job("a", lasts_s=30)
+    with site.start("--grace", 0) as first:
+        wait_for(site, 1)
+        second = site.run()
+        assert second.status == 2
+        assert f"is in use: process {first.pid}, another batch, writes its results there" in second.messages
+        first.terminate()
+        first.communicate(timeout=20)
+    assert len(site.tries("a")) == 1
+
+
+def test_two_batches_on_one_machine_share_its_places(site: Site) -> None:
+    for name in "abcdef":
+        site.job(name, lasts_s=0.3)
+    queues = []
+    for number, names in enumerate(("abc", "def")):
+        queue = site.queue / f"{number}.jsonl"
+        queue.write_text("".join(json.dumps({"cfg": f"{name}/cfg.json"}) + "\n" for name in names))
+        queues.append(queue)
+    with (
+        site.start("--jobs", 2, "--results", site.path / "0.jsonl", queue=queues[0]) as first,
+        site.start("--jobs", 2, "--results", site.path / "1.jsonl", queue=queues[1]) as second,
+    ):
+        first.communicate(timeout=30)
+        second.communicate(timeout=30)
+    assert (first.returncode, second.returncode) == (0, 0)
+    begun = sorted(run["begun"] for name in "abcdef" for run in site.tries(name))
+    assert all(begun[number + 2] - begun[number] > 0.25 for number in range(4))
+
+
+def test_a_batch_that_is_killed_goes_on(site: Site) -> None:
+    for name in "abcd":
+        site.job(name, lasts_s=0.4)
+    with site.start("--jobs", 1) as batch:
+        until_s = time.monotonic() + 20
+        while not site.entries():
+            assert time.monotonic() < until_s
+            time.sleep(0.02)
+        batch.kill()
+        batch.communicate()
+    assert all_gone(site)
+    finished = {entry["id"] for entry in site.entries()}
+    run = site.run("--jobs", 2)
+    assert (run.status, run.summary["skipped"]) == (0, len(finished))
+    assert set(site.states().values()) == {"done"}
+    assert all(len(site.tries(name)) == 1 for name in finished)
+
+
+def test_sigterm_drains(site: Site) -> None:
+    for name in "abcd":
+        site.job(name, lasts_s=0.6)
+    with site.start("--jobs", 2, "--grace", 20) as batch:
+        wait_for(site, 2)
+        batch.terminate()
+        out, err = batch.communicate(timeout=20)
+    assert batch.returncode == 130
+    summary = json.loads(out)
+    assert (summary["done"], summary["left"]) == (2, 2)
+    assert "nothing more begins; 2 running jobs have 20 s to end" in err
+    assert site.run().summary["done"] == 4
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_without_grace_running_jobs_are_stopped(site: Site, number: int) -> None:
+    for name in "ab":
+        site.job(name, lasts_s=30)
+    with site.start("--jobs", 2, "--grace", 0) as batch:
+        wait_for(site, 2)
+        begun_s = time.monotonic()
+        batch.send_signal(number)
+        batch.communicate(timeout=20)
+    assert batch.returncode == 130
+    assert time.monotonic() - begun_s < 5
+    assert site.states() == {"a": "drained", "b": "drained"}
+
+
+def test_a_second_signal_stops_and_a_stubborn_job_is_killed(site: Site) -> None:
+    site.job("a", lasts_s=60, stubborn=True)
+    with site.start("--grace", 60) as batch:
+        wait_for(site, 1)
+        batch.terminate()
+        time.sleep(0.8)
+        batch.terminate()
+        batch.communicate(timeout=20)
+    assert batch.returncode == 130
+    assert all_gone(site)
+    assert site.entries()[0]["exit"] == -9
+
+
+def test_one_request_may_be_two_signals(site: Site) -> None:
+    """``timeout`` sends SIGTERM to the process and to its group."""
+    site.job("a", lasts_s=1)
+    with site.start("--grace", 60) as batch:
+        wait_for(site, 1)
+        batch.terminate()
+        batch.terminate()
+        batch.communicate(timeout=20)
+    assert (batch.returncode, site.states()) == (0, {"a": "done"})
+
+
+def test_a_full_disk_ends_the_batch_with_a_sentence(site: Site) -> None:
+    for name in "abcdef":
+        site.job(name)
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (800, 800))
+
+    with site.start("--jobs", 1, preexec_fn=limit) as batch:
+        out, err = batch.communicate(timeout=20)
+    assert batch.returncode == 4
+    assert "results.jsonl cannot be written: File too large: nothing more begins" in err
+    summary = json.loads(out)
+    assert (summary["unrecorded"], summary["left"] > 0) == (1, True)
+    recorded = len(site.entries())
+    assert recorded == summary["done"] - 1
+    run = site.run()
+    assert (run.status, run.summary["skipped"]) == (0, recorded)
+
+
+def test_what_runs_say_is_in_a_log_of_the_job(site: Site) -> None:
+    site.job("a", says=["\x1b[31mred", '{"progress": {"stage": "x"}}', "2026-11-27 03:04:41 a warning: slow"])
+    site.run()
+    log = Path(site.entries()[0]["log"])
+    assert log == site.queue / "results.logs" / "a.log"
+    lines = log.read_text().splitlines()
+    assert lines[0].endswith("a, attempt 1")
+    assert lines[1:] == ["\\x1b[31mred", "2026-11-27 03:04:41 a warning: slow"]
+    assert (log.stat().st_mode & 0o777, log.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+
+
+def test_hostile_names_are_escaped(site: Site) -> None:
+    site.job("a", 2)
+    site.job("b")
+    manifest = site.queue / "jobs.jsonl"
+    ids = ["\x1b[2J\n../../x\u202e", "../../etc/passwd"]
+    lines = [{"cfg": f"{name}/cfg.json", "id": id_} for name, id_ in zip("ab", ids, strict=True)]
+    manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with site.start(queue=manifest) as batch:
+        out, err = batch.communicate(timeout=20)
+    assert all(text.replace("\n", "").isprintable() for text in (out, err))
+    assert r"\x1b[2J\n../../x\u202e is rejected" in err
+    assert json.loads(out)["failures"][0]["id"] == ids[0]
+    assert {*site.states()} == {*ids}
+    assert {path.parent for path in site.path.rglob("*.log")} <= {site.queue / "results.logs"}
+
+
+def test_metrics_are_written(site: Site) -> None:
+    site.job("a")
+    site.job("b", 3)
+    path = site.path / "batch.prom"
+    site.run("--metrics", path)
+    text = path.read_text()
+    queue = f'queue="{site.results}"'
+    assert f'owtmix_batch_jobs_total{{{queue},state="done"}} 1\n' in text
+    assert f'owtmix_batch_retries_total{{{queue},reason="inputs"}} 2\n' in text
+    assert f"owtmix_batch_output_seconds_total{{{queue}}} 60\n" in text
+    assert path.stat().st_mode & 0o444 == 0o444
+
+
+def test_metrics_that_cannot_be_written_are_a_warning(site: Site) -> None:
+    site.job("a")
+    run = site.run("--metrics", site.path / "missing" / "batch.prom")
+    assert run.status == 0
+    assert run.messages.count("batch.prom cannot be written: No such file or directory") == 1
+
+
+def test_callbacks_that_jobs_left_are_sent_at_the_end(site: Site) -> None:
+    site.job("a", result={"callbacks": {"sent": 1, "left": 2}})
+    site.program.write_text(
+        site.program.read_text()
+        .replace(
+            "cfg = json", 'if sys.argv[-1] == "--all":\n    open(%r, "a").write("sent\\n"); sys.exit()\ncfg = json', 1
+        )
+        .replace("%r", repr(str(site.path / "sent")))
+    )
+    assert site.run().status == 0
+    assert (site.path / "sent").read_text() == "sent\n"
+
+
+def test_a_closed_standard_error_harms_nobody(site: Site) -> None:
+    site.job("a", 3, 0)
+    command = ["sh", "-c", 'exec "$@" 2>&- >&-', "sh", *site.command()]
+    subprocess.run(command, check=True, timeout=30, env=os.environ | {"TMPDIR": str(site.path)})
+    assert site.states() == {"a": "done"}
+
+
+@pytest.mark.slow
+def test_five_thousand_finished_jobs_are_skipped(site: Site) -> None:
+    cfg = site.job("a")
+    names = [f"r-{number}" for number in range(5000)]
+    manifest = site.queue / "jobs.jsonl"
+    manifest.write_text(
+        "".join(json.dumps({"cfg": "a/cfg.json", "set": {"Internal.JobId": name}}) + "\n" for name in names)
+    )
+    results = []
+    for job in read_queue(str(manifest)).jobs:
+        entry = {"time": "", "id": job.id, "key": job.key, "cfg": str(cfg), "attempt": 1, "state": "done", "exit": 0}
+        results.append(json.dumps(entry) + "\n")
+    site.results.write_text("".join(results[:-1]))
+    run = site.run(queue=manifest)
+    assert (run.status, run.summary["skipped"], run.summary["attempts"]) == (0, 4999, 1)
+    assert len(site.tries("a")) == 1

@@ -1,0 +1,216 @@
+"""Children, places, memory and disk of this machine, without ``owt-main``."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from owtmix.batch.admission import DISK_RESERVE, MEMORY_RESERVE, Admission
+from owtmix.batch.attempt import Attempt, Ended
+from owtmix.batch.command import Program
+from owtmix.batch.local import LocalRunner
+from tests.batch.made import attempt
+
+MIB = 1 << 20
+
+
+class FakePlaces:
+    """Places of which some are free."""
+
+    def __init__(self, free: int) -> None:
+        self.free = free
+        self.waiting = 0
+
+    def take(self) -> int | None:
+        if not self.free:
+            return None
+        self.free -= 1
+        return os.open(os.devnull, os.O_RDONLY)
+
+    @contextmanager
+    def wait(self) -> Iterator[None]:
+        self.waiting += 1
+        try:
+            yield
+        finally:
+            self.waiting -= 1
+
+
+class GonePlaces(FakePlaces):
+    """Places whose folder was removed."""
+
+    def take(self) -> int | None:
+        raise FileNotFoundError
+
+
+def admission(available: int | None = None, state: Path = Path("/")) -> Admission:
+    return Admission(state, lambda: available)
+
+
+def shell(script: str) -> Program:
+    return Program(("sh", "-c", script, "sh"))
+
+
+def runner(script: str = "sleep 5", jobs: int = 2, places: FakePlaces | None = None) -> LocalRunner:
+    return LocalRunner(shell(script), jobs, places, admission())
+
+
+def wait(of: LocalRunner, timeout_s: float = 10) -> Ended:
+    until_s = time.monotonic() + timeout_s
+    while time.monotonic() < until_s:
+        if ended := of.wait(0.5):
+            return ended[0]
+    raise TimeoutError
+
+
+def open_files() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+@pytest.fixture
+def begun(tmp_path: Path) -> Attempt:
+    return replace(attempt(), log=tmp_path / "a.log")
+
+
+def test_a_run_ends_with_what_it_said(begun: Attempt) -> None:
+    with closing(runner('echo "error: bad" >&2; echo "{}"; exit 3')) as of:
+        of.begin(begun)
+        assert [*of.progress()] == ["a"]
+        end = wait(of)
+    assert (end.exit_status, end.report, end.error, end.node) == (3, {}, "bad", of.host)
+    assert end.wall_s > 0
+    assert begun.log.read_text().endswith("error: bad\n")
+
+
+def test_what_a_run_leaves_behind_is_ended(begun: Attempt, tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    with closing(runner(f"sleep 60 & echo $! > {pid_file}")) as of:
+        of.begin(begun)
+        assert wait(of, 5).exit_status == 0
+    pid = int(pid_file.read_text())
+    until_s = time.monotonic() + 5
+    while Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text():
+        assert time.monotonic() < until_s
+        time.sleep(0.02)
+
+
+def test_an_endless_writer_does_not_grow_the_batch(begun: Attempt) -> None:
+    with closing(runner("yes & yes >&2 & sleep 0.5")) as of:
+        of.begin(begun)
+        end = wait(of)
+    assert (end.exit_status, end.report) == (0, None)
+
+
+def test_a_program_that_cannot_be_run_is_a_machine_that_is_not_set_up(begun: Attempt) -> None:
+    with closing(LocalRunner(Program(("/missing",)), 1, None, admission())) as of:
+        of.begin(begun)
+        (end,) = of.wait(1)
+    assert (end.exit_status, end.error) == (1, "/missing cannot be run: No such file or directory")
+
+
+def test_a_run_holds_its_place_until_it_ends(begun: Attempt) -> None:
+    """The batch has no copy of the descriptor, so whoever dies lets go."""
+    places = FakePlaces(1)
+    with closing(runner("ls -l /proc/$$/fd >&2", places=places)) as of:
+        assert of.can_begin(begun)
+        before = open_files()
+        of.begin(begun)
+        assert open_files() == before - 1 + 3  # the place; two pipes and the process
+        wait(of)
+    assert begun.log.read_text().count("/dev/null") == 2
+
+
+def test_a_place_that_was_taken_in_vain_is_given_back(begun: Attempt) -> None:
+    places = FakePlaces(1)
+    with closing(runner(places=places)) as of:
+        before = open_files()
+        assert of.can_begin(begun)
+        assert open_files() == before + 1
+        of.wait(0)
+        assert open_files() == before
+
+
+def test_a_batch_waits_while_a_job_finds_no_place(begun: Attempt) -> None:
+    places = FakePlaces(0)
+    with closing(runner(places=places)) as of:
+        assert not of.can_begin(begun)
+        of.wait(0)
+        assert places.waiting == 1
+        assert not of.can_begin(begun)
+        of.wait(0)
+        assert places.waiting == 1
+        of.wait(0)
+        assert places.waiting == 0
+
+
+def test_without_the_folder_of_places_jobs_run_all_the_same(begun: Attempt) -> None:
+    with closing(runner("exit 0", places=GonePlaces(0))) as of:
+        assert of.can_begin(begun)
+        of.begin(begun)
+        assert wait(of).exit_status == 0
+
+
+def test_an_exclusive_attempt_is_alone(begun: Attempt) -> None:
+    with closing(runner(jobs=4)) as of:
+        alone = replace(begun, exclusive=True)
+        assert of.can_begin(alone)
+        of.begin(begun)
+        assert not of.can_begin(alone)
+        assert of.can_begin(begun)
+        of.stop()
+        wait(of)
+        of.begin(alone)
+        assert not of.can_begin(begun)
+
+
+def test_a_host_that_is_avoided(begun: Attempt) -> None:
+    with closing(runner()) as of:
+        assert not of.can_begin(replace(begun, avoid=frozenset(of.hosts)))
+
+
+def test_closing_ends_what_runs(begun: Attempt) -> None:
+    of = runner("trap '' TERM; sleep 60")
+    of.begin(begun)
+    begun_s = time.monotonic()
+    of.close()
+    assert time.monotonic() - begun_s < 5
+
+
+@pytest.mark.parametrize(
+    ("available", "memory", "running", "fits"),
+    [
+        (1000 * MIB, 700 * MIB, 0, True),
+        (MEMORY_RESERVE + 700 * MIB, 700 * MIB, 1, True),
+        (MEMORY_RESERVE + 699 * MIB, 700 * MIB, 1, False),
+        (None, 700 * MIB, 1, True),
+        (0, 700 * MIB, 0, True),
+    ],
+)
+def test_memory_admits_jobs(available: int | None, memory: int, running: int, *, fits: bool) -> None:
+    others = {-number: attempt(str(number)) for number in range(1, running + 1)}
+    assert admission(available).fits(attempt(memory_bytes=memory), others) == fits
+
+
+def test_what_running_jobs_may_still_take_is_kept_for_them() -> None:
+    other = attempt("b", memory_bytes=500 * MIB)
+    of = admission(MEMORY_RESERVE + 800 * MIB)
+    assert not of.fits(attempt(memory_bytes=400 * MIB), {-1: other})
+    assert of.fits(attempt(memory_bytes=300 * MIB), {-1: other})
+    own = attempt("b", memory_bytes=1)
+    assert admission(MEMORY_RESERVE + 800 * MIB).fits(attempt(memory_bytes=800 * MIB), {os.getpid(): own})
+
+
+def test_the_disk_admits_jobs(tmp_path: Path) -> None:
+    found = os.statvfs(tmp_path)
+    free = found.f_bavail * found.f_frsize - DISK_RESERVE
+    of = admission(None, tmp_path)
+    assert of.fits(attempt(disk_bytes=free // 4), {-1: attempt("b", disk_bytes=free // 4)})
+    assert not of.fits(attempt(disk_bytes=free // 2), {-1: attempt("b", disk_bytes=free * 3 // 4)})
+    assert of.fits(attempt(disk_bytes=2 * free), {})
+    assert admission(None, tmp_path / "missing").fits(attempt(disk_bytes=2 * free), {-1: attempt("b")})
