@@ -1,10 +1,11 @@
 # make setup     .venv with what running needs        make check      lint, types, imports, commits
 # make demo      a sample room, composed              make test       all tests; test-fast: without the slow ones
+# make demo-batch  eight rooms of different length, composed by owt-batch
 # make schema    schema, key tables, packaged settings  make fuzz       mutated inputs, for FUZZ_SECONDS=60
 # make attack    attacks on the whole tool, a quarter of an hour
 # make bench     everything measured, and docs/performance.md written from it: two hours
 .DEFAULT_GOAL := setup
-.PHONY: setup demo check test test-fast attack fuzz schema bench
+.PHONY: setup demo demo-batch check test test-fast attack fuzz schema bench
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -39,6 +40,10 @@ $(VENV)/.bench: $(VENV)/.run
 demo: $(VENV)/.run
 	$(PYTHON) -m owtmix.demo mixer
 	./bin/owt-main ./mixer/cfg.json
+
+demo-batch: $(VENV)/.run
+	$(PYTHON) -m owtmix.demo --rooms mixer/batch
+	./bin/owt-batch ./mixer/batch
 
 check: $(VENV)/.dev
 	$(PYTHON) -m ruff check

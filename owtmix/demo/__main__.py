@@ -1,4 +1,4 @@
-"""``python -m owtmix.demo [FOLDER]``: writes the sample room and its job, and says how to compose it."""
+"""``python -m owtmix.demo [FOLDER]``: writes the sample room and its job, or rooms, and says how to compose them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from pathlib import Path
 
 from owtmix.demo.job import write_job
 from owtmix.demo.room import make_room
+from owtmix.demo.rooms import make_rooms
 from owtmix.jobfile.settings import INSTALLATION, is_checkout
 
 
-def _command() -> str:
-    """How this installation's command is called."""
+def _command(name: str) -> str:
+    """How this installation's command ``name`` is called."""
     if is_checkout(INSTALLATION):
-        return str(INSTALLATION / "bin" / "owt-main")
-    own = Path(sys.executable).with_name("owt-main")
-    return "owt-main" if shutil.which("owt-main") or not own.exists() else str(own)
+        return str(INSTALLATION / "bin" / name)
+    own = Path(sys.executable).with_name(name)
+    return name if shutil.which(name) or not own.exists() else str(own)
 
 
 def _main() -> None:
@@ -26,20 +27,32 @@ def _main() -> None:
     parser.add_argument(
         "folder", nargs="?", type=Path, default=Path(), metavar="FOLDER", help="by default the working folder"
     )
-    folder = parser.parse_args().folder
+    parser.add_argument("--rooms", action="store_true", help="make several rooms of different length, for owt-batch")
+    arguments = parser.parse_args()
+    folder = arguments.folder
     try:
-        job_file = write_job(folder)
-        room = make_room(folder)
+        lines = _make_rooms(folder) if arguments.rooms else _make_room(folder)
     except FileExistsError as error:
         parser.error(str(error))
     except OSError as error:
         parser.error(f"{folder} cannot be written: {error.strerror}")
-    lines = (
-        f"sample room: {room}",
-        f"job file: {job_file}",
-        f"compose it: {shlex.join([_command(), str(job_file)])}",
-    )
     print("\n".join(lines))  # noqa: T201 - a command's answer
+
+
+def _make_room(folder: Path) -> list[str]:
+    job_file = write_job(folder)
+    return [
+        f"sample room: {make_room(folder)}",
+        f"job file: {job_file}",
+        f"compose it: {shlex.join([_command('owt-main'), str(job_file)])}",
+    ]
+
+
+def _make_rooms(folder: Path) -> list[str]:
+    return [
+        *(f"job file: {path}" for path in make_rooms(folder)),
+        f"compose them: {shlex.join([_command('owt-batch'), str(folder)])}",
+    ]
 
 
 if __name__ == "__main__":

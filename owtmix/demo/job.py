@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from owtmix.demo.room import ROOM
 
@@ -26,6 +26,12 @@ def write_job(folder: Path) -> Path:
     elif not _composes_the_room(path):
         raise FileExistsError(f"{path} is another job: name another folder, as in python -m owtmix.demo demo")
     return path
+
+
+def sample_job() -> dict[str, Any]:
+    """The job of the sample room."""
+    job: dict[str, Any] = json.loads(_JOB.read_bytes())
+    return job
 
 
 def _composes_the_room(path: Path) -> bool:

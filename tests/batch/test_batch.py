@@ -279,6 +279,7 @@ def test_without_grace_running_jobs_are_stopped(site: Site, number: int) -> None
     assert site.states() == {"a": "drained", "b": "drained"}
 
 
+@pytest.mark.slow
 def test_a_second_signal_stops_and_a_stubborn_job_is_killed(site: Site) -> None:
     site.job("a", lasts_s=60, stubborn=True)
     with site.start("--grace", 60) as batch:
