@@ -20,7 +20,7 @@ from owtmix.batch.attempt import BatchJob
 from owtmix.batch.manifest import MOST_LINES, Entry, absolute, is_local_path, read_manifest
 from owtmix.batch.problems import Problems, QueueError
 from owtmix.jobfile.bounds import MAX_JOB_BYTES, MAX_NAME
-from owtmix.jobfile.reader import job_id_in
+from owtmix.jobfile.job_id import job_id_in
 
 LONGEST_NAME: Final = 200
 """In characters, of a path or an id in a message."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from itertools import islice
@@ -12,7 +11,6 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from owtmix.base.errors import Problem, SpecError
-from owtmix.base.ids import is_job_id
 from owtmix.base.strict_json import JsonError, Loc, read_object, shown
 from owtmix.jobfile.assemble import assemble
 from owtmix.jobfile.bounds import MAX_JOB_BYTES, MAX_SHOWN
@@ -23,9 +21,6 @@ from owtmix.jobfile.spec import JobSpec, SpecWarning
 
 _LONGEST_MISSPELLING: Final = 64
 """In characters. Longer keys are like none of the format."""
-
-_JOB_ID: Final = re.compile(r'"JobId"\s{0,100}:\s{0,100}"([^"\\]{1,128})"')
-_OWN_JOB_ID: Final = re.compile(r'"Internal"\s{0,100}:\s{0,100}\{[^{}]{0,1000}?' + _JOB_ID.pattern)
 
 _Tree = dict[str | int, "_Tree | None"]
 """A set of locations as nested dictionaries; the last part of a location maps to None."""
@@ -70,13 +65,6 @@ def read_job(text: bytes, overrides: Mapping[str, str] = MappingProxyType({})) -
         raise SpecError(*_shortened(unknown + problems))
     assert spec, "a file without problems makes a job"
     return spec
-
-
-def job_id_in(text: bytes) -> str | None:
-    """The job id that stands in a job file, however wrong the file is otherwise; None without one."""
-    document = text[:MAX_JOB_BYTES].decode(errors="replace")
-    found = _OWN_JOB_ID.search(document) or _JOB_ID.search(document)
-    return found[1] if found and is_job_id(found[1]) else None
 
 
 def _without_nulls(value: Any) -> Any:

@@ -12,8 +12,9 @@ from owtmix.base.ids import is_job_id
 from owtmix.base.named_file import read_named_file, unfit_path
 from owtmix.inputs.gather import is_local_path
 from owtmix.jobfile.bounds import MAX_JOB_BYTES
+from owtmix.jobfile.job_id import job_id_in
 from owtmix.jobfile.object_key import output_pattern, substituted_key
-from owtmix.jobfile.reader import job_id_in, read_job
+from owtmix.jobfile.reader import read_job
 from owtmix.jobfile.settings import Settings
 from owtmix.jobfile.spec import ImageWatermark, JobSpec, url_secrets
 from owtmix.jobs.options import Options

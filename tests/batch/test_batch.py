@@ -10,6 +10,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -76,27 +77,31 @@ def test_what_owt_main_is_told(site: Site) -> None:
     assert argv == [*fixed, "--no-wait", *own]
 
 
-@pytest.mark.parametrize(
-    ("ends", "state", "tries"),
-    [
-        ((2,), "rejected", 1),
-        ((3,), "poisoned", 3),
-        ((4, 0), "done", 2),
-        ((5, 5, 0), "done", 3),
-        ((-9, 0), "done", 2),
-        ((-11,), "poisoned", 3),
-        ((130, 0), "done", 2),
-        ((1, 1, 1, 0), "done", 4),
-        ((6, 6, 6, 6, 0), "done", 5),
-    ],
-)
-def test_by_exit_status(site: Site, ends: tuple[int, ...], state: str, tries: int) -> None:
-    site.job("a", *ends)
-    site.job("b")
+BY_EXIT_STATUS: Final[dict[str, tuple[tuple[int, ...], str, int]]] = {
+    "done": ((0,), "done", 1),
+    "rejected": ((2,), "rejected", 1),
+    "no-inputs": ((3,), "poisoned", 3),
+    "composed-then": ((4, 0), "done", 2),
+    "no-room-twice": ((5, 5, 0), "done", 3),
+    "killed-once": ((-9, 0), "done", 2),
+    "crashing": ((-11,), "poisoned", 3),
+    "stopped": ((130, 0), "done", 2),
+    "busy": ((6, 6, 6, 6, 0), "done", 5),
+    "not-set-up": ((1, 1, 0), "done", 3),
+}
+
+
+def test_by_exit_status(site: Site) -> None:
+    for name, (ends, _, _) in BY_EXIT_STATUS.items():
+        site.job(name, *ends)
     run = site.run()
-    assert site.states() == {"a": state, "b": "done"}
-    assert len(site.tries("a")) == tries
-    assert run.status == (0 if state == "done" else 4)
+    assert site.states() == {name: state for name, (_, state, _) in BY_EXIT_STATUS.items()}
+    assert {name: len(site.tries(name)) for name in BY_EXIT_STATUS} == {
+        name: tries for name, (_, _, tries) in BY_EXIT_STATUS.items()
+    }
+    assert run.status == 4
+    reasons = {"inputs": 2, "composing": 1, "destination": 2, "killed": 3, "interrupted": 1, "busy": 4, "setup": 2}
+    assert run.summary["retries"] == reasons
 
 
 def test_a_job_that_is_always_killed_is_poisoned_alone_and_others_are_done(site: Site) -> None:
@@ -265,7 +270,7 @@ def test_sigterm_drains(site: Site) -> None:
     assert site.run().summary["done"] == 4
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_without_grace_running_jobs_are_stopped(site: Site, number: int) -> None:
     for name in "ab":
         site.job(name, lasts_s=30)

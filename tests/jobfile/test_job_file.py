@@ -21,7 +21,8 @@ from owtmix.base.geometry import Area, Rect, ResizeMode, Size
 from owtmix.base.ids import StreamId
 from owtmix.jobfile.__main__ import schema_text
 from owtmix.jobfile.bounds import MAX_JOB_BYTES, MAX_SHOWN
-from owtmix.jobfile.reader import job_id_in, read_job
+from owtmix.jobfile.job_id import job_id_in
+from owtmix.jobfile.reader import read_job
 from owtmix.jobfile.spec import (
     ClockWatermark,
     ImageWatermark,
