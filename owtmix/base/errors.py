@@ -1,7 +1,9 @@
 """The exceptions of owtmix, divided by who must act.
 
     MixError                  exit status
-    ├── ConfinementError      1   this machine does not confine workers as the settings demand
+    ├── SetupError            1   this installation or machine is not set up: no job works here
+    │   ├── SettingsError     1   the settings of the service are wrong
+    │   └── ConfinementError  1   it does not confine workers as the settings demand
     ├── SpecError             2   the job file is missing or wrong
     ├── InputError            3   the index or the recordings
     │   ├── StoreError        3   the store that holds them
@@ -70,10 +72,25 @@ class Problem:
         return f"{where}{self.message} (RetCode {self.code})"
 
 
-class ConfinementError(MixError):
-    """This machine lacks layers of confinement that the settings require."""
+class SetupError(MixError):
+    """This installation or this machine is not set up. No job works here until somebody has mended that."""
 
     exit_status = 1
+    outline = "the service is not set up"
+
+
+class SettingsError(SetupError):
+    """The settings of the service are wrong."""
+
+    outline = "the settings of the service are wrong"
+
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__("\n".join(map(str, problems)), code=problems[0].code)
+        self.problems = problems
+
+
+class ConfinementError(SetupError):
+    """This machine lacks layers of confinement that the settings require."""
 
 
 class SpecError(MixError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from fractions import Fraction
@@ -12,10 +13,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, Literal, NoReturn
 
-from owtmix.base.errors import SpecError
+from owtmix.base.errors import Problem, SpecError
 from owtmix.base.ids import is_job_id
+from owtmix.base.named_file import unfit_path
 from owtmix.base.plain_text import plain_line
-from owtmix.jobs.options import MAX_CHUNK_S, MIN_CHUNK_S, Options
+from owtmix.cli.standard_output import failure, json_text, print_text, prints_json
+from owtmix.jobs.options import MAX_CHUNK_S, MAX_WORKERS, MIN_CHUNK_S, Options
 
 _SIXTY: Final = 60
 
@@ -31,6 +34,7 @@ examples:
 
 exit status:
   0    done
+  1    the installation or conf/owt.toml is wrong, or the machine lacks what that demands: no job works here
   2    the job file is missing or wrong
   3    the index or every input is missing or unreadable, or the input store refuses
   4    composing failed
@@ -38,8 +42,9 @@ exit status:
   6    the job is running already: try again later
   130  interrupted
 
-The result is a few lines on a terminal, and JSON where standard output is none or with --json. Everything else goes to
-standard error and to logs/<JobId>.log.
+The result is a few lines on a terminal, and JSON where standard output is none or with --json; then a failure is a
+JSON object, too. With --quiet there is neither, unless --json is given. Everything else goes to standard error and to
+logs/<JobId>.log.
 Service settings are in the file that OWT_CONF names, else in conf/owt.toml of the checkout, else in the package.
 """
 
@@ -49,7 +54,9 @@ class Arguments:
     """The parsed arguments: a job file ``cfg``, recordings to ``probe``, the id of a job to ``resend``, or all jobs.
 
     ``probe_json`` prints the probe results as JSON. ``options`` are those of the job.
-    ``json`` prints the result as JSON on a terminal, too. ``threshold`` is the lowest logging level shown on stderr.
+    ``json`` prints the result as JSON on a terminal, too, and when ``quiet``, which shows no result and no progress
+    otherwise; ``progress`` shows it as JSON. ``threshold`` is the lowest logging level shown on stderr. ``state`` is
+    the folder for the state of all jobs, if not the usual one. The process ends with the process ``parent``.
     """
 
     cfg: Path | None
@@ -61,7 +68,20 @@ class Arguments:
     preview: tuple[Fraction, Path] | None
     options: Options
     json: bool
+    progress: Literal["text", "json"]
     threshold: int
+    state: Path | None
+    parent: int | None
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing but warnings and errors is shown, unless it is asked for."""
+        return self.threshold > logging.INFO
+
+    @property
+    def prints_anyway(self) -> bool:
+        """Whether there is a result also when ``quiet``: JSON was asked for, or showing something is all it does."""
+        return self.json or bool(self.plan or self.probe)
 
     @property
     def makes_output(self) -> bool:
@@ -165,10 +185,48 @@ def _parser() -> argparse.ArgumentParser:
         help="compose on the cpu, or on a GPU: cuda, or cuda:1 for the second; auto, the default, uses one that works; "
         "previews are drawn on the cpu",
     )
-    parser.add_argument("--json", action="store_true", help="print the result as JSON on a terminal, too")
+    parser.add_argument(
+        "--decode-threads",
+        type=_count,
+        metavar="N",
+        help="recordings that each worker decodes at a time, instead of as many as leave no processor idle",
+    )
+    parser.add_argument(
+        "--no-wait",
+        dest="wait",
+        action="store_false",
+        help="do not wait for the receivers of callbacks at the end: --resend delivers what is left",
+    )
+    parser.add_argument(
+        "--state", type=_folder, metavar="FOLDER", help="keep logs, work, measurements, locks and callbacks there"
+    )
+    parser.add_argument(
+        "--places",
+        type=_folder,
+        metavar="FOLDER",
+        help="compose with more workers than --workers while processors are spare that the jobs of this machine share "
+        "by this folder, as owt-batch does",
+    )
+    parser.add_argument(
+        "--parent",
+        type=_process,
+        metavar="PID",
+        help="stop when the process with this number has ended",
+    )
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="print the result or the failure as JSON, also on a terminal and with --quiet",
+    )
+    parser.add_argument(
+        "--progress",
+        choices=("text", "json"),
+        default="text",
+        help="json: a line a second on standard error for programs, also with --quiet",
+    )
     parser.set_defaults(threshold=logging.INFO)
     for flags, level, what in (
-        (("-q", "--quiet"), logging.WARNING, "show warnings and errors only, and no progress"),
+        (("-q", "--quiet"), logging.WARNING, "show warnings and errors only, no progress and no result"),
         (("-v", "--verbose"), logging.DEBUG, "show debug messages"),
     ):
         parser.add_argument(*flags, dest="threshold", action="store_const", const=level, help=what)
@@ -179,6 +237,8 @@ def _parser() -> argparse.ArgumentParser:
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Report wrong arguments, which a shell may have made of names of files."""
+        if prints_json(sys.argv[1:]):
+            print_text(json_text(failure(SpecError(Problem("", message)), None)))
         super().error(plain_line(message))
 
 
@@ -224,10 +284,25 @@ def _job_id(text: str) -> str:
 
 
 def _workers(text: str) -> int | None:
-    if text == "auto":
-        return None
+    return None if text == "auto" else _count(text)
+
+
+def _count(text: str) -> int:
     if not re.fullmatch(r"[1-9]\d{0,2}", text, re.ASCII):
-        raise argparse.ArgumentTypeError(f"{text} is neither auto nor a number from 1 to 999")
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 1 to {MAX_WORKERS}")
+    return int(text)
+
+
+def _folder(text: str) -> Path:
+    path = Path(text).absolute()
+    if problem := unfit_path(str(path)):
+        raise argparse.ArgumentTypeError(problem)
+    return path
+
+
+def _process(text: str) -> int:
+    if not re.fullmatch(r"[1-9]\d{0,8}", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text} is not the number of a process")
     return int(text)
 
 

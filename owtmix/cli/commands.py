@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
-import sys
 import traceback
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from owtmix.base.cleanup import TemporaryPaths
 from owtmix.base.errors import BusyError, DestinationError, Interrupted, MixError, SpecError
-from owtmix.base.plain_text import plain_json
 from owtmix.base.shortage import machine_error
 from owtmix.cli.arguments import Arguments
 from owtmix.cli.plan_text import describe_plan
 from owtmix.cli.probe_text import describe_reports
 from owtmix.cli.progress_bar import show_progress
+from owtmix.cli.progress_json import report_progress
 from owtmix.cli.result_text import describe_result
 from owtmix.cli.run_log import RunLog
+from owtmix.cli.standard_output import failure, is_terminal, json_text, print_text
 from owtmix.jobfile.settings import Settings, read_settings, settings_file
 from owtmix.jobs.job import Job, jobs_with_callbacks, resend
 from owtmix.jobs.probing import probe_recordings
@@ -33,156 +33,160 @@ def run_command(arguments: Arguments, scratch: TemporaryPaths) -> int:
     """Execute the command and return the exit status.
 
     Errors are printed to stderr without a traceback; tracebacks are written to the log only.
-
-    Raises:
-        Interrupted: The user or the system stopped the run.
     """
-    log = RunLog(arguments.threshold)
-    try:
-        settings = read_settings(settings_file())
-    except SpecError as error:
-        return _refuse(error, "")
-    try:
-        _print(_execute(arguments, settings, log, scratch))
-    except Interrupted:
-        raise
-    except MixError as error:
-        return _refuse(error, f"{arguments.cfg}: " if arguments.cfg else "")
-    except Exception as error:  # noqa: BLE001 - the outermost handler
-        if interruption := _interruption_behind(error):
-            raise interruption from None
-        if lack := machine_error(error):
-            return _refuse(lack, "")
-        if log.path is None:
-            log.open("owt-main", state_folder() / LOGS)
-            # The job's secrets are not known yet, so the error's message, which may quote one, is not shown.
-            where = {"traceback": "".join(traceback.format_tb(error.__traceback__))}
-            _log.error("internal error: %s (the traceback is in %s)", type(error).__name__, log.path, extra=where)
-            return MixError.exit_status
-        _log.exception("internal error: %s: %s (the traceback is in %s)", type(error).__name__, error, log.path)
-        return MixError.exit_status
-    return 0
+    return _Command(arguments, scratch).run()
+
+
+class _Command:
+    """One command: its arguments, its log and, once it is known, the id of its job."""
+
+    def __init__(self, arguments: Arguments, scratch: TemporaryPaths) -> None:
+        self._arguments = arguments
+        self._scratch = scratch
+        self._log = RunLog(arguments.threshold)
+        self._job_id: str | None = arguments.resend or None
+
+    def run(self) -> int:
+        """Execute it and return the exit status."""
+        try:
+            text = self._execute(read_settings(settings_file()))
+            if not self._arguments.quiet or self._arguments.prints_anyway:
+                print_text(text)
+        except MixError as error:
+            return self._fail(error)
+        except Exception as error:  # noqa: BLE001 - the outermost handler
+            if interruption := _interruption_behind(error):
+                return self._fail(interruption)
+            return self._fail(machine_error(error) or self._internal(error))
+        return 0
+
+    def _fail(self, error: MixError) -> int:
+        """Report an error, one line per problem; returns the exit status."""
+        where = f"{self._arguments.cfg}: " if isinstance(error, SpecError) and self._arguments.cfg else ""
+        hint = ": run the same command to go on" if self._goes_on_after(error) else ""
+        for line in getattr(error, "problems", [error]):
+            _log.error("%s%s%s", where, line, hint)
+        if self._prints_json:
+            with suppress(DestinationError):
+                print_text(self._log.redact(json_text(failure(error, self._job_id))))
+        return error.exit_status
+
+    def _goes_on_after(self, error: MixError) -> bool:
+        return isinstance(error, Interrupted) and self._arguments.makes_output
+
+    @property
+    def _prints_json(self) -> bool:
+        """Whether programs read the result."""
+        if self._arguments.json:
+            return True
+        is_text = self._arguments.plan == "text" or (self._arguments.probe and not self._arguments.probe_json)
+        return not (is_text or self._arguments.quiet or is_terminal())
+
+    def _internal(self, error: Exception) -> MixError:
+        """What a user is told of a mistake in the program; its traceback is in the log."""
+        if self._log.path is not None:
+            _log.debug("internal error", exc_info=error)
+            return MixError(f"internal error: {type(error).__name__}: {error} (the traceback is in {self._log.path})")
+        self._log.open("owt-main", self._logs)
+        # The job's secrets are not known yet, so the error's message, which may quote one, is not shown.
+        where = {"traceback": "".join(traceback.format_tb(error.__traceback__))}
+        _log.debug("internal error", extra=where)
+        return MixError(f"internal error: {type(error).__name__} (the traceback is in {self._log.path})")
+
+    @property
+    def _logs(self) -> Path:
+        return (self._arguments.state or state_folder()) / LOGS
+
+    def _execute(self, settings: Settings) -> str:
+        """Execute the command; returns the text for standard output."""
+        if self._arguments.probe:
+            return self._probe(settings)
+        if self._arguments.resend:
+            return json_text(self._resend(self._arguments.resend, settings))
+        if self._arguments.resend_all:
+            return json_text(self._resend_all(settings))
+        return self._work(self._read_job(settings))
+
+    def _read_job(self, settings: Settings) -> Job:
+        """Read the job file, and open the log of the job, also of one that is wrong but has a readable id."""
+        cfg, options = self._arguments.cfg, self._arguments.options
+        assert cfg
+        try:
+            job = Job(cfg, settings, options, self._arguments.state)
+        except SpecError:
+            if job_id := readable_job_id(cfg, options):
+                self._open_log(job_id)
+            raise
+        self._log.hide(job.request.secrets)
+        self._open_log(job.request.spec.job_id)
+        return job
+
+    def _open_log(self, job_id: str) -> None:
+        self._job_id = job_id
+        self._log.open_job(job_id, self._logs)
+
+    def _work(self, job: Job) -> str:
+        """Plan, preview or make the output; returns the text for standard output."""
+        arguments = self._arguments
+        shown = (
+            report_progress(job.request.spec.job_id)
+            if arguments.progress == "json"
+            else show_progress(quiet=arguments.quiet)
+        )
+        with shown as progress:
+            if arguments.plan:
+                plan = job.plan(progress, self._scratch)
+                return describe_plan(plan) if arguments.plan == "text" else json_text(to_json(plan))
+            if arguments.preview:
+                time_s, png = arguments.preview
+                job.preview(time_s, png, progress, self._scratch)
+                return json_text({"preview": str(png), "time_s": float(time_s)})
+            _log.debug("composing %s", arguments.cfg)
+            result = job.run(progress, self._scratch)
+        values = result.to_json()
+        _log.info("%s is ready", result.output, extra={"result": values})
+        return json_text(values) if self._prints_json else describe_result(result)
+
+    def _probe(self, settings: Settings) -> str:
+        """Probe recordings; returns the report as text."""
+        self._log.open("owt-main", self._logs)
+        with show_progress(quiet=self._arguments.quiet) as progress:
+            progress.stage("reading", None)
+            reports = probe_recordings(self._arguments.probe, settings, strict=self._arguments.options.strict)
+        return json_text(to_json(reports)) if self._arguments.probe_json else describe_reports(reports)
+
+    def _resend(self, job_id: str, settings: Settings) -> dict[str, Any]:
+        """Deliver the callbacks in the outbox; returns the numbers of delivered and undelivered ones.
+
+        Raises:
+            DestinationError: callbacks are left in the outbox.
+        """
+        self._open_log(job_id)
+        report = resend(job_id, settings, self._arguments.state)
+        if left := report["left"]:
+            raise DestinationError(f"{left} callbacks of {job_id} are not delivered yet: run this again later")
+        return report
+
+    def _resend_all(self, settings: Settings) -> dict[str, Any]:
+        """Deliver the callbacks of all jobs that are not running.
+
+        Raises:
+            DestinationError: callbacks are left.
+        """
+        self._log.open("owt-main", self._logs)
+        reports = []
+        for job_id in jobs_with_callbacks(self._arguments.state):
+            try:
+                reports.append(resend(job_id, settings, self._arguments.state))
+            except BusyError as error:
+                _log.warning("%s: its callbacks are not sent again", error)
+        if left := sum(report["left"] for report in reports):
+            jobs = ", ".join(report["job_id"] for report in reports if report["left"])
+            raise DestinationError(f"{left} callbacks of {jobs} are not delivered yet: run this again later")
+        return {"jobs": reports, "sent": sum(report["sent"] for report in reports), "left": 0}
 
 
 def _interruption_behind(error: BaseException) -> Interrupted | None:
     """The signal's exception that a library has wrapped into ``error``."""
     behind = error.__cause__ or error.__context__
     return behind if behind is None or isinstance(behind, Interrupted) else _interruption_behind(behind)
-
-
-def _execute(arguments: Arguments, settings: Settings, log: RunLog, scratch: TemporaryPaths) -> str:
-    """Execute the command; returns the text for standard output."""
-    if arguments.probe:
-        return _probe(arguments, settings, log)
-    if arguments.resend:
-        return _json(_resend(arguments.resend, settings, log))
-    if arguments.resend_all:
-        return _json(_resend_all(settings, log))
-    return _work(_read_job(arguments, settings, log), arguments, scratch)
-
-
-def _read_job(arguments: Arguments, settings: Settings, log: RunLog) -> Job:
-    """Read the job file, and open the log of the job, also of one that is wrong but has a readable id."""
-    assert arguments.cfg
-    try:
-        job = Job(arguments.cfg, settings, arguments.options)
-    except SpecError:
-        if job_id := readable_job_id(arguments.cfg, arguments.options):
-            log.open(job_id, state_folder() / LOGS)
-        raise
-    log.hide(job.request.secrets)
-    log.open(job.request.spec.job_id, state_folder() / LOGS)
-    return job
-
-
-def _work(job: Job, arguments: Arguments, scratch: TemporaryPaths) -> str:
-    """Plan, preview or make the output; returns the text for standard output."""
-    with show_progress(quiet=arguments.threshold > logging.INFO) as progress:
-        if arguments.plan:
-            plan = job.plan(progress, scratch)
-            return describe_plan(plan) if arguments.plan == "text" else _json(to_json(plan))
-        if arguments.preview:
-            time_s, png = arguments.preview
-            job.preview(time_s, png, progress, scratch)
-            return _json({"preview": str(png), "time_s": float(time_s)})
-        _log.debug("composing %s", arguments.cfg)
-        result = job.run(progress, scratch)
-    values = result.to_json()
-    _log.info("%s is ready", result.output, extra={"result": values})
-    if arguments.json or not _is_terminal():
-        return _json(values)
-    return describe_result(result)
-
-
-def _probe(arguments: Arguments, settings: Settings, log: RunLog) -> str:
-    """Probe recordings; returns the report as text."""
-    log.open("owt-main", state_folder() / LOGS)
-    with show_progress(quiet=arguments.threshold > logging.INFO) as progress:
-        progress.stage("reading", None)
-        reports = probe_recordings(arguments.probe, settings, strict=arguments.options.strict)
-    return _json(to_json(reports)) if arguments.probe_json else describe_reports(reports)
-
-
-def _resend(job_id: str, settings: Settings, log: RunLog) -> dict[str, Any]:
-    """Deliver the callbacks in the outbox; returns the numbers of delivered and undelivered ones.
-
-    Raises:
-        DestinationError: Callbacks are left in the outbox.
-    """
-    log.open(job_id, state_folder() / LOGS)
-    report = resend(job_id, settings)
-    if left := report["left"]:
-        raise DestinationError(f"{left} callbacks of {job_id} are not delivered yet: run this again later")
-    return report
-
-
-def _resend_all(settings: Settings, log: RunLog) -> dict[str, Any]:
-    """Deliver the callbacks of all jobs that are not running.
-
-    Raises:
-        DestinationError: callbacks are left.
-    """
-    log.open("owt-main", state_folder() / LOGS)
-    reports = []
-    for job_id in jobs_with_callbacks():
-        try:
-            reports.append(resend(job_id, settings))
-        except BusyError as error:
-            _log.warning("%s: its callbacks are not sent again", error)
-    if left := sum(report["left"] for report in reports):
-        jobs = ", ".join(report["job_id"] for report in reports if report["left"])
-        raise DestinationError(f"{left} callbacks of {jobs} are not delivered yet: run this again later")
-    return {"jobs": reports, "sent": sum(report["sent"] for report in reports), "left": 0}
-
-
-def _is_terminal() -> bool:
-    return sys.stdout is not None and sys.stdout.isatty()
-
-
-def _json(value: object) -> str:
-    return plain_json(json.dumps(value, ensure_ascii=False, indent=2))
-
-
-def _refuse(error: MixError, where: str) -> int:
-    """Log an error, one line per problem; returns the exit status."""
-    for line in error.problems if isinstance(error, SpecError) else [error]:
-        _log.error("%s%s", where if isinstance(error, SpecError) else "", line)
-    return error.exit_status
-
-
-def _print(text: str) -> None:
-    """Write to standard output. A closed pipe is not an error: the reader has stopped reading.
-
-    Raises:
-        DestinationError: Standard output cannot be written.
-    """
-    if sys.stdout is None:  # it was closed when the process started
-        return
-    try:
-        sys.stdout.buffer.write(text.encode(errors="backslashreplace") + b"\n")
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        # The interpreter flushes stdout at exit; that must not fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        raise DestinationError(f"standard output cannot be written: {error.strerror}") from error

@@ -15,6 +15,9 @@ from typing import Final, NoReturn
 
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_DUMPABLE: Final = 4
+_FOLLOW: Final = 0
+"""In place of the number of a signal: the number of a process follows, which is ``_PID_BYTES`` long."""
+_PID_BYTES: Final = 4
 _STANDARD: Final = 3
 """The descriptors 0 to 2 may be closed; a pipe must not take their place."""
 
@@ -24,6 +27,7 @@ class Guard:
 
     Numbers are written to ``writer``. The guard passes on what it reads to the first of ``readers``; when it is gone,
     that one ends, and the second one has what was written since. It ends with this process, however that ends.
+    After ``follow``, it sends SIGTERM to this process when another one has ended.
     """
 
     def __init__(self, watched: Collection[int], kill_s: float) -> None:
@@ -40,6 +44,10 @@ class Guard:
         if self._pid == 0:
             _guard(parent, (reader, passing), watched, kill_s)
         os.close(passing)
+
+    def follow(self, pid: int) -> None:
+        """End this process, as by SIGTERM, when the process ``pid`` has ended."""
+        os.write(self.writer, bytes([_FOLLOW]) + pid.to_bytes(_PID_BYTES, "little"))
 
     def end(self) -> None:
         """End the guard, and take its status: in a container, nobody else may do so."""
@@ -79,14 +87,31 @@ def _guard(parent: int, pipes: tuple[int, int], watched: Collection[int], kill_s
 def _watch(parent: int, pipes: tuple[int, int], watched: Collection[int], kill_s: float) -> None:
     reader, passing = pipes
     until_s: float | None = None
+    followed: list[int] = []
     while os.getppid() == parent:
         left_s = None if until_s is None else until_s - time.monotonic()
         if left_s is not None and left_s <= 0:
             os.kill(parent, signal.SIGKILL)
             return
-        if select.select([reader], (), (), left_s)[0]:
+        ready = select.select([reader, *followed], (), (), left_s)[0]
+        if reader in ready:
             data = os.read(reader, 1)
+            if data[0] == _FOLLOW:
+                followed = _followed(int.from_bytes(os.read(reader, _PID_BYTES), "little"), parent)
+                continue
             with suppress(BlockingIOError):
                 os.write(passing, data)
             if until_s is None and data[0] in watched:
                 until_s = time.monotonic() + kill_s
+        elif ready:
+            followed = []
+            os.kill(parent, signal.SIGTERM)
+
+
+def _followed(pid: int, parent: int) -> list[int]:
+    """A descriptor that can be read when the process ``pid`` has ended; none, and SIGTERM, if it has already."""
+    try:
+        return [os.pidfd_open(pid)]
+    except ProcessLookupError:
+        os.kill(parent, signal.SIGTERM)
+        return []

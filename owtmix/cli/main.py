@@ -28,19 +28,19 @@ def main() -> NoReturn:
     _use_utf8()
     protect_memory()  # before the guard, which is a copy of this process
     scratch = TemporaryPaths()
-    watch_signals(scratch)
-    arguments = None
+    guard = watch_signals(scratch)
     try:
         try:
             arguments = read_arguments(sys.argv[1:])
+            if arguments.parent:
+                guard.follow(arguments.parent)
             # Imported here: wrong arguments are reported without loading the media libraries.
             from owtmix.cli.commands import run_command  # noqa: PLC0415
 
             status = run_command(arguments, scratch)
         finally:
             scratch.remove_all()
-    except Interrupted as error:  # also while files are removed
-        hint = ": run the same command to go on" if arguments and arguments.makes_output else ""
-        _log.error("%s%s", error, hint)
+    except Interrupted as error:  # before the command has begun, and while files are removed
+        _log.error("%s", error)
         status = error.exit_status
     sys.exit(status)

@@ -58,7 +58,8 @@ class RunLog:
         self._redaction = Redaction()
         self._early = _EarlyRecords()
         lines = _LineHandler(threshold)
-        lines.setFormatter(_LineFormatter(self._redaction))
+        self._lines = _LineFormatter(self._redaction)
+        lines.setFormatter(self._lines)
         root = logging.getLogger()
         root.handlers[:] = [lines, self._early]
         root.setLevel(logging.WARNING)
@@ -67,6 +68,15 @@ class RunLog:
     def hide(self, secrets: Iterable[str | None]) -> None:
         """Redact these values in all later output."""
         self._redaction.add(secrets)
+
+    def redact(self, text: str) -> str:
+        """``text`` without what is hidden."""
+        return self._redaction.apply(text)
+
+    def open_job(self, job_id: str, folder: Path) -> None:
+        """As ``open``, for a job, whose id is in every line from now on where stderr is no terminal."""
+        self._lines.job_id = job_id
+        self.open(job_id, folder)
 
     def open(self, name: str, folder: Path) -> None:
         """Append to ``<name>.log`` in ``folder``, which only its owner can read.
@@ -134,11 +144,12 @@ class _FileHandler(logging.FileHandler):
 
 
 class _LineFormatter(logging.Formatter):
-    """Formats ``warning: text``, after the local time if stderr is not a terminal, without tracebacks."""
+    """Formats ``warning: text``, after the local time and the job if stderr is not a terminal, without tracebacks."""
 
     def __init__(self, redaction: Redaction) -> None:
         super().__init__()
         self._redaction = redaction
+        self.job_id = ""
 
     def format(self, record: logging.LogRecord) -> str:
         text = plain_message(self._redaction.apply(record.getMessage()))
@@ -146,7 +157,8 @@ class _LineFormatter(logging.Formatter):
             text = f"{record.levelname.lower()}: {text}"
         if sys.stderr.isatty():
             return text
-        return f"{self.formatTime(record, '%Y-%m-%d %H:%M:%S')} {text}"
+        job = f"{self.job_id} " if self.job_id else ""
+        return f"{self.formatTime(record, '%Y-%m-%d %H:%M:%S')} {job}{text}"
 
 
 class _JsonFormatter(logging.Formatter):

@@ -33,13 +33,13 @@ _ONE_REQUEST_S: Final = 0.5
 """Signals within this time are one request: ``timeout`` and shells send one to the process and one to its group."""
 
 
-def watch_signals(scratch: TemporaryPaths) -> None:
+def watch_signals(scratch: TemporaryPaths) -> Guard:
     """Raise ``Interrupted`` in the main thread on the first SIGINT, SIGTERM or SIGHUP.
 
     If the process has not ended shortly before ``DEADLINE_S``, or at once when another of these signals arrives, a
-    watchdog thread removes the files in ``scratch`` and ends it with status 130. If no thread can run, the process is
-    killed. Signals that were ignored when the process started (``nohup``, ``&`` in a script) stay ignored. Must be
-    called once, from the main thread, before other threads start.
+    watchdog thread removes the files in ``scratch`` and ends it with status 130. If no thread can run, the guard, which
+    is returned, kills the process. Signals that were ignored when the process started (``nohup``, ``&`` in a script)
+    stay ignored. Must be called once, from the main thread, before other threads start.
     """
     watched = {s for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(s) != signal.SIG_IGN}
     raised = threading.Event()
@@ -56,6 +56,7 @@ def watch_signals(scratch: TemporaryPaths) -> None:
     for number in watched:
         signal.signal(number, interrupt)
     threading.Thread(target=_watchdog, args=(guard, watched, raised, scratch), name="watchdog", daemon=True).start()
+    return guard
 
 
 def _watchdog(guard: Guard, watched: set[signal.Signals], raised: threading.Event, scratch: TemporaryPaths) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, SecretBytes, ValidationError
 
-from owtmix.base.errors import Problem, SpecError
+from owtmix.base.errors import Problem, SettingsError
 from owtmix.base.named_file import read_named_file
 from owtmix.base.strict_json import printable
 from owtmix.jobfile.bounds import MAX_SETTINGS_BYTES
@@ -247,7 +247,7 @@ def read_settings(path: Path | None, environment: Mapping[str, str] = os.environ
     ``OWT_CALLBACK_SECRET`` comes before ``callbacks.secret``.
 
     Raises:
-        SpecError: the file cannot be read, or has keys or values that are not settings; all are listed.
+        SettingsError: the file cannot be read, or has keys or values that are not settings; all are listed.
             Neither the error nor its context contains the signing key.
     """
     tables = _tables(path) if path else {}
@@ -263,7 +263,7 @@ def read_settings(path: Path | None, environment: Mapping[str, str] = os.environ
         except ValueError:
             problems.append(Problem(_SIGNS_CALLBACKS, f"accepted is {SIGNING_KEY}"))
     if problems:
-        raise SpecError(*problems)
+        raise SettingsError(*problems)
     return settings
 
 
@@ -271,12 +271,12 @@ def _tables(path: Path) -> dict[str, Any]:
     try:
         data = read_named_file(path, MAX_SETTINGS_BYTES)
         if len(data) > MAX_SETTINGS_BYTES:
-            raise SpecError(Problem(str(path), f"the settings cannot have more than {MAX_SETTINGS_BYTES:,} bytes"))
+            raise SettingsError(Problem(str(path), f"the settings cannot have more than {MAX_SETTINGS_BYTES:,} bytes"))
         return tomllib.loads(data.decode(), parse_float=Decimal)
     except OSError as error:
-        raise SpecError(Problem(str(path), f"the settings cannot be read: {error.strerror}")) from None
+        raise SettingsError(Problem(str(path), f"the settings cannot be read: {error.strerror}")) from None
     except (ValueError, RecursionError) as error:
-        raise SpecError(Problem(str(path), f"not a TOML file: {error}")) from None
+        raise SettingsError(Problem(str(path), f"not a TOML file: {error}")) from None
 
 
 def _wrong(error: ValidationError, tables: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -36,10 +36,12 @@ class CallbackCount:
 class Announcer:
     """Keeps the warnings of a run; between ``run`` and its end, tells the job's receivers of callbacks."""
 
-    def __init__(self, spec: JobSpec, settings: Settings) -> None:
+    def __init__(self, spec: JobSpec, settings: Settings, *, wait: bool = True) -> None:
+        """Without ``wait`` a run ends without waiting for receivers."""
         self.warnings: list[str] = []
         self._spec = spec
         self._settings = settings
+        self._wait = wait
         self.callbacks: CallbackCount | None = None
         """How many callbacks were delivered, and how many are left; None until the end of a run with receivers."""
         self._notifier: Notifier | None = None
@@ -85,7 +87,7 @@ class Announcer:
 
         sending = SenderOptions(settings.network.allow, settings.callbacks.signing_key)
         self._notifier = Notifier(spec.job_id, spec.request_id, spec.notify, outbox, sending)
-        wait_s = settings.callbacks.wait_s
+        wait_s = settings.callbacks.wait_s if self._wait else 0.0
         try:
             self._notifier.notify(events.started())
             if self._notifier.resumed:
@@ -98,12 +100,13 @@ class Announcer:
             self._notifier.notify(*events.failed(error, [output]))
             raise
         finally:
-            if self._notifier.left:
+            if self._notifier.left and wait_s:
                 _log.info("waiting up to %g s for the receivers of %d callbacks", wait_s, self._notifier.left)
             left = self._notifier.finish(wait_s)
             self.callbacks = CallbackCount(self._notifier.stored - left, left)
             if left:
-                self.warn(f"{left} callbacks are not delivered: owt-main --resend {spec.job_id}")
+                tell = self.warn if self._wait else _log.info
+                tell(f"{left} callbacks are not delivered: owt-main --resend {spec.job_id}")
 
     def plan(self, plan: RenderPlan) -> None:
         """Send the events of streams that join and leave, and of inputs that are left out; then those of warnings."""

@@ -24,9 +24,11 @@ from owtmix.produce.chunk_cache import ChunkCache
 from owtmix.produce.chunk_key import InputVersions, track_keys
 from owtmix.produce.disk_space import check_disk_space
 from owtmix.produce.production import Production, ProductionResult
+from owtmix.produce.spare_places import SparePlaces
 from owtmix.produce.tasks import RenderSetup
 from owtmix.produce.workspace import Workspace
 from owtmix.workers.limits import available_cores, create_for_worker
+from owtmix.workers.places import Places
 from owtmix.workers.process_state import available_memory_bytes
 
 _log = logging.getLogger(__name__)
@@ -104,8 +106,7 @@ def compose(run: JobRun, planned: Planned) -> Composed:
     kept_bytes = cache.size_bytes(track_keys(plan, versions))
     check_disk_space(plan, work, planned.staged.parent, kept_bytes)
     sources = planned.prepared.sources.reserving(max(plan.expected_bytes, 2 * plan.expected_bytes - kept_bytes))
-    workers = _fitting_workers(setup, run.request.options.workers or available_cores())
-    workspace = Workspace(run.executor, workers, max(1, available_cores() // workers), cache, run.tracks)
+    workspace = _workspace(run, setup, cache)
     production = Production(setup, sources, versions, workspace, run.announcer)
     result = production.make([OUTPUTS[plan.container](planned.staged)], run.progress)
     reports = tuple(_input_reports(planned.prepared, result))
@@ -115,16 +116,35 @@ def compose(run: JobRun, planned: Planned) -> Composed:
     return Composed(planned.staged, planned.guard, planned.prepared, result, reports)
 
 
-def _fitting_workers(setup: RenderSetup, wanted: int) -> int:
-    """How many workers compose: as many as are ``wanted``, and have memory on this machine."""
-    available_bytes = available_memory_bytes()
-    if available_bytes is None:
-        return wanted
+def _workspace(run: JobRun, setup: RenderSetup, cache: ChunkCache) -> Workspace:
+    """As many workers as are wanted and have memory on this machine; further ones while places are spare."""
+    options, cores = run.request.options, available_cores()
+    wanted = options.workers or cores
+    fitting, each_bytes = _fitting_workers(setup, max(wanted, cores))
+    workers = min(wanted, fitting)
+    if workers < wanted:
+        _log.info("%d workers compose, not %d: each needs about %d MiB", workers, wanted, each_bytes >> 20)
+    threads = options.decode_threads or max(1, cores // workers)
+    spare = SparePlaces(_places(options.places, cores), fitting - workers)
+    return Workspace(run.executor, workers, threads, cache, run.tracks, spare)
+
+
+def _places(folder: Path | None, count: int) -> Places | None:
+    """The places in a folder; without it, or where it cannot be used, none: the job goes on with its own workers."""
+    if folder is None:
+        return None
+    try:
+        return Places(folder, count)
+    except OSError as error:
+        _log.warning("%s cannot be used for places: %s", folder, error.strerror)
+        return None
+
+
+def _fitting_workers(setup: RenderSetup, most: int) -> tuple[int, int]:
+    """How many workers of at most ``most`` have memory on this machine, and the bytes that each needs."""
     each_bytes = needed_bytes(setup.plan, {source: image.size for source, image in setup.images.items()})
-    fitting = max(1, min(wanted, available_bytes // each_bytes))
-    if fitting < wanted:
-        _log.info("%d workers compose, not %d: each needs about %d MiB", fitting, wanted, each_bytes >> 20)
-    return fitting
+    available_bytes = available_memory_bytes()
+    return most if available_bytes is None else max(1, min(most, available_bytes // each_bytes)), each_bytes
 
 
 def publish(run: JobRun, composed: Composed) -> Published:

@@ -28,7 +28,7 @@ from owtmix.jobs.sweep import sweep
 from owtmix.jobs.work_folder import open_work_folder
 from owtmix.plan.model import RenderPlan
 from owtmix.workers.base import Executor
-from owtmix.workers.limits import start_workers
+from owtmix.workers.limits import available_cores, start_workers
 
 OpenExecutor = Callable[[Settings, Callable[[str], None], int | None], AbstractContextManager[Executor]]
 """Opens an executor: from the settings, what takes warnings of tasks, and the number of workers, if given."""
@@ -120,11 +120,13 @@ class Job:
 
     def _announcer(self) -> Announcer:
         """The announcer of one run."""
-        return Announcer(self.request.spec, self.request.settings)
+        return Announcer(self.request.spec, self.request.settings, wait=self.request.options.wait)
 
     def _executor(self, announcer: Announcer) -> AbstractContextManager[Executor]:
-        request = self.request
-        return self._open_executor(request.settings, announcer.warn_damaged, request.options.workers)
+        options = self.request.options
+        # With shared places any number of workers may compose; the queue says how many have something to do.
+        workers = available_cores() + 1 if options.places and options.workers else options.workers
+        return self._open_executor(self.request.settings, announcer.warn_damaged, workers)
 
 
 def _confined(run: JobRun) -> JobRun:

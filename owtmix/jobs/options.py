@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from pathlib import Path
 from typing import Final
 
 from owtmix.base.errors import Problem, SpecError
@@ -35,6 +36,10 @@ def _is_key(value: object) -> bool:
     return value is None or isinstance(value, str)
 
 
+def _is_folder(value: object) -> bool:
+    return value is None or isinstance(value, Path)
+
+
 def _is_flag(value: object) -> bool:
     return isinstance(value, bool)
 
@@ -48,6 +53,9 @@ _ACCEPTED: Final[tuple[tuple[str, Callable[[object], bool], str], ...]] = (
     ("chunk_s", _is_chunk_length, f"a Fraction from {MIN_CHUNK_S} to {MAX_CHUNK_S}"),
     ("fresh", _is_flag, "True or False"),
     ("device", _is_device, "auto, cpu, cuda or a GPU such as cuda:1"),
+    ("decode_threads", _is_worker_count, f"a whole number from 1 to {MAX_WORKERS}"),
+    ("places", _is_folder, "the path of a folder"),
+    ("wait", _is_flag, "True or False"),
 )
 
 
@@ -64,6 +72,10 @@ class Options:
         chunk_s: least length of a chunk in seconds, in place of the setting.
         fresh: finished chunks and measurements of earlier runs are not used.
         device: composes the picture: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        decode_threads: how many recordings each worker decodes at a time; None for as many as leaves no processor idle.
+        places: folder of the places that jobs of this machine share (``workers.places``); while some are spare, more
+            workers compose. None for none.
+        wait: wait at the end for the receivers of callbacks; otherwise ``resend`` delivers what is left.
 
     Raises:
         SpecError: a value is not accepted.
@@ -77,6 +89,9 @@ class Options:
     chunk_s: Fraction | None = None
     fresh: bool = False
     device: str = "auto"
+    decode_threads: int | None = None
+    places: Path | None = None
+    wait: bool = True
 
     def __post_init__(self) -> None:
         problems = [

@@ -42,11 +42,13 @@ class Sender:
         """Wait until all queues are empty, for at most ``timeout_s`` seconds, then stop the thread.
 
         In the second half of that time droppable messages are dropped, so that a slow receiver gets the others.
+        Without any time nothing is dropped.
         """
-        drained = asyncio.run_coroutine_threadsafe(self._drain(timeout_s), self._loop)
         try:
-            with suppress(TimeoutError):
-                drained.result(timeout_s + _CLOSING_S)
+            if timeout_s:
+                drained = asyncio.run_coroutine_threadsafe(self._drain(timeout_s), self._loop)
+                with suppress(TimeoutError):
+                    drained.result(timeout_s + _CLOSING_S)
         finally:
             self._loop.call_soon_threadsafe(self._stop.set)
             self._thread.join(_CLOSING_S)

@@ -41,6 +41,7 @@ from owtmix.produce.failures import (
 from owtmix.produce.made_tracks import MadeTracks
 from owtmix.produce.progress import CompositionProgress
 from owtmix.produce.schedule import Schedule
+from owtmix.produce.spare_places import SparePlaces
 from owtmix.produce.suspects import try_suspects
 from owtmix.produce.tasks import AudioTask, ChunkTask, MuxTask, RenderSetup, TrackTask
 from owtmix.produce.workspace import WarningSink, Workspace
@@ -133,6 +134,12 @@ class Production:
         )
 
     @property
+    def _spare(self) -> SparePlaces | None:
+        """Further workers compose only on the CPU, and only while the machine is short of nothing."""
+        is_possible = self._setup.device.gpu is None and not self._effort.shortages
+        return self._workspace.spare if is_possible else None
+
+    @property
     def _state(self) -> FailureState:
         return FailureState(
             self._setup.device, self._setup.can_reencode, self._effort.restarted, self._effort.shortages
@@ -168,7 +175,7 @@ class Production:
         """Do ``tasks``. After a failure no task is started, and the plan changes when the running tasks have ended."""
         failed: list[tuple[Outcome[TrackTask], Ending]] = []
         with self._prefetch(tasks) as prefetcher:
-            schedule = Schedule(tasks, self._effort.workers, prefetcher, self._current)
+            schedule = Schedule(tasks, self._effort.workers, prefetcher, self._current, self._spare)
             most = self._effort.most_with(waiting=prefetcher.needs_release)
             queue: TaskQueue[TrackTask] = schedule
 

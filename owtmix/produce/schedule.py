@@ -7,6 +7,7 @@ from fractions import Fraction
 
 from owtmix.inputs.prefetch import Prefetcher
 from owtmix.plan.source_usage import source_usage
+from owtmix.produce.spare_places import SparePlaces
 from owtmix.produce.tasks import AudioTask, ChunkTask, TrackTask
 from owtmix.workers.queues import RunQueue
 
@@ -23,6 +24,7 @@ class Schedule:
         workers: the number of workers that compose.
         prefetcher: fetches the sources.
         current: returns a task under the current plan, without sources that could not be fetched.
+        spare: places for further workers, each of which makes one chunk with it.
     """
 
     def __init__(
@@ -31,6 +33,7 @@ class Schedule:
         workers: int,
         prefetcher: Prefetcher,
         current: Callable[[TrackTask], TrackTask],
+        spare: SparePlaces | None = None,
     ) -> None:
         self._prefetcher = prefetcher
         self._current = current
@@ -38,6 +41,7 @@ class Schedule:
         self._sound = [task for task in tasks if isinstance(task, AudioTask)]
         self._runs = RunQueue(chunks, workers, self._is_ready)
         self._workers = workers
+        self._spare = spare or SparePlaces()
         self._started: dict[int, range] = {}
         self._chunks = {chunk.frames: chunk for chunk in chunks}
         self._sound_s = Fraction(0) if self._sound else None
@@ -46,17 +50,24 @@ class Schedule:
     def __len__(self) -> int:
         return len(self._sound) + len(self._runs)
 
+    @property
+    def useful(self) -> int:
+        """How many workers have something to do now."""
+        return self._workers + self._spare.useful + bool(self._sound or self._is_mixing)
+
     def take(self, worker: int) -> TrackTask | None:
         if self._sound and (not self._chunks or self._prefetcher.needs_release or self._is_ready(self._sound[0])):
             self._is_mixing = True
             if self._workers > 1 and not self._prefetcher.needs_release:
                 self._runs.claim(worker)
             return self._current(self._sound.pop())
-        others = (frames for other, frames in self._started.items() if other != worker)
-        if sum(frames in self._chunks for frames in others) >= self._workers:
+        others = (frames for other, frames in self._started.items() if other != worker and other not in self._spare)
+        is_further = sum(frames in self._chunks for frames in others) >= self._workers
+        if is_further and not self._spare.take(worker):
             return None
         task = self._runs.take(worker)
         if task is None:
+            self._spare.give_back(worker)
             return None
         self._started[worker] = task.frames
         return self._current(task)
@@ -84,6 +95,9 @@ class Schedule:
             self._is_mixing = False
         else:
             self._chunks.pop(task.frames)
+            for worker, frames in self._started.items():
+                if frames == task.frames:
+                    self._spare.give_back(worker)
         self._release()
 
     def _release(self) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from owtmix.produce.chunk_cache import ChunkCache
+from owtmix.produce.spare_places import SparePlaces
 from owtmix.workers.base import Executor
 
 
@@ -15,7 +16,8 @@ class Workspace:
     """The workers and folders with which a plan is carried out.
 
     The ``executor`` composes with ``workers`` at the same time, each of which decodes up to ``threads`` sources at a
-    time. Finished tracks go to the ``cache``, unfinished ones lie in the folder ``tracks``.
+    time; further workers take ``spare`` places. Finished tracks go to the ``cache``, unfinished ones lie in the folder
+    ``tracks``.
     """
 
     executor: Executor
@@ -23,6 +25,7 @@ class Workspace:
     threads: int
     cache: ChunkCache
     tracks: Path
+    spare: SparePlaces = field(default_factory=SparePlaces)
 
 
 class WarningSink(Protocol):

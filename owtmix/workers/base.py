@@ -71,6 +71,10 @@ class TaskQueue(Protocol[TaskT_co]):
 
     def __len__(self) -> int: ...
 
+    @property
+    def useful(self) -> int | None:
+        """How many workers have something to do now; None for any number."""
+
     def take(self, worker: int) -> TaskT_co | None:
         """The next task for the worker with this number; None when it has to wait."""
 

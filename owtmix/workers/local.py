@@ -116,7 +116,8 @@ class WorkerPool:
         self._startable = self._size
         watched = self._clock()
         while True:
-            for child in self._idle_children(len(queue), most or self._size, alone=alone):
+            most_now = min(filter(None, (most, queue.useful)), default=self._size)
+            for child in self._idle_children(len(queue), most_now, alone=alone):
                 if task := queue.take(child.number):
                     self._assign(child, task)
             if not (len(queue) or any(child.task for child in self._children)):

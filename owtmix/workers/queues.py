@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
-from typing import Generic
+from typing import Final, Generic
 
 from owtmix.workers.base import TaskT
 
 
 class FifoQueue(Generic[TaskT]):
-    """Tasks in order, for any worker."""
+    """Tasks in order, for any number of workers."""
+
+    useful: Final = None
 
     def __init__(self, tasks: Iterable[TaskT]) -> None:
         self._waiting = deque(tasks)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from owtmix.base.errors import SpecError
+from owtmix.base.errors import SettingsError
 from owtmix.jobfile.settings import (
     INSTALLATION,
     SHIPPED,
@@ -108,7 +108,7 @@ def test_a_file_may_have_some_keys_only(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_accepted(tmp_path: Path, text: str, key: str, accepted: str) -> None:
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(SettingsError) as caught:
         _read(tmp_path, text)
     assert key in str(caught.value)
     assert str(tmp_path / "owt.toml") in str(caught.value)
@@ -116,7 +116,7 @@ def test_a_wrong_value_is_named_with_what_is_accepted(tmp_path: Path, text: str,
 
 
 def test_all_wrong_values_are_reported_together(tmp_path: Path) -> None:
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(SettingsError) as caught:
         _read(tmp_path, "[video]\nvp9_cpu_used = 9\n[logs]\ndays = -1\n[text]\nsize = 3\n")
     assert len(caught.value.problems) == 3
 
@@ -144,10 +144,10 @@ def test_the_callback_secret_comes_from_the_file_or_the_environment(tmp_path: Pa
 
 @pytest.mark.parametrize("secret", ["canary!", "whsec_", "whsec_canary", "canary-中文"])
 def test_a_callback_secret_that_is_none_is_not_shown(tmp_path: Path, secret: str) -> None:
-    with pytest.raises(SpecError, match=r"callbacks\.secret: accepted is whsec_ and base64") as caught:
+    with pytest.raises(SettingsError, match=r"callbacks\.secret: accepted is whsec_ and base64") as caught:
         _read(tmp_path, f"[callbacks]\nsecret = '{secret}'\n")
     assert "canary" not in str(caught.value)
-    with pytest.raises(SpecError, match=r"OWT_CALLBACK_SECRET: accepted is whsec_ and base64") as caught:
+    with pytest.raises(SettingsError, match=r"OWT_CALLBACK_SECRET: accepted is whsec_ and base64") as caught:
         read_settings(None, {"OWT_CALLBACK_SECRET": secret})
     assert "canary" not in str(caught.value)
 
@@ -163,7 +163,7 @@ def test_a_callback_secret_that_is_none_is_not_shown(tmp_path: Path, secret: str
     ],
 )
 def test_a_callback_secret_in_the_wrong_place_is_not_shown(tmp_path: Path, text: str, key: str) -> None:
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(SettingsError) as caught:
         _read(tmp_path, text)
     assert f"{key}: " in str(caught.value)
     assert "canary" not in "".join(traceback.format_exception(caught.value))
@@ -184,7 +184,7 @@ def test_planning_gets_no_secret_and_no_store() -> None:
 
 def test_a_named_file_must_be_there(tmp_path: Path) -> None:
     path = settings_file({"OWT_CONF": str(tmp_path / "missing.toml")})
-    with pytest.raises(SpecError, match=r"missing\.toml.*No such file"):
+    with pytest.raises(SettingsError, match=r"missing\.toml.*No such file"):
         read_settings(path)
 
 
@@ -194,7 +194,7 @@ def test_a_named_file_must_be_a_file_of_a_bounded_size(tmp_path: Path, name: str
     (tmp_path / "folder").mkdir()
     (tmp_path / "large").touch()
     os.truncate(tmp_path / "large", 10 << 30)
-    with pytest.raises(SpecError, match="the settings cannot"):
+    with pytest.raises(SettingsError, match="the settings cannot"):
         read_settings(tmp_path / name)
 
 

@@ -28,6 +28,10 @@ class _ReplacedQueue:
     def __len__(self) -> int:
         return len(self._queue)
 
+    @property
+    def useful(self) -> int | None:
+        return self._queue.useful
+
     def take(self, worker: int) -> Any:
         task = self._queue.take(worker)
         return None if task is None else self._exchange(task)
