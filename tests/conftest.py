@@ -119,6 +119,7 @@ ALLOWED_SKIPS: Final = {
     "no C++ compiler": COMPILER is None,
     "no GPU works": os.environ.get("OWT_REQUIRE_CUDA") != "1",
     "no git": shutil.which("git") is None,
+    "no systemd-analyze": shutil.which("systemd-analyze") is None,
     "no nvcc": shutil.which("nvcc") is None,
     "no NVRTC": nvrtc() is None,
     "no ../shared": not SHARED.is_dir(),

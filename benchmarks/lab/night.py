@@ -16,6 +16,7 @@ from math import exp
 from typing import Any, Final, Literal
 
 from benchmarks.tables import markdown
+from owtmix.produce.spare_places import LOOK_EVERY_S
 from owtmix.workers.queues import RunQueue
 
 # From docs/performance.md. "Chunks, and many workers simulated", the row "hour", which has 110 chunks in 3,600 s:
@@ -33,8 +34,6 @@ START_CORE_S: Final = 0.64
 # Not measured; longer than what was seen ("publishing" of 30 s of output: 9 ms).
 END_CORE_S: Final = 0.001
 """For a second of output: joining and reading back; one core, after the last chunk."""
-ASK_S: Final = 1.0
-"""How long a place may be free before a job that runs asks for it."""
 WORKER_CORE_S: Final = 0.3
 """What a further worker costs when it begins: an interpreter that starts."""
 
@@ -166,7 +165,7 @@ class Machine:
         while self._free and asking:
             run = self._chance.choice(asking)
             worker = next(number for number in range(1, self._free + len(run.workers) + 1) if number not in run.workers)
-            delay_s = self._chance.uniform(0, ASK_S) + WORKER_CORE_S
+            delay_s = self._chance.uniform(0, LOOK_EVERY_S) + WORKER_CORE_S
             made_s = run.take(worker)
             assert made_s is not None
             self._free -= 1
