@@ -1,21 +1,27 @@
 """How long a night of many jobs takes on a machine of many cores, simulated, by the order in which they begin.
 
-Nothing is composed. Jobs cost what was measured (docs/performance.md); their chunks are handed out by owtmix's own
-``RunQueue``. A job begins when a place is free for its first worker. While no job waits for a place, those that are
-free are taken by running jobs as further workers, one chunk after the other, by whichever asks first.
+Nothing is composed. Jobs cost what was measured (docs/performance.md). ``plan_batch`` sorts them, ``Agenda`` says which
+one begins when a place is free, and ``RunQueue`` hands out their chunks, as in a real night. While nobody waits for a
+place, jobs that run take free ones as further workers, whichever asks first, and give them back after a chunk when
+somebody does. That rule alone is written here anew, since places are locks on files.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from math import exp
+from pathlib import Path
 from typing import Any, Final, Literal
 
 from benchmarks.tables import markdown
+from owtmix.batch.agenda import Agenda
+from owtmix.batch.attempt import Attempt, BatchJob, Ended
+from owtmix.batch.estimates import Estimates
+from owtmix.batch.plan import plan_batch
 from owtmix.produce.spare_places import LOOK_EVERY_S
 from owtmix.workers.queues import RunQueue
 
@@ -51,6 +57,7 @@ POLICIES: Final[dict[Policy, str]] = {
     "shipped": "longest first, spare places to running jobs",
 }
 SHIPPED: Final[Policy] = "shipped"
+HOSTS: Final = ("here",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +137,16 @@ class Outcome:
 
 
 class Machine:
-    """Simulates places and the jobs that have them. The time of everything is known before it begins."""
+    """Simulates places and the jobs that have them."""
 
     def __init__(self, cores: int, runs: Sequence[Run], policy: Policy, seed: int) -> None:
-        self._waiting = list(reversed(begun_in_order(runs, policy)))
+        self._runs = {str(number): run for number, run in enumerate(runs)}
+        self._agenda = agenda_of(self._runs, policy)
         self._spares = policy == SHIPPED
         self._free = cores
-        self._running: list[Run] = []
-        self._events: list[tuple[float, int, Run, int, str]] = []
+        self._running: dict[str, Run] = {}
+        self._attempts: dict[str, Attempt] = {}
+        self._events: list[tuple[float, int, str, int, str]] = []
         self._counter = 0
         self._now_s = 0.0
         self._chance = random.Random(seed)
@@ -146,69 +155,82 @@ class Machine:
         """Run it to the end."""
         self._fill()
         while self._events:
-            self._now_s, _, run, worker, what = heappop(self._events)
-            self._go_on(run, worker, what)
+            self._now_s, _, name, worker, what = heappop(self._events)
+            self._go_on(name, worker, what)
             self._fill()
+        assert self._agenda.is_over
         return self._now_s
+
+    @property
+    def _somebody_waits(self) -> bool:
+        return self._agenda.is_ready(self._now_s)
 
     def _fill(self) -> None:
         """Jobs that wait come first; only when none does, running jobs take what is free."""
-        while self._free and self._waiting:
-            run = self._waiting.pop()
+        while self._free and (attempt := self._agenda.pick(self._now_s, HOSTS, lambda _: True)):
+            name = attempt.job.id
+            run = self._runs[name]
             self._free -= 1
             run.workers.add(0)
-            self._running.append(run)
-            self._at(START_CORE_S, run, 0, "started")
-        if not self._spares or self._waiting:
-            return
-        asking = [run for run in self._running if len(run.chunks) and run.is_composing]
+            self._running[name], self._attempts[name] = run, attempt
+            self._at(START_CORE_S, name, 0, "started")
+        if self._spares and self._free and not self._somebody_waits:
+            self._lend()
+
+    def _lend(self) -> None:
+        asking = [name for name, run in self._running.items() if len(run.chunks) and run.is_composing]
         while self._free and asking:
-            run = self._chance.choice(asking)
-            worker = next(number for number in range(1, self._free + len(run.workers) + 1) if number not in run.workers)
-            delay_s = self._chance.uniform(0, LOOK_EVERY_S) + WORKER_CORE_S
+            name = self._chance.choice(asking)
+            run = self._running[name]
+            worker = next(number for number in range(1, len(run.workers) + 2) if number not in run.workers)
             made_s = run.take(worker)
             assert made_s is not None
             self._free -= 1
             run.workers.add(worker)
-            self._at(delay_s + made_s, run, worker, "made")
+            self._at(self._chance.uniform(0, LOOK_EVERY_S) + WORKER_CORE_S + made_s, name, worker, "made")
             if not len(run.chunks):
-                asking.remove(run)
+                asking.remove(name)
 
-    def _go_on(self, run: Run, worker: int, what: str) -> None:
+    def _go_on(self, name: str, worker: int, what: str) -> None:
         """One worker has finished something: the first one of a job mixes its sound, then all make chunks."""
+        run = self._running[name]
         if what == "started":
             run.is_composing = True
             run.chunks.claim(0)
-            self._at(run.length_s * SOUND_CORE_S, run, 0, "made")
+            self._at(run.length_s * SOUND_CORE_S, name, 0, "made")
         elif what == "ended":
-            self._running.remove(run)
+            self._agenda.end(Ended(self._attempts.pop(name), 0, node=HOSTS[0], wall_s=run.alone_s), self._now_s)
+            del self._running[name]
             self._free += 1
-        elif worker and self._waiting:
-            self._leave(run, worker)
+        elif worker and self._somebody_waits:
+            self._leave(name, worker)
         else:
             made_s = run.take(worker)
             if made_s is not None:
-                self._at(made_s, run, worker, "made")
+                self._at(made_s, name, worker, "made")
             else:
-                self._leave(run, worker)
+                self._leave(name, worker)
 
-    def _leave(self, run: Run, worker: int) -> None:
+    def _leave(self, name: str, worker: int) -> None:
         """A worker has no chunk any more, or gives its place back. The job ends when the last one is done."""
+        run = self._running[name]
         run.workers.remove(worker)
         if worker:
             self._free += 1
         if not run.workers and not len(run.chunks):
             run.is_composing = False
-            self._at(run.length_s * END_CORE_S, run, 0, "ended")
+            self._at(run.length_s * END_CORE_S, name, 0, "ended")
 
-    def _at(self, in_s: float, run: Run, worker: int, what: str) -> None:
+    def _at(self, in_s: float, name: str, worker: int, what: str) -> None:
         self._counter += 1
-        heappush(self._events, (self._now_s + in_s, self._counter, run, worker, what))
+        heappush(self._events, (self._now_s + in_s, self._counter, name, worker, what))
 
 
-def begun_in_order(runs: Sequence[Run], policy: Policy) -> list[Run]:
-    """The runs in the order in which they begin."""
-    return list(runs) if policy == "given" else sorted(runs, key=lambda run: -run.guess)
+def agenda_of(runs: Mapping[str, Run], policy: Policy) -> Agenda:
+    """The agenda of a batch with these jobs, whose costs are guesses."""
+    jobs = [BatchJob(name, Path(name), name, cost=run.guess) for name, run in runs.items()]
+    order: Literal["given", "longest"] = "given" if policy == "given" else "longest"
+    return Agenda(plan_batch(jobs, {}, Path(), (), order).planned, 1, Estimates())
 
 
 def simulate(night: Night, policy: Policy, seed: int) -> Outcome:
