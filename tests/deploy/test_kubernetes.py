@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from typing import Any, Final
 
 import jsonschema
@@ -10,7 +11,7 @@ import kubernetes_validate
 import pytest
 
 from owtmix.cli.arguments import read_arguments
-from tests.deploy.recipes import GRACE_S, ROOT, read_yaml
+from tests.deploy.recipes import GRACE_S, ROOT, batch_arguments, read_yaml, without_cluster
 
 JOB: Final = read_yaml("kubernetes/indexed-job.yaml")
 RAY_JOB: Final = read_yaml("kuberay/rayjob.yaml")
@@ -138,7 +139,10 @@ def test_pods_are_valid_and_confined(name: str) -> None:
 
 
 def test_draining_is_given_its_time() -> None:
-    assert f"--grace {GRACE_S}" in RAY_JOB["spec"]["entrypoint"]
+    shell, script = RAY_JOB["spec"]["entrypoint"].split(" -c ")
+    assert shell == "sh"
+    command = shlex.split(shlex.split(script)[0].partition(";")[0])
+    assert batch_arguments(without_cluster(command)).grace_s == GRACE_S
     for name in ("head", "worker"):
         assert PODS[name]["spec"]["terminationGracePeriodSeconds"] > GRACE_S
     assert 'RAY_JOB_STOP_WAIT_TIME_S: "120"' in RAY_JOB["spec"]["runtimeEnvYAML"]

@@ -12,7 +12,7 @@ from typing import Final
 
 import pytest
 
-from tests.deploy.recipes import DEPLOY, GRACE_S, ROOT, tool
+from tests.deploy.recipes import DEPLOY, GRACE_S, ROOT, batch_arguments, tool, without_cluster
 
 SLURM: Final = DEPLOY / "slurm" / "owt-night.sbatch"
 SUBMIT: Final = DEPLOY / "ray" / "submit.sh"
@@ -126,9 +126,10 @@ def test_a_batch_is_submitted_to_ray(tmp_path: Path) -> None:
     assert words[3].startswith("owt-night-")
     variables = json.loads(words[words.index("--runtime-env-json") + 1])["env_vars"]
     assert int(variables["RAY_JOB_STOP_WAIT_TIME_S"]) > GRACE_S
-    batch = words[words.index("--") + 1 :]
-    assert batch[:4] == ["owt-batch", "/rooms/my queue", "--results", "/rooms/night.jsonl"]
-    assert batch[-2:] == ["--attempts", "2"]
+    batch = without_cluster(words[words.index("--") + 1 :])
+    arguments = batch_arguments(batch)
+    assert (arguments.queue, arguments.results) == ("/rooms/my queue", Path("/rooms/night.jsonl"))
+    assert (arguments.grace_s, arguments.attempts) == (GRACE_S, 2)
 
 
 def test_a_submission_without_a_queue_is_explained() -> None:
@@ -140,5 +141,7 @@ def test_a_submission_without_a_queue_is_explained() -> None:
 def test_the_table_of_cron_is_one_line_of_six_fields_and_a_command() -> None:
     text = (DEPLOY / "cron" / "owt-batch.cron").read_text(encoding="utf-8")
     (line,) = [line for line in text.splitlines() if line and line[0] not in "#SP"]
-    assert line.split()[:6] == ["15", "2", "*", "*", "*", "owtmix"]
+    words = line.split()
+    assert words[:6] == ["15", "2", "*", "*", "*", "owtmix"]
+    assert batch_arguments(words[: words.index(">>")]).queue == "/srv/rooms/queue"
     assert "%" not in line  # cron makes a new line of it

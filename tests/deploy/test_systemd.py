@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from tests.deploy.recipes import DEPLOY, GRACE_S
+from tests.deploy.recipes import DEPLOY, GRACE_S, batch_arguments
 
 UNITS: Final = DEPLOY / "systemd"
 NEEDED: Final = ("unshare", "prctl", "capset", "seccomp", "landlock_create_ruleset", "landlock_restrict_self")
@@ -90,7 +90,9 @@ def test_workers_may_confine_themselves() -> None:
 
 
 def test_draining_is_given_its_time() -> None:
-    assert f"--grace {GRACE_S}" in SERVICE["ExecStart"]
+    arguments = batch_arguments(SERVICE["ExecStart"].split())
+    assert arguments.grace_s == GRACE_S
+    assert arguments.metrics is not None
     assert int(SERVICE["TimeoutStopSec"]) > GRACE_S
     assert (SERVICE["KillMode"], SERVICE["SuccessExitStatus"]) == ("mixed", "130")
 
