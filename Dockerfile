@@ -23,9 +23,11 @@ FROM build AS build-cuda
 RUN set -- /wheels/owtmix-*.whl \
  && /opt/owtmix/bin/python -m pip install --only-binary :all: --constraint constraints.txt "owtmix[cuda13] @ file://$1"
 
+# Submitting a job needs what Ray calls its default.
 FROM build-cuda AS build-ray
 RUN set -- /wheels/owtmix-*.whl \
- && /opt/owtmix/bin/python -m pip install --only-binary :all: --constraint constraints.txt "owtmix[cuda13,ray] @ file://$1"
+ && /opt/owtmix/bin/python -m pip install --only-binary :all: --constraint constraints.txt \
+    "owtmix[cuda13,ray] @ file://$1" "ray[default]"
 
 # No shell profile, no secrets, no root. State is in /state/owtmix: mount a volume there to keep it. There is no
 # HEALTHCHECK: these are commands that end, not services; their exit status is their health.
