@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Final
 
-EXPERIMENTS: Final = ("chunks", "cpu_time", "gpu", "isolation", "measuring", "night", "peers", "sweep")
+EXPERIMENTS: Final = ("capacity", "chunks", "cpu_time", "gpu", "isolation", "measuring", "night", "peers", "sweep")
 
 
 def main(words: Sequence[str]) -> None:

@@ -29,10 +29,10 @@ _NV12: Final = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What a job is to a card: streams that are shown at once, and the output."""
+    """What a job is to a card: streams that are shown at once, on average, and the output."""
 
-    streams: int = 4
-    stream_px: int = _PIXELS_720P
+    streams: float = 4
+    stream_px: float = _PIXELS_720P
     stream_fps: float = 30
     output_px: int = _PIXELS_720P
     output_fps: float = 15

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from owtmix.batch.capacity import Room
+from owtmix.batch.capacity import ASSUMED, Room
 from owtmix.batch.card_list import CardList, ListedCard
 from owtmix.batch.card_models import CONSUMER_SESSIONS
 from owtmix.batch.cards import PARTS, SESSIONS, Cards, CardSlot, Locks, by_load, card_fault
@@ -188,6 +190,27 @@ def test_a_card_that_locks_refuse_holds_nothing_else(tmp_path: Path) -> None:
     assert held.loads == (Fraction(0),)
     assert other is not None
     os.close(other)
+
+
+class NoFolder:
+    """The folder of the locks is gone."""
+
+    def take(self) -> int | None:
+        raise OSError(errno.ENOENT, "it is gone")
+
+
+def test_without_a_folder_for_locks_a_batch_counts_for_itself() -> None:
+    held = cards(GEFORCE, L4, share=Fraction(1, 20), locks=lambda _name, _count: NoFolder())
+    slots = [held.place() for _ in range(30)]
+    assert sum(on(slot) == 0 for slot in slots if slot) == CONSUMER_SESSIONS
+    assert sum(on(slot) == 1 for slot in slots if slot) == 20
+
+
+def test_measured_rates_decide() -> None:
+    slow = Cards(listed(L4), 64, free, rates={"L4": replace(ASSUMED, decoded_px_s=1e8)})
+    slot = slow.place()
+    assert slot is not None
+    assert slot.share == 1
 
 
 GOOD = {"device": {"composed_on": ["cuda:0"], "encoder": "h264_nvenc", "why": "L4 composes and encodes"}}
