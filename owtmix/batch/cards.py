@@ -15,7 +15,7 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import Any, Final, Protocol
 
-from owtmix.batch.capacity import ASSUMED, TYPICAL, Capacity, Rates, Room, capacity_of
+from owtmix.batch.capacity import ASSUMED, CORES_ALONE, TYPICAL, Capacity, Rates, Room, capacity_of
 from owtmix.batch.card_list import CardList, ListedCard
 from owtmix.batch.card_models import CONSUMER_SESSIONS, CardModel, model_of
 
@@ -175,10 +175,15 @@ class Cards:
         """A line for each card, with what it carries and what bounds that; or why there is none."""
         if not self.cards:
             yield f"no card: {self.why}"
+        speed = 0.0
         for card, model in zip(self.cards, self._models, strict=True):
             carried = self._capacity(card, model, TYPICAL)
+            speed += carried.speed
             guessed = "" if model.known else "; its model is not known, so it is taken for a small one"
             yield f"{card.name}: {carried.jobs} jobs at once, bound by {carried.bound}{guessed}"
+        cores = self._cores * len(self.cards)
+        if self.cards and speed < cores / CORES_ALONE:
+            yield f"{cores:g} cores without cards may be faster than these cards: --gpus 0"
 
     def _capacity(self, card: ListedCard, model: CardModel, room: Room) -> Capacity:
         rates = self._rates.get(model.name, ASSUMED)

@@ -142,14 +142,21 @@ def test_the_share_of_a_job_is_what_the_model_says() -> None:
     held = cards(L4, share=None)
     slot = held.place(room=Room(25, stream_px=1920 * 1080))
     assert slot is not None
-    assert slot.share == 1  # decoding alone takes the card
-    assert held.place() is None
+    assert slot.share == Fraction(1, 6)  # by memory
+    smaller = held.place()
+    assert smaller is not None
+    assert smaller.share < slot.share
 
 
 def test_models_that_are_not_known_are_named() -> None:
     lines = list(cards(L4, "NVIDIA Z1", share=None).describe())
     assert "not known" not in lines[0]
     assert "its model is not known" in lines[1]
+
+
+def test_cards_that_are_slower_than_the_cores_are_told() -> None:
+    assert "--gpus 0" in list(Cards(listed("Tesla T4"), 64, free).describe())[-1]
+    assert "--gpus 0" not in "".join(Cards(listed("NVIDIA L4", "NVIDIA L4"), 8, free).describe())
 
 
 def test_sessions_are_held_before_they_are_tried_and_shared_by_batches(tmp_path: Path) -> None:
@@ -207,8 +214,7 @@ def test_without_a_folder_for_locks_a_batch_counts_for_itself() -> None:
 
 
 def test_measured_rates_decide() -> None:
-    slow = Cards(listed(L4), 64, free, rates={"L4": replace(ASSUMED, decoded_px_s=1e8)})
-    slot = slow.place()
+    slot = Cards(listed(L4), 64, free, rates={"L4": replace(ASSUMED, alone=1000)}).place()
     assert slot is not None
     assert slot.share == 1
 
