@@ -5,6 +5,7 @@ The last line of an id is the state of that job, so that the same command after 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -92,7 +93,7 @@ class Journal:
         try:
             self._append()
         except OSError as error:
-            self.failure = self.failure or f"{self._name} cannot be written: {error.strerror}"
+            self.failure = self.failure or f"the results file {self._name} cannot be written: {error.strerror}"
             if not self._give_reserve():
                 return False
             with suppress(OSError):
@@ -118,7 +119,7 @@ class Journal:
         if not self._unwritten:
             return
         if not self._is_there():
-            self.failure = self.failure or f"{self._name} was removed or replaced while the batch ran"
+            raise OSError(errno.ESTALE, "it was removed or replaced while the batch ran")
         end = os.lseek(self._file.fileno(), 0, os.SEEK_END)
         data = memoryview(b"".join(self._unwritten))
         try:

@@ -7,6 +7,7 @@ import logging
 import os
 import resource
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -61,17 +62,18 @@ _OTHER_FILES: Final = 256
 
 def main() -> NoReturn:
     """Run the command line and exit with its status."""
-    requests = SignalRequests()
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # until jobs begin, signals end the process at once
     arguments = read_arguments(sys.argv[1:])
     show_lines(arguments.threshold)
     try:
-        status = _execute(arguments, requests)
+        status = _execute(arguments)
     except MixError as error:
         status = _refuse(error, error.exit_status, arguments)
     sys.exit(status)
 
 
-def _execute(arguments: Arguments, requests: SignalRequests) -> int:
+def _execute(arguments: Arguments) -> int:
     """Plan or run the batch; returns the exit status.
 
     Raises:
@@ -100,7 +102,7 @@ def _execute(arguments: Arguments, requests: SignalRequests) -> int:
         if journal.junk:
             _log.warning("%s", describe_junk(journal.junk))
         plan = _plan(queue.jobs, journal.jobs, results, settings, arguments)
-        return _run(plan, journal, Program(program, arguments.state), arguments, requests)
+        return _run(plan, journal, Program(program, arguments.state), arguments)
 
 
 def _plan(
@@ -110,8 +112,9 @@ def _plan(
     return plan_batch(jobs, past, logs, settings.index.keys, arguments.order, arguments.again)
 
 
-def _run(plan: BatchPlan, journal: Journal, program: Program, arguments: Arguments, requests: SignalRequests) -> int:
+def _run(plan: BatchPlan, journal: Journal, program: Program, arguments: Arguments) -> int:
     """Run what is planned and print the summary; returns the exit status."""
+    requests = SignalRequests()
     begun_s = time.monotonic()
     tally, estimates = Tally(), Estimates()
     for job, past in plan.skipped:

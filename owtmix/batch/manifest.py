@@ -27,6 +27,8 @@ LONGEST_OVERRIDE: Final = 200
 """In characters, of the path of a value."""
 KEYS: Final = ("cfg", "id", "set", "index", "output", "device", "priority", "cost")
 _SHOWN: Final = 80
+_MOST_SKIPPED: Final = 2**14
+"""Pieces of a line that is too long: a gigabyte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ def read_manifest(lines: BinaryIO, problems: Problems) -> Iterator[Entry]:
 
 def _skip_line(lines: BinaryIO, line: bytes) -> bool:
     """Skip the rest of a long line; whether it ends within a bound."""
-    for _ in range(LONGEST_LINE):
+    for _ in range(_MOST_SKIPPED):
         if not line or line.endswith(b"\n"):
             return True
         line = lines.readline(LONGEST_LINE)
@@ -95,7 +97,7 @@ def _entry(line: bytes, where: str, problems: Problems) -> Entry | None:
             except ValueError as error:
                 problems.add(where, f"{key}: found {kind_of(value)}; accepted: {error}")
                 is_right = False
-    if "cfg" not in values and "cfg" not in document:
+    if document.get("cfg") is None:
         problems.add(where, "cfg: missing; accepted: the path of a job file")
     if not is_right or "cfg" not in values:
         return None
@@ -170,7 +172,7 @@ def _cost(value: object) -> float:
 
 
 _READERS: Final[Mapping[str, Callable[[object], Any]]] = {
-    "cfg": _path(MAX_PATH, "the path of a job file"),
+    "cfg": _text(MAX_PATH, "the path of a job file"),
     "id": _text(MAX_NAME, "a name of the job"),
     "set": _overrides,
     "index": _path(MAX_PATH, "a key, or a path such as ./index.json"),

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, TypeVar
 
 from owtmix.base.ids import is_job_id
-from owtmix.base.named_file import read_named_file, unfit_path
+from owtmix.base.named_file import read_named_file
 from owtmix.base.strict_json import printable
 from owtmix.batch.attempt import BatchJob
 from owtmix.batch.manifest import MOST_LINES, Entry, absolute, is_local_path, read_manifest
@@ -119,9 +119,6 @@ def _jobs(entries: Iterable[Entry], folder: Path, problems: Problems) -> Iterato
     outputs: dict[tuple[str, str], str] = {}
     for entry in entries:
         cfg = folder / entry.cfg
-        if problem := unfit_path(str(cfg)):
-            problems.add(entry.where, f"cfg: {problem}")
-            continue
         try:
             digest, written_id = _job_file(cfg)
         except OSError as error:

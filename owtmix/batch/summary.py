@@ -62,7 +62,7 @@ class Summary:
 
     def _lines(self) -> Iterator[str]:
         tally = self.tally
-        yield f"done      {tally.done:,}" + (f", {tally.skipped:,} jobs were so before" if tally.skipped else "")
+        yield f"done      {tally.done:,}"
         yield f"failed    {tally.failed:,}"
         for failure in tally.failures:
             status = "" if failure.exit_status is None else f", status {failure.exit_status}"
@@ -70,6 +70,8 @@ class Summary:
             yield f"          {printable(failure.id, LONGEST_ID)}: {failure.state}{status}: {reason}"
         if more := tally.failed - len(tally.failures):
             yield f"          and {more:,} more: see the results"
+        if tally.skipped:
+            yield f"skipped   {tally.skipped:,} of them, which had ended in an earlier run"
         if self.left:
             yield f"left      {self.left:,}: run the same command to go on"
         if tally.retries:

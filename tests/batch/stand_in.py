@@ -52,8 +52,7 @@ if how < 0:
     os.kill(os.getpid(), -how)
     time.sleep(10)
 if how:
-    error = {{"type": "MixError", "message": "it ended with " + str(how), "exit_status": how, "code": 1, "job_id": name}}
-    print(json.dumps({{"error": error}}))
+    print(json.dumps({{"error": {{"type": "MixError", "message": "it ended with " + str(how), "exit_status": how}}}}))
 else:
     result = {{"output": "/out/" + name, "duration_s": 60.0, "warnings": [], "chunks": {{"total": 2, "reused": 0}}}}
     print(json.dumps(result | test.get("result", {{}})))
