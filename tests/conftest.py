@@ -64,6 +64,7 @@ def attributed(*folders: Path) -> Path | None:
 
 
 SLOW: Final = (
+    "batch/test_on_cards.py",
     "benchmarks/test_measure.py",
     "cli/test_commands.py",
     "cli/test_probe.py",
