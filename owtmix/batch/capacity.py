@@ -41,7 +41,7 @@ class Room:
 TYPICAL: Final = Room(streams=9)
 """What a job is taken for of which nothing is known."""
 CORES_ALONE: Final = 41.2 / 120
-"""Core seconds of the CPU for a second of such a job without a card (docs/performance.md, "lively9")."""
+"""Core seconds of the CPU for a second of such a job without a card (docs/performance.md, the scene ``lively9``)."""
 
 
 @dataclass(frozen=True, slots=True)
