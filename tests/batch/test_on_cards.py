@@ -6,12 +6,15 @@ import json
 import os
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
+from owtmix.batch.capacity import ASSUMED
 from owtmix.batch.card_models import CONSUMER_SESSIONS
+from owtmix.batch.card_rates import write_rates
 from tests.batch.stand_in import Site
 
 PROGRAM: Final = """#!{python} -ISs
@@ -21,7 +24,8 @@ card = os.environ.get("CUDA_VISIBLE_DEVICES")
 options = dict(word.partition("=")[::2] for word in sys.argv[1:-1])
 time.sleep({lasts_s})
 with open(os.path.join({marks!r}, str(os.getpid())), "w") as mark:
-    json.dump({{"card": card, "device": options.get("--device"), "begun": begun, "ended": time.monotonic()}}, mark)
+    options = {{"device": options.get("--device"), "places": options.get("--places")}}
+    json.dump(options | {{"card": card, "begun": begun, "ended": time.monotonic()}}, mark)
 good = card is not None and card not in {broken!r}
 device = {{"composed_on": ["cuda:0" if good else "cpu"], "encoder": "x", "why": "it is broken"}}
 result = {{"output": "o", "duration_s": 60.0, "warnings": [], "chunks": {{"total": 1, "reused": 0}}, "device": device}}
@@ -66,7 +70,7 @@ def test_jobs_spread_over_cards_within_their_sessions(machine: Site) -> None:
     assert machine.run("--jobs", 20, "--gpus", 0.1).status == 0
     found = runs(machine)
     assert len(found) == 20
-    assert {run["device"] for run in found} == {"auto"}
+    assert {(run["device"], run["places"]) for run in found} == {("auto", None)}
     assert most_at_once(found) == CONSUMER_SESSIONS
     assert Counter(run["card"] for run in found[:CONSUMER_SESSIONS]) == {"GPU-0": 4, "GPU-1": 4}
 
@@ -104,7 +108,20 @@ def test_no_card_is_used_when_none_is_wanted(machine: Site) -> None:
     write_program(machine, 0)
     machine.job("room")
     assert machine.run("--gpus", 0).status == 0
-    assert [run["card"] for run in runs(machine)] == [None]
+    (run,) = runs(machine)
+    assert (run["card"], run["device"]) == (None, "cpu")
+    assert run["places"]
+
+
+def test_measured_rates_are_used(machine: Site) -> None:
+    write_program(machine, 0.2)
+    state = machine.path / "state"
+    state.mkdir()
+    write_rates(state, "GeForce RTX 4090", replace(ASSUMED, alone=1000))
+    for number in range(6):
+        machine.job(f"room-{number}")
+    assert machine.run("--jobs", 6).status == 0
+    assert most_at_once(runs(machine)) == 2  # one job is all that a card can do
 
 
 def test_hidden_cards_are_not_used(machine: Site, monkeypatch: pytest.MonkeyPatch) -> None:
