@@ -7,7 +7,19 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Final
 
-EXPERIMENTS: Final = ("chunks", "cpu_time", "gpu", "isolation", "measuring", "peers", "rooms", "sweep")
+EXPERIMENTS: Final = (
+    "batch_cost",
+    "capacity",
+    "chunks",
+    "cpu_time",
+    "gpu",
+    "isolation",
+    "measuring",
+    "night",
+    "peers",
+    "rooms",
+    "sweep",
+)
 
 
 def main(words: Sequence[str]) -> None:
@@ -17,8 +29,8 @@ def main(words: Sequence[str]) -> None:
         words: the command line, without the program.
     """
     match words:
-        case [name, *options] if name in EXPERIMENTS:
-            import_module(f"benchmarks.lab.{name}").main(options)
+        case [name, *options] if name.replace("-", "_") in EXPERIMENTS:
+            import_module(f"benchmarks.lab.{name.replace('-', '_')}").main(options)
         case [] | ["-h" | "--help"]:
             print(listing())
         case [name, *_]:

@@ -1,0 +1,167 @@
+"""Which job may begin now: the longest first, after its wait, on a host without a pause; alone, when it was killed.
+
+Nothing here knows processes or clocks: the time is an argument.
+"""
+
+from __future__ import annotations
+
+import heapq
+from bisect import insort
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from owtmix.batch.attempt import Attempt, BatchJob, Ended
+from owtmix.batch.estimates import Estimates
+from owtmix.batch.policy import FINAL, NOT_SET_UP, History, Verdict, device_of, judge
+
+LOOK_AHEAD: Final = 8
+"""So many jobs are tried when the first one does not fit: a smaller one may."""
+MOST_UNREADY: Final = 5
+"""After so many ends in a row that say it, a host counts as not set up."""
+_NEW: Final = History()
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A job that is to be run, with what is guessed of it and what is known from earlier runs."""
+
+    job: BatchJob
+    cost: float
+    log: Path
+    memory_bytes: int = 0
+    disk_bytes: int = 0
+    history: History = _NEW
+    peak_mib: int = 0
+
+
+class Agenda:
+    """The jobs that wait and run, best first in ``planned``."""
+
+    def __init__(
+        self, planned: Sequence[Planned], attempts: int, estimates: Estimates, longest_pause_s: float = 600.0
+    ) -> None:
+        self._planned = planned
+        self._ranks = {plan.job.id: rank for rank, plan in enumerate(planned)}
+        self._histories = [plan.history for plan in planned]
+        self._peaks = [plan.peak_mib for plan in planned]
+        self._attempts = attempts
+        self._estimates = estimates
+        self._longest_pause_s = longest_pause_s
+        self._ready = [rank for rank, plan in enumerate(planned) if not plan.history.killed]
+        self._alone = [rank for rank, plan in enumerate(planned) if plan.history.killed]
+        self._waiting: list[tuple[float, int]] = []
+        self._running: dict[str, int] = {}
+        self._paused: dict[str, float] = {}
+        self._unready: Counter[str] = Counter()
+        self._cost_waiting = sum(plan.cost for plan in planned)
+        self.is_draining = False
+
+    def pick(self, now_s: float, hosts: Collection[str], fits: Callable[[Attempt], bool]) -> Attempt | None:
+        """The attempt that begins now, the best of those that ``fits`` takes; None when none may."""
+        self._wake(now_s)
+        avoid = frozenset(host for host, until_s in self._paused.items() if until_s > now_s)
+        if self.is_draining or (hosts and avoid.issuperset(hosts)):
+            return None
+        # Those that are alone on a host come last: then no others have to wait for them.
+        for ranks in (self._ready or self._alone,):
+            for place, rank in enumerate(ranks[:LOOK_AHEAD]):
+                attempt = self._attempt(rank, avoid)
+                if fits(attempt):
+                    del ranks[place]
+                    self._running[attempt.job.id] = rank
+                    self._cost_waiting -= self._planned[rank].cost
+                    return attempt
+        return None
+
+    def end(self, ended: Ended, now_s: float) -> tuple[Verdict, History]:
+        """What follows from the end of an attempt, and the history of its job with it."""
+        rank = self._running.pop(ended.attempt.job.id)
+        plan, history = self._planned[rank], self._histories[rank]
+        verdict = judge(ended.exit_status, history, self._attempts)
+        history = history.after(ended.exit_status, counts=verdict.counts, loss=verdict.loss)
+        self._histories[rank] = history
+        self._learn(rank, plan, ended)
+        self._blame_host(ended, verdict, now_s)
+        if verdict.state not in FINAL:
+            heapq.heappush(self._waiting, (now_s + min(verdict.wait_s, self._longest_pause_s), rank))
+            self._cost_waiting += plan.cost
+        return verdict, history
+
+    def drain(self) -> None:
+        """Begin nothing more."""
+        self.is_draining = True
+
+    @property
+    def running(self) -> int:
+        """How many attempts run."""
+        return len(self._running)
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs wait, for whatever."""
+        return len(self._ready) + len(self._alone) + len(self._waiting)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing runs, and nothing is to begin any more."""
+        return not self._running and (self.is_draining or not self.waiting)
+
+    def is_ready(self, now_s: float) -> bool:
+        """Whether a job could begin if there were room for it."""
+        self._wake(now_s)
+        return not self.is_draining and bool(self._ready or self._alone)
+
+    def next_s(self, now_s: float) -> float | None:
+        """When the next wait or pause ends; None when there is none."""
+        times = [until_s for until_s in self._paused.values() if until_s > now_s]
+        return min([*times, *(time for time, _ in self._waiting[:1])], default=None)
+
+    def is_hopeless(self, hosts: Collection[str]) -> bool:
+        """Whether no host is set up to run jobs, as their ends said again and again."""
+        return bool(hosts) and all(self._unready[host] >= MOST_UNREADY for host in hosts)
+
+    def cost_of(self, name: str) -> float:
+        """The cost of a job by its id."""
+        return self._planned[self._ranks[name]].cost
+
+    @property
+    def cost_waiting(self) -> float:
+        """The cost of all jobs that wait."""
+        return max(self._cost_waiting, 0.0)
+
+    def _wake(self, now_s: float) -> None:
+        while self._waiting and self._waiting[0][0] <= now_s:
+            _, rank = heapq.heappop(self._waiting)
+            insort(self._alone if self._histories[rank].killed else self._ready, rank)
+
+    def _attempt(self, rank: int, avoid: frozenset[str]) -> Attempt:
+        plan, history = self._planned[rank], self._histories[rank]
+        return Attempt(
+            plan.job,
+            history.counted + 1,
+            plan.log,
+            device=device_of(history, self._attempts),
+            exclusive=history.killed,
+            avoid=avoid,
+            memory_bytes=self._estimates.memory_bytes(plan.memory_bytes, self._peaks[rank]),
+            disk_bytes=plan.disk_bytes,
+        )
+
+    def _learn(self, rank: int, plan: Planned, ended: Ended) -> None:
+        self._peaks[rank] = max(self._peaks[rank], ended.peak_mib)
+        if ended.exit_status == 0:
+            self._estimates.learn_memory(plan.memory_bytes, ended.peak_mib)
+            self._estimates.learn_time(plan.cost, ended.wall_s)
+
+    def _blame_host(self, ended: Ended, verdict: Verdict, now_s: float) -> None:
+        is_paused = self._paused.get(ended.node, 0.0) > now_s
+        if ended.exit_status == NOT_SET_UP:
+            self._unready[ended.node] += not is_paused  # jobs that ran side by side say it once
+        elif ended.exit_status is not None:
+            self._unready[ended.node] = 0
+        if verdict.pause_s:
+            until_s = now_s + min(verdict.pause_s, self._longest_pause_s)
+            self._paused[ended.node] = max(until_s, self._paused.get(ended.node, 0.0))

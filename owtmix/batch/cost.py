@@ -1,0 +1,199 @@
+"""Guesses of what a job takes, from its job file, its index and the sizes of its recordings; no recording is opened.
+
+The order of the jobs and the admission depend on them. They need not be right: whoever knows better says ``cost`` in
+the manifest, and memory is corrected by what jobs took (``owtmix/batch/estimates.py``).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from owtmix.base.named_file import read_named_file, unfit_path
+from owtmix.batch.attempt import BatchJob
+from owtmix.batch.manifest import is_local_path
+from owtmix.jobfile.bounds import MAX_JOB_BYTES, MAX_RECORDINGS
+from owtmix.jobfile.index import EPOCH_MILLISECONDS_FROM, EPOCH_SECONDS_FROM
+from owtmix.jobfile.overrides import apply_overrides
+
+MAIN_BYTES: Final = 160 << 20
+"""Of the process that leads a job."""
+WORKER_BYTES: Final = 160 << 20
+"""Of a worker without a canvas and decoders."""
+_PIXEL_BYTES: Final = 120
+"""Of canvas and encoder, for each pixel."""
+_DECODER_BYTES: Final = 24 << 20
+_MOST_DECODERS: Final = 32
+_INPUT_KBPS: Final = 1000
+"""Of a recording whose end nobody wrote down."""
+_OUTPUT_KBPS: Final = 1200
+_KEPT: Final = 2.5
+"""Chunks, joined tracks and the output, per size of the output."""
+_LARGEST_INDEX_BYTES: Final = 4 * 2**20
+_LONGEST_S: Final = 7 * 86_400
+_LARGEST_PX: Final = 8192
+_STORAGE: Final = "Data.RecordingConfig.StorageConfig"
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """What a job takes.
+
+    Attributes:
+        output_s: length of its output in seconds; None where only a store knows.
+        cost: seconds that one core may take, as far as jobs are compared; None likewise.
+        memory_bytes: of its processes, with one worker.
+        disk_bytes: of its work folder.
+    """
+
+    output_s: float | None = None
+    cost: float | None = None
+    memory_bytes: int = MAIN_BYTES + WORKER_BYTES
+    disk_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """What an index says: the length of the room, its streams and the bytes of its recordings."""
+
+    length_s: float
+    streams: int
+    size_bytes: int
+
+
+def guess(job: BatchJob, index_keys: Sequence[str]) -> Guess:
+    """Guess what ``job`` takes; what is broken takes little. ``index_keys`` are those of the settings."""
+    try:
+        document = json.loads(read_named_file(job.cfg, MAX_JOB_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return Guess()
+    if not isinstance(document, dict):
+        return Guess()
+    apply_overrides(document, job.overrides)
+    width, height = (_number(document, f"Data.TranscodingConfig.Video.{side}", _LARGEST_PX) for side in _SIDES)
+    pixels = width * height
+    room = _room(job, document, index_keys)
+    streams = room.streams if room else 4
+    memory = MAIN_BYTES + WORKER_BYTES + int(pixels * _PIXEL_BYTES) + min(streams, _MOST_DECODERS) * _DECODER_BYTES
+    if room is None:
+        return Guess(memory_bytes=memory)
+    kbps = _number(document, "Data.TranscodingConfig.Video.BitRate", 10**6) or _OUTPUT_KBPS
+    fetched = 0 if _folder(job, document) else room.streams * room.length_s * _INPUT_KBPS * 1000 / 8
+    disk = room.length_s * kbps * 1000 / 8 * _KEPT + fetched
+    per_s = 0.05 + pixels / 1e6 * (0.3 + 0.05 * min(streams, _MOST_DECODERS))
+    return Guess(room.length_s, room.length_s * per_s, memory, int(disk))
+
+
+_SIDES: Final = ("Width", "Height")
+
+
+def _room(job: BatchJob, document: Mapping[str, Any], index_keys: Sequence[str]) -> _Room | None:
+    """What the index says, if it lies in a folder."""
+    folder = _folder(job, document)
+    named = job.index or _text(document, "Data.InputConfig.Index")
+    if named and is_local_path(named) and job.index:
+        candidates = [Path(named)]
+    elif folder is None:
+        return None
+    else:
+        job_id = _text(document, "Internal.JobId")
+        keys = [named] if named else [key.replace("$JobId", job_id) for key in index_keys]
+        candidates = [folder / key.lstrip("/") for key in keys]
+    for path in candidates:
+        with suppress(OSError):
+            data = read_named_file(path, _LARGEST_INDEX_BYTES)
+            return _measured(data, folder)
+    return None
+
+
+def _folder(job: BatchJob, document: Mapping[str, Any]) -> Path | None:
+    """The folder of the recordings; None when they are in a store."""
+    storage = "Data.InputConfig.StorageConfig"
+    storage = storage if isinstance(_at(document, storage), dict) else _STORAGE
+    if _text(document, f"{storage}.Vendor").lower() != "local":
+        return None
+    folder = job.cfg.parent / _text(document, f"{storage}.Bucket")
+    return None if unfit_path(str(folder)) else folder
+
+
+def _measured(data: bytes, folder: Path | None) -> _Room | None:
+    """The room of an index; sizes are those of the files in ``folder``."""
+    try:
+        index = json.loads(data)
+        files = [file for file in index["Files"] if isinstance(file, dict)][:MAX_RECORDINGS]
+        root = str(index.get("Root") or "")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    times = [time for file in files for key in ("StartTime", "EndTime") if (time := _time(file, key)) is not None]
+    if not times:
+        return None
+    step_s = _step_s(times)
+    sizes = [_size(folder, root, file) for file in files]
+    spans = list(_spans(files, sizes, step_s))
+    length_s = max(end for _, end in spans) - min(start for start, _ in spans) if spans else 0.0
+    streams = {str(file.get("StreamId")) for file in files}
+    return _Room(min(max(length_s, 0.0), _LONGEST_S), len(streams), sum(sizes))
+
+
+def _spans(files: Sequence[Mapping[str, Any]], sizes: Sequence[int], step_s: float) -> Iterator[tuple[float, float]]:
+    """From when to when each recording lasts, in seconds; where nobody wrote down the end, its size says so."""
+    for file, size in zip(files, sizes, strict=True):
+        start, end = _time(file, "StartTime"), _time(file, "EndTime")
+        if start is None:
+            continue
+        start_s = start * step_s
+        yield start_s, end * step_s if end is not None and end > start else start_s + size * 8 / (_INPUT_KBPS * 1000)
+
+
+def _size(folder: Path | None, root: str, file: Mapping[str, Any]) -> int:
+    if folder is None:
+        return 0
+    path = f"{folder}/{root}/{file.get('Name')}"
+    if unfit_path(path):
+        return 0
+    try:
+        return os.stat(path).st_size  # noqa: PTH116 - of ten thousand files
+    except OSError:
+        return 0
+
+
+def _step_s(times: Sequence[float]) -> float:
+    """The seconds of one step of the times (docs/semantics.md, "Time")."""
+    latest = max(times)
+    if latest >= EPOCH_MILLISECONDS_FROM:
+        return 0.001
+    if latest >= EPOCH_SECONDS_FROM or any(not time.is_integer() for time in times):
+        return 1.0
+    return 0.001
+
+
+def _time(file: Mapping[str, Any], key: str) -> float | None:
+    try:
+        time = float(file[key])
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+    return time if math.isfinite(time) and time >= 0 else None
+
+
+def _at(document: Mapping[str, Any], path: str) -> Any:
+    value: Any = document
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _text(document: Mapping[str, Any], path: str) -> str:
+    value = _at(document, path)
+    return value if isinstance(value, str) else ""
+
+
+def _number(document: Mapping[str, Any], path: str, largest: int) -> float:
+    value = _at(document, path)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= largest
+    return float(value) if is_number else 0.0

@@ -1,0 +1,209 @@
+"""Runs attempts as children of this process. Each holds a place, which all batches of this machine share."""
+
+from __future__ import annotations
+
+import logging
+import os
+import selectors
+import socket
+import time
+from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager, ExitStack, suppress
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
+
+from owtmix.batch.admission import Admission
+from owtmix.batch.attempt import Attempt, Ended, JobProgress
+from owtmix.batch.cards import Cards, CardSlot
+from owtmix.batch.child_run import ChildRun
+from owtmix.batch.command import Program
+from owtmix.batch.policy import NOT_SET_UP
+
+_log = logging.getLogger(__name__)
+
+KILL_S: Final = 5.0
+"""How long a run that was asked to end may take."""
+
+
+class SharedPlaces(Protocol):
+    """What ``owtmix.workers.places.Places`` offers."""
+
+    def take(self) -> int | None:
+        """A descriptor that holds a place; None where all are taken."""
+
+    def wait(self) -> AbstractContextManager[None]:
+        """Nobody takes spare places meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    attempt: Attempt
+    run: ChildRun
+    slot: CardSlot | None
+
+
+class LocalRunner:
+    """At most ``jobs`` at a time, each with a place, as far as memory and disk go; one always runs."""
+
+    def __init__(
+        self, program: Program, jobs: int, places: SharedPlaces | None, admission: Admission, cards: Cards | None = None
+    ) -> None:
+        self.host = socket.gethostname()
+        self._program = program
+        self._jobs = jobs
+        self._places = places
+        self._admission = admission
+        self._cards = cards
+        self._selector = selectors.DefaultSelector()
+        self._running: dict[int, _Running] = {}
+        self._slot: CardSlot | None = None
+        self._held: int | None = None
+        self._waiting = ExitStack()
+        self._is_short = False
+        self._is_waiting = False
+        self._failed: list[Ended] = []
+        self._kill_at_s: float | None = None
+
+    @property
+    def hosts(self) -> Collection[str]:
+        return (self.host,)
+
+    @property
+    def busy_places(self) -> int:
+        return len(self._running)
+
+    def can_begin(self, attempt: Attempt) -> bool:
+        """As ``Runner.can_begin``. The place and the card that were found are kept until ``begin`` or ``wait``."""
+        if len(self._running) >= self._jobs or self.host in attempt.avoid or self._is_short:
+            return False
+        others = {running.run.pid: running.attempt for running in self._running.values()}
+        if others and (attempt.exclusive or any(other.exclusive for other in others.values())):
+            return False
+        return self._admission.fits(attempt, others) and self._has_card(attempt) and self._has_place()
+
+    def begin(self, attempt: Attempt) -> None:
+        """As ``Runner.begin``. What cannot be begun ends as on a machine that is not set up."""
+        slot, self._slot = self._slot, None
+        keep = [self._held] if self._held is not None else []
+        self._held = None
+        program = self._program
+        if slot:
+            attempt = replace(attempt, device=slot.device, card=slot.card)
+            if slot.card is not None:  # a further worker would open a session and take memory that nobody counted
+                program = replace(program, places=None)
+        try:
+            run = ChildRun(
+                program.arguments(attempt),
+                attempt.log,
+                title=f"{attempt.job.id}, attempt {attempt.number}",
+                keep=[*keep, *(slot.descriptors if slot else ())],
+                environment=slot.environment if slot else {},
+            )
+        except (OSError, ValueError) as error:
+            reason = f"{self._program.command[0]} cannot be run: {getattr(error, 'strerror', None) or error}"
+            self._failed.append(Ended(attempt, NOT_SET_UP, error=reason, node=self.host))
+            self._release(slot)
+            return
+        finally:
+            for descriptor in keep:
+                os.close(descriptor)
+        if slot:
+            slot.let_go()
+        self._running[run.pidfd] = _Running(attempt, run, slot)
+        for descriptor in (run.pidfd, *run.pipes):
+            self._selector.register(descriptor, selectors.EVENT_READ, run.pidfd)
+
+    def wait(self, timeout_s: float) -> list[Ended]:
+        self._tidy()
+        ended, self._failed = self._failed, []
+        if ended:
+            return ended
+        if not self._running:
+            time.sleep(timeout_s)
+            return []
+        if self._kill_at_s is not None:
+            timeout_s = min(timeout_s, max(0.0, self._kill_at_s - time.monotonic()))
+        for key, _ in self._selector.select(timeout_s):
+            running = self._running.get(key.data)
+            if running is None:  # a pipe of a run whose end was taken just before
+                continue
+            if key.fd == key.data:
+                ended.append(self._end(running))
+            elif not running.run.read(key.fd):
+                self._selector.unregister(key.fd)
+        self._kill_late()
+        return ended
+
+    def progress(self) -> Mapping[str, JobProgress]:
+        return {running.attempt.job.id: running.run.messages.progress for running in self._running.values()}
+
+    def stop(self) -> None:
+        self._kill_at_s = time.monotonic() + KILL_S
+        for running in self._running.values():
+            running.run.stop()
+
+    def close(self) -> None:
+        for running in [*self._running.values()]:
+            running.run.kill()
+            self._end(running)
+        self._is_short = False
+        self._tidy()
+        self._selector.close()
+
+    def _has_card(self, attempt: Attempt) -> bool:
+        if self._cards is None:
+            return True
+        self._release(self._slot)
+        self._slot = self._cards.place(attempt.device or attempt.job.device)
+        return self._slot is not None
+
+    def _has_place(self) -> bool:
+        if self._places is None or self._held is not None:
+            return True
+        try:
+            self._held = self._places.take()
+        except OSError:  # the folder is gone: this batch keeps to its own number of jobs
+            return True
+        if self._held is None:
+            self._is_short = True
+            if not self._is_waiting:
+                self._is_waiting = True
+                with suppress(OSError):
+                    self._waiting.enter_context(self._places.wait())
+        return self._held is not None
+
+    def _tidy(self) -> None:
+        """Give back what ``can_begin`` took in vain; wait for a place no longer when no job does."""
+        if self._held is not None:
+            os.close(self._held)
+        self._held = None
+        self._release(self._slot)
+        self._slot = None
+        if self._is_waiting and not self._is_short:
+            self._is_waiting = False
+            self._waiting.close()
+        self._is_short = False
+
+    def _release(self, slot: CardSlot | None) -> None:
+        if slot and self._cards:
+            self._cards.release(slot)
+
+    def _kill_late(self) -> None:
+        if self._kill_at_s is not None and time.monotonic() >= self._kill_at_s:
+            self._kill_at_s = None
+            for running in self._running.values():
+                running.run.kill()
+
+    def _end(self, running: _Running) -> Ended:
+        run, slot = running.run, running.slot
+        del self._running[run.pidfd]
+        for descriptor in (run.pidfd, *run.pipes):
+            with suppress(KeyError):
+                self._selector.unregister(descriptor)
+        end = run.finish()
+        if slot and self._cards and (why := self._cards.judge(slot, end.exit_status, end.report)):
+            _log.warning("%s", why)
+        self._release(slot)
+        return Ended(
+            running.attempt, end.exit_status, end.report, end.error, self.host, end.wall_s, end.cpu_s, end.peak_mib
+        )

@@ -1,0 +1,236 @@
+"""The entry point of ``owt-batch``: reads the queue, opens the journal, runs the night, prints what became of it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import resource
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from typing import Final, NoReturn
+
+from owtmix.base.errors import MixError
+from owtmix.base.own_files import make_folder
+from owtmix.base.plain_text import plain_json
+from owtmix.base.strict_json import printable
+from owtmix.base.wording import some
+from owtmix.batch.admission import Admission
+from owtmix.batch.agenda import Agenda
+from owtmix.batch.arguments import Arguments, read_arguments
+from owtmix.batch.attempt import BatchJob
+from owtmix.batch.card_list import CardList, list_cards
+from owtmix.batch.card_rates import read_rates
+from owtmix.batch.cards import Cards
+from owtmix.batch.command import Program, own_program
+from owtmix.batch.estimates import Estimates
+from owtmix.batch.journal import Journal, Past, describe_junk, read_journal
+from owtmix.batch.lines import show_lines
+from owtmix.batch.live_view import show_progress
+from owtmix.batch.local import LocalRunner
+from owtmix.batch.metrics import MetricsFile
+from owtmix.batch.night import Night, Site
+from owtmix.batch.plan import BatchPlan, plan_batch
+from owtmix.batch.problems import QueueError
+from owtmix.batch.queue import folder_of, read_queue
+from owtmix.batch.requests import SignalRequests
+from owtmix.batch.resending import Resending
+from owtmix.batch.runner import Runner
+from owtmix.batch.summary import Summary
+from owtmix.batch.tally import Tally
+from owtmix.jobfile.settings import Settings, read_settings, settings_file
+from owtmix.jobs.state import state_folder
+from owtmix.workers.limits import available_cores
+from owtmix.workers.places import Places
+
+_log = logging.getLogger(__name__)
+
+_NOT_SET_UP: Final = 1
+_FAILED: Final = 4
+_STOPPED: Final = 130
+_LONGEST_NAME: Final = 100
+_FILES_PER_JOB: Final = 6
+_OTHER_FILES: Final = 256
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with its status."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # until jobs begin, signals end the process at once
+    arguments = read_arguments(sys.argv[1:])
+    show_lines(arguments.threshold)
+    try:
+        status = _execute(arguments)
+    except MixError as error:
+        status = _refuse(error, error.exit_status, arguments)
+    sys.exit(status)
+
+
+def _execute(arguments: Arguments) -> int:
+    """Plan or run the batch; returns the exit status.
+
+    Raises:
+        QueueError: the queue or the results file is wrong.
+    """
+    try:
+        settings = read_settings(settings_file())
+    except MixError as error:
+        return _refuse(error, _NOT_SET_UP, arguments)
+    program = own_program() if arguments.program is None else (arguments.program,)
+    if shutil.which(program[0]) is None:
+        return _refuse(MixError(f"{program[0]} is no program"), _NOT_SET_UP, arguments)
+    results = arguments.results or folder_of(arguments.queue) / "results.jsonl"
+    queue = read_queue(arguments.queue)
+    if queue.others:
+        _log.info(
+            "%d files are no job files: %s",
+            len(queue.others),
+            some(printable(name, _LONGEST_NAME) for name in queue.others),
+        )
+    if arguments.plan:
+        plan = _plan(queue.jobs, read_journal(results), results, settings, arguments)
+        _print(plan.describe() if arguments.plan == "text" else _json(plan.to_json()))
+        return 0
+    with closing(Journal(results)) as journal:
+        if journal.junk:
+            _log.warning("%s", describe_junk(journal.junk))
+        plan = _plan(queue.jobs, journal.jobs, results, settings, arguments)
+        return _run(plan, journal, Program(program, arguments.state), arguments)
+
+
+def _plan(
+    jobs: Sequence[BatchJob], past: dict[str, Past], results: Path, settings: Settings, arguments: Arguments
+) -> BatchPlan:
+    logs = results.with_name(f"{results.stem}.logs")
+    return plan_batch(jobs, past, logs, settings.index.keys, arguments.order, arguments.again)
+
+
+def _run(plan: BatchPlan, journal: Journal, program: Program, arguments: Arguments) -> int:
+    """Run what is planned and print the summary; returns the exit status."""
+    requests = SignalRequests()
+    begun_s = time.monotonic()
+    tally, estimates = Tally(), Estimates()
+    for job, past in plan.skipped:
+        tally.skip(job.id, past)
+    agenda = Agenda(plan.planned, arguments.attempts, estimates, arguments.longest_pause_s)
+    logs = _log_folder(journal.path)
+    night = None
+    if plan.planned:
+        with _runner(program, arguments) as runner, show_progress(quiet=arguments.threshold > logging.INFO) as view:
+            resending = Resending(program, logs / ".callbacks.log")
+            metrics = _metrics(arguments, journal.path, tally, runner)
+            watchers = [view, resending, *([metrics] if metrics else [])]
+            site = Site(agenda, runner, journal, tally, estimates, tuple(watchers), (resending.hear,))
+            night = Night(site, requests, arguments.grace_s)
+            night.run()
+            resending.finish(lambda: requests.count > 0)
+        if metrics:
+            metrics.write(agenda.waiting, 0)
+    summary = Summary(tally, agenda.waiting, journal.unwritten, time.monotonic() - begun_s, journal.path)
+    _print(_json(summary.to_json()) if _prints_json(arguments) else summary.describe())
+    if night and night.is_hopeless:
+        return _NOT_SET_UP
+    if summary.left and requests.count and not journal.failure:
+        return _STOPPED
+    return _FAILED if tally.failed or journal.failure or summary.left else 0
+
+
+@contextmanager
+def _runner(program: Program, arguments: Arguments) -> Iterator[Runner]:
+    """Where jobs run: here."""
+    jobs = arguments.jobs or available_cores()
+    _allow_files(jobs)
+    try:
+        places = Places.of_machine(jobs)
+    except OSError as error:
+        raise QueueError(f"{error.filename} cannot hold the places of jobs: {error.strerror}") from None
+    state = arguments.state or state_folder()
+    cards = _cards(places, state, arguments.gpus)
+    admission = Admission(state)
+    with closing(LocalRunner(replace(program, places=places.folder), jobs, places, admission, cards)) as runner:
+        yield runner
+
+
+def _cards(places: Places, state: Path, share: float | None) -> Cards:
+    """The cards of this machine. Without any, or where none is to be used, all jobs run on the CPU."""
+    found = CardList((), "--gpus 0") if share == 0 else list_cards()
+    part = Fraction(share).limit_denominator(1000) if share else None
+    canvas_mib = read_settings(settings_file()).gpu.memory_mib
+    cards = Cards(found, available_cores(), partial(_locks, places.folder), part, read_rates(state), canvas_mib)
+    if found.cards:
+        for line in cards.describe():
+            _log.info("%s", line)
+    return cards
+
+
+def _locks(folder: Path, name: str, count: int) -> Places:
+    return Places(folder / name, count)
+
+
+def _metrics(arguments: Arguments, results: Path, tally: Tally, runner: Runner) -> MetricsFile | None:
+    if arguments.metrics is None:
+        return None
+    return MetricsFile(arguments.metrics, str(results), tally, lambda: runner.busy_places)
+
+
+def _log_folder(results: Path) -> Path:
+    """The folder of the logs of jobs, which only its owner can read.
+
+    Raises:
+        QueueError: it cannot be made.
+    """
+    folder = results.with_name(f"{results.stem}.logs")
+    try:
+        make_folder(folder)
+    except OSError as error:
+        raise QueueError(f"the folder {folder} cannot be used: {error.strerror}") from None
+    return folder
+
+
+def _allow_files(jobs: int) -> None:
+    """Have as many open files as ``jobs`` jobs take, if the system allows that."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = jobs * _FILES_PER_JOB + _OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def _refuse(error: MixError, exit_status: int, arguments: Arguments) -> int:
+    """Say what is wrong, one line for each problem; returns the exit status."""
+    for line in getattr(error, "problems", None) or [error.message]:
+        _log.error("%s", line)
+    if _prints_json(arguments):
+        failure = {"type": type(error).__name__, "message": str(error), "exit_status": exit_status}
+        _print(_json({"error": failure}))
+    return exit_status
+
+
+def _prints_json(arguments: Arguments) -> bool:
+    return arguments.json or sys.stdout is None or not sys.stdout.isatty()
+
+
+def _json(value: object) -> str:
+    return plain_json(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def _print(text: str) -> None:
+    """Write to standard output; whoever closed it does not want to read it."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.buffer.write(text.encode(errors="backslashreplace") + b"\n")
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        # The interpreter flushes stdout at exit; that must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        _log.error("standard output cannot be written: %s", error.strerror)

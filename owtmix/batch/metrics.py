@@ -1,0 +1,94 @@
+"""Metrics for Prometheus, as a file for the textfile collector of its node exporter."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from owtmix.batch.night import Status
+from owtmix.batch.policy import FINAL
+from owtmix.batch.tally import Tally
+
+_log = logging.getLogger(__name__)
+
+EVERY_S: Final = 5.0
+_MODE: Final = 0o644
+"""The exporter is another user."""
+_PREFIX: Final = "owtmix_batch_"
+
+
+class MetricsFile:
+    """Writes ``path`` every ``EVERY_S`` seconds, whole. ``queue`` tells batches of one machine apart."""
+
+    def __init__(self, path: Path, queue: str, tally: Tally, busy: Callable[[], int]) -> None:
+        self._path = path
+        self._queue = queue
+        self._tally = tally
+        self._busy = busy
+        self._next_s = 0.0
+        self._has_failed = False
+
+    def look(self, status: Callable[[], Status]) -> None:
+        """Write, if it is time to."""
+        now_s = time.monotonic()
+        if now_s >= self._next_s:
+            self._next_s = now_s + EVERY_S
+            found = status()
+            self.write(found.waiting, len(found.running))
+
+    def write(self, waiting: int, running: int) -> None:
+        """Write the file. The first failure is a warning; a batch does not end for its metrics."""
+        text = render(self._tally, self._queue, waiting, running, self._busy())
+        try:
+            _replace(self._path, text.encode())
+        except OSError as error:
+            if not self._has_failed:
+                _log.warning("the metrics file %s cannot be written: %s", self._path, error.strerror)
+            self._has_failed = True
+
+
+def render(tally: Tally, queue: str, waiting: int, running: int, busy: int) -> str:
+    """The metrics as text (Prometheus text format 0.0.4)."""
+    lines: list[str] = []
+
+    def add(name: str, kind: str, about: str, label: str, values: Mapping[str, float]) -> None:
+        lines.extend((f"# HELP {_PREFIX}{name} {about}", f"# TYPE {_PREFIX}{name} {kind}"))
+        for text, value in sorted(values.items()):
+            more = f',{label}="{escape(text)}"' if label else ""
+            lines.append(f'{_PREFIX}{name}{{queue="{escape(queue)}"{more}}} {value:.15g}')
+
+    add("jobs_total", "counter", "Jobs that have their final state.", "state", {s: tally.states[s] for s in FINAL})
+    add("attempts_total", "counter", "Attempts that ended.", "", {"": tally.attempts})
+    add("retries_total", "counter", "Attempts after which the job is tried again.", "reason", tally.retries)
+    add("output_seconds_total", "counter", "Length of finished outputs.", "", {"": tally.output_s})
+    add("output_bytes_total", "counter", "Size of finished outputs in folders.", "", {"": tally.output_bytes})
+    add("cpu_seconds_total", "counter", "CPU time of ended attempts.", "", {"": tally.cpu_s})
+    add("jobs", "gauge", "Jobs that are not ended.", "state", {"waiting": waiting, "running": running})
+    add("places_busy", "gauge", "Places that jobs of this batch hold.", "", {"": busy})
+    return "\n".join(lines) + "\n"
+
+
+def escape(text: str) -> str:
+    """``text`` as the value of a label."""
+    text = text.encode(errors="backslashreplace").decode()
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Put a file in place of another one; who reads it sees one of them."""
+    new = path.with_name(f".{path.name}.{os.getpid()}.part")
+    new.unlink(missing_ok=True)
+    try:
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        new.replace(path)
+    except OSError:
+        with suppress(OSError):
+            new.unlink(missing_ok=True)
+        raise

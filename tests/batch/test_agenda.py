@@ -1,0 +1,182 @@
+"""Which job begins when, with a clock of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import pytest
+
+from owtmix.batch.agenda import MOST_UNREADY, Agenda, Planned
+from owtmix.batch.attempt import Attempt
+from owtmix.batch.estimates import Estimates
+from owtmix.batch.policy import History
+from tests.batch.made import ended, planned
+
+HERE = ("here",)
+MIB = 1 << 20
+
+
+def agenda(*plans: Planned, attempts: int = 3, longest_pause_s: float = 600) -> Agenda:
+    return Agenda(plans, attempts, Estimates(), longest_pause_s)
+
+
+def pick(of: Agenda, now_s: float = 0, hosts: Collection[str] = HERE) -> Attempt:
+    found = of.pick(now_s, hosts, lambda _: True)
+    assert found
+    return found
+
+
+def nothing(of: Agenda, now_s: float = 0, hosts: Collection[str] = HERE) -> bool:
+    return of.pick(now_s, hosts, lambda _: True) is None
+
+
+def test_jobs_begin_in_their_order() -> None:
+    of = agenda(planned("a"), planned("b"), planned("c"))
+    assert [pick(of).job.id for _ in range(3)] == ["a", "b", "c"]
+    assert nothing(of)
+    assert (of.running, of.waiting, of.is_over) == (3, 0, False)
+
+
+def test_a_smaller_job_begins_when_the_first_one_does_not_fit() -> None:
+    of = agenda(planned("a", memory_bytes=900 * MIB), planned("b", memory_bytes=100 * MIB))
+    small = of.pick(0, HERE, lambda attempt: attempt.memory_bytes < 500 * MIB)
+    assert small
+    assert small.job.id == "b"
+    assert of.pick(0, HERE, lambda attempt: attempt.memory_bytes < 500 * MIB) is None
+    assert pick(of).job.id == "a"
+
+
+def test_only_a_few_are_tried_when_nothing_fits() -> None:
+    tried: list[str] = []
+
+    def fits(attempt: Attempt) -> bool:
+        tried.append(attempt.job.id)
+        return False
+
+    agenda(*(planned(str(number)) for number in range(1000))).pick(0, HERE, fits)
+    assert len(tried) < 20
+
+
+def test_a_job_waits_before_it_is_tried_again_and_keeps_its_rank() -> None:
+    of = agenda(planned("a"), planned("b"), planned("c"))
+    of.end(ended(pick(of), 3), 100)
+    of.end(ended(pick(of, 100)), 110)
+    assert (of.next_s(110), of.waiting) == (130, 2)
+    again = pick(of, 130)
+    assert (again.job.id, again.number) == ("a", 2)
+    assert pick(of, 130).job.id == "c"
+
+
+def test_waits_are_bounded_by_the_longest_pause() -> None:
+    of = agenda(planned("a"), longest_pause_s=0.5)
+    of.end(ended(pick(of), 5), 0)
+    assert nothing(of, 0.4)
+    assert pick(of, 0.5).number == 2
+
+
+@pytest.mark.parametrize(("exit_status", "pause_s"), [(1, 60), (5, 60)])
+def test_a_host_pauses_and_others_do_not(exit_status: int, pause_s: float) -> None:
+    of = agenda(*map(planned, "abcd"))
+    of.end(ended(pick(of), exit_status, node="one"), 0)
+    assert nothing(of, pause_s - 1, hosts=["one"])
+    elsewhere = pick(of, pause_s - 1, hosts=["one", "two"])
+    assert (elsewhere.job.id, elsewhere.avoid) == ("b", frozenset({"one"}))
+    of.end(ended(elsewhere, 0, node="two"), pause_s - 1)
+    assert pick(of, pause_s, hosts=["one"]).avoid == frozenset()
+
+
+def test_without_known_hosts_the_runner_decides() -> None:
+    of = agenda(planned("a"), planned("b"))
+    of.end(ended(pick(of), 5, node="one"), 0)
+    assert pick(of, 1, hosts=[]).avoid == {"one"}
+
+
+def test_a_killed_job_is_alone_and_last() -> None:
+    of = agenda(planned("a"), planned("b"), planned("c", history=History(1, killed=True)))
+    first = pick(of)
+    of.end(ended(first, -9), 0)
+    assert pick(of).job.id == "b"
+    alone = pick(of)
+    assert (alone.job.id, alone.exclusive, alone.number) == ("a", True, 2)
+    assert pick(of).job.id == "c"
+
+
+def test_the_last_attempt_after_composing_failed_is_on_the_cpu() -> None:
+    of = agenda(planned("a"))
+    devices = []
+    for _ in range(3):
+        begun = pick(of)
+        devices.append(begun.device)
+        of.end(ended(begun, 4), 0)
+    assert devices == [None, None, "cpu"]
+    assert of.is_over
+
+
+def test_draining_begins_nothing_and_ends_with_what_runs() -> None:
+    of = agenda(planned("a"), planned("b"))
+    begun = pick(of)
+    of.drain()
+    assert nothing(of)
+    assert not of.is_over
+    verdict, _ = of.end(ended(begun, 130), 0)
+    assert (verdict.state, of.is_over, of.waiting) == ("drained", True, 2)
+
+
+def test_what_was_counted_before_counts() -> None:
+    of = agenda(planned("a", history=History(2)))
+    begun = pick(of)
+    assert begun.number == 3
+    assert of.end(ended(begun, 3), 0)[0].state == "poisoned"
+
+
+def test_a_job_that_always_kills_its_host_is_poisoned_and_others_are_done() -> None:
+    of = agenda(planned("bad", cost=9), planned("a"), planned("b"))
+    states: dict[str, str] = {}
+    now_s = 0.0
+    for _ in range(20):
+        if of.is_over:
+            break
+        begun = pick(of, now_s, hosts=["one", "two"])
+        verdict, _ = of.end(ended(begun, None if begun.job.id == "bad" else 0, node="one"), now_s)
+        states[begun.job.id] = verdict.state
+        now_s += 1
+    assert states == {"bad": "poisoned", "a": "done", "b": "done"}
+
+
+def test_a_host_that_is_never_set_up_is_hopeless() -> None:
+    of = agenda(*(planned(str(number)) for number in range(20)))
+    now_s = 0.0
+    for _ in range(MOST_UNREADY):
+        assert not of.is_hopeless(HERE)
+        side_by_side = [pick(of, now_s), pick(of, now_s)]
+        for begun in side_by_side:
+            of.end(ended(begun, 1), now_s)
+        now_s += 60
+    assert of.is_hopeless(HERE)
+    assert not of.is_hopeless(["here", "there"])
+    of.end(ended(pick(of, now_s), 0), now_s)
+    assert not of.is_hopeless(HERE)
+
+
+def test_memory_is_what_such_jobs_took() -> None:
+    of = agenda(*(planned(name, memory_bytes=400 * MIB) for name in "abcd"))
+    assert pick(of).memory_bytes == 400 * MIB
+    of.end(ended(pick(of), 0, peak_mib=1000), 0)
+    assert pick(of).memory_bytes > 1000 * MIB
+
+
+def test_memory_of_a_job_is_what_it_took_before() -> None:
+    of = agenda(planned("a", memory_bytes=400 * MIB, peak_mib=2000), planned("b", memory_bytes=400 * MIB))
+    assert pick(of).memory_bytes > 2000 * MIB
+    of.end(ended(pick(of), 3, peak_mib=900), 0)
+    assert pick(of, 30).memory_bytes > 900 * MIB
+
+
+def test_the_open_cost_is_that_of_the_jobs_that_wait() -> None:
+    of = agenda(planned("a", cost=5), planned("b", cost=2))
+    begun = pick(of)
+    assert (of.cost_waiting, of.cost_of("a")) == (2, 5)
+    of.end(ended(begun, 3), 0)
+    assert of.cost_waiting == 7
+    assert of.is_ready(0)
+    assert of.next_s(0) == 30

@@ -1,0 +1,224 @@
+"""The results file: what is read, written, repaired, locked and refused."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from owtmix.batch.journal import Journal, Past, describe_junk, read_journal
+from owtmix.batch.policy import History
+from owtmix.batch.problems import QueueError
+
+
+def entry(name: str = "a", state: str = "done", **more: Any) -> dict[str, Any]:
+    fixed = {"time": "2026-11-27T03:04:05Z", "id": name, "key": "k", "cfg": "/a.json", "attempt": 1, "state": state}
+    return fixed | {"exit": 0, "peak_mib": 100, "error": None} | more
+
+
+def line(name: str = "a", state: str = "done", **more: Any) -> str:
+    return json.dumps(entry(name, state, **more)) + "\n"
+
+
+def past(path: Path) -> dict[str, Past]:
+    journal = Journal(path)
+    journal.close()
+    return journal.jobs
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "results.jsonl"
+
+
+def test_what_is_noted_is_read_again(path: Path) -> None:
+    journal = Journal(path)
+    journal.note(entry("a"), History(1))
+    journal.note(entry("b\n\udcff", "again", exit=3, error="no index"), History(1))
+    journal.close()
+    assert past(path) == journal.jobs == read_journal(path)
+    assert journal.jobs["b\n\udcff"] == Past("k", "again", History(1), 3, "no index", 100)
+    assert len(path.read_text(encoding="ascii").splitlines()) == 2
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("lines", "history", "state"),
+    [
+        ([line(state="again", exit=3)], History(1), "again"),
+        ([line(state="again", exit=-9)], History(1, killed=True), "again"),
+        (
+            [line(state="again", exit=4), line(state="again", exit=4, attempt=2)],
+            History(2, composing_failed=True),
+            "again",
+        ),
+        ([line(state="again", exit=6)] * 3, History(), "again"),
+        ([line(state="lost", exit=None)] * 3, History(0, 3), "lost"),
+        ([line(state="lost", exit=1)] * 3, History(), "lost"),
+        ([line(state="again", exit=-9), line(state="lost", exit=None, attempt=2)], History(1, 1, killed=True), "lost"),
+        ([line(state="again", exit=3), line(state="drained", exit=130, attempt=2)], History(1), "drained"),
+        ([line(state="poisoned", exit=3, attempt=3), line(state="again", exit=3)], History(1), "again"),
+        ([line(state="again", exit=3, attempt=2), line(state="lost", exit=None, key="other")], History(0, 1), "lost"),
+    ],
+)
+def test_the_history_of_a_job_is_that_of_its_lines(path: Path, lines: list[str], history: History, state: str) -> None:
+    """Since it ended, or since it was another job."""
+    path.write_text("".join(lines))
+    found = past(path)["a"]
+    assert (found.history, found.state) == (history, state)
+
+
+@pytest.mark.parametrize(
+    ("text", "ids", "after"),
+    [
+        ("", [], ""),
+        (line() + line("b"), ["a", "b"], line() + line("b")),
+        (line() + line("b")[:40], ["a"], line()),
+        (line() + line("b")[:1], ["a"], line()),
+        (line() + line("b")[:-1], ["a", "b"], line() + line("b")),
+        (line()[:-2], [], ""),
+        (line() + "junk", ["a"], line() + "junk\n"),
+    ],
+)
+def test_the_last_line_is_repaired(path: Path, text: str, ids: list[str], after: str) -> None:
+    path.write_text(text)
+    assert [*past(path)] == ids
+    assert path.read_text() == after
+
+
+JUNK = [
+    "junk",
+    "[]",
+    "{}",
+    "null",
+    '{"id": 1}',
+    line(state="finished").strip(),
+    line(attempt=0).strip(),
+    line(attempt="1").strip(),
+    line(exit="0").strip(),
+    line(key=None).strip(),
+    json.dumps(entry() | {"state": ["done"]}),
+    "[" * 100_000,
+    "\udcff\udcfe",
+    "",
+    "x" * 300_000,
+]
+
+
+def test_junk_is_skipped_and_named(path: Path) -> None:
+    path.write_bytes(("\n".join([*JUNK, line("b")])).encode(errors="surrogateescape"))
+    journal = Journal(path)
+    journal.close()
+    assert [*journal.jobs] == ["b"]
+    assert journal.junk == [*range(1, len(JUNK) + 1)]
+    assert describe_junk(journal.junk).startswith("lines 1, 2, 3")
+    assert describe_junk([7]) == "line 7 of the results file cannot be read and is ignored"
+
+
+@pytest.mark.parametrize("text", ["a letter\nto somebody", '{"Action": "job.start"}', "x\n"])
+def test_another_file_is_refused_and_left_alone(path: Path, text: str) -> None:
+    path.write_text(text)
+    with pytest.raises(QueueError, match="is no results file"):
+        Journal(path)
+    assert path.read_text() == text
+
+
+def test_a_second_batch_is_told_who_has_the_file(path: Path) -> None:
+    first = Journal(path)
+    with pytest.raises(QueueError, match=rf"is in use: process {os.getpid()}, another batch, writes"):
+        Journal(path)
+    assert read_journal(path) == {}
+    first.close()
+    past(path)
+
+
+@pytest.mark.parametrize("kind", ["link", "folder", "pipe"])
+def test_what_is_no_file_is_refused(path: Path, kind: str) -> None:
+    match kind:
+        case "link":
+            path.symlink_to("elsewhere")
+        case "folder":
+            path.mkdir()
+        case "pipe":
+            os.mkfifo(path)
+    with pytest.raises(QueueError, match="cannot be used"):
+        Journal(path)
+
+
+class FullDisk:
+    """A file on a disk that has room for ``room`` bytes."""
+
+    def __init__(self, path: Path, room: int) -> None:
+        self._file = path.open("rb+", buffering=0)
+        self.room = room
+
+    def fileno(self) -> int:
+        return self._file.fileno()
+
+    def write(self, data: memoryview) -> int:
+        taken = min(len(data), self.room)
+        if not taken:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.room -= taken
+        return self._file.write(data[:taken])
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def full(path: Path, room: int) -> tuple[Journal, FullDisk]:
+    """A journal whose disk is full after some bytes."""
+    journal = Journal(path)
+    journal._file.close()
+    disk = FullDisk(path, room)
+    journal._file = disk  # type: ignore[assignment]
+    return journal, disk
+
+
+def test_a_full_disk_takes_no_part_of_a_line_and_gets_it_later(path: Path) -> None:
+    journal, disk = full(path, len(line()) + 10)
+    journal._give_reserve()
+    journal.note(entry("a"), History())
+    assert not journal.failure
+    journal.note(entry("b"), History())
+    assert "cannot be written: No space left on device" in journal.failure
+    assert (path.read_text(), journal.unwritten) == (line("a"), 1)
+    disk.room = 10_000
+    journal.note(entry("c"), History())
+    assert (path.read_text(), journal.unwritten) == (line("a") + line("b") + line("c"), 0)
+    assert journal.failure
+    journal.close()
+
+
+def test_space_is_kept_for_the_jobs_that_run_when_the_disk_gets_full(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal, disk = full(path, 10)
+    reserve = journal._reserve
+    assert reserve
+    assert os.fstat(reserve.fileno()).st_blocks * 512 >= 2**20
+    close = reserve.close
+
+    def freed() -> None:
+        disk.room = 2**20
+        close()
+
+    monkeypatch.setattr(reserve, "close", freed, raising=False)
+    journal.note(entry("a"), History())
+    assert journal.failure
+    assert (path.read_text(), journal.unwritten) == (line("a"), 0)
+    journal.close()
+
+
+def test_a_file_that_is_removed_meanwhile_is_noticed(path: Path) -> None:
+    journal = Journal(path)
+    journal.note(entry("a"), History())
+    path.unlink()
+    journal.note(entry("b"), History())
+    assert "removed or replaced" in journal.failure
+    assert journal.unwritten == 1
+    journal.close()

@@ -1,0 +1,93 @@
+"""What becomes of a job, as a table."""
+
+from __future__ import annotations
+
+import pytest
+
+from owtmix.batch.policy import FINAL, MOST_LOSSES, STATES, History, Verdict, device_of, is_counted, is_killed, judge
+
+NEW = History()
+ONCE, TWICE = History(1), History(2)
+LOST_OFTEN = History(losses=MOST_LOSSES)
+
+
+@pytest.mark.parametrize(
+    ("exit_status", "history", "verdict"),
+    [
+        (0, NEW, Verdict("done")),
+        (0, TWICE, Verdict("done")),
+        (0, LOST_OFTEN, Verdict("done")),
+        (1, NEW, Verdict("lost", 60, counts=False, loss=True, pause_s=60)),
+        (1, LOST_OFTEN, Verdict("poisoned", counts=False)),
+        (2, NEW, Verdict("rejected")),
+        (3, NEW, Verdict("again", 30)),
+        (3, ONCE, Verdict("again", 60)),
+        (3, TWICE, Verdict("poisoned")),
+        (4, NEW, Verdict("again")),
+        (4, ONCE, Verdict("again")),
+        (4, TWICE, Verdict("poisoned")),
+        (5, NEW, Verdict("again", 60, pause_s=60)),
+        (5, ONCE, Verdict("again", 120, pause_s=120)),
+        (5, TWICE, Verdict("poisoned")),
+        (6, NEW, Verdict("again", 30, counts=False)),
+        (6, TWICE, Verdict("again", 30, counts=False)),
+        (130, NEW, Verdict("drained", 30, counts=False, loss=True)),
+        (130, LOST_OFTEN, Verdict("poisoned", counts=False)),
+        (-9, NEW, Verdict("again")),
+        (-11, TWICE, Verdict("poisoned")),
+        (137, NEW, Verdict("again")),
+        (99, TWICE, Verdict("poisoned")),
+        (None, NEW, Verdict("lost", counts=False, loss=True)),
+        (None, History(2, 4), Verdict("lost", counts=False, loss=True)),
+        (None, LOST_OFTEN, Verdict("poisoned", counts=False)),
+    ],
+)
+def test_what_follows_from_an_exit_status(exit_status: int | None, history: History, verdict: Verdict) -> None:
+    assert judge(exit_status, history, attempts=3) == verdict
+
+
+def test_waits_have_a_limit() -> None:
+    assert judge(3, History(50), attempts=100).wait_s == judge(5, History(50), attempts=100).wait_s == 600
+
+
+@pytest.mark.parametrize("exit_status", [-64, -15, -9, -1, *range(9), 99, 130, 137, 255, None])
+@pytest.mark.parametrize("attempts", [1, 3])
+def test_every_job_ends_some_day(exit_status: int | None, attempts: int) -> None:
+    """Whatever it does again and again; only one that runs elsewhere is waited for."""
+    history, runs = NEW, 0
+    while runs < 20:
+        verdict = judge(exit_status, history, attempts)
+        assert verdict.state in STATES
+        history = history.after(exit_status, counts=verdict.counts, loss=verdict.loss)
+        runs += 1
+        if verdict.state in FINAL:
+            break
+    assert (runs == 20) == (exit_status == 6)
+
+
+def test_a_history_knows_how_the_last_attempt_ended() -> None:
+    killed = NEW.after(-9, counts=True, loss=False)
+    assert killed == History(1, killed=True)
+    assert killed.after(None, counts=False, loss=True) == History(1, 1, killed=True)
+    assert killed.after(4, counts=True, loss=False) == History(2, composing_failed=True)
+
+
+@pytest.mark.parametrize(
+    ("history", "attempts", "device"),
+    [
+        (History(2, composing_failed=True), 3, "cpu"),
+        (History(1, composing_failed=True), 3, None),
+        (History(2), 3, None),
+        (NEW, 1, None),
+        (History(1, composing_failed=True), 2, "cpu"),
+    ],
+)
+def test_the_last_attempt_after_composing_failed_is_on_the_cpu(
+    history: History, attempts: int, device: str | None
+) -> None:
+    assert device_of(history, attempts) == device
+
+
+def test_which_ends_count() -> None:
+    assert [status for status in (None, 0, 1, 2, 3, 4, 5, 6, 130, -9) if is_counted(status)] == [0, 2, 3, 4, 5, -9]
+    assert [status for status in (None, 0, 1, 2, 3, 4, 5, 6, 130, -9, 137) if is_killed(status)] == [-9, 137]
