@@ -64,6 +64,7 @@ def attributed(*folders: Path) -> Path | None:
 
 
 SLOW: Final = (
+    "batch/test_on_cards.py",
     "benchmarks/test_measure.py",
     "cli/test_commands.py",
     "cli/test_probe.py",
@@ -119,6 +120,7 @@ ALLOWED_SKIPS: Final = {
     "no C++ compiler": COMPILER is None,
     "no GPU works": os.environ.get("OWT_REQUIRE_CUDA") != "1",
     "no git": shutil.which("git") is None,
+    "no systemd-analyze": shutil.which("systemd-analyze") is None,
     "no nvcc": shutil.which("nvcc") is None,
     "no NVRTC": nvrtc() is None,
     "no ../shared": not SHARED.is_dir(),

@@ -7,7 +7,19 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Final
 
-EXPERIMENTS: Final = ("batch_cost", "chunks", "cpu_time", "gpu", "isolation", "measuring", "peers", "sweep")
+EXPERIMENTS: Final = (
+    "batch_cost",
+    "capacity",
+    "chunks",
+    "cpu_time",
+    "gpu",
+    "isolation",
+    "measuring",
+    "night",
+    "peers",
+    "rooms",
+    "sweep",
+)
 
 
 def main(words: Sequence[str]) -> None:

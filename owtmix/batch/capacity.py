@@ -29,10 +29,10 @@ _NV12: Final = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What a job is to a card: streams that are shown at once, and the output."""
+    """What a job is to a card: streams that are shown at once, on average, and the output."""
 
-    streams: int = 4
-    stream_px: int = _PIXELS_720P
+    streams: float = 4
+    stream_px: float = _PIXELS_720P
     stream_fps: float = 30
     output_px: int = _PIXELS_720P
     output_fps: float = 15
@@ -40,6 +40,8 @@ class Room:
 
 TYPICAL: Final = Room(streams=9)
 """What a job is taken for of which nothing is known."""
+CORES_ALONE: Final = 41.2 / 120
+"""Core seconds of the CPU for a second of such a job without a card (docs/performance.md, the scene ``lively9``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class Rates:
         drive_core_s: core seconds for launches, sound and muxing of a second of output.
         encode_core_s: core seconds of x264 for a second of 720p15; for cards without NVENC. 750 frames of 720p took
             2.4 s (docs/performance.md, "x264: quality against time").
-        alone: seconds of output in a second of one job that has the card for itself.
+        alone: seconds of output in a second of one job that has the card for itself; None: nobody measured it.
     """
 
     decoded_px_s: float = 650.0 * _PIXELS_1080P
@@ -61,7 +63,7 @@ class Rates:
     feed_core_s: float = 0.010
     drive_core_s: float = 0.020
     encode_core_s: float = 0.048
-    alone: float = 25.0
+    alone: float | None = None
 
 
 ASSUMED: Final = Rates()
@@ -119,7 +121,8 @@ def capacity_of(
     if model.nvenc:
         speeds["NVENC"] = model.nvenc * rates.encoded_px_s / _encoded_px(room)
     bound, speed = min(speeds.items(), key=lambda item: item[1])
-    jobs = ceil(ENOUGH * speed / min(rates.alone, speed))
+    alone = speed_alone(model, room, rates)
+    jobs = ceil(ENOUGH * speed / min(alone, speed))
     most = {
         "memory": floor(USABLE_MEMORY * memory_mib / memory_mib_of(room, canvas_mib)),
         "cores": floor(cores),
@@ -129,7 +132,7 @@ def capacity_of(
     limit, limited = min(most.items(), key=lambda item: item[1])
     if limited < jobs:
         jobs, bound = max(1, limited), limit
-    return Capacity(jobs, min(speed, jobs * rates.alone), bound)
+    return Capacity(jobs, min(speed, jobs * alone), bound)
 
 
 def cpu_demand(model: CardModel, room: Room, rates: Rates) -> float:
@@ -137,6 +140,17 @@ def cpu_demand(model: CardModel, room: Room, rates: Rates) -> float:
     feeding = room.streams * rates.feed_core_s * room.stream_px * room.stream_fps / (_PIXELS_720P * 30)
     encoding = 0.0 if model.nvenc else rates.encode_core_s * _encoded_px(room) / (_PIXELS_720P * 15)
     return feeding + encoding + rates.drive_core_s
+
+
+def speed_alone(model: CardModel, room: Room, rates: Rates) -> float:
+    """Seconds of output in a second of one job, measured or guessed: one worker, one engine of each kind, in turn.
+
+    Where they overlap it is faster than the guess, and more jobs begin than are needed, which does no harm.
+    """
+    if rates.alone is not None:
+        return rates.alone
+    encoding_s = _encoded_px(room) / rates.encoded_px_s if model.nvenc else 0.0
+    return 1 / (_decoded_px(room) / rates.decoded_px_s + encoding_s + cpu_demand(model, room, rates))
 
 
 def memory_mib_of(room: Room, canvas_mib: int = 1024) -> float:

@@ -14,7 +14,8 @@ from typing import Final
 
 from owtmix.base.plain_text import plain_line
 
-QUERY: Final = ("--query-gpu=index,uuid,name,memory.total", "--format=csv,noheader,nounits")
+CARDS: Final = "index,uuid,name,memory.total"
+"""What is asked of each card."""
 PATIENCE_S: Final = 20
 """A driver that was not used for long takes some seconds to begin."""
 NO_EXTRA: Final = "the extra cuda12 or cuda13 of owtmix is not installed"
@@ -73,15 +74,18 @@ def list_cards(
     return CardList(shown, "" if shown else HIDDEN)
 
 
-def ask_driver(command: str = "nvidia-smi", patience_s: float = PATIENCE_S) -> str:
-    """What ``nvidia-smi`` says of all cards.
+def ask_driver(columns: str = CARDS, *options: str, command: str = "nvidia-smi", patience_s: float = PATIENCE_S) -> str:
+    """What ``nvidia-smi`` says of all cards: a line each, with ``columns`` between commas.
 
     Raises:
         NoAnswerError: it failed, or did not answer in time, as happens with a card that has fallen off its bus.
     """
     try:
         process = subprocess.Popen(  # noqa: S603 - a fixed command
-            [command, *QUERY], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            [command, f"--query-gpu={columns}", "--format=csv,noheader,nounits", *options],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
     except OSError as error:
         raise NoAnswerError(f"nvidia-smi cannot be run: {error.strerror}") from None

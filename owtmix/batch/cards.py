@@ -6,14 +6,16 @@ machine is. Cards of a machine are shared with other batches of the same user by
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
+from types import MappingProxyType
 from typing import Any, Final, Protocol
 
-from owtmix.batch.capacity import ASSUMED, TYPICAL, Capacity, Rates, Room, capacity_of
+from owtmix.batch.capacity import ASSUMED, CORES_ALONE, TYPICAL, Capacity, Rates, Room, capacity_of
 from owtmix.batch.card_list import CardList, ListedCard
 from owtmix.batch.card_models import CONSUMER_SESSIONS, CardModel, model_of
 
@@ -22,7 +24,9 @@ PARTS: Final = 60
 STRIKES: Final = 2
 """So many jobs in a row that a card failed take it out."""
 SESSIONS: Final = "nvenc"
+NOT_MEASURED: Final[Mapping[str, Rates]] = MappingProxyType({})
 _RENDERING_FAILED: Final = 4
+_log = logging.getLogger(__name__)
 
 
 class Locks(Protocol):
@@ -34,7 +38,7 @@ class Locks(Protocol):
 
 @dataclass(slots=True, eq=False)
 class CardSlot:
-    """Where a job runs.
+    """Where a job runs. On a card it has one worker: a further one would open a session and take memory of its own.
 
     Attributes:
         device: the value of its ``--device``.
@@ -74,7 +78,7 @@ class Cards:
         cores: the processors that jobs may use; each card has an equal part of them.
         locks: makes the locks of that name and count which the batches of this machine share.
         share: the part of a card that each job has; None: by the model of ``capacity``.
-        rates: what cards do.
+        rates: what cards were measured to do, by the names of their models.
         canvas_mib: the setting ``gpu.memory_mib``.
     """
 
@@ -84,12 +88,12 @@ class Cards:
         cores: float,
         locks: Callable[[str, int], Locks],
         share: Fraction | None = None,
-        rates: Rates = ASSUMED,
+        rates: Mapping[str, Rates] = NOT_MEASURED,
         canvas_mib: int = 1024,
     ) -> None:
         self.cards = found.cards
         self.why = found.why
-        self.rates = rates
+        self._rates = rates
         self.out: dict[int, str] = {}
         """Cards that are not used any more, and why."""
         self._cores = cores / max(1, len(found.cards))
@@ -99,8 +103,9 @@ class Cards:
         self._loads = [Fraction(0)] * len(found.cards)
         self._strikes = [0] * len(found.cards)
         self._parts = [locks(f"card-{card.uuid}", PARTS) for card in found.cards]
-        limited = any(model.limited and model.nvenc for model in self._models)
-        self._sessions = locks(SESSIONS, CONSUMER_SESSIONS) if limited else None
+        self._limited = [bool(model.limited and model.nvenc) for model in self._models]
+        self._sessions = locks(SESSIONS, CONSUMER_SESSIONS) if any(self._limited) else None
+        self._sessions_held = 0
 
     @property
     def loads(self) -> tuple[Fraction, ...]:
@@ -125,6 +130,7 @@ class Cards:
             if held is None:
                 continue
             self._loads[number] += shares[number]
+            self._sessions_held += self._limited[number]
             shown = {"CUDA_VISIBLE_DEVICES": self.cards[number].uuid}
             return CardSlot("auto" if wanted == "auto" else "cuda:0", shown, number, shares[number], held)
         return None
@@ -134,6 +140,7 @@ class Cards:
         slot.let_go()
         if slot.card is not None:
             self._loads[slot.card] -= slot.share
+            self._sessions_held -= self._limited[slot.card]
             slot.card, slot.share = None, Fraction(0)
 
     @contextmanager
@@ -168,13 +175,19 @@ class Cards:
         """A line for each card, with what it carries and what bounds that; or why there is none."""
         if not self.cards:
             yield f"no card: {self.why}"
+        speed = 0.0
         for card, model in zip(self.cards, self._models, strict=True):
             carried = self._capacity(card, model, TYPICAL)
+            speed += carried.speed
             guessed = "" if model.known else "; its model is not known, so it is taken for a small one"
             yield f"{card.name}: {carried.jobs} jobs at once, bound by {carried.bound}{guessed}"
+        cores = self._cores * len(self.cards)
+        if self.cards and speed < cores / CORES_ALONE:
+            yield f"{cores:g} cores without cards may be faster than these cards: --gpus 0"
 
     def _capacity(self, card: ListedCard, model: CardModel, room: Room) -> Capacity:
-        return capacity_of(model, card.memory_mib, self._cores, room, self.rates, self._canvas_mib)
+        rates = self._rates.get(model.name, ASSUMED)
+        return capacity_of(model, card.memory_mib, self._cores, room, rates, self._canvas_mib)
 
     def _share_of(self, number: int, room: Room) -> Fraction:
         if self._share is not None:
@@ -187,25 +200,24 @@ class Cards:
         return [number not in self.out and only in {"", str(number)} for number in range(len(self.cards))]
 
     def _hold(self, number: int, share: Fraction) -> tuple[int, ...] | None:
-        """The locks of a job on a card, all or none."""
-        model = self._models[number]
+        """The locks of a job on a card, all or none. Without their folder, this batch counts for itself."""
         wanted = [self._parts[number]] * max(1, min(PARTS, int(share * PARTS)))
-        if model.limited and model.nvenc and self._sessions is not None:
+        if self._sessions is not None and self._limited[number]:
+            if self._sessions_held == CONSUMER_SESSIONS:
+                return None
             wanted.insert(0, self._sessions)
         held: list[int] = []
-        try:
-            for locks in wanted:
+        for locks in wanted:
+            try:
                 descriptor = locks.take()
-                if descriptor is None:
-                    break
-                held.append(descriptor)
-            else:
-                return tuple(held)
-        except BaseException:
-            _close(held)
-            raise
-        _close(held)
-        return None
+            except OSError as error:
+                _log.debug("cards are not shared with other batches: %s", error)
+                break
+            if descriptor is None:
+                _close(held)
+                return None
+            held.append(descriptor)
+        return tuple(held)
 
 
 def card_fault(exit_status: int | None, report: Mapping[str, Any] | None) -> str | None:

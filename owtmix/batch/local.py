@@ -86,11 +86,14 @@ class LocalRunner:
         slot, self._slot = self._slot, None
         keep = [self._held] if self._held is not None else []
         self._held = None
+        program = self._program
         if slot:
             attempt = replace(attempt, device=slot.device, card=slot.card)
+            if slot.card is not None:  # a further worker would open a session and take memory that nobody counted
+                program = replace(program, places=None)
         try:
             run = ChildRun(
-                self._program.arguments(attempt),
+                program.arguments(attempt),
                 attempt.log,
                 title=f"{attempt.job.id}, attempt {attempt.number}",
                 keep=[*keep, *(slot.descriptors if slot else ())],

@@ -27,7 +27,8 @@ from owtmix.batch.admission import Admission
 from owtmix.batch.agenda import Agenda
 from owtmix.batch.arguments import Arguments, read_arguments
 from owtmix.batch.attempt import BatchJob
-from owtmix.batch.card_list import list_cards
+from owtmix.batch.card_list import CardList, list_cards
+from owtmix.batch.card_rates import read_rates
 from owtmix.batch.cards import Cards
 from owtmix.batch.command import Program, own_program
 from owtmix.batch.estimates import Estimates
@@ -151,19 +152,23 @@ def _runner(program: Program, arguments: Arguments) -> Iterator[Runner]:
         places = Places.of_machine(jobs)
     except OSError as error:
         raise QueueError(f"{error.filename} cannot hold the places of jobs: {error.strerror}") from None
-    cards = _cards(places, arguments.gpus)
-    admission = Admission(arguments.state or state_folder())
+    state = arguments.state or state_folder()
+    cards = _cards(places, state, arguments.gpus)
+    admission = Admission(state)
     with closing(LocalRunner(replace(program, places=places.folder), jobs, places, admission, cards)) as runner:
         yield runner
 
 
-def _cards(places: Places, share: float | None) -> Cards | None:
-    """The cards of this machine; None when there is none, or none is to be used."""
-    found = list_cards()
-    if not found.cards or share == 0:
-        return None
-    locks = partial(_locks, places.folder)
-    return Cards(found, available_cores(), locks, None if share is None else Fraction(share).limit_denominator(1000))
+def _cards(places: Places, state: Path, share: float | None) -> Cards:
+    """The cards of this machine. Without any, or where none is to be used, all jobs run on the CPU."""
+    found = CardList((), "--gpus 0") if share == 0 else list_cards()
+    part = Fraction(share).limit_denominator(1000) if share else None
+    canvas_mib = read_settings(settings_file()).gpu.memory_mib
+    cards = Cards(found, available_cores(), partial(_locks, places.folder), part, read_rates(state), canvas_mib)
+    if found.cards:
+        for line in cards.describe():
+            _log.info("%s", line)
+    return cards
 
 
 def _locks(folder: Path, name: str, count: int) -> Places:

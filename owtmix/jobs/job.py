@@ -22,7 +22,7 @@ from owtmix.jobs.preview import preview_steps
 from owtmix.jobs.request import JobRequest, read_request
 from owtmix.jobs.result import JobResult, job_result
 from owtmix.jobs.scratch import remove_abandoned_scratch, scratch_folder
-from owtmix.jobs.state import state_folder
+from owtmix.jobs.state import UPLOADS, state_folder
 from owtmix.jobs.steps import JobRun, disk_errors, run_steps
 from owtmix.jobs.sweep import sweep
 from owtmix.jobs.work_folder import open_work_folder
@@ -56,7 +56,7 @@ class Job:
         state: Path | None = None,
         open_executor: OpenExecutor = start_workers,
     ) -> None:
-        self.request: JobRequest = read_request(job_file, settings, options)
+        self.request: JobRequest = read_request(job_file, settings, options, (state or state_folder()) / UPLOADS)
         self._job_file = job_file
         self._state = state
         self._open_executor = open_executor

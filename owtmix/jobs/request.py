@@ -48,8 +48,8 @@ class JobRequest:
                 yield from url_secrets(mark.source)
 
 
-def read_request(job_file: Path, settings: Settings, options: Options) -> JobRequest:
-    """Read a job file.
+def read_request(job_file: Path, settings: Settings, options: Options, uploads: Path | None = None) -> JobRequest:
+    """Read a job file. ``uploads`` is the folder in which unfinished uploads are kept.
 
     Raises:
         SpecError: it is missing or wrong, or an option is.
@@ -61,6 +61,7 @@ def read_request(job_file: Path, settings: Settings, options: Options) -> JobReq
         read_timeout_s=settings.storage.silence_s,
         allowed=settings.network.allow,
         own_endpoints=settings.storage.own_endpoints,
+        uploads=uploads,
     )
     folder, roots = job_file.parent, settings.local.roots
     input_at = _STORAGE if spec.input == spec.output else "Data.InputConfig.StorageConfig"

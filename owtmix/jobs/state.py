@@ -17,7 +17,9 @@ LOGS: Final = "logs"
 WORK: Final = "work"
 PROBES: Final = "probes"
 """The folder of measurements."""
-STATE_FOLDERS: Final = (LOGS, WORK, PROBES, "outbox", "locks")
+UPLOADS: Final = "uploads"
+"""The folder of the ids of unfinished uploads."""
+STATE_FOLDERS: Final = (LOGS, WORK, PROBES, UPLOADS, "outbox", "locks")
 """What runs keep there, and remove."""
 
 

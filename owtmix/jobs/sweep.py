@@ -21,7 +21,7 @@ from owtmix.base.ids import is_job_id
 from owtmix.base.own_files import read_own, remove, write_whole
 from owtmix.jobfile.settings import Settings
 from owtmix.jobs.lock import lock_folder, lock_job
-from owtmix.jobs.state import LOGS, PROBES, WORK
+from owtmix.jobs.state import LOGS, PROBES, UPLOADS, WORK
 from owtmix.jobs.work_folder import PARTS
 
 RECORD: Final = ".sweep"
@@ -72,6 +72,7 @@ def sweep(state: Path, settings: Settings, now: Now | None = None) -> None:
             WORK, state / WORK, settings.work.days, lambda path: is_job_id(path.name), lambda p: _remove_job(state, p)
         ),
         _Kind(PROBES, state / PROBES, settings.work.days, _any, Path.unlink),
+        _Kind(UPLOADS, state / UPLOADS, settings.work.days, _any, Path.unlink),
         _Kind(LOGS, state / LOGS, settings.logs.days, lambda path: path.suffix == ".log", Path.unlink),
     )
     day = record.day + 1

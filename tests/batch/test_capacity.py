@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from owtmix.batch.capacity import ASSUMED, MeasuredRun, Rates, Room, calibrated, capacity_of, cpu_demand, memory_mib_of
+from owtmix.batch.capacity import (
+    ASSUMED,
+    MeasuredRun,
+    Rates,
+    Room,
+    calibrated,
+    capacity_of,
+    cpu_demand,
+    memory_mib_of,
+    speed_alone,
+)
 from owtmix.batch.card_models import CONSUMER_SESSIONS, MODELS, CardModel, model_of
 
 SMALL = Room(4)
@@ -81,7 +91,7 @@ def test_a_card_carries_no_more_than_each_of_its_resources(
         assert found.jobs <= CONSUMER_SESSIONS
     if found.bound not in {"memory", "cores", "sessions"} and found.jobs > 1:
         # One job less would leave a tenth of the card unused: no more are begun than are useful.
-        assert (found.jobs - 1) * ASSUMED.alone < found.speed
+        assert (found.jobs - 1) * speed_alone(model, room, ASSUMED) < found.speed
 
 
 @given(st.sampled_from(MODELS), rooms, st.integers(1, 64), st.integers(1, 64))
@@ -122,6 +132,14 @@ def test_a_measured_run_gives_the_rates_that_explain_it(
         assert found.decoded_px_s == pytest.approx(truth.decoded_px_s)
     if run.nvenc_busy is not None and run.nvenc_busy >= 0.02:
         assert found.encoded_px_s == pytest.approx(truth.encoded_px_s)
+
+
+def test_an_engine_more_carries_jobs_more() -> None:
+    """One worker keeps one engine busy at most, so a card with seven needs several jobs."""
+    jobs = [capacity_of(model_of(name), 80_000, 64).jobs for name in ("Tesla T4", "NVIDIA L4", "NVIDIA H100")]
+    assert jobs == sorted(jobs)
+    assert jobs[0] >= 2
+    assert jobs[-1] > 7
 
 
 def test_what_was_not_measured_stays() -> None:

@@ -84,15 +84,21 @@ def command(folder: Path, script: str) -> str:
 
 def test_the_driver_is_asked(tmp_path: Path) -> None:
     told = command(tmp_path, f"cat <<'END'\n{ANSWER}END")
-    assert parse_cards(ask_driver(told)) == (L4, T4, OLD)
+    assert parse_cards(ask_driver(command=told)) == (L4, T4, OLD)
+
+
+def test_other_things_are_asked(tmp_path: Path) -> None:
+    told = command(tmp_path, 'echo "$*"')
+    said = ask_driver("utilization.decoder", "--id=GPU-1", command=told)
+    assert said == "--query-gpu=utilization.decoder --format=csv,noheader,nounits --id=GPU-1\n"
 
 
 def test_a_driver_that_fails_says_why(tmp_path: Path) -> None:
     told = command(tmp_path, "printf 'no\\033[31m driver' >&2; exit 9")
     with pytest.raises(NoAnswerError, match=r"status 9: no\\x1b\[31m driver"):
-        ask_driver(told)
+        ask_driver(command=told)
     with pytest.raises(NoAnswerError, match="cannot be run"):
-        ask_driver(str(tmp_path / "missing"))
+        ask_driver(command=str(tmp_path / "missing"))
 
 
 def test_a_driver_that_hangs_is_not_waited_for(tmp_path: Path) -> None:
@@ -100,5 +106,5 @@ def test_a_driver_that_hangs_is_not_waited_for(tmp_path: Path) -> None:
     told = command(tmp_path, "sleep 5 & wait")
     begun_s = time.monotonic()
     with pytest.raises(NoAnswerError, match=r"within 0\.2 s"):
-        ask_driver(told, patience_s=0.2)
+        ask_driver(command=told, patience_s=0.2)
     assert time.monotonic() - begun_s < 4

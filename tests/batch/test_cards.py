@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from owtmix.batch.capacity import Room
+from owtmix.batch.capacity import ASSUMED, Room
 from owtmix.batch.card_list import CardList, ListedCard
 from owtmix.batch.card_models import CONSUMER_SESSIONS
 from owtmix.batch.cards import PARTS, SESSIONS, Cards, CardSlot, Locks, by_load, card_fault
@@ -140,14 +142,21 @@ def test_the_share_of_a_job_is_what_the_model_says() -> None:
     held = cards(L4, share=None)
     slot = held.place(room=Room(25, stream_px=1920 * 1080))
     assert slot is not None
-    assert slot.share == 1  # decoding alone takes the card
-    assert held.place() is None
+    assert slot.share == Fraction(1, 6)  # by memory
+    smaller = held.place()
+    assert smaller is not None
+    assert smaller.share < slot.share
 
 
 def test_models_that_are_not_known_are_named() -> None:
     lines = list(cards(L4, "NVIDIA Z1", share=None).describe())
     assert "not known" not in lines[0]
     assert "its model is not known" in lines[1]
+
+
+def test_cards_that_are_slower_than_the_cores_are_told() -> None:
+    assert "--gpus 0" in list(Cards(listed("Tesla T4"), 64, free).describe())[-1]
+    assert "--gpus 0" not in "".join(Cards(listed("NVIDIA L4", "NVIDIA L4"), 8, free).describe())
 
 
 def test_sessions_are_held_before_they_are_tried_and_shared_by_batches(tmp_path: Path) -> None:
@@ -188,6 +197,26 @@ def test_a_card_that_locks_refuse_holds_nothing_else(tmp_path: Path) -> None:
     assert held.loads == (Fraction(0),)
     assert other is not None
     os.close(other)
+
+
+class NoFolder:
+    """The folder of the locks is gone."""
+
+    def take(self) -> int | None:
+        raise OSError(errno.ENOENT, "it is gone")
+
+
+def test_without_a_folder_for_locks_a_batch_counts_for_itself() -> None:
+    held = cards(GEFORCE, L4, share=Fraction(1, 20), locks=lambda _name, _count: NoFolder())
+    slots = [held.place() for _ in range(30)]
+    assert sum(on(slot) == 0 for slot in slots if slot) == CONSUMER_SESSIONS
+    assert sum(on(slot) == 1 for slot in slots if slot) == 20
+
+
+def test_measured_rates_decide() -> None:
+    slot = Cards(listed(L4), 64, free, rates={"L4": replace(ASSUMED, alone=1000)}).place()
+    assert slot is not None
+    assert slot.share == 1
 
 
 GOOD = {"device": {"composed_on": ["cuda:0"], "encoder": "h264_nvenc", "why": "L4 composes and encodes"}}

@@ -77,7 +77,7 @@ def test_the_version_is_the_packages(command: Command) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "CFG"),
+        ([], "give either a job file"),
         (["--plan=xml", "cfg.json"], "json"),
         (["--plan", "--preview", "1", "a.png", "cfg.json"], "not allowed with"),
         (["--preview", "soon", "a.png", "cfg.json"], "soon is not a time"),
@@ -91,7 +91,11 @@ def test_wrong_arguments(command: Command, arguments: list[str], said: str) -> N
     result = command.run(*arguments)
     assert result.returncode == 2
     assert said in result.stderr
-    assert result.stdout == ""
+    failed = json.loads(result.stdout)["error"]
+    assert said in failed.pop("message")
+    assert said in failed.pop("problems")[0]["message"]
+    assert failed == {"type": "SpecError", "exit_status": 2, "code": 1, "job_id": None}
+    assert command.run("-q", *arguments).stdout == ""
 
 
 def test_wrong_arguments_are_refused_before_any_library_is_loaded() -> None:
@@ -234,8 +238,11 @@ def test_wrong_settings_are_refused(command: Command, tiny: Path, tmp_path: Path
     conf = tmp_path / "owt.toml"
     conf.write_text("[video]\nx264_preset = 'warp'\n")
     result = command.run(tiny, OWT_CONF=str(conf))
-    assert result.returncode == 2
+    assert result.returncode == 1
     assert f"{conf}: video.x264_preset" in result.stderr
+    failed = json.loads(result.stdout)["error"]
+    assert (failed["type"], failed["exit_status"]) == ("SettingsError", 1)
+    assert failed["problems"][0]["path"] == f"{conf}: video.x264_preset"
 
 
 def test_logs_go_elsewhere_when_the_installation_is_read_only(tiny: Path, tmp_path: Path, job_id: str) -> None:
@@ -329,7 +336,7 @@ def test_a_locale_without_utf_8_is_no_hindrance(command: Command, tiny: Path, jo
 
 
 def test_resend_all_without_callbacks(command: Command) -> None:
-    result = command.run("-q", "--resend", "--all")
+    result = command.run("-q", "--json", "--resend", "--all")
     assert (result.returncode, json.loads(result.stdout)) == (0, {"jobs": [], "sent": 0, "left": 0})
     assert command.run("--resend").returncode == 2
     assert command.run("--all").returncode == 2

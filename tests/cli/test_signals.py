@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from owtmix.base.errors import Interrupted
 from owtmix.cli.signals import DEADLINE_S
 
 pytestmark = pytest.mark.serial
@@ -25,11 +26,13 @@ from owtmix.base.cleanup import TemporaryPaths
 from owtmix.cli.signals import watch_signals
 
 scratch = TemporaryPaths()
-watch_signals(scratch)
+guard = watch_signals(scratch)
 half = scratch.add(Path(sys.argv[1]))
 half.write_text("half")
 threading.Timer(0.2, print, ["ready"], {{"flush": True}}).start()  # when the main thread is waiting
 try:
+    if len(sys.argv) > 2:
+        guard.follow(int(sys.argv[2]))
     {waits}
 except Interrupted as error:
     print(error, flush=True)
@@ -49,8 +52,8 @@ SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 
 @contextmanager
-def _program(half: Path, waits: str = WAIT, then: str = "pass") -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-c", PROGRAM.format(waits=waits, then=then), str(half)]
+def _program(half: Path, waits: str = WAIT, then: str = "pass", *more: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", PROGRAM.format(waits=waits, then=then), str(half), *more]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout
         assert process.stdout.readline() == "ready\n"
@@ -164,3 +167,27 @@ def test_signals_that_were_ignored_stay_ignored(tmp_path: Path) -> None:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("waits", [WAIT, DEADLOCK, HELD], ids=["waiting", "blocked", "held"])
+def test_a_process_ends_with_the_one_that_it_follows(tmp_path: Path, waits: str) -> None:
+    with (
+        subprocess.Popen(["/bin/sleep", "60"]) as followed,
+        _program(tmp_path / "half", waits, "pass", str(followed.pid)) as process,
+    ):
+        time.sleep(0.5)
+        assert process.poll() is None
+        since_s = time.monotonic()
+        followed.kill()
+        followed.wait()
+        process.wait(10)
+        assert time.monotonic() - since_s < DEADLINE_S + 0.5
+        assert process.returncode == (-signal.SIGKILL if waits == HELD else Interrupted.exit_status)
+
+
+def test_a_process_ends_at_once_when_the_one_that_it_follows_has_ended(tmp_path: Path) -> None:
+    gone = subprocess.Popen(["/bin/true"])
+    gone.wait()
+    command = [sys.executable, "-c", PROGRAM.format(waits=WAIT, then="pass"), str(tmp_path / "half"), str(gone.pid)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    assert (done.returncode, "stopped by SIGTERM" in done.stdout) == (Interrupted.exit_status, True)

@@ -151,7 +151,7 @@ def try_composing(corpus: Corpus, chance: Random, folder: Path) -> None:
     index = corpus.index | {"JobId": job_id, "Files": [*corpus.index["Files"], *guests]}
     (folder / "cfg.json").write_text(json.dumps(job))
     (folder / f"{job_id}.json").write_text(json.dumps(index))
-    done = _run("-q", str(folder / "cfg.json"))
+    done = _run("-q", "--json", str(folder / "cfg.json"))
     if done.status:
         raise Finding(f"composing ended with status {done.status}: {done.messages}")
     report = json.loads(done.answer)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -18,8 +20,10 @@ from owtmix.plan.build import make_plan
 from owtmix.plan.model import RenderPlan
 from owtmix.plan.source_usage import longest_piece_s, source_usage
 from owtmix.produce.schedule import Schedule
+from owtmix.produce.spare_places import SparePlaces
 from owtmix.produce.tasks import AudioTask, ChunkTask, RenderSetup, TrackTask
 from owtmix.storage import LocalCopy
+from owtmix.workers.places import Places
 from tests.support.plans import ANNA, BEN, JOB, SCREEN, both, heard, index_of, room
 from tests.support.store import FakeStore, budget_of, source_set, wait_until_ready
 
@@ -118,6 +122,30 @@ def test_one_worker_composes_one_chunk_at_a_time_beside_the_sound(tmp_path: Path
         assert schedule.take(1) is None
         schedule.finish(first)
         assert [named(schedule.take(worker)) for worker in (2, 1)] == ["30", None]
+
+
+def test_a_spare_place_is_a_further_worker_for_one_chunk(tmp_path: Path) -> None:
+    _, prefetcher = supplied(tmp_path)
+    places = Places(tmp_path / "places", 1)
+    with prefetcher:
+        wait_until_ready(prefetcher, 2)
+        schedule = Schedule(tasks(), 1, prefetcher, same, SparePlaces(places, 3, partial(next, count())))
+        assert schedule.useful == 3  # the sound, a chunk, and another one
+        sound, first, further = (schedule.take(worker) for worker in (1, 2, 3))
+        assert (named(sound), named(first), named(further)) == ("sound", "0", "90")
+        assert sound
+        assert first
+        assert further
+        assert places.take() is None
+        schedule.finish(sound)
+        assert schedule.take(1) is None
+        assert schedule.useful == 2
+        schedule.finish(first)
+        assert named(schedule.take(2)) == "30"
+        schedule.finish(further)
+        with places.wait():
+            assert schedule.take(3) is None
+        assert named(schedule.take(3)) == "120"
 
 
 def test_sound_alone_is_begun_at_once(tmp_path: Path) -> None:

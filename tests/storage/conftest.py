@@ -105,9 +105,15 @@ def spec(service: Service, proxy: FaultProxy) -> StorageSpec:
 
 
 @pytest.fixture
-def open_s3(spec: StorageSpec) -> Callable[..., S3Store]:
+def uploads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a machine keeps the ids of its unfinished uploads."""
+    return tmp_path_factory.mktemp("state") / "uploads"
+
+
+@pytest.fixture
+def open_s3(spec: StorageSpec, uploads: Path) -> Callable[..., S3Store]:
     """Opens the bucket; what is given differs from ``spec``."""
-    return lambda **changes: S3Store(replace(spec, **changes), QUICK, AT)
+    return lambda **changes: S3Store(replace(spec, **changes), replace(QUICK, uploads=uploads), AT)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from owtmix.net.addresses import LOOPBACK, Network
@@ -27,6 +28,7 @@ class S3Options:
         longest_pause_s: Upper bound of every pause, in seconds.
         parts_at_once: Parts of an upload that are sent at the same time; each takes 8 MiB of memory.
         listing_page: Unfinished uploads per page of their list.
+        uploads: Folder in which the ids of unfinished uploads are kept, for the next run; None keeps none.
     """
 
     scheme: Literal["https", "http"] = "https"
@@ -41,3 +43,4 @@ class S3Options:
     longest_pause_s: float = 20.0
     parts_at_once: int = 4
     listing_page: int = 1000
+    uploads: Path | None = None

@@ -25,7 +25,8 @@ from owtmix.storage.s3.endpoint import find_endpoint
 from owtmix.storage.s3.errors import reading, writing
 from owtmix.storage.s3.objects import find_object, read_object, read_object_range
 from owtmix.storage.s3.options import S3Options
-from owtmix.storage.s3.upload import abort_unfinished_uploads, upload
+from owtmix.storage.s3.unfinished import OwnUploads, abort_unfinished_uploads
+from owtmix.storage.s3.upload import upload
 
 
 class S3Store:
@@ -48,6 +49,7 @@ class S3Store:
         endpoint = find_endpoint(spec, options, at)
         credentials = credentials or find_credentials(spec, endpoint, at)
         self._options = options
+        self._own_uploads = OwnUploads(options.uploads)
         self._bucket = BucketClient(spec, endpoint, credentials, options, at)
         self.at: Final = at
         self.secrets: Final = (credentials.key_id, credentials.secret_key, credentials.session_token)
@@ -137,13 +139,14 @@ class S3Store:
     def stage(self, key: str, job_id: str, folder: Path) -> Path:
         """Return the path in ``folder`` where the output is to be written before ``commit`` uploads it.
 
-        Uploads of ``key`` that an earlier run left unfinished are removed. This request also detects, before anything
-        is composed, that the store cannot be written because its key, bucket or address is wrong.
+        An upload of ``key`` that an earlier run left unfinished is removed, and so are old ones of other machines. This
+        request also detects, before anything is composed, that the store cannot be written because its key, bucket or
+        address is wrong.
 
         Raises:
             DestinationError: The store cannot be used.
         """
-        abort_unfinished_uploads(self._bucket, key, self._options.listing_page)
+        abort_unfinished_uploads(self._bucket, key, self._options.listing_page, self._own_uploads)
         return folder / f"{job_id}{PurePosixPath(key).suffix}"
 
     @writing
@@ -159,5 +162,5 @@ class S3Store:
             DestinationError: The file cannot be uploaded, or the object has another size afterwards. What was sent is
                 removed, unless the store cannot be reached any more: then the next ``stage`` removes it.
         """
-        upload(self._bucket, staged, key, self._options.parts_at_once, on_progress)
+        upload(self._bucket, staged, key, self._options.parts_at_once, on_progress, self._own_uploads)
         return self.address(key)

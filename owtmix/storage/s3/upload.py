@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from datetime import datetime, timedelta
-from email.utils import parsedate_to_datetime
-from functools import partial
+from datetime import timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -16,6 +14,7 @@ from owtmix.base.errors import DestinationError
 from owtmix.storage.s3.client import BucketClient
 from owtmix.storage.s3.errors import StoreFailure
 from owtmix.storage.s3.objects import find_object
+from owtmix.storage.s3.unfinished import OwnUploads, date_of
 
 _log = logging.getLogger(__name__)
 
@@ -27,18 +26,18 @@ MAX_OBJECT_BYTES: Final = MAX_PARTS * PART_BYTES
 
 _TYPES: Final = {".mp4": "video/mp4", ".webm": "video/webm", ".json": "application/json"}
 
-MOST_PAGES: Final = 100
-MOST_UNFINISHED: Final = 1000
-"""Unfinished uploads of one key, of which a run leaves one at most: a store that has more never comes to an end."""
-
 _CLOCK_STEP: Final = timedelta(seconds=2)
 """Services round the times in their answers, up or down."""
 
-_LISTING_REFUSED: Final = frozenset({"AccessDenied", "NotImplemented", "MethodNotAllowed"})
-"""Error codes when a service does not list uploads, or the key may upload but not list."""
 
-
-def upload(bucket: BucketClient, path: Path, key: str, parts_at_once: int, on_progress: Callable[[int], None]) -> None:
+def upload(
+    bucket: BucketClient,
+    path: Path,
+    key: str,
+    parts_at_once: int,
+    on_progress: Callable[[int], None],
+    own: OwnUploads,
+) -> None:
     """Upload the file ``path``; the object ``key`` appears, or is replaced, all at once.
 
     Small files use a multipart upload too, so that there is only one code path.
@@ -49,6 +48,7 @@ def upload(bucket: BucketClient, path: Path, key: str, parts_at_once: int, on_pr
         key: Key of the object.
         parts_at_once: Number of parts of 8 MiB that are read and sent at the same time.
         on_progress: Called in the calling thread with the number of bytes that were sent.
+        own: Remembers the upload until it has ended.
 
     Raises:
         StoreFailure: The file cannot be uploaded, or the object has another size afterwards. What was sent is removed.
@@ -57,70 +57,15 @@ def upload(bucket: BucketClient, path: Path, key: str, parts_at_once: int, on_pr
     size = _size(path)
     transfer = _MultipartUpload(bucket, path, key, size)
     try:
+        own.remember(bucket.address(key), transfer.id)
         transfer.send_parts(parts_at_once, on_progress)
         transfer.complete()
     except BaseException:
-        transfer.abort()
+        if transfer.abort():
+            own.forget(bucket.address(key))
         raise
+    own.forget(bucket.address(key))
     bucket.retry(lambda: _verify(bucket, key, size))
-
-
-def abort_unfinished_uploads(bucket: BucketClient, key: str, page: int) -> int:
-    """Abort uploads of ``key`` that were neither completed nor aborted. Returns their number.
-
-    When the service does not list uploads, or not for this access key, a warning is logged.
-
-    Args:
-        bucket: The bucket.
-        key: Key of the object.
-        page: Number of uploads per page of the list.
-
-    Raises:
-        StoreFailure: A request failed.
-    """
-    aborted = 0
-    try:
-        for upload_id in _list_unfinished(bucket, key, page):
-            _abort(bucket, key, upload_id)
-            aborted += 1
-    except StoreFailure as failure:
-        if failure.code not in _LISTING_REFUSED:
-            raise
-        _log.warning("%s: unfinished uploads cannot be looked for: the key has no right to it", bucket.address(key))
-    return aborted
-
-
-def _list_unfinished(bucket: BucketClient, key: str, page: int) -> Iterator[str]:
-    """Yield the ids of uploads of ``key`` that were neither completed nor aborted."""
-    parameters: dict[str, Any] = {"Prefix": key, "MaxUploads": page}
-    found = 0
-    for _ in range(MOST_PAGES):
-        answer = bucket.retry(partial(bucket.request, "list_multipart_uploads", **parameters))
-        uploads = bucket.translate_errors(partial(_names, answer), key)
-        own = [upload_id for name, upload_id in uploads if name == key]
-        found += len(own)
-        if found > MOST_UNFINISHED:
-            break
-        yield from own
-        if not answer.get("IsTruncated") or not uploads:
-            return
-        # Not every service sends NextKeyMarker and NextUploadIdMarker.
-        parameters |= {"KeyMarker": uploads[-1][0], "UploadIdMarker": uploads[-1][1]}
-    message = f"the store's list of unfinished uploads is longer than {MOST_PAGES} pages or {MOST_UNFINISHED} uploads"
-    raise StoreFailure(f"{message}: remove them, or choose another name for the output").about(bucket.address(key))
-
-
-def _names(answer: dict[str, Any]) -> list[tuple[str, str]]:
-    """Key and id of each upload in a page of the list."""
-    return [(upload["Key"], upload["UploadId"]) for upload in answer.get("Uploads", [])]
-
-
-def _abort(bucket: BucketClient, key: str, upload_id: str) -> None:
-    try:
-        bucket.retry(lambda: bucket.request("abort_multipart_upload", Key=key, UploadId=upload_id))
-    except StoreFailure as failure:
-        if failure.code != "NoSuchUpload":
-            raise
 
 
 def _size(path: Path) -> int:
@@ -161,8 +106,8 @@ class _MultipartUpload:
         answer = bucket.retry(
             lambda: bucket.request("create_multipart_upload", Key=key, ContentType=content_type), self._stop
         )
-        self._id: str = bucket.translate_errors(lambda: answer["UploadId"], key)
-        self._started = _date(answer)
+        self.id: Final[str] = bucket.translate_errors(lambda: answer["UploadId"], key)
+        self._started = date_of(answer)
 
     def send_parts(self, parts_at_once: int, on_progress: Callable[[int], None]) -> None:
         """Send all parts; calls ``on_progress`` with the number of bytes that were sent.
@@ -201,13 +146,15 @@ class _MultipartUpload:
             if not may_be_done or not self._is_object_new():
                 raise
 
-    def abort(self) -> None:
-        """Remove what was sent. One attempt: the next run aborts the upload when this fails."""
+    def abort(self) -> bool:
+        """Remove what was sent. One attempt: when it fails, and this is False, the next run aborts the upload."""
         self._stop.set()
         try:
             self._request("abort_multipart_upload")
         except StoreFailure:
             _log.warning("an unfinished upload of %s stays until the next run", self._bucket.address(self._key))
+            return False
+        return True
 
     def _send(self, number: int) -> int:
         """Send the part ``number``, counted from 1. Returns its size in bytes."""
@@ -232,12 +179,4 @@ class _MultipartUpload:
         return found.modified >= self._started - _CLOCK_STEP
 
     def _request(self, operation: str, **parameters: Any) -> dict[str, Any]:
-        return self._bucket.request(operation, Key=self._key, UploadId=self._id, **parameters)
-
-
-def _date(answer: dict[str, Any]) -> datetime | None:
-    """Return the time of an answer by the clock of the service; None when the header is missing."""
-    try:
-        return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
-    except (KeyError, ValueError):
-        return None
+        return self._bucket.request(operation, Key=self._key, UploadId=self.id, **parameters)

@@ -20,7 +20,7 @@ from owtmix.jobfile.spec import StorageSpec
 from owtmix.storage import LocalCopy
 from owtmix.storage.s3 import objects
 from owtmix.storage.s3.store import S3Store
-from owtmix.storage.s3.upload import MOST_PAGES
+from owtmix.storage.s3.unfinished import MOST_PAGES
 from tests.storage.conftest import AT, NOWHERE, QUICK, ignore
 from tests.storage.fault_proxy import Answer, Exchange, Fault, FaultProxy, Request, answered, redirected, refused
 

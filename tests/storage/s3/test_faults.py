@@ -223,18 +223,18 @@ from pathlib import Path
 from owtmix.jobfile.spec import StorageSpec
 from owtmix.storage.s3.options import S3Options
 from owtmix.storage.s3.store import S3Store
-endpoint, bucket, region, key_id, secret, path = sys.argv[1:]
+endpoint, bucket, region, key_id, secret, path, uploads = sys.argv[1:]
 spec = StorageSpec("s3", bucket, region, endpoint, key_id, secret)
-S3Store(spec, S3Options(parts_at_once=1), "").commit(Path(path), "out.mp4", print)
+S3Store(spec, S3Options(parts_at_once=1, uploads=Path(uploads)), "").commit(Path(path), "out.mp4", print)
 """
 
 
 @pytest.mark.parametrize("number", [1, 3])
 def test_an_upload_that_is_killed_leaves_nothing_to_see_and_what_it_leaves_is_swept(
-    store: S3Store, service: Service, proxy: FaultProxy, movie: Path, number: int
+    store: S3Store, service: Service, proxy: FaultProxy, movie: Path, uploads: Path, number: int
 ) -> None:
     proxy.inject(silent, times=-1, only=lambda request: request.part == number)
-    argv = [proxy.endpoint, service.bucket, "cn-bj", KEY_ID, SECRET, str(movie)]
+    argv = [proxy.endpoint, service.bucket, "cn-bj", KEY_ID, SECRET, str(movie), str(uploads)]
     with subprocess.Popen([sys.executable, "-c", UPLOADER, *argv], stdout=subprocess.DEVNULL) as uploader:
         proxy.wait_for(lambda request: request.part == number)
         uploader.kill()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,14 @@ import pytest
 from owtmix.base.errors import DestinationError, InputError
 from owtmix.jobfile.spec import StorageSpec
 from owtmix.storage import LocalCopy
+from owtmix.storage.s3 import unfinished
 from owtmix.storage.s3.credentials import Credentials
 from owtmix.storage.s3.download import partial_file
 from owtmix.storage.s3.options import S3Options
 from owtmix.storage.s3.store import S3Store
-from tests.storage.conftest import AT, MOVIE, NOWHERE, Service, ignore
-from tests.storage.fault_proxy import PART_BYTES, Answer, FaultProxy, Us3Profile, answered
+from owtmix.storage.s3.unfinished import OwnUploads
+from tests.storage.conftest import AT, MOVIE, NOWHERE, QUICK, Service, ignore
+from tests.storage.fault_proxy import PART_BYTES, Answer, Exchange, FaultProxy, Us3Profile, answered, passed
 
 ODD_KEYS = ["room/alice 1.webm", "会议/爱丽丝.webm", "a+b&c=d?e#f.mp4", "100%25.mp4", "~tilde'(1)*.mp4"]
 
@@ -162,12 +165,41 @@ def test_a_copy_is_named_by_key_and_version_and_knows_what_an_earlier_run_fetche
     assert not second.complete
 
 
-def test_uploads_that_older_runs_left_unfinished_are_aborted(store: S3Store, service: Service) -> None:
+def test_old_uploads_are_aborted(store: S3Store, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(5):
         service.begin("out.mp4")  # more than two pages of the list
     service.begin("out.mp4.other")
+    monkeypatch.setattr(unfinished, "ALIVE_FOR", timedelta(minutes=-1))
     assert store.stage("out.mp4", "job", NOWHERE) == NOWHERE / "job.mp4"
     assert service.unfinished() == ["out.mp4.other"]
+
+
+def test_an_upload_of_another_machine_goes_on(store: S3Store, service: Service, uploads: Path) -> None:
+    """A duplicate of the job begins here while that one sends its output."""
+    service.begin("out.mp4")
+    OwnUploads(uploads).remember(store.address("out.mp4"), service.begin("out.mp4"))
+    store.stage("out.mp4", "job", NOWHERE)
+    assert service.unfinished() == ["out.mp4"]
+    store.stage("out.mp4", "job", NOWHERE)
+    assert service.unfinished() == ["out.mp4"]
+
+
+def test_two_machines_upload_the_same_output(
+    spec: StorageSpec, service: Service, proxy: FaultProxy, movie: Path, tmp_path: Path
+) -> None:
+    first, second = (S3Store(spec, replace(QUICK, uploads=tmp_path / name), AT) for name in ("a", "b"))
+    first.stage("out.mp4", "job", NOWHERE)
+
+    def duplicate(exchange: Exchange) -> None:
+        second.stage("out.mp4", "job", NOWHERE)
+        second.commit(movie, "out.mp4", ignore)
+        passed(exchange)
+
+    proxy.inject(duplicate, only=lambda request: request.part == 2)
+    first.commit(movie, "out.mp4", ignore)
+    assert service.get("out.mp4") == MOVIE
+    assert not service.unfinished()
+    assert not [*tmp_path.glob("[ab]/*")]
 
 
 def test_an_address_says_where_an_object_is(store: S3Store, service: Service, proxy: FaultProxy) -> None:

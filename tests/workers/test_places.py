@@ -1,0 +1,101 @@
+"""Places that the jobs of one machine share."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from owtmix.workers.places import Places
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from owtmix.workers.places import Places
+held = Places(Path(sys.argv[1]), 1).take()
+print(held is not None, flush=True)
+time.sleep(60)
+"""
+
+
+def taken(places: Places) -> int:
+    """How many places could be taken, all of which are given back."""
+    held = []
+    while (descriptor := places.take()) is not None:
+        held.append(descriptor)
+    for descriptor in held:
+        os.close(descriptor)
+    return len(held)
+
+
+def test_there_are_as_many_places_as_processors_whoever_asks(tmp_path: Path) -> None:
+    one, other = Places(tmp_path / "places", 3), Places(tmp_path / "places", 3)
+    held = one.take()
+    assert held is not None
+    assert taken(other) == 2
+    os.close(held)
+    assert taken(other) == 3
+
+
+def test_a_place_is_held_until_its_last_copy_is_closed(tmp_path: Path) -> None:
+    """A batch takes a place, hands it to the job that it starts, and forgets it."""
+    places = Places(tmp_path / "places", 1)
+    held = places.take()
+    assert held is not None
+    program = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+    with subprocess.Popen(program, stdin=subprocess.PIPE, pass_fds=[held]) as job:
+        os.close(held)
+        assert places.take() is None
+        job.communicate()
+    assert taken(places) == 1
+
+
+def test_who_is_killed_lets_go(tmp_path: Path) -> None:
+    places = Places(tmp_path / "places", 1)
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path / "places")], stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout
+        assert holder.stdout.readline() == "True\n"
+        assert places.take() is None
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+    assert taken(places) == 1
+
+
+def test_nobody_takes_a_spare_place_while_somebody_waits(tmp_path: Path) -> None:
+    one, other = Places(tmp_path / "places", 2), Places(tmp_path / "places", 2)
+    with one.wait(), other.wait():
+        assert one.take_spare() is None
+        waited = one.take()
+        assert waited is not None
+    spare = other.take_spare()
+    assert spare is not None
+    assert other.take_spare() is None
+    os.close(waited)
+    os.close(spare)
+
+
+def test_a_look_for_spare_places_does_not_keep_others_from_waiting(tmp_path: Path) -> None:
+    places = Places(tmp_path / "places", 1)
+    for _ in range(100):
+        with places.wait():
+            assert places.take_spare() is None
+        spare = places.take_spare()
+        assert spare is not None
+        os.close(spare)
+
+
+def test_the_folder_is_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    places = Places.of_machine(2)
+    assert stat.S_IMODE(places.folder.stat().st_mode) == 0o700
+    places.folder.rmdir()
+    places.folder.symlink_to(tmp_path)
+    with pytest.raises(NotADirectoryError):
+        Places.of_machine(2)
