@@ -57,4 +57,4 @@ class Program:
     def resending(self) -> list[str]:
         """The command that delivers the callbacks that jobs left."""
         state = [f"--state={self.state}"] if self.state else []
-        return [*self.command, "--quiet", "--json", *state, "--resend", "--all"]
+        return [*self.command, "--quiet", "--json", f"--parent={os.getpid()}", *state, "--resend", "--all"]

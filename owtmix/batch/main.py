@@ -22,6 +22,7 @@ from owtmix.base.errors import MixError
 from owtmix.base.own_files import make_folder
 from owtmix.base.plain_text import plain_json
 from owtmix.base.strict_json import printable
+from owtmix.base.utf8_mode import use_utf8
 from owtmix.base.wording import some
 from owtmix.batch.admission import Admission
 from owtmix.batch.agenda import Agenda
@@ -63,6 +64,7 @@ _OTHER_FILES: Final = 256
 
 def main() -> NoReturn:
     """Run the command line and exit with its status."""
+    use_utf8()
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # until jobs begin, signals end the process at once
     arguments = read_arguments(sys.argv[1:])

@@ -388,6 +388,17 @@ def test_callbacks_that_jobs_left_are_sent_at_the_end(site: Site) -> None:
     assert (site.path / "sent").read_text() == "sent\n"
 
 
+def test_names_that_the_locale_cannot_express(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LC_ALL", "POSIX")
+    monkeypatch.setenv("PYTHONCOERCECLOCALE", "0")
+    monkeypatch.setenv("PYTHONUTF8", "0")
+    cfg = site.job("会议室")
+    manifest = site.queue / "jobs.jsonl"
+    manifest.write_text(json.dumps({"cfg": "会议室/cfg.json", "set": {"Data.Text": "王"}}))
+    assert site.run(queue=manifest).status == 0
+    assert {'--set=Data.Text="王"', str(cfg)} <= {*site.tries("会议室")[0]["argv"]}
+
+
 def test_a_closed_standard_error_harms_nobody(site: Site) -> None:
     site.job("a", 3, 0)
     command = ["sh", "-c", 'exec "$@" 2>&- >&-', "sh", *site.command()]
