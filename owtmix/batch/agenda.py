@@ -65,15 +65,14 @@ class Agenda:
         avoid = frozenset(host for host, until_s in self._paused.items() if until_s > now_s)
         if self.is_draining or (hosts and avoid.issuperset(hosts)):
             return None
-        # Those that are alone on a host come last: then no others have to wait for them.
-        for ranks in (self._ready or self._alone,):
-            for place, rank in enumerate(ranks[:LOOK_AHEAD]):
-                attempt = self._attempt(rank, avoid)
-                if fits(attempt):
-                    del ranks[place]
-                    self._running[attempt.job.id] = rank
-                    self._cost_waiting -= self._planned[rank].cost
-                    return attempt
+        ranks = self._ready or self._alone  # the latter come last: then no others have to wait for them
+        for place, rank in enumerate(ranks[:LOOK_AHEAD]):
+            attempt = self._attempt(rank, avoid)
+            if fits(attempt):
+                del ranks[place]
+                self._running[attempt.job.id] = rank
+                self._cost_waiting -= self._planned[rank].cost
+                return attempt
         return None
 
     def end(self, ended: Ended, now_s: float) -> tuple[Verdict, History]:

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Final
 
@@ -39,8 +39,12 @@ def show_progress(*, quiet: bool) -> Iterator[Watcher]:
         yield _Nothing()
     elif _owns_terminal():
         view = LiveView()
-        with view.live:
+        view.live.start()
+        try:
             yield view
+        finally:
+            with suppress(OSError):  # the terminal is gone
+                view.live.stop()
     else:
         yield _Lines()
 
@@ -95,7 +99,8 @@ class LiveView:
         self._next_s = now_s + _REDRAW_S
         if _owns_terminal():
             width, height = self._console.size
-            self.live.update(draw(status(), width, height), refresh=True)
+            with suppress(OSError):  # the terminal has just gone
+                self.live.update(draw(status(), width, height), refresh=True)
 
 
 def draw(status: Status, width: int, height: int) -> Group:

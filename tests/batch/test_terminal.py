@@ -56,8 +56,12 @@ class Terminal:
         """Read until the batch has ended."""
         text = self.read_until(lambda _: False)
         self.process.wait(20)
-        os.close(self._ours)
+        self.close()
         return text
+
+    def close(self) -> None:
+        """Let the terminal go."""
+        os.close(self._ours)
 
     def press_ctrl_c(self) -> None:
         os.write(self._ours, b"\x03")
@@ -114,6 +118,16 @@ def test_ctrl_c_twice_stops_them(site: Site) -> None:
     assert time.monotonic() - begun_s < 5
     assert terminal.process.returncode == 130
     assert site.states() == {"a": "drained", "b": "drained"}
+
+
+def test_a_terminal_that_goes_away_drains_the_batch(site: Site) -> None:
+    for name in "abc":
+        site.job(name, lasts_s=1.5, progress=True)
+    terminal = Terminal(site, 80, "--jobs", 2, "--grace", 60)
+    terminal.read_until(lambda drawn: re.search(r"[1-9]\d? %", drawn))
+    terminal.close()
+    assert terminal.process.wait(20) == 130
+    assert [*site.states().values()] == ["done", "done"]
 
 
 @pytest.mark.parametrize("width", [10, 20, 40, 59, 60, 80, 90, 200])
