@@ -64,6 +64,8 @@ def attributed(*folders: Path) -> Path | None:
 
 
 SLOW: Final = (
+    "batch/test_batch.py",
+    "batch/test_terminal.py",
     "batch/test_on_cards.py",
     "benchmarks/test_measure.py",
     "cli/test_commands.py",

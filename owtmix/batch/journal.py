@@ -275,13 +275,16 @@ def _reserve(folder: Path) -> IO[bytes] | None:
 
 def _holder(found: os.stat_result) -> int | None:
     """The process that holds the lock on a file, where the system tells."""
-    name = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
-    with suppress(OSError, ValueError):
+    device = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}"
+    holders: dict[str, int] = {}
+    with suppress(OSError, ValueError, IndexError):
         for line in _LOCKS.read_text(encoding="ascii", errors="replace").splitlines():
-            fields = line.split()
-            if len(fields) > 5 and fields[1] == "FLOCK" and fields[5] == name and int(fields[4]) > 0:  # noqa: PLR2004
-                return int(fields[4])
-    return None
+            _, kind, _, _, process, file, *_ = line.split()
+            at, _, inode = file.rpartition(":")
+            if kind == "FLOCK" and int(inode) == found.st_ino and int(process) > 0:
+                holders[at] = int(process)
+    # Some file systems show another device there than the file's own.
+    return holders.get(device) or next(iter(holders.values()), None)
 
 
 def _problem(what: str, path: Path) -> str:

@@ -172,13 +172,10 @@ def test_a_changed_job_is_done_again(site: Site) -> None:
 def test_failed_jobs_are_left_alone_until_asked_for(site: Site) -> None:
     site.job("a", 4)
     site.job("b")
-    site.run("--attempts", 1)
-    again = site.run("--attempts", 1)
-    assert (again.status, again.summary["poisoned"], len(site.tries("a"))) == (4, 1, 1)
-    site.run("--attempts", 1, "--again", "failed")
-    assert (len(site.tries("a")), len(site.tries("b"))) == (2, 1)
-    site.run("--attempts", 1, "--again", "all")
-    assert (len(site.tries("a")), len(site.tries("b"))) == (3, 2)
+    for again, tries_of_a, tries_of_b in (([], 1, 1), ([], 1, 1), (["failed"], 2, 1), (["all"], 3, 2)):
+        run = site.run("--attempts", 1, *(["--again", *again] if again else []))
+        assert (run.status, run.summary["poisoned"]) == (4, 1)
+        assert (len(site.tries("a")), len(site.tries("b"))) == (tries_of_a, tries_of_b)
 
 
 def test_the_order_of_cost_and_priority(site: Site) -> None:
@@ -284,7 +281,6 @@ def test_without_grace_running_jobs_are_stopped(site: Site, number: int) -> None
     assert site.states() == {"a": "drained", "b": "drained"}
 
 
-@pytest.mark.slow
 def test_a_second_signal_stops_and_a_stubborn_job_is_killed(site: Site) -> None:
     site.job("a", lasts_s=60, stubborn=True)
     with site.start("--grace", 60) as batch:
@@ -406,7 +402,6 @@ def test_a_closed_standard_error_harms_nobody(site: Site) -> None:
     assert site.states() == {"a": "done"}
 
 
-@pytest.mark.slow
 def test_five_thousand_finished_jobs_are_skipped(site: Site) -> None:
     cfg = site.job("a")
     names = [f"r-{number}" for number in range(5000)]
