@@ -103,9 +103,8 @@ def select_recordings(run: JobRun, device: RenderDevice) -> Indexed:
     recordings = tuple(recording for recording in index.files if recording.stream in streams)
     if not recordings:
         raise InputError("the index has no recording of a stream that is subscribed: see Data.SubscribeConfig")
-    keys = [file.key for file in index.files]
-    refuse_state(request, run.state, [*keys, *filter(None, [gatherer.index_key])])
-    guard = guard_inputs(request, keys, gatherer.index_key)
+    refuse_state(request, run.state, [*index.keys, *filter(None, [gatherer.index_key])])
+    guard = guard_inputs(request, index.keys, gatherer.index_key)
     guard.check()
     return Indexed(device, gatherer, recordings, guard)
 
