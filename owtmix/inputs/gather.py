@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from owtmix.inputs.measure import measure, measure_parts
 from owtmix.inputs.prefetch import SourceSet
 from owtmix.inputs.probe_cache import ProbeCache
 from owtmix.inputs.repeated import repeated_files
-from owtmix.inputs.source_file import SourceFile
+from owtmix.inputs.source_file import SourceFile, first_of_same
 from owtmix.inputs.tasks import ProbeTask
 from owtmix.jobfile.bounds import MAX_INDEX_BYTES
 from owtmix.jobfile.index import Index, Recording, read_index
@@ -95,7 +95,9 @@ class InputGatherer:
         located = dict(enumerate(locate_recordings(self._fair_store, [r.key for r in recordings], self._folder)))
         problems = {n: str(error) for n, error in located.items() if isinstance(error, InputError)}
         by_need = sorted(located, key=lambda n: recordings[n].start_s)
-        files = {n: file for n in by_need if isinstance(file := located[n], SourceFile)}
+        named = {n: file for n in by_need if isinstance(file := located[n], SourceFile)}
+        first = first_of_same(named)
+        files = {n: named[n] for n in named if first[n] == n}
         largest_bytes = self._settings.storage.max_inputs_mib << 20
         for n in [n for n, file in files.items() if file.copy.size_bytes > largest_bytes]:
             problems[n] = (
@@ -135,9 +137,11 @@ class InputGatherer:
                 for downloaded in download_missing(self._fair_store, files, missing, budget, progress):
                     problems |= {n: str(error) for n, error in downloaded.items() if error}
                     measure_files(n for n, error in downloaded.items() if not error)
+        problems |= {n: problems[same] for n, same in first.items() if same in problems}
+        measured |= {n: replace(measured[same], key=named[n].key) for n, same in first.items() if same in measured}
         for number, other in repeated_files(recordings, measured).items():
-            same = f"it has the same content as {recordings[other].key}, at the same time: it counts once"
-            problems[number] = same
+            reason = f"it has the same content as {recordings[other].key}, at the same time: it counts once"
+            problems[number] = reason
             del measured[number]
         used = sorted(measured)
         probes = [probe for n in used if (probe := measured[n].probe)]
@@ -151,7 +155,7 @@ class InputGatherer:
             [
                 f"{recordings[n].key} has another Unicode form of its name in the store; it is used"
                 for n in used
-                if files[n].key != recordings[n].key
+                if named[n].key != recordings[n].key
             ],
         )
 

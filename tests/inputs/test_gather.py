@@ -24,6 +24,7 @@ from tests.support.command import TINY, record_once
 from tests.support.executor import InProcessExecutor
 from tests.support.people import Take
 from tests.support.plans import JOB, MIXER
+from tests.support.progress import RecordingProgress
 from tests.support.store import Content, FakeStore
 
 ANNA: Final = "room/0-anna_1.mp4"
@@ -124,6 +125,34 @@ def test_one_that_is_larger_than_all_may_be_is_left_out(lay_out: Callable[..., F
     assert key == BEN
     assert "storage.max_inputs_mib in conf/owt.toml allows 0.00 GiB" in reason
     assert BEN not in store.fetched
+
+
+def test_an_object_that_is_named_twice_is_fetched_and_measured_once(
+    lay_out: Callable[..., FakeStore], folder: Path
+) -> None:
+    store = lay_out()
+    inputs = gatherer(store, folder)
+    anna, ben = inputs.index.files
+    again = replace(ben, stream=replace(ben.stream, user="again"))
+    progress = RecordingProgress()
+    found = inputs.recordings([anna, ben, again, replace(again, start_s=ben.start_s + 100)], progress)
+    assert sorted(store.fetched) == [ANNA, BEN]
+    assert [clip.recording.key for clip in found.clips] == [ANNA, BEN, BEN, BEN]
+    assert len({file.path for file in found.sources.files}) == 2
+    assert progress.reports[0] == (
+        "fetching",
+        sum(file.copy.size_bytes for file in found.sources.files[:2]),
+        "bytes",
+        0,
+    )
+
+
+def test_an_object_that_is_named_twice_is_left_out_twice(lay_out: Callable[..., FakeStore], folder: Path) -> None:
+    inputs = gatherer(lay_out(ben=b"nothing of the kind"), folder)
+    anna, ben = inputs.index.files
+    found = inputs.recordings([anna, ben, replace(ben, start_s=ben.start_s + 100)], NoProgress())
+    assert [clip.recording.key for clip in found.clips] == [ANNA]
+    assert found.left_out == [(BEN, "is not an MP4, WebM, Matroska, Ogg or WAV file")] * 2
 
 
 def test_a_store_that_is_down_leaves_nothing_out(lay_out: Callable[..., FakeStore], folder: Path) -> None:
