@@ -9,7 +9,7 @@ from pathlib import Path
 
 from owtmix.base.errors import InputError
 from owtmix.base.progress import Progress
-from owtmix.inputs.disk_budget import disk_budget, format_gib
+from owtmix.inputs.disk_budget import disk_budget
 from owtmix.inputs.download import download_missing, locate_recordings
 from owtmix.inputs.fair_store import FairStore
 from owtmix.inputs.image_files import DecodedImage, decode_images
@@ -97,16 +97,11 @@ class InputGatherer:
         by_need = sorted(located, key=lambda n: recordings[n].start_s)
         named = {n: file for n in by_need if isinstance(file := located[n], SourceFile)}
         first = first_of_same(named)
-        files = {n: named[n] for n in named if first[n] == n}
-        largest_bytes = self._settings.storage.max_inputs_mib << 20
-        for n in [n for n, file in files.items() if file.copy.size_bytes > largest_bytes]:
-            problems[n] = (
-                f"it has {format_gib(files.pop(n).copy.size_bytes)}, and storage.max_inputs_mib in conf/owt.toml "
-                f"allows {format_gib(largest_bytes)}: raise it to use this recording"
-            )
+        copies = {n: named[n].copy for n in named if first[n] == n}
+        budget, fitting, too_large = disk_budget(copies, self._folder, self._settings.storage.max_inputs_mib << 20)
+        problems |= too_large
+        files = {n: named[n] for n in fitting}
         self._executor.allow(read=[file.path for file in files.values() if not file.copy.size_bytes])
-        copies = [file.copy for file in files.values()]
-        budget = disk_budget(copies, self._folder, largest_bytes)
         identities = {n: self._store.identity(file.key) for n, file in files.items()}
         known = {n: probe for n, file in files.items() if (probe := self._probes.find(identities[n], file))}
         measured = {n: files[n].measured(probe) for n, probe in known.items()}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import shutil
 import struct
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Final
 
 import pytest
@@ -124,6 +126,21 @@ def test_one_that_is_larger_than_all_may_be_is_left_out(lay_out: Callable[..., F
     ((key, reason),) = found.left_out
     assert key == BEN
     assert "storage.max_inputs_mib in conf/owt.toml allows 0.00 GiB" in reason
+    assert BEN not in store.fetched
+
+
+def test_one_that_is_larger_than_the_disk_is_left_out(
+    lay_out: Callable[..., FakeStore], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = lay_out()
+    inputs = gatherer(store, folder)
+    store.objects[BEN] = (1 << 20) + 1
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1 << 20))
+    found = inputs.recordings(inputs.index.files, NoProgress())
+    assert [clip.recording.key for clip in found.clips] == [ANNA]
+    ((key, reason),) = found.left_out
+    assert key == BEN
+    assert reason.endswith("has space for 0.00 GiB: free some space to use this recording")
     assert BEN not in store.fetched
 
 
