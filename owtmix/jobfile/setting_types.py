@@ -13,6 +13,7 @@ from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretBytes
 
+from owtmix.base.named_file import is_folder
 from owtmix.net.service_url import service_url
 
 SIGNING_KEY: Final = "whsec_ and base64"
@@ -104,7 +105,7 @@ def _folder(value: object) -> Path:
     if not isinstance(value, (str, Path)):
         raise ValueError("not a path")  # noqa: TRY004 - as above
     folder = Path(value)
-    if not folder.is_absolute() or not folder.is_dir():
+    if not folder.is_absolute() or not is_folder(folder):
         raise ValueError("not an absolute path of a folder")
     return folder
 

@@ -234,11 +234,20 @@ def is_checkout(folder: Path) -> bool:
 
 
 def settings_file(environment: Mapping[str, str] = os.environ, installation: Path = INSTALLATION) -> Path:
-    """The file that ``OWT_CONF`` names, else ``conf/owt.toml`` of the installation, else the one in the package."""
+    """The file that ``OWT_CONF`` names, else ``conf/owt.toml`` of the installation, else the one in the package.
+
+    One of the installation that cannot be seen counts: who reads it learns why.
+    """
     if named := environment.get("OWT_CONF"):
         return Path(named)
     own = installation / "conf" / "owt.toml"
-    return own if own.exists() else SHIPPED
+    try:
+        own.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return SHIPPED
+    except OSError:
+        pass
+    return own
 
 
 def read_settings(path: Path | None, environment: Mapping[str, str] = os.environ) -> Settings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import tomllib
@@ -84,6 +85,9 @@ def test_a_file_may_have_some_keys_only(tmp_path: Path) -> None:
         ("[text]\nfonts = '/usr'", "text.fonts", "a list of absolute paths"),
         ("[text]\nfonts = ['fonts']", "text.fonts", "absolute"),
         ("[text]\nfonts = ['/nowhere/fonts']", "text.fonts", "that exist"),
+        (f"[text]\nfonts = ['/{'n' * 300}']", "text.fonts", "that exist"),
+        (f"[local]\nroots = ['/{'a/' * 3000}']", "local.roots", "that exist"),
+        ('[local]\nroots = ["/tmp/\\u0000"]', "local.roots", "that exist"),
         ("[network]\nallow = '10.0.0.0/8'", "network.allow", "a list of networks"),
         ("[network]\nallow = ['10.0.0.1/8']", "network.allow", "a list of networks"),
         ("[network]\nallow = [10]", "network.allow", "a list of networks"),
@@ -123,6 +127,31 @@ def test_all_wrong_values_are_reported_together(tmp_path: Path) -> None:
 
 def test_folders_with_fonts_are_read(tmp_path: Path) -> None:
     assert _read(tmp_path, f"[text]\nfonts = ['{tmp_path}']\n").text.fonts == (tmp_path,)
+
+
+def test_a_folder_that_may_not_be_entered_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    locked = tmp_path / "locked" / "fonts"
+    locked.mkdir(parents=True)
+    deny(monkeypatch, locked)
+    with pytest.raises(SettingsError, match=r"local\.roots: found .*accepted is a list of absolute paths of folders"):
+        _read(tmp_path, f"[local]\nroots = ['{locked}']")
+
+
+def test_settings_that_may_not_be_seen_are_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deny(monkeypatch, tmp_path / "conf" / "owt.toml")
+    assert settings_file({}, tmp_path) == tmp_path / "conf" / "owt.toml"
+
+
+def deny(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
+    """Nobody may see ``path``, not even root."""
+    stat = Path.stat
+
+    def denied(asked: Path, **options: bool) -> os.stat_result:
+        if asked == path:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return stat(asked, **options)
+
+    monkeypatch.setattr(Path, "stat", denied)
 
 
 def test_networks_are_read(tmp_path: Path) -> None:
