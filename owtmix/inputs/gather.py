@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from owtmix.base.errors import InputError
+from owtmix.base.named_file import is_file
 from owtmix.base.progress import Progress
 from owtmix.inputs.disk_budget import disk_budget
 from owtmix.inputs.download import download_missing, locate_recordings
@@ -47,9 +48,10 @@ class InputGatherer:
 
     Images are decoded into ``bench``, a folder that tasks may write to.
 
-    ``named`` is the index: a key of the store, or a local file (``is_local_path``). When it is None, the index is the
-    first existing one of the keys in ``conf/owt.toml``. ``index_key`` is the key of an index in the store. With
-    ``strict`` a malformed entry of the index is an error. Measurements are kept in ``probes``.
+    ``named`` is the index: a key of the store, or a local file (``is_local_path``); with ``is_option`` the command line
+    names it. When it is None, the index is the first existing one of the keys in ``conf/owt.toml``. ``index_key`` is
+    the key of an index in the store. With ``strict`` a malformed entry of the index is an error. Measurements are kept
+    in ``probes``.
 
     Raises:
         InputError: there is no index, or it cannot be read.
@@ -67,6 +69,7 @@ class InputGatherer:
         *,
         probes: ProbeCache,
         strict: bool = False,
+        is_option: bool = False,
     ) -> None:
         self._spec = spec
         self._settings = settings
@@ -79,7 +82,7 @@ class InputGatherer:
         data, self.index_key, tried = self._find_index(named)
         if data is None:
             hint = "" if named else ": name it with --index"
-            if named and not is_local_path(named) and Path(named).is_file():
+            if named and is_option and not is_local_path(named) and is_file(Path(named)):
                 hint = f": {named} in the working folder is ./{named}"
             raise InputError(f"there is no index of the recordings; tried {', '.join(tried)}{hint}")
         self.index: Index = read_index(data, time_unit=settings.index.time_unit, strict=strict)

@@ -88,6 +88,7 @@ def select_recordings(run: JobRun, device: RenderDevice) -> Indexed:
         named,
         probes=ProbeCache(run.probes, clock_rules(request.settings), fresh=request.options.fresh),
         strict=request.options.strict,
+        is_option=bool(request.options.index),
     )
     index = gatherer.index
     if index.job_id and index.job_id != spec.job_id:

@@ -69,10 +69,14 @@ def gatherer(
     spec: JobSpec = JOB,
     named: str | None = None,
     settings: Settings | None = None,
+    *,
+    is_option: bool = False,
 ) -> InputGatherer:
     probes = ProbeCache(folder.parent / "probes", ClockRules())
     executor = InProcessExecutor()
-    return InputGatherer(spec, settings or Settings(), store, executor, folder, folder, named, probes=probes)
+    return InputGatherer(
+        spec, settings or Settings(), store, executor, folder, folder, named, probes=probes, is_option=is_option
+    )
 
 
 def test_recordings_are_fetched_and_measured_in_the_order_of_the_index(
@@ -212,6 +216,23 @@ def test_a_missing_index_names_all_that_was_tried(folder: Path) -> None:
         gatherer(FakeStore({}), folder)
     with pytest.raises(InputError, match=r"tried memory:my\.json$"):
         gatherer(FakeStore({}), folder, named="my.json")
+
+
+def test_only_the_command_line_is_told_of_local_files(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my.json").touch()
+    with pytest.raises(InputError, match=r"tried memory:my\.json$"):
+        gatherer(FakeStore({}), folder, named="my.json")
+    with pytest.raises(InputError, match=r"tried memory:my\.json: my\.json in the working folder is \./my\.json$"):
+        gatherer(FakeStore({}), folder, named="my.json", is_option=True)
+
+
+@pytest.mark.parametrize("is_option", [False, True])
+def test_a_key_that_no_local_file_can_have_is_a_missing_index(folder: Path, is_option: bool) -> None:
+    with pytest.raises(InputError, match="there is no index of the recordings; tried memory:aaa"):
+        gatherer(FakeStore({}), folder, named="a" * 300, is_option=is_option)
 
 
 def test_watermark_images_come_from_the_store_once_each_and_missing_ones_are_told(
