@@ -76,6 +76,10 @@ def test_a_file_may_have_some_keys_only(tmp_path: Path) -> None:
         ("[index]\nkeys = []", "index.keys", "a list of keys"),
         ("[index]\nkeys = ['../$JobId.json']", "index.keys", "climbing"),
         ("[index]\nkeys = ['/etc/$JobId.json']", "index.keys", "absolute"),
+        ('[index]\nkeys = ["\\u0000"]', "index.keys", "a list of keys"),
+        ('[index]\nkeys = ["$JobId.json", "a\\u001bb"]', "index.keys", "a list of keys"),
+        (f"[index]\nkeys = ['{'k' * 1025}']", "index.keys", "a list of keys"),
+        ("[index]\nkeys = ['./']", "index.keys", "a list of keys"),
         ("[index]\ntime_unit = 'hours'", "index.time_unit", "epoch-seconds"),
         ("[timeline]\nabsence_s = -1", "timeline.absence_s", "from 0"),
         ("[timeline]\nabsence_s = nan", "timeline.absence_s", "a number"),
@@ -195,6 +199,30 @@ def test_a_callback_secret_in_the_wrong_place_is_not_shown(tmp_path: Path, text:
     with pytest.raises(SettingsError) as caught:
         _read(tmp_path, text)
     assert f"{key}: " in str(caught.value)
+    assert "canary" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[storage]\nown_endpoints = ['https://h.example.com', 'https://user:canary@host']",
+        "[storage]\nown_endpoints = ['https://user:ca/canary@host']",
+        "[storage]\nown_endpoints = ['https://user:c@canary@host']",
+        "[storage]\nown_endpoints = ['https://user:c canary@host']",
+        '[storage]\nown_endpoints = ["https://user:c\\ncanary@host"]',
+        "[storage]\nown_endpoints = ['user:canary@host']",
+        "[storage]\nown_endpoints = 'user:canary@host'",
+        "storage = 'https://user:ca/canary@host'",
+        "[text]\ntime_zone = 'https://user:ca/canary@host'",
+        "[logs]\ndays = 'whsec_canary/+='",
+        "[local]\nroots = ['/tmp', 'whsec_canary']",
+        "[logs]\nwhsec_canary = 1",
+    ],
+)
+def test_a_password_or_signing_key_in_any_place_is_not_shown(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        _read(tmp_path, text)
+    assert "***" in str(caught.value)
     assert "canary" not in "".join(traceback.format_exception(caught.value))
 
 
