@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +27,35 @@ def read_named_file(path: Path, max_bytes: int) -> bytes:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "it is not a file")
         return file.read(max_bytes + 1)
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there and can be seen; no path is an error."""
+    return not unfit_path(str(path)) and _is(path, stat.S_ISDIR)
+
+
+def is_file(path: Path) -> bool:
+    """Whether a plain file is there and can be seen; no path is an error."""
+    return not unfit_path(str(path)) and _is(path, stat.S_ISREG)
+
+
+def why_no_file(path: Path) -> str:
+    """Why no plain file can be read there; empty when there is one."""
+    if problem := unfit_path(str(path)):
+        return f"cannot be read: {problem}"
+    try:
+        return "" if stat.S_ISREG(path.stat().st_mode) else "is not a file"
+    except (FileNotFoundError, NotADirectoryError):
+        return "does not exist"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+
+
+def _is(path: Path, kind: Callable[[int], bool]) -> bool:
+    try:
+        return kind(path.stat().st_mode)
+    except OSError:
+        return False
 
 
 def unfit_path(path: str) -> str:

@@ -41,6 +41,7 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _CHOICE = re.compile(r"(?<!\d)\d+(?:[ \t]*/[ \t]*\d+)+")
+_SIGNING_KEY = re.compile(r"whsec_[^\s'\"]+")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _TRAILING_COMMA = re.compile(r",\s*(?=[}\]])")
 _PLAIN_KEY = re.compile(r"\$?[A-Za-z_][A-Za-z0-9_-]*")
@@ -124,8 +125,13 @@ def kind_of(value: object) -> str:
 
 
 def printable(text: str, limit: int) -> str:
-    """Shorten ``text`` to ``limit`` characters, spell out what cannot be seen, and remove URL credentials."""
-    text = re.sub(r"://[^/@\s]*@", "://***@", text)
+    """Shorten ``text`` to ``limit`` characters, spell out what cannot be seen, and remove credentials.
+
+    These are what stands before an ``@`` in a URL, whatever characters it has, and keys that signatures are made with.
+    """
+    scheme, at = text.find("://"), text.rfind("@")
+    text = f"{text[:scheme]}://***{text[at:]}" if 0 <= scheme < at else text
+    text = _SIGNING_KEY.sub("whsec_***", text)
     text = text if len(text) <= limit else text[: limit - 1] + "…"
     return plain_line(text)
 

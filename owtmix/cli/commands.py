@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from owtmix.base.cleanup import TemporaryPaths
-from owtmix.base.errors import BusyError, DestinationError, Interrupted, MixError, SpecError
+from owtmix.base.errors import DestinationError, Interrupted, MixError, SpecError
 from owtmix.base.shortage import machine_error
 from owtmix.base.standard_output import is_terminal, json_text, print_text
 from owtmix.cli.arguments import Arguments
@@ -21,7 +21,7 @@ from owtmix.cli.progress_json import report_progress
 from owtmix.cli.result_text import describe_result
 from owtmix.cli.run_log import RunLog
 from owtmix.jobfile.settings import Settings, read_settings, settings_file
-from owtmix.jobs.job import Job, jobs_with_callbacks, resend
+from owtmix.jobs.job import Job, resend, resend_all
 from owtmix.jobs.probing import probe_recordings
 from owtmix.jobs.request import readable_job_id
 from owtmix.jobs.state import LOGS, state_folder
@@ -175,12 +175,11 @@ class _Command:
             DestinationError: callbacks are left.
         """
         self._log.open("owt-main", self._logs)
-        reports = []
-        for job_id in jobs_with_callbacks(self._arguments.state):
-            try:
-                reports.append(resend(job_id, settings, self._arguments.state))
-            except BusyError as error:
-                _log.warning("%s: its callbacks are not sent again", error)
+        reports = resend_all(
+            settings,
+            self._arguments.state,
+            lambda error: _log.warning("%s: its callbacks are not sent again", error),
+        )
         if left := sum(report["left"] for report in reports):
             jobs = ", ".join(report["job_id"] for report in reports if report["left"])
             raise DestinationError(f"{left} callbacks of {jobs} are not delivered yet: run this again later")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -30,6 +30,15 @@ class DiskBudget:
         """The same, with ``size_bytes`` of the disk left free for others."""
         return replace(self, possible_bytes=self.possible_bytes - size_bytes)
 
+    def excess(self, size_bytes: int) -> str:
+        """Why a single recording, which exceeds the budget, cannot be used."""
+        has = f"it has {format_gib(size_bytes)}, and"
+        if size_bytes > self.allowed_bytes:
+            allowed = format_gib(self.allowed_bytes)
+            return f"{has} storage.max_inputs_mib in conf/owt.toml allows {allowed}: raise it to use this recording"
+        space = format_gib(max(0, self.possible_bytes))
+        return f"{has} the disk of {self.folder} has space for {space}: free some space to use this recording"
+
     def check(self, needed_bytes: int) -> None:
         """Check that files that are needed at the same time fit.
 
@@ -48,16 +57,27 @@ class DiskBudget:
         raise DestinationError(f"{needed} the disk of {self.folder} has space for {space}: free some space")
 
 
-def disk_budget(copies: Collection[LocalCopy], folder: Path, max_bytes: int) -> DiskBudget:
-    """The budget for ``copies`` in ``folder``, at most ``max_bytes``. Parts of the copies may exist already.
+def disk_budget(
+    copies: Mapping[int, LocalCopy], folder: Path, max_bytes: int
+) -> tuple[DiskBudget, dict[int, LocalCopy], dict[int, str]]:
+    """The budget in ``folder``, at most ``max_bytes``, for those of ``copies`` that fit, and the reasons of the others.
+
+    Parts of the copies may exist already. A size is what the store states, so a single one may be absurd.
 
     Raises:
-        DestinationError: one of them alone exceeds it.
+        DestinationError: the disk has space for none.
     """
-    possible_bytes = sum(copy.present_bytes for copy in copies) + shutil.disk_usage(folder).free
-    budget = DiskBudget(max_bytes, possible_bytes, folder)
-    budget.check(max((copy.size_bytes for copy in copies), default=0))
-    return budget
+    allowed = {n: copy for n, copy in copies.items() if copy.size_bytes <= max_bytes}
+    budget = _budget(allowed.values(), folder, max_bytes)
+    fitting = {n: copy for n, copy in allowed.items() if copy.size_bytes <= budget.limit_bytes}
+    if allowed and not fitting:
+        budget.check(min(copy.size_bytes for copy in allowed.values()))
+    reasons = {n: budget.excess(copy.size_bytes) for n, copy in copies.items() if n not in fitting}
+    return _budget(fitting.values(), folder, max_bytes), fitting, reasons
+
+
+def _budget(copies: Collection[LocalCopy], folder: Path, max_bytes: int) -> DiskBudget:
+    return DiskBudget(max_bytes, sum(copy.present_bytes for copy in copies) + shutil.disk_usage(folder).free, folder)
 
 
 def format_gib(size_bytes: int) -> str:

@@ -14,6 +14,8 @@ T = TypeVar("T")
 
 MOST_UNANSWERED: Final = 8
 """So many objects in a row without any answer are enough: waiting for each of thousands would take hours."""
+MOST_SILENT: Final = 16
+"""The same for a store that answered before, and still answers for what it gave then."""
 
 
 class FairStore:
@@ -21,7 +23,8 @@ class FairStore:
 
     When one cannot be had, an object that the store gave before is asked for: if the store answers, the object is at
     fault, and an ``InputError`` says why; otherwise the store is, with a ``StoreError``. Before the store has given
-    anything, objects are at fault until ``check_answered`` is called.
+    anything, objects are at fault until ``check_answered`` is called. The store is also at fault when nothing that it
+    is asked for is answered any more: each has to be waited for.
 
     Args:
         store: the store.
@@ -34,6 +37,7 @@ class FairStore:
         self._lock = threading.Lock()
         self._answered: list[str] = []
         self._unanswered = 0
+        self._unanswered_parts = 0
         self._first_error: StoreError | None = None
 
     def note_answer(self, key: str) -> None:
@@ -61,11 +65,20 @@ class FairStore:
         return self._judged(key, lambda: self._store.locate(key, folder))
 
     def read_part(self, key: str, copy: LocalCopy, start: int, length: int) -> bytes | None:
-        """As ``Store.read_part``; None also when the part cannot be had: fetching the whole object tells why."""
-        try:
-            return self._store.read_part(key, copy, start, length)
-        except StoreError:
+        """As ``Store.read_part``; None also when the part cannot be had: fetching the whole object tells why.
+
+        When no part comes any more, none is waited for.
+        """
+        if self._unanswered_parts >= MOST_UNANSWERED:
             return None
+        try:
+            found = self._store.read_part(key, copy, start, length)
+        except StoreError as error:
+            with self._lock:
+                self._unanswered_parts += not error.is_refusal
+            return None
+        self._unanswered_parts = 0
+        return found
 
     def fetch(self, key: str, copy: LocalCopy, on_progress: Callable[[int], None]) -> None:
         """As ``Store.fetch``."""
@@ -93,7 +106,7 @@ class FairStore:
             self._first_error = self._first_error or error
             self._unanswered += not error.is_refusal
             answered, unanswered = list(self._answered), self._unanswered
-        if not answered and unanswered >= MOST_UNANSWERED:
+        if unanswered >= (MOST_SILENT if answered else MOST_UNANSWERED):
             raise error
         if answered and not any(map(self._answers, answered)):
             raise error

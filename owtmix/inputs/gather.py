@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
 from owtmix.base.errors import InputError
+from owtmix.base.named_file import is_file
 from owtmix.base.progress import Progress
-from owtmix.inputs.disk_budget import disk_budget, format_gib
+from owtmix.inputs.disk_budget import disk_budget
 from owtmix.inputs.download import download_missing, locate_recordings
 from owtmix.inputs.fair_store import FairStore
 from owtmix.inputs.image_files import DecodedImage, decode_images
@@ -17,7 +18,7 @@ from owtmix.inputs.measure import measure, measure_parts
 from owtmix.inputs.prefetch import SourceSet
 from owtmix.inputs.probe_cache import ProbeCache
 from owtmix.inputs.repeated import repeated_files
-from owtmix.inputs.source_file import SourceFile
+from owtmix.inputs.source_file import SourceFile, first_of_same
 from owtmix.inputs.tasks import ProbeTask
 from owtmix.jobfile.bounds import MAX_INDEX_BYTES
 from owtmix.jobfile.index import Index, Recording, read_index
@@ -47,9 +48,10 @@ class InputGatherer:
 
     Images are decoded into ``bench``, a folder that tasks may write to.
 
-    ``named`` is the index: a key of the store, or a local file (``is_local_path``). When it is None, the index is the
-    first existing one of the keys in ``conf/owt.toml``. ``index_key`` is the key of an index in the store. With
-    ``strict`` a malformed entry of the index is an error. Measurements are kept in ``probes``.
+    ``named`` is the index: a key of the store, or a local file (``is_local_path``); with ``is_option`` the command line
+    names it. When it is None, the index is the first existing one of the keys in ``conf/owt.toml``. ``index_key`` is
+    the key of an index in the store. With ``strict`` a malformed entry of the index is an error. Measurements are kept
+    in ``probes``.
 
     Raises:
         InputError: there is no index, or it cannot be read.
@@ -67,6 +69,7 @@ class InputGatherer:
         *,
         probes: ProbeCache,
         strict: bool = False,
+        is_option: bool = False,
     ) -> None:
         self._spec = spec
         self._settings = settings
@@ -79,7 +82,7 @@ class InputGatherer:
         data, self.index_key, tried = self._find_index(named)
         if data is None:
             hint = "" if named else ": name it with --index"
-            if named and not is_local_path(named) and Path(named).is_file():
+            if named and is_option and not is_local_path(named) and is_file(Path(named)):
                 hint = f": {named} in the working folder is ./{named}"
             raise InputError(f"there is no index of the recordings; tried {', '.join(tried)}{hint}")
         self.index: Index = read_index(data, time_unit=settings.index.time_unit, strict=strict)
@@ -95,16 +98,13 @@ class InputGatherer:
         located = dict(enumerate(locate_recordings(self._fair_store, [r.key for r in recordings], self._folder)))
         problems = {n: str(error) for n, error in located.items() if isinstance(error, InputError)}
         by_need = sorted(located, key=lambda n: recordings[n].start_s)
-        files = {n: file for n in by_need if isinstance(file := located[n], SourceFile)}
-        largest_bytes = self._settings.storage.max_inputs_mib << 20
-        for n in [n for n, file in files.items() if file.copy.size_bytes > largest_bytes]:
-            problems[n] = (
-                f"it has {format_gib(files.pop(n).copy.size_bytes)}, and storage.max_inputs_mib in conf/owt.toml "
-                f"allows {format_gib(largest_bytes)}: raise it to use this recording"
-            )
+        named = {n: file for n in by_need if isinstance(file := located[n], SourceFile)}
+        first = first_of_same(named)
+        copies = {n: named[n].copy for n in named if first[n] == n}
+        budget, fitting, too_large = disk_budget(copies, self._folder, self._settings.storage.max_inputs_mib << 20)
+        problems |= too_large
+        files = {n: named[n] for n in fitting}
         self._executor.allow(read=[file.path for file in files.values() if not file.copy.size_bytes])
-        copies = [file.copy for file in files.values()]
-        budget = disk_budget(copies, self._folder, largest_bytes)
         identities = {n: self._store.identity(file.key) for n, file in files.items()}
         known = {n: probe for n, file in files.items() if (probe := self._probes.find(identities[n], file))}
         measured = {n: files[n].measured(probe) for n, probe in known.items()}
@@ -135,9 +135,11 @@ class InputGatherer:
                 for downloaded in download_missing(self._fair_store, files, missing, budget, progress):
                     problems |= {n: str(error) for n, error in downloaded.items() if error}
                     measure_files(n for n, error in downloaded.items() if not error)
+        problems |= {n: problems[same] for n, same in first.items() if same in problems}
+        measured |= {n: replace(measured[same], key=named[n].key) for n, same in first.items() if same in measured}
         for number, other in repeated_files(recordings, measured).items():
-            same = f"it has the same content as {recordings[other].key}, at the same time: it counts once"
-            problems[number] = same
+            reason = f"it has the same content as {recordings[other].key}, at the same time: it counts once"
+            problems[number] = reason
             del measured[number]
         used = sorted(measured)
         probes = [probe for n in used if (probe := measured[n].probe)]
@@ -151,7 +153,7 @@ class InputGatherer:
             [
                 f"{recordings[n].key} has another Unicode form of its name in the store; it is used"
                 for n in used
-                if files[n].key != recordings[n].key
+                if named[n].key != recordings[n].key
             ],
         )
 

@@ -11,6 +11,7 @@ from typing import Final
 from owtmix.base.errors import InputError
 from owtmix.base.file_version import file_version
 from owtmix.base.io_threads import io_threads
+from owtmix.base.named_file import why_no_file
 from owtmix.base.strict_json import printable
 from owtmix.inputs.fair_store import FairStore
 from owtmix.inputs.partial_mp4 import BLOCK_BYTES, PartialMp4, RangeUnavailable
@@ -128,10 +129,11 @@ def probe_files(executor: Executor, files: Sequence[Path], rules: ClockRules, *,
         for number, path in enumerate(files)
     ]
     found: dict[int, Probe | NeedsBytes | str] = {
-        task.number: _absence(task.path) for task in tasks if not task.path.is_file()
+        task.number: reason for task in tasks if (reason := why_no_file(task.path))
     }
-    executor.allow(read=[task.path for task in tasks])
-    found |= measure(executor, [task for task in tasks if task.number not in found])
+    there = [task for task in tasks if task.number not in found]
+    executor.allow(read=[task.path for task in there])
+    found |= measure(executor, there)
     reports = [
         report_input(task.name, what)
         if isinstance(what := found[task.number], Probe)
@@ -153,9 +155,5 @@ def probe_files(executor: Executor, files: Sequence[Path], rules: ClockRules, *,
 def _version(path: Path) -> str | None:
     try:
         return file_version(path)
-    except OSError:  # measuring it tells why
+    except (OSError, ValueError):  # measuring it tells why
         return None
-
-
-def _absence(path: Path) -> str:
-    return "is not a file" if path.exists() else "does not exist"

@@ -15,7 +15,7 @@ from owtmix.base.errors import InputError, MixError, RenderError, StoreError
 from owtmix.base.io_threads import IO_THREADS, IoThreads
 from owtmix.base.time import TimeRange
 from owtmix.inputs.disk_budget import DiskBudget
-from owtmix.inputs.source_file import SourceFile
+from owtmix.inputs.source_file import SourceFile, first_of_same
 from owtmix.storage import LocalCopy, disk_error
 from owtmix.workers.pending_files import is_as_fetched, mark_fetched, mark_missing, mark_pending, remove_fetched, unmark
 
@@ -49,6 +49,8 @@ class SourceSet:
 class Prefetcher:
     """Fetches the missing files of ``sources`` in threads, until it is closed. Existing files are ready at once.
 
+    Sources that are the same file are fetched once, and the file stays until none of them is needed any more.
+
     Only ``wait`` blocks; all methods may be called from any thread. A file that is being fetched is marked as pending:
     workers wait for it with ``pending_files.wait_for_file``.
 
@@ -66,7 +68,9 @@ class Prefetcher:
     ) -> None:
         self._store = sources.store
         self._files = files = sources.files
-        self._uses = uses
+        self._first = first_of_same(dict(enumerate(files)))
+        """The source under whose number the file of each is kept; all other numbers here are such ones."""
+        self._uses = uses = _joined(uses, self._first)
         self._budget = sources.budget
         self._order = sorted((n for n in uses if files[n].copy.size_bytes), key=lambda n: (uses[n].start, n))
         self._check_budget(longest_piece_s)
@@ -76,7 +80,8 @@ class Prefetcher:
         self._failed: dict[int, InputError] = {}
         self._fatal: MixError | None = None
         # A file that existed when it was located may have been evicted, or changed, since.
-        self._here = {n for n, file in enumerate(files) if not file.copy.size_bytes or is_as_fetched(file.path)}
+        firsts = {n: files[n] for n in self._first.values()}
+        self._here = {n for n, file in firsts.items() if not file.copy.size_bytes or is_as_fetched(file.path)}
         self._present_bytes = dict.fromkeys(self._order, 0)
         self._coming: set[int] = set()
         self._released: set[int] = set()
@@ -102,12 +107,12 @@ class Prefetcher:
     def ready(self, sources: Collection[int]) -> bool:
         """Whether each of ``sources`` exists locally, or has failed."""
         with self._lock:
-            return all(n in self._here or n in self._failed for n in sources)
+            return all(n in self._here or n in self._failed for n in map(self._first.__getitem__, sources))
 
     def failed(self) -> Mapping[int, InputError]:
         """The sources that cannot be fetched, with their errors: objects that vanished or changed."""
         with self._lock:
-            return dict(self._failed)
+            return {n: self._failed[first] for n, first in self._first.items() if first in self._failed}
 
     def wait(self, sources: Collection[int], on_missing: Callable[[int], None] = lambda _: None) -> None:
         """Wait until ``sources`` are ready; ``on_missing`` gets the number of missing bytes of all sources.
@@ -173,7 +178,7 @@ class Prefetcher:
 
     def _evict_at_first(self) -> None:
         """When not all fit, delete files that are not needed, or needed only after others have used their space."""
-        unused = [n for n, file in enumerate(self._files) if file.copy.size_bytes and n not in self._uses]
+        unused = [n for n in {*self._first.values()} - self._uses.keys() if self._files[n].copy.size_bytes]
         for number in unused if self._exceeds_budget else ():
             self._evict(number)
         used = 0
@@ -252,6 +257,15 @@ class Prefetcher:
         with self._lock:
             self._fatal = self._fatal or error
             self._stop.set()
+
+
+def _joined(uses: Mapping[int, TimeRange], first: Mapping[int, int]) -> dict[int, TimeRange]:
+    """From the first to the last use of each file."""
+    joined: dict[int, TimeRange] = {}
+    for number, use in uses.items():
+        other = joined.get(first[number], use)
+        joined[first[number]] = TimeRange(min(use.start, other.start), max(use.end, other.end))
+    return joined
 
 
 class _Stopped(Exception):  # noqa: N818 - cancels a download, nothing failed

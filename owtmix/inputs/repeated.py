@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import Final
 
 from owtmix.base.errors import ChangedError
@@ -19,45 +22,79 @@ COMPARED_BYTES: Final = 1 << 20
 
 
 def repeated_files(recordings: Sequence[Recording], files: Mapping[int, SourceFile]) -> dict[int, int]:
-    """The numbers of ``files`` that repeat an earlier one, with the number of that one."""
-    alike: dict[tuple[StreamId, Probe | None], list[int]] = {}
+    """The numbers of ``files`` that repeat an earlier one, with the number of that one.
+
+    An index may name 10,000 files that are alike: each is compared with those of its time only, and read once.
+    """
+    kinds = _kinds(files)
+    alike: dict[tuple[StreamId, int], list[tuple[Fraction, int]]] = {}
+    contents = _Contents(files)
     found: dict[int, int] = {}
     for number in sorted(files):
-        earlier = alike.setdefault((recordings[number].stream, files[number].probe), [])
-        same = next((n for n in earlier if _overlap(recordings, files, n, number)), None)
+        probe, start_s = files[number].probe, recordings[number].start_s
+        earlier = alike.setdefault((recordings[number].stream, kinds[number]), [])
+        duration = probe.span.duration if probe else Fraction(0)
+        first = bisect_right(earlier, start_s - duration, key=_start)
+        beside = earlier[first : bisect_left(earlier, start_s + duration, first, key=_start)]
+        same = min((n for _, n in beside if contents.same(n, number)), default=None)
         if same is None:
-            earlier.append(number)
+            insort(earlier, (start_s, number))
         else:
             found[number] = same
     return found
 
 
-def _overlap(recordings: Sequence[Recording], files: Mapping[int, SourceFile], first: int, second: int) -> bool:
-    probe = files[first].probe
-    apart_s = abs(recordings[first].start_s - recordings[second].start_s)
-    return probe is not None and apart_s < probe.span.duration and _same_content(files[first], files[second])
+def _start(one: tuple[Fraction, int]) -> Fraction:
+    return one[0]
 
 
-def _same_content(first: SourceFile, second: SourceFile) -> bool:
-    if first.copy.version is not None and first.copy.version == second.copy.version:
-        return first.copy.size_bytes == second.copy.size_bytes
-    if first.is_fetched or second.is_fetched:
-        return False
-    try:
-        return _ends(first) == _ends(second)
-    except (OSError, ChangedError) as error:
-        raise_if_short(error)
-        return False  # whoever reads it next says so
+def _kinds(files: Mapping[int, SourceFile]) -> dict[int, int]:
+    """A number for each file, the same for those in which the same was measured. A long probe is looked at once."""
+    by_probe: dict[Probe | None, int] = {}
+    by_id: dict[int, int] = {}
+    for file in files.values():
+        if id(file.probe) not in by_id:
+            by_id[id(file.probe)] = by_probe.setdefault(file.probe, len(by_probe))
+    return {number: by_id[id(file.probe)] for number, file in files.items()}
 
 
-def _ends(source: SourceFile) -> tuple[int, bytes, bytes]:
-    """The size of a file, its first bytes and its last ones.
+class _Contents:
+    """Compares ``files``; what was read of each is kept as a digest."""
+
+    def __init__(self, files: Mapping[int, SourceFile]) -> None:
+        self._files = files
+        self._digests: dict[int, bytes | None] = {}
+
+    def same(self, first: int, second: int) -> bool:
+        one, other = self._files[first], self._files[second]
+        if one.copy.version is not None and one.copy.version == other.copy.version:
+            return one.copy.size_bytes == other.copy.size_bytes
+        if one.is_fetched or other.is_fetched:
+            return False
+        found = self._digest(first)
+        return found is not None and found == self._digest(second)
+
+    def _digest(self, number: int) -> bytes | None:
+        """Of size and ends of a file; None when it is not as it was found: whoever reads it next says so."""
+        if number not in self._digests:
+            try:
+                self._digests[number] = _digest(self._files[number])
+            except (OSError, ChangedError) as error:
+                raise_if_short(error)
+                self._digests[number] = None
+        return self._digests[number]
+
+
+def _digest(source: SourceFile) -> bytes:
+    """Of the size of a file, its first bytes and its last ones.
 
     Raises:
         OSError, ChangedError: it is not there any more as it was found.
     """
     with unchanged(source.path, source.file_version), source.path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
-        start = file.read(COMPARED_BYTES)
+        digest = hashlib.sha256(f"{size} ".encode())
+        digest.update(file.read(COMPARED_BYTES))
         file.seek(max(0, size - COMPARED_BYTES))
-        return size, start, file.read(COMPARED_BYTES)
+        digest.update(file.read(COMPARED_BYTES))
+        return digest.digest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -45,3 +46,12 @@ class SourceFile:
     def measured(self, probe: Probe) -> SourceFile:
         """This record with ``probe``."""
         return replace(self, probe=probe)
+
+
+def first_of_same(files: Mapping[int, SourceFile]) -> dict[int, int]:
+    """For each of ``files`` the number of the first one that is the same local file.
+
+    An index may name one object several times: it is fetched and measured once.
+    """
+    first: dict[tuple[Path, str | None], int] = {}
+    return {number: first.setdefault((file.path, file.copy.version), number) for number, file in files.items()}

@@ -47,17 +47,26 @@ class Recording:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """All recordings of a room. With an epoch ``unit``, index time is in seconds since 1970."""
+    """All recordings of a room. With an epoch ``unit``, index time is in seconds since 1970.
+
+    ``left_out`` has the keys of entries that cannot be used, as far as these have one.
+    """
 
     job_id: str
     room_id: str
     unit: TimeUnit
     files: tuple[Recording, ...]
     warnings: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
     @property
     def has_epoch(self) -> bool:
         return self.unit.startswith("epoch")
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of all files that the index names, used or not."""
+        return (*(file.key for file in self.files), *self.left_out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +126,7 @@ class _Reader:
         self._strict = strict
         self._problems: list[str] = []
         self._warnings: list[str] = []
+        self._left_out: list[str] = []
 
     def index(self, document: dict[str, Any], time_unit: TimeUnitSetting) -> Index:
         job_id = self._value(document, ("JobId",), _text) or ""
@@ -138,7 +148,7 @@ class _Reader:
             self._warnings.append(
                 f"the index has times since 1970 and smaller times, which are read as {step} after StartTime"
             )
-        return Index(job_id, room_id, scale.unit, recordings, tuple(self._warnings))
+        return Index(job_id, room_id, scale.unit, recordings, tuple(self._warnings), tuple(self._left_out))
 
     def _file(self, entry: object, loc: Loc, root: str) -> _File | None:
         problems = len(self._problems)
@@ -149,6 +159,7 @@ class _Reader:
             self._report(loc, entry, "an object with StreamId, Name, StartTime and perhaps EndTime")
             entry, stream, key = {}, None, None
         if not (stream and key):
+            self._left_out += [key] if key else []
             if not self._strict and not _climbs(entry.get("Name")):
                 name = _entry_name(entry)
                 self._warnings += [f"{found}; {name} is left out" for found in self._problems[problems:]]

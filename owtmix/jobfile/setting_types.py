@@ -7,12 +7,14 @@ from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretBytes
 
+from owtmix.base.named_file import is_folder
+from owtmix.jobfile.object_key import normal_key
 from owtmix.net.service_url import service_url
 
 SIGNING_KEY: Final = "whsec_ and base64"
@@ -88,9 +90,9 @@ def _float(value: object) -> float:
 
 
 def _stays_inside(key: str) -> str:
-    path = PurePosixPath(key)
-    if not key or path.is_absolute() or ".." in path.parts:
+    if key.startswith("/"):
         raise ValueError("not a key")
+    normal_key(key)
     return key
 
 
@@ -104,7 +106,7 @@ def _folder(value: object) -> Path:
     if not isinstance(value, (str, Path)):
         raise ValueError("not a path")  # noqa: TRY004 - as above
     folder = Path(value)
-    if not folder.is_absolute() or not folder.is_dir():
+    if not folder.is_absolute() or not is_folder(folder):
         raise ValueError("not an absolute path of a folder")
     return folder
 

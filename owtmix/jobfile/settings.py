@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -50,6 +51,9 @@ _SIGNS_CALLBACKS: Final = "OWT_CALLBACK_SECRET"
 
 _NOT_SHOWN: Final = {("callbacks",), ("callbacks", "secret")}
 """Where the signing key may be."""
+
+_URLS: Final = ("storage", "own_endpoints")
+"""Where addresses with a password may be, also without a scheme."""
 
 X264Preset = Literal[
     "fast",
@@ -234,11 +238,20 @@ def is_checkout(folder: Path) -> bool:
 
 
 def settings_file(environment: Mapping[str, str] = os.environ, installation: Path = INSTALLATION) -> Path:
-    """The file that ``OWT_CONF`` names, else ``conf/owt.toml`` of the installation, else the one in the package."""
+    """The file that ``OWT_CONF`` names, else ``conf/owt.toml`` of the installation, else the one in the package.
+
+    One of the installation that cannot be seen counts: who reads it learns why.
+    """
     if named := environment.get("OWT_CONF"):
         return Path(named)
     own = installation / "conf" / "owt.toml"
-    return own if own.exists() else SHIPPED
+    try:
+        own.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return SHIPPED
+    except OSError:
+        pass
+    return own
 
 
 def read_settings(path: Path | None, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -293,7 +306,7 @@ def _wrong(error: ValidationError, tables: Mapping[str, Any]) -> Iterator[tuple[
         value: Any = tables
         for part in loc:
             value = value[part]
-        found = "" if loc in _NOT_SHOWN else f"found {_shown(value)}, "
+        found = "" if loc in _NOT_SHOWN else f"found {_shown(value, whole=loc != _URLS)}, "
         yield key, f"{found}accepted is {_accepted(*loc)}"
 
 
@@ -311,10 +324,11 @@ def _accepted(table: str | int, key: str | int | None = None) -> str:
     return str(model.model_fields[str(key)].description)
 
 
-def _shown(value: object) -> str:
-    """A value about as TOML has it, on one line and not too long."""
+def _shown(value: object, *, whole: bool = True) -> str:
+    """A value about as TOML has it, on one line and not too long; of URLs not ``whole``, without user and password."""
     if isinstance(value, list):
-        return printable(f"[{', '.join(map(_shown, value))}]", 200)
+        return printable(f"[{', '.join(_shown(one, whole=whole) for one in value)}]", 200)
     if isinstance(value, (str, dict)):
-        return printable(repr(value), 200)
+        text = repr(value)
+        return printable(text if whole else re.sub(r"(?s)^(.).*@", r"\1***@", text), 200)
     return str(value).lower() if isinstance(value, bool) else str(value)

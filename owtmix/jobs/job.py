@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from owtmix.base.cleanup import TemporaryPaths
+from owtmix.base.errors import BusyError
 from owtmix.base.ids import is_job_id
 from owtmix.base.own_files import make_emptied, make_folder
 from owtmix.base.progress import Progress
@@ -29,6 +30,9 @@ from owtmix.jobs.work_folder import open_work_folder
 from owtmix.plan.model import RenderPlan
 from owtmix.workers.base import Executor
 from owtmix.workers.limits import available_cores, start_workers
+
+MOST_RESENT_AT_ONCE: Final = 500
+"""Jobs: each holds a lock, and a process may often open no more than 1,024 files."""
 
 OpenExecutor = Callable[[Settings, Callable[[str], None], int | None], AbstractContextManager[Executor]]
 """Opens an executor: from the settings, what takes warnings of tasks, and the number of workers, if given."""
@@ -148,13 +152,35 @@ def resend(job_id: str, settings: Settings, state: Path | None = None) -> dict[s
     Raises:
         BusyError: the job is running.
     """
+    state = state or state_folder()
+    with lock_job(state, job_id):
+        (report,) = _send_again([job_id], settings, state)
+    return report
+
+
+def resend_all(settings: Settings, state: Path | None, on_busy: Callable[[BusyError], None]) -> list[dict[str, Any]]:
+    """Do so for all jobs that are not running, many of them in the time of one."""
+    state = state or state_folder()
+    jobs = jobs_with_callbacks(state)
+    reports = []
+    for first in range(0, len(jobs), MOST_RESENT_AT_ONCE):
+        with ExitStack() as locks:
+            free = []
+            for job_id in jobs[first : first + MOST_RESENT_AT_ONCE]:
+                try:
+                    locks.enter_context(lock_job(state, job_id))
+                    free.append(job_id)
+                except BusyError as error:
+                    on_busy(error)
+            reports += _send_again(free, settings, state)
+    return reports
+
+
+def _send_again(job_ids: list[str], settings: Settings, state: Path) -> list[dict[str, Any]]:
     # Imported here, since other runs need not wait for the HTTP library to load.
     from owtmix.notify.notifier import resend as send_again  # noqa: PLC0415
     from owtmix.notify.options import SenderOptions  # noqa: PLC0415
 
-    state = state or state_folder()
-    with lock_job(state, job_id):
-        options = SenderOptions(settings.network.allow, settings.callbacks.signing_key)
-        outbox = state / "outbox"
-        sent, left = send_again(job_id, outbox, options, settings.callbacks.wait_s)
-    return {"job_id": job_id, "sent": sent, "left": left}
+    options = SenderOptions(settings.network.allow, settings.callbacks.signing_key)
+    found = send_again(job_ids, state / "outbox", options, settings.callbacks.wait_s)
+    return [{"job_id": job_id, "sent": sent, "left": left} for job_id, (sent, left) in found.items()]

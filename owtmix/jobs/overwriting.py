@@ -29,7 +29,7 @@ class OverwriteGuard:
     files: Sequence[Path]
 
     def check(self) -> None:
-        """Check what publishing the output replaces: the output itself, and the file under which it is written first.
+        """Check what publishing the output replaces or removes: the output itself, and what killed runs left beside it.
 
         Files are compared as they are now, so this is done before anything is made and again before the end.
 

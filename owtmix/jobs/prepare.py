@@ -88,6 +88,7 @@ def select_recordings(run: JobRun, device: RenderDevice) -> Indexed:
         named,
         probes=ProbeCache(run.probes, clock_rules(request.settings), fresh=request.options.fresh),
         strict=request.options.strict,
+        is_option=bool(request.options.index),
     )
     index = gatherer.index
     if index.job_id and index.job_id != spec.job_id:
@@ -103,9 +104,8 @@ def select_recordings(run: JobRun, device: RenderDevice) -> Indexed:
     recordings = tuple(recording for recording in index.files if recording.stream in streams)
     if not recordings:
         raise InputError("the index has no recording of a stream that is subscribed: see Data.SubscribeConfig")
-    keys = [file.key for file in index.files]
-    refuse_state(request, run.state, [*keys, *filter(None, [gatherer.index_key])])
-    guard = guard_inputs(request, keys, gatherer.index_key)
+    refuse_state(request, run.state, [*index.keys, *filter(None, [gatherer.index_key])])
+    guard = guard_inputs(request, index.keys, gatherer.index_key)
     guard.check()
     return Indexed(device, gatherer, recordings, guard)
 

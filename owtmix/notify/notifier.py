@@ -6,7 +6,8 @@ import hashlib
 import json
 import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Final, get_args
 
@@ -14,7 +15,7 @@ from owtmix.jobfile.spec import NotifySpec
 from owtmix.notify.events import Event, Service
 from owtmix.notify.message import RepeatedEvent
 from owtmix.notify.options import SenderOptions
-from owtmix.notify.outbox import Outbox
+from owtmix.notify.outbox import MessageStream, Outbox
 from owtmix.notify.sender import Sender
 
 
@@ -61,7 +62,8 @@ class Notifier:
 
     def finish(self, timeout_s: float) -> int:
         """Send for at most ``timeout_s`` seconds more. Returns the number of undelivered messages, for ``resend``."""
-        return _finish(self._sender, self._outbox, timeout_s, unfinished=False)
+        _finish(self._sender, [self._outbox], timeout_s, unfinished=False)
+        return self._outbox.left
 
     def _counted(self, event: Event) -> RepeatedEvent:
         content = json.dumps([event.service, event.type, event.data])
@@ -70,26 +72,40 @@ class Notifier:
         return RepeatedEvent(event, self._repeats[digest])
 
 
-def resend(job_id: str, folder: Path, options: SenderOptions, timeout_s: float) -> tuple[int, int]:
-    """Deliver the messages that earlier runs of a job left in the outbox. The job must not be running.
+def resend(
+    job_ids: Sequence[str], folder: Path, options: SenderOptions, timeout_s: float
+) -> dict[str, tuple[int, int]]:
+    """Deliver the messages that earlier runs of jobs left in their outboxes. None of the jobs may be running.
+
+    All are sent in the same ``timeout_s`` seconds.
 
     Returns:
-        Numbers of messages: delivered or dropped, and still undelivered.
+        Numbers of messages of each job: delivered or dropped, and still undelivered.
 
     Raises:
-        SpecError: ``job_id`` is not a job id.
+        SpecError: one of ``job_ids`` is not a job id.
     """
-    outbox = Outbox(folder, job_id)
-    before = outbox.left
-    sender = Sender(outbox, options)
-    sender.send(outbox.urls)
-    left = _finish(sender, outbox, timeout_s, unfinished=True)
-    return before - left, left
+    outboxes = {job_id: Outbox(folder, job_id) for job_id in job_ids}
+    before = {job_id: outbox.left for job_id, outbox in outboxes.items()}
+    sender = Sender(_Joined(outboxes.values()), options)
+    sender.send(dict.fromkeys(url for outbox in outboxes.values() for url in outbox.urls))
+    _finish(sender, outboxes.values(), timeout_s, unfinished=True)
+    return {job_id: (before[job_id] - outbox.left, outbox.left) for job_id, outbox in outboxes.items()}
 
 
-def _finish(sender: Sender, outbox: Outbox, timeout_s: float, *, unfinished: bool) -> int:
+class _Joined:
+    """The messages of several outboxes, one after the other."""
+
+    def __init__(self, outboxes: Collection[Outbox]) -> None:
+        self._outboxes = outboxes
+
+    def stream(self, url: str) -> MessageStream:
+        return MessageStream(chain.from_iterable(outbox.unsent(url) for outbox in self._outboxes))
+
+
+def _finish(sender: Sender, outboxes: Collection[Outbox], timeout_s: float, *, unfinished: bool) -> None:
     try:
         sender.finish(timeout_s)
     finally:
-        outbox.remove_done(unfinished=unfinished)
-    return outbox.left
+        for outbox in outboxes:
+            outbox.remove_done(unfinished=unfinished)

@@ -21,7 +21,9 @@ from owtmix.notify.run import Run, split
 
 _log = logging.getLogger(__name__)
 
-_RUN: Final = re.compile(r"[0-9]{6,18}-[0-9a-f]{32}")
+_RUN: Final = re.compile(r"([0-9]{6,9})-[0-9a-f]{32}")
+_LAST_RUN: Final = 10**9 - 1
+"""Junk may have this number. Runs after it get it, too, so that they are found."""
 
 
 class Outbox:
@@ -59,7 +61,7 @@ class Outbox:
     def begin(self) -> str:
         """Open a new run, or resume the one that was killed. Returns the name of the run."""
         if not self._runs or self._runs[-1].closed:
-            number = int(self._runs[-1].folder.name.partition("-")[0]) + 1 if self._runs else 1
+            number = min(_number(self._runs[-1].folder) + 1, _LAST_RUN) if self._runs else 1
             self._runs.append(Run(self._job / f"{number:06}-{secrets.token_hex(16)}", self._job_id))
         self._current = self._runs[-1]
         self.resumed = self._current.resume()
@@ -126,7 +128,12 @@ class Outbox:
 def _run_folders(job: Path) -> Sequence[Path]:
     """The folders of runs, in their order. Whatever else is there is left alone."""
     found = [] if job.is_symlink() else [path for path in job.glob("*-*") if _RUN.fullmatch(path.name)]
-    return sorted(path for path in found if not path.is_symlink() and path.is_dir())
+    folders = (path for path in found if not path.is_symlink() and path.is_dir())
+    return sorted(folders, key=lambda path: (_number(path), path.name))
+
+
+def _number(run: Path) -> int:
+    return int(run.name.partition("-")[0])
 
 
 class MessageStream:

@@ -21,7 +21,9 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
-_BATCH: Final = re.compile(rf"[0-9]{{6,18}}{re.escape(SUFFIX)}")
+_BATCH: Final = re.compile(rf"[0-9]{{6,9}}{re.escape(SUFFIX)}")
+_MOST_BATCHES: Final = 10**9 // 2
+"""No run has so many. One that holds junk with a higher number ends there, before numbers get too long to be found."""
 
 
 class Run:
@@ -39,7 +41,8 @@ class Run:
         self.pending: Counter[str] = Counter()
         self._known: dict[tuple[NotifySpec, ...], set[bytes]] = {}
         self._lock = threading.Lock()
-        for path in sorted(path for path in folder.glob(f"*{SUFFIX}") if _BATCH.fullmatch(path.name)):
+        found = (path for path in folder.glob(f"*{SUFFIX}") if _BATCH.fullmatch(path.name))
+        for path in sorted(found, key=lambda path: (int(path.stem), path.name)):
             try:
                 self.number = int(path.stem)
                 self.batches.append(read_batch(path, job_id, folder.name))
@@ -53,7 +56,7 @@ class Run:
 
     @property
     def closed(self) -> bool:
-        return any(batch.closes for batch in self.batches)
+        return self.number > _MOST_BATCHES or any(batch.closes for batch in self.batches)
 
     @property
     def left(self) -> int:

@@ -6,12 +6,12 @@ import asyncio
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Final
+from typing import Final, Protocol
 
 from owtmix.jobfile.bounds import MAX_RECEIVERS
 from owtmix.net.guard import checked_client
 from owtmix.notify.options import SenderOptions
-from owtmix.notify.outbox import Outbox
+from owtmix.notify.outbox import MessageStream
 from owtmix.notify.receiver import Receiver
 
 _CLOSING_S: Final = 1.0
@@ -20,10 +20,17 @@ MOST_ATTEMPTS: Final = MAX_RECEIVERS
 """At the same time: each holds a connection. Earlier runs may have left messages for more receivers than a job has."""
 
 
+class Streams(Protocol):
+    """The part of an outbox that sending uses."""
+
+    def stream(self, url: str) -> MessageStream:
+        """The undelivered messages for ``url``."""
+
+
 class Sender:
     """Sends the messages of ``outbox`` in the background, in order for each URL."""
 
-    def __init__(self, outbox: Outbox, options: SenderOptions) -> None:
+    def __init__(self, outbox: Streams, options: SenderOptions) -> None:
         """Start the thread; ``options`` are those of all receivers."""
         self._outbox = outbox
         self._options = options

@@ -6,14 +6,17 @@ references (``VideoTrack.decoder_bytes``), so that no decoder is opened in vain.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
+from itertools import takewhile
 
 from owtmix.base.geometry import Size
-from owtmix.base.time import timecode
+from owtmix.base.time import TimeRange, timecode
 from owtmix.plan.memory import PROCESS_BYTES, picture_memory
 from owtmix.plan.model import RenderPlan
 from owtmix.plan.scenes import Scene
+from owtmix.plan.shots import Shot
 
 
 def within_decoder_memory(
@@ -50,13 +53,19 @@ def _needs(plan: RenderPlan, scene: Scene) -> Mapping[int, int]:
     for stream in {tile.stream for tile in scene.tiles}:
         shown = {
             shot.source: video.decoder_bytes
-            for shot in plan.picture.shots[stream]
-            if shot.source is not None and shot.span.overlaps(scene.span) and (video := plan.sources[shot.source].video)
+            for shot in _shown(plan.picture.shots[stream], scene.span)
+            if shot.source is not None and (video := plan.sources[shot.source].video)
         }
         if shown:
             source = max(shown, key=lambda number: (shown[number], number))
             needs[source] = shown[source]
     return needs
+
+
+def _shown(shots: Sequence[Shot], span: TimeRange) -> Iterator[Shot]:
+    """Those of a stream's ``shots`` that overlap ``span``; they follow one another, and there may be thousands."""
+    first = bisect_right(shots, span.start, key=lambda shot: shot.span.end)
+    return takewhile(lambda shot: shot.span.start < span.end, (shots[n] for n in range(first, len(shots))))
 
 
 def _reason(plan: RenderPlan, source: int, at_s: Fraction, own: int, total: int, budget: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import weakref
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
@@ -16,6 +17,7 @@ from owtmix.base.named_file import read_named_file
 from owtmix.base.shortage import machine_error
 from owtmix.jobfile.object_key import normal_form
 from owtmix.storage.base import LocalCopy
+from owtmix.storage.staged_files import make_staged, remove_left, staged_files
 
 
 class LocalStore:
@@ -25,6 +27,8 @@ class LocalStore:
 
     def __init__(self, root: Path) -> None:
         self._root = root.resolve()
+        self._release: dict[Path, weakref.finalize[..., LocalStore]] = {}
+        """What ends the lock of each file that is staged."""
 
     @property
     def root(self) -> Path:
@@ -53,7 +57,8 @@ class LocalStore:
         return found
 
     def replaced(self, key: str, job_id: str) -> Sequence[str]:
-        return key, _staged_key(key, job_id)
+        folder = PurePosixPath(key).parent
+        return key, *(str(folder / path.name) for path in staged_files(self._root / folder, job_id))
 
     def read(self, key: str, max_bytes: int) -> bytes | None:
         path = self._find(key)
@@ -86,7 +91,6 @@ class LocalStore:
 
     def stage(self, key: str, job_id: str, folder: Path) -> Path:  # noqa: ARG002 - the file is renamed, which needs the same disk
         final = self._root / key
-        staged = self._root / _staged_key(key, job_id)
         try:
             self._inside(str(Path(key).parent))
             final.parent.mkdir(parents=True, exist_ok=True)
@@ -97,12 +101,11 @@ class LocalStore:
         try:
             if final.is_dir():
                 raise DestinationError(f"{final} is a folder: the output must have the name of a file")
-            # Test whether the file can be created. Remove the file of a killed run, or a link to another folder.
-            staged.unlink(missing_ok=True)
-            staged.touch(exist_ok=False)
-            staged.unlink()
+            remove_left(final.parent, job_id)
+            staged, held = make_staged(final.parent, job_id, final.suffix)
         except OSError as error:
             raise DestinationError(f"{final} cannot be written: {error.strerror}") from None
+        self._release[staged] = weakref.finalize(self, os.close, held)
         return staged
 
     def commit(self, staged: Path, key: str, on_progress: Callable[[int], None]) -> str:  # noqa: ARG002 - a rename has no progress
@@ -111,6 +114,8 @@ class LocalStore:
             with staged.open("rb") as file:
                 os.fsync(file.fileno())
             staged.replace(final)
+            if release := self._release.pop(staged, None):
+                release()
             folder = os.open(final.parent, os.O_RDONLY)
             try:
                 os.fsync(folder)
@@ -153,9 +158,3 @@ class LocalStore:
         if not path.is_relative_to(self._root):
             raise InputError(f"{key} leads out of the folder {self._root}")
         return path
-
-
-def _staged_key(key: str, job_id: str) -> str:
-    """The key under which the output is written first, beside ``key``: a rename needs the same file system."""
-    path = PurePosixPath(key)
-    return str(path.with_name(f".{job_id}.part{path.suffix}"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from owtmix.base.named_file import read_named_file, unfit_path
+from owtmix.base.named_file import is_file, is_folder, read_named_file, unfit_path, why_no_file
 
 
 @pytest.mark.parametrize("name", ["/dev/zero", "/dev/null", "pipe", "folder", "missing", "a\0b", "n" * 300, "\ud800"])
@@ -42,3 +42,15 @@ def test_a_path_that_a_file_can_have(path: str) -> None:
 @pytest.mark.parametrize("path", ["a\0b", "n" * 256, "张" * 100, "ab/" * 1400, "\ud800"])
 def test_a_path_that_no_file_can_have(path: str) -> None:
     assert unfit_path(path)
+
+
+def test_no_path_is_an_error_for_who_asks_what_is_there(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert is_file(tmp_path / "file")
+    assert is_folder(tmp_path)
+    assert not why_no_file(tmp_path / "file")
+    for name in ("missing", "file/in", "n" * 300, "a/" * 3000, "a\0b", "\ud800"):
+        assert not is_file(tmp_path / name)
+        assert not is_folder(tmp_path / name)
+        assert why_no_file(tmp_path / name)
+    assert why_no_file(tmp_path) == "is not a file"

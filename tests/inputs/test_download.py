@@ -141,18 +141,27 @@ def test_what_was_measured_and_is_needed_last_makes_room(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(("max_bytes", "words"), [(2**30, "storage.max_inputs_mib"), (1 << 70, "free some space")])
 def test_one_that_the_disk_does_not_take_is_not_begun(tmp_path: Path, max_bytes: int, words: str) -> None:
-    with pytest.raises(DestinationError, match=words):
-        disk_budget([LocalCopy(tmp_path / "a", 1 << 60)], tmp_path, max_bytes)
+    copies = {0: LocalCopy(tmp_path / "a", 1 << 60), 1: LocalCopy(tmp_path / "b", 5)}
+    budget, fitting, reasons = disk_budget(copies, tmp_path, max_bytes)
+    assert (fitting, [*reasons]) == ({1: copies[1]}, [0])
+    assert words in reasons[0]
+    assert budget.limit_bytes >= 5
+
+
+def test_a_disk_that_takes_none_is_full(tmp_path: Path) -> None:
+    with pytest.raises(DestinationError, match="free some space"):
+        disk_budget({0: LocalCopy(tmp_path / "a", 1 << 60), 1: LocalCopy(tmp_path / "b", 1 << 61)}, tmp_path, 1 << 70)
 
 
 def test_what_is_used_in_its_own_place_needs_no_room(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"a")
     copy = LocalStore(tmp_path).locate("a", tmp_path)
-    assert disk_budget([copy], tmp_path, 0).limit_bytes == 0
+    budget, fitting, reasons = disk_budget({0: copy}, tmp_path, 0)
+    assert (budget.limit_bytes, fitting, reasons) == (0, {0: copy}, {})
 
 
 def test_space_can_be_reserved_for_others(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"part")
-    free = disk_budget([LocalCopy(tmp_path / "a", 9, 4)], tmp_path, 1 << 70)
+    free, _, _ = disk_budget({0: LocalCopy(tmp_path / "a", 9, 4)}, tmp_path, 1 << 70)
     assert free.reserving(1 << 20).limit_bytes == free.limit_bytes - (1 << 20)
     assert budget_of(9).reserving(1 << 20).limit_bytes == 9, "the disk has more than the setting allows"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from owtmix.base.errors import InputError, StoreError
-from owtmix.inputs.fair_store import MOST_UNANSWERED, FairStore
+from owtmix.inputs.fair_store import MOST_SILENT, MOST_UNANSWERED, FairStore
 from owtmix.storage import LocalCopy
 from tests.support.store import FakeStore
 
@@ -79,6 +79,50 @@ def test_a_store_that_never_answers_is_not_asked_for_everything(tmp_path: Path) 
         assert not isinstance(raised.value, StoreError)
     with pytest.raises(StoreError):
         store.locate("50", tmp_path)
+
+
+def test_a_store_that_stops_answering_for_all_else_is_not_asked_for_everything(tmp_path: Path) -> None:
+    """It still answers for the index."""
+    store = FairStore(FakeStore({"index": 1, **dict.fromkeys(map(str, range(99)), SILENT)}), tmp_path)
+    store.note_answer("index")
+    for key in range(MOST_SILENT - 1):
+        with pytest.raises(InputError) as raised:
+            store.locate(str(key), tmp_path)
+        assert not isinstance(raised.value, StoreError)
+    with pytest.raises(StoreError, match="is down"):
+        store.locate("50", tmp_path)
+
+
+@pytest.mark.parametrize("bad", [SILENT, REFUSED], ids=["silent", "refused"])
+def test_many_bad_objects_among_good_ones_are_at_fault_themselves(tmp_path: Path, bad: StoreError) -> None:
+    bads = dict.fromkeys(map(str, range(99)), bad)
+    store = FairStore(FakeStore({"index": 1, "good": 2, **bads}), tmp_path)
+    store.note_answer("index")
+    for number, key in enumerate(bads, 1):
+        with pytest.raises(InputError) as raised:
+            store.locate(key, tmp_path)
+        assert not isinstance(raised.value, StoreError)
+        if bad is SILENT and number % (MOST_SILENT - 1) == 0:
+            store.locate("good", tmp_path)
+
+
+class CountingParts(FakeStore):
+    """Counts the parts that it is asked for."""
+
+    asked = 0
+
+    def read_part(self, key: str, copy: LocalCopy, start: int, length: int) -> bytes | None:
+        self.asked += 1
+        return super().read_part(key, copy, start, length)
+
+
+def test_parts_that_never_come_are_not_waited_for_again_and_again(tmp_path: Path) -> None:
+    fake = CountingParts({"a": SILENT, "b": b"12"})
+    store = FairStore(fake, tmp_path)
+    copy = LocalCopy(tmp_path / "a", 2)
+    for key in ("a", "a", "b", *["a"] * 99):
+        assert store.read_part(key, copy, 0, 1) == (b"1" if key == "b" else None)
+    assert fake.asked == 3 + MOST_UNANSWERED
 
 
 def test_a_part_that_cannot_be_had_is_fetched_with_the_whole(tmp_path: Path) -> None:

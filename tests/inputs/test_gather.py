@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import shutil
 import struct
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Final
 
 import pytest
@@ -24,6 +26,7 @@ from tests.support.command import TINY, record_once
 from tests.support.executor import InProcessExecutor
 from tests.support.people import Take
 from tests.support.plans import JOB, MIXER
+from tests.support.progress import RecordingProgress
 from tests.support.store import Content, FakeStore
 
 ANNA: Final = "room/0-anna_1.mp4"
@@ -66,10 +69,14 @@ def gatherer(
     spec: JobSpec = JOB,
     named: str | None = None,
     settings: Settings | None = None,
+    *,
+    is_option: bool = False,
 ) -> InputGatherer:
     probes = ProbeCache(folder.parent / "probes", ClockRules())
     executor = InProcessExecutor()
-    return InputGatherer(spec, settings or Settings(), store, executor, folder, folder, named, probes=probes)
+    return InputGatherer(
+        spec, settings or Settings(), store, executor, folder, folder, named, probes=probes, is_option=is_option
+    )
 
 
 def test_recordings_are_fetched_and_measured_in_the_order_of_the_index(
@@ -126,6 +133,49 @@ def test_one_that_is_larger_than_all_may_be_is_left_out(lay_out: Callable[..., F
     assert BEN not in store.fetched
 
 
+def test_one_that_is_larger_than_the_disk_is_left_out(
+    lay_out: Callable[..., FakeStore], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = lay_out()
+    inputs = gatherer(store, folder)
+    store.objects[BEN] = (1 << 20) + 1
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1 << 20))
+    found = inputs.recordings(inputs.index.files, NoProgress())
+    assert [clip.recording.key for clip in found.clips] == [ANNA]
+    ((key, reason),) = found.left_out
+    assert key == BEN
+    assert reason.endswith("has space for 0.00 GiB: free some space to use this recording")
+    assert BEN not in store.fetched
+
+
+def test_an_object_that_is_named_twice_is_fetched_and_measured_once(
+    lay_out: Callable[..., FakeStore], folder: Path
+) -> None:
+    store = lay_out()
+    inputs = gatherer(store, folder)
+    anna, ben = inputs.index.files
+    again = replace(ben, stream=replace(ben.stream, user="again"))
+    progress = RecordingProgress()
+    found = inputs.recordings([anna, ben, again, replace(again, start_s=ben.start_s + 100)], progress)
+    assert sorted(store.fetched) == [ANNA, BEN]
+    assert [clip.recording.key for clip in found.clips] == [ANNA, BEN, BEN, BEN]
+    assert len({file.path for file in found.sources.files}) == 2
+    assert progress.reports[0] == (
+        "fetching",
+        sum(file.copy.size_bytes for file in found.sources.files[:2]),
+        "bytes",
+        0,
+    )
+
+
+def test_an_object_that_is_named_twice_is_left_out_twice(lay_out: Callable[..., FakeStore], folder: Path) -> None:
+    inputs = gatherer(lay_out(ben=b"nothing of the kind"), folder)
+    anna, ben = inputs.index.files
+    found = inputs.recordings([anna, ben, replace(ben, start_s=ben.start_s + 100)], NoProgress())
+    assert [clip.recording.key for clip in found.clips] == [ANNA]
+    assert found.left_out == [(BEN, "is not an MP4, WebM, Matroska, Ogg or WAV file")] * 2
+
+
 def test_a_store_that_is_down_leaves_nothing_out(lay_out: Callable[..., FakeStore], folder: Path) -> None:
     store = lay_out()
     inputs = gatherer(store, folder)
@@ -166,6 +216,23 @@ def test_a_missing_index_names_all_that_was_tried(folder: Path) -> None:
         gatherer(FakeStore({}), folder)
     with pytest.raises(InputError, match=r"tried memory:my\.json$"):
         gatherer(FakeStore({}), folder, named="my.json")
+
+
+def test_only_the_command_line_is_told_of_local_files(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my.json").touch()
+    with pytest.raises(InputError, match=r"tried memory:my\.json$"):
+        gatherer(FakeStore({}), folder, named="my.json")
+    with pytest.raises(InputError, match=r"tried memory:my\.json: my\.json in the working folder is \./my\.json$"):
+        gatherer(FakeStore({}), folder, named="my.json", is_option=True)
+
+
+@pytest.mark.parametrize("is_option", [False, True])
+def test_a_key_that_no_local_file_can_have_is_a_missing_index(folder: Path, is_option: bool) -> None:
+    with pytest.raises(InputError, match="there is no index of the recordings; tried memory:aaa"):
+        gatherer(FakeStore({}), folder, named="a" * 300, is_option=is_option)
 
 
 def test_watermark_images_come_from_the_store_once_each_and_missing_ones_are_told(

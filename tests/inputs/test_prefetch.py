@@ -14,6 +14,7 @@ import pytest
 from owtmix.base.errors import DestinationError, RenderError, StoreError
 from owtmix.base.io_threads import IO_THREADS, io_threads
 from owtmix.base.time import TimeRange
+from owtmix.inputs.disk_budget import DiskBudget
 from owtmix.inputs.prefetch import SourceSet
 from owtmix.inputs.source_file import SourceFile
 from owtmix.storage import LocalCopy
@@ -110,6 +111,43 @@ def test_a_copy_that_was_changed_is_fetched_again(tmp_path: Path) -> None:
         wait_until_ready(prefetcher, 0)
         assert (tmp_path / "a").read_bytes() == bytes(3)
     assert store.fetched == ["a", "a"]
+
+
+def twice(store: FakeStore, folder: Path, budget: DiskBudget = UNLIMITED) -> SourceSet:
+    """The objects of ``store`` as sources, and the first of them once more."""
+    files = source_set(store, folder).files
+    return SourceSet(store, [*files, files[0]], budget)
+
+
+def test_sources_that_are_one_object_share_one_fetch(tmp_path: Path) -> None:
+    store = FakeStore({"a": 2, "b": 1})
+    store.hold("a")
+    with twice(store, tmp_path).prefetch(uses(a=(0, 1), b=(0, 1), again=(3, 4))) as prefetcher:
+        wait_until_ready(prefetcher, 1)
+        assert not prefetcher.ready([2])
+        assert prefetcher.missing_bytes == 2
+        store.let_go("a")
+        wait_until_ready(prefetcher, 0, 2)
+    assert sorted(store.fetched) == ["a", "b"]
+
+
+def test_sources_that_are_one_object_vanish_together(tmp_path: Path) -> None:
+    with twice(FakeStore({"gone": 2}), tmp_path).prefetch(uses(gone=(0, 1), again=(3, 4))) as prefetcher:
+        wait_until_ready(prefetcher, 0, 1)
+        assert prefetcher.failed().keys() == {0, 1}
+
+
+def test_a_file_that_another_source_still_needs_does_not_make_room(tmp_path: Path) -> None:
+    store = FakeStore({"a": 2, "b": 2, "c": 2})
+    needs = uses(a=(0, 1), b=(0, 5), c=(5, 6), again=(4, 5))
+    with twice(store, tmp_path, budget_of(4)).prefetch(needs) as prefetcher:
+        wait_until_ready(prefetcher, 0, 1, 3)
+        prefetcher.release(Fraction(2))
+        assert (tmp_path / "a").exists()
+        assert prefetcher.ready([3])
+        prefetcher.release(Fraction(5))
+        wait_until_ready(prefetcher, 2)
+    assert sorted(store.fetched) == ["a", "b", "c"]
 
 
 def test_nobody_waits_for_what_a_prefetcher_that_was_closed_did_not_fetch(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from owtmix.base.ids import StreamId
 from owtmix.base.time import TimeRange
+from owtmix.inputs import repeated
 from owtmix.inputs.repeated import repeated_files
 from owtmix.inputs.source_file import SourceFile
 from owtmix.jobfile.index import Recording
@@ -49,6 +50,39 @@ def test_objects_of_a_bucket_are_compared_by_their_versions(tmp_path: Path) -> N
     takes = (ANNA, 0, b"same"), (ANNA, 0, b"same")
     assert found(tmp_path, *takes, versions=("a", "a")) == {1: 0}
     assert found(tmp_path, *takes, versions=("a", "b")) == {}
+
+
+def test_many_that_are_alike_are_compared_with_those_of_their_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One file, named many times in a row."""
+    path = tmp_path / "a.webm"
+    path.write_bytes(b"same")
+    compared: list[Fraction] = []
+
+    def start(one: tuple[Fraction, int]) -> Fraction:
+        compared.append(one[0])
+        return one[0]
+
+    monkeypatch.setattr(repeated, "_start", start)
+    file = measured(path)
+    number = 2000
+    recordings = [Recording(ANNA, path.name, Fraction(10 * n), None) for n in range(number)]
+    assert repeated_files(recordings, dict.fromkeys(range(number), file)) == {}
+    assert len(compared) < number * 40
+
+
+def test_one_that_is_compared_with_many_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+    digest = repeated._digest
+
+    def counted(source: SourceFile) -> bytes:
+        read.append(source.path)
+        return digest(source)
+
+    monkeypatch.setattr(repeated, "_digest", counted)
+    assert found(tmp_path, *((ANNA, 0, b"%04d" % n) for n in range(50))) == {}
+    assert len(read) == 50
 
 
 def test_files_that_differ_in_what_was_measured_are_not_read(tmp_path: Path) -> None:

@@ -172,6 +172,12 @@ def test_a_malformed_entry_is_left_out_with_a_warning_unless_the_job_is_strict(m
     assert "Files[0]" in refusal_of(malformed)
 
 
+def test_the_key_of_an_entry_that_is_left_out_is_known_where_it_has_one() -> None:
+    index = index_of(entry(0, stream="bob", name="b.mp4"), {"Name": 5}, entry(0, stream="bob", name="\x00"), entry(0))
+    assert index.left_out == ("dir/b.mp4",)
+    assert index.keys == ("dir/a.mp4", "dir/b.mp4")
+
+
 @pytest.mark.parametrize("end", ["", "soon", -5, [], True, 10**30], ids=str)
 def test_a_malformed_end_is_none_with_a_warning_that_names_the_file(end: object) -> None:
     index = index_of(entry(1500, end))

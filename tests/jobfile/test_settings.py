@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import tomllib
@@ -75,6 +76,10 @@ def test_a_file_may_have_some_keys_only(tmp_path: Path) -> None:
         ("[index]\nkeys = []", "index.keys", "a list of keys"),
         ("[index]\nkeys = ['../$JobId.json']", "index.keys", "climbing"),
         ("[index]\nkeys = ['/etc/$JobId.json']", "index.keys", "absolute"),
+        ('[index]\nkeys = ["\\u0000"]', "index.keys", "a list of keys"),
+        ('[index]\nkeys = ["$JobId.json", "a\\u001bb"]', "index.keys", "a list of keys"),
+        (f"[index]\nkeys = ['{'k' * 1025}']", "index.keys", "a list of keys"),
+        ("[index]\nkeys = ['./']", "index.keys", "a list of keys"),
         ("[index]\ntime_unit = 'hours'", "index.time_unit", "epoch-seconds"),
         ("[timeline]\nabsence_s = -1", "timeline.absence_s", "from 0"),
         ("[timeline]\nabsence_s = nan", "timeline.absence_s", "a number"),
@@ -84,6 +89,9 @@ def test_a_file_may_have_some_keys_only(tmp_path: Path) -> None:
         ("[text]\nfonts = '/usr'", "text.fonts", "a list of absolute paths"),
         ("[text]\nfonts = ['fonts']", "text.fonts", "absolute"),
         ("[text]\nfonts = ['/nowhere/fonts']", "text.fonts", "that exist"),
+        (f"[text]\nfonts = ['/{'n' * 300}']", "text.fonts", "that exist"),
+        (f"[local]\nroots = ['/{'a/' * 3000}']", "local.roots", "that exist"),
+        ('[local]\nroots = ["/tmp/\\u0000"]', "local.roots", "that exist"),
         ("[network]\nallow = '10.0.0.0/8'", "network.allow", "a list of networks"),
         ("[network]\nallow = ['10.0.0.1/8']", "network.allow", "a list of networks"),
         ("[network]\nallow = [10]", "network.allow", "a list of networks"),
@@ -123,6 +131,31 @@ def test_all_wrong_values_are_reported_together(tmp_path: Path) -> None:
 
 def test_folders_with_fonts_are_read(tmp_path: Path) -> None:
     assert _read(tmp_path, f"[text]\nfonts = ['{tmp_path}']\n").text.fonts == (tmp_path,)
+
+
+def test_a_folder_that_may_not_be_entered_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    locked = tmp_path / "locked" / "fonts"
+    locked.mkdir(parents=True)
+    deny(monkeypatch, locked)
+    with pytest.raises(SettingsError, match=r"local\.roots: found .*accepted is a list of absolute paths of folders"):
+        _read(tmp_path, f"[local]\nroots = ['{locked}']")
+
+
+def test_settings_that_may_not_be_seen_are_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deny(monkeypatch, tmp_path / "conf" / "owt.toml")
+    assert settings_file({}, tmp_path) == tmp_path / "conf" / "owt.toml"
+
+
+def deny(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
+    """Nobody may see ``path``, not even root."""
+    stat = Path.stat
+
+    def denied(asked: Path, **options: bool) -> os.stat_result:
+        if asked == path:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return stat(asked, **options)
+
+    monkeypatch.setattr(Path, "stat", denied)
 
 
 def test_networks_are_read(tmp_path: Path) -> None:
@@ -166,6 +199,30 @@ def test_a_callback_secret_in_the_wrong_place_is_not_shown(tmp_path: Path, text:
     with pytest.raises(SettingsError) as caught:
         _read(tmp_path, text)
     assert f"{key}: " in str(caught.value)
+    assert "canary" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[storage]\nown_endpoints = ['https://h.example.com', 'https://user:canary@host']",
+        "[storage]\nown_endpoints = ['https://user:ca/canary@host']",
+        "[storage]\nown_endpoints = ['https://user:c@canary@host']",
+        "[storage]\nown_endpoints = ['https://user:c canary@host']",
+        '[storage]\nown_endpoints = ["https://user:c\\ncanary@host"]',
+        "[storage]\nown_endpoints = ['user:canary@host']",
+        "[storage]\nown_endpoints = 'user:canary@host'",
+        "storage = 'https://user:ca/canary@host'",
+        "[text]\ntime_zone = 'https://user:ca/canary@host'",
+        "[logs]\ndays = 'whsec_canary/+='",
+        "[local]\nroots = ['/tmp', 'whsec_canary']",
+        "[logs]\nwhsec_canary = 1",
+    ],
+)
+def test_a_password_or_signing_key_in_any_place_is_not_shown(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        _read(tmp_path, text)
+    assert "***" in str(caught.value)
     assert "canary" not in "".join(traceback.format_exception(caught.value))
 
 

@@ -17,13 +17,18 @@ import pytest
 from PIL import Image
 
 from owtmix.base.cleanup import TemporaryPaths
-from owtmix.base.errors import DestinationError, InputError, Interrupted, SpecError
+from owtmix.base.errors import BusyError, DestinationError, InputError, Interrupted, SpecError
 from owtmix.base.progress import NoProgress
 from owtmix.jobfile.settings import INSTALLATION, Settings
+from owtmix.jobfile.spec import NotifySpec
 from owtmix.jobs import compose
-from owtmix.jobs.job import Job, jobs_with_callbacks, resend
+from owtmix.jobs.job import Job, jobs_with_callbacks, resend, resend_all
+from owtmix.jobs.lock import lock_job
 from owtmix.jobs.options import Options
 from owtmix.jobs.result import ChunkCount
+from owtmix.notify.events import started
+from owtmix.notify.notifier import Notifier
+from owtmix.notify.options import SenderOptions
 from owtmix.produce.workspace import Workspace
 from owtmix.workers.base import Task
 from owtmix.workers.sandbox import NO_NEW_PRIVILEGES
@@ -205,6 +210,22 @@ def test_what_a_dead_receiver_did_not_get_is_counted_and_sent_by_resend(tiny: Pa
         receiver.answer = answers(200)
         assert resend(job_id, Settings(), state) == {"job_id": job_id, "sent": left, "left": 0}
     assert jobs_with_callbacks(state) == []
+
+
+def test_the_callbacks_of_all_jobs_but_those_that_run_are_sent(tmp_path: Path) -> None:
+    with receiving(answers(200)) as receiver:
+        for job_id in ("a", "b", "c"):
+            told = (NotifySpec("job.mixer", receiver.url, None),)
+            run = Notifier(job_id, "0", told, tmp_path / "outbox", SenderOptions(allowed=Settings().network.allow))
+            run.notify(started())
+            run.finish(0)
+        busy: list[BusyError] = []
+        with lock_job(tmp_path, "b"):
+            reports = resend_all(Settings(), tmp_path, busy.append)
+    assert [report["job_id"] for report in reports] == ["a", "c"]
+    assert [report["left"] for report in reports] == [0, 0]
+    assert "the job b is already running" in str(*busy)
+    assert jobs_with_callbacks(tmp_path) == ["b"]
 
 
 def test_a_local_file_that_is_named_as_a_key_is_pointed_at(

@@ -42,6 +42,19 @@ def test_a_recording_that_nobody_subscribed_to_is_refused_too(command: Command, 
     assert recordings(tiny) == before
 
 
+def test_a_recording_whose_entry_is_malformed_is_refused_too(
+    command: Command, tiny: Path, one: Path, job_id: str
+) -> None:
+    stream = one.stem.partition("-")[2]
+    index = tiny.with_name(f"{job_id}.json")
+    index.write_text(index.read_text().replace(f'"{stream}"', '"nobody"'))
+    before = recordings(tiny)
+    done = command.run(f"--set=Data.RecordingConfig.StorageConfig.FileNamePrefix=room/{one.name}", tiny)
+    assert done.returncode == 2
+    assert f"it would replace room/{one.name}, an input of this job" in done.stderr
+    assert recordings(tiny) == before
+
+
 def test_a_link_to_the_folder_does_not_help(command: Command, tiny: Path, one: Path) -> None:
     (tiny.parent / "elsewhere").symlink_to("room")
     before = recordings(tiny)
@@ -49,10 +62,10 @@ def test_a_link_to_the_folder_does_not_help(command: Command, tiny: Path, one: P
     assert recordings(tiny) == before
 
 
-def test_a_recording_with_the_name_under_which_the_output_is_written_first(
+def test_a_recording_with_a_name_like_those_under_which_outputs_are_written_first(
     command: Command, tiny: Path, one: Path, job_id: str
 ) -> None:
-    hidden = one.with_name(f".{job_id}.part.mp4")
+    hidden = one.with_name(f".{job_id}.{'0' * 16}.part.mp4")
     one.rename(hidden)
     index = tiny.with_name(f"{job_id}.json")
     index.write_text(index.read_text().replace(one.name, hidden.name))

@@ -48,7 +48,7 @@ def test_after_a_kill_between_storing_and_sending_resend_delivers(tmp_path: Path
             assert process.wait(60) == -signal.SIGKILL
         assert receiver.requests == []
         kept = [message.id for message in waiting(tmp_path)]
-        assert resend("j1", tmp_path, QUICK, PATIENCE_S) == (2, 0)
+        assert resend(["j1"], tmp_path, QUICK, PATIENCE_S) == {"j1": (2, 0)}
     assert [request.id for request in receiver.requests] == kept
     assert receiver.requests[-1].json["Data"]["Status"] == 2
 
@@ -65,7 +65,7 @@ def test_after_a_kill_between_sending_and_marking_done_the_repeat_has_the_same_i
             assert process.wait(60) == -signal.SIGKILL
         assert receiver.events == [FILES]
         receiver.answer = answers(TAKEN)
-        assert resend("j1", tmp_path, QUICK, PATIENCE_S) == (2, 0)
+        assert resend(["j1"], tmp_path, QUICK, PATIENCE_S) == {"j1": (2, 0)}
     assert receiver.events == [FILES, FILES, STATUS]
     assert receiver.requests[0].id == receiver.requests[1].id
     assert receiver.requests[0].body == receiver.requests[1].body

@@ -6,13 +6,14 @@ import logging
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from owtmix.base.errors import InputError
 from owtmix.jobfile.spec import NotifySpec
 from owtmix.notify.events import failed, started
-from owtmix.notify.notifier import resend
+from owtmix.notify.notifier import Notifier, resend
 from tests.notify.receiver import SILENCE, TAKEN, answers, receiving
 from tests.notify.runs import (
     FILES,
@@ -101,11 +102,38 @@ def test_resend_delivers_undelivered_messages(tmp_path: Path) -> None:
         tried = receiver.requests[0]
         receiver.answer = answers(TAKEN)
         receiver.requests.clear()
-        assert resend("j1", tmp_path, QUICK, PATIENCE_S) == (4, 0)
+        assert resend(["j1"], tmp_path, QUICK, PATIENCE_S) == {"j1": (4, 0)}
         assert receiver.events == [STATUS, WARNING, FILES, STATUS]
         assert (receiver.requests[0].id, receiver.requests[0].body) == (tried.id, tried.body)
         assert list(tmp_path.iterdir()) == []
-        assert resend("j1", tmp_path, QUICK, PATIENCE_S) == (0, 0)
+        assert resend(["j1"], tmp_path, QUICK, PATIENCE_S) == {"j1": (0, 0)}
+
+
+JOBS: Final = [f"j{number}" for number in range(1, 31)]
+
+
+def leave(folder: Path, url: str) -> None:
+    """A run of each of many jobs that delivers nothing."""
+    for job_id in JOBS:
+        run = Notifier(job_id, "0", mixer(f"{url}?{job_id}"), folder, QUICK)
+        run.notify(started())
+        assert run.finish(0) == 1
+
+
+def test_many_jobs_wait_together(tmp_path: Path) -> None:
+    with nobody() as url:
+        leave(tmp_path, url)
+        start = time.monotonic()
+        assert resend(JOBS, tmp_path, QUICK, 1.0) == dict.fromkeys(JOBS, (0, 1))
+        assert time.monotonic() - start < len(JOBS) / 2
+
+
+def test_many_jobs_are_delivered_together(tmp_path: Path) -> None:
+    with receiving(answers(503)) as receiver:
+        leave(tmp_path, receiver.url)
+        receiver.answer = answers(TAKEN)
+        assert resend(JOBS, tmp_path, QUICK, PATIENCE_S) == dict.fromkeys(JOBS, (1, 0))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_next_run_first_sends_undelivered_messages_of_earlier_runs(tmp_path: Path) -> None:
@@ -154,7 +182,7 @@ def test_secrets_are_in_no_log_and_no_repr(tmp_path: Path, caplog: pytest.LogCap
         run = notifier(tmp_path, receivers, options)
         run.notify(started(), *FINISHED)
         run.finish(0.5)
-        resend("j1", tmp_path, options, 0.2)
+        resend(["j1"], tmp_path, options, 0.2)
     shown = caplog.text + repr(options) + repr(waiting(tmp_path))
     assert "canary" not in shown
     assert "callback" in caplog.text

@@ -331,6 +331,35 @@ def test_events_that_are_not_droppable_are_synced_with_their_folders(tmp_path: P
     assert synced == ["000002.new", run, "j1", "outbox", tmp_path.name]
 
 
+def numbered(folder: Path, run: str, batch: str) -> None:
+    """A run that holds an event for Ben, with other names of folder and file."""
+    outbox = begun(folder)
+    add(outbox, FIRST, to=(BEN,))
+    (found,) = folder.glob("j1/*/000001.jsonl")
+    found = found.rename(found.with_name(f"{batch}.jsonl"))
+    found.parent.rename(found.parent.with_name(f"{run}-{'a' * 32}"))
+
+
+@pytest.mark.parametrize("run", ["000001", "999999", "999999999", "9" * 18])
+@pytest.mark.parametrize("batch", ["000001", "999999", "999999999", "9" * 18])
+def test_what_is_stored_after_junk_with_a_high_number_is_found(tmp_path: Path, run: str, batch: str) -> None:
+    numbered(tmp_path, run, batch)
+    for _ in range(3):
+        outbox = begun(tmp_path)
+        add(outbox, FIRST, SECOND, closes=True)
+    assert data(tmp_path) == of(FIRST, SECOND) * 3
+
+
+def test_runs_and_batches_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    numbered(tmp_path, "1000000", "1000000")
+    outbox = begun(tmp_path)
+    assert outbox.resumed
+    add(outbox, SECOND)
+    assert [path.name for path in sorted(files(tmp_path))] == ["1000000.jsonl", "1000001.jsonl"]
+    add(outbox, THIRD, closes=True)
+    assert begun(tmp_path).begin().startswith("1000001-")
+
+
 @pytest.mark.parametrize("job_id", ["", ".", "..", "../j1", "a/b", ".hidden", "a\n", "x" * 129])
 def test_a_wrong_job_id_is_refused(tmp_path: Path, job_id: str) -> None:
     with pytest.raises(SpecError, match="is not a job id"):

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from fractions import Fraction
+from typing import Any, ClassVar
 
 from owtmix.base.ids import StreamId
+from owtmix.base.time import TimeRange
 from owtmix.plan.build import make_plan
 from owtmix.plan.decoder_budget import needed_bytes, within_decoder_memory
 from owtmix.plan.media_info import Clip
 from owtmix.plan.memory import PROCESS_BYTES, picture_memory
 from owtmix.plan.model import RenderPlan
+from owtmix.plan.scenes import Scene
+from owtmix.plan.shots import Shot
 from tests.plan.test_build import SETTINGS
 from tests.support.plans import ANNA, BEN, CARL, JOB, index_of, room, seen
 
@@ -74,6 +80,33 @@ def test_of_a_stream_one_recording_is_open_at_a_time() -> None:
     plan = plan_of(needing(seen(ANNA, 0, 10), 600), needing(seen(ANNA, 10, 20), 600))
     assert needed_bytes(plan, {}) == worker(600, plan)
     assert within_decoder_memory(plan, {}, worker(600, plan)) == (plan, ())
+
+
+class Counting(tuple[Shot, ...]):
+    """Shots that count how often one is looked at."""
+
+    __slots__ = ()
+    looks: ClassVar = 0
+
+    def __getitem__(self, index: Any) -> Any:
+        Counting.looks += 1
+        return super().__getitem__(index)
+
+    def __iter__(self) -> Iterator[Shot]:
+        return (self[n] for n in range(len(self)))
+
+
+def test_of_thousands_of_shots_a_scene_is_compared_with_its_own() -> None:
+    clips = [needing(seen(ANNA, 10 * n, 10 * n + 10), 1 + n % 7) for n in range(500)]
+    plan = plan_of(*clips)
+    assert plan.picture
+    scenes = tuple(
+        Scene(TimeRange(Fraction(10 * n), Fraction(10 * n + 10)), plan.picture.scenes[0].tiles) for n in range(500)
+    )
+    shots = {ANNA: Counting(plan.picture.shots[ANNA])}
+    Counting.looks = 0
+    assert needed_bytes(replace(plan, picture=replace(plan.picture, scenes=scenes, shots=shots)), {}) == worker(7, plan)
+    assert Counting.looks < 500 * 20
 
 
 def test_a_worker_needs_what_its_fullest_moment_does() -> None:

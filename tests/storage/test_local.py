@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -100,8 +102,7 @@ def test_nothing_outside_is_written_or_made(store: LocalStore, root: Path, name:
 
 def test_a_link_in_the_output_s_place_is_replaced_not_followed(store: LocalStore, root: Path) -> None:
     secret = root.parent / "neighbour" / "secret.webm"
-    planted = store.stage("out.mp4", "job", NOWHERE)
-    planted.symlink_to(secret)
+    (root / f".job.{'0' * 16}.part.mp4").symlink_to(secret)
     (root / "out.mp4").symlink_to(secret)
     staged = store.stage("out.mp4", "job", NOWHERE)
     staged.write_bytes(b"finished")
@@ -152,7 +153,7 @@ def test_the_output_appears_under_its_name_all_at_once(store: LocalStore, root: 
     staged = store.stage("new/folder/out.mp4", "job-7", NOWHERE)
     assert staged.parent == root / "new" / "folder"
     assert staged.suffix == ".mp4"
-    assert not staged.exists()
+    assert not staged.read_bytes()
     staged.write_bytes(b"finished")
     assert not (root / "new" / "folder" / "out.mp4").exists()
     assert store.commit(staged, "new/folder/out.mp4", lambda _: None) == str(root / "new" / "folder" / "out.mp4")
@@ -171,6 +172,49 @@ def test_an_older_output_stays_until_the_new_one_takes_its_place(store: LocalSto
 
 def test_two_jobs_do_not_share_a_half_output(store: LocalStore) -> None:
     assert store.stage("out.mp4", "monday", NOWHERE) != store.stage("out.mp4", "tuesday", NOWHERE)
+
+
+def test_two_runs_of_a_job_do_not_share_a_half_output(root: Path) -> None:
+    """Two installations do not know of each other."""
+    first, second = LocalStore(root), LocalStore(root)
+    ours = first.stage("out.mp4", "job", NOWHERE)
+    ours.write_bytes(b"ours")
+    theirs = second.stage("out.mp4", "job", NOWHERE)
+    theirs.write_bytes(b"theirs")
+    second.commit(theirs, "out.mp4", lambda _: None)
+    assert (root / "out.mp4").read_bytes() == b"theirs"
+    first.commit(ours, "out.mp4", lambda _: None)
+    assert (root / "out.mp4").read_bytes() == b"ours"
+    assert [path.name for path in root.glob(".*")] == []
+
+
+def test_what_a_run_that_was_killed_left_is_removed_and_nothing_else(root: Path) -> None:
+    others = [f".job.{'0' * 16}.part", f".job.{'0' * 15}.part.mp4", f".job-2.{'0' * 16}.part.mp4", ".job.part.mp4"]
+    left = [f".job.{'0' * 16}.part.mp4", f".job.{'f' * 16}.part.m4a"]
+    for name in (*others, *left):
+        (root / name).touch()
+    store = LocalStore(root)
+    assert list(store.replaced("out.mp4", "job")) == ["out.mp4", *left]
+    staged = store.stage("out.mp4", "job", NOWHERE)
+    assert {path.name for path in root.glob(".*")} == {*others, staged.name}
+
+
+def test_a_run_that_ended_holds_nothing(root: Path) -> None:
+    left = LocalStore(root).stage("out.mp4", "job", NOWHERE)
+    gc.collect()
+    staged = LocalStore(root).stage("out.mp4", "job", NOWHERE)
+    assert not left.exists()
+    assert staged != left
+
+
+def test_an_output_may_be_read_by_whom_the_user_allows(store: LocalStore, root: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        staged = store.stage("out.mp4", "job", NOWHERE)
+    finally:
+        os.umask(before)
+    store.commit(staged, "out.mp4", lambda _: None)
+    assert (root / "out.mp4").stat().st_mode & 0o777 == 0o640
 
 
 def test_the_longest_name_that_a_file_can_have_is_one_for_an_output(store: LocalStore, root: Path) -> None:
@@ -200,6 +244,6 @@ def test_a_folder_that_takes_no_files_is_a_destination_error() -> None:
 
 def test_committing_to_a_folder_that_went_away_is_a_destination_error(store: LocalStore, root: Path) -> None:
     staged = store.stage("out/out.mp4", "job", NOWHERE)
-    (root / "out").rmdir()
+    shutil.rmtree(root / "out")
     with pytest.raises(DestinationError, match="cannot be written: No such file or directory"):
         store.commit(staged, "out/out.mp4", lambda _: None)

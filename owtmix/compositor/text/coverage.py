@@ -8,10 +8,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
+from owtmix.base.named_file import read_named_file
 from owtmix.base.wording import some
 from owtmix.jobfile.spec import TextWatermark
 from owtmix.plan.model import FontFile, PicturePlan, RenderPlan
 
+MOST_FONT_BYTES: Final = 256 << 20
+"""More than any font has: those with all of Chinese have about 100 MiB."""
 _SUFFIXES: Final = frozenset({".ttf", ".otf", ".ttc"})
 
 
@@ -41,13 +44,16 @@ def find_fonts(texts: Iterable[str], folders: Sequence[Path], warn: Callable[[st
 
     missing = set(missing_chars(non_ascii))
     fonts = []
-    for path in _font_files(folders):
+    for path in _font_files(folders, warn):
         if not missing:
             break
         try:
-            data = path.read_bytes()
+            data = read_named_file(path, MOST_FONT_BYTES)
         except OSError as error:
             warn(f"the font {path} cannot be read: {error.strerror}")
+            continue
+        if len(data) > MOST_FONT_BYTES:
+            warn(f"the font {path} cannot be read: it has more than {MOST_FONT_BYTES >> 20} MiB")
             continue
         for number, face in faces_in(data):
             if found := set(filter(face.has, missing)):
@@ -76,6 +82,9 @@ def missing_glyph_warnings(picture: PicturePlan | None) -> Iterator[str]:
                 yield f"no font has {some(missing)}: left out of {where}"
 
 
-def _font_files(folders: Sequence[Path]) -> Iterator[Path]:
+def _font_files(folders: Sequence[Path], warn: Callable[[str], None]) -> Iterator[Path]:
     for folder in folders:
-        yield from sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
+        try:
+            yield from sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
+        except OSError as error:
+            warn(f"the fonts in {folder} cannot be read: {error.strerror}")

@@ -6,6 +6,7 @@ import re
 import time
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any, Final, Self
 
 from owtmix.base.errors import InputError
@@ -60,7 +61,7 @@ class ObjectStream:
         if not 0 <= size <= LARGEST_BYTES or (stated and not found):
             self._body.close()
             reason = "the store states a size that no object has"
-            raise StoreFailure(f"{bucket.address(key)}: {reason}", of_object=reason)
+            raise StoreFailure(f"{bucket.address(key)}: {reason}", of_object=reason, status=HTTPStatus.OK)
         self.info = ObjectInfo(size, answer.get("ETag", ""), answer.get("LastModified"))
 
     def __enter__(self) -> Self:

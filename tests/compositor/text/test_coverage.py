@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from fractions import Fraction
 from importlib.resources import files
@@ -94,6 +95,18 @@ def test_what_cannot_be_used_is_passed_over(tmp_path: Path) -> None:
     plan = with_fonts(plan_of(KA), [tmp_path], warnings.append)
     assert [Path(font.path).name for font in picture_of(plan).fonts] == ["c.ttf"]
     assert warnings == [f"the font {tmp_path}/b.ttf cannot be read: Is a directory"]
+
+
+def test_a_pipe_and_a_folder_that_is_gone_are_warnings(tmp_path: Path) -> None:
+    make_font(tmp_path / "boxes.ttf")
+    os.mkfifo(tmp_path / "a.ttf")
+    warnings: list[str] = []
+    plan = with_fonts(plan_of(KA), [tmp_path / "gone", tmp_path], warnings.append)
+    assert [Path(font.path).name for font in picture_of(plan).fonts] == ["boxes.ttf"]
+    assert warnings == [
+        f"the fonts in {tmp_path}/gone cannot be read: No such file or directory",
+        f"the font {tmp_path}/a.ttf cannot be read: it is not a file",
+    ]
 
 
 def test_the_font_decides_what_is_drawn_and_the_chunk_s_key(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -85,6 +86,40 @@ def test_a_large_file_arrives_over_a_line_that_is_cut_again_and_again(
     proxy.inject(truncated(PART_BYTES + 1), times=QUICK.attempts + 1, only=is_content)
     store.fetch("a.webm", LocalCopy(folder / "1.webm", len(movie)), ignore)
     assert (folder / "1.webm").read_bytes() == movie
+
+
+def test_what_was_there_before_is_no_progress_when_it_comes_again(
+    store: S3Store, service: Service, proxy: FaultProxy, folder: Path
+) -> None:
+    """By turns more than is progress comes, and nothing, both from the first byte on."""
+    movie = MOVIE * 3
+    service.put("a.webm", movie)
+    etag = service.client.head_object(Bucket=service.bucket, Key="a.webm")["ETag"]
+    contents = itertools.count()
+
+    def cut(exchange: Exchange) -> None:
+        exchange.reply(Answer(200, {"ETag": etag}, movie), (PART_BYTES + 1, 0)[next(contents) % 2])
+
+    proxy.inject(cut, times=3 * QUICK.attempts, only=is_content)
+    with pytest.raises(StoreError, match="broke off in the middle"):
+        store.fetch("a.webm", LocalCopy(folder / "1.webm", len(movie)), ignore)
+    assert next(contents) <= QUICK.attempts + 1
+
+
+def test_an_unfinished_file_that_vanishes_is_fetched_again(
+    store: S3Store, service: Service, proxy: FaultProxy, folder: Path
+) -> None:
+    service.put("a.webm", CLIP)
+    removed: list[Path] = []
+
+    def remove(done_bytes: int) -> None:
+        if done_bytes == len(CLIP) and not removed:
+            removed.extend(folder.glob(".*.part"))
+            removed[0].unlink()
+
+    store.fetch("a.webm", LocalCopy(folder / "1.webm", len(CLIP)), remove)
+    assert (folder / "1.webm").read_bytes() == CLIP
+    assert len([request for request in proxy.requests if is_content(request)]) == 2
 
 
 def test_an_object_that_changed_is_fetched_anew(
