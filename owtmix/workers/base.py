@@ -84,7 +84,8 @@ class DeathKind(Enum):
 
     CRASHED = "crashed"
     KILLED = "killed"
-    """By SIGKILL from outside: the system was short of memory, or a person sent it. Says nothing about the task."""
+    """By a signal from outside: the system was short of memory or has a limit, or a person sent it. Says nothing about
+    the task."""
     EXITED = "exited"
     HUNG = "hung"
     UNSTARTED = "unstarted"

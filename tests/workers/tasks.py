@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import resource
 import signal
 import socket
 import sys
@@ -109,6 +110,15 @@ class DieMidLine(Echo):
         reporter.checkpoint(2)
         reporter._pipe.write(b'["result", "do')
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+class UseUpTime(Echo):
+    """Needs more CPU time than its process may use, as under ``ulimit -S -t``."""
+
+    def run(self, _reporter: TaskReporter) -> Any:
+        resource.setrlimit(resource.RLIMIT_CPU, (1, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+        while True:
+            pass
 
 
 class SendRaw(Echo):

@@ -108,6 +108,11 @@ def test_half_a_line_is_no_result() -> None:
     assert outcome.death == Death(DeathKind.KILLED, "is killed from outside (SIGKILL)")
 
 
+def test_a_limit_of_cpu_time_is_the_machine_s() -> None:
+    (outcome,) = run(tasks.UseUpTime())
+    assert outcome.death == Death(DeathKind.KILLED, "has used up its CPU time, which is limited (ulimit -t)")
+
+
 def test_nonsense_ends_the_child() -> None:
     outcomes = run(tasks.SendRaw("hello\n"), tasks.SendRaw('["result", "a"]\n["result", "b"]\n'), Echo())
     assert [outcome.death for outcome in outcomes] == [
