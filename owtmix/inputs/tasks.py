@@ -30,7 +30,8 @@ class ProbeTask:
 
     ``rules`` say when timestamps are not believed.
     ``parts`` are the ranges of the file that were fetched, sorted and disjoint; None when the file is complete.
-    ``version`` is expected of the file from the beginning to the end.
+    ``version`` is expected of the file from the beginning to the end. ``owner`` is whose recording it is: no process
+    measures those of two owners.
     """
 
     result: ClassVar[Any] = Probe | NeedsBytes
@@ -41,6 +42,7 @@ class ProbeTask:
     wholly: bool = False
     parts: tuple[tuple[int, int], ...] | None = None
     version: str | None = None
+    owner: str = ""
 
     def run(self, reporter: TaskReporter) -> Probe | NeedsBytes:
         with unchanged(self.path, self.version):

@@ -305,7 +305,8 @@ class Production:
         # Muxing a large file takes long without a report. The tracks are our own files, so they cannot hang a decoder.
         grace_s = task.tracks.size_bytes / SLOWEST_DISK_BYTES_PER_S
         while True:
-            (outcome,) = self._workspace.executor.run([task], most=self._effort.most, grace_s=grace_s)
+            # A worker that a recording has taken over must not write the output, nor say that it is as planned.
+            (outcome,) = self._workspace.executor.run([task], alone=True, most=self._effort.most, grace_s=grace_s)
             lack = shortage_of(outcome)
             if not (outcome.death or lack):
                 require_value(outcome)

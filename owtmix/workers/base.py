@@ -78,6 +78,9 @@ class TaskQueue(Protocol[TaskT_co]):
     def take(self, worker: int) -> TaskT_co | None:
         """The next task for the worker with this number; None when it has to wait."""
 
+    def is_spent(self, worker: int) -> bool:
+        """Whether the worker with this number, which has no task, must not get another one: a new one takes its place."""
+
 
 class DeathKind(Enum):
     """Why a worker ended before its task did."""
@@ -183,13 +186,15 @@ class Executor(Protocol):
         on_progress: Callable[[TaskT, float], None] = ignore_progress,
         *,
         alone: bool = False,
+        renewed: bool = False,
         most: int | None = None,
         grace_s: float = 0.0,
         watch: Callable[[], None] = watch_nothing,
     ) -> Iterator[Outcome[TaskT]]:
         """Do ``tasks``, in order or as the queue hands them out, and yield their outcomes as they come.
 
-        Exhaust the iterator. With ``alone`` each task gets a new worker, so that none suffers from another. At most
+        Exhaust the iterator. With ``alone`` each task gets a new worker, so that none suffers from another; with
+        ``renewed`` none is done by a worker that did one before this run. At most
         ``most`` are done at a time, with no idle worker beside them. Tasks may be silent for ``grace_s`` longer than
         the limit. ``watch`` is called several times a second; an exception in it ends the run.
 

@@ -51,7 +51,7 @@ class Child:
 
     Until it has said how it is ``confined``, what it sends is its ``greeting``. ``silent_s`` counts the seconds without
     a report, from below 0, so that a new child has time to start. ``warnings`` and ``started_s`` belong to the current
-    task.
+    task. It ``is_used`` once it had a task that may have read something.
     """
 
     process: subprocess.Popen[bytes]
@@ -61,6 +61,7 @@ class Child:
     confined: bool = False
     greeting: bytes = b""
     task: Task | None = None
+    is_used: bool = False
     warnings: list[str] = field(default_factory=list)
     started_s: float = 0.0
     silent_s: float = -STARTING_S

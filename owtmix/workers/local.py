@@ -107,6 +107,7 @@ class WorkerPool:
         on_progress: Callable[[TaskT, float], None] = ignore_progress,
         *,
         alone: bool = False,
+        renewed: bool = False,
         most: int | None = None,
         grace_s: float = 0.0,
         watch: Callable[[], None] = watch_nothing,
@@ -114,10 +115,15 @@ class WorkerPool:
         """As ``Executor.run``; ``watch`` is called at least every ``WATCH_EVERY_S``."""
         queue = FifoQueue(tasks) if isinstance(tasks, Iterable) else tasks
         self._startable = self._size
+        old = {child.number for child in self._children if child.is_used} if alone or renewed else set()
+
+        def is_spent(child: Child) -> bool:
+            return (alone and child.is_used) or child.number in old or queue.is_spent(child.number)
+
         watched = self._clock()
         while True:
             most_now = min(filter(None, (most, queue.useful)), default=self._size)
-            for child in self._idle_children(len(queue), most_now, alone=alone):
+            for child in self._idle_children(len(queue), most_now, is_spent):
                 if task := queue.take(child.number):
                     self._assign(child, task)
             if not (len(queue) or any(child.task for child in self._children)):
@@ -136,8 +142,8 @@ class WorkerPool:
                 if death := child.exceeded(self._limits, grace_s):
                     yield from self._end(child, death)
 
-    def _idle_children(self, wanted: int, most: int, *, alone: bool) -> list[Child]:
-        """Up to ``wanted`` children without a task; starts new ones while there are not ``most``.
+    def _idle_children(self, wanted: int, most: int, is_spent: Callable[[Child], bool]) -> list[Child]:
+        """Up to ``wanted`` children without a task; starts new ones while there are not ``most``, for spent ones, too.
 
         Raises:
             ShortageError: there is none, and none can be started.
@@ -145,7 +151,7 @@ class WorkerPool:
         idle = [child for child in self._children if child.task is None]
         if wanted:
             for child in idle:
-                if alone or not child.access.suffices(self._access) or len(self._children) > most:
+                if is_spent(child) or not child.access.suffices(self._access) or len(self._children) > most:
                     self._remove(child)
             idle = [child for child in idle if child in self._children]
         while len(idle) < wanted and len(self._children) < min(most, self._startable):
@@ -170,6 +176,7 @@ class WorkerPool:
 
     def _assign(self, child: Child, task: Task) -> None:
         child.task, child.parser = task, ReplyParser()
+        child.is_used = child.is_used or not isinstance(task, Greeting)
         child.warnings, child.started_s = [], self._clock()
         self._queue(child, pickle.dumps(task))
 

@@ -74,15 +74,18 @@ class InProcessExecutor:
         on_progress: Callable[[TaskT, float], None] = ignore_progress,
         *,
         alone: bool = False,
+        renewed: bool = False,
         most: int | None = None,
         grace_s: float = 0.0,
         watch: Callable[[], None] = watch_nothing,
     ) -> Iterator[Outcome[TaskT]]:
-        del alone, most, grace_s  # nothing is shared, and nothing is supervised
+        del alone, renewed, most, grace_s  # nothing is shared, and nothing is supervised
         queue = FifoQueue(tasks) if isinstance(tasks, Iterable) else tasks
+        worker = 1
         while len(queue):
             watch()
-            task = queue.take(1)
+            worker += queue.is_spent(worker)
+            task = queue.take(worker)
             if task is None:
                 time.sleep(_POLL_S)
                 continue

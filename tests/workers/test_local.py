@@ -18,7 +18,7 @@ from owtmix.workers.alone import do_alone
 from owtmix.workers.base import Death, DeathKind, Limits, Outcome
 from owtmix.workers.child_process import STARTING_S
 from owtmix.workers.local import WorkerPool
-from owtmix.workers.queues import FifoQueue
+from owtmix.workers.queues import ApartQueue, FifoQueue
 from tests.workers import tasks
 from tests.workers.tasks import TESTS, Echo
 
@@ -106,6 +106,21 @@ def test_half_a_line_is_no_result() -> None:
     (outcome,) = run(tasks.DieMidLine())
     assert (outcome.done_s, outcome.value) == (2, None)
     assert outcome.death == Death(DeathKind.KILLED, "is killed from outside (SIGKILL)")
+
+
+def test_no_child_works_for_two_owners_or_has_worked_before() -> None:
+    with executor(size=2) as made:
+        (before,) = made.run([tasks.Pid("before")])
+        owners = [tasks.Pid(owner) for owner in ("anna", "ben", "anna", "cleo", "ben")]
+        found = list(made.run(ApartQueue(owners, lambda task: task.payload), renewed=True))
+        (after,) = made.run([tasks.Pid("after")])
+    by_child: dict[int, set[str]] = {}
+    for outcome in found:
+        by_child.setdefault(outcome.value, set()).add(outcome.task.payload)
+    assert sorted(outcome.task.payload for outcome in found) == ["anna", "anna", "ben", "ben", "cleo"]
+    assert all(len(worked_for) == 1 for worked_for in by_child.values())
+    assert before.value not in by_child
+    assert after.value in by_child, "what reads all of them anyway starts no new child"
 
 
 def test_a_limit_of_cpu_time_is_the_machine_s() -> None:
