@@ -19,6 +19,7 @@ from owtmix.workers.child_environment import child_environment
 from owtmix.workers.file_access import FileAccess
 from owtmix.workers.process_state import count_oom_kills, is_held_up, resident_bytes
 from owtmix.workers.protocol import ReplyParser, parse_greeting
+from owtmix.workers.standstill import TIMES_SILENCE
 
 STARTING_S: Final = 60.0
 """Time for a new child to start, on a slow machine."""
@@ -80,13 +81,18 @@ class Child:
         self.confined, self.greeting = True, b""
         return parse_greeting(line), rest
 
-    def exceeded(self, limits: Limits, grace_s: float) -> Death | None:
-        """The death that it deserves for exceeding ``limits``; it may be silent for ``grace_s`` longer."""
+    def exceeded(self, limits: Limits, grace_s: float, standstill_s: float = 0.0) -> Death | None:
+        """The death that it deserves for exceeding ``limits``; it may be silent for ``grace_s`` longer.
+
+        ``standstill_s`` is how long it and all others have got nowhere, whatever they report.
+        """
         if self.task and self.silent_s > limits.silence_s + grace_s:
             words = f"no progress for {limits.silence_s + grace_s:.0f} s"
             if is_held_up(self.process.pid):
                 return Death(DeathKind.STALLED, f"waits for a disk, or was stopped: {words}")
             return Death(DeathKind.HUNG, f"hangs: {words}")
+        if self.task and standstill_s > TIMES_SILENCE * max(1.0, limits.silence_s) + grace_s:
+            return Death(DeathKind.HUNG, f"hangs: it reports, but gets nowhere for {standstill_s:.0f} s")
         if resident_bytes(self.process.pid) > limits.memory_bytes:
             return Death(DeathKind.MEMORY, f"takes more than {limits.memory_bytes >> 20} MiB of memory")
         return None

@@ -12,6 +12,7 @@ import selectors
 import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -35,11 +36,17 @@ from owtmix.workers.process_state import count_oom_kills, peak_bytes
 from owtmix.workers.protocol import ProtocolError, ReplyParser
 from owtmix.workers.queues import FifoQueue
 from owtmix.workers.sandbox import protect_memory
+from owtmix.workers.standstill import Standstill, WarningBound
 
 WATCH_EVERY_S: Final = 0.25
 READ_BYTES: Final = 1 << 16
 
 _log = logging.getLogger(__name__)
+
+
+def _is_spent(queue: TaskQueue[Any], last: int, child: Child, *, alone: bool) -> bool:
+    """Whether an idle child must get no task of ``queue``; up to number ``last`` only unused ones may."""
+    return (child.is_used and (alone or child.number <= last)) or queue.is_spent(child.number)
 
 
 class WorkerPool:
@@ -65,7 +72,7 @@ class WorkerPool:
     ) -> None:
         self._size = size
         self._limits = limits
-        self._on_warning = on_warning
+        self._on_warning = WarningBound(on_warning)
         self._access = access
         self._confinement: tuple[str, ...] | None = None
         self._python = python
@@ -74,6 +81,7 @@ class WorkerPool:
         self._children: list[Child] = []
         self._started = 0
         self._oom_kills = count_oom_kills()
+        self._standstill = Standstill()
         self._selector = selectors.DefaultSelector()
 
     def __enter__(self) -> Self:
@@ -110,16 +118,14 @@ class WorkerPool:
         renewed: bool = False,
         most: int | None = None,
         grace_s: float = 0.0,
-        watch: Callable[[], None] = watch_nothing,
+        watch: Callable[[], object] = watch_nothing,
     ) -> Generator[Outcome[TaskT], None, None]:
         """As ``Executor.run``; ``watch`` is called at least every ``WATCH_EVERY_S``."""
         queue = FifoQueue(tasks) if isinstance(tasks, Iterable) else tasks
         self._startable = self._size
-        old = {child.number for child in self._children if child.is_used} if alone or renewed else set()
-
-        def is_spent(child: Child) -> bool:
-            return (alone and child.is_used) or child.number in old or queue.is_spent(child.number)
-
+        last = self._started if renewed else 0
+        is_spent = partial(_is_spent, queue, last, alone=alone)
+        self._standstill = Standstill()
         watched = self._clock()
         while True:
             most_now = min(filter(None, (most, queue.useful)), default=self._size)
@@ -134,12 +140,13 @@ class WorkerPool:
                     self._send(child)
                 elif child in self._children:
                     yield from self._receive(child, on_progress)
-            watch()
+            self._standstill.note(watch(), sum(child.parser.advances for child in self._children))
             # While this process is stopped (Ctrl-Z) no report arrives; that time must not count as silence.
             watched, passed_s = (now := self._clock()), min(now - watched, 2 * WATCH_EVERY_S)
+            self._standstill.lasted_s += passed_s
             for child in list(self._children):
                 child.silent_s += passed_s if child.task else 0
-                if death := child.exceeded(self._limits, grace_s):
+                if death := child.exceeded(self._limits, grace_s, self._standstill.lasted_s):
                     yield from self._end(child, death)
 
     def _idle_children(self, wanted: int, most: int, is_spent: Callable[[Child], bool]) -> list[Child]:

@@ -61,7 +61,7 @@ class ReplacingExecutor:
         renewed: bool = False,
         most: int | None = None,
         grace_s: float = 0.0,
-        watch: Callable[[], None] = watch_nothing,
+        watch: Callable[[], object] = watch_nothing,
     ) -> Iterator[Outcome[Any]]:
         originals: dict[int, tuple[Any, Any]] = {}
 
