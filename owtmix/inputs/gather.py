@@ -109,8 +109,7 @@ class InputGatherer:
         known = {n: probe for n, file in files.items() if (probe := self._probes.find(identities[n], file))}
         measured = {n: files[n].measured(probe) for n, probe in known.items()}
 
-        def owner(n: int) -> str:
-            return recordings[n].stream.user
+        owner = [recording.stream.user for recording in recordings].__getitem__
 
         def keep(found: Mapping[int, object]) -> None:
             for n, probe in found.items():
