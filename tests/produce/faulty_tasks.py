@@ -18,7 +18,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from owtmix.base.errors import InputError, RenderError
+from owtmix.base.errors import DestinationError, InputError
 from owtmix.inputs.tasks import NeedsBytes, ProbeTask
 from owtmix.media.audio_reader import AudioReader
 from owtmix.media.nvdec import DecodingGpu
@@ -118,7 +118,7 @@ class FailingMuxTask(MuxTask):
     """Fails, when all tracks are finished."""
 
     def run(self, _reporter: TaskReporter) -> None:
-        raise RenderError("no output is made")
+        raise DestinationError("no output is made")
 
 
 def with_setup(task: Any, setup: type[RenderSetup], **extra: Any) -> Any:
