@@ -17,7 +17,7 @@ from owtmix.base.shortage import machine_error, no_process
 from owtmix.workers.base import Death, DeathKind, Limits, Task, TaskReporter
 from owtmix.workers.child_environment import child_environment
 from owtmix.workers.file_access import FileAccess
-from owtmix.workers.process_state import count_oom_kills, is_held_up, resident_bytes
+from owtmix.workers.process_state import count_oom_kills, held_bytes, is_held_up
 from owtmix.workers.protocol import ReplyParser, parse_greeting
 from owtmix.workers.standstill import TIMES_SILENCE
 
@@ -93,7 +93,7 @@ class Child:
             return Death(DeathKind.HUNG, f"hangs: {words}")
         if self.task and standstill_s > TIMES_SILENCE * max(1.0, limits.silence_s) + grace_s:
             return Death(DeathKind.HUNG, f"hangs: it reports, but gets nowhere for {standstill_s:.0f} s")
-        if resident_bytes(self.process.pid) > limits.memory_bytes:
+        if held_bytes(self.process.pid) > limits.memory_bytes:
             return Death(DeathKind.MEMORY, f"takes more than {limits.memory_bytes >> 20} MiB of memory")
         return None
 
