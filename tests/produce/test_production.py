@@ -229,6 +229,15 @@ def test_a_recording_that_cannot_be_measured_is_left_out_with_the_reason(tmp_pat
     assert entry(report, "ben")["left_out"] == reason
 
 
+def test_an_absurd_measurement_is_not_kept(tmp_path: Path) -> None:
+    job_file = lay_out(tmp_path / "room", ben="absurd-")
+    reason = "reading it sends a result that cannot be: it has a sound in 0 pieces"
+    assert compose(job_file)["warnings"] == [f"room/absurd-1-ben_1.webm is left out: {reason}"]
+    report = compose(job_file, tasks=as_given)
+    assert report["warnings"] == []
+    assert shown(report, 1) == "P" * 30
+
+
 def test_a_task_whose_process_is_killed_is_repeated(tmp_path: Path) -> None:
     """While measuring, and while composing."""
     job_file = lay_out(tmp_path / "room", ben="probe-once-")
