@@ -109,6 +109,8 @@ class InputGatherer:
         known = {n: probe for n, file in files.items() if (probe := self._probes.find(identities[n], file))}
         measured = {n: files[n].measured(probe) for n, probe in known.items()}
 
+        owner = [recording.stream.user for recording in recordings].__getitem__
+
         def keep(found: Mapping[int, object]) -> None:
             for n, probe in found.items():
                 if isinstance(probe, Probe):
@@ -117,7 +119,8 @@ class InputGatherer:
 
         def measure_files(numbers: Iterable[int], on_measured: Callable[[int], None] = lambda _: None) -> None:
             tasks = [
-                ProbeTask(n, files[n].key, files[n].path, rules, version=files[n].file_version) for n in sorted(numbers)
+                ProbeTask(n, files[n].key, files[n].path, rules, version=files[n].file_version, owner=owner(n))
+                for n in sorted(numbers)
             ]
             found = measure(self._executor, tasks, on_measured)
             keep(found)
@@ -129,7 +132,7 @@ class InputGatherer:
             measure_files(here, lambda count: progress.advance(Fraction(count)))
         else:
             away = {n: file for n, file in files.items() if n not in known and not file.copy.complete}
-            keep(measure_parts(self._executor, self._fair_store, away, rules))
+            keep(measure_parts(self._executor, self._fair_store, away, rules, owner))
             measure_files(here)
             if missing := away.keys() - measured.keys():
                 for downloaded in download_missing(self._fair_store, files, missing, budget, progress):

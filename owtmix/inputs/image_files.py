@@ -10,12 +10,12 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from owtmix.base.errors import InputError, StoreError
+from owtmix.base.errors import InputError, ShortageError, StoreError
 from owtmix.base.geometry import Size
 from owtmix.base.shortage import raise_if_short
-from owtmix.inputs.tasks import WatermarkImageTask
+from owtmix.inputs.tasks import CHANNELS, WatermarkImageTask
 from owtmix.jobfile.settings import ImageSettings
 from owtmix.jobfile.spec import ImageWatermark
 from owtmix.workers.alone import do_alone, patiently
@@ -25,8 +25,6 @@ from owtmix.workers.limits import require_value
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-_CHANNELS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +52,7 @@ class MappedImages(Mapping[str, "NDArray[np.uint8]"]):
         import numpy as np  # noqa: PLC0415 - only workers look at pixels
 
         image = self._images[source]
-        return np.memmap(image.rgba, np.uint8, "r", shape=(image.size.height, image.size.width, _CHANNELS))
+        return np.memmap(image.rgba, np.uint8, "r", shape=(image.size.height, image.size.width, CHANNELS))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._images)
@@ -119,12 +117,7 @@ def _decode(executor: Executor, task: WatermarkImageTask) -> DecodedImage | Inpu
         return InputError(f"decoding it {outcome.death}")
     if isinstance(outcome.error, InputError):
         return outcome.error
+    if outcome.error and not isinstance(outcome.error, ShortageError):
+        outcome = do_alone(executor, task)  # it may have been the image that said so
     require_value(outcome)
-    size: Size = outcome.value
-    pixels = size.width * size.height
-    # A process that was taken over by the image may reply anything.
-    if min(size.width, size.height) < 1 or pixels > min(task.max_pixels, task.left_pixels):
-        return InputError("decoding it gives a picture of another size")
-    if task.rgba.stat().st_size != pixels * _CHANNELS:
-        return InputError("decoding it gives a picture of another size")
-    return DecodedImage(task.rgba, size)
+    return DecodedImage(task.rgba, outcome.value)

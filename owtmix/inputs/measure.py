@@ -22,6 +22,7 @@ from owtmix.plan.media_info import ClockRules, Probe
 from owtmix.storage import disk_error
 from owtmix.workers.alone import do_alone, shortage_of
 from owtmix.workers.base import Executor, Outcome
+from owtmix.workers.queues import ApartQueue
 
 LONGEST_NAME: Final = 1000
 """In characters, of a file in a message."""
@@ -38,13 +39,15 @@ def measure(
 ) -> dict[int, Probe | NeedsBytes | str]:
     """The result of each task by its number: a ``Probe``, the missing bytes, or the reason why its file is unusable.
 
-    ``on_measured`` gets the number of recordings measured so far.
+    ``on_measured`` gets the number of recordings measured so far. A worker that a recording has taken over can falsify
+    what it says of others, and that is kept for later runs: so a worker measures the recordings of one owner only, and
+    has read nothing before.
 
     Raises:
         ShortageError: the machine is short of something.
     """
     outcomes = []
-    for outcome in executor.run(tasks):
+    for outcome in executor.run(ApartQueue(tasks, lambda task: task.owner), renewed=True):
         outcomes.append(outcome)
         on_measured(len(outcomes))
     # A worker may have died of a file that it read before, or for want of something. A file that kills a worker does so
@@ -62,9 +65,15 @@ def _result(outcome: Outcome[ProbeTask]) -> Probe | NeedsBytes | str:
 
 
 def measure_parts(
-    executor: Executor, store: FairStore, files: Mapping[int, SourceFile], rules: ClockRules
+    executor: Executor,
+    store: FairStore,
+    files: Mapping[int, SourceFile],
+    rules: ClockRules,
+    owner: Callable[[int], str],
 ) -> dict[int, Probe]:
     """Measure remote ``files`` from their tables, without downloading them whole. Others are not in the result.
+
+    ``owner`` tells whose each is.
 
     Raises:
         DestinationError: the disk takes no more.
@@ -77,7 +86,10 @@ def measure_parts(
         started = dict(zip(large, pool.map(lambda file: _start(store, file), large.values()), strict=True))
         partials = {n: partial for n, partial in started.items() if partial}
         for round_ in range(MAX_ROUNDS):
-            tasks = [ProbeTask(n, files[n].key, part.path, rules, parts=part.parts) for n, part in partials.items()]
+            tasks = [
+                ProbeTask(n, files[n].key, part.path, rules, parts=part.parts, owner=owner(n))
+                for n, part in partials.items()
+            ]
             measured = measure(executor, tasks)
             found |= {n: what for n, what in measured.items() if isinstance(what, Probe)}
             # The others are damaged or need too many bytes. They are measured when they are downloaded.
@@ -125,7 +137,7 @@ def probe_files(executor: Executor, files: Sequence[Path], rules: ClockRules, *,
         InputError: no file can be used, or one cannot and ``strict`` is set.
     """
     tasks = [
-        ProbeTask(number, str(path), path.absolute(), rules, wholly=True, version=_version(path))
+        ProbeTask(number, str(path), path.absolute(), rules, wholly=True, version=_version(path), owner=str(path))
         for number, path in enumerate(files)
     ]
     found: dict[int, Probe | NeedsBytes | str] = {

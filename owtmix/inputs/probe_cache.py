@@ -14,10 +14,12 @@ from typing import Any, Final
 
 from owtmix.base.own_files import make_folder, read_own, write_whole
 from owtmix.inputs.source_file import SourceFile
+from owtmix.inputs.tasks import MOST_PROBE_BYTES
 from owtmix.plan.exact_json import from_exact_json, to_exact_json
 from owtmix.plan.media_info import ClockRules, Probe
+from owtmix.plan.plausible import check_probe
 
-MOST_BYTES: Final = 8 << 20
+MOST_BYTES: Final = MOST_PROBE_BYTES
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +45,7 @@ class ProbeCache:
             return None
         try:
             probe: Probe = from_exact_json(Probe, json.loads(read_own(path, MOST_BYTES)))
+            check_probe(probe)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, KeyError, RecursionError):

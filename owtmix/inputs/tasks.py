@@ -7,14 +7,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
+from owtmix.base.errors import ChangedError, DestinationError, InputError
 from owtmix.base.file_version import unchanged
 from owtmix.base.geometry import Size
 from owtmix.base.own_files import make_own
 from owtmix.plan.media_info import ClockRules, Probe
+from owtmix.plan.plausible import check_bounds, check_probe
 from owtmix.storage import disk_error
-from owtmix.workers.base import TaskReporter
+from owtmix.workers.base import Replies, TaskReporter
+from owtmix.workers.made_files import size_of_made
+
+MOST_PROBE_BYTES: Final = 16 << 20
+"""Of a measurement as JSON: a sound in a hundred thousand pieces takes less."""
+CHANNELS: Final = 4
+"""Of a decoded image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +38,12 @@ class ProbeTask:
 
     ``rules`` say when timestamps are not believed.
     ``parts`` are the ranges of the file that were fetched, sorted and disjoint; None when the file is complete.
-    ``version`` is expected of the file from the beginning to the end.
+    ``version`` is expected of the file from the beginning to the end. ``owner`` is whose recording it is: no process
+    measures those of two owners.
     """
 
     result: ClassVar[Any] = Probe | NeedsBytes
+    replies: ClassVar = Replies.of(InputError, ChangedError, result_bytes=MOST_PROBE_BYTES)
     number: int
     name: str
     path: Path
@@ -41,6 +51,14 @@ class ProbeTask:
     wholly: bool = False
     parts: tuple[tuple[int, int], ...] | None = None
     version: str | None = None
+    owner: str = ""
+
+    def check(self, value: Probe | NeedsBytes) -> None:
+        """As ``Bounded.check``."""
+        if isinstance(value, Probe):
+            check_probe(value)
+        else:
+            check_bounds(value)
 
     def run(self, reporter: TaskReporter) -> Probe | NeedsBytes:
         with unchanged(self.path, self.version):
@@ -71,11 +89,20 @@ class WatermarkImageTask:
     """
 
     result: ClassVar = Size
+    replies: ClassVar = Replies.of(InputError, DestinationError)
     name: str
     data: bytes
     max_pixels: int
     left_pixels: int
     rgba: Path
+
+    def check(self, value: Size) -> None:
+        """As ``Bounded.check``: also whether the file holds what it should."""
+        pixels = value.width * value.height
+        if min(value.width, value.height) < 1 or pixels > min(self.max_pixels, self.left_pixels):
+            raise ValueError(f"is a picture of {value}, which is not accepted")
+        if size_of_made(self.rgba) != pixels * CHANNELS:
+            raise ValueError("is a picture of another size than its file")
 
     def run(self, reporter: TaskReporter) -> Size:  # noqa: ARG002 - images are small, so there is no progress
         from owtmix.inputs.watermark_images import decode_image

@@ -13,12 +13,10 @@ from owtmix.jobs.prepare import PREPARE, Prepared
 from owtmix.jobs.steps import JobRun, Step
 from owtmix.plan.device import CPU, RenderDevice
 from owtmix.plan.source_usage import source_usage
-from owtmix.produce.tasks import StillTask
+from owtmix.produce.tasks import MOST_PNG_BYTES, StillTask
 from owtmix.workers.alone import do_alone
 from owtmix.workers.limits import require_value
 
-MOST_BYTES: Final = 1 << 30
-"""Of a picture; the largest canvas has 256 MiB."""
 NEW_FILE_MODE: Final = 0o666
 """Reduced by the umask, as for every file that a user asked for."""
 
@@ -64,7 +62,7 @@ def draw_frame(run: JobRun, prepared: Prepared, t: Fraction, png: Path) -> Path:
     drawn = run.tracks / "preview.png"
     require_value(do_alone(run.executor, StillTask(setup, number, drawn)))
     try:
-        write_whole(png, read_own(drawn, MOST_BYTES), NEW_FILE_MODE)
+        write_whole(png, read_own(drawn, MOST_PNG_BYTES), NEW_FILE_MODE)
     except OSError as error:
         raise DestinationError(f"{png} cannot be written: {error.strerror}") from None
     return png

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -133,7 +133,7 @@ def _report_sound(track: AudioTrack, probe: Probe, use: InputUse) -> SoundReport
         ),
         damage=_relative_to(start, probe.audio_damage),
         drift_s=drift_s,
-        drift_ppm=drift_s / sum(run.span.duration for run in track.runs) * 1_000_000,
+        drift_ppm=drift_s / _total(run.span.duration for run in track.runs) * 1_000_000,
         used_to_s=None if use.sound_s is None else min(use.sound_s, track.span.end) - start,
     )
 
@@ -157,7 +157,18 @@ def _break(start: Fraction, found: TimeBreak) -> str:
 def _drift_s(track: AudioTrack) -> Fraction:
     """Duration of the runs by timestamps minus their duration by number of samples, in seconds."""
     counted = sum(run.knots[-1][0] - run.knots[0][0] for run in track.runs)
-    return sum((run.span.duration for run in track.runs), Fraction(0)) - Fraction(counted, track.rate_hz)
+    return _total(run.span.duration for run in track.runs) - Fraction(counted, track.rate_hz)
+
+
+def _total(terms: Iterable[Fraction]) -> Fraction:
+    """The sum. Those with equal denominators first, then in pairs: the result of each sum may have a long one."""
+    by_denominator: dict[int, int] = {}
+    for term in terms:
+        by_denominator[term.denominator] = by_denominator.get(term.denominator, 0) + term.numerator
+    sums = [Fraction(numerator, denominator) for denominator, numerator in by_denominator.items()]
+    while len(sums) > 1:
+        sums = [sum(sums[at : at + 2], Fraction(0)) for at in range(0, len(sums), 2)]
+    return next(iter(sums), Fraction(0))
 
 
 def _relative_to(start: Fraction, damage: Damage) -> Damage:

@@ -26,8 +26,8 @@ from owtmix.storage import disk_error
 
 MOST_BYTES: Final = 256 << 20
 """Of the manifest; a longer one is no manifest."""
-LONGEST_LINE: Final = 1 << 20
-"""In bytes. The line of a track has some kilobytes."""
+LONGEST_LINE: Final = 4 << 20
+"""In bytes. The line of a track has some kilobytes; a result and its warnings have less than this."""
 _MANIFEST: Final = "manifest.jsonl"
 
 _log = logging.getLogger(__name__)
@@ -109,6 +109,21 @@ class ChunkCache:
             raise disk_error(path, error) from None
         self._entries[key] = entry
         return CachedTrack(path, result, warnings)
+
+    def remove(self, keys: Iterable[str]) -> None:
+        """Remove tracks that are no good.
+
+        Raises:
+            DestinationError: the disk takes no more.
+        """
+        gone = [key for key in keys if self._entries.pop(key, None)]
+        try:
+            self._check_folder()
+            write_whole(self._folder / _MANIFEST, b"".join(map(_line, self._listed())))
+            for key in gone:
+                remove(self._folder / key)
+        except OSError as error:
+            raise disk_error(self._folder, error) from None
 
     def add_loss(self, loss: SourceLoss) -> None:
         """Remember a loss, so that a resumed run agrees.

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from dataclasses import dataclass, field
+
+from owtmix.produce.failures import Retry, RetryWithLess
 
 
 @dataclass(slots=True)
@@ -24,9 +27,13 @@ class Effort:
     restarted: frozenset[str] = frozenset()
     shortages: Counter[str] = field(default_factory=Counter)
 
-    def repeat(self, name: str) -> None:
-        """A task is repeated as it was."""
-        self.restarted |= {name}
+    def repeat(self, decision: Retry | RetryWithLess) -> None:
+        """Carry out the decision to repeat a task, after its pause."""
+        if isinstance(decision, RetryWithLess):
+            self.lessen(decision.name)
+            time.sleep(decision.pause_s)
+        else:
+            self.restarted |= {decision.name}
 
     def lessen(self, name: str) -> None:
         """A task is repeated with half as much at a time; in the end alone, with one source at a time."""

@@ -1,9 +1,10 @@
 """The failure policy: a pure function from the ending of a task, and the current state, to decisions.
 
 When the machine is short of something, the task is repeated, with less at a time, and then the job fails: no source is
-to blame. When a worker dies otherwise, the GPU is suspected first, then the sources, then the GPU's encoder. Without a
-culprit the task is repeated once. If it then takes too much memory again, the source that needs the most goes; another
-second death fails the job.
+to blame. An error counts when a new worker reports it again: a source may have taken over the first one. When a worker
+dies otherwise, the GPU is suspected first, then the sources, then the GPU's encoder. Without a culprit the task is
+repeated once. If it then takes too much memory again, the source that needs the most goes; another second death fails
+the job.
 """
 
 from __future__ import annotations
@@ -131,7 +132,7 @@ class GiveUpGpuEncoder:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Repeat the task ``name`` once."""
+    """Repeat the task ``name`` once, in a new worker."""
 
     name: str
     warning: str
@@ -169,7 +170,9 @@ def _after_stop(stop: DecodeStop, *, sound: bool) -> LeaveOut:
 def _after_error(ending: Ending, error: MixError, state: FailureState) -> tuple[Decision, ...]:
     if isinstance(error, EncoderLost) and ending.on_gpu_encoder:
         return _give_up_encoder(str(error), state)
-    return (Fail(error),)
+    if ending.name in state.restarted:
+        return (Fail(error),)
+    return (Retry(ending.name, f"{ending.name} is made once more, by a new process: {error}"),)
 
 
 def _after_death(ending: Ending, death: Death, state: FailureState) -> tuple[Decision, ...]:

@@ -10,13 +10,14 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
-from owtmix.base.errors import EncoderLost, RenderError
+from owtmix.base.errors import DestinationError, EncoderLost, RenderError
 from owtmix.base.geometry import Orientation, Rect, ResizeMode, Size
 from owtmix.jobfile.spec import VideoSpec
 from owtmix.plan.encoders import nvenc
 from owtmix.plan.media_info import Matrix
 from owtmix.plan.model import VideoEncoding
-from owtmix.workers.base import TaskReporter
+from owtmix.plan.plausible import check_bounds
+from owtmix.workers.base import Replies, TaskReporter
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -52,9 +53,14 @@ class GpuCheckTask:
     """
 
     result: ClassVar = GpuInfo
+    replies: ClassVar = Replies.of(DestinationError)
     number: int | None
     folder: Path | None = None
     name = "the GPU"
+
+    def check(self, value: GpuInfo) -> None:
+        """As ``Bounded.check``."""
+        check_bounds(value)
 
     def run(self, reporter: TaskReporter) -> GpuInfo:
         try:

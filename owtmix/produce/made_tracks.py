@@ -53,6 +53,16 @@ class MadeTracks:
         took_s = outcome.took_s
         _log.debug("made %s in %.2f s", outcome.task.name, took_s, extra={"track": key, "took_s": took_s})
 
+    def forget(self, keys: Iterable[str]) -> None:
+        """Remove finished tracks, so that they are made again, also by later runs.
+
+        Raises:
+            DestinationError: the disk takes no more.
+        """
+        gone = [key for key in keys if self._found.pop(key, None)]
+        self._made_now.difference_update(gone)
+        self._cache.remove(gone)
+
     def path(self, key: str) -> Path:
         """The file of a finished track."""
         return self._found[key].path

@@ -6,14 +6,16 @@
 from __future__ import annotations
 
 import logging
-import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
+from pathlib import Path
 from typing import Final
 
-from owtmix.base.errors import InputError
+from owtmix.base.errors import InputError, RenderError, ShortageError
+from owtmix.base.own_files import remove
 from owtmix.base.progress import Progress
 from owtmix.inputs.disk_budget import format_gib
 from owtmix.inputs.prefetch import Prefetcher, SourceSet
@@ -38,6 +40,7 @@ from owtmix.produce.failures import (
     TrySuspects,
     decide,
 )
+from owtmix.produce.finishing import write_output
 from owtmix.produce.made_tracks import MadeTracks
 from owtmix.produce.progress import CompositionProgress
 from owtmix.produce.schedule import Schedule
@@ -46,12 +49,11 @@ from owtmix.produce.suspects import try_suspects
 from owtmix.produce.tasks import AudioTask, ChunkTask, MuxTask, RenderSetup, TrackTask
 from owtmix.produce.workspace import WarningSink, Workspace
 from owtmix.render.results import joined
-from owtmix.workers.alone import shortage_of
-from owtmix.workers.base import Outcome, TaskQueue
-from owtmix.workers.limits import require_value
+from owtmix.storage import disk_error
+from owtmix.workers.base import Death, DeathKind, Outcome, TaskQueue
 
-SLOWEST_DISK_BYTES_PER_S: Final = 2 << 20
-"""A disk that writes more slowly than this counts as hung."""
+MOST_LOSSES: Final = 20
+"""A source that fails again earlier after so many failures is not used at all."""
 
 _log = logging.getLogger(__name__)
 
@@ -101,6 +103,9 @@ class Production:
         self._tasks: dict[str, TrackTask] = {}
         self._made = MadeTracks(workspace.cache, warnings)
         self._effort = Effort(workspace.workers, workspace.threads)
+        self._losses: Counter[tuple[str, bool]] = Counter()
+        self._is_renewed = False
+        self._is_remade = False
 
     def make(self, outputs: Sequence[Output], progress: Progress) -> ProductionResult:
         """Write the finished outputs.
@@ -114,14 +119,11 @@ class Production:
         self._resume()
         finished = [task for key, task in self._tasks.items() if key in self._made]
         composed = CompositionProgress(self._setup.plan, progress, finished)
-        while missing := [task for key, task in self._tasks.items() if key not in self._made]:
-            self._make_tracks(missing, composed)
+        self._make_missing(composed)
         progress.stage("finishing", None)
-        chunks = self._chunk_keys()
-        sounds = [self._made.path(key) for key, task in self._tasks.items() if isinstance(task, AudioTask)]
-        tracks = FinishedTracks(tuple(map(self._made.path, chunks)), next(iter(sounds), None))
         for output in outputs:
-            self._write(MuxTask(self._setup.plan, tracks, output))
+            self._write(output, composed)
+        chunks = self._chunk_keys()
         video_stats, audio_damage = joined(self._made.results(self._tasks))
         return ProductionResult(
             plan=self._setup.plan,
@@ -132,6 +134,33 @@ class Production:
             reused=self._made.count_reused(chunks),
             devices=sorted({result.device for result in self._made.results(chunks)}),
         )
+
+    def _write(self, output: Output, composed: CompositionProgress) -> None:
+        """Write one output. When its tracks are no good, they are forgotten, and once made anew.
+
+        A worker that a recording has taken over may have made them of anything.
+        """
+        while True:
+            task = MuxTask(self._setup.plan, self._finished(), output)
+            try:
+                return write_output(self._workspace.executor, task, self._effort, self._warnings)
+            except ShortageError:
+                raise
+            except RenderError as error:
+                self._made.forget(self._tasks)
+                if self._is_remade:
+                    raise
+                self._is_remade = self._is_renewed = True
+                self._warnings.warn_restarted(f"all that {output.name} consists of is made once more: {error}")
+            self._make_missing(composed)
+
+    def _make_missing(self, composed: CompositionProgress) -> None:
+        while missing := [task for key, task in self._tasks.items() if key not in self._made]:
+            self._make_tracks(missing, composed)
+
+    def _finished(self) -> FinishedTracks:
+        sounds = [self._made.path(key) for key, task in self._tasks.items() if isinstance(task, AudioTask)]
+        return FinishedTracks(tuple(map(self._made.path, self._chunk_keys())), next(iter(sounds), None))
 
     @property
     def _spare(self) -> SparePlaces | None:
@@ -184,7 +213,8 @@ class Production:
                 schedule.advance(task, done_s)
 
             watch = partial(self._check, prefetcher)
-            for outcome in self._workspace.executor.run(queue, advance, most=most, watch=watch):
+            run = partial(self._workspace.executor.run, renewed=self._is_renewed)
+            for outcome in run(queue, advance, most=most, watch=watch):
                 self._check(prefetcher)
                 schedule.finish(outcome.task)
                 ending = ending_of(outcome)
@@ -202,18 +232,36 @@ class Production:
         self, failed: Sequence[tuple[Outcome[TrackTask], Ending]], composed: CompositionProgress
     ) -> None:
         """Change the plan by what has failed; tracks that are as it is now are kept."""
+        if not failed:
+            return
+        self._is_renewed = True  # a worker that was taken over does no more
+        before = self._setup
         losses = [loss for outcome, ending in failed for loss in self._handle(outcome, ending, composed)]
+        self._losses.update({(loss.version, loss.is_sound) for loss, _ in losses})
         for loss, is_proven in sorted(losses, key=lambda found: found[0].file_s):
             if self._leave_out(loss):
                 self._setup.report_problem(loss.message, self._warnings.warn_damaged)
                 if is_proven:
                     self._workspace.cache.add_loss(loss)
+        if self._setup.plan == before.plan:
+            self._repeat_useless(failed, composed)
         self._tasks = self._plan_tasks()
         for outcome, ending in failed:
             remove_changed(ending, self._setup.files)
             if key := key_of_rest(outcome.task, ending, self._setup.plan, self._versions):
                 self._made.keep(outcome, key)
                 composed.finish(outcome.task)
+            else:
+                _remove_rest(outcome.task.track)
+
+    def _repeat_useless(
+        self, failed: Sequence[tuple[Outcome[TrackTask], Ending]], composed: CompositionProgress
+    ) -> None:
+        """Count failures of sources that are in no part of the plan as deaths: else they would be repeated for ever."""
+        useless = Death(DeathKind.PROTOCOL, "reports a failure of what it does not use")
+        for outcome, ending in failed:
+            if ending.stops and not (ending.shortage or ending.error or ending.death):
+                list(self._handle(outcome, replace(ending, stops=(), death=useless, culprits=()), composed))
 
     def _handle(
         self, outcome: Outcome[TrackTask], ending: Ending, composed: CompositionProgress
@@ -231,8 +279,9 @@ class Production:
                     yield from self._handle(outcome, ending, composed)
                 case LeaveOut(source, at_s, is_sound, message):
                     offset_s = self._setup.plan.offset_s(source, sound=is_sound)
-                    loss = SourceLoss(self._versions.sources[source], at_s - offset_s, is_sound, message)
-                    yield loss, decision.proven
+                    version = self._versions.sources[source]
+                    start_s = at_s if self._losses[version, is_sound] < MOST_LOSSES else Fraction(0)
+                    yield SourceLoss(version, start_s - offset_s, is_sound, message), decision.proven
                 case GiveUpGpu():
                     self._warnings.warn_restarted(decision.warning)
                     self._setup = replace(self._setup, device=decision.device)
@@ -241,17 +290,10 @@ class Production:
                     self._setup = replace(self._setup, plan=self._setup.plan.without_gpu_encoder())
                     composed.restart()
                 case Retry() | RetryWithLess():
-                    self._repeat(decision)
+                    self._warnings.warn_restarted(decision.warning)
+                    self._effort.repeat(decision)
                 case Fail():
                     raise decision.error
-
-    def _repeat(self, decision: Retry | RetryWithLess) -> None:
-        self._warnings.warn_restarted(decision.warning)
-        if isinstance(decision, RetryWithLess):
-            self._effort.lessen(decision.name)
-            time.sleep(decision.pause_s)
-        else:
-            self._effort.repeat(decision.name)
 
     def _prefetch(self, tasks: Sequence[TrackTask]) -> Prefetcher:
         """Start to fetch the missing sources of ``tasks``."""
@@ -263,8 +305,11 @@ class Production:
             _log.info("%s have yet to be fetched; they come while the output is composed", format_gib(missing))
         return prefetcher
 
-    def _check(self, prefetcher: Prefetcher) -> None:
-        """Leave out sources that cannot be fetched, from their beginning: no task has started to use them."""
+    def _check(self, prefetcher: Prefetcher) -> int:
+        """Leave out sources that cannot be fetched, from their beginning: no task has started to use them.
+
+        Returns the bytes that are missing, which change while files arrive.
+        """
         prefetcher.check()
         failed = {source: str(error) for source, error in prefetcher.failed().items() if source not in self._lost}
         for source, reason in failed.items():
@@ -278,6 +323,7 @@ class Production:
             raise InputError("no recording is left: none could be fetched")
         if failed:
             self._tasks = self._plan_tasks()
+        return prefetcher.missing_bytes
 
     def _current(self, task: TrackTask) -> TrackTask:
         """The same task under the current plan."""
@@ -300,22 +346,17 @@ class Production:
                 self._setup = replace(self._setup, plan=plan)
         return self._setup.plan != before
 
-    def _write(self, task: MuxTask) -> None:
-        """Write one output; again if its worker dies."""
-        # Muxing a large file takes long without a report. The tracks are our own files, so they cannot hang a decoder.
-        grace_s = task.tracks.size_bytes / SLOWEST_DISK_BYTES_PER_S
-        while True:
-            (outcome,) = self._workspace.executor.run([task], most=self._effort.most, grace_s=grace_s)
-            lack = shortage_of(outcome)
-            if not (outcome.death or lack):
-                require_value(outcome)
-                return
-            for decision in decide(Ending(task.name, "file", death=outcome.death, shortage=lack), self._state):
-                match decision:
-                    case Fail():
-                        raise decision.error
-                    case Retry() | RetryWithLess():
-                        self._repeat(decision)
+
+def _remove_rest(track: Path) -> None:
+    """Remove what a failed task has left, which may be anything.
+
+    Raises:
+        DestinationError: the disk fails.
+    """
+    try:
+        remove(track)
+    except OSError as error:
+        raise disk_error(track, error) from None
 
 
 def _raise_if_fatal(ending: Ending, state: FailureState) -> None:

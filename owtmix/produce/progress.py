@@ -39,7 +39,7 @@ class CompositionProgress:
 
     def _set(self, task: TrackTask, done_s: Fraction) -> None:
         if isinstance(task, self._is_measured):
-            self._done[task.track] = done_s
+            self._done[task.track] = min(max(Fraction(0), done_s), _length_s(task))
 
 
 def _length_s(task: TrackTask) -> Fraction:

@@ -72,6 +72,9 @@ class Schedule:
         self._started[worker] = task.frames
         return self._current(task)
 
+    def is_spent(self, worker: int) -> bool:
+        return self._runs.is_spent(worker)
+
     def stop(self) -> None:
         """Start no more tasks, except those that running tasks wait for. Call it again after the end of each task.
 

@@ -9,18 +9,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
-from owtmix.base.errors import InputError
+from owtmix.base.errors import ChangedError, DestinationError, EncoderLost, InputError
 from owtmix.base.time import timecode
 from owtmix.inputs.image_files import DecodedImage, MappedImages
 from owtmix.inputs.source_file import SourceFile
 from owtmix.outputs.base import FinishedTracks, Output
 from owtmix.plan.device import CPU, RenderDevice
 from owtmix.plan.model import RenderPlan
+from owtmix.produce.plausible_tracks import MORE_BYTES, check_chunk, check_sound
 from owtmix.render.callbacks import Warn
 from owtmix.render.results import RenderResult
-from owtmix.workers.base import TaskReporter
+from owtmix.workers.base import Replies, TaskReporter
+from owtmix.workers.made_files import check_made
 
 if TYPE_CHECKING:
     from owtmix.render.audio_source import AudioSources
@@ -29,6 +31,12 @@ if TYPE_CHECKING:
 
     class Sources(VideoSources, AudioSources, Protocol):
         """Opens the pictures and the sound of a plan's sources."""
+
+
+MOST_RESULT_BYTES: Final = 1 << 20
+"""Of the findings of a track as JSON: some hundred bytes for each source."""
+MOST_PNG_BYTES: Final = 1 << 30
+"""The largest canvas has 256 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +88,7 @@ class ChunkTask:
     """
 
     result: ClassVar = RenderResult
+    replies: ClassVar = Replies.of(EncoderLost, DestinationError, result_bytes=MOST_RESULT_BYTES)
     setup: RenderSetup
     frames: range
     track: Path
@@ -89,6 +98,10 @@ class ChunkTask:
     def name(self) -> str:
         assert self.setup.plan.picture
         return f"the picture at {timecode(self.setup.plan.picture.clock.time(self.frames.start))}"
+
+    def check(self, value: RenderResult) -> None:
+        """As ``Bounded.check``."""
+        check_chunk(self.setup.plan, self.frames, self.setup.device, self.track, value)
 
     def run(self, reporter: TaskReporter) -> RenderResult:
         from owtmix.media.writers import sync_file
@@ -112,10 +125,15 @@ class AudioTask:
     """Mix and encode the sound into a track; its sources may still be downloading. It has no ``frames``."""
 
     result: ClassVar = RenderResult
+    replies: ClassVar = Replies.of(InputError, DestinationError, result_bytes=MOST_RESULT_BYTES)
     frames: ClassVar[None] = None
     setup: RenderSetup
     track: Path
     name = "the sound"
+
+    def check(self, value: RenderResult) -> None:
+        """As ``Bounded.check``."""
+        check_sound(self.setup.plan, self.track, value)
 
     def run(self, reporter: TaskReporter) -> RenderResult:
         from owtmix.media.writers import sync_file
@@ -138,10 +156,15 @@ class StillTask:
     """Compose one frame into the PNG file ``png``, which is in the work folder."""
 
     result: ClassVar = type(None)
+    replies: ClassVar = Replies.of(DestinationError)
     setup: RenderSetup
     number: int
     png: Path
     name = "the preview"
+
+    def check(self, value: None) -> None:  # noqa: ARG002 - only the file tells something
+        """As ``Bounded.check``."""
+        check_made(self.png, MOST_PNG_BYTES)
 
     def run(self, reporter: TaskReporter) -> None:
         from owtmix.base.errors import DestinationError
@@ -161,6 +184,7 @@ class MuxTask:
     """Write an output from finished tracks, and read it back."""
 
     result: ClassVar = type(None)
+    replies: ClassVar = Replies.of(DestinationError)
     plan: RenderPlan
     tracks: FinishedTracks
     output: Output
@@ -168,6 +192,10 @@ class MuxTask:
     @property
     def name(self) -> str:
         return self.output.name
+
+    def check(self, value: None) -> None:  # noqa: ARG002 - as above
+        """As ``Bounded.check``."""
+        check_made(self.output.path, 2 * self.tracks.size_bytes + MORE_BYTES)
 
     def run(self, reporter: TaskReporter) -> None:
         self.output.write(self.plan, self.tracks)
@@ -183,6 +211,7 @@ class SuspectTask:
     """
 
     result: ClassVar = type(None)
+    replies: ClassVar = Replies.of(InputError, ChangedError, DestinationError)
     setup: RenderSetup
     source: int
     frames: range | None

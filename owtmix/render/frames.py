@@ -30,7 +30,7 @@ from owtmix.plan.model import PicturePlan
 from owtmix.plan.scenes import Tile
 from owtmix.plan.shots import Shot
 from owtmix.render.callbacks import Heartbeat, no_heartbeat
-from owtmix.render.results import DecodeFailure, RenderResult
+from owtmix.render.results import LONGEST_REASON, DecodeFailure, RenderResult
 from owtmix.render.video_source import VideoSource, VideoSources
 
 ItemT = TypeVar("ItemT")
@@ -207,7 +207,9 @@ class TileRenderer:
             raise_if_short(error)
             what = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
             self._failed.add(shot.source)
-            self._result.failures[shot.source] = DecodeFailure(t, what, isinstance(error, ChangedError))
+            self._result.failures[shot.source] = DecodeFailure(
+                t, what[:LONGEST_REASON], isinstance(error, ChangedError)
+            )
             return {}
 
     def _fitted(self, number: int, file_t: Fraction, places: Sequence[Rect]) -> Mapping[Rect, Layer]:

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Final
 
 from owtmix.plan.media_info import Damage, DecodeStats
+
+LONGEST_REASON: Final = 2000
+"""In characters: a library's message may be long."""
 
 
 @dataclass(frozen=True, slots=True)

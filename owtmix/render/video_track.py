@@ -22,7 +22,7 @@ from owtmix.plan.model import PicturePlan
 from owtmix.render.callbacks import Advance, Heartbeat, no_heartbeat
 from owtmix.render.context import RenderContext
 from owtmix.render.frames import Decoding, FrameRenderer
-from owtmix.render.results import RenderResult
+from owtmix.render.results import LONGEST_REASON, RenderResult
 
 WAITING_FRAMES: Final = 3
 """Composed frames that wait for the encoder; the canvas has more."""
@@ -129,7 +129,9 @@ class MakerCache:
                     result = maker.make(frames, track, advance)
                 except EncoderLost as lost:
                     raise EncoderLost(f"{error}, and then {lost}") from lost
-            gpu_failure = f"{error}: frames {frames.start} to {frames.stop - 1} are composed on the CPU"
+            gpu_failure = (
+                f"{str(error)[:LONGEST_REASON]}: frames {frames.start} to {frames.stop - 1} are composed on the CPU"
+            )
             return replace(result, gpu_failure=gpu_failure)
         except BaseException:
             self.clear()

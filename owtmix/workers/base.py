@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar, runtime_checkable
 
 from owtmix.base.errors import (
     ChangedError,
@@ -27,6 +27,36 @@ ERRORS: Final[dict[str, type[MixError]]] = {
     for kind in (InputError, ChangedError, RenderError, EncoderLost, ShortageError, DestinationError)
 }
 """The errors that a task may raise, by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replies:
+    """What a task may reply: a result of at most ``result_bytes`` of JSON, or one of ``errors``, by name.
+
+    A worker that hostile media has taken over may reply anything else; then it has violated the protocol.
+    """
+
+    result_bytes: int = 1 << 16
+    errors: frozenset[str] = frozenset(ERRORS)
+
+    @classmethod
+    def of(cls, *errors: type[MixError], result_bytes: int = 1 << 16) -> Replies:
+        """Those of a task that raises ``errors`` and those that every task may raise."""
+        return cls(result_bytes, frozenset(kind.__name__ for kind in (*errors, RenderError, ShortageError)))
+
+
+@runtime_checkable
+class Bounded(Protocol):
+    """A task that tells what it may ``reply``, and knows what its results can be."""
+
+    replies: ClassVar[Replies]
+
+    def check(self, value: Any) -> None:
+        """Check a result, and the files that came with it, in the parent.
+
+        Raises:
+            ValueError: this task has no such result; the message completes "its result ...".
+        """
 
 
 class TaskReporter(Protocol):
@@ -78,13 +108,17 @@ class TaskQueue(Protocol[TaskT_co]):
     def take(self, worker: int) -> TaskT_co | None:
         """The next task for the worker with this number; None when it has to wait."""
 
+    def is_spent(self, worker: int) -> bool:
+        """Whether the worker with this number, which has no task, must get no more: a new one takes its place."""
+
 
 class DeathKind(Enum):
     """Why a worker ended before its task did."""
 
     CRASHED = "crashed"
     KILLED = "killed"
-    """By SIGKILL from outside: the system was short of memory, or a person sent it. Says nothing about the task."""
+    """By a signal from outside: the system was short of memory or has a limit, or a person sent it. Says nothing about
+    the task."""
     EXITED = "exited"
     HUNG = "hung"
     UNSTARTED = "unstarted"
@@ -182,15 +216,19 @@ class Executor(Protocol):
         on_progress: Callable[[TaskT, float], None] = ignore_progress,
         *,
         alone: bool = False,
+        renewed: bool = False,
         most: int | None = None,
         grace_s: float = 0.0,
-        watch: Callable[[], None] = watch_nothing,
+        watch: Callable[[], object] = watch_nothing,
     ) -> Iterator[Outcome[TaskT]]:
         """Do ``tasks``, in order or as the queue hands them out, and yield their outcomes as they come.
 
-        Exhaust the iterator. With ``alone`` each task gets a new worker, so that none suffers from another. At most
-        ``most`` are done at a time, with no idle worker beside them. Tasks may be silent for ``grace_s`` longer than
-        the limit. ``watch`` is called several times a second; an exception in it ends the run.
+        Exhaust the iterator. With ``alone`` each task gets a new worker, so that none suffers from another; with
+        ``renewed`` none is done by a worker that did one before this run. At most ``most`` are done at a time, with no
+        idle worker beside them. Tasks may be silent for ``grace_s`` longer than the limit. ``watch`` is called several
+        times a second; an exception in it ends the run. What it gives changes for as long as something arrives that
+        tasks wait for. Tasks that report but get nowhere are ended, too, after a long time in which nothing arrives and
+        no other task gets on.
 
         Raises:
             RenderError: no worker can be started.

@@ -18,6 +18,9 @@ from owtmix.workers.file_access import FileAccess
 from owtmix.workers.sandbox import confine
 
 REPORT_EVERY_S: Final = 0.1
+LONGEST_MESSAGE: Final = 4000
+LONGEST_TRACE: Final = 40_000
+"""In characters. The parent takes no longer ones."""
 
 
 def main() -> None:
@@ -49,19 +52,19 @@ def _serve(tasks: BinaryIO, reporter: _PipeReporter) -> None:
         except EOFError:
             return
         except Exception:  # noqa: BLE001 - code that was replaced while the job runs
-            reporter.send("failure", traceback.format_exc())
+            reporter.send("failure", traceback.format_exc()[-LONGEST_TRACE:])
             return
         reporter.send("begun", None)
         try:
             value = task.run(reporter)
             reporter.send("result", TypeAdapter(task.result).dump_python(value, mode="json"))
         except tuple(ERRORS.values()) as error:
-            reporter.send("error", [type(error).__name__, str(error)])
+            reporter.send("error", [type(error).__name__, str(error)[:LONGEST_MESSAGE]])
         except Exception as error:  # noqa: BLE001 - the parent decides
             if found := machine_error(error):
                 reporter.send("error", [type(found).__name__, str(found)])
             else:
-                reporter.send("failure", traceback.format_exc())
+                reporter.send("failure", traceback.format_exc()[-LONGEST_TRACE:])
 
 
 class _PipeReporter:
@@ -87,7 +90,7 @@ class _PipeReporter:
             self.send("waiting", None)
 
     def warn(self, message: str) -> None:
-        self.send("warning", message)
+        self.send("warning", message[:LONGEST_MESSAGE])
 
     def send(self, kind: str, value: object) -> None:
         self._quiet_until = time.monotonic() + REPORT_EVERY_S

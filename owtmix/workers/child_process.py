@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
+import resource
 import signal
 import subprocess
 from dataclasses import dataclass, field
@@ -15,13 +17,23 @@ from owtmix.base.shortage import machine_error, no_process
 from owtmix.workers.base import Death, DeathKind, Limits, Task, TaskReporter
 from owtmix.workers.child_environment import child_environment
 from owtmix.workers.file_access import FileAccess
-from owtmix.workers.process_state import count_oom_kills, is_held_up, resident_bytes
+from owtmix.workers.process_state import count_oom_kills, held_bytes, is_held_up
 from owtmix.workers.protocol import ReplyParser, parse_greeting
+from owtmix.workers.standstill import TIMES_SILENCE
 
 STARTING_S: Final = 60.0
 """Time for a new child to start, on a slow machine."""
 EXIT_S: Final = 1.0
 """Time for a child that has closed its pipe to exit."""
+_CPU_TOLERANCE_S: Final = 0.5
+"""The system counts a process's time in two ways, which differ a little."""
+_CRASHES: Final = frozenset(
+    {
+        *(signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL),
+        *(signal.SIGTRAP, getattr(signal, "SIGSYS", signal.SIGTRAP)),
+    }
+)
+"""What code gets for its own mistakes. All other signals are sent by people, programs and limits of the machine."""
 
 
 class Greeting:
@@ -40,7 +52,7 @@ class Child:
 
     Until it has said how it is ``confined``, what it sends is its ``greeting``. ``silent_s`` counts the seconds without
     a report, from below 0, so that a new child has time to start. ``warnings`` and ``started_s`` belong to the current
-    task.
+    task. It ``is_used`` once it had a task that may have read something.
     """
 
     process: subprocess.Popen[bytes]
@@ -50,6 +62,7 @@ class Child:
     confined: bool = False
     greeting: bytes = b""
     task: Task | None = None
+    is_used: bool = False
     warnings: list[str] = field(default_factory=list)
     started_s: float = 0.0
     silent_s: float = -STARTING_S
@@ -68,14 +81,19 @@ class Child:
         self.confined, self.greeting = True, b""
         return parse_greeting(line), rest
 
-    def exceeded(self, limits: Limits, grace_s: float) -> Death | None:
-        """The death that it deserves for exceeding ``limits``; it may be silent for ``grace_s`` longer."""
+    def exceeded(self, limits: Limits, grace_s: float, standstill_s: float = 0.0) -> Death | None:
+        """The death that it deserves for exceeding ``limits``; it may be silent for ``grace_s`` longer.
+
+        ``standstill_s`` is how long it and all others have got nowhere, whatever they report.
+        """
         if self.task and self.silent_s > limits.silence_s + grace_s:
             words = f"no progress for {limits.silence_s + grace_s:.0f} s"
             if is_held_up(self.process.pid):
                 return Death(DeathKind.STALLED, f"waits for a disk, or was stopped: {words}")
             return Death(DeathKind.HUNG, f"hangs: {words}")
-        if resident_bytes(self.process.pid) > limits.memory_bytes:
+        if self.task and standstill_s > TIMES_SILENCE * max(1.0, limits.silence_s) + grace_s:
+            return Death(DeathKind.HUNG, f"hangs: it reports, but gets nowhere for {standstill_s:.0f} s")
+        if held_bytes(self.process.pid) > limits.memory_bytes:
             return Death(DeathKind.MEMORY, f"takes more than {limits.memory_bytes >> 20} MiB of memory")
         return None
 
@@ -109,16 +127,38 @@ def start_child(number: int, python: str, access: FileAccess, limits: Limits) ->
 
 def cause_of_exit(process: subprocess.Popen[bytes], oom_kills: int) -> Death:
     """Why a child ended; ``oom_kills`` were counted when the pool was made."""
+    before_s = _ended_cpu_s()
     try:
         code = process.wait(EXIT_S)
     except subprocess.TimeoutExpired:
         return Death(DeathKind.PROTOCOL, "closes its pipe and does not exit")
     if code >= 0:
         return Death(DeathKind.EXITED, f"ends with status {code}")
-    if -code == signal.SIGKILL:
-        by = "by the system, since memory is short" if count_oom_kills() > oom_kills else "from outside (SIGKILL)"
+    return death_by(-code, _ended_cpu_s() - before_s, oom_killed=count_oom_kills() > oom_kills)
+
+
+def death_by(number: int, cpu_s: float, *, oom_killed: bool) -> Death:
+    """The death of a child that signal ``number`` ended, after ``cpu_s`` seconds of CPU time."""
+    if number == signal.SIGXCPU or (number == signal.SIGKILL and cpu_s > _most_cpu_s() - _CPU_TOLERANCE_S):
+        return Death(DeathKind.KILLED, "has used up its CPU time, which is limited (ulimit -t)")
+    if number == signal.SIGXFSZ:
+        return Death(DeathKind.KILLED, "writes a longer file than the limit allows (ulimit -f)")
+    if number == signal.SIGKILL:
+        by = "by the system, since memory is short" if oom_killed else "from outside (SIGKILL)"
         return Death(DeathKind.KILLED, f"is killed {by}")
-    try:
-        return Death(DeathKind.CRASHED, f"crashes ({signal.Signals(-code).name})")
-    except ValueError:  # most real-time signals have no name
-        return Death(DeathKind.CRASHED, f"crashes (signal {-code})")
+    name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+    if number in _CRASHES:
+        return Death(DeathKind.CRASHED, f"crashes ({name})")
+    return Death(DeathKind.KILLED, f"is ended from outside ({name})")
+
+
+def _ended_cpu_s() -> float:
+    """The CPU time of all children of this process that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _most_cpu_s() -> float:
+    """The CPU time after which the system kills a process."""
+    most = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    return math.inf if most == resource.RLIM_INFINITY else most

@@ -12,6 +12,7 @@ import selectors
 import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -35,11 +36,17 @@ from owtmix.workers.process_state import count_oom_kills, peak_bytes
 from owtmix.workers.protocol import ProtocolError, ReplyParser
 from owtmix.workers.queues import FifoQueue
 from owtmix.workers.sandbox import protect_memory
+from owtmix.workers.standstill import Standstill, WarningBound
 
 WATCH_EVERY_S: Final = 0.25
 READ_BYTES: Final = 1 << 16
 
 _log = logging.getLogger(__name__)
+
+
+def _is_spent(queue: TaskQueue[Any], last: int, child: Child, *, alone: bool) -> bool:
+    """Whether an idle child must get no task of ``queue``; up to number ``last`` only unused ones may."""
+    return (child.is_used and (alone or child.number <= last)) or queue.is_spent(child.number)
 
 
 class WorkerPool:
@@ -65,7 +72,7 @@ class WorkerPool:
     ) -> None:
         self._size = size
         self._limits = limits
-        self._on_warning = on_warning
+        self._on_warning = WarningBound(on_warning)
         self._access = access
         self._confinement: tuple[str, ...] | None = None
         self._python = python
@@ -74,6 +81,7 @@ class WorkerPool:
         self._children: list[Child] = []
         self._started = 0
         self._oom_kills = count_oom_kills()
+        self._standstill = Standstill()
         self._selector = selectors.DefaultSelector()
 
     def __enter__(self) -> Self:
@@ -107,17 +115,21 @@ class WorkerPool:
         on_progress: Callable[[TaskT, float], None] = ignore_progress,
         *,
         alone: bool = False,
+        renewed: bool = False,
         most: int | None = None,
         grace_s: float = 0.0,
-        watch: Callable[[], None] = watch_nothing,
+        watch: Callable[[], object] = watch_nothing,
     ) -> Generator[Outcome[TaskT], None, None]:
         """As ``Executor.run``; ``watch`` is called at least every ``WATCH_EVERY_S``."""
         queue = FifoQueue(tasks) if isinstance(tasks, Iterable) else tasks
         self._startable = self._size
+        last = self._started if renewed else 0
+        is_spent = partial(_is_spent, queue, last, alone=alone)
+        self._standstill = Standstill()
         watched = self._clock()
         while True:
             most_now = min(filter(None, (most, queue.useful)), default=self._size)
-            for child in self._idle_children(len(queue), most_now, alone=alone):
+            for child in self._idle_children(len(queue), most_now, is_spent):
                 if task := queue.take(child.number):
                     self._assign(child, task)
             if not (len(queue) or any(child.task for child in self._children)):
@@ -128,16 +140,17 @@ class WorkerPool:
                     self._send(child)
                 elif child in self._children:
                     yield from self._receive(child, on_progress)
-            watch()
+            self._standstill.note(watch(), sum(child.parser.advances for child in self._children))
             # While this process is stopped (Ctrl-Z) no report arrives; that time must not count as silence.
             watched, passed_s = (now := self._clock()), min(now - watched, 2 * WATCH_EVERY_S)
+            self._standstill.lasted_s += passed_s
             for child in list(self._children):
                 child.silent_s += passed_s if child.task else 0
-                if death := child.exceeded(self._limits, grace_s):
+                if death := child.exceeded(self._limits, grace_s, self._standstill.lasted_s):
                     yield from self._end(child, death)
 
-    def _idle_children(self, wanted: int, most: int, *, alone: bool) -> list[Child]:
-        """Up to ``wanted`` children without a task; starts new ones while there are not ``most``.
+    def _idle_children(self, wanted: int, most: int, is_spent: Callable[[Child], bool]) -> list[Child]:
+        """Up to ``wanted`` children without a task; starts new ones while there are not ``most``, for spent ones, too.
 
         Raises:
             ShortageError: there is none, and none can be started.
@@ -145,7 +158,7 @@ class WorkerPool:
         idle = [child for child in self._children if child.task is None]
         if wanted:
             for child in idle:
-                if alone or not child.access.suffices(self._access) or len(self._children) > most:
+                if is_spent(child) or not child.access.suffices(self._access) or len(self._children) > most:
                     self._remove(child)
             idle = [child for child in idle if child in self._children]
         while len(idle) < wanted and len(self._children) < min(most, self._startable):
@@ -170,6 +183,7 @@ class WorkerPool:
 
     def _assign(self, child: Child, task: Task) -> None:
         child.task, child.parser = task, ReplyParser()
+        child.is_used = child.is_used or not isinstance(task, Greeting)
         child.warnings, child.started_s = [], self._clock()
         self._queue(child, pickle.dumps(task))
 

@@ -12,21 +12,29 @@ from typing import Any, Final
 from pydantic import TypeAdapter, ValidationError
 
 from owtmix.base.errors import MixError, RenderError
-from owtmix.workers.base import ERRORS, Task
+from owtmix.workers.base import ERRORS, Bounded, Replies, Task
+from owtmix.workers.child import LONGEST_MESSAGE, LONGEST_TRACE
 
 _log = logging.getLogger(__name__)
 
-LONGEST_LINE: Final = 64 << 20
+LONGEST_REPORT: Final = 1 << 19
+"""In bytes, of a line that is no result: the longest traceback, with every character escaped."""
 MOST_WARNINGS: Final = 1000
 """Of one task."""
-LONGEST_MESSAGE: Final = 4000
-"""In characters; longer messages are cut."""
-LONGEST_TRACE: Final = 40_000
-"""In characters; of a longer traceback the end is logged."""
-
-_HUGE: Final = re.compile(rb'"[-+]?[\d.]+[eE]|[\[,:"]\s*+[-+]?[\d./]{500,}')
-"""A quoted number with an exponent, or a number of many digits. No result contains one, and exact arithmetic with them
-takes for ever."""
+MOST_WARNED: Final = 1 << 18
+"""In characters, of all warnings of one task."""
+MOST_DONE_S: Final = 1e12
+"""Progress lies between 0 and this. While a recording is measured it is the file's own time, which may be any."""
+LEAST_ADVANCE_S: Final = 0.001
+"""Reports of less than this are no progress."""
+MOST_DIGITS: Final = 500
+"""Of a number in a result. Exact arithmetic with longer ones takes for ever."""
+_RESULT: Final = b'["result", '
+"""How a result begins; what begins otherwise is short."""
+_LIKE_NUMBER: Final = re.compile(r"[\s\d_+\-./eE]+")
+"""All characters of numbers as text: ``Fraction`` reads spaces, underscores, exponents, and digits of any script."""
+_NUMBER: Final = re.compile(rf"-?[0-9]{{1,{MOST_DIGITS}}}(/[0-9]{{1,{MOST_DIGITS}}})?")
+"""The one form in which results have them."""
 
 
 class ProtocolError(Exception):
@@ -59,15 +67,18 @@ class TaskReply:
 class ReplyParser:
     """Parses the reports of one worker about one task.
 
-    ``begun`` says whether the task was begun with; ``done_s`` is the last progress reported, in seconds.
+    ``begun`` says whether the task was begun with; ``done_s`` is the last progress reported, in seconds. ``advances``
+    counts the reports of more progress than ever before.
     """
 
     def __init__(self) -> None:
         self.begun = False
         self.done_s = 0.0
+        self.advances = 0
+        self._furthest_s = -LEAST_ADVANCE_S
         self._warnings = 0
-        self._partial: list[bytes] = []
-        self._length = 0
+        self._warned = 0
+        self._line = bytearray()
 
     def feed(self, data: bytes, task: Task) -> tuple[list[str], TaskReply | None]:
         """Take in the next bytes; returns the warnings in them, and the final reply if it is complete.
@@ -78,7 +89,8 @@ class ReplyParser:
         warnings: list[str] = []
         *lines, rest = data.split(b"\n")
         for number, piece in enumerate(lines):
-            line = self._complete(piece)
+            self._buffer(piece, task)
+            line = self._complete()
             try:
                 reply = self._parse_line(line, task, warnings)
             except (ValueError, KeyError, TypeError, IndexError, ArithmeticError, RecursionError, ValidationError):
@@ -87,19 +99,33 @@ class ReplyParser:
                 if rest or lines[number + 1 :]:
                     raise ProtocolError("sends lines after its result")
                 return warnings, reply
-        self._buffer(rest)
+        self._buffer(rest, task)
         return warnings, None
 
-    def _buffer(self, piece: bytes) -> None:
-        self._partial.append(piece)
-        self._length += len(piece)
-        if self._length > LONGEST_LINE:
-            raise ProtocolError("sends a line that does not end")
+    def _buffer(self, piece: bytes, task: Task) -> None:
+        self._line += piece
+        if len(self._line) > LONGEST_REPORT:
+            is_result = self._line.startswith(_RESULT)
+            if not is_result or len(self._line) > replies_of(task).result_bytes:
+                raise ProtocolError("sends a line that does not end")
 
-    def _complete(self, piece: bytes) -> bytes:
-        line = b"".join([*self._partial, piece])
-        self._partial, self._length = [], 0
+    def _complete(self) -> bytes:
+        line, self._line = bytes(self._line), bytearray()
         return line
+
+    def _advance(self, done_s: float) -> None:
+        if not math.isfinite(done_s):
+            raise ValueError(done_s)
+        self.done_s = min(max(0.0, done_s), MOST_DONE_S)
+        if self.done_s >= self._furthest_s + LEAST_ADVANCE_S:
+            self.advances += 1
+            self._furthest_s = self.done_s
+
+    def _bounded(self, message: str) -> list[str]:
+        """The message, if it is not one too many."""
+        self._warnings += 1
+        self._warned += len(message)
+        return [message] if self._warnings <= MOST_WARNINGS and self._warned <= MOST_WARNED else []
 
     def _parse_line(self, line: bytes, task: Task, warnings: list[str]) -> TaskReply | None:
         kind, value = json.loads(line)
@@ -108,19 +134,17 @@ class ReplyParser:
                 self.begun = True
                 return None
             case "progress":
-                if not math.isfinite(value):
-                    raise ValueError(value)
-                self.done_s = float(value)
+                self._advance(float(value) if isinstance(value, int | float) else math.nan)
                 return None
             case "warning":
-                self._warnings += 1
-                if self._warnings <= MOST_WARNINGS:
-                    warnings.append(_short(value))
+                warnings += self._bounded(_short(value))
                 return None
-            case "result" if not _HUGE.search(line):
-                return TaskReply(TypeAdapter(task.result).validate_python(value))
+            case "result":
+                return TaskReply(_result(task, line, value))
             case "error":
                 name, message = value
+                if name not in replies_of(task).errors:
+                    raise ValueError(name)
                 return TaskReply(error=ERRORS[name](_short(message)))
             case "failure":
                 trace = str(value)[-LONGEST_TRACE:]
@@ -129,6 +153,52 @@ class ReplyParser:
                 return TaskReply(error=RenderError(f"{task.name} failed: {_short(last)}"))
             case _:
                 raise ValueError(kind)
+
+
+def replies_of(task: Task) -> Replies:
+    """What a task may reply."""
+    return task.replies if isinstance(task, Bounded) else Replies()
+
+
+def _result(task: Task, line: bytes, value: Any) -> Any:
+    """The result of a task.
+
+    Raises:
+        ValueError, ArithmeticError: it is none; numbers and text that arithmetic would take for ever with included.
+        ProtocolError: this task has no such result.
+    """
+    if len(line) > replies_of(task).result_bytes:
+        raise ValueError(len(line))
+    check_numbers(value)
+    result = TypeAdapter(task.result).validate_python(value)
+    if isinstance(task, Bounded):
+        try:
+            task.check(result)
+        except ValueError as error:
+            raise ProtocolError(f"sends a result that cannot be: it {error}") from None
+    return result
+
+
+def check_numbers(value: Any) -> None:
+    """Check that no number in JSON values is longer than ``MOST_DIGITS``, and no text that is read as one.
+
+    Raises:
+        ValueError: one is.
+    """
+    left = [value]
+    while left:
+        match left.pop():
+            case str(text) if _LIKE_NUMBER.fullmatch(text) and not _NUMBER.fullmatch(text):
+                raise ValueError(text[:MOST_DIGITS])
+            case bool():
+                pass
+            case int(number) if number.bit_length() > 4 * MOST_DIGITS:
+                raise ValueError("too large")
+            case list(items):
+                left += items
+            case dict(items):
+                left += items.keys()
+                left += items.values()
 
 
 def _short(message: object) -> str:

@@ -24,6 +24,44 @@ class FifoQueue(Generic[TaskT]):
     def take(self, worker: int) -> TaskT | None:  # noqa: ARG002 - all workers are alike
         return self._waiting.popleft() if self._waiting else None
 
+    def is_spent(self, worker: int) -> bool:  # noqa: ARG002 - as above
+        return False
+
+
+class ApartQueue(Generic[TaskT]):
+    """Tasks of several owners. A worker only gets those of one of them, so that no owner can falsify another's.
+
+    An owner has one worker at first; more when there are more workers than owners left.
+    """
+
+    useful: Final = None
+
+    def __init__(self, tasks: Iterable[TaskT], owner: Callable[[TaskT], str]) -> None:
+        self._waiting: dict[str, deque[TaskT]] = {}
+        for task in tasks:
+            self._waiting.setdefault(owner(task), deque()).append(task)
+        self._owners: dict[int, str] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._waiting.values()))
+
+    def take(self, worker: int) -> TaskT | None:
+        owner = self._owners.get(worker)
+        if owner is None and self._waiting:
+            served = set(self._owners.values())
+            unserved = (other for other in self._waiting if other not in served)
+            owner = next(unserved, None) or max(self._waiting, key=lambda other: len(self._waiting[other]))
+            self._owners[worker] = owner
+        if owner is None or owner not in self._waiting:
+            return None
+        task = self._waiting[owner].popleft()
+        if not self._waiting[owner]:
+            del self._waiting[owner]
+        return task
+
+    def is_spent(self, worker: int) -> bool:
+        return worker in self._owners and self._owners[worker] not in self._waiting
+
 
 class RunQueue(Generic[TaskT]):
     """A chain of tasks. Every worker gets a run of neighbours, since it does the successor of its last task fastest.
@@ -56,6 +94,9 @@ class RunQueue(Generic[TaskT]):
             if other and self._ready(other[0]):
                 return other.popleft()
         return None
+
+    def is_spent(self, worker: int) -> bool:  # noqa: ARG002 - all workers are alike
+        return False
 
     def claim(self, worker: int) -> None:
         """Reserve the earliest unclaimed run for a worker that has none; it may begin it later."""

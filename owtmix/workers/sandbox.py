@@ -52,6 +52,8 @@ _SIOCSPGRP: Final = 0x8902
 _F_SETOWN: Final = 8
 _F_SETSIG: Final = 10
 _F_SETOWN_EX: Final = 15
+_F_SETLEASE: Final = 1024
+_F_NOTIFY: Final = 1026
 
 _OWN_THREADS: Final = 512
 """The most threads of a child that has a user namespace of its own, in which only they count."""
@@ -272,8 +274,8 @@ def call_filter(machine: str, pid: int, *, gpu: bool = False) -> list[Instructio
     when("clone", 0, (_HAS, 0, 1, _CLONE_THREAD), allow, refuse)
     for name in ("kill", "tgkill"):  # a process may end itself
         when(name, 0, (_EQUALS, 0, 1, pid), allow, refuse)
-    # A descriptor must send no signals to others, and the process not outlive its parent.
-    when_not("fcntl", 1, _F_SETOWN, _F_SETSIG, _F_SETOWN_EX)
+    # A descriptor must send no signals to others nor make them wait, and the process not outlive its parent.
+    when_not("fcntl", 1, _F_SETOWN, _F_SETSIG, _F_SETOWN_EX, _F_SETLEASE, _F_NOTIFY)
     when_not("ioctl", 1, _TIOCSTI, _TIOCLINUX, _FIOSETOWN, _SIOCSPGRP, _FS_IOC_SETFLAGS, _FS_IOC_FSSETXATTR)
     when_not("prctl", 0, _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE)
     when("prlimit64", 0, (_EQUALS, 1, 0, 0), (_EQUALS, 0, 1, pid), allow, refuse)

@@ -39,7 +39,9 @@ DENIED: Final = (
     *("fsmount", "fspick", "mount_setattr", "open_tree_attr", "name_to_handle_at", "open_by_handle_at"),
     # parts of the kernel that attackers like
     *("io_uring_setup", "io_uring_enter", "io_uring_register", "bpf", "perf_event_open", "userfaultfd", "add_key"),
-    *("request_key", "keyctl", "modify_ldt", "fanotify_init", "fanotify_mark"),
+    *("request_key", "keyctl", "modify_ldt", "io_setup", "io_submit", "io_getevents", "io_pgetevents"),
+    # changes of files anywhere
+    *("fanotify_init", "fanotify_mark", "inotify_init", "inotify_init1", "inotify_add_watch"),
     # the machine
     *("init_module", "finit_module", "delete_module", "kexec_load", "kexec_file_load", "reboot", "sethostname"),
     *("setdomainname", "settimeofday", "clock_settime", "adjtimex", "clock_adjtime", "syslog", "swapon", "swapoff"),
@@ -85,6 +87,13 @@ MACHINES: Final = {
         _SAME_EVERYWHERE
         | {
             "ioctl": 16,
+            "io_setup": 206,
+            "io_getevents": 208,
+            "io_submit": 209,
+            "io_pgetevents": 333,
+            "inotify_init": 253,
+            "inotify_add_watch": 254,
+            "inotify_init1": 294,
             "open": 2,
             "truncate": 76,
             "creat": 85,
@@ -212,6 +221,12 @@ MACHINES: Final = {
             "fremovexattr": 16,
             "fcntl": 25,
             "ioctl": 29,
+            "io_setup": 0,
+            "io_submit": 2,
+            "io_getevents": 4,
+            "io_pgetevents": 292,
+            "inotify_init1": 26,
+            "inotify_add_watch": 27,
             "truncate": 45,
             "openat": 56,
             "memfd_create": 279,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from PIL import Image
@@ -69,11 +69,12 @@ def gatherer(
     spec: JobSpec = JOB,
     named: str | None = None,
     settings: Settings | None = None,
+    executor: InProcessExecutor | None = None,
     *,
     is_option: bool = False,
 ) -> InputGatherer:
     probes = ProbeCache(folder.parent / "probes", ClockRules())
-    executor = InProcessExecutor()
+    executor = executor or InProcessExecutor()
     return InputGatherer(
         spec, settings or Settings(), store, executor, folder, folder, named, probes=probes, is_option=is_option
     )
@@ -276,3 +277,34 @@ def test_what_was_measured_once_is_not_fetched_to_be_measured_again(
     again = gatherer(store, folder).recordings(first.index.files, NoProgress())
     assert [clip.video for clip in again.clips] == [clip.video for clip in before.clips]
     assert not store.fetched
+
+
+class WatchingExecutor(InProcessExecutor):
+    """Notes how it was asked to measure: the workers, and whether these are new."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.owners: dict[int, set[str]] = {}
+
+    def run(self, tasks: Any, *arguments: Any, **options: Any) -> Any:
+        taken = tasks.take
+
+        def take(worker: int) -> Any:
+            task = taken(worker)
+            self.owners.setdefault(worker, set()).add(Path(task.name).name.split("_")[0])
+            return task
+
+        assert options["renewed"], "no process that has read something else measures"
+        tasks.take = take
+        return super().run(tasks, *arguments, **options)
+
+
+def test_the_recordings_of_each_person_are_measured_by_processes_of_their_own(
+    lay_out: Callable[..., FakeStore], folder: Path
+) -> None:
+    """A recording that takes over its process could falsify what is kept of others."""
+    executor = WatchingExecutor()
+    inputs = gatherer(lay_out(), folder, executor=executor)
+    assert len(inputs.recordings(inputs.index.files, NoProgress()).clips) > 1
+    assert len(executor.owners) > 1
+    assert all(len(found) == 1 for found in executor.owners.values())

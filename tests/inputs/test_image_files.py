@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
+import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -181,7 +182,7 @@ def test_an_image_that_ends_its_process_twice_is_left_out(tmp_path: Path, kind: 
 
 def test_a_full_disk_fails_the_job(tmp_path: Path) -> None:
     with pytest.raises(DestinationError):
-        gather(tmp_path, {"a.png": png(3, 2)}, FailingExecutor(DestinationError("full")))
+        gather(tmp_path, {"a.png": png(3, 2)}, FailingExecutor(*[DestinationError("full")] * 2))
     with pytest.raises(DestinationError, match="cannot be written"):
         gather(tmp_path / "missing", {"a.png": png(3, 2)})
 
@@ -203,13 +204,34 @@ def caused(error: Exception, cause: Exception) -> Exception:
     return error
 
 
-@pytest.mark.parametrize("reply", [Size(0, 0), Size(3, 3), Size(10_000, 10_000), Size(-3, -2)])
-def test_a_process_that_was_taken_over_cannot_lie_about_the_size(tmp_path: Path, reply: Size) -> None:
-    class Lying(FailingExecutor):
-        def run(self, tasks: Any, *_: Any, **options: Any) -> Iterator[Outcome[Any]]:
-            for outcome in super().run(tasks, **options):
-                yield Outcome(outcome.task, reply)
+def test_a_process_that_was_taken_over_cannot_claim_once_that_the_disk_is_full(tmp_path: Path) -> None:
+    images, told = gather(tmp_path, {"a.png": png(3, 2)}, FailingExecutor(DestinationError("full")))
+    assert (images["a.png"].size, told) == (Size(3, 2), [])
 
-    images, told = gather(tmp_path, {"a.png": png(3, 2)}, Lying())
-    assert images == {}
-    assert told == ["the watermark image a.png is left out: decoding it gives a picture of another size"]
+
+def put_pipe(rgba: Path) -> None:
+    rgba.unlink()
+    os.mkfifo(rgba)
+
+
+@pytest.mark.parametrize(
+    ("reply", "change"),
+    [
+        *((size, Path.exists) for size in (Size(0, 0), Size(3, 3), Size(10_000, 10_000), Size(-3, -2))),
+        (Size(3, 2), Path.unlink),
+        (Size(3, 2), lambda rgba: os.truncate(rgba, 23)),
+        (Size(3, 2), lambda rgba: rgba.unlink() or rgba.mkdir()),
+        (Size(3, 2), lambda rgba: rgba.unlink() or rgba.symlink_to("/etc/passwd")),
+        (Size(3, 2), put_pipe),
+        (Size(3, 2), lambda rgba: os.link(rgba, rgba.with_suffix(".again"))),
+    ],
+)
+def test_a_process_that_was_taken_over_cannot_lie_about_what_it_made(
+    tmp_path: Path, reply: Size, change: Callable[[Path], object]
+) -> None:
+    task = WatermarkImageTask("the image", b"", 1000, 1000, tmp_path / "image.rgba")
+    task.rgba.write_bytes(bytes(24))
+    task.check(Size(3, 2))
+    change(task.rgba)
+    with pytest.raises(ValueError, match=r"picture|file"):
+        task.check(reply)

@@ -86,6 +86,8 @@ JUNK = {
     "a wild number": json.dumps(to_exact_json(Probe, PROBE)).replace("-7/1000", "1e999999999").encode(),
     "nothing below the line": json.dumps(to_exact_json(Probe, PROBE)).replace("-7/1000", "7/0").encode(),
     "many digits": b'{"video": null, "sounds": [], "start_s": ' + b"9" * 100_000 + b"}",
+    "what no file has": json.dumps(to_exact_json(Probe, PROBE)).replace("-7/1000", "1" + "0" * 300).encode(),
+    "no track": json.dumps(to_exact_json(Probe, replace(PROBE, video=None, sounds=()))).encode(),
     "too long": b" " * (MOST_BYTES + 1),
 }
 

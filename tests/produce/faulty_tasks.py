@@ -2,7 +2,7 @@
 
 ``crash-2-...`` crashes the decoder of its picture 2 s after its start, ``sound-crash-2-...`` that of its sound. With
 ``hang`` in place of ``crash`` it hangs, with ``fail`` it raises. ``killed-2-...`` kills its first two readers, and
-``probe-crash-...`` crashes the process that measures it.
+``probe-crash-...`` crashes the process that measures it. That of ``absurd-...`` says what cannot be.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from owtmix.base.errors import InputError, RenderError
+from owtmix.base.errors import DestinationError, InputError
 from owtmix.inputs.tasks import NeedsBytes, ProbeTask
 from owtmix.media.audio_reader import AudioReader
 from owtmix.media.nvdec import DecodingGpu
@@ -99,7 +99,10 @@ class FaultyProbeTask(ProbeTask):
         if named := re.match(r"probe-(crash|hang|once)-", self.path.name):
             fail_by(named[1])
             kill_once(self.path.with_suffix(".mark"))
-        return ProbeTask.run(self, reporter)
+        found = ProbeTask.run(self, reporter)
+        if self.path.name.startswith("absurd-") and isinstance(found, Probe):
+            return replace(found, sounds=tuple(replace(track, runs=()) for track in found.sounds))
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +121,7 @@ class FailingMuxTask(MuxTask):
     """Fails, when all tracks are finished."""
 
     def run(self, _reporter: TaskReporter) -> None:
-        raise RenderError("no output is made")
+        raise DestinationError("no output is made")
 
 
 def with_setup(task: Any, setup: type[RenderSetup], **extra: Any) -> Any:

@@ -56,9 +56,11 @@ def test_a_success_needs_no_decision(of: Ending) -> None:
 
 @pytest.mark.parametrize("of", [PICTURE, SOUND, FILE], ids=lambda of: of.track)
 @pytest.mark.parametrize("error", [InputError("no"), RenderError("no"), DestinationError("no"), LOST])
-def test_an_error_fails_the_job(of: Ending, error: MixError) -> None:
+def test_an_error_that_a_new_worker_reports_again_fails_the_job(of: Ending, error: MixError) -> None:
     """Also a lost encoder, where the CPU encodes: there is no other."""
-    assert decide(ending(of, error=error), ON_CPU) == (Fail(error),)
+    (decision,) = decide(ending(of, error=error), ON_CPU)
+    assert decision == Retry(of.name, f"{of.name} is made once more, by a new process: {error}")
+    assert decide(ending(of, error=error), replace(ON_CPU, restarted=frozenset([of.name]))) == (Fail(error),)
 
 
 def test_a_gpu_encoder_that_is_lost_is_given_up() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from owtmix.base.cleanup import TemporaryPaths
-from owtmix.base.errors import RenderError, SpecError
+from owtmix.base.errors import DestinationError, RenderError, SpecError
 from owtmix.base.geometry import Size
 from owtmix.base.progress import NoProgress
 from owtmix.compositor.gpu.device import DeviceError
@@ -226,7 +226,7 @@ def test_a_picture_with_too_many_watermarks_for_a_gpu_is_composed_on_the_cpu(tmp
 def test_a_resumed_run_repeats_the_warning_that_a_gpu_failed(tmp_path: Path) -> None:
     """Its chunks are those that the CPU has composed."""
     job_file = lay_out(tmp_path)
-    with pytest.raises(RenderError, match="no output is made"):
+    with pytest.raises(DestinationError, match="no output is made"):
         compose(job_file, "lost", finish=False)
     report = compose(job_file, "lost")
     assert report["chunks"] == {"total": 2, "reused": 2}

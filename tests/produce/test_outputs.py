@@ -24,9 +24,9 @@ from owtmix.produce.chunk_cache import ChunkCache
 from owtmix.produce.chunk_key import InputVersions
 from owtmix.produce.production import Production
 from owtmix.produce.tasks import RenderSetup
-from owtmix.produce.workspace import Workspace
+from owtmix.produce.workspace import WarningSink, Workspace
 from owtmix.render.video_track import MAKER_CACHE
-from owtmix.workers.base import Task
+from owtmix.workers.base import Executor, Task
 from tests.support import people
 from tests.support.command import record_once
 from tests.support.executor import InProcessExecutor
@@ -50,7 +50,21 @@ class Warnings:
     warn_lost = warn_restarted = warn_damaged
 
 
-def production(folder: Path, done: list[Task]) -> Production:
+class Told:
+    """A ``WarningSink`` that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def warn_damaged(self, message: str) -> None:
+        self.told.append(message)
+
+    warn_lost = warn_restarted = warn_damaged
+
+
+def production(
+    folder: Path, done: list[Task], warnings: WarningSink | None = None, executor: Executor | None = None
+) -> Production:
     """Four seconds of one recording, to be made in this process; ``done`` will be its tasks."""
     file = folder / "anna.webm"
     record_once(TAKE, file)
@@ -59,9 +73,12 @@ def production(folder: Path, done: list[Task]) -> Production:
     job = replace(JOB, video=VideoSpec(Size(64, 48), 5, 100, "high"))
     plan = make_plan(job, index_of(clips), clips, TWO_CHUNKS)
     files = source_files(plan, [file])
-    workspace = Workspace(InProcessExecutor(pytest.fail, done), 1, 1, ChunkCache(folder / "chunks"), folder)
+    executor = executor or InProcessExecutor(pytest.fail, done)
+    workspace = Workspace(executor, 1, 1, ChunkCache(folder / "chunks"), folder)
     sources = SourceSet(FakeStore({}), files, UNLIMITED)
-    return Production(RenderSetup(plan, files, {}), sources, InputVersions(["1"], {}), workspace, Warnings())
+    return Production(
+        RenderSetup(plan, files, {}), sources, InputVersions(["1"], {}), workspace, warnings or Warnings()
+    )
 
 
 def kinds(tasks: list[Task]) -> Counter[str]:
@@ -107,8 +124,10 @@ def test_another_output_needs_no_new_track(tmp_path: Path) -> None:
 def test_an_output_that_is_damaged_fails_the_job_before_the_next_one(tmp_path: Path) -> None:
     first, third = RecordingOutput(tmp_path / "first"), RecordingOutput(tmp_path / "third")
     damaged = RecordingOutput(tmp_path / "second", "the second output", damaged=True)
+    warnings = Told()
     with pytest.raises(RenderError, match="the second output is damaged"):
-        production(tmp_path, []).make([first, damaged, third], RecordingProgress())
+        production(tmp_path, [], warnings).make([first, damaged, third], RecordingProgress())
     assert first.verified
-    assert damaged.written
+    assert len(damaged.written) == 3, "by a new process, and of tracks that are made anew"
+    assert ["made once more" in warning for warning in warnings.told] == [True] * 2
     assert not third.written

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from owtmix.base.cleanup import TemporaryPaths
-from owtmix.base.errors import InputError, MixError, RenderError
+from owtmix.base.errors import DestinationError, InputError, MixError, RenderError
 from owtmix.base.progress import NoProgress
 from owtmix.jobfile.settings import LimitSettings, Settings
 from owtmix.jobs.job import Job
@@ -163,7 +163,7 @@ def test_a_picture_that_fails_in_one_chunk_is_a_placeholder_in_all_later_chunks(
 def test_a_resumed_run_keeps_the_placeholders_of_the_first_run(tmp_path: Path) -> None:
     """Where a recording killed its worker, alone and twice."""
     job_file = lay_out(tmp_path / "room", LONGER, ben="crash-2.5-")
-    with pytest.raises(RenderError, match="no output is made"):
+    with pytest.raises(DestinationError, match="no output is made"):
         compose(job_file, CHUNKED, lambda task: without_output(with_faults(task)))
     report = compose(job_file, CHUNKED, as_given)
     (warning,) = report["warnings"]
@@ -178,7 +178,7 @@ def test_a_resumed_run_keeps_the_placeholders_of_the_first_run(tmp_path: Path) -
 def test_a_resumed_run_tries_again_what_only_failed(tmp_path: Path) -> None:
     """The reason may be gone."""
     job_file = lay_out(tmp_path / "room", LONGER, ben="fail-2.5-")
-    with pytest.raises(RenderError, match="no output is made"):
+    with pytest.raises(DestinationError, match="no output is made"):
         compose(job_file, CHUNKED, lambda task: without_output(with_faults(task)))
     report = compose(job_file, CHUNKED, as_given)
     assert report["warnings"] == []
@@ -227,6 +227,15 @@ def test_a_recording_that_cannot_be_measured_is_left_out_with_the_reason(tmp_pat
     assert report["warnings"] == [f"room/probe-crash-1-ben_1.webm is left out: {reason}"]
     assert report["files"]["left_out"] == [{"file": "room/probe-crash-1-ben_1.webm", "reason": reason}]
     assert entry(report, "ben")["left_out"] == reason
+
+
+def test_an_absurd_measurement_is_not_kept(tmp_path: Path) -> None:
+    job_file = lay_out(tmp_path / "room", ben="absurd-")
+    reason = "reading it sends a result that cannot be: it has a sound in 0 pieces"
+    assert compose(job_file)["warnings"] == [f"room/absurd-1-ben_1.webm is left out: {reason}"]
+    report = compose(job_file, tasks=as_given)
+    assert report["warnings"] == []
+    assert shown(report, 1) == "P" * 30
 
 
 def test_a_task_whose_process_is_killed_is_repeated(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +16,9 @@ from owtmix.jobfile.settings import Settings
 from owtmix.jobs.job import OpenExecutor
 from owtmix.workers.base import (
     ERRORS,
+    Bounded,
+    Death,
+    DeathKind,
     Executor,
     Outcome,
     Task,
@@ -74,15 +77,18 @@ class InProcessExecutor:
         on_progress: Callable[[TaskT, float], None] = ignore_progress,
         *,
         alone: bool = False,
+        renewed: bool = False,
         most: int | None = None,
         grace_s: float = 0.0,
-        watch: Callable[[], None] = watch_nothing,
+        watch: Callable[[], object] = watch_nothing,
     ) -> Iterator[Outcome[TaskT]]:
-        del alone, most, grace_s  # nothing is shared, and nothing is supervised
+        del alone, renewed, most, grace_s  # nothing is shared, and nothing is supervised
         queue = FifoQueue(tasks) if isinstance(tasks, Iterable) else tasks
+        worker = 1
         while len(queue):
             watch()
-            task = queue.take(1)
+            worker += queue.is_spent(worker)
+            task = queue.take(worker)
             if task is None:
                 time.sleep(_POLL_S)
                 continue
@@ -102,7 +108,24 @@ class InProcessExecutor:
         except Exception as raised:  # noqa: BLE001 - as a worker does
             error = RenderError(f"{task.name} failed: {type(raised).__name__}: {raised}")
         took_s = time.monotonic() - start_s
-        return Outcome(task, value, error, done_s=reporter.done_s, warnings=tuple(reporter.warnings), took_s=took_s)
+        warnings = tuple(reporter.warnings)
+        outcome = Outcome(task, value, error, done_s=reporter.done_s, warnings=warnings, took_s=took_s)
+        return outcome if error else self._checked(outcome)
+
+    def _checked(self, outcome: Outcome[TaskT]) -> Outcome[TaskT]:
+        """The outcome, or a death where the task cannot have its value."""
+        violation = _violation(outcome.task, outcome.value)
+        return replace(outcome, value=None, death=Death(DeathKind.PROTOCOL, violation)) if violation else outcome
+
+
+def _violation(task: Task, value: Any) -> str | None:
+    """What a result has that its task cannot have."""
+    try:
+        if isinstance(task, Bounded):
+            task.check(value)
+    except ValueError as error:
+        return f"sends a result that cannot be: it {error}"
+    return None
 
 
 def in_process(done: list[Task]) -> OpenExecutor:

@@ -1,4 +1,4 @@
-"""An output without a file."""
+"""An output with next to nothing in it."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ class RecordingOutput:
 
     def write(self, plan: RenderPlan, tracks: FinishedTracks) -> None:
         self.written.append((plan, tracks))
+        self.path.write_bytes(b"output")
 
     def verify(self, plan: RenderPlan) -> None:
         if self.damaged:

@@ -32,6 +32,9 @@ class _ReplacedQueue:
     def useful(self) -> int | None:
         return self._queue.useful
 
+    def is_spent(self, worker: int) -> bool:
+        return self._queue.is_spent(worker)
+
     def take(self, worker: int) -> Any:
         task = self._queue.take(worker)
         return None if task is None else self._exchange(task)
@@ -55,9 +58,10 @@ class ReplacingExecutor:
         on_progress: Callable[[Any, float], None] = ignore_progress,
         *,
         alone: bool = False,
+        renewed: bool = False,
         most: int | None = None,
         grace_s: float = 0.0,
-        watch: Callable[[], None] = watch_nothing,
+        watch: Callable[[], object] = watch_nothing,
     ) -> Iterator[Outcome[Any]]:
         originals: dict[int, tuple[Any, Any]] = {}
 
@@ -72,7 +76,8 @@ class ReplacingExecutor:
         def advance(task: Any, done_s: float) -> None:
             on_progress(originals[id(task)][1], done_s)
 
-        for outcome in self._executor.run(work, advance, alone=alone, most=most, grace_s=grace_s, watch=watch):
+        options: dict[str, Any] = {"most": most, "grace_s": grace_s, "watch": watch}
+        for outcome in self._executor.run(work, advance, alone=alone, renewed=renewed, **options):
             yield replace(outcome, task=originals[id(outcome.task)][1])
 
 

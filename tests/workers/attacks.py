@@ -13,6 +13,7 @@ import importlib
 import json
 import os
 import platform
+import signal
 import socket
 import struct
 import subprocess
@@ -78,6 +79,16 @@ def attacks(folder: Path, parent: int) -> dict[str, Callable[[], object]]:
         terminal, _other = os.openpty()
         fcntl.ioctl(terminal, termios.TIOCSTI, b"x")
 
+    def watch() -> None:
+        signal.signal(signal.SIGIO, signal.SIG_IGN)
+        fcntl.fcntl(os.open(folder, os.O_RDONLY), 1026, 2)
+
+    def lease() -> None:
+        with (bench / "leased").open("wb"):
+            pass
+        with (bench / "leased").open("rb") as file:
+            fcntl.fcntl(file, 1024, 0)
+
     def vm_read() -> None:
         local = ctypes.create_string_buffer(8)
         here = struct.pack("PN", ctypes.addressof(local), 8)
@@ -85,6 +96,8 @@ def attacks(folder: Path, parent: int) -> dict[str, Callable[[], object]]:
         call("process_vm_readv", parent, here, 1, there, 1, 0)
 
     return {
+        "watch a folder by a descriptor": watch,
+        "lease a file": lease,
         "read a secret": secret.read_bytes,
         "read the passwords": lambda: Path("/etc/shadow").read_bytes(),
         "list a folder": lambda: list(Path("/etc").iterdir()),
@@ -130,6 +143,8 @@ def attacks(folder: Path, parent: int) -> dict[str, Callable[[], object]]:
         "load a BPF program": lambda: call(
             "bpf", 0, ctypes.create_string_buffer(b"\2\0\0\0\4\0\0\0\4\0\0\0\1", 128), 128
         ),
+        "set up asynchronous I/O": lambda: call("io_setup", 1, ctypes.create_string_buffer(8)),
+        "watch folders": lambda: call("inotify_init1", 0),
         "use the keys": lambda: call("keyctl", 0, -3, 1),
         "share memory by name": lambda: call("shmget", 0, 4096, 0o1600),
         "push input into a terminal": push_input,

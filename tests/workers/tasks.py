@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import resource
 import signal
 import socket
 import sys
@@ -15,7 +16,7 @@ from typing import Any, ClassVar
 
 from owtmix.base.errors import InputError
 from owtmix.jobfile.settings import INSTALLATION
-from owtmix.workers.base import TaskReporter
+from owtmix.workers.base import Replies, TaskReporter
 from owtmix.workers.file_access import FileAccess
 
 MIB = 1 << 20
@@ -109,6 +110,70 @@ class DieMidLine(Echo):
         reporter.checkpoint(2)
         reporter._pipe.write(b'["result", "do')
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+class EchoMuch(Echo):
+    """May have a long result."""
+
+    replies = Replies(result_bytes=64 * MIB)
+
+    def check(self, value: Any) -> None:
+        pass
+
+
+class Beat(Echo):
+    """Reports for ever that it waits."""
+
+    def run(self, reporter: TaskReporter) -> Any:
+        while True:
+            reporter.heartbeat()
+            time.sleep(0.2)
+
+
+class BeatBriefly(Echo):
+    def run(self, reporter: TaskReporter) -> Any:
+        for _ in range(15):
+            reporter.heartbeat()
+            time.sleep(0.2)
+        return self.payload
+
+
+class Creep(Echo):
+    """Reports progress that is none."""
+
+    def run(self, reporter: TaskReporter) -> Any:
+        done_s = 5.0
+        while True:
+            reporter.checkpoint(done_s := done_s + 1e-9)
+            time.sleep(0.2)
+
+
+class GoInCircles(Echo):
+    """Reports the same progress again and again."""
+
+    def run(self, reporter: TaskReporter) -> Any:
+        while True:
+            for done_s in range(3):
+                reporter.checkpoint(done_s)
+                time.sleep(0.1)
+
+
+class Nag(Echo):
+    """Warns of as much as it can."""
+
+    def run(self, reporter: TaskReporter) -> Any:
+        for _ in range(100):
+            reporter.warn("x" * 10_000)
+        return self.payload
+
+
+class UseUpTime(Echo):
+    """Needs more CPU time than its process may use, as under ``ulimit -S -t``."""
+
+    def run(self, _reporter: TaskReporter) -> Any:
+        resource.setrlimit(resource.RLIMIT_CPU, (1, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+        while True:
+            pass
 
 
 class SendRaw(Echo):

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from subprocess import Popen
 from typing import Any
@@ -14,11 +15,12 @@ from typing import Any
 import pytest
 
 from owtmix.base.errors import InputError, RenderError
+from owtmix.workers import child_process, protocol, standstill
 from owtmix.workers.alone import do_alone
 from owtmix.workers.base import Death, DeathKind, Limits, Outcome
 from owtmix.workers.child_process import STARTING_S
 from owtmix.workers.local import WorkerPool
-from owtmix.workers.queues import FifoQueue
+from owtmix.workers.queues import ApartQueue, FifoQueue
 from tests.workers import tasks
 from tests.workers.tasks import TESTS, Echo
 
@@ -48,7 +50,7 @@ def run(
 
 def test_values_come_back_whatever_their_size() -> None:
     large = "€" * (8 << 20)
-    echoes = [Echo("small"), Echo(large), *(Echo(str(i)) for i in range(20))]
+    echoes = [Echo("small"), tasks.EchoMuch(large), *(Echo(str(i)) for i in range(20))]
     assert [outcome.value for outcome in run(*echoes)] == [echo.payload for echo in echoes]
 
 
@@ -106,6 +108,52 @@ def test_half_a_line_is_no_result() -> None:
     (outcome,) = run(tasks.DieMidLine())
     assert (outcome.done_s, outcome.value) == (2, None)
     assert outcome.death == Death(DeathKind.KILLED, "is killed from outside (SIGKILL)")
+
+
+def test_no_child_works_for_two_owners_or_has_worked_before() -> None:
+    with executor(size=2) as made:
+        (before,) = made.run([tasks.Pid("before")])
+        owners = [tasks.Pid(owner) for owner in ("anna", "ben", "anna", "cleo", "ben")]
+        found = list(made.run(ApartQueue(owners, lambda task: task.payload), renewed=True))
+        (after,) = made.run([tasks.Pid("after")])
+    by_child: dict[int, set[str]] = {}
+    for outcome in found:
+        by_child.setdefault(outcome.value, set()).add(outcome.task.payload)
+    assert sorted(outcome.task.payload for outcome in found) == ["anna", "anna", "ben", "ben", "cleo"]
+    assert all(len(worked_for) == 1 for worked_for in by_child.values())
+    assert before.value not in by_child
+    assert after.value in by_child, "what reads all of them anyway starts no new child"
+
+
+def test_a_limit_of_cpu_time_is_the_machine_s() -> None:
+    (outcome,) = run(tasks.UseUpTime())
+    assert outcome.death == Death(DeathKind.KILLED, "has used up its CPU time, which is limited (ulimit -t)")
+
+
+@pytest.mark.parametrize("task", [tasks.Beat, tasks.Creep, tasks.GoInCircles])
+def test_a_child_that_reports_and_gets_nowhere_is_ended(monkeypatch: pytest.MonkeyPatch, task: type[Echo]) -> None:
+    monkeypatch.setattr(child_process, "TIMES_SILENCE", 1)
+    (outcome,) = run(task(), silence_s=1.5)
+    assert outcome.death
+    assert outcome.death.kind is DeathKind.HUNG
+    assert "it reports, but gets nowhere" in outcome.death.words
+
+
+def test_a_child_may_wait_for_as_long_as_something_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child_process, "TIMES_SILENCE", 1)
+    arriving = count()
+    with executor(silence_s=1) as made:
+        (outcome,) = made.run([tasks.BeatBriefly()], watch=lambda: next(arriving))
+    assert outcome.value == "done"
+
+
+def test_warnings_of_all_tasks_are_bounded() -> None:
+    warnings: list[str] = []
+    with executor(size=1, warnings=warnings) as made:
+        for outcome in made.run([tasks.Nag() for _ in range(8)]):
+            assert sum(map(len, outcome.warnings)) <= protocol.MOST_WARNED
+    assert sum(map(len, warnings)) <= standstill.MOST_WARNED + 100
+    assert warnings[-1] == "there are too many warnings: further ones are left out"
 
 
 def test_nonsense_ends_the_child() -> None:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -16,13 +17,27 @@ from owtmix.workers import process_state
 from owtmix.workers.process_state import (
     available_memory_bytes,
     count_oom_kills,
+    held_bytes,
     is_held_up,
     peak_bytes,
-    resident_bytes,
 )
 
 MIB = 1 << 20
 GROWN = "held = bytearray(200 << 20); del held; print('grown', flush=True); input()"
+
+
+SPREAD: Final = """
+import ctypes, sys
+libc = ctypes.CDLL(None)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+base = libc.mmap(None, 20 << 30, 1, 0x4022, -1, 0)
+libc.madvise(ctypes.c_void_p(base), ctypes.c_size_t(20 << 30), 15)
+for number in range(10 << 10):
+    ctypes.c_char.from_address(base + (number << 21)).value
+print("spread", flush=True)
+sys.stdin.read()
+"""
 
 
 @pytest.fixture
@@ -38,7 +53,17 @@ def process() -> Iterator[subprocess.Popen[str]]:
 
 def test_the_peak_of_memory_is_remembered(process: subprocess.Popen[str]) -> None:
     assert peak_bytes(process.pid) > 200 * MIB
-    assert 0 < resident_bytes(process.pid) < 100 * MIB
+    assert 0 < held_bytes(process.pid) < 100 * MIB
+
+
+def test_page_tables_are_counted() -> None:
+    """Reading a byte here and there takes 4 KiB of tables for each, and nothing that is resident."""
+    with subprocess.Popen([sys.executable, "-c", SPREAD], stdin=-1, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "spread\n"
+        resident = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        assert held_bytes(process.pid) - resident > 30 * MIB
+        process.kill()
 
 
 def test_a_process_that_somebody_has_stopped_is_held_up(process: subprocess.Popen[str]) -> None:
@@ -53,7 +78,7 @@ def test_a_process_that_somebody_has_stopped_is_held_up(process: subprocess.Pope
 def test_a_process_that_is_gone_has_nothing() -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as gone:
         gone.wait()
-    assert resident_bytes(gone.pid) == peak_bytes(gone.pid) == 0
+    assert held_bytes(gone.pid) == peak_bytes(gone.pid) == 0
     assert not is_held_up(gone.pid)
 
 

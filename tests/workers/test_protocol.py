@@ -6,8 +6,20 @@ import json
 
 import pytest
 
+from owtmix.base.errors import InputError
 from owtmix.plan.media_info import Probe
-from owtmix.workers.protocol import LONGEST_LINE, LONGEST_MESSAGE, MOST_WARNINGS, ProtocolError, ReplyParser
+from owtmix.workers.base import Replies
+from owtmix.workers.child import LONGEST_MESSAGE
+from owtmix.workers.protocol import (
+    LONGEST_REPORT,
+    MOST_DONE_S,
+    MOST_WARNED,
+    MOST_WARNINGS,
+    ProtocolError,
+    ReplyParser,
+    TaskReply,
+)
+from tests.workers import tasks
 from tests.workers.tasks import Echo
 
 
@@ -59,17 +71,82 @@ def test_nonsense_is_refused(said: bytes) -> None:
         ReplyParser().feed(said, Echo())
 
 
-def test_a_number_cannot_take_all_memory() -> None:
-    """``Fraction("1e999999999")`` would."""
-    run = {"knots": [[0, "0"], [1, "1e999999999"]]}
-    sound = {"index": 0, "codec": "aac", "rate_hz": 8000, "channels": 1, "runs": [run]}
+@pytest.mark.parametrize(
+    "number",
+    [
+        *('"1e999999999"', '"1E999999999"', '" 1e999999999"', '"\\u0031e999999999"', '"\\t1_0e9999"', '".1e99999"'),
+        *('"\\u0661e999999999"', '"1/\\u0663"', '"1 / 3"', '"+1/3"', '"1.5"', f'"{"7" * 501}"', f'"1/{"7" * 501}"'),
+        *(f'"\\u0031{"7" * 500}"', f'" 1/{"7" * 600}"', "7" * 1000, f"-{'7' * 4000}", '"1/0"'),
+    ],
+    ids=lambda number: number[:20],
+)
+def test_a_number_cannot_take_all_memory(number: str) -> None:
+    """``Fraction("1e999999999")`` would, and it reads numbers in many forms, which JSON can write in many forms."""
+    said = b'["result", {"start_s": NUMBER, "video": null, "sounds": []}]\n'
+    assert ReplyParser().feed(said.replace(b"NUMBER", b'"-1/3"'), ProbeResult())[1]
+    with pytest.raises(ProtocolError, match="sends a line that cannot be parsed"):
+        ReplyParser().feed(said.replace(b"NUMBER", number.encode()), ProbeResult())
+    key = b'["result", {"start_s": "1", "video": null, "sounds": [], NUMBER: 1}]\n'
+    if number.startswith('"') and number != '"1/0"':
+        with pytest.raises(ProtocolError, match="sends a line that cannot be parsed"):
+            ReplyParser().feed(key.replace(b"NUMBER", number.encode()), ProbeResult())
+
+
+@pytest.mark.parametrize("text", ["", "it is damaged at 00:00:01.000", "2.5 s are missing", "1/3", "cuda:0"])
+def test_text_stays_text(text: str) -> None:
+    assert ReplyParser().feed(line("result", text), Echo())[1] == TaskReply(text)
+
+
+def test_only_the_errors_of_a_task_may_be_claimed() -> None:
+    class Strict(tasks.EchoMuch):
+        replies = Replies.of(InputError)
+
+    for name in ("InputError", "RenderError", "ShortageError"):
+        assert ReplyParser().feed(line("error", [name, "no"]), Strict())[1]
+    for name in ("DestinationError", "EncoderLost", "ChangedError"):
+        with pytest.raises(ProtocolError):
+            ReplyParser().feed(line("error", [name, "no"]), Strict())
+
+
+def test_a_result_that_cannot_be_violates_the_protocol() -> None:
+    class Never(tasks.EchoMuch):
+        def check(self, value: str) -> None:
+            raise ValueError(f"says {value}")
+
+    with pytest.raises(ProtocolError, match="sends a result that cannot be: it says done"):
+        ReplyParser().feed(line("result", "done"), Never())
+
+
+def test_only_results_are_long_and_no_longer_than_a_task_may_have() -> None:
+    """A line of brackets takes twenty times as much memory when it is parsed."""
+    for said in (b'["begun", [', b'["result",', b"["):
+        with pytest.raises(ProtocolError, match="sends a line that does not end"):
+            ReplyParser().feed(said + b"[]," * LONGEST_REPORT, tasks.EchoMuch())
     with pytest.raises(ProtocolError):
-        ReplyParser().feed(line("result", {"video": None, "audio": sound}), ProbeResult())
+        ReplyParser().feed(b'["result", ' + b"[]," * LONGEST_REPORT, Echo())
+    with pytest.raises(ProtocolError, match="cannot be parsed"):
+        ReplyParser().feed(line("result", "x" * (Replies().result_bytes + 1)), Echo())
+    assert ReplyParser().feed(line("result", "x" * LONGEST_REPORT * 2), tasks.EchoMuch())[1]
+
+
+def test_progress_is_bounded_and_only_more_of_it_counts() -> None:
+    parser = ReplyParser()
+    for said, done_s, advances in (
+        (1, 1, 1),
+        (1.0001, 1.0001, 1),
+        (-1e308, 0, 1),
+        (1, 1, 1),
+        (2, 2, 2),
+        (1e308, MOST_DONE_S, 3),
+        (1e300, MOST_DONE_S, 3),
+    ):
+        parser.feed(line("progress", said), Echo())
+        assert (parser.done_s, parser.advances) == (done_s, advances)
 
 
 def test_a_line_has_an_end() -> None:
     parser = ReplyParser()
-    piece = b"x" * (LONGEST_LINE // 8)
+    piece = b"x" * (LONGEST_REPORT // 8)
     for _ in range(8):
         parser.feed(piece, Echo())
     with pytest.raises(ProtocolError, match="sends a line that does not end"):
@@ -78,8 +155,10 @@ def test_a_line_has_an_end() -> None:
 
 def test_messages_are_bounded_in_number_and_length() -> None:
     parser = ReplyParser()
-    warnings, _ = parser.feed(line("warning", "x" * 100_000) * (MOST_WARNINGS + 5), Echo())
-    assert len(warnings) == MOST_WARNINGS
+    assert len(parser.feed(line("warning", "x") * (MOST_WARNINGS + 5), Echo())[0]) == MOST_WARNINGS
+    parser = ReplyParser()
+    warnings, _ = parser.feed(line("warning", "x" * 100_000) * MOST_WARNINGS, Echo())
+    assert sum(map(len, warnings)) <= MOST_WARNED
     assert {len(warning) for warning in warnings} == {LONGEST_MESSAGE}
     _, reply = parser.feed(line("error", ["InputError", "x" * 100_000]), Echo())
     assert reply

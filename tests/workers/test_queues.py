@@ -7,7 +7,7 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from owtmix.workers.queues import FifoQueue, RunQueue
+from owtmix.workers.queues import ApartQueue, FifoQueue, RunQueue
 from tests.workers.tasks import Echo
 
 
@@ -24,6 +24,43 @@ def test_a_queue_is_served_in_order() -> None:
     queue = FifoQueue(numbered(3))
     assert [take(queue, worker) for worker in (2, 1, 2, 1)] == [0, 1, 2, None]
     assert len(queue) == 0
+
+
+def owned(*owners: str) -> ApartQueue[Echo]:
+    """A queue with a task for each of ``owners``, which its payload names."""
+    return ApartQueue(list(map(Echo, owners)), lambda task: task.payload)
+
+
+def owner_taken(queue: ApartQueue[Echo], worker: int) -> str | None:
+    task = queue.take(worker)
+    return task.payload if task else None
+
+
+def test_a_worker_gets_the_tasks_of_one_owner() -> None:
+    queue = owned("anna", "ben", "anna", "cleo")
+    assert [owner_taken(queue, worker) for worker in (1, 2, 1)] == ["anna", "ben", "anna"]
+    assert [queue.is_spent(worker) for worker in (1, 2, 3)] == [True, True, False]
+    assert [owner_taken(queue, worker) for worker in (1, 2, 3)] == [None, None, "cleo"]
+    assert len(queue) == 0
+
+
+def test_workers_without_an_owner_help_the_one_with_the_most_tasks() -> None:
+    queue = owned("anna", "ben", "ben", "ben")
+    assert [owner_taken(queue, worker) for worker in (1, 2, 3)] == ["anna", "ben", "ben"]
+    assert not queue.is_spent(3)
+
+
+@given(owners=st.lists(st.sampled_from("abcd"), max_size=30), workers=st.integers(1, 5))
+def test_no_worker_has_two_owners_and_every_task_is_done(owners: list[str], workers: int) -> None:
+    queue, numbers, done = owned(*owners), list(range(workers)), dict[int, list[str]]()
+    while len(queue):
+        for place, number in enumerate(numbers):
+            if queue.is_spent(number):
+                numbers[place] = number = max(numbers) + 1  # noqa: PLW2901 - a new worker in its place
+            if owner := owner_taken(queue, number):
+                done.setdefault(number, []).append(owner)
+    assert all(len(set(found)) == 1 for found in done.values())
+    assert sorted(owner for found in done.values() for owner in found) == sorted(owners)
 
 
 def test_each_child_has_a_run_of_its_own() -> None:

@@ -313,6 +313,7 @@ def test_the_filter_decides_on_every_machine(machine: str) -> None:
     assert decide("ioctl", 1, 0x5412) == decide("ioctl", 1, 0x541C) == REFUSED
     assert decide("ioctl", 1, 0x5401) == ALLOWED
     assert {decide("fcntl", 3, command) for command in (8, 10, 15)} == {REFUSED}  # signals by descriptors
+    assert {decide("fcntl", 3, command) for command in (1024, 1026)} == {REFUSED}  # who opens a leased file waits
     assert decide("fcntl", 3, 4) == ALLOWED
     assert {decide("prctl", option) for option in (1, 4)} == {REFUSED}  # its end with the parent, its memory
     assert decide("prctl", 15) == ALLOWED
