@@ -11,7 +11,8 @@ import pickle
 import selectors
 import sys
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -19,6 +20,7 @@ from typing import Any, Final, Self
 from owtmix.base.errors import ConfinementError, ShortageError
 from owtmix.workers.alone import do_alone
 from owtmix.workers.base import (
+    Away,
     Death,
     DeathKind,
     Limits,
@@ -110,31 +112,51 @@ class WorkerPool:
         most: int | None = None,
         grace_s: float = 0.0,
         watch: Callable[[], None] = watch_nothing,
+        away: Away | None = None,
     ) -> Generator[Outcome[TaskT], None, None]:
         """As ``Executor.run``; ``watch`` is called at least every ``WATCH_EVERY_S``."""
         queue = FifoQueue(tasks) if isinstance(tasks, Iterable) else tasks
         self._startable = self._size
         watched = self._clock()
-        while True:
-            most_now = min(filter(None, (most, queue.useful)), default=self._size)
-            for child in self._idle_children(len(queue), most_now, alone=alone):
-                if task := queue.take(child.number):
-                    self._assign(child, task)
-            if not (len(queue) or any(child.task for child in self._children)):
-                return
-            for key, _ in self._selector.select(WATCH_EVERY_S):
-                child = key.data
-                if key.fileobj is child.process.stdin:
-                    self._send(child)
-                elif child in self._children:
-                    yield from self._receive(child, on_progress)
-            watch()
-            # While this process is stopped (Ctrl-Z) no report arrives; that time must not count as silence.
-            watched, passed_s = (now := self._clock()), min(now - watched, 2 * WATCH_EVERY_S)
-            for child in list(self._children):
-                child.silent_s += passed_s if child.task else 0
-                if death := child.exceeded(self._limits, grace_s):
-                    yield from self._end(child, death)
+        with self._listening(away):
+            while True:
+                most_now = min(filter(None, (most, queue.useful)), default=self._size)
+                for child in self._idle_children(len(queue), most_now, alone=alone):
+                    if task := queue.take(child.number):
+                        self._assign(child, task)
+                yield from away.turn() if away else ()
+                if not (len(queue) or any(child.task for child in self._children) or (away and away.is_busy)):
+                    return
+                yield from self._hear(on_progress)
+                watch()
+                # While this process is stopped (Ctrl-Z) no report arrives; that time must not count as silence.
+                watched, passed_s = (now := self._clock()), min(now - watched, 2 * WATCH_EVERY_S)
+                for child in list(self._children):
+                    child.silent_s += passed_s if child.task else 0
+                    if death := child.exceeded(self._limits, grace_s):
+                        yield from self._end(child, death)
+
+    @contextmanager
+    def _listening(self, away: Away | None) -> Iterator[None]:
+        """Wake up in the block also when there is news of those who are ``away``."""
+        if away:
+            self._selector.register(away, selectors.EVENT_READ)
+        try:
+            yield
+        finally:
+            if away:
+                self._selector.unregister(away)
+
+    def _hear(self, on_progress: Callable[[Any, float], None]) -> Generator[Outcome[Any], None, None]:
+        """Send and receive what the pipes of children take and have, after waiting for that."""
+        for key, _ in self._selector.select(WATCH_EVERY_S):
+            child: Child | None = key.data
+            if child is None:  # there is news of those who are away, whose turn comes
+                continue
+            if key.fileobj is child.process.stdin:
+                self._send(child)
+            elif child in self._children:
+                yield from self._receive(child, on_progress)
 
     def _idle_children(self, wanted: int, most: int, *, alone: bool) -> list[Child]:
         """Up to ``wanted`` children without a task; starts new ones while there are not ``most``.

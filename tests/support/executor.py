@@ -16,6 +16,7 @@ from owtmix.jobfile.settings import Settings
 from owtmix.jobs.job import OpenExecutor
 from owtmix.workers.base import (
     ERRORS,
+    Away,
     Executor,
     Outcome,
     Task,
@@ -77,8 +78,9 @@ class InProcessExecutor:
         most: int | None = None,
         grace_s: float = 0.0,
         watch: Callable[[], None] = watch_nothing,
+        away: Away | None = None,
     ) -> Iterator[Outcome[TaskT]]:
-        del alone, most, grace_s  # nothing is shared, and nothing is supervised
+        del alone, most, grace_s, away  # nothing is shared, and nothing is supervised
         queue = FifoQueue(tasks) if isinstance(tasks, Iterable) else tasks
         while len(queue):
             watch()
