@@ -14,7 +14,7 @@ from typing import Final, Literal, NoReturn
 
 from owtmix.base.named_file import unfit_path
 from owtmix.base.plain_text import plain_line
-from owtmix.workers.cluster_link import is_address
+from owtmix.workers.cluster_address import is_address
 
 _EPILOG: Final = """\
 QUEUE is a folder (its *.json that are job files, and */cfg.json), a manifest *.jsonl, or - for a manifest on standard

@@ -19,7 +19,7 @@ from owtmix.base.named_file import unfit_path
 from owtmix.base.plain_text import plain_line
 from owtmix.cli.standard_output import failure, json_text, print_text, prints_json
 from owtmix.jobs.options import MAX_CHUNK_S, MAX_WORKERS, MIN_CHUNK_S, Options
-from owtmix.workers.cluster_link import is_address
+from owtmix.workers.cluster_address import is_address
 
 _SIXTY: Final = 60
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from owtmix.base.errors import Problem, SpecError
-from owtmix.workers.cluster_link import is_address
+from owtmix.workers.cluster_address import is_address
 
 MAX_WORKERS: Final = 999
 MIN_CHUNK_S: Final = 2

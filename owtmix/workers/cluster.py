@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from owtmix.base.own_files import write_whole
+from owtmix.workers.cluster_address import is_loopback
 
-LOOPBACK: Final = ("127.", "localhost")
 NODES_EVERY_S: Final = 2.0
 ALIVE_EVERY_S: Final = 10.0
 LONGEST_WHY: Final = 500
@@ -72,7 +72,7 @@ def _connect(address: str) -> Any:
     """Ray, connected to the cluster."""
     import ray  # noqa: PLC0415 - only the extra has it
 
-    place: dict[str, Any] = {"_node_ip_address": "127.0.0.1"} if address.startswith(LOOPBACK) else {}
+    place: dict[str, Any] = {"_node_ip_address": "127.0.0.1"} if is_loopback(address) else {}
     ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, configure_logging=False, **place)
     return ray
 

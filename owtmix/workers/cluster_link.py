@@ -21,6 +21,7 @@ from typing import Any, BinaryIO, Final, Self
 
 from owtmix.base.errors import ClusterError
 from owtmix.workers.child_environment import child_environment
+from owtmix.workers.cluster_address import is_loopback
 from owtmix.workers.protocol import LONGEST_LINE
 
 CONNECT_S: Final = 60.0
@@ -34,7 +35,6 @@ _KEPT: Final = re.compile(r"RAY_\w+|HOME|USER|LOGNAME|TMPDIR|HOSTNAME|SSL_CERT_\
 _SET: Final = {"RAY_AUTH_MODE": "token", "RAY_USAGE_STATS_ENABLED": "0"}
 _USUAL: Final = {"RAY_NUM_REDIS_GET_RETRIES": "5"}
 """So many seconds Ray tries to connect, by default; a wrong token, too."""
-_ADDRESS: Final = re.compile(r"auto|(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\]):\d{1,5}")
 
 MISSING: Final = "a cluster needs the extra ray, which is not installed: pip install 'owtmix[ray]'"
 NO_TOKEN: Final = (
@@ -58,11 +58,6 @@ class Node:
 
 Event = Mapping[str, Any]
 """What the agent tells: its ``event`` is connected, nodes, alive, ready, frame, ended, lost or gone."""
-
-
-def is_address(text: str) -> bool:
-    """Whether it can be the address of a cluster: ``auto``, or a host and a port."""
-    return bool(_ADDRESS.fullmatch(text))
 
 
 class ClusterLink:
@@ -252,7 +247,7 @@ def _text(data: bytes) -> str:
 def _environment(address: str) -> dict[str, str]:
     """The environment of the agent."""
     kept = {name: value for name, value in os.environ.items() if _KEPT.fullmatch(name)}
-    if address.startswith(("127.", "localhost")):  # otherwise Ray replaces it by the address of an interface
+    if is_loopback(address):  # otherwise Ray replaces it by the address of an interface
         kept["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     return _USUAL | child_environment() | kept | _SET
 

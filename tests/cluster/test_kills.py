@@ -131,6 +131,7 @@ def test_random_kills_change_nothing(night: Night) -> None:
         kind, is_batch = KINDS[number % len(KINDS)], number // len(KINDS) % 2 == 0
         night.clear()
         night.farm.mend()
+        wait_until(partial(is_idle, night), "the cluster has nothing left to do")
         begun_s = time.monotonic()
         words: Callable[[], list[str | Path]] = night.batch if is_batch else lambda: on_benches(night)
         process = night.start(words())
@@ -176,4 +177,9 @@ def is_at_work(night: Night, process: subprocess.Popen[str]) -> bool:
     """Whether a node runs something for it, or it has ended."""
     if process.poll() is not None:
         return True
-    return any(is_busy(pid) for node in night.farm.nodes for pid in family(raylet(node)) if is_alive(pid))
+    return not is_idle(night)
+
+
+def is_idle(night: Night) -> bool:
+    """Whether no node runs anything."""
+    return not any(is_busy(pid) for node in night.farm.nodes for pid in family(raylet(node)) if is_alive(pid))

@@ -10,7 +10,8 @@ import pytest
 
 from owtmix.base.errors import ClusterError
 from owtmix.workers import cluster_link
-from owtmix.workers.cluster_link import NO_TOKEN, SILENT_S, WRONG_TOKEN, ClusterLink, is_address
+from owtmix.workers.cluster_address import is_address
+from owtmix.workers.cluster_link import NO_TOKEN, SILENT_S, WRONG_TOKEN, ClusterLink
 
 _AGENT = """#!{python} -ISs
 import sys, json
