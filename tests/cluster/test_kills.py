@@ -55,6 +55,8 @@ class Night:
     def start(self, words: list[str | Path]) -> subprocess.Popen[str]:
         python = self.command.root / ".venv" / "bin" / "python"
         variables = CLEAN_ENVIRONMENT | {"RAY_AUTH_TOKEN": TOKEN}
+        if "--cluster" in words and words[0] == "owtmix":
+            variables["OWT_TEST_AWAY_FIRST"] = "1"
         return subprocess.Popen(
             [python, "-P", "-m", *words], env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
