@@ -2,10 +2,10 @@
 # make demo      a sample room, composed              make test       all tests; test-fast: without the slow ones
 # make demo-batch  eight rooms of different length, composed by owt-batch
 # make schema    schema, key tables, packaged settings  make fuzz       mutated inputs, for FUZZ_SECONDS=60
-# make attack    attacks on the whole tool, a quarter of an hour
+# make attack    attacks on the whole tool, a quarter of an hour; kills-cluster: those on clusters alone
 # make bench     everything measured, and docs/performance.md written from it: two hours
 .DEFAULT_GOAL := setup
-.PHONY: setup demo demo-batch check test test-fast attack fuzz schema bench
+.PHONY: setup demo demo-batch check test test-fast attack kills-cluster fuzz schema bench
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -30,7 +30,7 @@ $(VENV)/.run: pyproject.toml constraints.txt | $(VENV)/bin/pip
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run
-	$(PIP_INSTALL) --editable '.[dev]'
+	$(PIP_INSTALL) --editable '.[dev,ray]'
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.run
@@ -61,6 +61,9 @@ test-fast: $(VENV)/.dev
 
 attack: $(VENV)/.dev
 	$(PYTEST) --numprocesses auto --maxprocesses 4 --durations 20 -m attack
+
+kills-cluster: $(VENV)/.dev
+	$(PYTEST) --capture no -m attack tests/cluster
 
 fuzz: $(VENV)/.dev
 	$(PYTHON) -m tests.fuzz --seconds $(FUZZ_SECONDS)

@@ -71,6 +71,7 @@ SLOW: Final = (
     "cli/test_commands.py",
     "cli/test_probe.py",
     "cli/test_progress_bar.py",
+    "cluster",
     "compositor/gpu/test_compiling.py",
     "compositor/gpu/test_kernel.py",
     "corpus",

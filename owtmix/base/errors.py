@@ -3,6 +3,7 @@
     MixError                  exit status
     ├── SetupError            1   this installation or machine is not set up: no job works here
     │   ├── SettingsError     1   the settings of the service are wrong
+    │   ├── ClusterError      1   the cluster cannot be reached, or refuses
     │   └── ConfinementError  1   it does not confine workers as the settings demand
     ├── SpecError             2   the job file is missing or wrong
     ├── InputError            3   the index or the recordings
@@ -91,6 +92,12 @@ class SettingsError(SetupError):
 
 class ConfinementError(SetupError):
     """This machine lacks layers of confinement that the settings require."""
+
+
+class ClusterError(SetupError):
+    """The cluster cannot be used: it is not reached, it refuses, or what it takes is not installed."""
+
+    outline = "the cluster cannot be used"
 
 
 class SpecError(MixError):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from owtmix.batch.attempt import Attempt
-from owtmix.workers.process_state import available_memory_bytes, resident_bytes
+from owtmix.workers.process_state import available_memory_bytes, held_bytes
 
 MEMORY_RESERVE: Final = 256 << 20
 DISK_RESERVE: Final = 256 << 20
@@ -65,7 +65,7 @@ class Admission:
 
 def _tree_bytes(pid: int, depth: int = _DEEPEST) -> int:
     """Resident memory of a process and those below it."""
-    total = resident_bytes(pid)
+    total = held_bytes(pid)
     if depth > 1:
         with suppress(OSError, ValueError):
             children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()

@@ -14,6 +14,7 @@ from typing import Final, Literal, NoReturn
 
 from owtmix.base.named_file import unfit_path
 from owtmix.base.plain_text import plain_line
+from owtmix.workers.cluster_address import is_address
 
 _EPILOG: Final = """\
 QUEUE is a folder (its *.json that are job files, and */cfg.json), a manifest *.jsonl, or - for a manifest on standard
@@ -45,6 +46,7 @@ class Arguments:
     attempts: int
     again: Literal["failed", "all"] | None
     grace_s: float
+    cluster: str | None
     gpus: float | None
     metrics: Path | None
     plan: Literal["text", "json"] | None
@@ -105,6 +107,12 @@ def _parser() -> argparse.ArgumentParser:
         default=90.0,
         metavar="SECONDS",
         help="how long jobs may go on after SIGTERM or Ctrl-C; 90 by default",
+    )
+    add(
+        "--cluster",
+        type=_cluster,
+        metavar="ADDRESS",
+        help="run the jobs on the nodes of a Ray cluster: its address, or auto where this machine is one of them",
     )
     add(
         "--gpus",
@@ -170,6 +178,12 @@ def _whole(text: str, most: int, accepted: str) -> int:
             f"{text} is neither {accepted} from 1 to {most:,}".replace("neither a", "not a")
         )
     return int(text)
+
+
+def _cluster(text: str) -> str:
+    if not is_address(text):
+        raise argparse.ArgumentTypeError(f"{text} is not auto, or an address such as 10.0.0.1:6379")
+    return text
 
 
 def _seconds(text: str) -> float:

@@ -29,6 +29,7 @@ from owtmix.batch.attempt import BatchJob
 from owtmix.batch.card_list import CardList, list_cards
 from owtmix.batch.card_rates import read_rates
 from owtmix.batch.cards import Cards
+from owtmix.batch.cluster import RayRunner
 from owtmix.batch.command import Program, own_program
 from owtmix.batch.estimates import Estimates
 from owtmix.batch.journal import Journal, Past, describe_junk, read_journal
@@ -47,6 +48,7 @@ from owtmix.batch.summary import Summary
 from owtmix.batch.tally import Tally
 from owtmix.jobfile.settings import Settings, read_settings, settings_file
 from owtmix.jobs.state import state_folder
+from owtmix.workers.cluster_link import ClusterLink
 from owtmix.workers.limits import available_cores
 from owtmix.workers.places import Places
 
@@ -145,7 +147,13 @@ def _run(plan: BatchPlan, journal: Journal, program: Program, arguments: Argumen
 
 @contextmanager
 def _runner(program: Program, arguments: Arguments) -> Iterator[Runner]:
-    """Where jobs run: here."""
+    """Where jobs run: here, or on a cluster."""
+    if arguments.cluster:
+        if arguments.program is None:
+            program = replace(program, command=())
+        with closing(RayRunner(ClusterLink(arguments.cluster), program, arguments.gpus or 0.0)) as runner:
+            yield runner
+        return
     jobs = arguments.jobs or available_cores()
     _allow_files(jobs)
     try:
@@ -155,10 +163,9 @@ def _runner(program: Program, arguments: Arguments) -> Iterator[Runner]:
     state = arguments.state or state_folder()
     cards = _cards(places, state, arguments.gpus)
     admission = Admission(state)
-    with closing(
-        LocalRunner(replace(program, places=places.folder, place_count=jobs), jobs, places, admission, cards)
-    ) as runner:
-        yield runner
+    program = replace(program, places=places.folder, place_count=jobs)
+    with closing(LocalRunner(program, jobs, places, admission, cards)) as local:
+        yield local
 
 
 def _cards(places: Places, state: Path, share: float | None) -> Cards:

@@ -20,6 +20,7 @@ from owtmix.base.plain_text import plain_line
 from owtmix.base.standard_output import json_text, print_text
 from owtmix.cli.failure_json import failure, prints_json
 from owtmix.jobs.options import MAX_CHUNK_S, MAX_WORKERS, MIN_CHUNK_S, Options
+from owtmix.workers.cluster_address import is_address
 
 _SIXTY: Final = 60
 
@@ -35,7 +36,8 @@ examples:
 
 exit status:
   0    done
-  1    the installation or conf/owt.toml is wrong, or the machine lacks what that demands: no job works here
+  1    the installation or conf/owt.toml is wrong, the machine lacks what that demands, or the cluster cannot be
+       used: no job works here
   2    the job file is missing or wrong
   3    the index or every input is missing or unreadable, or the input store refuses
   4    composing failed
@@ -103,6 +105,8 @@ def read_arguments(argv: Sequence[str]) -> Arguments:
     if sum(map(bool, (parsed["cfg"], parsed["resend"], parsed["resend_all"], parsed["probe"]))) != 1:
         parser.error("give either a job file, --probe with recordings, or --resend with the id of a job or --all")
     parsed |= {"overrides": dict(parsed["overrides"]), "probe": tuple(parsed["probe"]), "probe_json": probe_json}
+    if parsed["benches"] and not parsed["cluster"]:
+        parser.error("--benches needs --cluster")
     options = Options(**{option.name: parsed.pop(option.name) for option in fields(Options)})
     return Arguments(**parsed, options=options)
 
@@ -228,6 +232,18 @@ def _parser() -> argparse.ArgumentParser:
         default="text",
         help="json: a line a second on standard error for programs, also with --quiet",
     )
+    parser.add_argument(
+        "--cluster",
+        type=_cluster,
+        metavar="ADDRESS",
+        help="have the nodes of a Ray cluster compose, too: its address, or auto where this machine is one of them",
+    )
+    parser.add_argument(
+        "--benches",
+        type=_workers,
+        metavar="N",
+        help="number of processes that compose on the cluster; auto, the default, is its number of processors",
+    )
     parser.set_defaults(threshold=logging.INFO)
     for flags, level, what in (
         (("-q", "--quiet"), logging.WARNING, "show warnings and errors only, no progress and no result"),
@@ -323,6 +339,12 @@ def _device(text: str) -> str:
         return Options(device=text).device
     except SpecError:
         raise argparse.ArgumentTypeError(f"{text} is not auto, cpu, cuda or a GPU such as cuda:1") from None
+
+
+def _cluster(text: str) -> str:
+    if not is_address(text):
+        raise argparse.ArgumentTypeError(f"{text} is not auto, or an address such as 10.0.0.1:6379")
+    return text
 
 
 def _override(text: str) -> tuple[str, str]:

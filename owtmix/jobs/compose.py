@@ -13,6 +13,7 @@ from typing import Final
 
 from owtmix.base.errors import RenderError
 from owtmix.base.own_files import make_own, remove
+from owtmix.jobs.benches import hire_benches
 from owtmix.jobs.overwriting import OverwriteGuard
 from owtmix.jobs.prepare import PLAN_OUTPUT, READ_INDEX, Indexed, Prepared
 from owtmix.jobs.steps import JobRun, Step, run_steps
@@ -109,6 +110,8 @@ def compose(run: JobRun, planned: Planned) -> Composed:
     workspace = _workspace(run, setup, cache)
     production = Production(setup, sources, versions, workspace, run.announcer)
     result = production.make([OUTPUTS[plan.container](planned.staged)], run.progress)
+    if workspace.benches:
+        _log.info("%d of %d chunks were made on the cluster", workspace.benches.made, result.chunks)
     reports = tuple(_input_reports(planned.prepared, result))
     for report in reports:
         for message in report.damages():
@@ -126,7 +129,7 @@ def _workspace(run: JobRun, setup: RenderSetup, cache: ChunkCache) -> Workspace:
         _log.info("%d workers compose, not %d: each needs about %d MiB", workers, wanted, each_bytes >> 20)
     threads = options.decode_threads or max(1, cores // workers)
     spare = SparePlaces(_places(options.places, places), min(fitting, places) - workers)
-    return Workspace(run.executor, workers, threads, cache, run.tracks, spare)
+    return Workspace(run.executor, workers, threads, cache, run.tracks, spare, hire_benches(run, setup))
 
 
 def _places(folder: Path | None, count: int) -> Places | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
@@ -29,6 +29,7 @@ from owtmix.jobs.sweep import sweep
 from owtmix.jobs.work_folder import open_work_folder
 from owtmix.plan.model import RenderPlan
 from owtmix.workers.base import Executor
+from owtmix.workers.cluster_link import ClusterLink
 from owtmix.workers.limits import available_cores, start_workers
 
 MOST_RESENT_AT_ONCE: Final = 500
@@ -98,6 +99,7 @@ class Job:
             lock_job(state, job_id, self._job_file),
             announcer.run(state / "outbox", request.output.address(request.spec.output_key)),
             open_work_folder(state, job_id) as work,
+            self._cluster() as cluster,
             self._executor(announcer) as executor,
         ):
             temporary.add(work / "tracks")
@@ -106,7 +108,7 @@ class Job:
             if request.options.fresh:
                 with disk_errors():
                     make_emptied(work / "chunks")
-            run = _confined(JobRun(request, executor, announcer, progress, temporary, work, state))
+            run = _confined(JobRun(request, executor, announcer, progress, temporary, work, state, cluster))
             published, seconds = run_steps(COMPOSE, run, None)
         assert isinstance(published, Published)
         return job_result(published, announcer, seconds)
@@ -125,6 +127,10 @@ class Job:
     def _announcer(self) -> Announcer:
         """The announcer of one run."""
         return Announcer(self.request.spec, self.request.settings, wait=self.request.options.wait)
+
+    def _cluster(self) -> AbstractContextManager[ClusterLink | None]:
+        address = self.request.options.cluster
+        return ClusterLink(address) if address else nullcontext()
 
     def _executor(self, announcer: Announcer) -> AbstractContextManager[Executor]:
         options = self.request.options

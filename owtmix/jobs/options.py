@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from owtmix.base.errors import Problem, SpecError
+from owtmix.workers.cluster_address import is_address
 
 MAX_WORKERS: Final = 999
 MIN_CHUNK_S: Final = 2
@@ -30,6 +31,10 @@ def _is_device(value: object) -> bool:
 
 def _are_overrides(value: object) -> bool:
     return isinstance(value, Mapping) and all(isinstance(text, str) for item in value.items() for text in item)
+
+
+def _is_cluster(value: object) -> bool:
+    return value is None or (isinstance(value, str) and is_address(value))
 
 
 def _is_key(value: object) -> bool:
@@ -57,6 +62,8 @@ _ACCEPTED: Final[tuple[tuple[str, Callable[[object], bool], str], ...]] = (
     ("places", _is_folder, "the path of a folder"),
     ("place_count", _is_worker_count, f"a whole number from 1 to {MAX_WORKERS}"),
     ("wait", _is_flag, "True or False"),
+    ("cluster", _is_cluster, "auto, or the address of a cluster such as 10.0.0.1:6379"),
+    ("benches", _is_worker_count, f"a whole number from 1 to {MAX_WORKERS}"),
 )
 
 
@@ -78,6 +85,8 @@ class Options:
             workers compose. None for none.
         place_count: how many places there are; None for as many as there are processors.
         wait: wait at the end for the receivers of callbacks; otherwise ``resend`` delivers what is left.
+        cluster: the Ray cluster whose nodes compose, too: ``auto``, or its address.
+        benches: processes that compose there; None for as many as it has processors.
 
     Raises:
         SpecError: a value is not accepted.
@@ -95,6 +104,8 @@ class Options:
     places: Path | None = None
     place_count: int | None = None
     wait: bool = True
+    cluster: str | None = None
+    benches: int | None = None
 
     def __post_init__(self) -> None:
         problems = [

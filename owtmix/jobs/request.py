@@ -55,14 +55,7 @@ def read_request(job_file: Path, settings: Settings, options: Options, uploads: 
         SpecError: it is missing or wrong, or an option is.
     """
     spec = read_job(_read(job_file), options.overrides)
-    s3 = S3Options(
-        internal=settings.storage.ucloud_internal,
-        attempts=settings.storage.attempts,
-        read_timeout_s=settings.storage.silence_s,
-        allowed=settings.network.allow,
-        own_endpoints=settings.storage.own_endpoints,
-        uploads=uploads,
-    )
+    s3 = s3_options(settings, uploads)
     folder, roots = job_file.parent, settings.local.roots
     input_at = _STORAGE if spec.input == spec.output else "Data.InputConfig.StorageConfig"
     key = _output_key(spec, options.output)
@@ -83,6 +76,18 @@ def read_request(job_file: Path, settings: Settings, options: Options, uploads: 
         settings=settings.with_chunk_s(options.chunk_s) if options.chunk_s else settings,
         input=input_store,
         output=output_store,
+    )
+
+
+def s3_options(settings: Settings, uploads: Path | None = None) -> S3Options:
+    """How S3 stores are connected to; ``uploads`` is the folder for what is known of unfinished uploads."""
+    return S3Options(
+        internal=settings.storage.ucloud_internal,
+        attempts=settings.storage.attempts,
+        read_timeout_s=settings.storage.silence_s,
+        allowed=settings.network.allow,
+        own_endpoints=settings.storage.own_endpoints,
+        uploads=uploads,
     )
 
 

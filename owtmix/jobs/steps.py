@@ -19,6 +19,7 @@ from owtmix.jobs.announcer import Announcer
 from owtmix.jobs.request import JobRequest
 from owtmix.jobs.state import PROBES
 from owtmix.workers.base import Executor
+from owtmix.workers.cluster_link import ClusterLink
 
 _log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ class JobRun:
     """One run of a job: its request, and the services that its steps use.
 
     ``work`` is the job's work folder, or a temporary one; what is fetched goes to ``inputs`` in it. ``state`` is the
-    folder for the state of all jobs.
+    folder for the state of all jobs. ``cluster`` composes, too.
     """
 
     request: JobRequest
@@ -38,6 +39,7 @@ class JobRun:
     temporary: TemporaryPaths
     work: Path
     state: Path
+    cluster: ClusterLink | None = None
 
     @property
     def probes(self) -> Path:

@@ -204,7 +204,9 @@ class Production:
         """Do ``tasks``. After a failure no task is started, and the plan changes when the running tasks have ended."""
         failed: list[tuple[Outcome[TrackTask], Ending]] = []
         with self._prefetch(tasks) as prefetcher:
-            schedule = Schedule(tasks, self._effort.workers, prefetcher, self._current, self._spare)
+            benches = self._workspace.benches
+            away = benches.count if benches else 0
+            schedule = Schedule(tasks, self._effort.workers, prefetcher, self._current, self._spare, away)
             most = self._effort.most_with(waiting=prefetcher.needs_release)
             queue: TaskQueue[TrackTask] = schedule
 
@@ -214,7 +216,8 @@ class Production:
 
             watch = partial(self._check, prefetcher)
             run = partial(self._workspace.executor.run, renewed=self._is_renewed)
-            for outcome in run(queue, advance, most=most, watch=watch):
+            shift = benches.serve(schedule, advance) if benches else None
+            for outcome in run(queue, advance, most=most, watch=watch, away=shift):
                 self._check(prefetcher)
                 schedule.finish(outcome.task)
                 ending = ending_of(outcome)

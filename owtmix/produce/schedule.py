@@ -25,6 +25,7 @@ class Schedule:
         prefetcher: fetches the sources.
         current: returns a task under the current plan, without sources that could not be fetched.
         spare: places for further workers, each of which makes one chunk with it.
+        away: the number of workers elsewhere, which take chunks, and find their sources themselves.
     """
 
     def __init__(
@@ -34,18 +35,21 @@ class Schedule:
         prefetcher: Prefetcher,
         current: Callable[[TrackTask], TrackTask],
         spare: SparePlaces | None = None,
+        away: int = 0,
     ) -> None:
         self._prefetcher = prefetcher
         self._current = current
         chunks = [task for task in tasks if isinstance(task, ChunkTask)]
         self._sound = [task for task in tasks if isinstance(task, AudioTask)]
-        self._runs = RunQueue(chunks, workers, self._is_ready)
+        self._runs = RunQueue(chunks, workers + away, self._is_ready)
         self._workers = workers
         self._spare = spare or SparePlaces()
         self._started: dict[int, range] = {}
         self._chunks = {chunk.frames: chunk for chunk in chunks}
         self._sound_s = Fraction(0) if self._sound else None
         self._is_mixing = False
+        self._is_stopped = False
+        self._at_home: set[range] = set()
 
     def __len__(self) -> int:
         return len(self._sound) + len(self._runs)
@@ -75,12 +79,26 @@ class Schedule:
     def is_spent(self, worker: int) -> bool:
         return self._runs.is_spent(worker)
 
+    def take_away(self, worker: int) -> TrackTask | None:
+        """The next chunk for a worker elsewhere; None when it has to wait."""
+        task = self._runs.take(worker, self._is_ready_away)
+        return self._current(task) if task else None
+
+    def put_back(self, task: ChunkTask, *, at_home: bool) -> None:
+        """A chunk that was taken away was not made; ``at_home`` keeps it from workers elsewhere."""
+        if at_home:
+            self._at_home.add(task.frames)
+        self._runs.put_back(self._chunks[task.frames])
+        if self._is_stopped:
+            self.stop()
+
     def stop(self) -> None:
         """Start no more tasks, except those that running tasks wait for. Call it again after the end of each task.
 
         When the disk does not take all sources, the sound waits for sources that are fetched only
         after the picture has released others.
         """
+        self._is_stopped = True
         self._sound.clear()
         if not (self._is_mixing and self._prefetcher.needs_release):
             self._runs.stop()
@@ -122,3 +140,12 @@ class Schedule:
         chunks = [now.frames] if isinstance(now, ChunkTask) else []
         sources = source_usage(now.setup.plan, chunks, sound=not chunks).keys()
         return sources.isdisjoint(self._prefetcher.failed()) and self._prefetcher.ready(sources)
+
+    def _is_ready_away(self, task: ChunkTask) -> bool:
+        """Whether a worker elsewhere, which fetches what it needs, can make a chunk."""
+        if task.frames in self._at_home or task.setup.device.gpu is not None:
+            return False
+        if self._prefetcher.has_all:
+            return True
+        now = self._current(task)
+        return source_usage(now.setup.plan, [task.frames], sound=False).keys().isdisjoint(self._prefetcher.failed())

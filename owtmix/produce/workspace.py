@@ -9,6 +9,7 @@ from typing import Protocol
 from owtmix.produce.chunk_cache import ChunkCache
 from owtmix.produce.spare_places import SparePlaces
 from owtmix.workers.base import Executor
+from owtmix.workers.benches import Benches
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,7 @@ class Workspace:
 
     The ``executor`` composes with ``workers`` at the same time, each of which decodes up to ``threads`` sources at a
     time; further workers take ``spare`` places. Finished tracks go to the ``cache``, unfinished ones lie in the folder
-    ``tracks``.
+    ``tracks``. ``benches`` of a cluster compose, too.
     """
 
     executor: Executor
@@ -26,6 +27,7 @@ class Workspace:
     cache: ChunkCache
     tracks: Path
     spare: SparePlaces = field(default_factory=SparePlaces)
+    benches: Benches | None = None
 
 
 class WarningSink(Protocol):

@@ -191,6 +191,20 @@ def watch_nothing() -> None:
     """A watcher that checks nothing."""
 
 
+class Away(Protocol):
+    """Workers elsewhere that do tasks of the same queue, while an executor does the others."""
+
+    def fileno(self) -> int:
+        """A descriptor that can be read when there is news of them."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether any of them has a task."""
+
+    def turn(self) -> Iterator[Outcome[Any]]:
+        """Hear them, and hand out tasks; yields the outcomes that came. Called several times a second."""
+
+
 class Executor(Protocol):
     """Does tasks, several at a time: in processes of this machine, or on a cluster."""
 
@@ -220,6 +234,7 @@ class Executor(Protocol):
         most: int | None = None,
         grace_s: float = 0.0,
         watch: Callable[[], object] = watch_nothing,
+        away: Away | None = None,
     ) -> Iterator[Outcome[TaskT]]:
         """Do ``tasks``, in order or as the queue hands them out, and yield their outcomes as they come.
 
@@ -228,7 +243,7 @@ class Executor(Protocol):
         idle worker beside them. Tasks may be silent for ``grace_s`` longer than the limit. ``watch`` is called several
         times a second; an exception in it ends the run. What it gives changes for as long as something arrives that
         tasks wait for. Tasks that report but get nowhere are ended, too, after a long time in which nothing arrives and
-        no other task gets on.
+        no other task gets on. The outcomes of ``away`` are yielded, too, and the run ends when nobody there has a task.
 
         Raises:
             RenderError: no worker can be started.

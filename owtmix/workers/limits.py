@@ -30,11 +30,15 @@ def available_cores(quota: Path = _CGROUP_QUOTA) -> int:
 
 def start_workers(settings: Settings, warn: Callable[[str], None], workers: int | None = None) -> WorkerPool:
     """A pool of ``workers``, by default one for each processor; at least two, for picture and sound in parallel."""
+    return WorkerPool(max(2, workers or available_cores()), worker_limits(settings), warn)
+
+
+def worker_limits(settings: Settings) -> Limits:
+    """The limits of each worker."""
     of = settings.limits
     longest_file = ceil(of.max_duration_s * MOST_KBPS * 1000 / 8)
     required = frozenset(of.require_confinement)
-    limits = Limits(of.worker_memory_mib << 20, of.worker_silence_s, longest_file, required)
-    return WorkerPool(max(2, workers or available_cores()), limits, warn)
+    return Limits(of.worker_memory_mib << 20, of.worker_silence_s, longest_file, required)
 
 
 def create_for_worker(executor: Executor, path: Path) -> None:

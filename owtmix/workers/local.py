@@ -11,7 +11,8 @@ import pickle
 import selectors
 import sys
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +21,7 @@ from typing import Any, Final, Self
 from owtmix.base.errors import ConfinementError, ShortageError
 from owtmix.workers.alone import do_alone
 from owtmix.workers.base import (
+    Away,
     Death,
     DeathKind,
     Limits,
@@ -119,6 +121,7 @@ class WorkerPool:
         most: int | None = None,
         grace_s: float = 0.0,
         watch: Callable[[], object] = watch_nothing,
+        away: Away | None = None,
     ) -> Generator[Outcome[TaskT], None, None]:
         """As ``Executor.run``; ``watch`` is called at least every ``WATCH_EVERY_S``."""
         queue = FifoQueue(tasks) if isinstance(tasks, Iterable) else tasks
@@ -127,27 +130,46 @@ class WorkerPool:
         is_spent = partial(_is_spent, queue, last, alone=alone)
         self._standstill = Standstill()
         watched = self._clock()
-        while True:
-            most_now = min(filter(None, (most, queue.useful)), default=self._size)
-            for child in self._idle_children(len(queue), most_now, is_spent):
-                if task := queue.take(child.number):
-                    self._assign(child, task)
-            if not (len(queue) or any(child.task for child in self._children)):
-                return
-            for key, _ in self._selector.select(WATCH_EVERY_S):
-                child = key.data
-                if key.fileobj is child.process.stdin:
-                    self._send(child)
-                elif child in self._children:
-                    yield from self._receive(child, on_progress)
-            self._standstill.note(watch(), sum(child.parser.advances for child in self._children))
-            # While this process is stopped (Ctrl-Z) no report arrives; that time must not count as silence.
-            watched, passed_s = (now := self._clock()), min(now - watched, 2 * WATCH_EVERY_S)
-            self._standstill.lasted_s += passed_s
-            for child in list(self._children):
-                child.silent_s += passed_s if child.task else 0
-                if death := child.exceeded(self._limits, grace_s, self._standstill.lasted_s):
-                    yield from self._end(child, death)
+        with self._listening(away):
+            while True:
+                most_now = min(filter(None, (most, queue.useful)), default=self._size)
+                for child in self._idle_children(len(queue), most_now, is_spent):
+                    if task := queue.take(child.number):
+                        self._assign(child, task)
+                yield from away.turn() if away else ()
+                if not (len(queue) or any(child.task for child in self._children) or (away and away.is_busy)):
+                    return
+                yield from self._hear(on_progress)
+                self._standstill.note(watch(), sum(child.parser.advances for child in self._children))
+                # While this process is stopped (Ctrl-Z) no report arrives; that time must not count as silence.
+                watched, passed_s = (now := self._clock()), min(now - watched, 2 * WATCH_EVERY_S)
+                self._standstill.lasted_s += passed_s
+                for child in list(self._children):
+                    child.silent_s += passed_s if child.task else 0
+                    if death := child.exceeded(self._limits, grace_s, self._standstill.lasted_s):
+                        yield from self._end(child, death)
+
+    @contextmanager
+    def _listening(self, away: Away | None) -> Iterator[None]:
+        """Wake up in the block also when there is news of those who are ``away``."""
+        if away:
+            self._selector.register(away, selectors.EVENT_READ)
+        try:
+            yield
+        finally:
+            if away:
+                self._selector.unregister(away)
+
+    def _hear(self, on_progress: Callable[[Any, float], None]) -> Generator[Outcome[Any], None, None]:
+        """Send and receive what the pipes of children take and have, after waiting for that."""
+        for key, _ in self._selector.select(WATCH_EVERY_S):
+            child: Child | None = key.data
+            if child is None:  # there is news of those who are away, whose turn comes
+                continue
+            if key.fileobj is child.process.stdin:
+                self._send(child)
+            elif child in self._children:
+                yield from self._receive(child, on_progress)
 
     def _idle_children(self, wanted: int, most: int, is_spent: Callable[[Child], bool]) -> list[Child]:
         """Up to ``wanted`` children without a task; starts new ones while there are not ``most``, for spent ones, too.

@@ -84,19 +84,25 @@ class RunQueue(Generic[TaskT]):
     def __len__(self) -> int:
         return sum(map(len, self._all_runs()))
 
-    def take(self, worker: int) -> TaskT | None:
+    def take(self, worker: int, ready: Callable[[TaskT], bool] | None = None) -> TaskT | None:
+        """The next task for this worker, of those that are ``ready`` for it, if that is not the same for all."""
+        ready = ready or self._ready
         run = self._claimed.get(worker)
         if not run:
             self._claimed[worker] = run = self._next_run()
-        if run and self._ready(run[0]):
+        if run and ready(run[0]):
             return run.popleft()
         for other in self._all_runs():
-            if other and self._ready(other[0]):
+            if other and ready(other[0]):
                 return other.popleft()
         return None
 
     def is_spent(self, worker: int) -> bool:  # noqa: ARG002 - all workers are alike
         return False
+
+    def put_back(self, task: TaskT) -> None:
+        """A task was not done: whoever has no run does it."""
+        self._unclaimed.appendleft(deque([task]))
 
     def claim(self, worker: int) -> None:
         """Reserve the earliest unclaimed run for a worker that has none; it may begin it later."""

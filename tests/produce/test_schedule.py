@@ -17,6 +17,7 @@ from owtmix.inputs.prefetch import Prefetcher
 from owtmix.inputs.source_file import SourceFile
 from owtmix.jobfile.settings import PlanSettings, VideoSettings
 from owtmix.plan.build import make_plan
+from owtmix.plan.device import RenderDevice
 from owtmix.plan.model import RenderPlan
 from owtmix.plan.source_usage import longest_piece_s, source_usage
 from owtmix.produce.schedule import Schedule
@@ -236,3 +237,52 @@ def test_stopping_begins_nothing_more(tmp_path: Path) -> None:
         schedule.stop()
         assert len(schedule) == 0
         assert schedule.take(1) is None
+
+
+def test_workers_elsewhere_take_chunks_whose_sources_are_not_here(tmp_path: Path) -> None:
+    _, prefetcher = supplied(tmp_path, "screen", "ben")
+    with prefetcher:
+        wait_until_ready(prefetcher, 0)
+        schedule = Schedule(tasks(), 1, prefetcher, same, away=1)
+        assert [named(schedule.take_away(1000)) for _ in range(6)] == ["0", "30", "60", "90", "120", None]
+        assert len(schedule) == 1  # the sound stays here
+
+
+def test_a_chunk_that_was_put_back_goes_to_anybody_or_stays_at_home(tmp_path: Path) -> None:
+    _, prefetcher = supplied(tmp_path)
+    with prefetcher:
+        wait_until_ready(prefetcher, 2)
+        schedule = Schedule(tasks()[1:], 1, prefetcher, same, away=1)
+        taken = [schedule.take_away(1000) for _ in range(5)]
+        first, second = taken[:2]
+        assert isinstance(first, ChunkTask)
+        assert isinstance(second, ChunkTask)
+        schedule.put_back(first, at_home=True)
+        assert schedule.take_away(1000) is None
+        schedule.put_back(second, at_home=False)
+        assert len(schedule) == 2
+        assert named(schedule.take_away(1001)) == "30"
+        assert named(schedule.take(1)) == "0"
+        assert len(schedule) == 0
+
+
+def test_a_chunk_that_is_put_back_after_a_failure_is_not_begun_again(tmp_path: Path) -> None:
+    _, prefetcher = supplied(tmp_path)
+    with prefetcher:
+        wait_until_ready(prefetcher, 2)
+        schedule = Schedule(tasks()[1:], 1, prefetcher, same, away=1)
+        taken = schedule.take_away(1000)
+        assert isinstance(taken, ChunkTask)
+        schedule.stop()
+        schedule.put_back(taken, at_home=False)
+        assert len(schedule) == 0
+
+
+def test_a_picture_on_a_gpu_stays_at_home(tmp_path: Path) -> None:
+    _, prefetcher = supplied(tmp_path)
+    with prefetcher:
+        wait_until_ready(prefetcher, 2)
+        gpu = RenderDevice("it works", 0)
+        on_gpu = [replace(task, setup=replace(task.setup, device=gpu)) for task in tasks()]
+        schedule = Schedule(on_gpu, 1, prefetcher, same, away=1)
+        assert schedule.take_away(1000) is None

@@ -16,6 +16,7 @@ from owtmix.jobfile.settings import Settings
 from owtmix.jobs.job import OpenExecutor
 from owtmix.workers.base import (
     ERRORS,
+    Away,
     Bounded,
     Death,
     DeathKind,
@@ -81,8 +82,9 @@ class InProcessExecutor:
         most: int | None = None,
         grace_s: float = 0.0,
         watch: Callable[[], object] = watch_nothing,
+        away: Away | None = None,
     ) -> Iterator[Outcome[TaskT]]:
-        del alone, renewed, most, grace_s  # nothing is shared, and nothing is supervised
+        del alone, renewed, most, grace_s, away  # nothing is shared, and nothing is supervised
         queue = FifoQueue(tasks) if isinstance(tasks, Iterable) else tasks
         worker = 1
         while len(queue):

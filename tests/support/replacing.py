@@ -11,7 +11,7 @@ from typing import Any
 
 from owtmix.jobfile.settings import INSTALLATION, Settings
 from owtmix.jobs.job import OpenExecutor
-from owtmix.workers.base import Executor, Outcome, TaskQueue, ignore_progress, watch_nothing
+from owtmix.workers.base import Away, Executor, Outcome, TaskQueue, ignore_progress, watch_nothing
 from owtmix.workers.limits import start_workers
 
 Replace = Callable[[Any], Any]
@@ -62,7 +62,9 @@ class ReplacingExecutor:
         most: int | None = None,
         grace_s: float = 0.0,
         watch: Callable[[], object] = watch_nothing,
+        away: Away | None = None,
     ) -> Iterator[Outcome[Any]]:
+        assert away is None, "what goes elsewhere is not replaced"
         originals: dict[int, tuple[Any, Any]] = {}
 
         def exchange(task: Any) -> Any:

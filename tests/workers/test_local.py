@@ -257,3 +257,47 @@ def test_progress_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         list(made.run(crash, on_progress))
     assert heard == [1.5]
     assert capsys.readouterr() == ("", "")
+
+
+class Elsewhere:
+    """Workers elsewhere, which do one task after a while."""
+
+    def __init__(self, task: Echo) -> None:
+        self.reader, self.writer = os.pipe()
+        self.task: Echo | None = task
+        self.turns = 0
+
+    def fileno(self) -> int:
+        return self.reader
+
+    @property
+    def is_busy(self) -> bool:
+        return self.task is not None
+
+    def turn(self) -> Iterator[Outcome[Any]]:
+        self.turns += 1
+        if self.task and self.turns > 3:
+            task, self.task = self.task, None
+            yield Outcome(task, "elsewhere")
+
+
+def test_a_run_lasts_as_long_as_somebody_elsewhere_has_a_task() -> None:
+    away = Elsewhere(Echo("far"))
+    with executor() as pool:
+        found = {outcome.task.payload: outcome.value for outcome in pool.run([Echo("near")], away=away)}
+        assert found == {"near": "near", "far": "elsewhere"}
+        assert [outcome.value for outcome in pool.run([Echo("later")])] == ["later"]
+    for end in (away.reader, away.writer):
+        os.close(end)
+
+
+def test_news_from_elsewhere_end_the_waiting() -> None:
+    away = Elsewhere(Echo("far"))
+    os.write(away.writer, b".")
+    begun_s = time.monotonic()
+    nothing: list[Echo] = []
+    with executor() as pool:
+        assert [outcome.value for outcome in pool.run(nothing, away=away)] == ["elsewhere"]
+    assert time.monotonic() - begun_s < 0.5
+    for end in (away.reader, away.writer):
+        os.close(end)
