@@ -65,6 +65,7 @@ class InProcessExecutor:
     """
 
     def __init__(self, on_warning: Callable[[str], None] = lambda _: None, done: list[Task] | None = None) -> None:
+        self._worker = 1
         self._on_warning = on_warning
         self._done = [] if done is None else done
         self.confinement: tuple[str, ...] = ()
@@ -84,13 +85,13 @@ class InProcessExecutor:
         watch: Callable[[], object] = watch_nothing,
         away: Away | None = None,
     ) -> Iterator[Outcome[TaskT]]:
-        del alone, renewed, most, grace_s, away  # nothing is shared, and nothing is supervised
+        del alone, most, grace_s, away  # nothing is shared, and nothing is supervised
         queue = FifoQueue(tasks) if isinstance(tasks, Iterable) else tasks
-        worker = 1
+        self._worker += renewed
         while len(queue):
             watch()
-            worker += queue.is_spent(worker)
-            task = queue.take(worker)
+            self._worker += queue.is_spent(self._worker)
+            task = queue.take(self._worker)
             if task is None:
                 time.sleep(_POLL_S)
                 continue
