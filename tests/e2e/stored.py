@@ -173,7 +173,7 @@ def store_at(service: Service, endpoint: str) -> dict[str, str]:
 def problem(done: Done) -> str:
     """The only error message."""
     (line,) = [line for line in done.stderr.splitlines() if " error: " in line]
-    return re.sub(r"^\S+ \S+ error: ", "", line)
+    return re.sub(r"^\S+ \S+ (\S+ )?error: ", "", line)
 
 
 def report(done: Done) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import compileall
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -82,7 +83,7 @@ def test_a_store_that_fails_for_ever(stored: Stored, name: str) -> None:
     assert done.returncode == trouble.status, done.stderr
     assert stored.proxy.count(trouble.only) == trouble.asked
     assert trouble.words in problem(done)
-    assert not done.stdout
+    assert json.loads(done.stdout)["error"]["exit_status"] == done.returncode
     assert stored.key not in stored.service.keys()  # noqa: SIM118 - it is no dict
     assert not stored.service.unfinished()
     assert not list((stored.command.root / "work" / stored.job_id).glob("tracks/*"))
