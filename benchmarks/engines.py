@@ -38,19 +38,8 @@ def owtmix(workers: int, device: str = "cpu") -> Engine:
 
     def compose(case: Case) -> Made:
         output = case.work / "owtmix.mp4"
-        command = [
-            sys.executable,
-            "-m",
-            "owtmix",
-            "--quiet",
-            "--json",
-            "--fresh",
-            "--device",
-            device,
-            "--workers",
-            str(workers),
-        ]
-        command += ["--index", str(case.index), "--output", str(output), str(case.cfg)]
+        command = [sys.executable, "-m", "owtmix", "--quiet", "--json", "--fresh", "--workers", str(workers)]
+        command += ["--device", device, "--index", str(case.index), "--output", str(output), str(case.cfg)]
         cost, said = run([command], case.work)
         return Made(cost, output, json.loads(said))
 

@@ -24,12 +24,14 @@ class Program:
         command: ``owt-main``.
         state: its state folder; None for that of the installation.
         places: the folder with the places that jobs share; None where they share none.
+        place_count: how many places there are.
         workers: processes that each job composes with.
     """
 
     command: Sequence[str]
     state: Path | None = None
     places: Path | None = None
+    place_count: int = 1
     workers: int = 1
 
     def arguments(self, attempt: Attempt, parent: int | None = None) -> list[str]:
@@ -45,7 +47,7 @@ class Program:
             *([f"--state={self.state}"] if self.state else []),
             f"--workers={self.workers}",
             "--decode-threads=1",
-            *([f"--places={self.places}"] if self.places else []),
+            *([f"--places={self.places}", f"--place-count={self.place_count}"] if self.places else []),
             "--no-wait",
             *(f"--set={path}={value}" for path, value in job.overrides.items()),
             *([f"--index={job.index}"] if job.index else []),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import resource
 import shutil
 import signal
@@ -18,9 +16,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final, NoReturn
 
-from owtmix.base.errors import MixError
+from owtmix.base.errors import DestinationError, MixError
 from owtmix.base.own_files import make_folder
-from owtmix.base.plain_text import plain_json
+from owtmix.base.standard_output import is_terminal, json_text, print_text
 from owtmix.base.strict_json import printable
 from owtmix.base.utf8_mode import use_utf8
 from owtmix.base.wording import some
@@ -101,7 +99,7 @@ def _execute(arguments: Arguments) -> int:
         )
     if arguments.plan:
         plan = _plan(queue.jobs, read_journal(results), results, settings, arguments)
-        _print(plan.describe() if arguments.plan == "text" else _json(plan.to_json()))
+        _print(plan.describe() if arguments.plan == "text" else json_text(plan.to_json()))
         return 0
     with closing(Journal(results)) as journal:
         if journal.junk:
@@ -139,7 +137,7 @@ def _run(plan: BatchPlan, journal: Journal, program: Program, arguments: Argumen
         if metrics:
             metrics.write(agenda.waiting, 0)
     summary = Summary(tally, agenda.waiting, journal.unwritten, time.monotonic() - begun_s, journal.path)
-    _print(_json(summary.to_json()) if _prints_json(arguments) else summary.describe())
+    _print(json_text(summary.to_json()) if _prints_json(arguments) else summary.describe())
     if night and night.is_hopeless:
         return _NOT_SET_UP
     if summary.left and requests.count and not journal.failure:
@@ -165,7 +163,9 @@ def _runner(program: Program, arguments: Arguments) -> Iterator[Runner]:
     state = arguments.state or state_folder()
     cards = _cards(places, state, arguments.gpus)
     admission = Admission(state)
-    with closing(LocalRunner(replace(program, places=places.folder), jobs, places, admission, cards)) as local:
+    with closing(
+        LocalRunner(replace(program, places=places.folder, place_count=jobs), jobs, places, admission, cards)
+    ) as local:
         yield local
 
 
@@ -220,27 +220,17 @@ def _refuse(error: MixError, exit_status: int, arguments: Arguments) -> int:
         _log.error("%s", line)
     if _prints_json(arguments):
         failure = {"type": type(error).__name__, "message": str(error), "exit_status": exit_status}
-        _print(_json({"error": failure}))
+        _print(json_text({"error": failure}))
     return exit_status
 
 
 def _prints_json(arguments: Arguments) -> bool:
-    return arguments.json or sys.stdout is None or not sys.stdout.isatty()
-
-
-def _json(value: object) -> str:
-    return plain_json(json.dumps(value, ensure_ascii=False, indent=2))
+    return arguments.json or not is_terminal()
 
 
 def _print(text: str) -> None:
-    """Write to standard output; whoever closed it does not want to read it."""
-    if sys.stdout is None:
-        return
+    """Write to standard output. What became of the jobs does not hang on that."""
     try:
-        sys.stdout.buffer.write(text.encode(errors="backslashreplace") + b"\n")
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        # The interpreter flushes stdout at exit; that must not fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        _log.error("standard output cannot be written: %s", error.strerror)
+        print_text(text)
+    except DestinationError as error:
+        _log.error("%s", error)

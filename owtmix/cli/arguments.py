@@ -17,7 +17,8 @@ from owtmix.base.errors import Problem, SpecError
 from owtmix.base.ids import is_job_id
 from owtmix.base.named_file import unfit_path
 from owtmix.base.plain_text import plain_line
-from owtmix.cli.standard_output import failure, json_text, print_text, prints_json
+from owtmix.base.standard_output import json_text, print_text
+from owtmix.cli.failure_json import failure, prints_json
 from owtmix.jobs.options import MAX_CHUNK_S, MAX_WORKERS, MIN_CHUNK_S, Options
 from owtmix.workers.cluster_address import is_address
 
@@ -210,6 +211,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="compose with more workers than --workers while processors are spare that the jobs of this machine share "
         "by this folder, as owt-batch does",
+    )
+    parser.add_argument(
+        "--place-count", type=_count, metavar="N", help="how many places there are; by default one for each processor"
     )
     parser.add_argument(
         "--parent",

@@ -11,14 +11,15 @@ from typing import Any
 from owtmix.base.cleanup import TemporaryPaths
 from owtmix.base.errors import BusyError, DestinationError, Interrupted, MixError, SpecError
 from owtmix.base.shortage import machine_error
+from owtmix.base.standard_output import is_terminal, json_text, print_text
 from owtmix.cli.arguments import Arguments
+from owtmix.cli.failure_json import failure
 from owtmix.cli.plan_text import describe_plan
 from owtmix.cli.probe_text import describe_reports
 from owtmix.cli.progress_bar import show_progress
 from owtmix.cli.progress_json import report_progress
 from owtmix.cli.result_text import describe_result
 from owtmix.cli.run_log import RunLog
-from owtmix.cli.standard_output import failure, is_terminal, json_text, print_text
 from owtmix.jobfile.settings import Settings, read_settings, settings_file
 from owtmix.jobs.job import Job, jobs_with_callbacks, resend
 from owtmix.jobs.probing import probe_recordings

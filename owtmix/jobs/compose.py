@@ -122,13 +122,13 @@ def compose(run: JobRun, planned: Planned) -> Composed:
 def _workspace(run: JobRun, setup: RenderSetup, cache: ChunkCache) -> Workspace:
     """As many workers as are wanted and have memory on this machine; further ones while places are spare."""
     options, cores = run.request.options, available_cores()
-    wanted = options.workers or cores
-    fitting, each_bytes = _fitting_workers(setup, max(wanted, cores))
+    wanted, places = options.workers or cores, options.place_count or cores
+    fitting, each_bytes = _fitting_workers(setup, max(wanted, places))
     workers = min(wanted, fitting)
     if workers < wanted:
         _log.info("%d workers compose, not %d: each needs about %d MiB", workers, wanted, each_bytes >> 20)
     threads = options.decode_threads or max(1, cores // workers)
-    spare = SparePlaces(_places(options.places, cores), fitting - workers)
+    spare = SparePlaces(_places(options.places, places), min(fitting, places) - workers)
     return Workspace(run.executor, workers, threads, cache, run.tracks, spare, hire_benches(run, setup))
 
 

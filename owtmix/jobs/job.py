@@ -131,7 +131,8 @@ class Job:
     def _executor(self, announcer: Announcer) -> AbstractContextManager[Executor]:
         options = self.request.options
         # With shared places any number of workers may compose; the queue says how many have something to do.
-        workers = available_cores() + 1 if options.places and options.workers else options.workers
+        most = (options.place_count or available_cores()) + 1
+        workers = most if options.places and options.workers else options.workers
         return self._open_executor(self.request.settings, announcer.warn_damaged, workers)
 
 

@@ -60,6 +60,7 @@ _ACCEPTED: Final[tuple[tuple[str, Callable[[object], bool], str], ...]] = (
     ("device", _is_device, "auto, cpu, cuda or a GPU such as cuda:1"),
     ("decode_threads", _is_worker_count, f"a whole number from 1 to {MAX_WORKERS}"),
     ("places", _is_folder, "the path of a folder"),
+    ("place_count", _is_worker_count, f"a whole number from 1 to {MAX_WORKERS}"),
     ("wait", _is_flag, "True or False"),
     ("cluster", _is_cluster, "auto, or the address of a cluster such as 10.0.0.1:6379"),
     ("benches", _is_worker_count, f"a whole number from 1 to {MAX_WORKERS}"),
@@ -82,6 +83,7 @@ class Options:
         decode_threads: how many recordings each worker decodes at a time; None for as many as leaves no processor idle.
         places: folder of the places that jobs of this machine share (``workers.places``); while some are spare, more
             workers compose. None for none.
+        place_count: how many places there are; None for as many as there are processors.
         wait: wait at the end for the receivers of callbacks; otherwise ``resend`` delivers what is left.
         cluster: the Ray cluster whose nodes compose, too: ``auto``, or its address.
         benches: processes that compose there; None for as many as it has processors.
@@ -100,6 +102,7 @@ class Options:
     device: str = "auto"
     decode_threads: int | None = None
     places: Path | None = None
+    place_count: int | None = None
     wait: bool = True
     cluster: str | None = None
     benches: int | None = None

@@ -71,7 +71,7 @@ def test_what_owt_main_is_told(site: Site) -> None:
     manifest.write_text(json.dumps(line))
     site.run(queue=manifest)
     (run,) = site.tries("a")
-    argv = [word for word in run["argv"] if not word.startswith(("--parent=", "--places=", "--device="))]
+    argv = [word for word in run["argv"] if not word.startswith(("--parent=", "--place", "--device="))]
     fixed = ["--json", "--quiet", "--progress=json", f"--state={site.path}/state", "--workers=1", "--decode-threads=1"]
     own = ['--set=Data.X="1"', "--index=-i", f"--output={site.queue}/o.mp4", str(cfg)]
     assert argv == [*fixed, "--no-wait", *own]
