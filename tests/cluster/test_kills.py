@@ -108,7 +108,8 @@ class Night:
 
 def is_busy(pid: int) -> bool:
     """Whether it is a process of the cluster with a task or a bench."""
-    return words_of(pid)[0].startswith("ray::") and "IDLE" not in words_of(pid)[0]
+    title = words_of(pid)[0]
+    return title.startswith("ray::") and not title.endswith("Agent") and "IDLE" not in title
 
 
 @pytest.fixture
