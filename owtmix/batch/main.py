@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, NoReturn
 
-from owtmix.base.errors import DestinationError, MixError
+from owtmix.base.errors import ClusterError, DestinationError, MixError
 from owtmix.base.own_files import make_folder
 from owtmix.base.standard_output import is_terminal, json_text, print_text
 from owtmix.base.strict_json import printable
@@ -124,7 +124,7 @@ def _run(plan: BatchPlan, journal: Journal, program: Program, arguments: Argumen
         tally.skip(job.id, past)
     agenda = Agenda(plan.planned, arguments.attempts, estimates, arguments.longest_pause_s)
     logs = _log_folder(journal.path)
-    night = None
+    night, is_set_up = None, True
     if plan.planned:
         with _runner(program, arguments) as runner, show_progress(quiet=arguments.threshold > logging.INFO) as view:
             resending = Resending(program, logs / ".callbacks.log")
@@ -132,13 +132,17 @@ def _run(plan: BatchPlan, journal: Journal, program: Program, arguments: Argumen
             watchers = [view, resending, *([metrics] if metrics else [])]
             site = Site(agenda, runner, journal, tally, estimates, tuple(watchers), (resending.hear,))
             night = Night(site, requests, arguments.grace_s)
-            night.run()
+            try:
+                night.run()
+            except ClusterError as error:  # what runs there is lost, and begins again next time
+                _log.error("%s", error)
+                is_set_up = False
             resending.finish(lambda: requests.count > 0)
         if metrics:
             metrics.write(agenda.waiting, 0)
     summary = Summary(tally, agenda.waiting, journal.unwritten, time.monotonic() - begun_s, journal.path)
     _print(json_text(summary.to_json()) if _prints_json(arguments) else summary.describe())
-    if night and night.is_hopeless:
+    if (night and night.is_hopeless) or not is_set_up:
         return _NOT_SET_UP
     if summary.left and requests.count and not journal.failure:
         return _STOPPED

@@ -147,7 +147,7 @@ def test_a_job_ends_with_its_parent(command: Command, tmp_path: Path, job_id: st
     """The parent is killed; nobody tells the job."""
     long_room = LONG.write(tmp_path / "room", job_id, record_once)
     with subprocess.Popen(["/bin/sleep", "60"]) as parent:
-        job = command.start("--parent", str(parent.pid), long_room)
+        job = command.start("--progress=json", "--parent", str(parent.pid), long_room)
         assert job.stderr
         while "composing" not in job.stderr.readline():
             assert job.poll() is None

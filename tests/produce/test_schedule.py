@@ -96,7 +96,7 @@ def test_a_chunk_is_begun_when_its_sources_are_here_and_the_sound_when_all_are(t
         wait_until_ready(prefetcher, 1)
         assert named(schedule.take(1)) == "60"
         store.let_go("ben")
-        wait_until_ready(prefetcher, 2)
+        wait_until_ready(prefetcher, 0, 1, 2)
         assert [named(schedule.take(1)) for _ in range(4)] == ["sound", "90", "120", None]
         assert len(schedule) == 0
 
@@ -105,7 +105,7 @@ def test_the_worker_of_the_sound_continues_with_the_first_chunks(tmp_path: Path)
     """Other workers must decode up to their first chunk, which takes about as long as the sound."""
     _, prefetcher = supplied(tmp_path)
     with prefetcher:
-        wait_until_ready(prefetcher, 2)
+        wait_until_ready(prefetcher, 0, 1, 2)
         schedule = Schedule(tasks(), 2, prefetcher, same)
         assert [named(schedule.take(worker)) for worker in (1, 2, 1, 2)] == ["sound", "60", "0", "90"]
 
@@ -113,7 +113,7 @@ def test_the_worker_of_the_sound_continues_with_the_first_chunks(tmp_path: Path)
 def test_one_worker_composes_one_chunk_at_a_time_beside_the_sound(tmp_path: Path) -> None:
     _, prefetcher = supplied(tmp_path)
     with prefetcher:
-        wait_until_ready(prefetcher, 2)
+        wait_until_ready(prefetcher, 0, 1, 2)
         schedule = Schedule(tasks(), 1, prefetcher, same)
         sound, first = schedule.take(1), schedule.take(2)
         assert (named(sound), named(first)) == ("sound", "0")
@@ -129,7 +129,7 @@ def test_a_spare_place_is_a_further_worker_for_one_chunk(tmp_path: Path) -> None
     _, prefetcher = supplied(tmp_path)
     places = Places(tmp_path / "places", 1)
     with prefetcher:
-        wait_until_ready(prefetcher, 2)
+        wait_until_ready(prefetcher, 0, 1, 2)
         schedule = Schedule(tasks(), 1, prefetcher, same, SparePlaces(places, 3, partial(next, count())))
         assert schedule.useful == 3  # the sound, a chunk, and another one
         sound, first, further = (schedule.take(worker) for worker in (1, 2, 3))
@@ -251,7 +251,7 @@ def test_workers_elsewhere_take_chunks_whose_sources_are_not_here(tmp_path: Path
 def test_a_chunk_that_was_put_back_goes_to_anybody_or_stays_at_home(tmp_path: Path) -> None:
     _, prefetcher = supplied(tmp_path)
     with prefetcher:
-        wait_until_ready(prefetcher, 2)
+        wait_until_ready(prefetcher, 0, 1, 2)
         schedule = Schedule(tasks()[1:], 1, prefetcher, same, away=1)
         taken = [schedule.take_away(1000) for _ in range(5)]
         first, second = taken[:2]
@@ -269,7 +269,7 @@ def test_a_chunk_that_was_put_back_goes_to_anybody_or_stays_at_home(tmp_path: Pa
 def test_a_chunk_that_is_put_back_after_a_failure_is_not_begun_again(tmp_path: Path) -> None:
     _, prefetcher = supplied(tmp_path)
     with prefetcher:
-        wait_until_ready(prefetcher, 2)
+        wait_until_ready(prefetcher, 0, 1, 2)
         schedule = Schedule(tasks()[1:], 1, prefetcher, same, away=1)
         taken = schedule.take_away(1000)
         assert isinstance(taken, ChunkTask)
@@ -281,7 +281,7 @@ def test_a_chunk_that_is_put_back_after_a_failure_is_not_begun_again(tmp_path: P
 def test_a_picture_on_a_gpu_stays_at_home(tmp_path: Path) -> None:
     _, prefetcher = supplied(tmp_path)
     with prefetcher:
-        wait_until_ready(prefetcher, 2)
+        wait_until_ready(prefetcher, 0, 1, 2)
         gpu = RenderDevice("it works", 0)
         on_gpu = [replace(task, setup=replace(task.setup, device=gpu)) for task in tasks()]
         schedule = Schedule(on_gpu, 1, prefetcher, same, away=1)
