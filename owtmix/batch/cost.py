@@ -19,7 +19,7 @@ from owtmix.base.named_file import read_named_file, unfit_path
 from owtmix.batch.attempt import BatchJob
 from owtmix.batch.manifest import is_local_path
 from owtmix.jobfile.bounds import MAX_JOB_BYTES, MAX_RECORDINGS
-from owtmix.jobfile.index import EPOCH_MILLISECONDS_FROM, EPOCH_SECONDS_FROM
+from owtmix.jobfile.index_time import EPOCH_MILLISECONDS_FROM, EPOCH_SECONDS_FROM
 from owtmix.jobfile.overrides import apply_overrides
 
 MAIN_BYTES: Final = 160 << 20

@@ -21,7 +21,8 @@ from owtmix.inputs.repeated import repeated_files
 from owtmix.inputs.source_file import SourceFile, first_of_same
 from owtmix.inputs.tasks import ProbeTask
 from owtmix.jobfile.bounds import MAX_INDEX_BYTES
-from owtmix.jobfile.index import Index, Recording, read_index
+from owtmix.jobfile.index import Index, Recording
+from owtmix.jobfile.index_reader import read_index
 from owtmix.jobfile.object_key import substitute_variables
 from owtmix.jobfile.settings import Settings
 from owtmix.jobfile.spec import ImageWatermark, JobSpec

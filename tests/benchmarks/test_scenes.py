@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.recordings import CLIPS, moving, speaking
 from benchmarks.scenes import SCENES, cut, index_document, job_document, placed
-from owtmix.jobfile.index import read_index
+from owtmix.jobfile.index_reader import read_index
 from owtmix.jobfile.reader import read_job
 
 

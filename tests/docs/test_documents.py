@@ -15,7 +15,7 @@ import pytest
 
 from owtmix.base.errors import MixError
 from owtmix.cli.arguments import read_arguments
-from owtmix.jobfile.index import read_index
+from owtmix.jobfile.index_reader import read_index
 from owtmix.jobfile.key_docs import CONDITIONAL_DEFAULTS, with_key_tables
 from owtmix.jobfile.models import JobFile, JobModel
 from owtmix.jobfile.reader import read_job

@@ -23,7 +23,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 from owtmix.base.errors import InputError, MixError, SpecError
-from owtmix.jobfile.index import read_index
+from owtmix.jobfile.index_reader import read_index
 from owtmix.jobfile.reader import read_job
 from owtmix.jobfile.settings import INSTALLATION
 from owtmix.plan.subscription import check_streams, subscribed

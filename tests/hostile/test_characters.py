@@ -21,7 +21,7 @@ from owtmix.base.ids import StreamId
 from owtmix.base.strict_json import Loc, printable
 from owtmix.compositor.text.render import is_cut, missing_glyphs
 from owtmix.jobfile.bounds import MAX_INDEX_BYTES, MAX_JOB_BYTES, MAX_NAME, MAX_SETTINGS_BYTES, MAX_TEXT, MAX_URL
-from owtmix.jobfile.index import read_index
+from owtmix.jobfile.index_reader import read_index
 from owtmix.jobfile.job_id import job_id_in
 from owtmix.jobfile.models import JobFile
 from owtmix.jobfile.object_key import forms, normal_key, output_pattern, substituted_key

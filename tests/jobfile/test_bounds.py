@@ -12,7 +12,7 @@ from owtmix.base.errors import InputError, SpecError
 from owtmix.base.ids import MAX_STREAM_ID, StreamId
 from owtmix.base.wording import first_lines, some
 from owtmix.jobfile.bounds import MAX_NAME, MAX_RECORDINGS, MAX_SHOWN, MAX_TEXT, MAX_URL, MAX_Z
-from owtmix.jobfile.index import read_index
+from owtmix.jobfile.index_reader import read_index
 from owtmix.jobfile.json_schema import job_schema
 from owtmix.jobfile.object_key import MAX_KEY_BYTES
 from owtmix.jobfile.reader import read_job

@@ -11,7 +11,7 @@ from typing import Final, Literal
 import pytest
 
 from owtmix.base.errors import CODE_AUDIO_PARAM, CODE_FAILED, InputError, SpecError
-from owtmix.jobfile.index import read_index
+from owtmix.jobfile.index_reader import read_index
 from owtmix.jobfile.reader import read_job
 
 DOCUMENT: Final = Path(__file__).parents[2].parent / "shared" / "spec" / "cloud-recording-api.md"

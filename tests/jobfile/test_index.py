@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from owtmix.base.errors import InputError
 from owtmix.base.ids import StreamId
-from owtmix.jobfile.index import Index, TimeUnitSetting, read_index
+from owtmix.jobfile.index import Index, TimeUnitSetting
+from owtmix.jobfile.index_reader import read_index
 
 EPOCH_MS: Final = 1_795_327_385_000
 EPOCH_S: Final = 1_795_327_385
