@@ -15,7 +15,7 @@ from benchmarks.scenes import SCENES, cut, make
 from owtmix.base.cleanup import TemporaryPaths
 from owtmix.base.progress import NoProgress
 from owtmix.compositor.factory import make_canvas, open_gpu
-from owtmix.jobfile.settings import read_settings, settings_file
+from owtmix.jobfile.settings_file import read_settings, settings_file
 from owtmix.jobs.job import Job
 from owtmix.jobs.options import Options
 from owtmix.plan.device import CPU, RenderDevice

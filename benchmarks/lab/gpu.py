@@ -30,7 +30,7 @@ from owtmix.compositor.gpu.kernel_args import Drawing, Surface, grid, pack_batch
 from owtmix.compositor.gpu.memory import DeviceMemoryPool
 from owtmix.compositor.gpu.scaler import GpuScaler, GpuTile
 from owtmix.compositor.gpu.upload import UploadBuffers
-from owtmix.jobfile.settings import read_settings, settings_file
+from owtmix.jobfile.settings_file import read_settings, settings_file
 from owtmix.media.nvdec import DecodingGpu
 from owtmix.media.video_reader import VideoReader
 from owtmix.plan.device import CPU, RenderDevice

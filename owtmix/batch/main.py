@@ -46,7 +46,8 @@ from owtmix.batch.resending import Resending
 from owtmix.batch.runner import Runner
 from owtmix.batch.summary import Summary
 from owtmix.batch.tally import Tally
-from owtmix.jobfile.settings import Settings, read_settings, settings_file
+from owtmix.jobfile.settings import Settings
+from owtmix.jobfile.settings_file import read_settings, settings_file
 from owtmix.jobs.state import state_folder
 from owtmix.workers.cluster_link import ClusterLink
 from owtmix.workers.limits import available_cores

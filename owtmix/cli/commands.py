@@ -20,7 +20,8 @@ from owtmix.cli.progress_bar import show_progress
 from owtmix.cli.progress_json import report_progress
 from owtmix.cli.result_text import describe_result
 from owtmix.cli.run_log import RunLog
-from owtmix.jobfile.settings import Settings, read_settings, settings_file
+from owtmix.jobfile.settings import Settings
+from owtmix.jobfile.settings_file import read_settings, settings_file
 from owtmix.jobs.job import Job, resend, resend_all
 from owtmix.jobs.probing import probe_recordings
 from owtmix.jobs.request import readable_job_id

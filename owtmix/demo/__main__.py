@@ -11,7 +11,7 @@ from pathlib import Path
 from owtmix.demo.job import write_job
 from owtmix.demo.room import make_room
 from owtmix.demo.rooms import make_rooms
-from owtmix.jobfile.settings import INSTALLATION, is_checkout
+from owtmix.jobfile.settings_file import INSTALLATION, is_checkout
 
 
 def _command(name: str) -> str:

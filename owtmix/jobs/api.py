@@ -10,7 +10,7 @@ from pathlib import Path
 from owtmix.base.cleanup import TemporaryPaths
 from owtmix.base.errors import Problem, SpecError
 from owtmix.base.progress import NoProgress, Progress
-from owtmix.jobfile.settings import read_settings, settings_file
+from owtmix.jobfile.settings_file import read_settings, settings_file
 from owtmix.jobs.job import Job
 from owtmix.jobs.options import Options
 from owtmix.jobs.probing import probe_recordings

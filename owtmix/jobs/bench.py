@@ -24,7 +24,7 @@ from pydantic import TypeAdapter
 from owtmix.base.errors import MixError, RenderError, SetupError
 from owtmix.base.own_files import make_folder, remove, write_whole
 from owtmix.inputs.image_files import DecodedImage
-from owtmix.jobfile.settings import read_settings, settings_file
+from owtmix.jobfile.settings_file import read_settings, settings_file
 from owtmix.jobs.bench_inputs import BenchInputs
 from owtmix.jobs.benches import Kit, build
 from owtmix.jobs.scratch import remove_abandoned_scratch, scratch_folder

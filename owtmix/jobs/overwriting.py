@@ -11,7 +11,7 @@ from typing import Final
 from owtmix.base.errors import Problem, SpecError
 from owtmix.inputs.gather import is_local_path
 from owtmix.jobfile.object_key import forms
-from owtmix.jobfile.settings import settings_file
+from owtmix.jobfile.settings_file import settings_file
 from owtmix.jobfile.spec import ImageWatermark
 from owtmix.jobs.request import PREFIX, JobRequest
 from owtmix.jobs.state import STATE_FOLDERS

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from owtmix.base.own_files import FOLDER_MODE
-from owtmix.jobfile.settings import INSTALLATION, is_checkout
+from owtmix.jobfile.settings_file import INSTALLATION, is_checkout
 
 LOGS: Final = "logs"
 WORK: Final = "work"

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import pytest
 
-from owtmix.jobfile.settings import SHIPPED
+from owtmix.jobfile.settings_file import SHIPPED
 from tests.notify.receiver import Receiver, receiving
 from tests.support.command import Command, change
 

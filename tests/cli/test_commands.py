@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from owtmix.cli.arguments import _parser
-from owtmix.jobfile.settings import INSTALLATION
+from owtmix.jobfile.settings_file import INSTALLATION
 from owtmix.jobs.lock import lock_job
 from tests.support.command import CLEAN_ENVIRONMENT, Command, change, install
 

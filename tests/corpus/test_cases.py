@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pytest
 
-from owtmix.jobfile.settings import INSTALLATION
+from owtmix.jobfile.settings_file import INSTALLATION
 from tests.conftest import SHARED
 
 CASES: Final = SHARED / "cases"

@@ -12,7 +12,7 @@ from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any, Final
 
-from owtmix.jobfile.settings import SHIPPED
+from owtmix.jobfile.settings_file import SHIPPED
 from tests.e2e.bench import TIMEOUT_S
 from tests.storage.conftest import Service
 from tests.storage.fault_proxy import FaultProxy, Request, is_content

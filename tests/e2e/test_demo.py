@@ -11,7 +11,7 @@ import pytest
 
 from owtmix.demo.job import write_job
 from owtmix.demo.room import make_room
-from owtmix.jobfile.settings import INSTALLATION
+from owtmix.jobfile.settings_file import INSTALLATION
 from tests.e2e import measure
 from tests.e2e.bench import run
 from tests.support.room import Room

@@ -14,7 +14,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from owtmix.jobfile.settings import INSTALLATION
+from owtmix.jobfile.settings_file import INSTALLATION
 from tests.conftest import SHARED
 from tests.fuzz.answer_rounds import try_leftovers, try_receiver_answers, try_store_answers
 from tests.fuzz.rounds import Corpus, gather, try_composing, try_documents, try_planning, try_probing

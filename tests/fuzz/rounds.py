@@ -25,7 +25,7 @@ from uuid import uuid4
 from owtmix.base.errors import InputError, MixError, SpecError
 from owtmix.jobfile.index_reader import read_index
 from owtmix.jobfile.reader import read_job
-from owtmix.jobfile.settings import INSTALLATION
+from owtmix.jobfile.settings_file import INSTALLATION
 from owtmix.plan.subscription import check_streams, subscribed
 from tests.fuzz.mutation import mutate, mutate_document, mutate_text
 from tests.support.people import COLOURS, Take, record

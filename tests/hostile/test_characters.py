@@ -26,7 +26,7 @@ from owtmix.jobfile.job_id import job_id_in
 from owtmix.jobfile.models import JobFile
 from owtmix.jobfile.object_key import forms, normal_key, output_pattern, substituted_key
 from owtmix.jobfile.reader import read_job
-from owtmix.jobfile.settings import read_settings
+from owtmix.jobfile.settings_file import read_settings
 from owtmix.jobfile.spec import StorageSpec, url_secrets
 from owtmix.jobfile.types import is_http_url
 from owtmix.notify.outbox import Outbox

@@ -13,7 +13,7 @@ import pytest
 
 from owtmix.base.errors import InputError
 from owtmix.inputs.tasks import ProbeTask
-from owtmix.jobfile.settings import INSTALLATION
+from owtmix.jobfile.settings_file import INSTALLATION
 from owtmix.media.probe import probe
 from owtmix.media.video_reader import decode_all
 from owtmix.plan.media_info import ClockRules

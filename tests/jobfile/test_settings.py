@@ -15,16 +15,8 @@ import pytest
 from pydantic import ValidationError
 
 from owtmix.base.errors import SettingsError
-from owtmix.jobfile.settings import (
-    INSTALLATION,
-    SHIPPED,
-    PlanSettings,
-    Settings,
-    VideoSettings,
-    is_checkout,
-    read_settings,
-    settings_file,
-)
+from owtmix.jobfile.settings import PlanSettings, Settings, VideoSettings
+from owtmix.jobfile.settings_file import INSTALLATION, SHIPPED, is_checkout, read_settings, settings_file
 from owtmix.jobs.state import state_folder
 
 

@@ -17,7 +17,8 @@ from PIL import Image
 import owtmix
 from owtmix.base.cleanup import TemporaryPaths
 from owtmix.base.progress import NoProgress
-from owtmix.jobfile.settings import INSTALLATION, Settings
+from owtmix.jobfile.settings import Settings
+from owtmix.jobfile.settings_file import INSTALLATION
 from owtmix.jobs.job import Job
 from tests.support import people
 from tests.support.command import record_once

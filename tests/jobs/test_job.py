@@ -19,7 +19,8 @@ from PIL import Image
 from owtmix.base.cleanup import TemporaryPaths
 from owtmix.base.errors import BusyError, DestinationError, InputError, Interrupted, SpecError
 from owtmix.base.progress import NoProgress
-from owtmix.jobfile.settings import INSTALLATION, Settings
+from owtmix.jobfile.settings import Settings
+from owtmix.jobfile.settings_file import INSTALLATION
 from owtmix.jobfile.spec import NotifySpec
 from owtmix.jobs import compose
 from owtmix.jobs.job import Job, jobs_with_callbacks, resend, resend_all

@@ -16,7 +16,7 @@ from typing import Final
 
 import pytest
 
-from owtmix.jobfile.settings import INSTALLATION, SHIPPED
+from owtmix.jobfile.settings_file import INSTALLATION, SHIPPED
 from tests.support.command import install
 from tests.support.fixtures import new_job_id
 
@@ -94,7 +94,7 @@ def test_the_package_is_the_installed_one_and_costs_nothing_to_import(installed:
 
 
 def test_the_wheel_has_the_settings_and_the_fonts(installed: Installed) -> None:
-    program = "from owtmix.jobfile.settings import settings_file as f; print(f())"
+    program = "from owtmix.jobfile.settings_file import settings_file as f; print(f())"
     settings = Path(installed.run("python", "-c", program).rstrip("\n"))
     assert settings.is_relative_to(installed.environment)
     assert settings.read_bytes() == SHIPPED.read_bytes()

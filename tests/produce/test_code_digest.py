@@ -16,7 +16,8 @@ from typing import Final, get_args
 
 import pytest
 
-from owtmix.jobfile.settings import INSTALLATION, PlanSettings
+from owtmix.jobfile.settings import PlanSettings
+from owtmix.jobfile.settings_file import INSTALLATION
 from owtmix.jobfile.spec import LayoutStyle, TextWatermark
 from owtmix.plan.build import make_plan
 from owtmix.produce.code_digest import Kind, library_versions, modules, package_digest
@@ -32,7 +33,7 @@ ROOTS: Final[dict[Kind, tuple[str, ...]]] = {
 MAKES_NO_TRACK: Final = (  # how paths of modules begin
     *("cli/", "demo", "inputs/", "jobs/", "net/", "notify/", "outputs/", "storage/"),
     *("jobfile/assemble.py", "jobfile/index_", "jobfile/key_docs.py", "jobfile/models.py", "jobfile/reader.py"),
-    *("jobfile/settings.py", "plan/build.py", "produce/production.py", "produce/schedule.py", "workers/local.py"),
+    *("jobfile/settings", "plan/build.py", "produce/production.py", "produce/schedule.py", "workers/local.py"),
 )
 
 

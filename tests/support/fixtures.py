@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from owtmix.jobfile.settings import INSTALLATION
+from owtmix.jobfile.settings_file import INSTALLATION
 from tests.support.command import TINY, Command, install, record_once
 
 

@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from owtmix.jobfile.settings import INSTALLATION, Settings
+from owtmix.jobfile.settings import Settings
+from owtmix.jobfile.settings_file import INSTALLATION
 from owtmix.jobs.job import OpenExecutor
 from owtmix.workers.base import Away, Executor, Outcome, TaskQueue, ignore_progress, watch_nothing
 from owtmix.workers.limits import start_workers

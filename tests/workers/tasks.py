@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from owtmix.base.errors import InputError
-from owtmix.jobfile.settings import INSTALLATION
+from owtmix.jobfile.settings_file import INSTALLATION
 from owtmix.workers.base import Replies, TaskReporter
 from owtmix.workers.file_access import FileAccess
 

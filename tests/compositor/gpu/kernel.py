@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 from owtmix.compositor.gpu.kernel_args import SOURCE
-from owtmix.jobfile.settings import INSTALLATION
+from owtmix.jobfile.settings_file import INSTALLATION
 from tests.support.compiler import COMPILER
 
 BUILT: Final = INSTALLATION / "build" / "tests"
