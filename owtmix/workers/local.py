@@ -6,13 +6,10 @@ A child that dies, hangs or takes too much memory ends its task, not the job. Th
 from __future__ import annotations
 
 import logging
-import os
 import pickle
-import selectors
 import sys
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -32,6 +29,7 @@ from owtmix.workers.base import (
     ignore_progress,
     watch_nothing,
 )
+from owtmix.workers.child_pipes import ChildPipes
 from owtmix.workers.child_process import Child, Greeting, cause_of_exit, start_child
 from owtmix.workers.file_access import FileAccess
 from owtmix.workers.process_state import count_oom_kills, peak_bytes
@@ -41,7 +39,6 @@ from owtmix.workers.sandbox import protect_memory
 from owtmix.workers.standstill import Standstill, WarningBound
 
 WATCH_EVERY_S: Final = 0.25
-READ_BYTES: Final = 1 << 16
 
 _log = logging.getLogger(__name__)
 
@@ -84,7 +81,7 @@ class WorkerPool:
         self._started = 0
         self._oom_kills = count_oom_kills()
         self._standstill = Standstill()
-        self._selector = selectors.DefaultSelector()
+        self._pipes = ChildPipes()
 
     def __enter__(self) -> Self:
         protect_memory()
@@ -97,7 +94,7 @@ class WorkerPool:
             child.process.kill()
         for child in list(self._children):
             self._remove(child)
-        self._selector.close()
+        self._pipes.close()
 
     @property
     def confinement(self) -> tuple[str, ...]:
@@ -130,7 +127,7 @@ class WorkerPool:
         is_spent = partial(_is_spent, queue, last, alone=alone)
         self._standstill = Standstill()
         watched = self._clock()
-        with self._listening(away):
+        with self._pipes.listening(away):
             while True:
                 most_now = min(filter(None, (most, queue.useful)), default=self._size)
                 for child in self._idle_children(len(queue), most_now, is_spent):
@@ -139,7 +136,9 @@ class WorkerPool:
                 yield from away.turn() if away else ()
                 if not (len(queue) or any(child.task for child in self._children) or (away and away.is_busy)):
                     return
-                yield from self._hear(on_progress)
+                for child in self._pipes.heard(WATCH_EVERY_S):
+                    if child in self._children:  # it was not removed in this turn
+                        yield from self._receive(child, on_progress)
                 self._standstill.note(watch(), sum(child.parser.advances for child in self._children))
                 # While this process is stopped (Ctrl-Z) no report arrives; that time must not count as silence.
                 watched, passed_s = (now := self._clock()), min(now - watched, 2 * WATCH_EVERY_S)
@@ -148,28 +147,6 @@ class WorkerPool:
                     child.silent_s += passed_s if child.task else 0
                     if death := child.exceeded(self._limits, grace_s, self._standstill.lasted_s):
                         yield from self._end(child, death)
-
-    @contextmanager
-    def _listening(self, away: Away | None) -> Iterator[None]:
-        """Wake up in the block also when there is news of those who are ``away``."""
-        if away:
-            self._selector.register(away, selectors.EVENT_READ)
-        try:
-            yield
-        finally:
-            if away:
-                self._selector.unregister(away)
-
-    def _hear(self, on_progress: Callable[[Any, float], None]) -> Generator[Outcome[Any], None, None]:
-        """Send and receive what the pipes of children take and have, after waiting for that."""
-        for key, _ in self._selector.select(WATCH_EVERY_S):
-            child: Child | None = key.data
-            if child is None:  # there is news of those who are away, whose turn comes
-                continue
-            if key.fileobj is child.process.stdin:
-                self._send(child)
-            elif child in self._children:
-                yield from self._receive(child, on_progress)
 
     def _idle_children(self, wanted: int, most: int, is_spent: Callable[[Child], bool]) -> list[Child]:
         """Up to ``wanted`` children without a task; starts new ones while there are not ``most``, for spent ones, too.
@@ -195,45 +172,19 @@ class WorkerPool:
 
     def _start(self) -> Child:
         child = start_child(self._started + 1, self._python, self._access, self._limits)
-        assert child.process.stdin
-        assert child.process.stdout
         self._started += 1
         self._children.append(child)
-        self._selector.register(child.process.stdout, selectors.EVENT_READ, child)
-        self._selector.register(child.process.stdin, selectors.EVENT_WRITE, child)
+        self._pipes.add(child)
         return child
 
     def _assign(self, child: Child, task: Task) -> None:
         child.task, child.parser = task, ReplyParser()
         child.is_used = child.is_used or not isinstance(task, Greeting)
         child.warnings, child.started_s = [], self._clock()
-        self._queue(child, pickle.dumps(task))
-
-    def _queue(self, child: Child, data: bytes) -> None:
-        """Send ``data`` after what is unsent, as the pipe takes it."""
-        assert child.process.stdin
-        if not child.unsent:
-            self._selector.register(child.process.stdin, selectors.EVENT_WRITE, child)
-        child.unsent = memoryview(bytes(child.unsent) + data)
-
-    def _send(self, child: Child) -> None:
-        """Write as much as the pipe takes."""
-        if not child.unsent:  # the child was removed in this turn
-            return
-        assert child.process.stdin
-        try:
-            written = os.write(child.process.stdin.fileno(), child.unsent)
-        except BlockingIOError:
-            return
-        except BrokenPipeError:  # it died; the end of its other pipe reports that
-            written = len(child.unsent)
-        child.unsent = child.unsent[written:]
-        if not child.unsent:
-            self._selector.unregister(child.process.stdin)
+        self._pipes.send(child, pickle.dumps(task))
 
     def _receive(self, child: Child, on_progress: Callable[[Any, float], None]) -> Generator[Outcome[Any], None, None]:
-        assert child.process.stdout
-        data = os.read(child.process.stdout.fileno(), READ_BYTES)
+        data = self._pipes.read(child)
         if not data:
             yield from self._end(child, cause_of_exit(child.process, self._oom_kills))
             return
@@ -302,10 +253,7 @@ class WorkerPool:
         assert process.stdin
         assert process.stdout
         self._children.remove(child)
-        self._selector.unregister(process.stdout)
-        if child.unsent:
-            self._selector.unregister(process.stdin)
-            child.unsent = memoryview(b"")
+        self._pipes.remove(child)
         process.kill()
         process.stdin.close()
         process.stdout.close()
