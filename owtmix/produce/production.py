@@ -1,20 +1,14 @@
-"""Carries out a plan: an executor makes the tracks, and no finished track is made twice.
-
-``failures.py`` decides what to do after a failure; this module does it.
-"""
+"""Carries out a plan: an executor makes the tracks, and no finished track is made twice."""
 
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from fractions import Fraction
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
 
-from owtmix.base.errors import InputError, RenderError, ShortageError
+from owtmix.base.errors import RenderError, ShortageError
 from owtmix.base.own_files import remove
 from owtmix.base.progress import Progress
 from owtmix.inputs.disk_budget import format_gib
@@ -24,36 +18,20 @@ from owtmix.plan.media_info import Damage, DecodeStats
 from owtmix.plan.model import RenderPlan
 from owtmix.plan.source_usage import longest_piece_s, source_usage
 from owtmix.produce.changed_sources import key_of_rest, remove_changed
-from owtmix.produce.chunk_cache import SourceLoss
 from owtmix.produce.chunk_key import InputVersions, audio_key, chunk_key
 from owtmix.produce.effort import Effort
 from owtmix.produce.endings import ending_of
-from owtmix.produce.failures import (
-    Ending,
-    Fail,
-    FailureState,
-    GiveUpGpu,
-    GiveUpGpuEncoder,
-    LeaveOut,
-    Retry,
-    RetryWithLess,
-    TrySuspects,
-    decide,
-)
 from owtmix.produce.finishing import write_output
 from owtmix.produce.made_tracks import MadeTracks
 from owtmix.produce.progress import CompositionProgress
+from owtmix.produce.recovery import Failed, Recovery
 from owtmix.produce.schedule import Schedule
 from owtmix.produce.spare_places import SparePlaces
-from owtmix.produce.suspects import try_suspects
 from owtmix.produce.tasks import AudioTask, ChunkTask, MuxTask, RenderSetup, TrackTask
 from owtmix.produce.workspace import WarningSink, Workspace
 from owtmix.render.results import joined
 from owtmix.storage import disk_error
-from owtmix.workers.base import Death, DeathKind, Outcome, TaskQueue
-
-MOST_LOSSES: Final = 20
-"""A source that fails again earlier after so many failures is not used at all."""
+from owtmix.workers.base import TaskQueue
 
 _log = logging.getLogger(__name__)
 
@@ -94,16 +72,14 @@ class Production:
         workspace: Workspace,
         warnings: WarningSink,
     ) -> None:
-        self._setup = setup
         self._sources = sources
         self._versions = versions
         self._workspace = workspace
         self._warnings = warnings
-        self._lost: dict[int, str] = {}
         self._tasks: dict[str, TrackTask] = {}
         self._made = MadeTracks(workspace.cache, warnings)
         self._effort = Effort(workspace.workers, workspace.threads)
-        self._losses: Counter[tuple[str, bool]] = Counter()
+        self._recovery = Recovery(setup, versions, workspace, self._effort, warnings)
         self._is_renewed = False
         self._is_remade = False
 
@@ -129,7 +105,7 @@ class Production:
             plan=self._setup.plan,
             video_stats=video_stats,
             audio_damage=audio_damage,
-            lost=self._lost,
+            lost=self._recovery.lost,
             chunks=len(chunks),
             reused=self._made.count_reused(chunks),
             devices=sorted({result.device for result in self._made.results(chunks)}),
@@ -163,22 +139,19 @@ class Production:
         return FinishedTracks(tuple(map(self._made.path, self._chunk_keys())), next(iter(sounds), None))
 
     @property
+    def _setup(self) -> RenderSetup:
+        """As failures have left it."""
+        return self._recovery.setup
+
+    @property
     def _spare(self) -> SparePlaces | None:
         """Further workers compose only on the CPU, and only while the machine is short of nothing."""
         is_possible = self._setup.device.gpu is None and not self._effort.shortages
         return self._workspace.spare if is_possible else None
 
-    @property
-    def _state(self) -> FailureState:
-        return FailureState(
-            self._setup.device, self._setup.can_reencode, self._effort.restarted, self._effort.shortages
-        )
-
     def _resume(self) -> None:
         """Take over the finished tracks of earlier runs, and the losses that they recorded."""
-        for loss in self._workspace.cache.losses:
-            if self._leave_out(loss):
-                self._setup.report_problem(loss.message, self._warnings.warn_damaged)
+        self._recovery.leave_out_known()
         self._tasks = self._plan_tasks()
         self._made.take_over(self._tasks)
         chunks = self._chunk_keys()
@@ -202,7 +175,7 @@ class Production:
 
     def _make_tracks(self, tasks: Sequence[TrackTask], composed: CompositionProgress) -> None:
         """Do ``tasks``. After a failure no task is started, and the plan changes when the running tasks have ended."""
-        failed: list[tuple[Outcome[TrackTask], Ending]] = []
+        failed: list[Failed] = []
         with self._prefetch(tasks) as prefetcher:
             benches = self._workspace.benches
             away = benches.count if benches else 0
@@ -222,32 +195,20 @@ class Production:
                 schedule.finish(outcome.task)
                 ending = ending_of(outcome)
                 if ending.shortage or ending.error or ending.death or ending.stops:
-                    _raise_if_fatal(ending, self._state)
+                    self._recovery.raise_if_fatal(ending)
                     failed.append((outcome, ending))
                 else:
                     self._made.keep(outcome, self._current_key(outcome.task))
                     composed.finish(outcome.task)
                 if failed:
                     schedule.stop()
-        self._leave_out_failed(failed, composed)
+        if failed:
+            self._recover(failed, composed)
 
-    def _leave_out_failed(
-        self, failed: Sequence[tuple[Outcome[TrackTask], Ending]], composed: CompositionProgress
-    ) -> None:
+    def _recover(self, failed: Sequence[Failed], composed: CompositionProgress) -> None:
         """Change the plan by what has failed; tracks that are as it is now are kept."""
-        if not failed:
-            return
         self._is_renewed = True  # a worker that was taken over does no more
-        before = self._setup
-        losses = [loss for outcome, ending in failed for loss in self._handle(outcome, ending, composed)]
-        self._losses.update({(loss.version, loss.is_sound) for loss, _ in losses})
-        for loss, is_proven in sorted(losses, key=lambda found: found[0].file_s):
-            if self._leave_out(loss):
-                self._setup.report_problem(loss.message, self._warnings.warn_damaged)
-                if is_proven:
-                    self._workspace.cache.add_loss(loss)
-        if self._setup.plan == before.plan:
-            self._repeat_useless(failed, composed)
+        self._recovery.recover(failed, composed)
         self._tasks = self._plan_tasks()
         for outcome, ending in failed:
             remove_changed(ending, self._setup.files)
@@ -256,47 +217,6 @@ class Production:
                 composed.finish(outcome.task)
             else:
                 _remove_rest(outcome.task.track)
-
-    def _repeat_useless(
-        self, failed: Sequence[tuple[Outcome[TrackTask], Ending]], composed: CompositionProgress
-    ) -> None:
-        """Count failures of sources that are in no part of the plan as deaths: else they would be repeated for ever."""
-        useless = Death(DeathKind.PROTOCOL, "reports a failure of what it does not use")
-        for outcome, ending in failed:
-            if ending.stops and not (ending.shortage or ending.error or ending.death):
-                list(self._handle(outcome, replace(ending, stops=(), death=useless, culprits=()), composed))
-
-    def _handle(
-        self, outcome: Outcome[TrackTask], ending: Ending, composed: CompositionProgress
-    ) -> Iterable[tuple[SourceLoss, bool]]:
-        """Carry out the decisions about an ending; yields the losses of sources, and whether each is proven.
-
-        Raises:
-            MixError: the job fails.
-        """
-        for decision in decide(ending, self._state):
-            match decision:
-                case TrySuspects():
-                    found = try_suspects(self._workspace.executor, outcome)
-                    ending = replace(ending, culprits=found.culprits, greediest=found.greediest)
-                    yield from self._handle(outcome, ending, composed)
-                case LeaveOut(source, at_s, is_sound, message):
-                    offset_s = self._setup.plan.offset_s(source, sound=is_sound)
-                    version = self._versions.sources[source]
-                    start_s = at_s if self._losses[version, is_sound] < MOST_LOSSES else Fraction(0)
-                    yield SourceLoss(version, start_s - offset_s, is_sound, message), decision.proven
-                case GiveUpGpu():
-                    self._warnings.warn_restarted(decision.warning)
-                    self._setup = replace(self._setup, device=decision.device)
-                case GiveUpGpuEncoder():
-                    self._warnings.warn_restarted(decision.warning)
-                    self._setup = replace(self._setup, plan=self._setup.plan.without_gpu_encoder())
-                    composed.restart()
-                case Retry() | RetryWithLess():
-                    self._warnings.warn_restarted(decision.warning)
-                    self._effort.repeat(decision)
-                case Fail():
-                    raise decision.error
 
     def _prefetch(self, tasks: Sequence[TrackTask]) -> Prefetcher:
         """Start to fetch the missing sources of ``tasks``."""
@@ -314,17 +234,7 @@ class Production:
         Returns the bytes that are missing, which change while files arrive.
         """
         prefetcher.check()
-        failed = {source: str(error) for source, error in prefetcher.failed().items() if source not in self._lost}
-        for source, reason in failed.items():
-            self._lost[source] = reason
-            message = f"{self._setup.plan.sources[source].key} is left out: {reason}"
-            self._setup.report_problem(message, self._warnings.warn_lost)
-            for is_sound in (True, False):
-                plan = self._setup.plan.without_source(source, Fraction(0), sound=is_sound)
-                self._setup = replace(self._setup, plan=plan)
-        if failed and len(self._lost) == len(self._setup.plan.sources):
-            raise InputError("no recording is left: none could be fetched")
-        if failed:
+        if self._recovery.leave_out_lost(prefetcher.failed()):
             self._tasks = self._plan_tasks()
         return prefetcher.missing_bytes
 
@@ -338,17 +248,6 @@ class Production:
         """The key of a track that was made: sources that could not be fetched meanwhile are silent in the sound."""
         return audio_key(self._setup.plan, self._versions) if isinstance(task, AudioTask) else task.track.name
 
-    def _leave_out(self, loss: SourceLoss) -> bool:
-        """Remove a loss from the plan; False when the plan does not use that part of the recording."""
-        before = self._setup.plan
-        for source, version in enumerate(self._versions.sources):
-            if version == loss.version:
-                plan = self._setup.plan
-                at_s = loss.file_s + plan.offset_s(source, sound=loss.is_sound)
-                plan = plan.without_source(source, at_s, sound=loss.is_sound)
-                self._setup = replace(self._setup, plan=plan)
-        return self._setup.plan != before
-
 
 def _remove_rest(track: Path) -> None:
     """Remove what a failed task has left, which may be anything.
@@ -360,9 +259,3 @@ def _remove_rest(track: Path) -> None:
         remove(track)
     except OSError as error:
         raise disk_error(track, error) from None
-
-
-def _raise_if_fatal(ending: Ending, state: FailureState) -> None:
-    for decision in decide(ending, state):
-        if isinstance(decision, Fail):
-            raise decision.error

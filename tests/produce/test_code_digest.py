@@ -33,7 +33,8 @@ ROOTS: Final[dict[Kind, tuple[str, ...]]] = {
 MAKES_NO_TRACK: Final = (  # how paths of modules begin
     *("cli/", "demo", "inputs/", "jobs/", "net/", "notify/", "outputs/", "storage/"),
     *("jobfile/assemble.py", "jobfile/index_", "jobfile/key_docs.py", "jobfile/models.py", "jobfile/reader.py"),
-    *("jobfile/settings", "plan/build.py", "produce/production.py", "produce/schedule.py", "workers/local.py"),
+    *("jobfile/settings", "plan/build.py", "produce/production.py", "produce/recovery.py", "produce/schedule.py"),
+    *("workers/child_pipes.py", "workers/local.py"),
 )
 
 

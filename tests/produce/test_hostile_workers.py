@@ -12,7 +12,7 @@ import pytest
 
 from owtmix.base.errors import DestinationError, MixError, RenderError
 from owtmix.outputs.mp4 import Mp4Output
-from owtmix.produce.production import MOST_LOSSES
+from owtmix.produce.recovery import MOST_LOSSES
 from owtmix.produce.tasks import AudioTask, ChunkTask, MuxTask
 from owtmix.render.results import DecodeFailure, RenderResult
 from owtmix.render.video_track import MAKER_CACHE
