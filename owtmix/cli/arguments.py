@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -14,15 +13,22 @@ from pathlib import Path
 from typing import Any, Final, Literal, NoReturn
 
 from owtmix.base.errors import Problem, SpecError
-from owtmix.base.ids import is_job_id
-from owtmix.base.named_file import unfit_path
 from owtmix.base.plain_text import plain_line
 from owtmix.base.standard_output import json_text, print_text
+from owtmix.cli.argument_types import (
+    chunk_s,
+    cluster,
+    count,
+    device,
+    folder,
+    job_id,
+    override,
+    process,
+    seconds,
+    workers,
+)
 from owtmix.cli.failure_json import failure, prints_json
-from owtmix.jobs.options import MAX_CHUNK_S, MAX_WORKERS, MIN_CHUNK_S, Options
-from owtmix.workers.cluster_address import is_address
-
-_SIXTY: Final = 60
+from owtmix.jobs.options import Options
 
 _EPILOG: Final = """\
 examples:
@@ -146,7 +152,7 @@ def _parser() -> argparse.ArgumentParser:
         "--resend",
         nargs="?",
         const="",
-        type=_job_id,
+        type=job_id,
         metavar="JOBID",
         help="deliver the callbacks that earlier runs of this job, or with --all of all jobs, left, and nothing else; "
         "takes no job file",
@@ -159,21 +165,21 @@ def _parser() -> argparse.ArgumentParser:
         "--set",
         dest="overrides",
         action="append",
-        type=_override,
+        type=override,
         default=[],
         metavar="PATH=VALUE",
         help="use VALUE (JSON, or a plain string) in place of what the job file has at PATH; may be repeated",
     )
     parser.add_argument(
         "--workers",
-        type=_workers,
+        type=workers,
         metavar="N",
         help="number of worker processes; auto, the default, is the number of processors",
     )
     parser.add_argument(
         "--chunk",
         dest="chunk_s",
-        type=_chunk_s,
+        type=chunk_s,
         metavar="SECONDS",
         help="shortest length of a chunk, instead of the setting in conf/owt.toml; chunks are less than twice as long",
     )
@@ -184,7 +190,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--device",
-        type=_device,
+        type=device,
         default="auto",
         metavar="DEVICE",
         help="compose on the cpu, or on a GPU: cuda, or cuda:1 for the second; auto, the default, uses one that works; "
@@ -192,7 +198,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--decode-threads",
-        type=_count,
+        type=count,
         metavar="N",
         help="recordings that each worker decodes at a time, instead of as many as leave no processor idle",
     )
@@ -203,21 +209,21 @@ def _parser() -> argparse.ArgumentParser:
         help="do not wait for the receivers of callbacks at the end: --resend delivers what is left",
     )
     parser.add_argument(
-        "--state", type=_folder, metavar="FOLDER", help="keep logs, work, measurements, locks and callbacks there"
+        "--state", type=folder, metavar="FOLDER", help="keep logs, work, measurements, locks and callbacks there"
     )
     parser.add_argument(
         "--places",
-        type=_folder,
+        type=folder,
         metavar="FOLDER",
         help="compose with more workers than --workers while processors are spare that the jobs of this machine share "
         "by this folder, as owt-batch does",
     )
     parser.add_argument(
-        "--place-count", type=_count, metavar="N", help="how many places there are; by default one for each processor"
+        "--place-count", type=count, metavar="N", help="how many places there are; by default one for each processor"
     )
     parser.add_argument(
         "--parent",
-        type=_process,
+        type=process,
         metavar="PID",
         help="stop when the process with this number has ended",
     )
@@ -234,13 +240,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--cluster",
-        type=_cluster,
+        type=cluster,
         metavar="ADDRESS",
         help="have the nodes of a Ray cluster compose, too: its address, or auto where this machine is one of them",
     )
     parser.add_argument(
         "--benches",
-        type=_workers,
+        type=workers,
         metavar="N",
         help="number of processes that compose on the cluster; auto, the default, is its number of processors",
     )
@@ -276,79 +282,6 @@ class _Preview(argparse.Action):
         if Path(file).suffix.lower() != ".png":
             parser.error(f"--preview: {file} must end in .png")
         try:
-            namespace.preview = (_seconds(time), Path(file))
+            namespace.preview = (seconds(time), Path(file))
         except ValueError:
             parser.error(f"--preview: {time} is not a time such as 00:01:30, 01:30.5 or 90")
-
-
-def _seconds(text: str) -> Fraction:
-    """Parse ``HH:MM:SS.fff``, ``MM:SS`` or seconds into exact seconds.
-
-    Raises:
-        ValueError: ``text`` has none of these forms.
-    """
-    if not re.fullmatch(r"(\d+:)?(\d+:)?\d+(\.\d+)?", text, re.ASCII):
-        raise ValueError(text)
-    seconds = Fraction(0)
-    for position, part in enumerate(text.split(":")):
-        if position and Fraction(part) >= _SIXTY:
-            raise ValueError(text)
-        seconds = seconds * _SIXTY + Fraction(part)
-    return seconds
-
-
-def _job_id(text: str) -> str:
-    if text and not is_job_id(text):
-        raise argparse.ArgumentTypeError(f"{text} is not a job id")
-    return text
-
-
-def _workers(text: str) -> int | None:
-    return None if text == "auto" else _count(text)
-
-
-def _count(text: str) -> int:
-    if not re.fullmatch(r"[1-9]\d{0,2}", text, re.ASCII):
-        raise argparse.ArgumentTypeError(f"{text} is not a number from 1 to {MAX_WORKERS}")
-    return int(text)
-
-
-def _folder(text: str) -> Path:
-    path = Path(text).absolute()
-    if problem := unfit_path(str(path)):
-        raise argparse.ArgumentTypeError(problem)
-    return path
-
-
-def _process(text: str) -> int:
-    if not re.fullmatch(r"[1-9]\d{0,8}", text, re.ASCII):
-        raise argparse.ArgumentTypeError(f"{text} is not the number of a process")
-    return int(text)
-
-
-def _chunk_s(text: str) -> Fraction:
-    seconds = Fraction(text) if re.fullmatch(r"\d{1,4}(\.\d{1,9})?", text, re.ASCII) else Fraction(0)
-    if not MIN_CHUNK_S <= seconds <= MAX_CHUNK_S:
-        accepted = f"a number of seconds from {MIN_CHUNK_S} to {MAX_CHUNK_S}"
-        raise argparse.ArgumentTypeError(f"{text} is not {accepted}")
-    return seconds
-
-
-def _device(text: str) -> str:
-    try:
-        return Options(device=text).device
-    except SpecError:
-        raise argparse.ArgumentTypeError(f"{text} is not auto, cpu, cuda or a GPU such as cuda:1") from None
-
-
-def _cluster(text: str) -> str:
-    if not is_address(text):
-        raise argparse.ArgumentTypeError(f"{text} is not auto, or an address such as 10.0.0.1:6379")
-    return text
-
-
-def _override(text: str) -> tuple[str, str]:
-    path, equals, value = text.partition("=")
-    if not path or not equals:
-        raise argparse.ArgumentTypeError(f"{text} is not PATH=VALUE, as in Data.MixerConfig.ResizeMode=1")
-    return path, value
