@@ -16,7 +16,7 @@ from owtmix.inputs.fair_store import FairStore
 from owtmix.inputs.image_files import DecodedImage, decode_images
 from owtmix.inputs.measure import measure, measure_parts
 from owtmix.inputs.prefetch import SourceSet
-from owtmix.inputs.probe_cache import ProbeCache
+from owtmix.inputs.probe_cache import ProbeCache, with_company
 from owtmix.inputs.repeated import repeated_files
 from owtmix.inputs.source_file import SourceFile, first_of_same
 from owtmix.inputs.tasks import ProbeTask
@@ -106,11 +106,10 @@ class InputGatherer:
         problems |= too_large
         files = {n: named[n] for n in fitting}
         self._executor.allow(read=[file.path for file in files.values() if not file.copy.size_bytes])
-        identities = {n: self._store.identity(file.key) for n, file in files.items()}
+        owner = [recording.stream.user for recording in recordings].__getitem__
+        identities = with_company({n: self._store.identity(file.key) for n, file in files.items()}, files, owner)
         known = {n: probe for n, file in files.items() if (probe := self._probes.find(identities[n], file))}
         measured = {n: files[n].measured(probe) for n, probe in known.items()}
-
-        owner = [recording.stream.user for recording in recordings].__getitem__
 
         def keep(found: Mapping[int, object]) -> None:
             for n, probe in found.items():

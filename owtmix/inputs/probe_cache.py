@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import os
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
@@ -72,6 +73,23 @@ class ProbeCache:
             return None
         key: list[Any] = [identity, file.copy.version, str(self._rules), _code_version()]
         return self._folder / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()}.json"
+
+
+def with_company(
+    identities: Mapping[int, str], files: Mapping[int, SourceFile], owner: Callable[[int], str]
+) -> dict[int, str]:
+    """Identities that also say which recordings are of the same owner, by number.
+
+    A worker measures those one after the other, and one of them may have taken it over. So what is kept counts only
+    where the owner has the same recordings: an index that names somebody else's as its own falsifies nothing of theirs.
+    """
+    companies: dict[str, list[str]] = {}
+    for n in identities:
+        companies.setdefault(owner(n), []).append(json.dumps([identities[n], files[n].copy.version]))
+    digests = {
+        name: hashlib.sha256("\n".join(sorted(company)).encode()).hexdigest() for name, company in companies.items()
+    }
+    return {n: f"{identity}\n{digests[owner(n)]}" for n, identity in identities.items()}
 
 
 @cache

@@ -9,11 +9,12 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from owtmix.base.errors import MixError, RenderError
 from owtmix.workers.base import ERRORS, Bounded, Replies, Task
 from owtmix.workers.child import LONGEST_MESSAGE, LONGEST_TRACE
+from owtmix.workers.result_types import validated
 
 _log = logging.getLogger(__name__)
 
@@ -27,6 +28,9 @@ MOST_DONE_S: Final = 1e12
 """Progress lies between 0 and this. While a recording is measured it is the file's own time, which may be any."""
 LEAST_ADVANCE_S: Final = 0.001
 """Reports of less than this are no progress."""
+MOST_VALUES: Final = 1 << 20
+"""In a line: a sound in a hundred thousand pieces has less. Each takes some 60 bytes of memory."""
+_BEFORE_VALUES: Final = (b",", b"[", b"{", b":")
 MOST_DIGITS: Final = 500
 """Of a number in a result. Exact arithmetic with longer ones takes for ever."""
 _RESULT: Final = b'["result", '
@@ -128,6 +132,8 @@ class ReplyParser:
         return [message] if self._warnings <= MOST_WARNINGS and self._warned <= MOST_WARNED else []
 
     def _parse_line(self, line: bytes, task: Task, warnings: list[str]) -> TaskReply | None:
+        if sum(map(line.count, _BEFORE_VALUES)) > MOST_VALUES:
+            raise ValueError(len(line))
         kind, value = json.loads(line)
         match kind:
             case "begun" | "waiting":
@@ -140,7 +146,7 @@ class ReplyParser:
                 warnings += self._bounded(_short(value))
                 return None
             case "result":
-                return TaskReply(_result(task, line, value))
+                return TaskReply(_result(task, len(line), value))
             case "error":
                 name, message = value
                 if name not in replies_of(task).errors:
@@ -160,17 +166,17 @@ def replies_of(task: Task) -> Replies:
     return task.replies if isinstance(task, Bounded) else Replies()
 
 
-def _result(task: Task, line: bytes, value: Any) -> Any:
-    """The result of a task.
+def _result(task: Task, size: int, value: Any) -> Any:
+    """The result of a task, whose line has ``size`` bytes.
 
     Raises:
         ValueError, ArithmeticError: it is none; numbers and text that arithmetic would take for ever with included.
         ProtocolError: this task has no such result.
     """
-    if len(line) > replies_of(task).result_bytes:
-        raise ValueError(len(line))
+    if size > replies_of(task).result_bytes:
+        raise ValueError(size)
     check_numbers(value)
-    result = TypeAdapter(task.result).validate_python(value)
+    result = validated(task.result, value)
     if isinstance(task, Bounded):
         try:
             task.check(result)

@@ -53,6 +53,8 @@ _F_SETOWN: Final = 8
 _F_SETSIG: Final = 10
 _F_SETOWN_EX: Final = 15
 _F_SETLEASE: Final = 1024
+_SHARED_MEMORY: Final = 0x21
+"""``MAP_SHARED`` and ``MAP_ANONYMOUS``."""
 _F_NOTIFY: Final = 1026
 
 _OWN_THREADS: Final = 512
@@ -285,7 +287,10 @@ def call_filter(machine: str, pid: int, *, gpu: bool = False) -> list[Instructio
         if name in call:
             when(name, argument, *empties, refuse, allow)
     denied = known.of(*DENIED)
-    if gpu:
+    if not gpu:
+        # Memory that is shared by nobody, and that counts for no process once it is given up, but is not freed.
+        when("mmap", 3, (_AND, 0, 0, _SHARED_MEMORY), (_EQUALS, 0, 1, _SHARED_MEMORY), refuse, allow)
+    else:
         # Datagrams would reach others without connecting.
         kind = (_LOAD, 0, 0, _ARGUMENTS_AT + 8)
         streams = (kind, (_AND, 0, 0, _SOCKET_KINDS), (_EQUALS, 1, 0, _SOCK_STREAM), (_EQUALS, 0, 1, _SOCK_SEQPACKET))

@@ -49,7 +49,7 @@ DENIED: Final = (
     # owners, modes, attributes and times of files, which Landlock leaves alone
     *("chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "lchown", "fchown", "fchownat", "setxattr", "lsetxattr"),
     *("fsetxattr", "setxattrat", "removexattr", "lremovexattr", "fremovexattr", "removexattrat", "utime", "utimes"),
-    *("futimesat", "utimensat"),
+    *("futimesat", "utimensat", "file_setattr"),
     # what the first versions of Landlock leave alone, and memory that no limit counts
     *("truncate", "creat", "memfd_create", "memfd_secret"),
 )
@@ -78,6 +78,7 @@ _SAME_EVERYWHERE: Final = {
     "setxattrat": 463,
     "removexattrat": 466,
     "open_tree_attr": 467,
+    "file_setattr": 469,
 }
 """New calls have the same number on all machines."""
 
@@ -173,6 +174,7 @@ MACHINES: Final = {
             "mq_timedsend": 242,
             "mq_timedreceive": 243,
             "mq_notify": 244,
+            "mmap": 9,
             "mq_getsetattr": 245,
             "kexec_load": 246,
             "add_key": 248,
@@ -270,6 +272,7 @@ MACHINES: Final = {
             "mq_timedsend": 182,
             "mq_timedreceive": 183,
             "mq_notify": 184,
+            "mmap": 222,
             "mq_getsetattr": 185,
             "msgget": 186,
             "msgctl": 187,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from owtmix.inputs.probe_cache import MOST_BYTES, ProbeCache
+from owtmix.inputs.probe_cache import MOST_BYTES, ProbeCache, with_company
 from owtmix.inputs.source_file import SourceFile
 from owtmix.plan.exact_json import to_exact_json
 from owtmix.plan.media_info import ClockRules, Damage, Probe, Section, TimeBreak
@@ -141,3 +141,20 @@ def test_a_measurement_that_is_used_is_touched(kept: ProbeCache, file: SourceFil
 def test_a_disk_that_takes_nothing_is_no_error(file: SourceFile, tmp_path: Path) -> None:
     (tmp_path / "probes").write_bytes(b"a file")
     ProbeCache(tmp_path / "probes", RULES).keep("a", file, PROBE)
+
+
+def test_what_is_kept_counts_only_in_the_same_company(tmp_path: Path) -> None:
+    """An index that names recordings of several people as those of one: one of these may have measured all."""
+
+    def files(*keys: str) -> dict[int, SourceFile]:
+        copies = (LocalCopy(tmp_path / key, version=f"v-{key}") for key in keys)
+        return {n: SourceFile(key, copy) for n, (key, copy) in enumerate(zip(keys, copies, strict=True))}
+
+    def identity(owners: str, *keys: str) -> str:
+        """That of the last of ``keys``, whose owners are a letter each."""
+        found = with_company(dict(enumerate(keys)), files(*keys), owners.__getitem__)
+        return found[len(keys) - 1]
+
+    assert identity("ab", "alice", "bob") == identity("b", "bob") == identity("x", "bob")
+    assert identity("mm", "alice", "bob") != identity("ab", "alice", "bob")
+    assert identity("bbb", "bob2", "alice", "bob") == identity("bbb", "alice", "bob2", "bob")

@@ -11,6 +11,7 @@ import ctypes
 import fcntl
 import importlib
 import json
+import mmap
 import os
 import platform
 import signal
@@ -98,6 +99,10 @@ def attacks(folder: Path, parent: int) -> dict[str, Callable[[], object]]:
     return {
         "watch a folder by a descriptor": watch,
         "lease a file": lease,
+        "take memory that counts for nobody": lambda: mmap.mmap(-1, 4096),
+        "change attributes of a recording": lambda: call(
+            "file_setattr", -100, str(recording).encode(), struct.pack("QIIII", 1 << 5, 0, 0, 0, 0), 24, 0
+        ),
         "read a secret": secret.read_bytes,
         "read the passwords": lambda: Path("/etc/shadow").read_bytes(),
         "list a folder": lambda: list(Path("/etc").iterdir()),

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from owtmix.base.errors import InputError
-from owtmix.plan.media_info import Probe
+from owtmix.inputs.tasks import NeedsBytes, ProbeTask
+from owtmix.plan.media_info import ClockRules, Probe
 from owtmix.workers.base import Replies
 from owtmix.workers.child import LONGEST_MESSAGE
 from owtmix.workers.protocol import (
     LONGEST_REPORT,
     MOST_DONE_S,
+    MOST_VALUES,
     MOST_WARNED,
     MOST_WARNINGS,
     ProtocolError,
     ReplyParser,
     TaskReply,
 )
+from owtmix.workers.result_types import validated
 from tests.workers import tasks
 from tests.workers.tasks import Echo
 
@@ -163,3 +168,17 @@ def test_messages_are_bounded_in_number_and_length() -> None:
     _, reply = parser.feed(line("error", ["InputError", "x" * 100_000]), Echo())
     assert reply
     assert len(str(reply.error)) == LONGEST_MESSAGE
+
+
+def test_a_wrong_result_ends_at_its_first_error() -> None:
+    """An error for each of a million elements would take gigabytes."""
+    for said in ([1] * 10_000, {"runs": [[1]] * 10_000, "video": [1] * 10_000, "sounds": [{"runs": [1] * 100}] * 1000}):
+        with pytest.raises(ValidationError) as caught:
+            validated(Probe | NeedsBytes, said)
+        assert caught.value.error_count() < 100
+
+
+def test_a_line_has_a_bounded_number_of_values() -> None:
+    long = ProbeTask(0, "a", Path("/a"), ClockRules())
+    with pytest.raises(ProtocolError, match="cannot be parsed"):
+        ReplyParser().feed(b'["result", [' + b"[]," * MOST_VALUES + b"1]]\n", long)
