@@ -59,6 +59,8 @@ class Tally:
         """An attempt ended."""
         self.attempts += 1
         self.cpu_s += ended.cpu_s
+        if verdict.is_asked:
+            return
         if verdict.state not in FINAL:
             self.retries[reason_of(ended.exit_status)] += 1
             return

@@ -14,6 +14,8 @@ from typing import Final
 
 import pytest
 
+from owtmix.batch.journal import read_journal
+from owtmix.batch.policy import MOST_LOSSES, History
 from owtmix.batch.queue import read_queue
 from tests.batch.stand_in import Site
 
@@ -288,10 +290,28 @@ def test_a_second_signal_stops_and_a_stubborn_job_is_killed(site: Site) -> None:
         batch.terminate()
         time.sleep(0.8)
         batch.terminate()
-        batch.communicate(timeout=20)
+        out, err = batch.communicate(timeout=20)
     assert batch.returncode == 130
     assert all_gone(site)
-    assert site.entries()[0]["exit"] == -9
+    (entry,) = site.entries()
+    assert (entry["state"], entry["exit"], entry["error"]) == ("drained", 130, "killed by SIGKILL")
+    assert "a is stopped" in err
+    assert "tried again" not in err
+    assert (json.loads(out)["left"], json.loads(out)["retries"]) == (1, {})
+    assert read_journal(site.results)["a"].history == History()
+
+
+def test_a_job_that_is_stopped_again_and_again_is_not_blamed(site: Site) -> None:
+    site.job("a", lasts_s=60)
+    for runs in range(1, MOST_LOSSES + 3):
+        with site.start("--grace", 0, "--attempts", 1) as batch:
+            wait_for(site, runs)
+            batch.terminate()
+            out, _ = batch.communicate(timeout=20)
+        assert (batch.returncode, json.loads(out)["retries"]) == (130, {})
+    assert {entry["state"] for entry in site.entries()} == {"drained"}
+    site.job("a")
+    assert site.run().status == 0
 
 
 def test_one_request_may_be_two_signals(site: Site) -> None:
