@@ -18,6 +18,7 @@ from owtmix.batch.cards import Cards, CardSlot
 from owtmix.batch.child_run import ChildRun
 from owtmix.batch.command import Program
 from owtmix.batch.policy import NOT_SET_UP
+from owtmix.batch.waiting import Waiting
 
 _log = logging.getLogger(__name__)
 
@@ -29,10 +30,10 @@ class SharedPlaces(Protocol):
     """What ``owtmix.workers.places.Places`` offers."""
 
     def take(self) -> int | None:
-        """A descriptor that holds a place; None where all are taken."""
+        """A descriptor that holds a place; None where all are taken, or somebody else waits for longer."""
 
     def wait(self) -> AbstractContextManager[None]:
-        """Nobody takes spare places meanwhile."""
+        """Stand in line meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,8 @@ class LocalRunner:
         self._running: dict[int, _Running] = {}
         self._slot: CardSlot | None = None
         self._held: int | None = None
-        self._waiting = ExitStack()
+        self._in_line = ExitStack()
+        self._waiting = Waiting()
         self._is_short = False
         self._is_waiting = False
         self._failed: list[Ended] = []
@@ -79,13 +81,17 @@ class LocalRunner:
         others = {running.run.pid: running.attempt for running in self._running.values()}
         if others and (attempt.exclusive or any(other.exclusive for other in others.values())):
             return False
-        return self._admission.fits(attempt, others) and self._has_card(attempt) and self._has_place()
+        if lacking := self._admission.lacking(attempt, others):
+            self._waiting.note(f" for {lacking}")
+            return False
+        return self._has_card(attempt) and self._has_place()
 
     def begin(self, attempt: Attempt) -> None:
         """As ``Runner.begin``. What cannot be begun ends as on a machine that is not set up."""
         slot, self._slot = self._slot, None
         keep = [self._held] if self._held is not None else []
         self._held = None
+        self._waiting.end()
         program = self._program
         if slot:
             attempt = replace(attempt, device=slot.device, card=slot.card)
@@ -169,8 +175,12 @@ class LocalRunner:
             if not self._is_waiting:
                 self._is_waiting = True
                 with suppress(OSError):
-                    self._waiting.enter_context(self._places.wait())
-        return self._held is not None
+                    self._in_line.enter_context(self._places.wait())
+            by = "other batches and further workers" if self._running else "other batches"
+            self._waiting.note(f": all places are taken by {by}")
+            return False
+        self._leave_line()  # for the next one it stands at the end again
+        return True
 
     def _tidy(self) -> None:
         """Give back what ``can_begin`` took in vain; wait for a place no longer when no job does."""
@@ -179,10 +189,13 @@ class LocalRunner:
         self._held = None
         self._release(self._slot)
         self._slot = None
-        if self._is_waiting and not self._is_short:
-            self._is_waiting = False
-            self._waiting.close()
+        if not self._is_short:
+            self._leave_line()
         self._is_short = False
+
+    def _leave_line(self) -> None:
+        self._is_waiting = False
+        self._in_line.close()
 
     def _release(self, slot: CardSlot | None) -> None:
         if slot and self._cards:

@@ -237,6 +237,40 @@ def test_two_batches_on_one_machine_share_its_places(site: Site) -> None:
     assert all(begun[number + 2] - begun[number] > 0.25 for number in range(4))
 
 
+def test_two_batches_on_one_machine_take_turns(site: Site) -> None:
+    queues, names_of = [], {"a": [f"a{number}" for number in range(16)], "b": [f"b{number}" for number in range(4)]}
+    for batch, names in names_of.items():
+        for name in names:
+            site.job(name, lasts_s=0.3)
+        queue = site.queue / f"{batch}.jsonl"
+        queue.write_text("".join(json.dumps({"cfg": f"{name}/cfg.json"}) + "\n" for name in names))
+        queues.append(queue)
+    with site.start("--jobs", 1, "--results", site.path / "a.jsonl", queue=queues[0]) as first:
+        wait_for(site, 1)
+        with site.start("--jobs", 1, "--results", site.path / "b.jsonl", queue=queues[1]) as second:
+            first.communicate(timeout=40)
+            second.communicate(timeout=40)
+    assert (first.returncode, second.returncode) == (0, 0)
+    begun = {name: site.tries(name)[0]["begun"] for names in names_of.values() for name in names}
+    order = "".join(name[0] for name in sorted(begun, key=lambda name: float(begun[name])))
+    assert order.strip("a") == "bababab"
+
+
+def test_a_batch_that_waits_says_why(site: Site) -> None:
+    queues = []
+    for name, lasts_s in (("a", 7.5), ("b", 0)):
+        site.job(name, lasts_s=lasts_s)
+        queue = site.queue / f"{name}.jsonl"
+        queue.write_text(json.dumps({"cfg": f"{name}/cfg.json"}))
+        queues.append(queue)
+    with site.start("--jobs", 1, "--results", site.path / "a.jsonl", queue=queues[0]) as first:
+        wait_for(site, 1)
+        second = site.run("--jobs", 1, "--results", site.path / "b.jsonl", queue=queues[1])
+        first.communicate(timeout=20)
+    assert second.status == 0
+    assert second.messages.count("waits: all places are taken by other batches\n") == 1
+
+
 def test_a_batch_that_is_killed_goes_on(site: Site) -> None:
     for name in "abcd":
         site.job(name, lasts_s=0.4)
