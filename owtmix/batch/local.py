@@ -18,6 +18,7 @@ from owtmix.batch.cards import Cards, CardSlot
 from owtmix.batch.child_run import ChildRun
 from owtmix.batch.command import Program
 from owtmix.batch.policy import NOT_SET_UP
+from owtmix.batch.silence import LONGEST_S, Silence
 from owtmix.batch.waiting import Waiting
 
 _log = logging.getLogger(__name__)
@@ -47,7 +48,13 @@ class LocalRunner:
     """At most ``jobs`` at a time, each with a place, as far as memory and disk go; one always runs."""
 
     def __init__(
-        self, program: Program, jobs: int, places: SharedPlaces | None, admission: Admission, cards: Cards | None = None
+        self,
+        program: Program,
+        jobs: int,
+        places: SharedPlaces | None,
+        admission: Admission,
+        cards: Cards | None = None,
+        longest_silence_s: float = LONGEST_S,
     ) -> None:
         self.host = socket.gethostname()
         self._program = program
@@ -65,6 +72,9 @@ class LocalRunner:
         self._is_waiting = False
         self._failed: list[Ended] = []
         self._kill_at_s: float | None = None
+        self._silence = Silence()
+        self._longest_silence_s = longest_silence_s
+        self._hung: dict[int, str] = {}
 
     @property
     def hosts(self) -> Collection[str]:
@@ -116,6 +126,7 @@ class LocalRunner:
         if slot:
             slot.let_go()
         self._running[run.pidfd] = _Running(attempt, run, slot)
+        self._silence.hear(run.pidfd)
         for descriptor in (run.pidfd, *run.pipes):
             self._selector.register(descriptor, selectors.EVENT_READ, run.pidfd)
 
@@ -135,13 +146,19 @@ class LocalRunner:
                 continue
             if key.fd == key.data:
                 ended.append(self._end(running))
-            elif not running.run.read(key.fd):
+            elif running.run.read(key.fd):
+                self._silence.hear(key.data)
+            else:
                 self._selector.unregister(key.fd)
         self._kill_late()
+        self._kill_silent()
         return ended
 
     def progress(self) -> Mapping[str, JobProgress]:
-        return {running.attempt.job.id: running.run.messages.progress for running in self._running.values()}
+        return {
+            running.attempt.job.id: replace(running.run.messages.progress, silent_s=self._silence.of(number))
+            for number, running in self._running.items()
+        }
 
     def stop(self) -> None:
         self._kill_at_s = time.monotonic() + KILL_S
@@ -207,16 +224,32 @@ class LocalRunner:
             for running in self._running.values():
                 running.run.kill()
 
+    def _kill_silent(self) -> None:
+        self._silence.look()
+        for number, running in self._running.items():
+            if number not in self._hung and (silent_s := self._silence.of(number)) >= self._longest_silence_s:
+                self._hung[number] = f"it said nothing for {silent_s:.0f} s and was killed"
+                running.run.kill()
+
     def _end(self, running: _Running) -> Ended:
         run, slot = running.run, running.slot
         del self._running[run.pidfd]
         for descriptor in (run.pidfd, *run.pipes):
             with suppress(KeyError):
                 self._selector.unregister(descriptor)
+        self._silence.forget(run.pidfd)
+        hung = self._hung.pop(run.pidfd, "")
         end = run.finish()
         if slot and self._cards and (why := self._cards.judge(slot, end.exit_status, end.report)):
             _log.warning("%s", why)
         self._release(slot)
         return Ended(
-            running.attempt, end.exit_status, end.report, end.error, self.host, end.wall_s, end.cpu_s, end.peak_mib
+            running.attempt,
+            end.exit_status,
+            end.report,
+            hung or end.error,
+            self.host,
+            end.wall_s,
+            end.cpu_s,
+            end.peak_mib,
         )
