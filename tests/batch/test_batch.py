@@ -120,13 +120,6 @@ def test_a_job_that_is_always_killed_is_poisoned_alone_and_others_are_done(site:
     assert order[-2:] == ["bad", "bad"]
 
 
-def test_the_last_attempt_after_composing_failed_is_on_the_cpu(site: Site) -> None:
-    site.job("a", 4)
-    site.run()
-    devices = [[word for word in run["argv"] if word == "--device=cpu"] for run in site.tries("a")]
-    assert devices[-1] == ["--device=cpu"]
-
-
 def test_a_machine_that_is_not_set_up_ends_the_batch(site: Site) -> None:
     for name in "abc":
         site.job(name, 1)
