@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 from owtmix.base.strict_json import printable
+from owtmix.base.wording import counted
 from owtmix.batch.agenda import Agenda
 from owtmix.batch.attempt import Ended, JobProgress
 from owtmix.batch.estimates import Estimates
@@ -120,14 +121,16 @@ class Night:
             self._stop_at_s = self._clock() + self._grace_s
             running = self._site.agenda.running
             _log.warning(
-                "nothing more begins; %d running jobs have %g s to end, and a second signal stops them at once",
-                running,
+                "nothing more begins; %s %g s to end, and a second signal stops %s at once",
+                counted(running, "running job has", "running jobs have"),
                 self._grace_s,
+                "it" if running == 1 else "them",
             )
         if not self._is_stopped and (self._requests.count > 1 or self._clock() >= self._stop_at_s):
             self._is_stopped = True
-            if self._site.agenda.running:
-                _log.warning("stopping %d running jobs: the next run goes on with them", self._site.agenda.running)
+            if running := self._site.agenda.running:
+                them = "it" if running == 1 else "them"
+                _log.warning("stopping %s: the next run goes on with %s", counted(running, "running job"), them)
             self._site.runner.stop()
 
     def _timeout_s(self) -> float:

@@ -322,6 +322,8 @@ def test_a_second_signal_stops_and_a_stubborn_job_is_killed(site: Site) -> None:
     assert all_gone(site)
     (entry,) = site.entries()
     assert (entry["state"], entry["exit"], entry["error"]) == ("drained", 130, "killed by SIGKILL")
+    assert "1 running job has 60 s to end, and a second signal stops it at once" in err
+    assert "stopping 1 running job: the next run goes on with it" in err
     assert "a is stopped" in err
     assert "tried again" not in err
     assert (json.loads(out)["left"], json.loads(out)["retries"]) == (1, {})
