@@ -33,6 +33,9 @@ class SharedPlaces(Protocol):
     def take(self) -> int | None:
         """A descriptor that holds a place; None where all are taken, or somebody else waits for longer."""
 
+    def held(self) -> int:
+        """How many places are held, by whomever."""
+
     def wait(self) -> AbstractContextManager[None]:
         """Stand in line meanwhile."""
 
@@ -82,6 +85,9 @@ class LocalRunner:
 
     @property
     def busy_places(self) -> int:
+        with suppress(OSError):
+            if self._places:
+                return self._places.held()
         return len(self._running)
 
     def can_begin(self, attempt: Attempt) -> bool:

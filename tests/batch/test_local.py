@@ -35,6 +35,9 @@ class FakePlaces:
         self.free -= 1
         return os.open(os.devnull, os.O_RDONLY)
 
+    def held(self) -> int:
+        return 7
+
     @contextmanager
     def wait(self) -> Iterator[None]:
         self.waiting += 1
@@ -48,6 +51,9 @@ class GonePlaces(FakePlaces):
     """Places whose folder was removed."""
 
     def take(self) -> int | None:
+        raise FileNotFoundError
+
+    def held(self) -> int:
         raise FileNotFoundError
 
 
@@ -199,6 +205,13 @@ def test_why_a_job_waits(
         assert not of.can_begin(begun)
         assert not of.can_begin(begun)
     assert caplog.messages == [why]
+
+
+def test_busy_places_are_those_that_are_held(begun: Attempt) -> None:
+    for places, busy in ((FakePlaces(1), 7), (GonePlaces(1), 1), (None, 1)):
+        with closing(runner(places=places)) as of:
+            of.begin(begun)
+            assert of.busy_places == busy
 
 
 def test_without_the_folder_of_places_jobs_run_all_the_same(begun: Attempt) -> None:

@@ -93,6 +93,17 @@ def test_nobody_takes_a_spare_place_while_somebody_waits(tmp_path: Path) -> None
     os.close(spare)
 
 
+def test_places_that_are_held_are_counted_whoever_holds_them(tmp_path: Path) -> None:
+    one, other = Places(tmp_path / "places", 3), Places(tmp_path / "places", 3)
+    held = [one.take(), other.take_spare()]
+    assert [one.held(), other.held()] == [2, 2]
+    for descriptor in held:
+        assert descriptor is not None
+        os.close(descriptor)
+    assert one.held() == 0
+    assert taken(one) == 3
+
+
 def test_who_waits_longest_is_first(tmp_path: Path) -> None:
     one, other, new = (Places(tmp_path / "places", 1) for _ in range(3))
     with one.wait():
