@@ -14,6 +14,11 @@ def some(names: Iterable[object], most: int = MOST_NAMES) -> str:
     return ", ".join(found[:most]) + (f" and {len(found) - most:,} more" if len(found) > most else "") or "none"
 
 
+def counted(number: int, one: str, many: str = "") -> str:
+    """``1 job``, ``1,200 jobs``: a number with its noun, whose plural is ``many`` or has an ``s``."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
 def first_lines(lines: Sequence[str], most: int = MOST_NAMES) -> str:
     """The first ``most`` lines, and the number of the others."""
     return "\n".join([*lines[:most], *([f"and {len(lines) - most:,} more"] if len(lines) > most else [])])

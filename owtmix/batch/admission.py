@@ -39,9 +39,15 @@ class Admission:
 
     def fits(self, attempt: Attempt, running: Mapping[int, Attempt]) -> bool:
         """Whether ``attempt`` fits beside those that run, by their process ids; alone everything fits."""
+        return not self.lacking(attempt, running)
+
+    def lacking(self, attempt: Attempt, running: Mapping[int, Attempt]) -> str:
+        """What there is too little of for ``attempt``, as a noun; empty where it fits."""
         if not running:
-            return True
-        return self._fits_memory(attempt, running) and self._fits_disk(attempt, running.values())
+            return ""
+        if not self._fits_memory(attempt, running):
+            return "memory"
+        return "" if self._fits_disk(attempt, running.values()) else "disk space"
 
     def _fits_memory(self, attempt: Attempt, running: Mapping[int, Attempt]) -> bool:
         available = self._memory()

@@ -75,11 +75,11 @@ class Agenda:
                 return attempt
         return None
 
-    def end(self, ended: Ended, now_s: float) -> tuple[Verdict, History]:
-        """What follows from the end of an attempt, and the history of its job with it."""
+    def end(self, ended: Ended, now_s: float, *, is_asked: bool = False) -> tuple[Verdict, History]:
+        """What follows from the end of an attempt, which the batch may have asked for, and the history of its job."""
         rank = self._running.pop(ended.attempt.job.id)
         plan, history = self._planned[rank], self._histories[rank]
-        verdict = judge(ended.exit_status, history, self._attempts)
+        verdict = judge(ended.exit_status, history, self._attempts, is_asked=is_asked)
         history = history.after(ended.exit_status, counts=verdict.counts, loss=verdict.loss)
         self._histories[rank] = history
         self._learn(rank, plan, ended)

@@ -64,11 +64,12 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class JobProgress:
-    """What a running job said last: its stage, and how much of that is done."""
+    """What a running job said last: its stage, how much of that is done, and for how long it has said nothing since."""
 
     stage: str = ""
     percent: float | None = None
     left_s: float | None = None
+    silent_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

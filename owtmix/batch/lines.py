@@ -8,10 +8,14 @@ import time
 from typing import Final
 
 from owtmix.base.plain_text import plain_message
-from owtmix.batch.night import Status
+from owtmix.base.strict_json import printable
+from owtmix.base.wording import some
+from owtmix.batch.night import LONGEST_ID, Status
+from owtmix.batch.silence import SHOWN_S
 
 _log = logging.getLogger(__name__)
 EVERY_S: Final = 5.0
+_MOST_SILENT: Final = 3
 
 
 def show_lines(threshold: int) -> None:
@@ -45,7 +49,14 @@ def describe(status: Status) -> str:
         f"{status.done:,} done, {status.failed:,} failed, {len(status.running):,} running, {status.waiting:,} waiting"
     )
     left = f", {clock(status.left_s)} left" if status.left_s is not None else ""
-    return f"{words}, {status.part:.0%}{left}{', draining' if status.is_draining else ''}".replace("%", " %")
+    part = f"{status.part:.0%}".replace("%", " %")
+    silent = [
+        f"{printable(name, LONGEST_ID)} silent for {progress.silent_s:.0f} s"
+        for name, progress in status.running.items()
+        if progress.silent_s > SHOWN_S
+    ]
+    more = f", {some(silent, _MOST_SILENT)}" if silent else ""
+    return f"{words}, {part}{left}{', draining' if status.is_draining else ''}{more}"
 
 
 def clock(seconds: float) -> str:

@@ -21,6 +21,7 @@ from owtmix.base.plain_text import plain_line
 from owtmix.batch.attempt import JobProgress
 from owtmix.batch.lines import EVERY_S, clock, describe
 from owtmix.batch.night import Status, Watcher
+from owtmix.batch.silence import SHOWN_S
 
 _log = logging.getLogger(__name__)
 
@@ -126,9 +127,12 @@ def draw(status: Status, width: int, height: int) -> Group:
 
 def _add(grid: Table, width: int, name: str, progress: JobProgress) -> None:
     percent = progress.percent
+    silent = f"silent for {progress.silent_s:.0f} s" if progress.silent_s > SHOWN_S else ""
+    if silent and width < _VERY_WIDE:
+        name = f"{silent}: {name}"
     cells: list[Text | ProgressBar] = [Text(name)]
     if width >= _VERY_WIDE:
-        cells.append(Text(progress.stage))
+        cells.append(Text(silent or progress.stage))
     if width >= _WIDE:
         cells.append(ProgressBar(total=100, completed=percent) if percent is not None else Text())
     cells += [

@@ -18,6 +18,8 @@ from owtmix.batch.cards import Cards, CardSlot
 from owtmix.batch.child_run import ChildRun
 from owtmix.batch.command import Program
 from owtmix.batch.policy import NOT_SET_UP
+from owtmix.batch.silence import LONGEST_S, Silence
+from owtmix.batch.waiting import Waiting
 
 _log = logging.getLogger(__name__)
 
@@ -29,10 +31,13 @@ class SharedPlaces(Protocol):
     """What ``owtmix.workers.places.Places`` offers."""
 
     def take(self) -> int | None:
-        """A descriptor that holds a place; None where all are taken."""
+        """A descriptor that holds a place; None where all are taken, or somebody else waits for longer."""
+
+    def held(self) -> int:
+        """How many places are held, by whomever."""
 
     def wait(self) -> AbstractContextManager[None]:
-        """Nobody takes spare places meanwhile."""
+        """Stand in line meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,13 @@ class LocalRunner:
     """At most ``jobs`` at a time, each with a place, as far as memory and disk go; one always runs."""
 
     def __init__(
-        self, program: Program, jobs: int, places: SharedPlaces | None, admission: Admission, cards: Cards | None = None
+        self,
+        program: Program,
+        jobs: int,
+        places: SharedPlaces | None,
+        admission: Admission,
+        cards: Cards | None = None,
+        longest_silence_s: float = LONGEST_S,
     ) -> None:
         self.host = socket.gethostname()
         self._program = program
@@ -58,11 +69,15 @@ class LocalRunner:
         self._running: dict[int, _Running] = {}
         self._slot: CardSlot | None = None
         self._held: int | None = None
-        self._waiting = ExitStack()
+        self._in_line = ExitStack()
+        self._waiting = Waiting()
         self._is_short = False
         self._is_waiting = False
         self._failed: list[Ended] = []
         self._kill_at_s: float | None = None
+        self._silence = Silence()
+        self._longest_silence_s = longest_silence_s
+        self._hung: dict[int, str] = {}
 
     @property
     def hosts(self) -> Collection[str]:
@@ -70,6 +85,9 @@ class LocalRunner:
 
     @property
     def busy_places(self) -> int:
+        with suppress(OSError):
+            if self._places:
+                return self._places.held()
         return len(self._running)
 
     def can_begin(self, attempt: Attempt) -> bool:
@@ -79,13 +97,17 @@ class LocalRunner:
         others = {running.run.pid: running.attempt for running in self._running.values()}
         if others and (attempt.exclusive or any(other.exclusive for other in others.values())):
             return False
-        return self._admission.fits(attempt, others) and self._has_card(attempt) and self._has_place()
+        if lacking := self._admission.lacking(attempt, others):
+            self._waiting.note(f" for {lacking}")
+            return False
+        return self._has_card(attempt) and self._has_place()
 
     def begin(self, attempt: Attempt) -> None:
         """As ``Runner.begin``. What cannot be begun ends as on a machine that is not set up."""
         slot, self._slot = self._slot, None
         keep = [self._held] if self._held is not None else []
         self._held = None
+        self._waiting.end()
         program = self._program
         if slot:
             attempt = replace(attempt, device=slot.device, card=slot.card)
@@ -110,6 +132,7 @@ class LocalRunner:
         if slot:
             slot.let_go()
         self._running[run.pidfd] = _Running(attempt, run, slot)
+        self._silence.hear(run.pidfd)
         for descriptor in (run.pidfd, *run.pipes):
             self._selector.register(descriptor, selectors.EVENT_READ, run.pidfd)
 
@@ -129,13 +152,19 @@ class LocalRunner:
                 continue
             if key.fd == key.data:
                 ended.append(self._end(running))
-            elif not running.run.read(key.fd):
+            elif running.run.read(key.fd):
+                self._silence.hear(key.data)
+            else:
                 self._selector.unregister(key.fd)
         self._kill_late()
+        self._kill_silent()
         return ended
 
     def progress(self) -> Mapping[str, JobProgress]:
-        return {running.attempt.job.id: running.run.messages.progress for running in self._running.values()}
+        return {
+            running.attempt.job.id: replace(running.run.messages.progress, silent_s=self._silence.of(number))
+            for number, running in self._running.items()
+        }
 
     def stop(self) -> None:
         self._kill_at_s = time.monotonic() + KILL_S
@@ -169,8 +198,12 @@ class LocalRunner:
             if not self._is_waiting:
                 self._is_waiting = True
                 with suppress(OSError):
-                    self._waiting.enter_context(self._places.wait())
-        return self._held is not None
+                    self._in_line.enter_context(self._places.wait())
+            by = "other batches and further workers" if self._running else "other batches"
+            self._waiting.note(f": all places are taken by {by}")
+            return False
+        self._leave_line()  # for the next one it stands at the end again
+        return True
 
     def _tidy(self) -> None:
         """Give back what ``can_begin`` took in vain; wait for a place no longer when no job does."""
@@ -179,10 +212,13 @@ class LocalRunner:
         self._held = None
         self._release(self._slot)
         self._slot = None
-        if self._is_waiting and not self._is_short:
-            self._is_waiting = False
-            self._waiting.close()
+        if not self._is_short:
+            self._leave_line()
         self._is_short = False
+
+    def _leave_line(self) -> None:
+        self._is_waiting = False
+        self._in_line.close()
 
     def _release(self, slot: CardSlot | None) -> None:
         if slot and self._cards:
@@ -194,16 +230,32 @@ class LocalRunner:
             for running in self._running.values():
                 running.run.kill()
 
+    def _kill_silent(self) -> None:
+        self._silence.look()
+        for number, running in self._running.items():
+            if number not in self._hung and (silent_s := self._silence.of(number)) >= self._longest_silence_s:
+                self._hung[number] = f"it said nothing for {silent_s:.0f} s and was killed"
+                running.run.kill()
+
     def _end(self, running: _Running) -> Ended:
         run, slot = running.run, running.slot
         del self._running[run.pidfd]
         for descriptor in (run.pidfd, *run.pipes):
             with suppress(KeyError):
                 self._selector.unregister(descriptor)
+        self._silence.forget(run.pidfd)
+        hung = self._hung.pop(run.pidfd, "")
         end = run.finish()
         if slot and self._cards and (why := self._cards.judge(slot, end.exit_status, end.report)):
             _log.warning("%s", why)
         self._release(slot)
         return Ended(
-            running.attempt, end.exit_status, end.report, end.error, self.host, end.wall_s, end.cpu_s, end.peak_mib
+            running.attempt,
+            end.exit_status,
+            end.report,
+            hung or end.error,
+            self.host,
+            end.wall_s,
+            end.cpu_s,
+            end.peak_mib,
         )

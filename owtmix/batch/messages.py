@@ -112,12 +112,13 @@ class Messages:
 
 
 def describe_end(exit_status: int, report: Mapping[str, Any] | None, last_error: str) -> str:
-    """Why a run failed, in a sentence; empty when it did not."""
+    """Why a run failed, in a sentence: the first line of what it said; empty when it did not."""
     if exit_status == 0:
         return ""
     error = report.get("error") if report else None
     message = error.get("message") if isinstance(error, Mapping) else None
     said = message if isinstance(message, str) and message else last_error
+    said = said.strip().partition("\n")[0]
     if exit_status < 0:
         name = _signal_name(-exit_status)
         said = f"killed by {name}" + (f" after: {said}" if said else "")

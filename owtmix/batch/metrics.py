@@ -62,14 +62,21 @@ def render(tally: Tally, queue: str, waiting: int, running: int, busy: int) -> s
             more = f',{label}="{escape(text)}"' if label else ""
             lines.append(f'{_PREFIX}{name}{{queue="{escape(queue)}"{more}}} {value:.15g}')
 
-    add("jobs_total", "counter", "Jobs that have their final state.", "state", {s: tally.states[s] for s in FINAL})
+    add(
+        "jobs_total",
+        "counter",
+        "Jobs that ended in this run.",
+        "state",
+        {s: tally.ended(s) for s in FINAL},
+    )
     add("attempts_total", "counter", "Attempts that ended.", "", {"": tally.attempts})
     add("retries_total", "counter", "Attempts after which the job is tried again.", "reason", tally.retries)
     add("output_seconds_total", "counter", "Length of finished outputs.", "", {"": tally.output_s})
     add("output_bytes_total", "counter", "Size of finished outputs in folders.", "", {"": tally.output_bytes})
     add("cpu_seconds_total", "counter", "CPU time of ended attempts.", "", {"": tally.cpu_s})
     add("jobs", "gauge", "Jobs that are not ended.", "state", {"waiting": waiting, "running": running})
-    add("places_busy", "gauge", "Places that jobs of this batch hold.", "", {"": busy})
+    add("jobs_skipped", "gauge", "Jobs that had ended before this run.", "state", {s: tally.past[s] for s in FINAL})
+    add("places_busy", "gauge", "Places of this machine that are held; of a cluster, by this batch.", "", {"": busy})
     return "\n".join(lines) + "\n"
 
 

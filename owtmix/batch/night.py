@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 from owtmix.base.strict_json import printable
+from owtmix.base.wording import counted
 from owtmix.batch.agenda import Agenda
 from owtmix.batch.attempt import Ended, JobProgress
 from owtmix.batch.estimates import Estimates
 from owtmix.batch.journal import Journal
 from owtmix.batch.messages import LONGEST_ERROR
-from owtmix.batch.policy import FAILED, Verdict
+from owtmix.batch.policy import FAILED, INTERRUPTED, Verdict, is_stopped
 from owtmix.batch.runner import Runner
 from owtmix.batch.tally import Tally, duration_of, output_of, warnings_of
 
@@ -120,14 +121,16 @@ class Night:
             self._stop_at_s = self._clock() + self._grace_s
             running = self._site.agenda.running
             _log.warning(
-                "nothing more begins; %d running jobs have %g s to end, and a second signal stops them at once",
-                running,
+                "nothing more begins; %s %g s to end, and a second signal stops %s at once",
+                counted(running, "running job has", "running jobs have"),
                 self._grace_s,
+                "it" if running == 1 else "them",
             )
         if not self._is_stopped and (self._requests.count > 1 or self._clock() >= self._stop_at_s):
             self._is_stopped = True
-            if self._site.agenda.running:
-                _log.warning("stopping %d running jobs: the next run goes on with them", self._site.agenda.running)
+            if running := self._site.agenda.running:
+                them = "it" if running == 1 else "them"
+                _log.warning("stopping %s: the next run goes on with %s", counted(running, "running job"), them)
             self._site.runner.stop()
 
     def _timeout_s(self) -> float:
@@ -138,11 +141,13 @@ class Night:
 
     def _end(self, ended: Ended) -> None:
         site = self._site
-        verdict, history = site.agenda.end(ended, self._clock())
+        if self._is_stopped and is_stopped(ended.exit_status):  # whichever signal it took
+            ended = replace(ended, exit_status=INTERRUPTED)
+        verdict, history = site.agenda.end(ended, self._clock(), is_asked=self._requests.count > 0)
         site.tally.add(ended, verdict)
         had_failed = bool(site.journal.failure)
         site.journal.note(_entry(ended, verdict), history)
-        _tell(ended, verdict, is_stopped=self._is_stopped)
+        _tell(ended, verdict)
         for hear in site.listeners:
             hear(ended)
         if site.journal.failure and not had_failed:
@@ -185,13 +190,13 @@ def _entry(ended: Ended, verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _tell(ended: Ended, verdict: Verdict, *, is_stopped: bool) -> None:
+def _tell(ended: Ended, verdict: Verdict) -> None:
     """A line of the log about an attempt."""
     name = printable(ended.attempt.job.id, LONGEST_ID)
     if verdict.state == "done":
         _log.debug("%s is done in %.1f s", name, ended.wall_s)
-    elif verdict.state == "drained" and is_stopped:
-        _log.debug("%s is stopped", name)
+    elif verdict.is_asked:
+        _log.info("%s is stopped", name)
     elif verdict.state in FAILED:
         _log.error("%s is %s: %s", name, verdict.state, ended.error)
     else:

@@ -23,6 +23,8 @@ DESTINATION: Final = 5
 BUSY: Final = 6
 INTERRUPTED: Final = 130
 
+_SIGNALLED: Final = 128
+
 MOST_LOSSES: Final = 5
 """How often a job may lose its node, or be stopped by somebody else, without being blamed."""
 
@@ -68,6 +70,11 @@ class Verdict:
     loss: bool = False
     pause_s: float = 0.0
 
+    @property
+    def is_asked(self) -> bool:
+        """Whether the batch itself asked for that end."""
+        return self.state == "drained" and not self.loss
+
 
 _ALWAYS: Final[Mapping[int | None, Verdict]] = {
     DONE: Verdict("done"),
@@ -84,14 +91,17 @@ _FIRST_WAITS_S: Final[Mapping[int | None, float]] = {INPUTS: 30.0, DESTINATION: 
 _LONGEST_S: Final = 600.0
 
 
-def judge(exit_status: int | None, history: History, attempts: int) -> Verdict:
+def judge(exit_status: int | None, history: History, attempts: int, *, is_asked: bool = False) -> Verdict:
     """What follows from an exit status; None: the node was lost.
 
     Args:
         exit_status: how the attempt ended; ``-N`` when signal N ended it.
         history: of the job before this attempt.
         attempts: how many attempts that count a job has.
+        is_asked: whether the batch itself asked the attempt to stop, and it did; nobody is blamed for that.
     """
+    if is_asked and exit_status == INTERRUPTED:
+        return Verdict("drained", counts=False)
     if exit_status in _ALWAYS:
         return _ALWAYS[exit_status]
     if not is_counted(exit_status):
@@ -110,6 +120,11 @@ def is_counted(exit_status: int | None) -> bool:
 def is_killed(exit_status: int | None) -> bool:
     """Whether a signal ended the attempt, or it ended in a way that no run of ``owt-main`` chooses."""
     return exit_status is not None and exit_status not in {0, 1, 2, 3, 4, 5, 6, 130}
+
+
+def is_stopped(exit_status: int | None) -> bool:
+    """Whether an attempt that was asked to stop did so, by itself or by a signal, told by a shell as 128 and more."""
+    return exit_status is not None and (exit_status < 0 or exit_status > _SIGNALLED)
 
 
 def device_of(history: History, attempts: int) -> str | None:

@@ -26,13 +26,18 @@ _LOOK_S: Final = 0.25
 class Resending:
     """A watcher that runs one sender at a time."""
 
-    def __init__(self, program: Program, log: Path, every_s: float = EVERY_S) -> None:
+    def __init__(self, program: Program, log: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._program = program
         self._log = log
-        self._every_s = every_s
+        self._clock = clock
         self._run: ChildRun | None = None
-        self._next_s = 0.0
+        self._next_s = float("-inf")
         self._are_left = False
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether one runs."""
+        return self._run is not None
 
     def hear(self, ended: Ended) -> None:
         """A job has ended."""
@@ -42,10 +47,9 @@ class Resending:
 
     def look(self, status: Callable[[], Status]) -> None:  # noqa: ARG002 - a watcher
         """Begin one, if it is time to; take the end of the one that ran."""
-        now_s = time.monotonic()
         if self._run is None:
-            if self._are_left and now_s >= self._next_s:
-                self._begin(now_s)
+            if self._are_left and self._clock() >= self._next_s:
+                self._begin()
         elif self._has_ended(0):
             self._take_end()
 
@@ -54,7 +58,7 @@ class Resending:
         until_s = time.monotonic() + LAST_S
         while (self._run or self._are_left) and not is_stopped() and time.monotonic() < until_s:
             if self._run is None:
-                self._begin(time.monotonic())
+                self._begin()
             elif self._has_ended(_LOOK_S):
                 self._take_end()
         self.close()
@@ -67,9 +71,9 @@ class Resending:
                 self._run.kill()
             self._take_end()
 
-    def _begin(self, now_s: float) -> None:
+    def _begin(self) -> None:
         self._are_left = False
-        self._next_s = now_s + self._every_s
+        self._next_s = self._clock() + EVERY_S
         try:
             self._run = ChildRun(self._program.resending(), self._log, title="callbacks")
         except OSError as error:

@@ -17,7 +17,7 @@ class Runner(Protocol):
 
     @property
     def busy_places(self) -> int:
-        """How many attempts of this batch run."""
+        """How many places are held: of this machine, by whomever; of a cluster, by attempts of this batch."""
 
     def can_begin(self, attempt: Attempt) -> bool:
         """Whether there is room for it now: a place, memory, disk, a card, on a host that it need not avoid.

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from owtmix.base.plain_text import plain_line
 from owtmix.base.strict_json import printable
+from owtmix.base.wording import counted
 from owtmix.batch.lines import clock
 from owtmix.batch.night import LONGEST_ID
 from owtmix.batch.tally import Tally
@@ -76,9 +77,9 @@ class Summary:
             yield f"left      {self.left:,}: run the same command to go on"
         if tally.retries:
             reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(tally.retries.items()))
-            yield f"repeated  {sum(tally.retries.values()):,} attempts: {reasons}"
+            yield f"repeated  {counted(tally.retries.total(), 'attempt')}: {reasons}"
         if self.unrecorded:
-            yield f"unwritten {self.unrecorded:,} ended attempts are not in the results"
+            yield f"unwritten {counted(self.unrecorded, 'ended attempt is', 'ended attempts are')} not in the results"
         speed = f", {self.speed:.1f} times as fast as it lasts" if tally.output_s else ""
         yield f"output    {clock(tally.output_s)} in {clock(self.wall_s)}{speed}"
         yield f"CPU time  {clock(tally.cpu_s)}"

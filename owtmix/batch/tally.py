@@ -31,7 +31,7 @@ class Tally:
 
     def __init__(self) -> None:
         self.states: Counter[str] = Counter()
-        self.skipped = 0
+        self.past: Counter[str] = Counter()
         self.attempts = 0
         self.retries: Counter[str] = Counter()
         self.output_s = 0.0
@@ -39,6 +39,15 @@ class Tally:
         self.cpu_s = 0.0
         self.warnings = 0
         self.failures: list[Failure] = []
+
+    @property
+    def skipped(self) -> int:
+        """Jobs that had their final state before this run."""
+        return self.past.total()
+
+    def ended(self, state: str) -> int:
+        """Jobs that got this final state in this run."""
+        return self.states[state] - self.past[state]
 
     @property
     def done(self) -> int:
@@ -52,13 +61,15 @@ class Tally:
 
     def skip(self, name: str, past: Past) -> None:
         """A job has its final state from an earlier run."""
-        self.skipped += 1
+        self.past[past.state] += 1
         self._finish(Failure(name, past.state, past.exit_status, past.error))
 
     def add(self, ended: Ended, verdict: Verdict) -> None:
         """An attempt ended."""
         self.attempts += 1
         self.cpu_s += ended.cpu_s
+        if verdict.is_asked:
+            return
         if verdict.state not in FINAL:
             self.retries[reason_of(ended.exit_status)] += 1
             return

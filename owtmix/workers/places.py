@@ -1,7 +1,8 @@
 """Places to compose, which the jobs of one machine share. A place is a lock on a file: whoever dies lets go of it.
 
-A job that begins has a place for its first worker. Spare places, which nobody waits for, are for further workers of the
-jobs that run; they are given back after each chunk.
+A job that begins has a place for its first worker. Who waits for one holds a ticket, a locked file that its time names,
+and the oldest ticket is served first: so batches take turns. Spare places, which nobody waits for, are for further
+workers of the jobs that run; they are given back after each chunk.
 """
 
 from __future__ import annotations
@@ -12,16 +13,16 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, Self
 
 from owtmix.base.own_files import make_folder, own_file
 
 _TAKEN: Final = frozenset({errno.EAGAIN, errno.EACCES})
-_WAITING: Final = "waiting"
-_TRIES: Final = 20
-_PAUSE_S: Final = 0.001
+_TICKET: Final = "waits-"
+PATIENCE_S: Final = 10.0
+"""A ticket whose holder did not ask for a place for so long, since it hangs, holds up nobody."""
 
 
 class Places:
@@ -35,6 +36,7 @@ class Places:
         make_folder(folder)
         self.folder = folder
         self.count = count
+        self._ticket: str | None = None
 
     @classmethod
     def of_machine(cls, count: int) -> Self:
@@ -42,38 +44,94 @@ class Places:
         return cls(Path(tempfile.gettempdir()) / f"owtmix-places-{os.getuid()}", count)
 
     def take(self) -> int | None:
-        """A descriptor that holds a place until it and all its copies are closed; None where all are taken.
+        """A descriptor that holds a place until it and all its copies are closed.
+
+        None where all are taken, or somebody else waits who was there first.
 
         Raises:
             OSError: a file in the folder cannot be opened.
         """
+        if self._ticket:
+            with suppress(OSError):
+                os.utime(self.folder / self._ticket)
+        return None if self._is_behind() else self._free()
+
+    def take_spare(self) -> int | None:
+        """As ``take``, but None while anybody waits for a place."""
+        return None if self._ticket or self._is_behind() else self._free()
+
+    def held(self) -> int:
+        """How many places are held, by whomever.
+
+        Raises:
+            OSError: a file in the folder cannot be opened.
+        """
+        held = 0
+        for number in range(self.count):
+            free = self._locked(f"place-{number:04}", fcntl.LOCK_SH)
+            if free is None:
+                held += 1
+            else:
+                os.close(free)
+        return held
+
+    @contextmanager
+    def wait(self) -> Iterator[None]:
+        """Stand in line while the block runs, in which ``take`` is called every few seconds.
+
+        Meanwhile nobody takes a spare place, and nobody who waits for less long takes a place.
+
+        Raises:
+            OSError: a file in the folder cannot be made.
+        """
+        name = f"{_TICKET}{time.monotonic_ns():020}-{os.getpid()}"  # that clock is the machine's
+        new = self.folder / f".{name}"
+        held = own_file(new, os.O_RDWR | os.O_CREAT)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            new.rename(self.folder / name)  # nobody sees a ticket that is not locked yet
+            self._ticket = name
+            yield
+        finally:
+            self._ticket = None
+            for path in (new, self.folder / name):
+                with suppress(OSError):
+                    path.unlink()
+            os.close(held)
+
+    def _free(self) -> int | None:
         for number in range(self.count):
             held = self._locked(f"place-{number:04}", fcntl.LOCK_EX)
             if held is not None:
                 return held
         return None
 
-    def take_spare(self) -> int | None:
-        """As ``take``, but None while anybody waits for a place."""
-        alone = self._locked(_WAITING, fcntl.LOCK_EX)
-        if alone is None:
-            return None
-        os.close(alone)
-        return self.take()
+    def _is_behind(self) -> bool:
+        """Whether somebody else waits, and for longer than this one."""
+        for name in sorted(name for name in os.listdir(self.folder) if name.startswith(_TICKET)):  # noqa: PTH208
+            if self._ticket and name >= self._ticket:
+                return False
+            if self._is_live(self.folder / name):
+                return True
+        return False
 
-    @contextmanager
-    def wait(self) -> Iterator[None]:
-        """Let nobody take a spare place while the block runs."""
-        for _ in range(_TRIES):  # somebody may look in this moment whether anybody waits
-            shared = self._locked(_WAITING, fcntl.LOCK_SH)
-            if shared is not None:
-                break
-            time.sleep(_PAUSE_S)
+    def _is_live(self, ticket: Path) -> bool:
+        """Whether somebody holds a ticket and still asks for a place; one that nobody holds any more is removed."""
         try:
-            yield
+            descriptor = own_file(ticket, os.O_RDONLY)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in _TAKEN:
+                raise
+            return abs(time.time() - os.fstat(descriptor).st_mtime) < PATIENCE_S
         finally:
-            if shared is not None:
-                os.close(shared)
+            os.close(descriptor)
+        with suppress(OSError):
+            ticket.unlink()
+        return False
 
     def _locked(self, name: str, kind: int) -> int | None:
         descriptor = own_file(self.folder / name, os.O_RDWR | os.O_CREAT)

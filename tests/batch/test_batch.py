@@ -14,6 +14,8 @@ from typing import Final
 
 import pytest
 
+from owtmix.batch.journal import read_journal
+from owtmix.batch.policy import MOST_LOSSES, History
 from owtmix.batch.queue import read_queue
 from tests.batch.stand_in import Site
 
@@ -116,13 +118,6 @@ def test_a_job_that_is_always_killed_is_poisoned_alone_and_others_are_done(site:
     assert failure == {"id": "bad", "state": "poisoned", "exit": -9, "error": "killed by SIGKILL"}
     order = [entry["id"] for entry in site.entries()]
     assert order[-2:] == ["bad", "bad"]
-
-
-def test_the_last_attempt_after_composing_failed_is_on_the_cpu(site: Site) -> None:
-    site.job("a", 4)
-    site.run()
-    devices = [[word for word in run["argv"] if word == "--device=cpu"] for run in site.tries("a")]
-    assert devices[-1] == ["--device=cpu"]
 
 
 def test_a_machine_that_is_not_set_up_ends_the_batch(site: Site) -> None:
@@ -235,6 +230,40 @@ def test_two_batches_on_one_machine_share_its_places(site: Site) -> None:
     assert all(begun[number + 2] - begun[number] > 0.25 for number in range(4))
 
 
+def test_two_batches_on_one_machine_take_turns(site: Site) -> None:
+    queues, names_of = [], {"a": [f"a{number}" for number in range(16)], "b": [f"b{number}" for number in range(4)]}
+    for batch, names in names_of.items():
+        for name in names:
+            site.job(name, lasts_s=0.3)
+        queue = site.queue / f"{batch}.jsonl"
+        queue.write_text("".join(json.dumps({"cfg": f"{name}/cfg.json"}) + "\n" for name in names))
+        queues.append(queue)
+    with site.start("--jobs", 1, "--results", site.path / "a.jsonl", queue=queues[0]) as first:
+        wait_for(site, 1)
+        with site.start("--jobs", 1, "--results", site.path / "b.jsonl", queue=queues[1]) as second:
+            first.communicate(timeout=40)
+            second.communicate(timeout=40)
+    assert (first.returncode, second.returncode) == (0, 0)
+    begun = {name: site.tries(name)[0]["begun"] for names in names_of.values() for name in names}
+    order = "".join(name[0] for name in sorted(begun, key=lambda name: float(begun[name])))
+    assert order.strip("a") == "bababab"
+
+
+def test_a_batch_that_waits_says_why(site: Site) -> None:
+    queues = []
+    for name, lasts_s in (("a", 7.5), ("b", 0)):
+        site.job(name, lasts_s=lasts_s)
+        queue = site.queue / f"{name}.jsonl"
+        queue.write_text(json.dumps({"cfg": f"{name}/cfg.json"}))
+        queues.append(queue)
+    with site.start("--jobs", 1, "--results", site.path / "a.jsonl", queue=queues[0]) as first:
+        wait_for(site, 1)
+        second = site.run("--jobs", 1, "--results", site.path / "b.jsonl", queue=queues[1])
+        first.communicate(timeout=20)
+    assert second.status == 0
+    assert second.messages.count("waits: all places are taken by other batches\n") == 1
+
+
 def test_a_batch_that_is_killed_goes_on(site: Site) -> None:
     for name in "abcd":
         site.job(name, lasts_s=0.4)
@@ -288,10 +317,30 @@ def test_a_second_signal_stops_and_a_stubborn_job_is_killed(site: Site) -> None:
         batch.terminate()
         time.sleep(0.8)
         batch.terminate()
-        batch.communicate(timeout=20)
+        out, err = batch.communicate(timeout=20)
     assert batch.returncode == 130
     assert all_gone(site)
-    assert site.entries()[0]["exit"] == -9
+    (entry,) = site.entries()
+    assert (entry["state"], entry["exit"], entry["error"]) == ("drained", 130, "killed by SIGKILL")
+    assert "1 running job has 60 s to end, and a second signal stops it at once" in err
+    assert "stopping 1 running job: the next run goes on with it" in err
+    assert "a is stopped" in err
+    assert "tried again" not in err
+    assert (json.loads(out)["left"], json.loads(out)["retries"]) == (1, {})
+    assert read_journal(site.results)["a"].history == History()
+
+
+def test_a_job_that_is_stopped_again_and_again_is_not_blamed(site: Site) -> None:
+    site.job("a", lasts_s=60)
+    for runs in range(1, MOST_LOSSES + 3):
+        with site.start("--grace", 0, "--attempts", 1) as batch:
+            wait_for(site, runs)
+            batch.terminate()
+            out, _ = batch.communicate(timeout=20)
+        assert (batch.returncode, json.loads(out)["retries"]) == (130, {})
+    assert {entry["state"] for entry in site.entries()} == {"drained"}
+    site.job("a")
+    assert site.run().status == 0
 
 
 def test_one_request_may_be_two_signals(site: Site) -> None:

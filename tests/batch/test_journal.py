@@ -46,6 +46,23 @@ def test_what_is_noted_is_read_again(path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_line_is_on_the_disk_before_the_next_attempt_begins(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+
+    def sync(file: int) -> None:
+        if os.path.samestat(os.fstat(file), path.stat()):
+            synced.append(len(path.read_text().splitlines()))
+
+    monkeypatch.setattr("os.fdatasync", sync)
+    monkeypatch.setattr("os.fsync", sync)
+    journal = Journal(path)
+    synced.clear()
+    for number in (1, 2, 3):
+        journal.note(entry(str(number)), History(1))
+        assert synced == [*range(1, number + 1)]
+    journal.close()
+
+
 @pytest.mark.parametrize(
     ("lines", "history", "state"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from owtmix.batch.admission import DISK_RESERVE, MEMORY_RESERVE, Admission
 from owtmix.batch.attempt import Attempt, Ended
 from owtmix.batch.command import Program
 from owtmix.batch.local import LocalRunner
+from owtmix.batch.waiting import SAID_AFTER_S, Waiting
 from tests.batch.made import attempt
 
 MIB = 1 << 20
@@ -33,6 +35,9 @@ class FakePlaces:
         self.free -= 1
         return os.open(os.devnull, os.O_RDONLY)
 
+    def held(self) -> int:
+        return 7
+
     @contextmanager
     def wait(self) -> Iterator[None]:
         self.waiting += 1
@@ -46,6 +51,9 @@ class GonePlaces(FakePlaces):
     """Places whose folder was removed."""
 
     def take(self) -> int | None:
+        raise FileNotFoundError
+
+    def held(self) -> int:
         raise FileNotFoundError
 
 
@@ -147,6 +155,63 @@ def test_a_batch_waits_while_a_job_finds_no_place(begun: Attempt) -> None:
         assert places.waiting == 1
         of.wait(0)
         assert places.waiting == 0
+
+
+def test_who_got_a_place_stands_at_the_end_of_the_line(begun: Attempt) -> None:
+    places = FakePlaces(0)
+    with closing(runner(places=places)) as of:
+        assert not of.can_begin(begun)
+        of.wait(0)
+        places.free = 1
+        assert of.can_begin(begun)
+        assert places.waiting == 0
+        of.begin(begun)
+        assert not of.can_begin(begun)
+        assert places.waiting == 1
+
+
+def test_why_jobs_wait_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    now_s = 0.0
+    waiting = Waiting(lambda: now_s)
+    for second in range(20):
+        now_s = float(second)
+        if second == 4:
+            waiting.end()
+        waiting.note(" for memory")
+        assert len(caplog.records) == (second >= 4 + SAID_AFTER_S)
+    assert caplog.messages == ["waits for memory"]
+
+
+@pytest.mark.parametrize(
+    ("places", "memory", "why"),
+    [
+        (FakePlaces(0), None, "waits: all places are taken by other batches and further workers"),
+        (FakePlaces(1), 0, "waits for memory"),
+    ],
+)
+def test_why_a_job_waits(
+    begun: Attempt,
+    places: FakePlaces,
+    memory: int | None,
+    why: str,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("owtmix.batch.waiting.SAID_AFTER_S", 0)
+    caplog.set_level(logging.INFO)
+    with closing(LocalRunner(shell("sleep 5"), 2, places, admission(memory))) as of:
+        of.begin(begun)
+        assert not of.can_begin(begun)
+        assert not of.can_begin(begun)
+    assert caplog.messages == [why]
+
+
+def test_busy_places_are_those_that_are_held(begun: Attempt) -> None:
+    for places, busy in ((FakePlaces(1), 7), (GonePlaces(1), 1), (None, 1)):
+        with closing(runner(places=places)) as of:
+            of.begin(begun)
+            assert of.busy_places == busy
 
 
 def test_without_the_folder_of_places_jobs_run_all_the_same(begun: Attempt) -> None:

@@ -111,8 +111,15 @@ def test_a_report_is_a_json_object_of_some_size(data: bytes, document: object) -
         (-64, None, "", "killed by SIGRTMAX"),
         (-99, None, "", "killed by signal 99"),
         (4, {"error": {"message": "x" * 5000}}, "", "x" * 999 + "…"),
-        (4, {"error": {"message": "a\x1b\nb"}}, "", "a\\x1b\\nb"),
+        (4, {"error": {"message": "a\x1b\nb"}}, "", "a\\x1b"),
     ],
 )
 def test_why_a_run_failed(exit_status: int, report: dict[str, Any] | None, last_error: str, told: str) -> None:
     assert describe_end(exit_status, report, last_error) == told
+
+
+def test_of_an_error_of_several_lines_the_first_is_told() -> None:
+    report = {"error": {"message": "\nData.A: is missing\nData.B: is missing"}}
+    assert describe_end(2, report, "") == "Data.A: is missing"
+    assert describe_end(-9, report, "") == "killed by SIGKILL after: Data.A: is missing"
+    assert describe_end(2, {"error": {"message": "\n"}}, "") == "it ended with status 2 and said nothing"

@@ -15,6 +15,7 @@ import pytest
 from owtmix.batch.capacity import ASSUMED
 from owtmix.batch.card_models import CONSUMER_SESSIONS
 from owtmix.batch.card_rates import write_rates
+from owtmix.batch.policy import COMPOSING
 from tests.batch.stand_in import Site
 
 PROGRAM: Final = """#!{python} -ISs
@@ -30,6 +31,7 @@ good = card is not None and card not in {broken!r}
 device = {{"composed_on": ["cuda:0" if good else "cpu"], "encoder": "x", "why": "it is broken"}}
 result = {{"output": "o", "duration_s": 60.0, "warnings": [], "chunks": {{"total": 1, "reused": 0}}, "device": device}}
 print(json.dumps(result))
+sys.exit({status})
 """
 
 
@@ -49,8 +51,8 @@ def machine(site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
     return site
 
 
-def write_program(site: Site, lasts_s: float = 0.5, broken: tuple[str, ...] = ()) -> None:
-    text = PROGRAM.format(python=sys.executable, lasts_s=lasts_s, marks=str(site.marks), broken=broken)
+def write_program(site: Site, lasts_s: float = 0.5, broken: tuple[str, ...] = (), status: int = 0) -> None:
+    text = PROGRAM.format(python=sys.executable, lasts_s=lasts_s, marks=str(site.marks), broken=broken, status=status)
     site.program.write_text(text)
 
 
@@ -111,6 +113,14 @@ def test_no_card_is_used_when_none_is_wanted(machine: Site) -> None:
     (run,) = runs(machine)
     assert (run["card"], run["device"]) == (None, "cpu")
     assert run["places"]
+
+
+def test_the_last_attempt_after_composing_failed_is_on_the_cpu(machine: Site) -> None:
+    write_program(machine, 0, status=COMPOSING)
+    machine.job("room")
+    assert machine.run("--attempts", 3).status == 4
+    assert [run["device"] for run in runs(machine)] == ["auto", "auto", "cpu"]
+    assert [run["card"] is not None for run in runs(machine)] == [True, True, False]
 
 
 def test_measured_rates_are_used(machine: Site) -> None:

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from owtmix.batch.policy import FINAL, MOST_LOSSES, STATES, History, Verdict, device_of, is_counted, is_killed, judge
+from owtmix.batch.policy import (
+    FINAL,
+    MOST_LOSSES,
+    STATES,
+    History,
+    Verdict,
+    device_of,
+    is_counted,
+    is_killed,
+    is_stopped,
+    judge,
+)
 
 NEW = History()
 ONCE, TWICE = History(1), History(2)
@@ -44,6 +55,20 @@ LOST_OFTEN = History(losses=MOST_LOSSES)
 )
 def test_what_follows_from_an_exit_status(exit_status: int | None, history: History, verdict: Verdict) -> None:
     assert judge(exit_status, history, attempts=3) == verdict
+
+
+@pytest.mark.parametrize("history", [NEW, TWICE, LOST_OFTEN])
+def test_a_job_that_the_batch_stopped_is_not_blamed(history: History) -> None:
+    verdict = judge(130, history, attempts=3, is_asked=True)
+    assert (verdict, verdict.is_asked) == (Verdict("drained", counts=False), True)
+    assert history.after(130, counts=verdict.counts, loss=verdict.loss) == history
+    assert not judge(130, NEW, attempts=3).is_asked
+    assert judge(4, history, attempts=3, is_asked=True) == judge(4, history, attempts=3)
+
+
+def test_which_ends_are_stops() -> None:
+    statuses = (None, 0, 1, 2, 3, 4, 5, 6, 99, 130, 137, -9, -15)
+    assert [status for status in statuses if is_stopped(status)] == [130, 137, -9, -15]
 
 
 def test_waits_have_a_limit() -> None:

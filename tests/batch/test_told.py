@@ -49,7 +49,7 @@ def test_the_summary_names_what_failed_and_why() -> None:
         "skipped   1 of them, which had ended in an earlier run",
         "left      2: run the same command to go on",
         "repeated  2 attempts: inputs 1, node 1",
-        "unwritten 1 ended attempts are not in the results",
+        "unwritten 1 ended attempt is not in the results",
         "output    0:01:00 in 0:00:30, 2.0 times as fast as it lasts",
         "CPU time  0:00:50",
         "results   /r.jsonl",
@@ -83,6 +83,8 @@ def test_the_bytes_of_outputs_in_folders_count(tmp_path: Path) -> None:
 
 def test_metrics_are_text_that_prometheus_reads() -> None:
     of = tally(("a", 0, RESULT), ("b", 3, None), ("c", -9, None))
+    of.skip("y", Past("k", "poisoned", History(), 4, "earlier"))
+    of.skip("z", Past("k", "done", History(), 0))
     text = render(of, 'C:\\"x"\n\udcff', waiting=3, running=2, busy=2)
     queue = r'queue="C:\\\"x\"\n\\udcff"'
     sample = r'owtmix_batch_[a-z_]+\{queue="(?:[^"\\\n]|\\["\\n])*"(?:,[a-z]+="[a-z]+")?\} \d+(?:\.\d+)?'
@@ -91,6 +93,9 @@ def test_metrics_are_text_that_prometheus_reads() -> None:
     for expected in (
         f'owtmix_batch_jobs_total{{{queue},state="done"}} 1',
         f'owtmix_batch_jobs_total{{{queue},state="poisoned"}} 0',
+        f'owtmix_batch_jobs_skipped{{{queue},state="done"}} 1',
+        f'owtmix_batch_jobs_skipped{{{queue},state="poisoned"}} 1',
+        f'owtmix_batch_jobs_skipped{{{queue},state="rejected"}} 0',
         f'owtmix_batch_retries_total{{{queue},reason="killed"}} 1',
         f"owtmix_batch_cpu_seconds_total{{{queue}}} 30",
         f'owtmix_batch_jobs{{{queue},state="waiting"}} 3',

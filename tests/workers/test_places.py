@@ -7,11 +7,13 @@ import signal
 import stat
 import subprocess
 import sys
+import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from owtmix.workers.places import Places
+from owtmix.workers.places import PATIENCE_S, Places
 
 HOLDER = """
 import sys, time
@@ -20,6 +22,16 @@ from owtmix.workers.places import Places
 held = Places(Path(sys.argv[1]), 1).take()
 print(held is not None, flush=True)
 time.sleep(60)
+"""
+
+
+WAITER = """
+import sys, time
+from pathlib import Path
+from owtmix.workers.places import Places
+with Places(Path(sys.argv[1]), 1).wait():
+    print("waits", flush=True)
+    time.sleep(60)
 """
 
 
@@ -79,6 +91,75 @@ def test_nobody_takes_a_spare_place_while_somebody_waits(tmp_path: Path) -> None
     assert other.take_spare() is None
     os.close(waited)
     os.close(spare)
+
+
+def test_places_that_are_held_are_counted_whoever_holds_them(tmp_path: Path) -> None:
+    one, other = Places(tmp_path / "places", 3), Places(tmp_path / "places", 3)
+    held = [one.take(), other.take_spare()]
+    assert [one.held(), other.held()] == [2, 2]
+    for descriptor in held:
+        assert descriptor is not None
+        os.close(descriptor)
+    assert one.held() == 0
+    assert taken(one) == 3
+
+
+def test_who_waits_longest_is_first(tmp_path: Path) -> None:
+    one, other, new = (Places(tmp_path / "places", 1) for _ in range(3))
+    with one.wait():
+        with other.wait():
+            assert other.take() is None
+            assert new.take() is None
+            held = one.take()
+            assert held is not None
+            os.close(held)
+        assert new.take() is None
+    assert taken(new) == 1
+
+
+def test_two_that_wait_take_turns(tmp_path: Path) -> None:
+    both = [Places(tmp_path / "places", 1) for _ in range(2)]
+    lines = [ExitStack() for _ in both]
+    for places, line in zip(both, lines, strict=True):
+        line.enter_context(places.wait())
+    turns = []
+    for _ in range(10):
+        for number, (places, line) in enumerate(zip(both, lines, strict=True)):
+            if (held := places.take()) is not None:
+                os.close(held)
+                turns.append(number)
+                line.close()
+                line.enter_context(places.wait())
+    assert turns == [0, 1] * 10
+    for line in lines:
+        line.close()
+
+
+def test_a_ticket_of_somebody_who_was_killed_is_removed(tmp_path: Path) -> None:
+    places = Places(tmp_path / "places", 1)
+    program = [sys.executable, "-c", WAITER, str(tmp_path / "places")]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as waiter:
+        assert waiter.stdout
+        assert waiter.stdout.readline() == "waits\n"
+        assert places.take() is None
+        assert len([*places.folder.glob("waits-*")]) == 1
+        waiter.kill()
+        waiter.wait()
+    assert taken(places) == 1
+    assert not [*places.folder.glob("waits-*")]
+
+
+def test_somebody_who_hangs_in_line_holds_up_nobody(tmp_path: Path) -> None:
+    one, other = Places(tmp_path / "places", 1), Places(tmp_path / "places", 1)
+    with one.wait():
+        (ticket,) = one.folder.glob("waits-*")
+        long_ago_s = time.time() - PATIENCE_S - 1
+        os.utime(ticket, (long_ago_s, long_ago_s))
+        assert taken(other) == 1
+        held = one.take()  # it asks again
+        assert held is not None
+        os.close(held)
+        assert other.take() is None
 
 
 def test_a_look_for_spare_places_does_not_keep_others_from_waiting(tmp_path: Path) -> None:
