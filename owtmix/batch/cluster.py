@@ -55,12 +55,14 @@ class RayRunner:
         link: to the cluster; closed with the runner.
         program: what is run; with an empty command that of each node's own installation.
         gpus: the share of a card that each attempt gets, or the number of cards; 0 for none.
+        jobs: so many attempts at a time; None for as many as fit.
     """
 
-    def __init__(self, link: ClusterLink, program: Program, gpus: float = 0.0) -> None:
+    def __init__(self, link: ClusterLink, program: Program, gpus: float = 0.0, jobs: int | None = None) -> None:
         self._link = link
         self._program = program
         self._gpus = gpus
+        self._jobs = jobs
         self._cpus = float(program.workers)
         self._running: dict[str, _Running] = {}
         self._numbers = 0
@@ -77,7 +79,7 @@ class RayRunner:
 
     def can_begin(self, attempt: Attempt) -> bool:
         """As ``Runner.can_begin``: a few more than fit are taken, and wait in the cluster."""
-        if self._link.is_gone:
+        if self._link.is_gone or (self._jobs is not None and len(self._running) >= self._jobs):
             return False
         fitting = [
             fits
