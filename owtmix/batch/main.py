@@ -40,7 +40,7 @@ from owtmix.batch.local import LocalRunner
 from owtmix.batch.metrics import MetricsFile
 from owtmix.batch.night import Night, Site
 from owtmix.batch.plan import BatchPlan, plan_batch
-from owtmix.batch.problems import QueueError
+from owtmix.batch.problems import QueueError, failure
 from owtmix.batch.queue import folder_of, read_queue
 from owtmix.batch.requests import SignalRequests
 from owtmix.batch.resending import Resending
@@ -261,8 +261,7 @@ def _refuse(error: MixError, exit_status: int, arguments: Arguments) -> int:
     for line in getattr(error, "problems", None) or [error.message]:
         _log.error("%s", line)
     if _prints_json(arguments):
-        failure = {"type": type(error).__name__, "message": str(error), "exit_status": exit_status}
-        _print(json_text({"error": failure}))
+        _print(json_text(failure(error, exit_status)))
     return exit_status
 
 
