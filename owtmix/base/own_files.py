@@ -29,7 +29,11 @@ def make_folder(path: Path) -> None:
     Raises:
         OSError: a link or a file stands in its place, or it belongs to another user.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        taken = "a file, or a link to nothing, stands in the place of a folder"
+        raise NotADirectoryError(errno.ENOTDIR, taken, error.filename) from None
     with suppress(FileExistsError):
         path.mkdir(mode=FOLDER_MODE)
     found = path.lstat()

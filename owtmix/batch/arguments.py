@@ -6,14 +6,19 @@ import argparse
 import logging
 import math
 import re
+import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final, Literal, NoReturn
 
+from owtmix.base.errors import DestinationError
 from owtmix.base.named_file import unfit_path
 from owtmix.base.plain_text import plain_line
+from owtmix.base.standard_output import is_terminal, json_text, print_text
+from owtmix.batch.problems import QueueError, failure
 from owtmix.workers.cluster_address import is_address
 
 _EPILOG: Final = """\
@@ -145,6 +150,9 @@ def _parser() -> argparse.ArgumentParser:
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Report wrong arguments, which a shell may have made of names of files."""
+        if "--json" in sys.argv[1:] or not is_terminal():
+            with suppress(DestinationError):
+                print_text(json_text(failure(QueueError(message))))
         super().error(plain_line(message))
 
 

@@ -38,10 +38,11 @@ class ListedCard:
 
 @dataclass(frozen=True, slots=True)
 class CardList:
-    """The cards that jobs may use; where there is none, why."""
+    """The cards that jobs may use; where there is none, why, and whether that is a failure of the driver."""
 
     cards: tuple[ListedCard, ...]
     why: str = ""
+    is_failure: bool = False
 
 
 class NoAnswerError(Exception):
@@ -67,9 +68,9 @@ def list_cards(
     try:
         found = parse_cards((ask or ask_driver)())
     except NoAnswerError as error:
-        return CardList((), str(error))
+        return CardList((), str(error), is_failure=True)
     if not found:
-        return CardList((), "nvidia-smi lists no card")
+        return CardList((), "nvidia-smi lists no card", is_failure=True)
     shown = visible(found, environment.get("CUDA_VISIBLE_DEVICES"))
     return CardList(shown, "" if shown else HIDDEN)
 

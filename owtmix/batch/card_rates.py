@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Final
 
 from owtmix.base.named_file import read_named_file
 from owtmix.batch.capacity import Rates
+from owtmix.batch.outside import LARGEST, number_of
 
 FILE: Final = "card-rates.json"
 _MOST_BYTES: Final = 65_536
@@ -53,6 +53,6 @@ def _rates(values: object) -> Rates:
     if not isinstance(values, dict) or set(values) != set(_NAMES):
         raise ValueError(f"a model has {', '.join(_NAMES)} and nothing else")
     for value in values.values():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        if not 0 < (number_of(value) or 0) < LARGEST:
             raise ValueError(f"{value} is not a rate")
     return Rates(**values)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from types import MappingProxyType
@@ -25,6 +24,7 @@ STRIKES: Final = 2
 """So many jobs in a row that a card failed take it out."""
 SESSIONS: Final = "nvenc"
 NOT_MEASURED: Final[Mapping[str, Rates]] = MappingProxyType({})
+NOT_READ: Final[Mapping[str, Room]] = MappingProxyType({})
 _RENDERING_FAILED: Final = 4
 _log = logging.getLogger(__name__)
 
@@ -80,6 +80,7 @@ class Cards:
         share: the part of a card that each job has; None: by the model of ``capacity``.
         rates: what cards were measured to do, by the names of their models.
         canvas_mib: the setting ``gpu.memory_mib``.
+        rooms: what is known of the jobs, by their ids.
     """
 
     def __init__(
@@ -90,10 +91,12 @@ class Cards:
         share: Fraction | None = None,
         rates: Mapping[str, Rates] = NOT_MEASURED,
         canvas_mib: int = 1024,
+        rooms: Mapping[str, Room] = NOT_READ,
     ) -> None:
         self.cards = found.cards
         self.why = found.why
         self._rates = rates
+        self._rooms = rooms
         self.out: dict[int, str] = {}
         """Cards that are not used any more, and why."""
         self._cores = cores / max(1, len(found.cards))
@@ -111,6 +114,10 @@ class Cards:
     def loads(self) -> tuple[Fraction, ...]:
         """The load of each card by the jobs of this batch, 0..1."""
         return tuple(self._loads)
+
+    def room_of(self, job_id: str) -> Room:
+        """What a job is to a card, as far as it is known."""
+        return self._rooms.get(job_id, TYPICAL)
 
     def place(self, device: str | None = None, room: Room = TYPICAL) -> CardSlot | None:
         """A slot for a job with this ``--device``, or None: it waits for a card. Release it when the job has ended.
@@ -142,16 +149,6 @@ class Cards:
             self._loads[slot.card] -= slot.share
             self._sessions_held -= self._limited[slot.card]
             slot.card, slot.share = None, Fraction(0)
-
-    @contextmanager
-    def placed(self, device: str | None = None, room: Room = TYPICAL) -> Iterator[CardSlot | None]:
-        """As ``place``; released at the end of the block."""
-        slot = self.place(device, room)
-        try:
-            yield slot
-        finally:
-            if slot is not None:
-                self.release(slot)
 
     def judge(self, slot: CardSlot, exit_status: int | None, report: Mapping[str, Any] | None) -> str | None:
         """Before ``release``: see whether the card failed the job, and take it out after ``STRIKES`` in a row.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import os
 import pickle
 import select
@@ -22,6 +21,7 @@ from owtmix.batch.attempt import Attempt, Ended, JobProgress
 from owtmix.batch.command import Program
 from owtmix.batch.messages import LARGEST_LOG, LONGEST_ERROR
 from owtmix.batch.node_run import STOP_S, Order
+from owtmix.batch.outside import number_of
 from owtmix.batch.policy import INTERRUPTED, NOT_SET_UP
 from owtmix.workers.cluster_link import ClusterLink, Event, Node
 
@@ -55,12 +55,14 @@ class RayRunner:
         link: to the cluster; closed with the runner.
         program: what is run; with an empty command that of each node's own installation.
         gpus: the share of a card that each attempt gets, or the number of cards; 0 for none.
+        jobs: so many attempts at a time; None for as many as fit.
     """
 
-    def __init__(self, link: ClusterLink, program: Program, gpus: float = 0.0) -> None:
+    def __init__(self, link: ClusterLink, program: Program, gpus: float = 0.0, jobs: int | None = None) -> None:
         self._link = link
         self._program = program
         self._gpus = gpus
+        self._jobs = jobs
         self._cpus = float(program.workers)
         self._running: dict[str, _Running] = {}
         self._numbers = 0
@@ -77,7 +79,7 @@ class RayRunner:
 
     def can_begin(self, attempt: Attempt) -> bool:
         """As ``Runner.can_begin``: a few more than fit are taken, and wait in the cluster."""
-        if self._link.is_gone:
+        if self._link.is_gone or (self._jobs is not None and len(self._running) >= self._jobs):
             return False
         fitting = [
             fits
@@ -187,7 +189,9 @@ class RayRunner:
                     running.begun_s, running.progress = time.monotonic(), JobProgress()
                 case "progress":
                     stage = printable(str(value["stage"]), 40)
-                    running.progress = JobProgress(stage, _number(value["percent"], 100.0), _number(value["left_s"]))
+                    running.progress = JobProgress(
+                        stage, number_of(value["percent"], 100.0), number_of(value["left_s"])
+                    )
                 case "end":
                     report = value["report"]
                     running.ended = Ended(
@@ -215,12 +219,6 @@ class RayRunner:
         status = {"cancelled": INTERRUPTED, "memory": _KILLED, "failed": NOT_SET_UP}.get(kind)
         wall_s = time.monotonic() - running.begun_s if running.node else 0.0
         return Ended(running.attempt, status, None, printable(why, LONGEST_ERROR), running.node, wall_s)
-
-
-def _number(value: object, most: float = math.inf) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-        return None
-    return min(float(value), most)
 
 
 def _keep_log(attempt: Attempt, text: str) -> None:

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from owtmix.base.named_file import read_named_file, unfit_path
 from owtmix.batch.attempt import BatchJob
+from owtmix.batch.capacity import Room
 from owtmix.batch.manifest import is_local_path
 from owtmix.jobfile.bounds import MAX_JOB_BYTES, MAX_RECORDINGS
 from owtmix.jobfile.index_time import EPOCH_MILLISECONDS_FROM, EPOCH_SECONDS_FROM
@@ -38,6 +39,8 @@ _KEPT: Final = 2.5
 _LARGEST_INDEX_BYTES: Final = 4 * 2**20
 _LONGEST_S: Final = 7 * 86_400
 _LARGEST_PX: Final = 8192
+_HIGHEST_FPS: Final = 120
+_USUAL: Final = Room()
 _STORAGE: Final = "Data.RecordingConfig.StorageConfig"
 
 
@@ -50,21 +53,23 @@ class Guess:
         cost: seconds that one core may take, as far as jobs are compared; None likewise.
         memory_bytes: of its processes, with one worker.
         disk_bytes: of its work folder.
+        room: what it is to a card; None where only a store knows.
     """
 
     output_s: float | None = None
     cost: float | None = None
     memory_bytes: int = MAIN_BYTES + WORKER_BYTES
     disk_bytes: int = 0
+    room: Room | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class _Room:
-    """What an index says: the length of the room, its streams and the bytes of its recordings."""
+class _Index:
+    """What an index says: the length of the room, its streams, and how many of them there are at once on average."""
 
     length_s: float
     streams: int
-    size_bytes: int
+    at_once: float
 
 
 def guess(job: BatchJob, index_keys: Sequence[str]) -> Guess:
@@ -78,22 +83,24 @@ def guess(job: BatchJob, index_keys: Sequence[str]) -> Guess:
     apply_overrides(document, job.overrides)
     width, height = (_number(document, f"Data.TranscodingConfig.Video.{side}", _LARGEST_PX) for side in _SIDES)
     pixels = width * height
-    room = _room(job, document, index_keys)
-    streams = room.streams if room else 4
+    index = _read_index(job, document, index_keys)
+    streams = index.streams if index else 4
     memory = MAIN_BYTES + WORKER_BYTES + int(pixels * _PIXEL_BYTES) + min(streams, _MOST_DECODERS) * _DECODER_BYTES
-    if room is None:
+    if index is None:
         return Guess(memory_bytes=memory)
     kbps = _number(document, "Data.TranscodingConfig.Video.BitRate", 10**6) or _OUTPUT_KBPS
-    fetched = 0 if _folder(job, document) else room.streams * room.length_s * _INPUT_KBPS * 1000 / 8
-    disk = room.length_s * kbps * 1000 / 8 * _KEPT + fetched
+    fetched = 0 if _folder(job, document) else index.streams * index.length_s * _INPUT_KBPS * 1000 / 8
+    disk = index.length_s * kbps * 1000 / 8 * _KEPT + fetched
     per_s = 0.05 + pixels / 1e6 * (0.3 + 0.05 * min(streams, _MOST_DECODERS))
-    return Guess(room.length_s, room.length_s * per_s, memory, int(disk))
+    fps = _number(document, "Data.TranscodingConfig.Video.Fps", _HIGHEST_FPS) or _USUAL.output_fps
+    room = Room(min(index.at_once, _MOST_DECODERS), output_px=int(pixels) or _USUAL.output_px, output_fps=fps)
+    return Guess(index.length_s, index.length_s * per_s, memory, int(disk), room)
 
 
 _SIDES: Final = ("Width", "Height")
 
 
-def _room(job: BatchJob, document: Mapping[str, Any], index_keys: Sequence[str]) -> _Room | None:
+def _read_index(job: BatchJob, document: Mapping[str, Any], index_keys: Sequence[str]) -> _Index | None:
     """What the index says, if it lies in a folder."""
     folder = _folder(job, document)
     named = job.index or _text(document, "Data.InputConfig.Index")
@@ -122,8 +129,8 @@ def _folder(job: BatchJob, document: Mapping[str, Any]) -> Path | None:
     return None if unfit_path(str(folder)) else folder
 
 
-def _measured(data: bytes, folder: Path | None) -> _Room | None:
-    """The room of an index; sizes are those of the files in ``folder``."""
+def _measured(data: bytes, folder: Path | None) -> _Index | None:
+    """What an index says; sizes are those of the files in ``folder``."""
     try:
         index = json.loads(data)
         files = [file for file in index["Files"] if isinstance(file, dict)][:MAX_RECORDINGS]
@@ -135,20 +142,39 @@ def _measured(data: bytes, folder: Path | None) -> _Room | None:
         return None
     step_s = _step_s(times)
     sizes = [_size(folder, root, file) for file in files]
-    spans = list(_spans(files, sizes, step_s))
-    length_s = max(end for _, end in spans) - min(start for start, _ in spans) if spans else 0.0
+    spans = sorted(_spans(files, sizes, step_s))
+    length_s = max(end for _, _, end in spans) - min(start for _, start, _ in spans) if spans else 0.0
     streams = {str(file.get("StreamId")) for file in files}
-    return _Room(min(max(length_s, 0.0), _LONGEST_S), len(streams), sum(sizes))
+    at_once = _seconds_of_streams(spans) / length_s if length_s > 0 else float(len(streams))
+    return _Index(min(max(length_s, 0.0), _LONGEST_S), len(streams), at_once)
 
 
-def _spans(files: Sequence[Mapping[str, Any]], sizes: Sequence[int], step_s: float) -> Iterator[tuple[float, float]]:
-    """From when to when each recording lasts, in seconds; where nobody wrote down the end, its size says so."""
+def _seconds_of_streams(spans: Sequence[tuple[str, float, float]]) -> float:
+    """How long all streams last together; what one has twice at a time, as sound and picture apart, counts once.
+
+    Args:
+        spans: sorted.
+    """
+    total_s, stream, until_s = 0.0, "", -math.inf
+    for name, start, end in spans:
+        if name != stream:
+            stream, until_s = name, -math.inf
+        total_s += max(0.0, end - max(start, until_s))
+        until_s = max(until_s, end)
+    return total_s
+
+
+def _spans(
+    files: Sequence[Mapping[str, Any]], sizes: Sequence[int], step_s: float
+) -> Iterator[tuple[str, float, float]]:
+    """The stream of each recording, and from when to when it lasts in seconds, by its size where nobody said."""
     for file, size in zip(files, sizes, strict=True):
         start, end = _time(file, "StartTime"), _time(file, "EndTime")
         if start is None:
             continue
         start_s = start * step_s
-        yield start_s, end * step_s if end is not None and end > start else start_s + size * 8 / (_INPUT_KBPS * 1000)
+        end_s = end * step_s if end is not None and end > start else start_s + size * 8 / (_INPUT_KBPS * 1000)
+        yield str(file.get("StreamId")), start_s, end_s
 
 
 def _size(folder: Path | None, root: str, file: Mapping[str, Any]) -> int:

@@ -12,7 +12,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any, Final
@@ -20,6 +20,8 @@ from typing import IO, Any, Final
 from owtmix.base.own_files import own_file
 from owtmix.base.strict_json import printable
 from owtmix.base.wording import some
+from owtmix.batch.holder import holder_of
+from owtmix.batch.outside import number_of
 from owtmix.batch.policy import FINAL, STATES, History, is_counted
 from owtmix.batch.problems import QueueError
 
@@ -30,8 +32,9 @@ LONGEST_NAME: Final = 1000
 _RESERVE_BYTES: Final = 2**20
 """Kept free for lines about the jobs that run when the disk gets full."""
 _BEGINNING: Final = b'{"time": '
+_MOST: Final = 10_000_000
+"""Of any number in a line: attempts, MiB."""
 _NEW: Final = History()
-_LOCKS: Final = Path("/proc/locks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +152,7 @@ class Journal:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = _holder(os.fstat(self._file.fileno()))
+            holder = holder_of(os.fstat(self._file.fileno()))
             by = f"process {holder}, another batch," if holder else "another batch"
             raise QueueError(_problem(f"is in use: {by} writes its results there", self.path)) from None
         except OSError:
@@ -159,8 +162,7 @@ class Journal:
         """Read all lines, and repair the last one."""
         with os.fdopen(os.dup(self._file.fileno()), "rb") as file:
             found = _Reader(file)
-        if found.junk and not found.jobs:
-            raise QueueError(_problem("is no results file: none of its lines is one of a batch", self.path))
+        _check(found, self.path)
         self.jobs, self.junk = found.jobs, found.junk
         if found.is_cut:
             os.ftruncate(self._file.fileno(), found.size)
@@ -197,7 +199,7 @@ class _Reader:
             return False
         texts = isinstance(name, str) and isinstance(key, str) and isinstance(state, str) and state in STATES
         numbers = type(attempt) is int and (exit_status is None or type(exit_status) is int)
-        if not texts or not numbers or attempt < 1:
+        if not texts or not numbers or not 1 <= attempt <= _MOST or abs(exit_status or 0) > _MOST:
             return False
         before = self.jobs.get(name)
         history = before.history if before and before.key == key and not before.is_final else _NEW
@@ -210,24 +212,47 @@ class _Reader:
             history.after(exit_status, counts=counts, loss=exit_status is None),
             exit_status,
             error if isinstance(error, str) else "",
-            peak_mib if type(peak_mib) is int else 0,
+            int(number_of(peak_mib, _MOST) or 0),
         )
         return True
 
 
-def read_journal(path: Path) -> dict[str, Past]:
-    """What a results file says of jobs, by their ids; nothing when there is none. Another batch may hold it.
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a results file says, read without holding it.
+
+    Attributes:
+        jobs: by their ids.
+        junk: numbers of lines that are none of a journal's.
+        holder: the process that holds the file, where the system tells; None for none.
+    """
+
+    jobs: dict[str, Past] = field(default_factory=dict)
+    junk: list[int] = field(default_factory=list)
+    holder: int | None = None
+
+
+def read_journal(path: Path) -> Reading:
+    """Read a results file that another batch may hold; nothing when there is none.
 
     Raises:
-        QueueError: it cannot be read.
+        QueueError: a batch cannot use it, whoever holds it.
     """
     try:
-        with open(path, "rb", opener=own_file) as file:
-            return _Reader(file).jobs
+        with os.fdopen(own_file(path, os.O_RDWR), "rb") as file:
+            holder = holder_of(os.fstat(file.fileno()))
+            found = _Reader(file)
     except FileNotFoundError:
-        return {}
+        return Reading()
     except OSError as error:
         raise QueueError(_problem(f"cannot be used: {error.strerror}", path)) from None
+    _check(found, path)
+    return Reading(found.jobs, found.junk, holder)
+
+
+def _check(found: _Reader, path: Path) -> None:
+    if found.junk and not found.jobs:
+        raise QueueError(_problem("is no results file: none of its lines is one of a batch", path))
 
 
 def describe_junk(junk: list[int]) -> str:
@@ -271,20 +296,6 @@ def _reserve(folder: Path) -> IO[bytes] | None:
         file.close()
         return None
     return file
-
-
-def _holder(found: os.stat_result) -> int | None:
-    """The process that holds the lock on a file, where the system tells."""
-    device = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}"
-    holders: dict[str, int] = {}
-    with suppress(OSError, ValueError, IndexError):
-        for line in _LOCKS.read_text(encoding="ascii", errors="replace").splitlines():
-            _, kind, _, _, process, file, *_ = line.split()
-            at, _, inode = file.rpartition(":")
-            if kind == "FLOCK" and int(inode) == found.st_ino and int(process) > 0:
-                holders[at] = int(process)
-    # Some file systems show another device there than the file's own.
-    return holders.get(device) or next(iter(holders.values()), None)
 
 
 def _problem(what: str, path: Path) -> str:

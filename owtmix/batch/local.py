@@ -183,7 +183,7 @@ class LocalRunner:
         if self._cards is None:
             return True
         self._release(self._slot)
-        self._slot = self._cards.place(attempt.device or attempt.job.device)
+        self._slot = self._cards.place(attempt.device or attempt.job.device, self._cards.room_of(attempt.job.id))
         return self._slot is not None
 
     def _has_place(self) -> bool:

@@ -8,8 +8,8 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
@@ -21,11 +21,12 @@ from owtmix.base.own_files import make_folder
 from owtmix.base.standard_output import is_terminal, json_text, print_text
 from owtmix.base.strict_json import printable
 from owtmix.base.utf8_mode import use_utf8
-from owtmix.base.wording import some
+from owtmix.base.wording import counted, some
 from owtmix.batch.admission import Admission
 from owtmix.batch.agenda import Agenda
 from owtmix.batch.arguments import Arguments, read_arguments
 from owtmix.batch.attempt import BatchJob
+from owtmix.batch.capacity import Room
 from owtmix.batch.card_list import CardList, list_cards
 from owtmix.batch.card_rates import read_rates
 from owtmix.batch.cards import Cards
@@ -36,10 +37,10 @@ from owtmix.batch.journal import Journal, Past, describe_junk, read_journal
 from owtmix.batch.lines import show_lines
 from owtmix.batch.live_view import show_progress
 from owtmix.batch.local import LocalRunner
-from owtmix.batch.metrics import MetricsFile
+from owtmix.batch.metrics import MetricsFile, check_metrics_file
 from owtmix.batch.night import Night, Site
 from owtmix.batch.plan import BatchPlan, plan_batch
-from owtmix.batch.problems import QueueError
+from owtmix.batch.problems import QueueError, failure
 from owtmix.batch.queue import folder_of, read_queue
 from owtmix.batch.requests import SignalRequests
 from owtmix.batch.resending import Resending
@@ -91,22 +92,49 @@ def _execute(arguments: Arguments) -> int:
     if shutil.which(program[0]) is None:
         return _refuse(MixError(f"{program[0]} is no program"), _NOT_SET_UP, arguments)
     results = arguments.results or folder_of(arguments.queue) / "results.jsonl"
+    if arguments.metrics:
+        check_metrics_file(arguments.metrics)
     queue = read_queue(arguments.queue)
     if queue.others:
         _log.info(
-            "%d files are no job files: %s",
-            len(queue.others),
+            "%s no job files: %s",
+            counted(len(queue.others), "file is", "files are"),
             some(printable(name, _LONGEST_NAME) for name in queue.others),
         )
     if arguments.plan:
-        plan = _plan(queue.jobs, read_journal(results), results, settings, arguments)
-        _print(plan.describe() if arguments.plan == "text" else json_text(plan.to_json()))
-        return 0
-    with closing(Journal(results)) as journal:
+        return _show_plan(queue.jobs, results, settings, arguments)
+    requests = SignalRequests()
+    with ExitStack() as opened:
+        link, plan, past = None, None, {}
+        if arguments.cluster:  # nothing is left behind when it cannot be reached
+            past = read_journal(results).jobs
+            plan = _plan(queue.jobs, past, results, settings, arguments)
+            if plan.planned:
+                link = ClusterLink(arguments.cluster, is_stopped=lambda: requests.count > 0)
+                opened.callback(link.close)
+        journal = opened.enter_context(closing(Journal(results)))
         if journal.junk:
             _log.warning("%s", describe_junk(journal.junk))
-        plan = _plan(queue.jobs, journal.jobs, results, settings, arguments)
-        return _run(plan, journal, Program(program, arguments.state), arguments)
+        if plan is None or journal.jobs != past:
+            plan = _plan(queue.jobs, journal.jobs, results, settings, arguments)
+        return _run(plan, journal, Program(program, arguments.state), arguments, requests, link)
+
+
+def _show_plan(jobs: Sequence[BatchJob], results: Path, settings: Settings, arguments: Arguments) -> int:
+    """Print the plan; returns the exit status.
+
+    Raises:
+        QueueError: the run would not use the results file.
+    """
+    found = read_journal(results)
+    if found.junk:
+        _log.warning("%s", describe_junk(found.junk))
+    if found.holder:
+        _log.warning("a batch runs with this results file (process %d)", found.holder)
+    places = arguments.jobs or (None if arguments.cluster else available_cores())
+    plan = replace(_plan(jobs, found.jobs, results, settings, arguments), places=places)
+    _print(plan.describe() if arguments.plan == "text" else json_text(plan.to_json()))
+    return 0
 
 
 def _plan(
@@ -116,9 +144,15 @@ def _plan(
     return plan_batch(jobs, past, logs, settings.index.keys, arguments.order, arguments.again)
 
 
-def _run(plan: BatchPlan, journal: Journal, program: Program, arguments: Arguments) -> int:
-    """Run what is planned and print the summary; returns the exit status."""
-    requests = SignalRequests()
+def _run(
+    plan: BatchPlan,
+    journal: Journal,
+    program: Program,
+    arguments: Arguments,
+    requests: SignalRequests,
+    link: ClusterLink | None,
+) -> int:
+    """Run what is planned, on a cluster with ``link``, and print the summary; returns the exit status."""
     begun_s = time.monotonic()
     tally, estimates = Tally(), Estimates()
     for job, past in plan.skipped:
@@ -127,7 +161,10 @@ def _run(plan: BatchPlan, journal: Journal, program: Program, arguments: Argumen
     logs = _log_folder(journal.path)
     night, is_set_up = None, True
     if plan.planned:
-        with _runner(program, arguments) as runner, show_progress(quiet=arguments.threshold > logging.INFO) as view:
+        with (
+            _runner(plan, program, arguments, link) as runner,
+            show_progress(quiet=arguments.threshold > logging.INFO) as view,
+        ):
             resending = Resending(program, logs / ".callbacks.log")
             metrics = _metrics(arguments, journal.path, tally, runner)
             watchers = [view, resending, *([metrics] if metrics else [])]
@@ -151,12 +188,12 @@ def _run(plan: BatchPlan, journal: Journal, program: Program, arguments: Argumen
 
 
 @contextmanager
-def _runner(program: Program, arguments: Arguments) -> Iterator[Runner]:
+def _runner(plan: BatchPlan, program: Program, arguments: Arguments, link: ClusterLink | None) -> Iterator[Runner]:
     """Where jobs run: here, or on a cluster."""
-    if arguments.cluster:
+    if link:
         if arguments.program is None:
             program = replace(program, command=())
-        with closing(RayRunner(ClusterLink(arguments.cluster), program, arguments.gpus or 0.0)) as runner:
+        with closing(RayRunner(link, program, arguments.gpus or 0.0, arguments.jobs)) as runner:
             yield runner
         return
     jobs = arguments.jobs or available_cores()
@@ -166,22 +203,25 @@ def _runner(program: Program, arguments: Arguments) -> Iterator[Runner]:
     except OSError as error:
         raise QueueError(f"{error.filename} cannot hold the places of jobs: {error.strerror}") from None
     state = arguments.state or state_folder()
-    cards = _cards(places, state, arguments.gpus)
+    rooms = {name: guessed.room for name, guessed in plan.guesses.items() if guessed.room}
+    cards = _cards(places, state, arguments.gpus, rooms)
     admission = Admission(state)
     program = replace(program, places=places.folder, place_count=jobs)
     with closing(LocalRunner(program, jobs, places, admission, cards)) as local:
         yield local
 
 
-def _cards(places: Places, state: Path, share: float | None) -> Cards:
+def _cards(places: Places, state: Path, share: float | None, rooms: Mapping[str, Room]) -> Cards:
     """The cards of this machine. Without any, or where none is to be used, all jobs run on the CPU."""
     found = CardList((), "--gpus 0") if share == 0 else list_cards()
     part = Fraction(share).limit_denominator(1000) if share else None
     canvas_mib = read_settings(settings_file()).gpu.memory_mib
-    cards = Cards(found, available_cores(), partial(_locks, places.folder), part, read_rates(state), canvas_mib)
-    if found.cards:
-        for line in cards.describe():
-            _log.info("%s", line)
+    cards = Cards(found, available_cores(), partial(_locks, places.folder), part, read_rates(state), canvas_mib, rooms)
+    level = logging.INFO
+    if not found.cards:  # most machines have none; who asks for one, or has a broken one, has to know
+        level = logging.WARNING if share or found.is_failure else logging.DEBUG
+    for line in cards.describe():
+        _log.log(level, "%s", line)
     return cards
 
 
@@ -223,8 +263,7 @@ def _refuse(error: MixError, exit_status: int, arguments: Arguments) -> int:
     for line in getattr(error, "problems", None) or [error.message]:
         _log.error("%s", line)
     if _prints_json(arguments):
-        failure = {"type": type(error).__name__, "message": str(error), "exit_status": exit_status}
-        _print(json_text({"error": failure}))
+        _print(json_text(failure(error, exit_status)))
     return exit_status
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 import signal
@@ -18,6 +17,7 @@ from owtmix.base.own_files import own_file
 from owtmix.base.plain_text import plain_line
 from owtmix.base.strict_json import printable
 from owtmix.batch.attempt import JobProgress
+from owtmix.batch.outside import number_of
 
 LARGEST_REPORT: Final = 4 * 2**20
 """In bytes. The result of a room of 10,000 recordings is a part of it."""
@@ -136,13 +136,6 @@ def _progress(line: bytes) -> JobProgress | None:
     try:
         values = json.loads(line)["progress"]
         stage = printable(str(values.get("stage") or ""), _LONGEST_STAGE)
-        return JobProgress(stage, _number(values, "percent", _MOST_PERCENT), _number(values, "left_s", math.inf))
+        return JobProgress(stage, number_of(values.get("percent"), _MOST_PERCENT), number_of(values.get("left_s")))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-
-
-def _number(values: Mapping[str, Any], key: str, most: float) -> float | None:
-    value = values.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-        return None
-    return min(float(value), most)

@@ -10,8 +10,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from owtmix.base.own_files import read_own
+from owtmix.base.strict_json import printable
 from owtmix.batch.night import Status
 from owtmix.batch.policy import FINAL
+from owtmix.batch.problems import QueueError
 from owtmix.batch.tally import Tally
 
 _log = logging.getLogger(__name__)
@@ -20,6 +23,27 @@ EVERY_S: Final = 5.0
 _MODE: Final = 0o644
 """The exporter is another user."""
 _PREFIX: Final = "owtmix_batch_"
+_MOST_BYTES: Final = 1 << 20
+_LONGEST_NAME: Final = 1000
+
+
+def check_metrics_file(path: Path) -> None:
+    """Check that a metrics file may be written: only an older one is replaced.
+
+    Raises:
+        QueueError: it has another ending, or something else has this name.
+    """
+    if path.suffix != ".prom":
+        raise QueueError(f"the metrics file {printable(str(path), _LONGEST_NAME)} must end in .prom")
+    with suppress(FileNotFoundError):
+        try:
+            data = read_own(path, _MOST_BYTES)
+        except OSError as error:
+            if isinstance(error, FileNotFoundError):
+                raise
+            raise QueueError(f"the metrics file {path} cannot be replaced: {error.strerror}") from None
+        if data and not data.startswith(f"# HELP {_PREFIX}".encode()):
+            raise QueueError(f"{path} is no metrics file of a batch: it is not replaced")
 
 
 class MetricsFile:

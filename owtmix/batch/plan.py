@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 from owtmix.base.ids import is_job_id
 from owtmix.base.plain_text import plain_line
 from owtmix.base.strict_json import printable
+from owtmix.base.wording import counted
 from owtmix.batch.agenda import Planned
 from owtmix.batch.attempt import BatchJob
 from owtmix.batch.cost import Guess, guess
@@ -29,11 +30,27 @@ _NO_PAST: Final = History()
 
 @dataclass(frozen=True, slots=True)
 class BatchPlan:
-    """The jobs in the order in which they begin, and those that are skipped with their pasts."""
+    """The jobs in the order in which they begin, and those that are skipped with their pasts.
+
+    ``places`` is how many run at a time, where that is known.
+    """
 
     planned: tuple[Planned, ...]
     guesses: dict[str, Guess]
     skipped: tuple[tuple[BatchJob, Past], ...]
+    places: int | None = None
+
+    @property
+    def least_s(self) -> float | None:
+        """How long all jobs take at least on the places, on processors; None where nobody can tell.
+
+        A free place goes to a job that runs, so that all places are busy to the end, or nearly so.
+        """
+        is_guessed = all(plan.job.cost is None for plan in self.planned)  # others may have another unit
+        is_known = any(self.guesses[plan.job.id].cost is not None for plan in self.planned)
+        if self.places is None or not is_guessed or not is_known:
+            return None
+        return sum(plan.cost for plan in self.planned) / self.places
 
     def to_json(self) -> dict[str, Any]:
         """The plan as JSON values. Values that are set are not shown: there may be secrets among them."""
@@ -51,6 +68,8 @@ class BatchPlan:
                 }
                 for plan in self.planned
             ],
+            "places": self.places,
+            "least_s": _rounded(self.least_s),
             "skipped": [{"id": job.id, "cfg": str(job.cfg), "state": past.state} for job, past in self.skipped],
         }
 
@@ -62,8 +81,8 @@ class BatchPlan:
         if self.skipped:
             states = Counter(past.state for _, past in self.skipped)
             counts = ", ".join(f"{count:,} {state}" for state, count in sorted(states.items()))
-            yield f"{len(self.skipped):,} jobs have ended: {counts}"
-        yield f"{len(self.planned):,} jobs are to be run, in this order:"
+            yield f"{counted(len(self.skipped), 'job has', 'jobs have')} ended: {counts}"
+        yield f"{counted(len(self.planned), 'job is', 'jobs are')} to be run, in this order:"
         if self.planned:
             yield f"{'':>6}  {'cost':>9}  {'output':>8}  {'memory':>10}  job"
         for number, plan in enumerate(self.planned, 1):
@@ -73,6 +92,11 @@ class BatchPlan:
             attempt = f", attempt {plan.history.counted + 1}" if plan.history.counted else ""
             name = printable(plan.job.id, LONGEST_ID)
             yield f"{number:6,}  {plan.cost:9,.1f}  {length:>8}  {memory:>10}  {name}{attempt}"
+        if self.planned:
+            yield "cost: as the manifest says, or a guess of the seconds of one processor, without a card"
+        if self.least_s is not None:
+            places = "1 place" if self.places == 1 else f"{self.places:,} places"
+            yield f"all of them take at least {clock(self.least_s)} on {places}"
 
 
 def plan_batch(

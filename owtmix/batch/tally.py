@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from owtmix.batch.attempt import Ended
 from owtmix.batch.journal import Past
+from owtmix.batch.outside import number_of
 from owtmix.batch.policy import FAILED, FINAL, Verdict, reason_of
 
 MOST_FAILURES: Final = 20
@@ -87,10 +88,7 @@ class Tally:
 
 def duration_of(report: Mapping[str, Any]) -> float | None:
     """The length of the output in seconds."""
-    duration_s = report.get("duration_s")
-    if isinstance(duration_s, bool) or not isinstance(duration_s, int | float):
-        return None
-    return float(duration_s) if 0 <= duration_s < float("inf") else None
+    return number_of(report.get("duration_s"))
 
 
 def output_of(report: Mapping[str, Any]) -> str | None:

@@ -54,6 +54,8 @@ def count(text: str) -> int:
 
 def folder(text: str) -> Path:
     """The absolute path of a folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("a path is expected")
     path = Path(text).absolute()
     if problem := unfit_path(str(path)):
         raise argparse.ArgumentTypeError(problem)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import os
 import select
@@ -18,6 +19,10 @@ _PR_SET_DUMPABLE: Final = 4
 _FOLLOW: Final = 0
 """In place of the number of a signal: the number of a process follows, which is ``_PID_BYTES`` long."""
 _PID_BYTES: Final = 4
+_POLL_S: Final = 0.5
+"""How often a process that has no descriptor is looked for."""
+_NONE: Final = frozenset({errno.ESRCH, errno.EINVAL, errno.ENOENT})
+"""What ``pidfd_open`` says of a number that no process has; the last two of a thread's."""
 _STANDARD: Final = 3
 """The descriptors 0 to 2 may be closed; a pipe must not take their place."""
 
@@ -33,6 +38,7 @@ class Guard:
     def __init__(self, watched: Collection[int], kill_s: float) -> None:
         reader, self.writer = _pipe()
         passed, passing = _pipe()
+        self._followed: int | None = None
         for end in (self.writer, passing):
             os.set_blocking(end, False)
         self.readers = [passed, reader]
@@ -47,7 +53,12 @@ class Guard:
 
     def follow(self, pid: int) -> None:
         """End this process, as by SIGTERM, when the process ``pid`` has ended."""
+        self._followed = pid
         os.write(self.writer, bytes([_FOLLOW]) + pid.to_bytes(_PID_BYTES, "little"))
+
+    def has_lost(self) -> bool:
+        """Whether the process that is followed has ended."""
+        return self._followed is not None and has_ended(self._followed)
 
     def end(self) -> None:
         """End the guard, and take its status: in a container, nobody else may do so."""
@@ -88,30 +99,55 @@ def _watch(parent: int, pipes: tuple[int, int], watched: Collection[int], kill_s
     reader, passing = pipes
     until_s: float | None = None
     followed: list[int] = []
+    polled: int | None = None
     while os.getppid() == parent:
         left_s = None if until_s is None else until_s - time.monotonic()
         if left_s is not None and left_s <= 0:
             os.kill(parent, signal.SIGKILL)
             return
-        ready = select.select([reader, *followed], (), (), left_s)[0]
+        wait_s = left_s if polled is None else min(_POLL_S, _POLL_S if left_s is None else left_s)
+        ready = select.select([reader, *followed], (), (), wait_s)[0]
         if reader in ready:
             data = os.read(reader, 1)
             if data[0] == _FOLLOW:
-                followed = _followed(int.from_bytes(os.read(reader, _PID_BYTES), "little"), parent)
+                pid = int.from_bytes(os.read(reader, _PID_BYTES), "little")
+                try:
+                    followed = [os.pidfd_open(pid)]
+                except OSError:  # it has ended, or its end can only be seen by looking
+                    if has_ended(pid):
+                        os.kill(parent, signal.SIGTERM)
+                    else:
+                        polled = pid
                 continue
             with suppress(BlockingIOError):
                 os.write(passing, data)
             if until_s is None and data[0] in watched:
                 until_s = time.monotonic() + kill_s
-        elif ready:
-            followed = []
+        elif ready or (polled is not None and has_ended(polled)):
+            followed, polled = [], None
             os.kill(parent, signal.SIGTERM)
 
 
-def _followed(pid: int, parent: int) -> list[int]:
-    """A descriptor that can be read when the process ``pid`` has ended; none, and SIGTERM, if it has already."""
+def has_ended(pid: int) -> bool:
+    """Whether there is no process ``pid`` any more, or the number is that of a thread."""
     try:
-        return [os.pidfd_open(pid)]
+        descriptor = os.pidfd_open(pid)
+    except OSError as error:
+        return error.errno in _NONE or not _takes_signals(pid)
+    try:
+        poll = select.poll()  # unlike select, for descriptors of any number
+        poll.register(descriptor, select.POLLIN)
+        return bool(poll.poll(0))
+    finally:
+        os.close(descriptor)
+
+
+def _takes_signals(pid: int) -> bool:
+    """Whether there is such a process, as far as can be told without a descriptor of it."""
+    try:
+        os.kill(pid, 0)
     except ProcessLookupError:
-        os.kill(parent, signal.SIGTERM)
-        return []
+        return False
+    except OSError:  # it belongs to somebody else
+        pass
+    return True

@@ -47,6 +47,8 @@ def watch_signals(scratch: TemporaryPaths) -> Guard:
     def interrupt(number: int, _frame: FrameType | None) -> None:
         if not raised.is_set():
             raised.set()
+            if number == signal.SIGTERM and guard.has_lost():
+                raise Interrupted("stopped: the process that --parent names has ended")
             raise Interrupted(f"stopped by {signal.Signals(number).name}")
 
     # The C handler itself writes to this pipe, so the others wake even while no Python handler runs.

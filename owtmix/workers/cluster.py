@@ -214,7 +214,7 @@ class _Agent:
 
 
 def _refusal(error: BaseException) -> str:
-    """Why there is no connection: for want of a ``token``, or of the ``right-token``, or for ``another`` reason."""
+    """What is wanting for a connection: a ``token``, the ``right-token``, a ``cluster``; or ``another`` thing."""
     chain: BaseException | None = error
     text = ""
     while chain:
@@ -222,6 +222,8 @@ def _refusal(error: BaseException) -> str:
         chain = chain.__cause__ or chain.__context__
     if "no authentication token was found" in text:
         return "token"
+    if "Could not find any running Ray instance" in text:
+        return "cluster"
     return "right-token" if "InvalidAuthToken" in text or "AuthenticationError" in text else "another"
 
 
@@ -250,6 +252,10 @@ def _loss(of: Any, error: Exception) -> tuple[str, str]:
 
 def _one_line(error: BaseException) -> str:
     """The last line of a message that says something; Ray's have tracebacks, and colours."""
+    if isinstance(error, SystemExit):  # Ray's handler of SIGTERM gives the number of the signal
+        number = error.code if isinstance(error.code, int) else 0
+        known = {found.value: found.name for found in signal.Signals}
+        return f"its agent was stopped by {known[number]}" if number in known else "Ray ended its agent"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = lines[-1] if lines and "Traceback" in str(error) else " ".join(lines)
     return (text or type(error).__name__)[:LONGEST_WHY]

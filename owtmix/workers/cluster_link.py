@@ -19,7 +19,7 @@ from importlib.util import find_spec
 from types import TracebackType
 from typing import Any, BinaryIO, Final, Self
 
-from owtmix.base.errors import ClusterError
+from owtmix.base.errors import ClusterError, Interrupted
 from owtmix.workers.child_environment import child_environment
 from owtmix.workers.cluster_address import is_loopback
 
@@ -31,6 +31,8 @@ SILENT_S: Final = 120.0
 """An agent that has said nothing for so long is stuck."""
 CLOSE_S: Final = 2.0
 """The longest time that the agent gets for its own end."""
+_LOOK_S: Final = 0.2
+"""While connecting, after so long a request to stop is noticed."""
 _KEPT: Final = re.compile(r"RAY_\w+|HOME|USER|LOGNAME|TMPDIR|HOSTNAME|SSL_CERT_\w+|GRPC_\w+|no_proxy|NO_PROXY")
 """Variables that Ray needs; the token is one of them. The access keys of stores are none."""
 _SET: Final = {"RAY_AUTH_MODE": "token", "RAY_USAGE_STATS_ENABLED": "0"}
@@ -45,7 +47,10 @@ NO_TOKEN: Final = (
 WRONG_TOKEN: Final = (
     "the cluster refuses the token: it must be the one with which its nodes were started (docs/cluster.md)"  # noqa: S105
 )
-_REFUSALS: Final = {"token": NO_TOKEN, "right-token": WRONG_TOKEN}
+NO_CLUSTER: Final = (
+    "no cluster runs on this machine: make it a node with ray start, or give the address of a cluster (docs/cluster.md)"
+)
+_REFUSALS: Final = {"token": NO_TOKEN, "right-token": WRONG_TOKEN, "cluster": NO_CLUSTER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +73,20 @@ class ClusterLink:
         address: of the cluster; ``auto`` is the one that this machine is a node of.
         python: runs the agent.
         clock: gives the time in seconds.
+        is_stopped: whether somebody asked for an end while it connects.
 
     Raises:
+        Interrupted: ``is_stopped`` said so.
         ClusterError: the extra is not installed, the cluster cannot be reached, or it does not accept the token.
     """
 
-    def __init__(self, address: str, python: str = sys.executable, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        address: str,
+        python: str = sys.executable,
+        clock: Callable[[], float] = time.monotonic,
+        is_stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
         if find_spec("ray") is None:
             raise ClusterError(MISSING)
         if os.environ.get("RAY_AUTH_MODE", "token").lower() != "token":
@@ -107,7 +120,7 @@ class ClusterLink:
         for serve, pipe in ((self._write, self._process.stdin), (self._read, self._process.stdout)):
             threading.Thread(target=serve, args=(pipe,), name="cluster", daemon=True).start()
         try:
-            self._wait_until_connected()
+            self._wait_until_connected(is_stopped)
         except BaseException:
             self.close()
             raise
@@ -207,11 +220,14 @@ class ClusterLink:
         with suppress(OSError):  # it is full, so that whoever waits wakes up, or closed
             os.write(self._waker, b".")
 
-    def _wait_until_connected(self) -> None:
+    def _wait_until_connected(self, is_stopped: Callable[[], bool]) -> None:
         until_s = self._clock() + CONNECT_S
         while True:
-            select.select([self._wake], (), (), max(0.0, until_s - self._clock()))
-            for event in self.events():
+            select.select([self._wake], (), (), min(_LOOK_S, max(0.0, until_s - self._clock())))
+            events = self.events()
+            if is_stopped():  # before the agent, which may have had the same signal, is blamed
+                raise Interrupted("stopped while it connected to the cluster")
+            for event in events:
                 match event["event"]:
                     case "connected":
                         return

@@ -195,8 +195,50 @@ def test_the_plan_runs_nothing_and_writes_nothing(site: Site) -> None:
     assert [job["id"] for job in plan["jobs"]] == ["b"]
     assert plan["skipped"] == [{"id": "a", "cfg": str(site.queue / "a/cfg.json"), "state": "done"}]
     text = subprocess.run(site.command("--plan"), capture_output=True, text=True, check=True).stdout
-    assert text.startswith("1 jobs have ended: 1 done\n1 jobs are to be run, in this order:")
+    assert text.startswith("1 job has ended: 1 done\n1 job is to be run, in this order:")
+    assert "seconds of one processor" in text
     assert (len(site.tries("b")), site.results.read_bytes()) == (1, before)
+
+
+def test_the_plan_refuses_what_the_run_refuses(site: Site) -> None:
+    site.job("a")
+    site.results.write_text("junk\n")
+    planned, run = site.run("--plan"), site.run()
+    assert (planned.status, planned.summary) == (run.status, run.summary) == (2, planned.summary)
+    assert "is no results file" in planned.messages
+
+
+def test_the_plan_says_who_has_the_results(site: Site) -> None:
+    site.job("a", lasts_s=30)
+    with site.start("--grace", 0) as first:
+        wait_for(site, 1)
+        planned = site.run("--plan=json")
+        assert planned.status == 0
+        assert f"a batch runs with this results file (process {first.pid})" in planned.messages
+        first.terminate()
+        first.communicate(timeout=20)
+
+
+def test_the_plan_says_how_long_the_night_is_at_least(site: Site) -> None:
+    index = {"Files": [{"StreamId": "a_1", "Name": "a", "StartTime": 0, "EndTime": 600_000}]}
+    for name in ("a", "b"):
+        path = site.job(name)
+        job = json.loads(path.read_text())
+        job["Data"] = {"RecordingConfig": {"StorageConfig": {"Vendor": "local", "Bucket": "."}}}
+        path.write_text(json.dumps(job))
+        (path.parent / f"{name}.json").write_text(json.dumps(index))
+    plan = site.run("--plan=json", "--jobs", 2).summary
+    assert (plan["places"], plan["least_s"]) == (2, pytest.approx(sum(job["cost"] for job in plan["jobs"]) / 2))
+    text = subprocess.run(site.command("--plan", "--jobs", 2), capture_output=True, text=True, check=True).stdout
+    assert text.splitlines()[-1] == "all of them take at least 0:00:30 on 2 places"
+
+
+def test_a_cluster_that_cannot_be_reached_leaves_nothing_behind(site: Site) -> None:
+    site.job("a")
+    ended = site.run("--cluster", "127.0.0.1:1")
+    assert ended.status == 1
+    assert not site.results.exists()
+    assert not site.results.with_name("results.logs").exists()
 
 
 def test_two_batches_do_not_share_results(site: Site) -> None:
@@ -327,7 +369,7 @@ def test_a_second_signal_stops_and_a_stubborn_job_is_killed(site: Site) -> None:
     assert "a is stopped" in err
     assert "tried again" not in err
     assert (json.loads(out)["left"], json.loads(out)["retries"]) == (1, {})
-    assert read_journal(site.results)["a"].history == History()
+    assert read_journal(site.results).jobs["a"].history == History()
 
 
 def test_a_job_that_is_stopped_again_and_again_is_not_blamed(site: Site) -> None:

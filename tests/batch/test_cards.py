@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from owtmix.batch.capacity import ASSUMED, Room
+from owtmix.batch.capacity import ASSUMED, TYPICAL, Room
 from owtmix.batch.card_list import CardList, ListedCard
 from owtmix.batch.card_models import CONSUMER_SESSIONS
 from owtmix.batch.cards import PARTS, SESSIONS, Cards, CardSlot, Locks, by_load, card_fault
@@ -152,6 +152,16 @@ def test_models_that_are_not_known_are_named() -> None:
     lines = list(cards(L4, "NVIDIA Z1", share=None).describe())
     assert "not known" not in lines[0]
     assert "its model is not known" in lines[1]
+
+
+def test_larger_rooms_take_more_of_a_card() -> None:
+    rooms = {"small": Room(1), "large": Room(30, stream_px=1920 * 1080)}
+    of = Cards(listed(L4), cores=64, locks=free, rooms=rooms)
+    slots = [of.place(None, of.room_of(name)) for name in ("small", "large")]
+    assert slots[0]
+    assert slots[1]
+    assert slots[0].share < slots[1].share
+    assert of.room_of("unknown") == TYPICAL
 
 
 def test_cards_that_are_slower_than_the_cores_are_told() -> None:

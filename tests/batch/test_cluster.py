@@ -157,6 +157,14 @@ def test_what_waits_for_a_node_that_was_lost_is_lost(link: Link) -> None:
     assert runner.wait(0) == []  # new ones may come
 
 
+def test_no_more_run_than_are_wanted(link: Link) -> None:
+    runner = RayRunner(link, Program(()), jobs=2)  # type: ignore[arg-type]  # what it uses of a link
+    for name in ("a", "b"):
+        assert runner.can_begin(attempt(name))
+        runner.begin(attempt(name))
+    assert not runner.can_begin(attempt("c"))
+
+
 def test_hosts_that_are_to_be_avoided_have_no_room(link: Link) -> None:
     runner = runner_on(link)
     assert not runner.can_begin(attempt(avoid=frozenset({"big", "small"})))

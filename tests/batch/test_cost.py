@@ -9,6 +9,7 @@ from typing import Any, Final
 import pytest
 
 from owtmix.batch.attempt import BatchJob
+from owtmix.batch.capacity import Room
 from owtmix.batch.cost import MAIN_BYTES, WORKER_BYTES, Guess, guess
 from owtmix.batch.estimates import Estimates
 
@@ -68,6 +69,16 @@ def test_longer_rooms_larger_pictures_and_more_streams_cost_more(tmp_path: Path)
     assert all(other.cost and other.cost > plain.cost for other in (longer, more, larger))
     assert min(more.memory_bytes, larger.memory_bytes) > plain.memory_bytes > MAIN_BYTES + WORKER_BYTES
     assert longer.disk_bytes > plain.disk_bytes > 60 * 1_000_000 / 8
+
+
+def test_a_card_is_told_how_many_streams_there_are_at_once(tmp_path: Path) -> None:
+    files = [entry(end=60_000), entry(name="sound.webm", end=60_000), entry("b_1", start=30_000, end=60_000)]
+    assert guess(write(tmp_path, {"Files": files}), KEYS).room == Room(1.5, output_px=1280 * 720, output_fps=15)
+    video = {"Video": {"Width": 1920, "Height": 1080, "Fps": 30}}
+    many = [entry(f"{n}_1", end=60_000) for n in range(9)]
+    larger = guess(write(tmp_path, {"Files": many}, TranscodingConfig=video), KEYS).room
+    assert larger == Room(9, output_px=1920 * 1080, output_fps=30)
+    assert guess(write(tmp_path, "junk"), KEYS).room is None
 
 
 def test_overrides_count(tmp_path: Path) -> None:

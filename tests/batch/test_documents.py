@@ -80,4 +80,8 @@ def test_wrong_arguments_are_refused(capsys: pytest.CaptureFixture[str], words: 
     with pytest.raises(SystemExit) as end:
         read_arguments(words)
     assert end.value.code == 2
-    assert capsys.readouterr().err.replace("\n", "").isprintable()
+    said = capsys.readouterr()
+    assert said.err.replace("\n", "").isprintable()
+    error = json.loads(said.out)["error"]
+    assert (error["type"], error["exit_status"]) == ("QueueError", 2)
+    assert error["message"]

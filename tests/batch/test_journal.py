@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from owtmix.batch.journal import Journal, Past, describe_junk, read_journal
+from owtmix.batch.journal import Journal, Past, Reading, describe_junk, read_journal
 from owtmix.batch.policy import History
 from owtmix.batch.problems import QueueError
 
@@ -40,7 +40,7 @@ def test_what_is_noted_is_read_again(path: Path) -> None:
     journal.note(entry("a"), History(1))
     journal.note(entry("b\n\udcff", "again", exit=3, error="no index"), History(1))
     journal.close()
-    assert past(path) == journal.jobs == read_journal(path)
+    assert past(path) == journal.jobs == read_journal(path).jobs
     assert journal.jobs["b\n\udcff"] == Past("k", "again", History(1), 3, "no index", 100)
     assert len(path.read_text(encoding="ascii").splitlines()) == 2
     assert path.stat().st_mode & 0o777 == 0o600
@@ -141,6 +141,8 @@ def test_another_file_is_refused_and_left_alone(path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(QueueError, match="is no results file"):
         Journal(path)
+    with pytest.raises(QueueError, match="is no results file"):
+        read_journal(path)
     assert path.read_text() == text
 
 
@@ -148,7 +150,7 @@ def test_a_second_batch_is_told_who_has_the_file(path: Path) -> None:
     first = Journal(path)
     with pytest.raises(QueueError, match=rf"is in use: process {os.getpid()}, another batch, writes"):
         Journal(path)
-    assert read_journal(path) == {}
+    assert read_journal(path) == Reading(holder=os.getpid())
     first.close()
     past(path)
 

@@ -123,6 +123,22 @@ def test_the_last_attempt_after_composing_failed_is_on_the_cpu(machine: Site) ->
     assert [run["card"] is not None for run in runs(machine)] == [True, True, False]
 
 
+def test_a_driver_that_fails_is_told(machine: Site) -> None:
+    write_program(machine, 0)
+    machine.job("room")
+    (machine.path / "tools" / "nvidia-smi").write_text("#!/bin/sh\necho lost >&2\nexit 9\n")
+    assert "warning: no card: nvidia-smi failed with status 9: lost" in machine.run().messages
+    assert "no card" not in machine.run("--gpus", 0, "--again", "all").messages
+
+
+def test_a_batch_that_asks_for_cards_is_told_why_there_is_none(machine: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_program(machine, 0)
+    machine.job("room")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert "warning: no card: CUDA_VISIBLE_DEVICES names no card" in machine.run("--gpus", 0.5).messages
+    assert "no card" not in machine.run("--again", "all").messages
+
+
 def test_measured_rates_are_used(machine: Site) -> None:
     write_program(machine, 0.2)
     state = machine.path / "state"

@@ -48,6 +48,14 @@ def test_an_output_that_cannot_be_written(command: Command, tiny: Path) -> None:
     assert failed(command.run(tiny))["type"] == "DestinationError"
 
 
+def test_a_state_folder_that_is_a_file_or_nothing(command: Command, tiny: Path, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    error = failed(command.run("--state", file, tiny))
+    assert error["message"].startswith(f"{file} cannot be locked: a file, or a link to nothing, stands in the place")
+    assert failed(command.run("--state", "", tiny))["message"] == "argument --state: a path is expected (RetCode 1)"
+
+
 def test_a_job_that_runs_already_is_told_apart(command: Command, tiny: Path, job_id: str) -> None:
     with lock_job(command.root, job_id):
         error = failed(command.run(tiny))
@@ -156,4 +164,6 @@ def test_a_job_ends_with_its_parent(command: Command, tmp_path: Path, job_id: st
         since_s = time.monotonic()
         said, _ = job.communicate(timeout=10)
         assert time.monotonic() - since_s < 3
-    assert (job.returncode, json.loads(said)["error"]["type"]) == (130, "Interrupted")
+    error = json.loads(said)["error"]
+    assert (job.returncode, error["type"]) == (130, "Interrupted")
+    assert error["message"] == "stopped: the process that --parent names has ended"

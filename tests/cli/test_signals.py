@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from owtmix.base.errors import Interrupted
+from owtmix.cli import guard
 from owtmix.cli.signals import DEADLINE_S
 
 pytestmark = pytest.mark.serial
@@ -39,6 +42,12 @@ except Interrupted as error:
     {then}
     scratch.remove_all()
     sys.exit(error.exit_status)
+"""
+FAILS = """
+import os
+def fail(pid):
+    raise OSError({number}, "no descriptor")
+os.pidfd_open = fail
 """
 WAIT = "time.sleep(20)"
 HELD = "print('ready', flush=True); sum(range(10**12))"
@@ -190,4 +199,33 @@ def test_a_process_ends_at_once_when_the_one_that_it_follows_has_ended(tmp_path:
     gone.wait()
     command = [sys.executable, "-c", PROGRAM.format(waits=WAIT, then="pass"), str(tmp_path / "half"), str(gone.pid)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
-    assert (done.returncode, "stopped by SIGTERM" in done.stdout) == (Interrupted.exit_status, True)
+    assert done.returncode == Interrupted.exit_status
+    assert "stopped: the process that --parent names has ended" in done.stdout
+
+
+def test_a_thread_is_no_process_to_follow() -> None:
+    over = threading.Event()
+    thread = threading.Thread(target=over.wait)
+    thread.start()
+    try:
+        assert thread.native_id
+        assert guard.has_ended(thread.native_id)
+        assert not guard.has_ended(os.getpid())
+    finally:
+        over.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENOMEM, errno.ENOSYS, errno.EPERM])
+def test_a_process_without_a_descriptor_is_looked_for(tmp_path: Path, number: int) -> None:
+    program = FAILS.format(number=number) + PROGRAM.format(waits=WAIT, then="pass")
+    with subprocess.Popen(["/bin/sleep", "60"]) as followed:
+        command = [sys.executable, "-c", program, str(tmp_path / "half"), str(followed.pid)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout
+            assert process.stdout.readline() == "ready\n"
+            time.sleep(1)
+            assert process.poll() is None
+            followed.kill()
+            followed.wait()
+            assert process.wait(10) == Interrupted.exit_status

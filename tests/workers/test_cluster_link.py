@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import select
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from owtmix.base.errors import ClusterError
-from owtmix.workers import cluster_link
+from owtmix.base.errors import ClusterError, Interrupted
+from owtmix.workers import cluster, cluster_link
 from owtmix.workers.cluster_address import is_address
-from owtmix.workers.cluster_link import NO_TOKEN, SILENT_S, WRONG_TOKEN, ClusterLink
+from owtmix.workers.cluster_link import NO_CLUSTER, NO_TOKEN, SILENT_S, WRONG_TOKEN, ClusterLink
 
 _AGENT = """#!{python} -ISs
 import sys, json
@@ -75,6 +76,7 @@ def test_a_cluster_without_a_token_is_not_used(monkeypatch: pytest.MonkeyPatch) 
     [
         ("token", "whatever Ray says", NO_TOKEN),
         ("right-token", "whatever Ray says", WRONG_TOKEN),
+        ("cluster", "whatever Ray says", NO_CLUSTER),
         ("another", "Version mismatch", "the cluster at 10.0.0.1:6379 cannot be used: Version mismatch"),
     ],
 )
@@ -100,6 +102,23 @@ def test_a_cluster_that_does_not_answer(tmp_path: Path) -> None:
     clock = Clock(20.0)
     with pytest.raises(ClusterError, match="does not answer within 60 s"):
         ClusterLink("10.0.0.1:6379", agent(tmp_path, {"event": "nodes", "nodes": {}}), clock)
+
+
+def test_who_asks_for_an_end_does_not_wait_for_a_cluster(tmp_path: Path) -> None:
+    begun_s = time.monotonic()
+    with pytest.raises(Interrupted):
+        ClusterLink("10.0.0.1:6379", agent(tmp_path, {"event": "nodes", "nodes": {}}), is_stopped=lambda: True)
+    assert time.monotonic() - begun_s < 10
+
+
+def test_a_signal_that_ends_the_agent_is_named() -> None:
+    assert cluster._one_line(SystemExit(15)) == "its agent was stopped by SIGTERM"
+    assert cluster._one_line(SystemExit("x")) == "Ray ended its agent"
+
+
+def test_without_a_cluster_the_advice_of_ray_is_not_given() -> None:
+    said = ConnectionError("Could not find any running Ray instance. Please specify the one with `--address` flag")
+    assert cluster._refusal(said) == "cluster"
 
 
 def test_an_agent_that_is_stuck_is_ended(tmp_path: Path) -> None:
