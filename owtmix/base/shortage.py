@@ -52,7 +52,7 @@ def _limits_memory() -> bool:
 def _lacks_memory() -> bool:
     """Whether no more memory can be had; otherwise a file asked for an absurd amount."""
     try:
-        mmap.mmap(-1, ENOUGH_BYTES).close()
+        mmap.mmap(-1, ENOUGH_BYTES, flags=mmap.MAP_PRIVATE).close()  # workers may share none
     except (OSError, MemoryError):
         return True
     return False
