@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -38,7 +39,7 @@ def test_a_signal_to_the_group_ends_all_of_it_in_time(command: Command, tmp_path
         out, err = process.communicate(timeout=10)
         assert time.monotonic() - since_s < DEADLINE_S
     assert process.returncode == 130
-    assert out == ""
+    assert json.loads(out)["error"]["message"] == f"stopped by {number.name}"
     assert err.rstrip().endswith(f"error: stopped by {number.name}: run the same command to go on")
     assert children
     assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
