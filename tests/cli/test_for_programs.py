@@ -150,7 +150,6 @@ def test_threads_and_places_change_no_byte(command: Command, tiny: Path, tmp_pat
     assert any((tmp_path / "places").glob("place-*"))
 
 
-@pytest.mark.slow
 def test_a_job_ends_with_its_parent(command: Command, tmp_path: Path, job_id: str) -> None:
     """The parent is killed; nobody tells the job."""
     long_room = LONG.write(tmp_path / "room", job_id, record_once)
