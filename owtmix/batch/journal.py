@@ -10,47 +10,20 @@ import fcntl
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any, Final
 
 from owtmix.base.own_files import own_file
 from owtmix.base.strict_json import printable
-from owtmix.base.wording import some
 from owtmix.batch.holder import holder_of
-from owtmix.batch.outside import number_of
-from owtmix.batch.policy import FINAL, STATES, History, is_counted
+from owtmix.batch.policy import History
 from owtmix.batch.problems import QueueError
+from owtmix.batch.results_reader import LONGEST_NAME, Past, ResultsReader, problem_of
 
-LONGEST_LINE: Final = 2**17
-"""In bytes. What the batch writes is shorter."""
-LONGEST_NAME: Final = 1000
-"""In characters, of a path in a message."""
 _RESERVE_BYTES: Final = 2**20
 """Kept free for lines about the jobs that run when the disk gets full."""
-_BEGINNING: Final = b'{"time": '
-_MOST: Final = 10_000_000
-"""Of any number in a line: attempts, MiB."""
-_NEW: Final = History()
-
-
-@dataclass(frozen=True, slots=True)
-class Past:
-    """What the journal says of a job."""
-
-    key: str
-    state: str
-    history: History
-    exit_status: int | None
-    error: str = ""
-    peak_mib: int = 0
-
-    @property
-    def is_final(self) -> bool:
-        return self.state in FINAL
 
 
 class Journal:
@@ -71,7 +44,7 @@ class Journal:
         try:
             self._file = os.fdopen(_opened(path), "rb+", buffering=0)
         except OSError as error:
-            raise QueueError(_problem(f"cannot be used: {error.strerror}", path)) from None
+            raise QueueError(problem_of(f"cannot be used: {error.strerror}", path)) from None
         try:
             self._lock()
             self._read()
@@ -154,111 +127,21 @@ class Journal:
         except BlockingIOError:
             holder = holder_of(os.fstat(self._file.fileno()))
             by = f"process {holder}, another batch," if holder else "another batch"
-            raise QueueError(_problem(f"is in use: {by} writes its results there", self.path)) from None
+            raise QueueError(problem_of(f"is in use: {by} writes its results there", self.path)) from None
         except OSError:
             pass  # some network file systems cannot lock; nothing protects the file there
 
     def _read(self) -> None:
         """Read all lines, and repair the last one."""
         with os.fdopen(os.dup(self._file.fileno()), "rb") as file:
-            found = _Reader(file)
-        _check(found, self.path)
+            found = ResultsReader(file)
+        found.check(self.path)
         self.jobs, self.junk = found.jobs, found.junk
         if found.is_cut:
             os.ftruncate(self._file.fileno(), found.size)
         elif found.lacks_end:
             os.lseek(self._file.fileno(), 0, os.SEEK_END)
             self._file.write(b"\n")
-
-
-class _Reader:
-    """Reads all lines: the last one of each job, the numbers of those that are junk, and how the file ends."""
-
-    def __init__(self, file: BufferedReader) -> None:
-        self.jobs: dict[str, Past] = {}
-        self.junk: list[int] = []
-        self.size = 0
-        """Of all lines that end, in bytes."""
-        self.is_cut = self.lacks_end = False
-        for number, (line, size) in enumerate(_lines(file), 1):
-            is_taken = self._take(line)
-            self.lacks_end = not line.endswith(b"\n")
-            # Of the last line a run that was killed had written only a part.
-            self.is_cut = self.lacks_end and not is_taken and line.startswith(_BEGINNING[: len(line)])
-            self.size += 0 if self.lacks_end else size
-            if not is_taken and not self.is_cut:
-                self.junk.append(number)
-
-    def _take(self, line: bytes) -> bool:
-        """Take a line into ``jobs``; whether it is one of a journal's."""
-        try:
-            entry = json.loads(line)
-            name, key, state, attempt = entry["id"], entry["key"], entry["state"], entry["attempt"]
-            exit_status, error, peak_mib = entry["exit"], entry.get("error"), entry.get("peak_mib")
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            return False
-        texts = isinstance(name, str) and isinstance(key, str) and isinstance(state, str) and state in STATES
-        numbers = type(attempt) is int and (exit_status is None or type(exit_status) is int)
-        if not texts or not numbers or not 1 <= attempt <= _MOST or abs(exit_status or 0) > _MOST:
-            return False
-        before = self.jobs.get(name)
-        history = before.history if before and before.key == key and not before.is_final else _NEW
-        counts = is_counted(exit_status)
-        if counts:
-            history = replace(history, counted=attempt - 1)
-        self.jobs[name] = Past(
-            key,
-            state,
-            history.after(exit_status, counts=counts, loss=exit_status is None),
-            exit_status,
-            error if isinstance(error, str) else "",
-            int(number_of(peak_mib, _MOST) or 0),
-        )
-        return True
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What a results file says, read without holding it.
-
-    Attributes:
-        jobs: by their ids.
-        junk: numbers of lines that are none of a journal's.
-        holder: the process that holds the file, where the system tells; None for none.
-    """
-
-    jobs: dict[str, Past] = field(default_factory=dict)
-    junk: list[int] = field(default_factory=list)
-    holder: int | None = None
-
-
-def read_journal(path: Path) -> Reading:
-    """Read a results file that another batch may hold; nothing when there is none.
-
-    Raises:
-        QueueError: a batch cannot use it, whoever holds it.
-    """
-    try:
-        with os.fdopen(own_file(path, os.O_RDWR), "rb") as file:
-            holder = holder_of(os.fstat(file.fileno()))
-            found = _Reader(file)
-    except FileNotFoundError:
-        return Reading()
-    except OSError as error:
-        raise QueueError(_problem(f"cannot be used: {error.strerror}", path)) from None
-    _check(found, path)
-    return Reading(found.jobs, found.junk, holder)
-
-
-def _check(found: _Reader, path: Path) -> None:
-    if found.junk and not found.jobs:
-        raise QueueError(_problem("is no results file: none of its lines is one of a batch", path))
-
-
-def describe_junk(junk: list[int]) -> str:
-    """A sentence about lines that are none of a journal's."""
-    lines = f"line {junk[0]}" if len(junk) == 1 else f"lines {some(junk)}"
-    return f"{lines} of the results file cannot be read and {'is' if len(junk) == 1 else 'are'} ignored"
 
 
 def _opened(path: Path) -> int:
@@ -274,16 +157,6 @@ def _opened(path: Path) -> int:
     return descriptor
 
 
-def _lines(file: BufferedReader) -> Iterator[tuple[bytes, int]]:
-    """The lines of a file with their sizes; of a line that is too long the beginning and the end."""
-    while line := file.readline(LONGEST_LINE):
-        size = len(line)
-        while not line.endswith(b"\n") and (more := file.readline(LONGEST_LINE)):
-            size += len(more)
-            line = line[:100] + more[-1:]
-        yield line, size
-
-
 def _reserve(folder: Path) -> IO[bytes] | None:
     """A file without a name that takes space; None where there is none."""
     try:
@@ -296,7 +169,3 @@ def _reserve(folder: Path) -> IO[bytes] | None:
         file.close()
         return None
     return file
-
-
-def _problem(what: str, path: Path) -> str:
-    return f"the results file {printable(str(path), LONGEST_NAME)} {what}"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from owtmix.base.plain_text import plain_line
+from owtmix.base.terminal import owns_terminal
 from owtmix.batch.attempt import JobProgress
 from owtmix.batch.lines import EVERY_S, clock, describe
 from owtmix.batch.night import Status, Watcher
@@ -38,7 +37,7 @@ def show_progress(*, quiet: bool) -> Iterator[Watcher]:
     """Show the live view if this process is in the foreground of a terminal, else lines; nothing if ``quiet``."""
     if quiet:
         yield _Nothing()
-    elif _owns_terminal():
+    elif owns_terminal():
         view = LiveView()
         view.live.start()
         try:
@@ -48,14 +47,6 @@ def show_progress(*, quiet: bool) -> Iterator[Watcher]:
                 view.live.stop()
     else:
         yield _Lines()
-
-
-def _owns_terminal() -> bool:
-    """Whether stderr is a terminal and this process is in its foreground group (not started with ``&``)."""
-    try:
-        return os.tcgetpgrp(sys.stderr.fileno()) == os.getpgrp()
-    except (AttributeError, OSError, ValueError):
-        return False
 
 
 class _Nothing:
@@ -98,7 +89,7 @@ class LiveView:
         if now_s < self._next_s:
             return
         self._next_s = now_s + _REDRAW_S
-        if _owns_terminal():
+        if owns_terminal():
             width, height = self._console.size
             with suppress(OSError):  # the terminal has just gone
                 self.live.update(draw(status(), width, height), refresh=True)

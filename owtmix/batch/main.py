@@ -33,7 +33,7 @@ from owtmix.batch.cards import Cards
 from owtmix.batch.cluster import RayRunner
 from owtmix.batch.command import Program, own_program
 from owtmix.batch.estimates import Estimates
-from owtmix.batch.journal import Journal, Past, describe_junk, read_journal
+from owtmix.batch.journal import Journal
 from owtmix.batch.lines import show_lines
 from owtmix.batch.live_view import show_progress
 from owtmix.batch.local import LocalRunner
@@ -44,6 +44,7 @@ from owtmix.batch.problems import QueueError, failure
 from owtmix.batch.queue import folder_of, read_queue
 from owtmix.batch.requests import SignalRequests
 from owtmix.batch.resending import Resending
+from owtmix.batch.results_reader import Past, describe_junk, read_journal
 from owtmix.batch.runner import Runner
 from owtmix.batch.summary import Summary
 from owtmix.batch.tally import Tally

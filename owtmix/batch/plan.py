@@ -18,10 +18,10 @@ from owtmix.base.wording import counted
 from owtmix.batch.agenda import Planned
 from owtmix.batch.attempt import BatchJob
 from owtmix.batch.cost import Guess, guess
-from owtmix.batch.journal import Past
 from owtmix.batch.lines import clock
 from owtmix.batch.night import LONGEST_ID
 from owtmix.batch.policy import FAILED, History
+from owtmix.batch.results_reader import Past
 
 _SHORTEST: Final = 60
 """Characters of an id in the name of its log, when it cannot be the name itself."""

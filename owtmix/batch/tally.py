@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from owtmix.batch.attempt import Ended
-from owtmix.batch.journal import Past
 from owtmix.batch.outside import number_of
 from owtmix.batch.policy import FAILED, FINAL, Verdict, reason_of
+from owtmix.batch.results_reader import Past
 
 MOST_FAILURES: Final = 20
 """Shown with their reasons; the others are counted."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +16,7 @@ from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Bars
 
 from owtmix.base.progress import ZERO, NoProgress, Progress, Unit
+from owtmix.base.terminal import owns_terminal
 
 _log = logging.getLogger(__name__)
 
@@ -30,19 +29,11 @@ def show_progress(*, quiet: bool) -> Iterator[Progress]:
     """Show a bar if this process is in the foreground of a terminal, else log lines; nothing if ``quiet``."""
     if quiet:
         yield NoProgress()
-    elif _owns_terminal():
+    elif owns_terminal():
         with _Bar() as bar:
             yield bar
     else:
         yield _Lines()
-
-
-def _owns_terminal() -> bool:
-    """Whether stderr is a terminal and this process is in its foreground group (not started with ``&``)."""
-    try:
-        return os.tcgetpgrp(sys.stderr.fileno()) == os.getpgrp()
-    except (AttributeError, OSError, ValueError):
-        return False
 
 
 @dataclass(slots=True)
@@ -151,5 +142,5 @@ class _Bar:
 
     def _draw(self, now_s: float) -> None:
         self._next_s = now_s + _REDRAW_S
-        if _owns_terminal():
+        if owns_terminal():
             self._bars.refresh()

@@ -57,11 +57,6 @@ class SparePlaces:
         if (held := self._held.pop(worker, None)) is not None:
             os.close(held)
 
-    def close(self) -> None:
-        """Give back all."""
-        for worker in list(self._held):
-            self.give_back(worker)
-
     def _take(self) -> int | None:
         if self._places is None or len(self._held) >= self._most:
             return None

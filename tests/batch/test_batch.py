@@ -14,9 +14,9 @@ from typing import Final
 
 import pytest
 
-from owtmix.batch.journal import read_journal
 from owtmix.batch.policy import MOST_LOSSES, History
 from owtmix.batch.queue import read_queue
+from owtmix.batch.results_reader import read_journal
 from tests.batch.stand_in import Site
 
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from owtmix.batch.journal import Journal, Past, Reading, describe_junk, read_journal
+from owtmix.batch.journal import Journal
 from owtmix.batch.policy import History
 from owtmix.batch.problems import QueueError
+from owtmix.batch.results_reader import Past, Reading, describe_junk, read_journal
 
 
 def entry(name: str = "a", state: str = "done", **more: Any) -> dict[str, Any]:

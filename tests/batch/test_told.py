@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from owtmix.batch.attempt import JobProgress
-from owtmix.batch.journal import Past
 from owtmix.batch.lines import clock, describe
 from owtmix.batch.metrics import MetricsFile, escape, render
 from owtmix.batch.night import Status
 from owtmix.batch.plan import log_name
 from owtmix.batch.policy import History, judge
+from owtmix.batch.results_reader import Past
 from owtmix.batch.summary import Summary
 from owtmix.batch.tally import Tally
 from tests.batch.made import attempt, ended

@@ -1,0 +1,153 @@
+"""What a results file says of jobs: the last line of an id is its state, and lines that cannot be read are named."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from io import BufferedReader
+from pathlib import Path
+from typing import Final
+
+from owtmix.base.own_files import own_file
+from owtmix.base.strict_json import printable
+from owtmix.base.wording import some
+from owtmix.batch.holder import holder_of
+from owtmix.batch.outside import number_of
+from owtmix.batch.policy import FINAL, STATES, History, is_counted
+from owtmix.batch.problems import QueueError
+
+LONGEST_LINE: Final = 2**17
+"""In bytes. What the batch writes is shorter."""
+LONGEST_NAME: Final = 1000
+"""In characters, of a path in a message."""
+_BEGINNING: Final = b'{"time": '
+_MOST: Final = 10_000_000
+"""Of any number in a line: attempts, MiB."""
+_NEW: Final = History()
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What the journal says of a job."""
+
+    key: str
+    state: str
+    history: History
+    exit_status: int | None
+    error: str = ""
+    peak_mib: int = 0
+
+    @property
+    def is_final(self) -> bool:
+        return self.state in FINAL
+
+
+class ResultsReader:
+    """Reads all lines: the last one of each job, the numbers of those that are junk, and how the file ends."""
+
+    def __init__(self, file: BufferedReader) -> None:
+        self.jobs: dict[str, Past] = {}
+        self.junk: list[int] = []
+        self.size = 0
+        """Of all lines that end, in bytes."""
+        self.is_cut = self.lacks_end = False
+        for number, (line, size) in enumerate(_lines(file), 1):
+            is_taken = self._take(line)
+            self.lacks_end = not line.endswith(b"\n")
+            # Of the last line a run that was killed had written only a part.
+            self.is_cut = self.lacks_end and not is_taken and line.startswith(_BEGINNING[: len(line)])
+            self.size += 0 if self.lacks_end else size
+            if not is_taken and not self.is_cut:
+                self.junk.append(number)
+
+    def check(self, path: Path) -> None:
+        """Check that the file at ``path`` is one of a batch.
+
+        Raises:
+            QueueError: it has lines, and none of a journal's.
+        """
+        if self.junk and not self.jobs:
+            raise QueueError(problem_of("is no results file: none of its lines is one of a batch", path))
+
+    def _take(self, line: bytes) -> bool:
+        """Take a line into ``jobs``; whether it is one of a journal's."""
+        try:
+            entry = json.loads(line)
+            name, key, state, attempt = entry["id"], entry["key"], entry["state"], entry["attempt"]
+            exit_status, error, peak_mib = entry["exit"], entry.get("error"), entry.get("peak_mib")
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return False
+        texts = isinstance(name, str) and isinstance(key, str) and isinstance(state, str) and state in STATES
+        numbers = type(attempt) is int and (exit_status is None or type(exit_status) is int)
+        if not texts or not numbers or not 1 <= attempt <= _MOST or abs(exit_status or 0) > _MOST:
+            return False
+        before = self.jobs.get(name)
+        history = before.history if before and before.key == key and not before.is_final else _NEW
+        counts = is_counted(exit_status)
+        if counts:
+            history = replace(history, counted=attempt - 1)
+        self.jobs[name] = Past(
+            key,
+            state,
+            history.after(exit_status, counts=counts, loss=exit_status is None),
+            exit_status,
+            error if isinstance(error, str) else "",
+            int(number_of(peak_mib, _MOST) or 0),
+        )
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a results file says, read without holding it.
+
+    Attributes:
+        jobs: by their ids.
+        junk: numbers of lines that are none of a journal's.
+        holder: the process that holds the file, where the system tells; None for none.
+    """
+
+    jobs: dict[str, Past] = field(default_factory=dict)
+    junk: list[int] = field(default_factory=list)
+    holder: int | None = None
+
+
+def read_journal(path: Path) -> Reading:
+    """Read a results file that another batch may hold; nothing when there is none.
+
+    Raises:
+        QueueError: a batch cannot use it, whoever holds it.
+    """
+    try:
+        with os.fdopen(own_file(path, os.O_RDWR), "rb") as file:
+            holder = holder_of(os.fstat(file.fileno()))
+            found = ResultsReader(file)
+    except FileNotFoundError:
+        return Reading()
+    except OSError as error:
+        raise QueueError(problem_of(f"cannot be used: {error.strerror}", path)) from None
+    found.check(path)
+    return Reading(found.jobs, found.junk, holder)
+
+
+def describe_junk(junk: list[int]) -> str:
+    """A sentence about lines that are none of a journal's."""
+    lines = f"line {junk[0]}" if len(junk) == 1 else f"lines {some(junk)}"
+    return f"{lines} of the results file cannot be read and {'is' if len(junk) == 1 else 'are'} ignored"
+
+
+def _lines(file: BufferedReader) -> Iterator[tuple[bytes, int]]:
+    """The lines of a file with their sizes; of a line that is too long the beginning and the end."""
+    while line := file.readline(LONGEST_LINE):
+        size = len(line)
+        while not line.endswith(b"\n") and (more := file.readline(LONGEST_LINE)):
+            size += len(more)
+            line = line[:100] + more[-1:]
+        yield line, size
+
+
+def problem_of(what: str, path: Path) -> str:
+    """A sentence about the results file at ``path``."""
+    return f"the results file {printable(str(path), LONGEST_NAME)} {what}"
