@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Sequence
+from typing import Any
 
-from owtmix.base.errors import DestinationError
+from owtmix.base.errors import DestinationError, MixError, Problem
 from owtmix.base.plain_text import plain_json
 
 
@@ -18,6 +20,27 @@ def is_terminal() -> bool:
 def json_text(value: object) -> str:
     """``value`` as JSON for standard output."""
     return plain_json(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def failure(error: MixError, *, exit_status: int | None = None, job_id: str | None = None) -> dict[str, Any]:
+    """A failure as JSON values: whose turn it is (``exit_status``), the ``RetCode`` of the API, and every problem."""
+    found = (one if isinstance(one, Problem) else Problem("", str(one), error.code) for one in _problems(error))
+    return {
+        "error": {
+            "type": type(error).__name__,
+            "message": str(error),
+            "exit_status": error.exit_status if exit_status is None else exit_status,
+            "code": error.code,
+            "job_id": job_id,
+            "problems": [{"path": one.path, "message": one.message, "code": one.code} for one in found],
+        }
+    }
+
+
+def _problems(error: MixError) -> Sequence[Problem | str]:
+    """Those of an error that has several."""
+    problems: Sequence[Problem | str] = getattr(error, "problems", ())
+    return problems
 
 
 def print_text(text: str) -> None:

@@ -17,8 +17,8 @@ from typing import Final, Literal, NoReturn
 from owtmix.base.errors import DestinationError
 from owtmix.base.named_file import unfit_path
 from owtmix.base.plain_text import plain_line
-from owtmix.base.standard_output import is_terminal, json_text, print_text
-from owtmix.batch.problems import QueueError, failure
+from owtmix.base.standard_output import failure, is_terminal, json_text, print_text
+from owtmix.batch.problems import QueueError
 from owtmix.workers.cluster_address import is_address
 
 _EPILOG: Final = """\

@@ -3,44 +3,35 @@
 from __future__ import annotations
 
 import logging
-import resource
 import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import replace
-from fractions import Fraction
-from functools import partial
 from pathlib import Path
 from typing import Final, NoReturn
 
 from owtmix.base.errors import ClusterError, DestinationError, MixError
 from owtmix.base.own_files import make_folder
-from owtmix.base.standard_output import is_terminal, json_text, print_text
+from owtmix.base.standard_output import failure, is_terminal, json_text, print_text
 from owtmix.base.strict_json import printable
 from owtmix.base.utf8_mode import use_utf8
 from owtmix.base.wording import counted, some
-from owtmix.batch.admission import Admission
 from owtmix.batch.agenda import Agenda
 from owtmix.batch.arguments import Arguments, read_arguments
 from owtmix.batch.attempt import BatchJob
-from owtmix.batch.capacity import Room
-from owtmix.batch.card_list import CardList, list_cards
-from owtmix.batch.card_rates import read_rates
-from owtmix.batch.cards import Cards
-from owtmix.batch.cluster import RayRunner
 from owtmix.batch.command import Program, own_program
 from owtmix.batch.estimates import Estimates
 from owtmix.batch.journal import Journal
 from owtmix.batch.lines import show_lines
 from owtmix.batch.live_view import show_progress
-from owtmix.batch.local import LocalRunner
 from owtmix.batch.metrics import MetricsFile, check_metrics_file
 from owtmix.batch.night import Night, Site
+from owtmix.batch.open_runner import open_runner
 from owtmix.batch.plan import BatchPlan, plan_batch
-from owtmix.batch.problems import QueueError, failure
+from owtmix.batch.problems import QueueError
 from owtmix.batch.queue import folder_of, read_queue
 from owtmix.batch.requests import SignalRequests
 from owtmix.batch.resending import Resending
@@ -50,10 +41,8 @@ from owtmix.batch.summary import Summary
 from owtmix.batch.tally import Tally
 from owtmix.jobfile.settings import Settings
 from owtmix.jobfile.settings_file import read_settings, settings_file
-from owtmix.jobs.state import state_folder
 from owtmix.workers.cluster_link import ClusterLink
 from owtmix.workers.limits import available_cores
-from owtmix.workers.places import Places
 
 _log = logging.getLogger(__name__)
 
@@ -61,8 +50,6 @@ _NOT_SET_UP: Final = 1
 _FAILED: Final = 4
 _STOPPED: Final = 130
 _LONGEST_NAME: Final = 100
-_FILES_PER_JOB: Final = 6
-_OTHER_FILES: Final = 256
 
 
 def main() -> NoReturn:
@@ -118,7 +105,8 @@ def _execute(arguments: Arguments) -> int:
             _log.warning("%s", describe_junk(journal.junk))
         if plan is None or journal.jobs != past:
             plan = _plan(queue.jobs, journal.jobs, results, settings, arguments)
-        return _run(plan, journal, Program(program, arguments.state), arguments, requests, link)
+        runs = Program(program, arguments.state)
+        return _run(plan, journal, arguments, requests, runs, open_runner(runs, arguments, settings, link, plan))
 
 
 def _show_plan(jobs: Sequence[BatchJob], results: Path, settings: Settings, arguments: Arguments) -> int:
@@ -148,12 +136,12 @@ def _plan(
 def _run(
     plan: BatchPlan,
     journal: Journal,
-    program: Program,
     arguments: Arguments,
     requests: SignalRequests,
-    link: ClusterLink | None,
+    program: Program,
+    opening: AbstractContextManager[Runner],
 ) -> int:
-    """Run what is planned, on a cluster with ``link``, and print the summary; returns the exit status."""
+    """Run what is planned with the runner that is ``opening``, and print the summary; returns the exit status."""
     begun_s = time.monotonic()
     tally, estimates = Tally(), Estimates()
     for job, past in plan.skipped:
@@ -163,7 +151,7 @@ def _run(
     night, is_set_up = None, True
     if plan.planned:
         with (
-            _runner(plan, program, arguments, link) as runner,
+            opening as runner,
             show_progress(quiet=arguments.threshold > logging.INFO) as view,
         ):
             resending = Resending(program, logs / ".callbacks.log")
@@ -188,48 +176,6 @@ def _run(
     return _FAILED if tally.failed or journal.failure or summary.left else 0
 
 
-@contextmanager
-def _runner(plan: BatchPlan, program: Program, arguments: Arguments, link: ClusterLink | None) -> Iterator[Runner]:
-    """Where jobs run: here, or on a cluster."""
-    if link:
-        if arguments.program is None:
-            program = replace(program, command=())
-        with closing(RayRunner(link, program, arguments.gpus or 0.0, arguments.jobs)) as runner:
-            yield runner
-        return
-    jobs = arguments.jobs or available_cores()
-    _allow_files(jobs)
-    try:
-        places = Places.of_machine(jobs)
-    except OSError as error:
-        raise QueueError(f"{error.filename} cannot hold the places of jobs: {error.strerror}") from None
-    state = arguments.state or state_folder()
-    rooms = {name: guessed.room for name, guessed in plan.guesses.items() if guessed.room}
-    cards = _cards(places, state, arguments.gpus, rooms)
-    admission = Admission(state)
-    program = replace(program, places=places.folder, place_count=jobs)
-    with closing(LocalRunner(program, jobs, places, admission, cards)) as local:
-        yield local
-
-
-def _cards(places: Places, state: Path, share: float | None, rooms: Mapping[str, Room]) -> Cards:
-    """The cards of this machine. Without any, or where none is to be used, all jobs run on the CPU."""
-    found = CardList((), "--gpus 0") if share == 0 else list_cards()
-    part = Fraction(share).limit_denominator(1000) if share else None
-    canvas_mib = read_settings(settings_file()).gpu.memory_mib
-    cards = Cards(found, available_cores(), partial(_locks, places.folder), part, read_rates(state), canvas_mib, rooms)
-    level = logging.INFO
-    if not found.cards:  # most machines have none; who asks for one, or has a broken one, has to know
-        level = logging.WARNING if share or found.is_failure else logging.DEBUG
-    for line in cards.describe():
-        _log.log(level, "%s", line)
-    return cards
-
-
-def _locks(folder: Path, name: str, count: int) -> Places:
-    return Places(folder / name, count)
-
-
 def _metrics(arguments: Arguments, results: Path, tally: Tally, runner: Runner) -> MetricsFile | None:
     if arguments.metrics is None:
         return None
@@ -250,21 +196,12 @@ def _log_folder(results: Path) -> Path:
     return folder
 
 
-def _allow_files(jobs: int) -> None:
-    """Have as many open files as ``jobs`` jobs take, if the system allows that."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = jobs * _FILES_PER_JOB + _OTHER_FILES
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-
-
 def _refuse(error: MixError, exit_status: int, arguments: Arguments) -> int:
     """Say what is wrong, one line for each problem; returns the exit status."""
     for line in getattr(error, "problems", None) or [error.message]:
         _log.error("%s", line)
     if _prints_json(arguments):
-        _print(json_text(failure(error, exit_status)))
+        _print(json_text(failure(error, exit_status=exit_status)))
     return exit_status
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from owtmix.base.errors import MixError
 
@@ -19,12 +19,6 @@ class QueueError(MixError):
     def __init__(self, *problems: str) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
-
-
-def failure(error: MixError, exit_status: int | None = None) -> dict[str, Any]:
-    """A failure as JSON values."""
-    status = error.exit_status if exit_status is None else exit_status
-    return {"error": {"type": type(error).__name__, "message": str(error), "exit_status": status}}
 
 
 class Problems:

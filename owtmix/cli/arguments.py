@@ -6,15 +6,16 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, Literal, NoReturn
 
-from owtmix.base.errors import Problem, SpecError
+from owtmix.base.errors import DestinationError, Problem, SpecError
 from owtmix.base.plain_text import plain_line
-from owtmix.base.standard_output import json_text, print_text
+from owtmix.base.standard_output import failure, is_terminal, json_text, print_text
 from owtmix.cli.argument_types import (
     chunk_s,
     cluster,
@@ -27,7 +28,6 @@ from owtmix.cli.argument_types import (
     seconds,
     workers,
 )
-from owtmix.cli.failure_json import failure, prints_json
 from owtmix.jobs.options import Options
 
 _EPILOG: Final = """\
@@ -263,8 +263,10 @@ def _parser() -> argparse.ArgumentParser:
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Report wrong arguments, which a shell may have made of names of files."""
-        if prints_json(sys.argv[1:]):
-            print_text(json_text(failure(SpecError(Problem("", message)), None)))
+        words = set(sys.argv[1:])
+        if "--json" in words or not (words & {"-q", "--quiet"} or is_terminal()):
+            with suppress(DestinationError):
+                print_text(json_text(failure(SpecError(Problem("", message)))))
         super().error(plain_line(message))
 
 

@@ -11,9 +11,8 @@ from typing import Any
 from owtmix.base.cleanup import TemporaryPaths
 from owtmix.base.errors import DestinationError, Interrupted, MixError, SpecError
 from owtmix.base.shortage import machine_error
-from owtmix.base.standard_output import is_terminal, json_text, print_text
+from owtmix.base.standard_output import failure, is_terminal, json_text, print_text
 from owtmix.cli.arguments import Arguments
-from owtmix.cli.failure_json import failure
 from owtmix.cli.plan_text import describe_plan
 from owtmix.cli.probe_text import describe_reports
 from owtmix.cli.progress_bar import show_progress
@@ -70,7 +69,7 @@ class _Command:
             _log.error("%s%s%s", where, line, hint)
         if self._prints_json:
             with suppress(DestinationError):
-                print_text(self._log.redact(json_text(failure(error, self._job_id))))
+                print_text(self._log.redact(json_text(failure(error, job_id=self._job_id))))
         return error.exit_status
 
     def _goes_on_after(self, error: MixError) -> bool:
