@@ -69,6 +69,9 @@ def test_a_line_is_on_the_disk_before_the_next_attempt_begins(path: Path, monkey
     [
         ([line(state="again", exit=3)], History(1), "again"),
         ([line(state="again", exit=-9)], History(1, killed=True), "again"),
+        ([line(state="lost", exit=None)] * 3, History(losses=3), "lost"),
+        # It was begun anew after its end: what it lost before counts no more.
+        ([*[line(state="lost", exit=None)] * 3, line(), line(state="lost", exit=None)], History(losses=1), "lost"),
         (
             [line(state="again", exit=4), line(state="again", exit=4, attempt=2)],
             History(2, composing_failed=True),
