@@ -5,6 +5,7 @@ Each imports what it needs when it runs: the parent never loads a media library.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -21,6 +22,9 @@ from owtmix.workers.made_files import size_of_made
 
 MOST_PROBE_BYTES: Final = 16 << 20
 """Of a measurement as JSON: a sound in a hundred thousand pieces takes less."""
+SLOWEST_BYTES_PER_S: Final = 100_000
+"""Of a recording that is decoded, on the slowest machine."""
+MOST_MEASURING_S: Final = 24 * 3600.0
 CHANNELS: Final = 4
 """Of a decoded image."""
 
@@ -59,6 +63,13 @@ class ProbeTask:
             check_probe(value)
         else:
             check_bounds(value)
+
+    @property
+    def longest_s(self) -> float:
+        """As ``Long.longest_s``."""
+        with suppress(OSError):
+            return min(self.path.stat().st_size / SLOWEST_BYTES_PER_S, MOST_MEASURING_S)
+        return 0.0
 
     def run(self, reporter: TaskReporter) -> Probe | NeedsBytes:
         with unchanged(self.path, self.version):

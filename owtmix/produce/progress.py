@@ -22,7 +22,7 @@ class CompositionProgress:
         self._progress = progress
         self._done: dict[Path, Fraction] = {}
         for task in finished:
-            self._set(task, _length_s(task))
+            self._set(task, task.length_s)
         progress.stage("composing", plan.duration_s, done=sum(self._done.values(), Fraction(0)))
 
     def advance(self, task: TrackTask, done_s: float) -> None:
@@ -35,16 +35,8 @@ class CompositionProgress:
             self._done.clear()
 
     def finish(self, task: TrackTask) -> None:
-        self._set(task, _length_s(task))
+        self._set(task, task.length_s)
 
     def _set(self, task: TrackTask, done_s: Fraction) -> None:
         if isinstance(task, self._is_measured):
-            self._done[task.track] = min(max(Fraction(0), done_s), _length_s(task))
-
-
-def _length_s(task: TrackTask) -> Fraction:
-    plan = task.setup.plan
-    if isinstance(task, AudioTask):
-        return plan.duration_s
-    assert plan.picture
-    return plan.picture.clock.time(len(task.frames))
+            self._done[task.track] = min(max(Fraction(0), done_s), task.length_s)

@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 
 MOST_RESULT_BYTES: Final = 1 << 20
 """Of the findings of a track as JSON: some hundred bytes for each source."""
+SLOWEST_PICTURE: Final = 20
+"""Seconds for a second of the picture, on the slowest machine."""
+SLOWEST_SOUND: Final = 0.25
+"""As above."""
 MOST_PNG_BYTES: Final = 1 << 30
 """The largest canvas has 256 MiB."""
 
@@ -99,6 +103,17 @@ class ChunkTask:
         assert self.setup.plan.picture
         return f"the picture at {timecode(self.setup.plan.picture.clock.time(self.frames.start))}"
 
+    @property
+    def length_s(self) -> Fraction:
+        """Of the chunk, in seconds."""
+        assert self.setup.plan.picture
+        return self.setup.plan.picture.clock.time(len(self.frames))
+
+    @property
+    def longest_s(self) -> float:
+        """As ``Long.longest_s``."""
+        return SLOWEST_PICTURE * float(self.length_s)
+
     def check(self, value: RenderResult) -> None:
         """As ``Bounded.check``."""
         check_chunk(self.setup.plan, self.frames, self.setup.device, self.track, value)
@@ -130,6 +145,16 @@ class AudioTask:
     setup: RenderSetup
     track: Path
     name = "the sound"
+
+    @property
+    def length_s(self) -> Fraction:
+        """Of the sound, in seconds."""
+        return self.setup.plan.duration_s
+
+    @property
+    def longest_s(self) -> float:
+        """As ``Long.longest_s``."""
+        return SLOWEST_SOUND * float(self.length_s)
 
     def check(self, value: RenderResult) -> None:
         """As ``Bounded.check``."""
@@ -220,6 +245,14 @@ class SuspectTask:
     @property
     def name(self) -> str:
         return self.setup.plan.sources[self.source].key
+
+    @property
+    def longest_s(self) -> float:
+        """As ``Long.longest_s``: what the track's task may take until there."""
+        if self.frames is None:
+            return SLOWEST_SOUND * float(self.until_s)
+        assert self.setup.plan.picture
+        return SLOWEST_PICTURE * float(self.setup.plan.picture.clock.time(len(self.frames)))
 
     def run(self, reporter: TaskReporter) -> None:
         from owtmix.render.decode_alone import decode_audio, decode_video

@@ -59,6 +59,14 @@ class Bounded(Protocol):
         """
 
 
+@runtime_checkable
+class Long(Protocol):
+    """A task that may take ``longest_s`` seconds on the slowest machine, beside the hour that any may take."""
+
+    @property
+    def longest_s(self) -> float: ...
+
+
 class TaskReporter(Protocol):
     """How a task reports to its executor while it runs. May be called from any thread."""
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final
 
 from owtmix.base.errors import RenderError
 from owtmix.base.shortage import machine_error, no_process
-from owtmix.workers.base import Death, DeathKind, Limits, Task, TaskReporter
+from owtmix.workers.base import Death, DeathKind, Limits, Long, Task, TaskReporter
 from owtmix.workers.child_environment import child_environment
 from owtmix.workers.file_access import FileAccess
 from owtmix.workers.process_state import count_oom_kills, held_bytes, is_held_up
@@ -84,15 +84,18 @@ class Child:
     def exceeded(self, limits: Limits, grace_s: float, standstill_s: float = 0.0) -> Death | None:
         """The death that it deserves for exceeding ``limits``; it may be silent for ``grace_s`` longer.
 
-        ``standstill_s`` is how long it and all others have got nowhere, whatever they report.
+        ``standstill_s`` is how long it and all others have got nowhere.
         """
         if self.task and self.silent_s > limits.silence_s + grace_s:
             words = f"no progress for {limits.silence_s + grace_s:.0f} s"
             if is_held_up(self.process.pid):
                 return Death(DeathKind.STALLED, f"waits for a disk, or was stopped: {words}")
             return Death(DeathKind.HUNG, f"hangs: {words}")
-        if self.task and standstill_s > TIMES_SILENCE * max(1.0, limits.silence_s) + grace_s:
-            return Death(DeathKind.HUNG, f"hangs: it reports, but gets nowhere for {standstill_s:.0f} s")
+        longest_s = TIMES_SILENCE * max(1.0, limits.silence_s) + grace_s
+        if isinstance(self.task, Long):
+            longest_s += self.task.longest_s
+        if self.task and standstill_s > longest_s:
+            return Death(DeathKind.HUNG, f"hangs: it reports, but is not done after {standstill_s:.0f} s")
         if held_bytes(self.process.pid) > limits.memory_bytes:
             return Death(DeathKind.MEMORY, f"takes more than {limits.memory_bytes >> 20} MiB of memory")
         return None

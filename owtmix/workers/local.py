@@ -139,7 +139,8 @@ class WorkerPool:
                 for child in self._pipes.heard(WATCH_EVERY_S):
                     if child in self._children:  # it was not removed in this turn
                         yield from self._receive(child, on_progress)
-                self._standstill.note(watch(), sum(child.parser.advances for child in self._children))
+                begun = [(child.number, child.started_s, bool(child.task)) for child in self._children]
+                self._standstill.note(watch(), len(queue), begun)
                 # While this process is stopped (Ctrl-Z) no report arrives; that time must not count as silence.
                 watched, passed_s = (now := self._clock()), min(now - watched, 2 * WATCH_EVERY_S)
                 self._standstill.lasted_s += passed_s

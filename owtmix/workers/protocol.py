@@ -26,8 +26,6 @@ MOST_WARNED: Final = 1 << 18
 """In characters, of all warnings of one task."""
 MOST_DONE_S: Final = 1e12
 """Progress lies between 0 and this. While a recording is measured it is the file's own time, which may be any."""
-LEAST_ADVANCE_S: Final = 0.001
-"""Reports of less than this are no progress."""
 MOST_VALUES: Final = 1 << 20
 """In a line: a sound in a hundred thousand pieces has less. Each takes some 60 bytes of memory."""
 _BEFORE_VALUES: Final = (b",", b"[", b"{", b":")
@@ -71,15 +69,12 @@ class TaskReply:
 class ReplyParser:
     """Parses the reports of one worker about one task.
 
-    ``begun`` says whether the task was begun with; ``done_s`` is the last progress reported, in seconds. ``advances``
-    counts the reports of more progress than ever before.
+    ``begun`` says whether the task was begun with; ``done_s`` is the last progress reported, in seconds.
     """
 
     def __init__(self) -> None:
         self.begun = False
         self.done_s = 0.0
-        self.advances = 0
-        self._furthest_s = -LEAST_ADVANCE_S
         self._warnings = 0
         self._warned = 0
         self._line = bytearray()
@@ -121,9 +116,6 @@ class ReplyParser:
         if not math.isfinite(done_s):
             raise ValueError(done_s)
         self.done_s = min(max(0.0, done_s), MOST_DONE_S)
-        if self.done_s >= self._furthest_s + LEAST_ADVANCE_S:
-            self.advances += 1
-            self._furthest_s = self.done_s
 
     def _bounded(self, message: str) -> list[str]:
         """The message, if it is not one too many."""

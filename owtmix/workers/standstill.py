@@ -6,16 +6,20 @@ from collections.abc import Callable
 from typing import Final
 
 TIMES_SILENCE: Final = 60
-"""Tasks may report without getting anywhere for this many times the longest silence: an hour, by default.
+"""Each task may take this many times the longest silence: an hour, by default; more by its own ``longest_s``.
 
-The longest that honest ones do is to decode hours of a picture that has one key frame, up to where a chunk begins.
+The longest that honest ones take without one is to decode hours of a picture that has one key frame, up to where a
+chunk begins.
 """
 MOST_WARNED: Final = 1 << 20
 """In characters, of all warnings of all tasks."""
 
 
 class Standstill:
-    """How long all tasks of a run have got nowhere: none got on, none ended, and nothing arrived that they wait for."""
+    """How long all tasks of a run have got nowhere: none began or ended, and nothing arrived that they wait for.
+
+    What they report does not count: a worker that hostile media has taken over reports anything.
+    """
 
     def __init__(self) -> None:
         self.lasted_s = 0.0

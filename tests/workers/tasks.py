@@ -139,13 +139,19 @@ class BeatBriefly(Echo):
 
 
 class Creep(Echo):
-    """Reports progress that is none."""
+    """Reports progress for ever."""
 
     def run(self, reporter: TaskReporter) -> Any:
-        done_s = 5.0
+        done_s = 0.0
         while True:
-            reporter.checkpoint(done_s := done_s + 1e-9)
+            reporter.checkpoint(done_s := done_s + 0.001)
             time.sleep(0.2)
+
+
+class CreepBriefly(BeatBriefly):
+    """A task that may take long."""
+
+    longest_s = 60.0
 
 
 class GoInCircles(Echo):

@@ -136,7 +136,13 @@ def test_a_child_that_reports_and_gets_nowhere_is_ended(monkeypatch: pytest.Monk
     (outcome,) = run(task(), silence_s=1.5)
     assert outcome.death
     assert outcome.death.kind is DeathKind.HUNG
-    assert "it reports, but gets nowhere" in outcome.death.words
+    assert "it reports, but is not done after" in outcome.death.words
+
+
+def test_a_long_task_may_take_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child_process, "TIMES_SILENCE", 1)
+    (outcome,) = run(tasks.CreepBriefly(), silence_s=1)
+    assert outcome.value == "done"
 
 
 def test_a_child_may_wait_for_as_long_as_something_arrives(monkeypatch: pytest.MonkeyPatch) -> None:

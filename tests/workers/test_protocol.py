@@ -134,19 +134,11 @@ def test_only_results_are_long_and_no_longer_than_a_task_may_have() -> None:
     assert ReplyParser().feed(line("result", "x" * LONGEST_REPORT * 2), tasks.EchoMuch())[1]
 
 
-def test_progress_is_bounded_and_only_more_of_it_counts() -> None:
+def test_progress_is_bounded() -> None:
     parser = ReplyParser()
-    for said, done_s, advances in (
-        (1, 1, 1),
-        (1.0001, 1.0001, 1),
-        (-1e308, 0, 1),
-        (1, 1, 1),
-        (2, 2, 2),
-        (1e308, MOST_DONE_S, 3),
-        (1e300, MOST_DONE_S, 3),
-    ):
+    for said, done_s in ((1, 1), (-1e308, 0), (2, 2), (1e308, MOST_DONE_S)):
         parser.feed(line("progress", said), Echo())
-        assert (parser.done_s, parser.advances) == (done_s, advances)
+        assert parser.done_s == done_s
 
 
 def test_a_line_has_an_end() -> None:
