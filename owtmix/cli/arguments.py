@@ -93,6 +93,11 @@ class Arguments:
         return self.json or bool(self.plan or self.probe)
 
     @property
+    def uses_workers(self) -> bool:
+        """Whether recordings are opened."""
+        return bool(self.cfg or self.probe)
+
+    @property
     def makes_output(self) -> bool:
         """Whether a job is run, which the next run can go on with."""
         return bool(self.cfg) and not (self.plan or self.preview)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import traceback
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,25 +26,28 @@ from owtmix.jobs.job import Job, resend, resend_all
 from owtmix.jobs.probing import probe_recordings
 from owtmix.jobs.request import readable_job_id
 from owtmix.jobs.state import LOGS, state_folder
+from owtmix.jobs.worker_server import open_workers
 from owtmix.plan.model import to_json
+from owtmix.workers.worker_process import ForkServer
 
 _log = logging.getLogger(__name__)
 
 
-def run_command(arguments: Arguments, scratch: TemporaryPaths) -> int:
-    """Execute the command and return the exit status.
+def run_command(arguments: Arguments, scratch: TemporaryPaths, server: ForkServer) -> int:
+    """Execute the command and return the exit status; ``server`` starts its workers.
 
     Errors are printed to stderr without a traceback; tracebacks are written to the log only.
     """
-    return _Command(arguments, scratch).run()
+    return _Command(arguments, scratch, server).run()
 
 
 class _Command:
     """One command: its arguments, its log and, once it is known, the id of its job."""
 
-    def __init__(self, arguments: Arguments, scratch: TemporaryPaths) -> None:
+    def __init__(self, arguments: Arguments, scratch: TemporaryPaths, server: ForkServer) -> None:
         self._arguments = arguments
         self._scratch = scratch
+        self._server = server
         self._log = RunLog(arguments.threshold)
         self._job_id: str | None = arguments.resend or None
 
@@ -113,7 +117,7 @@ class _Command:
         cfg, options = self._arguments.cfg, self._arguments.options
         assert cfg
         try:
-            job = Job(cfg, settings, options, self._arguments.state)
+            job = Job(cfg, settings, options, self._arguments.state, partial(open_workers, server=self._server))
         except SpecError:
             if job_id := readable_job_id(cfg, options):
                 self._open_log(job_id)
@@ -153,7 +157,8 @@ class _Command:
         self._log.open("owt-main", self._logs)
         with show_progress(quiet=self._arguments.quiet) as progress:
             progress.stage("reading", None)
-            reports = probe_recordings(self._arguments.probe, settings, strict=self._arguments.options.strict)
+            strict = self._arguments.options.strict
+            reports = probe_recordings(self._arguments.probe, settings, strict=strict, server=self._server)
         return json_text(to_json(reports)) if self._arguments.probe_json else describe_reports(reports)
 
     def _resend(self, job_id: str, settings: Settings) -> dict[str, Any]:

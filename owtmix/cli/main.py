@@ -11,7 +11,8 @@ from owtmix.base.errors import Interrupted
 from owtmix.base.utf8_mode import use_utf8
 from owtmix.cli.arguments import read_arguments
 from owtmix.cli.signals import watch_signals
-from owtmix.workers.sandbox import protect_memory
+from owtmix.jobs.worker_server import worker_server
+from owtmix.workers.process_flags import protect_memory
 
 _log = logging.getLogger(__name__)
 
@@ -27,10 +28,14 @@ def main() -> NoReturn:
             arguments = read_arguments(sys.argv[1:])
             if arguments.parent:
                 guard.follow(arguments.parent)
-            # Imported here: wrong arguments are reported without loading the media libraries.
-            from owtmix.cli.commands import run_command  # noqa: PLC0415
+            # It imports while this process does, and before the job's secrets are read.
+            with worker_server() as server:
+                if arguments.uses_workers:
+                    server.start()
+                # Imported here: wrong arguments are reported at once.
+                from owtmix.cli.commands import run_command  # noqa: PLC0415
 
-            status = run_command(arguments, scratch)
+                status = run_command(arguments, scratch, server)
         finally:
             scratch.remove_all()
     except Interrupted as error:  # before the command has begun, and while files are removed

@@ -29,6 +29,7 @@ from owtmix.jobs.bench_inputs import BenchInputs
 from owtmix.jobs.benches import Kit, build
 from owtmix.jobs.scratch import remove_abandoned_scratch, scratch_folder
 from owtmix.jobs.state import WORK, state_folder
+from owtmix.jobs.worker_server import worker_server
 from owtmix.plan.source_usage import source_usage
 from owtmix.produce.tasks import ChunkTask
 from owtmix.workers.base import Outcome
@@ -103,7 +104,9 @@ class Bench:
         inputs = held.enter_context(shared_folder(state, kit.job))
         tracks = folder / "tracks"
         make_folder(tracks)
-        pool = held.enter_context(WorkerPool(1, replace(kit.limits, required=required), lambda _: None))
+        server = held.enter_context(worker_server())
+        limits = replace(kit.limits, required=required)
+        pool = held.enter_context(WorkerPool(1, limits, lambda _: None, server=server))
         pool.allow(read=[inputs], write=[tracks])
         _ = pool.confinement  # raises where it does not suffice
         images = {}

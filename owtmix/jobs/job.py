@@ -27,10 +27,11 @@ from owtmix.jobs.state import UPLOADS, state_folder
 from owtmix.jobs.steps import JobRun, disk_errors, run_steps
 from owtmix.jobs.sweep import sweep
 from owtmix.jobs.work_folder import open_work_folder
+from owtmix.jobs.worker_server import open_workers
 from owtmix.plan.model import RenderPlan
 from owtmix.workers.base import Executor
 from owtmix.workers.cluster_link import ClusterLink
-from owtmix.workers.limits import available_cores, start_workers
+from owtmix.workers.limits import available_cores
 
 MOST_RESENT_AT_ONCE: Final = 500
 """Jobs: each holds a lock, and a process may often open no more than 1,024 files."""
@@ -59,7 +60,7 @@ class Job:
         settings: Settings,
         options: Options,
         state: Path | None = None,
-        open_executor: OpenExecutor = start_workers,
+        open_executor: OpenExecutor = open_workers,
     ) -> None:
         self.request: JobRequest = read_request(job_file, settings, options, (state or state_folder()) / UPLOADS)
         self._job_file = job_file

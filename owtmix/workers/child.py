@@ -23,8 +23,8 @@ LONGEST_TRACE: Final = 40_000
 """In characters. The parent takes no longer ones."""
 
 
-def main() -> None:
-    """Serve tasks until standard input ends. The one argument is the parent's process id."""
+def main(parent: int) -> None:
+    """Serve tasks until standard input ends."""
     with os.fdopen(os.dup(0), "rb") as tasks, os.fdopen(os.dup(1), "wb", buffering=0) as pipe:
         # Output of libraries must not mix with reports, and no library may read the tasks.
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -33,7 +33,7 @@ def main() -> None:
         access = FileAccess.from_json(terms["access"])
         if folder := access.bench():
             os.environ["TMPDIR"] = str(folder)
-        held = confine(int(sys.argv[1]), access, terms["file_bytes"])
+        held = confine(parent, access, terms["file_bytes"])
         reporter = _PipeReporter(pipe)
         reporter.send("confined", held)
         if set(terms["required"]) <= set(held):
@@ -101,4 +101,4 @@ class _PipeReporter:
 
 
 if __name__ == "__main__":
-    main()
+    main(int(sys.argv[1]))

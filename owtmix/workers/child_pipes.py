@@ -26,15 +26,11 @@ class ChildPipes:
 
     def add(self, child: Child) -> None:
         """Listen to a new child, and send what is unsent."""
-        assert child.process.stdin
-        assert child.process.stdout
         self._selector.register(child.process.stdout, selectors.EVENT_READ, child)
         self._selector.register(child.process.stdin, selectors.EVENT_WRITE, child)
 
     def remove(self, child: Child) -> None:
         """Listen to a child no more, and drop what is unsent."""
-        assert child.process.stdin
-        assert child.process.stdout
         self._selector.unregister(child.process.stdout)
         if child.unsent:
             self._selector.unregister(child.process.stdin)
@@ -60,19 +56,17 @@ class ChildPipes:
             child: Child | None = key.data
             if child is None:  # there is news of those who are away, whose turn comes
                 continue
-            if key.fileobj is child.process.stdin:
+            if key.fileobj == child.process.stdin:
                 self._send(child)
             else:
                 yield child
 
     def read(self, child: Child) -> bytes:
         """The next bytes that a child has said; none when it has closed its pipe."""
-        assert child.process.stdout
-        return os.read(child.process.stdout.fileno(), READ_BYTES)
+        return os.read(child.process.stdout, READ_BYTES)
 
     def send(self, child: Child, data: bytes) -> None:
         """Send ``data`` after what is unsent, as the pipe takes it."""
-        assert child.process.stdin
         if not child.unsent:
             self._selector.register(child.process.stdin, selectors.EVENT_WRITE, child)
         child.unsent = memoryview(bytes(child.unsent) + data)
@@ -81,9 +75,8 @@ class ChildPipes:
         """Write as much as the pipe takes."""
         if not child.unsent:  # the child was removed in this turn
             return
-        assert child.process.stdin
         try:
-            written = os.write(child.process.stdin.fileno(), child.unsent)
+            written = os.write(child.process.stdin, child.unsent)
         except BlockingIOError:
             return
         except BrokenPipeError:  # it died; the end of its other pipe reports that

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import math
-import os
 import resource
 import signal
-import subprocess
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
-from owtmix.base.errors import RenderError
-from owtmix.base.shortage import machine_error, no_process
 from owtmix.workers.base import Death, DeathKind, Limits, Long, Task, TaskReporter
-from owtmix.workers.child_environment import child_environment
 from owtmix.workers.file_access import FileAccess
 from owtmix.workers.process_state import count_oom_kills, held_bytes, is_held_up
 from owtmix.workers.protocol import ReplyParser, parse_greeting
 from owtmix.workers.standstill import TIMES_SILENCE
+from owtmix.workers.worker_process import STARTING_S, ForkServer, WorkerProcess
 
-STARTING_S: Final = 60.0
-"""Time for a new child to start, on a slow machine."""
 EXIT_S: Final = 1.0
 """Time for a child that has closed its pipe to exit."""
 _CPU_TOLERANCE_S: Final = 0.5
@@ -55,7 +48,7 @@ class Child:
     task. It ``is_used`` once it had a task that may have read something.
     """
 
-    process: subprocess.Popen[bytes]
+    process: WorkerProcess
     number: int
     access: FileAccess
     unsent: memoryview
@@ -101,39 +94,23 @@ class Child:
         return None
 
 
-def start_child(number: int, python: str, access: FileAccess, limits: Limits) -> Child:
+def start_child(number: int, server: ForkServer, access: FileAccess, limits: Limits) -> Child:
     """Start a child. It confines itself to ``access`` and ``limits``, which are the first that is sent to it.
 
     Raises:
         ShortageError: the machine is short of processes, memory or open files.
         RenderError: it cannot be started for another reason.
     """
-    try:
-        # -P keeps the working directory off the module path: a folder of recordings is no place for code.
-        process = subprocess.Popen(  # noqa: S603 - the arguments are ours
-            [python, "-P", "-m", "owtmix.workers.child", str(os.getpid())],
-            bufsize=0,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=child_environment(),
-        )
-    except OSError as error:
-        if error.errno == errno.EAGAIN:
-            raise no_process() from error
-        raise machine_error(error) or RenderError(f"no process can be started: {error.strerror}") from error
-    assert process.stdin
-    os.set_blocking(process.stdin.fileno(), False)
     terms = {"access": access.to_json(), "file_bytes": limits.file_bytes, "required": sorted(limits.required)}
-    return Child(process, number, access, memoryview(json.dumps(terms).encode() + b"\n"))
+    return Child(server.make_worker(), number, access, memoryview(json.dumps(terms).encode() + b"\n"))
 
 
-def cause_of_exit(process: subprocess.Popen[bytes], oom_kills: int) -> Death:
+def cause_of_exit(process: WorkerProcess, oom_kills: int) -> Death:
     """Why a child ended; ``oom_kills`` were counted when the pool was made."""
     before_s = _ended_cpu_s()
     try:
         code = process.wait(EXIT_S)
-    except subprocess.TimeoutExpired:
+    except TimeoutError:
         return Death(DeathKind.PROTOCOL, "closes its pipe and does not exit")
     if code >= 0:
         return Death(DeathKind.EXITED, f"ends with status {code}")

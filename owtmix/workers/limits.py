@@ -12,6 +12,7 @@ from owtmix.base.errors import DestinationError, RenderError
 from owtmix.jobfile.settings import Settings
 from owtmix.workers.base import Executor, Limits, Outcome, TaskT
 from owtmix.workers.local import WorkerPool
+from owtmix.workers.worker_process import ForkServer
 
 MOST_KBPS: Final = 400_000
 """No track and no output has more, in kbit/s: a job file may ask for half of it."""
@@ -28,9 +29,11 @@ def available_cores(quota: Path = _CGROUP_QUOTA) -> int:
         return available
 
 
-def start_workers(settings: Settings, warn: Callable[[str], None], workers: int | None = None) -> WorkerPool:
+def start_workers(
+    settings: Settings, warn: Callable[[str], None], workers: int | None = None, server: ForkServer | None = None
+) -> WorkerPool:
     """A pool of ``workers``, by default one for each processor; at least two, for picture and sound in parallel."""
-    return WorkerPool(max(2, workers or available_cores()), worker_limits(settings), warn)
+    return WorkerPool(max(2, workers or available_cores()), worker_limits(settings), warn, server=server)
 
 
 def worker_limits(settings: Settings) -> Limits:

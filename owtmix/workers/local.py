@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import pickle
-import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from functools import partial
@@ -32,11 +31,12 @@ from owtmix.workers.base import (
 from owtmix.workers.child_pipes import ChildPipes
 from owtmix.workers.child_process import Child, Greeting, cause_of_exit, start_child
 from owtmix.workers.file_access import FileAccess
+from owtmix.workers.process_flags import protect_memory
 from owtmix.workers.process_state import count_oom_kills, peak_bytes
 from owtmix.workers.protocol import ProtocolError, ReplyParser
 from owtmix.workers.queues import FifoQueue
-from owtmix.workers.sandbox import protect_memory
 from owtmix.workers.standstill import Standstill, WarningBound
+from owtmix.workers.worker_process import ForkServer
 
 WATCH_EVERY_S: Final = 0.25
 
@@ -56,7 +56,7 @@ class WorkerPool:
         limits: of each child.
         on_warning: receives the warnings of tasks.
         access: the files that children may use; ``allow`` adds to them.
-        python: runs the children.
+        server: starts the children; by default one of the pool's own, which knows none of their modules.
         clock: gives the time in seconds.
     """
 
@@ -66,7 +66,7 @@ class WorkerPool:
         limits: Limits,
         on_warning: Callable[[str], None],
         access: FileAccess = FileAccess(),  # noqa: B008 - it is frozen
-        python: str = sys.executable,
+        server: ForkServer | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._size = size
@@ -74,7 +74,8 @@ class WorkerPool:
         self._on_warning = WarningBound(on_warning)
         self._access = access
         self._confinement: tuple[str, ...] | None = None
-        self._python = python
+        self._server = server or ForkServer()
+        self._own_server = None if server else self._server
         self._clock = clock
         self._startable = size
         self._children: list[Child] = []
@@ -95,6 +96,8 @@ class WorkerPool:
         for child in list(self._children):
             self._remove(child)
         self._pipes.close()
+        if self._own_server:
+            self._own_server.close()
 
     @property
     def confinement(self) -> tuple[str, ...]:
@@ -172,7 +175,7 @@ class WorkerPool:
         return idle[:wanted]
 
     def _start(self) -> Child:
-        child = start_child(self._started + 1, self._python, self._access, self._limits)
+        child = start_child(self._started + 1, self._server, self._access, self._limits)
         self._started += 1
         self._children.append(child)
         self._pipes.add(child)
@@ -250,12 +253,6 @@ class WorkerPool:
 
     def _remove(self, child: Child) -> None:
         """Kill the child and forget it."""
-        process = child.process
-        assert process.stdin
-        assert process.stdout
         self._children.remove(child)
         self._pipes.remove(child)
-        process.kill()
-        process.stdin.close()
-        process.stdout.close()
-        process.wait()
+        child.process.remove()

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from owtmix.workers.file_access import FileAccess
+from owtmix.workers.process_flags import end_with, protect_memory
 from owtmix.workers.syscalls import DENIED, MACHINES, UNIX_SOCKETS
 
 NO_NEW_PRIVILEGES: Final = "no-new-privileges"
@@ -63,12 +64,6 @@ _ALL_THREADS: Final = 16_384
 """Elsewhere all processes and threads of the user count: no program of theirs should notice this limit."""
 
 
-def protect_memory() -> None:
-    """Keep other processes of the same user from reading this one's memory and environment, as its children would."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
-
-
 def confine(parent: int, access: FileAccess, file_bytes: int) -> tuple[str, ...]:
     """Confine this process, as far as the kernel allows; call it before threads start.
 
@@ -99,10 +94,8 @@ def confine(parent: int, access: FileAccess, file_bytes: int) -> tuple[str, ...]
         (LANDLOCK, _restrict_files(libc, access)),
     ]
     # New credentials undo these, and the filter forbids them.
-    libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
-    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(0)
+    protect_memory()
+    end_with(parent)
     layers.append((SECCOMP, _filter_calls(libc, gpu=access.gpu)))
     return tuple(name for name, holds in layers if holds)
 

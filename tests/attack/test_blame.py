@@ -23,6 +23,7 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from owtmix.workers.fork_server import WORKER_NAME
 from tests.support.command import CLEAN_ENVIRONMENT, Command, record_once
 from tests.support.fixtures import new_job_id
 from tests.support.people import COLOURS, Take
@@ -151,7 +152,7 @@ def children(pid: int) -> list[int]:
     """The workers of a run; not what the shell that starts it calls."""
     with suppress(OSError):
         found = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
-        return [child for child in found if b"owtmix.workers.child" in Path(f"/proc/{child}/cmdline").read_bytes()]
+        return [child for child in found if Path(f"/proc/{child}/comm").read_text().strip() == WORKER_NAME]
     return []
 
 

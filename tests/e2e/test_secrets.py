@@ -40,7 +40,7 @@ from pathlib import Path
 def act():
     for task in Path("/proc/self/task").iterdir():
         for child in (task / "children").read_text().split():
-            if b"owtmix.workers.child" not in Path(f"/proc/{child}/cmdline").read_bytes():
+            if b"owtmix.workers.fork_server" not in Path(f"/proc/{child}/cmdline").read_bytes():
                 continue  # the guard is a copy of this process
             for name in ("environ", "cmdline"):
                 print("CHILD", Path(f"/proc/{child}/{name}").read_bytes(), flush=True)

@@ -12,8 +12,8 @@ from typing import Any
 from owtmix.jobfile.settings import Settings
 from owtmix.jobfile.settings_file import INSTALLATION
 from owtmix.jobs.job import OpenExecutor
+from owtmix.jobs.worker_server import open_workers
 from owtmix.workers.base import Away, Executor, Outcome, TaskQueue, ignore_progress, watch_nothing
-from owtmix.workers.limits import start_workers
 
 Replace = Callable[[Any], Any]
 """Returns the task to do in place of another, or that one itself."""
@@ -89,7 +89,7 @@ def replacing(replace_task: Replace) -> OpenExecutor:
 
     @contextmanager
     def open_executor(settings: Settings, warn: Callable[[str], None], workers: int | None) -> Iterator[Executor]:
-        with start_workers(settings, warn, workers) as pool:
+        with open_workers(settings, warn, workers) as pool:
             # The other tasks are in modules of the tests, and leave marks beside recordings.
             pool.allow(read=[INSTALLATION], write=[Path(tempfile.gettempdir())])
             yield ReplacingExecutor(pool, replace_task)

@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from owtmix.workers.file_access import FileAccess
-from owtmix.workers.sandbox import confine, protect_memory
+from owtmix.workers.process_flags import protect_memory
+from owtmix.workers.sandbox import confine
 from owtmix.workers.syscalls import MACHINES
 
 FILE_BYTES = 1 << 20

@@ -9,18 +9,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
-from subprocess import Popen
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from owtmix.base.errors import InputError, RenderError
-from owtmix.workers import child_process, protocol, standstill
+from owtmix.workers import child_process, protocol, standstill, worker_process
 from owtmix.workers.alone import do_alone
 from owtmix.workers.base import Death, DeathKind, Limits, Outcome
-from owtmix.workers.child_process import STARTING_S
 from owtmix.workers.local import WorkerPool
 from owtmix.workers.queues import ApartQueue, FifoQueue
+from owtmix.workers.worker_process import STARTING_S, ForkServer
 from tests.workers import tasks
 from tests.workers.tasks import TESTS, Echo
 
@@ -67,12 +67,14 @@ def test_what_hangs_is_ended_even_where_it_holds_the_interpreter() -> None:
     assert work.value == "done"
 
 
-def test_a_child_that_never_reads_does_not_hold_up_the_parent(tmp_path: Path) -> None:
+def test_a_child_that_never_reads_does_not_hold_up_the_parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     silent = tmp_path / "python"
     silent.write_text("#!/bin/sh\nexec sleep 3600\n")
     silent.chmod(0o755)
+    monkeypatch.setattr(worker_process, "sys", SimpleNamespace(platform="none"))  # one without a fork server
     # It need not start, so this is one second in all.
-    (outcome,) = run(Echo("x" * (4 << 20)), silence_s=1 - STARTING_S, python=str(silent))
+    with ForkServer(python=str(silent)) as server:
+        (outcome,) = run(Echo("x" * (4 << 20)), silence_s=1 - STARTING_S, server=server)
     words = f"hangs: no progress for {1 - STARTING_S:.0f} s before it begins"
     assert outcome.death == Death(DeathKind.UNSTARTED, words)
     assert outcome.death.is_shortage
@@ -230,20 +232,21 @@ def test_nothing_is_left_behind() -> None:
 
 def test_a_process_that_cannot_be_started_is_an_error_in_words(tmp_path: Path) -> None:
     with pytest.raises(RenderError, match="no process can be started: No such file or directory"):
-        run(Echo(), python=str(tmp_path / "python"))
+        run(Echo(), server=ForkServer(python=str(tmp_path / "python")))
 
 
 def test_a_start_that_fails_once_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """With less at a time if there is another worker, and in a later run without one."""
     starts: list[int] = []
+    ask = ForkServer.ask
 
-    def scarce(*arguments: Any, **options: Any) -> Any:
+    def scarce(server: ForkServer, files: Sequence[int]) -> int:
         starts.append(len(starts))
         if len(starts) in {1, 3}:
             raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
-        return Popen(*arguments, **options)
+        return ask(server, files)
 
-    monkeypatch.setattr("owtmix.workers.child_process.subprocess.Popen", scarce)
+    monkeypatch.setattr(ForkServer, "ask", scarce)
     with executor() as made:
         assert do_alone(made, Echo(), lambda _: None).value == "done"
         assert [outcome.value for outcome in made.run([Echo("a"), Echo("b")])] == ["a", "b"]

@@ -1,0 +1,48 @@
+"""The fork server of a job's workers, which has imported what their tasks need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from owtmix.workers.worker_process import ForkServer
+
+if TYPE_CHECKING:
+    from owtmix.jobfile.settings import Settings
+    from owtmix.workers.base import Executor
+
+IMPORTS: Final = (
+    "av.subtitles.stream",
+    "numpy.ma",
+    "owtmix.inputs.tasks",
+    "owtmix.media.probe",
+    "owtmix.media.video_reader",
+    "owtmix.outputs.mux",
+    "owtmix.outputs.verify",
+    "owtmix.produce.file_sources",
+    "owtmix.produce.tasks",
+    "owtmix.render.audio_track",
+    "owtmix.render.decode_alone",
+    "owtmix.render.video_track",
+)
+"""Modules that tasks import when they run, and what libraries import when they are used.
+
+The program itself imports none of them: they load the media libraries.
+"""
+
+
+def worker_server() -> ForkServer:
+    """A fork server for the tasks of jobs."""
+    return ForkServer(IMPORTS)
+
+
+@contextmanager
+def open_workers(
+    settings: Settings, warn: Callable[[str], None], workers: int | None = None, server: ForkServer | None = None
+) -> Iterator[Executor]:
+    """Workers as ``start_workers`` gives them. Their fork server ends with them, also one that was started before."""
+    from owtmix.workers.limits import start_workers  # noqa: PLC0415 - the server starts before this is loaded
+
+    with server or worker_server() as started, start_workers(settings, warn, workers, started) as executor:
+        yield executor
