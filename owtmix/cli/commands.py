@@ -14,10 +14,9 @@ from owtmix.base.errors import DestinationError, Interrupted, MixError, SpecErro
 from owtmix.base.shortage import machine_error
 from owtmix.base.standard_output import failure, is_terminal, json_text, print_text
 from owtmix.cli.arguments import Arguments
-from owtmix.cli.plan_text import describe_plan
 from owtmix.cli.probe_text import describe_reports
-from owtmix.cli.progress_bar import show_progress
 from owtmix.cli.progress_json import report_progress
+from owtmix.cli.progress_shown import show_progress
 from owtmix.cli.result_text import describe_result
 from owtmix.cli.run_log import RunLog
 from owtmix.jobfile.settings import Settings
@@ -141,7 +140,11 @@ class _Command:
         with shown as progress:
             if arguments.plan:
                 plan = job.plan(progress, self._scratch)
-                return describe_plan(plan) if arguments.plan == "text" else json_text(to_json(plan))
+                if arguments.plan == "json":
+                    return json_text(to_json(plan))
+                from owtmix.cli.plan_text import describe_plan  # noqa: PLC0415 - it takes long to load
+
+                return describe_plan(plan)
             if arguments.preview:
                 time_s, png = arguments.preview
                 job.preview(time_s, png, progress, self._scratch)

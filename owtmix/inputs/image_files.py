@@ -16,8 +16,6 @@ from owtmix.base.errors import InputError, ShortageError, StoreError
 from owtmix.base.geometry import Size
 from owtmix.base.shortage import raise_if_short
 from owtmix.inputs.tasks import CHANNELS, WatermarkImageTask
-from owtmix.jobfile.settings import ImageSettings
-from owtmix.jobfile.spec import ImageWatermark
 from owtmix.workers.alone import do_alone, patiently
 from owtmix.workers.base import Executor
 from owtmix.workers.limits import require_value
@@ -25,6 +23,9 @@ from owtmix.workers.limits import require_value
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from owtmix.jobfile.settings import ImageSettings
+    from owtmix.jobfile.spec import ImageWatermark
 
 
 @dataclass(frozen=True, slots=True)

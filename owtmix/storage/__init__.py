@@ -13,12 +13,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from owtmix.base.errors import Problem, SpecError
-from owtmix.jobfile.spec import StorageSpec
 from owtmix.storage.base import LocalCopy, Store, disk_error
 from owtmix.storage.local import LocalStore
 from owtmix.storage.s3.options import S3Options
+
+if TYPE_CHECKING:  # workers, too, load this package
+    from owtmix.jobfile.spec import StorageSpec
 
 __all__ = ["LocalCopy", "LocalStore", "S3Options", "Store", "disk_error", "open_store"]
 

@@ -6,13 +6,15 @@ import os
 from collections.abc import Callable
 from math import ceil
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from owtmix.base.errors import DestinationError, RenderError
-from owtmix.jobfile.settings import Settings
 from owtmix.workers.base import Executor, Limits, Outcome, TaskT
 from owtmix.workers.local import WorkerPool
 from owtmix.workers.worker_process import ForkServer
+
+if TYPE_CHECKING:  # workers, too, load this module
+    from owtmix.jobfile.settings import Settings
 
 MOST_KBPS: Final = 400_000
 """No track and no output has more, in kbit/s: a job file may ask for half of it."""

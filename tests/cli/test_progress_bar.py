@@ -9,18 +9,18 @@ from fractions import Fraction
 
 import pytest
 
-from owtmix.cli.progress_bar import _Speed
+from owtmix.cli.progress_shown import Speed
 from tests.cli.terminal import run_in_terminal
 
 PROGRAM = """
 import logging, sys, time
 from fractions import Fraction
-from owtmix.cli import progress_bar
+from owtmix.cli import progress_shown
 from owtmix.cli.run_log import RunLog
 
 RunLog(logging.INFO)
-progress_bar._LINE_S = 0.2
-with progress_bar.show_progress(quiet="-q" in sys.argv) as progress:
+progress_shown._LINE_S = 0.2
+with progress_shown.show_progress(quiet="-q" in sys.argv) as progress:
     progress.stage("probing", None)
     progress.stage("composing", Fraction(20))
     for frame in range(1, 16):
@@ -77,9 +77,9 @@ def test_quiet_shows_warnings_only() -> None:
     ],
 )
 def test_speed(done_s: Fraction, now_s: float, text: str) -> None:
-    assert _Speed(Fraction(120), since_s=100.0).describe(done_s, now_s) == text
+    assert Speed(Fraction(120), since_s=100.0).describe(done_s, now_s) == text
 
 
 def test_speed_of_bytes() -> None:
-    speed = _Speed(Fraction(30_000_000), since_s=100.0, unit="bytes")
+    speed = Speed(Fraction(30_000_000), since_s=100.0, unit="bytes")
     assert speed.describe(Fraction(10_000_000), 104.0) == " 33 %  2.5 MB/s  0:08 left"
