@@ -21,6 +21,7 @@ from owtmix.outputs.registry import OUTPUTS
 from owtmix.plan.decoder_budget import needed_bytes
 from owtmix.plan.input_report import InputReport, report_input, use_of
 from owtmix.plan.media_info import Damage, DecodeStats
+from owtmix.plan.runs import best_runs
 from owtmix.produce.chunk_cache import ChunkCache
 from owtmix.produce.chunk_key import InputVersions, track_keys
 from owtmix.produce.disk_space import check_disk_space
@@ -127,6 +128,9 @@ def _workspace(run: JobRun, setup: RenderSetup, cache: ChunkCache) -> Workspace:
     workers = min(wanted, fitting)
     if workers < wanted:
         _log.info("%d workers compose, not %d: each needs about %d MiB", workers, wanted, each_bytes >> 20)
+    if options.decode_threads is None and setup.device.gpu is None and setup.plan.picture:
+        workers = best_runs(setup.plan.picture, setup.plan.sources, workers)
+        _log.debug("the picture is composed in %d runs", workers)
     threads = options.decode_threads or max(1, cores // workers)
     spare = SparePlaces(_places(options.places, places), min(fitting, places) - workers)
     return Workspace(run.executor, workers, threads, cache, run.tracks, spare, hire_benches(run, setup))

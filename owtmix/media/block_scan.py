@@ -49,6 +49,7 @@ _SKIPPED: Final = frozenset(
     )
 )
 _LACED: Final = 0x06
+_KEY_FRAME: Final = 0x80
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ class Blocks:
         ticks: timestamps, in the segment's unit.
         positions: where each begins, in bytes.
         sizes: of the payloads, in bytes.
+        flags: of each; those of a simple block say whether it is a key frame.
         heads: the first two bytes of each payload, as a number; Opus says there how long it lasts. The second is
             another block's where the payload has one byte.
         padding_ns: what is to be cut from the end of each, in nanoseconds; mostly 0.
@@ -69,12 +71,18 @@ class Blocks:
     ticks: Numbers
     positions: Numbers
     sizes: Numbers
+    flags: Numbers
     heads: Numbers
     padding_ns: Numbers
 
     def only(self, numbers: Numbers) -> Blocks:
         """Those with ``numbers``."""
         return Blocks(*(getattr(self, column.name)[numbers] for column in fields(Blocks)))
+
+    @property
+    def key_frames(self) -> int:
+        """How many say that they are key frames."""
+        return int(np.count_nonzero(self.flags & _KEY_FRAME))
 
 
 class _NotPlainError(Exception):
@@ -219,6 +227,7 @@ def _read(
         ticks=np.repeat(np.array(timecodes, np.int64), counts) + relative,
         positions=base + at,
         sizes=sizes - 4,
+        flags=byte[3],
         heads=byte[4] << 8 | byte[5],
         padding_ns=cut,
     )

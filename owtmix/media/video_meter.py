@@ -51,6 +51,7 @@ class VideoMeter:
         self._durations = array("q")
         self._dts = array("q")
         self._number = -1
+        self._key_frames = 0
         self.latest: Packet[Stream] | None = None
         """The last packet that was added."""
         self._first: tuple[int, Fraction, DecodedFrame] | None = None
@@ -64,6 +65,7 @@ class VideoMeter:
         if packet.size:
             self._number += 1
             self.latest = packet
+            self._key_frames += packet.is_keyframe
             if not packet.is_discard and packet.pts is not None:
                 self.table.add(self._number, packet.pts, -1 if packet.pos is None else packet.pos, packet.size)
                 self._durations.append(packet.duration or 0)
@@ -75,6 +77,7 @@ class VideoMeter:
         """Add ``blocks``, the rest of the track, with their timestamps in ticks."""
         numbers = self.packets + np.arange(len(pts))
         self.table.extend(numbers, pts, blocks.positions, blocks.sizes)
+        self._key_frames += blocks.key_frames
         self._durations.extend([0] * len(pts))
         self._dts.extend(pts.tolist())
 
@@ -125,6 +128,8 @@ class VideoMeter:
             gaps=tuple(TimeRange(int(ticks[i]) * base, int(ticks[i + 1]) * base) for i in breaks),
             sections=self.table.sections(),
             decoder_bytes=decoder_bytes(self.stream),
+            pictures=len(ticks),
+            key_frames=self._key_frames,
         )
         if not len(steps):
             return track, None

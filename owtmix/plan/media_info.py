@@ -62,7 +62,8 @@ class VideoTrack:
 
     ``span`` is from the first presented frame to the end of the last one, which is presented at ``last_s``. ``gaps``
     are the ranges between consecutive frames that are longer than ``probe.GAP_S``. ``size`` is the display size of the
-    first frame. ``decoder_bytes`` is about the memory that decoding it takes.
+    first frame. ``decoder_bytes`` is about the memory that decoding it takes. It has so many ``pictures``, at different
+    times, and among them ``key_frames``, at which decoding can begin; 0 where that is not known.
     """
 
     index: int
@@ -74,6 +75,8 @@ class VideoTrack:
     gaps: tuple[TimeRange, ...]
     sections: tuple[Section, ...] = ()
     decoder_bytes: int = 0
+    pictures: int = 0
+    key_frames: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,7 +86,8 @@ def check_sources(found: Iterable[int], known: Collection[int]) -> None:
 
 def _check_video(track: VideoTrack) -> None:
     _check_size(track.size.width, track.size.height)
-    _check_not_negative("a number", track.index, track.decoder_bytes, *(section.first for section in track.sections))
+    numbers = (track.index, track.decoder_bytes, track.pictures, track.key_frames)
+    _check_not_negative("a number", *numbers, *(section.first for section in track.sections))
     _check_order("gaps", track.gaps)
     _check_common("the picture", (t for gap in track.gaps for t in (gap.start, gap.end)))
 
