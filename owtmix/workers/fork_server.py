@@ -24,6 +24,8 @@ from owtmix.workers.process_flags import end_with, name_process, protect_memory
 
 ANSWER: Final = struct.Struct("=ii")
 """The process id, and the ``errno`` of what failed, which is 0 where nothing did."""
+_EVERY_WORKER: Final = ("pydantic", "owtmix.base.shortage", "owtmix.workers.base")
+"""What ``child.py`` imports once it is confined."""
 WORKER_NAME: Final = "owt-worker"
 """What programs that list processes call a worker."""
 
@@ -38,7 +40,7 @@ def main() -> None:
     parent, *modules = sys.argv[1:]
     end_with(int(parent))
     protect_memory()
-    for name in modules:
+    for name in (*_EVERY_WORKER, *modules):
         importlib.import_module(name)
     gc.collect()
     gc.freeze()  # collecting garbage writes to all pages, which workers share as long as nobody does

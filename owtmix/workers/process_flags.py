@@ -6,6 +6,7 @@ import ctypes
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -15,6 +16,8 @@ _PR_SET_DUMPABLE: Final = 4
 _PR_SET_NAME: Final = 15
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _PR_GET_CHILD_SUBREAPER: Final = 37
+
+_ADOPTING: Final = threading.Lock()
 
 
 def protect_memory(*, protected: bool = True) -> None:
@@ -36,14 +39,18 @@ def name_process(name: str) -> None:
 
 @contextmanager
 def adopting() -> Iterator[None]:
-    """In the block, orphans among the descendants of this process become its children, not those of the system."""
-    before = ctypes.c_int()
-    _prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(before))
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
-    try:
-        yield
-    finally:
-        _prctl(_PR_SET_CHILD_SUBREAPER, before.value)
+    """In the block, orphans among the descendants of this process become its children, not those of the system.
+
+    One thread at a time is in it: whether a process adopts holds for all of its threads.
+    """
+    with _ADOPTING:
+        before = ctypes.c_int()
+        _prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(before))
+        _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+        try:
+            yield
+        finally:
+            _prctl(_PR_SET_CHILD_SUBREAPER, before.value)
 
 
 def _prctl(option: int, value: object) -> None:

@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,17 @@ def test_only_what_a_server_makes_is_adopted(server: ForkServer) -> None:
     server.make_worker().remove()
     ctypes.CDLL(None).prctl(GET_CHILD_SUBREAPER, ctypes.byref(adopts), 0, 0, 0)
     assert adopts.value == 0
+
+
+def test_jobs_in_several_threads_adopt_their_own() -> None:
+    """Whether a process adopts holds for all of its threads."""
+
+    def work(_: int) -> list[str]:
+        with ForkServer() as server, pool(server) as made:
+            return [outcome.value for _ in range(5) for outcome in made.run([Echo("a"), Echo("b")], renewed=True)]
+
+    with ThreadPoolExecutor(4) as threads:
+        assert all(sorted(values) == ["a"] * 5 + ["b"] * 5 for values in threads.map(work, range(4)))
 
 
 def test_neither_the_server_nor_workers_know_the_environment(
