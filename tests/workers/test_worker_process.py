@@ -63,6 +63,7 @@ def test_only_what_a_server_makes_is_adopted(server: ForkServer) -> None:
     assert adopts.value == 0
 
 
+@pytest.mark.slow
 def test_jobs_in_several_threads_adopt_their_own() -> None:
     """Whether a process adopts holds for all of its threads."""
 
