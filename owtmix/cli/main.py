@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
 from typing import NoReturn
@@ -32,9 +33,11 @@ def main() -> NoReturn:
             with worker_server() as server:
                 if arguments.uses_workers:
                     server.start()
+                gc.disable()  # importing makes hardly any garbage
                 # Imported here: wrong arguments are reported at once.
                 from owtmix.cli.commands import run_command  # noqa: PLC0415
 
+                gc.enable()
                 status = run_command(arguments, scratch, server)
         finally:
             scratch.remove_all()

@@ -40,10 +40,11 @@ def main() -> None:
     parent, *modules = sys.argv[1:]
     end_with(int(parent))
     protect_memory()
+    gc.disable()  # importing makes hardly any garbage
     for name in (*_EVERY_WORKER, *modules):
         importlib.import_module(name)
-    gc.collect()
     gc.freeze()  # collecting garbage writes to all pages, which workers share as long as nobody does
+    gc.enable()
     reading, writing = os.pipe()
     os.set_blocking(reading, False)
     control = socket.socket(fileno=0)
