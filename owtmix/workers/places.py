@@ -1,8 +1,8 @@
 """Places to compose, which the jobs of one machine share. A place is a lock on a file: whoever dies lets go of it.
 
-A job that begins has a place for its first worker. Who waits for one holds a ticket, a locked file that its time names,
-and the oldest ticket is served first: so batches take turns. Spare places, which nobody waits for, are for further
-workers of the jobs that run; they are given back after each chunk.
+A job that begins has a place for its first worker. Who waits for one holds a ticket, a locked file that its time names
+and which of the places it is for, and the oldest ticket is served first: so batches take turns. Spare places, which
+nobody waits for, are for further workers of the jobs that run; they are given back after each chunk.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Places:
     def take(self) -> int | None:
         """A descriptor that holds a place until it and all its copies are closed.
 
-        None where all are taken, or somebody else waits who was there first.
+        None where all are taken, or those who have waited for longer wait for the others.
 
         Raises:
             OSError: a file in the folder cannot be opened.
@@ -54,11 +54,11 @@ class Places:
         if self._ticket:
             with suppress(OSError):
                 os.utime(self.folder / self._ticket)
-        return None if self._is_behind() else self._free()
+        return self._free(self._awaited())
 
     def take_spare(self) -> int | None:
-        """As ``take``, but None while anybody waits for a place."""
-        return None if self._ticket or self._is_behind() else self._free()
+        """As ``take``, but none that anybody waits for."""
+        return None if self._ticket else self._free(self._awaited())
 
     def held(self) -> int:
         """How many places are held, by whomever.
@@ -79,12 +79,12 @@ class Places:
     def wait(self) -> Iterator[None]:
         """Stand in line while the block runs, in which ``take`` is called every few seconds.
 
-        Meanwhile nobody takes a spare place, and nobody who waits for less long takes a place.
+        Meanwhile nobody takes one of these places as a spare one, nor after having waited for less long.
 
         Raises:
             OSError: a file in the folder cannot be made.
         """
-        name = f"{_TICKET}{time.monotonic_ns():020}-{os.getpid()}"  # that clock is the machine's
+        name = f"{_TICKET}{time.monotonic_ns():020}-{self.count}-{os.getpid()}"  # that clock is the machine's
         new = self.folder / f".{name}"
         held = own_file(new, os.O_RDWR | os.O_CREAT)
         try:
@@ -99,21 +99,22 @@ class Places:
                     path.unlink()
             os.close(held)
 
-    def _free(self) -> int | None:
-        for number in range(self.count):
+    def _free(self, first: int) -> int | None:
+        for number in range(first, self.count):
             held = self._locked(f"place-{number:04}", fcntl.LOCK_EX)
             if held is not None:
                 return held
         return None
 
-    def _is_behind(self) -> bool:
-        """Whether somebody else waits, and for longer than this one."""
+    def _awaited(self) -> int:
+        """How many of the places, the first ones, others have waited for, for longer than this one."""
+        awaited = 0
         for name in sorted(name for name in os.listdir(self.folder) if name.startswith(_TICKET)):  # noqa: PTH208
-            if self._ticket and name >= self._ticket:
-                return False
+            if awaited >= self.count or (self._ticket and name >= self._ticket):
+                break
             if self._is_live(self.folder / name):
-                return True
-        return False
+                awaited = max(awaited, _count_of(name))
+        return awaited
 
     def _is_live(self, ticket: Path) -> bool:
         """Whether somebody holds a ticket and still asks for a place; one that nobody holds any more is removed."""
@@ -146,3 +147,11 @@ class Places:
             os.close(descriptor)
             raise
         return descriptor
+
+
+def _count_of(ticket: str) -> int:
+    """For how many places, the first ones, a ticket is."""
+    try:
+        return int(ticket.split("-")[2])
+    except (IndexError, ValueError):  # none of ours
+        return 0

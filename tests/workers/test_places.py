@@ -180,3 +180,31 @@ def test_the_folder_is_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyP
     places.folder.symlink_to(tmp_path)
     with pytest.raises(NotADirectoryError):
         Places.of_machine(2)
+
+
+def test_who_waits_for_a_few_places_holds_up_nobody_at_the_others(tmp_path: Path) -> None:
+    """A batch of one job at a time waits for the first place, which a long job has."""
+    folder = tmp_path / "places"
+    few, many = Places(folder, 1), Places(folder, 3)
+    with ExitStack() as held:
+        held.callback(os.close, _given(few.take()))
+        with few.wait():
+            assert few.take() is None
+            held.callback(os.close, _given(many.take()))
+            held.callback(os.close, _given(many.take_spare()))
+            assert many.take() is None
+    assert taken(many) == 3
+
+
+def test_who_waits_for_many_places_has_all_of_them_first(tmp_path: Path) -> None:
+    folder = tmp_path / "places"
+    few, many = Places(folder, 1), Places(folder, 3)
+    with many.wait():
+        assert few.take() is None
+        assert few.take_spare() is None
+        os.close(_given(many.take()))
+
+
+def _given(descriptor: int | None) -> int:
+    assert descriptor is not None
+    return descriptor
