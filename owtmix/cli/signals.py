@@ -23,6 +23,7 @@ from owtmix.cli.guard import Guard
 DEADLINE_S: Final = 2.0
 """Longest time from the first signal to the end of the process, in seconds."""
 
+_REQUESTS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _CLEANUP_S: Final = 0.3
 """Share of it that the watchdog reserves for removing files, and once more for the exit of the process."""
 _KILL_S: Final = DEADLINE_S - 0.2
@@ -41,7 +42,8 @@ def watch_signals(scratch: TemporaryPaths) -> Guard:
     is returned, kills the process. Signals that were ignored when the process started (``nohup``, ``&`` in a script)
     stay ignored. Must be called once, from the main thread, before other threads start.
     """
-    watched = {s for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(s) != signal.SIG_IGN}
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _REQUESTS)  # a program may have started this one with them blocked
+    watched = {s for s in _REQUESTS if signal.getsignal(s) != signal.SIG_IGN}
     raised = threading.Event()
 
     def interrupt(number: int, _frame: FrameType | None) -> None:

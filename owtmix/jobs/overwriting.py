@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -37,13 +38,28 @@ class OverwriteGuard:
             SpecError: one of them is what the job reads, under whatever name.
         """
         request = self.request
-        kept = {place for key in self.keys for form in forms(key) for place in request.input.places(form)}
-        kept |= {place for file in self.files for place in LocalStore(file.parent).places(file.name)}
+        kept = self._kept()
         for key in request.output.replaced(request.spec.output_key, request.spec.job_id):
             if not kept.isdisjoint(request.output.places(key)):
                 where = "" if request.options.output else PREFIX
                 name = "--output" if request.options.output else "it"
                 raise SpecError(Problem(where, f"{name} would replace {key}, an input of this job: choose another"))
+
+    def check_file(self, file: Path) -> None:
+        """Check that a local file that is to be written is none of them, and no pipe or device.
+
+        Raises:
+            SpecError: it is.
+        """
+        if not self._kept().isdisjoint(LocalStore(file.parent).places(file.name)):
+            raise SpecError(Problem("", f"{file} is an input of this job: choose another file"))
+        if file.exists() and not file.is_file():
+            raise SpecError(Problem("", f"{file} is there, and is no file: choose another"))
+
+    def _kept(self) -> AbstractSet[str]:
+        """The places of all of them."""
+        kept = {place for key in self.keys for form in forms(key) for place in self.request.input.places(form)}
+        return kept | {place for file in self.files for place in LocalStore(file.parent).places(file.name)}
 
 
 def refuse_state(request: JobRequest, state: Path, keys: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 from owtmix.base.errors import DestinationError, Problem, SpecError
 from owtmix.base.own_files import read_own, write_whole
 from owtmix.base.time import timecode
-from owtmix.jobs.prepare import PREPARE, Prepared
+from owtmix.jobs.prepare import PLAN_OUTPUT, READ_INDEX, Indexed, Prepared
 from owtmix.jobs.steps import JobRun, Step
 from owtmix.plan.device import CPU, RenderDevice
 from owtmix.plan.source_usage import source_usage
@@ -29,10 +29,20 @@ def preview_steps(t: Fraction, png: Path) -> tuple[Step, ...]:
             run.announcer.warn(f"--device {run.request.options.device} is for jobs: a preview is drawn on the CPU")
         return CPU
 
+    def check(_: JobRun, indexed: Indexed) -> Indexed:
+        indexed.guard.check_file(png)
+        return indexed
+
     def draw(run: JobRun, prepared: Prepared) -> Path:
         return draw_frame(run, prepared, t, png)
 
-    return (Step("choose the CPU", "planning", no_device), *PREPARE[1:], Step("draw", "drawing", draw))
+    return (
+        Step("choose the CPU", "planning", no_device),
+        *READ_INDEX[1:],
+        Step("check the file", "planning", check),
+        *PLAN_OUTPUT,
+        Step("draw", "drawing", draw),
+    )
 
 
 def draw_frame(run: JobRun, prepared: Prepared, t: Fraction, png: Path) -> Path:

@@ -37,6 +37,7 @@ def main() -> None:
     """
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):  # from a terminal, to the whole process group
         signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     parent, *modules = sys.argv[1:]
     end_with(int(parent))
     protect_memory()

@@ -16,6 +16,7 @@ from typing import Final, Self
 
 from owtmix.base.errors import MixError, RenderError, ShortageError
 from owtmix.base.shortage import machine_error, no_process
+from owtmix.workers.alone import SHORTAGES
 from owtmix.workers.child_environment import child_environment
 from owtmix.workers.fork_server import ANSWER
 from owtmix.workers.process_flags import adopting
@@ -23,6 +24,7 @@ from owtmix.workers.process_flags import adopting
 STARTING_S: Final = 60.0
 """Time for a new process to start, on a slow machine."""
 _LOOK_EVERY_S: Final = 0.005
+_PAUSE_S: Final = 0.05
 
 
 class WorkerProcess:
@@ -145,15 +147,13 @@ class ForkServer:
 
     def _copy(self, *files: int) -> int:
         """The process id of a new copy of the server."""
-        try:
-            return self.ask(files)
-        except ConnectionError:  # it was killed
-            self.close()
-        try:
-            return self.ask(files)
-        except ConnectionError:
-            self.close()
-            raise ShortageError("the process that starts workers ends before it has started one") from None
+        for attempt in range(1, SHORTAGES):
+            try:
+                return self.ask(files)
+            except ConnectionError:  # it was killed
+                self.close()
+                time.sleep(_PAUSE_S * attempt)
+        raise ShortageError("the process that starts workers ends before it has started one")
 
     def ask(self, files: Sequence[int]) -> int:
         """The process id of a new copy, whose standard input and output are ``files``.

@@ -195,3 +195,12 @@ def test_in_the_background_of_a_terminal_there_is_no_bar(command: Command, tiny:
     assert status == 0
     assert "━" not in drawn
     assert (tiny.parent / "out" / f"{job_id}.mp4").exists()
+
+
+def test_who_starts_it_may_ignore_the_ends_of_children(command: Command, tiny: Path) -> None:
+    def ignore() -> None:
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+
+    with command.start("--quiet", tiny, preexec_fn=ignore) as process:
+        _, said = process.communicate()
+    assert (process.returncode, said) == (0, "")

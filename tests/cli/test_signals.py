@@ -178,6 +178,18 @@ def test_signals_that_were_ignored_stay_ignored(tmp_path: Path) -> None:
             signal.signal(number, handler)
 
 
+def test_signals_that_were_blocked_are_not(tmp_path: Path) -> None:
+    """A program may start this one with them blocked."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        started = _program(tmp_path / "half")
+        with started as process:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            assert _stop(process, signal.SIGTERM) < DEADLINE_S
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 @pytest.mark.parametrize("waits", [WAIT, DEADLOCK, HELD], ids=["waiting", "blocked", "held"])
 def test_a_process_ends_with_the_one_that_it_follows(tmp_path: Path, waits: str) -> None:
     with (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -161,3 +162,23 @@ def test_nothing_of_a_job_lies_among_the_state_of_jobs(job_file: Path, name: str
     job_file.write_text(json.dumps(document))
     with pytest.raises(SpecError, match="InputConfig"):
         check_state(output="./out/a.mp4")
+
+
+def check_file(job_file: Path, file: Path) -> None:
+    request = read_request(job_file, Settings(), Options())
+    guard_inputs(request, ("room/a.mp4",), "job.json").check_file(file)
+
+
+@pytest.mark.parametrize("name", ["room/a.mp4", "link/a.mp4", "job.json", "cfg.json"])
+def test_a_preview_replaces_no_input(job_file: Path, name: str) -> None:
+    with pytest.raises(SpecError, match="is an input of this job: choose another file"):
+        check_file(job_file, job_file.parent / name)
+
+
+def test_a_preview_replaces_no_pipe(job_file: Path) -> None:
+    pipe = job_file.parent / "pipe.png"
+    os.mkfifo(pipe)
+    with pytest.raises(SpecError, match="is there, and is no file"):
+        check_file(job_file, pipe)
+    pipe.unlink()
+    check_file(job_file, pipe)

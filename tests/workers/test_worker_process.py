@@ -107,6 +107,21 @@ def test_a_server_that_was_killed_is_replaced(server: ForkServer) -> None:
     assert sorted(outcome.value for outcome in outcomes) == ["a", "b"]
 
 
+def test_a_server_may_be_killed_more_than_once(server: ForkServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    killed: list[int] = []
+    ask = ForkServer.ask
+
+    def ask_a_killed_one(asked: ForkServer, files: Sequence[int]) -> int:
+        if len(killed) < 3:
+            killed.append(started(asked))
+            os.kill(killed[-1], signal.SIGKILL)
+        return ask(asked, files)
+
+    monkeypatch.setattr(ForkServer, "ask", ask_a_killed_one)
+    server.make_worker().remove()
+    assert len(killed) == 3
+
+
 def test_a_server_that_always_ends_is_a_shortage(tmp_path: Path) -> None:
     broken = tmp_path / "python"
     broken.write_text("#!/bin/sh\nexit 1\n")
