@@ -5,10 +5,11 @@ from __future__ import annotations
 import gc
 import logging
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
 from owtmix.base.cleanup import TemporaryPaths
-from owtmix.base.errors import Interrupted
+from owtmix.base.errors import Interrupted, MixError
 from owtmix.base.utf8_mode import use_utf8
 from owtmix.cli.arguments import read_arguments
 from owtmix.cli.signals import watch_signals
@@ -32,7 +33,8 @@ def main() -> NoReturn:
             # It imports while this process does, and before the job's secrets are read.
             with worker_server() as server:
                 if arguments.uses_workers:
-                    server.start()
+                    with suppress(MixError):  # what is short is said when a worker is needed
+                        server.start()
                 gc.disable()  # importing makes hardly any garbage
                 # Imported here: wrong arguments are reported at once.
                 from owtmix.cli.commands import run_command  # noqa: PLC0415

@@ -37,8 +37,10 @@ MOST_RESULT_BYTES: Final = 1 << 20
 """Of the findings of a track as JSON: some hundred bytes for each source."""
 SLOWEST_PICTURE: Final = 20
 """Seconds for a second of the picture, on the slowest machine."""
-SLOWEST_SOUND: Final = 0.25
-"""As above."""
+SLOWEST_PIXELS_PER_S: Final = 3_000_000
+"""Of a large canvas, which takes longer: 1080p with 30 frames a second takes about as long as above."""
+SLOWEST_SOUND: Final = 0.05
+"""Seconds for a second of a recording's sound, and for one of the mix: ten times of what a slow one takes."""
 MOST_PNG_BYTES: Final = 1 << 30
 """The largest canvas has 256 MiB."""
 
@@ -112,7 +114,7 @@ class ChunkTask:
     @property
     def longest_s(self) -> float:
         """As ``Long.longest_s``."""
-        return SLOWEST_PICTURE * float(self.length_s)
+        return _picture_longest_s(self.setup.plan, self.frames)
 
     def check(self, value: RenderResult) -> None:
         """As ``Bounded.check``."""
@@ -154,7 +156,9 @@ class AudioTask:
     @property
     def longest_s(self) -> float:
         """As ``Long.longest_s``."""
-        return SLOWEST_SOUND * float(self.length_s)
+        sound = self.setup.plan.sound
+        heard_s = sum(placed.span.duration for placed in sound.placements) if sound else Fraction(0)
+        return SLOWEST_SOUND * float(self.length_s + heard_s)
 
     def check(self, value: RenderResult) -> None:
         """As ``Bounded.check``."""
@@ -250,9 +254,8 @@ class SuspectTask:
     def longest_s(self) -> float:
         """As ``Long.longest_s``: what the track's task may take until there."""
         if self.frames is None:
-            return SLOWEST_SOUND * float(self.until_s)
-        assert self.setup.plan.picture
-        return SLOWEST_PICTURE * float(self.setup.plan.picture.clock.time(len(self.frames)))
+            return 2 * SLOWEST_SOUND * float(self.until_s)
+        return _picture_longest_s(self.setup.plan, self.frames)
 
     def run(self, reporter: TaskReporter) -> None:
         from owtmix.render.decode_alone import decode_audio, decode_video
@@ -263,6 +266,14 @@ class SuspectTask:
         else:
             advance = lambda t: reporter.checkpoint(float(t))  # noqa: E731 - as above
             decode_video(plan, sources, self.source, self.frames, advance, reporter.heartbeat)
+
+
+def _picture_longest_s(plan: RenderPlan, frames: range) -> float:
+    """As ``Long.longest_s``, for ``frames``."""
+    assert plan.picture
+    canvas = plan.picture.canvas
+    pixels = len(frames) * canvas.width * canvas.height
+    return max(SLOWEST_PICTURE * float(plan.picture.clock.time(len(frames))), pixels / SLOWEST_PIXELS_PER_S)
 
 
 TrackTask = ChunkTask | AudioTask

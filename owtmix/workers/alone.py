@@ -16,6 +16,10 @@ SHORTAGES: Final = 7
 LONGEST_PAUSE_S: Final = 4.0
 
 
+class TriedEnoughError(ShortageError):
+    """A ``ShortageError`` of something that was tried often enough."""
+
+
 def pause_after(shortages: int) -> float:
     """Seconds to wait after so many shortages: what is short may be there again soon."""
     return min(0.25 * (1 << shortages - 1), LONGEST_PAUSE_S)
@@ -40,8 +44,10 @@ def patiently(name: str, attempt: Callable[[], T], sleep: Callable[[float], None
             return attempt()
         except ShortageError as lack:
             count += 1
+            if isinstance(lack, TriedEnoughError):
+                raise
             if count == SHORTAGES:
-                raise ShortageError(f"{name} was tried {count} times, and {lack}") from lack
+                raise TriedEnoughError(f"{name} was tried {count} times, and {lack}") from lack
             sleep(pause_after(count))
 
 

@@ -107,14 +107,15 @@ def start_child(number: int, server: ForkServer, access: FileAccess, limits: Lim
 
 def cause_of_exit(process: WorkerProcess, oom_kills: int) -> Death:
     """Why a child ended; ``oom_kills`` were counted when the pool was made."""
-    before_s = _ended_cpu_s()
     try:
-        code = process.wait(EXIT_S)
+        found = process.wait(EXIT_S)
     except TimeoutError:
         return Death(DeathKind.PROTOCOL, "closes its pipe and does not exit")
-    if code >= 0:
-        return Death(DeathKind.EXITED, f"ends with status {code}")
-    return death_by(-code, _ended_cpu_s() - before_s, oom_killed=count_oom_kills() > oom_kills)
+    if found is None:
+        return Death(DeathKind.KILLED, "is ended from outside, with the process that starts workers")
+    if found.status >= 0:
+        return Death(DeathKind.EXITED, f"ends with status {found.status}")
+    return death_by(-found.status, found.cpu_s, oom_killed=count_oom_kills() > oom_kills)
 
 
 def death_by(number: int, cpu_s: float, *, oom_killed: bool) -> Death:
@@ -130,12 +131,6 @@ def death_by(number: int, cpu_s: float, *, oom_killed: bool) -> Death:
     if number in _CRASHES:
         return Death(DeathKind.CRASHED, f"crashes ({name})")
     return Death(DeathKind.KILLED, f"is ended from outside ({name})")
-
-
-def _ended_cpu_s() -> float:
-    """The CPU time of all children of this process that have ended."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 def _most_cpu_s() -> float:

@@ -1,8 +1,10 @@
 """The fork server: a process that has imported what workers need, and copies itself into each of them.
 
-It is started with the environment of a worker and reads nothing but code, so it knows no secret. A request is a byte
-with two descriptors, the standard input and output of the new worker. The answer is the worker's process id, or an
-``errno``.
+It is started with the environment of a worker and reads nothing but code, so it knows no secret. Workers are its
+children and end with it; it says how they have ended. A request is the process id of a worker and how long to wait for
+its end, in seconds, below 0 to kill it first; process id 0 asks for a new worker, with two descriptors that become its
+standard input and output. The answer is a process id or an exit status, an ``errno`` or 0, and the CPU time of a worker
+that has ended, in seconds.
 """
 
 from __future__ import annotations
@@ -15,19 +17,21 @@ import signal
 import socket
 import struct
 import sys
-from contextlib import suppress
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
 from owtmix.workers import child
 from owtmix.workers.process_flags import end_with, name_process, protect_memory
 
-ANSWER: Final = struct.Struct("=ii")
-"""The process id, and the ``errno`` of what failed, which is 0 where nothing did."""
-_EVERY_WORKER: Final = ("pydantic", "owtmix.base.shortage", "owtmix.workers.base")
-"""What ``child.py`` imports once it is confined."""
+REQUEST: Final = struct.Struct("=id")
+ANSWER: Final = struct.Struct("=iid")
 WORKER_NAME: Final = "owt-worker"
 """What programs that list processes call a worker."""
+LOOK_EVERY_S: Final = 0.005
+_EVERY_WORKER: Final = ("pydantic", "owtmix.base.shortage", "owtmix.workers.base")
+"""What ``child.py`` imports once it is confined."""
 
 
 def main() -> None:
@@ -37,58 +41,66 @@ def main() -> None:
     """
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):  # from a terminal, to the whole process group
         signal.signal(number, signal.SIG_IGN)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a program may have started this one with it ignored
     parent, *modules = sys.argv[1:]
     end_with(int(parent))
     protect_memory()
-    gc.disable()  # importing makes hardly any garbage
-    for name in (*_EVERY_WORKER, *modules):
-        importlib.import_module(name)
-    gc.freeze()  # collecting garbage writes to all pages, which workers share as long as nobody does
-    gc.enable()
-    reading, writing = os.pipe()
-    os.set_blocking(reading, False)
+    lack = _import((*_EVERY_WORKER, *modules))
     control = socket.socket(fileno=0)
     while True:
-        request, files, _, _ = socket.recv_fds(control, 1, 2)
+        request, files, _, _ = socket.recv_fds(control, REQUEST.size, 2)
         if not request:
             return
-        control.sendall(_make_worker(int(parent), files, reading, writing))
+        worker, wait_s = REQUEST.unpack(request)
+        answer = _end_of(worker, wait_s) if worker else _make_worker(files, lack)
+        control.sendall(ANSWER.pack(*answer))
         for file in files:
             os.close(file)
 
 
-def _make_worker(parent: int, files: list[int], reading: int, writing: int) -> bytes:
-    """Make a worker that ``parent`` adopts, since the process between them has ended; returns the answer.
-
-    That process says it through the pipe ``writing``, which ends in ``reading``.
-    """
+def _import(modules: Sequence[str]) -> int:
+    """Import ``modules``; returns the ``errno`` of what was short, or 0."""
+    gc.disable()  # importing makes hardly any garbage
     try:
-        between = os.fork()
+        for name in modules:
+            importlib.import_module(name)
+    except MemoryError:
+        return errno.ENOMEM
     except OSError as error:
-        return _failure(error)
-    if between:
-        _, status = os.waitpid(between, 0)
-        said = b""
-        with suppress(BlockingIOError):
-            said = os.read(reading, ANSWER.size)
-        return said if said and not status else ANSWER.pack(0, errno.EAGAIN)
+        return error.errno or errno.EAGAIN
+    gc.freeze()  # collecting garbage writes to all pages, which workers share as long as nobody does
+    gc.enable()
+    return 0
+
+
+def _make_worker(files: Sequence[int], lack: int) -> tuple[int, int, float]:
+    if lack:
+        return 0, lack, 0.0
+    server = os.getpid()
     try:
         worker = os.fork()
     except OSError as error:
-        os.write(writing, _failure(error))
-    else:
-        if not worker:
-            _work(parent, files)
-        os.write(writing, ANSWER.pack(worker, 0))
-    os._exit(0)
+        return 0, error.errno or errno.EAGAIN, 0.0
+    if not worker:
+        _work(server, files)
+    return worker, 0, 0.0
 
 
-def _failure(error: OSError) -> bytes:
-    return ANSWER.pack(0, error.errno or errno.EAGAIN)
+def _end_of(worker: int, wait_s: float) -> tuple[int, int, float]:
+    """How a worker has ended; ``ETIMEDOUT`` where it has not."""
+    if wait_s < 0:
+        os.kill(worker, signal.SIGKILL)  # nobody else can have its process id until it was waited for
+    deadline = time.monotonic() + wait_s
+    while True:
+        pid, status, used = os.wait4(worker, 0 if wait_s < 0 else os.WNOHANG)
+        if pid:
+            return os.waitstatus_to_exitcode(status), 0, used.ru_utime + used.ru_stime
+        if time.monotonic() > deadline:
+            return 0, errno.ETIMEDOUT, 0.0
+        time.sleep(LOOK_EVERY_S)
 
 
-def _work(parent: int, files: list[int]) -> NoReturn:
+def _work(server: int, files: Sequence[int]) -> NoReturn:
     """Be a worker; ``files`` become its standard input and output, and all others are closed."""
     status = 1
     try:
@@ -97,7 +109,7 @@ def _work(parent: int, files: list[int]) -> NoReturn:
         protect_memory(protected=False)  # as a new process; it protects itself when it is confined
         os.closerange(3, 1 + max(int(file.name) for file in Path("/proc/self/fd").iterdir()))
         name_process(WORKER_NAME)
-        child.main(parent)
+        child.main(server)
         status = 0
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 1

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from owtmix.base.errors import ConfinementError, ShortageError
-from owtmix.workers.alone import do_alone
+from owtmix.workers.alone import do_alone, patiently
 from owtmix.workers.base import (
     Away,
     Death,
@@ -91,8 +91,6 @@ class WorkerPool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for child in self._children:
-            child.process.kill()
         for child in list(self._children):
             self._remove(child)
         self._pipes.close()
@@ -166,7 +164,8 @@ class WorkerPool:
             idle = [child for child in idle if child in self._children]
         while len(idle) < wanted and len(self._children) < min(most, self._startable):
             try:
-                idle.append(self._start())
+                # Without any, nothing else goes on meanwhile.
+                idle.append(self._start() if self._children else patiently("starting a worker", self._start))
             except ShortageError as error:
                 if not self._children:
                     raise

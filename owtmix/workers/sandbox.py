@@ -288,7 +288,7 @@ def call_filter(machine: str, pid: int, *, gpu: bool = False) -> list[Instructio
         kind = (_LOAD, 0, 0, _ARGUMENTS_AT + 8)
         streams = (kind, (_AND, 0, 0, _SOCKET_KINDS), (_EQUALS, 1, 0, _SOCK_STREAM), (_EQUALS, 0, 1, _SOCK_SEQPACKET))
         when("socket", 0, (_EQUALS, 0, len(streams) + 1, _AF_UNIX), *streams, allow, refuse)
-        denied -= known.of("socket", "memfd_create", *UNIX_SOCKETS)
+        denied -= known.of("socket", "memfd_create", "pipe2", *UNIX_SOCKETS)
     for number in sorted(denied):
         program += [(_EQUALS, 0, 1, number), refuse]
     return [*program, allow]

@@ -51,7 +51,7 @@ DENIED: Final = (
     *("fsetxattr", "setxattrat", "removexattr", "lremovexattr", "fremovexattr", "removexattrat", "utime", "utimes"),
     *("futimesat", "utimensat", "file_setattr"),
     # what the first versions of Landlock leave alone, and memory that no limit counts
-    *("truncate", "creat", "memfd_create", "memfd_secret"),
+    *("truncate", "creat", "memfd_create", "memfd_secret", "pipe", "pipe2"),
 )
 
 _SAME_EVERYWHERE: Final = {
@@ -97,6 +97,8 @@ MACHINES: Final = {
             "inotify_init1": 294,
             "open": 2,
             "truncate": 76,
+            "pipe": 22,
+            "pipe2": 293,
             "creat": 85,
             "openat": 257,
             "memfd_create": 319,
@@ -230,6 +232,7 @@ MACHINES: Final = {
             "inotify_init1": 26,
             "inotify_add_watch": 27,
             "truncate": 45,
+            "pipe2": 59,
             "openat": 56,
             "memfd_create": 279,
             "ioprio_set": 30,

@@ -4,93 +4,90 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 from owtmix.base.errors import MixError, RenderError, ShortageError
 from owtmix.base.shortage import machine_error, no_process
-from owtmix.workers.alone import SHORTAGES
 from owtmix.workers.child_environment import child_environment
-from owtmix.workers.fork_server import ANSWER
-from owtmix.workers.process_flags import adopting
+from owtmix.workers.fork_server import ANSWER, REQUEST
 
 STARTING_S: Final = 60.0
 """Time for a new process to start, on a slow machine."""
-_LOOK_EVERY_S: Final = 0.005
-_PAUSE_S: Final = 0.05
+_KILL: Final = -1.0
 
 
-class WorkerProcess:
-    """The process of a worker, a child of this one.
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a process has ended: its status, or below 0 the signal that ended it, and its CPU time in seconds."""
 
-    ``stdin`` and ``stdout`` are descriptors: this process's ends of its pipes. Writing to it never blocks.
-    """
+    status: int
+    cpu_s: float
 
-    def __init__(self, pid: int, stdin: int, stdout: int) -> None:
-        os.set_blocking(stdin, False)
-        self.pid = pid
-        self.stdin = stdin
-        self.stdout = stdout
-        self._status: int | None = None
 
-    def kill(self) -> None:
-        """Kill it, unless it has ended."""
-        if self._ended() is None:
-            with suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
+class Keeper(Protocol):
+    """Who knows how a worker ends."""
 
-    def wait(self, timeout_s: float) -> int:
-        """Its exit status; that of a process that was ended by a signal is the signal's number, below 0.
+    def end_of(self, pid: int, wait_s: float) -> Exit | None:
+        """How a worker has ended, waiting so long for it; None if nobody knows any more.
+
+        Below 0 it is killed first.
 
         Raises:
             TimeoutError: it has not ended.
         """
-        deadline = time.monotonic() + timeout_s
-        while (status := self._ended()) is None:
-            if time.monotonic() > deadline:
-                raise TimeoutError
-            time.sleep(_LOOK_EVERY_S)
-        return status
+
+
+class WorkerProcess:
+    """The process of a worker.
+
+    ``stdin`` and ``stdout`` are descriptors: this process's ends of its pipes. Writing to it never blocks.
+    """
+
+    def __init__(self, pid: int, stdin: int, stdout: int, keeper: Keeper) -> None:
+        os.set_blocking(stdin, False)
+        self.pid = pid
+        self.stdin = stdin
+        self.stdout = stdout
+        self._keeper = keeper
+        self._has_ended = False
+
+    def wait(self, timeout_s: float) -> Exit | None:
+        """How it has ended; None if that is not known. Call it once.
+
+        Raises:
+            TimeoutError: it has not ended.
+        """
+        found = self._keeper.end_of(self.pid, timeout_s)
+        self._has_ended = True
+        return found
 
     def remove(self) -> None:
-        """Kill it, wait until it is gone, and close its pipes."""
-        self.kill()
+        """Kill it, unless it has ended, and close its pipes."""
         os.close(self.stdin)
         os.close(self.stdout)
-        if self._status is None:
-            with suppress(ChildProcessError):
-                os.waitpid(self.pid, 0)
-
-    def _ended(self) -> int | None:
-        if self._status is None:
-            try:
-                pid, status = os.waitpid(self.pid, os.WNOHANG)
-            except ChildProcessError:  # the program that uses this package lets nobody wait for its children
-                pid, status = self.pid, 0
-            if pid:
-                self._status = os.waitstatus_to_exitcode(status)
-        return self._status
+        if not self._has_ended:
+            with suppress(TimeoutError):
+                self._keeper.end_of(self.pid, _KILL)
 
 
 class ForkServer:
     """Starts workers in a hundredth of the time that a new interpreter takes (``fork_server.py``).
 
-    It imports the modules ``imports`` while its user goes on. One that was killed is replaced. Only Linux lets a
-    process adopt others; elsewhere each worker is a new interpreter.
+    It imports the modules ``imports`` while its user goes on. One that was killed is replaced; its workers have ended
+    with it. Only Linux has what it needs; elsewhere each worker is a new interpreter.
     """
 
     def __init__(self, imports: Sequence[str] = (), python: str = sys.executable) -> None:
         self._imports = imports
         self._python = python
-        self._process: subprocess.Popen[bytes] | None = None
-        self._control: socket.socket | None = None
+        self._server: _Server | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -100,93 +97,148 @@ class ForkServer:
     ) -> None:
         self.close()
 
-    def start(self) -> socket.socket:
-        """Start it, unless it is there; returns the connection to it.
+    def start(self) -> None:
+        """Start it, unless it is there.
 
         Raises:
             ShortageError: the machine is short of processes, memory or open files.
             RenderError: it cannot be started for another reason.
         """
-        if self._control is None:
+        if sys.platform == "linux" and not (self._server and self._server.is_there):
             with _errors_in_words(), ExitStack() as held:
-                here, there = map(held.enter_context, socket.socketpair())
-                self._process = self._run("fork_server", self._imports, there.fileno(), subprocess.DEVNULL)
+                # Each message arrives as it was sent, or not at all.
+                here, there = map(held.enter_context, socket.socketpair(type=socket.SOCK_SEQPACKET))
+                process = _run(self._python, "fork_server", self._imports, there.fileno(), subprocess.DEVNULL)
                 here.settimeout(STARTING_S)
-                self._control = here
+                self._server = _Server(process, here)
                 held.pop_all()
                 there.close()
-        return self._control
 
     def close(self) -> None:
-        """End it; workers go on."""
-        if self._control and self._process:
-            self._control.close()
-            self._process.kill()
-            self._process.wait()
-            self._control = self._process = None
+        """End it, and its workers with it."""
+        if self._server:
+            self._server.close()
+            self._server = None
 
     def make_worker(self) -> WorkerProcess:
         """A new worker.
 
         Raises:
-            ShortageError: the machine is short of processes, memory or open files.
+            ShortageError: the machine is short of processes, memory or open files, or the server was ended.
             RenderError: none can be started for another reason.
         """
+        try:
+            return self._make()
+        except ConnectionError:  # it was killed since it started the last one
+            pass
+        try:
+            return self._make()
+        except ConnectionError:
+            raise ShortageError("the process that starts workers ends before it has started one") from None
+
+    def _make(self) -> WorkerProcess:
+        self.start()
         with _errors_in_words(), ExitStack() as held:
             task_end, stdin = _pipe(held)
             stdout, report_end = _pipe(held)
-            if sys.platform == "linux":
-                pid = self._copy(task_end, report_end)
+            keeper: Keeper
+            if self._server:
+                keeper, pid = self._server, self._server.make((task_end, report_end))
             else:
-                process = self._run("child", (), task_end, report_end)
-                pid, process.returncode = process.pid, 0  # it is waited for here
+                keeper = _Interpreter(_run(self._python, "child", (), task_end, report_end))
+                pid = keeper.pid
             held.pop_all()
         os.close(task_end)
         os.close(report_end)
-        return WorkerProcess(pid, stdin, stdout)
+        return WorkerProcess(pid, stdin, stdout, keeper)
 
-    def _copy(self, *files: int) -> int:
-        """The process id of a new copy of the server."""
-        for attempt in range(1, SHORTAGES):
-            try:
-                return self.ask(files)
-            except ConnectionError:  # it was killed
-                self.close()
-                time.sleep(_PAUSE_S * attempt)
-        raise ShortageError("the process that starts workers ends before it has started one")
 
-    def ask(self, files: Sequence[int]) -> int:
-        """The process id of a new copy, whose standard input and output are ``files``.
+class _Server:
+    """A fork server that runs, and the connection to it."""
+
+    def __init__(self, process: subprocess.Popen[bytes], control: socket.socket) -> None:
+        self._process = process
+        self._control = control
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it can be asked."""
+        return self._control.fileno() >= 0
+
+    def make(self, files: Sequence[int]) -> int:
+        """The process id of a new worker, whose standard input and output are ``files``.
 
         Raises:
             ConnectionError: the server has ended.
-            ShortageError: it does not answer.
             OSError: it cannot copy itself.
+            ShortageError: it does not answer.
         """
-        control = self.start()
-        with adopting():
-            try:
-                socket.send_fds(control, [b"+"], files)
-                answer = control.recv(ANSWER.size)
-            except TimeoutError:
-                self.close()
-                raise ShortageError(f"the process that starts workers says nothing for {STARTING_S:.0f} s") from None
-        if not answer:
-            raise ConnectionResetError
-        pid, number = ANSWER.unpack(answer)
+        try:
+            pid, number, _ = self._ask(0, 0.0, files)
+        except TimeoutError:
+            raise ShortageError(f"the process that starts workers says nothing for {STARTING_S:.0f} s") from None
         if number:
             raise OSError(number, os.strerror(number))
-        return int(pid)
+        return pid
 
-    def _run(self, module: str, arguments: Sequence[str], stdin: int, stdout: int) -> subprocess.Popen[bytes]:
-        # -P keeps the working directory off the module path: a folder of recordings is no place for code.
-        return subprocess.Popen(  # noqa: S603 - the arguments are ours
-            [self._python, "-P", "-m", f"owtmix.workers.{module}", str(os.getpid()), *arguments],
-            stdin=stdin,
-            stdout=stdout,
-            stderr=subprocess.DEVNULL,
-            env=child_environment(),
-        )
+    def end_of(self, pid: int, wait_s: float) -> Exit | None:
+        """As ``Keeper.end_of``: a worker has ended with its server, and nobody knows how."""
+        if not self.is_there:
+            return None
+        try:
+            status, number, cpu_s = self._ask(pid, wait_s)
+        except (ConnectionError, TimeoutError):
+            return None
+        if number == errno.ETIMEDOUT:
+            raise TimeoutError
+        return Exit(status, cpu_s)
+
+    def close(self) -> None:
+        """End it."""
+        self._control.close()
+        self._process.kill()
+        self._process.wait()
+
+    def _ask(self, pid: int, wait_s: float, files: Sequence[int] = ()) -> tuple[int, int, float]:
+        """The answer to a request. A server that gives none, or is not listened to, is ended."""
+        try:
+            socket.send_fds(self._control, [REQUEST.pack(pid, wait_s)], files)
+            answer = self._control.recv(ANSWER.size)
+            if not answer:
+                raise ConnectionResetError  # noqa: TRY301 - as when sending fails
+        except BaseException:
+            self.close()
+            raise
+        value, number, cpu_s = ANSWER.unpack(answer)
+        return int(value), int(number), float(cpu_s)
+
+
+class _Interpreter:
+    """A worker that is an interpreter of its own."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self.pid = process.pid
+
+    def end_of(self, pid: int, wait_s: float) -> Exit | None:  # noqa: ARG002 - there is one
+        """As ``Keeper.end_of``."""
+        if wait_s < 0:
+            self._process.kill()
+        try:
+            return Exit(self._process.wait(None if wait_s < 0 else wait_s), 0.0)
+        except subprocess.TimeoutExpired:
+            raise TimeoutError from None
+
+
+def _run(python: str, module: str, arguments: Sequence[str], stdin: int, stdout: int) -> subprocess.Popen[bytes]:
+    # -P keeps the working directory off the module path: a folder of recordings is no place for code.
+    return subprocess.Popen(  # noqa: S603 - the arguments are ours
+        [python, "-P", "-m", f"owtmix.workers.{module}", str(os.getpid()), *arguments],
+        stdin=stdin,
+        stdout=stdout,
+        stderr=subprocess.DEVNULL,
+        env=child_environment(),
+    )
 
 
 def _pipe(held: ExitStack) -> tuple[int, int]:
@@ -201,6 +253,8 @@ def _pipe(held: ExitStack) -> tuple[int, int]:
 def _errors_in_words() -> Iterator[None]:
     try:
         yield
+    except ConnectionError:
+        raise
     except OSError as error:
         raise _in_words(error) from error
 

@@ -17,6 +17,7 @@ import pytest
 
 from tests.support.command import CLEAN_ENVIRONMENT, record_once
 from tests.support.people import COLOURS, Take
+from tests.support.processes import descendants
 from tests.support.room import Room
 
 KILLS: Final = 20
@@ -66,7 +67,7 @@ def _victims(batch: int, kind: str) -> list[int]:
     if kind == "batch":
         return [batch]
     jobs = _children(batch)
-    return jobs if kind == "job" else [worker for job in jobs for worker in _children(job)]
+    return jobs if kind == "job" else [other for job in jobs for other in descendants(job)]
 
 
 def _kill(process: subprocess.Popen[str], kind: str, chance: random.Random) -> list[int]:

@@ -23,10 +23,10 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from owtmix.workers.fork_server import WORKER_NAME
 from tests.support.command import CLEAN_ENVIRONMENT, Command, record_once
 from tests.support.fixtures import new_job_id
 from tests.support.people import COLOURS, Take
+from tests.support.processes import started_by, workers
 from tests.support.room import Room
 
 MANY: Final = 32
@@ -148,14 +148,6 @@ def test_little_address_space_fails_the_job_or_does_no_harm(command: Command, tm
     assert Path(made["output"]).read_bytes() == expected
 
 
-def children(pid: int) -> list[int]:
-    """The workers of a run; not what the shell that starts it calls."""
-    with suppress(OSError):
-        found = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
-        return [child for child in found if Path(f"/proc/{child}/comm").read_text().strip() == WORKER_NAME]
-    return []
-
-
 def started(command: Command, job_file: Path) -> subprocess.Popen[str]:
     return command.start("--json", job_file)
 
@@ -167,7 +159,7 @@ def test_a_storm_of_kills_silences_nobody(command: Command, tmp_path: Path) -> N
     with started(command, job_file) as process:
         killed = 0
         while killed < 6 and process.poll() is None:
-            for child in children(process.pid)[:1]:
+            for child in workers(process.pid)[:1]:
                 with suppress(ProcessLookupError):
                     os.kill(child, signal.SIGKILL)
                     killed += 1
@@ -215,7 +207,7 @@ def _killed(command: Command, job_file: Path, chance: random.Random, victim: str
     """Whether the victim was there to be killed; a job that ends well all the same has the same bytes."""
     with started(command, job_file) as process:
         time.sleep(chance.uniform(0.2, 1.5))
-        victims = [process.pid] if victim == "parent" else children(process.pid)
+        victims = [process.pid] if victim == "parent" else started_by(process.pid)
         hit = False
         if victims and process.poll() is None:
             with suppress(ProcessLookupError):

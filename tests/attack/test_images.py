@@ -27,6 +27,7 @@ from owtmix.workers.local import WorkerPool
 from tests.attack.watching import watch
 from tests.support import people
 from tests.support.command import TINY, Command, change, install
+from tests.support.processes import workers
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -138,8 +139,7 @@ def killing(times: int) -> Iterator[list[int]]:
 
     def kill() -> None:
         while not stop.wait(0.01) and len(killed) < times:
-            children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-            for pid in map(int, children):
+            for pid in workers(os.getpid()):
                 # One that has opened Pillow has begun with the image.
                 if pid not in killed and "_imaging" in Path(f"/proc/{pid}/maps").read_text():
                     os.kill(pid, signal.SIGKILL)

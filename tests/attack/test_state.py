@@ -21,6 +21,7 @@ from tests.storage.conftest import Service
 from tests.storage.fault_proxy import FaultProxy
 from tests.support.command import CLEAN_ENVIRONMENT, Command, record_once
 from tests.support.people import COLOURS, Take
+from tests.support.processes import descendants
 from tests.support.room import Room
 
 KILLS: Final = 15
@@ -70,7 +71,7 @@ def test_a_plan_and_a_preview_that_are_killed_leave_nothing(far: Stored, tmp_pat
         png.unlink(missing_ok=True)
         with start(far, temporary, options) as process:
             time.sleep(chance.uniform(0.2, 1) * took_s)
-            family = children(process.pid)
+            family = set(descendants(process.pid))
             fetching += bool(files(work) - before)
             killed += process.poll() is None
             process.kill()
@@ -180,12 +181,6 @@ def until(condition: Callable[[], bool], limit_s: float) -> bool:
     while not (holds := condition()) and time.monotonic() < end:
         time.sleep(0.02)
     return holds
-
-
-def children(pid: int) -> set[int]:
-    with suppress(OSError):
-        return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()))
-    return set()
 
 
 def is_alive(pid: int) -> bool:

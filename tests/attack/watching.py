@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.command import CLEAN_ENVIRONMENT, Command
+from tests.support.processes import descendants
 
 POLL_S = 0.05
 
@@ -39,7 +40,7 @@ def watch(command: Command, *arguments: str | Path) -> Watched:
             stderr=told,
         )
         while process.poll() is None:
-            for pid in _children(process.pid):
+            for pid in descendants(process.pid):
                 seen.child_mib = max(seen.child_mib, _resident_mib(pid))
             seen.parent_mib = max(seen.parent_mib, _resident_mib(process.pid))
             seen.descriptors = max(seen.descriptors, _descriptors(process.pid))
@@ -49,13 +50,6 @@ def watch(command: Command, *arguments: str | Path) -> Watched:
         seen.told = told.read()
     seen.status, seen.took_s = process.returncode, time.monotonic() - began
     return seen
-
-
-def _children(pid: int) -> list[int]:
-    try:
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
 
 
 def _resident_mib(pid: int) -> int:

@@ -22,6 +22,7 @@ from owtmix.jobfile.bounds import MAX_INDEX_BYTES
 from tests.cli.silent import SilentStore
 from tests.cli.terminal import run_in_terminal
 from tests.support.command import CLEAN_ENVIRONMENT, LONG, Command, change, record_once
+from tests.support.processes import descendants
 
 pytestmark = pytest.mark.serial
 
@@ -66,13 +67,9 @@ PIPE_BYTES: Final = 1 << 16
 SECRETS: Final = {"PublicKey": "key", "SecretKey": "secret-of-the-test"}
 
 
-def _children(process: subprocess.Popen[str]) -> set[int]:
-    return set(map(int, Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()))
-
-
 def _stop(process: subprocess.Popen[str], number: signal.Signals = signal.SIGTERM) -> None:
     """Send the signal; the process and its children end in time."""
-    children = _children(process)
+    children = set(descendants(process.pid))
     since_s = time.monotonic()
     process.send_signal(number)
     process.wait(10)

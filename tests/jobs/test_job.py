@@ -277,6 +277,7 @@ def test_as_many_workers_compose_as_have_memory(
 
     monkeypatch.setattr(compose, "available_memory_bytes", lambda: None if mib is None else mib << 20)
     monkeypatch.setattr(compose, "Workspace", watched)
+    monkeypatch.setattr(compose, "best_runs", lambda _picture, _sources, workers: workers)
     job(tiny, [], Options(workers=8, device="cpu")).run(NoProgress(), TemporaryPaths())
     assert made == [workers]
 

@@ -8,7 +8,6 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +17,7 @@ import pytest
 from tests.support import people
 from tests.support.command import CLEAN_ENVIRONMENT, Command, change, record_once
 from tests.support.people import Take
+from tests.support.processes import descendants
 from tests.support.room import Room
 
 ROOM: Final = Room(
@@ -54,11 +54,6 @@ def output(report: dict[str, Any]) -> bytes:
     return Path(report["output"]).read_bytes()
 
 
-def children(pid: int) -> Iterator[int]:
-    with suppress(OSError):
-        yield from map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
-
-
 def is_alive(pid: int) -> bool:
     with suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
@@ -78,12 +73,12 @@ def interrupted(command: Command, job_file: Path, chance: random.Random, *, pare
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     ) as process:
-        family = list(children(process.pid))
+        family = descendants(process.pid)
         while not family and process.poll() is None:
             time.sleep(0.01)
-            family = list(children(process.pid))
+            family = descendants(process.pid)
         time.sleep(chance.uniform(0, 0.5))
-        family = list(children(process.pid))
+        family = descendants(process.pid)
         victims = [process.pid] if parent else family
         killed = False
         if victims and process.poll() is None:

@@ -150,6 +150,7 @@ def attacks(folder: Path, parent: int) -> dict[str, Callable[[], object]]:
             "bpf", 0, ctypes.create_string_buffer(b"\2\0\0\0\4\0\0\0\4\0\0\0\1", 128), 128
         ),
         "set up asynchronous I/O": lambda: call("io_setup", 1, ctypes.create_string_buffer(8)),
+        "fill pipes": os.pipe,
         "watch folders": lambda: call("inotify_init1", 0),
         "use the keys": lambda: call("keyctl", 0, -3, 1),
         "share memory by name": lambda: call("shmget", 0, 4096, 0o1600),

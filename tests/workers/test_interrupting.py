@@ -12,6 +12,7 @@ import pytest
 
 from owtmix.cli.signals import DEADLINE_S
 from tests.support.command import LONG, Command, install, record_once
+from tests.support.processes import descendants
 
 pytestmark = pytest.mark.serial
 
@@ -21,11 +22,6 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> Command:
     return install(tmp_path_factory.mktemp("execute"))
 
 
-def children_of(pid: int) -> list[int]:
-    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    return [int(child) for child in text.split()]
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
 def test_a_signal_to_the_group_ends_all_of_it_in_time(command: Command, tmp_path: Path, number: signal.Signals) -> None:
     job_file = LONG.write(tmp_path / "room", f"group-{number.name}", record_once)
@@ -33,7 +29,7 @@ def test_a_signal_to_the_group_ends_all_of_it_in_time(command: Command, tmp_path
         while not list((command.root / "work").glob("*/tracks/*")):
             assert process.poll() is None, process.communicate()
             time.sleep(0.02)
-        children = children_of(process.pid)
+        children = descendants(process.pid)
         since_s = time.monotonic()
         os.killpg(process.pid, number)
         out, err = process.communicate(timeout=10)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -15,12 +14,13 @@ from typing import Any
 import pytest
 
 from owtmix.base.errors import InputError, RenderError
+from owtmix.base.shortage import no_process
 from owtmix.workers import child_process, protocol, standstill, worker_process
 from owtmix.workers.alone import do_alone
 from owtmix.workers.base import Death, DeathKind, Limits, Outcome
 from owtmix.workers.local import WorkerPool
 from owtmix.workers.queues import ApartQueue, FifoQueue
-from owtmix.workers.worker_process import STARTING_S, ForkServer
+from owtmix.workers.worker_process import STARTING_S, ForkServer, WorkerProcess
 from tests.workers import tasks
 from tests.workers.tasks import TESTS, Echo
 
@@ -142,8 +142,8 @@ def test_a_child_that_reports_and_gets_nowhere_is_ended(monkeypatch: pytest.Monk
 
 
 def test_a_long_task_may_take_longer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(child_process, "TIMES_SILENCE", 1)
-    (outcome,) = run(tasks.CreepBriefly(), silence_s=1)
+    monkeypatch.setattr(child_process, "TIMES_SILENCE", 0.2)
+    (outcome,) = run(tasks.CreepBriefly(), silence_s=10)
     assert outcome.value == "done"
 
 
@@ -238,15 +238,15 @@ def test_a_process_that_cannot_be_started_is_an_error_in_words(tmp_path: Path) -
 def test_a_start_that_fails_once_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """With less at a time if there is another worker, and in a later run without one."""
     starts: list[int] = []
-    ask = ForkServer.ask
+    make = ForkServer.make_worker
 
-    def scarce(server: ForkServer, files: Sequence[int]) -> int:
+    def scarce(server: ForkServer) -> WorkerProcess:
         starts.append(len(starts))
         if len(starts) in {1, 3}:
-            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
-        return ask(server, files)
+            raise no_process()
+        return make(server)
 
-    monkeypatch.setattr(ForkServer, "ask", scarce)
+    monkeypatch.setattr(ForkServer, "make_worker", scarce)
     with executor() as made:
         assert do_alone(made, Echo(), lambda _: None).value == "done"
         assert [outcome.value for outcome in made.run([Echo("a"), Echo("b")])] == ["a", "b"]

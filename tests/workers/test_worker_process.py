@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import signal
+import subprocess
+import sys
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from owtmix.base.errors import ShortageError
 from owtmix.workers import worker_process
-from owtmix.workers.base import Limits
+from owtmix.workers.base import DeathKind, Limits
 from owtmix.workers.fork_server import WORKER_NAME
 from owtmix.workers.local import WorkerPool
 from owtmix.workers.worker_process import ForkServer
-from tests.workers.tasks import TESTS, Describe, Echo, Pid
+from tests.workers.tasks import TESTS, Creep, Describe, Echo, Pid
 
 PATIENCE_S = 20.0
-GET_CHILD_SUBREAPER = 37
 
 
 @pytest.fixture
@@ -48,33 +49,6 @@ def started(server: ForkServer) -> int:
     return pid
 
 
-def test_workers_are_children_with_a_name_of_their_own(server: ForkServer) -> None:
-    with pool(server) as made:
-        (outcome,) = made.run([Pid()])
-        assert outcome.value in family()
-        assert Path(f"/proc/{outcome.value}/comm").read_text().strip() == WORKER_NAME
-
-
-def test_only_what_a_server_makes_is_adopted(server: ForkServer) -> None:
-    """A program that uses this package does not become the parent of orphans."""
-    adopts = ctypes.c_int(7)
-    server.make_worker().remove()
-    ctypes.CDLL(None).prctl(GET_CHILD_SUBREAPER, ctypes.byref(adopts), 0, 0, 0)
-    assert adopts.value == 0
-
-
-@pytest.mark.slow
-def test_jobs_in_several_threads_adopt_their_own() -> None:
-    """Whether a process adopts holds for all of its threads."""
-
-    def work(_: int) -> list[str]:
-        with ForkServer() as server, pool(server) as made:
-            return [outcome.value for _ in range(5) for outcome in made.run([Echo("a"), Echo("b")], renewed=True)]
-
-    with ThreadPoolExecutor(4) as threads:
-        assert all(sorted(values) == ["a"] * 5 + ["b"] * 5 for values in threads.map(work, range(4)))
-
-
 def test_neither_the_server_nor_workers_know_the_environment(
     server: ForkServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,71 +71,131 @@ def test_workers_hold_no_file_of_others(server: ForkServer, tmp_path: Path) -> N
                 assert len({name for name in outcome.value["files"] if name.startswith("pipe:")}) == 2
 
 
-def test_a_server_that_was_killed_is_replaced(server: ForkServer) -> None:
+def test_a_server_that_says_nothing_is_a_shortage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_process, "STARTING_S", 0.5)
+    with (
+        ForkServer(python=program(tmp_path, "exec sleep 3600")) as server,
+        pytest.raises(ShortageError, match="says nothing for"),
+    ):
+        server.make_worker()
+
+
+def test_workers_have_a_name_of_their_own(server: ForkServer) -> None:
     with pool(server) as made:
-        (before,) = made.run([Pid()])
-        for child in family() - {before.value}:
-            if b"fork_server" in Path(f"/proc/{child}/cmdline").read_bytes():
-                os.kill(child, signal.SIGKILL)
+        (outcome,) = made.run([Pid()])
+        assert Path(f"/proc/{outcome.value}/comm").read_text().strip() == WORKER_NAME
+
+
+def test_a_server_that_was_killed_is_replaced(server: ForkServer) -> None:
+    pid = started(server)
+    with pool(server) as made:
+        list(made.run([Pid()]))
+        os.kill(pid, signal.SIGKILL)
         outcomes = list(made.run([Echo("a"), Echo("b")], alone=True))
     assert sorted(outcome.value for outcome in outcomes) == ["a", "b"]
 
 
-def test_a_server_may_be_killed_more_than_once(server: ForkServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    killed: list[int] = []
-    ask = ForkServer.ask
+def test_workers_end_with_their_server_and_are_not_to_blame(server: ForkServer) -> None:
+    pid = started(server)
 
-    def ask_a_killed_one(asked: ForkServer, files: Sequence[int]) -> int:
-        if len(killed) < 3:
-            killed.append(started(asked))
-            os.kill(killed[-1], signal.SIGKILL)
-        return ask(asked, files)
+    def kill(*_: object) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
-    monkeypatch.setattr(ForkServer, "ask", ask_a_killed_one)
-    server.make_worker().remove()
-    assert len(killed) == 3
+    with pool(server) as made:
+        deaths = [outcome.death for outcome in made.run([Creep(), Creep()], kill)]
+    assert [death and death.kind for death in deaths] == [DeathKind.KILLED] * 2
+    assert all(death and death.is_shortage for death in deaths)
+
+
+def test_a_server_that_is_killed_again_and_again_is_tried_again_and_again(
+    server: ForkServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As whatever the machine is short of: up to seven times, with pauses."""
+    monkeypatch.setattr("owtmix.workers.alone.pause_after", lambda _: 0.0)
+    kills: list[int] = []
+    run = worker_process._run
+
+    def run_and_kill(*arguments: Any) -> subprocess.Popen[bytes]:
+        process = run(*arguments)
+        if len(kills) < 5:
+            kills.append(process.pid)
+            process.kill()
+        return process
+
+    monkeypatch.setattr(worker_process, "_run", run_and_kill)
+    with pool(server) as made:
+        assert [outcome.value for outcome in made.run([Echo("a")])] == ["a"]
+    assert len(kills) == 5
 
 
 def test_a_server_that_always_ends_is_a_shortage(tmp_path: Path) -> None:
-    broken = tmp_path / "python"
-    broken.write_text("#!/bin/sh\nexit 1\n")
-    broken.chmod(0o755)
-    with ForkServer(python=str(broken)) as server, pytest.raises(ShortageError, match="ends before it has started"):
+    broken = program(tmp_path, "exit 1")
+    with ForkServer(python=broken) as server, pytest.raises(ShortageError, match="ends before it has started one"):
         server.make_worker()
 
 
-def test_a_server_that_says_nothing_is_a_shortage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker_process, "STARTING_S", 0.5)
-    silent = tmp_path / "python"
-    silent.write_text("#!/bin/sh\nexec sleep 3600\n")
-    silent.chmod(0o755)
-    with ForkServer(python=str(silent)) as server, pytest.raises(ShortageError, match="says nothing for"):
-        server.make_worker()
+def test_a_server_that_is_stopped_is_replaced(server: ForkServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("owtmix.workers.alone.pause_after", lambda _: 0.0)
+    monkeypatch.setattr(worker_process, "STARTING_S", 5.0)
+    os.kill(started(server), signal.SIGSTOP)
+    with pool(server) as made:
+        assert [outcome.value for outcome in made.run([Echo("a")])] == ["a"]
 
 
 @pytest.mark.parametrize(
     ("number", "words"), [(errno.EAGAIN, "ulimit -u"), (errno.EMFILE, "ulimit -n"), (errno.ENFILE, "fs.file-max")]
 )
-def test_a_server_that_cannot_copy_itself_says_what_is_short(
-    server: ForkServer, monkeypatch: pytest.MonkeyPatch, number: int, words: str
-) -> None:
-    def short(_server: ForkServer, _files: Sequence[int]) -> int:
-        raise OSError(number, os.strerror(number))
+def test_a_server_that_cannot_copy_itself_says_what_is_short(tmp_path: Path, number: int, words: str) -> None:
+    answers = (
+        f"import socket, struct; control = socket.socket(fileno=0); control.recv(99);"
+        f"control.send(struct.pack('=iid', 0, {number}, 0.0))"
+    )
+    with ForkServer(python=program(tmp_path, f'exec {sys.executable} -c "{answers}"')) as server:
+        server.start()
+        before = sorted(Path("/proc/self/fd").iterdir())
+        with pytest.raises(ShortageError, match=words):
+            server.make_worker()
+        assert sorted(Path("/proc/self/fd").iterdir()) == before
 
-    monkeypatch.setattr(ForkServer, "ask", short)
-    before = sorted(Path("/proc/self/fd").iterdir())
-    with pytest.raises(ShortageError, match=words):
+
+def test_a_server_that_lacks_memory_says_so(tmp_path: Path) -> None:
+    limited = program(tmp_path, f'ulimit -v 60000; exec {sys.executable} "$@"')
+    with ForkServer(["numpy"], limited) as server, pytest.raises(ShortageError):
         server.make_worker()
-    assert sorted(Path("/proc/self/fd").iterdir()) == before
 
 
 def test_a_server_ends_with_its_parent() -> None:
     """Also when the parent has no time to end it."""
-    server = ForkServer()
-    pid = started(server)
-    server.start().close()
+    program = "import time; from owtmix.workers.worker_process import ForkServer as F; s = F(); s.start();"
+    program += "print(s._server._process.pid, flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout
+        pid = int(parent.stdout.readline())
+        assert Path(f"/proc/{pid}").exists()
+        parent.kill()
     deadline = time.monotonic() + PATIENCE_S
-    while "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text():
+    while Path(f"/proc/{pid}").exists() and "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text():
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    server.close()
+
+
+def test_how_a_worker_ended_is_known(server: ForkServer) -> None:
+    left, killed = server.make_worker(), server.make_worker()
+    with pytest.raises(TimeoutError):
+        left.wait(0.01)
+    os.kill(killed.pid, signal.SIGKILL)
+    found = killed.wait(PATIENCE_S)
+    assert found
+    assert found.status == -signal.SIGKILL
+    for process in (left, killed):
+        process.remove()
+    assert not Path(f"/proc/{left.pid}").exists()
+
+
+def program(folder: Path, text: str) -> str:
+    """A program in place of Python."""
+    path = folder / "python"
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return str(path)
