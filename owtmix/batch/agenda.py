@@ -50,8 +50,9 @@ class Agenda:
         self._attempts = attempts
         self._estimates = estimates
         self._longest_pause_s = longest_pause_s
-        self._ready = [rank for rank, plan in enumerate(planned) if not plan.history.killed]
-        self._alone = [rank for rank, plan in enumerate(planned) if plan.history.killed]
+        ranks = sorted(range(len(planned)), key=self._turn)
+        self._ready = [rank for rank in ranks if not planned[rank].history.is_alone]
+        self._alone = [rank for rank in ranks if planned[rank].history.is_alone]
         self._waiting: list[tuple[float, int]] = []
         self._running: dict[str, int] = {}
         self._paused: dict[str, float] = {}
@@ -134,7 +135,11 @@ class Agenda:
     def _wake(self, now_s: float) -> None:
         while self._waiting and self._waiting[0][0] <= now_s:
             _, rank = heapq.heappop(self._waiting)
-            insort(self._alone if self._histories[rank].killed else self._ready, rank)
+            insort(self._alone if self._histories[rank].is_alone else self._ready, rank, key=self._turn)
+
+    def _turn(self, rank: int) -> tuple[int, int]:
+        """The place of a job in its list: one that took its host down begins after the others."""
+        return self._histories[rank].losses, rank
 
     def _attempt(self, rank: int, avoid: frozenset[str]) -> Attempt:
         plan, history = self._planned[rank], self._histories[rank]
@@ -143,7 +148,7 @@ class Agenda:
             history.counted + 1,
             plan.log,
             device=device_of(history, self._attempts),
-            exclusive=history.killed,
+            exclusive=history.is_alone,
             avoid=avoid,
             memory_bytes=self._estimates.memory_bytes(plan.memory_bytes, self._peaks[rank]),
             disk_bytes=plan.disk_bytes,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import signal
+import socket
 import sys
 import time
 from collections.abc import Sequence
@@ -22,11 +23,13 @@ from owtmix.base.wording import counted, some
 from owtmix.batch.agenda import Agenda
 from owtmix.batch.arguments import Arguments, read_arguments
 from owtmix.batch.attempt import BatchJob
+from owtmix.batch.begun import BegunFile, begun_path
 from owtmix.batch.command import Program, own_program
 from owtmix.batch.estimates import Estimates
 from owtmix.batch.journal import Journal
 from owtmix.batch.lines import show_lines
 from owtmix.batch.live_view import show_progress
+from owtmix.batch.losses import note_losses
 from owtmix.batch.metrics import MetricsFile, check_metrics_file
 from owtmix.batch.night import Night, Site
 from owtmix.batch.open_runner import open_runner
@@ -35,7 +38,7 @@ from owtmix.batch.problems import QueueError
 from owtmix.batch.queue import folder_of, read_queue
 from owtmix.batch.requests import SignalRequests
 from owtmix.batch.resending import Resending
-from owtmix.batch.results_reader import Past, describe_junk, read_journal
+from owtmix.batch.results_reader import Past, describe_junk, log_folder, read_journal
 from owtmix.batch.runner import Runner
 from owtmix.batch.summary import Summary
 from owtmix.batch.tally import Tally
@@ -103,6 +106,7 @@ def _execute(arguments: Arguments) -> int:
         journal = opened.enter_context(closing(Journal(results)))
         if journal.junk:
             _log.warning("%s", describe_junk(journal.junk))
+        note_losses(journal, queue.jobs, arguments.attempts, socket.gethostname())
         if plan is None or journal.jobs != past:
             plan = _plan(queue.jobs, journal.jobs, results, settings, arguments)
         runs = Program(program, arguments.state)
@@ -129,8 +133,7 @@ def _show_plan(jobs: Sequence[BatchJob], results: Path, settings: Settings, argu
 def _plan(
     jobs: Sequence[BatchJob], past: dict[str, Past], results: Path, settings: Settings, arguments: Arguments
 ) -> BatchPlan:
-    logs = results.with_name(f"{results.stem}.logs")
-    return plan_batch(jobs, past, logs, settings.index.keys, arguments.order, arguments.again)
+    return plan_batch(jobs, past, log_folder(results), settings.index.keys, arguments.order, arguments.again)
 
 
 def _run(
@@ -147,17 +150,20 @@ def _run(
     for job, past in plan.skipped:
         tally.skip(job.id, past)
     agenda = Agenda(plan.planned, arguments.attempts, estimates, arguments.longest_pause_s)
-    logs = _log_folder(journal.path)
+    logs = _make_log_folder(journal.path)
     night, is_set_up = None, True
     if plan.planned:
         with (
+            ExitStack() as kept,
             opening as runner,
             show_progress(quiet=arguments.threshold > logging.INFO) as view,
         ):
             resending = Resending(program, logs / ".callbacks.log")
             metrics = _metrics(arguments, journal.path, tally, runner)
             watchers = [view, resending, *([metrics] if metrics else [])]
-            site = Site(agenda, runner, journal, tally, estimates, tuple(watchers), (resending.hear,))
+            # The nodes of a cluster stay when this machine goes down, and it tells of theirs.
+            begun = None if arguments.cluster else kept.enter_context(closing(BegunFile(begun_path(journal.path))))
+            site = Site(agenda, runner, journal, tally, estimates, tuple(watchers), (resending.hear,), begun)
             night = Night(site, requests, arguments.grace_s)
             try:
                 night.run()
@@ -182,13 +188,13 @@ def _metrics(arguments: Arguments, results: Path, tally: Tally, runner: Runner) 
     return MetricsFile(arguments.metrics, str(results), tally, lambda: runner.busy_places)
 
 
-def _log_folder(results: Path) -> Path:
+def _make_log_folder(results: Path) -> Path:
     """The folder of the logs of jobs, which only its owner can read.
 
     Raises:
         QueueError: it cannot be made.
     """
-    folder = results.with_name(f"{results.stem}.logs")
+    folder = log_folder(results)
     try:
         make_folder(folder)
     except OSError as error:

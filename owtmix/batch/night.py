@@ -12,6 +12,7 @@ from owtmix.base.strict_json import printable
 from owtmix.base.wording import counted
 from owtmix.batch.agenda import Agenda
 from owtmix.batch.attempt import Ended, JobProgress
+from owtmix.batch.begun import BegunFile
 from owtmix.batch.estimates import Estimates
 from owtmix.batch.journal import Journal
 from owtmix.batch.messages import LONGEST_ERROR
@@ -58,7 +59,10 @@ class Requests(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What a night works with. ``listeners`` hear of every end, after it is recorded."""
+    """What a night works with.
+
+    ``listeners`` hear of every end, after it is recorded; ``begun`` knows what runs where a host is at stake.
+    """
 
     agenda: Agenda
     runner: Runner
@@ -67,6 +71,7 @@ class Site:
     estimates: Estimates
     watchers: tuple[Watcher, ...] = ()
     listeners: tuple[Callable[[Ended], None], ...] = ()
+    begun: BegunFile | None = None
 
 
 class Night:
@@ -87,10 +92,12 @@ class Night:
 
     def run(self) -> None:
         """Run until nothing is left, or nothing more may begin and nothing runs."""
-        agenda, runner = self._site.agenda, self._site.runner
+        site, agenda, runner = self._site, self._site.agenda, self._site.runner
         while True:
             self._heed_requests()
             while attempt := agenda.pick(self._clock(), runner.hosts, runner.can_begin):
+                if site.begun:
+                    site.begun.begin(attempt.job, site.journal.jobs.get(attempt.job.id))
                 runner.begin(attempt)
             if agenda.is_over:
                 break
@@ -146,7 +153,9 @@ class Night:
         verdict, history = site.agenda.end(ended, self._clock(), is_asked=self._requests.count > 0)
         site.tally.add(ended, verdict)
         had_failed = bool(site.journal.failure)
-        site.journal.note(_entry(ended, verdict), history)
+        site.journal.note(entry_of(ended, verdict), history)
+        if site.begun:
+            site.begun.end(ended.attempt.job)
         _tell(ended, verdict)
         for hear in site.listeners:
             hear(ended)
@@ -159,7 +168,7 @@ class Night:
             _log.error("nothing more begins: no host is set up")
 
 
-def _entry(ended: Ended, verdict: Verdict) -> dict[str, Any]:
+def entry_of(ended: Ended, verdict: Verdict) -> dict[str, Any]:
     """The line of the journal."""
     attempt, report = ended.attempt, ended.report or {}
     output = output_of(report)

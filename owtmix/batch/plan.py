@@ -131,7 +131,7 @@ def plan_batch(
     known = [cost for job, _ in open_jobs if (cost := _cost(job, guesses[job.id])) is not None]
     typical = fmean(known) if known else 1.0
     planned = [_planned(job, before, guesses[job.id], typical, logs) for job, before in open_jobs]
-    planned.sort(key=lambda plan: (-plan.job.priority, -plan.cost if order == "longest" else 0))
+    planned.sort(key=lambda plan: (*plan.history.turn, -plan.job.priority, -plan.cost if order == "longest" else 0))
     return BatchPlan(tuple(planned), guesses, tuple(skipped))
 
 

@@ -148,6 +148,11 @@ def _lines(file: BufferedReader) -> Iterator[tuple[bytes, int]]:
         yield line, size
 
 
+def log_folder(results: Path) -> Path:
+    """The folder with the logs of jobs, beside their results."""
+    return results.with_name(f"{results.stem}.logs")
+
+
 def problem_of(what: str, path: Path) -> str:
     """A sentence about the results file at ``path``."""
     return f"the results file {printable(str(path), LONGEST_NAME)} {what}"

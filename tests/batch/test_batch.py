@@ -324,6 +324,41 @@ def test_a_batch_that_is_killed_goes_on(site: Site) -> None:
     assert all(len(site.tries(name)) == 1 for name in finished)
 
 
+def test_a_job_that_always_takes_the_batch_down_is_poisoned_and_others_are_done(site: Site) -> None:
+    """It is the first one, and beside others; they are done before it begins again."""
+    lines = []
+    for name, cost in (("bad", 9), ("a", 1), ("b", 1), ("c", 1)):
+        site.job(name, lasts_s=0.2, takes_down=name == "bad")
+        lines.append(json.dumps({"cfg": f"{name}/cfg.json", "cost": cost}) + "\n")
+    manifest = site.queue / "jobs.jsonl"
+    manifest.write_text("".join(lines))
+    for runs in range(MOST_LOSSES + 1):
+        with site.start("--jobs", 2, queue=manifest) as batch:
+            batch.communicate(timeout=20)
+        assert batch.returncode == -signal.SIGKILL
+        assert all_gone(site)
+        assert len(site.tries("bad")) == runs + 1
+    run = site.run("--jobs", 2, queue=manifest)
+    assert (run.status, run.summary["left"], run.summary["done"]) == (4, 0, 3)
+    assert site.states() == {"bad": "poisoned", "a": "done", "b": "done", "c": "done"}
+    assert "bad is poisoned: the batch or its host went down while it ran" in run.messages
+    assert site.run("--jobs", 2, queue=manifest).summary["skipped"] == 4
+    assert len(site.tries("bad")) == MOST_LOSSES + 1
+    done = [entry["id"] for entry in site.entries() if entry["state"] == "done"]
+    assert sorted(done) == ["a", "b", "c"]
+    assert [*site.results.with_name("results.logs").iterdir()] == []
+
+
+def test_a_job_that_is_drained_or_done_is_no_loss(site: Site) -> None:
+    site.job("a", lasts_s=30)
+    with site.start("--grace", 0) as batch:
+        wait_for(site, 1)
+        batch.terminate()
+        batch.communicate(timeout=20)
+    assert read_journal(site.results).jobs["a"].history == History()
+    assert [*site.results.with_name("results.logs").glob(".*.begun")] == []
+
+
 def test_sigterm_drains(site: Site) -> None:
     for name in "abcd":
         site.job(name, lasts_s=0.6)
