@@ -31,7 +31,7 @@ from owtmix.batch.lines import show_lines
 from owtmix.batch.live_view import show_progress
 from owtmix.batch.losses import note_losses
 from owtmix.batch.metrics import MetricsFile, check_metrics_file
-from owtmix.batch.night import Night, Site
+from owtmix.batch.night import Night, Site, Watcher
 from owtmix.batch.open_runner import open_runner
 from owtmix.batch.plan import BatchPlan, plan_batch
 from owtmix.batch.problems import QueueError
@@ -151,6 +151,9 @@ def _run(
         tally.skip(job.id, past)
     agenda = Agenda(plan.planned, arguments.attempts, estimates, arguments.longest_pause_s)
     logs = _make_log_folder(journal.path)
+    metrics = MetricsFile(arguments.metrics, str(journal.path), tally) if arguments.metrics else None
+    if metrics:  # a file of a run that crashed says for ever that jobs run
+        metrics.write(agenda.waiting, 0)
     night, is_set_up = None, True
     if plan.planned:
         with (
@@ -159,8 +162,10 @@ def _run(
             show_progress(quiet=arguments.threshold > logging.INFO) as view,
         ):
             resending = Resending(program, logs / ".callbacks.log")
-            metrics = _metrics(arguments, journal.path, tally, runner)
-            watchers = [view, resending, *([metrics] if metrics else [])]
+            watchers: list[Watcher] = [view, resending]
+            if metrics:
+                metrics.busy = lambda: runner.busy_places
+                watchers.append(metrics)
             # The nodes of a cluster stay when this machine goes down, and it tells of theirs.
             begun = None if arguments.cluster else kept.enter_context(closing(BegunFile(begun_path(journal.path))))
             site = Site(agenda, runner, journal, tally, estimates, tuple(watchers), (resending.hear,), begun)
@@ -170,9 +175,11 @@ def _run(
             except ClusterError as error:  # what runs there is lost, and begins again next time
                 _log.error("%s", error)
                 is_set_up = False
+            if metrics:
+                metrics.write(agenda.waiting, 0)
             resending.finish(lambda: requests.count > 0)
-        if metrics:
-            metrics.write(agenda.waiting, 0)
+            if metrics:
+                metrics.write(agenda.waiting, 0)
     summary = Summary(tally, agenda.waiting, journal.unwritten, time.monotonic() - begun_s, journal.path)
     _print(json_text(summary.to_json()) if _prints_json(arguments) else summary.describe())
     if (night and night.is_hopeless) or not is_set_up:
@@ -180,12 +187,6 @@ def _run(
     if summary.left and requests.count and not journal.failure:
         return _STOPPED
     return _FAILED if tally.failed or journal.failure or summary.left else 0
-
-
-def _metrics(arguments: Arguments, results: Path, tally: Tally, runner: Runner) -> MetricsFile | None:
-    if arguments.metrics is None:
-        return None
-    return MetricsFile(arguments.metrics, str(results), tally, lambda: runner.busy_places)
 
 
 def _make_log_folder(results: Path) -> Path:

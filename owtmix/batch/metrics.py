@@ -49,11 +49,12 @@ def check_metrics_file(path: Path) -> None:
 class MetricsFile:
     """Writes ``path`` every ``EVERY_S`` seconds, whole. ``queue`` tells batches of one machine apart."""
 
-    def __init__(self, path: Path, queue: str, tally: Tally, busy: Callable[[], int]) -> None:
+    def __init__(self, path: Path, queue: str, tally: Tally) -> None:
         self._path = path
         self._queue = queue
         self._tally = tally
-        self._busy = busy
+        self.busy: Callable[[], int] = lambda: 0
+        """How many places are held now."""
         self._next_s = 0.0
         self._has_failed = False
 
@@ -67,7 +68,7 @@ class MetricsFile:
 
     def write(self, waiting: int, running: int) -> None:
         """Write the file. The first failure is a warning; a batch does not end for its metrics."""
-        text = render(self._tally, self._queue, waiting, running, self._busy())
+        text = render(self._tally, self._queue, waiting, running, self.busy())
         try:
             _replace(self._path, text.encode())
         except OSError as error:

@@ -490,6 +490,44 @@ def test_metrics_are_written(site: Site) -> None:
     assert path.stat().st_mode & 0o444 == 0o444
 
 
+def jobs_in(metrics: Path) -> dict[str, int]:
+    """How many jobs a metrics file says to wait and to run."""
+    found = re.findall(r'^owtmix_batch_jobs\{.*state="(\w+)"\} (\d+)$', metrics.read_text(), re.MULTILINE)
+    return {state: int(count) for state, count in found}
+
+
+def test_metrics_of_a_run_that_crashed_are_replaced_although_nothing_is_left(site: Site) -> None:
+    site.job("a")
+    path = site.path / "batch.prom"
+    site.run()
+    assert site.run("--metrics", path).summary["skipped"] == 1
+    assert 'owtmix_batch_jobs_skipped{queue="' in path.read_text()
+    path.write_text(
+        '# HELP owtmix_batch_jobs Jobs that are not ended.\nowtmix_batch_jobs{queue="q",state="running"} 1\n'
+    )
+    site.run("--metrics", path)
+    assert jobs_in(path) == {"running": 0, "waiting": 0}
+
+
+def test_metrics_are_there_from_the_beginning_and_true_while_callbacks_are_sent(site: Site) -> None:
+    site.job("a", lasts_s=1, result={"callbacks": {"sent": 1, "left": 2}})
+    path, sending = site.path / "batch.prom", site.path / "sending"
+    wait = f'if sys.argv[-1] == "--all":\n    open({str(sending)!r}, "w"); time.sleep(1); sys.exit()\ncfg = json'
+    site.program.write_text(site.program.read_text().replace("cfg = json", wait, 1))
+    with site.start("--metrics", path) as batch:
+        wait_for(site, 1)
+        assert sum(jobs_in(path).values()) == 1
+        until_s = time.monotonic() + 20
+        while not sending.exists():
+            assert time.monotonic() < until_s
+            time.sleep(0.01)
+        sent_s = path.stat().st_mtime_ns
+        assert jobs_in(path) == {"running": 0, "waiting": 0}
+        batch.communicate(timeout=20)
+    assert path.stat().st_mtime_ns > sent_s
+    assert jobs_in(path) == {"running": 0, "waiting": 0}
+
+
 def test_metrics_that_cannot_be_written_are_a_warning(site: Site) -> None:
     site.job("a")
     run = site.run("--metrics", site.path / "missing" / "batch.prom")

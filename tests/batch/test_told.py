@@ -110,7 +110,7 @@ def test_a_metrics_file_is_replaced_whole(tmp_path: Path, caplog: pytest.LogCapt
     path = tmp_path / "batch.prom"
     path.write_text("old")
     before = path.open()
-    metrics = MetricsFile(path, "q", Tally(), lambda: 0)
+    metrics = MetricsFile(path, "q", Tally())
     metrics.write(1, 0)
     assert before.read() == "old"
     before.close()
