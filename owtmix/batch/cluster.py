@@ -21,7 +21,7 @@ from owtmix.batch.attempt import Attempt, Ended, JobProgress
 from owtmix.batch.command import Program
 from owtmix.batch.messages import LARGEST_LOG, LONGEST_ERROR
 from owtmix.batch.node_run import STOP_S, Order
-from owtmix.batch.outside import number_of
+from owtmix.batch.outside import mib_of, number_of, status_of
 from owtmix.batch.policy import INTERRUPTED, NOT_SET_UP
 from owtmix.workers.cluster_link import ClusterLink, Event, Node
 
@@ -196,13 +196,13 @@ class RayRunner:
                     report = value["report"]
                     running.ended = Ended(
                         running.attempt,
-                        int(value["exit_status"]),
+                        status_of(value["exit_status"]),
                         report if isinstance(report, dict) else None,
                         printable(str(value["error"]), LONGEST_ERROR),
                         running.node,
-                        float(value["wall_s"]),
-                        float(value["cpu_s"]),
-                        int(value["peak_mib"]),
+                        number_of(value["wall_s"]) or 0.0,
+                        number_of(value["cpu_s"]) or 0.0,
+                        mib_of(value["peak_mib"]),
                     )
                     _keep_log(running.attempt, str(value["log"]))
 
