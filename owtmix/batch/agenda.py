@@ -8,7 +8,7 @@ from __future__ import annotations
 import heapq
 from bisect import insort
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -118,6 +118,11 @@ class Agenda:
         """When the next wait or pause ends; None when there is none."""
         times = [until_s for until_s in self._paused.values() if until_s > now_s]
         return min([*times, *(time for time, _ in self._waiting[:1])], default=None)
+
+    def waits(self, now_s: float) -> Iterator[tuple[float, float]]:
+        """How long each job that is tried again still waits, in seconds, and its cost."""
+        for until_s, rank in () if self.is_draining else self._waiting:
+            yield max(0.0, until_s - now_s), self._planned[rank].cost
 
     def is_hopeless(self, hosts: Collection[str]) -> bool:
         """Whether no host is set up to run jobs, as their ends said again and again."""

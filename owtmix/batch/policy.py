@@ -23,8 +23,6 @@ DESTINATION: Final = 5
 BUSY: Final = 6
 INTERRUPTED: Final = 130
 
-_SIGNALLED: Final = 128
-
 MOST_LOSSES: Final = 5
 """How often in a row a job may lose its node, or be stopped by somebody else, without being blamed."""
 _LOSSES_BESIDE_OTHERS: Final = 3
@@ -135,8 +133,8 @@ def is_killed(exit_status: int | None) -> bool:
 
 
 def is_stopped(exit_status: int | None) -> bool:
-    """Whether an attempt that was asked to stop did so, by itself or by a signal, told by a shell as 128 and more."""
-    return exit_status is not None and (exit_status < 0 or exit_status > _SIGNALLED)
+    """Whether an attempt that was asked to stop did so, and what it failed with may come from that."""
+    return exit_status not in {None, DONE, REJECTED}
 
 
 def device_of(history: History, attempts: int) -> str | None:
