@@ -125,6 +125,16 @@ def test_shares_of_cards_bound_how_many_fit(link: Link, gpus: float, count: int)
     assert runner._fitting(NODES["big"]) == count
 
 
+def test_what_the_nodes_lack_is_said_once(link: Link, caplog: pytest.LogCaptureFixture) -> None:
+    without, with_cards, none = {"a": Node(4, 0, 1e10)}, {"a": Node(4, 1, 1e10)}, {"head": Node(0, 1, 1e9)}
+    runner = runner_on(link, gpus=0.5)
+    for nodes in (without, without, with_cards, none, none, without):
+        link.nodes = nodes
+        runner.wait(0)
+    cards = "no node of the cluster has the cards for --gpus 0.5: waiting for one"
+    assert caplog.messages == [cards, "no node of the cluster can run jobs: waiting for one", cards]
+
+
 def test_what_an_attempt_takes(link: Link) -> None:
     runner = runner_on(link, gpus=0.25)
     runner.begin(attempt(memory_bytes=10**9, avoid=frozenset({"small"})))
