@@ -38,7 +38,7 @@ from owtmix.batch.problems import QueueError
 from owtmix.batch.queue import folder_of, read_queue
 from owtmix.batch.requests import SignalRequests
 from owtmix.batch.resending import Resending
-from owtmix.batch.results_reader import Past, describe_junk, log_folder, read_journal
+from owtmix.batch.results_reader import Past, check_room, describe_junk, log_folder, read_journal
 from owtmix.batch.runner import Runner
 from owtmix.batch.summary import Summary
 from owtmix.batch.tally import Tally
@@ -88,8 +88,8 @@ def _execute(arguments: Arguments) -> int:
     queue = read_queue(arguments.queue)
     if queue.others:
         _log.info(
-            "%s no job files: %s",
-            counted(len(queue.others), "file is", "files are"),
+            "%s: %s",
+            counted(len(queue.others), "file is no job file", "files are no job files"),
             some(printable(name, _LONGEST_NAME) for name in queue.others),
         )
     if arguments.plan:
@@ -120,6 +120,7 @@ def _show_plan(jobs: Sequence[BatchJob], results: Path, settings: Settings, argu
         QueueError: the run would not use the results file.
     """
     found = read_journal(results)
+    check_room(results)
     if found.junk:
         _log.warning("%s", describe_junk(found.junk))
     if found.holder:

@@ -130,6 +130,22 @@ def read_journal(path: Path) -> Reading:
     return Reading(found.jobs, found.junk, holder)
 
 
+def check_room(path: Path) -> None:
+    """Check that a batch could make what it lacks of a results file and the folder of its logs; makes nothing.
+
+    Raises:
+        QueueError: it could not.
+    """
+    folder = log_folder(path)
+    if os.path.lexists(folder) and (folder.is_symlink() or not folder.is_dir()):
+        raise QueueError(f"the folder {folder} cannot be used: it is no folder")
+    if path.exists() and folder.exists():
+        return
+    above = next(found for found in path.absolute().parents if found.exists())
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise QueueError(problem_of(f"cannot be used: nothing can be made in {above}", path))
+
+
 def describe_junk(junk: list[int]) -> str:
     """A sentence about lines that are none of a journal's."""
     lines = f"line {junk[0]}" if len(junk) == 1 else f"lines {some(junk)}"

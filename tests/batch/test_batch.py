@@ -208,6 +208,22 @@ def test_the_plan_refuses_what_the_run_refuses(site: Site) -> None:
     assert "is no results file" in planned.messages
 
 
+def test_the_plan_refuses_results_that_cannot_be_made(site: Site) -> None:
+    site.job("a")
+    logs = site.results.with_name("results.logs")
+    logs.write_text("")
+    planned, run = site.run("--plan"), site.run()
+    assert (planned.status, run.status) == (2, 2)
+    assert f"the folder {logs} cannot be used: it is no folder" in planned.messages
+
+
+def test_a_plan_of_nothing_says_so(site: Site) -> None:
+    site.job("a")
+    site.run()
+    text = subprocess.run(site.command("--plan"), capture_output=True, text=True, check=True).stdout
+    assert text == "1 job has ended: 1 done\nnothing is to be run\n"
+
+
 def test_the_plan_says_who_has_the_results(site: Site) -> None:
     site.job("a", lasts_s=30)
     with site.start("--grace", 0) as first:
@@ -230,7 +246,7 @@ def test_the_plan_says_how_long_the_night_is_at_least(site: Site) -> None:
     plan = site.run("--plan=json", "--jobs", 2).summary
     assert (plan["places"], plan["least_s"]) == (2, pytest.approx(sum(job["cost"] for job in plan["jobs"]) / 2))
     text = subprocess.run(site.command("--plan", "--jobs", 2), capture_output=True, text=True, check=True).stdout
-    assert text.splitlines()[-1] == "all of them take at least 0:00:30 on 2 places"
+    assert text.splitlines()[-1] == "all of them take at least about 0:00:30 on 2 places"
 
 
 def test_a_cluster_that_cannot_be_reached_leaves_nothing_behind(site: Site) -> None:
