@@ -29,7 +29,7 @@ from owtmix.batch.estimates import Estimates
 from owtmix.batch.journal import Journal
 from owtmix.batch.lines import show_lines
 from owtmix.batch.live_view import show_progress
-from owtmix.batch.losses import note_losses
+from owtmix.batch.losses import note_losses, with_losses
 from owtmix.batch.metrics import MetricsFile, check_metrics_file
 from owtmix.batch.night import Night, Site, Watcher
 from owtmix.batch.open_runner import open_runner
@@ -126,7 +126,8 @@ def _show_plan(jobs: Sequence[BatchJob], results: Path, settings: Settings, argu
     if found.holder:
         _log.warning("a batch runs with this results file (process %d)", found.holder)
     places = arguments.jobs or (None if arguments.cluster else available_cores())
-    plan = replace(_plan(jobs, found.jobs, results, settings, arguments), places=places)
+    past = found.jobs if found.holder else with_losses(results, jobs, found.jobs, arguments.attempts)
+    plan = replace(_plan(jobs, past, results, settings, arguments), places=places)
     _print(plan.describe() if arguments.plan == "text" else json_text(plan.to_json()))
     return 0
 

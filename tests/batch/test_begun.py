@@ -11,7 +11,8 @@ import pytest
 from owtmix.batch.attempt import BatchJob
 from owtmix.batch.begun import BegunFile, begun_path, mark_of, read_marks
 from owtmix.batch.journal import Journal
-from owtmix.batch.losses import note_losses
+from owtmix.batch.losses import note_losses, with_losses
+from owtmix.batch.plan import plan_batch
 from owtmix.batch.policy import MOST_LOSSES, History
 from owtmix.batch.problems import QueueError
 from owtmix.batch.results_reader import Past, read_journal
@@ -87,6 +88,20 @@ def test_what_ran_is_lost_once(results: Path) -> None:
             "b": ("lost", None, History(losses=1)),
         }
     assert not begun_path(results).exists()
+
+
+def test_the_plan_knows_what_the_run_will_record(results: Path) -> None:
+    known = Past("key of a", "again", History(1), 3, "", 500)
+    results.write_text(
+        '{"time": "", "id": "a", "key": "key of a", "attempt": 1, "state": "again", "exit": 3, "peak_mib": 500}\n'
+    )
+    crash(results, job("a"), job("b"), a=known)
+    jobs = (job("c"), job("a"), job("b"))
+    planned = with_losses(results, jobs, read_journal(results).jobs, 3)
+    assert planned["a"] == Past("key of a", "lost", History(1, 1), None, planned["a"].error, 500)
+    plan = plan_batch(jobs, planned, Path("/logs"), ())
+    assert [one.job.id for one in plan.planned] == ["c", "a", "b"]
+    assert note(results, *jobs) == planned
 
 
 def test_what_was_recorded_just_before_the_crash_is_not_lost(results: Path) -> None:
