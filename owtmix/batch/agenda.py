@@ -8,7 +8,7 @@ from __future__ import annotations
 import heapq
 from bisect import insort
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -50,8 +50,9 @@ class Agenda:
         self._attempts = attempts
         self._estimates = estimates
         self._longest_pause_s = longest_pause_s
-        self._ready = [rank for rank, plan in enumerate(planned) if not plan.history.killed]
-        self._alone = [rank for rank, plan in enumerate(planned) if plan.history.killed]
+        ranks = sorted(range(len(planned)), key=self._turn)
+        self._ready = [rank for rank in ranks if not planned[rank].history.is_alone]
+        self._alone = [rank for rank in ranks if planned[rank].history.is_alone]
         self._waiting: list[tuple[float, int]] = []
         self._running: dict[str, int] = {}
         self._paused: dict[str, float] = {}
@@ -118,6 +119,11 @@ class Agenda:
         times = [until_s for until_s in self._paused.values() if until_s > now_s]
         return min([*times, *(time for time, _ in self._waiting[:1])], default=None)
 
+    def waits(self, now_s: float) -> Iterator[tuple[float, float]]:
+        """How long each job that is tried again still waits, in seconds, and its cost."""
+        for until_s, rank in () if self.is_draining else self._waiting:
+            yield max(0.0, until_s - now_s), self._planned[rank].cost
+
     def is_hopeless(self, hosts: Collection[str]) -> bool:
         """Whether no host is set up to run jobs, as their ends said again and again."""
         return bool(hosts) and all(self._unready[host] >= MOST_UNREADY for host in hosts)
@@ -134,7 +140,11 @@ class Agenda:
     def _wake(self, now_s: float) -> None:
         while self._waiting and self._waiting[0][0] <= now_s:
             _, rank = heapq.heappop(self._waiting)
-            insort(self._alone if self._histories[rank].killed else self._ready, rank)
+            insort(self._alone if self._histories[rank].is_alone else self._ready, rank, key=self._turn)
+
+    def _turn(self, rank: int) -> tuple[int, int]:
+        """The place of a job in its list: one that took its host down begins after the others."""
+        return self._histories[rank].losses, rank
 
     def _attempt(self, rank: int, avoid: frozenset[str]) -> Attempt:
         plan, history = self._planned[rank], self._histories[rank]
@@ -143,7 +153,7 @@ class Agenda:
             history.counted + 1,
             plan.log,
             device=device_of(history, self._attempts),
-            exclusive=history.killed,
+            exclusive=history.is_alone,
             avoid=avoid,
             memory_bytes=self._estimates.memory_bytes(plan.memory_bytes, self._peaks[rank]),
             disk_bytes=plan.disk_bytes,

@@ -21,7 +21,7 @@ from owtmix.batch.attempt import Attempt, Ended, JobProgress
 from owtmix.batch.command import Program
 from owtmix.batch.messages import LARGEST_LOG, LONGEST_ERROR
 from owtmix.batch.node_run import STOP_S, Order
-from owtmix.batch.outside import number_of
+from owtmix.batch.outside import mib_of, number_of, status_of
 from owtmix.batch.policy import INTERRUPTED, NOT_SET_UP
 from owtmix.workers.cluster_link import ClusterLink, Event, Node
 
@@ -66,7 +66,7 @@ class RayRunner:
         self._cpus = float(program.workers)
         self._running: dict[str, _Running] = {}
         self._numbers = 0
-        self._has_hosts = True
+        self._lacking = ""
         self._stop_until_s: float | None = None
 
     @property
@@ -134,11 +134,14 @@ class RayRunner:
 
     def _mind_hosts(self) -> None:
         """Warn once when no node is left."""
-        if bool(self.hosts) == self._has_hosts:
-            return
-        self._has_hosts = not self._has_hosts
-        if not self._has_hosts:
-            _log.warning("no node of the cluster can run jobs: waiting for one")
+        lacking = ""
+        if not self.hosts:
+            has_room = any(node.cpus >= self._cpus for node in self._link.nodes.values())
+            can = f"has the cards for --gpus {self._gpus:g}" if has_room and self._gpus else "can run jobs"
+            lacking = f"no node of the cluster {can}: waiting for one"
+        if lacking and lacking != self._lacking:
+            _log.warning("%s", lacking)
+        self._lacking = lacking
 
     def _can_run(self, running: _Running) -> bool:
         """Whether it runs, or a node may take it; without any node it waits for new ones."""
@@ -196,13 +199,13 @@ class RayRunner:
                     report = value["report"]
                     running.ended = Ended(
                         running.attempt,
-                        int(value["exit_status"]),
+                        status_of(value["exit_status"]),
                         report if isinstance(report, dict) else None,
                         printable(str(value["error"]), LONGEST_ERROR),
                         running.node,
-                        float(value["wall_s"]),
-                        float(value["cpu_s"]),
-                        int(value["peak_mib"]),
+                        number_of(value["wall_s"]) or 0.0,
+                        number_of(value["cpu_s"]) or 0.0,
+                        mib_of(value["peak_mib"]),
                     )
                     _keep_log(running.attempt, str(value["log"]))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import signal
+import socket
 import sys
 import time
 from collections.abc import Sequence
@@ -22,20 +23,22 @@ from owtmix.base.wording import counted, some
 from owtmix.batch.agenda import Agenda
 from owtmix.batch.arguments import Arguments, read_arguments
 from owtmix.batch.attempt import BatchJob
+from owtmix.batch.begun import BegunFile, begun_path
 from owtmix.batch.command import Program, own_program
 from owtmix.batch.estimates import Estimates
 from owtmix.batch.journal import Journal
 from owtmix.batch.lines import show_lines
 from owtmix.batch.live_view import show_progress
+from owtmix.batch.losses import note_losses, with_losses
 from owtmix.batch.metrics import MetricsFile, check_metrics_file
-from owtmix.batch.night import Night, Site
+from owtmix.batch.night import Night, Site, Watcher
 from owtmix.batch.open_runner import open_runner
 from owtmix.batch.plan import BatchPlan, plan_batch
 from owtmix.batch.problems import QueueError
 from owtmix.batch.queue import folder_of, read_queue
 from owtmix.batch.requests import SignalRequests
 from owtmix.batch.resending import Resending
-from owtmix.batch.results_reader import Past, describe_junk, read_journal
+from owtmix.batch.results_reader import Past, check_room, describe_junk, log_folder, read_journal
 from owtmix.batch.runner import Runner
 from owtmix.batch.summary import Summary
 from owtmix.batch.tally import Tally
@@ -85,8 +88,8 @@ def _execute(arguments: Arguments) -> int:
     queue = read_queue(arguments.queue)
     if queue.others:
         _log.info(
-            "%s no job files: %s",
-            counted(len(queue.others), "file is", "files are"),
+            "%s: %s",
+            counted(len(queue.others), "file is no job file", "files are no job files"),
             some(printable(name, _LONGEST_NAME) for name in queue.others),
         )
     if arguments.plan:
@@ -103,6 +106,7 @@ def _execute(arguments: Arguments) -> int:
         journal = opened.enter_context(closing(Journal(results)))
         if journal.junk:
             _log.warning("%s", describe_junk(journal.junk))
+        note_losses(journal, queue.jobs, arguments.attempts, socket.gethostname())
         if plan is None or journal.jobs != past:
             plan = _plan(queue.jobs, journal.jobs, results, settings, arguments)
         runs = Program(program, arguments.state)
@@ -116,12 +120,14 @@ def _show_plan(jobs: Sequence[BatchJob], results: Path, settings: Settings, argu
         QueueError: the run would not use the results file.
     """
     found = read_journal(results)
+    check_room(results)
     if found.junk:
         _log.warning("%s", describe_junk(found.junk))
     if found.holder:
         _log.warning("a batch runs with this results file (process %d)", found.holder)
     places = arguments.jobs or (None if arguments.cluster else available_cores())
-    plan = replace(_plan(jobs, found.jobs, results, settings, arguments), places=places)
+    past = found.jobs if found.holder else with_losses(results, jobs, found.jobs, arguments.attempts)
+    plan = replace(_plan(jobs, past, results, settings, arguments), places=places)
     _print(plan.describe() if arguments.plan == "text" else json_text(plan.to_json()))
     return 0
 
@@ -129,8 +135,7 @@ def _show_plan(jobs: Sequence[BatchJob], results: Path, settings: Settings, argu
 def _plan(
     jobs: Sequence[BatchJob], past: dict[str, Past], results: Path, settings: Settings, arguments: Arguments
 ) -> BatchPlan:
-    logs = results.with_name(f"{results.stem}.logs")
-    return plan_batch(jobs, past, logs, settings.index.keys, arguments.order, arguments.again)
+    return plan_batch(jobs, past, log_folder(results), settings.index.keys, arguments.order, arguments.again)
 
 
 def _run(
@@ -147,26 +152,36 @@ def _run(
     for job, past in plan.skipped:
         tally.skip(job.id, past)
     agenda = Agenda(plan.planned, arguments.attempts, estimates, arguments.longest_pause_s)
-    logs = _log_folder(journal.path)
+    logs = _make_log_folder(journal.path)
+    metrics = MetricsFile(arguments.metrics, str(journal.path), tally) if arguments.metrics else None
+    if metrics:  # a file of a run that crashed says for ever that jobs run
+        metrics.write(agenda.waiting, 0)
     night, is_set_up = None, True
     if plan.planned:
         with (
+            ExitStack() as kept,
             opening as runner,
             show_progress(quiet=arguments.threshold > logging.INFO) as view,
         ):
             resending = Resending(program, logs / ".callbacks.log")
-            metrics = _metrics(arguments, journal.path, tally, runner)
-            watchers = [view, resending, *([metrics] if metrics else [])]
-            site = Site(agenda, runner, journal, tally, estimates, tuple(watchers), (resending.hear,))
+            watchers: list[Watcher] = [view, resending]
+            if metrics:
+                metrics.busy = lambda: runner.busy_places
+                watchers.append(metrics)
+            # The nodes of a cluster stay when this machine goes down, and it tells of theirs.
+            begun = None if arguments.cluster else kept.enter_context(closing(BegunFile(begun_path(journal.path))))
+            site = Site(agenda, runner, journal, tally, estimates, tuple(watchers), (resending.hear,), begun)
             night = Night(site, requests, arguments.grace_s)
             try:
                 night.run()
             except ClusterError as error:  # what runs there is lost, and begins again next time
                 _log.error("%s", error)
                 is_set_up = False
+            if metrics:
+                metrics.write(agenda.waiting, 0)
             resending.finish(lambda: requests.count > 0)
-        if metrics:
-            metrics.write(agenda.waiting, 0)
+            if metrics:
+                metrics.write(agenda.waiting, 0)
     summary = Summary(tally, agenda.waiting, journal.unwritten, time.monotonic() - begun_s, journal.path)
     _print(json_text(summary.to_json()) if _prints_json(arguments) else summary.describe())
     if (night and night.is_hopeless) or not is_set_up:
@@ -176,19 +191,13 @@ def _run(
     return _FAILED if tally.failed or journal.failure or summary.left else 0
 
 
-def _metrics(arguments: Arguments, results: Path, tally: Tally, runner: Runner) -> MetricsFile | None:
-    if arguments.metrics is None:
-        return None
-    return MetricsFile(arguments.metrics, str(results), tally, lambda: runner.busy_places)
-
-
-def _log_folder(results: Path) -> Path:
+def _make_log_folder(results: Path) -> Path:
     """The folder of the logs of jobs, which only its owner can read.
 
     Raises:
         QueueError: it cannot be made.
     """
-    folder = results.with_name(f"{results.stem}.logs")
+    folder = log_folder(results)
     try:
         make_folder(folder)
     except OSError as error:

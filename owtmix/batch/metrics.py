@@ -49,11 +49,12 @@ def check_metrics_file(path: Path) -> None:
 class MetricsFile:
     """Writes ``path`` every ``EVERY_S`` seconds, whole. ``queue`` tells batches of one machine apart."""
 
-    def __init__(self, path: Path, queue: str, tally: Tally, busy: Callable[[], int]) -> None:
+    def __init__(self, path: Path, queue: str, tally: Tally) -> None:
         self._path = path
         self._queue = queue
         self._tally = tally
-        self._busy = busy
+        self.busy: Callable[[], int] = lambda: 0
+        """How many places are held now."""
         self._next_s = 0.0
         self._has_failed = False
 
@@ -67,7 +68,7 @@ class MetricsFile:
 
     def write(self, waiting: int, running: int) -> None:
         """Write the file. The first failure is a warning; a batch does not end for its metrics."""
-        text = render(self._tally, self._queue, waiting, running, self._busy())
+        text = render(self._tally, self._queue, waiting, running, self.busy(), time.time())
         try:
             _replace(self._path, text.encode())
         except OSError as error:
@@ -76,8 +77,8 @@ class MetricsFile:
             self._has_failed = True
 
 
-def render(tally: Tally, queue: str, waiting: int, running: int, busy: int) -> str:
-    """The metrics as text (Prometheus text format 0.0.4)."""
+def render(tally: Tally, queue: str, waiting: int, running: int, busy: int, now_s: float) -> str:
+    """The metrics as text (Prometheus text format 0.0.4). ``now_s`` is the time in seconds since 1970."""
     lines: list[str] = []
 
     def add(name: str, kind: str, about: str, label: str, values: Mapping[str, float]) -> None:
@@ -101,6 +102,7 @@ def render(tally: Tally, queue: str, waiting: int, running: int, busy: int) -> s
     add("jobs", "gauge", "Jobs that are not ended.", "state", {"waiting": waiting, "running": running})
     add("jobs_skipped", "gauge", "Jobs that had ended before this run.", "state", {s: tally.past[s] for s in FINAL})
     add("places_busy", "gauge", "Places of this machine that are held; of a cluster, by this batch.", "", {"": busy})
+    add("written_timestamp_seconds", "gauge", "When this was written, in seconds since 1970.", "", {"": now_s})
     return "\n".join(lines) + "\n"
 
 

@@ -12,6 +12,7 @@ from owtmix.base.strict_json import printable
 from owtmix.base.wording import counted
 from owtmix.batch.agenda import Agenda
 from owtmix.batch.attempt import Ended, JobProgress
+from owtmix.batch.begun import BegunFile
 from owtmix.batch.estimates import Estimates
 from owtmix.batch.journal import Journal
 from owtmix.batch.messages import LONGEST_ERROR
@@ -58,7 +59,10 @@ class Requests(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What a night works with. ``listeners`` hear of every end, after it is recorded."""
+    """What a night works with.
+
+    ``listeners`` hear of every end, after it is recorded; ``begun`` knows what runs where a host is at stake.
+    """
 
     agenda: Agenda
     runner: Runner
@@ -67,6 +71,7 @@ class Site:
     estimates: Estimates
     watchers: tuple[Watcher, ...] = ()
     listeners: tuple[Callable[[Ended], None], ...] = ()
+    begun: BegunFile | None = None
 
 
 class Night:
@@ -87,10 +92,12 @@ class Night:
 
     def run(self) -> None:
         """Run until nothing is left, or nothing more may begin and nothing runs."""
-        agenda, runner = self._site.agenda, self._site.runner
+        site, agenda, runner = self._site, self._site.agenda, self._site.runner
         while True:
             self._heed_requests()
             while attempt := agenda.pick(self._clock(), runner.hosts, runner.can_begin):
+                if site.begun:
+                    site.begun.begin(attempt.job, site.journal.jobs.get(attempt.job.id))
                 runner.begin(attempt)
             if agenda.is_over:
                 break
@@ -107,10 +114,15 @@ class Night:
             agenda.cost_of(name) * (1 - (progress.percent or 0.0) / 100) for name, progress in running.items()
         )
         seconds = self._site.estimates.seconds(open_cost)
-        left_s = None if seconds is None else seconds / max(1, len(running))
+        left_s = None if seconds is None else max(seconds / max(1, len(running)), self._longest_wait_s())
         part = 1 - open_cost / self._cost if self._cost > 0 else 1.0
         draining = agenda.is_draining
         return Status(tally.done, tally.failed, agenda.waiting, running, max(0.0, part), left_s, draining)
+
+    def _longest_wait_s(self) -> float:
+        """How long the jobs that are tried again take at least, their waits included."""
+        waits = self._site.agenda.waits(self._clock())
+        return max((wait_s + (self._site.estimates.seconds(cost) or 0.0) for wait_s, cost in waits), default=0.0)
 
     def _heed_requests(self) -> None:
         """Drain at the first request; stop what runs at the second one, or after the grace."""
@@ -120,12 +132,9 @@ class Night:
             self._site.agenda.drain()
             self._stop_at_s = self._clock() + self._grace_s
             running = self._site.agenda.running
-            _log.warning(
-                "nothing more begins; %s %g s to end, and a second signal stops %s at once",
-                counted(running, "running job has", "running jobs have"),
-                self._grace_s,
-                "it" if running == 1 else "them",
-            )
+            have, them = counted(running, "running job has", "running jobs have"), "it" if running == 1 else "them"
+            left = f"; {have} {self._grace_s:g} s to end, and a second signal stops {them} at once"
+            _log.warning("nothing more begins%s", left if running else ", and nothing runs")
         if not self._is_stopped and (self._requests.count > 1 or self._clock() >= self._stop_at_s):
             self._is_stopped = True
             if running := self._site.agenda.running:
@@ -141,13 +150,15 @@ class Night:
 
     def _end(self, ended: Ended) -> None:
         site = self._site
-        if self._is_stopped and is_stopped(ended.exit_status):  # whichever signal it took
+        if self._is_stopped and is_stopped(ended.exit_status):  # whichever signal it took, and however it took it
             ended = replace(ended, exit_status=INTERRUPTED)
         verdict, history = site.agenda.end(ended, self._clock(), is_asked=self._requests.count > 0)
         site.tally.add(ended, verdict)
         had_failed = bool(site.journal.failure)
-        site.journal.note(_entry(ended, verdict), history)
-        _tell(ended, verdict)
+        site.journal.note(entry_of(ended, verdict), history)
+        if site.begun:
+            site.begun.end(ended.attempt.job)
+        _tell(ended, verdict, is_draining=site.agenda.is_draining)
         for hear in site.listeners:
             hear(ended)
         if site.journal.failure and not had_failed:
@@ -159,7 +170,7 @@ class Night:
             _log.error("nothing more begins: no host is set up")
 
 
-def _entry(ended: Ended, verdict: Verdict) -> dict[str, Any]:
+def entry_of(ended: Ended, verdict: Verdict) -> dict[str, Any]:
     """The line of the journal."""
     attempt, report = ended.attempt, ended.report or {}
     output = output_of(report)
@@ -190,7 +201,7 @@ def _entry(ended: Ended, verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _tell(ended: Ended, verdict: Verdict) -> None:
+def _tell(ended: Ended, verdict: Verdict, *, is_draining: bool) -> None:
     """A line of the log about an attempt."""
     name = printable(ended.attempt.job.id, LONGEST_ID)
     if verdict.state == "done":
@@ -199,6 +210,8 @@ def _tell(ended: Ended, verdict: Verdict) -> None:
         _log.info("%s is stopped", name)
     elif verdict.state in FAILED:
         _log.error("%s is %s: %s", name, verdict.state, ended.error)
+    elif is_draining:
+        _log.warning("%s failed, the next run tries it again: %s", name, ended.error or "its node was lost")
     else:
         pause = f", and nothing begins on {ended.node} for {verdict.pause_s:g} s" if verdict.pause_s else ""
         when = f"in {verdict.wait_s:g} s" if verdict.wait_s else "at once"

@@ -82,8 +82,10 @@ class BatchPlan:
             states = Counter(past.state for _, past in self.skipped)
             counts = ", ".join(f"{count:,} {state}" for state, count in sorted(states.items()))
             yield f"{counted(len(self.skipped), 'job has', 'jobs have')} ended: {counts}"
-        yield f"{counted(len(self.planned), 'job is', 'jobs are')} to be run, in this order:"
-        if self.planned:
+        if not self.planned:
+            yield "nothing is to be run"
+        else:
+            yield f"{counted(len(self.planned), 'job is', 'jobs are')} to be run, in this order:"
             yield f"{'':>6}  {'cost':>9}  {'output':>8}  {'memory':>10}  job"
         for number, plan in enumerate(self.planned, 1):
             output_s = self.guesses[plan.job.id].output_s
@@ -96,7 +98,7 @@ class BatchPlan:
             yield "cost: as the manifest says, or a guess of the seconds of one processor, without a card"
         if self.least_s is not None:
             places = "1 place" if self.places == 1 else f"{self.places:,} places"
-            yield f"all of them take at least {clock(self.least_s)} on {places}"
+            yield f"all of them take at least about {clock(self.least_s)} on {places}"
 
 
 def plan_batch(
@@ -131,7 +133,7 @@ def plan_batch(
     known = [cost for job, _ in open_jobs if (cost := _cost(job, guesses[job.id])) is not None]
     typical = fmean(known) if known else 1.0
     planned = [_planned(job, before, guesses[job.id], typical, logs) for job, before in open_jobs]
-    planned.sort(key=lambda plan: (-plan.job.priority, -plan.cost if order == "longest" else 0))
+    planned.sort(key=lambda plan: (*plan.history.turn, -plan.job.priority, -plan.cost if order == "longest" else 0))
     return BatchPlan(tuple(planned), guesses, tuple(skipped))
 
 

@@ -23,10 +23,10 @@ DESTINATION: Final = 5
 BUSY: Final = 6
 INTERRUPTED: Final = 130
 
-_SIGNALLED: Final = 128
-
 MOST_LOSSES: Final = 5
-"""How often a job may lose its node, or be stopped by somebody else, without being blamed."""
+"""How often in a row a job may lose its node, or be stopped by somebody else, without being blamed."""
+_LOSSES_BESIDE_OTHERS: Final = 3
+"""After so many a job runs alone, so that those beside it are not blamed for what it does to its host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class History:
 
     Attributes:
         counted: how many of them count.
-        losses: how often it lost its node or was stopped by somebody else.
+        losses: how often it lost its node or was stopped by somebody else, since an attempt that counts.
         killed: whether a signal ended the last one that counts.
         composing_failed: whether composing failed in the last one that counts.
     """
@@ -49,7 +49,17 @@ class History:
         """The history with one attempt more."""
         if not counts:
             return replace(self, losses=self.losses + 1) if loss else self
-        return History(self.counted + 1, self.losses, is_killed(exit_status), exit_status == COMPOSING)
+        return History(self.counted + 1, 0, is_killed(exit_status), exit_status == COMPOSING)
+
+    @property
+    def turn(self) -> tuple[bool, int]:
+        """Jobs with a smaller one begin first: those that did no harm."""
+        return self.is_alone, self.losses
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether the next attempt has its host to itself: the job, or its host, was killed, and nobody else is."""
+        return self.killed or self.losses >= _LOSSES_BESIDE_OTHERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +133,8 @@ def is_killed(exit_status: int | None) -> bool:
 
 
 def is_stopped(exit_status: int | None) -> bool:
-    """Whether an attempt that was asked to stop did so, by itself or by a signal, told by a shell as 128 and more."""
-    return exit_status is not None and (exit_status < 0 or exit_status > _SIGNALLED)
+    """Whether an attempt that was asked to stop did so, and what it failed with may come from that."""
+    return exit_status not in {None, DONE, REJECTED}
 
 
 def device_of(history: History, attempts: int) -> str | None:

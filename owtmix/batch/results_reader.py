@@ -14,7 +14,7 @@ from owtmix.base.own_files import own_file
 from owtmix.base.strict_json import printable
 from owtmix.base.wording import some
 from owtmix.batch.holder import holder_of
-from owtmix.batch.outside import number_of
+from owtmix.batch.outside import MOST, mib_of
 from owtmix.batch.policy import FINAL, STATES, History, is_counted
 from owtmix.batch.problems import QueueError
 
@@ -23,8 +23,6 @@ LONGEST_LINE: Final = 2**17
 LONGEST_NAME: Final = 1000
 """In characters, of a path in a message."""
 _BEGINNING: Final = b'{"time": '
-_MOST: Final = 10_000_000
-"""Of any number in a line: attempts, MiB."""
 _NEW: Final = History()
 
 
@@ -81,7 +79,7 @@ class ResultsReader:
             return False
         texts = isinstance(name, str) and isinstance(key, str) and isinstance(state, str) and state in STATES
         numbers = type(attempt) is int and (exit_status is None or type(exit_status) is int)
-        if not texts or not numbers or not 1 <= attempt <= _MOST or abs(exit_status or 0) > _MOST:
+        if not texts or not numbers or not 1 <= attempt <= MOST or abs(exit_status or 0) > MOST:
             return False
         before = self.jobs.get(name)
         history = before.history if before and before.key == key and not before.is_final else _NEW
@@ -94,7 +92,7 @@ class ResultsReader:
             history.after(exit_status, counts=counts, loss=exit_status is None),
             exit_status,
             error if isinstance(error, str) else "",
-            int(number_of(peak_mib, _MOST) or 0),
+            mib_of(peak_mib),
         )
         return True
 
@@ -132,6 +130,22 @@ def read_journal(path: Path) -> Reading:
     return Reading(found.jobs, found.junk, holder)
 
 
+def check_room(path: Path) -> None:
+    """Check that a batch could make what it lacks of a results file and the folder of its logs; makes nothing.
+
+    Raises:
+        QueueError: it could not.
+    """
+    folder = log_folder(path)
+    if os.path.lexists(folder) and (folder.is_symlink() or not folder.is_dir()):
+        raise QueueError(f"the folder {folder} cannot be used: it is no folder")
+    if path.exists() and folder.exists():
+        return
+    above = next(found for found in path.absolute().parents if found.exists())
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise QueueError(problem_of(f"cannot be used: nothing can be made in {above}", path))
+
+
 def describe_junk(junk: list[int]) -> str:
     """A sentence about lines that are none of a journal's."""
     lines = f"line {junk[0]}" if len(junk) == 1 else f"lines {some(junk)}"
@@ -146,6 +160,11 @@ def _lines(file: BufferedReader) -> Iterator[tuple[bytes, int]]:
             size += len(more)
             line = line[:100] + more[-1:]
         yield line, size
+
+
+def log_folder(results: Path) -> Path:
+    """The folder with the logs of jobs, beside their results."""
+    return results.with_name(f"{results.stem}.logs")
 
 
 def problem_of(what: str, path: Path) -> str:

@@ -121,8 +121,8 @@ def gather_inputs(run: JobRun, indexed: Indexed) -> InputsGathered:
     gathered = indexed.gatherer.recordings(indexed.recordings, run.progress)
     reasons = [f"{key} is left out: {reason}" for key, reason in gathered.left_out]
     if reasons and (run.request.options.strict or not gathered.clips):
-        left = "" if gathered.clips else "\nno recording is left"
-        raise InputError(first_lines(reasons) + left)
+        left = "" if gathered.clips else "no recording is left: "
+        raise InputError(left + first_lines(reasons))
     for reason in (*reasons, *gathered.warnings):
         warn(reason)
     images = indexed.gatherer.images(lambda message: warn(message, WarnCode.WATERMARK_LEFT_OUT))

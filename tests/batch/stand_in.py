@@ -48,6 +48,9 @@ ends = test.get("ends", [0])
 how = ends[min(tries, len(ends) - 1)]
 with open(os.path.join(marks, "log"), "a") as log:
     log.write(name + "\\n")
+if test.get("takes_down"):
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(10)
 if how < 0:
     os.kill(os.getpid(), -how)
     time.sleep(10)

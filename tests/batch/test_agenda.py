@@ -101,6 +101,20 @@ def test_a_killed_job_is_alone_and_last() -> None:
     assert pick(of).job.id == "c"
 
 
+def test_jobs_that_took_their_host_down_begin_after_the_others() -> None:
+    """The one with the most losses last; from the third loss on alone, so that nobody beside it is blamed."""
+    of = agenda(*(planned(f"{losses}", history=History(losses=losses)) for losses in (4, 2, 3, 1, 0)), planned("x"))
+    begun = [pick(of) for _ in range(6)]
+    assert [attempt.job.id for attempt in begun] == ["0", "x", "1", "2", "3", "4"]
+    assert [attempt.exclusive for attempt in begun] == [False] * 4 + [True] * 2
+
+
+def test_a_job_that_lost_its_node_lets_the_others_begin() -> None:
+    of = agenda(planned("bad"), planned("a"), planned("b"))
+    of.end(ended(pick(of), None, node="one"), 0)
+    assert [pick(of).job.id for _ in range(3)] == ["a", "b", "bad"]
+
+
 def test_the_last_attempt_after_composing_failed_is_on_the_cpu() -> None:
     of = agenda(planned("a"))
     devices = []

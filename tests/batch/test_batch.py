@@ -208,6 +208,22 @@ def test_the_plan_refuses_what_the_run_refuses(site: Site) -> None:
     assert "is no results file" in planned.messages
 
 
+def test_the_plan_refuses_results_that_cannot_be_made(site: Site) -> None:
+    site.job("a")
+    logs = site.results.with_name("results.logs")
+    logs.write_text("")
+    planned, run = site.run("--plan"), site.run()
+    assert (planned.status, run.status) == (2, 2)
+    assert f"the folder {logs} cannot be used: it is no folder" in planned.messages
+
+
+def test_a_plan_of_nothing_says_so(site: Site) -> None:
+    site.job("a")
+    site.run()
+    text = subprocess.run(site.command("--plan"), capture_output=True, text=True, check=True).stdout
+    assert text == "1 job has ended: 1 done\nnothing is to be run\n"
+
+
 def test_the_plan_says_who_has_the_results(site: Site) -> None:
     site.job("a", lasts_s=30)
     with site.start("--grace", 0) as first:
@@ -230,7 +246,7 @@ def test_the_plan_says_how_long_the_night_is_at_least(site: Site) -> None:
     plan = site.run("--plan=json", "--jobs", 2).summary
     assert (plan["places"], plan["least_s"]) == (2, pytest.approx(sum(job["cost"] for job in plan["jobs"]) / 2))
     text = subprocess.run(site.command("--plan", "--jobs", 2), capture_output=True, text=True, check=True).stdout
-    assert text.splitlines()[-1] == "all of them take at least 0:00:30 on 2 places"
+    assert text.splitlines()[-1] == "all of them take at least about 0:00:30 on 2 places"
 
 
 def test_a_cluster_that_cannot_be_reached_leaves_nothing_behind(site: Site) -> None:
@@ -322,6 +338,41 @@ def test_a_batch_that_is_killed_goes_on(site: Site) -> None:
     assert (run.status, run.summary["skipped"]) == (0, len(finished))
     assert set(site.states().values()) == {"done"}
     assert all(len(site.tries(name)) == 1 for name in finished)
+
+
+def test_a_job_that_always_takes_the_batch_down_is_poisoned_and_others_are_done(site: Site) -> None:
+    """It is the first one, and beside others; they are done before it begins again."""
+    lines = []
+    for name, cost in (("bad", 9), ("a", 1), ("b", 1), ("c", 1)):
+        site.job(name, lasts_s=0.2, takes_down=name == "bad")
+        lines.append(json.dumps({"cfg": f"{name}/cfg.json", "cost": cost}) + "\n")
+    manifest = site.queue / "jobs.jsonl"
+    manifest.write_text("".join(lines))
+    for runs in range(MOST_LOSSES + 1):
+        with site.start("--jobs", 2, queue=manifest) as batch:
+            batch.communicate(timeout=20)
+        assert batch.returncode == -signal.SIGKILL
+        assert all_gone(site)
+        assert len(site.tries("bad")) == runs + 1
+    run = site.run("--jobs", 2, queue=manifest)
+    assert (run.status, run.summary["left"], run.summary["done"]) == (4, 0, 3)
+    assert site.states() == {"bad": "poisoned", "a": "done", "b": "done", "c": "done"}
+    assert "bad is poisoned: the batch or its host went down while it ran" in run.messages
+    assert site.run("--jobs", 2, queue=manifest).summary["skipped"] == 4
+    assert len(site.tries("bad")) == MOST_LOSSES + 1
+    done = [entry["id"] for entry in site.entries() if entry["state"] == "done"]
+    assert sorted(done) == ["a", "b", "c"]
+    assert [*site.results.with_name("results.logs").iterdir()] == []
+
+
+def test_a_job_that_is_drained_or_done_is_no_loss(site: Site) -> None:
+    site.job("a", lasts_s=30)
+    with site.start("--grace", 0) as batch:
+        wait_for(site, 1)
+        batch.terminate()
+        batch.communicate(timeout=20)
+    assert read_journal(site.results).jobs["a"].history == History()
+    assert [*site.results.with_name("results.logs").glob(".*.begun")] == []
 
 
 def test_sigterm_drains(site: Site) -> None:
@@ -453,6 +504,44 @@ def test_metrics_are_written(site: Site) -> None:
     assert f'owtmix_batch_retries_total{{{queue},reason="inputs"}} 2\n' in text
     assert f"owtmix_batch_output_seconds_total{{{queue}}} 60\n" in text
     assert path.stat().st_mode & 0o444 == 0o444
+
+
+def jobs_in(metrics: Path) -> dict[str, int]:
+    """How many jobs a metrics file says to wait and to run."""
+    found = re.findall(r'^owtmix_batch_jobs\{.*state="(\w+)"\} (\d+)$', metrics.read_text(), re.MULTILINE)
+    return {state: int(count) for state, count in found}
+
+
+def test_metrics_of_a_run_that_crashed_are_replaced_although_nothing_is_left(site: Site) -> None:
+    site.job("a")
+    path = site.path / "batch.prom"
+    site.run()
+    assert site.run("--metrics", path).summary["skipped"] == 1
+    assert 'owtmix_batch_jobs_skipped{queue="' in path.read_text()
+    path.write_text(
+        '# HELP owtmix_batch_jobs Jobs that are not ended.\nowtmix_batch_jobs{queue="q",state="running"} 1\n'
+    )
+    site.run("--metrics", path)
+    assert jobs_in(path) == {"running": 0, "waiting": 0}
+
+
+def test_metrics_are_there_from_the_beginning_and_true_while_callbacks_are_sent(site: Site) -> None:
+    site.job("a", lasts_s=1, result={"callbacks": {"sent": 1, "left": 2}})
+    path, sending = site.path / "batch.prom", site.path / "sending"
+    wait = f'if sys.argv[-1] == "--all":\n    open({str(sending)!r}, "w"); time.sleep(1); sys.exit()\ncfg = json'
+    site.program.write_text(site.program.read_text().replace("cfg = json", wait, 1))
+    with site.start("--metrics", path) as batch:
+        wait_for(site, 1)
+        assert sum(jobs_in(path).values()) == 1
+        until_s = time.monotonic() + 20
+        while not sending.exists():
+            assert time.monotonic() < until_s
+            time.sleep(0.01)
+        sent_s = path.stat().st_mtime_ns
+        assert jobs_in(path) == {"running": 0, "waiting": 0}
+        batch.communicate(timeout=20)
+    assert path.stat().st_mtime_ns > sent_s
+    assert jobs_in(path) == {"running": 0, "waiting": 0}
 
 
 def test_metrics_that_cannot_be_written_are_a_warning(site: Site) -> None:

@@ -18,7 +18,9 @@ from owtmix.batch import cluster
 from owtmix.batch.attempt import Attempt, BatchJob, Ended, JobProgress
 from owtmix.batch.cluster import RayRunner
 from owtmix.batch.command import Program
+from owtmix.batch.estimates import Estimates
 from owtmix.batch.node_run import Order
+from owtmix.batch.outside import LARGEST, MOST
 from owtmix.workers.cluster_link import Node
 
 NODES = {"big": Node(4, 2, 8e9), "small": Node(1, 0, 2e9), "head": Node(0, 0, 1e9)}
@@ -123,6 +125,16 @@ def test_shares_of_cards_bound_how_many_fit(link: Link, gpus: float, count: int)
     assert runner._fitting(NODES["big"]) == count
 
 
+def test_what_the_nodes_lack_is_said_once(link: Link, caplog: pytest.LogCaptureFixture) -> None:
+    without, with_cards, none = {"a": Node(4, 0, 1e10)}, {"a": Node(4, 1, 1e10)}, {"head": Node(0, 1, 1e9)}
+    runner = runner_on(link, gpus=0.5)
+    for nodes in (without, without, with_cards, none, none, without):
+        link.nodes = nodes
+        runner.wait(0)
+    cards = "no node of the cluster has the cards for --gpus 0.5: waiting for one"
+    assert caplog.messages == [cards, "no node of the cluster can run jobs: waiting for one", cards]
+
+
 def test_what_an_attempt_takes(link: Link) -> None:
     runner = runner_on(link, gpus=0.25)
     runner.begin(attempt(memory_bytes=10**9, avoid=frozenset({"small"})))
@@ -211,6 +223,39 @@ def test_frames_that_make_no_sense_are_left_out(link: Link, text: str) -> None:
     assert runner.wait(0) == []
     link.tell("ended")
     assert end_of(runner).exit_status == 1
+
+
+HUGE = "1" + "0" * 400
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "taken"),
+    [
+        ("wall_s", HUGE, LARGEST),
+        ("wall_s", "NaN", 0.0),
+        ("wall_s", "-5", 0.0),
+        ("cpu_s", "Infinity", 0.0),
+        ("cpu_s", '"soon"', 0.0),
+        ("peak_mib", HUGE, MOST),
+        ("peak_mib", "Infinity", 0),
+        ("peak_mib", "-1", 0),
+        ("exit_status", "1e400", 1),  # as an end that was not understood
+        ("exit_status", HUGE, 1),
+        ("exit_status", "256", 1),
+        ("exit_status", "null", 1),
+    ],
+)
+def test_numbers_of_a_node_are_bounded(link: Link, name: str, said: str, taken: float) -> None:
+    runner = runner_on(link)
+    runner.begin(attempt())
+    end = json.dumps(END | {name: "here"}).replace('"here"', said)
+    link.tell("frame", text=f'["end", {end}]')
+    link.tell("ended")
+    ended = end_of(runner)
+    assert getattr(ended, name) == taken
+    estimates = Estimates()
+    estimates.learn_memory(1 << 20, ended.peak_mib)
+    assert estimates.memory_bytes(1 << 20) < 1 << 60
 
 
 def test_events_of_others_are_left_out(link: Link) -> None:

@@ -13,7 +13,7 @@ import pytest
 from owtmix.batch.journal import Journal
 from owtmix.batch.policy import History
 from owtmix.batch.problems import QueueError
-from owtmix.batch.results_reader import Past, Reading, describe_junk, read_journal
+from owtmix.batch.results_reader import Past, Reading, check_room, describe_junk, read_journal
 
 
 def entry(name: str = "a", state: str = "done", **more: Any) -> dict[str, Any]:
@@ -148,6 +148,21 @@ def test_another_file_is_refused_and_left_alone(path: Path, text: str) -> None:
     with pytest.raises(QueueError, match="is no results file"):
         read_journal(path)
     assert path.read_text() == text
+
+
+def test_what_a_run_could_not_make_is_known_before(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deep = path.parent / "a" / "b" / "results.jsonl"
+    check_room(deep)
+    monkeypatch.setattr("os.access", lambda *_: False)
+    for results in (path, deep):
+        with pytest.raises(QueueError, match=f"cannot be used: nothing can be made in {path.parent}$"):
+            check_room(results)
+    path.write_text("")
+    with pytest.raises(QueueError):  # the folder of the logs
+        check_room(path)
+    path.with_name("results.logs").mkdir()
+    check_room(path)
+    assert not deep.parent.exists()
 
 
 def test_a_second_batch_is_told_who_has_the_file(path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from owtmix.batch.metrics import check_metrics_file
-from owtmix.batch.outside import LARGEST, number_of
+from owtmix.batch.outside import LARGEST, mib_of, number_of, status_of
 from owtmix.batch.problems import QueueError
 
 
@@ -19,6 +19,14 @@ def test_what_is_no_number(value: object) -> None:
 def test_numbers_are_cut_to_the_largest() -> None:
     """A float holds no integer of 400 digits."""
     assert (number_of(0), number_of(2.5), number_of(10**400), number_of(7, 3)) == (0.0, 2.5, LARGEST, 3.0)
+
+
+def test_sizes_and_statuses_are_those_of_processes() -> None:
+    assert [mib_of(value) for value in (300, 2.5, 10**400, -1, "x", None)] == [300, 2, 10_000_000, 0, 0, 0]
+    assert [status_of(value) for value in (0, 255, -64)] == [0, 255, -64]
+    for value in (True, None, 0.0, 1e400, 256, -65, 10**30, "0"):
+        with pytest.raises(ValueError, match="no exit status"):
+            status_of(value)
 
 
 def test_metrics_replace_nothing_but_metrics(tmp_path: Path) -> None:

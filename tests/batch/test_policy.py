@@ -68,7 +68,7 @@ def test_a_job_that_the_batch_stopped_is_not_blamed(history: History) -> None:
 
 def test_which_ends_are_stops() -> None:
     statuses = (None, 0, 1, 2, 3, 4, 5, 6, 99, 130, 137, -9, -15)
-    assert [status for status in statuses if is_stopped(status)] == [130, 137, -9, -15]
+    assert [status for status in statuses if is_stopped(status)] == [1, 3, 4, 5, 6, 99, 130, 137, -9, -15]
 
 
 def test_waits_have_a_limit() -> None:
@@ -95,6 +95,15 @@ def test_a_history_knows_how_the_last_attempt_ended() -> None:
     assert killed == History(1, killed=True)
     assert killed.after(None, counts=False, loss=True) == History(1, 1, killed=True)
     assert killed.after(4, counts=True, loss=False) == History(2, composing_failed=True)
+    lost = History(1, MOST_LOSSES, killed=True)
+    assert lost.after(130, counts=False, loss=False) == lost
+    assert lost.after(3, counts=True, loss=False) == History(2)
+
+
+def test_jobs_that_did_harm_are_the_last_and_then_alone() -> None:
+    turns = [History(losses=losses).turn for losses in range(MOST_LOSSES + 1)]
+    assert turns == [(False, 0), (False, 1), (False, 2), (True, 3), (True, 4), (True, 5)]
+    assert History(1, killed=True).turn == (True, 0)
 
 
 @pytest.mark.parametrize(

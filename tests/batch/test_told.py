@@ -85,7 +85,7 @@ def test_metrics_are_text_that_prometheus_reads() -> None:
     of = tally(("a", 0, RESULT), ("b", 3, None), ("c", -9, None))
     of.skip("y", Past("k", "poisoned", History(), 4, "earlier"))
     of.skip("z", Past("k", "done", History(), 0))
-    text = render(of, 'C:\\"x"\n\udcff', waiting=3, running=2, busy=2)
+    text = render(of, 'C:\\"x"\n\udcff', waiting=3, running=2, busy=2, now_s=1.8e9 + 0.25)
     queue = r'queue="C:\\\"x\"\n\\udcff"'
     sample = r'owtmix_batch_[a-z_]+\{queue="(?:[^"\\\n]|\\["\\n])*"(?:,[a-z]+="[a-z]+")?\} \d+(?:\.\d+)?'
     for line in text.splitlines():
@@ -100,6 +100,7 @@ def test_metrics_are_text_that_prometheus_reads() -> None:
         f"owtmix_batch_cpu_seconds_total{{{queue}}} 30",
         f'owtmix_batch_jobs{{{queue},state="waiting"}} 3',
         f"owtmix_batch_places_busy{{{queue}}} 2",
+        f"owtmix_batch_written_timestamp_seconds{{{queue}}} 1800000000.25",
     ):
         assert expected in text.splitlines()
     assert text.endswith("\n")
@@ -110,7 +111,7 @@ def test_a_metrics_file_is_replaced_whole(tmp_path: Path, caplog: pytest.LogCapt
     path = tmp_path / "batch.prom"
     path.write_text("old")
     before = path.open()
-    metrics = MetricsFile(path, "q", Tally(), lambda: 0)
+    metrics = MetricsFile(path, "q", Tally())
     metrics.write(1, 0)
     assert before.read() == "old"
     before.close()
