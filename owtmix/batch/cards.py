@@ -15,8 +15,8 @@ from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 from owtmix.batch.capacity import ASSUMED, CORES_ALONE, TYPICAL, Capacity, Rates, Room, capacity_of
-from owtmix.batch.card_list import CardList, ListedCard
-from owtmix.batch.card_models import CONSUMER_SESSIONS, CardModel, model_of
+from owtmix.workers.card_list import CardList, ListedCard
+from owtmix.workers.card_models import CONSUMER_SESSIONS, CardModel, model_of
 
 PARTS: Final = 60
 """Locks of a card: a job takes its share of them. Most numbers of jobs divide it."""

@@ -15,7 +15,6 @@ from typing import Final
 from owtmix.batch.admission import Admission
 from owtmix.batch.arguments import Arguments
 from owtmix.batch.capacity import Room
-from owtmix.batch.card_list import CardList, list_cards
 from owtmix.batch.card_rates import read_rates
 from owtmix.batch.cards import Cards
 from owtmix.batch.cluster import RayRunner
@@ -26,6 +25,7 @@ from owtmix.batch.problems import QueueError
 from owtmix.batch.runner import Runner
 from owtmix.jobfile.settings import Settings
 from owtmix.jobs.state import state_folder
+from owtmix.workers.card_list import CardList, list_cards
 from owtmix.workers.cluster_link import ClusterLink
 from owtmix.workers.limits import available_cores
 from owtmix.workers.places import Places

@@ -13,9 +13,9 @@ from typing import Any, Final
 import pytest
 
 from owtmix.batch.capacity import ASSUMED
-from owtmix.batch.card_models import CONSUMER_SESSIONS
 from owtmix.batch.card_rates import write_rates
 from owtmix.batch.policy import COMPOSING
+from owtmix.workers.card_models import CONSUMER_SESSIONS
 from tests.batch.stand_in import Site
 
 PROGRAM: Final = """#!{python} -ISs

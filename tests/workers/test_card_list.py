@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from owtmix.batch.card_list import (
+from owtmix.workers.card_list import (
     HIDDEN,
     NO_DRIVER,
     NO_EXTRA,
