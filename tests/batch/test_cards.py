@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from owtmix.batch.capacity import ASSUMED, TYPICAL, Room
-from owtmix.batch.cards import PARTS, SESSIONS, Cards, CardSlot, Locks, by_load, card_fault
+from owtmix.batch.cards import Cards, CardSlot, Locks, by_load, card_fault
+from owtmix.workers.card_holds import PARTS, SESSIONS
 from owtmix.workers.card_list import CardList, ListedCard
 from owtmix.workers.card_models import CONSUMER_SESSIONS
 
