@@ -114,11 +114,12 @@ def compose(
     has_encoder: bool = False,
     finish: bool = True,
     workers: int = 1,
+    card_is_held: bool = False,
 ) -> dict[str, Any]:
     """Compose two chunks by one worker or more, on a fake GPU or, where ``how`` is None, on the CPU."""
     compiled()
     tasks = on_fake_gpu(how or "", encodes=encodes, has_encoder=has_encoder)
-    options = Options(workers=workers, chunk_s=Fraction(2), device="auto" if how else "cpu")
+    options = Options(workers=workers, chunk_s=Fraction(2), device="auto" if how else "cpu", card_is_held=card_is_held)
     settings = Settings(limits=LimitSettings(worker_silence_s=5 if how == "hangs" else 60))
     open_executor = replacing(tasks if finish else lambda task: without_output(tasks(task)))
     job = Job(job_file, settings, options, job_file.parents[1] / "state", open_executor)
@@ -228,6 +229,16 @@ def test_a_job_waits_for_a_session_and_holds_it_until_it_ends(tmp_path: Path, ca
     assert "waits for a session of the card's encoder: other jobs hold all 8" in caplog.text
     assert sessions.held() == len(others) == CONSUMER_SESSIONS - 1
     for descriptor in others:
+        os.close(descriptor)
+
+
+def test_a_job_whose_card_is_held_by_its_caller_takes_no_session_of_its_own(tmp_path: Path) -> None:
+    """The caller, a batch, holds the one that it uses."""
+    sessions = Places.of_machine(CONSUMER_SESSIONS, SESSIONS)
+    held = [descriptor for _ in range(CONSUMER_SESSIONS) if (descriptor := sessions.take()) is not None]
+    report = compose(lay_out(tmp_path), "works", encodes=True, has_encoder=True, card_is_held=True)
+    assert report["device"]["encoder"] == NVENC
+    for descriptor in held:
         os.close(descriptor)
 
 
