@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -118,11 +118,17 @@ def _check(executor: Executor, wanted: str, use: GpuUse, machine: Machine) -> Gp
         cards = machine.list_cards().cards
         if number is None and len(cards) > 1:
             preferred = holds.least_loaded(cards, use.memory_bytes >> 20, use.card)
-        if use.encodes and may_need_session(cards):
+        # A card that needs no session waits for none, whatever others beside it need.
+        if use.encodes and may_need_session(preferred[:1] or cards):
             holds.wait_for_session()
     places = tuple(card.bus for card in preferred)
-    outcome = do_alone(executor, GpuCheckTask(number, use.folder, places, use.kernels, use.encodes))
+    task = GpuCheckTask(number, use.folder, places, use.kernels, use.encodes)
+    outcome = do_alone(executor, task)
     found: GpuInfo | None = outcome.value
+    if holds and found and use.encodes and not holds.sessions and model_of(found.model).needs_session:
+        holds.wait_for_session()  # the first card does not work
+        outcome = do_alone(executor, replace(task, number=found.number))
+        found = outcome.value
     if holds and found:
         holds.keep(_at(found.bus, cards))
     elif holds:

@@ -65,6 +65,11 @@ class CardHolds:
         """The UUID of the card of which parts are held; empty where there is none."""
         return self._card.uuid if self._card else ""
 
+    @property
+    def sessions(self) -> int:
+        """How many sessions are held."""
+        return len(self._sessions)
+
     def let_go(self) -> None:
         """Hold nothing any more."""
         self.keep(None)

@@ -219,6 +219,24 @@ def test_the_choice_of_the_encoder_does_not_depend_on_load(locks: Any, caplog: p
         other.let_go()
 
 
+def test_a_card_whose_sessions_are_not_limited_waits_for_none(locks: Any) -> None:
+    """Others beside it have none left. Where it does not work, one of theirs is held before that encoder counts."""
+    mixed = machine(card(0, GEFORCE, 1000), card(1, "NVIDIA L4"))
+    others = [CardHolds(locks) for _ in range(CONSUMER_SESSIONS)]
+    for other in others:
+        other.wait_for_session()
+    answers = [GpuInfo(0, "NVIDIA L4", encodes=True, bus=BUSES[1])]
+    with CardHolds(locks, lambda _seconds: pytest.fail("it waits")) as holds:
+        executor = AnsweringExecutor(lambda _task: answers.pop(0))
+        assert choose_device(executor, "auto", replace(USE, holds=holds), mixed).has_encoder
+    answers = [GpuInfo(1, GEFORCE, encodes=works, bus=BUSES[0]) for works in (False, True)]
+    with CardHolds(locks, lambda _seconds: others.pop().let_go()) as holds:
+        device = choose_device(executor, "auto", replace(USE, holds=holds), mixed)
+        assert (device.has_encoder, device.sessions, device.card) == (True, 1, "GPU-0")
+    for other in others:
+        other.let_go()
+
+
 def test_an_encoder_that_others_have_taken_is_told(holds: CardHolds, caplog: pytest.LogCaptureFixture) -> None:
     choose_device(checking(encodes=False), "auto", replace(USE, holds=holds), machine(card(0, "NVIDIA L4")))
     assert "the encoder of NVIDIA L4 takes no frames: x264 encodes" in caplog.text
