@@ -23,10 +23,10 @@ import av
 from benchmarks.command_line import say
 from benchmarks.tables import markdown
 from owtmix.batch.capacity import ASSUMED, MeasuredRun, Rates, Room, calibrated, capacity_of
-from owtmix.batch.card_list import ListedCard, NoAnswerError, ask_driver, list_cards
-from owtmix.batch.card_models import MODELS, model_of
 from owtmix.batch.card_rates import write_rates
 from owtmix.jobs.state import state_folder
+from owtmix.workers.card_list import ListedCard, NoAnswerError, ask_driver, list_cards
+from owtmix.workers.card_models import MODELS, model_of
 
 ROOMS: Final = {
     "4 x 720p30, 720p15": Room(4),

@@ -34,7 +34,7 @@ from owtmix.jobfile.settings_file import read_settings, settings_file
 from owtmix.media.nvdec import DecodingGpu
 from owtmix.media.video_reader import VideoReader
 from owtmix.plan.device import CPU, RenderDevice
-from owtmix.produce.device_choice import choose_device
+from owtmix.produce.device_choice import GpuUse, choose_device
 from owtmix.produce.gpu_check import TrialFrame
 from owtmix.workers.limits import start_workers
 
@@ -129,7 +129,7 @@ def main(words: Sequence[str]) -> None:
     parser.add_argument("--device", default="cuda", metavar="DEVICE", help="cuda, or a GPU such as cuda:1")
     arguments = parser.parse_args(words)
     with start_workers(read_settings(settings_file()), say) as executor:
-        render_device = choose_device(executor, arguments.device, MEMORY)
+        render_device = choose_device(executor, arguments.device, GpuUse(MEMORY))
     assert render_device.gpu is not None
     found: Result = {
         "gpu": render_device.why,

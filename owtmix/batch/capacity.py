@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from math import ceil, floor
 from typing import Final, TypeGuard
 
-from owtmix.batch.card_models import CONSUMER_SESSIONS, CardModel
+from owtmix.workers.card_models import CONSUMER_SESSIONS, CardModel
 
 _PIXELS_1080P: Final = 1920 * 1080
 _PIXELS_720P: Final = 1280 * 720

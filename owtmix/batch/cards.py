@@ -15,14 +15,12 @@ from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 from owtmix.batch.capacity import ASSUMED, CORES_ALONE, TYPICAL, Capacity, Rates, Room, capacity_of
-from owtmix.batch.card_list import CardList, ListedCard
-from owtmix.batch.card_models import CONSUMER_SESSIONS, CardModel, model_of
+from owtmix.workers.card_holds import PARTS, SESSIONS, parts_of
+from owtmix.workers.card_list import CardList, ListedCard
+from owtmix.workers.card_models import CONSUMER_SESSIONS, CardModel, model_of
 
-PARTS: Final = 60
-"""Locks of a card: a job takes its share of them. Most numbers of jobs divide it."""
 STRIKES: Final = 2
 """So many jobs in a row that a card failed take it out."""
-SESSIONS: Final = "nvenc"
 NOT_MEASURED: Final[Mapping[str, Rates]] = MappingProxyType({})
 NOT_READ: Final[Mapping[str, Room]] = MappingProxyType({})
 _RENDERING_FAILED: Final = 4
@@ -105,8 +103,8 @@ class Cards:
         self._models = [model_of(card.name) for card in found.cards]
         self._loads = [Fraction(0)] * len(found.cards)
         self._strikes = [0] * len(found.cards)
-        self._parts = [locks(f"card-{card.uuid}", PARTS) for card in found.cards]
-        self._limited = [bool(model.limited and model.nvenc) for model in self._models]
+        self._parts = [locks(parts_of(card.uuid), PARTS) for card in found.cards]
+        self._limited = [model.needs_session for model in self._models]
         self._sessions = locks(SESSIONS, CONSUMER_SESSIONS) if any(self._limited) else None
         self._sessions_held = 0
 

@@ -48,6 +48,7 @@ class Program:
             f"--workers={self.workers}",
             "--decode-threads=1",
             *([f"--places={self.places}", f"--place-count={self.place_count}"] if self.places else []),
+            *(["--card-is-held"] if attempt.card is not None else []),
             "--no-wait",
             *(f"--set={path}={value}" for path, value in job.overrides.items()),
             *([f"--index={job.index}"] if job.index else []),

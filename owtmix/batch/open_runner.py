@@ -8,14 +8,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 from typing import Final
 
 from owtmix.batch.admission import Admission
 from owtmix.batch.arguments import Arguments
 from owtmix.batch.capacity import Room
-from owtmix.batch.card_list import CardList, list_cards
 from owtmix.batch.card_rates import read_rates
 from owtmix.batch.cards import Cards
 from owtmix.batch.cluster import RayRunner
@@ -26,6 +24,7 @@ from owtmix.batch.problems import QueueError
 from owtmix.batch.runner import Runner
 from owtmix.jobfile.settings import Settings
 from owtmix.jobs.state import state_folder
+from owtmix.workers.card_list import CardList, list_cards
 from owtmix.workers.cluster_link import ClusterLink
 from owtmix.workers.limits import available_cores
 from owtmix.workers.places import Places
@@ -59,18 +58,18 @@ def open_runner(
         raise QueueError(f"{error.filename} cannot hold the places of jobs: {error.strerror}") from None
     state = arguments.state or state_folder()
     rooms = {name: guessed.room for name, guessed in plan.guesses.items() if guessed.room}
-    cards = _cards(places, state, arguments.gpus, settings.gpu.memory_mib, rooms)
+    cards = _cards(state, arguments.gpus, settings.gpu.memory_mib, rooms)
     admission = Admission(state)
     program = replace(program, places=places.folder, place_count=jobs)
     with closing(LocalRunner(program, jobs, places, admission, cards)) as local:
         yield local
 
 
-def _cards(places: Places, state: Path, share: float | None, canvas_mib: int, rooms: Mapping[str, Room]) -> Cards:
+def _cards(state: Path, share: float | None, canvas_mib: int, rooms: Mapping[str, Room]) -> Cards:
     """The cards of this machine. Without any, or where none is to be used, all jobs run on the CPU."""
     found = CardList((), "--gpus 0") if share == 0 else list_cards()
     part = Fraction(share).limit_denominator(1000) if share else None
-    cards = Cards(found, available_cores(), partial(_locks, places.folder), part, read_rates(state), canvas_mib, rooms)
+    cards = Cards(found, available_cores(), _locks, part, read_rates(state), canvas_mib, rooms)
     level = logging.INFO
     if not found.cards:  # most machines have none; who asks for one, or has a broken one, has to know
         level = logging.WARNING if share or found.is_failure else logging.DEBUG
@@ -79,8 +78,8 @@ def _cards(places: Places, state: Path, share: float | None, canvas_mib: int, ro
     return cards
 
 
-def _locks(folder: Path, name: str, count: int) -> Places:
-    return Places(folder / name, count)
+def _locks(name: str, count: int) -> Places:
+    return Places.of_machine(count, name)
 
 
 def _allow_files(jobs: int) -> None:

@@ -227,6 +227,11 @@ def _parser() -> argparse.ArgumentParser:
         "--place-count", type=count, metavar="N", help="how many places there are; by default one for each processor"
     )
     parser.add_argument(
+        "--card-is-held",
+        action="store_true",
+        help="the caller has chosen the GPU and holds a session of its encoder, as owt-batch does",
+    )
+    parser.add_argument(
         "--parent",
         type=process,
         metavar="PID",

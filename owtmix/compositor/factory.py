@@ -49,4 +49,4 @@ def open_gpu(device: RenderDevice) -> CudaDevice | None:
         return None
     from owtmix.compositor.gpu.cuda import open_device  # noqa: PLC0415 - the only place that loads CuPy
 
-    return open_device(device.gpu)
+    return open_device(device.gpu, device.kernels)

@@ -14,6 +14,7 @@ from typing import Final
 from owtmix.base.errors import RenderError
 from owtmix.base.own_files import make_own, remove
 from owtmix.jobs.benches import hire_benches
+from owtmix.jobs.card_note import note_card
 from owtmix.jobs.overwriting import OverwriteGuard
 from owtmix.jobs.prepare import PLAN_OUTPUT, READ_INDEX, Indexed, Prepared
 from owtmix.jobs.steps import JobRun, Step, run_steps
@@ -104,7 +105,8 @@ def compose(run: JobRun, planned: Planned) -> Composed:
     setup, plan, work = planned.prepared.setup, planned.prepared.setup.plan, run.work
     images = {source: image.digest() for source, image in setup.images.items()}
     versions = InputVersions([file.version for file in setup.files], images)
-    cache = ChunkCache(work / "chunks")
+    cache = ChunkCache(run.chunks)
+    note_card(run.chunks, setup.device.card)
     kept_bytes = cache.size_bytes(track_keys(plan, versions))
     check_disk_space(plan, work, planned.staged.parent, kept_bytes)
     sources = planned.prepared.sources.reserving(max(plan.expected_bytes, 2 * plan.expected_bytes - kept_bytes))
@@ -123,7 +125,7 @@ def compose(run: JobRun, planned: Planned) -> Composed:
 def _workspace(run: JobRun, setup: RenderSetup, cache: ChunkCache) -> Workspace:
     """As many workers as are wanted and have memory on this machine; further ones while places are spare."""
     options, cores = run.request.options, available_cores()
-    wanted, places = options.workers or cores, options.place_count or cores
+    wanted, places = _wanted_workers(setup, options.workers or cores), options.place_count or cores
     fitting, each_bytes = _fitting_workers(setup, max(wanted, places))
     workers = min(wanted, fitting)
     if workers < wanted:
@@ -134,6 +136,15 @@ def _workspace(run: JobRun, setup: RenderSetup, cache: ChunkCache) -> Workspace:
     threads = options.decode_threads or max(1, cores // workers)
     spare = SparePlaces(_places(options.places, places), min(fitting, places) - workers)
     return Workspace(run.executor, workers, threads, cache, run.tracks, spare, hire_benches(run, setup))
+
+
+def _wanted_workers(setup: RenderSetup, wanted: int) -> int:
+    """At most as many as have a session of the GPU's encoder."""
+    sessions = setup.device.sessions
+    if not sessions or sessions >= wanted:
+        return wanted
+    _log.info("%d workers compose, not %d: the job holds so many sessions of the GPU's encoder", sessions, wanted)
+    return sessions
 
 
 def _places(folder: Path | None, count: int) -> Places | None:

@@ -30,6 +30,7 @@ from owtmix.jobs.work_folder import open_work_folder
 from owtmix.jobs.worker_server import open_workers
 from owtmix.plan.model import RenderPlan
 from owtmix.workers.base import Executor
+from owtmix.workers.card_holds import CardHolds
 from owtmix.workers.cluster_link import ClusterLink
 from owtmix.workers.limits import available_cores
 
@@ -101,6 +102,7 @@ class Job:
             announcer.run(state / "outbox", request.output.address(request.spec.output_key)),
             open_work_folder(state, job_id) as work,
             self._cluster() as cluster,
+            self._holds() as holds,
             self._executor(announcer) as executor,
         ):
             temporary.add(work / "tracks")
@@ -109,7 +111,7 @@ class Job:
             if request.options.fresh:
                 with disk_errors():
                     make_emptied(work / "chunks")
-            run = _confined(JobRun(request, executor, announcer, progress, temporary, work, state, cluster))
+            run = _confined(JobRun(request, executor, announcer, progress, temporary, work, state, cluster, holds))
             published, seconds = run_steps(COMPOSE, run, None)
         assert isinstance(published, Published)
         return job_result(published, announcer, seconds)
@@ -118,12 +120,12 @@ class Job:
     def _temporary_run(self, progress: Progress, temporary: TemporaryPaths) -> Iterator[JobRun]:
         """A run whose work folder is temporary."""
         state, announcer = self._state or state_folder(), self._announcer()
-        with scratch_folder(state) as work, self._executor(announcer) as executor:
+        with scratch_folder(state) as work, self._holds() as holds, self._executor(announcer) as executor:
             temporary.add(work)
             with disk_errors():
                 for name in ("inputs", "tracks"):
                     make_folder(work / name)
-            yield _confined(JobRun(self.request, executor, announcer, progress, temporary, work, state))
+            yield _confined(JobRun(self.request, executor, announcer, progress, temporary, work, state, holds=holds))
 
     def _announcer(self) -> Announcer:
         """The announcer of one run."""
@@ -132,6 +134,9 @@ class Job:
     def _cluster(self) -> AbstractContextManager[ClusterLink | None]:
         address = self.request.options.cluster
         return ClusterLink(address) if address else nullcontext()
+
+    def _holds(self) -> AbstractContextManager[CardHolds | None]:
+        return nullcontext() if self.request.options.card_is_held else CardHolds()
 
     def _executor(self, announcer: Announcer) -> AbstractContextManager[Executor]:
         options = self.request.options
@@ -143,7 +148,7 @@ class Job:
 
 def _confined(run: JobRun) -> JobRun:
     """The run, whose tasks may use its work folder."""
-    run.executor.allow(read=[run.inputs, run.work / "chunks"], write=[run.tracks])
+    run.executor.allow(read=[run.inputs, run.chunks], write=[run.tracks])
     return run
 
 

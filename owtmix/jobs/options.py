@@ -61,6 +61,7 @@ _ACCEPTED: Final[tuple[tuple[str, Callable[[object], bool], str], ...]] = (
     ("decode_threads", _is_worker_count, f"a whole number from 1 to {MAX_WORKERS}"),
     ("places", _is_folder, "the path of a folder"),
     ("place_count", _is_worker_count, f"a whole number from 1 to {MAX_WORKERS}"),
+    ("card_is_held", _is_flag, "True or False"),
     ("wait", _is_flag, "True or False"),
     ("cluster", _is_cluster, "auto, or the address of a cluster such as 10.0.0.1:6379"),
     ("benches", _is_worker_count, f"a whole number from 1 to {MAX_WORKERS}"),
@@ -84,6 +85,7 @@ class Options:
         places: folder of the places that jobs of this machine share (``workers.places``); while some are spare, more
             workers compose. None for none.
         place_count: how many places there are; None for as many as there are processors.
+        card_is_held: the caller has placed the job on its card, and holds a session of the card's encoder for it.
         wait: wait at the end for the receivers of callbacks; otherwise ``resend`` delivers what is left.
         cluster: the Ray cluster whose nodes compose, too: ``auto``, or its address.
         benches: processes that compose there; None for as many as it has processors.
@@ -103,6 +105,7 @@ class Options:
     decode_threads: int | None = None
     places: Path | None = None
     place_count: int | None = None
+    card_is_held: bool = False
     wait: bool = True
     cluster: str | None = None
     benches: int | None = None

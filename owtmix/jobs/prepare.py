@@ -16,15 +16,18 @@ from owtmix.inputs.image_files import DecodedImage
 from owtmix.inputs.prefetch import SourceSet
 from owtmix.inputs.probe_cache import ProbeCache
 from owtmix.jobfile.index import Recording
+from owtmix.jobs.card_note import read_card
 from owtmix.jobs.overwriting import OverwriteGuard, guard_inputs, refuse_state
+from owtmix.jobs.state import KERNELS
 from owtmix.jobs.steps import JobRun, Step
 from owtmix.notify.events import WarnCode
 from owtmix.plan.build import make_plan, with_device, within_gpu_limits
 from owtmix.plan.decoder_budget import within_decoder_memory
 from owtmix.plan.device import CPU, RenderDevice
 from owtmix.plan.subscription import check_streams, subscribed
-from owtmix.produce.device_choice import choose_device
+from owtmix.produce.device_choice import GpuUse, choose_device
 from owtmix.produce.tasks import RenderSetup
+from owtmix.workers.limits import available_cores
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +67,16 @@ def choose_render_device(run: JobRun, _: None) -> RenderDevice:
     request = run.request
     if not request.spec.video:
         return CPU
-    memory_bytes = request.settings.gpu.memory_mib << 20
-    return choose_device(run.executor, request.options.device, memory_bytes, folder=run.tracks)
+    use = GpuUse(
+        request.settings.gpu.memory_mib << 20,
+        encodes=request.spec.container == "mp4",
+        workers=request.options.workers or available_cores(),
+        holds=run.holds,
+        kernels=run.state / KERNELS,
+        folder=run.tracks,
+        card=read_card(run.chunks),
+    )
+    return choose_device(run.executor, request.options.device, use)
 
 
 def select_recordings(run: JobRun, device: RenderDevice) -> Indexed:

@@ -1,4 +1,4 @@
-"""Where the state of all jobs is kept: logs, work folders, outboxes, measurements, locks."""
+"""Where the state of all jobs is kept: logs, work folders, outboxes, measurements, kernels, locks."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ LOGS: Final = "logs"
 WORK: Final = "work"
 PROBES: Final = "probes"
 """The folder of measurements."""
+KERNELS: Final = "kernels"
+"""The folder of compiled kernels."""
 UPLOADS: Final = "uploads"
 """The folder of the ids of unfinished uploads."""
-STATE_FOLDERS: Final = (LOGS, WORK, PROBES, UPLOADS, "outbox", "locks")
+STATE_FOLDERS: Final = (LOGS, WORK, PROBES, KERNELS, UPLOADS, "outbox", "locks")
 """What runs keep there, and remove."""
 
 

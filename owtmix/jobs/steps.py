@@ -19,6 +19,7 @@ from owtmix.jobs.announcer import Announcer
 from owtmix.jobs.request import JobRequest
 from owtmix.jobs.state import PROBES
 from owtmix.workers.base import Executor
+from owtmix.workers.card_holds import CardHolds
 from owtmix.workers.cluster_link import ClusterLink
 
 _log = logging.getLogger(__name__)
@@ -29,7 +30,8 @@ class JobRun:
     """One run of a job: its request, and the services that its steps use.
 
     ``work`` is the job's work folder, or a temporary one; what is fetched goes to ``inputs`` in it. ``state`` is the
-    folder for the state of all jobs. ``cluster`` composes, too.
+    folder for the state of all jobs. ``cluster`` composes, too. ``holds`` has what the job holds of a card; None where
+    its caller holds that.
     """
 
     request: JobRequest
@@ -40,6 +42,7 @@ class JobRun:
     work: Path
     state: Path
     cluster: ClusterLink | None = None
+    holds: CardHolds | None = None
 
     @property
     def probes(self) -> Path:
@@ -50,6 +53,11 @@ class JobRun:
     def inputs(self) -> Path:
         """The folder for what is fetched."""
         return self.work / "inputs"
+
+    @property
+    def chunks(self) -> Path:
+        """The folder of the chunk cache; there is none in a temporary work folder."""
+        return self.work / "chunks"
 
     @property
     def tracks(self) -> Path:

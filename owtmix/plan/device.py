@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 MAX_GPU_ITEMS: Final = 72
@@ -18,12 +19,19 @@ class RenderDevice:
         gpu: Number of the GPU that composes; None for the CPU.
         has_encoder: Whether the GPU's H.264 encoder works.
         memory_bytes: How much GPU memory one process may use.
+        sessions: How many sessions of its encoder are held, one for each process that encodes; 0 where any number is
+            there.
+        kernels: The folder with its compiled kernel.
+        card: The GPU's UUID, where it is known.
     """
 
     why: str
     gpu: int | None = None
     has_encoder: bool = False
     memory_bytes: int = 0
+    sessions: int = 0
+    kernels: Path | None = None
+    card: str = ""
 
     @property
     def name(self) -> str:

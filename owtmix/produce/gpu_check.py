@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
 from owtmix.base.errors import DestinationError, EncoderLost, RenderError
 from owtmix.base.geometry import Orientation, Rect, ResizeMode, Size
+from owtmix.compositor.gpu.kernel_cache import Kernel
 from owtmix.jobfile.spec import VideoSpec
 from owtmix.plan.encoders import nvenc
 from owtmix.plan.media_info import Matrix
 from owtmix.plan.model import VideoEncoding
 from owtmix.plan.plausible import check_bounds
 from owtmix.workers.base import Replies, TaskReporter
+from owtmix.workers.card_list import bus_place
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -26,59 +29,86 @@ if TYPE_CHECKING:
     from owtmix.compositor.gpu.device import GpuDevice
 
     class NamedGpu(GpuDevice, Protocol):
-        """A GPU that knows its model."""
+        """A GPU that knows its model, and the kernel that it loaded."""
 
         @property
         def model(self) -> str: ...
+        @property
+        def kernel(self) -> Kernel: ...
 
 
 TRIAL_MEMORY: Final = 64 << 20
+MOST_RESULT_BYTES: Final = 1 << 20
+"""As JSON; a compiled kernel is in it."""
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class GpuInfo:
-    """A GPU that composes; ``encodes`` says whether its H.264 encoder works."""
+    """A GPU that composes; ``encodes`` says whether its H.264 encoder was tried, and works.
+
+    ``bus`` is its place on the PCI bus, ``kernel`` what it composed with.
+    """
 
     number: int
     model: str
     encodes: bool
+    bus: str = ""
+    kernel: Kernel | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class GpuCheckTask:
     """Check GPU ``number``, or find the first that works. Raises a RenderError that says what is wrong with them.
 
-    A trial is encoded in ``folder``; by default in that for temporary files.
+    A trial is encoded in ``folder``; by default in that for temporary files. Those on the ``preferred`` places of the
+    PCI bus are tried first. A compiled kernel is looked for in ``kernels``; if there is none, the result has one.
+    Without ``encoding`` the encoder is not tried, which would take a session that a job may hold.
     """
 
     result: ClassVar = GpuInfo
-    replies: ClassVar = Replies.of(DestinationError)
+    replies: ClassVar = Replies.of(DestinationError, result_bytes=MOST_RESULT_BYTES)
     number: int | None
     folder: Path | None = None
+    preferred: tuple[str, ...] = ()
+    kernels: Path | None = None
+    encoding: bool = True
     name = "the GPU"
 
     def check(self, value: GpuInfo) -> None:
         """As ``Bounded.check``."""
-        check_bounds(value)
+        check_bounds(replace(value, kernel=None))
+        if value.kernel:
+            value.kernel.check()
 
     def run(self, reporter: TaskReporter) -> GpuInfo:
         try:
-            from owtmix.compositor.gpu.cuda import gpu_count, open_device
+            from owtmix.compositor.gpu.cuda import gpu_buses, open_device
         except ImportError as error:
             raise RenderError(f"CuPy cannot be loaded: {error}") from None
 
-        return check_gpus(self.number, gpu_count, open_device, reporter, self.folder)
+        open_gpu = partial(open_device, kernels=self.kernels)
+        trial = partial(encodes, folder=self.folder) if self.encoding else _encodes_nothing
+        return check_gpus(self.number, gpu_buses, open_gpu, reporter, self.preferred, trial)
 
 
 def check_gpus(
     wanted: int | None,
-    count: Callable[[], int],
+    buses: Callable[[], Sequence[str]],
     open_gpu: Callable[[int], NamedGpu],
     reporter: TaskReporter,
-    folder: Path | None = None,
+    preferred: Sequence[str],
+    try_encoder: Callable[[GpuDevice, int], bool],
 ) -> GpuInfo:
-    """The first GPU that works, or the ``wanted`` one. A trial is encoded in ``folder``.
+    """The first GPU that works, or the ``wanted`` one.
+
+    Args:
+        wanted: its number; None for any.
+        buses: gives the places of the visible GPUs on the PCI bus, by their numbers.
+        open_gpu: opens one.
+        reporter: is told which is checked.
+        preferred: places of those that are tried first, in that order.
+        try_encoder: says whether the encoder of a GPU, by its number, works.
 
     Raises:
         RenderError: there is none; the message says what is wrong with each.
@@ -87,17 +117,20 @@ def check_gpus(
 
     reasons = []
     try:
-        visible = range(count())
+        places = [bus_place(bus) for bus in buses()]
     except DeviceError as error:
         raise RenderError(str(error)) from None
+    visible = range(len(places))
     if wanted is not None and wanted not in visible:
         raise RenderError(f"there is no cuda:{wanted}, but {len(visible)} GPUs, counted from 0")
-    for number in visible if wanted is None else [wanted]:
+    first = {place: rank for rank, place in enumerate(preferred)}
+    ordered = sorted(visible, key=lambda number: first.get(places[number], len(first)))
+    for number in ordered if wanted is None else [wanted]:
         reporter.advance(float(number))
         try:
             gpu = open_gpu(number)
             check_composing(gpu)
-            return GpuInfo(number, gpu.model, encodes(gpu, number, folder=folder))
+            return GpuInfo(number, gpu.model, try_encoder(gpu, number), places[number], gpu.kernel)
         except DeviceError as error:
             reasons.append(str(error))
     raise RenderError("; ".join(reasons) or "no GPU is visible")
@@ -151,6 +184,10 @@ def encodes(
             _log.debug("%s encodes nothing: %s", device.name, error)
             return False
     return True
+
+
+def _encodes_nothing(_device: GpuDevice, _number: int) -> bool:
+    return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,9 +39,14 @@ class Places:
         self._ticket: str | None = None
 
     @classmethod
-    def of_machine(cls, count: int) -> Self:
-        """The places that this user's jobs on this machine share, whatever their state folder."""
-        return cls(Path(tempfile.gettempdir()) / f"owtmix-places-{os.getuid()}", count)
+    def of_machine(cls, count: int, name: str = "") -> Self:
+        """The places that this user's jobs on this machine share, whatever their state folder.
+
+        With a ``name`` they are those of something else that jobs share, such as a card.
+        """
+        folder = Path(tempfile.gettempdir()) / f"owtmix-places-{os.getuid()}"
+        make_folder(folder)
+        return cls(folder / name, count)
 
     def take(self) -> int | None:
         """A descriptor that holds a place until it and all its copies are closed.

@@ -19,7 +19,7 @@ from owtmix.batch.capacity import (
     memory_mib_of,
     speed_alone,
 )
-from owtmix.batch.card_models import CONSUMER_SESSIONS, MODELS, CardModel, model_of
+from owtmix.workers.card_models import CONSUMER_SESSIONS, MODELS, CardModel, model_of
 
 SMALL = Room(4)
 FULL_HD = Room(9, stream_px=1280 * 720, output_px=1920 * 1080, output_fps=30)

@@ -16,9 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from owtmix.batch.capacity import ASSUMED, TYPICAL, Room
-from owtmix.batch.card_list import CardList, ListedCard
-from owtmix.batch.card_models import CONSUMER_SESSIONS
-from owtmix.batch.cards import PARTS, SESSIONS, Cards, CardSlot, Locks, by_load, card_fault
+from owtmix.batch.cards import Cards, CardSlot, Locks, by_load, card_fault
+from owtmix.workers.card_holds import PARTS, SESSIONS
+from owtmix.workers.card_list import CardList, ListedCard
+from owtmix.workers.card_models import CONSUMER_SESSIONS
 
 L4 = "NVIDIA L4"
 GEFORCE = "NVIDIA GeForce RTX 4090"

@@ -13,9 +13,9 @@ from typing import Any, Final
 import pytest
 
 from owtmix.batch.capacity import ASSUMED
-from owtmix.batch.card_models import CONSUMER_SESSIONS
 from owtmix.batch.card_rates import write_rates
 from owtmix.batch.policy import COMPOSING
+from owtmix.workers.card_models import CONSUMER_SESSIONS
 from tests.batch.stand_in import Site
 
 PROGRAM: Final = """#!{python} -ISs
@@ -26,6 +26,7 @@ options = dict(word.partition("=")[::2] for word in sys.argv[1:-1])
 time.sleep({lasts_s})
 with open(os.path.join({marks!r}, str(os.getpid())), "w") as mark:
     options = {{"device": options.get("--device"), "places": options.get("--places")}}
+    options["held"] = "--card-is-held" in sys.argv
     json.dump(options | {{"card": card, "begun": begun, "ended": time.monotonic()}}, mark)
 good = card is not None and card not in {broken!r}
 device = {{"composed_on": ["cuda:0" if good else "cpu"], "encoder": "x", "why": "it is broken"}}
@@ -42,7 +43,9 @@ def machine(site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
     (tools / "cupy").mkdir(parents=True)
     (tools / "cupy" / "__init__.py").write_text("raise AssertionError('the batch must not load CUDA')\n")
     driver = tools / "nvidia-smi"
-    lines = "".join(f"{number}, GPU-{number}, NVIDIA GeForce RTX 4090, 24564\\n" for number in range(2))
+    lines = "".join(
+        f"{number}, GPU-{number}, NVIDIA GeForce RTX 4090, 24564, 24000, 0:{number}:0\\n" for number in range(2)
+    )
     driver.write_text(f"#!/bin/sh\nprintf '{lines}'\n")
     driver.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
@@ -72,7 +75,7 @@ def test_jobs_spread_over_cards_within_their_sessions(machine: Site) -> None:
     assert machine.run("--jobs", 20, "--gpus", 0.1).status == 0
     found = runs(machine)
     assert len(found) == 20
-    assert {(run["device"], run["places"]) for run in found} == {("auto", None)}
+    assert {(run["device"], run["places"], run["held"]) for run in found} == {("auto", None, True)}
     assert most_at_once(found) == CONSUMER_SESSIONS
     assert Counter(run["card"] for run in found[:CONSUMER_SESSIONS]) == {"GPU-0": 4, "GPU-1": 4}
 
@@ -111,7 +114,7 @@ def test_no_card_is_used_when_none_is_wanted(machine: Site) -> None:
     machine.job("room")
     assert machine.run("--gpus", 0).status == 0
     (run,) = runs(machine)
-    assert (run["card"], run["device"]) == (None, "cpu")
+    assert (run["card"], run["device"], run["held"]) == (None, "cpu", False)
     assert run["places"]
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from owtmix.base.geometry import Size
 from owtmix.compositor.gpu.device import Fence
+from owtmix.compositor.gpu.kernel_cache import Kernel
 from owtmix.media.writers import VideoWriter
 from owtmix.plan.device import RenderDevice
 from owtmix.plan.encoders import NVENC
@@ -47,6 +48,7 @@ class SilentReporter:
 class FakeGpu(LazyDevice):
     name = "cuda:0"
     model = "Fake GPU"
+    kernel = Kernel("0" * 64)
 
     def __init__(self, how: str) -> None:
         super().__init__(free_bytes=1 << 18 if how == "full" else 1 << 28)
@@ -106,14 +108,15 @@ class FakeGpuSetup(RenderSetup):
 
 @dataclass(frozen=True, slots=True)
 class FakeGpuCheckTask:
-    """Finds a GPU that composes and, with ``encodes``, encodes."""
+    """Finds a GPU that composes and, with ``encodes``, encodes: on that place of the PCI ``bus``."""
 
     result: ClassVar = GpuInfo
     encodes: bool
+    bus: str
     name = "the GPU"
 
     def run(self, _reporter: TaskReporter) -> GpuInfo:
-        return GpuInfo(0, "Fake GPU", self.encodes)
+        return GpuInfo(0, "Fake GPU", self.encodes, self.bus)
 
 
 def on_fake_gpu(how: str, *, encodes: bool, has_encoder: bool) -> Callable[[Any], Any]:
@@ -124,8 +127,8 @@ def on_fake_gpu(how: str, *, encodes: bool, has_encoder: bool) -> Callable[[Any]
 
     def exchange(task: Any) -> Any:
         match task:
-            case GpuCheckTask():
-                return FakeGpuCheckTask(encodes)
+            case GpuCheckTask(preferred=preferred):
+                return FakeGpuCheckTask(encodes, "".join(preferred[:1]))
             case ChunkTask() | AudioTask() | SuspectTask():
                 return with_setup(task, FakeGpuSetup, how=how, has_encoder=has_encoder)
         return task

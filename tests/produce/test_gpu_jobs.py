@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+import tempfile
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from threading import Timer
 from typing import Any, Final
 
 import numpy as np
 import pytest
 
 from owtmix.base.cleanup import TemporaryPaths
-from owtmix.base.errors import DestinationError, RenderError, SpecError
+from owtmix.base.errors import DestinationError, RenderError
 from owtmix.base.geometry import Size
 from owtmix.base.progress import NoProgress
 from owtmix.compositor.gpu.device import DeviceError
@@ -21,11 +24,11 @@ from owtmix.jobfile.settings import LimitSettings, Settings
 from owtmix.jobfile.spec import VideoSpec
 from owtmix.jobs.job import Job
 from owtmix.jobs.options import Options
-from owtmix.plan.device import RenderDevice
 from owtmix.plan.encoders import NVENC, h264, nvenc
-from owtmix.produce.device_choice import EXTRAS, choose_device
 from owtmix.produce.gpu_check import GpuCheckTask, GpuInfo, check_composing, check_gpus, encodes
-from owtmix.workers.base import Death, DeathKind, Outcome
+from owtmix.workers.card_holds import MOST_SESSIONS, SESSIONS
+from owtmix.workers.card_models import CONSUMER_SESSIONS
+from owtmix.workers.places import Places
 from tests.compositor.gpu.kernel import compiled
 from tests.compositor.gpu.lazy_device import LazyDevice
 from tests.e2e import measure
@@ -39,7 +42,6 @@ from tests.support.people import Take
 from tests.support.replacing import replacing
 from tests.support.room import Room
 
-MEMORY: Final = 64 << 20
 ROOM: Final = Room(
     takes=(
         Take("anna_1", 0, 4000, people.COLOURS[0], 440, size=(160, 90), level_db=-30, container="webm"),
@@ -52,67 +54,6 @@ SIMILAR: Final = 2.0
 """Mean difference of two encoded pictures of the same room; another picture differs by tens."""
 
 
-class AnsweringExecutor:
-    """An executor without workers, whose tasks all end with the same answer."""
-
-    def __init__(self, **answer: Any) -> None:
-        self._answer = answer
-        self.confinement = ()
-
-    def allow(self, **_: Any) -> None:
-        """Nothing is confined."""
-
-    def run(self, tasks: Any, *_: Any, **__: Any) -> Any:
-        for task in tasks:
-            yield Outcome(task, **self._answer)
-
-
-def found(executor: AnsweringExecutor, wanted: str) -> RenderDevice:
-    return choose_device(executor, wanted, MEMORY, lambda: True)
-
-
-def test_the_cpu_composes_where_it_is_asked_for_or_nothing_else_is_installed() -> None:
-    assert choose_device(AnsweringExecutor(), "cpu", MEMORY, lambda: False) == RenderDevice("--device cpu")
-    assert choose_device(AnsweringExecutor(), "auto", MEMORY, lambda: False) == RenderDevice(EXTRAS)
-    with pytest.raises(SpecError, match="--device cuda: the extra cuda12 or cuda13 of owtmix is not installed"):
-        choose_device(AnsweringExecutor(), "cuda", MEMORY, lambda: False)
-
-
-@pytest.mark.parametrize(("has_card", "shown"), [(False, "DEBUG"), (True, "INFO")])
-def test_the_missing_extra_is_remarked_on_only_where_there_is_a_card(
-    caplog: pytest.LogCaptureFixture, has_card: bool, shown: str
-) -> None:
-    with caplog.at_level("DEBUG"):
-        choose_device(AnsweringExecutor(), "auto", MEMORY, lambda: False, lambda: has_card)
-    assert [record.levelname for record in caplog.records if EXTRAS in record.message] == [shown]
-
-
-def test_a_gpu_that_works_is_taken_and_named() -> None:
-    device = found(AnsweringExecutor(value=GpuInfo(1, "NVIDIA L4", encodes=True)), "auto")
-    assert device == RenderDevice("NVIDIA L4 composes and encodes", 1, has_encoder=True, memory_bytes=MEMORY)
-    assert device.name == "cuda:1"
-    device = found(AnsweringExecutor(value=GpuInfo(0, "NVIDIA H100", encodes=False)), "cuda")
-    assert device == RenderDevice("NVIDIA H100 composes and does not encode H.264", 0, memory_bytes=MEMORY)
-
-
-@pytest.mark.parametrize(
-    ("answer", "why"),
-    [
-        ({"error": RenderError("no driver")}, "no driver"),
-        (
-            {"death": Death(DeathKind.HUNG, "hangs: no progress for 60 s")},
-            "checking it hangs: no progress for 60 s",
-        ),
-    ],
-)
-def test_a_gpu_that_does_not_work_is_not_used_and_is_an_error_where_it_was_asked_for(
-    answer: dict[str, Any], why: str
-) -> None:
-    assert found(AnsweringExecutor(**answer), "auto") == RenderDevice(why)
-    with pytest.raises(SpecError, match=f"--device cuda:1: {why}; --device cpu or auto composes without a GPU"):
-        found(AnsweringExecutor(**answer), "cuda:1")
-
-
 def test_without_cupy_the_check_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "owtmix.compositor.gpu.cuda", None)
     with pytest.raises(RenderError, match="CuPy cannot be loaded"):
@@ -120,12 +61,12 @@ def test_without_cupy_the_check_is_an_error(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def check(wanted: int | None, how: str) -> GpuInfo:
-    return check_gpus(wanted, lambda: 1, lambda _number: FakeGpu(how), SilentReporter())
+    return check_gpus(wanted, lambda: ["0000:3B:00.0"], lambda _number: FakeGpu(how), SilentReporter(), (), encodes)
 
 
 def test_a_gpu_is_checked_by_composing() -> None:
     compiled()
-    assert check(None, "works") == GpuInfo(0, "Fake GPU", encodes=False)
+    assert check(None, "works") == GpuInfo(0, "Fake GPU", encodes=False, bus="0000:3b:00.0", kernel=FakeGpu.kernel)
     with pytest.raises(RenderError, match="there is no cuda:1, but 1 GPUs, counted from 0"):
         check(1, "works")
     with pytest.raises(RenderError, match="cuda:0 is full"):
@@ -151,7 +92,11 @@ def test_an_encoder_is_checked_with_composed_frames() -> None:
 
 @pytest.fixture(autouse=True)
 def cupy_that_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Jobs look for CuPy before they check a GPU. The check is replaced, so this package is not imported."""
+    """Jobs look for CuPy before they check a GPU. The check is replaced, so this package is not imported.
+
+    Sessions are those of this test, not of the machine.
+    """
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     (tmp_path / "found" / "cupy").mkdir(parents=True)
     (tmp_path / "found" / "cupy" / "__init__.py").write_text("raise ImportError('no real one')\n")
     monkeypatch.syspath_prepend(tmp_path / "found")
@@ -162,12 +107,19 @@ def lay_out(folder: Path, room: Room = ROOM) -> Path:
 
 
 def compose(
-    job_file: Path, how: str | None, *, encodes: bool = False, has_encoder: bool = False, finish: bool = True
+    job_file: Path,
+    how: str | None,
+    *,
+    encodes: bool = False,
+    has_encoder: bool = False,
+    finish: bool = True,
+    workers: int = 1,
+    card_is_held: bool = False,
 ) -> dict[str, Any]:
-    """Compose two chunks by one worker, on a fake GPU or, where ``how`` is None, on the CPU."""
+    """Compose two chunks by one worker or more, on a fake GPU or, where ``how`` is None, on the CPU."""
     compiled()
     tasks = on_fake_gpu(how or "", encodes=encodes, has_encoder=has_encoder)
-    options = Options(workers=1, chunk_s=Fraction(2), device="auto" if how else "cpu")
+    options = Options(workers=workers, chunk_s=Fraction(2), device="auto" if how else "cpu", card_is_held=card_is_held)
     settings = Settings(limits=LimitSettings(worker_silence_s=5 if how == "hangs" else 60))
     open_executor = replacing(tasks if finish else lambda task: without_output(tasks(task)))
     job = Job(job_file, settings, options, job_file.parents[1] / "state", open_executor)
@@ -235,11 +187,65 @@ def test_a_resumed_run_repeats_the_warning_that_a_gpu_failed(tmp_path: Path) -> 
     ]
 
 
+def test_a_resumed_run_takes_the_card_of_the_run_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also when another one is less loaded by then."""
+    driver = tmp_path / "tools" / "nvidia-smi"
+    driver.parent.mkdir()
+    monkeypatch.setenv("PATH", f"{driver.parent}{os.pathsep}{os.environ['PATH']}")
+
+    def list_cards(*free_mib: int) -> None:
+        lines = "".join(f"{n}, GPU-{n}, NVIDIA L4, 24000, {free}, 0:{n}:0\\n" for n, free in enumerate(free_mib))
+        driver.write_text(f"#!/bin/sh\nprintf '{lines}'\n")
+        driver.chmod(0o755)
+
+    caplog.set_level("INFO")
+    job_file = lay_out(tmp_path)
+    list_cards(5000, 20_000)
+    with pytest.raises(DestinationError, match="no output is made"):
+        compose(job_file, "works", finish=False)
+    assert "NVIDIA L4 (GPU-1) is the least loaded" in caplog.text
+    list_cards(22_000, 2000)
+    assert compose(job_file, "works")["chunks"] == {"total": 2, "reused": 2}
+    assert "NVIDIA L4 (GPU-1) is that of the earlier run" in caplog.text
+
+
 def test_a_gpu_that_fails_at_composing_still_encodes(tmp_path: Path) -> None:
     report = compose(lay_out(tmp_path), "lost", encodes=True, has_encoder=True)
     assert (report["device"]["composed_on"], report["device"]["encoder"]) == (["cpu"], NVENC)
     assert len(report["warnings"]) == 2
     assert len(pictures(report)) == 40
+
+
+def test_a_job_waits_for_a_session_and_holds_it_until_it_ends(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """All sessions of the machine are held: the encoder is the GPU's all the same, as a resumed run's would be."""
+    sessions = Places.of_machine(CONSUMER_SESSIONS, SESSIONS)
+    others = [descriptor for _ in range(CONSUMER_SESSIONS) if (descriptor := sessions.take()) is not None]
+    ending = Timer(1, os.close, [others.pop()])
+    ending.start()
+    report = compose(lay_out(tmp_path), "works", encodes=True, has_encoder=True)
+    assert report["device"]["encoder"] == NVENC
+    assert "waits for a session of the card's encoder: other jobs hold all 8" in caplog.text
+    assert sessions.held() == len(others) == CONSUMER_SESSIONS - 1
+    for descriptor in others:
+        os.close(descriptor)
+
+
+def test_a_job_whose_card_is_held_by_its_caller_takes_no_session_of_its_own(tmp_path: Path) -> None:
+    """The caller, a batch, holds the one that it uses."""
+    sessions = Places.of_machine(CONSUMER_SESSIONS, SESSIONS)
+    held = [descriptor for _ in range(CONSUMER_SESSIONS) if (descriptor := sessions.take()) is not None]
+    report = compose(lay_out(tmp_path), "works", encodes=True, has_encoder=True, card_is_held=True)
+    assert report["device"]["encoder"] == NVENC
+    for descriptor in held:
+        os.close(descriptor)
+
+
+def test_no_more_workers_compose_than_have_a_session(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        compose(lay_out(tmp_path), "works", encodes=True, has_encoder=True, workers=MOST_SESSIONS + 1)
+    assert "4 workers compose, not 5: the job holds so many sessions of the GPU's encoder" in caplog.text
 
 
 def test_a_gpu_that_also_hangs_at_encoding_is_not_used_any_more(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any, Final
 
 import av.error
@@ -18,7 +19,8 @@ from numpy.typing import NDArray
 
 from owtmix.base.geometry import Size
 from owtmix.compositor.gpu.device import DeviceError, Fence
-from owtmix.compositor.gpu.kernel_args import BLOCK, KERNEL, SOURCE
+from owtmix.compositor.gpu.kernel_args import BLOCK, KERNEL
+from owtmix.compositor.gpu.kernel_loading import load_kernel
 
 _FAILURES: Final = (
     runtime.CUDARuntimeError,
@@ -51,14 +53,39 @@ class CudaMemory:
         self.address: int = self._memory.ptr
 
 
+class Nvrtc:
+    """``Compiler`` of the current GPU: NVRTC, by way of CuPy, which chooses the architecture."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def versions(self) -> tuple[str, ...]:
+        with _cuda_errors(self._name):
+            compiler = ".".join(map(str, cupy.cuda.nvrtc.getVersion()))
+            return cupy.__version__, compiler, str(runtime.driverGetVersion()), cupy.cuda.Device().compute_capability
+
+    def compile(self, source: str, options: tuple[str, ...]) -> bytes:
+        with _cuda_errors(self._name):
+            code, _ = cupy.cuda.compiler.compile_using_nvrtc(source, options, None, "compose.cu", cache_in_memory=True)
+            return bytes(code)
+
+    def load(self, code: bytes) -> Any:
+        with _cuda_errors(self._name):
+            module = cupy.cuda.function.Module()
+            module.load(code)
+            return module.get_function(KERNEL)
+
+
 class CudaDevice:
     """GPU ``number`` of those visible; a launch draws ``frames`` frames.
+
+    Its ``kernel`` is that in the folder ``kernels``, or else compiled.
 
     Raises:
         DeviceError: there is no such GPU, or it does not work.
     """
 
-    def __init__(self, number: int, frames: int = 1) -> None:
+    def __init__(self, number: int, frames: int = 1, kernels: Path | None = None) -> None:
         self.number = number
         self.name = f"cuda:{number}"
         with _cuda_errors(self.name):
@@ -68,8 +95,7 @@ class CudaDevice:
             self._cupy_device = cupy.cuda.Device(number)
         with self.current():
             self._uploads, self._drawing, self._downloads = (cupy.cuda.Stream(non_blocking=True) for _ in range(3))
-            module = cupy.RawModule(code=SOURCE.read_text(encoding="ascii"), options=(f"-DFRAMES={frames}",))
-            self._kernel = module.get_function(KERNEL)
+            self._function, self.kernel = load_kernel(Nvrtc(self.name), (f"-DFRAMES={frames}",), kernels)
 
     @contextmanager
     def current(self) -> Iterator[None]:
@@ -102,7 +128,7 @@ class CudaDevice:
             for fence_before in after:
                 assert isinstance(fence_before, CudaFence)
                 stream.wait_event(fence_before.event)
-            self._kernel(grid, BLOCK, (batch,))
+            self._function(grid, BLOCK, (batch,))
             fence.event.record(stream)
 
     def download(self, address: int, target: NDArray[np.uint8], after: Fence, fence: Fence) -> None:
@@ -149,23 +175,23 @@ class CudaDevice:
 
 
 @cache
-def open_device(number: int) -> CudaDevice:
-    """The GPU, opened and the kernel compiled once per process.
+def open_device(number: int, kernels: Path | None = None) -> CudaDevice:
+    """The GPU, opened and the kernel loaded or compiled once per process.
 
     Raises:
         DeviceError: there is no such GPU, or it does not work.
     """
-    return CudaDevice(number)
+    return CudaDevice(number, kernels=kernels)
 
 
-def gpu_count() -> int:
-    """The number of visible GPUs.
+def gpu_buses() -> list[str]:
+    """Where the visible GPUs are on the PCI bus, as ``0000:3B:00.0``, by their numbers. None of them is opened.
 
     Raises:
         DeviceError: there is no driver.
     """
     with _cuda_errors("cuda"):
-        return int(runtime.getDeviceCount())
+        return [str(runtime.deviceGetPCIBusId(number)) for number in range(runtime.getDeviceCount())]
 
 
 @contextmanager

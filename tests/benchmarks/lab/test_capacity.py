@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.lab.capacity import main, rates_from, room_of, samples, tables
 from owtmix.batch.capacity import ASSUMED, Room
-from owtmix.batch.card_list import CardList, ListedCard, NoAnswerError
+from owtmix.workers.card_list import CardList, ListedCard, NoAnswerError
 
 L4 = ListedCard("GPU-1", "NVIDIA L4", 23_034)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from owtmix.batch.card_list import (
+from owtmix.workers.card_list import (
     HIDDEN,
     NO_DRIVER,
     NO_EXTRA,
@@ -20,13 +20,13 @@ from owtmix.batch.card_list import (
     visible,
 )
 
-L4 = ListedCard("GPU-11111111-aaaa", "NVIDIA L4", 23_034)
-T4 = ListedCard("GPU-22222222-bbbb", "Tesla T4", 15_360)
-OLD = ListedCard("GPU-22223333-cccc", "Quadro K2", 0)
+L4 = ListedCard("GPU-11111111-aaaa", "NVIDIA L4", 23_034, 22_565, "0000:3b:00.0")
+T4 = ListedCard("GPU-22222222-bbbb", "Tesla T4", 15_360, 12, "0000:5e:00.0")
+OLD = ListedCard("GPU-22223333-cccc", "Quadro K2", 0, 0, "000f:af:00.0")
 ANSWER = """\
-0, GPU-11111111-aaaa, NVIDIA L4, 23034
-1, GPU-22222222-bbbb, Tesla T4, 15360
-2, GPU-22223333-cccc, Quadro K2, [N/A]
+0, GPU-11111111-aaaa, NVIDIA L4, 23034, 22565, 00000000:3B:00.0
+1, GPU-22222222-bbbb, Tesla T4, 15360, 12, 00000000:5E:00.0
+2, GPU-22223333-cccc, Quadro K2, [N/A], [N/A], 0000000F:AF:00.0
 """
 
 
@@ -34,7 +34,10 @@ def test_an_answer_becomes_cards() -> None:
     assert parse_cards(ANSWER) == (L4, T4, OLD)
 
 
-@pytest.mark.parametrize("answer", ["", "No devices were found\n", "0, NVIDIA L4\n", "x, GPU-1, L4, 1\n", '"0\n'])
+@pytest.mark.parametrize(
+    "answer",
+    ["", "No devices were found\n", "0, NVIDIA L4\n", "x, GPU-1, L4, 1, 1, 0:0\n", "0, GPU-1, L4, 1\n", '"0\n'],
+)
 def test_what_is_no_card_is_left_out(answer: str) -> None:
     assert parse_cards(answer) == ()
 

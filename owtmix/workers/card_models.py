@@ -22,6 +22,11 @@ class CardModel:
     limited: bool = False
     known: bool = True
 
+    @property
+    def needs_session(self) -> bool:
+        """Whether one of ``CONSUMER_SESSIONS`` is held by whoever encodes on it."""
+        return self.limited and self.nvenc > 0
+
 
 # Engines of one GPU: NVIDIA, "Video Encode and Decode Support Matrix" (developer.nvidia.com), columns "# of NVDEC/chip"
 # and "# of NVENC/chip"; sessions: its column "Max # of concurrent sessions", which is a limit of the whole system

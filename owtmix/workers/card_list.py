@@ -14,7 +14,7 @@ from typing import Final
 
 from owtmix.base.plain_text import plain_line
 
-CARDS: Final = "index,uuid,name,memory.total"
+CARDS: Final = "index,uuid,name,memory.total,memory.free,pci.bus_id"
 """What is asked of each card."""
 PATIENCE_S: Final = 20
 """A driver that was not used for long takes some seconds to begin."""
@@ -24,16 +24,21 @@ HIDDEN: Final = "CUDA_VISIBLE_DEVICES names no card"
 _MOST_BYTES: Final = 65_536
 _LAST_WORDS_S: Final = 1
 _MOST_REASON: Final = 200
-_COLUMNS: Final = 4
+_COLUMNS: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
 class ListedCard:
-    """A card. ``uuid`` names it in ``CUDA_VISIBLE_DEVICES``, whatever order CUDA counts cards in."""
+    """A card. ``uuid`` names it in ``CUDA_VISIBLE_DEVICES``, whatever order CUDA counts cards in.
+
+    ``free_mib`` of its ``memory_mib`` are taken by nobody. ``bus`` is its place on the PCI bus, as of ``bus_place``.
+    """
 
     uuid: str
     name: str
     memory_mib: int
+    free_mib: int = 0
+    bus: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +114,20 @@ def parse_cards(answer: str) -> tuple[ListedCard, ...]:
     cards = []
     for row in csv.reader(answer.splitlines(), skipinitialspace=True):
         if len(row) == _COLUMNS and row[0].strip().isdecimal() and row[1].startswith("GPU-"):
-            memory = row[3].strip()
-            cards.append(ListedCard(row[1].strip(), row[2].strip(), int(memory) if memory.isdecimal() else 0))
+            uuid, name, *sizes, bus = map(str.strip, row[1:])
+            memory_mib, free_mib = (int(size) if size.isdecimal() else 0 for size in sizes)
+            cards.append(ListedCard(uuid, name, memory_mib, free_mib, bus_place(bus)))
     return tuple(cards)
+
+
+def bus_place(bus: str) -> str:
+    """A place on the PCI bus in one form: NVIDIA's tools write the domain with four digits or with eight.
+
+    >>> bus_place("00000000:3B:00.0")
+    '0000:3b:00.0'
+    """
+    domain, _, rest = bus.strip().lower().partition(":")
+    return f"{domain[-4:]}:{rest}"
 
 
 def visible(cards: Sequence[ListedCard], shown: str | None) -> tuple[ListedCard, ...]:
