@@ -62,7 +62,8 @@ class VideoTrack:
 
     ``span`` is from the first presented frame to the end of the last one, which is presented at ``last_s``. ``gaps``
     are the ranges between consecutive frames that are longer than ``probe.GAP_S``. ``size`` is the display size of the
-    first frame. ``decoder_bytes`` is about the memory that decoding it takes.
+    first frame. ``gop_s`` is the longest time (s) from a key frame to the next one or to the end. ``decoder_bytes`` is
+    about the memory that decoding it takes.
     """
 
     index: int
@@ -72,6 +73,7 @@ class VideoTrack:
     span: TimeRange
     last_s: Fraction
     gaps: tuple[TimeRange, ...]
+    gop_s: Fraction
     sections: tuple[Section, ...] = ()
     decoder_bytes: int = 0
 

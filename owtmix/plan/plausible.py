@@ -87,6 +87,7 @@ def check_sources(found: Iterable[int], known: Collection[int]) -> None:
 def _check_video(track: VideoTrack) -> None:
     _check_size(track.size.width, track.size.height)
     _check_not_negative("a number", track.index, track.decoder_bytes, *(section.first for section in track.sections))
+    _check_not_negative("a group of pictures", track.gop_s)
     _check_order("gaps", track.gaps)
     _check_common("the picture", (t for gap in track.gaps for t in (gap.start, gap.end)))
 
@@ -111,7 +112,7 @@ def _check_size(width: int, height: int) -> None:
         raise ValueError(f"has a picture of {width}x{height} pixels")
 
 
-def _check_not_negative(what: str, *numbers: int) -> None:
+def _check_not_negative(what: str, *numbers: int | Fraction) -> None:
     if min(numbers) < 0:
         raise ValueError(f"has {what} below 0")
 
