@@ -48,7 +48,7 @@ def main() -> None:
 def _compare(name: str, arguments: argparse.Namespace) -> None:
     scene = SCENES[name]
     words, workers = arguments.engines.split(","), map(int, arguments.workers.split(","))
-    chosen = [engine for engine in engines(workers) if any(word in engine.name for word in words)]
+    chosen = [engine for engine in engines(workers, arguments.cache) if any(word in engine.name for word in words)]
     ours = [engine for engine in chosen if engine.name.startswith("owtmix")]
     with prepared(name, arguments) as case:
         # A scene made of others is about the memory of owtmix; the other engines would take hours.

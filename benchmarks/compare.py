@@ -43,8 +43,7 @@ def compare(case: Case, engines: Sequence[Engine], rounds: int, *, judged: bool)
                     result |= quality.judge(output, case, composed)
                 output.unlink()
     composed.unlink(missing_ok=True)
-    length = {"seconds": float(case.plan.duration_s), "frames": case.picture.frames}
-    return length | {"floor": floors, "engines": results}
+    return {"seconds": float(case.plan.duration_s), "frames": case.picture.frames, "floor": floors, "engines": results}
 
 
 def _run(engine: Engine, case: Case, result: Result) -> Path | None:

@@ -41,8 +41,7 @@ def paragraphs(document: Document, name: str) -> Iterator[str]:
     )
     yield "### Targets"
     yield targets_table(list(targets(document)))
-    scenes = document.get("scenes", {})
-    if scenes:
+    if scenes := document.get("scenes", {}):
         yield "![CPU over the floor, and speed](performance.png)"
     for scene, found in scenes.items():
         yield f"### {scene}: {SCENES[scene].about}"

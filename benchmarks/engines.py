@@ -1,4 +1,4 @@
-"""The engines: owtmix, and FFmpeg with two kinds of filter graphs, as commands; GStreamer and MLT are in ``lab``."""
+"""The engines: owtmix, and FFmpeg with two kinds of filter graphs, as commands; other compositors are in ``lab``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Final
 from benchmarks import ffmpeg_graphs
 from benchmarks.case import Case, Engine, Made
 from benchmarks.ffmpeg import program
-from benchmarks.lab import peers
+from benchmarks.lab.peers import peers
 from benchmarks.measure import run
 
 GRAPH: Final = "ffmpeg graph"
@@ -21,15 +21,15 @@ INTERVALS: Final = "ffmpeg intervals"
 PLAIN: Final = ", plain veryfast"
 
 
-def engines(workers: Iterable[int]) -> list[Engine]:
-    """All engines; owtmix once for each number of ``workers``."""
+def engines(workers: Iterable[int], cache: Path) -> list[Engine]:
+    """All engines; owtmix once for each number of ``workers``. What peers need is kept in ``cache``."""
     return [
         *map(owtmix, workers),
         Engine(GRAPH, partial(_graph, plain=False)),
         Engine(GRAPH + PLAIN, partial(_graph, plain=True)),
         Engine(INTERVALS, partial(_intervals, plain=False)),
         Engine(INTERVALS + PLAIN, partial(_intervals, plain=True)),
-        *peers.ENGINES,
+        *peers(cache),
     ]
 
 

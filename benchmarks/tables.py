@@ -10,8 +10,8 @@ Figures = Mapping[str, Any]
 """A result file, or a part of one."""
 
 HEADINGS: Final = (
-    *("engine", "wall s", "x real time", "CPU s", "CPU / floor", "cores busy", "memory MiB", "one process MiB"),
-    *("VMAF", "VMAF NEG", "PSNR dB", "kbit/s"),
+    *("engine", "wall s", "x real time", "x real time per core", "CPU s", "CPU / floor", "cores busy", "memory MiB"),
+    *("one process MiB", "VMAF", "VMAF NEG", "PSNR dB", "kbit/s"),
 )
 NOTHING: Final = "-"
 
@@ -27,7 +27,8 @@ def scene_table(scene: Figures, cores: int) -> str:
     floor_s = floor_of(scene)
     rows: list[Sequence[str]] = []
     if floor_s is not None:
-        rows.append(("*floor*", NOTHING, NOTHING, f"{floor_s:.1f}", "1.00", *[NOTHING] * (len(HEADINGS) - 5)))
+        costs = f"{scene['seconds'] / floor_s:.2f}", f"{floor_s:.1f}", "1.00"
+        rows.append(("*floor*", NOTHING, NOTHING, *costs, *[NOTHING] * (len(HEADINGS) - 6)))
     rows += [_row(name, found, scene["seconds"], floor_s, cores) for name, found in scene["engines"].items()]
     return markdown(HEADINGS, rows)
 
@@ -94,6 +95,7 @@ def _row(name: str, found: Figures, seconds: float, floor_s: float | None, cores
         name,
         f"{wall_s:.1f}",
         f"{seconds / wall_s:.2f}",
+        f"{seconds / cpu_s:.2f}",
         f"{cpu_s:.1f}",
         or_nothing(floor_s and cpu_s / floor_s),
         f"{cpu_s / (wall_s * cores):.2f}",

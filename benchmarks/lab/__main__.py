@@ -17,6 +17,7 @@ EXPERIMENTS: Final = (
     "measuring",
     "night",
     "peers",
+    "points",
     "rooms",
     "sweep",
 )

@@ -144,7 +144,7 @@ def main(words: Sequence[str]) -> None:
             kind.name: median(composing(case, kind, frames) for _ in range(arguments.rounds))
             for kind in (CPU, render_device)
         }
-        found["jobs"] = compare(case, _engines(render_device), arguments.rounds, judged=False)
+        found["jobs"] = compare(case, _engines(render_device, arguments.cache), arguments.rounds, judged=False)
     print(kernel_table(found["kernels"]))
     keep(arguments, "gpu", render_device.why, found)
 
@@ -180,9 +180,9 @@ def _decodings(case: Case, render_device: RenderDevice) -> Result:
     }
 
 
-def _engines(render_device: RenderDevice) -> list[Engine]:
+def _engines(render_device: RenderDevice, cache: Path) -> list[Engine]:
     """Owtmix on the CPU and on the GPU, and FFmpeg."""
-    graph = [engine for engine in engines([]) if engine.name == GRAPH]
+    graph = [engine for engine in engines([], cache) if engine.name == GRAPH]
     return [owtmix(CORES), owtmix(CORES, render_device.name), *graph]
 
 

@@ -1,30 +1,26 @@
 """Compositors other than FFmpeg beside owtmix: GStreamer, MLT and Hisui, on a scene whose layout stays the same.
 
-None of them follows joins and leaves. ``python -m benchmarks`` runs GStreamer and MLT, too, where they are installed.
-Hisui reads the recordings as VP9 and Opus in MP4. They are converted before, which is not measured. It makes VP9 with
-its own settings, so that its quality and its bytes are its own.
+None of them follows joins and leaves. ``python -m benchmarks`` runs them, too: Hisui from its wheel, the others where
+they are installed.
 """
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Sequence
 from functools import partial
 from math import ceil
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from benchmarks.case import Case, Engine, Made
 from benchmarks.command_line import new_parser, prepared
 from benchmarks.compare import compare
-from benchmarks.ffmpeg import ffmpeg
 from benchmarks.ffmpeg_graphs import is_steady, placements
+from benchmarks.lab import hisui
 from benchmarks.measure import CORES, run
 from benchmarks.tables import scene_table
 
-CPU_USED: Final = 4
-"""The speed of converting the recordings for Hisui."""
 _BUFFER_S: Final = 0.01
 """The length of the sound buffers of GStreamer's mixer."""
 
@@ -35,65 +31,20 @@ def main(words: Sequence[str]) -> None:
 
     parser = new_parser("benchmarks.lab peers", description=__doc__)
     parser.add_argument("scene", nargs="?", default="grid4")
-    parser.add_argument("--hisui", type=Path, metavar="FILE", help="the binary of Hisui")
+    parser.add_argument("--hisui", type=Path, metavar="FILE", help="another binary of Hisui than its wheel's")
     arguments = parser.parse_args(words)
-    engines = [owtmix(CORES), *ENGINES, *([hisui(arguments.hisui)] if arguments.hisui else [])]
+    engines = [owtmix(CORES), *peers(arguments.cache, arguments.hisui)]
     with prepared(arguments.scene, arguments) as case:
         print(scene_table(compare(case, engines, arguments.rounds, judged=True), CORES))
 
 
-def hisui(binary: Path) -> Engine:
-    """Hisui as an engine."""
-
-    def compose(case: Case) -> Made:
-        output, archive, layout = (case.work / name for name in ("hisui.mp4", "hisui", "hisui.json"))
-        layout.write_text(json.dumps(layout_of(case, _convert(case, archive))), encoding="utf-8")
-        command = [binary, "compose", "-P", "-T", CORES, "-l", layout, "-o", output, archive]
-        return Made(run([list(map(str, command))], case.work)[0], output)
-
-    return Engine("Hisui (VP9)", compose, lambda case: "" if is_steady(case.plan) else "layouts change")
-
-
-def layout_of(case: Case, names: Sequence[str]) -> dict[str, Any]:
-    """Hisui's layout file: a region for each tile; ``names`` are the metadata files of the plan's sources."""
-    regions = {
-        f"tile{number}": {
-            "video_sources": [names[placement.source]],
-            "x_pos": placement.rect.x,
-            "y_pos": placement.rect.y,
-            "width": placement.rect.width,
-            "height": placement.rect.height,
-            "border_pixels": 0,
-        }
-        for number, placement in enumerate(placements(case.plan))
-    }
-    return {
-        "audio_sources": list(names),
-        "audio_bitrate": case.sound.encoding.bit_rate_kbps * 1000,
-        "video_codec": "VP9",
-        "video_bitrate": case.picture.encoding.bit_rate_kbps * 1000,
-        "video_layout": regions,
-        "resolution": str(case.picture.canvas),
-        "frame_rate": case.picture.clock.fps,
-    }
-
-
-def _convert(case: Case, archive: Path) -> list[str]:
-    """Write the recordings and their metadata as Hisui reads them, once for a case; returns the metadata's names."""
-    archive.mkdir(exist_ok=True)
-    length_s = round(float(case.plan.duration_s), 6)
-    vp9 = f"-c:v libvpx-vp9 -deadline realtime -cpu-used {CPU_USED} -crf 20 -b:v 0 -c:a libopus -ac 2".split()
-    names = []
-    for number, path in enumerate(case.paths):
-        name = f"archive-{number}"
-        media = archive / f"{name}.mp4"
-        if not media.exists():
-            ffmpeg(["-i", str(path), "-t", str(length_s), *vp9, str(media)])
-        times = {"start_time_offset": 0, "stop_time_offset": ceil(length_s)}
-        metadata = {"connection_id": name, "format": "mp4", "audio": True, "video": True} | times
-        (archive / f"{name}.json").write_text(json.dumps(metadata), encoding="utf-8")
-        names.append(f"{name}.json")
-    return names
+def peers(cache: Path, binary: Path | None = None) -> list[Engine]:
+    """The peers that the harness runs; what they need is kept in ``cache``. ``binary`` is another one of Hisui."""
+    return [
+        Engine("GStreamer compositor", _gstreamer, partial(_missing, "gst-launch-1.0")),
+        Engine("MLT melt", _melt, partial(_missing, "melt")),
+        hisui.engine(cache, binary),
+    ]
 
 
 def _missing(program: str, case: Case) -> str:
@@ -164,10 +115,3 @@ def _x264(case: Case) -> tuple[str, str]:
     options = dict(case.picture.encoding.options)
     rates = f"vbv-maxrate={options['maxrate'].removesuffix('k')}:vbv-bufsize={options['bufsize'].removesuffix('k')}"
     return options["preset"], f"{options['x264-params']}:{rates}:keyint={case.picture.encoding.gop}"
-
-
-ENGINES: Final = (
-    Engine("GStreamer compositor", _gstreamer, partial(_missing, "gst-launch-1.0")),
-    Engine("MLT melt", _melt, partial(_missing, "melt")),
-)
-"""The peers that the harness runs."""

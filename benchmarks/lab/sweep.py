@@ -31,7 +31,9 @@ class Point:
 
     @property
     def name(self) -> str:
-        return " ".join([self.preset, *(f"{key}={value}" for key, value in self.changes.items())])
+        own = OWN.get(self.preset, {})
+        changes = (f"{key}={value}" for key, value in self.changes.items() if own.get(key) != value)
+        return " ".join([self.preset, *changes])
 
     def encoding(self, common: VideoEncoding) -> VideoEncoding:
         """The plan's encoding with this preset and these changes; rates, GOP and the options in ``KEPT`` stay."""
@@ -44,13 +46,14 @@ class Point:
 
 KEPT: Final = frozenset({"cpu-independent", "force-cfr", "scenecut", "open-gop", "stitchable", "vbv-init"})
 NO_B: Final = {"bframes": 0}
+OWN: Final = {"ultrafast": NO_B}
+"""What presets have anyway: not a part of a name."""
 _MBTREE: Final = NO_B | {"rc-lookahead": 20, "mbtree": 1, "weightp": 1}
 _NAMED: Final = {name: Point(preset, NO_B | dict(changes)) for name, (preset, changes) in NAMED.items()}
 CHOSEN: Final = {point.name: name for name, point in _NAMED.items()}
 """The names that ``conf/owt.toml`` offers, by the names of their points here."""
 
 _TRIED: Final = (
-    Point("ultrafast"),
     Point("superfast"),
     Point("superfast", _MBTREE | {"trellis": 1}),
     Point("superfast", _MBTREE | {"trellis": 1, "rc-lookahead": 15}),

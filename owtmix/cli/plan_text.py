@@ -89,7 +89,8 @@ def _sound(sound: SoundPlan | None) -> str:
 
 def _sources(sources: Iterable[Source]) -> Iterator[tuple[str, ...]]:
     for number, source in enumerate(sources):
-        yield str(number), str(source.stream), source.key, _video_track(source.video), _sounds(source.sounds)
+        picture = _video_track(source.video) + ("" if source.loop_filter else ", without its loop filter")
+        yield str(number), str(source.stream), source.key, picture, _sounds(source.sounds)
 
 
 def _video_track(track: VideoTrack | None) -> str:

@@ -30,6 +30,7 @@ from owtmix.jobfile.setting_types import (
 )
 
 X264Preset = Literal[
+    "draft",
     "fast",
     "balanced",
     "quality",
@@ -43,7 +44,7 @@ X264Preset = Literal[
     "veryslow",
     "placebo",
 ]
-"""Three presets that were measured with pictures of rooms (``encoders.POINTS``), then x264's own presets."""
+"""Four points that were measured with pictures of rooms (``encoders.POINTS``), then x264's own presets."""
 
 
 class _Table(BaseModel):

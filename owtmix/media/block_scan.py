@@ -38,18 +38,18 @@ _SIMPLE_BLOCK: Final = 0xA3
 _BLOCK_GROUP: Final = 0xA0
 _BLOCK: Final = 0xA1
 _BLOCK_DURATION: Final = 0x9B
+_REFERENCE_BLOCK: Final = 0xFB
 _DISCARD_PADDING: Final = 0x75A2
 _SKIPPED: Final = frozenset(
     int(identifier, 16)
     for identifier in (
         # SeekHead, Info, Tracks, Cues, Tags, Chapters, Attachments, Void, CRC-32, Position, PrevSize
         *("114D9B74", "1549A966", "1654AE6B", "1C53BB6B", "1254C367", "1043A770", "1941A469", "EC", "BF", "A7", "AB"),
-        # BlockDuration, ReferenceBlock, BlockAdditions
-        *("9B", "FB", "75A1"),
+        # BlockDuration, BlockAdditions
+        *("9B", "75A1"),
     )
 )
 _LACED: Final = 0x06
-_KEY_FRAME: Final = 0x80
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,28 +61,23 @@ class Blocks:
         ticks: timestamps, in the segment's unit.
         positions: where each begins, in bytes.
         sizes: of the payloads, in bytes.
-        flags: of each; those of a simple block say whether it is a key frame.
         heads: the first two bytes of each payload, as a number; Opus says there how long it lasts. The second is
             another block's where the payload has one byte.
         padding_ns: what is to be cut from the end of each, in nanoseconds; mostly 0.
+        keys: 1 for a key frame, else 0.
     """
 
     tracks: Numbers
     ticks: Numbers
     positions: Numbers
     sizes: Numbers
-    flags: Numbers
     heads: Numbers
     padding_ns: Numbers
+    keys: Numbers
 
     def only(self, numbers: Numbers) -> Blocks:
         """Those with ``numbers``."""
         return Blocks(*(getattr(self, column.name)[numbers] for column in fields(Blocks)))
-
-    @property
-    def key_frames(self) -> int:
-        """How many say that they are key frames."""
-        return int(np.count_nonzero(self.flags & _KEY_FRAME))
 
 
 class _NotPlainError(Exception):
@@ -124,12 +119,14 @@ class _Scan:
             return None
         return Blocks(*(np.concatenate([getattr(part, f.name) for part in self._parts]) for f in fields(Blocks)))
 
-    def window(self, data: bytes, base: int, size: int) -> int:  # noqa: C901, PLR0912 - one loop, made for speed
+    def window(self, data: bytes, base: int, size: int) -> int:  # noqa: C901, PLR0912, PLR0915 - one loop, made for speed
         """Walk through ``data``, which begins at byte ``base`` of ``size``; returns where to go on."""
         headers: list[int] = []
         lengths: list[int] = []
         clusters = [(0, self.timecode)]
         padding: dict[int, int] = {}
+        grouped: list[int] = []
+        dependent: list[int] = []
         add_header, add_length = headers.append, lengths.append
         at = 0
         # At the end of the file the last elements are shorter than the longest header.
@@ -137,6 +134,8 @@ class _Scan:
         while at <= last:
             element = data[at]
             if element == _SIMPLE_BLOCK or element == _BLOCK:  # noqa: PLR1714, SIM109 - faster than a tuple
+                if element == _BLOCK:
+                    grouped.append(len(headers))
                 first = data[at + 1]
                 if first & 0x80:
                     length = first & 0x7F
@@ -167,13 +166,22 @@ class _Scan:
                 continue
             elif element == _DISCARD_PADDING and headers:
                 padding[len(headers) - 1] = _number(data, at, length, MOST_PADDING_NS, signed=True)
+            elif element == _REFERENCE_BLOCK and length >= 0 and (headers or self._parts):
+                if headers:
+                    dependent.append(len(headers) - 1)
+                else:
+                    self._parts[-1].keys[-1] = 0
             elif length < 0 or (element not in _SKIPPED and (element != _EBML or self._seen_segment)):
                 raise _NotPlainError  # also a second recording that is appended
             at += length
         if base + at > size:
             raise _NotPlainError
         if headers:
-            self._parts.append(_read(data, base, headers, lengths, clusters, padding))
+            found = _read(data, base, headers, lengths, clusters, padding)
+            # A block in a group is a key frame unless a reference stands behind it; its own mark means nothing.
+            found.keys[grouped] = 1
+            found.keys[dependent] = 0
+            self._parts.append(found)
         return base + at
 
 
@@ -227,7 +235,7 @@ def _read(
         ticks=np.repeat(np.array(timecodes, np.int64), counts) + relative,
         positions=base + at,
         sizes=sizes - 4,
-        flags=byte[3],
         heads=byte[4] << 8 | byte[5],
         padding_ns=cut,
+        keys=byte[3] >> 7,
     )

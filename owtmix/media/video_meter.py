@@ -50,8 +50,8 @@ class VideoMeter:
         self.table = PacketTable(stream.time_base, "picture")
         self._durations = array("q")
         self._dts = array("q")
+        self._keys = array("b")
         self._number = -1
-        self._key_frames = 0
         self.latest: Packet[Stream] | None = None
         """The last packet that was added."""
         self._first: tuple[int, Fraction, DecodedFrame] | None = None
@@ -65,11 +65,11 @@ class VideoMeter:
         if packet.size:
             self._number += 1
             self.latest = packet
-            self._key_frames += packet.is_keyframe
             if not packet.is_discard and packet.pts is not None:
                 self.table.add(self._number, packet.pts, -1 if packet.pos is None else packet.pos, packet.size)
                 self._durations.append(packet.duration or 0)
                 self._dts.append(clipped(packet.pts if packet.dts is None else packet.dts))
+                self._keys.append(packet.is_keyframe)
         if self._first is None:
             self._decode(packet)
 
@@ -77,9 +77,9 @@ class VideoMeter:
         """Add ``blocks``, the rest of the track, with their timestamps in ticks."""
         numbers = self.packets + np.arange(len(pts))
         self.table.extend(numbers, pts, blocks.positions, blocks.sizes)
-        self._key_frames += blocks.key_frames
         self._durations.extend([0] * len(pts))
         self._dts.extend(pts.tolist())
+        self._keys.extend(blocks.keys.tolist())
 
     @property
     def packets(self) -> int:
@@ -126,10 +126,10 @@ class VideoMeter:
             span=TimeRange(first_s, last_s + self._last_duration(steps)),
             last_s=last_s,
             gaps=tuple(TimeRange(int(ticks[i]) * base, int(ticks[i + 1]) * base) for i in breaks),
+            gop_s=self._longest_gop(ticks) * base,
             sections=self.table.sections(),
             decoder_bytes=decoder_bytes(self.stream),
             pictures=len(ticks),
-            key_frames=self._key_frames,
         )
         if not len(steps):
             return track, None
@@ -153,6 +153,13 @@ class VideoMeter:
         timestamps = self.table.ticks[self.table.kept]
         ticks = np.sort(np.append(first, timestamps[timestamps > first]))
         return np.asarray(ticks[np.append(True, np.diff(ticks) > 0)])
+
+    def _longest_gop(self, ticks: Ticks) -> int:
+        """In ticks. A file in which every frame claims to be a key frame does not tell them apart."""
+        keys, kept = np.asarray(self._keys, np.bool_), self.table.kept
+        found = self.table.ticks[keys & kept] if not keys.all() else ticks[:0]
+        edges = np.concatenate((ticks[[0, -1]], found.clip(ticks[0], ticks[-1])))
+        return int(np.diff(np.sort(edges)).max())
 
     def _last_duration(self, steps: Ticks) -> Fraction:
         """Duration of the last frame: as MP4 states it, else the median of all frames."""

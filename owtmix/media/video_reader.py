@@ -30,7 +30,6 @@ from owtmix.plan.media_info import Damage, DecodeStats, Section, VideoTrack
 SEEK_S: Final = 2
 """Shorter distances are decoded, not seeked."""
 
-
 MICROSECONDS: Final = 1_000_000
 _UNKNOWN_US: Final = -(1 << 63)
 """Before all timestamps: damage without one."""
@@ -51,6 +50,7 @@ class VideoReader:
         heartbeat: called at each packet, since there may be many from a key frame to the first frame.
         sections: the corrections of its timestamps.
         end_bytes: where its packets end, if that is before the end of the file.
+        loop_filter: without it the CPU filters key frames only; what that does to others ends with the next key frame.
     """
 
     def __init__(
@@ -62,6 +62,8 @@ class VideoReader:
         heartbeat: Callable[[], None] = lambda: None,
         sections: Sequence[Section] = (),
         end_bytes: int | None = None,
+        *,
+        loop_filter: bool = True,
     ) -> None:
         self._path = path
         self._index = index
@@ -70,6 +72,7 @@ class VideoReader:
         self._heartbeat = heartbeat
         self._sections = sections
         self._end_bytes = end_bytes
+        self._loop_filter = loop_filter
         self._skipped_packets = 0
         self._decoders: dict[str, None] = {}
         self._container: InputContainer | None = None
@@ -191,6 +194,8 @@ class VideoReader:
         self._container = self._open_container()
         stream = select_stream(self._container, self._index)
         assert isinstance(stream, VideoStream)
+        if not self._loop_filter:
+            stream.codec_context.options = {**stream.codec_context.options, "skip_loop_filter": "nokey"}
         return stream
 
     def _open_container(self) -> InputContainer:

@@ -21,6 +21,7 @@ from owtmix.jobfile.spec import ClockWatermark, JobSpec, VideoSpec
 from owtmix.plan import encoders
 from owtmix.plan.chunks import cut_chunks
 from owtmix.plan.device import MAX_GPU_ITEMS, RenderDevice
+from owtmix.plan.loop_filter import unfiltered
 from owtmix.plan.media_info import Clip, Matrix
 from owtmix.plan.memory import check_memory
 from owtmix.plan.model import AudioPlacement, PicturePlan, RenderPlan, SoundPlan, Source, sample_count
@@ -61,6 +62,7 @@ def make_plan(
         limit = timecode(settings.limits.max_duration_s)
         raise SpecError(Problem("", f"the output would last {timecode(timeline.end)}, more than the limit of {limit}"))
     picture = _picture(spec, spec.video, timeline, settings) if spec.video else None
+    rough = unfiltered(picture, clips) if picture and _is_draft(settings) else frozenset()
     if picture:
         check_memory(picture, images, settings.limits.worker_memory_mib)
     duration = picture.clock.time(picture.frames) if picture else timeline.end
@@ -70,7 +72,9 @@ def make_plan(
         output_key=spec.output_key,
         container=spec.container,
         duration_s=duration,
-        sources=tuple(Source(c.recording.key, c.recording.stream, c.video, c.sounds) for c in clips),
+        sources=tuple(
+            Source(c.recording.key, c.recording.stream, c.video, c.sounds, c.source not in rough) for c in clips
+        ),
         picture=picture,
         sound=SoundPlan(sample_count(duration), _placements(spec, timeline), encoders.sound(spec.audio))
         if spec.audio
@@ -111,10 +115,16 @@ def with_device(plan: RenderPlan, spec: JobSpec, device: RenderDevice) -> Render
     if device.gpu is None:
         return plan
     picture = replace(picture, device="cuda")
+    # A GPU decodes with the loop filter, so the CPU does as well where it takes over.
+    plan = replace(plan, sources=tuple(replace(source, loop_filter=True) for source in plan.sources))
     if device.has_encoder and picture.encoding.encoder == "libx264":
         assert spec.video
         picture = replace(picture, encoding=encoders.nvenc(spec.video, device.gpu), spare=picture.encoding)
     return replace(plan, picture=picture)
+
+
+def _is_draft(settings: PlanSettings) -> bool:
+    return settings.video.x264_preset == encoders.DRAFT
 
 
 def _picture(spec: JobSpec, video: VideoSpec, timeline: Timeline, settings: PlanSettings) -> PicturePlan:
@@ -134,7 +144,7 @@ def _picture(spec: JobSpec, video: VideoSpec, timeline: Timeline, settings: Plan
     encoder = (
         encoders.h264(video, settings.video.x264_preset)
         if spec.container == "mp4"
-        else encoders.vp9(video, settings.video.vp9_cpu_used)
+        else encoders.vp9(video, encoders.FASTEST_VP9 if _is_draft(settings) else settings.video.vp9_cpu_used)
     )
     return PicturePlan(
         canvas=video.size,

@@ -20,12 +20,18 @@ Chunks are encoded independently, so the previous one may have emptied the buffe
 factor, so that the concatenation still conforms to a buffer of ``VBV_BUFFER_S``.
 """
 
+DRAFT: Final = "draft"
+"""The point for previews and proofs: as fast as can be, in what is decoded and for VP9, too."""
 POINTS: Final[Mapping[str, tuple[str, Mapping[str, int]]]] = {
+    DRAFT: ("ultrafast", {}),
     "fast": ("superfast", {}),
     "balanced": ("superfast", {"rc-lookahead": 10, "mbtree": 1, "weightp": 1, "trellis": 1}),
     "quality": ("faster", {}),
 }
 """Operating points of quality against CPU time (docs/performance.md): an x264 preset, and options changed in it."""
+
+FASTEST_VP9: Final = 8
+"""The highest ``cpu-used`` that FFmpeg accepts."""
 
 _UNSUPPORTED: Final[Mapping[str, frozenset[str]]] = {
     "baseline": frozenset({"weightp", "trellis"}),

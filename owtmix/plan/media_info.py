@@ -62,8 +62,8 @@ class VideoTrack:
 
     ``span`` is from the first presented frame to the end of the last one, which is presented at ``last_s``. ``gaps``
     are the ranges between consecutive frames that are longer than ``probe.GAP_S``. ``size`` is the display size of the
-    first frame. ``decoder_bytes`` is about the memory that decoding it takes. It has so many ``pictures``, at different
-    times, and among them ``key_frames``, at which decoding can begin; 0 where that is not known.
+    first frame. ``gop_s`` is the longest time (s) from a key frame to the next one or to the end. ``decoder_bytes`` is
+    about the memory that decoding it takes. It has so many ``pictures``, at different times.
     """
 
     index: int
@@ -73,10 +73,10 @@ class VideoTrack:
     span: TimeRange
     last_s: Fraction
     gaps: tuple[TimeRange, ...]
+    gop_s: Fraction
     sections: tuple[Section, ...] = ()
     decoder_bytes: int = 0
     pictures: int = 0
-    key_frames: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,12 +27,16 @@ _KINDS = {ClockWatermark: "clock", ImageWatermark: "image", TextWatermark: "text
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An input file: its key in the store and the tracks that are used."""
+    """An input file: its key in the store and the tracks that are used.
+
+    A CPU decodes its picture with the codec's ``loop_filter``, or without (``plan/loop_filter.py``).
+    """
 
     key: str
     stream: StreamId
     video: VideoTrack | None
     sounds: tuple[AudioTrack, ...]
+    loop_filter: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +143,11 @@ class RenderPlan:
     device_why: str = ""
     title: str = ""
     confinement: tuple[str, ...] = ()
+
+    @property
+    def unfiltered(self) -> frozenset[int]:
+        """The numbers of the sources that are decoded without their loop filter."""
+        return frozenset(number for number, source in enumerate(self.sources) if not source.loop_filter)
 
     def epoch_at(self, t: Fraction) -> Fraction | None:
         """Seconds since 1970 at output time ``t``; None when the index has no epoch."""

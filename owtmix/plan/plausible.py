@@ -86,8 +86,9 @@ def check_sources(found: Iterable[int], known: Collection[int]) -> None:
 
 def _check_video(track: VideoTrack) -> None:
     _check_size(track.size.width, track.size.height)
-    numbers = (track.index, track.decoder_bytes, track.pictures, track.key_frames)
+    numbers = (track.index, track.decoder_bytes, track.pictures)
     _check_not_negative("a number", *numbers, *(section.first for section in track.sections))
+    _check_not_negative("a group of pictures", track.gop_s)
     _check_order("gaps", track.gaps)
     _check_common("the picture", (t for gap in track.gaps for t in (gap.start, gap.end)))
 
@@ -112,7 +113,7 @@ def _check_size(width: int, height: int) -> None:
         raise ValueError(f"has a picture of {width}x{height} pixels")
 
 
-def _check_not_negative(what: str, *numbers: int) -> None:
+def _check_not_negative(what: str, *numbers: int | Fraction) -> None:
     if min(numbers) < 0:
         raise ValueError(f"has {what} below 0")
 

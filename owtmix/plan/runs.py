@@ -53,9 +53,9 @@ def _before(picture: PicturePlan, sources: Sequence[Source], t: Fraction) -> flo
         number = bisect_right(shots, t, key=lambda shot: shot.span.end)
         source = shots[number].source if number < len(shots) else None
         video = None if source is None else sources[source].video
-        if video and video.key_frames:
+        if video and video.gop_s:
             since_s = max(Fraction(0), shots[number].file_time(t) - video.span.start)
-            pixels += _pixels(video, since_s % (video.span.duration / video.key_frames))
+            pixels += _pixels(video, since_s % video.gop_s)
     return pixels
 
 

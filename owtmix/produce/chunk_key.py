@@ -71,12 +71,12 @@ def _seen(shots: Iterable[Shot], span: TimeRange) -> Iterator[Shot]:
             yield replace(shot, span=shot.span.common(span), until_s=min(shot.until_s, span.end))
 
 
-def _track(plan: RenderPlan, shot: Shot, versions: InputVersions) -> tuple[str, int] | None:
+def _track(plan: RenderPlan, shot: Shot, versions: InputVersions) -> tuple[str, int, bool] | None:
     if shot.source is None:
         return None
-    track = plan.sources[shot.source].video
-    assert track
-    return versions.sources[shot.source], track.index
+    source = plan.sources[shot.source]
+    assert source.video
+    return versions.sources[shot.source], source.video.index, source.loop_filter
 
 
 def _digest(*parts: object) -> str:

@@ -26,10 +26,12 @@ from owtmix.workers.pending_files import wait_for_file
 class FileSources:
     """Opens the recordings of a plan: ``VideoSources`` and ``AudioSources``. A file may still be downloading.
 
-    All that is read of a recording is of the version that was planned, or ends with a ``ChangedError``.
+    All that is read of a recording is of the version that was planned, or ends with a ``ChangedError``. The pictures of
+    the sources ``unfiltered`` are decoded without their loop filter.
     """
 
     files: Sequence[SourceFile]
+    unfiltered: frozenset[int] = frozenset()
 
     def open_video(
         self, source: int, gpu: DecodingGpu | None, times: SampleTimes, heartbeat: Callable[[], None]
@@ -39,7 +41,16 @@ class FileSources:
         assert file.probe.video
         video = file.probe.video
         path, version = _found(file)
-        reader = VideoReader(path, video.index, gpu, times, heartbeat, video.sections, file.probe.end_bytes)
+        reader = VideoReader(
+            path,
+            video.index,
+            gpu,
+            times,
+            heartbeat,
+            video.sections,
+            file.probe.end_bytes,
+            loop_filter=source not in self.unfiltered,
+        )
         return _PlannedVideo(reader, path, version)
 
     def open_audio(self, source: int, track: AudioTrack, offset_s: Fraction) -> AudioSource:

@@ -62,7 +62,7 @@ class RenderSetup:
         """Open the sources. Called in a worker."""
         from owtmix.produce.file_sources import FileSources
 
-        return FileSources(self.files)
+        return FileSources(self.files, self.plan.unfiltered)
 
     def load(self) -> RenderContext:
         """The context for rendering the picture. Called in a worker."""

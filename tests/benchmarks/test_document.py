@@ -64,9 +64,16 @@ def test_a_row_has_medians_and_ratios() -> None:
     row = dict(zip(HEADINGS, _row(scene_table(SCENE, 2), "owtmix, 2 workers"), strict=True))
     assert row["wall s"] == "10.0"
     assert row["x real time"] == "6.00"
+    assert row["x real time per core"] == "2.86"
     assert row["CPU / floor"] == "1.05"
     assert row["cores busy"] == "1.05"
     assert row["kbit/s"] == "1000"
+
+
+def test_the_floor_has_costs_and_no_time() -> None:
+    row = dict(zip(HEADINGS, _row(scene_table(SCENE, 2), "*floor*"), strict=True))
+    costs = {"x real time per core": "3.00", "CPU s": "20.0", "CPU / floor": "1.00"}
+    assert {name: cell for name, cell in row.items() if cell != "-"} == costs | {"engine": "*floor*"}
 
 
 def test_the_floor_is_the_sum_of_the_medians_of_its_parts() -> None:

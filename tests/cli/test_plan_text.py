@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from fractions import Fraction
 
@@ -11,7 +12,7 @@ from owtmix.base.ids import StreamId
 from owtmix.base.time import FrameClock, TimeRange
 from owtmix.cli.plan_text import describe_plan
 from owtmix.jobfile.spec import ClockWatermark, TextWatermark
-from owtmix.plan.media_info import AudioRun, AudioTrack
+from owtmix.plan.media_info import AudioRun, AudioTrack, VideoTrack
 from owtmix.plan.model import AudioEncoding, PicturePlan, RenderPlan, SoundPlan, Source, VideoEncoding
 from owtmix.plan.scenes import Scene, Tile
 from owtmix.plan.shots import Shot
@@ -106,6 +107,13 @@ def test_a_plan_says_what_composes_and_why() -> None:
     assert "\nDevice   decoded and composed on the CPU: --device cpu\nSound " in on_cpu
     on_gpu = describe_plan(replace(PLAN, device="cuda:1", device_why="NVIDIA L4 draws and encodes"))
     assert "\nDevice   decoded where it can, and composed, on cuda:1: NVIDIA L4 draws and encodes\nSound " in on_gpu
+
+
+def test_a_plan_says_which_recordings_are_decoded_without_their_loop_filter() -> None:
+    track = VideoTrack(0, "vp8", Size(1280, 720), "bt709", _range(0, 9), Fraction(8), (), Fraction(2))
+    sources = [replace(PLAN.sources[0], video=track, loop_filter=loop_filter) for loop_filter in (True, False)]
+    text = describe_plan(replace(PLAN, sources=tuple(sources)))
+    assert re.findall("vp8 1280x720, 00:00:09.000(.*?)  +opus", text) == ["", ", without its loop filter"]
 
 
 def test_names_and_texts_forge_no_line_and_keep_the_columns() -> None:

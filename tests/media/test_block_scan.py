@@ -51,6 +51,26 @@ def test_blocks_are_those_that_a_demuxer_finds(plain: Path) -> None:
     assert all(ms - row[2] in {0, sound_delay_ms} for ms, row in zip(blocks.ticks.tolist(), packets, strict=True))
 
 
+def test_key_frames_are_those_that_a_demuxer_finds(plain: Path) -> None:
+    blocks = scan_blocks(plain)
+    assert blocks
+    with av.open(str(plain)) as file:
+        assert blocks.keys.tolist() == [packet.is_keyframe for packet in file.demux() if packet.size]
+
+
+def test_a_block_in_a_group_is_a_key_frame_unless_it_refers_to_another(tmp_path: Path) -> None:
+    """Blocks that are 1 MiB apart are read in windows of their own."""
+    head = b"\x1a\x45\xdf\xa3\x80\x18\x53\x80\x67\x01" + b"\xff" * 7 + b"\x1f\x43\xb6\x75\x01" + b"\xff" * 7
+    payload, reference = b"\x81\0\0\0" + bytes((1 << 20) - 4), b"\xfb\x81\xff"
+    block = b"\xa1" + (1 << 28 | len(payload)).to_bytes(4) + payload
+    groups = (b"\xa0" + (1 << 28 | len(inside)).to_bytes(4) + inside for inside in (block, block + reference) * 2)
+    path = tmp_path / "groups.webm"
+    path.write_bytes(head + b"\xe7\x81\0" + b"".join(groups))
+    blocks = scan_blocks(path)
+    assert blocks
+    assert blocks.keys.tolist() == [1, 0, 1, 0]
+
+
 def assert_measured_alike(path: Path) -> None:
     """Measured by blocks, and by every packet: ``wholly`` decodes all."""
     quick, slow = probe(path), probe(path, wholly=True)

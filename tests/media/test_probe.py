@@ -271,6 +271,7 @@ def test_a_day_of_frames_takes_little_memory(tmp_path: Path) -> None:
     for number in range(count):
         meter.table.add(number, 1000 + 40 * number, number, 1)
     meter._durations.extend([0] * count)
+    meter._keys.extend([0] * count)
     tracemalloc.start()
     found = meter.track()
     peak = tracemalloc.get_traced_memory()[1]
@@ -279,6 +280,15 @@ def test_a_day_of_frames_takes_little_memory(tmp_path: Path) -> None:
     assert found[0].last_s == Fraction(1000 + 40 * (count - 1), 1000)
     assert found[1] == (Fraction(5, 4), Fraction(25), Fraction(25))
     assert peak < 64 * count
+
+
+@pytest.mark.parametrize("name", ["film.mp4", "film.webm"])
+@pytest.mark.parametrize(("gop", "longest_s"), [(20, "2"), (41, "4.1"), (250, "5.9"), (1, "5.9")])
+def test_the_longest_time_between_key_frames_is_measured(tmp_path: Path, name: str, gop: int, longest_s: str) -> None:
+    """Up to the last frame; where all claim to be key frames, none is believed."""
+    video = probe(write_film(tmp_path / name, steady(60), gop=gop, options={"sc_threshold": "0"})).video
+    assert video
+    assert video.gop_s == Fraction(longest_s)
 
 
 def test_probing_leaves_nothing_open(tmp_path: Path) -> None:

@@ -139,6 +139,13 @@ def test_the_profile_is_the_one_that_was_asked_for(
         assert {PictureType(frame.pict_type).name for frame in container.decode(video=0)} == {"I", "P"}
 
 
+@pytest.mark.parametrize("profile", ["baseline", "main", "high"])
+def test_a_draft_uses_nothing_that_another_profile_has(tmp_path: Path, profile: Profile) -> None:
+    path = write_picture(tmp_path / "track.mp4", 3, h264(profile=profile, preset="draft"), draw=restless)
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].profile == "Constrained Baseline"
+
+
 @pytest.mark.parametrize("encoder", ENCODINGS)
 @pytest.mark.parametrize(("matrix", "tags"), [("bt709", (1, 1, 1)), ("bt601", (6, 6, 6))])
 def test_the_colour_is_tagged(tmp_path: Path, encoder: str, matrix: Matrix, tags: tuple[int, int, int]) -> None:

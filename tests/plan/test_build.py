@@ -350,7 +350,7 @@ def test_every_encoder_setting_is_in_the_plan() -> None:
     assert (plan.sound.encoding.encoder, plan.sound.encoding.channels) == ("aac", 2)
 
 
-@pytest.mark.parametrize("point", ["fast", "balanced", "quality"])
+@pytest.mark.parametrize("point", ["draft", "fast", "balanced", "quality"])
 def test_a_measured_point_is_a_preset_and_what_is_changed_of_it(point: X264Preset) -> None:
     plan = plan_of(at_rate(25), both(ANNA, 0, 9), settings=PlanSettings(VideoSettings(x264_preset=point)))
     assert plan.picture

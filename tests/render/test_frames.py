@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 
 from owtmix.base.errors import InputError
-from owtmix.base.geometry import Rect, ResizeMode
+from owtmix.base.geometry import Rect, ResizeMode, Size
 from owtmix.compositor.base import Scaler
 from owtmix.compositor.factory import make_canvas
 from owtmix.render.context import RenderContext
 from owtmix.render.frames import Decoding, FrameRenderer, TileRenderer
 from owtmix.render.results import DecodeFailure, RenderResult
-from tests.media.pictures import BITS, steady, write_film
+from tests.media.pictures import BITS, camera, steady, write_film
 from tests.render.rooms import (
     ANNA,
     BEN,
@@ -36,7 +36,7 @@ from tests.render.rooms import (
     rendering,
 )
 from tests.render.watched import WatchedCanvas, watched
-from tests.support.sources import WatchedVideoSources
+from tests.support.sources import WatchedVideoSources, file_sources
 
 LEFT, RIGHT = Rect(0, 0, 80, 96), Rect(80, 0, 80, 96)
 
@@ -74,6 +74,21 @@ def test_any_part_rendered_alone_is_the_same_as_in_the_whole(busy: RenderContext
 def test_parts_put_together_are_the_whole(busy: RenderContext, cuts: tuple[int, ...]) -> None:
     parts = [render(busy, range(first, after)) for first, after in pairwise(cuts)]
     assert [frame for rendered in parts for frame in rendered] == render(busy, range(90))
+
+
+def test_any_part_without_the_loop_filter_is_the_same_as_in_the_whole(tmp_path: Path) -> None:
+    """What the missing filter does to a picture stays in it until the next key frame, wherever decoding begins."""
+    rough = {"b": "100k"}
+    anna = write_film(tmp_path / "a.webm", steady(90), size=Size(320, 192), gop=25, draw=camera, options=rough)
+    ben = write_film(tmp_path / "b.mp4", steady(80), size=Size(320, 192), gop=31, draw=camera, options=rough)
+    filtered = context_of([(ANNA, 0, anna), (BEN, 900, ben)])
+    sources = tuple(replace(source, loop_filter=False) for source in filtered.plan.sources)
+    plan = replace(filtered.plan, sources=sources)
+    context = replace(filtered, plan=plan, sources=file_sources(plan, [anna, ben]))
+    whole = render(context, range(89))
+    assert sum(a != b for a, b in zip(whole, render(filtered, range(89)), strict=True)) > 80
+    for first in range(0, 88, 3):
+        assert render(context, range(first, first + 2)) == whole[first : first + 2], f"from frame {first}"
 
 
 def test_rendering_twice_gives_the_same_pixels(busy: RenderContext) -> None:

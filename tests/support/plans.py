@@ -34,6 +34,7 @@ ANNA, BEN, CARL = StreamId("anna", 1), StreamId("ben", 1), StreamId("carl", 1)
 SCREEN: Final = StreamId("anna", 2)
 
 FRAME_S: Final = Fraction(1, 25)
+GOP_S: Final = Fraction(2)
 
 PATIENT: Final = settings(deadline=None, max_examples=50)
 """Settings of property tests: no deadline, since the time of an example depends on the machine."""
@@ -57,6 +58,7 @@ def picture(frames: Sequence[Seconds], *, end: Seconds | None = None, matrix: Ma
         span=TimeRange(times[0], times[-1] + FRAME_S if end is None else Fraction(end)),
         last_s=times[-1],
         gaps=tuple(TimeRange(a, b) for a, b in pairwise(times) if b - a > 1),
+        gop_s=GOP_S,
     )
 
 
@@ -69,7 +71,8 @@ def sound(start: Seconds, end: Seconds) -> AudioTrack:
 def steady(length: Seconds, *, matrix: Matrix = "bt709") -> VideoTrack:
     """A video track without gaps, from 0 to ``length``."""
     end = Fraction(length)
-    return VideoTrack(0, "h264", Size(640, 360), matrix, TimeRange(Fraction(0), end), end - min(end / 2, FRAME_S), ())
+    last_s = end - min(end / 2, FRAME_S)
+    return VideoTrack(0, "h264", Size(640, 360), matrix, TimeRange(Fraction(0), end), last_s, (), GOP_S)
 
 
 def take(

@@ -43,7 +43,7 @@ def _start_s(source: Source) -> Fraction:
 
 def file_sources(plan: RenderPlan, paths: Sequence[Path]) -> FileSources:
     """Opens the files at ``paths`` as the sources of ``plan``."""
-    return FileSources(source_files(plan, paths))
+    return FileSources(source_files(plan, paths), plan.unfiltered)
 
 
 class MemoryVideo:

@@ -25,7 +25,7 @@ def test_a_preset_alone_keeps_its_own_b_frames() -> None:
 
 
 def test_a_named_point_is_what_the_tool_takes_for_it() -> None:
-    for name in ("fast", "balanced", "quality"):
+    for name in ("draft", "fast", "balanced", "quality"):
         chosen = next(point for point in POINTS if CHOSEN.get(point.name) == name)
         made, taken = (dict(options) for options in (chosen.encoding(COMMON).options, h264(VIDEO, name).options))
         for options in (made, taken):
