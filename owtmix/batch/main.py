@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -88,6 +89,7 @@ def _execute(arguments: Arguments, requests: SignalRequests) -> int:
     if shutil.which(program[0]) is None:
         raise SetupError(f"{program[0]} is no program")
     results = arguments.results or folder_of(arguments.queue) / "results.jsonl"
+    _check_paths(arguments, results)
     if arguments.metrics:
         check_metrics_file(arguments.metrics)
     queue = read_queue(arguments.queue)
@@ -186,6 +188,28 @@ def _run(
     if summary.left and requests.count and not journal.failure:
         return _STOPPED
     return _FAILED if tally.failed or journal.failure or summary.left else 0
+
+
+def _check_paths(arguments: Arguments, results: Path) -> None:
+    """Check that no file is written in the place of another one.
+
+    Raises:
+        QueueError: two options name the same file.
+    """
+    named = {"the results": results, "the metrics": arguments.metrics}
+    if arguments.queue != "-":
+        named["QUEUE"] = Path(arguments.queue).absolute()
+    paths = {name: path for name, path in named.items() if path}
+    for (one, path), (other, second) in combinations(paths.items(), 2):
+        if _is_same(path, second):
+            raise QueueError(f"{one} and {other} are the same file: {printable(str(path), _LONGEST_NAME)}")
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return one.resolve() == other.resolve() or one.samefile(other)
+    except (OSError, RuntimeError):  # one is not there, or a loop of links: what reads it says so
+        return False
 
 
 def _metrics(arguments: Arguments, results: Path, tally: Tally, runner: Runner) -> MetricsFile | None:
