@@ -14,8 +14,6 @@ from owtmix.batch.policy import NOT_SET_UP, REJECTED
 
 _LONGEST_ARGUMENT: Final = 2**17 - 1
 """In bytes: Linux takes no longer one, and few systems as many in all."""
-_FILES: Final = 7
-"""So many at a time a run opens until it has begun."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +36,3 @@ def blame(error: OSError | ValueError, command: Sequence[str]) -> Blame:
     if found:
         return Blame(NOT_SET_UP, found.message, is_shortage=True)
     return Blame(NOT_SET_UP, f"{command[0]} cannot be run: {error.strerror or error}")
-
-
-def check_files() -> None:
-    """Check that a run could open its files, of which ``subprocess`` leaves some open when it can open only a part.
-
-    Raises:
-        OSError: it could not.
-    """
-    opened: list[int] = []
-    try:
-        for _ in range(_FILES):
-            opened.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))  # noqa: PERF401 - each must be closed
-    finally:
-        for descriptor in opened:
-            os.close(descriptor)

@@ -13,7 +13,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from owtmix.batch.beginning import check_files
 from owtmix.batch.messages import Messages, Report, describe_end
 
 _READ_BYTES: Final = 2**16
@@ -61,7 +60,6 @@ class ChildRun:
         self._messages = Messages(log, title)
         self._report = Report()
         self._begun_s = time.monotonic()
-        check_files()
         # A group of its own: Ctrl-C on a terminal concerns the batch alone.
         self._process = subprocess.Popen(  # noqa: S603 - this installation's program
             command,

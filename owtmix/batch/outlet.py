@@ -22,7 +22,7 @@ _MOST_BYTES: Final = 2**20
 """Of messages that wait to be read; further ones are left out."""
 _PIECE_BYTES: Final = 4096
 """Written at a time: a pipe takes so much at once, so a slow reader is told from one that does not read."""
-LAST_S: Final = 1.0
+LAST_S: Final = 0.5
 """How long the last messages wait for a reader that does not read."""
 _LOOK_S: Final = 0.002
 

@@ -6,7 +6,6 @@ import errno
 import logging
 import os
 import re
-import resource
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -168,20 +167,6 @@ def raises(number: int) -> Callable[[int], int]:
         raise OSError(number, os.strerror(number))
 
     return fail
-
-
-def test_runs_that_cannot_open_their_files_leave_none_open(begun: Attempt) -> None:
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with closing(runner("exit 0")) as of:
-        before = open_files()
-        for more in range(12):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (before + more, most[1]))
-            try:
-                of.begin(begun)
-            finally:
-                resource.setrlimit(resource.RLIMIT_NOFILE, most)
-            assert wait(of).exit_status in {0, 1}
-            assert open_files() == before
 
 
 def test_a_run_holds_its_place_until_it_ends(begun: Attempt) -> None:
