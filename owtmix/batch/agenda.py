@@ -94,9 +94,7 @@ class Agenda:
         if self._blame_host(rank, ended, now_s):
             verdict = replace(verdict, pause_s=0.0)
         self._pause(ended.node, verdict, now_s)
-        if verdict.state in FINAL:
-            self._stuck.discard(rank)
-        else:
+        if verdict.state not in FINAL:
             heapq.heappush(self._waiting, (now_s + min(verdict.wait_s, self._longest_pause_s), rank))
             self._cost_waiting += plan.cost
         return verdict, history
@@ -172,6 +170,8 @@ class Agenda:
     def _blame_host(self, rank: int, ended: Ended, now_s: float) -> bool:
         """Count what an end says of its host; whether that is the job's own affair, as others may work there."""
         if ended.exit_status != NOT_SET_UP:
+            self._setbacks.pop(rank, None)
+            self._stuck.discard(rank)
             if ended.exit_status is not None:
                 self._unready[ended.node] = 0
             return False
