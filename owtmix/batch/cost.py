@@ -106,22 +106,22 @@ class Guesser:
         apply_overrides(document, job.overrides)
         width, height = (_number(document, f"{_VIDEO}.{side}", _LARGEST_PX) for side in _SIDES)
         pixels = width * height
-        index = self._index(job, document)
+        folder = _folder(job, document)
+        index = self._index(job, document, folder)
         streams = index.streams if index else 4
         memory = MAIN_BYTES + WORKER_BYTES + int(pixels * _PIXEL_BYTES) + min(streams, _MOST_DECODERS) * _DECODER_BYTES
         if index is None:
             return Guess(memory_bytes=memory)
         kbps = _number(document, f"{_VIDEO}.BitRate", 10**6) or _OUTPUT_KBPS
-        fetched = 0 if _folder(job, document) else index.streams * index.length_s * _INPUT_KBPS * 1000 / 8
+        fetched = 0 if folder else index.streams * index.length_s * _INPUT_KBPS * 1000 / 8
         disk = index.length_s * kbps * 1000 / 8 * _KEPT + fetched
         per_s = 0.05 + pixels / 1e6 * (0.3 + 0.05 * min(streams, _MOST_DECODERS))
         fps = _number(document, f"{_VIDEO}.Fps", _HIGHEST_FPS) or _USUAL.output_fps
         room = Room(min(index.at_once, _MOST_DECODERS), output_px=int(pixels) or _USUAL.output_px, output_fps=fps)
         return Guess(index.length_s, index.length_s * per_s, memory, int(disk), room)
 
-    def _index(self, job: BatchJob, document: Mapping[str, Any]) -> _Index | None:
-        """What the index says, if it lies in a folder."""
-        folder = _folder(job, document)
+    def _index(self, job: BatchJob, document: Mapping[str, Any], folder: Path | None) -> _Index | None:
+        """What the index says, if it lies in a folder; ``folder`` is that of the recordings."""
         named = job.index or _text(document, "Data.InputConfig.Index")
         if named and is_local_path(named) and job.index:
             candidates = [Path(named)]
