@@ -67,6 +67,8 @@ SLOW: Final = (
     "batch/test_batch.py",
     "batch/test_terminal.py",
     "batch/test_on_cards.py",
+    "batch/test_signals.py",
+    "batch/test_unread.py",
     "benchmarks/test_measure.py",
     "cli/test_commands.py",
     "cli/test_for_programs.py",

@@ -6,10 +6,11 @@ Nothing here knows processes or clocks: the time is an argument.
 from __future__ import annotations
 
 import heapq
+import math
 from bisect import insort
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +21,11 @@ from owtmix.batch.policy import FINAL, NOT_SET_UP, History, Verdict, device_of, 
 LOOK_AHEAD: Final = 8
 """So many jobs are tried when the first one does not fit: a smaller one may."""
 MOST_UNREADY: Final = 5
-"""After so many ends in a row that say it, a host counts as not set up."""
+"""After so many ends in a row that say it, a host counts as not set up; of one job, the hosts do for that job."""
+MOST_PAUSES: Final = 2
+"""So often a job may say that a host is not set up, and have it pause: then only the job itself waits."""
+_BLAMED_S: Final = 60.0
+"""So long several ends that say it count as one."""
 _NEW: Final = History()
 
 
@@ -57,6 +62,9 @@ class Agenda:
         self._running: dict[str, int] = {}
         self._paused: dict[str, float] = {}
         self._unready: Counter[str] = Counter()
+        self._blamed: dict[str, float] = {}
+        self._setbacks: Counter[int] = Counter()
+        self._stuck: set[int] = set()
         self._cost_waiting = sum(plan.cost for plan in planned)
         self.is_draining = False
 
@@ -84,7 +92,9 @@ class Agenda:
         history = history.after(ended.exit_status, counts=verdict.counts, loss=verdict.loss)
         self._histories[rank] = history
         self._learn(rank, plan, ended)
-        self._blame_host(ended, verdict, now_s)
+        if self._blame_host(rank, ended, now_s):
+            verdict = replace(verdict, pause_s=0.0)
+        self._pause(ended.node, verdict, now_s)
         if verdict.state not in FINAL:
             heapq.heappush(self._waiting, (now_s + min(verdict.wait_s, self._longest_pause_s), rank))
             self._cost_waiting += plan.cost
@@ -125,7 +135,9 @@ class Agenda:
             yield max(0.0, until_s - now_s), self._planned[rank].cost
 
     def is_hopeless(self, hosts: Collection[str]) -> bool:
-        """Whether no host is set up to run jobs, as their ends said again and again."""
+        """Whether no host is set up to run the jobs that are left, as their ends said again and again."""
+        if not self._running and len(self._stuck) == self.waiting > 0:
+            return True
         return bool(hosts) and all(self._unready[host] >= MOST_UNREADY for host in hosts)
 
     def cost_of(self, name: str) -> float:
@@ -165,12 +177,23 @@ class Agenda:
             self._estimates.learn_memory(plan.memory_bytes, ended.peak_mib)
             self._estimates.learn_time(plan.cost, ended.wall_s)
 
-    def _blame_host(self, ended: Ended, verdict: Verdict, now_s: float) -> None:
-        is_paused = self._paused.get(ended.node, 0.0) > now_s
-        if ended.exit_status == NOT_SET_UP:
-            self._unready[ended.node] += not is_paused  # jobs that ran side by side say it once
-        elif ended.exit_status is not None:
-            self._unready[ended.node] = 0
+    def _blame_host(self, rank: int, ended: Ended, now_s: float) -> bool:
+        """Count what an end says of its host; whether that is the job's own affair, as others may work there."""
+        if ended.exit_status != NOT_SET_UP:
+            self._setbacks.pop(rank, None)
+            self._stuck.discard(rank)
+            if ended.exit_status is not None:
+                self._unready[ended.node] = 0
+            return False
+        if self._blamed.get(ended.node, -math.inf) <= now_s:  # jobs that ran side by side say it once
+            self._unready[ended.node] += 1
+            self._blamed[ended.node] = now_s + min(_BLAMED_S, self._longest_pause_s)
+        self._setbacks[rank] += 1
+        if self._setbacks[rank] >= MOST_UNREADY:
+            self._stuck.add(rank)
+        return self._setbacks[rank] > MOST_PAUSES
+
+    def _pause(self, host: str, verdict: Verdict, now_s: float) -> None:
         if verdict.pause_s:
             until_s = now_s + min(verdict.pause_s, self._longest_pause_s)
-            self._paused[ended.node] = max(until_s, self._paused.get(ended.node, 0.0))
+            self._paused[host] = max(until_s, self._paused.get(host, 0.0))

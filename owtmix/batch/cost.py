@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,7 +42,20 @@ _LONGEST_S: Final = 7 * 86_400
 _LARGEST_PX: Final = 8192
 _HIGHEST_FPS: Final = 120
 _USUAL: Final = Room()
+_INPUT_STORAGE: Final = "Data.InputConfig.StorageConfig"
 _STORAGE: Final = "Data.RecordingConfig.StorageConfig"
+_VIDEO: Final = "Data.TranscodingConfig.Video"
+_USED: Final = (
+    "Internal.JobId",
+    "Data.InputConfig.Index",
+    *(f"{storage}.{key}" for storage in (_INPUT_STORAGE, _STORAGE) for key in ("Vendor", "Bucket")),
+    *(f"{_VIDEO}.{key}" for key in ("Width", "Height", "BitRate", "Fps")),
+)
+"""The values of a job file on which guesses depend."""
+_LONGEST_TEXT: Final = 5_000
+"""In characters; longer than any path that can be read."""
+_KEPT_JOB_FILES: Final = 4096
+_KEPT_INDEXES: Final = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,57 +86,95 @@ class _Index:
     at_once: float
 
 
-def guess(job: BatchJob, index_keys: Sequence[str]) -> Guess:
-    """Guess what ``job`` takes; what is broken takes little. ``index_keys`` are those of the settings."""
-    try:
-        document = json.loads(read_named_file(job.cfg, MAX_JOB_BYTES))
-    except (OSError, ValueError, RecursionError):
-        return Guess()
-    if not isinstance(document, dict):
-        return Guess()
-    apply_overrides(document, job.overrides)
-    width, height = (_number(document, f"Data.TranscodingConfig.Video.{side}", _LARGEST_PX) for side in _SIDES)
-    pixels = width * height
-    index = _read_index(job, document, index_keys)
-    streams = index.streams if index else 4
-    memory = MAIN_BYTES + WORKER_BYTES + int(pixels * _PIXEL_BYTES) + min(streams, _MOST_DECODERS) * _DECODER_BYTES
-    if index is None:
-        return Guess(memory_bytes=memory)
-    kbps = _number(document, "Data.TranscodingConfig.Video.BitRate", 10**6) or _OUTPUT_KBPS
-    fetched = 0 if _folder(job, document) else index.streams * index.length_s * _INPUT_KBPS * 1000 / 8
-    disk = index.length_s * kbps * 1000 / 8 * _KEPT + fetched
-    per_s = 0.05 + pixels / 1e6 * (0.3 + 0.05 * min(streams, _MOST_DECODERS))
-    fps = _number(document, "Data.TranscodingConfig.Video.Fps", _HIGHEST_FPS) or _USUAL.output_fps
-    room = Room(min(index.at_once, _MOST_DECODERS), output_px=int(pixels) or _USUAL.output_px, output_fps=fps)
-    return Guess(index.length_s, index.length_s * per_s, memory, int(disk), room)
+class Guesser:
+    """Guesses what jobs take; what is broken takes little. A file that many jobs share is read once.
+
+    Args:
+        index_keys: where indexes are, by the settings.
+    """
+
+    def __init__(self, index_keys: Sequence[str]) -> None:
+        self._index_keys = index_keys
+        self._outline = lru_cache(_KEPT_JOB_FILES)(_outline_of)
+        self._measured = lru_cache(_KEPT_INDEXES)(_measured_file)
+
+    def guess(self, job: BatchJob) -> Guess:
+        """Guess what ``job`` takes."""
+        document = json.loads(self._outline(job.cfg))
+        if not isinstance(document, dict):
+            return Guess()
+        apply_overrides(document, job.overrides)
+        width, height = (_number(document, f"{_VIDEO}.{side}", _LARGEST_PX) for side in _SIDES)
+        pixels = width * height
+        folder = _folder(job, document)
+        index = self._index(job, document, folder)
+        streams = index.streams if index else 4
+        memory = MAIN_BYTES + WORKER_BYTES + int(pixels * _PIXEL_BYTES) + min(streams, _MOST_DECODERS) * _DECODER_BYTES
+        if index is None:
+            return Guess(memory_bytes=memory)
+        kbps = _number(document, f"{_VIDEO}.BitRate", 10**6) or _OUTPUT_KBPS
+        fetched = 0 if folder else index.streams * index.length_s * _INPUT_KBPS * 1000 / 8
+        disk = index.length_s * kbps * 1000 / 8 * _KEPT + fetched
+        per_s = 0.05 + pixels / 1e6 * (0.3 + 0.05 * min(streams, _MOST_DECODERS))
+        fps = _number(document, f"{_VIDEO}.Fps", _HIGHEST_FPS) or _USUAL.output_fps
+        room = Room(min(index.at_once, _MOST_DECODERS), output_px=int(pixels) or _USUAL.output_px, output_fps=fps)
+        return Guess(index.length_s, index.length_s * per_s, memory, int(disk), room)
+
+    def _index(self, job: BatchJob, document: Mapping[str, Any], folder: Path | None) -> _Index | None:
+        """What the index says, if it lies in a folder; ``folder`` is that of the recordings."""
+        named = job.index or _text(document, "Data.InputConfig.Index")
+        if named and is_local_path(named) and job.index:
+            candidates = [Path(named)]
+        elif folder is None:
+            return None
+        else:
+            job_id = _text(document, "Internal.JobId")
+            keys = [named] if named else [key.replace("$JobId", job_id) for key in self._index_keys]
+            candidates = [folder / key.lstrip("/") for key in keys]
+        for path in candidates:
+            with suppress(OSError):
+                return self._measured(path, folder)
+        return None
 
 
 _SIDES: Final = ("Width", "Height")
 
 
-def _read_index(job: BatchJob, document: Mapping[str, Any], index_keys: Sequence[str]) -> _Index | None:
-    """What the index says, if it lies in a folder."""
-    folder = _folder(job, document)
-    named = job.index or _text(document, "Data.InputConfig.Index")
-    if named and is_local_path(named) and job.index:
-        candidates = [Path(named)]
-    elif folder is None:
-        return None
-    else:
-        job_id = _text(document, "Internal.JobId")
-        keys = [named] if named else [key.replace("$JobId", job_id) for key in index_keys]
-        candidates = [folder / key.lstrip("/") for key in keys]
-    for path in candidates:
-        with suppress(OSError):
-            data = read_named_file(path, _LARGEST_INDEX_BYTES)
-            return _measured(data, folder)
-    return None
+def _outline_of(cfg: Path) -> str:
+    """The values of a job file that are used, and what stands around them, as JSON: little of a large file."""
+    try:
+        document = json.loads(read_named_file(cfg, MAX_JOB_BYTES))
+    except (OSError, ValueError, RecursionError):
+        document = None
+    return json.dumps(_outline(document, _USED))
+
+
+def _outline(value: Any, paths: Sequence[str]) -> Any:
+    """``value`` with what lies on ``paths``; other objects and lists are empty."""
+    if isinstance(value, dict):
+        inner: dict[str, list[str]] = {}
+        for path in paths:
+            key, _, rest = path.partition(".")
+            if key in value:
+                inner.setdefault(key, []).extend([rest] if rest else [])
+        return {key: _outline(value[key], rests) for key, rests in inner.items()}
+    if isinstance(value, list):
+        return []
+    return value[:_LONGEST_TEXT] if isinstance(value, str) else value
+
+
+def _measured_file(path: Path, folder: Path | None) -> _Index | None:
+    """What the index at ``path`` says.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    return _measured(read_named_file(path, _LARGEST_INDEX_BYTES), folder)
 
 
 def _folder(job: BatchJob, document: Mapping[str, Any]) -> Path | None:
     """The folder of the recordings; None when they are in a store."""
-    storage = "Data.InputConfig.StorageConfig"
-    storage = storage if isinstance(_at(document, storage), dict) else _STORAGE
+    storage = _INPUT_STORAGE if isinstance(_at(document, _INPUT_STORAGE), dict) else _STORAGE
     if _text(document, f"{storage}.Vendor").lower() != "local":
         return None
     folder = job.cfg.parent / _text(document, f"{storage}.Bucket")

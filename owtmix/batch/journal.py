@@ -17,6 +17,7 @@ from typing import IO, Any, Final
 
 from owtmix.base.own_files import own_file
 from owtmix.base.strict_json import printable
+from owtmix.base.wording import counted
 from owtmix.batch.holder import holder_of
 from owtmix.batch.policy import History
 from owtmix.batch.problems import QueueError
@@ -40,7 +41,7 @@ class Journal:
         """Numbers of lines that are none of a journal's."""
         self._unwritten: list[bytes] = []
         self.failure = ""
-        """Why nothing can be recorded any more; empty while all is well."""
+        """Why nothing can be recorded any more, or what was recorded is lost; empty while all is well."""
         try:
             self._file = os.fdopen(_opened(path), "rb+", buffering=0)
         except OSError as error:
@@ -48,6 +49,7 @@ class Journal:
         try:
             self._lock()
             self._read()
+            self._size = os.fstat(self._file.fileno()).st_size
             self._reserve: IO[bytes] | None = _reserve(path.parent)
         except BaseException:
             self._file.close()
@@ -92,12 +94,15 @@ class Journal:
 
     def _append(self) -> None:
         """Raises OSError: not all lines are on the disk; no part of a line is in the file."""
-        if not self._unwritten:
-            return
         if not self._is_there():
             raise OSError(errno.ESTALE, "it was removed or replaced while the batch ran")
         end = os.lseek(self._file.fileno(), 0, os.SEEK_END)
-        data = memoryview(b"".join(self._unwritten))
+        self._notice_loss(end)
+        if not self._unwritten:
+            return
+        # Whoever wrote half a line there meanwhile must not spoil the next one.
+        is_open = end > 0 and os.pread(self._file.fileno(), 1, end - 1) != b"\n"
+        data = memoryview(b"".join([b"\n" * is_open, *self._unwritten]))
         try:
             while data:
                 data = data[self._file.write(data) :]
@@ -107,6 +112,17 @@ class Journal:
                 os.ftruncate(self._file.fileno(), end)
             raise
         self._unwritten.clear()
+        self._size = os.lseek(self._file.fileno(), 0, os.SEEK_END)
+
+    def _notice_loss(self, size: int) -> None:
+        """The file may only grow: say so when it has not."""
+        if size < self._size:
+            lost = self._size - size
+            self.failure = self.failure or (
+                f"the results file {self._name} was made shorter by {counted(lost, 'byte')} while the batch ran: "
+                "jobs whose results were there are run again next time"
+            )
+        self._size = size
 
     def _is_there(self) -> bool:
         try:

@@ -20,6 +20,7 @@ from owtmix.base.terminal import owns_terminal
 from owtmix.batch.attempt import JobProgress
 from owtmix.batch.lines import EVERY_S, clock, describe
 from owtmix.batch.night import Status, Watcher
+from owtmix.batch.outlet import is_held_up
 from owtmix.batch.silence import SHOWN_S
 
 _log = logging.getLogger(__name__)
@@ -89,7 +90,7 @@ class LiveView:
         if now_s < self._next_s:
             return
         self._next_s = now_s + _REDRAW_S
-        if owns_terminal():
+        if owns_terminal() and not is_held_up():
             width, height = self._console.size
             with suppress(OSError):  # the terminal has just gone
                 self.live.update(draw(status(), width, height), refresh=True)

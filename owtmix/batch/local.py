@@ -12,12 +12,13 @@ from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
+from owtmix.base.wording import counted
 from owtmix.batch.admission import Admission
 from owtmix.batch.attempt import Attempt, Ended, JobProgress
+from owtmix.batch.beginning import Blame, blame
 from owtmix.batch.cards import Cards, CardSlot
 from owtmix.batch.child_run import ChildRun
 from owtmix.batch.command import Program
-from owtmix.batch.policy import NOT_SET_UP
 from owtmix.batch.silence import LONGEST_S, Silence
 from owtmix.batch.waiting import Waiting
 
@@ -92,7 +93,7 @@ class LocalRunner:
 
     def can_begin(self, attempt: Attempt) -> bool:
         """As ``Runner.can_begin``. The place and the card that were found are kept until ``begin`` or ``wait``."""
-        if len(self._running) >= self._jobs or self.host in attempt.avoid or self._is_short:
+        if len(self._running) >= self._jobs or self.host in attempt.avoid or self._is_short or self._failed:
             return False
         others = {running.run.pid: running.attempt for running in self._running.values()}
         if others and (attempt.exclusive or any(other.exclusive for other in others.values())):
@@ -103,7 +104,7 @@ class LocalRunner:
         return self._has_card(attempt) and self._has_place()
 
     def begin(self, attempt: Attempt) -> None:
-        """As ``Runner.begin``. What cannot be begun ends as on a machine that is not set up."""
+        """As ``Runner.begin``. What cannot be begun ends as if it had run: rejected, or on a machine not set up."""
         slot, self._slot = self._slot, None
         keep = [self._held] if self._held is not None else []
         self._held = None
@@ -113,18 +114,18 @@ class LocalRunner:
             attempt = replace(attempt, device=slot.device, card=slot.card)
             if slot.card is not None:  # a further worker would open a session and take memory that nobody counted
                 program = replace(program, places=None)
+        command = program.arguments(attempt)
         try:
             run = ChildRun(
-                program.arguments(attempt),
+                command,
                 attempt.log,
                 title=f"{attempt.job.id}, attempt {attempt.number}",
                 keep=[*keep, *(slot.descriptors if slot else ())],
                 environment=slot.environment if slot else {},
             )
         except (OSError, ValueError) as error:
-            reason = f"{self._program.command[0]} cannot be run: {getattr(error, 'strerror', None) or error}"
-            self._failed.append(Ended(attempt, NOT_SET_UP, error=reason, node=self.host))
             self._release(slot)
+            self._fail(attempt, blame(error, command))
             return
         finally:
             for descriptor in keep:
@@ -178,6 +179,13 @@ class LocalRunner:
         self._is_short = False
         self._tidy()
         self._selector.close()
+
+    def _fail(self, attempt: Attempt, found: Blame) -> None:
+        """Take the end of an attempt that could not be begun. What runs beside it shows how much the machine takes."""
+        self._failed.append(Ended(attempt, found.exit_status, error=found.reason, node=self.host))
+        if found.is_shortage and 0 < len(self._running) < self._jobs:
+            self._jobs = len(self._running)
+            _log.warning("%s: from now on at most %s at a time", found.reason, counted(self._jobs, "job"))
 
     def _has_card(self, attempt: Attempt) -> bool:
         if self._cards is None:

@@ -86,6 +86,7 @@ class Night:
         self._clock = clock
         self._stop_at_s: float | None = None
         self._is_stopped = False
+        self._is_unrecorded = False
         self._cost = site.agenda.cost_waiting
         self.is_hopeless = False
         """Whether the batch ended since no host is set up."""
@@ -106,6 +107,7 @@ class Night:
             for watcher in self._site.watchers:
                 watcher.look(self.status)
         self._site.journal.write()
+        self._heed_journal()
 
     def status(self) -> Status:
         """How far the batch is now."""
@@ -154,20 +156,24 @@ class Night:
             ended = replace(ended, exit_status=INTERRUPTED)
         verdict, history = site.agenda.end(ended, self._clock(), is_asked=self._requests.count > 0)
         site.tally.add(ended, verdict)
-        had_failed = bool(site.journal.failure)
         site.journal.note(entry_of(ended, verdict), history)
         if site.begun:
             site.begun.end(ended.attempt.job)
         _tell(ended, verdict, is_draining=site.agenda.is_draining)
         for hear in site.listeners:
             hear(ended)
-        if site.journal.failure and not had_failed:
-            site.agenda.drain()
-            _log.error("%s: nothing more begins", site.journal.failure)
+        self._heed_journal()
         if not self.is_hopeless and site.agenda.is_hopeless(site.runner.hosts):
             self.is_hopeless = True
             site.agenda.drain()
-            _log.error("nothing more begins: no host is set up")
+            _log.error("nothing more begins: no host is set up: %s", ended.error)
+
+    def _heed_journal(self) -> None:
+        """Begin nothing more when results cannot be recorded."""
+        if self._site.journal.failure and not self._is_unrecorded:
+            self._is_unrecorded = True
+            self._site.agenda.drain()
+            _log.error("%s: nothing more begins", self._site.journal.failure)
 
 
 def entry_of(ended: Ended, verdict: Verdict) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from owtmix.batch.attempt import Attempt
+from owtmix.batch.beginning import blame
 from owtmix.batch.child_run import ChildRun, Finished
 from owtmix.batch.command import Program, own_program
 from owtmix.batch.messages import LARGEST_LOG
@@ -57,11 +58,12 @@ def run(data: bytes) -> Iterator[bytes]:
     with tempfile.TemporaryDirectory(prefix="owtmix-run-") as folder:
         log = Path(folder) / "log"
         title = f"{order.attempt.job.id}, attempt {order.attempt.number}"
+        command = order.command()
         try:
-            child = ChildRun(order.command(), log, title)
+            child = ChildRun(command, log, title)
         except (OSError, ValueError) as error:
-            reason = f"owt-main cannot be run: {getattr(error, 'strerror', None) or error}"
-            yield _end(Finished(NOT_SET_UP, None, reason, 0.0, 0.0, 0), "")
+            found = blame(error, command)
+            yield _end(Finished(found.exit_status, None, found.reason, 0.0, 0.0, 0), "")
             return
         try:
             yield from _follow(child)

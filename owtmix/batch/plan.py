@@ -17,7 +17,7 @@ from owtmix.base.strict_json import printable
 from owtmix.base.wording import counted
 from owtmix.batch.agenda import Planned
 from owtmix.batch.attempt import BatchJob
-from owtmix.batch.cost import Guess, guess
+from owtmix.batch.cost import Guess, Guesser
 from owtmix.batch.lines import clock
 from owtmix.batch.night import LONGEST_ID
 from owtmix.batch.policy import FAILED, History
@@ -129,7 +129,8 @@ def plan_batch(
             skipped.append((job, before))
         else:
             open_jobs.append((job, None if before and before.is_final else before))
-    guesses = {job.id: guess(job, index_keys) for job, _ in open_jobs}
+    guesser = Guesser(index_keys)
+    guesses = {job.id: guesser.guess(job) for job, _ in open_jobs}
     known = [cost for job, _ in open_jobs if (cost := _cost(job, guesses[job.id])) is not None]
     typical = fmean(known) if known else 1.0
     planned = [_planned(job, before, guesses[job.id], typical, logs) for job, before in open_jobs]

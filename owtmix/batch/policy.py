@@ -88,11 +88,11 @@ class Verdict:
 
 _ALWAYS: Final[Mapping[int | None, Verdict]] = {
     DONE: Verdict("done"),
+    NOT_SET_UP: Verdict("lost", 60.0, counts=False, pause_s=60.0),
     REJECTED: Verdict("rejected"),
     BUSY: Verdict("again", 30.0, counts=False),
 }
 _LOST: Final[Mapping[int | None, Verdict]] = {
-    NOT_SET_UP: Verdict("lost", 60.0, counts=False, loss=True, pause_s=60.0),
     INTERRUPTED: Verdict("drained", 30.0, counts=False, loss=True),
     None: Verdict("lost", counts=False, loss=True),
 }

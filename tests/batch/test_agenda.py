@@ -194,3 +194,30 @@ def test_the_open_cost_is_that_of_the_jobs_that_wait() -> None:
     assert of.cost_waiting == 7
     assert of.is_ready(0)
     assert of.next_s(0) == 30
+
+
+def test_a_job_that_finds_no_host_set_up_does_not_hold_up_the_others() -> None:
+    """It is never given up, but the host pauses for it only twice."""
+    of = agenda(planned("bad"), *(planned(str(number)) for number in range(50)))
+    now_s, done, pauses = 0.0, 0, []
+    while not of.is_hopeless(HERE):
+        if begun := of.pick(now_s, HERE, lambda _: True):
+            is_bad = begun.job.id == "bad"
+            verdict, history = of.end(ended(begun, 1 if is_bad else 0), now_s + 10)
+            done += not is_bad
+            if is_bad:
+                assert (verdict.state, history) == ("lost", History())
+                pauses.append(verdict.pause_s)
+        now_s += 10
+        assert now_s < 10_000
+    assert (done, of.waiting) == (50, 1)
+    assert pauses[:4] == [60, 60, 0, 0]
+
+
+def test_what_no_host_can_run_ends_the_batch_however_many_hosts_there_are() -> None:
+    of = agenda(planned("bad"))
+    hosts = [f"node-{number}" for number in range(20)]
+    for runs in range(MOST_UNREADY):
+        assert not of.is_hopeless(hosts)
+        of.end(ended(pick(of, runs * 1000, hosts), 1, node="node-0"), runs * 1000)
+    assert of.is_hopeless(hosts)

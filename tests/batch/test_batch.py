@@ -9,6 +9,7 @@ import resource
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -597,3 +598,57 @@ def test_five_thousand_finished_jobs_are_skipped(site: Site) -> None:
     run = site.run(queue=manifest)
     assert (run.status, run.summary["skipped"], run.summary["attempts"]) == (0, 4999, 1)
     assert len(site.tries("a")) == 1
+
+
+def test_a_machine_with_few_files_runs_fewer_jobs_or_says_so(site: Site) -> None:
+    for name in "abcd":
+        site.job(name, lasts_s=0.3)
+
+    def limit(files: int) -> Callable[[], None]:
+        return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+
+    for files in range(10, 30):
+        with site.start("--jobs", 4, preexec_fn=limit(files)) as batch:
+            out, err = batch.communicate(timeout=30)
+        assert "poisoned" not in site.states().values()
+        if batch.returncode == 0:
+            break
+        if out:
+            assert json.loads(out)["left"] == 4
+            assert f"no host is set up: a process may open {files} files, which are too few" in err
+    assert set(site.states().values()) == {"done"}
+    assert re.search(r"from now on at most [123] jobs? at a time", err)
+
+
+def test_one_file_cannot_be_two(site: Site) -> None:
+    site.job("a")
+    path = site.path / "a.prom"
+    manifest = site.queue / "q.jsonl"
+    manifest.write_text('{"cfg": "a/cfg.json"}\n')
+    link = site.path / "link.jsonl"
+    link.symlink_to(path)
+    for options, queue in (
+        (("--results", path, "--metrics", path), manifest),
+        (("--results", link, "--metrics", path), manifest),
+        (("--results", manifest), manifest),
+        (("--results", site.queue / ".." / "jobs" / "q.jsonl", "--plan"), manifest),
+    ):
+        run = site.run(*options, queue=queue)
+        assert (run.status, site.tries("a"), path.exists()) == (2, [], False)
+        assert "are the same file" in run.messages
+
+
+def test_results_that_are_cut_meanwhile_end_the_batch_with_a_sentence(site: Site) -> None:
+    for name in "abcd":
+        site.job(name, lasts_s=0.5)
+    with site.start("--jobs", 1) as batch:
+        until_s = time.monotonic() + 20
+        while not site.entries():
+            assert time.monotonic() < until_s
+            time.sleep(0.01)
+        os.truncate(site.results, 0)
+        _, err = batch.communicate(timeout=20)
+    assert batch.returncode == 4
+    assert "was made shorter by" in err
+    run = site.run()
+    assert (run.status, run.summary["skipped"], run.summary["done"]) == (0, 1, 4)

@@ -8,9 +8,10 @@ from typing import Any, Final
 
 import pytest
 
+from owtmix.base.named_file import read_named_file
 from owtmix.batch.attempt import BatchJob
 from owtmix.batch.capacity import Room
-from owtmix.batch.cost import MAIN_BYTES, WORKER_BYTES, Guess, guess
+from owtmix.batch.cost import MAIN_BYTES, WORKER_BYTES, Guess, Guesser, _outline_of
 from owtmix.batch.estimates import Estimates
 
 KEYS: Final = ("$JobId.json", "$JobId/index.json")
@@ -31,6 +32,10 @@ def write(folder: Path, index: Any, index_key: str = "room.json", **changes: Any
     return BatchJob("room", cfg, "key")
 
 
+def guess(job: BatchJob) -> Guess:
+    return Guesser(KEYS).guess(job)
+
+
 def entry(stream: str = "a_1", name: str = "a.webm", start: Any = 0, end: Any = None) -> dict[str, Any]:
     return {"StreamId": stream, "Name": name, "StartTime": start} | ({} if end is None else {"EndTime": end})
 
@@ -48,23 +53,23 @@ def entry(stream: str = "a_1", name: str = "a.webm", start: Any = 0, end: Any = 
     ],
 )
 def test_the_length_is_that_of_the_index(tmp_path: Path, files: list[Any], length_s: float) -> None:
-    assert guess(write(tmp_path, {"Files": files}), KEYS).output_s == pytest.approx(length_s)
+    assert guess(write(tmp_path, {"Files": files})).output_s == pytest.approx(length_s)
 
 
 def test_without_ends_sizes_say_how_long_it_is(tmp_path: Path) -> None:
     (tmp_path / "rec").mkdir()
     (tmp_path / "rec" / "a.webm").write_bytes(bytes(1_000_000))
     job = write(tmp_path, {"Root": "rec", "Files": [entry(start=0), entry("b_1", "b.webm", 2000)]}, "room/index.json")
-    assert guess(job, KEYS).output_s == pytest.approx(8)
+    assert guess(job).output_s == pytest.approx(8)
 
 
 def test_longer_rooms_larger_pictures_and_more_streams_cost_more(tmp_path: Path) -> None:
     files = [entry(end=60_000)]
-    plain = guess(write(tmp_path, {"Files": files}), KEYS)
-    longer = guess(write(tmp_path, {"Files": [entry(end=600_000)]}), KEYS)
-    more = guess(write(tmp_path, {"Files": [entry(f"{n}_1", end=60_000) for n in range(9)]}), KEYS)
+    plain = guess(write(tmp_path, {"Files": files}))
+    longer = guess(write(tmp_path, {"Files": [entry(end=600_000)]}))
+    more = guess(write(tmp_path, {"Files": [entry(f"{n}_1", end=60_000) for n in range(9)]}))
     video = {"Video": {"Width": 1920, "Height": 1080}}
-    larger = guess(write(tmp_path, {"Files": files}, TranscodingConfig=video), KEYS)
+    larger = guess(write(tmp_path, {"Files": files}, TranscodingConfig=video))
     assert plain.cost
     assert all(other.cost and other.cost > plain.cost for other in (longer, more, larger))
     assert min(more.memory_bytes, larger.memory_bytes) > plain.memory_bytes > MAIN_BYTES + WORKER_BYTES
@@ -73,21 +78,44 @@ def test_longer_rooms_larger_pictures_and_more_streams_cost_more(tmp_path: Path)
 
 def test_a_card_is_told_how_many_streams_there_are_at_once(tmp_path: Path) -> None:
     files = [entry(end=60_000), entry(name="sound.webm", end=60_000), entry("b_1", start=30_000, end=60_000)]
-    assert guess(write(tmp_path, {"Files": files}), KEYS).room == Room(1.5, output_px=1280 * 720, output_fps=15)
+    assert guess(write(tmp_path, {"Files": files})).room == Room(1.5, output_px=1280 * 720, output_fps=15)
     video = {"Video": {"Width": 1920, "Height": 1080, "Fps": 30}}
     many = [entry(f"{n}_1", end=60_000) for n in range(9)]
-    larger = guess(write(tmp_path, {"Files": many}, TranscodingConfig=video), KEYS).room
+    larger = guess(write(tmp_path, {"Files": many}, TranscodingConfig=video)).room
     assert larger == Room(9, output_px=1920 * 1080, output_fps=30)
-    assert guess(write(tmp_path, "junk"), KEYS).room is None
+    assert guess(write(tmp_path, "junk")).room is None
 
 
 def test_overrides_count(tmp_path: Path) -> None:
     job = write(tmp_path, {"Files": [entry(end=60_000)]})
     (tmp_path / "other.json").write_text(json.dumps({"Files": [entry(end=120_000)]}))
     renamed = BatchJob("x", job.cfg, "key", {"Internal.JobId": '"other"'})
-    assert guess(renamed, KEYS).output_s == 120
-    assert guess(BatchJob("x", job.cfg, "key", index=str(tmp_path / "other.json")), KEYS).output_s == 120
-    assert guess(BatchJob("x", job.cfg, "key", index="other.json"), KEYS).output_s == 120
+    assert guess(renamed).output_s == 120
+    assert guess(BatchJob("x", job.cfg, "key", index=str(tmp_path / "other.json"))).output_s == 120
+    assert guess(BatchJob("x", job.cfg, "key", index="other.json")).output_s == 120
+
+
+def test_a_file_that_many_jobs_share_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = write(tmp_path, {"Files": [entry(end=60_000)]}, Other={"x": ["y" * 1000]})
+    read: list[Path] = []
+
+    def count(path: Path, most: int) -> bytes:
+        read.append(path)
+        return read_named_file(path, most)
+
+    monkeypatch.setattr("owtmix.batch.cost.read_named_file", count)
+    guesser = Guesser(KEYS)
+    index = str(tmp_path / "room.json")
+    for number in range(20):
+        overrides = {"Internal.JobId": f'"{number}"', "Data.TranscodingConfig.Video.Width": str(100 + number)}
+        found = guesser.guess(BatchJob(str(number), job.cfg, "key", overrides, index=index))
+        assert (found.output_s, found.room and found.room.output_px) == (60, (100 + number) * 720)
+    assert read == [job.cfg, tmp_path / "room.json"]
+
+
+def test_of_a_large_job_file_little_is_kept(tmp_path: Path) -> None:
+    job = write(tmp_path, {"Files": [entry(end=60_000)]}, Other=["y" * 900_000], InputConfig={"Index": "z" * 90_000})
+    assert len(_outline_of(job.cfg)) < 10_000
 
 
 @pytest.mark.parametrize(
@@ -104,14 +132,14 @@ def test_overrides_count(tmp_path: Path) -> None:
     ],
 )
 def test_a_broken_index_says_nothing(tmp_path: Path, index: str) -> None:
-    found = guess(write(tmp_path, index), KEYS)
+    found = guess(write(tmp_path, index))
     assert (found.output_s, found.cost) == (None, None)
     assert found.memory_bytes
 
 
 def test_a_store_is_not_asked(tmp_path: Path) -> None:
     storage = {"StorageConfig": {"Vendor": "ufile", "Bucket": "b"}}
-    assert guess(write(tmp_path, {"Files": [entry(end=1000)]}, RecordingConfig=storage), KEYS).cost is None
+    assert guess(write(tmp_path, {"Files": [entry(end=1000)]}, RecordingConfig=storage)).cost is None
 
 
 @pytest.mark.parametrize(
@@ -119,9 +147,9 @@ def test_a_store_is_not_asked(tmp_path: Path) -> None:
 )
 def test_a_broken_job_file_takes_little(tmp_path: Path, text: str) -> None:
     (tmp_path / "cfg.json").write_text(text)
-    found = guess(BatchJob("x", tmp_path / "cfg.json", "key"), KEYS)
+    found = guess(BatchJob("x", tmp_path / "cfg.json", "key"))
     assert (found.output_s, found.cost, found.disk_bytes) == (None, None, 0)
-    assert guess(BatchJob("x", tmp_path / "missing.json", "key"), KEYS) == Guess()
+    assert guess(BatchJob("x", tmp_path / "missing.json", "key")) == Guess()
 
 
 def test_memory_is_corrected_by_what_most_jobs_took() -> None:

@@ -260,3 +260,44 @@ def test_a_file_that_is_removed_meanwhile_is_noticed(path: Path) -> None:
     assert "removed or replaced" in journal.failure
     assert journal.unwritten == 1
     journal.close()
+
+
+def test_half_a_line_of_somebody_else_spoils_no_result(path: Path) -> None:
+    journal = Journal(path)
+    journal.note(entry("a"), History())
+    with path.open("a") as file:
+        file.write("half a line")
+    journal.note(entry("b"), History())
+    journal.note(entry("c"), History())
+    journal.close()
+    assert not journal.failure
+    assert path.read_text() == line("a") + "half a line\n" + line("b") + line("c")
+    assert [*past(path)] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("rest", [0, 40])
+def test_a_file_that_is_made_shorter_meanwhile_is_noticed(path: Path, rest: int) -> None:
+    """What ends after that is recorded all the same."""
+    journal = Journal(path)
+    journal.note(entry("a"), History())
+    journal.note(entry("b"), History())
+    lost = path.stat().st_size - rest
+    os.truncate(path, rest)
+    journal.note(entry("c"), History())
+    journal.note(entry("d"), History())
+    journal.close()
+    assert f"was made shorter by {lost:,} bytes while the batch ran" in journal.failure
+    assert ([*past(path)], journal.unwritten) == (["c", "d"], 0)
+
+
+@pytest.mark.parametrize("how", ["removed", "shorter"])
+def test_what_is_lost_after_the_last_line_is_noticed_at_the_end(path: Path, how: str) -> None:
+    journal = Journal(path)
+    journal.note(entry("a"), History())
+    if how == "removed":
+        path.unlink()
+    else:
+        os.truncate(path, 0)
+    assert journal.write()
+    assert how in journal.failure
+    journal.close()

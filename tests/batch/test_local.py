@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -120,6 +122,51 @@ def test_a_program_that_cannot_be_run_is_a_machine_that_is_not_set_up(begun: Att
         of.begin(begun)
         (end,) = of.wait(1)
     assert (end.exit_status, end.error) == (1, "/missing cannot be run: No such file or directory")
+
+
+def test_options_that_no_command_can_have_are_the_jobs(begun: Attempt) -> None:
+    for text in ("x" * 131_072, "\0", "\ud800"):
+        bad = replace(begun, job=replace(begun.job, overrides={"Data.X": text}))
+        with closing(runner("exit 0")) as of:
+            of.begin(bad)
+            (end,) = of.wait(1)
+        assert end.exit_status == 2
+        assert end.error.startswith("its options ")
+
+
+@pytest.mark.parametrize(
+    ("number", "why"),
+    [
+        (errno.EMFILE, r"a process may open \d+ files, which are too few: raise the limit \(ulimit -n\)"),
+        (errno.ENFILE, "too many files are open on this machine"),
+        (errno.EAGAIN, r"processes are short: run less at a time, or raise the limit \(ulimit -u\)"),
+        (errno.ENOMEM, "memory is short"),
+        (errno.E2BIG, "sh cannot be run: Argument list too long"),  # by the environment
+    ],
+)
+def test_what_the_machine_is_short_of_is_named_and_no_job_is_blamed(
+    begun: Attempt, monkeypatch: pytest.MonkeyPatch, number: int, why: str
+) -> None:
+    monkeypatch.setattr("owtmix.base.shortage._lacks_memory", lambda: True)
+    with closing(runner("sleep 5", jobs=4)) as of:
+        of.begin(replace(begun, job=replace(begun.job, id="first")))
+        with monkeypatch.context() as short:
+            short.setattr("os.pidfd_open", raises(number))
+            assert of.can_begin(begun)
+            of.begin(begun)
+            assert not of.can_begin(begun)
+        (end,) = of.wait(1)
+        assert end.exit_status == 1
+        assert re.match(why, end.error)
+        is_shortage = number != errno.E2BIG
+        assert of.can_begin(begun) != is_shortage  # fewer at a time
+
+
+def raises(number: int) -> Callable[[int], int]:
+    def fail(_: int) -> int:
+        raise OSError(number, os.strerror(number))
+
+    return fail
 
 
 def test_a_run_holds_its_place_until_it_ends(begun: Attempt) -> None:
