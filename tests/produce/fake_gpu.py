@@ -26,8 +26,8 @@ from owtmix.produce.gpu_check import GpuCheckTask, GpuInfo
 from owtmix.produce.tasks import AudioTask, ChunkTask, RenderSetup, SuspectTask
 from owtmix.render.context import RenderContext
 from owtmix.workers.base import TaskReporter
-from tests.compositor.gpu.lazy_device import LazyDevice, memory_at
 from tests.produce.faulty_tasks import with_setup
+from tests.support.card.lazy_device import LazyDevice, memory_at
 
 FRAMES_BEFORE_FAILURE: Final = 5
 """Number of frames that are composed before it fails."""

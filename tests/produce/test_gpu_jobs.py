@@ -26,12 +26,12 @@ from owtmix.plan.encoders import NVENC, h264, nvenc
 from owtmix.produce.device_choice import EXTRAS, choose_device
 from owtmix.produce.gpu_check import GpuCheckTask, GpuInfo, check_composing, check_gpus, encodes
 from owtmix.workers.base import Death, DeathKind, Outcome
-from tests.compositor.gpu.kernel import compiled
-from tests.compositor.gpu.lazy_device import LazyDevice
 from tests.e2e import measure
 from tests.produce.fake_gpu import FakeGpu, SilentReporter, on_fake_gpu
 from tests.produce.faulty_tasks import without_output
 from tests.support import people
+from tests.support.card.kernel import compiled
+from tests.support.card.lazy_device import LazyDevice
 from tests.support.command import install as install_tool
 from tests.support.command import record_once
 from tests.support.fixtures import new_job_id

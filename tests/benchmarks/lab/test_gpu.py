@@ -13,9 +13,9 @@ from benchmarks.lab import gpu
 from benchmarks.lab.gpu_report import kernel_table
 from owtmix.base.errors import SpecError
 from owtmix.base.geometry import Size
-from tests.compositor.gpu.kernel import compiled
-from tests.compositor.gpu.lazy_device import LazyDevice
 from tests.media.pictures import steady, write_film
+from tests.support.card.kernel import compiled
+from tests.support.card.lazy_device import LazyDevice
 
 
 class ClockedDevice(LazyDevice):
