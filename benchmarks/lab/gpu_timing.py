@@ -58,13 +58,18 @@ def copy_rate(device: Timed, size: int = COPIED_BYTES) -> float:
 
 
 def kernels(
-    gpus: Mapping[int, Timed], rate: float, canvases: Sequence[Size] = CANVASES, sides: Sequence[int] = SIDES
+    gpus: Mapping[int, Timed],
+    rate: float,
+    canvases: Sequence[Size] = CANVASES,
+    sides: Sequence[int] = SIDES,
+    source: Size = SOURCE,
+    launches: int = LAUNCHES,
 ) -> Iterator[Result]:
     """``kernel`` for each canvas and number of tiles; ``gpus`` are one GPU, by the frames that a launch draws."""
     for canvas in canvases:
         for side in sides:
             for frames, device in gpus.items():
-                yield kernel(device, canvas, side, frames, rate)
+                yield kernel(device, canvas, side, frames, rate, source, launches)
 
 
 def kernel(
