@@ -6,8 +6,9 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +28,8 @@ from tests.support.replacing import replacing
 
 SCENE: Final = "crowd25"
 PRETENDED_SCENE: Final = "grid4"
+SECONDS: Final = 20.0
+"""Of the scene at most; four jobs make it, some of them with few workers."""
 NO_CARD: Final = "CUDA_VISIBLE_DEVICES"
 BUSY_S: Final = 2.0
 PRETENDED_BUSY_S: Final = 0.2
@@ -38,7 +41,8 @@ TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 def run(setting: Setting) -> Iterator[Finding]:
     """Each fault in a job of its own."""
-    case = prepared_scene(PRETENDED_SCENE if setting.pretend else SCENE, setting, "faults")
+    short = replace(setting, seconds=min(setting.seconds, SECONDS))
+    case = prepared_scene(PRETENDED_SCENE if setting.pretend else SCENE, short, "faults")
     yield _without_a_card(case)
     yield _wanted_card_missing(case)
     yield _taken(case, setting)
@@ -51,7 +55,7 @@ def _without_a_card(case: Case) -> Finding:
     output = case.work / "auto.mp4"
     job = start(job_command(case, "auto", CORES, output), **{NO_CARD: ""})
     report = report_of(job.communicate()[0])
-    return _ended("no card, --device auto", case, output, report, job.returncode, composed_on=["cpu"])
+    return _ended("no card, --device auto", case, output, report, job.returncode, on_cpu=True)
 
 
 def _wanted_card_missing(case: Case) -> Finding:
@@ -67,7 +71,7 @@ def _taken(case: Case, setting: Setting) -> Finding:
     options = Options(index=str(case.index), output=str(output), device=option_of(setting), workers=WORKERS, fresh=True)
     job = Job(case.cfg, read_settings(settings_file()), options, case.work / "taken", replacing(taken_from_workers))
     report = job.run(NoProgress(), TemporaryPaths()).to_json()
-    return _ended("the card taken from the workers", case, output, report, 0, composed_on=["cpu"])
+    return _ended("the card taken from the workers", case, output, report, 0, on_cpu=True)
 
 
 def _killed(case: Case, setting: Setting) -> Finding:
@@ -81,13 +85,13 @@ def _killed(case: Case, setting: Setting) -> Finding:
 
 
 def _ended(
-    what: str, case: Case, output: Path, report: Any, status: int, composed_on: list[str] | None = None
+    what: str, case: Case, output: Path, report: Mapping[str, Any], status: int, *, on_cpu: bool = False
 ) -> Finding:
-    """Right is: all frames are there, composed where they had to be."""
+    """Right is: all frames are there and, where the card was taken, some were composed on the CPU."""
     if status or not report:
         return Finding(what, {"status": status}, ok=False)
     found = told(report, output)
-    right = found["frames"] == case.picture.frames and composed_on in (None, found["composed_on"])
+    right = found["frames"] == case.picture.frames and ("cpu" in found["composed_on"] or not on_cpu)
     return Finding(what, found, ok=right)
 
 

@@ -26,9 +26,9 @@ PRETENDED: Final = 20
 LARGE: Final = (
     (Size(1280, 720), Size(384, 216)),
     (Size(640, 360), Size(960, 540)),
-    (Size(1920, 1080), Size(1920, 1080)),
+    (Size(1920, 1080), Size(640, 360)),
 )
-"""Sources and targets of real sizes, on a canvas of 1080p."""
+"""Sources and targets of real sizes."""
 
 
 class DeviceBench:
