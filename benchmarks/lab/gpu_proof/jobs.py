@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -24,17 +25,16 @@ def job_command(case: Case, device: str, workers: int, output: Path) -> list[str
 
 def start(command: list[str], **environment: str) -> subprocess.Popen[str]:
     """Start a job's command. Its errors go to the log of the part."""
-    import os
-
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | environment)
 
 
 def report_of(said: str) -> Mapping[str, Any]:
-    """What a job printed, or an empty report."""
+    """What a job printed, or an empty report of one that failed."""
     try:
-        return dict(json.loads(said))
+        report = dict(json.loads(said))
     except ValueError:
         return {}
+    return report if "device" in report else {}
 
 
 def told(report: Mapping[str, Any], output: Path) -> dict[str, Any]:

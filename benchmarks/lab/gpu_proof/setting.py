@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import traceback
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +47,15 @@ class Finding:
     what: str
     found: Any
     ok: bool | None = None
+
+
+def tried(what: str, probe: Callable[[], Finding]) -> Finding:
+    """What ``probe`` finds or, as a finding that is wrong, how it fails: what comes after it must not be lost."""
+    try:
+        return probe()
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is the finding
+        traceback.print_exc()
+        return Finding(what, f"fails: {type(error).__name__}: {error}", ok=False)
 
 
 UNTRIED = "not tried"

@@ -15,10 +15,12 @@ from typing import Any, Final
 import pytest
 
 import benchmarks.lab.gpu_proof.parts as modules
+from benchmarks.ffmpeg import program
 from benchmarks.lab.gpu_proof import PARTS, TOTAL_S, main, runner
+from benchmarks.lab.gpu_proof.jobs import report_of
 from benchmarks.lab.gpu_proof.parts.pictures import psnr_db
 from benchmarks.lab.gpu_proof.runner import ROOT, Ended, Outputs, Part, run_parts
-from benchmarks.lab.gpu_proof.setting import Finding, Setting, untried
+from benchmarks.lab.gpu_proof.setting import Finding, Setting, tried, untried
 from benchmarks.lab.gpu_proof.summary import WIDTH, summary, told
 from benchmarks.lab.gpu_proof.wheels import NAMES, pinned
 from owtmix.base.geometry import Size
@@ -159,6 +161,26 @@ def test_each_part_has_a_module_and_all_of_them_a_limit_that_leaves_time() -> No
     assert {part.name for part in PARTS} == {path.stem for path in folder.glob("*.py")} - {"__init__"}
     assert TOTAL_S < 9 * 60
     assert all(runner.LEAST_S < part.limit_s < TOTAL_S / 2 for part in PARTS)
+
+
+def test_a_probe_that_fails_is_a_finding(capsys: pytest.CaptureFixture[str]) -> None:
+    def fail() -> Finding:
+        raise OSError("no such card")
+
+    assert tried("probe", fail) == Finding("probe", "fails: OSError: no such card", ok=False)
+    assert "in fail" in capsys.readouterr().err
+    assert tried("probe", lambda: Finding("probe", 1)) == Finding("probe", 1)
+
+
+def test_a_job_that_fails_has_no_report() -> None:
+    assert not report_of("")
+    assert not report_of('{"exit_status": 2}')
+    assert report_of('{"device": {}}') == {"device": {}}
+
+
+def test_ffmpeg_is_the_program_that_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", "/named/ffmpeg")
+    assert program.__wrapped__() == "/named/ffmpeg"
 
 
 def test_an_unknown_part_is_refused(tmp_path: Path) -> None:

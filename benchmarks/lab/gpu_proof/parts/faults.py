@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ from benchmarks.case import Case
 from benchmarks.lab.gpu_proof.card import option_of
 from benchmarks.lab.gpu_proof.jobs import job_command, report_of, start, told
 from benchmarks.lab.gpu_proof.scene_files import prepared_scene
-from benchmarks.lab.gpu_proof.setting import Finding, Setting, untried
+from benchmarks.lab.gpu_proof.setting import Finding, Setting, tried, untried
 from benchmarks.lab.gpu_proof.taken import taken_from_workers
 from benchmarks.measure import CORES
 from owtmix.base.cleanup import TemporaryPaths
@@ -43,10 +44,10 @@ def run(setting: Setting) -> Iterator[Finding]:
     """Each fault in a job of its own."""
     short = replace(setting, seconds=min(setting.seconds, SECONDS))
     case = prepared_scene(PRETENDED_SCENE if setting.pretend else SCENE, short, "faults")
-    yield _without_a_card(case)
-    yield _wanted_card_missing(case)
-    yield _taken(case, setting)
-    yield _killed(case, setting)
+    yield tried("no card, --device auto", partial(_without_a_card, case))
+    yield tried("no card, --device cuda", partial(_wanted_card_missing, case))
+    yield tried("the card taken from the workers", partial(_taken, case, setting))
+    yield tried("a worker killed", partial(_killed, case, setting))
     if setting.pretend:
         yield untried("a CUDA context that is lost, and a killed worker that has one")
 

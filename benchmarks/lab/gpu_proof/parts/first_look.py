@@ -9,6 +9,7 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib import metadata
@@ -47,12 +48,14 @@ def run(setting: Setting) -> Iterator[Finding]:
         yield Finding("CuPy", _tried(_cupy))
     else:
         yield Finding("CuPy", "is not installed", ok=setting.pretend)
+    yield Finding("kernel compiled by NVRTC", _tried(_compiled))
     yield Finding("FFmpeg", _tried(_ffmpeg))
     for name in DECODERS:
         yield Finding(f"decoder {name} opened", _logged(partial(_opened, name)))
     yield Finding("context of the card for decoders", _logged(_hardware))
     yield from _decoded(setting)
     yield Finding("encoder h264_nvenc", _logged(_encoded))
+    yield Finding("GPU opened", _logged(_opened_gpu))
     if setting.pretend:
         yield untried("libraries of a driver, and decoders and encoders that open")
 
@@ -121,6 +124,22 @@ def _cupy() -> str:
     with contextlib.redirect_stdout(said):
         cupy.show_config()
     return said.getvalue()
+
+
+def _compiled() -> str:
+    import cupy
+
+    from owtmix.compositor.gpu.kernel_args import KERNEL, SOURCE
+
+    start = time.monotonic()
+    cupy.RawModule(code=SOURCE.read_text("ascii"), options=("-DFRAMES=1",)).get_function(KERNEL)
+    return f"in {time.monotonic() - start:.2f} s"
+
+
+def _opened_gpu() -> str:
+    from owtmix.compositor.gpu.cuda import CudaDevice
+
+    return CudaDevice(0).model
 
 
 def _ffmpeg() -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import partial
 from math import inf, log10
 from pathlib import Path
 from typing import Any, Final
@@ -13,9 +14,8 @@ from av.video.frame import VideoFrame
 
 from benchmarks.lab.gpu_proof.card import Card, open_card
 from benchmarks.lab.gpu_proof.films import made_films
-from benchmarks.lab.gpu_proof.setting import Finding, Setting, untried
+from benchmarks.lab.gpu_proof.setting import Finding, Setting, tried, untried
 from owtmix.base.errors import MixError
-from owtmix.compositor.gpu.device import DeviceError
 from owtmix.media.nvdec import GPU_FORMAT, DecodingGpu
 from owtmix.media.probe import probe
 from owtmix.media.video_reader import VideoReader
@@ -34,17 +34,23 @@ def run(setting: Setting) -> Iterator[Finding]:
     seconds = PRETENDED_S if setting.pretend else LONGEST_S
     paths = sorted(filter(Path.is_file, folder.iterdir())) if folder else made_films(setting.work / "films", seconds)
     for path in paths:
-        try:
-            track = probe(path).video
-            if track:
-                found = compared(path, track, card, seconds, pretend=setting.pretend)
-                decoded = found["on_card"] > 0 or None  # of another's files it is only a fact
-                ok = found["least_db"] >= LEAST_DB and (decoded if folder else bool(decoded))
-                yield Finding(path.name, found, ok)
-        except (MixError, DeviceError) as error:
-            yield Finding(path.name, f"fails: {error}", ok=False if isinstance(error, DeviceError) else None)
+        yield tried(path.name, partial(_judged, path, card, seconds, setting))
     if setting.pretend:
         yield untried("decoding by NVDEC, and cupy's memcpy2D")
+
+
+def _judged(path: Path, card: Card, seconds: int, setting: Setting) -> Finding:
+    """Of another's files it is only a fact that the card does not decode them, or that they cannot be read."""
+    try:
+        track = probe(path).video
+    except MixError as error:
+        return Finding(path.name, str(error))
+    if track is None:
+        return Finding(path.name, "has no picture")
+    found = compared(path, track, card, seconds, pretend=setting.pretend)
+    if setting.recordings and not found["on_card"]:
+        return Finding(path.name, found)
+    return Finding(path.name, found, ok=found["on_card"] > 0 and found["least_db"] >= LEAST_DB)
 
 
 def compared(path: Path, track: VideoTrack, card: Card, seconds: int, *, pretend: bool) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
+from functools import partial
 from importlib.util import find_spec
 from statistics import median
 from typing import Final
@@ -16,7 +17,7 @@ from benchmarks.lab.gpu import CHUNK_FRAMES, composing
 from benchmarks.lab.gpu_proof.card import device_of, option_of
 from benchmarks.lab.gpu_proof.jobs import told
 from benchmarks.lab.gpu_proof.scene_files import prepared_scene
-from benchmarks.lab.gpu_proof.setting import Finding, Setting, untried
+from benchmarks.lab.gpu_proof.setting import Finding, Setting, tried, untried
 from benchmarks.measure import CORES, CommandError
 from owtmix.plan.device import CPU
 
@@ -26,6 +27,8 @@ SHARE: Final = 0.45
 """Of the part's time, that the rounds of one scene may take."""
 COMPOSED_TIMES: Final = 10.0
 FFMPEG_TIMES: Final = 2.0
+LAST_LINES: Final = 3
+"""Of what a command that fails has said."""
 NAMED: Final = "IMAGEIO_FFMPEG_EXE"
 """The environment variable that names FFmpeg's program."""
 
@@ -38,7 +41,7 @@ def run(setting: Setting) -> Iterator[Finding]:
         start = time.monotonic()
         case = prepared_scene(name, setting, f"jobs-{name}")
         yield Finding(f"{name} made", {"seconds": float(case.plan.duration_s), "took_s": time.monotonic() - start})
-        yield _composed(name, case, setting)
+        yield tried(f"{name} decoded and composed", partial(_composed, name, case, setting))
         yield from _jobs(name, case, setting)
     if setting.pretend:
         yield untried("--device cuda of whole jobs, which ran with --device cpu instead")
@@ -66,11 +69,13 @@ def _jobs(name: str, case: Case, setting: Setting) -> Iterator[Finding]:
     for number in range(1 if setting.pretend else ROUNDS):
         if number and time.monotonic() > end_s:
             break
-        for kind, engine in compared.items():
+        for kind, engine in list(compared.items()):
             try:
                 made = engine.compose(case)
             except (CommandError, OSError, ImportError) as error:
-                yield Finding(f"{name} by {engine.name}", f"fails: {error}", ok=False)
+                said = str(error).splitlines()[-LAST_LINES:]
+                yield Finding(f"{name} by {engine.name}", {"fails": said}, ok=False)
+                del compared[kind]
                 continue
             cost = {"wall_s": made.cost.wall_s, "cpu_s": made.cost.cpu_s, "mib": made.cost.tree_mib}
             walls.setdefault(kind, []).append(made.cost.wall_s)
