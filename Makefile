@@ -3,9 +3,10 @@
 # make demo-batch  eight rooms of different length, composed by owt-batch
 # make schema    schema, key tables, packaged settings  make fuzz       mutated inputs, for FUZZ_SECONDS=60
 # make attack    attacks on the whole tool, a quarter of an hour; kills-cluster: on clusters, ten minutes
+# make gpu-proof a GPU proven in nine minutes; without one GPU_PROOF=--pretend; gpu-wheels, gpu-ffmpeg: what one lacks
 # make bench     everything measured, and docs/performance.md written from it: two hours
 .DEFAULT_GOAL := setup
-.PHONY: setup demo demo-batch check test test-fast attack kills-cluster fuzz schema bench
+.PHONY: setup demo demo-batch check test test-fast attack kills-cluster fuzz schema bench gpu-proof gpu-wheels gpu-ffmpeg
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -72,6 +73,17 @@ fuzz: $(VENV)/.dev
 schema: $(VENV)/.run
 	$(PYTHON) -m owtmix.jobfile
 	cp conf/owt.toml owtmix/owt.toml
+
+gpu-proof: $(VENV)/.dev
+	$(PYTHON) -m benchmarks.lab gpu_proof $(GPU_PROOF)
+
+# For a machine that has a GPU and no network (docs/gpu.md): wheels, and FFmpeg, which does not fit beside them.
+gpu-wheels: $(VENV)/.run
+	$(PYTHON) -m benchmarks.lab.gpu_proof.wheels .whl
+
+gpu-ffmpeg: $(VENV)/.bench
+	mkdir -p .ffmpeg
+	xz --stdout "$$($(PYTHON) -c 'import imageio_ffmpeg; print(imageio_ffmpeg.get_ffmpeg_exe())')" > .ffmpeg/ffmpeg.xz
 
 bench: $(VENV)/.bench
 	$(PYTHON) -m benchmarks

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterable
 from functools import cache
+from importlib import import_module
 
 from benchmarks.measure import CommandError
 
 
 @cache
 def program() -> str:
-    """The path of the binary."""
-    import imageio_ffmpeg
-
-    return str(imageio_ffmpeg.get_ffmpeg_exe())
+    """The path of the binary: the one that ``IMAGEIO_FFMPEG_EXE`` names, or the package's."""
+    return os.environ.get("IMAGEIO_FFMPEG_EXE") or str(import_module("imageio_ffmpeg").get_ffmpeg_exe())
 
 
 def ffmpeg(arguments: Iterable[str]) -> str:

@@ -13,6 +13,7 @@ EXPERIMENTS: Final = (
     "chunks",
     "cpu_time",
     "gpu",
+    "gpu_proof",
     "isolation",
     "measuring",
     "night",
@@ -43,7 +44,7 @@ def listing() -> str:
     lines = ["python -m benchmarks.lab NAME [--help]", ""]
     for name in EXPERIMENTS:
         about = (import_module(f"benchmarks.lab.{name}").__doc__ or "").partition("\n")[0]
-        lines.append(f"  {name:10} {about}")
+        lines.append(f"  {name:11} {about}")
     return "\n".join(lines)
 
 

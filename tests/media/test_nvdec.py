@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from owtmix.base.geometry import Size
 from owtmix.media.nvdec import is_blank_on_gpu, is_usable
 from owtmix.media.video_reader import VideoReader
-from tests.compositor.gpu.gpu_frame import gpu_frame
-from tests.compositor.gpu.lazy_device import memory_at
 from tests.media.pictures import flat, number_of, steady, textured, write_film, write_sizes
+from tests.support.card.gpu_frame import gpu_frame
+from tests.support.card.lazy_device import memory_at
 
 TIMES: Final = [Fraction(ms, 1000) for ms in range(0, 3200, 50)]
 

@@ -11,8 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-import numpy as np
-from av.codec.hwaccel import HWAccel
 from numpy.typing import NDArray
 
 from owtmix.base.geometry import Size
@@ -27,8 +25,8 @@ from owtmix.produce.gpu_check import GpuCheckTask, GpuInfo
 from owtmix.produce.tasks import AudioTask, ChunkTask, RenderSetup, SuspectTask
 from owtmix.render.context import RenderContext
 from owtmix.workers.base import TaskReporter
-from tests.compositor.gpu.lazy_device import LazyDevice, memory_at
 from tests.produce.faulty_tasks import with_setup
+from tests.support.card.host_card import HostCard
 
 FRAMES_BEFORE_FAILURE: Final = 5
 """Number of frames that are composed before it fails."""
@@ -45,7 +43,7 @@ class SilentReporter:
     def warn(self, message: str) -> None: ...
 
 
-class FakeGpu(LazyDevice):
+class FakeGpu(HostCard):
     name = "cuda:0"
     model = "Fake GPU"
     kernel = Kernel("0" * 64)
@@ -59,12 +57,6 @@ class FakeGpu(LazyDevice):
         if self.launches > FRAMES_BEFORE_FAILURE and self._how == "hangs":
             time.sleep(3600)
         self.lost = self.launches > FRAMES_BEFORE_FAILURE and self._how == "lost"
-
-    def hardware(self) -> HWAccel:
-        return HWAccel("cuda", "63", is_hw_owned=True)
-
-    def fetch(self, address: int, pitch: int, width: int, rows: int) -> NDArray[np.uint8]:
-        return np.stack([memory_at(address + row * pitch, width) for row in range(rows)])
 
 
 class FakeGpuWriter(VideoWriter):

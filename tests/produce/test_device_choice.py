@@ -22,9 +22,9 @@ from owtmix.workers.card_models import CONSUMER_SESSIONS
 from owtmix.workers.local import WorkerPool
 from owtmix.workers.places import Places
 from owtmix.workers.protocol import ProtocolError, ReplyParser
-from tests.compositor.gpu.kernel import compiled
 from tests.produce.fake_gpu import FakeGpu, SilentReporter
 from tests.produce.kernel_tasks import KernelTask
+from tests.support.card.kernel import compiled
 from tests.workers.tasks import TESTS
 
 MEMORY: Final = 64 << 20

@@ -29,12 +29,12 @@ from owtmix.produce.gpu_check import GpuCheckTask, GpuInfo, check_composing, che
 from owtmix.workers.card_holds import MOST_SESSIONS, SESSIONS
 from owtmix.workers.card_models import CONSUMER_SESSIONS
 from owtmix.workers.places import Places
-from tests.compositor.gpu.kernel import compiled
-from tests.compositor.gpu.lazy_device import LazyDevice
 from tests.e2e import measure
 from tests.produce.fake_gpu import FakeGpu, SilentReporter, on_fake_gpu
 from tests.produce.faulty_tasks import without_output
 from tests.support import people
+from tests.support.card.kernel import compiled
+from tests.support.card.lazy_device import LazyDevice
 from tests.support.command import install as install_tool
 from tests.support.command import record_once
 from tests.support.fixtures import new_job_id

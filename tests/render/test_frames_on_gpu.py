@@ -12,8 +12,8 @@ from owtmix.compositor.factory import make_canvas
 from owtmix.compositor.gpu.device import DeviceError
 from owtmix.render.context import RenderContext
 from owtmix.render.results import RenderResult
-from tests.compositor.gpu.lazy_device import LazyDevice
 from tests.render.rooms import busy_room, render
+from tests.support.card.lazy_device import LazyDevice
 
 FRAMES: Final = 90
 LEAST_PSNR_DB: Final = 45.0

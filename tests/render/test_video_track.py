@@ -34,10 +34,10 @@ from owtmix.render.context import RenderContext
 from owtmix.render.results import RenderResult
 from owtmix.render.still import draw_still
 from owtmix.render.video_track import MAKER_CACHE, WAITING_FRAMES, MakerCache, VideoTrackMaker
-from tests.compositor.gpu.lazy_device import LazyDevice
 from tests.media.pictures import Plane, flat, number_of, numbered, steady, write_film
 from tests.render.rooms import ANNA, BEN, CANVAS, FPS, busy_room, context_of, plan_of, render
 from tests.render.watched import watched, watched_writer
+from tests.support.card.lazy_device import LazyDevice
 from tests.support.plans import picture, room, seen, sound, take
 from tests.support.sources import MemoryAudio, MemorySources, file_sources, source_files
 

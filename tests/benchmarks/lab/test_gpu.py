@@ -2,43 +2,21 @@
 
 from __future__ import annotations
 
-import ctypes
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from benchmarks.lab import gpu
+from benchmarks.lab import gpu, gpu_timing
 from benchmarks.lab.gpu_report import kernel_table
 from owtmix.base.errors import SpecError
 from owtmix.base.geometry import Size
-from tests.compositor.gpu.kernel import compiled
-from tests.compositor.gpu.lazy_device import LazyDevice
 from tests.media.pictures import steady, write_film
+from tests.support.card.host_card import HostCard
+from tests.support.card.kernel import compiled
 
 
-class ClockedDevice(LazyDevice):
-    """A device with a clock."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.copied = 0
-
-    def time_s(self, work: Callable[[], None]) -> float:
-        start = time.perf_counter()
-        work()
-        fence = self.fence()
-        fence.set(self._drawing)
-        fence.wait()
-        return time.perf_counter() - start
-
-    def copy(self, source: int, target: int, size: int) -> None:
-        ctypes.memmove(target, source, size)
-        self.copied += size
-
-
-class HalfSecondDevice(ClockedDevice):
+class HalfSecondDevice(HostCard):
     """Everything takes half a second."""
 
     def time_s(self, work: Callable[[], None]) -> float:
@@ -48,9 +26,9 @@ class HalfSecondDevice(ClockedDevice):
 
 def test_frames_are_drawn_as_often_as_they_are_counted() -> None:
     compiled(3)
-    device = ClockedDevice()
-    found = gpu.kernel(device, Size(64, 36), 2, 3, rate=1e9, source=Size(80, 46), launches=2)
-    assert device.launches == 2 * (1 + gpu.ROUNDS)
+    device = HostCard()
+    found = gpu_timing.kernel(device, Size(64, 36), 2, 3, rate=1e9, source=Size(80, 46), launches=2)
+    assert device.launches == 2 * (1 + gpu_timing.ROUNDS)
     assert (found["canvas"], found["tiles"], found["frames_per_launch"]) == ("64x36", 4, 3)
     assert found["frame_us"] > 0
     least_us = (4 * 80 * 46 + 64 * 36) * 3 / 2 / 1e9 * 1e6
@@ -60,13 +38,13 @@ def test_frames_are_drawn_as_often_as_they_are_counted() -> None:
 
 def test_a_copy_counts_what_is_read_and_what_is_written() -> None:
     device = HalfSecondDevice()
-    assert gpu.copy_rate(device, 1000) == 4000
-    assert device.copied == 1000 * gpu.ROUNDS
+    assert gpu_timing.copy_rate(device, 1000) == 4000
+    assert device.copied == 1000 * gpu_timing.ROUNDS
 
 
 def test_every_picture_that_is_decoded_counts_once(tmp_path: Path) -> None:
     path = write_film(tmp_path / "film.webm", steady(10))
-    assert 0 < gpu.decoding(path, 0, 1, None, 2) < 1e6
+    assert 0 < gpu_timing.decoding(path, 0, 1, None, 2) < 1e6
 
 
 def test_without_a_gpu_nothing_is_measured() -> None:

@@ -24,11 +24,11 @@ from owtmix.compositor.overlays import OverlayLayer
 from owtmix.media.probe import probe
 from owtmix.media.video_reader import VideoReader
 from owtmix.plan.media_info import Matrix
-from tests.compositor.gpu.gpu_frame import gpu_frame
-from tests.compositor.gpu.lazy_device import LazyDevice
 from tests.compositor.stills import Still
 from tests.conftest import SHARED
 from tests.media.pictures import flat, textured
+from tests.support.card.gpu_frame import gpu_frame
+from tests.support.card.lazy_device import LazyDevice
 from tests.support.gpu import gpu_number
 
 LEAST_PSNR_DB: Final = 45.0

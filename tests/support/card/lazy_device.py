@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from owtmix.base.geometry import Size
 from owtmix.compositor.gpu.device import DeviceError, Fence
-from tests.compositor.gpu.kernel import compose
+from tests.support.card.kernel import compose
 
 Work = Callable[[], None]
 

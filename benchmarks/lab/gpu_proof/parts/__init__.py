@@ -1,0 +1,1 @@
+"""The parts, each a module with a function ``run`` that takes the setting and yields findings."""
