@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from owtmix.base.named_file import is_file
@@ -64,7 +65,8 @@ def _visible(folder: Path, file: os.DirEntry[str], read: Callable[[Path], JobFil
         return within if _is_something(folder / within) else None
     if not is_json:
         return None
-    if file.name == "cfg.json" or _kind(folder / file.name, read) != "other":
+    kind = _kind(folder / file.name, read)
+    if file.name == "cfg.json" or kind == "job" or (kind == "broken" and not _is_written_to(file)):
         return file.name
     others.append(file.name)
     return None
@@ -83,6 +85,15 @@ def _kind(path: Path, read: Callable[[Path], JobFile]) -> str:
         return read(path).kind
     except OSError:
         return "broken"  # what is wrong with it is told when it is read as a job
+
+
+def _is_written_to(file: os.DirEntry[str]) -> bool:
+    """Whether it takes what this process says, such as its summary; it is empty until then."""
+    for descriptor in (1, 2):
+        with suppress(OSError):
+            if os.path.samestat(os.fstat(descriptor), file.stat()):
+                return True
+    return False
 
 
 def _is_something(path: Path) -> bool:
