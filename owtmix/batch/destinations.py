@@ -38,7 +38,8 @@ class Destinations:
     """Tells the places of outputs, with the folders as they are now."""
 
     def __init__(self) -> None:
-        self._folder = lru_cache(maxsize=_KEPT_FOLDERS)(_folder)
+        self._folder = lru_cache(maxsize=_KEPT_FOLDERS)(self._find_folder)
+        self._parent = lru_cache(maxsize=_KEPT_FOLDERS)(os.path.realpath)
 
     def of(self, document: Mapping[str, Any] | None, cfg: Path, option: str | None) -> Destination | None:
         """The place of the output of a job; None where ``owt-main`` would refuse the job.
@@ -82,26 +83,33 @@ class Destinations:
         if unfit_path(f"{folder}/{key}"):
             raise ValueError("not a path")
         identity, resolved = self._folder(path)
-        return Destination(normal_form(f"folder {identity}/{name}"), os.path.join(resolved, name))  # noqa: PTH118 - of thousands
+        return Destination(normal_form(f"folder {identity}/{name}"), f"{resolved.removesuffix('/')}/{name}")
 
+    def _find_folder(self, path: str) -> tuple[str, str]:
+        """A folder as its file system knows it, however it is mounted or linked, and its path with links resolved.
 
-def _folder(path: str) -> tuple[str, str]:
-    """A folder as its file system knows it, however it is mounted or linked, and its path with links resolved.
+        Of a folder that is not there yet, the nearest one above that is.
+        """
+        at = resolved = self._without_links(path)
+        below = ""
+        while True:
+            try:
+                found = os.stat(at)  # noqa: PTH116 - of thousands
+            except OSError:
+                at, name = os.path.split(at)
+                if not name:
+                    return resolved, resolved
+                below = f"/{name}{below}"
+            else:
+                return f"{found.st_dev}:{found.st_ino}{below}", resolved
 
-    Of a folder that is not there yet, the nearest one above that is.
-    """
-    resolved = at = os.path.realpath(path)
-    below = ""
-    while True:
-        try:
-            found = os.stat(at)  # noqa: PTH116 - of thousands
-        except OSError:
-            at, name = os.path.split(at)
-            if not name:
-                return resolved, resolved
-            below = f"/{name}{below}"
-        else:
-            return f"{found.st_dev}:{found.st_ino}{below}", resolved
+    def _without_links(self, path: str) -> str:
+        """``path`` with links resolved; folders of a queue stand side by side, so that the one above is known."""
+        above, name = os.path.split(path)
+        if name in {"", ".", ".."}:
+            return os.path.realpath(path)
+        at = os.path.join(self._parent(above), name)  # noqa: PTH118 - of thousands
+        return os.path.realpath(at) if os.path.islink(at) else at  # noqa: PTH114 - of thousands
 
 
 def _key(document: Mapping[str, Any], recording: Mapping[str, Any], prefix: str, option: str | None) -> str:

@@ -147,6 +147,7 @@ OPTIONS = [
     "../out/$JobId",
     "sub//x.mov.mp4",
     "/tmp/$RoomId-$AppId.mp4",
+    "/talk.mp4",
     "./sub/./x",
     "a b .mp4",
 ]
