@@ -57,7 +57,8 @@ def make_queue(folder: Path, count: int) -> Path:
     lines = []
     for number in range(count):
         name = f"room-{number:05}"
-        job = {"Action": "job.start", "Internal": {"JobId": name}, "Data": {"TranscodingConfig": {}}}
+        data = {"TranscodingConfig": {}, "RecordingConfig": {"StorageConfig": {"Vendor": "local", "Bucket": "."}}}
+        job = {"Action": "job.start", "Internal": {"JobId": name}, "Data": data}
         (folder / f"{name}.json").write_text(json.dumps(job))
         lines.append(json.dumps({"cfg": f"{name}.json", "cost": number % 60}) + "\n")
     manifest = folder / "jobs.jsonl"

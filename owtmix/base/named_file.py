@@ -60,6 +60,8 @@ def _is(path: Path, kind: Callable[[int], bool]) -> bool:
 
 def unfit_path(path: str) -> str:
     """Why no file can have this path; empty when one can."""
+    if len(path) <= LONGEST_NAME and path.isascii() and "\0" not in path:
+        return ""  # as nearly all
     try:
         names = [os.fsencode(name) for name in path.split("/")]
     except UnicodeEncodeError:

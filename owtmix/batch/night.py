@@ -16,9 +16,9 @@ from owtmix.batch.begun import BegunFile
 from owtmix.batch.estimates import Estimates
 from owtmix.batch.journal import Journal
 from owtmix.batch.messages import LONGEST_ERROR
-from owtmix.batch.policy import FAILED, INTERRUPTED, Verdict, is_stopped
+from owtmix.batch.policy import DONE, FAILED, INTERRUPTED, REJECTED, Verdict, is_stopped
 from owtmix.batch.runner import Runner
-from owtmix.batch.tally import Tally, duration_of, output_of, warnings_of
+from owtmix.batch.tally import LONGEST_OUTPUT, Tally, duration_of, output_of, warnings_of
 
 _log = logging.getLogger(__name__)
 
@@ -28,7 +28,6 @@ _SHORT_WAIT_S: Final = 0.25
 _LEAST_WAIT_S: Final = 0.01
 LONGEST_ID: Final = 100
 """In characters, of a job's id in a message."""
-_LONGEST_OUTPUT: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +153,7 @@ class Night:
         site = self._site
         if self._is_stopped and is_stopped(ended.exit_status):  # whichever signal it took, and however it took it
             ended = replace(ended, exit_status=INTERRUPTED)
+        ended = _without_double(ended, site.tally)
         verdict, history = site.agenda.end(ended, self._clock(), is_asked=self._requests.count > 0)
         site.tally.add(ended, verdict)
         site.journal.note(entry_of(ended, verdict), history)
@@ -174,6 +174,20 @@ class Night:
             self._is_unrecorded = True
             self._site.agenda.drain()
             _log.error("%s: nothing more begins", self._site.journal.failure)
+
+
+def _without_double(ended: Ended, tally: Tally) -> Ended:
+    """The end of an attempt; of one that replaced the output of another job, that it is rejected.
+
+    The queue is checked for this before anything runs, but only ``owt-main`` knows for sure where it writes.
+    """
+    output = output_of(ended.report or {})
+    maker = tally.maker_of(output) if output and ended.exit_status == DONE else None
+    if output is None or maker is None:
+        return ended
+    name, shown = printable(maker, LONGEST_ID), printable(output, LONGEST_ERROR // 2)
+    why = f"it replaced the output of {name}, {shown}: give it another one; the next run makes that of {name} again"
+    return replace(ended, exit_status=REJECTED, error=why)
 
 
 def entry_of(ended: Ended, verdict: Verdict) -> dict[str, Any]:
@@ -198,7 +212,7 @@ def entry_of(ended: Ended, verdict: Verdict) -> dict[str, Any]:
         "wall_s": round(ended.wall_s, 3),
         "cpu_s": round(ended.cpu_s, 3),
         "peak_mib": ended.peak_mib,
-        "output": output[:_LONGEST_OUTPUT] if output else None,
+        "output": output[:LONGEST_OUTPUT] if output else None,
         "duration_s": duration_of(report),
         "warnings": len(warnings_of(report)),
         "chunks": counts,

@@ -4,35 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO, Final, TypeVar
+from typing import BinaryIO, Final
 
-from owtmix.base.ids import is_job_id
-from owtmix.base.named_file import read_named_file
 from owtmix.base.strict_json import printable
 from owtmix.batch.attempt import BatchJob
-from owtmix.batch.manifest import MOST_LINES, Entry, absolute, is_local_path, read_manifest
+from owtmix.batch.destinations import Destinations
+from owtmix.batch.job_files import JobFile, read_job_file
+from owtmix.batch.manifest import Entry, absolute, read_manifest
 from owtmix.batch.problems import Problems, QueueError
-from owtmix.jobfile.bounds import MAX_JOB_BYTES, MAX_NAME
-from owtmix.jobfile.job_id import job_id_in
+from owtmix.batch.queue_folder import read_folder
+from owtmix.jobfile.bounds import MAX_NAME
 
 LONGEST_NAME: Final = 200
 """In characters, of a path or an id in a message."""
-_JOB_FILE: Final = re.compile(rb'"(?:Action|Internal|Data)"\s{0,100}:', re.IGNORECASE)
-"""A key that a job file has, however wrong it is, and an index has not."""
 _KEPT_FILES: Final = 1024
-_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """The jobs in the order in which they stand, and the folder that paths in them are relative to.
+    """The jobs in the order in which they stand.
 
     ``others`` are names of JSON files in the folder that are no job files.
     """
@@ -56,9 +51,10 @@ def read_queue(source: str) -> Queue:
     problems = Problems()
     folder = folder_of(source)
     others: list[str] = []
+    read = lru_cache(maxsize=_KEPT_FILES)(read_job_file)
     try:
-        entries = _entries(source, folder, problems, others)
-        jobs = tuple(_jobs(entries, folder, problems))
+        entries = _entries(source, folder, read, problems, others)
+        jobs = tuple(_jobs(entries, folder, read, problems))
     except OSError as error:
         raise QueueError(f"{printable(source, LONGEST_NAME)} cannot be read: {error.strerror}") from None
     problems.check()
@@ -67,11 +63,13 @@ def read_queue(source: str) -> Queue:
     return Queue(jobs, tuple(others))
 
 
-def _entries(source: str, folder: Path, problems: Problems, others: list[str]) -> Iterator[Entry]:
+def _entries(
+    source: str, folder: Path, read: Callable[[Path], JobFile], problems: Problems, others: list[str]
+) -> Iterator[Entry]:
     if source == "-":
         yield from read_manifest(_standard_input(), problems)
     elif Path(source).is_dir():
-        yield from _in_folder(folder, problems, others)
+        yield from read_folder(folder, read, problems, others)
     elif Path(source).suffix == ".jsonl" or not Path(source).exists():
         with Path(source).open("rb") as lines:
             yield from read_manifest(lines, problems)
@@ -86,101 +84,53 @@ def _standard_input() -> BinaryIO:
     return sys.stdin.buffer
 
 
-def _in_folder(folder: Path, problems: Problems, others: list[str]) -> Iterator[Entry]:
-    """Job files in a folder: ``*.json`` and ``*/cfg.json``, in the order of their names."""
-    names = sorted(os.listdir(folder))  # noqa: PTH208 - names
-    found = [name if name.endswith(".json") else f"{name}/cfg.json" for name in names]
-    count = 0
-    for name in found:
-        path = folder / name
-        if not path.is_file():
-            continue
-        if "/" not in name and name != "cfg.json" and not _is_job_file(path):
-            others.append(name)
-            continue
-        count += 1
-        if count > MOST_LINES:
-            problems.add("", f"a queue has at most {MOST_LINES:,} jobs; the others were not read")
-            return
-        yield Entry(printable(name, LONGEST_NAME), name)
-
-
-def _is_job_file(path: Path) -> bool:
-    try:
-        return bool(_JOB_FILE.search(read_named_file(path, MAX_JOB_BYTES)))
-    except OSError:
-        return True  # what is wrong with it is told later
-
-
-def _jobs(entries: Iterable[Entry], folder: Path, problems: Problems) -> Iterator[BatchJob]:
+def _jobs(
+    entries: Iterable[Entry], folder: Path, read: Callable[[Path], JobFile], problems: Problems
+) -> Iterator[BatchJob]:
     """Jobs of entries that do not stand in each other's way."""
+    destinations = Destinations()
     ids: dict[str, str] = {}
     job_ids: dict[str, str] = {}
-    outputs: dict[tuple[str, str], str] = {}
+    outputs: dict[str, str] = {}
     for entry in entries:
         cfg = folder / entry.cfg
         try:
-            digest, written_id = _job_file(cfg)
+            file = read(cfg)
         except OSError as error:
             problems.add(entry.where, f"cfg: {printable(str(cfg), LONGEST_NAME)} cannot be read: {error.strerror}")
             continue
-        job_id = _overridden_id(entry.overrides) or written_id
+        index, output = absolute(entry.index, folder), absolute(entry.output, folder)
+        job_id = file.job_id(entry.overrides)
         name = entry.id or job_id or entry.cfg[-MAX_NAME:]
-        clash = _clash(ids, name, entry.where)
-        if clash:
-            problems.add(entry.where, f"{clash} has the id {printable(name, LONGEST_NAME)}, too")
-        elif job_id and (clash := _clash(job_ids, job_id, entry.where)):
-            problems.add(
-                entry.where,
-                f"{clash} has the JobId {job_id}, too, so they would exclude each other: set Internal.JobId in one",
+        place = destinations.of(file.document(entry.overrides), cfg, output)
+        same_id, same_job_id = _clash(ids, name, entry.where), _clash(job_ids, job_id, entry.where)
+        same_output = _clash(outputs, place.identity if place else None, entry.where)
+        if same_id:
+            problems.add(entry.where, f"{same_id} has the id {printable(name, LONGEST_NAME)}, too")
+        elif same_job_id:
+            what = f"{same_job_id} has the JobId {job_id}, too, so they would exclude each other"
+            problems.add(entry.where, f"{what}: set Internal.JobId in one")
+        if place and same_output not in {"", same_id, same_job_id}:  # one problem less where it is the same job
+            what = f"output: {same_output} writes to it, too: {printable(place.shown, LONGEST_NAME)}"
+            problems.add(entry.where, what)
+        if not (same_id or same_job_id or same_output):
+            key = _key(file, entry, *map(destinations.resolved, (str(cfg), index, output)))
+            yield BatchJob(
+                name, cfg, key, entry.overrides, index, output, entry.device, priority=entry.priority, cost=entry.cost
             )
-        elif (output := _output(entry, cfg, folder)) and (clash := _clash(outputs, output, entry.where)):
-            problems.add(entry.where, f"output: {clash} writes to it, too")
-        else:
-            yield _job(entry, cfg, digest, name, folder)
 
 
-def _clash(seen: dict[_Value, str], value: _Value, where: str) -> str:
+def _clash(seen: dict[str, str], value: str | None, where: str) -> str:
     """The place that has ``value`` already; empty when there is none."""
-    first = seen.setdefault(value, where)
-    return "" if first == where else first
+    if value is None:
+        return ""
+    if value in seen:
+        return seen[value]
+    seen[value] = where
+    return ""
 
 
-def _job(entry: Entry, cfg: Path, digest: str, name: str, folder: Path) -> BatchJob:
-    index, output = absolute(entry.index, folder), absolute(entry.output, folder)
-    options = json.dumps([digest, sorted(entry.overrides.items()), index, output, entry.device])
-    key = hashlib.sha256(options.encode()).hexdigest()[:32]
-    return BatchJob(
-        name, cfg, key, entry.overrides, index, output, entry.device, priority=entry.priority, cost=entry.cost
-    )
-
-
-@lru_cache(maxsize=_KEPT_FILES)
-def _job_file(cfg: Path) -> tuple[str, str | None]:
-    """A digest of the bytes of a job file, and the job id in them.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    data = read_named_file(cfg, MAX_JOB_BYTES)
-    return hashlib.sha256(data).hexdigest(), job_id_in(data)
-
-
-def _overridden_id(overrides: Mapping[str, str]) -> str | None:
-    """The job id that an entry sets."""
-    for path, within in (("Internal.JobId", False), ("Internal", True)):
-        if path in overrides:
-            value = json.loads(overrides[path])
-            value = value.get("JobId") if within and isinstance(value, dict) else value
-            if isinstance(value, str) and is_job_id(value):
-                return value
-    return None
-
-
-def _output(entry: Entry, cfg: Path, folder: Path) -> tuple[str, str] | None:
-    """What tells outputs apart, as far as that is known without the job file: None where it is not."""
-    if entry.output is None or "$" in entry.output:
-        return None
-    if is_local_path(entry.output):
-        return "", os.path.normpath(folder / entry.output)
-    return str(cfg), entry.output
+def _key(file: JobFile, entry: Entry, *paths: str | None) -> str:
+    """What changes with a job. Buckets and outputs are relative to the job file, so its place is a part of the job."""
+    options = json.dumps([file.digest, *paths, sorted(entry.overrides.items()), entry.device])
+    return hashlib.sha256(options.encode()).hexdigest()[:32]

@@ -28,7 +28,7 @@ _NEW: Final = History()
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What the journal says of a job."""
+    """What the journal says of a job; ``output`` is what it made, empty where it is not done."""
 
     key: str
     state: str
@@ -36,6 +36,7 @@ class Past:
     exit_status: int | None
     error: str = ""
     peak_mib: int = 0
+    output: str = ""
 
     @property
     def is_final(self) -> bool:
@@ -50,6 +51,7 @@ class ResultsReader:
         self.junk: list[int] = []
         self.size = 0
         """Of all lines that end, in bytes."""
+        self._makers: dict[str, str] = {}
         self.is_cut = self.lacks_end = False
         for number, (line, size) in enumerate(_lines(file), 1):
             is_taken = self._take(line)
@@ -75,6 +77,7 @@ class ResultsReader:
             entry = json.loads(line)
             name, key, state, attempt = entry["id"], entry["key"], entry["state"], entry["attempt"]
             exit_status, error, peak_mib = entry["exit"], entry.get("error"), entry.get("peak_mib")
+            output = entry.get("output")
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return False
         texts = isinstance(name, str) and isinstance(key, str) and isinstance(state, str) and state in STATES
@@ -93,8 +96,18 @@ class ResultsReader:
             exit_status,
             error if isinstance(error, str) else "",
             mib_of(peak_mib),
+            output if isinstance(output, str) and state == "done" else "",
         )
+        if isinstance(output, str):
+            self._make(name, output)
         return True
+
+    def _make(self, name: str, output: str) -> None:
+        """A job has made an output; another one that had made it before is not done any more."""
+        before = self._makers.get(output, name)
+        self._makers[output] = name
+        if before != name and (past := self.jobs[before]).output == output:
+            self.jobs[before] = replace(past, state="again", history=_NEW, output="")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ from owtmix.batch.outside import number_of
 from owtmix.batch.policy import FAILED, FINAL, Verdict, reason_of
 from owtmix.batch.results_reader import Past
 
+LONGEST_OUTPUT: Final = 4096
+"""In characters, of the address of an output that is kept."""
 MOST_FAILURES: Final = 20
 """Shown with their reasons; the others are counted."""
 
@@ -40,6 +42,7 @@ class Tally:
         self.cpu_s = 0.0
         self.warnings = 0
         self.failures: list[Failure] = []
+        self._makers: dict[str, str] = {}
 
     @property
     def skipped(self) -> int:
@@ -60,9 +63,15 @@ class Tally:
         """Jobs that failed, in this run or before."""
         return sum(self.states[state] for state in FAILED)
 
+    def maker_of(self, output: str) -> str | None:
+        """The job that made an output, in this run or before; None when none of the queue did."""
+        return self._makers.get(output[:LONGEST_OUTPUT])
+
     def skip(self, name: str, past: Past) -> None:
         """A job has its final state from an earlier run."""
         self.past[past.state] += 1
+        if past.output:
+            self._makers[past.output] = name
         self._finish(Failure(name, past.state, past.exit_status, past.error))
 
     def add(self, ended: Ended, verdict: Verdict) -> None:
@@ -79,6 +88,8 @@ class Tally:
             self.output_s += duration_of(ended.report) or 0.0
             self.output_bytes += _output_bytes(ended.report)
             self.warnings += len(warnings_of(ended.report))
+            if output := output_of(ended.report):
+                self._makers[output[:LONGEST_OUTPUT]] = ended.attempt.job.id
 
     def _finish(self, failure: Failure) -> None:
         self.states[failure.state] += 1

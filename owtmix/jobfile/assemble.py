@@ -10,6 +10,7 @@ from owtmix.base.strict_json import Loc
 from owtmix.jobfile.assemble_storage import index_key, output_key, storage_spec
 from owtmix.jobfile.assemble_video import mixer_spec, video_spec
 from owtmix.jobfile.models import Audio, Data, JobFile, NotifyConfig, SubscribeConfig
+from owtmix.jobfile.object_key import output_extensions
 from owtmix.jobfile.problems import ProblemCollector
 from owtmix.jobfile.spec import (
     AudioSpec,
@@ -78,11 +79,10 @@ def _extensions(
     file_type: Literal["mp4", "m4a", "webm"], channel: MediaChannel, collector: ProblemCollector
 ) -> tuple[str, ...]:
     """The extensions that fit the output's file, the usual one first."""
-    if file_type == "m4a":
-        if channel is not MediaChannel.AUDIO and collector.is_clean((*_RECORDING, "MediaChannel")):
-            collector.problem((*_RECORDING, "FileType"), '"m4a" holds sound only; accepted with MediaChannel 1')
-        return ("m4a",)
-    return ("mp4", "m4a") if file_type == "mp4" and channel is MediaChannel.AUDIO else (file_type,)
+    is_sound = channel is MediaChannel.AUDIO
+    if file_type == "m4a" and not is_sound and collector.is_clean((*_RECORDING, "MediaChannel")):
+        collector.problem((*_RECORDING, "FileType"), '"m4a" holds sound only; accepted with MediaChannel 1')
+    return output_extensions(file_type, is_sound=is_sound)
 
 
 def _audio(model: Audio, container: Literal["mp4", "webm"], collector: ProblemCollector) -> AudioSpec:

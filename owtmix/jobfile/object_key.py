@@ -77,6 +77,11 @@ def substituted_key(text: str, *, job_id: str, room_id: str, app_id: str) -> str
         raise ValueError(f"not a valid object key: {error}") from None
 
 
+def output_extensions(file_type: str, *, is_sound: bool) -> tuple[str, ...]:
+    """The extensions that fit an output of ``file_type``, sound alone or not; the usual one first."""
+    return ("mp4", "m4a") if file_type == "mp4" and is_sound else (file_type,)
+
+
 def output_pattern(prefix: str, extensions: Sequence[str]) -> tuple[str, str]:
     """The pattern of the output's key: ``prefix`` with one of ``extensions``, the first if it has none that fits.
 

@@ -8,6 +8,7 @@ import re
 import resource
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -652,3 +653,59 @@ def test_results_that_are_cut_meanwhile_end_the_batch_with_a_sentence(site: Site
     assert "was made shorter by" in err
     run = site.run()
     assert (run.status, run.summary["skipped"], run.summary["done"]) == (0, 1, 4)
+
+
+def test_a_job_that_replaces_the_output_of_another_is_not_done(site: Site) -> None:
+    """Only owt-main knows for sure where it writes: here the queue could not tell."""
+    same = {"output": "/out/talk.mp4"}
+    site.job("a", result=same)
+    site.job("b", lasts_s=1, result=same)
+    site.job("c", lasts_s=1.5)
+    run = site.run("--jobs", 3)
+    assert (run.status, run.summary["done"], run.summary["rejected"]) == (4, 2, 1)
+    assert site.states() == {"a": "done", "b": "rejected", "c": "done"}
+    entry = site.entries()[1]
+    assert (entry["id"], entry["output"]) == ("b", "/out/talk.mp4")
+    assert "it replaced the output of a, /out/talk.mp4: give it another one" in entry["error"]
+    assert f"error: b is rejected: {entry['error']}" in run.messages
+
+    again = site.run()  # a is made again, as it was replaced; b waits for a change
+    assert (again.status, again.summary["done"], again.summary["rejected"]) == (4, 2, 1)
+    assert [len(site.tries(name)) for name in "abc"] == [2, 1, 1]
+    site.job("b")
+    assert (site.run().status, [len(site.tries(name)) for name in "abc"]) == (0, [2, 2, 1])
+
+
+def test_a_job_does_not_replace_its_own_output_nor_that_of_a_queue_before(site: Site) -> None:
+    same = {"output": "/out/talk.mp4"}
+    site.job("a", result=same)
+    assert site.run().status == site.run("--again", "all").status == 0
+    site.job("a", result=same, lasts_s=0.1)
+    assert site.run().status == 0
+    (site.queue / "a" / "cfg.json").unlink()
+    site.job("renamed", result=same)
+    assert site.run().status == 0
+    assert site.states() == {"a": "done", "renamed": "done"}
+
+
+def test_an_output_of_an_earlier_run_is_not_replaced_unnoticed(site: Site) -> None:
+    site.job("a", result={"output": "/out/talk.mp4"})
+    assert site.run().status == 0
+    site.job("b", result={"output": "/out/talk.mp4"})
+    assert (site.run().status, site.states()) == (4, {"a": "done", "b": "rejected"})
+
+
+def test_the_summary_may_lie_in_the_queue(site: Site) -> None:
+    site.job("a")
+    with (site.queue / "summary.json").open("w") as out, site.start(stdout=out, stdin=None) as batch:
+        assert batch.wait(30) == 0
+    assert site.states() == {"a": "done"}
+
+
+def test_a_broken_job_file_is_rejected(site: Site) -> None:
+    site.job("a")
+    (site.queue / "b.json").write_text("")
+    site.program.write_text(f'#!/bin/sh\nexec {sys.executable} -P -m owtmix "$@"\n')
+    run = site.run("-q")
+    assert (run.status, site.states()["b.json"]) == (4, "rejected")
+    assert "b.json is rejected: the job file is not usable JSON: the file is empty" in run.messages

@@ -7,7 +7,7 @@ import sys
 
 
 def test_no_media_library_no_arrays_and_no_network() -> None:
-    script = "import sys, owtmix.batch.main; print(*sys.modules)"
+    script = "import sys, owtmix.batch.main, owtmix.storage.s3.endpoint; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
     assert "rich" in loaded

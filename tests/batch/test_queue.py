@@ -95,8 +95,31 @@ def test_the_key_changes_with_the_job_and_its_options(tmp_path: Path) -> None:
     keys = {jobs(tmp_path, {"cfg": "a.json"} | more)["a"].key for more in others}
     assert len(keys | {plain}) == 5
     (tmp_path / "a.json").write_text(json.dumps({"Action": "job.start", "Internal": {"JobId": "a"}, "Data": {}}))
-    read_queue.__globals__["_job_file"].cache_clear()
     assert jobs(tmp_path, {"cfg": "a.json"})["a"].key != plain
+
+
+def test_the_same_bytes_elsewhere_are_another_job(tmp_path: Path) -> None:
+    """What a job file names is relative to it."""
+    for night in ("night1", "night2"):
+        write_job(tmp_path, f"{night}/cfg.json", "room")
+    first, second = (jobs(tmp_path, {"cfg": f"{night}/cfg.json"})["room"].key for night in ("night1", "night2"))
+    assert first != second
+    spellings = ("night1/../night2/cfg.json", str(tmp_path / "night2/cfg.json"))
+    assert {jobs(tmp_path, {"cfg": cfg})["room"].key for cfg in spellings} == {second}
+
+
+@pytest.mark.parametrize("line", [{"cfg": "room/cfg.json"}, {"output": "./t.mp4"}, {"index": "./i.json"}])
+def test_a_link_to_another_night_has_other_jobs(tmp_path: Path, line: dict[str, str]) -> None:
+    line = {"cfg": str(write_job(tmp_path, "cfg.json", "room"))} | line
+    keys = []
+    for night in ("night1", "night2"):
+        write_job(tmp_path, f"{night}/room/cfg.json", "room")
+        manifest(tmp_path / night, line)
+        (tmp_path / "latest").unlink(missing_ok=True)
+        (tmp_path / "latest").symlink_to(night)
+        for source in ("latest", night):
+            keys += [job.key for job in read_queue(str(tmp_path / source / "jobs.jsonl")).jobs]
+    assert keys[0] == keys[1] != keys[2] == keys[3]
 
 
 WRONG: list[tuple[object, str]] = [
@@ -189,6 +212,22 @@ def test_two_job_files_in_a_folder_with_one_job_id(tmp_path: Path) -> None:
     write_job(tmp_path, "a/cfg.json", "room")
     write_job(tmp_path, "b/cfg.json", "room")
     assert problems(str(tmp_path)) == ("b/cfg.json: a/cfg.json has the id room, too",)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r'{"Internal": {"JobId": "s\u0061me"}}',
+        r'{"Internal": {"AppId": {"x": {}}, "JobId": "same"}}',
+        '{"Data": {"NotifyConfig": [{"JobId": "other"}]}, "Internal": {"More": {}, "JobId": "same"}}',
+        '{"Internal": {"JobId": "same"}, ',
+    ],
+)
+def test_one_job_id_however_it_is_written(tmp_path: Path, text: str) -> None:
+    write_job(tmp_path, "a.json", "same")
+    (tmp_path / "b.json").write_text(text)
+    (found,) = problems(manifest(tmp_path, {"cfg": "a.json"}, {"cfg": "b.json", "id": "b"}))
+    assert found.startswith("line 2: line 1 has the JobId same, too")
 
 
 @pytest.mark.parametrize(
