@@ -30,7 +30,8 @@ with open(os.path.join({marks!r}, str(os.getpid())), "w") as mark:
     json.dump(options | {{"card": card, "begun": begun, "ended": time.monotonic()}}, mark)
 good = card is not None and card not in {broken!r}
 device = {{"composed_on": ["cuda:0" if good else "cpu"], "encoder": "x", "why": "it is broken"}}
-result = {{"output": sys.argv[-1], "duration_s": 60.0, "warnings": [], "chunks": {{"total": 1, "reused": 0}}, "device": device}}
+result = {{"output": sys.argv[-1], "duration_s": 60.0, "warnings": [], "chunks": {{"total": 1, "reused": 0}}}}
+result["device"] = device
 print(json.dumps(result))
 sys.exit({status})
 """
