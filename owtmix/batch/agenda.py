@@ -55,6 +55,7 @@ class Agenda:
         self._attempts = attempts
         self._estimates = estimates
         self._longest_pause_s = longest_pause_s
+        self._setbacks: Counter[int] = Counter()
         ranks = sorted(range(len(planned)), key=self._turn)
         self._ready = [rank for rank in ranks if not planned[rank].history.is_alone]
         self._alone = [rank for rank in ranks if planned[rank].history.is_alone]
@@ -63,7 +64,6 @@ class Agenda:
         self._paused: dict[str, float] = {}
         self._unready: Counter[str] = Counter()
         self._blamed: dict[str, float] = {}
-        self._setbacks: Counter[int] = Counter()
         self._stuck: set[int] = set()
         self._cost_waiting = sum(plan.cost for plan in planned)
         self.is_draining = False
@@ -154,9 +154,9 @@ class Agenda:
             _, rank = heapq.heappop(self._waiting)
             insort(self._alone if self._histories[rank].is_alone else self._ready, rank, key=self._turn)
 
-    def _turn(self, rank: int) -> tuple[int, int]:
-        """The place of a job in its list: one that took its host down begins after the others."""
-        return self._histories[rank].losses, rank
+    def _turn(self, rank: int) -> tuple[int, int, int]:
+        """The place of a job in its list: after the others if it took its host down, or found none that is set up."""
+        return self._histories[rank].losses, self._setbacks[rank], rank
 
     def _attempt(self, rank: int, avoid: frozenset[str]) -> Attempt:
         plan, history = self._planned[rank], self._histories[rank]
@@ -185,7 +185,8 @@ class Agenda:
             if ended.exit_status is not None:
                 self._unready[ended.node] = 0
             return False
-        if self._blamed.get(ended.node, -math.inf) <= now_s:  # jobs that ran side by side say it once
+        is_first = not self._setbacks[rank]
+        if is_first and self._blamed.get(ended.node, -math.inf) <= now_s:  # jobs that ran side by side say it once
             self._unready[ended.node] += 1
             self._blamed[ended.node] = now_s + min(_BLAMED_S, self._longest_pause_s)
         self._setbacks[rank] += 1

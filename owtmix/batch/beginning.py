@@ -10,7 +10,9 @@ from typing import Final
 
 from owtmix.base.errors import MixError
 from owtmix.base.shortage import machine_error, no_process
+from owtmix.base.strict_json import printable
 from owtmix.batch.policy import NOT_SET_UP, REJECTED
+from owtmix.batch.results_reader import LONGEST_NAME
 
 _LONGEST_ARGUMENT: Final = 2**17 - 1
 """In bytes: Linux takes no longer one, and few systems as many in all."""
@@ -35,4 +37,6 @@ def blame(error: OSError | ValueError, command: Sequence[str]) -> Blame:
     found: MixError | None = no_process() if error.errno == errno.EAGAIN else machine_error(error)
     if found:
         return Blame(NOT_SET_UP, found.message, is_shortage=True)
+    if error.filename and str(error.filename) != command[0]:
+        return Blame(NOT_SET_UP, f"{printable(str(error.filename), LONGEST_NAME)} cannot be read: {error.strerror}")
     return Blame(NOT_SET_UP, f"{command[0]} cannot be run: {error.strerror or error}")

@@ -101,5 +101,9 @@ def read_marks(path: Path) -> frozenset[str]:
 
 def mark_of(job: BatchJob, past: Past | None) -> str:
     """What stands for an attempt at a job that begins after ``past``."""
-    known = [past.state, past.exit_status, past.history.counted] if past and past.key == job.key else []
+    known = (
+        [past.state, past.exit_status, past.history.counted, past.history.losses]
+        if past and past.key == job.key
+        else []
+    )
     return hashlib.sha256(ascii([job.id, job.key, *known]).encode()).hexdigest()[:_DIGITS]

@@ -51,6 +51,9 @@ class Journal:
             self._read()
             self._size = os.fstat(self._file.fileno()).st_size
             self._reserve: IO[bytes] | None = _reserve(path.parent)
+        except OSError as error:
+            self._file.close()
+            raise QueueError(problem_of(f"cannot be used: {error.strerror}", path)) from None
         except BaseException:
             self._file.close()
             raise

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
+from owtmix.base.plain_text import plain_line
 from owtmix.base.wording import counted
 from owtmix.batch.admission import Admission
 from owtmix.batch.attempt import Attempt, Ended, JobProgress
@@ -116,10 +117,11 @@ class LocalRunner:
                 program = replace(program, places=None)
         command = program.arguments(attempt)
         try:
+            os.close(os.open(attempt.job.cfg, os.O_RDONLY | os.O_NONBLOCK))  # its disk may be gone for a while
             run = ChildRun(
                 command,
                 attempt.log,
-                title=f"{attempt.job.id}, attempt {attempt.number}",
+                title=plain_line(f"{attempt.job.id}, attempt {attempt.number}"),
                 keep=[*keep, *(slot.descriptors if slot else ())],
                 environment=slot.environment if slot else {},
             )

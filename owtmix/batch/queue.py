@@ -37,8 +37,15 @@ class Queue:
 
 
 def folder_of(source: str) -> Path:
-    """The folder of a queue: itself, that of the manifest, or the working folder. The results are kept there."""
-    path = Path(source).absolute()
+    """The folder of a queue: itself, that of the manifest, or the working folder. The results are kept there.
+
+    Raises:
+        QueueError: there is no working folder any more.
+    """
+    try:
+        path = Path(source).absolute()
+    except OSError as error:
+        raise QueueError(f"the working folder cannot be used: {error.strerror}") from None
     return Path.cwd() if source == "-" else path if path.is_dir() else path.parent
 
 

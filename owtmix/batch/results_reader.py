@@ -18,6 +18,8 @@ from owtmix.batch.outside import MOST, mib_of
 from owtmix.batch.policy import FINAL, STATES, History, is_counted
 from owtmix.batch.problems import QueueError
 
+MOST_JUNK: Final = 100_000
+"""Lines that are none of a batch."""
 LONGEST_LINE: Final = 2**17
 """In bytes. What the batch writes is shorter."""
 LONGEST_NAME: Final = 1000
@@ -54,13 +56,15 @@ class ResultsReader:
         self._makers: dict[str, str] = {}
         self.is_cut = self.lacks_end = False
         for number, (line, size) in enumerate(_lines(file), 1):
-            is_taken = self._take(line)
+            is_taken = line == b"\n" or self._take(line)
             self.lacks_end = not line.endswith(b"\n")
             # Of the last line a run that was killed had written only a part.
             self.is_cut = self.lacks_end and not is_taken and line.startswith(_BEGINNING[: len(line)])
             self.size += 0 if self.lacks_end else size
             if not is_taken and not self.is_cut:
                 self.junk.append(number)
+                if len(self.junk) > MOST_JUNK:
+                    return
 
     def check(self, path: Path) -> None:
         """Check that the file at ``path`` is one of a batch.
@@ -68,6 +72,8 @@ class ResultsReader:
         Raises:
             QueueError: it has lines, and none of a journal's.
         """
+        if len(self.junk) > MOST_JUNK:
+            raise QueueError(problem_of(f"has more than {MOST_JUNK:,} lines that are none of a batch", path))
         if self.junk and not self.jobs:
             raise QueueError(problem_of("is no results file: none of its lines is one of a batch", path))
 

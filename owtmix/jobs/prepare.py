@@ -62,7 +62,7 @@ def choose_render_device(run: JobRun, _: None) -> RenderDevice:
     """Choose what composes; in a job without picture nothing does.
 
     Raises:
-        SpecError: a GPU was asked for, and does not work.
+        SetupError: a GPU was asked for, and does not work.
     """
     request = run.request
     if not request.spec.video:

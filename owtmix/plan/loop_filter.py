@@ -7,11 +7,15 @@ begins anew, so that pixels do not depend on where decoding begins.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from itertools import islice
 from typing import Final
 
 from owtmix.base.geometry import Rect, ResizeMode, fit
+from owtmix.base.ids import StreamId
+from owtmix.base.time import TimeRange
 from owtmix.plan.media_info import Clip, VideoTrack
 from owtmix.plan.model import PicturePlan
 
@@ -26,15 +30,28 @@ LARGEST_SHARE: Final = Fraction(1, 3)
 def unfiltered(picture: PicturePlan, clips: Sequence[Clip]) -> frozenset[int]:
     """The numbers of the sources that are shown small wherever ``picture`` shows them, and have key frames enough."""
     found = {clip.source: clip.video for clip in clips if clip.video and _has_key_frames(clip.video)}
+    shown_at: dict[StreamId, list[tuple[TimeRange, Rect]]] = {}
+    for scene in picture.scenes:
+        for tile in scene.tiles:
+            shown_at.setdefault(tile.stream, []).append((scene.span, tile.rect))
     for stream, shots in picture.shots.items():
-        tiles = [(scene.span, tile.rect) for scene in picture.scenes for tile in scene.tiles if tile.stream == stream]
+        tiles = shown_at.get(stream, [])
         for shot in shots:
             if shot.source is None or shot.source not in found:
                 continue
-            track, places = found[shot.source], (rect for span, rect in tiles if span.overlaps(shot.span))
-            if not all(_is_small(track, rect, picture.resize_mode) for rect in places):
+            track = found[shot.source]
+            if not all(_is_small(track, rect, picture.resize_mode) for rect in _places(tiles, shot.span)):
                 del found[shot.source]
     return frozenset(found)
+
+
+def _places(tiles: Sequence[tuple[TimeRange, Rect]], span: TimeRange) -> Iterator[Rect]:
+    """The places of those of a stream's ``tiles``, which follow one another, that are shown in ``span``."""
+    first = bisect_right(tiles, span.start, key=lambda tile: tile[0].end)  # there may be thousands
+    for shown, rect in islice(tiles, first, None):
+        if shown.start >= span.end:
+            return
+        yield rect
 
 
 def _has_key_frames(track: VideoTrack) -> bool:

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from owtmix.base.errors import Problem, SpecError
+from owtmix.base.errors import SetupError
 from owtmix.base.own_files import make_folder
 from owtmix.compositor.gpu.kernel_cache import keep_kernel
 from owtmix.plan.device import RenderDevice
@@ -70,7 +70,7 @@ def choose_device(executor: Executor, wanted: str, use: GpuUse, machine: Machine
         machine: this machine.
 
     Raises:
-        SpecError: a GPU was asked for, and does not work.
+        SetupError: a GPU was asked for, and does not work.
     """
     device = _chosen(executor, wanted, use, machine)
     executor.allow(gpu=device.gpu is not None)
@@ -87,7 +87,7 @@ def _chosen(executor: Executor, wanted: str, use: GpuUse, machine: Machine) -> R
     if isinstance(found, GpuInfo):
         return _device(found, use)
     if wanted != "auto":
-        raise SpecError(Problem("", f"--device {wanted}: {found}; --device cpu or auto composes without a GPU"))
+        raise SetupError(f"--device {wanted}: {found}; --device cpu or auto composes without a GPU")
     return RenderDevice(found)
 
 

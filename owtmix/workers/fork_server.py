@@ -19,6 +19,7 @@ import struct
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -29,6 +30,9 @@ REQUEST: Final = struct.Struct("=id")
 ANSWER: Final = struct.Struct("=iid")
 WORKER_NAME: Final = "owt-worker"
 """What programs that list processes call a worker."""
+_KILL: Final = -1.0
+_MOST_FILES: Final = 1024
+"""More than the server ever has open."""
 LOOK_EVERY_S: Final = 0.005
 _EVERY_WORKER: Final = ("pydantic", "owtmix.base.shortage", "owtmix.workers.base")
 """What ``child.py`` imports once it is confined."""
@@ -44,18 +48,24 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a program may have started this one with it ignored
     parent, *modules = sys.argv[1:]
     end_with(int(parent))
-    protect_memory()
+    with suppress(OSError):  # when memory is short, the system ends workers, not the job
+        Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
+    protect_memory()  # for its copies, too: until they are confined, others could write to their memory
     lack = _import((*_EVERY_WORKER, *modules))
     control = socket.socket(fileno=0)
+    workers: set[int] = set()
     while True:
         request, files, _, _ = socket.recv_fds(control, REQUEST.size, 2)
         if not request:
-            return
+            break
         worker, wait_s = REQUEST.unpack(request)
         answer = _end_of(worker, wait_s) if worker else _make_worker(files, lack)
+        workers.symmetric_difference_update({worker or answer[0]} if not answer[1] else ())
         control.sendall(ANSWER.pack(*answer))
         for file in files:
             os.close(file)
+    for worker in workers:
+        _end_of(worker, _KILL)  # nobody else waits for them, as in many containers
 
 
 def _import(modules: Sequence[str]) -> int:
@@ -88,11 +98,11 @@ def _make_worker(files: Sequence[int], lack: int) -> tuple[int, int, float]:
 
 def _end_of(worker: int, wait_s: float) -> tuple[int, int, float]:
     """How a worker has ended; ``ETIMEDOUT`` where it has not."""
-    if wait_s < 0:
+    if wait_s <= _KILL:
         os.kill(worker, signal.SIGKILL)  # nobody else can have its process id until it was waited for
     deadline = time.monotonic() + wait_s
     while True:
-        pid, status, used = os.wait4(worker, 0 if wait_s < 0 else os.WNOHANG)
+        pid, status, used = os.wait4(worker, 0 if wait_s <= _KILL else os.WNOHANG)
         if pid:
             return os.waitstatus_to_exitcode(status), 0, used.ru_utime + used.ru_stime
         if time.monotonic() > deadline:
@@ -106,8 +116,7 @@ def _work(server: int, files: Sequence[int]) -> NoReturn:
     try:
         for number, file in enumerate(files):
             os.dup2(file, number)
-        protect_memory(protected=False)  # as a new process; it protects itself when it is confined
-        os.closerange(3, 1 + max(int(file.name) for file in Path("/proc/self/fd").iterdir()))
+        os.closerange(3, _MOST_FILES)
         name_process(WORKER_NAME)
         child.main(server)
         status = 0

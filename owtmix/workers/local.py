@@ -56,7 +56,7 @@ class WorkerPool:
         limits: of each child.
         on_warning: receives the warnings of tasks.
         access: the files that children may use; ``allow`` adds to them.
-        server: starts the children; by default one of the pool's own, which knows none of their modules.
+        server: starts the children, and ends with the pool; by default one that knows none of their modules.
         clock: gives the time in seconds.
     """
 
@@ -75,7 +75,6 @@ class WorkerPool:
         self._access = access
         self._confinement: tuple[str, ...] | None = None
         self._server = server or ForkServer()
-        self._own_server = None if server else self._server
         self._clock = clock
         self._startable = size
         self._children: list[Child] = []
@@ -91,11 +90,10 @@ class WorkerPool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._server.close()  # and all children with it
         for child in list(self._children):
             self._remove(child)
         self._pipes.close()
-        if self._own_server:
-            self._own_server.close()
 
     @property
     def confinement(self) -> tuple[str, ...]:

@@ -13,9 +13,9 @@ _PR_SET_DUMPABLE: Final = 4
 _PR_SET_NAME: Final = 15
 
 
-def protect_memory(*, protected: bool = True) -> None:
+def protect_memory() -> None:
     """Keep other processes of the same user from reading this one's memory and environment, as its children would."""
-    _prctl(_PR_SET_DUMPABLE, int(not protected))
+    _prctl(_PR_SET_DUMPABLE, 0)
 
 
 def end_with(parent: int) -> None:

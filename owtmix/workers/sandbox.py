@@ -15,7 +15,6 @@ import stat
 import struct
 import sys
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -81,8 +80,6 @@ def confine(parent: int, access: FileAccess, file_bytes: int) -> tuple[str, ...]
         signal.signal(request, signal.SIG_IGN)
     if sys.platform != "linux":
         return ()
-    with suppress(OSError):  # when memory is short, the system kills the child, not the parent
-        Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
     libc = ctypes.CDLL(None, use_errno=True)
     own_network = libc.unshare(_CLONE_NEWNET) == 0
     own_users = not own_network and libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) == 0

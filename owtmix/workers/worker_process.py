@@ -20,6 +20,8 @@ from owtmix.workers.fork_server import ANSWER, REQUEST
 
 STARTING_S: Final = 60.0
 """Time for a new process to start, on a slow machine."""
+_CLOSING_S: Final = 0.5
+"""Time for a fork server to end its workers."""
 _KILL: Final = -1.0
 
 
@@ -159,6 +161,7 @@ class _Server:
     def __init__(self, process: subprocess.Popen[bytes], control: socket.socket) -> None:
         self._process = process
         self._control = control
+        self._has_workers = False
 
     @property
     def is_there(self) -> bool:
@@ -173,6 +176,7 @@ class _Server:
             OSError: it cannot copy itself.
             ShortageError: it does not answer.
         """
+        self._has_workers = True
         try:
             pid, number, _ = self._ask(0, 0.0, files)
         except TimeoutError:
@@ -194,8 +198,11 @@ class _Server:
         return Exit(status, cpu_s)
 
     def close(self) -> None:
-        """End it."""
+        """End it. It ends its workers before, unless it is stopped, or busy with other things."""
         self._control.close()
+        if self._has_workers:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_CLOSING_S)
         self._process.kill()
         self._process.wait()
 

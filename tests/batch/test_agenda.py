@@ -221,3 +221,20 @@ def test_what_no_host_can_run_ends_the_batch_however_many_hosts_there_are() -> N
         assert not of.is_hopeless(hosts)
         of.end(ended(pick(of, runs * 1000, hosts), 1, node="node-0"), runs * 1000)
     assert of.is_hopeless(hosts)
+
+
+def test_jobs_that_find_no_host_set_up_let_those_begin_that_have_not_tried() -> None:
+    """Here all that come first say it, each again and again."""
+    bad = {f"bad{number}" for number in range(4)}
+    of, done, now_s = agenda(*map(planned, [*sorted(bad), "c", "d", "e"])), [], 0.0
+    for _ in range(12):
+        attempt = of.pick(now_s, HERE, lambda _: True)
+        if attempt:
+            status = 1 if attempt.job.id in bad else 0
+            of.end(ended(attempt, status), now_s)
+            done += [] if status else [attempt.job.id]
+        assert not of.is_hopeless(HERE)
+        now_s += 700
+        if len(done) == 3:
+            break
+    assert done == ["c", "d", "e"]

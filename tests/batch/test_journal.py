@@ -13,7 +13,7 @@ import pytest
 from owtmix.batch.journal import Journal
 from owtmix.batch.policy import History
 from owtmix.batch.problems import QueueError
-from owtmix.batch.results_reader import Past, Reading, check_room, describe_junk, read_journal
+from owtmix.batch.results_reader import MOST_JUNK, Past, Reading, check_room, describe_junk, read_journal
 
 
 def entry(name: str = "a", state: str = "done", **more: Any) -> dict[str, Any]:
@@ -125,7 +125,6 @@ JUNK = [
     json.dumps(entry() | {"state": ["done"]}),
     "[" * 100_000,
     "\udcff\udcfe",
-    "",
     "x" * 300_000,
 ]
 
@@ -301,3 +300,21 @@ def test_what_is_lost_after_the_last_line_is_noticed_at_the_end(path: Path, how:
     assert journal.write()
     assert how in journal.failure
     journal.close()
+
+
+def test_empty_lines_are_nothing_and_too_many_others_are_refused(path: Path) -> None:
+    path.write_text(line() + "\n" * 1000 + line("b"))
+    assert (set(past(path)), read_journal(path).junk) == ({"a", "b"}, [])
+    path.write_text(line() + "x\n" * (MOST_JUNK + 1))
+    with pytest.raises(QueueError, match="has more than 100,000 lines that are none of a batch"):
+        past(path)
+
+
+def test_a_disk_that_fails_while_the_file_is_read_is_said(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    path.write_text(line())
+    monkeypatch.setattr("owtmix.batch.journal.ResultsReader", fail)
+    with pytest.raises(QueueError, match="cannot be used: Input/output error"):
+        Journal(path)

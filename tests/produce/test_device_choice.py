@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pytest
 
-from owtmix.base.errors import RenderError, SpecError
+from owtmix.base.errors import RenderError, SetupError
 from owtmix.compositor.gpu.kernel_cache import Kernel, find_kernel
 from owtmix.plan.device import RenderDevice
 from owtmix.produce.device_choice import GpuUse, Machine, choose_device
@@ -59,7 +59,7 @@ def found(executor: AnsweringExecutor, wanted: str) -> RenderDevice:
 def test_the_cpu_composes_where_it_is_asked_for_or_nothing_else_is_installed() -> None:
     assert choose_device(AnsweringExecutor(), "cpu", USE, NO_CUPY) == RenderDevice("--device cpu")
     assert choose_device(AnsweringExecutor(), "auto", USE, NO_CUPY) == RenderDevice(NO_EXTRA)
-    with pytest.raises(SpecError, match="--device cuda: the extra cuda12 or cuda13 of owtmix is not installed"):
+    with pytest.raises(SetupError, match="--device cuda: the extra cuda12 or cuda13 of owtmix is not installed"):
         choose_device(AnsweringExecutor(), "cuda", USE, NO_CUPY)
 
 
@@ -94,7 +94,7 @@ def test_a_gpu_that_does_not_work_is_not_used_and_is_an_error_where_it_was_asked
     answer: dict[str, Any], why: str
 ) -> None:
     assert found(AnsweringExecutor(**answer), "auto") == RenderDevice(why)
-    with pytest.raises(SpecError, match=f"--device cuda:1: {why}; --device cpu or auto composes without a GPU"):
+    with pytest.raises(SetupError, match=f"--device cuda:1: {why}; --device cpu or auto composes without a GPU"):
         found(AnsweringExecutor(**answer), "cuda:1")
 
 

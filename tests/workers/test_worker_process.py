@@ -56,8 +56,18 @@ def test_neither_the_server_nor_workers_know_the_environment(
     pid = started(server)
     with pool(server) as made:
         (outcome,) = made.run([Describe("1")])
+        assert b"canary" not in Path(f"/proc/{pid}/environ").read_bytes()
     assert "canary" not in str(outcome.value)
-    assert b"canary" not in Path(f"/proc/{pid}/environ").read_bytes()
+
+
+def test_nobody_can_look_into_the_memory_of_a_worker_that_is_not_confined_yet(server: ForkServer) -> None:
+    """A sibling that was taken over would write into it."""
+    process = server.make_worker()
+    try:
+        owner = Path(f"/proc/{process.pid}/environ").stat().st_uid
+    finally:
+        process.remove()
+    assert owner == 0, "the files of a process that others of its user may read are that user's"
 
 
 def test_workers_hold_no_file_of_others(server: ForkServer, tmp_path: Path) -> None:
