@@ -51,6 +51,7 @@ class VideoMeter:
         self._durations = array("q")
         self._dts = array("q")
         self._keys = array("b")
+        self._key_places = _listed_key_frames(stream)
         self._number = -1
         self.latest: Packet[Stream] | None = None
         """The last packet that was added."""
@@ -69,7 +70,7 @@ class VideoMeter:
                 self.table.add(self._number, packet.pts, -1 if packet.pos is None else packet.pos, packet.size)
                 self._durations.append(packet.duration or 0)
                 self._dts.append(clipped(packet.pts if packet.dts is None else packet.dts))
-                self._keys.append(packet.is_keyframe)
+                self._keys.append(packet.is_keyframe if self._key_places is None else packet.pos in self._key_places)
         if self._first is None:
             self._decode(packet)
 
@@ -176,3 +177,13 @@ class VideoMeter:
 def _median(steps: Ticks) -> int:
     """The lower median of sorted steps."""
     return int(steps[(len(steps) - 1) // 2])
+
+
+def _listed_key_frames(stream: VideoStream) -> frozenset[int] | None:
+    """Where the key frames lie, as the tables of the file list them; None where it has no such tables.
+
+    FFmpeg looks into packets otherwise, and those of a file that was fetched in parts may be empty.
+    """
+    if not stream.frames:
+        return None
+    return frozenset(entry.pos for entry in stream.index_entries if entry.is_keyframe)

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.lab import gpu, gpu_timing
 from benchmarks.lab.gpu_report import kernel_table
-from owtmix.base.errors import SpecError
+from owtmix.base.errors import SetupError
 from owtmix.base.geometry import Size
 from tests.media.pictures import steady, write_film
 from tests.support.card.host_card import HostCard
@@ -48,5 +48,5 @@ def test_every_picture_that_is_decoded_counts_once(tmp_path: Path) -> None:
 
 
 def test_without_a_gpu_nothing_is_measured() -> None:
-    with pytest.raises(SpecError, match="--device cuda:63"):
+    with pytest.raises(SetupError, match="--device cuda:63"):
         gpu.main(["--device", "cuda:63"])
