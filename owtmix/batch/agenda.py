@@ -136,7 +136,8 @@ class Agenda:
 
     def is_hopeless(self, hosts: Collection[str]) -> bool:
         """Whether no host is set up to run the jobs that are left, as their ends said again and again."""
-        if not self._running and len(self._stuck) == self.waiting > 0:
+        left = self.waiting + len(self._running)
+        if len(self._stuck) == left > 0 and self._stuck.issuperset(self._running.values()):
             return True
         return bool(hosts) and all(self._unready[host] >= MOST_UNREADY for host in hosts)
 
@@ -152,7 +153,8 @@ class Agenda:
     def _wake(self, now_s: float) -> None:
         while self._waiting and self._waiting[0][0] <= now_s:
             _, rank = heapq.heappop(self._waiting)
-            insort(self._alone if self._histories[rank].is_alone else self._ready, rank, key=self._turn)
+            is_last = self._histories[rank].is_alone or rank in self._stuck
+            insort(self._alone if is_last else self._ready, rank, key=self._turn)
 
     def _turn(self, rank: int) -> tuple[int, int, int]:
         """The place of a job in its list: after the others if it took its host down, or found none that is set up."""
@@ -185,14 +187,14 @@ class Agenda:
             if ended.exit_status is not None:
                 self._unready[ended.node] = 0
             return False
-        is_first = not self._setbacks[rank]
+        is_first = not self._setbacks[rank] and not ended.is_own
         if is_first and self._blamed.get(ended.node, -math.inf) <= now_s:  # jobs that ran side by side say it once
             self._unready[ended.node] += 1
             self._blamed[ended.node] = now_s + min(_BLAMED_S, self._longest_pause_s)
         self._setbacks[rank] += 1
         if self._setbacks[rank] >= MOST_UNREADY:
             self._stuck.add(rank)
-        return self._setbacks[rank] > MOST_PAUSES
+        return ended.is_own or self._setbacks[rank] > MOST_PAUSES
 
     def _pause(self, host: str, verdict: Verdict, now_s: float) -> None:
         if verdict.pause_s:

@@ -85,6 +85,7 @@ class Ended:
         wall_s: how long it ran, in seconds.
         cpu_s: CPU time of its processes, in seconds.
         peak_mib: the most memory that one of its processes had.
+        is_own: whether an end that says that a host is not set up only concerns this job.
     """
 
     attempt: Attempt
@@ -95,3 +96,4 @@ class Ended:
     wall_s: float = 0.0
     cpu_s: float = 0.0
     peak_mib: int = 0
+    is_own: bool = False

@@ -184,7 +184,7 @@ class LocalRunner:
 
     def _fail(self, attempt: Attempt, found: Blame) -> None:
         """Take the end of an attempt that could not be begun. What runs beside it shows how much the machine takes."""
-        self._failed.append(Ended(attempt, found.exit_status, error=found.reason, node=self.host))
+        self._failed.append(Ended(attempt, found.exit_status, error=found.reason, node=self.host, is_own=found.is_own))
         if found.is_shortage and 0 < len(self._running) < self._jobs:
             self._jobs = len(self._running)
             _log.warning("%s: from now on at most %s at a time", found.reason, counted(self._jobs, "job"))

@@ -164,7 +164,7 @@ class Night:
         for hear in site.listeners:
             hear(ended)
         self._heed_journal()
-        if not self.is_hopeless and site.agenda.is_hopeless(site.runner.hosts):
+        if not (self.is_hopeless or site.agenda.is_draining) and site.agenda.is_hopeless(site.runner.hosts):
             self.is_hopeless = True
             site.agenda.drain()
             _log.error("nothing more begins: no host is set up: %s", ended.error)

@@ -20,7 +20,7 @@ from owtmix.batch.attempt import BatchJob
 from owtmix.batch.cost import Guess, Guesser
 from owtmix.batch.lines import clock
 from owtmix.batch.night import LONGEST_ID
-from owtmix.batch.policy import FAILED, History
+from owtmix.batch.policy import FAILED, NOT_SET_UP, History
 from owtmix.batch.results_reader import Past
 
 _SHORTEST: Final = 60
@@ -134,7 +134,16 @@ def plan_batch(
     known = [cost for job, _ in open_jobs if (cost := _cost(job, guesses[job.id])) is not None]
     typical = fmean(known) if known else 1.0
     planned = [_planned(job, before, guesses[job.id], typical, logs) for job, before in open_jobs]
-    planned.sort(key=lambda plan: (*plan.history.turn, -plan.job.priority, -plan.cost if order == "longest" else 0))
+    # Those that found no host set up come last, or they would keep all others from being tried in every run.
+    stuck = {job.id for job, before in open_jobs if before and before.exit_status == NOT_SET_UP}
+    planned.sort(
+        key=lambda plan: (
+            plan.job.id in stuck,
+            *plan.history.turn,
+            -plan.job.priority,
+            -plan.cost if order == "longest" else 0,
+        )
+    )
     return BatchPlan(tuple(planned), guesses, tuple(skipped))
 
 

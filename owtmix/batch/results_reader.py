@@ -59,7 +59,8 @@ class ResultsReader:
             is_taken = line == b"\n" or self._take(line)
             self.lacks_end = not line.endswith(b"\n")
             # Of the last line a run that was killed had written only a part.
-            self.is_cut = self.lacks_end and not is_taken and line.startswith(_BEGINNING[: len(line)])
+            is_ours = line.startswith(_BEGINNING[: len(line)])
+            self.is_cut = self.lacks_end and not is_taken and is_ours and _is_part(line)
             self.size += 0 if self.lacks_end else size
             if not is_taken and not self.is_cut:
                 self.junk.append(number)
@@ -169,6 +170,15 @@ def describe_junk(junk: list[int]) -> str:
     """A sentence about lines that are none of a journal's."""
     lines = f"line {junk[0]}" if len(junk) == 1 else f"lines {some(junk)}"
     return f"{lines} of the results file cannot be read and {'is' if len(junk) == 1 else 'are'} ignored"
+
+
+def _is_part(line: bytes) -> bool:
+    """Whether a line is no JSON, as one is of which only the beginning was written."""
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return True
+    return False
 
 
 def _lines(file: BufferedReader) -> Iterator[tuple[bytes, int]]:

@@ -111,6 +111,8 @@ def cause_of_exit(process: WorkerProcess, oom_kills: int) -> Death:
         found = process.wait(EXIT_S)
     except TimeoutError:
         return Death(DeathKind.PROTOCOL, "closes its pipe and does not exit")
+    if found is None and count_oom_kills() > oom_kills:
+        return Death(DeathKind.KILLED, "is killed by the system, since memory is short")
     if found is None:
         return Death(DeathKind.KILLED, "is ended from outside, with the process that starts workers")
     if found.status >= 0:

@@ -238,3 +238,27 @@ def test_jobs_that_find_no_host_set_up_let_those_begin_that_have_not_tried() -> 
         if len(done) == 3:
             break
     assert done == ["c", "d", "e"]
+
+
+def test_jobs_that_found_no_host_again_and_again_come_after_those_that_were_killed() -> None:
+    of, now_s = agenda(*map(planned, [*(f"bad{number}" for number in range(3)), "killed"])), 0.0
+    begun: list[str] = []
+    for _ in range(60):
+        attempt = of.pick(now_s, HERE, lambda _: True)
+        if attempt:
+            begun.append(attempt.job.id)
+            killed = attempt.job.id == "killed"
+            of.end(ended(attempt, (-9 if begun.count("killed") == 1 else 0) if killed else 1), now_s)
+        if of.is_hopeless(HERE) or of.is_over:
+            break
+        now_s += 61
+    assert begun.count("killed") == 2
+    assert of.is_hopeless(HERE)
+
+
+def test_what_concerns_one_job_alone_says_nothing_of_its_host() -> None:
+    of = agenda(*map(planned, [*(f"gone{number}" for number in range(MOST_UNREADY)), "b"]))
+    for _ in range(MOST_UNREADY):
+        of.end(ended(pick(of), 1, is_own=True), 0)
+    assert not of.is_hopeless(HERE)
+    assert pick(of).job.id == "b"

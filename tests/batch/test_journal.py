@@ -318,3 +318,11 @@ def test_a_disk_that_fails_while_the_file_is_read_is_said(path: Path, monkeypatc
     monkeypatch.setattr("owtmix.batch.journal.ResultsReader", fail)
     with pytest.raises(QueueError, match="cannot be used: Input/output error"):
         Journal(path)
+
+
+@pytest.mark.parametrize("text", ['{"time": "2026-01-01", "level": "info"}', '\n\n{"time": [1, 2, 3]}'])
+def test_a_file_of_others_whose_last_line_has_no_end_is_not_emptied(path: Path, text: str) -> None:
+    path.write_text(text)
+    with pytest.raises(QueueError, match="is no results file"):
+        past(path)
+    assert path.read_text() == text
