@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import fcntl
 import os
 import select
 import signal
-import sys
 import time
 from collections.abc import Collection
 from contextlib import suppress
 from typing import Final, NoReturn
 
-_PR_SET_PDEATHSIG: Final = 1
-_PR_SET_DUMPABLE: Final = 4
+from owtmix.workers.process_flags import end_with, protect_memory
+
 _FOLLOW: Final = 0
 """In place of the number of a signal: the number of a process follows, which is ``_PID_BYTES`` long."""
 _PID_BYTES: Final = 4
@@ -83,10 +81,8 @@ def _guard(parent: int, pipes: tuple[int, int], watched: Collection[int], kill_s
         for number in watched:
             # A terminal sends these signals to the whole process group.
             signal.signal(number, signal.SIG_IGN)
-        if sys.platform == "linux":
-            libc = ctypes.CDLL(None)
-            libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)  # its environment is that of the parent
-            libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        protect_memory()  # its environment is that of the parent
+        end_with(parent)
         nothing = os.open(os.devnull, os.O_RDWR)
         for standard in range(_STANDARD):
             os.dup2(nothing, standard)  # who reads the output must see its end when the parent has ended

@@ -104,9 +104,8 @@ class Bench:
         inputs = held.enter_context(shared_folder(state, kit.job))
         tracks = folder / "tracks"
         make_folder(tracks)
-        server = held.enter_context(worker_server())
         limits = replace(kit.limits, required=required)
-        pool = held.enter_context(WorkerPool(1, limits, lambda _: None, server=server))
+        pool = held.enter_context(WorkerPool(1, limits, lambda _: None, server=worker_server()))
         pool.allow(read=[inputs], write=[tracks])
         _ = pool.confinement  # raises where it does not suffice
         images = {}

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from owtmix.workers.worker_process import ForkServer
 
 if TYPE_CHECKING:
     from owtmix.jobfile.settings import Settings
-    from owtmix.workers.base import Executor
+    from owtmix.workers.local import WorkerPool
 
 IMPORTS: Final = (
     "av.subtitles.stream",
@@ -37,12 +36,10 @@ def worker_server() -> ForkServer:
     return ForkServer(IMPORTS)
 
 
-@contextmanager
 def open_workers(
     settings: Settings, warn: Callable[[str], None], workers: int | None = None, server: ForkServer | None = None
-) -> Iterator[Executor]:
+) -> WorkerPool:
     """Workers as ``start_workers`` gives them. Their fork server ends with them, also one that was started before."""
     from owtmix.workers.limits import start_workers  # noqa: PLC0415 - the server starts before this is loaded
 
-    with server or worker_server() as started, start_workers(settings, warn, workers, started) as executor:
-        yield executor
+    return start_workers(settings, warn, workers, server or worker_server())

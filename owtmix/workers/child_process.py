@@ -84,10 +84,8 @@ class Child:
             if is_held_up(self.process.pid):
                 return Death(DeathKind.STALLED, f"waits for a disk, or was stopped: {words}")
             return Death(DeathKind.HUNG, f"hangs: {words}")
-        longest_s = TIMES_SILENCE * max(1.0, limits.silence_s) + grace_s
-        if isinstance(self.task, Long):
-            longest_s += self.task.longest_s
-        if self.task and standstill_s > longest_s:
+        over_s = standstill_s - TIMES_SILENCE * max(1.0, limits.silence_s) - grace_s
+        if self.task and over_s > 0 and not (isinstance(self.task, Long) and over_s <= self.task.longest_s):
             return Death(DeathKind.HUNG, f"hangs: it reports, but is not done after {standstill_s:.0f} s")
         if held_bytes(self.process.pid) > limits.memory_bytes:
             return Death(DeathKind.MEMORY, f"takes more than {limits.memory_bytes >> 20} MiB of memory")

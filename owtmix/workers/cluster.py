@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import ctypes
 import importlib
 import json
 import logging
@@ -24,12 +23,12 @@ from typing import Any, Final
 
 from owtmix.base.own_files import write_whole
 from owtmix.workers.cluster_address import is_loopback
+from owtmix.workers.process_flags import end_with
 
 NODES_EVERY_S: Final = 2.0
 ALIVE_EVERY_S: Final = 10.0
 LONGEST_WHY: Final = 500
 """In characters."""
-_PR_SET_PDEATHSIG: Final = 1
 
 Message = dict[str, Any]
 
@@ -37,10 +36,7 @@ Message = dict[str, Any]
 def main() -> None:
     """Serve the parent, whose process id is the first argument, on the cluster at the address in the second one."""
     parent, address = int(sys.argv[1]), sys.argv[2]
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:
-            return
+    end_with(parent)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # a terminal sends them to all; the parent decides
     pipe = os.fdopen(os.dup(1), "wb", buffering=0)

@@ -2,7 +2,7 @@
 
 It is started with the environment of a worker and reads nothing but code, so it knows no secret. Workers are its
 children and end with it; it says how they have ended. A request is the process id of a worker and how long to wait for
-its end, in seconds, below 0 to kill it first; process id 0 asks for a new worker, with two descriptors that become its
+its end, in seconds, or ``KILL``; process id 0 asks for a new worker, with two descriptors that become its
 standard input and output. The answer is a process id or an exit status, an ``errno`` or 0, and the CPU time of a worker
 that has ended, in seconds.
 """
@@ -30,10 +30,13 @@ REQUEST: Final = struct.Struct("=id")
 ANSWER: Final = struct.Struct("=iid")
 WORKER_NAME: Final = "owt-worker"
 """What programs that list processes call a worker."""
-_KILL: Final = -1.0
+KILL: Final = -1.0
+"""In place of the time to wait: the worker is killed first."""
+_FILES: Final = 2
+"""Of a new worker."""
 _MOST_FILES: Final = 1024
 """More than the server ever has open."""
-LOOK_EVERY_S: Final = 0.005
+_LOOK_EVERY_S: Final = 0.005
 _EVERY_WORKER: Final = ("pydantic", "owtmix.base.shortage", "owtmix.workers.base")
 """What ``child.py`` imports once it is confined."""
 
@@ -52,20 +55,31 @@ def main() -> None:
         Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
     protect_memory()  # for its copies, too: until they are confined, others could write to their memory
     lack = _import((*_EVERY_WORKER, *modules))
-    control = socket.socket(fileno=0)
     workers: set[int] = set()
+    with suppress(ConnectionError):  # the parent has gone while it was answered
+        _serve(socket.socket(fileno=0), workers, lack)
+    for worker in workers:
+        _end_of(worker, KILL)  # nobody else waits for them, as in many containers
+
+
+def _serve(control: socket.socket, workers: set[int], lack: int) -> None:
+    """Answer until the other end is closed; ``workers`` are those that were made and not waited for."""
     while True:
-        request, files, _, _ = socket.recv_fds(control, REQUEST.size, 2)
+        request, files, _, _ = socket.recv_fds(control, REQUEST.size, _FILES)
         if not request:
-            break
+            return
         worker, wait_s = REQUEST.unpack(request)
-        answer = _end_of(worker, wait_s) if worker else _make_worker(files, lack)
-        workers.symmetric_difference_update({worker or answer[0]} if not answer[1] else ())
-        control.sendall(ANSWER.pack(*answer))
+        if worker:
+            value, number, cpu_s = _end_of(worker, wait_s)
+            if not number:
+                workers.discard(worker)
+        else:
+            value, number, cpu_s = _make_worker(files, lack)
+            if not number:
+                workers.add(value)
+        control.sendall(ANSWER.pack(value, number, cpu_s))
         for file in files:
             os.close(file)
-    for worker in workers:
-        _end_of(worker, _KILL)  # nobody else waits for them, as in many containers
 
 
 def _import(modules: Sequence[str]) -> int:
@@ -84,6 +98,8 @@ def _import(modules: Sequence[str]) -> int:
 
 
 def _make_worker(files: Sequence[int], lack: int) -> tuple[int, int, float]:
+    if len(files) < _FILES:  # it may not open so many
+        lack = errno.EMFILE
     if lack:
         return 0, lack, 0.0
     server = os.getpid()
@@ -98,16 +114,16 @@ def _make_worker(files: Sequence[int], lack: int) -> tuple[int, int, float]:
 
 def _end_of(worker: int, wait_s: float) -> tuple[int, int, float]:
     """How a worker has ended; ``ETIMEDOUT`` where it has not."""
-    if wait_s <= _KILL:
+    if wait_s < 0:
         os.kill(worker, signal.SIGKILL)  # nobody else can have its process id until it was waited for
     deadline = time.monotonic() + wait_s
     while True:
-        pid, status, used = os.wait4(worker, 0 if wait_s <= _KILL else os.WNOHANG)
+        pid, status, used = os.wait4(worker, 0 if wait_s < 0 else os.WNOHANG)
         if pid:
             return os.waitstatus_to_exitcode(status), 0, used.ru_utime + used.ru_stime
         if time.monotonic() > deadline:
             return 0, errno.ETIMEDOUT, 0.0
-        time.sleep(LOOK_EVERY_S)
+        time.sleep(_LOOK_EVERY_S)
 
 
 def _work(server: int, files: Sequence[int]) -> NoReturn:

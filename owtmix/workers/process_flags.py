@@ -8,19 +8,19 @@ import signal
 import sys
 from typing import Final
 
-_PR_SET_PDEATHSIG: Final = 1
-_PR_SET_DUMPABLE: Final = 4
+PR_SET_PDEATHSIG: Final = 1
+PR_SET_DUMPABLE: Final = 4
 _PR_SET_NAME: Final = 15
 
 
 def protect_memory() -> None:
     """Keep other processes of the same user from reading this one's memory and environment, as its children would."""
-    _prctl(_PR_SET_DUMPABLE, 0)
+    _prctl(PR_SET_DUMPABLE, 0)
 
 
 def end_with(parent: int) -> None:
     """End this process when its ``parent`` ends, or has ended already."""
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(0)
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from owtmix.workers.file_access import FileAccess
-from owtmix.workers.process_flags import end_with, protect_memory
+from owtmix.workers.process_flags import PR_SET_DUMPABLE, PR_SET_PDEATHSIG, end_with, protect_memory
 from owtmix.workers.syscalls import DENIED, MACHINES, UNIX_SOCKETS
 
 NO_NEW_PRIVILEGES: Final = "no-new-privileges"
@@ -30,8 +30,6 @@ SECCOMP: Final = "seccomp"
 LAYERS: Final = (NO_NEW_PRIVILEGES, CAPABILITIES, NETWORK, LANDLOCK, SECCOMP)
 """What a child may be confined with: see docs/security.md, "Confinement"."""
 
-_PR_SET_PDEATHSIG: Final = 1
-_PR_SET_DUMPABLE: Final = 4
 _PR_SET_SECCOMP: Final = 22
 _PR_CAPBSET_DROP: Final = 24
 _PR_SET_NO_NEW_PRIVS: Final = 38
@@ -269,7 +267,7 @@ def call_filter(machine: str, pid: int, *, gpu: bool = False) -> list[Instructio
     # A descriptor must send no signals to others nor make them wait, and the process not outlive its parent.
     when_not("fcntl", 1, _F_SETOWN, _F_SETSIG, _F_SETOWN_EX, _F_SETLEASE, _F_NOTIFY)
     when_not("ioctl", 1, _TIOCSTI, _TIOCLINUX, _FIOSETOWN, _SIOCSPGRP, _FS_IOC_SETFLAGS, _FS_IOC_FSSETXATTR)
-    when_not("prctl", 0, _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE)
+    when_not("prctl", 0, PR_SET_PDEATHSIG, PR_SET_DUMPABLE)
     when("prlimit64", 0, (_EQUALS, 1, 0, 0), (_EQUALS, 0, 1, pid), allow, refuse)
     # The first versions of Landlock let a file be emptied that may only be read.
     empties = ((_AND, 0, 0, os.O_TRUNC | os.O_ACCMODE), (_EQUALS, 0, 1, os.O_TRUNC | os.O_RDONLY))

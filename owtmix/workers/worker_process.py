@@ -16,13 +16,12 @@ from typing import Final, Protocol, Self
 from owtmix.base.errors import MixError, RenderError, ShortageError
 from owtmix.base.shortage import machine_error, no_process
 from owtmix.workers.child_environment import child_environment
-from owtmix.workers.fork_server import ANSWER, REQUEST
+from owtmix.workers.fork_server import ANSWER, KILL, REQUEST
 
 STARTING_S: Final = 60.0
 """Time for a new process to start, on a slow machine."""
 _CLOSING_S: Final = 0.5
 """Time for a fork server to end its workers."""
-_KILL: Final = -1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +36,7 @@ class Keeper(Protocol):
     """Who knows how a worker ends."""
 
     def end_of(self, pid: int, wait_s: float) -> Exit | None:
-        """How a worker has ended, waiting so long for it; None if nobody knows any more.
-
-        Below 0 it is killed first.
+        """How a worker has ended, waiting so long for it, or with ``KILL``; None if nobody knows any more.
 
         Raises:
             TimeoutError: it has not ended.
@@ -76,7 +73,7 @@ class WorkerProcess:
         os.close(self.stdout)
         if not self._has_ended:
             with suppress(TimeoutError):
-                self._keeper.end_of(self.pid, _KILL)
+                self._keeper.end_of(self.pid, KILL)
 
 
 class ForkServer:

@@ -18,7 +18,7 @@ import pytest
 from owtmix.base.errors import ShortageError
 from owtmix.workers import worker_process
 from owtmix.workers.base import DeathKind, Limits
-from owtmix.workers.fork_server import WORKER_NAME
+from owtmix.workers.fork_server import REQUEST, WORKER_NAME
 from owtmix.workers.local import WorkerPool
 from owtmix.workers.worker_process import ForkServer
 from tests.workers.tasks import TESTS, Creep, Describe, Echo, Pid
@@ -188,6 +188,24 @@ def test_a_server_ends_with_its_parent() -> None:
     while Path(f"/proc/{pid}").exists() and "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_workers_end_also_when_nobody_waits_for_the_answer(server: ForkServer) -> None:
+    """As when a signal stops the program while it asks: no worker is left, and none for others to wait for."""
+    process = server.make_worker()
+    asked = server._server
+    assert asked
+    asked._control.send(REQUEST.pack(process.pid, 0.2))
+    server.close()
+    assert not Path(f"/proc/{process.pid}").exists()
+
+
+def test_a_worker_without_pipes_is_none(server: ForkServer) -> None:
+    """It would take the next descriptors for them: those of the server."""
+    server.start()
+    asked = server._server
+    assert asked
+    assert asked._ask(0, 0.0)[:2] == (0, errno.EMFILE)
 
 
 def test_how_a_worker_ended_is_known(server: ForkServer) -> None:
