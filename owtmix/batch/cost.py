@@ -19,10 +19,10 @@ from typing import Any, Final
 from owtmix.base.named_file import read_named_file, unfit_path
 from owtmix.batch.attempt import BatchJob
 from owtmix.batch.capacity import Room
+from owtmix.batch.job_files import KEPT_FILES, read_job_file
 from owtmix.batch.manifest import is_local_path
-from owtmix.jobfile.bounds import MAX_JOB_BYTES, MAX_RECORDINGS
+from owtmix.jobfile.bounds import MAX_RECORDINGS
 from owtmix.jobfile.index_time import EPOCH_MILLISECONDS_FROM, EPOCH_SECONDS_FROM
-from owtmix.jobfile.overrides import apply_overrides
 
 MAIN_BYTES: Final = 160 << 20
 """Of the process that leads a job."""
@@ -45,16 +45,6 @@ _USUAL: Final = Room()
 _INPUT_STORAGE: Final = "Data.InputConfig.StorageConfig"
 _STORAGE: Final = "Data.RecordingConfig.StorageConfig"
 _VIDEO: Final = "Data.TranscodingConfig.Video"
-_USED: Final = (
-    "Internal.JobId",
-    "Data.InputConfig.Index",
-    *(f"{storage}.{key}" for storage in (_INPUT_STORAGE, _STORAGE) for key in ("Vendor", "Bucket")),
-    *(f"{_VIDEO}.{key}" for key in ("Width", "Height", "BitRate", "Fps")),
-)
-"""The values of a job file on which guesses depend."""
-_LONGEST_TEXT: Final = 5_000
-"""In characters; longer than any path that can be read."""
-_KEPT_JOB_FILES: Final = 4096
 _KEPT_INDEXES: Final = 16_384
 
 
@@ -95,16 +85,18 @@ class Guesser:
 
     def __init__(self, index_keys: Sequence[str]) -> None:
         self._index_keys = index_keys
-        self._outline = lru_cache(_KEPT_JOB_FILES)(_outline_of)
+        self._read = lru_cache(KEPT_FILES)(read_job_file)
         self._measured = lru_cache(_KEPT_INDEXES)(_measured_file)
 
     def guess(self, job: BatchJob) -> Guess:
         """Guess what ``job`` takes."""
-        document = json.loads(self._outline(job.cfg))
-        if not isinstance(document, dict):
+        try:
+            document = self._read(job.cfg).document(job.overrides)
+        except OSError:
+            document = None
+        if not document:
             return Guess()
-        apply_overrides(document, job.overrides)
-        width, height = (_number(document, f"{_VIDEO}.{side}", _LARGEST_PX) for side in _SIDES)
+        width, height = (_number(document, f"{_VIDEO}.{side}", _LARGEST_PX) for side in ("Width", "Height"))
         pixels = width * height
         folder = _folder(job, document)
         index = self._index(job, document, folder)
@@ -135,32 +127,6 @@ class Guesser:
             with suppress(OSError):
                 return self._measured(path, folder)
         return None
-
-
-_SIDES: Final = ("Width", "Height")
-
-
-def _outline_of(cfg: Path) -> str:
-    """The values of a job file that are used, and what stands around them, as JSON: little of a large file."""
-    try:
-        document = json.loads(read_named_file(cfg, MAX_JOB_BYTES))
-    except (OSError, ValueError, RecursionError):
-        document = None
-    return json.dumps(_outline(document, _USED))
-
-
-def _outline(value: Any, paths: Sequence[str]) -> Any:
-    """``value`` with what lies on ``paths``; other objects and lists are empty."""
-    if isinstance(value, dict):
-        inner: dict[str, list[str]] = {}
-        for path in paths:
-            key, _, rest = path.partition(".")
-            if key in value:
-                inner.setdefault(key, []).extend([rest] if rest else [])
-        return {key: _outline(value[key], rests) for key, rests in inner.items()}
-    if isinstance(value, list):
-        return []
-    return value[:_LONGEST_TEXT] if isinstance(value, str) else value
 
 
 def _measured_file(path: Path, folder: Path | None) -> _Index | None:

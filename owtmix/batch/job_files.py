@@ -1,4 +1,7 @@
-"""Job files as a queue reads them: what jobs could share, and whether a file is one, without checking the rest."""
+"""Job files as a batch reads them: what jobs could share, what costs are guessed from, and whether a file is one.
+
+Nothing is checked, and little is kept.
+"""
 
 from __future__ import annotations
 
@@ -15,26 +18,29 @@ from owtmix.jobfile.bounds import MAX_JOB_BYTES
 from owtmix.jobfile.job_id import job_id_found, job_id_of
 from owtmix.jobfile.overrides import apply_overrides
 
+KEPT_FILES: Final = 1024
+"""So many job files are kept at a time: each is read once, though many jobs share it."""
 _JOB_KEYS: Final = frozenset({"action", "internal", "data"})
 """Keys that a job file has, however wrong it is, and an index has not; in small letters."""
 _JOB_FILE: Final = re.compile(rb'"(?:Action|Internal|Data)"\s{0,100}:', re.IGNORECASE)
 _Keys = Mapping[str, "_Keys"]
 _LEAF: Final[_Keys] = {}
+_STORAGE: Final[_Keys] = dict.fromkeys(("Vendor", "Region", "Endpoint", "Bucket", "FileNamePrefix"), _LEAF)
 _KEPT: Final[_Keys] = {
     "JobId": _LEAF,
     "Internal": dict.fromkeys(("JobId", "RoomId", "AppId"), _LEAF),
     "Data": {
-        "RecordingConfig": {
-            "MediaChannel": _LEAF,
-            "FileType": _LEAF,
-            "StorageConfig": dict.fromkeys(("Vendor", "Region", "Endpoint", "Bucket", "FileNamePrefix"), _LEAF),
-        }
+        "InputConfig": {"Index": _LEAF, "StorageConfig": _STORAGE},
+        "TranscodingConfig": {"Video": dict.fromkeys(("Width", "Height", "BitRate", "Fps"), _LEAF)},
+        "RecordingConfig": {"MediaChannel": _LEAF, "FileType": _LEAF, "StorageConfig": _STORAGE},
     },
 }
-"""What tells the job id and the place of the output."""
+"""What tells the job id, the place of the output, and the cost."""
 _LONGEST_LIST: Final = 4
 """More entries than a list here may have."""
-_OVERRIDES: Final = ("Internal", "Data.RecordingConfig")
+_LONGEST_TEXT: Final = 5_000
+"""In characters; longer than any text here may be."""
+_OVERRIDES: Final = ("Internal", *(f"Data.{key}" for key in ("InputConfig", "TranscodingConfig", "RecordingConfig")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +50,7 @@ class JobFile:
     Attributes:
         digest: of its bytes.
         kind: ``other`` is plainly no job file but another JSON document; ``broken`` is no JSON at all.
-        parts: what tells job id and output; None when it cannot be parsed.
+        parts: what is kept of it; None when it cannot be parsed.
         id_found: the job id that seems to stand in a file that cannot be parsed.
     """
 
@@ -54,7 +60,7 @@ class JobFile:
     id_found: str | None = None
 
     def document(self, overrides: Mapping[str, str]) -> Mapping[str, Any] | None:
-        """Its parts with what an entry of the queue sets; None when it cannot be parsed."""
+        """Its parts with what a job sets; None when it cannot be parsed."""
         if self.parts is None:
             return None
         return _overridden(self.parts, overrides)
@@ -103,4 +109,6 @@ def _kept(value: Mapping[str, Any], keys: _Keys) -> dict[str, Any]:
 def _copy(value: Any, keys: _Keys) -> Any:
     if isinstance(value, dict):
         return _kept(value, keys)
-    return value[:_LONGEST_LIST] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [_copy(entry, _LEAF) for entry in value[:_LONGEST_LIST]]
+    return value[:_LONGEST_TEXT] if isinstance(value, str) else value

@@ -14,7 +14,7 @@ from typing import BinaryIO, Final
 from owtmix.base.strict_json import printable
 from owtmix.batch.attempt import BatchJob
 from owtmix.batch.destinations import Destinations
-from owtmix.batch.job_files import JobFile, read_job_file
+from owtmix.batch.job_files import KEPT_FILES, JobFile, read_job_file
 from owtmix.batch.manifest import Entry, absolute, read_manifest
 from owtmix.batch.problems import Problems, QueueError
 from owtmix.batch.queue_folder import read_folder
@@ -22,7 +22,6 @@ from owtmix.jobfile.bounds import MAX_NAME
 
 LONGEST_NAME: Final = 200
 """In characters, of a path or an id in a message."""
-_KEPT_FILES: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ def read_queue(source: str) -> Queue:
     problems = Problems()
     folder = folder_of(source)
     others: list[str] = []
-    read = lru_cache(maxsize=_KEPT_FILES)(read_job_file)
+    read = lru_cache(KEPT_FILES)(read_job_file)
     try:
         entries = _entries(source, folder, read, problems, others)
         jobs = tuple(_jobs(entries, folder, read, problems))

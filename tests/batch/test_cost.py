@@ -11,8 +11,9 @@ import pytest
 from owtmix.base.named_file import read_named_file
 from owtmix.batch.attempt import BatchJob
 from owtmix.batch.capacity import Room
-from owtmix.batch.cost import MAIN_BYTES, WORKER_BYTES, Guess, Guesser, _outline_of
+from owtmix.batch.cost import MAIN_BYTES, WORKER_BYTES, Guess, Guesser
 from owtmix.batch.estimates import Estimates
+from owtmix.batch.job_files import read_job_file
 
 KEYS: Final = ("$JobId.json", "$JobId/index.json")
 MIB: Final = 1 << 20
@@ -103,7 +104,8 @@ def test_a_file_that_many_jobs_share_is_read_once(tmp_path: Path, monkeypatch: p
         read.append(path)
         return read_named_file(path, most)
 
-    monkeypatch.setattr("owtmix.batch.cost.read_named_file", count)
+    for module in ("cost", "job_files"):
+        monkeypatch.setattr(f"owtmix.batch.{module}.read_named_file", count)
     guesser = Guesser(KEYS)
     index = str(tmp_path / "room.json")
     for number in range(20):
@@ -115,7 +117,7 @@ def test_a_file_that_many_jobs_share_is_read_once(tmp_path: Path, monkeypatch: p
 
 def test_of_a_large_job_file_little_is_kept(tmp_path: Path) -> None:
     job = write(tmp_path, {"Files": [entry(end=60_000)]}, Other=["y" * 900_000], InputConfig={"Index": "z" * 90_000})
-    assert len(_outline_of(job.cfg)) < 10_000
+    assert len(json.dumps(read_job_file(job.cfg).parts)) < 10_000
 
 
 @pytest.mark.parametrize(
