@@ -117,6 +117,10 @@ class SpecError(MixError):
         return f"the job is not accepted{where} (RetCode {self.code})"
 
 
+class UnreadableError(SpecError):
+    """The job file cannot be read, for now or for good: its disk may be away."""
+
+
 class InputError(MixError):
     """The index, a recording, or the store that holds them cannot be read."""
 

@@ -10,9 +10,7 @@ from typing import Final
 
 from owtmix.base.errors import MixError
 from owtmix.base.shortage import machine_error, no_process
-from owtmix.base.strict_json import printable
 from owtmix.batch.policy import NOT_SET_UP, REJECTED
-from owtmix.batch.results_reader import LONGEST_NAME
 
 _LONGEST_ARGUMENT: Final = 2**17 - 1
 """In bytes: Linux takes no longer one, and few systems as many in all."""
@@ -20,15 +18,11 @@ _LONGEST_ARGUMENT: Final = 2**17 - 1
 
 @dataclass(frozen=True, slots=True)
 class Blame:
-    """The exit status that such a run counts with, the reason, and whether the machine is short of something.
-
-    ``is_own``: only this job is concerned.
-    """
+    """The exit status that such a run counts with, the reason, and whether the machine is short of something."""
 
     exit_status: int
     reason: str
     is_shortage: bool = False
-    is_own: bool = False
 
 
 def blame(error: OSError | ValueError, command: Sequence[str]) -> Blame:
@@ -38,9 +32,6 @@ def blame(error: OSError | ValueError, command: Sequence[str]) -> Blame:
     if error.errno == errno.E2BIG and sum(map(len, map(os.fsencode, command))) > _LONGEST_ARGUMENT:
         most = f"{_LONGEST_ARGUMENT:,} bytes"
         return Blame(REJECTED, f"its options are too long for a command: what it sets may have {most}, written out")
-    if error.filename and str(error.filename) != command[0]:
-        why = f"{printable(str(error.filename), LONGEST_NAME)} cannot be read: {error.strerror}"
-        return Blame(NOT_SET_UP, why, is_own=True)
     found: MixError | None = no_process() if error.errno == errno.EAGAIN else machine_error(error)
     if found:
         return Blame(NOT_SET_UP, found.message, is_shortage=True)

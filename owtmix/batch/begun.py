@@ -101,9 +101,9 @@ def read_marks(path: Path) -> frozenset[str]:
 
 def mark_of(job: BatchJob, past: Past | None) -> str:
     """What stands for an attempt at a job that begins after ``past``."""
-    known = (
-        [past.state, past.exit_status, past.history.counted, past.history.losses]
-        if past and past.key == job.key
-        else []
-    )
+    known: list[object] = []
+    if past and past.key == job.key:
+        # Of the losses that a run counts, the results only tell those of hosts.
+        losses = past.history.losses if past.exit_status is None else 0
+        known = [past.state, past.exit_status, past.history.counted, losses]
     return hashlib.sha256(ascii([job.id, job.key, *known]).encode()).hexdigest()[:_DIGITS]

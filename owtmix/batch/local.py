@@ -12,7 +12,6 @@ from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from owtmix.base.plain_text import plain_line
 from owtmix.base.wording import counted
 from owtmix.batch.admission import Admission
 from owtmix.batch.attempt import Attempt, Ended, JobProgress
@@ -117,11 +116,10 @@ class LocalRunner:
                 program = replace(program, places=None)
         command = program.arguments(attempt)
         try:
-            os.close(os.open(attempt.job.cfg, os.O_RDONLY | os.O_NONBLOCK))  # its disk may be gone for a while
             run = ChildRun(
                 command,
                 attempt.log,
-                title=plain_line(f"{attempt.job.id}, attempt {attempt.number}"),
+                title=f"{attempt.job.id}, attempt {attempt.number}",
                 keep=[*keep, *(slot.descriptors if slot else ())],
                 environment=slot.environment if slot else {},
             )
@@ -184,7 +182,7 @@ class LocalRunner:
 
     def _fail(self, attempt: Attempt, found: Blame) -> None:
         """Take the end of an attempt that could not be begun. What runs beside it shows how much the machine takes."""
-        self._failed.append(Ended(attempt, found.exit_status, error=found.reason, node=self.host, is_own=found.is_own))
+        self._failed.append(Ended(attempt, found.exit_status, error=found.reason, node=self.host))
         if found.is_shortage and 0 < len(self._running) < self._jobs:
             self._jobs = len(self._running)
             _log.warning("%s: from now on at most %s at a time", found.reason, counted(self._jobs, "job"))

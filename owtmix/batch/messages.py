@@ -106,7 +106,7 @@ class Messages:
                 descriptor = own_file(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
                 self._file = os.fdopen(descriptor, "ab")
                 now = time.strftime("%Y-%m-%d %H:%M:%S")
-                self._file.write(f"{now} {self._title}\n".encode(errors="backslashreplace"))
+                self._file.write(f"{now} {plain_line(self._title)}\n".encode(errors="backslashreplace"))
             self._file.write(line)
             self._file.flush()
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
+from owtmix.base.errors import UnreadableError
 from owtmix.base.strict_json import printable
 from owtmix.base.wording import counted
 from owtmix.batch.agenda import Agenda
@@ -17,7 +18,7 @@ from owtmix.batch.begun import BegunFile
 from owtmix.batch.estimates import Estimates
 from owtmix.batch.journal import Journal
 from owtmix.batch.messages import LONGEST_ERROR
-from owtmix.batch.policy import DONE, FAILED, INTERRUPTED, REJECTED, Verdict, is_stopped
+from owtmix.batch.policy import DONE, FAILED, INTERRUPTED, NOT_SET_UP, REJECTED, Verdict, is_stopped
 from owtmix.batch.runner import Runner
 from owtmix.batch.tally import LONGEST_OUTPUT, Tally, duration_of, output_of, warnings_of
 
@@ -154,7 +155,7 @@ class Night:
         site = self._site
         if self._is_stopped and is_stopped(ended.exit_status):  # whichever signal it took, and however it took it
             ended = replace(ended, exit_status=INTERRUPTED)
-        ended = _without_double(ended, site.tally)
+        ended = _without_double(_with_time(ended), site.tally)
         verdict, history = site.agenda.end(ended, self._clock(), is_asked=self._requests.count > 0)
         site.tally.add(ended, verdict)
         site.journal.note(entry_of(ended, verdict), history)
@@ -175,6 +176,18 @@ class Night:
             self._is_unrecorded = True
             self._site.agenda.drain()
             _log.error("%s: nothing more begins", self._site.journal.failure)
+
+
+def _with_time(ended: Ended) -> Ended:
+    """The end of an attempt; of one that could not read its job file, that it is tried again.
+
+    When the queue was read the file was there, so its disk may be back soon.
+    """
+    error = (ended.report or {}).get("error")
+    is_unreadable = isinstance(error, Mapping) and error.get("type") == UnreadableError.__name__
+    if ended.exit_status == REJECTED and is_unreadable:
+        return replace(ended, exit_status=NOT_SET_UP, is_own=True)
+    return ended
 
 
 def _without_double(ended: Ended, tally: Tally) -> Ended:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from owtmix.base.errors import Problem, SpecError
+from owtmix.base.errors import Problem, SpecError, UnreadableError
 from owtmix.base.ids import is_job_id
 from owtmix.base.named_file import read_named_file, unfit_path
 from owtmix.inputs.gather import is_local_path
@@ -147,9 +147,9 @@ def _read(job_file: Path) -> bytes:
     """The bytes of the job file, as many as one may have.
 
     Raises:
-        SpecError: it cannot be read.
+        UnreadableError: it cannot be read.
     """
     try:
         return read_named_file(job_file, MAX_JOB_BYTES)
     except OSError as error:
-        raise SpecError(Problem("", f"the job file cannot be read: {error.strerror}")) from None
+        raise UnreadableError(Problem("", f"the job file cannot be read: {error.strerror}")) from None

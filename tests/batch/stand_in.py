@@ -55,7 +55,8 @@ if how < 0:
     os.kill(os.getpid(), -how)
     time.sleep(10)
 if how:
-    print(json.dumps({{"error": {{"type": "MixError", "message": "it ended with " + str(how), "exit_status": how}}}}))
+    kind, message = test.get("type", "MixError"), "it ended with " + str(how)
+    print(json.dumps({{"error": {{"type": kind, "message": message, "exit_status": how}}}}))
 else:
     result = {{"output": "/out/" + name, "duration_s": 60.0, "warnings": [], "chunks": {{"total": 2, "reused": 0}}}}
     print(json.dumps(result | test.get("result", {{}})))

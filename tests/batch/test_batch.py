@@ -709,3 +709,14 @@ def test_a_broken_job_file_is_rejected(site: Site) -> None:
     run = site.run("-q")
     assert (run.status, site.states()["b.json"]) == (4, "rejected")
     assert "b.json is rejected: the job file is not usable JSON: the file is empty" in run.messages
+
+
+def test_a_job_file_whose_disk_is_away_for_a_while_is_tried_again(site: Site) -> None:
+    """When the queue was read it was there. Nobody else is held up."""
+    site.job("a", 2, 2, 0, type="UnreadableError")
+    site.job("b")
+    site.job("wrong", 2)
+    run = site.run("--jobs", 1)
+    assert run.status == 4
+    assert site.states() == {"a": "done", "b": "done", "wrong": "rejected"}
+    assert [len(site.tries(name)) for name in ("a", "b", "wrong")] == [3, 1, 1]

@@ -179,3 +179,13 @@ def test_a_link_in_its_place_is_not_followed(results: Path, caplog: pytest.LogCa
     assert note(results, job("a")) == {}
     assert letter.read_text() == mark_of(job("a"), None)
     assert "a link stands in the place" in caplog.text
+
+
+def test_a_job_that_somebody_stopped_before_it_took_its_host_down_has_lost_it(results: Path) -> None:
+    """The run that counts the first as a loss of the job is not the one that reads the results."""
+    line = (
+        '{"time": "2026-11-27T03:04:05Z", "id": "a", "key": "key of a", "attempt": 1, "state": "drained", "exit": 130}'
+    )
+    results.write_text(line + "\n")
+    crash(results, job("a"), a=Past("key of a", "drained", History(losses=1), 130))
+    assert note(results, job("a"))["a"].state == "lost"

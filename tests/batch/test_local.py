@@ -85,14 +85,7 @@ def open_files() -> int:
 
 @pytest.fixture
 def begun(tmp_path: Path) -> Attempt:
-    return begun_in(tmp_path)
-
-
-def begun_in(folder: Path) -> Attempt:
-    """An attempt whose job file and log are in a folder."""
-    made, cfg = attempt(), folder / "cfg.json"
-    cfg.touch()
-    return replace(made, log=folder / "a.log", job=replace(made.job, cfg=cfg))
+    return replace(attempt(), log=tmp_path / "a.log")
 
 
 def test_a_run_ends_with_what_it_said(begun: Attempt) -> None:
@@ -129,15 +122,6 @@ def test_a_program_that_cannot_be_run_is_a_machine_that_is_not_set_up(begun: Att
         of.begin(begun)
         (end,) = of.wait(1)
     assert (end.exit_status, end.error) == (1, "/missing cannot be run: No such file or directory")
-
-
-def test_a_job_file_that_cannot_be_read_any_more_is_no_fault_of_the_job(begun: Attempt) -> None:
-    """Its disk may be back in the next night; when the queue was read it was there."""
-    begun.job.cfg.unlink(missing_ok=True)
-    with closing(runner("exit 0")) as of:
-        of.begin(begun)
-        (end,) = of.wait(1)
-    assert (end.exit_status, end.error) == (1, f"{begun.job.cfg} cannot be read: No such file or directory")
 
 
 def test_options_that_no_command_can_have_are_the_jobs(begun: Attempt) -> None:

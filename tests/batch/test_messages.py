@@ -72,6 +72,15 @@ def test_logs_and_lines_are_bounded(messages: Messages, tmp_path: Path) -> None:
     assert text.endswith("what followed is left out\n")
 
 
+def test_the_heading_of_a_log_is_plain(tmp_path: Path) -> None:
+    messages = Messages(tmp_path / "log", "room\x1b]0;x\x07\n2026 error: \u202e")
+    messages.feed(b"hello\n")
+    messages.close()
+    heading, line = (tmp_path / "log").read_text().splitlines()
+    assert line == "hello"
+    assert not {"\x1b", "\x07", "\u202e"} & set(heading)
+
+
 def test_a_log_that_cannot_be_written_harms_nobody(tmp_path: Path) -> None:
     messages = Messages(tmp_path / "missing" / "a.log", "a")
     messages.feed(b"error: x\n")

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,8 @@ from owtmix.batch.local import LocalRunner
 from owtmix.batch.night import Status
 from owtmix.batch.policy import is_killed
 from owtmix.batch.silence import Silence
-from tests.batch.test_local import admission, begun_in, shell
+from tests.batch.made import attempt
+from tests.batch.test_local import admission, shell
 
 
 def end_of(of: LocalRunner, timeout_s: float = 20) -> Ended:
@@ -31,7 +33,7 @@ def end_of(of: LocalRunner, timeout_s: float = 20) -> Ended:
 
 def test_a_run_that_hangs_is_killed(tmp_path: Path) -> None:
     """Here it was stopped: no signal but SIGKILL ends it."""
-    begun = begun_in(tmp_path)
+    begun = replace(attempt(), log=tmp_path / "a.log")
     pid_file = tmp_path / "pid"
     runner = LocalRunner(
         shell(f"echo $$ > {pid_file}; echo hello; kill -STOP $$; exit 0"), 1, None, admission(), longest_silence_s=0.5
@@ -47,7 +49,7 @@ def test_a_run_that_hangs_is_killed(tmp_path: Path) -> None:
 
 
 def test_a_run_that_says_something_is_left_alone(tmp_path: Path) -> None:
-    begun = begun_in(tmp_path)
+    begun = replace(attempt(), log=tmp_path / "a.log")
     talk = "for i in 1 2 3 4 5 6 7 8 9 10; do echo x >&2; sleep 0.3; done"
     with closing(LocalRunner(shell(talk), 1, None, admission(), longest_silence_s=2.5)) as of:
         of.begin(begun)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from owtmix.base.errors import SpecError
+from owtmix.base.errors import SpecError, UnreadableError
 from owtmix.jobfile.settings import Settings
 from owtmix.jobs.options import Options
 from owtmix.jobs.request import read_request
@@ -61,4 +61,5 @@ def test_an_option_that_cannot_be(job_file: Path, option: str, path: str) -> Non
 @pytest.mark.parametrize("name", ["/dev/zero", "pipe", ".", LONG, "a\0b", "\ud800", "missing"], ids=range(7))
 def test_a_job_file_that_is_none(tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / "pipe")
-    assert "the job file cannot be read: " in refused(tmp_path / name)
+    with pytest.raises(UnreadableError, match="the job file cannot be read: "):
+        read_request(tmp_path / name, Settings(), Options())
