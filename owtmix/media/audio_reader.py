@@ -143,7 +143,8 @@ class _Fades:
     """Softens where a run ends at a hole and where the next one begins, over ``FADE_SAMPLES``."""
 
     def __init__(self, runs: Sequence[AudioRun], offset_s: Fraction) -> None:
-        self._spans = [run.span.shifted(offset_s) for run in runs]
+        spans = (run.span.shifted(offset_s) for run in runs)
+        self._bounds = [(round(span.start * SAMPLE_RATE_HZ), round(span.end * SAMPLE_RATE_HZ)) for span in spans]
         self._number = 0
 
     def enter_next_run(self) -> None:
@@ -151,18 +152,18 @@ class _Fades:
 
     def applied(self, placed: Iterator[PlacedSamples]) -> Iterator[PlacedSamples]:
         """The sound of the current run, with its fades."""
-        span = self._spans[self._number]
-        start, end = round(span.start * SAMPLE_RATE_HZ), round(span.end * SAMPLE_RATE_HZ)
+        start, end = self._bounds[self._number]
+        is_first, is_last = self._number == 0, self._number + 1 == len(self._bounds)
         for first, sound in placed:
             if first < start:
                 first, sound = start, sound[:, start - first :]  # noqa: PLW2901 - it would lie in the run before
-            if not sound.shape[1]:
+            count = sound.shape[1]
+            if not count:
                 continue
-            places = np.arange(first, first + sound.shape[1])
-            if self._number and first < start + FADE_SAMPLES:
-                sound = sound * ramp(places - start)  # noqa: PLW2901 - the sound may be a view of the decoder's
-            if self._number + 1 < len(self._spans) and places[-1] >= end - FADE_SAMPLES:
-                sound = sound * ramp(end - 1 - places)  # noqa: PLW2901
+            if not is_first and first < start + FADE_SAMPLES:
+                sound = sound * ramp(np.arange(first, first + count) - start)  # noqa: PLW2901 - may be the decoder's
+            if not is_last and first + count > end - FADE_SAMPLES:
+                sound = sound * ramp(end - 1 - np.arange(first, first + count))  # noqa: PLW2901
             yield first, sound
 
 
@@ -178,7 +179,8 @@ class _Segment:
         self._format = _format(frame)
         # Mono stays mono until it is read: libswresample would upmix it at less than unity gain.
         layout = "mono" if frame.layout.nb_channels == 1 else "stereo"
-        self._resampler = AudioResampler(format="fltp", layout=layout, rate=SAMPLE_RATE_HZ)
+        is_ready = self._format == ("fltp", layout, SAMPLE_RATE_HZ)
+        self._resampler = None if is_ready else AudioResampler(format="fltp", layout=layout, rate=SAMPLE_RATE_HZ)
         placer = CopyPlacer if keeps_time(run, rate_hz) else DriftPlacer
         self._placer = placer(run, first, rate_hz, offset_s)
 
@@ -186,10 +188,11 @@ class _Segment:
         return _format(frame) == self._format
 
     def push(self, frame: AudioFrame) -> Iterator[PlacedSamples]:
-        yield from self._place(self._resampler.resample(frame))
+        yield from self._place(self._resampler.resample(frame) if self._resampler else [frame])
 
     def finish(self) -> Iterator[PlacedSamples]:
-        yield from self._place(self._resampler.resample(None))
+        if self._resampler:
+            yield from self._place(self._resampler.resample(None))
         yield from self._placer.finish()
 
     def _place(self, converted: list[AudioFrame]) -> Iterator[PlacedSamples]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
+from typing import Final
 
 from owtmix.base.file_version import CHANGED
 from owtmix.media.writers import AudioWriter
@@ -12,7 +14,12 @@ from owtmix.plan.model import SAMPLE_RATE_HZ, RenderPlan
 from owtmix.render.audio_mix import MixObserver, mix
 from owtmix.render.audio_source import AudioSources
 from owtmix.render.callbacks import Advance, Warn, ignore_advance
+from owtmix.render.handing_over import hand_over
+from owtmix.render.limiter import Samples
 from owtmix.render.results import DecodeFailure, RenderResult
+
+WAITING_BLOCKS: Final = 16
+"""Blocks of the limiter that wait for the encoder: 3 s, 1 MiB."""
 
 
 def make_audio_track(
@@ -46,11 +53,15 @@ def make_audio_track(
         result.failures.setdefault(source, DecodeFailure(at_s, CHANGED, is_change=True))
 
     writer = AudioWriter(track, plan.sound.encoding)
-    written = 0
+
+    def encode(arriving: Iterable[Samples]) -> None:
+        written = 0
+        for block in arriving:
+            writer.write(block)
+            written += block.shape[1]
+            advance(Fraction(written, SAMPLE_RATE_HZ))
+        writer.close()
+
     observer = MixObserver(on_warning, on_damage, on_wait, on_change)
-    for block in mix(plan.sound.placements, sources, plan.sound.samples, observer):
-        writer.write(block)
-        written += block.shape[1]
-        advance(Fraction(written, SAMPLE_RATE_HZ))
-    writer.close()
+    hand_over(mix(plan.sound.placements, sources, plan.sound.samples, observer), encode, most=WAITING_BLOCKS)
     return result

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import queue
-import threading
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -15,19 +12,16 @@ from owtmix.base.errors import EncoderLost
 from owtmix.compositor.base import ComposedFrame
 from owtmix.compositor.factory import make_canvas
 from owtmix.compositor.gpu.device import DeviceError
-from owtmix.media.writers import VideoWriter
 from owtmix.plan.device import CPU
 from owtmix.plan.encoders import NVENC
-from owtmix.plan.model import PicturePlan
 from owtmix.render.callbacks import Advance, Heartbeat, no_heartbeat
 from owtmix.render.context import RenderContext
 from owtmix.render.frames import Decoding, FrameRenderer
+from owtmix.render.handing_over import hand_over
 from owtmix.render.results import LONGEST_REASON, RenderResult
 
 WAITING_FRAMES: Final = 3
 """Composed frames that wait for the encoder; the canvas has more."""
-POLL_S: Final = 0.1
-"""A waiting thread notices within this time that the other thread failed."""
 
 Numbered = tuple[int, ComposedFrame]
 
@@ -69,30 +63,23 @@ class VideoTrackMaker:
             DeviceError: the GPU fails.
             RenderError: composing or encoding failed.
         """
-        waiting: queue.Queue[Numbered | None] = queue.Queue(WAITING_FRAMES)
-        stop = threading.Event()
         result = RenderResult(device=self._context.device.name)
-        gpu_number = self._context.device.gpu if self._picture.encoding.encoder == NVENC else None
-
-        def encode() -> None:
-            picture = self._picture
-            writer = self._context.open_writer(
-                track, picture.canvas, picture.clock.fps, picture.matrix, picture.encoding, gpu_number
-            )
-            _encode(picture, frames, writer, waiting, stop, advance)
-
-        with ThreadPoolExecutor(1, "encode") as pool:
-            encoding = pool.submit(encode)
-            try:
-                with closing(self._renderer.render(frames, result)) as composed:
-                    for numbered in composed:
-                        _hand_over(numbered, waiting, encoding)
-                _hand_over(None, waiting, encoding)
-            except BaseException:
-                stop.set()
-                raise
-        encoding.result()
+        with closing(self._renderer.render(frames, result)) as composed:
+            hand_over(composed, lambda arriving: self._encode(arriving, frames, track, advance), most=WAITING_FRAMES)
         return result
+
+    def _encode(self, arriving: Iterable[Numbered], frames: range, track: Path, advance: Advance) -> None:
+        """Encode the composed frames of the range ``frames`` as they arrive."""
+        picture = self._picture
+        gpu_number = self._context.device.gpu if picture.encoding.encoder == NVENC else None
+        writer = self._context.open_writer(
+            track, picture.canvas, picture.clock.fps, picture.matrix, picture.encoding, gpu_number
+        )
+        for number, composed in arriving:
+            writer.write(composed.frame, number - frames.start)
+            composed.release()
+            advance(picture.clock.time(number + 1 - frames.start))
+        writer.close()
 
 
 class MakerCache:
@@ -148,38 +135,3 @@ class MakerCache:
 
 MAKER_CACHE: Final = MakerCache()
 """The cache of this process."""
-
-
-def _hand_over(item: Numbered | None, waiting: queue.Queue[Numbered | None], encoding: Future[None]) -> None:
-    """Put ``item`` into the queue when it has a free place; raises the encoder's error, if any."""
-    while True:
-        if encoding.done():
-            encoding.result()
-        try:
-            waiting.put(item, timeout=POLL_S)
-        except queue.Full:
-            continue
-        return
-
-
-def _encode(
-    picture: PicturePlan,
-    frames: range,
-    writer: VideoWriter,
-    waiting: queue.Queue[Numbered | None],
-    stop: threading.Event,
-    advance: Advance,
-) -> None:
-    """Encode the frames that arrive in ``waiting`` until None does, or ``stop`` is set."""
-    while not stop.is_set():
-        try:
-            numbered = waiting.get(timeout=POLL_S)
-        except queue.Empty:
-            continue
-        if numbered is None:
-            writer.close()
-            return
-        number, composed = numbered
-        writer.write(composed.frame, number - frames.start)
-        composed.release()
-        advance(picture.clock.time(number + 1 - frames.start))
