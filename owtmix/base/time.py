@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -83,6 +84,12 @@ class Spanned(Protocol):
 
 
 SpannedT = TypeVar("SpannedT", bound=Spanned)
+
+
+def overlapping(items: Sequence[SpannedT], span: TimeRange) -> Sequence[SpannedT]:
+    """Those of ``items``, which must be sorted and disjoint, that overlap ``span``."""
+    first = bisect_right(items, span.start, key=lambda item: item.span.end)
+    return items[first : bisect_left(items, span.end, lo=first, key=lambda item: item.span.start)]
 
 
 class SpanCursor(Generic[SpannedT]):

@@ -12,11 +12,9 @@ from fractions import Fraction
 from functools import cache
 from typing import Final
 
-from owtmix.plan.media_info import VideoTrack
+from owtmix.plan.costs import ENCODING_COST, pixels
 from owtmix.plan.model import PicturePlan, Source
 
-ENCODING_COST: Final = 3
-"""Encoding a pixel costs as much as decoding so many (docs/performance.md)."""
 THREADS_COST: Final = 1.15
 """Decoding in several threads takes so much longer than its CPU time says."""
 
@@ -26,7 +24,7 @@ def best_runs(picture: PicturePlan, sources: Sequence[Source], workers: int) -> 
     chunks = picture.chunks
     most = max(1, min(workers, len(chunks)))
     shots = (shot for shots in picture.shots.values() for shot in shots)
-    decoded = sum(_pixels(sources[shot.source].video, shot.span.duration) for shot in shots if shot.source is not None)
+    decoded = sum(pixels(sources[shot.source].video, shot.span.duration) for shot in shots if shot.source is not None)
     encoded = float(ENCODING_COST * picture.frames * picture.canvas.width * picture.canvas.height)
 
     @cache
@@ -47,7 +45,7 @@ def best_runs(picture: PicturePlan, sources: Sequence[Source], workers: int) -> 
 def _before(picture: PicturePlan, sources: Sequence[Source], t: Fraction) -> float:
     """The pixels from the last key frames up to ``t``, of all streams on screen then; key frames come regularly."""
     scene = picture.scenes[max(0, bisect_right(picture.scenes, t, key=lambda scene: scene.span.start) - 1)]
-    pixels = 0.0
+    found = 0.0
     for stream in {tile.stream for tile in scene.tiles}:
         shots = picture.shots[stream]
         number = bisect_right(shots, t, key=lambda shot: shot.span.end)
@@ -55,12 +53,5 @@ def _before(picture: PicturePlan, sources: Sequence[Source], t: Fraction) -> flo
         video = None if source is None else sources[source].video
         if video and video.gop_s:
             since_s = max(Fraction(0), shots[number].file_time(t) - video.span.start)
-            pixels += _pixels(video, since_s % video.gop_s)
-    return pixels
-
-
-def _pixels(video: VideoTrack | None, duration_s: Fraction) -> float:
-    """The pixels of so many seconds."""
-    if video is None or not video.span.duration:
-        return 0.0
-    return float(duration_s / video.span.duration) * video.pictures * video.size.width * video.size.height
+            found += pixels(video, since_s % video.gop_s)
+    return found

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Final
 
-from owtmix.base.time import TimeRange
+from owtmix.base.time import TimeRange, overlapping
 from owtmix.plan.model import RenderPlan
 
 SOUND_S: Final = Fraction(1)
@@ -34,10 +34,9 @@ def _picture_usage(plan: RenderPlan, chunks: Sequence[range]) -> Iterator[tuple[
     for chunk in chunks:
         assert picture
         span = TimeRange(picture.clock.time(chunk.start), picture.clock.time(chunk.stop))
-        scenes = (scene for scene in picture.scenes if scene.span.overlaps(span))
-        for stream in {tile.stream for scene in scenes for tile in scene.tiles}:
-            for shot in picture.shots[stream]:
-                if shot.source is not None and shot.span.overlaps(span):
+        for stream in {tile.stream for scene in overlapping(picture.scenes, span) for tile in scene.tiles}:
+            for shot in overlapping(picture.shots[stream], span):
+                if shot.source is not None:
                     yield shot.source, shot.span.common(span)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 from owtmix.inputs.prefetch import Prefetcher
+from owtmix.plan.costs import chunk_costs, mixing_cost
 from owtmix.plan.source_usage import source_usage
 from owtmix.produce.spare_places import SparePlaces
 from owtmix.produce.tasks import AudioTask, ChunkTask, TrackTask
@@ -41,7 +42,10 @@ class Schedule:
         self._current = current
         chunks = [task for task in tasks if isinstance(task, ChunkTask)]
         self._sound = [task for task in tasks if isinstance(task, AudioTask)]
-        self._runs = RunQueue(chunks, workers + away, self._is_ready)
+        plan = tasks[0].setup.plan if tasks else None
+        costs = chunk_costs(plan) if plan else {}
+        mixing = mixing_cost(plan) if plan and self._sound else 0.0
+        self._runs = RunQueue(chunks, workers + away, self._is_ready, lambda task: costs[task.frames], mixing)
         self._workers = workers
         self._spare = spare or SparePlaces()
         self._started: dict[int, range] = {}

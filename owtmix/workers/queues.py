@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, Generic
 
 from owtmix.workers.base import TaskT
@@ -66,20 +65,30 @@ class ApartQueue(Generic[TaskT]):
 class RunQueue(Generic[TaskT]):
     """A chain of tasks. Every worker gets a run of neighbours, since it does the successor of its last task fastest.
 
-    A worker that has finished its run takes the second half of the longest run left. A task that is not ready stays in
-    its run; the worker takes the earliest ready task of all runs instead.
+    The costliest run costs as little as can be. A worker that has finished its run takes the second half of the
+    costliest run left. A task that is not ready stays in its run; the worker takes the earliest ready task of all runs
+    instead.
 
     Args:
         chain: the tasks, in order.
         runs: the number of runs at first.
         ready: whether a task can be done now.
+        cost: what a task costs, in any unit.
+        claimed: the cost of what the worker of the first run does before it.
     """
 
-    def __init__(self, chain: Sequence[TaskT], runs: int, ready: Callable[[TaskT], bool]) -> None:
-        edges = [len(chain) * i // runs for i in range(runs + 1)]
-        self._unclaimed = deque(deque(chain[a:b]) for a, b in pairwise(edges) if a < b)
+    def __init__(
+        self,
+        chain: Sequence[TaskT],
+        runs: int,
+        ready: Callable[[TaskT], bool],
+        cost: Callable[[TaskT], float] = lambda _: 1.0,
+        claimed: float = 0.0,
+    ) -> None:
+        self._unclaimed = deque(even_runs(chain, runs, cost, claimed))
         self._claimed: dict[int, deque[TaskT]] = {}
         self._ready = ready
+        self._cost = cost
 
     def __len__(self) -> int:
         return sum(map(len, self._all_runs()))
@@ -118,9 +127,71 @@ class RunQueue(Generic[TaskT]):
         return [*self._claimed.values(), *self._unclaimed]
 
     def _next_run(self) -> deque[TaskT]:
-        if self._unclaimed:
-            return self._unclaimed.popleft()
-        longest = max(self._claimed.values(), key=len, default=deque[TaskT]())
-        half = (len(longest) + 1) // 2
-        taken = [longest.pop() for _ in range(half)]
-        return deque(reversed(taken))
+        while self._unclaimed:
+            if run := self._unclaimed.popleft():
+                return run
+        costliest = max(self._claimed.values(), key=self._cost_of, default=deque[TaskT]())
+        left = self._cost_of(costliest) / 2
+        taken = deque[TaskT]()
+        while costliest and left > 0:
+            taken.appendleft(costliest.pop())
+            left -= self._cost(taken[0])
+        return taken
+
+    def _cost_of(self, run: Iterable[TaskT]) -> float:
+        return sum(map(self._cost, run))
+
+
+def even_runs(
+    chain: Sequence[TaskT], runs: int, cost: Callable[[TaskT], float], claimed: float
+) -> Iterator[deque[TaskT]]:
+    """Cut a chain into runs, the costliest of which costs as little as can be, and the others nearly the same.
+
+    ``claimed`` is what the first run costs besides its tasks. Without enough tasks the last runs are empty.
+    """
+    costs = [*map(cost, chain)]
+    most = _least_bound(costs, runs, claimed)
+    needed = _needed_runs(costs, most)
+    rest, start = claimed + sum(costs), 0
+    for left in range(runs, 0, -1):
+        share, end = rest / left, start
+        spent = claimed if left == runs else 0.0
+        rest -= spent
+        while end < len(costs):
+            is_fair = not spent or (spent + costs[end] <= most and spent + costs[end] / 2 <= share)
+            if not is_fair and needed[end] < left:
+                break
+            spent += costs[end]
+            rest -= costs[end]
+            end += 1
+        yield deque(chain[start:end])
+        start = end
+
+
+def _least_bound(costs: Sequence[float], runs: int, claimed: float) -> float:
+    """What the costliest of so many runs has to cost, to a billionth of all that there is to do."""
+    least, most = max(costs, default=0.0), claimed + sum(costs)
+    for _ in range(30):
+        middle = (least + most) / 2
+        needed, spent = 1, claimed
+        for cost in costs:
+            if spent and spent + cost > middle:
+                needed, spent = needed + 1, 0.0
+            spent += cost
+        if needed <= runs:
+            most = middle
+        else:
+            least = middle
+    return most
+
+
+def _needed_runs(costs: Sequence[float], most: float) -> list[int]:
+    """How many runs that cost ``most`` hold the tasks from each one on; 0 after the last."""
+    needed, end, spent = [0] * (len(costs) + 1), len(costs), 0.0
+    for start in range(len(costs) - 1, -1, -1):
+        spent += costs[start]
+        while spent > most and end > start + 1:
+            end -= 1
+            spent -= costs[end]
+        needed[start] = 1 + needed[end]
+    return needed

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import combinations_with_replacement, pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from owtmix.workers.queues import ApartQueue, FifoQueue, RunQueue
+from owtmix.workers.queues import ApartQueue, FifoQueue, RunQueue, even_runs
 from tests.workers.tasks import Echo
 
 
@@ -74,6 +76,60 @@ def test_who_is_done_takes_half_of_the_longest_run() -> None:
     assert [take(runs, 1) for _ in range(3)] == [0, 1, 2]
     assert [take(runs, worker) for worker in (2, 3)] == [3, 6]
     assert [take(runs, 1), take(runs, 2), take(runs, 3), take(runs, 1)] == [5, 4, 7, 8]
+
+
+def costly(*costs: int) -> list[Echo]:
+    """Tasks named by what they cost."""
+    return [Echo(str(cost)) for cost in costs]
+
+
+def cost_of(task: Echo) -> float:
+    return float(task.payload)
+
+
+@pytest.mark.parametrize(
+    ("costs", "claimed", "runs"),
+    [
+        ((1, 1, 1, 9), 0, [[1, 1, 1], [9]]),
+        ((9, 1, 1, 1), 0, [[9], [1, 1, 1]]),
+        ((2, 3, 4, 3), 6, [[2], [3, 4, 3]]),
+        ((4, 4, 4), 20, [[], [4, 4, 4]]),
+        ((5,), 0, [[5], []]),
+        ((), 3, [[], []]),
+    ],
+)
+def test_runs_cost_as_nearly_the_same_as_can_be(costs: Sequence[int], claimed: int, runs: list[list[int]]) -> None:
+    """The worker of the first run has something else to do before, which costs ``claimed``."""
+    assert [list(map(cost_of, run)) for run in even_runs(costly(*costs), 2, cost_of, claimed)] == runs
+
+
+@given(costs=st.lists(st.integers(1, 50), min_size=1, max_size=9), count=st.integers(1, 4))
+def test_no_other_cut_has_a_cheaper_costliest_run(costs: list[int], count: int) -> None:
+    cut = (
+        [sum(costs[a:b]) for a, b in pairwise([0, *edges, len(costs)])]
+        for edges in combinations_with_replacement(range(len(costs) + 1), count - 1)
+    )
+    runs = list(even_runs(costly(*costs), count, cost_of, 0))
+    assert max(sum(map(cost_of, run)) for run in runs) == min(map(max, cut))
+    assert [int(task.payload) for run in runs for task in run] == costs
+
+
+def test_runs_that_need_not_cost_the_most_cost_the_same() -> None:
+    lengths = [len(run) for run in even_runs(costly(*[1] * 64), 16, cost_of, 1)]
+    assert (lengths[0], max(lengths), min(lengths), sum(lengths)) == (3, 5, 3, 64)
+    assert lengths.count(4) == 14
+
+
+def test_who_is_done_takes_half_of_the_costliest_run() -> None:
+    runs = RunQueue(costly(1, 20, 7, 3, 4, 5), 2, lambda _: True, cost_of)
+    assert [take(runs, worker) for worker in (1, 2, 1)] == [1, 7, 20]
+    assert [take(runs, 1), take(runs, 2), take(runs, 1)] == [4, 3, 5]
+
+
+def test_who_has_enough_to_do_before_has_no_run_and_helps_others_later() -> None:
+    runs = RunQueue(costly(4, 4, 4), 2, lambda _: True, cost_of, 20)
+    runs.claim(1)
+    assert [take(runs, worker) for worker in (2, 1, 2, 1)] == [4, 4, 4, None]
 
 
 def test_a_child_that_is_not_free_yet_may_have_the_first_run() -> None:
