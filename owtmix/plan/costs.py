@@ -14,8 +14,8 @@ from owtmix.plan.source_usage import source_usage
 
 ENCODING_COST: Final = 3
 """Encoding a pixel costs as much as decoding so many (docs/performance.md)."""
-MIXED_SECOND: Final = 4_000_000
-"""What decoding and mixing one person's sound for a second costs, by the first two minutes of ``lively9``."""
+MIXED_SECOND: Final = 1_500_000
+"""What decoding and mixing the sound of one person for a second costs, by ``grid4`` and ``crowd25``."""
 
 
 def chunk_costs(plan: RenderPlan) -> dict[range, float]:
