@@ -40,6 +40,8 @@ class Planned:
     disk_bytes: int = 0
     history: History = _NEW
     peak_mib: int = 0
+    was_stuck: bool = False
+    """Whether it found no host set up in an earlier run: it begins after all others."""
 
 
 class Agenda:
@@ -57,8 +59,10 @@ class Agenda:
         self._longest_pause_s = longest_pause_s
         self._setbacks: Counter[int] = Counter()
         ranks = sorted(range(len(planned)), key=self._turn)
-        self._ready = [rank for rank in ranks if not planned[rank].history.is_alone]
-        self._alone = [rank for rank in ranks if planned[rank].history.is_alone]
+        stuck = {rank for rank, plan in enumerate(planned) if plan.was_stuck}
+        self._ready = [rank for rank in ranks if not planned[rank].history.is_alone and rank not in stuck]
+        self._alone = [rank for rank in ranks if planned[rank].history.is_alone and rank not in stuck]
+        self._last = sorted(stuck, key=self._turn)
         self._waiting: list[tuple[float, int]] = []
         self._running: dict[str, int] = {}
         self._paused: dict[str, float] = {}
@@ -74,7 +78,7 @@ class Agenda:
         avoid = frozenset(host for host, until_s in self._paused.items() if until_s > now_s)
         if self.is_draining or (hosts and avoid.issuperset(hosts)):
             return None
-        ranks = self._ready or self._alone  # the latter come last: then no others have to wait for them
+        ranks = self._next(hosts)
         for place, rank in enumerate(ranks[:LOOK_AHEAD]):
             attempt = self._attempt(rank, avoid)
             if fits(attempt):
@@ -112,7 +116,7 @@ class Agenda:
     @property
     def waiting(self) -> int:
         """How many jobs wait, for whatever."""
-        return len(self._ready) + len(self._alone) + len(self._waiting)
+        return len(self._ready) + len(self._alone) + len(self._last) + len(self._waiting)
 
     @property
     def is_over(self) -> bool:
@@ -122,7 +126,7 @@ class Agenda:
     def is_ready(self, now_s: float) -> bool:
         """Whether a job could begin if there were room for it."""
         self._wake(now_s)
-        return not self.is_draining and bool(self._ready or self._alone)
+        return not self.is_draining and bool(self._ready or self._alone or self._last)
 
     def next_s(self, now_s: float) -> float | None:
         """When the next wait or pause ends; None when there is none."""
@@ -139,7 +143,7 @@ class Agenda:
         left = self.waiting + len(self._running)
         if len(self._stuck) == left > 0 and self._stuck.issuperset(self._running.values()):
             return True
-        return bool(hosts) and all(self._unready[host] >= MOST_UNREADY for host in hosts)
+        return self._are_unready(hosts, MOST_UNREADY * (2 if any(self._untried()) else 1))
 
     def cost_of(self, name: str) -> float:
         """The cost of a job by its id."""
@@ -153,8 +157,26 @@ class Agenda:
     def _wake(self, now_s: float) -> None:
         while self._waiting and self._waiting[0][0] <= now_s:
             _, rank = heapq.heappop(self._waiting)
-            is_last = self._histories[rank].is_alone or rank in self._stuck
-            insort(self._alone if is_last else self._ready, rank, key=self._turn)
+            waits_alone = self._alone if self._histories[rank].is_alone else self._ready
+            insort(self._last if rank in self._stuck else waits_alone, rank, key=self._turn)
+
+    def _next(self, hosts: Collection[str]) -> list[int]:
+        """The jobs of which one begins next.
+
+        Those that run alone begin after the others, so that nobody has to wait for them; those that find no host set up
+        begin last. But when many have said that no host is set up, one that may know better begins.
+        """
+        if self._are_unready(hosts, MOST_UNREADY) and any(not self._setbacks[rank] for rank in self._alone):
+            return self._alone
+        return self._ready or self._alone or self._last
+
+    def _are_unready(self, hosts: Collection[str], most: int) -> bool:
+        return bool(hosts) and all(self._unready[host] >= most for host in hosts)
+
+    def _untried(self) -> Iterator[bool]:
+        """Of each job that was tried before, whether none of its ends said that no host is set up."""
+        yield from (not self._setbacks[rank] for rank in self._alone)
+        yield from (not self._setbacks[rank] for _, rank in self._waiting)
 
     def _turn(self, rank: int) -> tuple[int, int, int]:
         """The place of a job in its list: after the others if it took its host down, or found none that is set up."""

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Final
 
+from owtmix.base.errors import SetupError
 from owtmix.base.own_files import own_file
 from owtmix.base.strict_json import printable
 from owtmix.base.wording import counted
@@ -25,6 +26,7 @@ from owtmix.batch.results_reader import LONGEST_NAME, Past, ResultsReader, probl
 
 _RESERVE_BYTES: Final = 2**20
 """Kept free for lines about the jobs that run when the disk gets full."""
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class Journal:
@@ -32,6 +34,7 @@ class Journal:
 
     Raises:
         QueueError: another batch holds it, it is no results file, or it cannot be opened.
+        SetupError: its disk is full.
     """
 
     def __init__(self, path: Path) -> None:
@@ -177,14 +180,26 @@ def _opened(path: Path) -> int:
 
 
 def _reserve(folder: Path) -> IO[bytes] | None:
-    """A file without a name that takes space; None where there is none."""
+    """A file without a name that takes space; None where the system cannot keep any.
+
+    Raises:
+        SetupError: the disk has no such space: what jobs become could not be recorded.
+    """
     try:
         file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - it is kept
-    except OSError:
+    except OSError as error:
+        _check_space(error, folder)
         return None
     try:
         os.posix_fallocate(file.fileno(), 0, _RESERVE_BYTES)
-    except OSError:
+    except OSError as error:
         file.close()
+        _check_space(error, folder)
         return None
     return file
+
+
+def _check_space(error: OSError, folder: Path) -> None:
+    if error.errno in _FULL:
+        place = printable(str(folder), LONGEST_NAME)
+        raise SetupError(f"the disk of {place} is full, and results are kept there: free a megabyte") from None

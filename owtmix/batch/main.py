@@ -66,15 +66,16 @@ def main() -> NoReturn:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # until they are watched, signals end the process at once
     arguments = read_arguments(sys.argv[1:])
-    requests = SignalRequests()
-    free_standard_error()
-    show_lines(arguments.threshold)
     try:
+        requests = SignalRequests()
+        free_standard_error()
+        show_lines(arguments.threshold)
         try:
             status = _execute(arguments, requests)
         except MixError as error:
             status = _refuse(error, arguments)
-    except Interrupted as error:  # while it was refused
+        requests.count_only()
+    except Interrupted as error:  # before it began, or while it was refused
         status = error.exit_status
     sys.exit(status)
 
@@ -209,11 +210,17 @@ def _check_paths(arguments: Arguments, results: Path) -> None:
     """Check that no file is written in the place of another one.
 
     Raises:
-        QueueError: two options name the same file.
+        QueueError: two options name the same file, or a file that is written would count as a job of the queue.
     """
     named = {"the results": results, "the metrics": arguments.metrics}
     if arguments.queue != "-":
-        named["QUEUE"] = Path(arguments.queue).absolute()
+        queue = named["QUEUE"] = Path(arguments.queue).absolute()
+        for name, path in named.items():
+            if path and path.suffix == ".json" and _is_same(path.parent, queue):
+                raise QueueError(
+                    f"{name} would be taken for a job file of QUEUE: {printable(str(path), _LONGEST_NAME)}; "
+                    "choose a name that does not end in .json, or another folder"
+                )
     paths = {name: path for name, path in named.items() if path}
     for (one, path), (other, second) in combinations(paths.items(), 2):
         if _is_same(path, second):

@@ -134,11 +134,9 @@ def plan_batch(
     known = [cost for job, _ in open_jobs if (cost := _cost(job, guesses[job.id])) is not None]
     typical = fmean(known) if known else 1.0
     planned = [_planned(job, before, guesses[job.id], typical, logs) for job, before in open_jobs]
-    # Those that found no host set up come last, or they would keep all others from being tried in every run.
-    stuck = {job.id for job, before in open_jobs if before and before.exit_status == NOT_SET_UP}
     planned.sort(
         key=lambda plan: (
-            plan.job.id in stuck,
+            plan.was_stuck,
             *plan.history.turn,
             -plan.job.priority,
             -plan.cost if order == "longest" else 0,
@@ -165,6 +163,7 @@ def _planned(job: BatchJob, past: Past | None, guessed: Guess, typical: float, l
         guessed.disk_bytes,
         past.history if past else _NO_PAST,
         past.peak_mib if past else 0,
+        was_stuck=past is not None and past.exit_status == NOT_SET_UP,
     )
 
 

@@ -262,3 +262,37 @@ def test_what_concerns_one_job_alone_says_nothing_of_its_host() -> None:
         of.end(ended(pick(of), 1, is_own=True), 0)
     assert not of.is_hopeless(HERE)
     assert pick(of).job.id == "b"
+
+
+def test_jobs_that_found_no_host_in_earlier_runs_begin_after_all_others() -> None:
+    """Those that were killed, too, and whatever their losses."""
+    of = agenda(
+        planned("killed", history=History(1, killed=True)),
+        planned("lost", history=History(losses=2)),
+        *(planned(f"stuck{number}", was_stuck=True) for number in range(MOST_UNREADY)),
+    )
+    assert [pick(of).job.id for _ in range(4)] == ["lost", "killed", "stuck0", "stuck1"]
+
+
+def test_a_job_that_was_killed_is_tried_before_a_host_counts_as_not_set_up() -> None:
+    """What all others say may be their own affair."""
+    of, now_s, begun = agenda(planned("killed"), *(planned(f"{number}") for number in range(MOST_UNREADY))), 0.0, []
+    while not of.is_hopeless(HERE):
+        if attempt := of.pick(now_s, HERE, lambda _: True):
+            begun.append(attempt.job.id)
+            killed = attempt.job.id == "killed"
+            of.end(ended(attempt, (-9 if begun.count("killed") == 1 else 0) if killed else 1), now_s)
+        now_s += 61
+        assert now_s < 10_000
+    assert begun.count("killed") == 2
+
+
+def test_a_host_that_is_not_set_up_is_hopeless_though_many_were_killed() -> None:
+    histories = [History(1, killed=True)] * 50
+    of, now_s, tried = agenda(*(planned(f"{n}", history=one) for n, one in enumerate(histories))), 0.0, 0
+    while not of.is_hopeless(HERE):
+        if attempt := of.pick(now_s, HERE, lambda _: True):
+            of.end(ended(attempt, 1), now_s)
+            tried += 1
+        now_s += 61
+    assert tried <= 2 * MOST_UNREADY

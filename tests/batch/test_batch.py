@@ -639,6 +639,14 @@ def test_one_file_cannot_be_two(site: Site) -> None:
         assert "are the same file" in run.messages
 
 
+@pytest.mark.parametrize("option", ["--results", "--metrics"])
+def test_what_is_written_beside_job_files_must_not_look_like_one(site: Site, option: str) -> None:
+    site.job("a")
+    run = site.run(option, site.queue / "made.json")
+    assert (run.status, site.tries("a"), (site.queue / "made.json").exists()) == (2, [], False)
+    assert "made.json; choose a name that does not end in .json" in run.messages
+
+
 def test_results_that_are_cut_meanwhile_end_the_batch_with_a_sentence(site: Site) -> None:
     for name in "abcd":
         site.job(name, lasts_s=0.5)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from owtmix.base.errors import SetupError
 from owtmix.batch.journal import Journal
 from owtmix.batch.policy import History
 from owtmix.batch.problems import QueueError
@@ -214,6 +215,26 @@ def full(path: Path, room: int) -> tuple[Journal, FullDisk]:
     disk = FullDisk(path, room)
     journal._file = disk  # type: ignore[assignment]
     return journal, disk
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_nothing_begins_on_a_disk_that_is_full(path: Path, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    with pytest.raises(SetupError, match=r"the disk of .* is full, and results are kept there: free a megabyte"):
+        Journal(path)
+
+
+def test_a_disk_that_can_keep_no_space_may_have_results(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    journal = Journal(path)
+    journal.note(entry("a"), History())
+    assert (journal.failure, path.read_text()) == ("", line("a"))
 
 
 def test_a_full_disk_takes_no_part_of_a_line_and_gets_it_later(path: Path) -> None:

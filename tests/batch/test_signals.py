@@ -114,3 +114,17 @@ def test_a_parent_that_ignores_the_ends_of_children(site: Site) -> None:
         _, err = batch.communicate(timeout=20)
     assert (batch.returncode, site.states()) == (0, {"a": "done"})
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("stage", ["free_standard_error", "show_lines", "_execute"])
+def test_a_signal_at_any_moment_before_jobs_run_gives_130_and_no_traceback(site: Site, stage: str) -> None:
+    site.job("a")
+    script = (
+        "import os, signal\n"
+        "from owtmix.batch import main\n"
+        f"main.{stage} = lambda *_: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "main.main()\n"
+    )
+    command = [sys.executable, "-c", script, *site.command("--plan")[4:]]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (run.returncode, "Traceback" in run.stderr) == (130, False)
