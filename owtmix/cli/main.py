@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import sys
 from contextlib import suppress
 from typing import NoReturn
@@ -12,6 +13,7 @@ from owtmix.base.cleanup import TemporaryPaths
 from owtmix.base.errors import Interrupted, MixError
 from owtmix.base.utf8_mode import use_utf8
 from owtmix.cli.arguments import read_arguments
+from owtmix.cli.guard import Guard
 from owtmix.cli.signals import watch_signals
 from owtmix.jobs.worker_server import worker_server
 from owtmix.workers.process_flags import protect_memory
@@ -46,4 +48,13 @@ def main() -> NoReturn:
     except Interrupted as error:  # before the command has begun, and while files are removed
         _log.error("%s", error)
         status = error.exit_status
-    sys.exit(status)
+    _leave(status, guard)
+
+
+def _leave(status: int, guard: Guard) -> NoReturn:
+    """End the process, all of whose work is done: while an interpreter ends, a signal would change its status."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):  # what matters was written and flushed before
+            stream.flush()
+    guard.end()
+    os._exit(status)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import Coroutine, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Sequence
+from contextlib import aclosing
 from io import BytesIO
-from typing import Final
+from typing import Final, cast
 
 import httpx
 import numpy as np
@@ -99,10 +100,11 @@ async def _download(address: httpx.URL, shown: str, max_bytes: int, client: http
         if int(response.headers.get("Content-Length", 0)) > max_bytes:
             raise too_long
         body = bytearray()
-        async for chunk in response.aiter_raw():
-            body += chunk
-            if len(body) > max_bytes:
-                raise too_long
+        async with aclosing(cast("AsyncGenerator[bytes]", response.aiter_raw())) as chunks:
+            async for chunk in chunks:
+                body += chunk
+                if len(body) > max_bytes:
+                    raise too_long
     return bytes(body)
 
 

@@ -81,7 +81,7 @@ class TimelineRules:
 
 def build_timeline(clips: Sequence[Clip], rules: TimelineRules) -> Timeline:
     """Place the clips of all subscribed streams. ``clips`` must be in the order of the index and not empty."""
-    room = [(clip, _index_range(clip, rules.longest_s)) for clip in clips]
+    room = _cut_to_fit([(clip, _index_range(clip, rules.longest_s)) for clip in clips], rules)
     visits = _visits(room, rules.absence_s)
     end, warnings = _end(visits, rules)
     visits = {stream: kept for stream, spans in visits.items() if (kept := _until(end, spans))}
@@ -136,6 +136,21 @@ def _index_range(clip: Clip, longest_s: Fraction) -> TimeRange:
         stated_s = clip.recording.end_s - start
         duration = stated_s if clip.video and clip.recording.stream.is_screen else min(duration, stated_s)
     return TimeRange(start, start + min(duration, longest_s))
+
+
+def _cut_to_fit(room: Sequence[tuple[Clip, TimeRange]], rules: TimelineRules) -> list[tuple[Clip, TimeRange]]:
+    """Cut clips that claim to last too long where the longest output would end, so that nobody else suffers for it."""
+    if all(clip.span.duration <= rules.longest_s for clip, _ in room):
+        return list(room)
+    jumps, _ = _jumps(merge_ranges((span for _, span in room), Fraction(0)), rules)
+
+    def fitting(clip: Clip, span: TimeRange) -> TimeRange:
+        before_s = span.start - _ahead(jumps, span.start)
+        if clip.span.duration <= rules.longest_s or before_s >= rules.longest_s:
+            return span
+        return TimeRange(span.start, min(span.end, span.start + rules.longest_s - before_s))
+
+    return [(clip, fitting(clip, span)) for clip, span in room]
 
 
 def _cut_clips(clips: Iterable[Clip], longest_s: Fraction) -> Iterator[str]:

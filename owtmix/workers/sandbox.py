@@ -51,6 +51,8 @@ _F_SETOWN: Final = 8
 _F_SETSIG: Final = 10
 _F_SETOWN_EX: Final = 15
 _F_SETLEASE: Final = 1024
+_F_LOCKS: Final = (6, 7, 37, 38)
+"""``F_SETLK``, ``F_SETLKW``, ``F_OFD_SETLK`` and ``F_OFD_SETLKW``."""
 _SHARED_MEMORY: Final = 0x21
 """``MAP_SHARED`` and ``MAP_ANONYMOUS``."""
 _F_NOTIFY: Final = 1026
@@ -161,13 +163,13 @@ def _restrict_files(libc: ctypes.CDLL, access: FileAccess) -> bool:
     if ruleset < 0:
         return False
     try:
-        for paths, granted in (
-            (access.python(), _READ),
-            (access.read, _READ),
-            (access.write, _WRITE),
-            (access.devices(), _READ_FILE | _READ_DIR | _WRITE_FILE | _IOCTL_DEV),
+        for paths, granted, flags in (
+            (access.python(), _READ, 0),
+            (access.read, _READ, 0),
+            (access.write, _WRITE, os.O_NOFOLLOW),  # a link in the place of a folder gives no right to its target
+            (access.devices(), _READ_FILE | _READ_DIR | _WRITE_FILE | _IOCTL_DEV, 0),
         ):
-            _allow(libc, ruleset, paths, granted & rights)
+            _allow(libc, ruleset, paths, granted & rights, flags)
         return bool(libc.syscall(_LANDLOCK_RESTRICT, ruleset, 0) == 0)
     except OSError:
         return False
@@ -175,10 +177,10 @@ def _restrict_files(libc: ctypes.CDLL, access: FileAccess) -> bool:
         os.close(ruleset)
 
 
-def _allow(libc: ctypes.CDLL, ruleset: int, paths: Iterable[Path], granted: int) -> None:
+def _allow(libc: ctypes.CDLL, ruleset: int, paths: Iterable[Path], granted: int, flags: int) -> None:
     for path in paths:
         try:
-            file = os.open(path, os.O_PATH | os.O_CLOEXEC)
+            file = os.open(path, os.O_PATH | os.O_CLOEXEC | flags)
         except OSError:  # what does not exist, or cannot be reached, needs no right
             continue
         try:
@@ -265,7 +267,9 @@ def call_filter(machine: str, pid: int, *, gpu: bool = False) -> list[Instructio
     for name in ("kill", "tgkill"):  # a process may end itself
         when(name, 0, (_EQUALS, 0, 1, pid), allow, refuse)
     # A descriptor must send no signals to others nor make them wait, and the process not outlive its parent.
-    when_not("fcntl", 1, _F_SETOWN, _F_SETSIG, _F_SETOWN_EX, _F_SETLEASE, _F_NOTIFY)
+    # Locks of parts of files take memory of the system that counts for nobody; a GPU's driver uses some.
+    locks = () if gpu else _F_LOCKS
+    when_not("fcntl", 1, _F_SETOWN, _F_SETSIG, _F_SETOWN_EX, _F_SETLEASE, _F_NOTIFY, *locks)
     when_not("ioctl", 1, _TIOCSTI, _TIOCLINUX, _FIOSETOWN, _SIOCSPGRP, _FS_IOC_SETFLAGS, _FS_IOC_FSSETXATTR)
     when_not("prctl", 0, PR_SET_PDEATHSIG, PR_SET_DUMPABLE)
     when("prlimit64", 0, (_EQUALS, 1, 0, 0), (_EQUALS, 0, 1, pid), allow, refuse)

@@ -165,11 +165,14 @@ def test_an_image_is_fetched(server: str) -> None:
         ("nonsense", "broke off or does not speak HTTP"),
     ],
 )
-def test_what_cannot_be_had_is_said_in_one_sentence(server: str, path: str, message: str) -> None:
+def test_what_cannot_be_had_is_said_in_one_sentence(
+    server: str, path: str, message: str, caplog: pytest.LogCaptureFixture
+) -> None:
     with pytest.raises(InputError) as caught:
         fetch_image(f"http://user:hush@{server}/{path}?signature=hush", max_bytes=100_000)
     assert caught.value.message == f"http://{server}/{path} {message}"
     assert len(Handler.requests) == 1, "nothing is followed or tried again"
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 @pytest.mark.parametrize("path", ["drip", "dripping_header"])

@@ -147,6 +147,20 @@ def test_a_file_that_would_be_too_long_is_cut_and_costs_the_others_nothing() -> 
     )
 
 
+def test_a_file_that_would_be_too_long_ends_with_the_longest_output_whenever_it_begins() -> None:
+    """Index time between Anna's two visits is cut from the output."""
+    clips = room(both(ANNA, 0, 20), both(BEN, 5, 200), both(ANNA, 1000, 1010))
+    longest = replace(RULES, longest_s=Fraction(60))
+    assert build_timeline(clips, longest).presence[BEN] == (span(5, 60),)
+    late = build_timeline(room(both(ANNA, 0, 20), both(BEN, 1000, 1400)), replace(RULES, longest_s=Fraction(200)))
+    assert late.presence[BEN][0].end == late.end == 200
+
+
+def test_a_room_that_lasts_too_long_with_what_nobody_lies_about_is_not_cut() -> None:
+    clips = room(both(ANNA, 0, 40), both(ANNA, 40, 80), both(BEN, 70, 200))
+    assert build_timeline(clips, replace(RULES, longest_s=Fraction(60))).end > 60
+
+
 def test_a_picture_and_a_sound_file_of_one_stream_belong_together() -> None:
     timeline = build_timeline(room(seen(ANNA, 0, 9), heard(ANNA, 1, 10)), RULES)
     assert timeline.presence == {ANNA: (span(0, 10),)}

@@ -91,6 +91,11 @@ def attacks(folder: Path, parent: int) -> dict[str, Callable[[], object]]:
         with (bench / "leased").open("rb") as file:
             fcntl.fcntl(file, 1024, 0)
 
+    def lock() -> None:
+        """Locks take memory that no process is charged for."""
+        with (bench / "locked").open("wb") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX, 1, 7)
+
     def vm_read() -> None:
         local = ctypes.create_string_buffer(8)
         here = struct.pack("PN", ctypes.addressof(local), 8)
@@ -100,6 +105,7 @@ def attacks(folder: Path, parent: int) -> dict[str, Callable[[], object]]:
     return {
         "watch a folder by a descriptor": watch,
         "lease a file": lease,
+        "lock a byte of a file": lock,
         "take memory that counts for nobody": lambda: mmap.mmap(-1, 4096),
         "change attributes of a recording": lambda: call(
             "file_setattr", -100, str(recording).encode(), struct.pack("QIIII", 1 << 5, 0, 0, 0, 0), 24, 0

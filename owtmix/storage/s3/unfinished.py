@@ -153,8 +153,9 @@ def _abort(bucket: BucketClient, key: str, upload_id: str) -> None:
 
 
 def date_of(answer: dict[str, Any]) -> datetime | None:
-    """The time of an answer by the clock of the service; None when the header is missing."""
+    """The time of an answer by the clock of the service; None when the header is missing or makes no sense."""
     try:
-        return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
-    except (KeyError, ValueError):
+        found = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
