@@ -53,7 +53,7 @@ def _describe(schema: dict[str, Any], model: type[BaseModel]) -> None:
 class JobModel(BaseModel):
     """Base class of the models. Types are strict; unknown keys are kept, for a warning."""
 
-    model_config = ConfigDict(strict=True, extra="allow", frozen=True, json_schema_extra=_describe)
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True, json_schema_extra=_describe, defer_build=True)
 
 
 class Internal(JobModel):

@@ -50,7 +50,7 @@ X264Preset = Literal[
 class _Table(BaseModel):
     """Base of all tables. No message of pydantic's holds a value of the file."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
 
 class VideoSettings(_Table):
