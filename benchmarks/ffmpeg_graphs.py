@@ -59,7 +59,7 @@ def placements(plan: RenderPlan, within: range | None = None) -> list[Placement]
                 latest[shot.source, tile.rect] = len(found)
                 track = plan.sources[shot.source].video
                 assert track
-                fitted = fit(track.size, Fraction(1), tile.rect, picture.resize_mode)
+                fitted = fit(track.size, Fraction(1), tile.rect, scene.look.resize_mode)
                 crop, rect = fitted.crop, fitted.target
                 cropping = "" if crop.size == track.size else f"crop={crop.width}:{crop.height}:{crop.x}:{crop.y},"
                 flags = "area" if rect.width < crop.width else "bicubic"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor
@@ -90,6 +90,14 @@ def overlapping(items: Sequence[SpannedT], span: TimeRange) -> Sequence[SpannedT
     """Those of ``items``, which must be sorted and disjoint, that overlap ``span``."""
     first = bisect_right(items, span.start, key=lambda item: item.span.end)
     return items[first : bisect_left(items, span.end, lo=first, key=lambda item: item.span.start)]
+
+
+def parts_within(ranges: Sequence[TimeRange], span: TimeRange) -> Iterator[TimeRange]:
+    """The parts of ``ranges``, which must be sorted and disjoint, that lie in ``span``."""
+    for number in range(bisect_right(ranges, span.start, key=lambda found: found.end), len(ranges)):
+        if ranges[number].start >= span.end:
+            return
+        yield ranges[number].common(span)
 
 
 class SpanCursor(Generic[SpannedT]):

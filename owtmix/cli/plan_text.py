@@ -51,12 +51,10 @@ def _lines(plan: RenderPlan) -> Iterator[str]:
     if plan.picture:
         yield ""
         yield "Scenes, each from back to front"
+        look = None
         for scene in plan.picture.scenes:
-            yield from _indented(_scene(scene, plan.picture))
-    if plan.picture and plan.picture.watermarks:
-        yield ""
-        yield "Watermarks"
-        yield from _indented(map(_watermark, plan.picture.watermarks))
+            yield from _indented(_scene(scene, plan.picture, is_new=scene.look != look))
+            look = scene.look
     yield ""
     yield f"Warnings ({len(plan.warnings)})" if plan.warnings else "No warnings"
     yield from _indented(plan.warnings)
@@ -69,7 +67,7 @@ def _picture(picture: PicturePlan | None) -> str:
     chunks = f" in {len(picture.chunks)} chunks" if len(picture.chunks) > 1 else ""
     return (
         f"{picture.canvas}, {picture.clock.fps} fps, {picture.frames} frames{chunks}, {encoding.encoder} at "
-        f"{encoding.bit_rate_kbps} kbit/s, {picture.matrix}, sources {_RESIZING[picture.resize_mode]}"
+        f"{encoding.bit_rate_kbps} kbit/s, {picture.matrix}"
     )
 
 
@@ -105,8 +103,11 @@ def _channels(count: int) -> str:
     return {1: "mono", 2: "stereo"}.get(count, f"{count} channels")
 
 
-def _scene(scene: Scene, picture: PicturePlan) -> Iterator[str]:
+def _scene(scene: Scene, picture: PicturePlan, *, is_new: bool) -> Iterator[str]:
+    """A scene; its look only where it ``is_new``."""
     yield f"{_span(scene.span)}  {_tile_count(len(scene.tiles))}"
+    if is_new:
+        yield from _indented([f"sources {_RESIZING[scene.look.resize_mode]}", *map(_watermark, scene.look.watermarks)])
     yield from _indented(
         _table([(str(t.stream), str(t.rect), _placeholders(t.stream, scene, picture)) for t in scene.tiles])
     )

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from av.video.frame import VideoFrame
 
-from owtmix.base.geometry import Orientation, Rect
+from owtmix.base.geometry import Orientation, Rect, ResizeMode
 from owtmix.plan.media_info import Matrix
 
 
@@ -65,7 +65,7 @@ class Canvas(Protocol):
     @property
     def ahead(self) -> int: ...
 
-    def scaler(self) -> Scaler: ...
+    def scaler(self, mode: ResizeMode) -> Scaler: ...
 
     def compose(self, layers: Sequence[Layer]) -> ComposedFrame:
         """Draw ``layers`` back to front on the background; the caller releases the frame.

@@ -133,18 +133,17 @@ class CpuFrame(PooledFrame):
 class CpuCanvas:
     """A canvas of ``size`` (px, even); ``background`` is limited-range Y, Cb, Cr."""
 
-    def __init__(self, size: Size, background: tuple[int, int, int], mode: ResizeMode, matrix: Matrix) -> None:
+    def __init__(self, size: Size, background: tuple[int, int, int], matrix: Matrix) -> None:
         self.ahead = ahead_frames(size)
         self._most_converters = kept_converters(size)
         self._rect = Rect(0, 0, size.width, size.height)
         self._background = background
-        self._mode = mode
         self._matrix = matrix
         returned = threading.Condition()
         self._frame_pool = FramePool(returned, (CpuFrame(size, returned) for _ in range(pool_frames(size))))
 
-    def scaler(self) -> CpuScaler:
-        return CpuScaler(self._mode, self._matrix, self._most_converters)
+    def scaler(self, mode: ResizeMode) -> CpuScaler:
+        return CpuScaler(mode, self._matrix, self._most_converters)
 
     def compose(self, layers: Sequence[Layer]) -> ComposedFrame:
         drawing = cast("tuple[Drawable, ...]", tuple(layers))  # of this canvas's own scalers, or overlays

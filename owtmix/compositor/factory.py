@@ -27,13 +27,12 @@ def make_canvas(picture: PicturePlan, gpu: GpuDevice | None = None, memory_bytes
     """
     background = colour_to_yuv(picture.background, picture.matrix)
     if gpu is None:
-        return CpuCanvas(picture.canvas, background, picture.resize_mode, picture.matrix)
+        return CpuCanvas(picture.canvas, background, picture.matrix)
     return GpuCanvas(
         gpu,
         memory_bytes,
         picture.canvas,
         background,
-        picture.resize_mode,
         picture.matrix,
         on_gpu=picture.encoding.encoder == NVENC,
     )

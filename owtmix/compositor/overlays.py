@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -40,7 +40,7 @@ class OverlayLayer:
 
 
 class Overlays:
-    """Draws placeholders and watermarks. Keeps watermarks, and as many placeholders as are shown at once.
+    """Draws placeholders and watermarks. Keeps the watermarks of a look, and as many placeholders as a scene has.
 
     Args:
         picture: the plan of the picture.
@@ -80,17 +80,18 @@ class Overlays:
         kept[stream, tile] = layer
         return layer
 
-    def watermarks(self, t: Fraction) -> list[Layer]:
-        """The watermarks at output time ``t`` (s), in the job's order (docs/semantics.md, "Picture")."""
-        layers = (self._watermark(i, watermark, t) for i, watermark in enumerate(self._picture.watermarks))
-        return [layer for layer in layers if layer]
+    def watermarks(self, shown: Sequence[Watermark], t: Fraction) -> list[Layer]:
+        """The watermarks ``shown`` at output time ``t`` (s), in their order (docs/semantics.md, "Picture")."""
+        if self._watermarks.keys() != set(shown):
+            self._watermarks = {mark: self._watermarks[mark] for mark in shown if mark in self._watermarks}
+        return [layer for watermark in shown if (layer := self._watermark(watermark, t))]
 
-    def _watermark(self, number: int, watermark: Watermark, t: Fraction) -> OverlayLayer | None:
+    def _watermark(self, watermark: Watermark, t: Fraction) -> OverlayLayer | None:
         content = clock_text(t, self._epoch_at(t), self._time_zone) if isinstance(watermark, ClockWatermark) else ""
         if watermark not in self._watermarks or self._watermarks[watermark][0] != content:
             self._watermarks[watermark] = content, self._prepare(watermark, content)
         overlay = self._watermarks[watermark][1]
-        return OverlayLayer((number, content), overlay, opaque=False) if overlay else None
+        return OverlayLayer((watermark, content), overlay, opaque=False) if overlay else None
 
     def _prepare(self, watermark: Watermark, clock: str) -> Overlay | None:
         match watermark:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Final
 
-from owtmix.base.errors import InputError
+from owtmix.base.errors import InputError, StoreError
 from owtmix.base.named_file import is_file
 from owtmix.base.progress import Progress
+from owtmix.base.strict_json import printable
 from owtmix.inputs.disk_budget import disk_budget
 from owtmix.inputs.download import download_missing, locate_recordings
 from owtmix.inputs.fair_store import FairStore
@@ -20,15 +23,21 @@ from owtmix.inputs.probe_cache import ProbeCache, with_company
 from owtmix.inputs.repeated import repeated_files
 from owtmix.inputs.source_file import SourceFile, first_of_same
 from owtmix.inputs.tasks import ProbeTask
-from owtmix.jobfile.bounds import MAX_INDEX_BYTES
+from owtmix.jobfile.bounds import MAX_INDEX_BYTES, MAX_NAME
 from owtmix.jobfile.index import Index, Recording
 from owtmix.jobfile.index_reader import read_index
 from owtmix.jobfile.object_key import substitute_variables
+from owtmix.jobfile.reader import with_updates
 from owtmix.jobfile.settings import Settings
 from owtmix.jobfile.spec import ImageWatermark, JobSpec
 from owtmix.plan.media_info import Clip, ClockRules, Probe
 from owtmix.storage import LocalStore, Store
 from owtmix.workers.base import Executor
+
+_log = logging.getLogger(__name__)
+
+UPDATES: Final = ("$JobId.updates.jsonl", "$JobId/updates.jsonl")
+"""Where updates of a room are, beside its index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +89,7 @@ class InputGatherer:
         self._folder = folder
         self._bench = bench
         self._probes = probes
+        self._named = named
         data, self.index_key, tried = self._find_index(named)
         if data is None:
             hint = "" if named else ": name it with --index"
@@ -87,6 +97,33 @@ class InputGatherer:
                 hint = f": {named} in the working folder is ./{named}"
             raise InputError(f"there is no index of the recordings; tried {', '.join(tried)}{hint}")
         self.index: Index = read_index(data, time_unit=settings.index.time_unit, strict=strict)
+
+    def with_updates(self) -> JobSpec:
+        """The job with the updates of the first file beside the index that exists, unless it has its own.
+
+        Raises:
+            SpecError: the file is wrong.
+            StoreError: the store cannot be used.
+        """
+        spec, named = self._spec, self._named
+        if spec.updates is None or spec.updates.updates:
+            return spec
+        is_local = named is not None and is_local_path(named)
+        store = LocalStore(Path(named).parent) if named and is_local else self._store
+        folder = PurePosixPath(named).parent if named and not is_local else PurePosixPath()
+        for pattern in UPDATES:
+            key = str(folder / self._key(pattern))
+            try:
+                data = store.read(key, MAX_INDEX_BYTES)
+            except StoreError as error:
+                if not error.is_refusal:
+                    raise
+                # Many a key may read what it is told of, and not find out what else there is.
+                _log.debug("%s cannot be looked for: %s", key, error)
+                continue
+            if data is not None:
+                return with_updates(spec, data, printable(key, MAX_NAME))
+        return spec
 
     def recordings(self, recordings: Sequence[Recording], progress: Progress) -> Gathered:
         """Locate and measure ``recordings``: from their tables where these suffice, else when they are downloaded.
@@ -160,22 +197,21 @@ class InputGatherer:
             ],
         )
 
-    def images(self, on_missing: Callable[[str], None]) -> dict[str, DecodedImage]:
-        """The watermark images by their source; ``on_missing`` gets a message for each unusable one.
+    def images(self, marks: Sequence[ImageWatermark], on_missing: Callable[[str], None]) -> dict[str, DecodedImage]:
+        """The images of ``marks`` by their source; ``on_missing`` gets a message for each unusable one.
 
         Raises:
             StoreError: the store cannot be used.
             DestinationError: the disk takes no more.
             RenderError: the machine is short of what decoding takes.
         """
-        marks = [mark for mark in self._spec.mixer.watermarks if isinstance(mark, ImageWatermark)]
         return decode_images(marks, self._image, self._settings.images, self._executor, self._bench, on_missing)
 
     def _find_index(self, named: str | None) -> tuple[bytes | None, str | None, list[str]]:
         """The index's bytes, its key in the store, and the addresses that were tried."""
         if named and is_local_path(named):
             return LocalStore(Path(named).parent).read(Path(named).name, MAX_INDEX_BYTES), None, [named]
-        keys = [named] if named else [self._index_key(pattern) for pattern in self._settings.index.keys]
+        keys = [named] if named else [self._key(pattern) for pattern in self._settings.index.keys]
         tried = [self._store.address(key) for key in keys]
         for key in keys:
             data = self._store.read(key, MAX_INDEX_BYTES)
@@ -184,7 +220,7 @@ class InputGatherer:
                 return data, key, tried
         return None, None, tried
 
-    def _index_key(self, pattern: str) -> str:
+    def _key(self, pattern: str) -> str:
         return substitute_variables(pattern, self._spec.job_id, self._spec.room_id, self._spec.app_id)[0]
 
     def _image(self, source: str) -> bytes:

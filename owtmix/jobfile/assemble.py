@@ -9,7 +9,9 @@ from owtmix.base.ids import StreamId
 from owtmix.base.strict_json import Loc
 from owtmix.jobfile.assemble_storage import index_key, output_key, storage_spec
 from owtmix.jobfile.assemble_video import mixer_spec, video_spec
-from owtmix.jobfile.models import Audio, Data, JobFile, NotifyConfig, SubscribeConfig
+from owtmix.jobfile.encoding_models import Audio
+from owtmix.jobfile.mixer_models import SubscribeConfig
+from owtmix.jobfile.models import Data, JobFile, NotifyConfig
 from owtmix.jobfile.object_key import output_extensions
 from owtmix.jobfile.problems import ProblemCollector
 from owtmix.jobfile.spec import (
@@ -44,8 +46,8 @@ def assemble(file: JobFile, collector: ProblemCollector) -> JobSpec | None:
     prefix = data.recording.storage.file_name_prefix
     video = video_spec(data.transcoding, channel, collector)
     audio = _audio(data.transcoding.audio, container, collector)
-    mixer = mixer_spec(data, channel, collector)
-    subscription = _subscription(data.subscribe, collector)
+    mixer = mixer_spec(data.mixer, data, channel, collector)
+    subscription = subscription_spec(data.subscribe, collector)
     key = output_key(prefix, extensions, (*_STORAGE, "FileNamePrefix"), file.internal, collector)
     index = index_key(data.input.index, (*_INPUT, "Index"), file.internal, collector)
     source = _input(data, output, collector)
@@ -105,7 +107,8 @@ def _audio(model: Audio, container: Literal["mp4", "webm"], collector: ProblemCo
     return AudioSpec(codec="opus" if container == "webm" else "aac", channels=channels, bit_rate_kbps=rate_kbps)
 
 
-def _subscription(model: SubscribeConfig, collector: ProblemCollector) -> SubscriptionSpec:
+def subscription_spec(model: SubscribeConfig, collector: ProblemCollector) -> SubscriptionSpec:
+    """Which streams are in the mix."""
     return SubscriptionSpec(
         manual=bool(model.video_stream_type),
         max_streams=model.max_subscriptions,

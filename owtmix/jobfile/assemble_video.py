@@ -11,7 +11,9 @@ from owtmix.base.colour import Colour
 from owtmix.base.geometry import Area, Rect, ResizeMode, Size, even
 from owtmix.base.strict_json import Loc, shown
 from owtmix.jobfile.bounds import MAX_CLOCKS
-from owtmix.jobfile.models import Data, MixerConfig, Region, TemplateTile, TranscodingConfig, WaterMark
+from owtmix.jobfile.encoding_models import TranscodingConfig
+from owtmix.jobfile.mixer_models import MixerConfig, Region, TemplateTile, WaterMark
+from owtmix.jobfile.models import Data
 from owtmix.jobfile.problems import ProblemCollector
 from owtmix.jobfile.spec import (
     ClockWatermark,
@@ -65,13 +67,21 @@ def video_spec(model: TranscodingConfig, channel: MediaChannel, collector: Probl
     )
 
 
-def mixer_spec(data: Data, channel: MediaChannel, collector: ProblemCollector) -> MixerSpec:
-    """Layout and watermarks. Positions are checked against the canvas when its size is known."""
-    mixer = data.mixer
+def mixer_spec(
+    mixer: MixerConfig,
+    data: Data,
+    channel: MediaChannel,
+    collector: ProblemCollector,
+    templates: tuple[tuple[Area, ...], ...] | None = None,
+) -> MixerSpec:
+    """Layout and watermarks. Positions are checked against the canvas when its size is known.
+
+    ``templates`` are those of the mixer, where they were assembled before.
+    """
     canvas = _canvas(data.transcoding)
     manual = bool(data.subscribe.video_stream_type)
     style = LayoutStyle(mixer.layout)
-    templates = _templates(mixer, canvas, collector)
+    templates = _templates(mixer, canvas, collector) if templates is None else templates
     positions = _positions(mixer, canvas, collector)
     shown = channel is not MediaChannel.AUDIO
     if shown and manual and not mixer.positions and collector.is_clean((*_MIXER, "PositionConfig")):
@@ -203,9 +213,12 @@ def _watermark(mark: WaterMark, loc: Loc, collector: ProblemCollector) -> Waterm
         return None
     if key == "Text":
         return TextWatermark(mark.x, mark.y, alpha, content)
-    if is_http_url(content):
-        scheme, _, rest = content.partition(":")
-        content = f"{scheme.lower()}:{rest}"
-    elif _ADDRESS.search(content):
+    if not is_http_url(content) and _ADDRESS.search(content):
         collector.wrong_value((*loc, key))
-    return ImageWatermark(mark.x, mark.y, alpha, content)
+    return ImageWatermark(mark.x, mark.y, alpha, image_source(content))
+
+
+def image_source(written: str) -> str:
+    """Where an image is: a key of the input store, or a URL with its scheme in small letters."""
+    scheme, colon, rest = written.partition(":")
+    return f"{scheme.lower()}{colon}{rest}" if is_http_url(written) else written

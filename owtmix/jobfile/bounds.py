@@ -22,6 +22,10 @@ MAX_TEXT: Final = 1000
 MAX_RECORDINGS: Final = 10_000
 """Of an index; a list of streams has as many entries at most."""
 MAX_POSITIONS: Final = 128
+MAX_STREAMS: Final = 64
+"""Subscribed at a time."""
+MAX_UPDATES: Final = 10_000
+"""Of a room; a file of updates has as many bytes as an index at most."""
 MAX_TILES: Final = 64
 """Of a template, as there are streams at most."""
 MAX_TEMPLATES: Final = 64

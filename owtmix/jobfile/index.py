@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 from typing import Literal
 
@@ -10,6 +11,26 @@ from owtmix.base.ids import StreamId
 
 TimeUnit = Literal["epoch-milliseconds", "epoch-seconds", "seconds", "milliseconds"]
 TimeUnitSetting = Literal["auto"] | TimeUnit
+
+
+@dataclass(frozen=True, slots=True)
+class TimeScale:
+    """Converts times to seconds.
+
+    Times from ``absolute_from`` on are multiples of ``step_s`` since 1970; smaller ones are multiples of
+    ``relative_step_s`` since ``base_s``, the ``StartTime`` of the index.
+    """
+
+    unit: TimeUnit
+    absolute_from: Decimal
+    step_s: Fraction
+    relative_step_s: Fraction
+    base_s: Fraction
+
+    def seconds(self, time: Decimal) -> Fraction:
+        if time >= self.absolute_from:
+            return Fraction(time) * self.step_s
+        return self.base_s + Fraction(time) * self.relative_step_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +56,8 @@ class Index:
     files: tuple[Recording, ...]
     warnings: tuple[str, ...]
     left_out: tuple[str, ...] = ()
+    scale: TimeScale | None = None
+    """Of the times as written."""
 
     @property
     def has_epoch(self) -> bool:

@@ -11,8 +11,8 @@ from owtmix.base.errors import InputError
 from owtmix.base.ids import StreamId
 from owtmix.base.strict_json import JsonError, Loc, json_path, read_object, shown
 from owtmix.jobfile.bounds import MAX_INDEX_BYTES, MAX_NAME, MAX_RECORDINGS
-from owtmix.jobfile.index import Index, Recording, TimeUnitSetting
-from owtmix.jobfile.index_time import TimeScale, read_time, time_scale
+from owtmix.jobfile.index import Index, Recording, TimeScale, TimeUnitSetting
+from owtmix.jobfile.index_time import read_time, time_scale
 from owtmix.jobfile.object_key import normal_form, normal_key
 
 MAX_PROBLEMS_SHOWN: Final = 20
@@ -78,7 +78,7 @@ class _Reader:
             self._warnings.append(
                 f"the index has times since 1970 and smaller times, which are read as {step} after StartTime"
             )
-        return Index(job_id, room_id, scale.unit, recordings, tuple(self._warnings), tuple(self._left_out))
+        return Index(job_id, room_id, scale.unit, recordings, tuple(self._warnings), tuple(self._left_out), scale)
 
     def _file(self, entry: object, loc: Loc, root: str) -> _File | None:
         problems = len(self._problems)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from typing import Final, cast
 
-from owtmix.jobfile.index import TimeUnit, TimeUnitSetting
+from owtmix.jobfile.index import TimeScale, TimeUnit, TimeUnitSetting
 
 EPOCH_MILLISECONDS_FROM: Final = Decimal(10**11)
 EPOCH_SECONDS_FROM: Final = Decimal(10**8)
@@ -22,26 +21,6 @@ _STEP_S: Final[dict[TimeUnit, Fraction]] = {
     "seconds": Fraction(1),
     "milliseconds": Fraction(1, 1000),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class TimeScale:
-    """Converts times to seconds.
-
-    Times from ``absolute_from`` on are multiples of ``step_s`` since 1970; smaller ones are multiples of
-    ``relative_step_s`` since ``base_s``, the ``StartTime`` of the index.
-    """
-
-    unit: TimeUnit
-    absolute_from: Decimal
-    step_s: Fraction
-    relative_step_s: Fraction
-    base_s: Fraction
-
-    def seconds(self, time: Decimal) -> Fraction:
-        if time >= self.absolute_from:
-            return Fraction(time) * self.step_s
-        return self.base_s + Fraction(time) * self.relative_step_s
 
 
 def read_time(value: object) -> Decimal:

@@ -30,6 +30,7 @@ CONDITIONAL_DEFAULTS: Final = {
 }
 """Defaults that depend on other keys, by path. A JSON Schema cannot express them."""
 
+_SECTIONS: Final = frozenset({"MixerConfig", "SubscribeConfig", "TranscodingConfig"})
 _NUMBERS: Final = {"integer", "number"}
 
 _Node = dict[str, Any]
@@ -76,10 +77,13 @@ def _table(title: str, loc: Loc, rows: Iterable[_Row]) -> str:
 
 
 def _rows(loc: Loc, node: _Node) -> Iterator[_Row]:
-    """All keys below ``loc``, depth first. Those of ``Layouts`` are omitted: they are those of ``LayoutConfig``."""
+    """All keys below ``loc``, depth first, without those that stand elsewhere already.
+
+    The keys of ``Layouts`` are those of ``LayoutConfig``, and most of those of ``Updates`` are those of the job.
+    """
     for place, child, required in _direct(loc, node):
         yield place, child, required
-        if place[-1] != "Layouts":
+        if place[-1] != "Layouts" and not ("Updates" in place and place[-1] in _SECTIONS):
             yield from _rows((*place, *_depth(child)), child)
 
 

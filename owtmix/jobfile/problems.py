@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from owtmix.base.errors import CODE_AUDIO_PARAM, CODE_FAILED, CODE_VIDEO_PARAM, Problem
+from owtmix.base.errors import CODE_AUDIO_PARAM, CODE_FAILED, CODE_VIDEO_PARAM, Problem, SpecError
 from owtmix.base.strict_json import SECRET_KEYS, Loc, json_path, kind_of, shown
+from owtmix.jobfile.bounds import MAX_SHOWN
 from owtmix.jobfile.json_schema import key_at
 from owtmix.jobfile.spec import SpecWarning
 
@@ -30,9 +31,10 @@ def code_at(loc: Loc) -> int:
 
 
 class ProblemCollector:
-    """Collects problems and warnings about ``document``. Messages show a ``Loc`` as a JSON path."""
+    """Collects problems and warnings about ``document``. Messages show a ``Loc`` as a JSON path, after ``where``."""
 
-    def __init__(self, document: Mapping[str, Any]) -> None:
+    def __init__(self, document: Mapping[str, Any], where: str = "") -> None:
+        self._where = where
         self.problems: list[Problem] = []
         self.warnings: list[SpecWarning] = []
         self._document = document
@@ -87,7 +89,19 @@ class ProblemCollector:
                 node = node[part] if isinstance(node, list) and part < len(node) else None
             else:
                 node = node.get(part) if isinstance(node, dict) else None
-        return json_path(path), node
+        return f"{self._where}{json_path(path)}", node
+
+
+def raise_problems(problems: Sequence[Problem]) -> None:
+    """Raise the first ``MAX_SHOWN`` problems, and the number of the others; nothing without any.
+
+    Raises:
+        SpecError: there are problems.
+    """
+    if problems:
+        more = len(problems) - MAX_SHOWN
+        rest = [Problem("", f"and {more:,} more problems", problems[0].code)] * (more > 0)
+        raise SpecError(*problems[:MAX_SHOWN], *rest)
 
 
 def _remedy(found: object, wanted: str) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 from itertools import islice
 from types import MappingProxyType
@@ -13,12 +15,15 @@ from pydantic import ValidationError
 from owtmix.base.errors import Problem, SpecError
 from owtmix.base.strict_json import JsonError, Loc, read_object, shown
 from owtmix.jobfile.assemble import assemble
-from owtmix.jobfile.bounds import MAX_JOB_BYTES, MAX_SHOWN
-from owtmix.jobfile.models import REQUIRED, JobFile, JobModel
+from owtmix.jobfile.bounds import MAX_JOB_BYTES, MAX_SHOWN, MAX_UPDATES
+from owtmix.jobfile.job_model import REQUIRED, JobModel
+from owtmix.jobfile.models import JobFile
 from owtmix.jobfile.overrides import apply_overrides
-from owtmix.jobfile.problems import ProblemCollector
+from owtmix.jobfile.problems import ProblemCollector, raise_problems
 from owtmix.jobfile.spec import JobSpec, SpecWarning
+from owtmix.jobfile.updates import RoomUpdates, Update
 
+_IN_UPDATES: Final = re.compile(r"Data\.Updates\[([0-9]{1,6})\]\.?")
 _LONGEST_MISSPELLING: Final = 64
 """In characters. Longer keys are like none of the format."""
 
@@ -47,6 +52,7 @@ def read_job(text: bytes, overrides: Mapping[str, str] = MappingProxyType({})) -
     except JsonError as error:
         raise SpecError(Problem("", f"the job file is not usable JSON: {error}")) from None
     refused = apply_overrides(document, overrides)
+    written = _without_nulls(document)
     document = _without_nulls(document)
     other_request = _other_request(document)
     if other_request:
@@ -62,9 +68,63 @@ def read_job(text: bytes, overrides: Mapping[str, str] = MappingProxyType({})) -
     if problems:
         # First the keys that are spelled otherwise: what seems to be missing may be missing because of them.
         unknown = [Problem(w.path, w.message.replace(", ignored", ""), problems[0].code) for w in misspelled]
-        raise SpecError(*_shortened(unknown + problems))
+        raise_problems(unknown + problems)
     assert spec, "a file without problems makes a job"
-    return spec
+    if not job_file.data.updates:
+        return replace(spec, updates=RoomUpdates((), job_file.data, written))
+    return replace(spec, updates=replace(_updates(written, "Data.Updates[{}].".format), warnings=()))
+
+
+def with_updates(spec: JobSpec, text: bytes, name: str) -> JobSpec:
+    """The job with the updates of the file ``name``: a JSON object in each line.
+
+    Raises:
+        SpecError: the file is not valid.
+    """
+    assert spec.updates
+    problems: list[Problem] = []
+    entries: dict[int, dict[str, Any]] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip() and len(entries) <= MAX_UPDATES:
+            try:
+                entries[number] = _without_nulls(read_object(line, max_bytes=MAX_JOB_BYTES))
+            except JsonError as error:
+                problems.append(Problem("", f"{name}, line {number}: not usable JSON: {error}"))
+    raise_problems(problems)
+    places = list(entries)
+    data = {**spec.updates.document["Data"], "Updates": list(entries.values())}
+    written = {**spec.updates.document, "Data": data}
+    return replace(spec, updates=_updates(written, lambda i: f"{name}, line {places[i]}: "))
+
+
+def _updates(written: dict[str, Any], place: Callable[[int], str]) -> RoomUpdates:
+    """The updates of a job. ``place(i)`` begins the paths of problems of entry ``i``.
+
+    Raises:
+        SpecError: one of them is wrong.
+    """
+    collector = ProblemCollector(written)
+    file = _validate(written, collector)
+    models = [found for i, update in enumerate(file.data.updates) for found in _models(update, ("Data", "Updates", i))]
+    _check_required(models, collector)
+    _check_unknown(models, collector)
+    raise_problems([replace(problem, path=_placed(problem.path, place)) for problem in collector.problems])
+    documents = written.get("Data", {}).get("Updates", [])
+    return RoomUpdates(
+        tuple(
+            Update(place(i), model.at, model.action, model.data, document)
+            for i, (model, document) in enumerate(zip(file.data.updates, documents, strict=True))
+            if model.at is not None and model.data is not None
+        ),
+        file.data,
+        written,
+        tuple(replace(warning, path=_placed(warning.path, place)) for warning in collector.warnings),
+    )
+
+
+def _placed(path: str, place: Callable[[int], str]) -> str:
+    found = _IN_UPDATES.match(path)
+    return (place(int(found[1])) + path[found.end() :]).rstrip(".: ") if found else path
 
 
 def _without_nulls(value: Any) -> Any:
@@ -202,12 +262,6 @@ def _check_unknown(models: Iterable[tuple[Loc, JobModel]], collector: ProblemCol
 def _unknown(model: JobModel) -> list[str]:
     """The first ``MAX_SHOWN`` keys of an object that the format does not have."""
     return list(islice(model.model_extra or {}, MAX_SHOWN))
-
-
-def _shortened(problems: list[Problem]) -> list[Problem]:
-    """The first ``MAX_SHOWN`` problems, and the number of the others."""
-    more = len(problems) - MAX_SHOWN
-    return problems[:MAX_SHOWN] + [Problem("", f"and {more:,} more problems", problems[0].code)] * (more > 0)
 
 
 def _alike(key: str, others: Iterable[str]) -> list[str]:

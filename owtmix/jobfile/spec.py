@@ -6,11 +6,14 @@ import re
 from dataclasses import dataclass, field
 from enum import IntEnum
 from fractions import Fraction
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from owtmix.base.colour import Colour
 from owtmix.base.geometry import Area, Rect, ResizeMode, Size
 from owtmix.base.ids import StreamId
+
+if TYPE_CHECKING:
+    from owtmix.jobfile.updates import RoomUpdates
 
 _URL: Final = re.compile(
     r"(?P<scheme>(?i:https?)://)((?P<user>[^/?#]*)@)?(?P<place>[^?#]*)([?#](?P<query>.*))?", re.DOTALL
@@ -177,7 +180,7 @@ class SpecWarning:
 class JobSpec:
     """A validated job. ``video`` is None for sound only, ``audio`` for picture only.
 
-    ``extensions`` are those that the name of the output may have.
+    ``extensions`` are those that the name of the output may have. ``updates`` say what changes while the room runs.
     """
 
     job_id: str
@@ -199,3 +202,10 @@ class JobSpec:
     index_key: str | None
     notify: tuple[NotifySpec, ...]
     warnings: tuple[SpecWarning, ...]
+    updates: RoomUpdates | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def images(self) -> tuple[ImageWatermark, ...]:
+        """The watermark images that are ever shown, and perhaps others of updates."""
+        marks = (*self.mixer.watermarks, *(self.updates.images if self.updates else ()))
+        return tuple(dict.fromkeys(mark for mark in marks if isinstance(mark, ImageWatermark)))

@@ -12,9 +12,12 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Wit
 
 from owtmix.base.ids import MAX_STREAM_ID, StreamId
 from owtmix.base.strict_json import CONTROL
-from owtmix.jobfile.bounds import MAX_URL
+from owtmix.jobfile.bounds import MAX_NAME, MAX_URL
+from owtmix.jobfile.index_time import TIMES_BELOW, read_time
+from owtmix.jobfile.room_state import OutputTime
 
 _FRACTION: Final = r"^[0-9]{1,9}(/[0-9]{1,9}|\.[0-9]{1,9})?$"
+_TIMECODE: Final = re.compile(r"([0-9]{1,4}):([0-5]?[0-9]):([0-5]?[0-9](?:\.[0-9]{1,9})?)")
 
 
 def is_http_url(text: str) -> bool:
@@ -52,6 +55,17 @@ def _url(text: str) -> str:
     return text
 
 
+_AnyTime = Annotated[float, Field(ge=0, le=float(TIMES_BELOW))] | Annotated[str, Field(max_length=MAX_NAME)]
+
+
+def _update_time(value: object) -> Decimal | OutputTime:
+    timecode = _TIMECODE.fullmatch(value) if isinstance(value, str) else None
+    if timecode:
+        hours, minutes, seconds = timecode.groups()
+        return OutputTime(Fraction(seconds) + 60 * int(minutes) + 3600 * int(hours))
+    return read_time(value)
+
+
 def _exact(value: object) -> object:
     return Decimal(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
@@ -68,6 +82,9 @@ UnitFraction = Annotated[
     Fraction, PlainValidator(_fraction, json_schema_input_type=Annotated[str, Field(pattern=_FRACTION)])
 ]
 """A fraction from 0 to 1 as text, such as ``1/3``, ``0.25`` or ``1``."""
+
+UpdateTime = Annotated[Decimal | OutputTime, PlainValidator(_update_time, json_schema_input_type=_AnyTime)]
+"""A time as an index has it, or ``HH:MM:SS.f`` of the output."""
 
 HttpUrl = Annotated[
     str,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,16 +91,18 @@ def refuse_state(request: JobRequest, state: Path, keys: Sequence[str]) -> None:
                 check(bucket, request.input.address(key))
 
 
-def guard_inputs(request: JobRequest, recordings: Sequence[str], index: str | None) -> OverwriteGuard:
+def guard_inputs(
+    request: JobRequest, images: Iterable[ImageWatermark], recordings: Sequence[str], index: str | None
+) -> OverwriteGuard:
     """The guard of a job.
 
     Args:
         request: The job.
+        images: The watermark images that it ever shows.
         recordings: The keys of all recordings of the index, used or not.
         index: The key of the index itself; None when it is a file that the command line names.
     """
-    images = (mark.source for mark in request.spec.mixer.watermarks if isinstance(mark, ImageWatermark))
-    keys = [*recordings, *(image for image in images if not image.startswith(_NOT_KEYS))]
+    keys = [*recordings, *(mark.source for mark in images if not mark.source.startswith(_NOT_KEYS))]
     files = [request.job_file, settings_file()]
     if index:
         keys.append(index)

@@ -16,15 +16,16 @@ from owtmix.inputs.image_files import DecodedImage
 from owtmix.inputs.prefetch import SourceSet
 from owtmix.inputs.probe_cache import ProbeCache
 from owtmix.jobfile.index import Recording
+from owtmix.jobfile.spec import JobSpec
 from owtmix.jobs.card_note import read_card
 from owtmix.jobs.overwriting import OverwriteGuard, guard_inputs, refuse_state
 from owtmix.jobs.state import KERNELS
 from owtmix.jobs.steps import JobRun, Step
 from owtmix.notify.events import WarnCode
 from owtmix.plan.build import make_plan, with_device, within_gpu_limits
+from owtmix.plan.course import course_of
 from owtmix.plan.decoder_budget import within_decoder_memory
 from owtmix.plan.device import CPU, RenderDevice
-from owtmix.plan.subscription import check_streams, subscribed
 from owtmix.produce.device_choice import GpuUse, choose_device
 from owtmix.produce.tasks import RenderSetup
 from owtmix.workers.limits import available_cores
@@ -36,6 +37,7 @@ class Indexed:
 
     device: RenderDevice
     gatherer: InputGatherer
+    spec: JobSpec
     recordings: tuple[Recording, ...]
     guard: OverwriteGuard
 
@@ -45,6 +47,7 @@ class InputsGathered:
     """Recordings were measured, and watermark ``images`` decoded, by their source."""
 
     device: RenderDevice
+    spec: JobSpec
     gatherer: InputGatherer
     gathered: Gathered
     images: Mapping[str, DecodedImage]
@@ -106,9 +109,11 @@ def select_recordings(run: JobRun, device: RenderDevice) -> Indexed:
         warn(f"the index is of the job {index.job_id}, not of {spec.job_id}")
     if index.room_id and spec.room_id and index.room_id != spec.room_id:
         warn(f"the index is of the room {index.room_id}, not of {spec.room_id} (Internal.RoomId)")
-    for warning in check_streams(spec, index):
+    spec = gatherer.with_updates()
+    course = course_of(spec, index)
+    for warning in course.check():
         warn(warning)
-    streams, beyond = subscribed(spec, index)
+    streams, beyond = course.streams()
     if beyond:
         limit = spec.subscription.max_streams
         warn(f"streams beyond MaxSubscriptions ({limit}) are left out: {some(beyond)}", WarnCode.STREAMS_BEYOND_LIMIT)
@@ -116,9 +121,9 @@ def select_recordings(run: JobRun, device: RenderDevice) -> Indexed:
     if not recordings:
         raise InputError("the index has no recording of a stream that is subscribed: see Data.SubscribeConfig")
     refuse_state(request, run.state, [*index.keys, *filter(None, [gatherer.index_key])])
-    guard = guard_inputs(request, index.keys, gatherer.index_key)
+    guard = guard_inputs(request, spec.images, index.keys, gatherer.index_key)
     guard.check()
-    return Indexed(device, gatherer, recordings, guard)
+    return Indexed(device, gatherer, spec, recordings, guard)
 
 
 def gather_inputs(run: JobRun, indexed: Indexed) -> InputsGathered:
@@ -136,8 +141,8 @@ def gather_inputs(run: JobRun, indexed: Indexed) -> InputsGathered:
         raise InputError(left + first_lines(reasons))
     for reason in (*reasons, *gathered.warnings):
         warn(reason)
-    images = indexed.gatherer.images(lambda message: warn(message, WarnCode.WATERMARK_LEFT_OUT))
-    return InputsGathered(indexed.device, indexed.gatherer, gathered, images)
+    images = indexed.gatherer.images(indexed.spec.images, lambda what: warn(what, WarnCode.WATERMARK_LEFT_OUT))
+    return InputsGathered(indexed.device, indexed.spec, indexed.gatherer, gathered, images)
 
 
 def plan_output(run: JobRun, inputs: InputsGathered) -> Prepared:
@@ -146,7 +151,7 @@ def plan_output(run: JobRun, inputs: InputsGathered) -> Prepared:
     Raises:
         SpecError: it would be longer than the limit, or take more memory.
     """
-    request, spec, warn = run.request, run.request.spec, run.announcer.warn
+    request, spec, warn = run.request, inputs.spec, run.announcer.warn
     gathered = inputs.gathered
     sizes = {source: image.size for source, image in inputs.images.items()}
     plan = make_plan(spec, inputs.gatherer.index, gathered.clips, request.settings.planning, gathered.left_out, sizes)

@@ -16,7 +16,7 @@ from owtmix.jobfile.job_id import job_id_in
 from owtmix.jobfile.object_key import output_pattern, substituted_key
 from owtmix.jobfile.reader import read_job
 from owtmix.jobfile.settings import Settings
-from owtmix.jobfile.spec import ImageWatermark, JobSpec, url_secrets
+from owtmix.jobfile.spec import JobSpec, url_secrets
 from owtmix.jobs.options import Options
 from owtmix.storage import LocalStore, S3Options, Store, open_store
 
@@ -43,9 +43,8 @@ class JobRequest:
         for receiver in self.spec.notify:
             yield receiver.token
             yield from url_secrets(receiver.url)
-        for mark in self.spec.mixer.watermarks:
-            if isinstance(mark, ImageWatermark):
-                yield from url_secrets(mark.source)
+        for mark in self.spec.images:
+            yield from url_secrets(mark.source)
 
 
 def read_request(job_file: Path, settings: Settings, options: Options, uploads: Path | None = None) -> JobRequest:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 from math import ceil
+from operator import methodcaller
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -20,15 +23,24 @@ from owtmix.jobfile.settings import PlanSettings
 from owtmix.jobfile.spec import ClockWatermark, JobSpec, VideoSpec
 from owtmix.plan import encoders
 from owtmix.plan.chunks import cut_chunks
+from owtmix.plan.course import Course, StateSpan, course_of, where_not
 from owtmix.plan.device import MAX_GPU_ITEMS, RenderDevice
 from owtmix.plan.loop_filter import unfiltered
 from owtmix.plan.media_info import Clip, Matrix
 from owtmix.plan.memory import check_memory
-from owtmix.plan.model import AudioPlacement, PicturePlan, RenderPlan, SoundPlan, Source, sample_count
+from owtmix.plan.model import (
+    AudioPlacement,
+    LaterEncoding,
+    PicturePlan,
+    RenderPlan,
+    SoundPlan,
+    Source,
+    VideoEncoding,
+    sample_count,
+)
 from owtmix.plan.scenes import Scene, build_scenes
-from owtmix.plan.shots import PlaceholderRules, Shot, build_shots
-from owtmix.plan.subscription import subscribes_audio, subscribes_video
-from owtmix.plan.timeline import PlacedClip, Timeline, TimelineRules, build_timeline
+from owtmix.plan.shots import PlaceholderRules, Shot, build_shots, hide
+from owtmix.plan.timeline import PlacedClip, Timeline, TimelineRules, build_timeline, merge_ranges
 
 SpanT = TypeVar("SpanT", Scene, Shot)
 
@@ -58,10 +70,15 @@ def make_plan(
         settings.limits.max_duration_s,
     )
     timeline = build_timeline(clips, rules)
+    course = course_of(spec, index, timeline)
+    mixed = course.visits()
+    if mixed is not None:
+        timeline = build_timeline(clips, rules, mixed)
+    states = course.spans(timeline)
     if timeline.end > settings.limits.max_duration_s:
         limit = timecode(settings.limits.max_duration_s)
         raise SpecError(Problem("", f"the output would last {timecode(timeline.end)}, more than the limit of {limit}"))
-    picture = _picture(spec, spec.video, timeline, settings) if spec.video else None
+    picture = _picture(spec, spec.video, timeline, states, settings) if spec.video else None
     rough = unfiltered(picture, clips) if picture and _is_draft(settings) else frozenset()
     if picture:
         check_memory(picture, images, settings.limits.worker_memory_mib)
@@ -76,7 +93,7 @@ def make_plan(
             Source(c.recording.key, c.recording.stream, c.video, c.sounds, c.source not in rough) for c in clips
         ),
         picture=picture,
-        sound=SoundPlan(sample_count(duration), _placements(spec, timeline), encoders.sound(spec.audio))
+        sound=SoundPlan(sample_count(duration), _placements(timeline, states), encoders.sound(spec.audio))
         if spec.audio
         else None,
         presence=timeline.presence,
@@ -89,8 +106,10 @@ def make_plan(
             *map(str, spec.warnings),
             *index.warnings,
             *timeline.warnings,
-            *_clock_warnings(spec, index),
-            *_picture_warnings(spec, timeline),
+            *course.warnings,
+            *course.late(timeline),
+            *_clock_warnings(course),
+            *_picture_warnings(spec, timeline, states),
         ),
     )
 
@@ -99,8 +118,7 @@ def within_gpu_limits(plan: RenderPlan, device: RenderDevice) -> RenderDevice:
     """``device``, or the CPU for a picture that shows more at once than a GPU composes."""
     if plan.picture is None or device.gpu is None:
         return device
-    tiles = max((len(scene.tiles) for scene in plan.picture.scenes), default=0)
-    items = tiles + len(plan.picture.watermarks)
+    items = max((len(scene.tiles) + len(scene.look.watermarks) for scene in plan.picture.scenes), default=0)
     if items <= MAX_GPU_ITEMS:
         return device
     return RenderDevice(f"a GPU composes {MAX_GPU_ITEMS} tiles and watermarks at once, and there are {items}")
@@ -119,7 +137,13 @@ def with_device(plan: RenderPlan, spec: JobSpec, device: RenderDevice) -> Render
     plan = replace(plan, sources=tuple(replace(source, loop_filter=True) for source in plan.sources))
     if device.has_encoder and picture.encoding.encoder == "libx264":
         assert spec.video
-        picture = replace(picture, encoding=encoders.nvenc(spec.video, device.gpu), spare=picture.encoding)
+        video, gpu = spec.video, device.gpu
+        later = tuple(
+            replace(one, encoding=encoders.nvenc(replace(video, bit_rate_kbps=rate), gpu), spare=one.encoding)
+            for one in picture.later
+            if (rate := one.encoding.bit_rate_kbps)
+        )
+        picture = replace(picture, encoding=encoders.nvenc(video, gpu), spare=picture.encoding, later=later)
     return replace(plan, picture=picture)
 
 
@@ -127,46 +151,81 @@ def _is_draft(settings: PlanSettings) -> bool:
     return settings.video.x264_preset == encoders.DRAFT
 
 
-def _picture(spec: JobSpec, video: VideoSpec, timeline: Timeline, settings: PlanSettings) -> PicturePlan:
+def _picture(
+    spec: JobSpec, video: VideoSpec, timeline: Timeline, states: Sequence[StateSpan], settings: PlanSettings
+) -> PicturePlan:
     clock = FrameClock(video.fps)
-    pictures = {s: placed for s, placed in timeline.pictures.items() if placed and subscribes_video(spec, s)}
+    pictures = {s: placed for s, placed in timeline.pictures.items() if placed and any(at.shows(s) for at in states)}
     timeline_settings = settings.timeline
     rules = PlaceholderRules(
         timeline_settings.absence_s, timeline_settings.gap_s, timeline_settings.placeholder_delay_s
     )
-    scenes = build_scenes(
-        timeline.segments, spec.mixer, video.size, manual=spec.subscription.manual, visible=pictures.keys()
-    )
+    scenes = build_scenes(timeline.segments, states, video.size, pictures.keys())
     frames = clock.first_from(timeline.end)
     scenes = _until_last_frame(scenes, timeline.end, clock.time(frames))
     least = max(1, ceil(settings.video.chunk_s / encoders.GOP_S))
-    changes = [clock.first_showing(part.span.start) for part in scenes]
-    encoder = (
-        encoders.h264(video, settings.video.x264_preset)
-        if spec.container == "mp4"
-        else encoders.vp9(video, encoders.FASTEST_VP9 if _is_draft(settings) else settings.video.vp9_cpu_used)
-    )
+    encoder, *others = _encoders(spec, [video, *_later_videos(video, states)], settings)
+    firsts = (clock.first_showing(at.span.start) for at in _rate_changes(video, states))
     return PicturePlan(
         canvas=video.size,
         clock=clock,
         frames=frames,
         background=spec.mixer.background,
         matrix=_majority(pictures),
-        resize_mode=spec.mixer.resize_mode,
         scenes=scenes,
         shots={
             stream: _until_last_frame(
-                build_shots(timeline.presence[stream], placed, rules, screen=stream.is_screen),
+                hide(
+                    build_shots(timeline.presence[stream], placed, rules, screen=stream.is_screen),
+                    _hidden(timeline, states, stream),
+                ),
                 timeline.end,
                 clock.time(frames),
             )
             for stream, placed in pictures.items()
         },
-        watermarks=spec.mixer.watermarks,
         text_px=max(8, round(video.size.height * settings.text.height)),
         encoding=encoder,
-        chunks=cut_chunks(frames, encoder.gop, least, changes),
+        chunks=cut_chunks(frames, encoder.gop, least, _changes(clock, timeline, states, pictures.keys(), video.size)),
+        later=tuple(LaterEncoding(first, other) for first, other in zip(firsts, others, strict=True)),
     )
+
+
+def _changes(
+    clock: FrameClock, timeline: Timeline, states: Sequence[StateSpan], seen: AbstractSet[StreamId], canvas: Size
+) -> list[int]:
+    """The frames that begin a scene of the room without updates: an update shifts no joint of chunks."""
+    begins = [replace(states[0], span=TimeRange(Fraction(0), timeline.end))]
+    return [clock.first_showing(scene.span.start) for scene in build_scenes(timeline.segments, begins, canvas, seen)]
+
+
+def _encoders(spec: JobSpec, videos: Sequence[VideoSpec], settings: PlanSettings) -> list[VideoEncoding]:
+    """How chunks are encoded, for each of ``videos``, which differ in their bit rates. They share their headers."""
+    if spec.container == "webm":
+        effort = encoders.FASTEST_VP9 if _is_draft(settings) else settings.video.vp9_cpu_used
+        return [encoders.vp9(video, effort) for video in videos]
+    highest = max(videos, key=lambda video: video.bit_rate_kbps)
+    level = encoders.level_of(highest) if len(videos) > 1 else ""
+    return [encoders.h264(video, settings.video.x264_preset, level) for video in videos]
+
+
+def _rate_changes(video: VideoSpec, states: Sequence[StateSpan]) -> list[StateSpan]:
+    """The states that begin with another bit rate than the one before; the first one has that of the job."""
+    found, rate_kbps = [], video.bit_rate_kbps
+    for at in states:
+        if at.state.bit_rate_kbps != rate_kbps:
+            found.append(at)
+            rate_kbps = at.state.bit_rate_kbps
+    return found
+
+
+def _later_videos(video: VideoSpec, states: Sequence[StateSpan]) -> list[VideoSpec]:
+    return [replace(video, bit_rate_kbps=at.state.bit_rate_kbps) for at in _rate_changes(video, states)]
+
+
+def _hidden(timeline: Timeline, states: Sequence[StateSpan], stream: StreamId) -> tuple[TimeRange, ...]:
+    """When a stream's picture is not shown although it is there."""
+    return where_not(states, TimeRange(Fraction(0), timeline.end), lambda at: stream not in at.state.hidden)
 
 
 def _until_last_frame(items: Sequence[SpanT], end: Fraction, last_frame_ends: Fraction) -> tuple[SpanT, ...]:
@@ -183,29 +242,42 @@ def _majority(pictures: Mapping[StreamId, Sequence[PlacedClip]]) -> Matrix:
     return "bt601" if votes["bt601"] > votes["bt709"] else "bt709"
 
 
-def _placements(spec: JobSpec, timeline: Timeline) -> tuple[AudioPlacement, ...]:
-    return tuple(
-        AudioPlacement(placed.clip.source, track, placed.span, placed.offset_s)
-        for stream, sounds in timeline.sounds.items()
-        if subscribes_audio(spec, stream)
-        for placed in sounds
-        for track in placed.clip.sounds
-    )
+def _placements(timeline: Timeline, states: Sequence[StateSpan]) -> tuple[AudioPlacement, ...]:
+    """Where each track sounds. The parts of a clip that updates leave are one placement with silence between them."""
+    found = []
+    for stream, sounds in timeline.sounds.items():
+        hears = methodcaller("hears", stream)
+        together: dict[tuple[int, Fraction], list[PlacedClip]] = {}
+        for placed in sounds:
+            together.setdefault((placed.clip.source, placed.offset_s), []).append(placed)
+        for parts in together.values():
+            span = TimeRange(parts[0].span.start, parts[-1].span.end)
+            gaps = [TimeRange(a.span.end, b.span.start) for a, b in pairwise(parts) if a.span.end < b.span.start]
+            silent = merge_ranges([*gaps, *where_not(states, span, hears)], Fraction(0))
+            if (span,) != silent:
+                found += [
+                    AudioPlacement(parts[0].clip.source, track, span, parts[0].offset_s, silent)
+                    for track in parts[0].clip.sounds
+                ]
+    return tuple(found)
 
 
-def _picture_warnings(spec: JobSpec, timeline: Timeline) -> Iterable[str]:
+def _picture_warnings(spec: JobSpec, timeline: Timeline, states: Sequence[StateSpan]) -> Iterable[str]:
     """Who is heard over a picture without them."""
-    if spec.video is None or spec.subscription.manual:
+    if spec.video is None or any(at.state.subscription.manual for at in states):
         return
-    seen = {stream for stream, placed in timeline.pictures.items() if placed and subscribes_video(spec, stream)}
+    seen = {s for s, placed in timeline.pictures.items() if placed and any(at.shows(s) for at in states)}
     if not seen:
         yield "nobody has a picture: the output shows the background only; MediaChannel 1 records the sound alone"
         return
-    heard = [s for s, placed in timeline.sounds.items() if placed and subscribes_audio(spec, s) and s not in seen]
+    heard = [
+        s for s, placed in timeline.sounds.items() if placed and s not in seen and any(at.hears(s) for at in states)
+    ]
     if heard:
         yield f"{some(heard)}: heard without a picture, so there is no tile"
 
 
-def _clock_warnings(spec: JobSpec, index: Index) -> Iterable[str]:
-    if not index.has_epoch and any(isinstance(mark, ClockWatermark) for mark in spec.mixer.watermarks):
+def _clock_warnings(course: Course) -> Iterable[str]:
+    marks = (mark for state in course.states for mark in state.mixer.watermarks)
+    if not course.index.has_epoch and any(isinstance(mark, ClockWatermark) for mark in marks):
         yield "the index does not say when the room was: the time watermark shows the time since the start"

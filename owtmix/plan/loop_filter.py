@@ -30,28 +30,28 @@ LARGEST_SHARE: Final = Fraction(1, 3)
 def unfiltered(picture: PicturePlan, clips: Sequence[Clip]) -> frozenset[int]:
     """The numbers of the sources that are shown small wherever ``picture`` shows them, and have key frames enough."""
     found = {clip.source: clip.video for clip in clips if clip.video and _has_key_frames(clip.video)}
-    shown_at: dict[StreamId, list[tuple[TimeRange, Rect]]] = {}
+    shown_at: dict[StreamId, list[tuple[TimeRange, Rect, ResizeMode]]] = {}
     for scene in picture.scenes:
         for tile in scene.tiles:
-            shown_at.setdefault(tile.stream, []).append((scene.span, tile.rect))
+            shown_at.setdefault(tile.stream, []).append((scene.span, tile.rect, scene.look.resize_mode))
     for stream, shots in picture.shots.items():
         tiles = shown_at.get(stream, [])
         for shot in shots:
             if shot.source is None or shot.source not in found:
                 continue
             track = found[shot.source]
-            if not all(_is_small(track, rect, picture.resize_mode) for rect in _places(tiles, shot.span)):
+            if not all(_is_small(track, rect, mode) for rect, mode in _places(tiles, shot.span)):
                 del found[shot.source]
     return frozenset(found)
 
 
-def _places(tiles: Sequence[tuple[TimeRange, Rect]], span: TimeRange) -> Iterator[Rect]:
-    """The places of those of a stream's ``tiles``, which follow one another, that are shown in ``span``."""
+def _places(tiles: Sequence[tuple[TimeRange, Rect, ResizeMode]], span: TimeRange) -> Iterator[tuple[Rect, ResizeMode]]:
+    """Where and how those of a stream's ``tiles``, which follow one another, are shown in ``span``."""
     first = bisect_right(tiles, span.start, key=lambda tile: tile[0].end)  # there may be thousands
-    for shown, rect in islice(tiles, first, None):
+    for shown, rect, mode in islice(tiles, first, None):
         if shown.start >= span.end:
             return
-        yield rect
+        yield rect, mode
 
 
 def _has_key_frames(track: VideoTrack) -> bool:

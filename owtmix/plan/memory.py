@@ -12,7 +12,7 @@ from typing import Final
 
 from owtmix.base.errors import CODE_VIDEO_PARAM, Problem, SpecError
 from owtmix.base.geometry import Size
-from owtmix.jobfile.spec import ImageWatermark
+from owtmix.jobfile.spec import ImageWatermark, Watermark
 from owtmix.plan.buffers import ahead_frames, kept_converters, pool_frames
 from owtmix.plan.model import PicturePlan, VideoEncoding
 
@@ -135,18 +135,19 @@ def check_memory(picture: PicturePlan, images: Mapping[str, Size], limit_mib: in
 
 
 def _watermark_bytes(picture: PicturePlan, images: Mapping[str, Size]) -> int:
-    """Of all watermarks that are ready, and of the largest of them while it is prepared."""
-    canvas = picture.canvas
-    drawn: list[int] = []
-    for mark in dict.fromkeys(picture.watermarks):
-        if not isinstance(mark, ImageWatermark):
-            size = Size(canvas.width, LINE_PER_EM * picture.text_px)
-        elif mark.source in images:
-            size = images[mark.source]
-        else:
-            continue
-        drawn.append(min(size.width, canvas.width - mark.x) * min(size.height, canvas.height - mark.y))
-    return OVERLAY_BYTES * sum(drawn) + DRAWING_BYTES * max(drawn, default=0)
+    """Of all watermarks of a scene that are ready, and of the largest of them while it is prepared."""
+
+    def drawn(mark: Watermark) -> int:
+        canvas = picture.canvas
+        size = Size(canvas.width, LINE_PER_EM * picture.text_px)
+        if isinstance(mark, ImageWatermark):
+            size = images.get(mark.source, Size(0, 0))
+        return min(size.width, canvas.width - mark.x) * min(size.height, canvas.height - mark.y)
+
+    found = {mark: drawn(mark) for mark in picture.watermarks}
+    looks = {scene.look.watermarks for scene in picture.scenes}
+    ready = max((sum(found[mark] for mark in set(marks)) for marks in looks), default=0)
+    return OVERLAY_BYTES * ready + DRAWING_BYTES * max(found.values(), default=0)
 
 
 def _mib(size_bytes: int) -> str:

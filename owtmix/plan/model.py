@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import Enum
@@ -10,7 +11,7 @@ from math import ceil
 from typing import Any, Final, Literal
 
 from owtmix.base.colour import Colour
-from owtmix.base.geometry import ResizeMode, Size
+from owtmix.base.geometry import Size
 from owtmix.base.ids import StreamId
 from owtmix.base.time import FrameClock, TimeRange
 from owtmix.jobfile.spec import ClockWatermark, ImageWatermark, TextWatermark, Watermark
@@ -41,12 +42,16 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class AudioPlacement:
-    """Where a source sounds: file time plus ``offset_s`` is output time; nothing outside ``span`` (output time)."""
+    """Where a source sounds: file time plus ``offset_s`` is output time; nothing outside ``span`` (output time).
+
+    It is ``silent`` in ranges of output time, which are sorted and do not touch.
+    """
 
     source: int
     track: AudioTrack
     span: TimeRange
     offset_s: Fraction
+    silent: tuple[TimeRange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,15 @@ class VideoEncoding:
     bit_rate_kbps: int
     gop: int
     options: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LaterEncoding:
+    """How chunks are encoded that begin at frame ``first`` or later; ``spare`` is as in ``PicturePlan``."""
+
+    first: int
+    encoding: VideoEncoding
+    spare: VideoEncoding | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +100,8 @@ class PicturePlan:
 
     ``chunks`` are ranges of frames, without gap or overlap, each encoded on its own. ``device`` is the kind of device
     that composes them; two of a kind make the same pixels. ``spare`` encodes all of them when the GPU's encoder fails.
-    ``fonts`` are those that its texts need besides the package's own, in order of preference.
+    ``fonts`` are those that its texts need besides the package's own, in order of preference. ``later`` replaces
+    ``encoding`` from frames on, in order.
     """
 
     canvas: Size
@@ -94,16 +109,31 @@ class PicturePlan:
     frames: int
     background: Colour
     matrix: Matrix
-    resize_mode: ResizeMode
     scenes: tuple[Scene, ...]
     shots: Mapping[StreamId, tuple[Shot, ...]]
-    watermarks: tuple[Watermark, ...]
     text_px: int
     encoding: VideoEncoding
     chunks: tuple[range, ...]
     device: Literal["cpu", "cuda"] = "cpu"
     spare: VideoEncoding | None = None
     fonts: tuple[FontFile, ...] = ()
+    later: tuple[LaterEncoding, ...] = ()
+
+    def encoding_of(self, frames: range) -> VideoEncoding:
+        """How a chunk is encoded."""
+        number = bisect_right(self.later, frames.start, key=lambda later: later.first)
+        return self.later[number - 1].encoding if number else self.encoding
+
+    def on_spare(self) -> PicturePlan:
+        """The picture with all of it encoded by what is spare."""
+        assert self.spare
+        later = tuple(replace(one, encoding=one.spare or one.encoding, spare=None) for one in self.later)
+        return replace(self, encoding=self.spare, spare=None, later=later)
+
+    @property
+    def watermarks(self) -> tuple[Watermark, ...]:
+        """Those of all scenes, each once, in order of appearance."""
+        return tuple(dict.fromkeys(mark for scene in self.scenes for mark in scene.look.watermarks))
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +188,7 @@ class RenderPlan:
     def without_gpu_encoder(self) -> RenderPlan:
         """The plan with its whole picture encoded by x264 instead of the GPU."""
         assert self.picture
-        assert self.picture.spare
-        return replace(self, picture=replace(self.picture, encoding=self.picture.spare, spare=None))
+        return replace(self, picture=self.picture.on_spare())
 
     def without_source(self, source: int, from_s: Fraction, *, sound: bool) -> RenderPlan:
         """The plan without a source from output time ``from_s`` on: without its sound, or else its picture."""
@@ -184,7 +213,11 @@ class RenderPlan:
     @property
     def expected_bytes(self) -> int:
         """The approximate size of the output."""
-        rate_kbps = sum(track.encoding.bit_rate_kbps for track in (self.picture, self.sound) if track)
+        rates_kbps = [self.sound.encoding.bit_rate_kbps] if self.sound else []
+        if self.picture:
+            encodings = (self.picture.encoding, *(later.encoding for later in self.picture.later))
+            rates_kbps.append(max(encoding.bit_rate_kbps for encoding in encodings))
+        rate_kbps = sum(rates_kbps)
         return int(self.duration_s * rate_kbps * 1000 / 8 * SIZE_MARGIN)
 
 

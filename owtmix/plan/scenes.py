@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from owtmix.base.geometry import Rect, Size
+from owtmix.base.geometry import Rect, ResizeMode, Size
 from owtmix.base.ids import StreamId
 from owtmix.base.time import TimeRange
-from owtmix.jobfile.spec import LayoutStyle, MixerSpec
+from owtmix.jobfile.spec import LayoutStyle, MixerSpec, Watermark
 from owtmix.plan import layouts
+from owtmix.plan.course import StateSpan, cut_by
 from owtmix.plan.timeline import Segment
 
 
@@ -23,29 +24,48 @@ class Tile:
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """How pictures are fitted into tiles, and the watermarks above them, in drawing order."""
+
+    resize_mode: ResizeMode = ResizeMode.FIT
+    watermarks: tuple[Watermark, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Scene:
-    """The tiles in a range of output time, back to front."""
+    """A range of output time in which nothing is moved: the tiles, back to front, and the look."""
 
     span: TimeRange
     tiles: tuple[Tile, ...]
+    look: Look = Look()
 
 
 def build_scenes(
-    segments: Sequence[Segment], mixer: MixerSpec, canvas: Size, *, manual: bool, visible: AbstractSet[StreamId]
+    segments: Sequence[Segment], states: Sequence[StateSpan], canvas: Size, visible: AbstractSet[StreamId]
 ) -> tuple[Scene, ...]:
-    """Assign tiles to the ``visible`` streams of each segment; merge adjacent scenes with the same tiles.
+    """Assign tiles to the ``visible`` streams of each segment; merge adjacent scenes that are the same.
 
     The rules are in docs/semantics.md, "Picture", and docs/layouts.md, "Dealing tiles".
     """
     scenes: list[Scene] = []
-    for segment in segments:
-        shown = [stream for stream in segment.present if stream in visible]
+    for segment, state in _parts(segments, states):
+        mixer = state.state.mixer
+        look = Look(mixer.resize_mode, mixer.watermarks)
+        shown = [stream for stream in segment.present if stream in visible and state.shows(stream)]
+        manual = state.state.subscription.manual
         tiles = _manual_tiles(shown, mixer) if manual else _automatic_tiles(shown, mixer, canvas)
-        if scenes and scenes[-1].tiles == tiles:
-            scenes[-1] = Scene(TimeRange(scenes[-1].span.start, segment.span.end), tiles)
+        if scenes and (scenes[-1].tiles, scenes[-1].look) == (tiles, look):
+            scenes[-1] = replace(scenes[-1], span=TimeRange(scenes[-1].span.start, segment.span.end))
         else:
-            scenes.append(Scene(segment.span, tiles))
+            scenes.append(Scene(segment.span, tiles, look))
     return tuple(scenes)
+
+
+def _parts(segments: Sequence[Segment], states: Sequence[StateSpan]) -> Iterator[tuple[Segment, StateSpan]]:
+    """The segments, cut where states change."""
+    for segment in segments:
+        for span, state in cut_by(states, [segment.span]):
+            yield Segment(span, segment.present), state
 
 
 def _manual_tiles(shown: Sequence[StreamId], mixer: MixerSpec) -> tuple[Tile, ...]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Final
 
-from owtmix.base.time import TimeRange
+from owtmix.base.time import TimeRange, parts_within
 from owtmix.plan.timeline import PlacedClip
 
 _EPSILON_S: Final = Fraction(1, 10**9)
@@ -91,6 +91,21 @@ def build_shots(
         else:
             shots[-1] = replace(shots[-1], span=TimeRange(shots[-1].span.start, visit.end))
     return tuple(shots)
+
+
+def hide(shots: Sequence[Shot], hidden: Sequence[TimeRange]) -> tuple[Shot, ...]:
+    """The shots with the placeholder in the ranges ``hidden``, which are sorted and do not touch."""
+    found: list[Shot] = []
+    for shot in shots:
+        at = shot.span.start
+        for part in parts_within(hidden, shot.span) if shot.source is not None else ():
+            if at < part.start:
+                found.append(replace(shot, span=TimeRange(at, part.start)))
+            found.append(Shot(part, None))
+            at = part.end
+        if at < shot.span.end:
+            found.append(replace(shot, span=TimeRange(at, shot.span.end)))
+    return tuple(found)
 
 
 def _add_placeholder(shots: list[Shot], first: int, start: Fraction, end: Fraction) -> None:

@@ -23,15 +23,15 @@ def subscribed(spec: JobSpec, index: Index) -> tuple[frozenset[StreamId], tuple[
     return frozenset(order[:limit]), tuple(order[limit:])
 
 
-def check_streams(spec: JobSpec, index: Index) -> list[str]:
-    """Return a warning for each stream that the job names and the index does not have.
+def check_streams(spec: JobSpec, index: Index, where: str = "") -> list[str]:
+    """Return a warning for each stream that the job names and the index does not have; ``where`` begins each path.
 
     Raises:
         SpecError: A stream of ``PositionConfig`` is not in the index (error code 6).
     """
     known = {file.stream for file in index.files}
-    _check_positions(spec, known)
-    return [*_unknown_streams(spec, known), *_unsubscribed_positions(spec)]
+    _check_positions(spec, known, where)
+    return [where + warning for warning in (*_unknown_streams(spec, known), *_unsubscribed_positions(spec))]
 
 
 def subscribes_audio(spec: JobSpec, stream: StreamId) -> bool:
@@ -51,13 +51,13 @@ def _unsubscribed_positions(spec: JobSpec) -> Iterable[str]:
                 yield f"Data.MixerConfig.PositionConfig[{i}]: the video of {position.stream} is not subscribed"
 
 
-def _check_positions(spec: JobSpec, known: set[StreamId]) -> None:
+def _check_positions(spec: JobSpec, known: set[StreamId], where: str) -> None:
     if not spec.subscription.manual:
         return
     there = some(sorted(known))
     problems = [
         Problem(
-            f"Data.MixerConfig.PositionConfig[{i}].RtcStreamId",
+            f"{where}Data.MixerConfig.PositionConfig[{i}].RtcStreamId",
             f"{position.stream} has no recording in the index; it has {there}",
             CODE_NO_STREAM,
         )

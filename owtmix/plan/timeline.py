@@ -64,6 +64,16 @@ class Timeline:
     jumps: tuple[Jump, ...]
     warnings: tuple[str, ...]
 
+    def output_time(self, index_s: Fraction) -> Fraction:
+        """The output time of a time of the index; of one that is cut, that of the cut."""
+        number = bisect_right(self.jumps, index_s, key=lambda jump: jump.at_s + jump.ahead_s)
+        t = index_s - self.jumps[max(0, number - 1)].ahead_s
+        return min(t, self.jumps[number].at_s) if 0 < number < len(self.jumps) else t
+
+    def index_time(self, t: Fraction) -> Fraction:
+        """The time of the index at output time ``t``."""
+        return t + self.jumps[max(0, bisect_right(self.jumps, t, key=lambda jump: jump.at_s) - 1)].ahead_s
+
 
 @dataclass(frozen=True, slots=True)
 class TimelineRules:
@@ -79,18 +89,26 @@ class TimelineRules:
     longest_s: Fraction
 
 
-def build_timeline(clips: Sequence[Clip], rules: TimelineRules) -> Timeline:
-    """Place the clips of all subscribed streams. ``clips`` must be in the order of the index and not empty."""
+def build_timeline(
+    clips: Sequence[Clip], rules: TimelineRules, mixed: Mapping[StreamId, Sequence[TimeRange]] | None = None
+) -> Timeline:
+    """Place the clips of all subscribed streams. ``clips`` must be in the order of the index and not empty.
+
+    ``mixed`` has the ranges of index time in which each stream is in the mix, where it is not always.
+    """
     room = _cut_to_fit([(clip, _index_range(clip, rules.longest_s)) for clip in clips], rules)
-    visits = _visits(room, rules.absence_s)
+    visits = _visits(room, rules.absence_s, mixed)
     end, warnings = _end(visits, rules)
     visits = {stream: kept for stream, spans in visits.items() if (kept := _until(end, spans))}
     jumps, cut_warnings = _jumps(merge_ranges(chain.from_iterable(visits.values()), Fraction(0)), rules)
     placed: dict[StreamId, list[PlacedClip]] = {stream: [] for stream in visits}
     for clip, span in room:
-        for used in _until(end, [span]):
+        stream = clip.recording.stream
+        parts = [span] if mixed is None else [span.common(at) for at in mixed.get(stream, ()) if span.overlaps(at)]
+        for used in _until(end, parts) if stream in placed else ():
             shown = used.shifted(-_ahead(jumps, used.start))
-            placed[clip.recording.stream].append(PlacedClip(clip, shown, offset_s=shown.start - clip.span.start))
+            offset_s = shown.start - clip.span.start - (used.start - span.start)
+            placed[stream].append(PlacedClip(clip, shown, offset_s))
     presence = {s: tuple(v.shifted(-_ahead(jumps, v.start)) for v in spans) for s, spans in visits.items()}
     output_end = end - jumps[-1].ahead_s
     return Timeline(
@@ -190,12 +208,21 @@ def _start(placed: PlacedClip) -> Fraction:
     return placed.span.start
 
 
-def _visits(room: Sequence[tuple[Clip, TimeRange]], absence_s: Fraction) -> dict[StreamId, tuple[TimeRange, ...]]:
+def _visits(
+    room: Sequence[tuple[Clip, TimeRange]], absence_s: Fraction, mixed: Mapping[StreamId, Sequence[TimeRange]] | None
+) -> dict[StreamId, tuple[TimeRange, ...]]:
     """Presence of each stream in index time, with short absences closed; streams are in order of first joining."""
     spans: dict[StreamId, list[TimeRange]] = {}
     for clip, span in sorted(room, key=lambda entry: entry[1].start):
         spans.setdefault(clip.recording.stream, []).append(span)
-    return {stream: merge_ranges(ranges, absence_s) for stream, ranges in spans.items()}
+    visits = {stream: merge_ranges(ranges, absence_s) for stream, ranges in spans.items()}
+    if mixed is None:
+        return visits
+    within = {
+        stream: tuple(visit.common(span) for visit in ranges for span in mixed.get(stream, ()) if visit.overlaps(span))
+        for stream, ranges in visits.items()
+    }
+    return {stream: ranges for stream, ranges in within.items() if ranges} or visits
 
 
 def _until(end: Fraction, spans: Iterable[TimeRange]) -> tuple[TimeRange, ...]:

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from owtmix.base.time import TimeRange
+from owtmix.jobfile.spec import ImageWatermark
 from owtmix.plan.device import CPU
 from owtmix.plan.model import RenderPlan
+from owtmix.plan.scenes import Scene
 from owtmix.plan.shots import Shot
 from owtmix.produce.code_digest import CodeDigest, code_digest
 
@@ -36,17 +38,23 @@ def chunk_key(plan: RenderPlan, frames: range, versions: InputVersions) -> str:
     return _digest(
         versions.code("picture", on_gpu=plan.device not in {"", CPU.name}),
         frames,
-        replace(picture, frames=0, scenes=(), shots={}, chunks=()),
+        replace(picture, frames=0, scenes=(), shots={}, chunks=(), encoding=picture.encoding_of(frames), later=()),
         scenes,
         [
             (stream, [(_track(plan, s, versions), replace(s, source=None)) for s in seen])
             for stream, seen in shots.items()
         ],
-        [versions.images.get(name) for name in sorted(versions.images)],
+        [versions.images.get(name) for name in sorted(_images(scenes))],
         plan.time_zone,
         plan.epoch_at(span.start),
         [jump for jump in plan.jumps if jump.at_s in span],
     )
+
+
+def _images(scenes: Iterable[Scene]) -> set[str]:
+    """The sources of the images that are drawn."""
+    marks = (mark for scene in scenes for mark in scene.look.watermarks)
+    return {mark.source for mark in marks if isinstance(mark, ImageWatermark)}
 
 
 def audio_key(plan: RenderPlan, versions: InputVersions) -> str:

@@ -149,8 +149,8 @@ def check_composing(device: GpuDevice) -> None:
     size, ground = Size(320, 192), (60, 100, 140)
     drawn = []
     for canvas in (
-        GpuCanvas(device, TRIAL_MEMORY, size, ground, ResizeMode.FIT, "bt709"),
-        CpuCanvas(size, ground, ResizeMode.FIT, "bt709"),
+        GpuCanvas(device, TRIAL_MEMORY, size, ground, "bt709"),
+        CpuCanvas(size, ground, "bt709"),
     ):
         composed = next(_frames(canvas))
         drawn.append(b"".join(plane.tobytes() for plane in planes(composed.frame)))
@@ -173,7 +173,7 @@ def encodes(
     video = VideoSpec(Size(320, 192), 10, 200, "high")
     with tempfile.TemporaryDirectory(prefix="owtmix-", dir=folder) as trial:
         try:
-            canvas = GpuCanvas(device, TRIAL_MEMORY, video.size, (60, 100, 140), ResizeMode.FIT, "bt709", on_gpu=True)
+            canvas = GpuCanvas(device, TRIAL_MEMORY, video.size, (60, 100, 140), "bt709", on_gpu=True)
             encoding = encoder(video, number or 0)
             writer = VideoWriter(Path(trial) / "trial.mp4", video.size, video.fps, "bt709", encoding, number)
             for frame_number, composed in enumerate(_frames(canvas)):
@@ -208,6 +208,6 @@ def _frames(canvas: Canvas) -> Iterator[ComposedFrame]:
     from av.video.frame import VideoFrame
 
     square = TrialFrame(VideoFrame.from_ndarray(np.full((96, 64), 128, np.uint8), "yuv420p"))
-    scaler = canvas.scaler()
+    scaler = canvas.scaler(ResizeMode.FIT)
     for side in (64, 128, 192):
         yield canvas.compose([scaler.fit(square, Rect(0, 0, side, side), side)])

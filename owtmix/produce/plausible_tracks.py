@@ -38,7 +38,8 @@ def check_chunk(plan: RenderPlan, frames: range, device: RenderDevice, track: Pa
     if result.device not in {CPU.name, device.name} or (result.gpu_failure and device.gpu is None):
         raise ValueError("is about a device that it was not given")
     pixels = picture.canvas.width * picture.canvas.height * len(frames)
-    check_made(track, _most_bytes(picture.encoding.bit_rate_kbps, end - start) + pixels * MOST_PIXEL_BITS // 8)
+    rate_kbps = picture.encoding_of(frames).bit_rate_kbps
+    check_made(track, _most_bytes(rate_kbps, end - start) + pixels * MOST_PIXEL_BITS // 8)
 
 
 def check_sound(plan: RenderPlan, track: Path, result: RenderResult) -> None:

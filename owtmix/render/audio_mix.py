@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -103,6 +103,7 @@ class _PlacedSource:
         sounds = placement.track.span.shifted(placement.offset_s)
         self._cut_in = sounds.start < placement.span.start
         self._cut_out = sounds.end > placement.span.end
+        self._silent = [(floor(at.start * SAMPLE_RATE_HZ), ceil(at.end * SAMPLE_RATE_HZ)) for at in placement.silent]
 
     def add_to(self, block: Samples, first: int) -> None:
         """Add this source's sound to ``block``, shape (2, n), which starts at output sample ``first``."""
@@ -141,9 +142,15 @@ class _PlacedSource:
             self._source = None
 
     def _fade(self, sound: Samples, start: int) -> None:
-        """Soften the source's cut ends as far as they lie in ``sound``, which starts at output sample ``start``."""
+        """Apply cut ends and silence as far as they lie in ``sound``, which starts at output sample ``start``."""
         end = start + sound.shape[1]
         if self._cut_in and start < self.start + FADE_SAMPLES:
             sound *= ramp(np.arange(start, end) - self.start)
         if self._cut_out and end > self.end - FADE_SAMPLES:
             sound *= ramp(self.end - 1 - np.arange(start, end))
+        for number in range(bisect_left(self._silent, start - FADE_SAMPLES, key=lambda at: at[1]), len(self._silent)):
+            silent_from, silent_to = self._silent[number]
+            if silent_from - FADE_SAMPLES >= end:
+                break
+            places = np.arange(start, end)
+            sound *= np.maximum(ramp(silent_from - 1 - places), ramp(places - silent_to))

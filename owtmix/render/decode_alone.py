@@ -33,11 +33,11 @@ def decode_video(
         for t in map(picture.clock.middle, frames):
             scene, shot = scenes.at(t), shots.at(t)
             places = [tile.rect for tile in scene.tiles if tile.stream == stream] if scene else []
-            if not places:
+            if not (scene and places):
                 tile_renderer.close()
             elif shot and shot.source == source:
                 advance(t)
-                tile_renderer.layers((t,), places)
+                tile_renderer.layers((t,), places, scene.look.resize_mode)
 
 
 def decode_audio(plan: RenderPlan, sources: AudioSources, source: int, until_s: Fraction, advance: Advance) -> None:

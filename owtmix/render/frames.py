@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from owtmix.base.errors import ChangedError, InputError
-from owtmix.base.geometry import Rect
+from owtmix.base.geometry import Rect, ResizeMode
 from owtmix.base.ids import StreamId
 from owtmix.base.shortage import raise_if_short
 from owtmix.base.time import FrameClock, SpanCursor, TimeRange
@@ -27,7 +27,7 @@ from owtmix.media.nvdec import DecodingGpu
 from owtmix.media.skip_frames import SampleTimes
 from owtmix.plan.media_info import DecodeStats
 from owtmix.plan.model import PicturePlan
-from owtmix.plan.scenes import Tile
+from owtmix.plan.scenes import Look, Scene
 from owtmix.plan.shots import Shot
 from owtmix.render.callbacks import Heartbeat, no_heartbeat
 from owtmix.render.results import LONGEST_REASON, DecodeFailure, RenderResult
@@ -100,23 +100,26 @@ class FrameRenderer:
             tile.begin(result, span)
         for scene, together in groupby(map(clock.middle, frames), self._scenes.at):
             for times in _batched(together, self._canvas.ahead):
-                for t, layers in zip(times, self._layers(scene.tiles if scene else (), times), strict=True):
-                    yield next(numbers), self._canvas.compose([*layers, *self._overlays.watermarks(t)])
+                for t, layers in zip(times, self._layers(scene, times), strict=True):
+                    marks = self._overlays.watermarks(scene.look.watermarks, t) if scene else ()
+                    yield next(numbers), self._canvas.compose([*layers, *marks])
         for tile in self._tiles.values():
             tile.end()
 
-    def _layers(self, tiles: Sequence[Tile], times: Sequence[Fraction]) -> Iterator[list[Layer]]:
-        """The layers at each of ``times``, which lie in one scene.
+    def _layers(self, scene: Scene | None, times: Sequence[Fraction]) -> Iterator[list[Layer]]:
+        """The tiles at each of ``times``, which lie in one scene.
 
         One source is decoded for all of them before the next: switching decoders empties the processor's caches.
         """
         places: dict[StreamId, list[Rect]] = {}
+        tiles, look = (scene.tiles, scene.look) if scene else ((), Look())
         for tile in tiles:
             places.setdefault(tile.stream, []).append(tile.rect)
         renderers = self._tiles
         for stream in renderers.keys() - places.keys():
             renderers[stream].close()
-        drawn = self._map(TileRenderer.layers, map(renderers.__getitem__, places), repeat(times), places.values())
+        shown = map(renderers.__getitem__, places), repeat(times), places.values(), repeat(look.resize_mode)
+        drawn = self._map(TileRenderer.layers, *shown)
         found = dict(zip(places, drawn, strict=True))
         placeholder = self._overlays.placeholder
         for number in range(len(times)):
@@ -131,7 +134,7 @@ class TileRenderer:
         stream: StreamId,
         shots: Sequence[Shot],
         decoding: Decoding,
-        scaler: Callable[[], Scaler],
+        scaler: Callable[[ResizeMode], Scaler],
         clock: FrameClock,
     ) -> None:
         self.stream = stream
@@ -140,7 +143,7 @@ class TileRenderer:
         self._shots = SpanCursor(shots)
         self._decoding = decoding
         self._new_scaler = scaler
-        self._scaler = scaler()
+        self._scaler: tuple[ResizeMode, Scaler] | None = None
         self._result = RenderResult()
         self._span: TimeRange | None = None
         self._open: tuple[int, VideoSource] | None = None
@@ -165,7 +168,7 @@ class TileRenderer:
         if self._open and self._span:
             shot = self._shots.at(self._span.end)
             if shot and shot.source == self._open[0]:
-                self._layers(self._span.end, ())  # damage right before the end belongs to this range
+                self._layers(self._span.end, (), ResizeMode.FIT)  # damage right before the end belongs to this range
         if self._open:
             self._record(*self._open)
         self._result, self._span = RenderResult(), None
@@ -177,7 +180,7 @@ class TileRenderer:
             self._open[1].close()
             self._open = None
             self._drawn_key, self._drawn = None, {}
-            self._scaler = self._new_scaler()
+            self._scaler = None
 
     def _record(self, number: int, source: VideoSource) -> None:
         """Record the statistics of this range only, so that damage is counted once, however the picture is cut."""
@@ -190,17 +193,17 @@ class TileRenderer:
         stats = self._result.video_stats
         stats[number] = stats.get(number, DecodeStats()).joined(source.stats_between(start, end))
 
-    def layers(self, times: Iterable[Fraction], places: Sequence[Rect]) -> list[Mapping[Rect, Layer]]:
+    def layers(self, times: Iterable[Fraction], places: Sequence[Rect], mode: ResizeMode) -> list[Mapping[Rect, Layer]]:
         """At each of ``times`` (output time) the picture fitted into each of ``places``; none for a placeholder."""
-        return [self._layers(t, places) for t in times]
+        return [self._layers(t, places, mode) for t in times]
 
-    def _layers(self, t: Fraction, places: Sequence[Rect]) -> Mapping[Rect, Layer]:
+    def _layers(self, t: Fraction, places: Sequence[Rect], mode: ResizeMode) -> Mapping[Rect, Layer]:
         shot = self._shots.at(t)
         self._close_finished()
         if shot is None or shot.source is None or shot.source in self._failed:
             return {}
         try:
-            return self._fitted(shot.source, shot.file_time(t), places)
+            return self._fitted(shot.source, shot.file_time(t), places, mode)
         except DeviceError:  # not an error of the recording
             raise
         except Exception as error:  # noqa: BLE001 - any error of a recording affects only that recording
@@ -212,15 +215,18 @@ class TileRenderer:
             )
             return {}
 
-    def _fitted(self, number: int, file_t: Fraction, places: Sequence[Rect]) -> Mapping[Rect, Layer]:
+    def _fitted(self, number: int, file_t: Fraction, places: Sequence[Rect], mode: ResizeMode) -> Mapping[Rect, Layer]:
         """A source's frame at file time ``file_t``, fitted into each of ``places``; none for a muted camera."""
         frame = self._source(number).frame_at(file_t)
         if frame is None or (not self.stream.is_screen and frame.is_black(file_t)):
             return {}
-        key = (number, frame.serial)
+        key = (number, frame.serial, mode)
         if key != self._drawn_key:
             self._drawn_key, self._drawn = key, {}
-        self._drawn = {rect: self._drawn.get(rect) or self._scaler.fit(frame, rect, key) for rect in places}
+        if self._scaler is None or self._scaler[0] is not mode:
+            self._scaler = mode, self._new_scaler(mode)
+        _, scaler = self._scaler
+        self._drawn = {rect: self._drawn.get(rect) or scaler.fit(frame, rect, key) for rect in places}
         return self._drawn
 
     def _source(self, number: int) -> VideoSource:

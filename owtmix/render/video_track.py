@@ -73,7 +73,7 @@ class VideoTrackMaker:
         picture = self._picture
         gpu_number = self._context.device.gpu if picture.encoding.encoder == NVENC else None
         writer = self._context.open_writer(
-            track, picture.canvas, picture.clock.fps, picture.matrix, picture.encoding, gpu_number
+            track, picture.canvas, picture.clock.fps, picture.matrix, picture.encoding_of(frames), gpu_number
         )
         for number, composed in arriving:
             writer.write(composed.frame, number - frames.start)

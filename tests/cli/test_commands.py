@@ -220,7 +220,7 @@ def test_values_can_be_set_for_one_run(command: Command, tiny: Path) -> None:
             tiny,
         ).stdout
     )
-    assert plan["picture"]["resize_mode"] == 1
+    assert plan["picture"]["scenes"][0]["look"]["resize_mode"] == 1
     assert plan["picture"]["canvas"]["width"] == 320
     wrong = command.run("--plan", "--set=Data.MixerConfig.ResizeMode=9", tiny)
     assert wrong.returncode == 2

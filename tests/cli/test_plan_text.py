@@ -14,7 +14,7 @@ from owtmix.cli.plan_text import describe_plan
 from owtmix.jobfile.spec import ClockWatermark, TextWatermark
 from owtmix.plan.media_info import AudioRun, AudioTrack, VideoTrack
 from owtmix.plan.model import AudioEncoding, PicturePlan, RenderPlan, SoundPlan, Source, VideoEncoding
-from owtmix.plan.scenes import Scene, Tile
+from owtmix.plan.scenes import Look, Scene, Tile
 from owtmix.plan.shots import Shot
 from owtmix.plan.timeline import Jump
 
@@ -26,6 +26,7 @@ def _range(start: int, end: int) -> TimeRange:
 
 
 SOUND_TRACK = AudioTrack(0, "opus", 48_000, 2, (AudioRun(((0, Fraction(0)), (480_000, Fraction(10)))),))
+LOOK = Look(ResizeMode.FIT, (ClockWatermark(10, 20, 0.5), TextWatermark(0, 0, 1.0, "课堂")))
 PLAN = RenderPlan(
     job_id="room-7",
     output_key="out/room-7.mp4",
@@ -38,18 +39,16 @@ PLAN = RenderPlan(
         frames=150,
         background=Colour(0, 0, 0),
         matrix="bt709",
-        resize_mode=ResizeMode.FIT,
         scenes=(
-            Scene(_range(0, 4), (Tile(ANNA, Rect(0, 0, 1280, 720)),)),
-            Scene(_range(4, 9), (Tile(ANNA, Rect(0, 180, 640, 360)), Tile(BEN, Rect(640, 180, 640, 360)))),
-            Scene(_range(9, 10), ()),
+            Scene(_range(0, 4), (Tile(ANNA, Rect(0, 0, 1280, 720)),), LOOK),
+            Scene(_range(4, 9), (Tile(ANNA, Rect(0, 180, 640, 360)), Tile(BEN, Rect(640, 180, 640, 360))), LOOK),
+            Scene(_range(9, 10), (), LOOK),
         ),
         shots={
             ANNA: (Shot(_range(0, 3), 0), Shot(_range(3, 6), None), Shot(_range(6, 9), 0)),
             BEN: (Shot(_range(4, 9), 0),),
         },
         chunks=(range(60), range(60, 150)),
-        watermarks=(ClockWatermark(10, 20, 0.5), TextWatermark(0, 0, 1.0, "课堂")),
         text_px=30,
         encoding=VideoEncoding("libx264", 1000, 30, ()),
     ),
@@ -120,7 +119,8 @@ def test_names_and_texts_forge_no_line_and_keep_the_columns() -> None:
     source = replace(PLAN.sources[0], key="a\u202e\n\x1b[2K.webm")
     picture = PLAN.picture
     assert picture
-    picture = replace(picture, watermarks=(TextWatermark(0, 0, 1.0, "a\u2028b"),))
+    marked = replace(picture.scenes[0], look=Look(watermarks=(TextWatermark(0, 0, 1.0, "a\u2028b"),)))
+    picture = replace(picture, scenes=(marked,))
     text = describe_plan(replace(PLAN, sources=(source,), picture=picture, warnings=("x\u2066\ny",)))
     assert all(line.isprintable() for line in text.split("\n"))
     header, row = (line for line in text.splitlines() if "stream" in line or ".webm" in line)

@@ -45,8 +45,8 @@ class Paint:
             part[:] = self.code if self.opaque else (part.astype(np.uint16) + self.code) // 2
 
 
-def canvas(mode: ResizeMode = ResizeMode.FIT) -> CpuCanvas:
-    return CpuCanvas(SIZE, BACKGROUND, mode, "bt709")
+def canvas() -> CpuCanvas:
+    return CpuCanvas(SIZE, BACKGROUND, "bt709")
 
 
 def copied(composed: ComposedFrame) -> Planes:
@@ -101,7 +101,7 @@ def test_black_bars_belong_to_the_tile_and_cover_what_is_under_it() -> None:
 def test_a_tile_covers_everything_under_it_whatever_the_frame_s_shape(source: Size) -> None:
     tile = Rect(8, 4, 32, 24)
     for mode in ResizeMode:
-        patch = canvas(mode).scaler().fit(Still(flat(source, (16, 128, 128))), tile, "picture")
+        patch = canvas().scaler(mode).fit(Still(flat(source, (16, 128, 128))), tile, "picture")
         for plane, black, half in zip(
             compose(canvas(), Paint(Rect(0, 0, 48, 32), 250), patch), BLACK, (1, 2, 2), strict=True
         ):
@@ -112,7 +112,7 @@ def test_a_tile_covers_everything_under_it_whatever_the_frame_s_shape(source: Si
 
 def test_wide_pixels_make_a_wide_picture() -> None:
     still = Still(flat(Size(32, 32), (200, 128, 128)), sar=Fraction(2))
-    patch = canvas().scaler().fit(still, Rect(0, 0, 32, 32), "picture")
+    patch = canvas().scaler(ResizeMode.FIT).fit(still, Rect(0, 0, 32, 32), "picture")
     assert patch.target == Rect(0, 8, 32, 16)
 
 
@@ -292,7 +292,7 @@ def test_users_in_other_threads_never_see_a_frame_change() -> None:
 
 def test_converters_of_two_sizes_are_cached() -> None:
     """A stream that alternates between two sizes must not build a filter graph per frame."""
-    scaler = canvas().scaler()
+    scaler = canvas().scaler(ResizeMode.FIT)
     large, small = (Still(flat(size)) for size in (Size(64, 48), Size(32, 24)))
     for number in range(6):
         scaler.fit(small if number % 2 else large, Rect(0, 0, 20, 16), number)
@@ -304,7 +304,7 @@ def test_converters_of_two_sizes_are_cached() -> None:
 
 def test_converters_of_tiles_that_are_no_longer_shown_are_freed() -> None:
     """Each filter graph holds frames of its size; layout changes must not accumulate them."""
-    scaler = canvas().scaler()
+    scaler = canvas().scaler(ResizeMode.FIT)
     still = Still(flat(Size(64, 48)))
     before, both = Rect(0, 0, 20, 16), Rect(20, 0, 40, 32)
     for number in range(3):
@@ -318,4 +318,4 @@ def test_converters_of_tiles_that_are_no_longer_shown_are_freed() -> None:
 
 @pytest.mark.parametrize(("size", "ahead"), [((1920, 1080), 8), ((3840, 2160), 2), ((7680, 4320), 1), ((64, 48), 8)])
 def test_large_canvases_hold_fewer_layers_ready(size: tuple[int, int], ahead: int) -> None:
-    assert CpuCanvas(Size(*size), (16, 128, 128), ResizeMode.FIT, "bt709").ahead == ahead
+    assert CpuCanvas(Size(*size), (16, 128, 128), "bt709").ahead == ahead

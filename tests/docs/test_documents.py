@@ -16,8 +16,9 @@ import pytest
 from owtmix.base.errors import MixError
 from owtmix.cli.arguments import read_arguments
 from owtmix.jobfile.index_reader import read_index
+from owtmix.jobfile.job_model import JobModel
 from owtmix.jobfile.key_docs import CONDITIONAL_DEFAULTS, with_key_tables
-from owtmix.jobfile.models import JobFile, JobModel
+from owtmix.jobfile.models import JobFile
 from owtmix.jobfile.reader import read_job
 
 ROOT: Final = Path(__file__).parents[2]
@@ -132,6 +133,9 @@ def test_conditional_defaults_are_of_keys() -> None:
     assert CONDITIONAL_DEFAULTS.keys() <= _documented_keys()
 
 
+SECTIONS = ("MixerConfig", "SubscribeConfig", "TranscodingConfig")
+
+
 def _documented_keys() -> set[str]:
     """The path of every row of the key tables."""
     documented = set()
@@ -142,13 +146,14 @@ def _documented_keys() -> set[str]:
 
 
 def _keys(model: type[JobModel], prefix: str) -> Iterator[str]:
-    """Every key of the models by its path, those of ``Layouts`` under ``LayoutConfig`` alone."""
+    """Every key of the models by its path; those of ``Layouts`` and sections of ``Updates`` where they first stand."""
     for field in model.model_fields.values():
         assert field.alias
         path = prefix + field.alias
         yield path
         inner, lists = _inner(field.annotation)
-        if inner is not None and field.alias != "Layouts":
+        is_repeated = field.alias == "Layouts" or ("Updates" in prefix and field.alias in SECTIONS)
+        if inner is not None and not is_repeated:
             yield from _keys(inner, path + "[]" * lists + ".")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -130,10 +131,12 @@ def composed_frames(composed: Composed) -> range:
 
 def check_pictures(composed: Composed, ignored: tuple[Box, ...] = ()) -> None:
     """Every frame matches the model's frame or a neighbour of it."""
-    scenes, room = composed.model.scenes, composed.room
-    mode, background = room.mixer.get("ResizeMode", 2), room.mixer.get("BackgroundColor", {})
+    scenes: Sequence[Any] = composed.model.scenes
+    room = composed.room
+    background = room.mixer.get("BackgroundColor", {})
     colour = background.get("R", 0), background.get("G", 0), background.get("B", 0)
-    expected: dict[Any, Picture] = {scene: paint(scene, room.size, mode, colour) for scene in set(scenes)}
+    scenes = tuple(zip(scenes, composed.model.modes, strict=True))
+    expected: dict[Any, Picture] = {(scene, mode): paint(scene, room.size, mode, colour) for scene, mode in set(scenes)}
     wrong = {}
     for number, picture in enumerate(composed.video.pictures[: len(scenes)]):
         near = scenes[max(0, number - PICTURE_TOLERANCE_FRAMES) : number + PICTURE_TOLERANCE_FRAMES + 1]

@@ -10,12 +10,12 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from math import ceil, floor
+from math import ceil, floor, inf
 from typing import Any, Final
 
 from tests.e2e.templates import Tile, tiles
 from tests.support.people import WHITE, Colour, Take
-from tests.support.room import Room
+from tests.support.room import Json, Room
 
 ABSENCE_S: Final = 1
 GAP_S: Final = 3
@@ -45,7 +45,11 @@ class Model:
     def __init__(self, room: Room) -> None:
         self._room = room
         by_start = sorted(room.takes, key=lambda take: take.start_ms)
-        joined = dict.fromkeys(t.stream for t in by_start if self._hears(t.stream) or self._sees(t.stream))
+        self._sections = _course(room)
+        states = [state for _, state in self._sections]
+        joined = dict.fromkeys(
+            t.stream for t in by_start if any(_hears(s, t.stream) or _sees(s, t.stream) for s in states)
+        )
         most = room.subscribe.get("MaxSubscriptions", MAX_SUBSCRIPTIONS)
         self.streams = tuple(joined)[:most]
         self._takes = {stream: [take for take in by_start if take.stream == stream] for stream in self.streams}
@@ -67,6 +71,12 @@ class Model:
         """The tiles of each output frame, back to front."""
         return tuple(self._scene(self._room_time(self._middle(i))) for i in range(self.frames))
 
+    @cached_property
+    def modes(self) -> tuple[int, ...]:
+        """The ``ResizeMode`` of each output frame."""
+        states = (self._state(self._room_time(self._middle(i))) for i in range(self.frames))
+        return tuple(state["mixer"].get("ResizeMode", 2) for state in states)
+
     def _middle(self, frame: int) -> Fraction:
         """The time that a frame shows; the last one shows the end of the room where its middle is later."""
         return min(Fraction(2 * frame + 1, 2 * self._room.fps), self.duration_s - Fraction(1, 10**6))
@@ -78,27 +88,23 @@ class Model:
 
     def beeps(self, stream: str) -> list[Fraction]:
         """When the beeps of ``stream`` begin."""
-        if not self._hears(stream):
-            return []
         heard = []
         for take in self._takes.get(stream, []):
             for mark_ms in take.marks_ms if take.sound else ():
                 room_t = self._start(take) + Fraction(mark_ms, 1000)
                 hole = any(start <= mark_ms < end for start, end in take.holes_ms)
-                if not hole and room_t < min(self._stop(take), self._end):
+                state = self._state(room_t)
+                silent = hole or stream in state["muted"] or not _hears(state, stream)
+                if not silent and room_t < min(self._stop(take), self._end):
                     heard.append(self._output(room_t))
         return sorted(heard)
 
-    def _sees(self, stream: str) -> bool:
-        return self._subscribed(stream, "Video")
+    def _state(self, room_t: Fraction) -> Json:
+        """What the job says at a time of the room."""
+        return [state for ms, state in self._sections if self._since_origin(ms) <= room_t or ms == -inf][-1]
 
-    def _hears(self, stream: str) -> bool:
-        return self._subscribed(stream, "Audio")
-
-    def _subscribed(self, stream: str, kind: str) -> bool:
-        only: list[str] = self._room.subscribe.get(f"Subscribe{kind}", [])
-        without: list[str] = self._room.subscribe.get(f"Unsubscribe{kind}", [])
-        return stream not in without and (not only or stream in only)
+    def _since_origin(self, ms: float) -> Fraction:
+        return Fraction(-(10**9)) if ms == -inf else Fraction(int(ms) - self._origin_ms, 1000)
 
     def _start(self, take: Take) -> Fraction:
         return Fraction(take.start_ms - self._origin_ms, 1000)
@@ -108,6 +114,16 @@ class Model:
         return Fraction(min(end_ms, take.end_ms or end_ms) - self._origin_ms, 1000)
 
     def _presence(self, stream: str) -> list[Range]:
+        """When a stream is in the room, and in the mix."""
+        starts = [self._since_origin(ms) for ms, _ in self._sections]
+        return [
+            (max(start, begins), min(end, ends))
+            for start, end in self._visits(stream)
+            for (_, state), begins, ends in zip(self._sections, starts, [*starts[1:], Fraction(10**9)], strict=True)
+            if (_hears(state, stream) or _sees(state, stream)) and max(start, begins) < min(end, ends)
+        ]
+
+    def _visits(self, stream: str) -> list[Range]:
         return _union([(self._start(t), self._stop(t)) for t in self._takes.get(stream, [])], Fraction(ABSENCE_S))
 
     @cached_property
@@ -118,7 +134,7 @@ class Model:
     def _end(self) -> Fraction:
         """Room time at which the output ends."""
         last = max(self._presence(stream)[-1][1] for stream in self.streams)
-        key = self._presence(self._room.job.get("KeyStream", ""))
+        key = _union(self._presence(self._room.job.get("KeyStream", "")), Fraction(0), inclusive=True)
         return min(last, _union(key, self._idle_s, inclusive=True)[0][1] + self._idle_s) if key else last
 
     @cached_property
@@ -139,17 +155,20 @@ class Model:
 
     def _scene(self, room_t: Fraction) -> tuple[Shown, ...]:
         present = [stream for stream in self.streams if self._is_visible(stream, room_t)]
-        return tuple(Shown(stream, box, *self._look(stream, room_t)) for stream, box in self._placed(present))
+        return tuple(
+            Shown(stream, box, *self._look(stream, room_t))
+            for stream, box in self._placed(present, self._state(room_t))
+        )
 
     def _is_visible(self, stream: str, room_t: Fraction) -> bool:
         has_picture = any(take.picture for take in self._takes[stream])
         there = any(start <= room_t < end for start, end in self._presence(stream))
-        return has_picture and there and self._sees(stream)
+        return has_picture and there and _sees(self._state(room_t), stream)
 
-    def _placed(self, present: list[str]) -> list[tuple[str, Box]]:
+    def _placed(self, present: list[str], state: Json) -> list[tuple[str, Box]]:
         """The tiles of the streams that are shown, back to front."""
-        mixer, (width, height) = self._room.mixer, self._room.size
-        if self._room.subscribe.get("VideoStreamType", 0) == 1:
+        mixer, (width, height) = state["mixer"], self._room.size
+        if state["subscribe"].get("VideoStreamType", 0) == 1:
             positions: list[dict[str, Any]] = mixer["PositionConfig"]
             there = [p for p in positions if p["RtcStreamId"] in present]
             regions = [
@@ -158,7 +177,7 @@ class Model:
             return [(s, (r["X"], r["Y"], r["X"] + r["Width"], r["Y"] + r["Height"])) for s, r in regions]
         if not present:
             return []
-        template = self._template(len(present))
+        template = _template(mixer, len(present))
         areas = [tile[2] * tile[3] for tile in template]
         largest = areas.index(max(areas))
         chosen = mixer.get("MaxResolutionStream")
@@ -171,20 +190,13 @@ class Model:
             for s, (x, y, w, h) in zip(dealt, template, strict=False)
         ]
 
-    def _template(self, count: int) -> tuple[Tile, ...]:
-        mixer = self._room.mixer
-        style = mixer.get("MixedVideoLayout", 1)
-        if style:
-            return tiles(style, count)
-        sides = ("Left", "Top", "Width", "Height")
-        templates = [[[Fraction(tile["Area"][side]) for side in sides] for tile in t] for t in mixer["LayoutConfig"]]
-        enough = [template for template in templates if len(template) >= count]
-        best = min(enough, key=len) if enough else max(templates, key=len)
-        return tuple((x, y, w, h) for x, y, w, h in best)
-
     def _look(self, stream: str, room_t: Fraction) -> tuple[tuple[int, int], Colour | None]:
         """The size of the picture of ``stream``, and its colour."""
-        arrival, leave = next(span for span in self._presence(stream) if span[0] <= room_t < span[1])
+        size, colour = self._recorded(stream, room_t)
+        return size, None if stream in self._state(room_t)["hidden"] else colour
+
+    def _recorded(self, stream: str, room_t: Fraction) -> tuple[tuple[int, int], Colour | None]:
+        arrival, leave = next(span for span in self._visits(stream) if span[0] <= room_t < span[1])
         takes = [take for take in self._takes[stream] if take.picture and arrival <= self._start(take) < leave]
         running = [take for take in takes if self._first(take) <= room_t < self._stop(take)]
         if running:
@@ -225,11 +237,54 @@ class Model:
         following = times[number + 1 : number + 2]
         if not following:
             again = [self._first(t) for t in self._takes[take.stream] if t.picture and self._first(t) > room_t]
-            leave = next(span[1] for span in self._presence(take.stream) if span[0] <= room_t < span[1])
+            leave = next(span[1] for span in self._visits(take.stream) if span[0] <= room_t < span[1])
             pauses = min([*again, leave]) - self._seen_to(take) >= ABSENCE_S
         else:
             pauses = following[0] - times[number] > GAP_S
         return take.stream.endswith("_1") and pauses and file_t - times[number] >= PLACEHOLDER_DELAY_S
+
+
+def _course(room: Room) -> list[tuple[float, Json]]:
+    """What the job says from each millisecond on: its mixer, its subscriptions, and who is muted or hidden."""
+    state: Json = {"mixer": room.mixer, "subscribe": room.subscribe, "muted": frozenset(), "hidden": frozenset()}
+    course: list[tuple[float, Json]] = [(-inf, state)]
+    for ms, update in sorted(room.updates, key=lambda entry: entry[0]):
+        data = update["Data"]
+        state = dict(state)
+        state["mixer"] = state["mixer"] | data.get("MixerConfig", {})
+        state["subscribe"] = state["subscribe"] | data.get("SubscribeConfig", {})
+        for stream in data.get("StreamConfig", []):
+            for name, off in (("muted", "Audio"), ("hidden", "Video")):
+                is_off = stream.get(f"Mute{off}", False) or not stream.get(f"Has{off}", True)
+                others = state[name] - {stream["RtcStreamId"]}
+                state[name] = others | {stream["RtcStreamId"]} if is_off else others
+        course.append((ms, state))
+    return course
+
+
+def _sees(state: Json, stream: str) -> bool:
+    return _subscribed(state, stream, "Video")
+
+
+def _hears(state: Json, stream: str) -> bool:
+    return _subscribed(state, stream, "Audio")
+
+
+def _subscribed(state: Json, stream: str, kind: str) -> bool:
+    only: list[str] = state["subscribe"].get(f"Subscribe{kind}", [])
+    without: list[str] = state["subscribe"].get(f"Unsubscribe{kind}", [])
+    return stream not in without and (not only or stream in only)
+
+
+def _template(mixer: Json, count: int) -> tuple[Tile, ...]:
+    style = mixer.get("MixedVideoLayout", 1)
+    if style:
+        return tiles(style, count)
+    sides = ("Left", "Top", "Width", "Height")
+    templates = [[[Fraction(tile["Area"][side]) for side in sides] for tile in t] for t in mixer["LayoutConfig"]]
+    enough = [template for template in templates if len(template) >= count]
+    best = min(enough, key=len) if enough else max(templates, key=len)
+    return tuple((x, y, w, h) for x, y, w, h in best)
 
 
 def placed(size: tuple[int, int], tile: Box, mode: int) -> tuple[Box, tuple[float, float]]:

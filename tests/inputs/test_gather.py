@@ -25,7 +25,7 @@ from owtmix.plan.media_info import ClockRules
 from tests.support.command import TINY, record_once
 from tests.support.executor import InProcessExecutor
 from tests.support.people import Take
-from tests.support.plans import JOB, MIXER
+from tests.support.plans import JOB
 from tests.support.progress import RecordingProgress
 from tests.support.store import Content, FakeStore
 
@@ -245,7 +245,7 @@ def test_watermark_images_come_from_the_store_once_each_and_missing_ones_are_tol
     store.objects |= {"logo.png": png.getvalue(), "odd.png": b"odd"}
     marks = tuple(ImageWatermark(0, 0, 1.0, key) for key in ("logo.png", "none.png", "logo.png", "odd.png"))
     told: list[str] = []
-    images = gatherer(store, folder, replace(JOB, mixer=replace(MIXER, watermarks=marks))).images(told.append)
+    images = gatherer(store, folder).images(marks, told.append)
     assert images.keys() == {"logo.png"}
     assert MappedImages(images)["logo.png"].tolist() == [[[10, 20, 30, 255]] * 3] * 2
     assert told[0] == "the watermark image none.png is left out: it does not exist in the input store"

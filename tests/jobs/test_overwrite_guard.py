@@ -42,7 +42,7 @@ def job_file(tmp_path: Path) -> Path:
 
 def check(job_file: Path, output: str, *recordings: str, index: str | None = "job.json", **options: Any) -> None:
     request = read_request(job_file, Settings(), Options(output=output, **options))
-    guard_inputs(request, recordings or ("room/a.mp4", f"room/{NFC}"), index).check()
+    guard_inputs(request, request.spec.images, recordings or ("room/a.mp4", f"room/{NFC}"), index).check()
 
 
 def refused(job_file: Path, output: str, *recordings: str, **options: Any) -> None:
@@ -88,7 +88,7 @@ def test_an_index_that_the_command_line_names(job_file: Path) -> None:
     index.write_text("{}")
     request = read_request(job_file, Settings(), Options(output="index.mp4", index=str(index)))
     with pytest.raises(SpecError, match="an input of this job"):
-        guard_inputs(request, ["room/a.mp4"], None).check()
+        guard_inputs(request, request.spec.images, ["room/a.mp4"], None).check()
 
 
 def test_the_settings(job_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,7 +166,7 @@ def test_nothing_of_a_job_lies_among_the_state_of_jobs(job_file: Path, name: str
 
 def check_file(job_file: Path, file: Path) -> None:
     request = read_request(job_file, Settings(), Options())
-    guard_inputs(request, ("room/a.mp4",), "job.json").check_file(file)
+    guard_inputs(request, request.spec.images, ("room/a.mp4",), "job.json").check_file(file)
 
 
 @pytest.mark.parametrize("name", ["room/a.mp4", "link/a.mp4", "job.json", "cfg.json"])

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from owtmix.base.colour import Colour
 from owtmix.base.errors import DestinationError, RenderError
-from owtmix.base.geometry import ResizeMode
 from owtmix.base.time import FrameClock
 from owtmix.compositor.cpu import planes
 from owtmix.outputs.base import FinishedTracks
@@ -50,10 +49,8 @@ def picture_plan(frames: int, how: VideoEncoding) -> PicturePlan:
         frames=frames,
         background=Colour(0, 0, 0),
         matrix="bt709",
-        resize_mode=ResizeMode.FIT,
         scenes=(),
         shots={},
-        watermarks=(),
         text_px=8,
         encoding=how,
         chunks=(range(frames),),

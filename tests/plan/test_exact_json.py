@@ -30,7 +30,7 @@ from owtmix.plan.model import (
     Source,
     VideoEncoding,
 )
-from owtmix.plan.scenes import Scene, Tile
+from owtmix.plan.scenes import Look, Scene, Tile
 from owtmix.plan.shots import Shot
 from owtmix.plan.timeline import Jump
 from tests.support.plans import JOB, PATIENT, canvases, index_of, rooms
@@ -81,7 +81,8 @@ watermarks: Final = (
 video_encodings: Final = st.builds(
     VideoEncoding, st.sampled_from(["libx264", "libvpx-vp9", "h264_nvenc"]), counts, counts, tuples(pairs)
 )
-scenes: Final = st.builds(Scene, spans, tuples(st.builds(Tile, streams, rects)))
+looks: Final = st.builds(Look, st.sampled_from(ResizeMode), tuples(watermarks))
+scenes: Final = st.builds(Scene, spans, tuples(st.builds(Tile, streams, rects)), looks)
 shots: Final = st.builds(Shot, spans, st.none() | numbers, fractions, fractions, fractions)
 pictures: Final = st.builds(
     PicturePlan,
@@ -90,10 +91,8 @@ pictures: Final = st.builds(
     frames=counts,
     background=st.builds(Colour, *[st.integers(0, 255)] * 3),
     matrix=matrices,
-    resize_mode=st.sampled_from(ResizeMode),
     scenes=tuples(scenes),
     shots=st.dictionaries(streams, tuples(shots), max_size=3),
-    watermarks=tuples(watermarks),
     text_px=counts,
     encoding=video_encodings,
     chunks=tuples(ranges),
@@ -156,7 +155,8 @@ def test_the_plan_of_a_room_is_read_as_it_was_written(clips: list[Clip]) -> None
 
 def example() -> RenderPlan:
     """A plan with little in it."""
-    scene = Scene(TimeRange(Fraction(0), Fraction(1, 3)), (Tile(StreamId("anna", 1), Rect(0, 0, 2, 2)),))
+    look = Look(ResizeMode.FIT, (ClockWatermark(1, 2, 1),))
+    scene = Scene(TimeRange(Fraction(0), Fraction(1, 3)), (Tile(StreamId("anna", 1), Rect(0, 0, 2, 2)),), look)
     encoding = VideoEncoding("libx264", 1000, 30, ())
     picture = PicturePlan(
         canvas=Size(2, 2),
@@ -164,10 +164,8 @@ def example() -> RenderPlan:
         frames=5,
         background=Colour(0, 0, 0),
         matrix="bt709",
-        resize_mode=ResizeMode.FIT,
         scenes=(scene,),
         shots={},
-        watermarks=(ClockWatermark(1, 2, 1),),
         text_px=20,
         encoding=encoding,
         chunks=(range(5),),
@@ -193,7 +191,9 @@ def example() -> RenderPlan:
 def test_fractions_are_text_and_members_of_a_union_name_their_class() -> None:
     written = plan_to_exact_json(example())
     assert written["duration_s"] == "1/3"
-    assert written["picture"]["watermarks"] == [{"is": "ClockWatermark", "x": 1, "y": 2, "alpha": 1}]
+    assert written["picture"]["scenes"][0]["look"]["watermarks"] == [
+        {"is": "ClockWatermark", "x": 1, "y": 2, "alpha": 1}
+    ]
     assert written["picture"]["chunks"] == [[0, 5, 1]]
     assert written["sound"] is None
 
@@ -209,11 +209,11 @@ def test_fractions_are_text_and_members_of_a_union_name_their_class() -> None:
         ("warnings", [5]),
         ("left_out", [["only one"]]),
         ("picture.frames", "5"),
-        ("picture.resize_mode", 9),
+        ("picture.scenes.0.look.resize_mode", 9),
         ("picture.chunks", [[0, 5, 1, 1]]),
         ("picture.scenes", [{"span": {"start": "1", "end": "1"}, "tiles": []}]),
-        ("picture.watermarks", [{"is": "Path", "x": 1, "y": 2, "alpha": 1}]),
-        ("picture.watermarks", [{"x": 1, "y": 2, "alpha": 1}]),
+        ("picture.scenes.0.look.watermarks", [{"is": "Path", "x": 1, "y": 2, "alpha": 1}]),
+        ("picture.scenes.0.look.watermarks", [{"x": 1, "y": 2, "alpha": 1}]),
         ("picture.encoding", {}),
         ("sound", "none"),
     ],
@@ -221,9 +221,9 @@ def test_fractions_are_text_and_members_of_a_union_name_their_class() -> None:
 def test_what_is_no_plan_is_refused(path: str, value: object) -> None:
     written = plan_to_exact_json(example())
     *parents, last = path.split(".")
-    section = written
+    section: Any = written
     for key in parents:
-        section = section[key]
+        section = section[int(key) if key.isdecimal() else key]
     section[last] = value
     with pytest.raises((ValueError, TypeError, KeyError)):
         plan_from_exact_json(written)

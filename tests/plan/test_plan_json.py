@@ -58,7 +58,7 @@ def test_a_plan_has_scenes_shots_and_sources() -> None:
     assert drawn["shots"]["anna_2"] == [
         {"span": {"start": 4.0, "end": 10.0}, "source": 1, "offset_s": 4.0, "until_s": 10.0, "from_s": 0.0}
     ]
-    assert [mark.get("text") for mark in drawn["watermarks"]] == [None, "课"]
+    assert [mark.get("text") for mark in drawn["scenes"][0]["look"]["watermarks"]] == [None, "课"]
     assert written["sound"]["samples"] == 480_000
 
 

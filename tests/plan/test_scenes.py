@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 
 from owtmix.base.geometry import Area, Rect, Size
 from owtmix.base.ids import StreamId
+from owtmix.jobfile.room_state import RoomState
 from owtmix.jobfile.spec import LayoutStyle, MixerSpec, Position
+from owtmix.plan.course import StateSpan
 from owtmix.plan.media_info import Clip
 from owtmix.plan.scenes import Scene, build_scenes
 from owtmix.plan.timeline import Segment, TimelineRules, build_timeline
-from tests.support.plans import ANNA, BEN, CARL, MIXER, PATIENT, SCREEN, canvases, rooms, rules, span
+from tests.support.plans import ANNA, BEN, CARL, JOB, MIXER, PATIENT, SCREEN, SUBSCRIPTION, canvases, rooms, rules, span
 
 CANVAS: Final = Size(1200, 720)
 CROWD: Final = tuple(StreamId(f"user{number:02}", 1) for number in range(40))
@@ -31,10 +33,16 @@ PICTURE_IN_PICTURE: Final = (
 """A custom template with three tiles, of which the second is the largest."""
 
 
+def always(mixer: MixerSpec, *, manual: bool = False) -> list[StateSpan]:
+    """A room that does not change."""
+    spec = replace(JOB, mixer=mixer, subscription=replace(SUBSCRIPTION, manual=manual))
+    return [StateSpan(span(0, 10**9), spec, RoomState(spec.mixer, spec.subscription, 0))]
+
+
 def dealt(present: Sequence[StreamId], mixer: MixerSpec, visible: Iterable[StreamId] | None = None) -> Scene:
     segment = Segment(span(0, 10), tuple(present))
     chosen = frozenset(present if visible is None else visible)
-    (only,) = build_scenes([segment], mixer, CANVAS, manual=False, visible=chosen)
+    (only,) = build_scenes([segment], always(mixer), CANVAS, chosen)
     return only
 
 
@@ -157,7 +165,7 @@ def test_manual_mode_shows_only_positioned_streams_lower_z_first_then_list_order
     )
     mixer = replace(MIXER, layout=LayoutStyle.SINGLE, max_resolution_stream=BEN, positions=positions)
     segments = [Segment(span(0, 1), (CROWD[0], CARL, ANNA, BEN)), Segment(span(1, 2), (CROWD[0],))]
-    first, second = build_scenes(segments, mixer, CANVAS, manual=True, visible={ANNA, BEN, CARL, SCREEN, CROWD[0]})
+    first, second = build_scenes(segments, always(mixer, manual=True), CANVAS, {ANNA, BEN, CARL, SCREEN, CROWD[0]})
     assert [(tile.stream, tile.rect) for tile in first.tiles] == [
         (BEN, regions[1]),
         (CARL, regions[3]),
@@ -168,7 +176,7 @@ def test_manual_mode_shows_only_positioned_streams_lower_z_first_then_list_order
 
 def test_a_stream_that_is_only_heard_changes_no_scene() -> None:
     segments = [Segment(span(0, 4), (ANNA,)), Segment(span(4, 6), (ANNA, BEN)), Segment(span(6, 9), (ANNA,))]
-    scenes = build_scenes(segments, MIXER, CANVAS, manual=False, visible={ANNA})
+    scenes = build_scenes(segments, always(MIXER), CANVAS, {ANNA})
     assert [found.span for found in scenes] == [span(0, 9)]
 
 
@@ -185,7 +193,7 @@ def test_scenes_cover_the_output_and_their_tiles_lie_in_the_canvas(
 ) -> None:
     planned = build_timeline(clips, rules)
     mixer = replace(MIXER, layout=style, max_resolution_stream=designated)
-    scenes = build_scenes(planned.segments, mixer, canvas, manual=False, visible=planned.presence.keys())
+    scenes = build_scenes(planned.segments, always(mixer), canvas, planned.presence.keys())
     assert span(scenes[0].span.start, scenes[-1].span.end) == span(0, planned.end)
     assert all(a.span.end == b.span.start and a.tiles != b.tiles for a, b in pairwise(scenes))
     for found in scenes:

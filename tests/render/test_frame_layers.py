@@ -16,7 +16,7 @@ from owtmix.plan.model import RenderPlan
 from owtmix.render.context import RenderContext
 from owtmix.render.results import RenderResult
 from tests.render.rooms import ANNA, BEN, FPS, placed, plan_of, rendering
-from tests.support.canvas import PictureLayer, RecordingCanvas
+from tests.support.canvas import RecordingCanvas
 from tests.support.plans import picture, room, sound, take
 from tests.support.sources import MemorySources
 
@@ -35,9 +35,10 @@ def compose(plan: RenderPlan, frames: range, ahead: int = 1) -> list[list[Layer]
 
 
 def content(layer: Layer) -> Hashable:
-    """The number of the source that ``layer`` shows, ``placeholder``, or the number of the watermark as text."""
+    """The number of the source that ``layer`` shows, ``placeholder``, or the text of the watermark."""
     assert isinstance(layer.key, tuple)
-    return layer.key[0] if isinstance(layer, PictureLayer) or layer.key[0] == "placeholder" else f"mark {layer.key[0]}"
+    shown = layer.key[0]
+    return f"mark {shown.text}" if isinstance(shown, TextWatermark) else shown
 
 
 def test_a_frame_is_the_tiles_of_its_scene_and_then_the_watermarks() -> None:
@@ -52,7 +53,7 @@ def test_a_frame_is_the_tiles_of_its_scene_and_then_the_watermarks() -> None:
             layers = composed[number]
             assert [layer.rect for layer in layers[:-2]] == [tile.rect for tile in scene.tiles]
             shown = [{ANNA: 0, BEN: 1}[tile.stream] for tile in scene.tiles]
-            assert [content(layer) for layer in layers] == [*shown, "mark 0", "mark 1"]
+            assert [content(layer) for layer in layers] == [*shown, "mark first", "mark second"]
 
 
 def test_layers_lie_in_the_order_of_their_positions() -> None:

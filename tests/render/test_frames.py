@@ -47,7 +47,8 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> RenderContext:
 
 
 def with_mode(context: RenderContext, mode: ResizeMode) -> RenderContext:
-    return replace(context, plan=replace(context.plan, picture=replace(context.picture, resize_mode=mode)))
+    scenes = tuple(replace(scene, look=replace(scene.look, resize_mode=mode)) for scene in context.picture.scenes)
+    return replace(context, plan=replace(context.plan, picture=replace(context.picture, scenes=scenes)))
 
 
 def test_the_busy_room_has_many_scenes_files_and_a_placeholder(busy: RenderContext) -> None:
@@ -119,13 +120,13 @@ def test_a_stream_that_has_left_keeps_no_scaler(tmp_path: Path) -> None:
     picture, canvas = context.picture, make_canvas(context.picture)
     made: list[ref[Scaler]] = []
 
-    def scaler() -> Scaler:
-        new = canvas.scaler()
+    def scaler(mode: ResizeMode) -> Scaler:
+        new = canvas.scaler(mode)
         made.append(ref(new))
         return new
 
     tile = TileRenderer(ANNA, picture.shots[ANNA], Decoding(context.sources), scaler, picture.clock)
-    assert tile.layers((Fraction(0),), (LEFT,)) != [{}]
+    assert tile.layers((Fraction(0),), (LEFT,), ResizeMode.FIT) != [{}]
     assert made[0]()
     tile.close()
     assert not made[0]()

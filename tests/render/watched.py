@@ -8,9 +8,10 @@ from fractions import Fraction
 
 from av.video.frame import VideoFrame
 
-from owtmix.base.geometry import Rect
+from owtmix.base.geometry import Rect, ResizeMode
 from owtmix.compositor.base import Canvas, ComposedFrame, Layer, Scaler, SourceFrame
 from owtmix.compositor.overlays import Overlays
+from owtmix.jobfile.spec import Watermark
 from owtmix.media.writers import VideoWriter
 from owtmix.render.callbacks import ignore_advance
 from owtmix.render.context import RenderContext
@@ -19,9 +20,9 @@ from owtmix.render.context import RenderContext
 class _WatchedOverlays(Overlays):
     on_frame: Callable[[Fraction], None] = staticmethod(ignore_advance)
 
-    def watermarks(self, t: Fraction) -> list[Layer]:
+    def watermarks(self, shown: Sequence[Watermark], t: Fraction) -> list[Layer]:
         self.on_frame(t)
-        return super().watermarks(t)
+        return super().watermarks(shown, t)
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,8 @@ class WatchedCanvas:
     ahead: int
     on_fit: Callable[[Hashable], None] = lambda _: None
 
-    def scaler(self) -> Scaler:
-        return _WatchedScaler(self.canvas.scaler(), self.on_fit)
+    def scaler(self, mode: ResizeMode) -> Scaler:
+        return _WatchedScaler(self.canvas.scaler(mode), self.on_fit)
 
     def compose(self, layers: Sequence[Layer]) -> ComposedFrame:
         return self.canvas.compose(layers)

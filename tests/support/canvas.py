@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from av.video.frame import VideoFrame
 
-from owtmix.base.geometry import Rect
+from owtmix.base.geometry import Rect, ResizeMode
 from owtmix.compositor.base import Layer, SourceFrame
 
 
@@ -27,7 +27,7 @@ class RecordingCanvas:
         self.ahead = ahead
         self.composed: list[list[Layer]] = []
 
-    def scaler(self) -> RecordingCanvas:
+    def scaler(self, mode: ResizeMode) -> RecordingCanvas:  # noqa: ARG002 - nothing is scaled
         return self
 
     def fit(self, source: SourceFrame, tile: Rect, key: Hashable) -> Layer:

@@ -18,7 +18,10 @@ EPOCH_MS: Final = 1_795_327_385_123
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """``audio``, ``mixer``, ``subscribe``, ``job`` and ``recording`` are the job file's sections of these names."""
+    """``audio``, ``mixer``, ``subscribe``, ``job`` and ``recording`` are the job file's sections of these names.
+
+    ``updates`` are pairs of milliseconds since ``EPOCH_MS`` and an update without its time.
+    """
 
     takes: tuple[Take, ...]
     size: tuple[int, int] = (640, 360)
@@ -30,6 +33,7 @@ class Room:
     subscribe: Json = field(default_factory=dict)
     job: Json = field(default_factory=dict)
     recording: Json = field(default_factory=dict)
+    updates: tuple[tuple[int, Json], ...] = ()
 
     def write(self, folder: Path, job_id: str, record: Callable[[Take, Path], None]) -> Path:
         """Write the room as a local store to ``folder``; returns the job file. ``record`` writes the file of a take."""
@@ -62,5 +66,8 @@ class Room:
                 "MixerConfig": self.mixer,
                 "SubscribeConfig": self.subscribe,
                 "RecordingConfig": {"StorageConfig": store} | self.recording,
+                **(
+                    {"Updates": [{"At": EPOCH_MS + ms} | update for ms, update in self.updates]} if self.updates else {}
+                ),
             },
         }

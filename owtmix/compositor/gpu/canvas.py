@@ -93,7 +93,6 @@ class GpuCanvas:
         memory: int,
         size: Size,
         background: tuple[int, int, int],
-        mode: ResizeMode,
         matrix: Matrix,
         *,
         on_gpu: bool = False,
@@ -103,15 +102,14 @@ class GpuCanvas:
         self._upload_buffers = UploadBuffers(device)
         self._size = size
         self._background = background
-        self._mode = mode
         self._matrix = matrix
         self._overlays: dict[Hashable, GpuTile] = {}
         returned = threading.Condition()
         frames = (GpuFrame(device, self._memory, size, returned, on_gpu=on_gpu) for _ in range(pool_frames(size)))
         self._frame_pool = FramePool(returned, frames)
 
-    def scaler(self) -> GpuScaler:
-        return GpuScaler(self._device, self._memory, self._upload_buffers, self._mode, self._matrix)
+    def scaler(self, mode: ResizeMode) -> GpuScaler:
+        return GpuScaler(self._device, self._memory, self._upload_buffers, mode, self._matrix)
 
     def compose(self, layers: Sequence[Layer]) -> ComposedFrame:
         """Launch the drawing of ``layers``, which are tiles of this canvas's own scalers, or overlays.

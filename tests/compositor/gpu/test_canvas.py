@@ -57,11 +57,11 @@ def test_this_machine_has_a_gpu() -> None:
 
 
 def canvases(
-    mode: ResizeMode = ResizeMode.STRETCH, matrix: Matrix = "bt709", size: Size = CANVAS, *, eager_uploads: bool = False
+    matrix: Matrix = "bt709", size: Size = CANVAS, *, eager_uploads: bool = False
 ) -> tuple[Canvas, Canvas, LazyDevice]:
     device = LazyDevice(eager_uploads=eager_uploads)
-    gpu = GpuCanvas(device, 64 * MIB, size, BACKGROUND, mode, matrix)
-    return CpuCanvas(size, BACKGROUND, mode, matrix), gpu, device
+    gpu = GpuCanvas(device, 64 * MIB, size, BACKGROUND, matrix)
+    return CpuCanvas(size, BACKGROUND, matrix), gpu, device
 
 
 def shown(canvas: Canvas, layers: list[Layer]) -> list[NDArray[np.uint8]]:
@@ -80,10 +80,10 @@ def compare(
     picture: SourceFrame, tile: Rect = WHOLE, mode: ResizeMode = ResizeMode.STRETCH, matrix: Matrix = "bt709"
 ) -> None:
     """All canvases draw nearly the same; those on devices are equal bit by bit."""
-    all_canvases: list[Canvas] = [CpuCanvas(CANVAS, BACKGROUND, mode, matrix)]
-    all_canvases += [GpuCanvas(device, 64 * MIB, CANVAS, BACKGROUND, mode, matrix) for device in devices()]
+    all_canvases: list[Canvas] = [CpuCanvas(CANVAS, BACKGROUND, matrix)]
+    all_canvases += [GpuCanvas(device, 64 * MIB, CANVAS, BACKGROUND, matrix) for device in devices()]
     expected, first, *others = (
-        shown(canvas, [canvas.scaler().fit(picture, tile, next(_keys))]) for canvas in all_canvases
+        shown(canvas, [canvas.scaler(mode).fit(picture, tile, next(_keys))]) for canvas in all_canvases
     )
     for model, drawn in zip(expected, first, strict=True):
         assert psnr_db(model, drawn) >= LEAST_PSNR_DB
@@ -179,7 +179,8 @@ def tiled(canvas: Canvas, stills: list[Still]) -> list[Layer]:
     half = Size(CANVAS.width // 2, CANVAS.height // 2)
     rects = [Rect(i % 2 * half.width, i // 2 * half.height, half.width, half.height) for i in range(4)]
     tiles: list[Layer] = [
-        canvas.scaler().fit(still, rect, next(_keys)) for still, rect in zip(stills, rects, strict=True)
+        canvas.scaler(ResizeMode.STRETCH).fit(still, rect, next(_keys))
+        for still, rect in zip(stills, rects, strict=True)
     ]
     return [*tiles, noise_overlay(Rect(20, 20, 60, 40), 0.5)]
 
@@ -188,14 +189,14 @@ def tiled(canvas: Canvas, stills: list[Still]) -> list[Layer]:
 def test_memory_is_reused_only_when_nothing_reads_it(*, eager_uploads: bool) -> None:
     """Frames are read late; the device works as late as fences allow, and in one case uploads at once."""
     cpu, gpu, device = canvases(eager_uploads=eager_uploads)
-    scalers = [gpu.scaler() for _ in range(2)]
+    scalers = [gpu.scaler(ResizeMode.STRETCH) for _ in range(2)]
     waiting = []
     stills = [Still(textured(Size(200, 120), seed)) for seed in range(40)]
     for number, still in enumerate(stills):
         waiting.append(gpu.compose([scalers[number % 2].fit(still, WHOLE, number)]))
         if len(waiting) == 4:
             composed = waiting.pop(0)
-            expected = shown(cpu, [cpu.scaler().fit(stills[number - 3], WHOLE, number - 3)])
+            expected = shown(cpu, [cpu.scaler(ResizeMode.STRETCH).fit(stills[number - 3], WHOLE, number - 3)])
             for model, plane in zip(expected, planes(composed.frame), strict=True):
                 assert psnr_db(model, plane) >= LEAST_PSNR_DB
             composed.release()
@@ -209,7 +210,7 @@ def test_a_frame_may_have_more_tiles_than_upload_buffers_and_cached_tables(*, ea
     assert len(rects) > BUFFERS
     expected, drawn = (
         shown(canvas, [scaler.fit(Still(textured(Size(200, 120), rect.x + rect.y)), rect, rect) for rect in rects])
-        for canvas, scaler in ((canvas, canvas.scaler()) for canvas in (cpu, gpu))
+        for canvas, scaler in ((canvas, canvas.scaler(ResizeMode.STRETCH)) for canvas in (cpu, gpu))
     )
     for model, plane in zip(expected, drawn, strict=True):
         assert psnr_db(model, plane) >= LEAST_PSNR_DB
@@ -217,7 +218,7 @@ def test_a_frame_may_have_more_tiles_than_upload_buffers_and_cached_tables(*, ea
 
 def test_from_frame_to_frame_nothing_is_allocated() -> None:
     _, gpu, device = canvases()
-    scaler = gpu.scaler()
+    scaler = gpu.scaler(ResizeMode.STRETCH)
     memory_in_use = []
     for number in range(30):
         shown(gpu, [scaler.fit(Still(textured(Size(200, 120), number)), WHOLE, number)])
@@ -227,7 +228,7 @@ def test_from_frame_to_frame_nothing_is_allocated() -> None:
 
 def test_an_unchanged_layer_is_neither_uploaded_nor_drawn_again() -> None:
     _, gpu, device = canvases()
-    scaler = gpu.scaler()
+    scaler = gpu.scaler(ResizeMode.STRETCH)
     still, watermark = Still(textured(Size(200, 120))), noise_overlay(Rect(20, 20, 60, 40), 0.5)
     left, right = Rect(0, 0, 160, 192), Rect(160, 0, 160, 192)
     layers: list[Layer] = [scaler.fit(still, left, "a"), scaler.fit(still, right, "a"), watermark]
@@ -241,12 +242,12 @@ def test_an_unchanged_layer_is_neither_uploaded_nor_drawn_again() -> None:
 
 @pytest.mark.parametrize("size", [CANVAS, Size(162, 90), Size(2, 2)], ids=str)
 def test_frames_of_any_even_size_are_downloaded_or_stay_on_the_gpu_as_nv12(size: Size) -> None:
-    cpu, gpu, _ = canvases(ResizeMode.FIT, size=size)
-    staying = GpuCanvas(LazyDevice(), 64 * MIB, size, BACKGROUND, ResizeMode.FIT, "bt709", on_gpu=True)
+    cpu, gpu, _ = canvases(size=size)
+    staying = GpuCanvas(LazyDevice(), 64 * MIB, size, BACKGROUND, "bt709", on_gpu=True)
     still, tile = Still(textured(size)), Rect(0, 0, size.width, size.height)
-    expected = shown(cpu, [cpu.scaler().fit(still, tile, "key")])
-    drawn = shown(gpu, [gpu.scaler().fit(still, tile, "key")])
-    frame = staying.compose([staying.scaler().fit(still, tile, "key")]).frame
+    expected = shown(cpu, [cpu.scaler(ResizeMode.FIT).fit(still, tile, "key")])
+    drawn = shown(gpu, [gpu.scaler(ResizeMode.FIT).fit(still, tile, "key")])
+    frame = staying.compose([staying.scaler(ResizeMode.FIT).fit(still, tile, "key")]).frame
     assert frame.format.name == "nv12"
     for plane, on_host, on_device in zip(expected, drawn, planes(frame.reformat(format="yuv420p")), strict=True):
         assert np.array_equal(plane, on_host)
@@ -255,15 +256,15 @@ def test_frames_of_any_even_size_are_downloaded_or_stay_on_the_gpu_as_nv12(size:
 
 def test_the_memory_limit_holds_and_the_error_names_it() -> None:
     device = LazyDevice()
-    gpu = GpuCanvas(device, 2 * MIB, CANVAS, BACKGROUND, ResizeMode.FIT, "bt709")
+    gpu = GpuCanvas(device, 2 * MIB, CANVAS, BACKGROUND, "bt709")
     with pytest.raises(DeviceError, match=r"more than 2 MiB of its memory: gpu\.memory_mib"):
-        gpu.scaler().fit(Still(textured(Size(1920, 1080))), WHOLE, "key")
+        gpu.scaler(ResizeMode.FIT).fit(Still(textured(Size(1920, 1080))), WHOLE, "key")
 
 
 def test_free_buffers_of_other_sizes_are_evicted() -> None:
     device = LazyDevice()
-    gpu = GpuCanvas(device, 5 * MIB, CANVAS, BACKGROUND, ResizeMode.FIT, "bt709")
-    scaler = gpu.scaler()
+    gpu = GpuCanvas(device, 5 * MIB, CANVAS, BACKGROUND, "bt709")
+    scaler = gpu.scaler(ResizeMode.FIT)
     for height in range(400, 1000, 100):
         shown(gpu, [scaler.fit(Still(flat(Size(1200, height))), WHOLE, height)])
     assert device.launches == 6
@@ -272,9 +273,9 @@ def test_free_buffers_of_other_sizes_are_evicted() -> None:
 def test_a_device_that_is_full_or_lost_is_an_error() -> None:
     device = LazyDevice(free_bytes=MIB)
     with pytest.raises(DeviceError, match="lazy:0 is full"):
-        GpuCanvas(device, 64 * MIB, Size(1920, 1080), BACKGROUND, ResizeMode.FIT, "bt709")
+        GpuCanvas(device, 64 * MIB, Size(1920, 1080), BACKGROUND, "bt709")
     _, gpu, device = canvases()
-    composed = gpu.compose([gpu.scaler().fit(Still(textured(Size(200, 120))), WHOLE, "key")])
+    composed = gpu.compose([gpu.scaler(ResizeMode.STRETCH).fit(Still(textured(Size(200, 120))), WHOLE, "key")])
     device.lost = True
     with pytest.raises(DeviceError, match="lazy:0 is lost"):
         _ = composed.frame
@@ -292,7 +293,9 @@ def test_a_frame_decoded_on_the_gpu_is_kept_until_it_is_drawn() -> None:
     _, gpu, _ = canvases()
     decoded = gpu_frame(textured(Size(400, 300)).reformat(format="nv12"))
     kept = ref(decoded)
-    composed = gpu.compose([gpu.scaler().fit(replace(Still(textured(CANVAS)), frame=decoded), WHOLE, "key")])
+    composed = gpu.compose(
+        [gpu.scaler(ResizeMode.STRETCH).fit(replace(Still(textured(CANVAS)), frame=decoded), WHOLE, "key")]
+    )
     del decoded
     assert kept()
     _ = composed.frame
@@ -305,7 +308,9 @@ def test_frames_decoded_on_the_gpu_are_read_in_place(pixel_format: str) -> None:
     cpu, gpu, device = canvases()
     decoded = replace(still, frame=gpu_frame(still.frame))
     table_bytes = 60_000
-    drawn = shown(gpu, [gpu.scaler().fit(decoded, WHOLE, "key")])
+    drawn = shown(gpu, [gpu.scaler(ResizeMode.STRETCH).fit(decoded, WHOLE, "key")])
     assert device.uploaded < table_bytes
-    for expected, plane in zip(shown(cpu, [cpu.scaler().fit(still, WHOLE, "key")]), drawn, strict=True):
+    for expected, plane in zip(
+        shown(cpu, [cpu.scaler(ResizeMode.STRETCH).fit(still, WHOLE, "key")]), drawn, strict=True
+    ):
         assert psnr_db(expected, plane) >= LEAST_PSNR_DB

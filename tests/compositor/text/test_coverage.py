@@ -117,7 +117,7 @@ def test_the_font_decides_what_is_drawn_and_the_chunk_s_key(tmp_path: Path) -> N
     assert chunk_key(plan, range(25), versions) != chunk_key(bare, range(25), versions)
     for drawn, marks in ((bare, 0), (plan, 1)):
         overlays = Overlays(picture_of(drawn), {}, drawn.epoch_at, "UTC")
-        assert len(overlays.watermarks(Fraction(0))) == marks
+        assert len(overlays.watermarks(picture_of(drawn).watermarks, Fraction(0))) == marks
 
 
 def test_a_font_that_changed_after_planning_is_an_error(tmp_path: Path) -> None:
@@ -129,4 +129,4 @@ def test_a_font_that_changed_after_planning_is_an_error(tmp_path: Path) -> None:
         overlays.placeholder(StreamId(KA, 1), TILE)
     path.unlink()
     with pytest.raises(RenderError, match=r"cannot be read: .*No such file"):
-        overlays.watermarks(Fraction(0))
+        overlays.watermarks(picture_of(plan).watermarks, Fraction(0))

@@ -17,7 +17,6 @@ from benchmarks.lab.gpu_proof.scene_files import prepared_scene
 from benchmarks.lab.gpu_proof.setting import Finding, Setting, tried, untried
 from benchmarks.lab.gpu_timing import CANVASES, MEMORY
 from benchmarks.measure import CORES
-from owtmix.base.geometry import ResizeMode
 from owtmix.compositor.gpu.canvas import GpuCanvas
 from owtmix.jobfile.settings_file import read_settings, settings_file
 from owtmix.media.video_reader import VideoReader
@@ -36,7 +35,7 @@ def run(setting: Setting) -> Iterator[Finding]:
     yield Finding("gpu.memory_mib, the limit for a canvas", read_settings(settings_file()).gpu.memory_mib)
     for size in CANVASES:
         before = card.used_mib()
-        canvas = GpuCanvas(card, MEMORY, size, (16, 128, 128), ResizeMode.FIT, "bt709")
+        canvas = GpuCanvas(card, MEMORY, size, (16, 128, 128), "bt709")
         yield Finding(f"frames of a canvas of {size}", {"mib": card.used_mib() - before})
         del canvas
     yield from _readers(card, setting)

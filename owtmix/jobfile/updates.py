@@ -1,0 +1,186 @@
+"""Updates of a room, from the job file or from a file beside the index, and what the room becomes by them.
+
+The keys that stand in an update replace those of the job; all others stay. After each update the room is checked as a
+job file is. Updates count in order of their times, and at the same time in the order in which they stand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, Final, TypeVar
+
+from owtmix.base.errors import Problem
+from owtmix.jobfile.assemble import subscription_spec
+from owtmix.jobfile.assemble_video import image_source, mixer_spec
+from owtmix.jobfile.job_model import JobModel
+from owtmix.jobfile.mixer_models import MixerConfig
+from owtmix.jobfile.models import Data
+from owtmix.jobfile.problems import ProblemCollector, raise_problems
+from owtmix.jobfile.room_state import Change, OutputTime, RoomState
+from owtmix.jobfile.spec import ImageWatermark, LayoutStyle, MediaChannel, SpecWarning
+from owtmix.jobfile.update_models import UpdateData
+
+ModelT = TypeVar("ModelT", bound=JobModel)
+
+_SECTIONS: Final = {
+    "job.mixer.update": frozenset({"mixer"}),
+    "job.subscribe.update": frozenset({"subscribe"}),
+    "job.stream.update": frozenset({"stream"}),
+    "job.transcoding.update": frozenset({"transcoding"}),
+    "job.update": frozenset({"mixer", "subscribe", "stream", "transcoding"}),
+}
+"""Which parts of an update count, by its action."""
+_BIT_RATES: Final = frozenset({"bit_rate"})
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """An update as written; ``where`` it stands begins the paths of its problems."""
+
+    where: str
+    at: Decimal | OutputTime
+    action: str
+    data: UpdateData
+    document: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RoomUpdates:
+    """The updates of a room whose job begins as ``data``, in the order in which they stand."""
+
+    updates: tuple[Update, ...]
+    data: Data
+    document: Mapping[str, Any] = field(repr=False)
+    warnings: tuple[SpecWarning, ...] = ()
+
+    @property
+    def images(self) -> tuple[ImageWatermark, ...]:
+        """The watermark images of all updates."""
+        marks = (mark for update in self.updates if update.data.mixer for mark in update.data.mixer.watermarks)
+        return tuple(ImageWatermark(m.x, m.y, float(m.alpha), image_source(m.image)) for m in marks if m.image)
+
+    def course(
+        self, begins: RoomState, seconds: Callable[[Decimal | OutputTime], Fraction]
+    ) -> tuple[tuple[Change, ...], tuple[SpecWarning, ...]]:
+        """What the room becomes by all updates, and what of them has no effect.
+
+        Args:
+            begins: the state at the start.
+            seconds: returns the index time (s) of a time as written.
+
+        Raises:
+            SpecError: an update is wrong.
+        """
+        replay = _Replay(begins, self.data, self.document)
+        changes = []
+        for update, at_s in sorted(((u, seconds(u.at)) for u in self.updates), key=lambda entry: entry[1]):
+            replay.apply(update)
+            changes.append(Change(at_s, update.where.rstrip(".: "), update.action, replay.state))
+        raise_problems(replay.problems)
+        return tuple(changes), tuple(replay.warnings)
+
+
+class _Replay:
+    """Applies updates one after the other."""
+
+    def __init__(self, begins: RoomState, data: Data, document: Mapping[str, Any]) -> None:
+        self.state = begins
+        self.problems: list[Problem] = []
+        self.warnings: list[SpecWarning] = []
+        self._begins = data
+        self._data = data
+        self._written = dict(document["Data"])
+
+    def apply(self, update: Update) -> None:
+        """Apply one update; collects its problems and warnings."""
+        counts = _SECTIONS.get(update.action)
+        given = update.data.model_fields_set & type(update.data).model_fields.keys()
+        if counts is None:
+            self._warn(update, f"{update.action} has no effect on a mix of recordings")
+            return
+        for name in sorted(given - counts):
+            alias = UpdateData.model_fields[name].alias
+            self._warn(update, f"{update.action} changes nothing by its {alias}")
+        given &= counts
+        self._merge(update, given)
+        if "stream" in given:
+            self._set_streams(update)
+        if "transcoding" in given:
+            self._set_bit_rate(update)
+        if given & {"mixer", "subscribe"}:
+            self._assemble(update, is_new_layout=bool(_set(update.data.mixer) & {"layout_config", "layouts"}))
+
+    def _merge(self, update: Update, given: frozenset[str] | set[str]) -> None:
+        written = update.document.get("Data", {})
+        for name in given & {"mixer", "subscribe"}:
+            section = getattr(update.data, name)
+            alias = Data.model_fields[name].alias
+            self._data = self._data.model_copy(update={name: _merged(getattr(self._data, name), section)})
+            self._written[alias] = {**self._written.get(alias, {}), **written.get(alias, {})}
+        if "mixer" in given and "background" in _set(update.data.mixer):
+            if self._data.mixer.background != self._begins.mixer.background:
+                self._warn(update, "BackgroundColor only counts at the start")
+            mixer = self._data.mixer.model_copy(update={"background": self._begins.mixer.background})
+            self._data = self._data.model_copy(update={"mixer": mixer})
+
+    def _assemble(self, update: Update, *, is_new_layout: bool) -> None:
+        """Check the room as a whole."""
+        collector = ProblemCollector({"Data": self._written}, update.where)
+        data = self._data.model_copy(update={"mixer": _used(self._data)})
+        channel = MediaChannel(data.recording.media_channel)
+        before = self.state.mixer
+        is_kept = not is_new_layout and before.layout is LayoutStyle.CUSTOM and bool(before.templates)
+        templates = before.templates if is_kept and data.mixer.layout == LayoutStyle.CUSTOM else None
+        mixer = mixer_spec(data.mixer, data, channel, collector, templates)
+        subscription = subscription_spec(data.subscribe, collector)
+        self.problems += collector.problems
+        self.warnings += collector.warnings
+        self.state = replace(self.state, mixer=mixer, subscription=subscription)
+
+    def _set_streams(self, update: Update) -> None:
+        hidden, muted = set(self.state.hidden), set(self.state.muted)
+        for model in update.data.stream:
+            if model.stream:
+                (hidden.discard if model.has_video and not model.mute_video else hidden.add)(model.stream)
+                (muted.discard if model.has_audio and not model.mute_audio else muted.add)(model.stream)
+        self.state = replace(self.state, hidden=frozenset(hidden), muted=frozenset(muted))
+
+    def _set_bit_rate(self, update: Update) -> None:
+        model, begins = update.data.transcoding, self._begins.transcoding
+        assert model
+        rates = [part.bit_rate for part in (model.video, model) if "bit_rate" in _set(part) and part.bit_rate]
+        if rates:
+            self.state = replace(self.state, bit_rate_kbps=rates[0])
+        for name, new, old in (("Video", model.video, begins.video), ("Audio", model.audio, begins.audio)):
+            changed = [
+                str(type(new).model_fields[key].alias)
+                for key in sorted(_set(new) - (_BIT_RATES if name == "Video" else frozenset()))
+                if getattr(new, key) != getattr(old, key)
+            ]
+            if changed:
+                self._warn(update, f"a file has one {', '.join(f'{name}.{key}' for key in changed)}: that of the job")
+
+    def _warn(self, update: Update, message: str) -> None:
+        self.warnings.append(SpecWarning(update.where.rstrip(".: "), message))
+
+
+def _set(model: JobModel | None) -> set[str]:
+    """The keys of the format that are given."""
+    return model.model_fields_set & type(model).model_fields.keys() if model else set()
+
+
+def _merged(before: ModelT, update: ModelT) -> ModelT:
+    """``before`` with the keys that ``update`` has."""
+    return before.model_copy(update={name: getattr(update, name) for name in _set(update)})
+
+
+def _used(data: Data) -> MixerConfig:
+    """The mixer without what does not count now (docs/semantics.md, "Picture")."""
+    is_manual = bool(data.subscribe.video_stream_type)
+    unused: dict[str, Sequence[object]] = {} if is_manual else {"positions": []}
+    if is_manual or data.mixer.layout != LayoutStyle.CUSTOM:
+        unused |= {"layout_config": [], "layouts": []}
+    return data.mixer.model_copy(update=unused)

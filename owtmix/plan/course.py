@@ -1,0 +1,175 @@
+"""The course of a room: its states in output time, and who is in the mix when (docs/rooms.md)."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from fractions import Fraction
+from itertools import pairwise
+
+from owtmix.base.ids import StreamId
+from owtmix.base.time import TimeRange, overlapping
+from owtmix.jobfile.index import Index
+from owtmix.jobfile.room_state import Change, OutputTime, RoomState
+from owtmix.jobfile.spec import JobSpec
+from owtmix.plan.subscription import check_streams, subscribed, subscribes_audio, subscribes_video
+from owtmix.plan.timeline import Timeline
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What changes in a room: ``begins`` holds until the first of ``changes``, which are in order of index time."""
+
+    spec: JobSpec
+    index: Index
+    begins: RoomState
+    changes: tuple[Change, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def states(self) -> Iterator[RoomState]:
+        """All states, in order."""
+        yield self.begins
+        yield from (change.state for change in self.changes)
+
+    def streams(self) -> tuple[frozenset[StreamId], tuple[StreamId, ...]]:
+        """The streams that are ever in the mix, and those that are always beyond ``MaxSubscriptions``."""
+        mixed: set[StreamId] = set()
+        beyond: dict[StreamId, None] = {}
+        for spec in self._specs():
+            streams, others = subscribed(spec, self.index)
+            mixed |= streams
+            beyond |= dict.fromkeys(others)
+        return frozenset(mixed), tuple(stream for stream in beyond if stream not in mixed)
+
+    def check(self) -> list[str]:
+        """Check the streams that the job and its updates name; returns a warning for each that is not there.
+
+        Raises:
+            SpecError: a position is of a stream that is not there.
+        """
+        warnings = check_streams(self.spec, self.index)
+        before = self.begins
+        for change in self.changes:
+            if (change.state.mixer, change.state.subscription) != (before.mixer, before.subscription):
+                warnings += check_streams(self._spec(change.state), self.index, f"{change.where}: ")
+            before = change.state
+        return list(dict.fromkeys(warnings))
+
+    def visits(self) -> dict[StreamId, tuple[TimeRange, ...]] | None:
+        """When each stream is in the mix, as far as updates decide, in index time; None when they do not."""
+        sets = [subscribed(spec, self.index)[0] for spec in self._specs()]
+        if all(streams == sets[0] for streams in sets):
+            return None
+        # Longer than any room in both directions: the first state holds before the first update, the last one for ever.
+        edges = [-_FOREVER, *(change.at_s for change in self.changes), _FOREVER]
+        found: dict[StreamId, list[TimeRange]] = {}
+        for (start, end), streams in zip(pairwise(edges), sets, strict=True):
+            for stream in streams if start < end else ():
+                spans = found.setdefault(stream, [])
+                if spans and spans[-1].end == start:
+                    spans[-1] = TimeRange(spans[-1].start, end)
+                else:
+                    spans.append(TimeRange(start, end))
+        return {stream: tuple(spans) for stream, spans in found.items()}
+
+    def spans(self, timeline: Timeline) -> tuple[StateSpan, ...]:
+        """The states in output time; they cover ``[0, end)``."""
+        found = [StateSpan(TimeRange(Fraction(0), timeline.end), self.spec, self.begins)]
+        for change in self.changes:
+            at = max(Fraction(0), timeline.output_time(change.at_s))
+            if at >= timeline.end:
+                break
+            spec = self._spec(change.state)
+            last = found[-1]
+            if at == last.span.start:
+                found[-1] = StateSpan(last.span, spec, change.state)
+            else:
+                found[-1] = replace(last, span=TimeRange(last.span.start, at))
+                found.append(StateSpan(TimeRange(at, timeline.end), spec, change.state))
+        return tuple(found)
+
+    def late(self, timeline: Timeline) -> Iterator[str]:
+        """A warning for each change after the end of the output."""
+        for change in self.changes:
+            if timeline.output_time(change.at_s) >= timeline.end:
+                yield f"{change.where}: it comes after the end of the output, and changes nothing"
+
+    def _specs(self) -> Iterator[JobSpec]:
+        return map(self._spec, self.states)
+
+    def _spec(self, state: RoomState) -> JobSpec:
+        return replace(self.spec, mixer=state.mixer, subscription=state.subscription)
+
+
+@dataclass(frozen=True, slots=True)
+class StateSpan:
+    """A state in a range of output time, and the job as it is then."""
+
+    span: TimeRange
+    spec: JobSpec
+    state: RoomState
+
+    def shows(self, stream: StreamId) -> bool:
+        """Whether the stream has a tile while it is present."""
+        return subscribes_video(self.spec, stream)
+
+    def hears(self, stream: StreamId) -> bool:
+        """Whether the stream sounds."""
+        return subscribes_audio(self.spec, stream) and stream not in self.state.muted
+
+
+_FOREVER = Fraction(10**12)
+
+
+def course_of(spec: JobSpec, index: Index, timeline: Timeline | None = None) -> Course:
+    """The course of a room. Times of the output are those of ``timeline``, or nearly so without one.
+
+    Raises:
+        SpecError: an update is wrong.
+    """
+    begins = RoomState(spec.mixer, spec.subscription, spec.video.bit_rate_kbps if spec.video else 0)
+    if not spec.updates or not spec.updates.updates:
+        return Course(spec, index, begins)
+    changes, warnings = spec.updates.course(begins, _seconds(index, timeline))
+    return Course(spec, index, begins, changes, tuple(map(str, (*spec.updates.warnings, *warnings))))
+
+
+def _seconds(index: Index, timeline: Timeline | None) -> Callable[[Decimal | OutputTime], Fraction]:
+    begins_s = min(file.start_s for file in index.files)
+
+    def seconds(at: Decimal | OutputTime) -> Fraction:
+        if isinstance(at, OutputTime):
+            return timeline.index_time(at.s) if timeline else begins_s + at.s
+        return index.scale.seconds(at) if index.scale else Fraction(at)
+
+    return seconds
+
+
+def cut_by(spans: Sequence[StateSpan], ranges: Iterable[TimeRange]) -> Iterator[tuple[TimeRange, StateSpan]]:
+    """Cut ranges at the borders of states."""
+    for span in ranges:
+        for found in overlapping(spans, span):
+            yield span.common(found.span), found
+
+
+def where_not(
+    spans: Sequence[StateSpan], within: TimeRange, holds: Callable[[StateSpan], bool]
+) -> tuple[TimeRange, ...]:
+    """The ranges in ``within`` in which something does not hold, merged where they touch."""
+    found: list[TimeRange] = []
+    for part, state in cut_by(spans, [within]):
+        if holds(state):
+            continue
+        if found and found[-1].end == part.start:
+            found[-1] = TimeRange(found[-1].start, part.end)
+        else:
+            found.append(part)
+    return tuple(found)
+
+
+def state_at(spans: Sequence[StateSpan], t: Fraction) -> StateSpan:
+    """The state at output time ``t``."""
+    return spans[max(0, bisect_right(spans, t, key=lambda span: span.span.start) - 1)]
