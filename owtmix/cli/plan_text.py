@@ -12,7 +12,7 @@ from owtmix.base.plain_text import plain_line
 from owtmix.base.time import TimeRange, timecode
 from owtmix.jobfile.spec import ClockWatermark, ImageWatermark, TextWatermark, Watermark
 from owtmix.plan.media_info import AudioTrack, VideoTrack
-from owtmix.plan.model import PicturePlan, RenderPlan, SoundPlan, Source
+from owtmix.plan.model import PicturePlan, PlannedUpdate, RenderPlan, SoundPlan, Source
 from owtmix.plan.scenes import Scene
 
 _RESIZING = {
@@ -55,9 +55,20 @@ def _lines(plan: RenderPlan) -> Iterator[str]:
         for scene in plan.picture.scenes:
             yield from _indented(_scene(scene, plan.picture, is_new=scene.look != look))
             look = scene.look
+    if plan.updates:
+        yield ""
+        yield "Updates"
+        yield from _indented(_table([_update(update, plan) for update in plan.updates]))
     yield ""
     yield f"Warnings ({len(plan.warnings)})" if plan.warnings else "No warnings"
     yield from _indented(plan.warnings)
+
+
+def _update(update: PlannedUpdate, plan: RenderPlan) -> tuple[str, ...]:
+    made = "begins no scene"
+    if update.scene is not None and plan.picture:
+        made = f"scene {update.scene + 1} of {len(plan.picture.scenes)} begins"
+    return timecode(update.at_s), update.action, update.where, made
 
 
 def _picture(picture: PicturePlan | None) -> str:
@@ -106,11 +117,11 @@ def _channels(count: int) -> str:
 def _scene(scene: Scene, picture: PicturePlan, *, is_new: bool) -> Iterator[str]:
     """A scene; its look only where it ``is_new``."""
     yield f"{_span(scene.span)}  {_tile_count(len(scene.tiles))}"
-    if is_new:
-        yield from _indented([f"sources {_RESIZING[scene.look.resize_mode]}", *map(_watermark, scene.look.watermarks)])
     yield from _indented(
         _table([(str(t.stream), str(t.rect), _placeholders(t.stream, scene, picture)) for t in scene.tiles])
     )
+    if is_new:
+        yield from _indented([f"sources {_RESIZING[scene.look.resize_mode]}", *map(_watermark, scene.look.watermarks)])
 
 
 def _tile_count(count: int) -> str:

@@ -53,7 +53,8 @@ def key_at(loc: Loc) -> KeyDescription:
         words = node.get("description", words)
         if "$ref" in node:
             node = schema["$defs"][node["$ref"].rpartition("/")[2]]
-    return KeyDescription(words, node.get("type", ""))
+    choices = {choice.get("type", "") for choice in node.get("anyOf", [])}
+    return KeyDescription(words, node.get("type", "string" if "string" in choices else ""))
 
 
 def _child(node: dict[str, Any], part: str | int) -> dict[str, Any]:

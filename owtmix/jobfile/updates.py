@@ -158,7 +158,7 @@ class _Replay:
             changed = [
                 str(type(new).model_fields[key].alias)
                 for key in sorted(_set(new) - (_BIT_RATES if name == "Video" else frozenset()))
-                if getattr(new, key) != getattr(old, key)
+                if getattr(old, key) not in {None, getattr(new, key)}
             ]
             if changed:
                 self._warn(update, f"a file has one {', '.join(f'{name}.{key}' for key in changed)}: that of the job")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from fractions import Fraction
@@ -32,6 +32,7 @@ from owtmix.plan.model import (
     AudioPlacement,
     LaterEncoding,
     PicturePlan,
+    PlannedUpdate,
     RenderPlan,
     SoundPlan,
     Source,
@@ -102,6 +103,7 @@ def make_plan(
         time_zone=settings.text.time_zone,
         absent=tuple(sorted({file.stream for file in index.files} - timeline.presence.keys())),
         left_out=tuple(left_out),
+        updates=tuple(_planned_updates(course, timeline, picture)),
         warnings=(
             *map(str, spec.warnings),
             *index.warnings,
@@ -112,6 +114,14 @@ def make_plan(
             *_picture_warnings(spec, timeline, states),
         ),
     )
+
+
+def _planned_updates(course: Course, timeline: Timeline, picture: PicturePlan | None) -> Iterator[PlannedUpdate]:
+    begin = {scene.span.start: number for number, scene in enumerate(picture.scenes)} if picture else {}
+    for change in course.changes:
+        at_s = max(Fraction(0), timeline.output_time(change.at_s))
+        if at_s < timeline.end:
+            yield PlannedUpdate(at_s, change.where, change.action, begin.get(at_s))
 
 
 def within_gpu_limits(plan: RenderPlan, device: RenderDevice) -> RenderDevice:

@@ -146,6 +146,19 @@ class SoundPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedUpdate:
+    """An update, the output time ``at_s`` from which it counts, and the number of the scene that begins there, if any.
+
+    ``where`` it stands, and its ``action``.
+    """
+
+    at_s: Fraction
+    where: str
+    action: str
+    scene: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class RenderPlan:
     """The plan of one output. ``picture`` is None when only sound is recorded, ``sound`` when only the picture is.
 
@@ -173,6 +186,7 @@ class RenderPlan:
     device_why: str = ""
     title: str = ""
     confinement: tuple[str, ...] = ()
+    updates: tuple[PlannedUpdate, ...] = ()
 
     @property
     def unfiltered(self) -> frozenset[int]:

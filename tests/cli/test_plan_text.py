@@ -68,7 +68,7 @@ def test_a_plan_as_text() -> None:
     expected = """\
 Job      room-7
 Output   out/room-7.mp4: mp4, 00:00:10.000
-Picture  1280x720, 15 fps, 150 frames in 2 chunks, libx264 at 1000 kbit/s, bt709, sources fitted with black bars
+Picture  1280x720, 15 fps, 150 frames in 2 chunks, libx264 at 1000 kbit/s, bt709
 Sound    aac at 128 kbit/s, 48000 Hz, stereo
 Confined landlock, seccomp
 Index    times read as epoch-milliseconds
@@ -87,14 +87,13 @@ Present
 Scenes, each from back to front
   00:00:00.000 - 00:00:04.000  1 tile
     anna_1  1280x720+0+0  placeholder 00:00:03.000 - 00:00:04.000
+    sources fitted with black bars
+    the time at 10,20, opacity 0.5
+    the text "课堂" at 0,0, opacity 1
   00:00:04.000 - 00:00:09.000  2 tiles
     anna_1  640x360+0+180    placeholder 00:00:04.000 - 00:00:06.000
     小明_1  640x360+640+180
   00:00:09.000 - 00:00:10.000  nobody is shown
-
-Watermarks
-  the time at 10,20, opacity 0.5
-  the text "课堂" at 0,0, opacity 1
 
 Warnings (1)
   Data.Extra: unknown"""

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from tests.e2e.bench import Bench, check_everything, check_pictures, run
 from tests.support.people import Take, person
-from tests.support.room import EPOCH_MS, Room
+from tests.support.room import Room
 
 ROOM: Final[tuple[Take, ...]] = (
     person(0, 0, 7413, 350, 1250, 2950, 4450, 6050, size=(320, 180)),
@@ -107,15 +107,3 @@ def test_updates_of_a_file_beside_the_index_count(bench: Bench) -> None:
     name = f"{document['Internal']['JobId']}.updates.jsonl"
     (job_file.parent / name).write_text("".join(json.dumps(update) + "\n" for update in updates) + "\n")
     check_pictures(run(room, job_file, "--device", "cpu"))
-
-
-def test_only_chunks_that_show_a_change_are_composed_anew(bench: Bench) -> None:
-    room = Room(ROOM[:2], updates=((3333, mixer(MixedVideoLayout=2)), (6800, mixer(MixedVideoLayout=1))))
-    job_file = bench.lay_out(room)
-    first = run(room, job_file, "--device", "cpu", "--chunk", "2")
-    total = first.report["chunks"]["total"]
-    document = json.loads(job_file.read_text())
-    document["Data"]["Updates"][1]["At"] = EPOCH_MS + 6500
-    job_file.write_text(json.dumps(document))
-    assert total == 4
-    assert run(room, job_file, "--device", "cpu", "--chunk", "2").report["chunks"]["reused"] == total - 1

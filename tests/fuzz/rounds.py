@@ -61,7 +61,11 @@ class Corpus:
 
 def gather(folder: Path, recordings: Path | None) -> Corpus:
     """Write a room to ``folder``. The media are the files in ``recordings`` and generated ones."""
-    room = Room((Take("anna_1", 0, 2000, COLOURS[0], 440, size=(160, 90), container="webm"),), size=(320, 180), fps=5)
+    takes = (Take("anna_1", 0, 2000, COLOURS[0], 440, size=(160, 90), container="webm"),)
+    muted = {"StreamConfig": [{"RtcStreamId": "anna_1", "MuteVideo": True, "MuteAudio": True}]}
+    looks = {"MixerConfig": {"MixedVideoLayout": 3}, "SubscribeConfig": {"UnsubscribeVideo": ["ben_1"]}}
+    updates = [(500, {"Action": "job.stream.update", "Data": muted}), (900, {"Action": "job.update", "Data": looks})]
+    room = Room(takes, size=(320, 180), fps=5, updates=tuple(updates))
     job_file = room.write(folder, "fuzz", record)
     made = [
         Take("a_1", 0, 2000, COLOURS[1], 440, size=(160, 90), container="mp4"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Final, Literal
 
@@ -13,6 +14,7 @@ import pytest
 from owtmix.base.errors import CODE_AUDIO_PARAM, CODE_FAILED, InputError, SpecError
 from owtmix.jobfile.index_reader import read_index
 from owtmix.jobfile.reader import read_job
+from owtmix.jobfile.room_state import RoomState
 
 DOCUMENT: Final = Path(__file__).parents[2].parent / "shared" / "spec" / "cloud-recording-api.md"
 
@@ -158,3 +160,34 @@ def test_choices_and_trailing_commas_of_the_document_say_what_to_write() -> None
         read_job(texts[2].encode())
     with pytest.raises(SpecError, match=r"the comma after the last entry is not JSON; remove it"):
         read_job(texts[6].encode())
+
+
+@pytest.mark.parametrize(
+    ("action", "told"),
+    [
+        ("job.subscribe.update", []),
+        ("job.mixer.update", ["WaterMark.Alpha: 0.1 is nearly invisible"]),
+        ("job.transcoding.update", ["a file has one Video.Profile"]),
+        ("job.update", ["nothing by its NotifyConfig", "BackgroundColor only counts", "a file has one Video.Profile"]),
+    ],
+)
+def test_a_message_that_updates_a_room_is_read_with_a_time(action: str, told: list[str]) -> None:
+    """With its tokens and ids."""
+    texts = [text for _, text in printed_samples() if re.search(rf'"Action": *"{re.escape(action)}"', text)]
+    (message,) = (json.loads(filled_in(text, 0)) for text in texts)
+    job = {
+        "Action": "job.start",
+        "Internal": {"JobId": "room-1"},
+        "Data": {
+            "TranscodingConfig": {"Video": {"Width": 1920, "Height": 1080}},
+            "RecordingConfig": {"StorageConfig": {"Vendor": "local", "Bucket": "."}},
+            "Updates": [message | {"At": 5}],
+        },
+    }
+    spec = read_job(json.dumps(job).encode())
+    assert spec.updates
+    begins = RoomState(spec.mixer, spec.subscription, 1000)
+    (change,), warnings = spec.updates.course(begins, lambda _: Fraction(5))
+    assert (change.action, change.at_s) == (action, Fraction(5))
+    assert len(warnings) == len(told)
+    assert all(about in str(warning) for about, warning in zip(told, warnings, strict=True))

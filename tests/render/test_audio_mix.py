@@ -5,7 +5,9 @@ from __future__ import annotations
 import tracemalloc
 from collections.abc import Sequence
 from cProfile import Profile
+from dataclasses import replace
 from fractions import Fraction
+from math import ceil, floor
 from pathlib import Path
 
 import numpy as np
@@ -286,3 +288,25 @@ def test_damage_is_reported_for_each_source(tmp_path: Path) -> None:
     ]
     assert list(mix(placed, sources_of([path, path]), 4 * RATE_HZ, MixObserver(fail_on_warning, told.__setitem__)))
     assert {n: damage.count for n, damage in told.items()} == {0: 10, 1: 0}
+
+
+def test_what_is_silent_has_no_sound_and_soft_edges(room: Room) -> None:
+    """Ranges that begin and end at any sample, in and across the blocks of the mix, up to the end of the source."""
+    room.add(tone(moments(4, RATE_HZ), 440, 0.5), Fraction(0))
+    room.add(tone(moments(4, RATE_HZ), 700, 0.25), Fraction(0))
+    silent = tuple(
+        TimeRange(Fraction(start), Fraction(end))
+        for start, end in (("0.4", "0.60001"), ("1.2", "1.20001"), ("3.3", "4"))
+    )
+    (whole,) = (np.concatenate(list(mix(room.placements[:1], room.sources, 4 * RATE_HZ)), axis=1),)
+    other = np.concatenate(list(mix(room.placements[1:], room.sources, 4 * RATE_HZ)), axis=1)
+    room.placements[0] = replace(room.placements[0], silent=silent)
+    heard = room.mix(4 * RATE_HZ) - other
+    gain = np.ones(4 * RATE_HZ)
+    for span in silent:
+        first, after = floor(span.start * RATE_HZ), ceil(span.end * RATE_HZ)
+        gain[first:after] = 0
+        slope = (np.arange(FADE_SAMPLES) + 0.5) / FADE_SAMPLES
+        gain[first - FADE_SAMPLES : first] *= slope[::-1]
+        gain[after : after + FADE_SAMPLES] *= slope[: len(gain) - after]
+    assert np.abs(heard - whole * gain).max() < 1e-4
