@@ -8,6 +8,21 @@ from fractions import Fraction
 from math import floor
 
 
+class Anchor(Enum):
+    """The corner of the canvas from which a position counts, and the corner of what is drawn that lies there."""
+
+    TOP_LEFT = "top-left"
+    TOP_RIGHT = "top-right"
+    BOTTOM_LEFT = "bottom-left"
+    BOTTOM_RIGHT = "bottom-right"
+
+    def place(self, x: int, y: int, size: Size, canvas: Size) -> tuple[int, int]:
+        """The top-left corner (px) of what is drawn ``x, y`` px from this corner of the canvas."""
+        vertical, _, horizontal = self.value.partition("-")
+        left = canvas.width - x - size.width if horizontal == "right" else x
+        return left, canvas.height - y - size.height if vertical == "bottom" else y
+
+
 class ResizeMode(IntEnum):
     """How a picture is scaled to its tile (``MixerConfig.ResizeMode``; docs/layouts.md, "Resizing")."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from rich.cells import cell_len
 
-from owtmix.base.geometry import ResizeMode
+from owtmix.base.geometry import Anchor, ResizeMode
 from owtmix.base.ids import StreamId
 from owtmix.base.plain_text import plain_line
 from owtmix.base.time import TimeRange, timecode
@@ -147,10 +147,11 @@ def _watermark(mark: Watermark) -> str:
         case ClockWatermark():
             what = "the time"
         case ImageWatermark():
-            what = f"the image {mark.shown}"
+            what = f"the image {mark.shown}" + (f", {mark.width} px wide," if mark.width else "")
         case TextWatermark():
             what = f'the text "{mark.text}"'
-    return f"{what} at {mark.x},{mark.y}, opacity {mark.alpha:g}"
+    corner = "" if mark.anchor is Anchor.TOP_LEFT else f" of the {mark.anchor.value} corner"
+    return f"{what} at {mark.x},{mark.y}{corner}, opacity {mark.alpha:g}"
 
 
 def _table(rows: list[tuple[str, ...]]) -> Iterator[str]:

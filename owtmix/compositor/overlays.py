@@ -9,9 +9,10 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from owtmix.base.geometry import Rect
+from owtmix.base.geometry import Rect, Size
 from owtmix.base.ids import StreamId
 from owtmix.compositor.base import Layer
+from owtmix.compositor.image_scale import scaled
 from owtmix.compositor.overlay import Overlay, prepare_grey, prepare_overlay
 from owtmix.compositor.placeholder import draw_placeholder
 from owtmix.compositor.text.fonts import fonts_of
@@ -103,10 +104,15 @@ class Overlays:
                 image = self._images.get(source)
                 if image is None:
                     return None
-                rgba = image
+                rgba = scaled(image, watermark.size(_size(image)))
         picture = self._picture
-        return prepare_overlay(rgba, watermark.x, watermark.y, picture.canvas, picture.matrix, alpha=watermark.alpha)
+        x, y = watermark.anchor.place(watermark.x, watermark.y, _size(rgba), picture.canvas)
+        return prepare_overlay(rgba, x, y, picture.canvas, picture.matrix, alpha=watermark.alpha)
 
     def _text(self, text: str, watermark: ClockWatermark | TextWatermark) -> Rgba:
         max_width_px = self._picture.canvas.width - watermark.x
         return render_text(text, self._picture.text_px, max_width_px, fonts_of(self._picture.fonts))
+
+
+def _size(rgba: Rgba) -> Size:
+    return Size(rgba.shape[1], rgba.shape[0])

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Final, Literal
 
 from owtmix.base.colour import Colour
-from owtmix.base.geometry import Area, Rect, ResizeMode, Size, even
+from owtmix.base.geometry import Anchor, Area, Rect, ResizeMode, Size, even
 from owtmix.base.strict_json import Loc, shown
 from owtmix.jobfile.bounds import MAX_CLOCKS
 from owtmix.jobfile.encoding_models import TranscodingConfig
@@ -204,18 +204,18 @@ def _check_corner(mark: WaterMark, loc: Loc, canvas: Size | None, collector: Pro
 
 def _watermark(mark: WaterMark, loc: Loc, collector: ProblemCollector) -> Watermark | None:
     """The watermark; None, with a warning, when its image or text is missing."""
-    alpha = float(mark.alpha)
+    alpha, anchor = float(mark.alpha), Anchor(mark.anchor)
     if mark.type == 1:
-        return ClockWatermark(mark.x, mark.y, alpha)
+        return ClockWatermark(mark.x, mark.y, alpha, anchor)
     key, content = ("Image", mark.image) if mark.type == 2 else ("Text", mark.text)  # noqa: PLR2004
     if not content:
         collector.warn((*loc, key), f"empty: a watermark of Type {mark.type} without it shows nothing")
         return None
     if key == "Text":
-        return TextWatermark(mark.x, mark.y, alpha, content)
+        return TextWatermark(mark.x, mark.y, alpha, content, anchor)
     if not is_http_url(content) and _ADDRESS.search(content):
         collector.wrong_value((*loc, key))
-    return ImageWatermark(mark.x, mark.y, alpha, image_source(content))
+    return ImageWatermark(mark.x, mark.y, alpha, image_source(content), anchor, mark.width)
 
 
 def image_source(written: str) -> str:

@@ -87,6 +87,12 @@ class WaterMark(JobModel):
     x: int = whole("X", "a whole number of pixels", 0, 8191, 0)
     y: int = whole("Y", "a whole number of pixels", 0, 8191, 0)
     alpha: Opacity = key("Alpha", "a number, 0 (unseen) to 1 (opaque)", Decimal(1))
+    anchor: Literal["top-left", "top-right", "bottom-left", "bottom-right"] = key(
+        "Anchor",
+        'the corner from which X and Y count: "top-left", "top-right", "bottom-left" or "bottom-right"',
+        "top-left",
+    )
+    width: int | None = whole("Width", "of an image: a whole number of pixels to which it is scaled", 1, 8192)
 
 
 class MixerConfig(JobModel):

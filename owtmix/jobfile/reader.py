@@ -31,10 +31,10 @@ _Tree = dict[str | int, "_Tree | None"]
 """A set of locations as nested dictionaries; the last part of a location maps to None."""
 
 _UNUSED_BY_WATERMARK_TYPE: Final = {
-    0: ("Image", "Text", "X", "Y", "Alpha"),
-    1: ("Image", "Text"),
+    0: ("Image", "Text", "X", "Y", "Alpha", "Anchor", "Width"),
+    1: ("Image", "Text", "Width"),
     2: ("Text",),
-    3: ("Image",),
+    3: ("Image", "Width"),
 }
 
 

@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Final, Literal
 
 from owtmix.base.colour import Colour
-from owtmix.base.geometry import Area, Rect, ResizeMode, Size
+from owtmix.base.geometry import Anchor, Area, Rect, ResizeMode, Size
 from owtmix.base.ids import StreamId
 
 if TYPE_CHECKING:
@@ -75,21 +75,33 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class ClockWatermark:
-    """Type 1: the wall clock of the recording. ``x, y`` is the top-left corner in pixels, ``alpha`` 0..1."""
+    """Type 1: the wall clock of the recording, ``x, y`` pixels from its ``anchor``; ``alpha`` 0..1."""
 
     x: int
     y: int
     alpha: float
+    anchor: Anchor = Anchor.TOP_LEFT
 
 
 @dataclass(frozen=True, slots=True)
 class ImageWatermark:
-    """Type 2: an image in its own size. ``source`` is an http(s) URL or a key of the input store."""
+    """Type 2: an image, ``width`` pixels wide or in its own size.
+
+    ``source`` is an http(s) URL or a key of the input store.
+    """
 
     x: int
     y: int
     alpha: float
     source: str
+    anchor: Anchor = Anchor.TOP_LEFT
+    width: int | None = None
+
+    def size(self, image: Size) -> Size:
+        """The size in which an image of its own size ``image`` is drawn."""
+        if self.width is None:
+            return image
+        return Size(self.width, max(1, round(Fraction(image.height * self.width, image.width))))
 
     @property
     def shown(self) -> str:
@@ -105,6 +117,7 @@ class TextWatermark:
     y: int
     alpha: float
     text: str
+    anchor: Anchor = Anchor.TOP_LEFT
 
 
 Watermark = ClockWatermark | ImageWatermark | TextWatermark

@@ -141,7 +141,11 @@ def _watermark_bytes(picture: PicturePlan, images: Mapping[str, Size]) -> int:
         canvas = picture.canvas
         size = Size(canvas.width, LINE_PER_EM * picture.text_px)
         if isinstance(mark, ImageWatermark):
-            size = images.get(mark.source, Size(0, 0))
+            if mark.source not in images:
+                return 0
+            size = mark.size(images[mark.source])
+            if mark.width is not None:  # all of it is scaled
+                return size.width * size.height
         return min(size.width, canvas.width - mark.x) * min(size.height, canvas.height - mark.y)
 
     found = {mark: drawn(mark) for mark in picture.watermarks}

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from owtmix.base.colour import Colour
 from owtmix.base.errors import CODE_AUDIO_PARAM, CODE_FAILED, CODE_VIDEO_PARAM, SpecError
-from owtmix.base.geometry import Area, Rect, ResizeMode, Size
+from owtmix.base.geometry import Anchor, Area, Rect, ResizeMode, Size
 from owtmix.base.ids import StreamId
 from owtmix.jobfile.__main__ import schema_text
 from owtmix.jobfile.bounds import MAX_JOB_BYTES, MAX_SHOWN
@@ -469,6 +469,11 @@ def test_watermarks_one_or_several() -> None:
         ClockWatermark(10, 20, 1.0),
         ImageWatermark(0, 0, 0.5, "logo.png"),
         TextWatermark(0, 0, 1.0, "你好"),
+    )
+    anchored = [image | {"Anchor": "top-right", "Width": 90}, text | {"Anchor": "bottom-left", "Width": "unused"}]
+    assert job({f"{MIXER}.WaterMark": anchored}).mixer.watermarks == (
+        ImageWatermark(0, 0, 0.5, "logo.png", Anchor.TOP_RIGHT, 90),
+        TextWatermark(0, 0, 1.0, "你好", Anchor.BOTTOM_LEFT),
     )
 
 

@@ -256,7 +256,7 @@ def test_text_that_does_not_fit_is_named(tiny: Path) -> None:
     change(tiny, "Data.MixerConfig.WaterMark", marks)
     warnings = job(tiny, []).plan(NoProgress(), TemporaryPaths()).warnings
     assert any("is wider than" in warning for warning in warnings)
-    assert any("lies partly below" in warning for warning in warnings)
+    assert any("lies partly outside of" in warning for warning in warnings)
 
 
 def test_an_output_option_silences_what_is_said_of_the_prefix_that_it_replaces(tiny: Path) -> None:

@@ -20,11 +20,11 @@ def cut_text_warnings(picture: PicturePlan | None) -> Iterator[str]:
         assert picture
         width_px = picture.canvas.width - mark.x
         if mark.y + picture.text_px > picture.canvas.height:
-            yield f"the text watermark at {mark.x},{mark.y} lies partly below the picture"
+            yield f"the text watermark at {mark.x},{mark.y} lies partly outside of the picture"
         elif len(mark.text) * picture.text_px * WIDEST_EM > width_px:
             # Imported here: most jobs need no fonts, and loading them takes time.
             from owtmix.compositor.text.fonts import fonts_of  # noqa: PLC0415
             from owtmix.compositor.text.render import is_cut  # noqa: PLC0415
 
             if is_cut(mark.text, picture.text_px, width_px, fonts_of(picture.fonts)):
-                yield f"the text watermark at {mark.x},{mark.y} is wider than the {width_px} px right of it: it is cut"
+                yield f"the text watermark at {mark.x},{mark.y} is wider than the {width_px} px beside it: it is cut"
