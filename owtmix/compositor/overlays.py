@@ -13,6 +13,7 @@ from owtmix.base.geometry import Rect, Size
 from owtmix.base.ids import StreamId
 from owtmix.compositor.base import Layer
 from owtmix.compositor.image_scale import scaled
+from owtmix.compositor.label import draw_label, place_label
 from owtmix.compositor.overlay import Overlay, prepare_grey, prepare_overlay
 from owtmix.compositor.placeholder import draw_placeholder
 from owtmix.compositor.text.fonts import fonts_of
@@ -20,6 +21,7 @@ from owtmix.compositor.text.render import render_text
 from owtmix.jobfile.spec import ClockWatermark, ImageWatermark, TextWatermark, Watermark
 from owtmix.plan.clock_text import clock_text
 from owtmix.plan.model import PicturePlan
+from owtmix.plan.scenes import Tile
 
 Rgba = NDArray[np.uint8]
 
@@ -64,6 +66,7 @@ class Overlays:
         self._time_zone = time_zone
         self._watermarks: dict[Watermark, tuple[str, Overlay | None]] = {}
         self._placeholders: dict[tuple[StreamId, Rect], OverlayLayer] = {}
+        self._labels: dict[Tile, OverlayLayer | None] = {}
         scenes = [sum(tile.rect.area for tile in scene.tiles) for scene in picture.scenes]
         self._most_px = max(scenes, default=0)
         """The largest sum of the tiles of a scene."""
@@ -75,11 +78,23 @@ class Overlays:
         if layer is None:
             while kept and sum(rect.area for _, rect in kept) + tile.area > self._most_px:
                 del kept[next(iter(kept))]  # the one that was not shown for the longest time
-            grey = draw_placeholder(stream.user, tile.size, fonts_of(self._picture.fonts))
+            name = self._picture.names.get(stream, stream.user)
+            grey = draw_placeholder(name, tile.size, fonts_of(self._picture.fonts))
             overlay = prepare_grey(grey, tile, self._picture.matrix)
             layer = OverlayLayer(("placeholder", stream, tile), overlay, opaque=True)
         kept[stream, tile] = layer
         return layer
+
+    def labels(self, tiles: Sequence[Tile]) -> Mapping[Tile, Layer]:
+        """The labels of those of ``tiles`` that have one; kept until others are asked for."""
+        self._labels = {tile: self._labels.get(tile) or self._label(tile) for tile in tiles if tile.label}
+        return {tile: layer for tile, layer in self._labels.items() if layer}
+
+    def _label(self, tile: Tile) -> OverlayLayer | None:
+        picture = self._picture
+        label = draw_label(tile.label, tile.rect.size, fonts_of(picture.fonts), is_muted=tile.is_muted)
+        overlay = prepare_overlay(label, *place_label(label, tile.rect), picture.canvas, picture.matrix)
+        return OverlayLayer(("label", tile), overlay, opaque=False) if overlay else None
 
     def watermarks(self, shown: Sequence[Watermark], t: Fraction) -> list[Layer]:
         """The watermarks ``shown`` at output time ``t`` (s), in their order (docs/semantics.md, "Picture")."""

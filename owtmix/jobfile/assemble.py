@@ -74,6 +74,7 @@ def assemble(file: JobFile, collector: ProblemCollector) -> JobSpec | None:
         index_key=index,
         notify=_notify(data.notify),
         warnings=tuple(collector.warnings),
+        names={user: name for user, name in data.names.items() if name},
     )
 
 

@@ -97,6 +97,7 @@ def mixer_spec(
         templates=templates,
         positions=positions,
         watermarks=_watermarks(mixer, canvas, collector),
+        labels=mixer.labels,
     )
 
 

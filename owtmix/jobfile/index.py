@@ -35,12 +35,13 @@ class TimeScale:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """One file of one stream. ``start_s`` and ``end_s`` are index time, in seconds."""
+    """One file of one stream. ``start_s`` and ``end_s`` are index time, in seconds; ``user_name`` is for people."""
 
     stream: StreamId
     key: str
     start_s: Fraction
     end_s: Fraction | None
+    user_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

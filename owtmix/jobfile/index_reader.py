@@ -29,6 +29,7 @@ class _File:
     key: str
     start: Decimal
     end: Decimal | None
+    user_name: str = ""
 
 
 def read_index(text: bytes, *, time_unit: TimeUnitSetting = "auto", strict: bool = False) -> Index:
@@ -96,7 +97,9 @@ class _Reader:
                 del self._problems[problems:]
             return None
         start = self._value(entry, (*loc, "StartTime"), read_time, required=True)
-        return _File(stream, key, start, self._end(entry, loc)) if start is not None else None
+        if start is None:
+            return None
+        return _File(stream, key, start, self._end(entry, loc), _user_name(entry.get("UserName")))
 
     def _end(self, entry: dict[str, Any], loc: Loc) -> Decimal | None:
         """The ``EndTime`` of an entry; None with a warning when it is malformed."""
@@ -133,7 +136,7 @@ class _Reader:
             where = json_path(("Files", position, "EndTime"))
             self._warnings.append(f"{where}: {file.end} of {file.key} is not after StartTime {file.start}; ignored")
             end_s = None
-        return Recording(file.stream, file.key, start_s, end_s)
+        return Recording(file.stream, file.key, start_s, end_s, file.user_name)
 
     def _value(
         self, entry: dict[str, Any], loc: Loc, read: Callable[[object], _Read], *, required: bool = False
@@ -157,6 +160,11 @@ class _Reader:
             more = len(self._problems) - MAX_PROBLEMS_SHOWN
             lines = self._problems[:MAX_PROBLEMS_SHOWN] + [f"and {more} more"] * (more > 0)
             raise InputError("\n".join(["the index is wrong:", *lines]))
+
+
+def _user_name(value: object) -> str:
+    """The name of a user; empty where it is none."""
+    return value if isinstance(value, str) and len(value) <= MAX_NAME else ""
 
 
 def _entry_name(entry: dict[str, Any]) -> str:

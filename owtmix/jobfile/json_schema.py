@@ -60,5 +60,8 @@ def key_at(loc: Loc) -> KeyDescription:
 def _child(node: dict[str, Any], part: str | int) -> dict[str, Any]:
     """The schema of a key or list entry. For a key that accepts an object or a list of objects, that of the list."""
     node = next((choice for choice in node.get("anyOf", []) if "items" in choice), node)
-    child: dict[str, Any] = node["items"] if isinstance(part, int) else node["properties"][part]
+    if isinstance(part, int):
+        child: dict[str, Any] = node["items"]
+    else:
+        child = node.get("properties", {}).get(part) or node["additionalProperties"]
     return child

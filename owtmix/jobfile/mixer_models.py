@@ -117,6 +117,7 @@ class MixerConfig(JobModel):
         f"for manual mode: a list of at most {MAX_POSITIONS} objects with RtcStreamId and Region",
         MAX_POSITIONS,
     )
+    labels: bool = key("Labels", "true or false: names on the tiles", default=False)
     watermarks: Annotated[
         list[WaterMark],
         BeforeValidator(

@@ -12,7 +12,15 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from owtmix.base.ids import JOB_ID_PATTERN
-from owtmix.jobfile.bounds import MAX_PATH, MAX_RECEIVERS, MAX_SECRET, MAX_UPDATES, MAX_URL
+from owtmix.jobfile.bounds import (
+    MAX_NAME,
+    MAX_PATH,
+    MAX_RECEIVERS,
+    MAX_RECORDINGS,
+    MAX_SECRET,
+    MAX_UPDATES,
+    MAX_URL,
+)
 from owtmix.jobfile.encoding_models import TranscodingConfig
 from owtmix.jobfile.fields import choice, items, key, section, string
 from owtmix.jobfile.job_model import REQUIRED, STREAM, JobModel
@@ -113,6 +121,12 @@ class Data(JobModel):
     input: InputConfig = section("InputConfig", InputConfig, "an object with Index and StorageConfig")
     live: Any = key("LiveConfig", "anything; not used by an offline mix")
     stream: Any = key("StreamConfig", "anything; not used by an offline mix")
+    names: dict[str, Annotated[str, Field(max_length=MAX_NAME)]] = Field(
+        default_factory=dict,
+        alias="Names",
+        description=f"an object with a name of at most {MAX_NAME} characters for each user id",
+        max_length=MAX_RECORDINGS,
+    )
     updates: list[Update] = items(
         "Updates", f"a list of at most {MAX_UPDATES:,} objects with At, Action and Data: the room changes", MAX_UPDATES
     )

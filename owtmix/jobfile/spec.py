@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from fractions import Fraction
@@ -125,7 +126,7 @@ Watermark = ClockWatermark | ImageWatermark | TextWatermark
 
 @dataclass(frozen=True, slots=True)
 class MixerSpec:
-    """Layout and watermarks. ``templates`` has one tuple of areas per custom template, in the file's order."""
+    """Layout, watermarks and labels. ``templates`` has one tuple of areas per custom template, in the file's order."""
 
     max_resolution_stream: StreamId | None
     background: Colour
@@ -134,6 +135,7 @@ class MixerSpec:
     templates: tuple[tuple[Area, ...], ...]
     positions: tuple[Position, ...]
     watermarks: tuple[Watermark, ...]
+    labels: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +196,7 @@ class JobSpec:
     """A validated job. ``video`` is None for sound only, ``audio`` for picture only.
 
     ``extensions`` are those that the name of the output may have. ``updates`` say what changes while the room runs.
+    ``names`` are those of users by their ids.
     """
 
     job_id: str
@@ -216,6 +219,7 @@ class JobSpec:
     notify: tuple[NotifySpec, ...]
     warnings: tuple[SpecWarning, ...]
     updates: RoomUpdates | None = field(default=None, repr=False, compare=False)
+    names: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def images(self) -> tuple[ImageWatermark, ...]:

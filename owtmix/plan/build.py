@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
@@ -79,7 +78,7 @@ def make_plan(
     if timeline.end > settings.limits.max_duration_s:
         limit = timecode(settings.limits.max_duration_s)
         raise SpecError(Problem("", f"the output would last {timecode(timeline.end)}, more than the limit of {limit}"))
-    picture = _picture(spec, spec.video, timeline, states, settings) if spec.video else None
+    picture = _picture(spec, index, timeline, states, settings) if spec.video else None
     rough = unfiltered(picture, clips) if picture and _is_draft(settings) else frozenset()
     if picture:
         check_memory(picture, images, settings.limits.worker_memory_mib)
@@ -128,7 +127,13 @@ def within_gpu_limits(plan: RenderPlan, device: RenderDevice) -> RenderDevice:
     """``device``, or the CPU for a picture that shows more at once than a GPU composes."""
     if plan.picture is None or device.gpu is None:
         return device
-    items = max((len(scene.tiles) + len(scene.look.watermarks) for scene in plan.picture.scenes), default=0)
+    items = max(
+        (
+            len(scene.tiles) + sum(bool(tile.label) for tile in scene.tiles) + len(scene.look.watermarks)
+            for scene in plan.picture.scenes
+        ),
+        default=0,
+    )
     if items <= MAX_GPU_ITEMS:
         return device
     return RenderDevice(f"a GPU composes {MAX_GPU_ITEMS} tiles and watermarks at once, and there are {items}")
@@ -162,15 +167,18 @@ def _is_draft(settings: PlanSettings) -> bool:
 
 
 def _picture(
-    spec: JobSpec, video: VideoSpec, timeline: Timeline, states: Sequence[StateSpan], settings: PlanSettings
+    spec: JobSpec, index: Index, timeline: Timeline, states: Sequence[StateSpan], settings: PlanSettings
 ) -> PicturePlan:
+    video = spec.video
+    assert video
     clock = FrameClock(video.fps)
     pictures = {s: placed for s, placed in timeline.pictures.items() if placed and any(at.shows(s) for at in states)}
     timeline_settings = settings.timeline
     rules = PlaceholderRules(
         timeline_settings.absence_s, timeline_settings.gap_s, timeline_settings.placeholder_delay_s
     )
-    scenes = build_scenes(timeline.segments, states, video.size, pictures.keys())
+    names = {stream: _name(spec, index, stream) for stream in pictures}
+    scenes = build_scenes(timeline.segments, states, video.size, names)
     frames = clock.first_from(timeline.end)
     scenes = _until_last_frame(scenes, timeline.end, clock.time(frames))
     least = max(1, ceil(settings.video.chunk_s / encoders.GOP_S))
@@ -196,17 +204,24 @@ def _picture(
         },
         text_px=max(8, round(video.size.height * settings.text.height)),
         encoding=encoder,
-        chunks=cut_chunks(frames, encoder.gop, least, _changes(clock, timeline, states, pictures.keys(), video.size)),
+        chunks=cut_chunks(frames, encoder.gop, least, _changes(clock, timeline, states, names, video.size)),
+        names={stream: name for stream, name in names.items() if name != stream.user},
         later=tuple(LaterEncoding(first, other) for first, other in zip(firsts, others, strict=True)),
     )
 
 
+def _name(spec: JobSpec, index: Index, stream: StreamId) -> str:
+    """What a user is called: by the job, else by the index, else by the id."""
+    named = (file.user_name for file in index.files if file.stream.user == stream.user and file.user_name)
+    return spec.names.get(stream.user) or next(named, stream.user)
+
+
 def _changes(
-    clock: FrameClock, timeline: Timeline, states: Sequence[StateSpan], seen: AbstractSet[StreamId], canvas: Size
+    clock: FrameClock, timeline: Timeline, states: Sequence[StateSpan], names: Mapping[StreamId, str], canvas: Size
 ) -> list[int]:
     """The frames that begin a scene of the room without updates: an update shifts no joint of chunks."""
     begins = [replace(states[0], span=TimeRange(Fraction(0), timeline.end))]
-    return [clock.first_showing(scene.span.start) for scene in build_scenes(timeline.segments, begins, canvas, seen)]
+    return [clock.first_showing(scene.span.start) for scene in build_scenes(timeline.segments, begins, canvas, names)]
 
 
 def _encoders(spec: JobSpec, videos: Sequence[VideoSpec], settings: PlanSettings) -> list[VideoEncoding]:

@@ -29,6 +29,8 @@ TILE_BYTES: Final = 1 << 20
 PLACEHOLDER_BYTES: Final = 3.5
 """Of a pixel, with what drawing it takes."""
 OVERLAY_BYTES: Final = 6
+LABEL_SHARE: Final = 5
+"""A label takes at most such a part of its tile, unless that is very small."""
 """Of a pixel of a watermark that is ready to be drawn."""
 DRAWING_BYTES: Final = 8
 """Of a pixel of the watermark that is being prepared."""
@@ -86,6 +88,7 @@ def picture_memory(picture: PicturePlan, images: Mapping[str, Size]) -> PictureM
         tiles=max(
             (
                 int(sum(tile.rect.area for tile in scene.tiles) * (layers + PLACEHOLDER_BYTES))
+                + OVERLAY_BYTES * sum(tile.rect.area // LABEL_SHARE for tile in scene.tiles if tile.label)
                 + TILE_BYTES * len(scene.tiles)
                 for scene in picture.scenes
             ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from enum import Enum
 from fractions import Fraction
 from math import ceil
@@ -101,7 +101,7 @@ class PicturePlan:
     ``chunks`` are ranges of frames, without gap or overlap, each encoded on its own. ``device`` is the kind of device
     that composes them; two of a kind make the same pixels. ``spare`` encodes all of them when the GPU's encoder fails.
     ``fonts`` are those that its texts need besides the package's own, in order of preference. ``later`` replaces
-    ``encoding`` from frames on, in order.
+    ``encoding`` from frames on, in order. ``names`` are those of streams whose users have others than their ids.
     """
 
     canvas: Size
@@ -118,6 +118,7 @@ class PicturePlan:
     spare: VideoEncoding | None = None
     fonts: tuple[FontFile, ...] = ()
     later: tuple[LaterEncoding, ...] = ()
+    names: Mapping[StreamId, str] = field(default_factory=dict)
 
     def encoding_of(self, frames: range) -> VideoEncoding:
         """How a chunk is encoded."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from owtmix.base.geometry import Rect, ResizeMode, Size
@@ -17,10 +16,15 @@ from owtmix.plan.timeline import Segment
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """The rectangle of a stream on the canvas, in pixels."""
+    """The rectangle of a stream on the canvas, in pixels.
+
+    ``label`` is written on it; ``is_muted`` puts a mark before that.
+    """
 
     stream: StreamId
     rect: Rect
+    label: str = ""
+    is_muted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +45,9 @@ class Scene:
 
 
 def build_scenes(
-    segments: Sequence[Segment], states: Sequence[StateSpan], canvas: Size, visible: AbstractSet[StreamId]
+    segments: Sequence[Segment], states: Sequence[StateSpan], canvas: Size, names: Mapping[StreamId, str]
 ) -> tuple[Scene, ...]:
-    """Assign tiles to the ``visible`` streams of each segment; merge adjacent scenes that are the same.
+    """Assign tiles to the visible streams of each segment, those of ``names``; merge adjacent scenes that are the same.
 
     The rules are in docs/semantics.md, "Picture", and docs/layouts.md, "Dealing tiles".
     """
@@ -51,9 +55,13 @@ def build_scenes(
     for segment, state in _parts(segments, states):
         mixer = state.state.mixer
         look = Look(mixer.resize_mode, mixer.watermarks)
-        shown = [stream for stream in segment.present if stream in visible and state.shows(stream)]
+        shown = [stream for stream in segment.present if stream in names and state.shows(stream)]
         manual = state.state.subscription.manual
         tiles = _manual_tiles(shown, mixer) if manual else _automatic_tiles(shown, mixer, canvas)
+        if mixer.labels:
+            tiles = tuple(
+                replace(tile, label=names[tile.stream], is_muted=tile.stream in state.state.muted) for tile in tiles
+            )
         if scenes and (scenes[-1].tiles, scenes[-1].look) == (tiles, look):
             scenes[-1] = replace(scenes[-1], span=TimeRange(scenes[-1].span.start, segment.span.end))
         else:

@@ -34,11 +34,13 @@ def chunk_key(plan: RenderPlan, frames: range, versions: InputVersions) -> str:
     span = TimeRange(picture.clock.time(frames.start), picture.clock.time(frames.stop))
     scenes = [replace(scene, span=scene.span.common(span)) for scene in picture.scenes if scene.span.overlaps(span)]
     shown = {tile.stream for scene in scenes for tile in scene.tiles}
+    names = {stream: name for stream, name in picture.names.items() if stream in shown}
+    encoding = picture.encoding_of(frames)
     shots = {stream: list(_seen(picture.shots[stream], span)) for stream in sorted(shown)}
     return _digest(
         versions.code("picture", on_gpu=plan.device not in {"", CPU.name}),
         frames,
-        replace(picture, frames=0, scenes=(), shots={}, chunks=(), encoding=picture.encoding_of(frames), later=()),
+        replace(picture, frames=0, scenes=(), shots={}, chunks=(), encoding=encoding, later=(), names=names),
         scenes,
         [
             (stream, [(_track(plan, s, versions), replace(s, source=None)) for s in seen])

@@ -121,9 +121,15 @@ class FrameRenderer:
         shown = map(renderers.__getitem__, places), repeat(times), places.values(), repeat(look.resize_mode)
         drawn = self._map(TileRenderer.layers, *shown)
         found = dict(zip(places, drawn, strict=True))
-        placeholder = self._overlays.placeholder
+        labels = self._overlays.labels(tiles)
         for number in range(len(times)):
-            yield [found[tile.stream][number].get(tile.rect) or placeholder(tile.stream, tile.rect) for tile in tiles]
+            layers: list[Layer] = []
+            for tile in tiles:
+                shown_now = found[tile.stream][number].get(tile.rect)
+                layers.append(shown_now or self._overlays.placeholder(tile.stream, tile.rect))
+                if tile in labels:
+                    layers.append(labels[tile])
+            yield layers
 
 
 class TileRenderer:

@@ -54,6 +54,8 @@ def test_a_plan_has_scenes_shots_and_sources() -> None:
     assert drawn["scenes"][1]["tiles"][1] == {
         "stream": "anna_2",
         "rect": {"x": 640, "y": 180, "width": 640, "height": 360},
+        "label": "",
+        "is_muted": False,
     }
     assert drawn["shots"]["anna_2"] == [
         {"span": {"start": 4.0, "end": 10.0}, "source": 1, "offset_s": 4.0, "until_s": 10.0, "from_s": 0.0}

@@ -33,6 +33,11 @@ PICTURE_IN_PICTURE: Final = (
 """A custom template with three tiles, of which the second is the largest."""
 
 
+def named(streams: Iterable[StreamId]) -> dict[StreamId, str]:
+    """The streams that are visible, called by their ids."""
+    return {stream: stream.user for stream in streams}
+
+
 def always(mixer: MixerSpec, *, manual: bool = False) -> list[StateSpan]:
     """A room that does not change."""
     spec = replace(JOB, mixer=mixer, subscription=replace(SUBSCRIPTION, manual=manual))
@@ -42,7 +47,7 @@ def always(mixer: MixerSpec, *, manual: bool = False) -> list[StateSpan]:
 def dealt(present: Sequence[StreamId], mixer: MixerSpec, visible: Iterable[StreamId] | None = None) -> Scene:
     segment = Segment(span(0, 10), tuple(present))
     chosen = frozenset(present if visible is None else visible)
-    (only,) = build_scenes([segment], always(mixer), CANVAS, chosen)
+    (only,) = build_scenes([segment], always(mixer), CANVAS, named(chosen))
     return only
 
 
@@ -165,7 +170,9 @@ def test_manual_mode_shows_only_positioned_streams_lower_z_first_then_list_order
     )
     mixer = replace(MIXER, layout=LayoutStyle.SINGLE, max_resolution_stream=BEN, positions=positions)
     segments = [Segment(span(0, 1), (CROWD[0], CARL, ANNA, BEN)), Segment(span(1, 2), (CROWD[0],))]
-    first, second = build_scenes(segments, always(mixer, manual=True), CANVAS, {ANNA, BEN, CARL, SCREEN, CROWD[0]})
+    first, second = build_scenes(
+        segments, always(mixer, manual=True), CANVAS, named({ANNA, BEN, CARL, SCREEN, CROWD[0]})
+    )
     assert [(tile.stream, tile.rect) for tile in first.tiles] == [
         (BEN, regions[1]),
         (CARL, regions[3]),
@@ -176,7 +183,7 @@ def test_manual_mode_shows_only_positioned_streams_lower_z_first_then_list_order
 
 def test_a_stream_that_is_only_heard_changes_no_scene() -> None:
     segments = [Segment(span(0, 4), (ANNA,)), Segment(span(4, 6), (ANNA, BEN)), Segment(span(6, 9), (ANNA,))]
-    scenes = build_scenes(segments, always(MIXER), CANVAS, {ANNA})
+    scenes = build_scenes(segments, always(MIXER), CANVAS, named({ANNA}))
     assert [found.span for found in scenes] == [span(0, 9)]
 
 
@@ -193,7 +200,7 @@ def test_scenes_cover_the_output_and_their_tiles_lie_in_the_canvas(
 ) -> None:
     planned = build_timeline(clips, rules)
     mixer = replace(MIXER, layout=style, max_resolution_stream=designated)
-    scenes = build_scenes(planned.segments, always(mixer), canvas, planned.presence.keys())
+    scenes = build_scenes(planned.segments, always(mixer), canvas, named(planned.presence))
     assert span(scenes[0].span.start, scenes[-1].span.end) == span(0, planned.end)
     assert all(a.span.end == b.span.start and a.tiles != b.tiles for a, b in pairwise(scenes))
     for found in scenes:

@@ -56,6 +56,18 @@ def test_a_frame_is_the_tiles_of_its_scene_and_then_the_watermarks() -> None:
             assert [content(layer) for layer in layers] == [*shown, "mark first", "mark second"]
 
 
+def test_a_label_lies_on_its_tile_and_below_the_next_one() -> None:
+    clips = room(take(ANNA, 0, picture([0], end=1)), take(BEN, 0, picture([0], end=1)))
+    plan = plan_of(clips, positions=placed((ANNA, LEFT), (BEN, RIGHT)), labels=True)
+    (layers, *_) = compose(plan, range(1))
+    anna, on_anna, ben, on_ben = layers
+    assert [content(anna), content(on_anna), content(ben), content(on_ben)] == [0, "label", 1, "label"]
+    assert (anna.rect, ben.rect) == (LEFT, RIGHT)
+    assert LEFT.contains(on_anna.rect)
+    assert RIGHT.contains(on_ben.rect)
+    assert not on_anna.opaque
+
+
 def test_layers_lie_in_the_order_of_their_positions() -> None:
     clips = room(take(ANNA, 0, picture([0], end=1)), take(BEN, 0, picture([0], end=1)))
     for positions in (placed((ANNA, LEFT), (BEN, RIGHT)), placed((BEN, RIGHT), (ANNA, LEFT))):

@@ -26,7 +26,8 @@ def with_fonts(plan: RenderPlan, folders: Sequence[Path], warn: Callable[[str], 
     if plan.picture is None or not folders:
         return plan
     texts = [watermark.text for watermark in plan.picture.watermarks if isinstance(watermark, TextWatermark)]
-    fonts = find_fonts([*texts, *(stream.user for stream in plan.picture.shots)], folders, warn)
+    names = (plan.picture.names.get(stream, stream.user) for stream in plan.picture.shots)
+    fonts = find_fonts([*texts, *names], folders, warn)
     return replace(plan, picture=replace(plan.picture, fonts=fonts))
 
 
@@ -69,9 +70,11 @@ def missing_glyph_warnings(picture: PicturePlan | None) -> Iterator[str]:
     texts = {
         watermark.text: "a text watermark" for watermark in picture.watermarks if isinstance(watermark, TextWatermark)
     }
+    labelled = {tile.stream for scene in picture.scenes for tile in scene.tiles if tile.label}
     for stream, shots in picture.shots.items():
-        if any(shot.source is None for shot in shots):
-            texts.setdefault(stream.user, f"the placeholder of {stream}")
+        if stream in labelled or any(shot.source is None for shot in shots):
+            where = "label" if stream in labelled else "placeholder"
+            texts.setdefault(picture.names.get(stream, stream.user), f"the {where} of {stream}")
     for text, where in texts.items():
         if not text.isascii():  # covered by every font
             # Imported here: most jobs need no fonts, and loading them takes time.
