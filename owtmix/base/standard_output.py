@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -52,7 +53,12 @@ def print_text(text: str) -> None:
     if sys.stdout is None:  # it was closed when the process started
         return
     try:
-        sys.stdout.buffer.write(text.encode(errors="backslashreplace") + b"\n")
+        data = memoryview(text.encode(errors="backslashreplace") + b"\n")
+        while data:  # where Python does not buffer, a write may take only a part
+            taken = sys.stdout.buffer.write(data)
+            if not taken:
+                raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+            data = data[taken:]
         sys.stdout.buffer.flush()
     except BrokenPipeError:
         # The interpreter flushes stdout at exit; that must not fail again.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -32,19 +33,24 @@ from owtmix.workers.worker_process import ForkServer
 _log = logging.getLogger(__name__)
 
 
-def run_command(arguments: Arguments, scratch: TemporaryPaths, server: ForkServer) -> int:
+def run_command(arguments: Arguments, scratch: TemporaryPaths, server: ForkServer, settle: Callable[[], None]) -> int:
     """Execute the command and return the exit status; ``server`` starts its workers.
+
+    ``settle`` is called once the outcome is certain: no signal changes it any more.
 
     Errors are printed to stderr without a traceback; tracebacks are written to the log only.
     """
-    return _Command(arguments, scratch, server).run()
+    return _Command(arguments, scratch, server, settle).run()
 
 
 class _Command:
     """One command: its arguments, its log and, once it is known, the id of its job."""
 
-    def __init__(self, arguments: Arguments, scratch: TemporaryPaths, server: ForkServer) -> None:
+    def __init__(
+        self, arguments: Arguments, scratch: TemporaryPaths, server: ForkServer, settle: Callable[[], None]
+    ) -> None:
         self._arguments = arguments
+        self._settle = settle
         self._scratch = scratch
         self._server = server
         self._log = RunLog(arguments.threshold)
@@ -54,6 +60,7 @@ class _Command:
         """Execute it and return the exit status."""
         try:
             text = self._execute(read_settings(settings_file()))
+            self._settle()
             if not self._arguments.quiet or self._arguments.prints_anyway:
                 print_text(text)
         except MixError as error:
@@ -66,6 +73,7 @@ class _Command:
 
     def _fail(self, error: MixError) -> int:
         """Report an error, one line per problem; returns the exit status."""
+        self._settle()
         where = f"{self._arguments.cfg}: " if isinstance(error, SpecError) and self._arguments.cfg else ""
         hint = ": run the same command to go on" if self._goes_on_after(error) else ""
         for line in getattr(error, "problems", [error]):
@@ -151,6 +159,7 @@ class _Command:
                 return json_text({"preview": str(png), "time_s": float(time_s)})
             _log.debug("composing %s", arguments.cfg)
             result = job.run(progress, self._scratch)
+            self._settle()
         values = result.to_json()
         _log.info("%s is ready", result.output, extra={"result": values})
         return json_text(values) if self._prints_json else describe_result(result)

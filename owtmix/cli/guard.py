@@ -34,6 +34,8 @@ class Guard:
     """
 
     def __init__(self, watched: Collection[int], kill_s: float) -> None:
+        self.is_settled = False
+        """Whether the outcome of the run is certain: signals do not change its status any more."""
         reader, self.writer = _pipe()
         passed, passing = _pipe()
         self._followed: int | None = None
@@ -48,6 +50,10 @@ class Guard:
         if self._pid == 0:
             _guard(parent, (reader, passing), watched, kill_s)
         os.close(passing)
+
+    def settle(self) -> None:
+        """Let no signal change the status of the process any more. It still ends in time when one comes."""
+        self.is_settled = True
 
     def follow(self, pid: int) -> None:
         """End this process, as by SIGTERM, when the process ``pid`` has ended."""

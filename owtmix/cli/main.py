@@ -42,12 +42,13 @@ def main() -> NoReturn:
                 from owtmix.cli.commands import run_command  # noqa: PLC0415
 
                 gc.enable()
-                status = run_command(arguments, scratch, server)
+                status = run_command(arguments, scratch, server, guard.settle)
         finally:
             scratch.remove_all()
     except Interrupted as error:  # before the command has begun, and while files are removed
         _log.error("%s", error)
         status = error.exit_status
+    guard.settle()
     _leave(status, guard)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from fractions import Fraction
 from typing import Final, Self
 
@@ -51,7 +52,8 @@ class ProgressBar:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bars.stop()
+        with suppress(OSError):  # the terminal is gone
+            self._bars.stop()
 
     def stage(self, name: str, total: Fraction | None, unit: Unit = "s", done: Fraction = ZERO) -> None:
         now_s = time.monotonic()
@@ -73,4 +75,5 @@ class ProgressBar:
     def _draw(self, now_s: float) -> None:
         self._next_s = now_s + _REDRAW_S
         if owns_terminal():
-            self._bars.refresh()
+            with suppress(OSError):
+                self._bars.refresh()

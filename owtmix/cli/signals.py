@@ -13,6 +13,7 @@ import select
 import signal
 import threading
 import time
+from contextlib import suppress
 from types import FrameType
 from typing import Final
 
@@ -35,7 +36,7 @@ _ONE_REQUEST_S: Final = 0.5
 
 
 def watch_signals(scratch: TemporaryPaths) -> Guard:
-    """Raise ``Interrupted`` in the main thread on the first SIGINT, SIGTERM or SIGHUP.
+    """Raise ``Interrupted`` in the main thread on the first SIGINT, SIGTERM or SIGHUP, until the guard is settled.
 
     If the process has not ended shortly before ``DEADLINE_S``, or at once when another of these signals arrives, a
     watchdog thread removes the files in ``scratch`` and ends it with status 130. If no thread can run, the guard, which
@@ -47,7 +48,7 @@ def watch_signals(scratch: TemporaryPaths) -> Guard:
     raised = threading.Event()
 
     def interrupt(number: int, _frame: FrameType | None) -> None:
-        if not raised.is_set():
+        if not (raised.is_set() or guard.is_settled):
             raised.set()
             if number == signal.SIGTERM and guard.has_lost():
                 raise Interrupted("stopped: the process that --parent names has ended")
@@ -59,7 +60,9 @@ def watch_signals(scratch: TemporaryPaths) -> Guard:
     signal.set_wakeup_fd(guard.writer, warn_on_full_buffer=False)
     for number in watched:
         signal.signal(number, interrupt)
-    threading.Thread(target=_watchdog, args=(guard, watched, raised, scratch), name="watchdog", daemon=True).start()
+    watchdog = threading.Thread(target=_watchdog, args=(guard, watched, raised, scratch), name="watchdog", daemon=True)
+    with suppress(RuntimeError):  # there are too many threads, which is said when a worker is needed
+        watchdog.start()
     return guard
 
 

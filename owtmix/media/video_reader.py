@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from math import ceil
 from pathlib import Path
 from typing import Final
 
@@ -290,10 +290,14 @@ def decode_all(
     """
     reader = VideoReader(path, track.index, sections=track.sections, end_bytes=end_bytes)
     try:
-        for second in range(ceil(track.span.duration) + 1):
-            t = track.span.start + second
+        t = track.span.start
+        while t <= track.last_s + 1:
             reader.frame_at(t)
             advance(t)
+            t += 1
+            gap = bisect_right(track.gaps, t, key=lambda found: found.start) - 1
+            if gap >= 0:
+                t = max(t, track.gaps[gap].end)  # nothing is there, however long it is said to last
     finally:
         reader.close()
     return reader.stats

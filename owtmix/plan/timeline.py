@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain, pairwise
@@ -119,7 +119,7 @@ def build_timeline(
         segments=_segments(presence, output_end),
         jumps=jumps,
         warnings=(
-            *_cut_clips(clips, rules.longest_s),
+            *_cut_clips(room, rules.longest_s),
             *_overlaps(room, rules.absence_s),
             *(
                 f"{clip.recording.key} has {len(clip.sounds)} sound tracks: all are heard"
@@ -149,33 +149,55 @@ def _index_range(clip: Clip, longest_s: Fraction) -> TimeRange:
     The last picture of a shared screen stands until ``EndTime``.
     """
     start = clip.recording.start_s
-    duration = clip.span.duration
-    if clip.recording.end_s is not None:
-        stated_s = clip.recording.end_s - start
-        duration = stated_s if clip.video and clip.recording.stream.is_screen else min(duration, stated_s)
-    return TimeRange(start, start + min(duration, longest_s))
+    return TimeRange(start, start + min(_claimed_s(clip), longest_s))
+
+
+def _claimed_s(clip: Clip) -> Fraction:
+    """How long a clip lasts, by its file and by the index."""
+    if clip.recording.end_s is None:
+        return clip.span.duration
+    stated_s = clip.recording.end_s - clip.recording.start_s
+    return stated_s if clip.video and clip.recording.stream.is_screen else min(clip.span.duration, stated_s)
 
 
 def _cut_to_fit(room: Sequence[tuple[Clip, TimeRange]], rules: TimelineRules) -> list[tuple[Clip, TimeRange]]:
-    """Cut clips that claim to last too long where the longest output would end, so that nobody else suffers for it."""
-    if all(clip.span.duration <= rules.longest_s for clip, _ in room):
+    """Cut clips that claim to last too long, so that nobody else suffers for it.
+
+    They end with the longest output, or earlier where the others come so late that it would still be too long.
+    """
+    liars = {number for number, (clip, _) in enumerate(room) if _claimed_s(clip) > rules.longest_s}
+    if not liars:
         return list(room)
+
+    def cut(ends: Callable[[TimeRange], Fraction]) -> list[tuple[Clip, TimeRange]]:
+        return [
+            (clip, TimeRange(span.start, max(span.start + _NOTICED_S, min(span.end, ends(span)))))
+            if number in liars
+            else (clip, span)
+            for number, (clip, span) in enumerate(room)
+        ]
+
     jumps, _ = _jumps(merge_ranges((span for _, span in room), Fraction(0)), rules)
+    found = cut(lambda span: span.start + rules.longest_s - (span.start - _ahead(jumps, span.start)))
+    others = [entry for number, entry in enumerate(room) if number not in liars]
+    if not others or _lasts_s(found, rules) <= rules.longest_s:
+        return found
+    # A clip makes the output longer by no more than it lasts, and a gap of IdleTime.
+    left_s = (rules.longest_s - _lasts_s(others, rules)) / len(liars) - rules.idle_s
+    return cut(lambda span: span.start + left_s)
 
-    def fitting(clip: Clip, span: TimeRange) -> TimeRange:
-        before_s = span.start - _ahead(jumps, span.start)
-        if clip.span.duration <= rules.longest_s or before_s >= rules.longest_s:
-            return span
-        return TimeRange(span.start, min(span.end, span.start + rules.longest_s - before_s))
 
-    return [(clip, fitting(clip, span)) for clip, span in room]
+def _lasts_s(room: Sequence[tuple[Clip, TimeRange]], rules: TimelineRules) -> Fraction:
+    """How long the output of ``room`` lasts, without regard to ``KeyStream``."""
+    spans = merge_ranges((span for _, span in room), Fraction(0))
+    return spans[-1].end - _jumps(spans, rules)[0][-1].ahead_s
 
 
-def _cut_clips(clips: Iterable[Clip], longest_s: Fraction) -> Iterator[str]:
-    for clip in clips:
-        if clip.span.duration > longest_s:
-            lasts, limit = timecode(clip.span.duration), timecode(longest_s)
-            yield f"{clip.recording.key} claims to last {lasts}, more than the limit of {limit}: it is cut there"
+def _cut_clips(room: Iterable[tuple[Clip, TimeRange]], longest_s: Fraction) -> Iterator[str]:
+    for clip, span in room:
+        if (claimed_s := _claimed_s(clip)) > longest_s:
+            lasts, limit, cut = (timecode(s) for s in (claimed_s, longest_s, span.duration))
+            yield f"{clip.recording.key} claims to last {lasts}, more than the limit of {limit}: it is cut after {cut}"
 
 
 def _overlaps(room: Sequence[tuple[Clip, TimeRange]], absence_s: Fraction) -> Iterator[str]:

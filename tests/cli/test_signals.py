@@ -241,3 +241,18 @@ def test_a_process_without_a_descriptor_is_looked_for(tmp_path: Path, number: in
             followed.kill()
             followed.wait()
             assert process.wait(10) == Interrupted.exit_status
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_after_the_outcome_is_certain_changes_nothing(tmp_path: Path, number: signal.Signals) -> None:
+    waits = "guard.settle(); time.sleep(1); print('done', flush=True)"
+    with _program(tmp_path / "half", waits) as process:
+        process.send_signal(number)
+        out, err = process.communicate(timeout=10)
+    assert (process.returncode, out, err) == (0, "done\n", "")
+
+
+def test_a_process_that_is_stuck_after_its_outcome_ends_in_time(tmp_path: Path) -> None:
+    with _program(tmp_path / "half", f"guard.settle(); {WAIT}") as process:
+        assert _stop(process, signal.SIGTERM) < DEADLINE_S + 1
+        assert process.returncode == Interrupted.exit_status

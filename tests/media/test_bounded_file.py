@@ -19,6 +19,7 @@ from owtmix.media.bounded_file import PACKET_BYTES, BoundedFile
 from owtmix.media.probe import probe
 from owtmix.media.video_reader import VideoReader, decode_all
 from owtmix.plan.media_info import ClockRules
+from tests.media.pictures import write_film
 from tests.support import people
 from tests.support.people import Take
 
@@ -97,3 +98,13 @@ def test_sound_beyond_the_longest_output_is_not_measured(tmp_path: Path) -> None
     found = probe(tmp_path / "a.wav", rules=ClockRules(longest_s=Fraction(1)))
     assert found.flaws == ("it is longer than 00:00:01.000: the rest is not measured",)
     assert 1 < found.span.duration < 60
+
+
+def test_decoding_all_of_a_file_skips_what_is_empty(tmp_path: Path) -> None:
+    """A few bytes may claim years."""
+    path = write_film(tmp_path / "a.mp4", (0, 40, 80, 36_000_000, 36_000_040))
+    found = probe(path).video
+    assert found
+    told: list[Fraction] = []
+    decode_all(path, found, told.append)
+    assert 2 <= len(told) < 10

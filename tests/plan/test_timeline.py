@@ -143,17 +143,33 @@ def test_a_file_that_would_be_too_long_is_cut_and_costs_the_others_nothing() -> 
     timeline = build_timeline(clips, replace(RULES, longest_s=Fraction(60)))
     assert timeline.presence == {ANNA: (span(0, 60),), BEN: (span(5, 20),)}
     assert timeline.warnings == (
-        "anna_1-0 claims to last 00:01:40.000, more than the limit of 00:01:00.000: it is cut there",
+        "anna_1-0 claims to last 00:01:40.000, more than the limit of 00:01:00.000: it is cut after 00:01:00.000",
     )
 
 
 def test_a_file_that_would_be_too_long_ends_with_the_longest_output_whenever_it_begins() -> None:
-    """Index time between Anna's two visits is cut from the output."""
-    clips = room(both(ANNA, 0, 20), both(BEN, 5, 200), both(ANNA, 1000, 1010))
-    longest = replace(RULES, longest_s=Fraction(60))
-    assert build_timeline(clips, longest).presence[BEN] == (span(5, 60),)
+    clips = room(both(ANNA, 0, 20), both(BEN, 5, 200))
+    assert build_timeline(clips, replace(RULES, longest_s=Fraction(60))).presence[BEN] == (span(5, 60),)
     late = build_timeline(room(both(ANNA, 0, 20), both(BEN, 1000, 1400)), replace(RULES, longest_s=Fraction(200)))
     assert late.presence[BEN][0].end == late.end == 200
+
+
+def test_a_screen_whose_index_lies_about_its_end_is_cut_and_named() -> None:
+    clips = room(both(BEN, 0, 20), take(SCREEN, 2, picture([0], end=4), end=10**9))
+    timeline = build_timeline(clips, replace(RULES, longest_s=Fraction(60)))
+    assert timeline.presence[SCREEN] == (span(2, 60),)
+    assert "anna_2-2 claims to last" in timeline.warnings[0]
+
+
+@pytest.mark.parametrize("back", [50, 58, 62, 100, 1000])
+def test_whoever_comes_after_a_file_that_lies_is_in_the_room(back: int) -> None:
+    """The surplus of the file fills gaps that would be cut; it ends earlier then."""
+    clips = room(both(ANNA, 0, 10_000), both(BEN, back, back + 4))
+    rules = replace(RULES, longest_s=Fraction(60), idle_s=Fraction(1))
+    timeline = build_timeline(clips, rules)
+    assert timeline.end <= 60
+    assert timeline.presence[BEN][0].duration == 4
+    assert "it is cut after" in timeline.warnings[0]
 
 
 def test_a_room_that_lasts_too_long_with_what_nobody_lies_about_is_not_cut() -> None:

@@ -13,8 +13,10 @@ from botocore.exceptions import HTTPClientError  # type: ignore[import-untyped] 
 
 T = TypeVar("T")
 
-MOST_ANSWER_BYTES: Final = 16 << 20
-"""Of an answer that is not an object's content: more than any list or error takes."""
+MOST_ANSWER_BYTES: Final = 4 << 20
+"""Of an answer that is not an object's content: more than any list takes. XML takes a hundred times as much memory."""
+MOST_ERROR_BYTES: Final = 64 << 10
+"""Of an answer that is an error."""
 SLOWEST_BYTES_PER_S: Final = 16 << 10
 """A service that sends or takes content more slowly counts as silent."""
 COMPLETION_S: Final = 1800
@@ -92,17 +94,18 @@ def bound_answers(client: Any) -> None:
         is_content, request.stream_output = request.stream_output, True
         response = session.send(request)
         if not is_content or response.status_code >= 300:  # noqa: PLR2004 - neither success
-            response._content = _read(response.raw)  # noqa: SLF001 - as its property ``content`` would
+            most = MOST_ANSWER_BYTES if response.status_code < 300 else MOST_ERROR_BYTES  # noqa: PLR2004 - as above
+            response._content = _read(response.raw, most)  # noqa: SLF001 - as its property ``content`` would
         return response
 
     client.meta.events.register_last("before-send.s3", send)
 
 
-def _read(body: Any) -> bytes:
+def _read(body: Any, most: int) -> bytes:
     data = bytearray()
     for block in body.stream():
         data += block
-        if len(data) > MOST_ANSWER_BYTES:
+        if len(data) > most:
             body.close()
             raise EndlessAnswerError
     return bytes(data)
