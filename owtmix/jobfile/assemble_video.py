@@ -28,6 +28,8 @@ from owtmix.jobfile.spec import (
 )
 from owtmix.jobfile.types import is_http_url
 
+IMAGE: Final = 2
+"""The ``Type`` of a watermark that is an image."""
 FAINT_ALPHA: Final = Decimal("0.2")
 """A watermark below this opacity is nearly invisible."""
 
@@ -208,7 +210,7 @@ def _watermark(mark: WaterMark, loc: Loc, collector: ProblemCollector) -> Waterm
     alpha, anchor = float(mark.alpha), Anchor(mark.anchor)
     if mark.type == 1:
         return ClockWatermark(mark.x, mark.y, alpha, anchor)
-    key, content = ("Image", mark.image) if mark.type == 2 else ("Text", mark.text)  # noqa: PLR2004
+    key, content = ("Image", mark.image) if mark.type == IMAGE else ("Text", mark.text)
     if not content:
         collector.warn((*loc, key), f"empty: a watermark of Type {mark.type} without it shows nothing")
         return None

@@ -24,7 +24,7 @@ MAX_RECORDINGS: Final = 10_000
 MAX_POSITIONS: Final = 128
 MAX_STREAMS: Final = 64
 """Subscribed at a time."""
-MAX_UPDATES: Final = 10_000
+MAX_UPDATES: Final = 5_000
 """Of a room; a file of updates has as many bytes as an index at most."""
 MAX_TILES: Final = 64
 """Of a template, as there are streams at most."""

@@ -6,6 +6,7 @@ job file is. Updates count in order of their times, and at the same time in the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -14,7 +15,7 @@ from typing import Any, Final, TypeVar
 
 from owtmix.base.errors import Problem
 from owtmix.jobfile.assemble import subscription_spec
-from owtmix.jobfile.assemble_video import image_source, mixer_spec
+from owtmix.jobfile.assemble_video import IMAGE, image_source, mixer_spec
 from owtmix.jobfile.job_model import JobModel
 from owtmix.jobfile.mixer_models import MixerConfig
 from owtmix.jobfile.models import Data
@@ -60,7 +61,8 @@ class RoomUpdates:
     def images(self) -> tuple[ImageWatermark, ...]:
         """The watermark images of all updates."""
         marks = (mark for update in self.updates if update.data.mixer for mark in update.data.mixer.watermarks)
-        return tuple(ImageWatermark(m.x, m.y, float(m.alpha), image_source(m.image)) for m in marks if m.image)
+        images = (mark for mark in marks if mark.type == IMAGE and mark.image)
+        return tuple(ImageWatermark(m.x, m.y, float(m.alpha), image_source(m.image)) for m in images)
 
     def course(
         self, begins: RoomState, seconds: Callable[[Decimal | OutputTime], Fraction]
@@ -137,7 +139,7 @@ class _Replay:
         mixer = mixer_spec(data.mixer, data, channel, collector, templates)
         subscription = subscription_spec(data.subscribe, collector)
         self.problems += collector.problems
-        self.warnings += collector.warnings
+        self.warnings += (warning for warning in collector.warnings if _is_about(update, warning.path))
         self.state = replace(self.state, mixer=mixer, subscription=subscription)
 
     def _set_streams(self, update: Update) -> None:
@@ -165,6 +167,12 @@ class _Replay:
 
     def _warn(self, update: Update, message: str) -> None:
         self.warnings.append(SpecWarning(update.where.rstrip(".: "), message))
+
+
+def _is_about(update: Update, path: str) -> bool:
+    """Whether ``path`` leads to something that stands in the update; other keys of the room were checked before."""
+    section, _, rest = path.removeprefix(f"{update.where}Data.").partition(".")
+    return re.split(r"\W", rest, maxsplit=1)[0] in update.document.get("Data", {}).get(section, {})
 
 
 def _set(model: JobModel | None) -> set[str]:

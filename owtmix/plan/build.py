@@ -250,6 +250,8 @@ def _later_videos(video: VideoSpec, states: Sequence[StateSpan]) -> list[VideoSp
 
 def _hidden(timeline: Timeline, states: Sequence[StateSpan], stream: StreamId) -> tuple[TimeRange, ...]:
     """When a stream's picture is not shown although it is there."""
+    if not any(stream in at.state.hidden for at in states):
+        return ()
     return where_not(states, TimeRange(Fraction(0), timeline.end), lambda at: stream not in at.state.hidden)
 
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
+from typing import Final
 
 from owtmix.base.ids import StreamId
 from owtmix.base.time import TimeRange, overlapping
 from owtmix.jobfile.index import Index
 from owtmix.jobfile.room_state import Change, OutputTime, RoomState
-from owtmix.jobfile.spec import JobSpec
-from owtmix.plan.subscription import check_streams, subscribed, subscribes_audio, subscribes_video
+from owtmix.jobfile.spec import JobSpec, SubscriptionSpec
+from owtmix.plan.subscription import admits, check_streams, joined, mixed_streams, subscribes_audio, subscribes_video
 from owtmix.plan.timeline import Timeline
+
+_FOREVER: Final = Fraction(10**12)
+"""In seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +38,12 @@ class Course:
         yield from (change.state for change in self.changes)
 
     def streams(self) -> tuple[frozenset[StreamId], tuple[StreamId, ...]]:
-        """The streams that are ever in the mix, and those that are always beyond ``MaxSubscriptions``."""
-        mixed: set[StreamId] = set()
-        beyond: dict[StreamId, None] = {}
-        for spec in self._specs():
-            streams, others = subscribed(spec, self.index)
-            mixed |= streams
-            beyond |= dict.fromkeys(others)
-        return frozenset(mixed), tuple(stream for stream in beyond if stream not in mixed)
+        """The streams that are ever in the mix, and those that are only beyond ``MaxSubscriptions``."""
+        joining = joined(self.index)
+        specs = {state.subscription: self._spec(state) for state in self.states}.values()
+        mixed = frozenset[StreamId]().union(*(mixed_streams(spec, joining) for spec in specs))
+        beyond = (stream for stream in joining if stream not in mixed and any(admits(spec, stream) for spec in specs))
+        return mixed, tuple(beyond)
 
     def check(self) -> list[str]:
         """Check the streams that the job and its updates name; returns a warning for each that is not there.
@@ -60,8 +61,13 @@ class Course:
 
     def visits(self) -> dict[StreamId, tuple[TimeRange, ...]] | None:
         """When each stream is in the mix, as far as updates decide, in index time; None when they do not."""
-        sets = [subscribed(spec, self.index)[0] for spec in self._specs()]
-        if all(streams == sets[0] for streams in sets):
+        joining = joined(self.index)
+        known: dict[SubscriptionSpec, frozenset[StreamId]] = {}
+        for state in self.states:
+            if state.subscription not in known:
+                known[state.subscription] = mixed_streams(self._spec(state), joining)
+        sets = [known[state.subscription] for state in self.states]
+        if len(set(known.values())) == 1:
             return None
         # Longer than any room in both directions: the first state holds before the first update, the last one for ever.
         edges = [-_FOREVER, *(change.at_s for change in self.changes), _FOREVER]
@@ -97,9 +103,6 @@ class Course:
             if timeline.output_time(change.at_s) >= timeline.end:
                 yield f"{change.where}: it comes after the end of the output, and changes nothing"
 
-    def _specs(self) -> Iterator[JobSpec]:
-        return map(self._spec, self.states)
-
     def _spec(self, state: RoomState) -> JobSpec:
         return replace(self.spec, mixer=state.mixer, subscription=state.subscription)
 
@@ -119,9 +122,6 @@ class StateSpan:
     def hears(self, stream: StreamId) -> bool:
         """Whether the stream sounds."""
         return subscribes_audio(self.spec, stream) and stream not in self.state.muted
-
-
-_FOREVER = Fraction(10**12)
 
 
 def course_of(spec: JobSpec, index: Index, timeline: Timeline | None = None) -> Course:
@@ -168,8 +168,3 @@ def where_not(
         else:
             found.append(part)
     return tuple(found)
-
-
-def state_at(spans: Sequence[StateSpan], t: Fraction) -> StateSpan:
-    """The state at output time ``t``."""
-    return spans[max(0, bisect_right(spans, t, key=lambda span: span.span.start) - 1)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from fractions import Fraction
+from itertools import islice
 
 from owtmix.base.errors import CODE_NO_STREAM, Problem, SpecError
 from owtmix.base.ids import StreamId
@@ -12,15 +13,22 @@ from owtmix.jobfile.index import Index
 from owtmix.jobfile.spec import JobSpec, MediaChannel
 
 
-def subscribed(spec: JobSpec, index: Index) -> tuple[frozenset[StreamId], tuple[StreamId, ...]]:
-    """The first ``MaxSubscriptions`` admitted streams in order of joining, and the streams beyond that limit."""
+def joined(index: Index) -> tuple[StreamId, ...]:
+    """All streams of an index in order of joining."""
     first: dict[StreamId, Fraction] = {}
     for file in index.files:
-        if subscribes_audio(spec, file.stream) or subscribes_video(spec, file.stream):
-            first[file.stream] = min(first.get(file.stream, file.start_s), file.start_s)
-    order = sorted(first, key=lambda stream: first[stream])
-    limit = spec.subscription.max_streams
-    return frozenset(order[:limit]), tuple(order[limit:])
+        first[file.stream] = min(first.get(file.stream, file.start_s), file.start_s)
+    return tuple(sorted(first, key=lambda stream: first[stream]))
+
+
+def admits(spec: JobSpec, stream: StreamId) -> bool:
+    """Whether the job includes sound or picture of ``stream``."""
+    return subscribes_audio(spec, stream) or subscribes_video(spec, stream)
+
+
+def mixed_streams(spec: JobSpec, joining: Iterable[StreamId]) -> frozenset[StreamId]:
+    """The first ``MaxSubscriptions`` admitted streams of those that join in this order."""
+    return frozenset(islice((stream for stream in joining if admits(spec, stream)), spec.subscription.max_streams))
 
 
 def check_streams(spec: JobSpec, index: Index, where: str = "") -> list[str]:

@@ -15,7 +15,7 @@ from itertools import chain, pairwise
 from typing import Final
 
 from owtmix.base.ids import StreamId
-from owtmix.base.time import TimeRange, timecode
+from owtmix.base.time import TimeRange, parts_within, timecode
 from owtmix.plan.media_info import Clip
 
 _NOTICED_S: Final = Fraction(1)
@@ -104,7 +104,7 @@ def build_timeline(
     placed: dict[StreamId, list[PlacedClip]] = {stream: [] for stream in visits}
     for clip, span in room:
         stream = clip.recording.stream
-        parts = [span] if mixed is None else [span.common(at) for at in mixed.get(stream, ()) if span.overlaps(at)]
+        parts = [span] if mixed is None else parts_within(mixed.get(stream, ()), span)
         for used in _until(end, parts) if stream in placed else ():
             shown = used.shifted(-_ahead(jumps, used.start))
             offset_s = shown.start - clip.span.start - (used.start - span.start)
@@ -241,7 +241,7 @@ def _visits(
     if mixed is None:
         return visits
     within = {
-        stream: tuple(visit.common(span) for visit in ranges for span in mixed.get(stream, ()) if visit.overlaps(span))
+        stream: tuple(part for visit in ranges for part in parts_within(mixed.get(stream, ()), visit))
         for stream, ranges in visits.items()
     }
     return {stream: ranges for stream, ranges in within.items() if ranges} or visits

@@ -26,7 +26,8 @@ from owtmix.base.errors import InputError, MixError, SpecError
 from owtmix.jobfile.index_reader import read_index
 from owtmix.jobfile.reader import read_job
 from owtmix.jobfile.settings_file import INSTALLATION
-from owtmix.plan.subscription import check_streams, subscribed
+from owtmix.plan.course import course_of
+from owtmix.plan.subscription import check_streams
 from tests.fuzz.mutation import mutate, mutate_document, mutate_text
 from tests.support.people import COLOURS, Take, record
 from tests.support.room import EPOCH_MS, Room
@@ -106,7 +107,7 @@ def _try_documents(job: bytes, index: bytes) -> None:
         recordings = read_index(index)
         if spec:
             check_streams(spec, recordings)
-            subscribed(spec, recordings)
+            course_of(spec, recordings).streams()
     except (InputError, SpecError) as error:
         check_words(str(error))
     except MixError as error:

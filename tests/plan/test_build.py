@@ -24,11 +24,12 @@ from owtmix.jobfile.spec import (
     VideoSpec,
 )
 from owtmix.plan.build import make_plan, with_device, within_gpu_limits
+from owtmix.plan.course import course_of
 from owtmix.plan.device import RenderDevice
 from owtmix.plan.encoders import POINTS
 from owtmix.plan.media_info import Clip
 from owtmix.plan.model import RenderPlan
-from owtmix.plan.subscription import check_streams, subscribed
+from owtmix.plan.subscription import check_streams
 from tests.support.plans import (
     ANNA,
     BEN,
@@ -77,7 +78,7 @@ def at_rate(fps: int, job: JobSpec = JOB) -> JobSpec:
 def plan_of(job: JobSpec, *clips: Clip, settings: PlanSettings = SETTINGS) -> RenderPlan:
     """The plan of the clips whose streams are in the mix."""
     index = index_of(clips)
-    streams, _ = subscribed(job, index)
+    streams, _ = course_of(job, index).streams()
     return make_plan(job, index, room(*(c for c in clips if c.recording.stream in streams)), settings)
 
 
@@ -94,7 +95,7 @@ def audible(plan: RenderPlan) -> set[StreamId]:
 
 def test_everybody_is_subscribed_by_default() -> None:
     index = index_of([both(ANNA, 0, 9), heard(BEN, 1, 9), seen(SCREEN, 2, 9)])
-    streams, beyond = subscribed(JOB, index)
+    streams, beyond = course_of(JOB, index).streams()
     assert streams == {ANNA, BEN, SCREEN}
     assert not beyond
 
@@ -102,7 +103,7 @@ def test_everybody_is_subscribed_by_default() -> None:
 def test_streams_beyond_max_subscriptions_are_left_out_with_a_warning_in_order_of_joining() -> None:
     job = subscribing(replace(SUBSCRIPTION, max_streams=2))
     index = index_of([both(CARL, 5, 9), both(BEN, 1, 2), both(ANNA, 4, 9), both(SCREEN, 8, 9), both(CARL, 0, 1)])
-    streams, beyond = subscribed(job, index)
+    streams, beyond = course_of(job, index).streams()
     assert streams == {CARL, BEN}
     assert beyond == (ANNA, SCREEN)
 
@@ -146,7 +147,7 @@ def test_media_channel_2_records_the_picture_alone() -> None:
 def test_a_list_for_what_is_not_recorded_subscribes_nobody(job: JobSpec, in_the_mix: set[StreamId]) -> None:
     subscription = replace(SUBSCRIPTION, audio=only(ANNA), video=only(BEN))
     index = index_of([both(ANNA, 0, 9), both(BEN, 0, 9)])
-    assert subscribed(subscribing(subscription, job), index)[0] == in_the_mix
+    assert course_of(subscribing(subscription, job), index).streams()[0] == in_the_mix
 
 
 def test_named_streams_without_recordings_are_warnings_with_their_paths() -> None:
@@ -172,7 +173,7 @@ def test_positions_of_streams_without_recordings_are_error_6_with_their_paths() 
 def test_in_automatic_mode_positions_are_ignored_unknown_streams_and_all() -> None:
     automatic = subscribing(SUBSCRIPTION, manual(CARL, CARL))
     index = index_of([both(ANNA, 0, 9)])
-    assert subscribed(automatic, index)[0] == {ANNA}
+    assert course_of(automatic, index).streams()[0] == {ANNA}
     assert not check_streams(automatic, index)
 
 

@@ -191,9 +191,8 @@ def example() -> RenderPlan:
 def test_fractions_are_text_and_members_of_a_union_name_their_class() -> None:
     written = plan_to_exact_json(example())
     assert written["duration_s"] == "1/3"
-    assert written["picture"]["scenes"][0]["look"]["watermarks"] == [
-        {"is": "ClockWatermark", "x": 1, "y": 2, "alpha": 1}
-    ]
+    (mark,) = written["picture"]["scenes"][0]["look"]["watermarks"]
+    assert mark == {"is": "ClockWatermark", "x": 1, "y": 2, "alpha": 1, "anchor": "top-left"}
     assert written["picture"]["chunks"] == [[0, 5, 1]]
     assert written["sound"] is None
 
