@@ -109,6 +109,7 @@ class Journal:
         # Whoever wrote half a line there meanwhile must not spoil the next one.
         is_open = end > 0 and os.pread(self._file.fileno(), 1, end - 1) != b"\n"
         data = memoryview(b"".join([b"\n" * is_open, *self._unwritten]))
+        written = len(data)
         try:
             while data:
                 data = data[self._file.write(data) :]
@@ -118,7 +119,7 @@ class Journal:
                 os.ftruncate(self._file.fileno(), end)
             raise
         self._unwritten.clear()
-        self._size = os.lseek(self._file.fileno(), 0, os.SEEK_END)
+        self._size = end + written  # not what it has now: it may have been made shorter since
 
     def _notice_loss(self, size: int) -> None:
         """The file may only grow: say so when it has not."""
