@@ -76,9 +76,9 @@ class ProbeTask:
             return self._measured(reporter)
 
     def _measured(self, reporter: TaskReporter) -> Probe | NeedsBytes:
+        from owtmix.media.decode_all import decode_all
         from owtmix.media.partial_file import MissingBytesError
         from owtmix.media.probe import probe
-        from owtmix.media.video_reader import decode_all
 
         try:
             found = probe(

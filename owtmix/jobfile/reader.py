@@ -85,7 +85,9 @@ def with_updates(spec: JobSpec, text: bytes, name: str) -> JobSpec:
     problems: list[Problem] = []
     entries: dict[int, dict[str, Any]] = {}
     for number, line in enumerate(text.splitlines(), 1):
-        if line.strip() and len(entries) <= MAX_UPDATES:
+        if len(entries) > MAX_UPDATES or len(problems) > MAX_SHOWN:
+            break  # what is wrong is known
+        if line.strip():
             try:
                 entries[number] = _without_nulls(read_object(line, max_bytes=MAX_JOB_BYTES))
             except JsonError as error:

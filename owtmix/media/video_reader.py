@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -25,7 +24,7 @@ from owtmix.media.nvdec import GPU_FORMAT, DecodingGpu, is_usable
 from owtmix.media.open import open_input, packets, select_stream
 from owtmix.media.skip_frames import SampleTimes, skip_unshown
 from owtmix.media.video_frame import BLACK_DELAY_S, DecodedFrame, describe_frame, frame_time, orientation_of
-from owtmix.plan.media_info import Damage, DecodeStats, Section, VideoTrack
+from owtmix.plan.media_info import Damage, DecodeStats, Section
 
 SEEK_S: Final = 2
 """Shorter distances are decoded, not seeked."""
@@ -278,26 +277,3 @@ class VideoReader:
             self._damaged_us.append(self._damaged_us[-1] if self._damaged_us else _UNKNOWN_US)
         else:
             self._damaged_us.append(round(at_s * MICROSECONDS))
-
-
-def decode_all(
-    path: Path, track: VideoTrack, advance: Callable[[Fraction], None], end_bytes: int | None = None
-) -> DecodeStats:
-    """Decode a video track from its first frame to its last; calls ``advance`` with each second of file time.
-
-    Raises:
-        InputError: the file cannot be opened.
-    """
-    reader = VideoReader(path, track.index, sections=track.sections, end_bytes=end_bytes)
-    try:
-        t = track.span.start
-        while t <= track.last_s + 1:
-            reader.frame_at(t)
-            advance(t)
-            t += 1
-            gap = bisect_right(track.gaps, t, key=lambda found: found.start) - 1
-            if gap >= 0:
-                t = max(t, track.gaps[gap].end)  # nothing is there, however long it is said to last
-    finally:
-        reader.close()
-    return reader.stats

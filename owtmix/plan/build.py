@@ -6,9 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from itertools import pairwise
 from math import ceil
-from operator import methodcaller
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -28,7 +26,6 @@ from owtmix.plan.loop_filter import unfiltered
 from owtmix.plan.media_info import Clip, Matrix
 from owtmix.plan.memory import check_memory
 from owtmix.plan.model import (
-    AudioPlacement,
     LaterEncoding,
     PicturePlan,
     PlannedUpdate,
@@ -38,9 +35,10 @@ from owtmix.plan.model import (
     VideoEncoding,
     sample_count,
 )
+from owtmix.plan.placements import sound_placements
 from owtmix.plan.scenes import Scene, build_scenes
 from owtmix.plan.shots import PlaceholderRules, Shot, build_shots, hide
-from owtmix.plan.timeline import PlacedClip, Timeline, TimelineRules, build_timeline, merge_ranges
+from owtmix.plan.timeline import PlacedClip, Timeline, TimelineRules, build_timeline
 
 SpanT = TypeVar("SpanT", Scene, Shot)
 
@@ -93,7 +91,7 @@ def make_plan(
             Source(c.recording.key, c.recording.stream, c.video, c.sounds, c.source not in rough) for c in clips
         ),
         picture=picture,
-        sound=SoundPlan(sample_count(duration), _placements(timeline, states), encoders.sound(spec.audio))
+        sound=SoundPlan(sample_count(duration), sound_placements(timeline, states), encoders.sound(spec.audio))
         if spec.audio
         else None,
         presence=timeline.presence,
@@ -182,8 +180,10 @@ def _picture(
     frames = clock.first_from(timeline.end)
     scenes = _until_last_frame(scenes, timeline.end, clock.time(frames))
     least = max(1, ceil(settings.video.chunk_s / encoders.GOP_S))
-    encoder, *others = _encoders(spec, [video, *_later_videos(video, states)], settings)
-    firsts = (clock.first_showing(at.span.start) for at in _rate_changes(video, states))
+    rates = _rate_changes(video, states)
+    videos = (replace(video, bit_rate_kbps=at.state.bit_rate_kbps) for at in rates)
+    encoder, *others = _encoders(spec, [video, *videos], settings)
+    firsts = (clock.first_showing(at.span.start) for at in rates)
     return PicturePlan(
         canvas=video.size,
         clock=clock,
@@ -244,10 +244,6 @@ def _rate_changes(video: VideoSpec, states: Sequence[StateSpan]) -> list[StateSp
     return found
 
 
-def _later_videos(video: VideoSpec, states: Sequence[StateSpan]) -> list[VideoSpec]:
-    return [replace(video, bit_rate_kbps=at.state.bit_rate_kbps) for at in _rate_changes(video, states)]
-
-
 def _hidden(timeline: Timeline, states: Sequence[StateSpan], stream: StreamId) -> tuple[TimeRange, ...]:
     """When a stream's picture is not shown although it is there."""
     if not any(stream in at.state.hidden for at in states):
@@ -267,26 +263,6 @@ def _majority(pictures: Mapping[StreamId, Sequence[PlacedClip]]) -> Matrix:
     """The matrix that most streams have, BT.709 on a tie (docs/semantics.md, "Picture")."""
     votes = Counter(placed[0].clip.video.matrix for placed in pictures.values() if placed[0].clip.video)
     return "bt601" if votes["bt601"] > votes["bt709"] else "bt709"
-
-
-def _placements(timeline: Timeline, states: Sequence[StateSpan]) -> tuple[AudioPlacement, ...]:
-    """Where each track sounds. The parts of a clip that updates leave are one placement with silence between them."""
-    found = []
-    for stream, sounds in timeline.sounds.items():
-        hears = methodcaller("hears", stream)
-        together: dict[tuple[int, Fraction], list[PlacedClip]] = {}
-        for placed in sounds:
-            together.setdefault((placed.clip.source, placed.offset_s), []).append(placed)
-        for parts in together.values():
-            span = TimeRange(parts[0].span.start, parts[-1].span.end)
-            gaps = [TimeRange(a.span.end, b.span.start) for a, b in pairwise(parts) if a.span.end < b.span.start]
-            silent = merge_ranges([*gaps, *where_not(states, span, hears)], Fraction(0))
-            if (span,) != silent:
-                found += [
-                    AudioPlacement(parts[0].clip.source, track, span, parts[0].offset_s, silent)
-                    for track in parts[0].clip.sounds
-                ]
-    return tuple(found)
 
 
 def _picture_warnings(spec: JobSpec, timeline: Timeline, states: Sequence[StateSpan]) -> Iterable[str]:

@@ -15,10 +15,10 @@ from owtmix.base.geometry import Size
 from owtmix.base.ids import StreamId
 from owtmix.base.time import FrameClock, TimeRange
 from owtmix.jobfile.spec import ClockWatermark, ImageWatermark, TextWatermark, Watermark
+from owtmix.plan.jumps import Jump
 from owtmix.plan.media_info import AudioTrack, Matrix, VideoTrack
 from owtmix.plan.scenes import Scene
 from owtmix.plan.shots import Shot
-from owtmix.plan.timeline import Jump
 
 SAMPLE_RATE_HZ = 48_000
 SIZE_MARGIN: Final = Fraction(11, 10)

@@ -16,6 +16,7 @@ from typing import Final
 
 from owtmix.base.ids import StreamId
 from owtmix.base.time import TimeRange, parts_within, timecode
+from owtmix.plan.jumps import Jump, ahead_of, jumps_between, merge_ranges
 from owtmix.plan.media_info import Clip
 
 _NOTICED_S: Final = Fraction(1)
@@ -37,14 +38,6 @@ class Segment:
 
     span: TimeRange
     present: tuple[StreamId, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Jump:
-    """From output time ``at_s`` on, index time is output time plus ``ahead_s``."""
-
-    at_s: Fraction
-    ahead_s: Fraction
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +93,18 @@ def build_timeline(
     visits = _visits(room, rules.absence_s, mixed)
     end, warnings = _end(visits, rules)
     visits = {stream: kept for stream, spans in visits.items() if (kept := _until(end, spans))}
-    jumps, cut_warnings = _jumps(merge_ranges(chain.from_iterable(visits.values()), Fraction(0)), rules)
+    jumps, cut_warnings = jumps_between(
+        merge_ranges(chain.from_iterable(visits.values()), Fraction(0)), rules.idle_s, keep_gaps=rules.keep_empty_gaps
+    )
     placed: dict[StreamId, list[PlacedClip]] = {stream: [] for stream in visits}
     for clip, span in room:
         stream = clip.recording.stream
         parts = [span] if mixed is None else parts_within(mixed.get(stream, ()), span)
         for used in _until(end, parts) if stream in placed else ():
-            shown = used.shifted(-_ahead(jumps, used.start))
+            shown = used.shifted(-ahead_of(jumps, used.start))
             offset_s = shown.start - clip.span.start - (used.start - span.start)
             placed[stream].append(PlacedClip(clip, shown, offset_s))
-    presence = {s: tuple(v.shifted(-_ahead(jumps, v.start)) for v in spans) for s, spans in visits.items()}
+    presence = {s: tuple(v.shifted(-ahead_of(jumps, v.start)) for v in spans) for s, spans in visits.items()}
     output_end = end - jumps[-1].ahead_s
     return Timeline(
         end=output_end,
@@ -130,17 +125,6 @@ def build_timeline(
             *cut_warnings,
         ),
     )
-
-
-def merge_ranges(ranges: Iterable[TimeRange], within: Fraction) -> tuple[TimeRange, ...]:
-    """The union of ``ranges``. Ranges that touch, or have a gap shorter than ``within``, are merged."""
-    merged: list[TimeRange] = []
-    for span in sorted(ranges):
-        if merged and (span.start <= merged[-1].end or span.start - merged[-1].end < within):
-            merged[-1] = TimeRange(merged[-1].start, max(merged[-1].end, span.end))
-        else:
-            merged.append(span)
-    return tuple(merged)
 
 
 def _index_range(clip: Clip, longest_s: Fraction) -> TimeRange:
@@ -177,8 +161,10 @@ def _cut_to_fit(room: Sequence[tuple[Clip, TimeRange]], rules: TimelineRules) ->
             for number, (clip, span) in enumerate(room)
         ]
 
-    jumps, _ = _jumps(merge_ranges((span for _, span in room), Fraction(0)), rules)
-    found = cut(lambda span: span.start + rules.longest_s - (span.start - _ahead(jumps, span.start)))
+    jumps, _ = jumps_between(
+        merge_ranges((span for _, span in room), Fraction(0)), rules.idle_s, keep_gaps=rules.keep_empty_gaps
+    )
+    found = cut(lambda span: span.start + rules.longest_s - (span.start - ahead_of(jumps, span.start)))
     others = [entry for number, entry in enumerate(room) if number not in liars]
     if not others or _lasts_s(found, rules) <= rules.longest_s:
         return found
@@ -190,7 +176,7 @@ def _cut_to_fit(room: Sequence[tuple[Clip, TimeRange]], rules: TimelineRules) ->
 def _lasts_s(room: Sequence[tuple[Clip, TimeRange]], rules: TimelineRules) -> Fraction:
     """How long the output of ``room`` lasts, without regard to ``KeyStream``."""
     spans = merge_ranges((span for _, span in room), Fraction(0))
-    return spans[-1].end - _jumps(spans, rules)[0][-1].ahead_s
+    return spans[-1].end - jumps_between(spans, rules.idle_s, keep_gaps=rules.keep_empty_gaps)[0][-1].ahead_s
 
 
 def _cut_clips(room: Iterable[tuple[Clip, TimeRange]], longest_s: Fraction) -> Iterator[str]:
@@ -269,27 +255,6 @@ def _end(visits: Mapping[StreamId, Sequence[TimeRange]], rules: TimelineRules) -
             break
         left = back.end
     return min(last, left + rules.idle_s), []
-
-
-def _jumps(occupied: Sequence[TimeRange], rules: TimelineRules) -> tuple[tuple[Jump, ...], list[str]]:
-    """Cut ranges in which no stream is present to ``IdleTime``. ``occupied`` are the other ranges, in index time."""
-    jumps = [Jump(Fraction(0), occupied[0].start)]
-    warnings = []
-    for before, after in pairwise(occupied):
-        cut = after.start - before.end - rules.idle_s
-        if cut > 0 and not rules.keep_empty_gaps:
-            at = before.end + rules.idle_s - jumps[-1].ahead_s
-            jumps.append(Jump(at, jumps[-1].ahead_s + cut))
-            warnings.append(
-                f"nobody was in the room for {timecode(after.start - before.end)} from {timecode(at - rules.idle_s)}: "
-                f"{timecode(cut)} of it is cut (IdleTime is {float(rules.idle_s):g} s)"
-            )
-    return tuple(jumps), warnings
-
-
-def _ahead(jumps: Sequence[Jump], index_time: Fraction) -> Fraction:
-    """Index time minus output time, at an index time that is not cut."""
-    return jumps[bisect_right(jumps, index_time, key=lambda jump: jump.at_s + jump.ahead_s) - 1].ahead_s
 
 
 def _resolve_overlaps(placed: Sequence[PlacedClip]) -> tuple[PlacedClip, ...]:

@@ -274,9 +274,10 @@ def test_jobs_that_found_no_host_in_earlier_runs_begin_after_all_others() -> Non
     assert [pick(of).job.id for _ in range(4)] == ["lost", "killed", "stuck0", "stuck1"]
 
 
-def test_a_job_that_was_killed_is_tried_before_a_host_counts_as_not_set_up() -> None:
-    """What all others say may be their own affair."""
-    of, now_s, begun = agenda(planned("killed"), *(planned(f"{number}") for number in range(MOST_UNREADY))), 0.0, []
+@pytest.mark.parametrize("others", [MOST_UNREADY, 50])
+def test_a_job_that_was_killed_is_tried_before_a_host_counts_as_not_set_up(others: int) -> None:
+    """What all others say may be their own affair, however many they are."""
+    of, now_s, begun = agenda(planned("killed"), *(planned(f"{number}") for number in range(others))), 0.0, []
     while not of.is_hopeless(HERE):
         if attempt := of.pick(now_s, HERE, lambda _: True):
             begun.append(attempt.job.id)

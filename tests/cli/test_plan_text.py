@@ -12,11 +12,11 @@ from owtmix.base.ids import StreamId
 from owtmix.base.time import FrameClock, TimeRange
 from owtmix.cli.plan_text import describe_plan
 from owtmix.jobfile.spec import ClockWatermark, TextWatermark
+from owtmix.plan.jumps import Jump
 from owtmix.plan.media_info import AudioRun, AudioTrack, VideoTrack
 from owtmix.plan.model import AudioEncoding, PicturePlan, RenderPlan, SoundPlan, Source, VideoEncoding
 from owtmix.plan.scenes import Look, Scene, Tile
 from owtmix.plan.shots import Shot
-from owtmix.plan.timeline import Jump
 
 ANNA, BEN = StreamId("anna", 1), StreamId("小明", 1)
 

@@ -14,8 +14,8 @@ import pytest
 from owtmix.base.errors import InputError
 from owtmix.inputs.tasks import ProbeTask
 from owtmix.jobfile.settings_file import INSTALLATION
+from owtmix.media.decode_all import decode_all
 from owtmix.media.probe import probe
-from owtmix.media.video_reader import decode_all
 from owtmix.plan.media_info import ClockRules
 from owtmix.workers.base import Limits, TaskReporter
 from owtmix.workers.local import WorkerPool

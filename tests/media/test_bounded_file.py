@@ -16,8 +16,9 @@ import pytest
 
 from owtmix.media.audio_reader import AudioReader
 from owtmix.media.bounded_file import PACKET_BYTES, BoundedFile
+from owtmix.media.decode_all import decode_all
 from owtmix.media.probe import probe
-from owtmix.media.video_reader import VideoReader, decode_all
+from owtmix.media.video_reader import VideoReader
 from owtmix.plan.media_info import ClockRules
 from tests.media.pictures import write_film
 from tests.support import people

@@ -21,8 +21,8 @@ from owtmix.base.errors import (
 from owtmix.base.ids import StreamId
 from owtmix.base.time import TimeRange
 from owtmix.notify.events import Event, WarnCode, failed, finished, left_out, outline, started, stream_updates, warning
+from owtmix.plan.jumps import Jump
 from owtmix.plan.model import RenderPlan
-from owtmix.plan.timeline import Jump
 
 COMMON: Final = ["Version", "Token", "ServiceType", "EventType", "Internal", "Data"]
 FIELDS: Final[dict[str, tuple[str, dict[str, type]]]] = {

@@ -24,8 +24,8 @@ from owtmix.outputs.base import FinishedTracks
 from owtmix.outputs.mux import PROGRAM, ChunkTrack, join_tracks
 from owtmix.outputs.registry import OUTPUTS
 from owtmix.outputs.verify import verify
+from owtmix.plan.jumps import Jump
 from owtmix.plan.model import AudioEncoding, PicturePlan, RenderPlan, SoundPlan, VideoEncoding
-from owtmix.plan.timeline import Jump
 from tests.media.pictures import flat, numbered
 from tests.media.test_writers import ENCODINGS, FPS, RATE_HZ, SIZE, h264, packets_of, write_picture, write_sound
 

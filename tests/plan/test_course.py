@@ -12,6 +12,7 @@ import pytest
 from owtmix.base.errors import SpecError
 from owtmix.base.time import TimeRange
 from owtmix.cli.plan_text import describe_plan
+from owtmix.jobfile.bounds import MAX_SHOWN
 from owtmix.jobfile.reader import read_job, with_updates
 from owtmix.jobfile.settings import PlanSettings, VideoSettings
 from owtmix.jobfile.spec import JobSpec
@@ -279,6 +280,14 @@ def test_a_wrong_line_is_reported_with_file_and_line(line: str, problem: str) ->
     with pytest.raises(SpecError) as caught:
         with_updates(job(), text, "room-1.updates.jsonl")
     assert problem in str(caught.value)
+
+
+def test_of_a_file_that_is_all_wrong_the_first_problems_are_told() -> None:
+    """And no more are collected: sixteen MiB may have millions of lines."""
+    with pytest.raises(SpecError) as caught:
+        with_updates(job(), b"{\n" * 100_000, "room-1.updates.jsonl")
+    assert len(caught.value.problems) == MAX_SHOWN + 1
+    assert str(caught.value.problems[-1]).startswith("and 1 more problems")
 
 
 def test_five_hundred_updates_make_as_many_scenes() -> None:

@@ -19,6 +19,7 @@ from owtmix.jobfile.settings import PlanSettings
 from owtmix.jobfile.spec import ClockWatermark, ImageWatermark, TextWatermark
 from owtmix.plan.build import make_plan
 from owtmix.plan.exact_json import plan_from_exact_json, plan_to_exact_json
+from owtmix.plan.jumps import Jump
 from owtmix.plan.media_info import AudioRun, AudioTrack, Clip, Section, VideoTrack
 from owtmix.plan.model import (
     AudioEncoding,
@@ -32,7 +33,6 @@ from owtmix.plan.model import (
 )
 from owtmix.plan.scenes import Look, Scene, Tile
 from owtmix.plan.shots import Shot
-from owtmix.plan.timeline import Jump
 from tests.support.plans import JOB, PATIENT, canvases, index_of, rooms
 
 words: Final = st.text(max_size=8)

@@ -11,9 +11,10 @@ from hypothesis import given
 
 from owtmix.base.ids import StreamId
 from owtmix.base.time import TimeRange
+from owtmix.plan.jumps import merge_ranges
 from owtmix.plan.media_info import Clip
 from owtmix.plan.shots import PlaceholderRules, Shot, build_shots
-from owtmix.plan.timeline import TimelineRules, build_timeline, merge_ranges
+from owtmix.plan.timeline import TimelineRules, build_timeline
 from tests.support.plans import (
     ANNA,
     BEN,

@@ -12,8 +12,9 @@ from hypothesis import given
 
 from owtmix.base.ids import StreamId
 from owtmix.base.time import TimeRange
+from owtmix.plan.jumps import Jump, merge_ranges
 from owtmix.plan.media_info import Clip
-from owtmix.plan.timeline import Jump, PlacedClip, Timeline, TimelineRules, build_timeline, merge_ranges
+from owtmix.plan.timeline import PlacedClip, Timeline, TimelineRules, build_timeline
 from tests.support.plans import (
     ANNA,
     BEN,

@@ -14,6 +14,13 @@ class BrokenError(Exception):
     """What one of the threads raises."""
 
 
+def noted(count: int, made: list[int]) -> Iterator[int]:
+    """So many numbers, each noted as ``made`` before it is handed over."""
+    for number in range(count):
+        made.append(number)
+        yield number
+
+
 def test_items_arrive_in_order_in_another_thread() -> None:
     taken: list[tuple[int, bool]] = []
     here = threading.get_ident()
@@ -25,17 +32,12 @@ def test_who_makes_is_never_further_ahead_than_allowed() -> None:
     made: list[int] = []
     ahead: list[int] = []
 
-    def items() -> Iterator[int]:
-        for number in range(40):
-            made.append(number)
-            yield number
-
     def take(arriving: Iterator[int]) -> None:
         for number in arriving:
             threading.Event().wait(0.002)
             ahead.append(len(made) - 1 - number)
 
-    hand_over(items(), take, most=3)
+    hand_over(noted(40, made), take, most=3)
     assert len(ahead) == 40
     assert 1 <= max(ahead) <= 3 + 1  # one more is made while it waits for a place
 
@@ -43,17 +45,12 @@ def test_who_makes_is_never_further_ahead_than_allowed() -> None:
 def test_when_taking_fails_nothing_more_is_made() -> None:
     made: list[int] = []
 
-    def items() -> Iterator[int]:
-        for number in range(1000):
-            made.append(number)
-            yield number
-
     def take(arriving: Iterator[int]) -> None:
         next(arriving)
         raise BrokenError
 
     with pytest.raises(BrokenError):
-        hand_over(items(), take, most=2)
+        hand_over(noted(1000, made), take, most=2)
     assert len(made) < 10
 
 
