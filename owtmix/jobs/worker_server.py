@@ -15,6 +15,7 @@ IMPORTS: Final = (
     "av.subtitles.stream",
     "numpy.ma",
     "owtmix.inputs.tasks",
+    "owtmix.media.decode_all",
     "owtmix.media.probe",
     "owtmix.media.video_reader",
     "owtmix.outputs.mux",
