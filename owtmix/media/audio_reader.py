@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 from owtmix.base.errors import InputError
 from owtmix.base.shortage import raise_if_short
 from owtmix.media.audio_resample import CopyPlacer, DriftPlacer, PlacedSamples, Samples, keeps_time
-from owtmix.media.clocked_packets import clocked
-from owtmix.media.counted_packets import CountedFrames, samples_of
-from owtmix.media.open import ffmpeg_reason, open_input, packets, select_stream
+from owtmix.media.open import ffmpeg_reason
+from owtmix.media.track_frames import TrackFrames
 from owtmix.plan.media_info import AudioRun, AudioTrack, Damage
 from owtmix.plan.model import SAMPLE_RATE_HZ
 
@@ -45,14 +44,16 @@ class AudioReader:
         Raises:
             InputError: the file cannot be opened, or has no such track.
         """
-        self.damage = Damage()
-        """The damage found so far."""
         self._track = track
         self._offset_s = offset_s
-        self._container = open_input(path, end_bytes=end_bytes)
-        self._stream = select_stream(self._container, track.index)
+        self._frames = TrackFrames(path, track, end_bytes)
         self._placed = self._place()
         self._current: PlacedSamples | None = None
+
+    @property
+    def damage(self) -> Damage:
+        """The damage found so far."""
+        return self._frames.damage
 
     def read(self, first_sample: int, count: int) -> Samples:
         """Read ``count`` output samples from ``first_sample`` on; each call starts where the last one ended, or later.
@@ -85,7 +86,7 @@ class AudioReader:
 
     def close(self) -> None:
         self._placed.close()
-        self._container.close()
+        self._frames.close()
 
     def __enter__(self) -> Self:
         return self
@@ -95,46 +96,21 @@ class AudioReader:
     ) -> None:
         self.close()
 
-    def _decode(self) -> Iterator[AudioFrame]:
-        track = self._track
-        counted = CountedFrames(track.packet_samples, track.rate_hz) if track.is_counted else None
-        for packet, is_used in clocked(packets(self._container, self._stream), track.sections):
-            frames: Sequence[AudioFrame] = ()
-            try:
-                frames, good = packet.decode(), True  # type: ignore[assignment]  # the stream is audio
-            except av.error.FFmpegError as error:
-                raise_if_short(error)
-                good = False
-            if counted:
-                frames, intact = counted.conform(packet, frames)
-                good = good and intact
-            if not good:
-                self.damage = self.damage.grown(None if packet.pts is None else packet.pts * packet.time_base)
-            if is_used:
-                yield from frames
-
     def _place(self) -> Generator[PlacedSamples, None, None]:
         """All sound of the track, in order. Each run takes its number of samples from the decoded frames."""
-        runs = iter(self._track.runs)
-        run = next(runs)
         fades = _Fades(self._track.runs, self._offset_s)
         segment: _Segment | None = None
-        position = 0
-        for frame in self._decode():
-            ended = position >= run.knots[-1][0]
-            if segment and (ended or not segment.continues(frame)):
+        current: AudioRun | None = None
+        for run, position, frame in self._frames.placed():
+            if segment and (run is not current or not segment.continues(frame)):
                 yield from fades.applied(segment.finish())
                 segment = None
-            if ended:
-                following = next(runs, None)
-                if following is None:
-                    return
-                run, position = following, 0
+            if current and run is not current:
                 fades.enter_next_run()
+            current = run
             if segment is None:
                 segment = _Segment(frame, run, position, self._track.rate_hz, self._offset_s)
             yield from fades.applied(segment.push(frame))
-            position += samples_of(frame, self._track.rate_hz)
         if segment:
             yield from fades.applied(segment.finish())
 
