@@ -92,6 +92,12 @@ def overlapping(items: Sequence[SpannedT], span: TimeRange) -> Sequence[SpannedT
     return items[first : bisect_left(items, span.end, lo=first, key=lambda item: item.span.start)]
 
 
+def item_at(items: Sequence[SpannedT], t: Fraction) -> SpannedT | None:
+    """That of ``items``, which must be sorted and disjoint, in which ``t`` lies."""
+    number = bisect_right(items, t, key=lambda item: item.span.start) - 1
+    return items[number] if number >= 0 and t in items[number].span else None
+
+
 def parts_within(ranges: Sequence[TimeRange], span: TimeRange) -> Iterator[TimeRange]:
     """The parts of ``ranges``, which must be sorted and disjoint, that lie in ``span``."""
     for number in range(bisect_right(ranges, span.start, key=lambda found: found.end), len(ranges)):

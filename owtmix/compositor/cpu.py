@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, cast
+from typing import Final, cast
 
 import numpy as np
 from av.video.frame import VideoFrame
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from owtmix.base.geometry import Rect, ResizeMode, Size, fit
 from owtmix.compositor.base import ComposedFrame, Layer, SourceFrame
 from owtmix.compositor.frame_pool import FramePool, PooledFrame
+from owtmix.compositor.rounded import Drawable
 from owtmix.compositor.scale import Conversion, Converter
 from owtmix.plan.buffers import ahead_frames, kept_converters, pool_frames
 from owtmix.plan.media_info import Matrix
@@ -24,13 +25,6 @@ Content = tuple[tuple[Hashable, Rect], ...]
 """Keys and places of layers: all that is kept of them once they are drawn, since their pixels take much memory."""
 
 BLACK: Final = (16, 128, 128)
-
-
-class Drawable(Layer, Protocol):
-    """A layer that draws itself."""
-
-    def blend(self, y: Any, u: Any, v: Any) -> None:
-        """Draw onto the planes of the whole canvas: uint8 (height, width), and half of both for u and v."""
 
 
 @dataclass(frozen=True, slots=True)

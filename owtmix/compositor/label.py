@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Final
 
 import numpy as np
@@ -17,6 +18,8 @@ _MOST_PX: Final = 36
 _GROUND_ALPHA: Final = 150
 _GROUND: Final = 20
 _MARK: Final = (255, 110, 100)
+_BEYOND_ARC: Final = 1 - 2**-0.5
+"""Of the radius of a round corner: how far its arc is from both edges in the middle."""
 _FINER: Final = 8
 """The mark is drawn so much larger, and averaged."""
 
@@ -55,9 +58,13 @@ def draw_label(name: str, tile: Size, fonts: Fonts | None = None, *, is_muted: b
     return label
 
 
-def place_label(label: Rgba, tile: Rect) -> tuple[int, int]:
-    """The top-left corner (canvas px) of the label on ``tile``: lower left, a little inside where there is room."""
-    margin = min(label_px(tile.size) // 3, tile.width - label.shape[1], tile.height - label.shape[0])
+def place_label(label: Rgba, tile: Rect, corner_px: int = 0) -> tuple[int, int]:
+    """The top-left corner (canvas px) of the label on ``tile``: lower left, a little inside where there is room.
+
+    That is at least so far that it lies within round corners of a radius of ``corner_px``.
+    """
+    inside = max(label_px(tile.size) // 3, ceil(corner_px * _BEYOND_ARC))
+    margin = max(0, min(inside, tile.width - label.shape[1], tile.height - label.shape[0]))
     return tile.x + margin, tile.bottom - margin - label.shape[0]
 
 

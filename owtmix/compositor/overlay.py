@@ -51,14 +51,17 @@ class _PlaneBlend:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Overlay:
-    """An image that is ready to be drawn; ``rect`` (canvas px, even edges) encloses all that it touches."""
+    """An image that is ready to be drawn; ``rect`` (canvas px, even edges) encloses all that it touches.
+
+    It may be ``opaque``, and cover all of that.
+    """
 
     rect: Rect
     _blends: tuple[_PlaneBlend, _PlaneBlend, _PlaneBlend]
-    _opaque: bool
+    opaque: bool
 
     def __repr__(self) -> str:
-        return f"Overlay({self.rect}{', opaque' if self._opaque else ''})"
+        return f"Overlay({self.rect}{', opaque' if self.opaque else ''})"
 
     @property
     def pairs(self) -> tuple[NDArray[np.uint16], NDArray[np.uint16], NDArray[np.uint16]]:
@@ -71,7 +74,7 @@ class Overlay:
         rect = self.rect
         for plane, blend, step in zip((y_plane, u_plane, v_plane), self._blends, (1, 2, 2), strict=True):
             region = plane[rect.y // step : rect.bottom // step, rect.x // step : rect.right // step]
-            (blend.copy if self._opaque else blend.draw)(region)
+            (blend.copy if self.opaque else blend.draw)(region)
 
 
 def prepare_overlay(
@@ -120,7 +123,7 @@ def prepare_overlay(
         halved = slice(band.start // 2, band.stop // 2)
         for blend, plane in ((u_plane, cb), (v_plane, cr)):
             blend.fill(halved, mean_opacity, _block_sums(opacity * plane) / np.maximum(total, 1))
-    return Overlay(rect, (y_plane, u_plane, v_plane), _opaque=not y_plane.keep.any())
+    return Overlay(rect, (y_plane, u_plane, v_plane), opaque=not y_plane.keep.any())
 
 
 def prepare_grey(grey: NDArray[np.uint8], at: Rect, matrix: Matrix) -> Overlay:
@@ -136,7 +139,7 @@ def prepare_grey(grey: NDArray[np.uint8], at: Rect, matrix: Matrix) -> Overlay:
     planes = [(_OPAQUE * plane + _HALF).astype(np.uint16) for plane in (luma, cb[0], cr[0])]
     added = (planes[0][grey], np.broadcast_to(planes[1], half), np.broadcast_to(planes[2], half))
     y_plane, u_plane, v_plane = (_PlaneBlend(np.broadcast_to(np.uint16(0), add.shape), add) for add in added)
-    return Overlay(at, (y_plane, u_plane, v_plane), _opaque=True)
+    return Overlay(at, (y_plane, u_plane, v_plane), opaque=True)
 
 
 def colour_to_yuv(colour: Colour, matrix: Matrix) -> tuple[int, int, int]:

@@ -1,8 +1,8 @@
-"""Placeholders and watermarks as layers of a canvas."""
+"""Placeholders, borders, labels and watermarks as layers of a canvas."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from owtmix.base.geometry import Rect, Size
 from owtmix.base.ids import StreamId
 from owtmix.compositor.base import Layer
+from owtmix.compositor.border import draw_border
 from owtmix.compositor.image_scale import scaled
 from owtmix.compositor.label import draw_label, place_label
 from owtmix.compositor.overlay import Overlay, prepare_grey, prepare_overlay
@@ -21,7 +22,7 @@ from owtmix.compositor.text.render import render_text
 from owtmix.jobfile.spec import ClockWatermark, ImageWatermark, TextWatermark, Watermark
 from owtmix.plan.clock_text import clock_text
 from owtmix.plan.model import PicturePlan
-from owtmix.plan.scenes import Tile
+from owtmix.plan.tiles import Tile
 
 Rgba = NDArray[np.uint8]
 
@@ -43,7 +44,9 @@ class OverlayLayer:
 
 
 class Overlays:
-    """Draws placeholders and watermarks. Keeps the watermarks of a look, and as many placeholders as a scene has.
+    """Draws placeholders, what lies on tiles, and watermarks.
+
+    Keeps the watermarks of a look, and as many placeholders as a scene has.
 
     Args:
         picture: the plan of the picture.
@@ -66,7 +69,7 @@ class Overlays:
         self._time_zone = time_zone
         self._watermarks: dict[Watermark, tuple[str, Overlay | None]] = {}
         self._placeholders: dict[tuple[StreamId, Rect], OverlayLayer] = {}
-        self._labels: dict[Tile, OverlayLayer | None] = {}
+        self._on_tiles: dict[tuple[Tile, int], tuple[OverlayLayer, ...]] = {}
         scenes = [sum(tile.rect.area for tile in scene.tiles) for scene in picture.scenes]
         self._most_px = max(scenes, default=0)
         """The largest sum of the tiles of a scene."""
@@ -85,16 +88,30 @@ class Overlays:
         kept[stream, tile] = layer
         return layer
 
-    def labels(self, tiles: Sequence[Tile]) -> Mapping[Tile, Layer]:
-        """The labels of those of ``tiles`` that have one; kept until others are asked for."""
-        self._labels = {tile: self._labels.get(tile) or self._label(tile) for tile in tiles if tile.label}
-        return {tile: layer for tile, layer in self._labels.items() if layer}
+    def on_tiles(self, tiles: Sequence[Tile], corner_px: int) -> Mapping[Tile, Sequence[Layer]]:
+        """The borders and labels of ``tiles``, whose corners have a radius; kept until others are asked for."""
+        before = self._on_tiles
+        self._on_tiles = {
+            (tile, corner_px): before.get((tile, corner_px)) or tuple(self._on_tile(tile, corner_px)) for tile in tiles
+        }
+        return {tile: layers for (tile, _), layers in self._on_tiles.items()}
 
-    def _label(self, tile: Tile) -> OverlayLayer | None:
+    def _on_tile(self, tile: Tile, corner_px: int) -> Iterator[OverlayLayer]:
+        picture = self._picture
+        strips = draw_border(tile.rect, tile.border_px, corner_px) if tile.border_px else ()
+        for number, (strip, x, y) in enumerate(strips):
+            overlay = prepare_overlay(strip, x, y, picture.canvas, picture.matrix)
+            if overlay:
+                yield OverlayLayer(("border", number, tile.rect, corner_px), overlay, opaque=overlay.opaque)
+        if tile.label and (label := self._label(tile, corner_px)):
+            yield label
+
+    def _label(self, tile: Tile, corner_px: int) -> OverlayLayer | None:
         picture = self._picture
         label = draw_label(tile.label, tile.rect.size, fonts_of(picture.fonts), is_muted=tile.is_muted)
-        overlay = prepare_overlay(label, *place_label(label, tile.rect), picture.canvas, picture.matrix)
-        return OverlayLayer(("label", tile), overlay, opaque=False) if overlay else None
+        overlay = prepare_overlay(label, *place_label(label, tile.rect, corner_px), picture.canvas, picture.matrix)
+        key = ("label", tile.rect, tile.label, tile.is_muted, corner_px)
+        return OverlayLayer(key, overlay, opaque=False) if overlay else None
 
     def watermarks(self, shown: Sequence[Watermark], t: Fraction) -> list[Layer]:
         """The watermarks ``shown`` at output time ``t`` (s), in their order (docs/semantics.md, "Picture")."""

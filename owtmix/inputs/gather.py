@@ -18,11 +18,12 @@ from owtmix.inputs.download import download_missing, locate_recordings
 from owtmix.inputs.fair_store import FairStore
 from owtmix.inputs.image_files import DecodedImage, decode_images
 from owtmix.inputs.measure import measure, measure_parts
+from owtmix.inputs.measurement_cache import PROBES, MeasurementCache, with_company
 from owtmix.inputs.prefetch import SourceSet
-from owtmix.inputs.probe_cache import ProbeCache, with_company
 from owtmix.inputs.repeated import repeated_files
 from owtmix.inputs.source_file import SourceFile, first_of_same
 from owtmix.inputs.tasks import ProbeTask
+from owtmix.inputs.voices import VoiceFinder
 from owtmix.jobfile.bounds import MAX_INDEX_BYTES, MAX_NAME
 from owtmix.jobfile.index import Index, Recording
 from owtmix.jobfile.index_reader import read_index
@@ -31,6 +32,7 @@ from owtmix.jobfile.reader import with_updates
 from owtmix.jobfile.settings import Settings
 from owtmix.jobfile.spec import ImageWatermark, JobSpec
 from owtmix.plan.media_info import Clip, ClockRules, Probe
+from owtmix.plan.voice import Voice
 from owtmix.storage import LocalStore, Store
 from owtmix.workers.base import Executor
 
@@ -77,7 +79,7 @@ class InputGatherer:
         bench: Path,
         named: str | None,
         *,
-        probes: ProbeCache,
+        probes: MeasurementCache,
         strict: bool = False,
         is_option: bool = False,
     ) -> None:
@@ -145,13 +147,13 @@ class InputGatherer:
         self._executor.allow(read=[file.path for file in files.values() if not file.copy.size_bytes])
         owner = [recording.stream.user for recording in recordings].__getitem__
         identities = with_company({n: self._store.identity(file.key) for n, file in files.items()}, files, owner)
-        known = {n: probe for n, file in files.items() if (probe := self._probes.find(identities[n], file))}
+        known = {n: probe for n, file in files.items() if (probe := self._probes.find(PROBES, identities[n], file))}
         measured = {n: files[n].measured(probe) for n, probe in known.items()}
 
         def keep(found: Mapping[int, object]) -> None:
             for n, probe in found.items():
                 if isinstance(probe, Probe):
-                    self._probes.keep(identities[n], files[n], probe)
+                    self._probes.keep(PROBES, identities[n], files[n], probe)
                     measured[n] = files[n].measured(probe)
 
         def measure_files(numbers: Iterable[int], on_measured: Callable[[int], None] = lambda _: None) -> None:
@@ -196,6 +198,20 @@ class InputGatherer:
                 if named[n].key != recordings[n].key
             ],
         )
+
+    def voices(
+        self, gathered: Gathered, numbers: Iterable[int], progress: Progress, on_problem: Callable[[str], None]
+    ) -> dict[int, Voice]:
+        """The voices of sources, by their ``numbers``, as ``VoiceFinder.find`` finds them."""
+        clips, files = gathered.clips, gathered.sources.files
+        identities = {number: self._store.identity(file.key) for number, file in enumerate(files)}
+
+        def owner(number: int) -> str:
+            return clips[number].recording.stream.user
+
+        known = with_company(identities, dict(enumerate(files)), owner)
+        finder = VoiceFinder(self._executor, gathered.sources, self._probes, [*known.values()], owner)
+        return finder.find(numbers, progress, on_problem)
 
     def images(self, marks: Sequence[ImageWatermark], on_missing: Callable[[str], None]) -> dict[str, DecodedImage]:
         """The images of ``marks`` by their source; ``on_missing`` gets a message for each unusable one.

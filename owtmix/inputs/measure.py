@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 from owtmix.base.errors import InputError
 from owtmix.base.file_version import file_version
@@ -21,7 +21,7 @@ from owtmix.plan.input_report import InputReport, report_input
 from owtmix.plan.media_info import ClockRules, Probe
 from owtmix.storage import disk_error
 from owtmix.workers.alone import do_alone, shortage_of
-from owtmix.workers.base import Executor, Outcome
+from owtmix.workers.base import Executor, Outcome, Task
 from owtmix.workers.queues import ApartQueue
 
 LONGEST_NAME: Final = 1000
@@ -32,6 +32,16 @@ MAX_ROUNDS: Final = 8
 """How often a partial file is extended; once or twice is usual."""
 
 _log = logging.getLogger(__name__)
+
+
+class OwnedTask(Task, Protocol):
+    """A task on a recording of an ``owner``."""
+
+    @property
+    def owner(self) -> str: ...
+
+
+OwnedT = TypeVar("OwnedT", bound=OwnedTask)
 
 
 def measure(
@@ -46,15 +56,26 @@ def measure(
     Raises:
         ShortageError: the machine is short of something.
     """
+    return {found.task.number: _result(found) for found in measure_apart(executor, tasks, on_measured)}
+
+
+def measure_apart(
+    executor: Executor, tasks: Sequence[OwnedT], on_measured: Callable[[int], None] = lambda _: None
+) -> list[Outcome[OwnedT]]:
+    """The outcomes of tasks, each of which belongs to an owner, as ``measure`` gets them.
+
+    Raises:
+        ShortageError: the machine is short of something.
+    """
     outcomes = []
     for outcome in executor.run(ApartQueue(tasks, lambda task: task.owner), renewed=True):
         outcomes.append(outcome)
         on_measured(len(outcomes))
     # A worker may have died of a file that it read before, or for want of something. A file that kills a worker does so
     # alone, and twice.
-    unclear = [outcome.task for outcome in outcomes if outcome.death or shortage_of(outcome)]
-    outcomes += [do_alone(executor, task) for task in unclear]
-    return {found.task.number: _result(found) for found in outcomes}
+    unclear = [outcome for outcome in outcomes if outcome.death or shortage_of(outcome)]
+    clear = [outcome for outcome in outcomes if outcome not in unclear]
+    return [*clear, *(do_alone(executor, outcome.task) for outcome in unclear)]
 
 
 def _result(outcome: Outcome[ProbeTask]) -> Probe | NeedsBytes | str:

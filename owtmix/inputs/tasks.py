@@ -16,6 +16,7 @@ from owtmix.base.geometry import Size
 from owtmix.base.own_files import make_own
 from owtmix.plan.media_info import ClockRules, Probe
 from owtmix.plan.plausible import check_bounds, check_probe
+from owtmix.plan.voice import Voice, check_voice
 from owtmix.storage import disk_error
 from owtmix.workers.base import Replies, TaskReporter
 from owtmix.workers.made_files import size_of_made
@@ -25,6 +26,10 @@ MOST_PROBE_BYTES: Final = 16 << 20
 SLOWEST_BYTES_PER_S: Final = 100_000
 """Of a recording that is decoded, on the slowest machine."""
 MOST_MEASURING_S: Final = 24 * 3600.0
+SLOWEST_SOUND: Final = 0.05
+"""Seconds for a second of sound, on the slowest machine."""
+MOST_VOICE_BYTES: Final = 16 << 20
+"""Of a voice as JSON: a day of it, without a pause, takes half."""
 CHANNELS: Final = 4
 """Of a decoded image."""
 
@@ -90,6 +95,38 @@ class ProbeTask:
             return found
         stats = decode_all(self.path, found.video, lambda t: reporter.advance(float(t)), found.end_bytes)
         return replace(found, video_stats=stats)
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceTask:
+    """Find the voice in a recording, the caller's ``number``, of which ``probe`` describes the sounds.
+
+    ``version`` and ``owner`` are as in ``ProbeTask``.
+    """
+
+    result: ClassVar = Voice
+    replies: ClassVar = Replies.of(InputError, ChangedError, result_bytes=MOST_VOICE_BYTES)
+    number: int
+    name: str
+    path: Path
+    probe: Probe
+    version: str | None = None
+    owner: str = ""
+
+    def check(self, value: Voice) -> None:
+        """As ``Bounded.check``."""
+        check_voice(value)
+
+    @property
+    def longest_s(self) -> float:
+        """As ``Long.longest_s``."""
+        return min(SLOWEST_SOUND * float(sum(sound.span.duration for sound in self.probe.sounds)), MOST_MEASURING_S)
+
+    def run(self, reporter: TaskReporter) -> Voice:
+        from owtmix.media.voice_meter import find_voice
+
+        with unchanged(self.path, self.version):
+            return find_voice(self.path, self.probe.sounds, lambda t: reporter.advance(float(t)), self.probe.end_bytes)
 
 
 @dataclass(frozen=True, slots=True)

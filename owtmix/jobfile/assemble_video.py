@@ -100,7 +100,23 @@ def mixer_spec(
         positions=positions,
         watermarks=_watermarks(mixer, canvas, collector),
         labels=mixer.labels,
+        follow_speaker=mixer.follow_speaker,
+        screen_first=mixer.screen_first,
+        speaker_border=mixer.speaker_border,
+        audio_only=mixer.show_audio_only,
+        page_size=mixer.page_size,
+        page_s=Fraction(mixer.page_s),
+        corner_px=mixer.corner_px,
+        gap_px=_gap(mixer, collector),
+        transition_s=Fraction(mixer.transition_s),
     )
+
+
+def _gap(mixer: MixerConfig, collector: ProblemCollector) -> int:
+    """The gap between tiles, whose edges are even."""
+    if mixer.gap_px % 2:
+        collector.warn((*_MIXER, "Gap"), f"odd numbers are rounded to even ones: {mixer.gap_px} to {mixer.gap_px + 1}")
+    return mixer.gap_px + mixer.gap_px % 2
 
 
 def _canvas(model: TranscodingConfig) -> Size | None:

@@ -30,6 +30,10 @@ MAX_TILES: Final = 64
 """Of a template, as there are streams at most."""
 MAX_TEMPLATES: Final = 64
 """One for each number of streams."""
+MAX_PAGE: Final = 49
+"""Tiles of a page."""
+MAX_GAP: Final = 256
+"""In pixels, between tiles and of their corners."""
 MAX_WATERMARKS: Final = 32
 MAX_CLOCKS: Final = 8
 """Clocks are drawn anew every second."""

@@ -9,6 +9,8 @@ from pydantic import BeforeValidator, Field
 
 from owtmix.jobfile.bounds import (
     MAX_CLOCKS,
+    MAX_GAP,
+    MAX_PAGE,
     MAX_POSITIONS,
     MAX_RECORDINGS,
     MAX_TEMPLATES,
@@ -20,7 +22,7 @@ from owtmix.jobfile.bounds import (
 )
 from owtmix.jobfile.fields import choice, items, key, section, string, whole
 from owtmix.jobfile.job_model import REQUIRED, STREAM, JobModel
-from owtmix.jobfile.types import Opacity, OptionalStreamId, UnitFraction
+from owtmix.jobfile.types import MoveSeconds, Opacity, OptionalStreamId, PageSeconds, UnitFraction
 
 STREAMS: Final = f'a list of at most {MAX_RECORDINGS:,} stream ids such as "alice_1"'
 TEMPLATES: Final = f"a list of at most {MAX_TEMPLATES} templates, each a list of 1 to {MAX_TILES} tiles"
@@ -118,6 +120,17 @@ class MixerConfig(JobModel):
         MAX_POSITIONS,
     )
     labels: bool = key("Labels", "true or false: names on the tiles", default=False)
+    follow_speaker: bool = key("FollowSpeaker", "true or false: who speaks gets the largest tile", default=False)
+    screen_first: bool = key("ScreenFirst", "true or false: a shared screen gets the largest tile", default=False)
+    speaker_border: bool = key("SpeakerBorder", "true or false: a border around all who speak", default=False)
+    show_audio_only: bool = key("ShowAudioOnly", "true or false: tiles for streams without a picture", default=False)
+    page_size: int = whole("PageSize", "how many tiles are shown at a time, in turn; 0 for all", 0, MAX_PAGE, 0)
+    page_s: PageSeconds = key("PageSeconds", "how long a page is shown: a number of seconds, 1 to 3600", Decimal(10))
+    corner_px: int = whole("CornerRadius", "of tiles: a whole number of pixels", 0, MAX_GAP, 0)
+    gap_px: int = whole("Gap", "between tiles: a whole number of pixels", 0, MAX_GAP, 0)
+    transition_s: MoveSeconds = key(
+        "Transition", "how long tiles take to their new places: a number of seconds, 0 to 1", Decimal(0)
+    )
     watermarks: Annotated[
         list[WaterMark],
         BeforeValidator(

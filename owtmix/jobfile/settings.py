@@ -91,6 +91,16 @@ class TextSettings(_Table):
     fonts: Folders = setting((), "a list of absolute paths of folders that exist")
 
 
+class SpeakerSettings(_Table):
+    """What counts as speaking, and how the largest tile follows it."""
+
+    turn_s: Exact = number("1", "0.1", "60")
+    pause_s: Exact = number("2", "0.1", "60")
+    lead_s: Exact = number("0.3", "0", "10")
+    hold_s: Exact = number("3", "0.1", "60")
+    crosstalk_db: int = whole(15, 3, 60)
+
+
 class ImageSettings(_Table):
     """Limits of watermark images."""
 
@@ -170,6 +180,7 @@ class PlanSettings:
     video: VideoSettings = field(default_factory=VideoSettings)
     timeline: TimelineSettings = field(default_factory=TimelineSettings)
     text: TextSettings = field(default_factory=TextSettings)
+    speakers: SpeakerSettings = field(default_factory=SpeakerSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
 
 
@@ -180,6 +191,7 @@ class Settings(_Table):
     index: IndexSettings = IndexSettings()
     timeline: TimelineSettings = TimelineSettings()
     text: TextSettings = TextSettings()
+    speakers: SpeakerSettings = SpeakerSettings()
     images: ImageSettings = ImageSettings()
     storage: StorageSettings = StorageSettings()
     local: LocalSettings = LocalSettings()
@@ -193,7 +205,7 @@ class Settings(_Table):
     @property
     def planning(self) -> PlanSettings:
         """What planning needs."""
-        return PlanSettings(self.video, self.timeline, self.text, self.limits)
+        return PlanSettings(self.video, self.timeline, self.text, self.speakers, self.limits)
 
     def with_chunk_s(self, chunk_s: Fraction) -> Settings:
         """These settings with another length of chunks, as the command line gives it."""

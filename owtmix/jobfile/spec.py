@@ -126,7 +126,11 @@ Watermark = ClockWatermark | ImageWatermark | TextWatermark
 
 @dataclass(frozen=True, slots=True)
 class MixerSpec:
-    """Layout, watermarks and labels. ``templates`` has one tuple of areas per custom template, in the file's order."""
+    """How the picture is composed. ``templates`` has one tuple of areas per custom template, in the file's order.
+
+    With ``audio_only`` streams without a picture have tiles. At most ``page_size`` tiles are shown at a time, for
+    ``page_s`` seconds; 0 shows all.
+    """
 
     max_resolution_stream: StreamId | None
     background: Colour
@@ -136,6 +140,20 @@ class MixerSpec:
     positions: tuple[Position, ...]
     watermarks: tuple[Watermark, ...]
     labels: bool = False
+    follow_speaker: bool = False
+    screen_first: bool = False
+    speaker_border: bool = False
+    audio_only: bool = False
+    page_size: int = 0
+    page_s: Fraction = Fraction(10)
+    corner_px: int = 0
+    gap_px: int = 0
+    transition_s: Fraction = Fraction(0)
+
+    @property
+    def listens(self) -> bool:
+        """Whether who speaks decides what is shown."""
+        return self.follow_speaker or self.speaker_border or self.page_size > 0
 
 
 @dataclass(frozen=True, slots=True)

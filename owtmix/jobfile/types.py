@@ -101,6 +101,19 @@ Seconds = Annotated[
 ]
 """A number of seconds, 0 to 86400."""
 
+MoveSeconds = Annotated[
+    Decimal, BeforeValidator(_exact), Field(ge=0, le=1), WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1})
+]
+"""A number of seconds, 0 to 1."""
+
+PageSeconds = Annotated[
+    Decimal,
+    BeforeValidator(_exact),
+    Field(ge=1, le=3600),
+    WithJsonSchema({"type": "number", "minimum": 1, "maximum": 3600}),
+]
+"""A number of seconds, 1 to 3600."""
+
 Opacity = Annotated[
     Decimal, BeforeValidator(_exact), Field(ge=0, le=1), WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1})
 ]

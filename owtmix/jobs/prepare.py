@@ -13,8 +13,8 @@ from owtmix.compositor.text.coverage import missing_glyph_warnings, with_fonts
 from owtmix.compositor.text.cut_text import cut_text_warnings
 from owtmix.inputs.gather import Gathered, InputGatherer, clock_rules
 from owtmix.inputs.image_files import DecodedImage
+from owtmix.inputs.measurement_cache import MeasurementCache
 from owtmix.inputs.prefetch import SourceSet
-from owtmix.inputs.probe_cache import ProbeCache
 from owtmix.jobfile.index import Recording
 from owtmix.jobfile.spec import JobSpec
 from owtmix.jobs.card_note import read_card
@@ -26,6 +26,7 @@ from owtmix.plan.build import make_plan, with_device, within_gpu_limits
 from owtmix.plan.course import course_of
 from owtmix.plan.decoder_budget import within_decoder_memory
 from owtmix.plan.device import CPU, RenderDevice
+from owtmix.plan.voice import Voice
 from owtmix.produce.device_choice import GpuUse, choose_device
 from owtmix.produce.tasks import RenderSetup
 from owtmix.workers.limits import available_cores
@@ -44,13 +45,17 @@ class Indexed:
 
 @dataclass(frozen=True, slots=True)
 class InputsGathered:
-    """Recordings were measured, and watermark ``images`` decoded, by their source."""
+    """Recordings were measured, and watermark ``images`` decoded, by their source.
+
+    ``voices`` are those in recordings by the number of their source, where who speaks decides anything.
+    """
 
     device: RenderDevice
     spec: JobSpec
     gatherer: InputGatherer
     gathered: Gathered
     images: Mapping[str, DecodedImage]
+    voices: Mapping[int, Voice] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +105,7 @@ def select_recordings(run: JobRun, device: RenderDevice) -> Indexed:
         run.inputs,
         run.tracks,
         named,
-        probes=ProbeCache(run.probes, clock_rules(request.settings), fresh=request.options.fresh),
+        probes=MeasurementCache(run.probes, clock_rules(request.settings), fresh=request.options.fresh),
         strict=request.options.strict,
         is_option=bool(request.options.index),
     )
@@ -141,8 +146,18 @@ def gather_inputs(run: JobRun, indexed: Indexed) -> InputsGathered:
         raise InputError(left + first_lines(reasons))
     for reason in (*reasons, *gathered.warnings):
         warn(reason)
+    voices = _voices(run, indexed, gathered)
     images = indexed.gatherer.images(indexed.spec.images, lambda what: warn(what, WarnCode.WATERMARK_LEFT_OUT))
-    return InputsGathered(indexed.device, indexed.spec, indexed.gatherer, gathered, images)
+    return InputsGathered(indexed.device, indexed.spec, indexed.gatherer, gathered, images, voices)
+
+
+def _voices(run: JobRun, indexed: Indexed, gathered: Gathered) -> Mapping[int, Voice] | None:
+    """The voices of those who may speak, where who speaks decides what is shown."""
+    spec = indexed.spec
+    if not spec.video or not any(state.mixer.listens for state in course_of(spec, indexed.gatherer.index).states):
+        return None
+    numbers = [clip.source for clip in gathered.clips if clip.sounds and not clip.recording.stream.is_screen]
+    return indexed.gatherer.voices(gathered, numbers, run.progress, run.announcer.warn)
 
 
 def plan_output(run: JobRun, inputs: InputsGathered) -> Prepared:
@@ -154,7 +169,15 @@ def plan_output(run: JobRun, inputs: InputsGathered) -> Prepared:
     request, spec, warn = run.request, inputs.spec, run.announcer.warn
     gathered = inputs.gathered
     sizes = {source: image.size for source, image in inputs.images.items()}
-    plan = make_plan(spec, inputs.gatherer.index, gathered.clips, request.settings.planning, gathered.left_out, sizes)
+    plan = make_plan(
+        spec,
+        inputs.gatherer.index,
+        gathered.clips,
+        request.settings.planning,
+        gathered.left_out,
+        sizes,
+        inputs.voices,
+    )
     plan, lacks = within_decoder_memory(plan, sizes, request.settings.limits.worker_memory_mib << 20)
     if lacks and request.options.strict:
         raise InputError(first_lines(lacks))

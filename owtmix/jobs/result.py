@@ -10,6 +10,7 @@ from owtmix.jobs.announcer import Announcer, CallbackCount
 from owtmix.jobs.compose import Published
 from owtmix.plan.input_report import InputReport
 from owtmix.plan.model import to_json
+from owtmix.plan.speakers import Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ class JobResult:
         seconds: time that ``planning``, ``composing`` and ``publishing`` took, in seconds.
         callbacks: how many were delivered and how many are left; None in a job without receivers.
         confinement: the layers (docs/security.md) that confined the processes that read recordings.
+        speakers: who spoke when, in order of the turns' beginnings; None where that decided nothing.
     """
 
     job_id: str
@@ -86,6 +88,7 @@ class JobResult:
     seconds: Mapping[str, float]
     callbacks: CallbackCount | None = None
     confinement: tuple[str, ...] = ()
+    speakers: tuple[Turn, ...] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The result as JSON values, as the command prints it."""
@@ -118,4 +121,5 @@ def job_result(published: Published, announcer: Announcer, seconds: Mapping[str,
         seconds=seconds,
         callbacks=announcer.callbacks,
         confinement=plan.confinement,
+        speakers=plan.speakers,
     )

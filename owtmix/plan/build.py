@@ -2,43 +2,41 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from math import ceil
 from types import MappingProxyType
 from typing import TypeVar
 
 from owtmix.base.errors import Problem, SpecError
 from owtmix.base.geometry import Size
-from owtmix.base.ids import StreamId
-from owtmix.base.time import FrameClock, TimeRange, timecode
+from owtmix.base.time import timecode
 from owtmix.base.wording import some
 from owtmix.jobfile.index import Index
 from owtmix.jobfile.settings import PlanSettings
-from owtmix.jobfile.spec import ClockWatermark, JobSpec, VideoSpec
+from owtmix.jobfile.spec import ClockWatermark, JobSpec
 from owtmix.plan import encoders
-from owtmix.plan.chunks import cut_chunks
-from owtmix.plan.course import Course, StateSpan, course_of, where_not
+from owtmix.plan.course import Course, StateSpan, course_of
 from owtmix.plan.device import MAX_GPU_ITEMS, RenderDevice
 from owtmix.plan.loop_filter import unfiltered
-from owtmix.plan.media_info import Clip, Matrix
+from owtmix.plan.media_info import Clip
 from owtmix.plan.memory import check_memory
 from owtmix.plan.model import (
-    LaterEncoding,
     PicturePlan,
     PlannedUpdate,
     RenderPlan,
     SoundPlan,
     Source,
-    VideoEncoding,
     sample_count,
 )
+from owtmix.plan.picture import is_draft, plan_picture
 from owtmix.plan.placements import sound_placements
-from owtmix.plan.scenes import Scene, build_scenes
-from owtmix.plan.shots import PlaceholderRules, Shot, build_shots, hide
-from owtmix.plan.timeline import PlacedClip, Timeline, TimelineRules, build_timeline
+from owtmix.plan.scenes import Scene
+from owtmix.plan.shots import Shot
+from owtmix.plan.speakers import NOBODY, SpeakerRules, speech_of
+from owtmix.plan.tiles import BORDER_STRIPS
+from owtmix.plan.timeline import Timeline, TimelineRules, build_timeline
+from owtmix.plan.voice import Voice
 
 SpanT = TypeVar("SpanT", Scene, Shot)
 
@@ -50,11 +48,13 @@ def make_plan(
     settings: PlanSettings,
     left_out: Iterable[tuple[str, str]] = (),
     images: Mapping[str, Size] = MappingProxyType({}),
+    voices: Mapping[int, Voice] | None = None,
 ) -> RenderPlan:
     """Plan the output of ``clips``, the readable files of the subscribed streams.
 
     ``clips[i].source`` is ``i``; ``left_out`` are the keys of the others, and why. ``images`` are the sizes of the
-    watermark images by their source.
+    watermark images by their source, ``voices`` are those in clips by the number of their source, where who speaks
+    decides anything.
 
     Raises:
         SpecError: the output would be longer, or composing it would take more memory, than ``conf/owt.toml`` allows.
@@ -76,8 +76,9 @@ def make_plan(
     if timeline.end > settings.limits.max_duration_s:
         limit = timecode(settings.limits.max_duration_s)
         raise SpecError(Problem("", f"the output would last {timecode(timeline.end)}, more than the limit of {limit}"))
-    picture = _picture(spec, index, timeline, states, settings) if spec.video else None
-    rough = unfiltered(picture, clips) if picture and _is_draft(settings) else frozenset()
+    speech = NOBODY if voices is None else speech_of(timeline, voices, states, _speaker_rules(settings))
+    picture = plan_picture(spec, index, timeline, states, settings, speech) if spec.video else None
+    rough = unfiltered(picture, clips) if picture and is_draft(settings) else frozenset()
     if picture:
         check_memory(picture, images, settings.limits.worker_memory_mib)
     duration = picture.clock.time(picture.frames) if picture else timeline.end
@@ -101,6 +102,7 @@ def make_plan(
         absent=tuple(sorted({file.stream for file in index.files} - timeline.presence.keys())),
         left_out=tuple(left_out),
         updates=tuple(_planned_updates(course, timeline, picture)),
+        speakers=None if voices is None else speech.turns,
         warnings=(
             *map(str, spec.warnings),
             *index.warnings,
@@ -127,14 +129,16 @@ def within_gpu_limits(plan: RenderPlan, device: RenderDevice) -> RenderDevice:
         return device
     items = max(
         (
-            len(scene.tiles) + sum(bool(tile.label) for tile in scene.tiles) + len(scene.look.watermarks)
+            sum(1 + bool(tile.label) + BORDER_STRIPS * bool(tile.border_px) for tile in scene.tiles)
+            + len(scene.look.watermarks)
             for scene in plan.picture.scenes
         ),
         default=0,
     )
     if items <= MAX_GPU_ITEMS:
         return device
-    return RenderDevice(f"a GPU composes {MAX_GPU_ITEMS} tiles and watermarks at once, and there are {items}")
+    what = "tiles, names, borders and watermarks"
+    return RenderDevice(f"a GPU composes {MAX_GPU_ITEMS} {what} at once, and there are {items}")
 
 
 def with_device(plan: RenderPlan, spec: JobSpec, device: RenderDevice) -> RenderPlan:
@@ -160,121 +164,26 @@ def with_device(plan: RenderPlan, spec: JobSpec, device: RenderDevice) -> Render
     return replace(plan, picture=picture)
 
 
-def _is_draft(settings: PlanSettings) -> bool:
-    return settings.video.x264_preset == encoders.DRAFT
-
-
-def _picture(
-    spec: JobSpec, index: Index, timeline: Timeline, states: Sequence[StateSpan], settings: PlanSettings
-) -> PicturePlan:
-    video = spec.video
-    assert video
-    clock = FrameClock(video.fps)
-    pictures = {s: placed for s, placed in timeline.pictures.items() if placed and any(at.shows(s) for at in states)}
-    timeline_settings = settings.timeline
-    rules = PlaceholderRules(
-        timeline_settings.absence_s, timeline_settings.gap_s, timeline_settings.placeholder_delay_s
-    )
-    names = {stream: _name(spec, index, stream) for stream in pictures}
-    scenes = build_scenes(timeline.segments, states, video.size, names)
-    frames = clock.first_from(timeline.end)
-    scenes = _until_last_frame(scenes, timeline.end, clock.time(frames))
-    least = max(1, ceil(settings.video.chunk_s / encoders.GOP_S))
-    rates = _rate_changes(video, states)
-    videos = (replace(video, bit_rate_kbps=at.state.bit_rate_kbps) for at in rates)
-    encoder, *others = _encoders(spec, [video, *videos], settings)
-    firsts = (clock.first_showing(at.span.start) for at in rates)
-    return PicturePlan(
-        canvas=video.size,
-        clock=clock,
-        frames=frames,
-        background=spec.mixer.background,
-        matrix=_majority(pictures),
-        scenes=scenes,
-        shots={
-            stream: _until_last_frame(
-                hide(
-                    build_shots(timeline.presence[stream], placed, rules, screen=stream.is_screen),
-                    _hidden(timeline, states, stream),
-                ),
-                timeline.end,
-                clock.time(frames),
-            )
-            for stream, placed in pictures.items()
-        },
-        text_px=max(8, round(video.size.height * settings.text.height)),
-        encoding=encoder,
-        chunks=cut_chunks(frames, encoder.gop, least, _changes(clock, timeline, states, names, video.size)),
-        names={stream: name for stream, name in names.items() if name != stream.user},
-        later=tuple(LaterEncoding(first, other) for first, other in zip(firsts, others, strict=True)),
-    )
-
-
-def _name(spec: JobSpec, index: Index, stream: StreamId) -> str:
-    """What a user is called: by the job, else by the index, else by the id."""
-    named = (file.user_name for file in index.files if file.stream.user == stream.user and file.user_name)
-    return spec.names.get(stream.user) or next(named, stream.user)
-
-
-def _changes(
-    clock: FrameClock, timeline: Timeline, states: Sequence[StateSpan], names: Mapping[StreamId, str], canvas: Size
-) -> list[int]:
-    """The frames that begin a scene of the room without updates: an update shifts no joint of chunks."""
-    begins = [replace(states[0], span=TimeRange(Fraction(0), timeline.end))]
-    return [clock.first_showing(scene.span.start) for scene in build_scenes(timeline.segments, begins, canvas, names)]
-
-
-def _encoders(spec: JobSpec, videos: Sequence[VideoSpec], settings: PlanSettings) -> list[VideoEncoding]:
-    """How chunks are encoded, for each of ``videos``, which differ in their bit rates. They share their headers."""
-    if spec.container == "webm":
-        effort = encoders.FASTEST_VP9 if _is_draft(settings) else settings.video.vp9_cpu_used
-        return [encoders.vp9(video, effort) for video in videos]
-    highest = max(videos, key=lambda video: video.bit_rate_kbps)
-    level = encoders.level_of(highest) if len(videos) > 1 else ""
-    return [encoders.h264(video, settings.video.x264_preset, level) for video in videos]
-
-
-def _rate_changes(video: VideoSpec, states: Sequence[StateSpan]) -> list[StateSpan]:
-    """The states that begin with another bit rate than the one before; the first one has that of the job."""
-    found, rate_kbps = [], video.bit_rate_kbps
-    for at in states:
-        if at.state.bit_rate_kbps != rate_kbps:
-            found.append(at)
-            rate_kbps = at.state.bit_rate_kbps
-    return found
-
-
-def _hidden(timeline: Timeline, states: Sequence[StateSpan], stream: StreamId) -> tuple[TimeRange, ...]:
-    """When a stream's picture is not shown although it is there."""
-    if not any(stream in at.state.hidden for at in states):
-        return ()
-    return where_not(states, TimeRange(Fraction(0), timeline.end), lambda at: stream not in at.state.hidden)
-
-
-def _until_last_frame(items: Sequence[SpanT], end: Fraction, last_frame_ends: Fraction) -> tuple[SpanT, ...]:
-    """``items``, of which one that lasts to the ``end`` of the room lasts to the end of the output's last frame."""
-    return tuple(
-        replace(item, span=TimeRange(item.span.start, last_frame_ends)) if item.span.end == end else item
-        for item in items
-    )
-
-
-def _majority(pictures: Mapping[StreamId, Sequence[PlacedClip]]) -> Matrix:
-    """The matrix that most streams have, BT.709 on a tie (docs/semantics.md, "Picture")."""
-    votes = Counter(placed[0].clip.video.matrix for placed in pictures.values() if placed[0].clip.video)
-    return "bt601" if votes["bt601"] > votes["bt709"] else "bt709"
+def _speaker_rules(settings: PlanSettings) -> SpeakerRules:
+    found = settings.speakers
+    return SpeakerRules(found.turn_s, found.pause_s, found.lead_s, found.hold_s, found.crosstalk_db)
 
 
 def _picture_warnings(spec: JobSpec, timeline: Timeline, states: Sequence[StateSpan]) -> Iterable[str]:
     """Who is heard over a picture without them."""
     if spec.video is None or any(at.state.subscription.manual for at in states):
         return
-    seen = {s for s, placed in timeline.pictures.items() if placed and any(at.shows(s) for at in states)}
+    seen = {
+        s for s, placed in timeline.pictures.items() if placed and any(at.shows(s, has_picture=True) for at in states)
+    }
     if not seen:
-        yield "nobody has a picture: the output shows the background only; MediaChannel 1 records the sound alone"
+        shown = "placeholders" if any(at.state.mixer.audio_only for at in states) else "the background"
+        yield f"nobody has a picture: the output shows {shown} only; MediaChannel 1 records the sound alone"
         return
     heard = [
-        s for s, placed in timeline.sounds.items() if placed and s not in seen and any(at.hears(s) for at in states)
+        s
+        for s, placed in timeline.sounds.items()
+        if placed and s not in seen and any(at.hears(s) and not at.shows(s, has_picture=False) for at in states)
     ]
     if heard:
         yield f"{some(heard)}: heard without a picture, so there is no tile"

@@ -115,9 +115,9 @@ class StateSpan:
     spec: JobSpec
     state: RoomState
 
-    def shows(self, stream: StreamId) -> bool:
+    def shows(self, stream: StreamId, *, has_picture: bool) -> bool:
         """Whether the stream has a tile while it is present."""
-        return subscribes_video(self.spec, stream)
+        return (has_picture or self.state.mixer.audio_only) and subscribes_video(self.spec, stream)
 
     def hears(self, stream: StreamId) -> bool:
         """Whether the stream sounds."""

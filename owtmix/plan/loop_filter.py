@@ -34,6 +34,9 @@ def unfiltered(picture: PicturePlan, clips: Sequence[Clip]) -> frozenset[int]:
     for scene in picture.scenes:
         for tile in scene.tiles:
             shown_at.setdefault(tile.stream, []).append((scene.span, tile.rect, scene.look.resize_mode))
+        for tile, origin in zip(scene.tiles, scene.origins, strict=False):
+            if origin:
+                shown_at[tile.stream].append((scene.span, origin, scene.look.resize_mode))
     for stream, shots in picture.shots.items():
         tiles = shown_at.get(stream, [])
         for shot in shots:

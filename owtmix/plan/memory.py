@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Final
 
 from owtmix.base.errors import CODE_VIDEO_PARAM, Problem, SpecError
-from owtmix.base.geometry import Size
+from owtmix.base.geometry import Rect, Size
 from owtmix.jobfile.spec import ImageWatermark, Watermark
 from owtmix.plan.buffers import ahead_frames, kept_converters, pool_frames
 from owtmix.plan.model import PicturePlan, VideoEncoding
+from owtmix.plan.tiles import Tile
 
 PROCESS_BYTES: Final = 160 << 20
 """Interpreter, libraries and fonts."""
@@ -87,7 +89,7 @@ def picture_memory(picture: PicturePlan, images: Mapping[str, Size]) -> PictureM
         canvas=int(pool + encoder_bytes(canvas, picture.spare or picture.encoding)),
         tiles=max(
             (
-                int(sum(tile.rect.area for tile in scene.tiles) * (layers + PLACEHOLDER_BYTES))
+                int(sum(map(_most_px, scene.tiles, scene.origins or repeat(None))) * (layers + PLACEHOLDER_BYTES))
                 + OVERLAY_BYTES * sum(tile.rect.area // LABEL_SHARE for tile in scene.tiles if tile.label)
                 + TILE_BYTES * len(scene.tiles)
                 for scene in picture.scenes
@@ -96,6 +98,13 @@ def picture_memory(picture: PicturePlan, images: Mapping[str, Size]) -> PictureM
         ),
         watermarks=_watermark_bytes(picture, images),
     )
+
+
+def _most_px(tile: Tile, origin: Rect | None) -> int:
+    """How many pixels a tile has at most, which may be on its way from ``origin``."""
+    if origin is None:
+        return tile.rect.area
+    return max(tile.rect.width, origin.width) * max(tile.rect.height, origin.height)
 
 
 def encoder_bytes(canvas: Size, encoding: VideoEncoding) -> int:

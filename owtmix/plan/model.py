@@ -19,6 +19,7 @@ from owtmix.plan.jumps import Jump
 from owtmix.plan.media_info import AudioTrack, Matrix, VideoTrack
 from owtmix.plan.scenes import Scene
 from owtmix.plan.shots import Shot
+from owtmix.plan.speakers import Turn
 
 SAMPLE_RATE_HZ = 48_000
 SIZE_MARGIN: Final = Fraction(11, 10)
@@ -167,6 +168,7 @@ class RenderPlan:
     ``left_out`` the recordings that cannot be used (key and reason). ``device`` composes the picture (``cpu``,
     ``cuda:0``), ``device_why`` says why; both are empty without a picture. ``title`` is that of the output file.
     ``confinement`` are the layers (docs/security.md) that confine the processes that read recordings.
+    ``speakers`` are the turns of all who speak; None where that decides nothing.
     """
 
     job_id: str
@@ -188,6 +190,7 @@ class RenderPlan:
     title: str = ""
     confinement: tuple[str, ...] = ()
     updates: tuple[PlannedUpdate, ...] = ()
+    speakers: tuple[Turn, ...] | None = None
 
     @property
     def unfiltered(self) -> frozenset[int]:

@@ -2,100 +2,188 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import pairwise
 
 from owtmix.base.geometry import Rect, ResizeMode, Size
 from owtmix.base.ids import StreamId
-from owtmix.base.time import TimeRange
-from owtmix.jobfile.spec import LayoutStyle, MixerSpec, Watermark
-from owtmix.plan import layouts
+from owtmix.base.time import TimeRange, item_at, overlapping
+from owtmix.jobfile.spec import MixerSpec, Watermark
 from owtmix.plan.course import StateSpan, cut_by
-from owtmix.plan.timeline import Segment
-
-
-@dataclass(frozen=True, slots=True)
-class Tile:
-    """The rectangle of a stream on the canvas, in pixels.
-
-    ``label`` is written on it; ``is_muted`` puts a mark before that.
-    """
-
-    stream: StreamId
-    rect: Rect
-    label: str = ""
-    is_muted: bool = False
+from owtmix.plan.pages import Pages, page_edges
+from owtmix.plan.speakers import NOBODY, Speech, speaking
+from owtmix.plan.tiles import Tile, automatic_tiles, border_px, first_streams, manual_tiles
+from owtmix.plan.timeline import Segment, Timeline
+from owtmix.plan.transitions import moved_rects
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How pictures are fitted into tiles, and the watermarks above them, in drawing order."""
+    """How pictures are fitted into tiles, whose corners are round, and the watermarks above them, in drawing order."""
 
     resize_mode: ResizeMode = ResizeMode.FIT
     watermarks: tuple[Watermark, ...] = ()
+    corner_px: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A range of output time in which nothing is moved: the tiles, back to front, and the look."""
+    """A range of output time in which the tiles, back to front, and the look stay the same.
+
+    Until output time ``settled_s`` the tiles move there: ``origins`` has the rectangle from which each comes, or None
+    for one that stands still; nothing when all do. They leave at ``began_s``.
+    """
 
     span: TimeRange
     tiles: tuple[Tile, ...]
     look: Look = Look()
+    origins: tuple[Rect | None, ...] = ()
+    began_s: Fraction = Fraction(0)
+    settled_s: Fraction = Fraction(0)
+
+    def tiles_at(self, t: Fraction) -> tuple[Tile, ...]:
+        """The tiles at output time ``t``."""
+        if not self.moves_at(t):
+            return self.tiles
+        part = (t - self.began_s) / (self.settled_s - self.began_s)
+        rects = moved_rects(self.origins, [tile.rect for tile in self.tiles], part)
+        return tuple(replace(tile, rect=rect) for tile, rect in zip(self.tiles, rects, strict=True))
+
+    def moves_at(self, t: Fraction) -> bool:
+        """Whether tiles are on their way at output time ``t``."""
+        return bool(self.origins) and t < self.settled_s
+
+    def within(self, span: TimeRange) -> Scene:
+        """What is seen of the scene in ``span``, which it overlaps."""
+        cut = replace(self, span=self.span.common(span))
+        return (
+            cut if self.moves_at(span.start) else replace(cut, origins=(), began_s=Fraction(0), settled_s=Fraction(0))
+        )
 
 
 def build_scenes(
-    segments: Sequence[Segment], states: Sequence[StateSpan], canvas: Size, names: Mapping[StreamId, str]
+    timeline: Timeline,
+    states: Sequence[StateSpan],
+    canvas: Size,
+    names: Mapping[StreamId, str],
+    speech: Speech = NOBODY,
 ) -> tuple[Scene, ...]:
     """Assign tiles to the visible streams of each segment, those of ``names``; merge adjacent scenes that are the same.
 
-    The rules are in docs/semantics.md, "Picture", and docs/layouts.md, "Dealing tiles".
+    The rules are in docs/semantics.md, "Picture", docs/layouts.md, "Dealing tiles", and docs/rooms.md.
     """
     scenes: list[Scene] = []
-    for segment, state in _parts(segments, states):
+    dealer = _Dealer(timeline, canvas, names, speech)
+    for span, present, state in _parts(timeline.segments, states):
         mixer = state.state.mixer
-        look = Look(mixer.resize_mode, mixer.watermarks)
-        shown = [stream for stream in segment.present if stream in names and state.shows(stream)]
-        manual = state.state.subscription.manual
-        tiles = _manual_tiles(shown, mixer) if manual else _automatic_tiles(shown, mixer, canvas)
-        if mixer.labels:
-            tiles = tuple(
-                replace(tile, label=names[tile.stream], is_muted=tile.stream in state.state.muted) for tile in tiles
-            )
-        if scenes and (scenes[-1].tiles, scenes[-1].look) == (tiles, look):
-            scenes[-1] = replace(scenes[-1], span=TimeRange(scenes[-1].span.start, segment.span.end))
-        else:
-            scenes.append(Scene(segment.span, tiles, look))
+        look = Look(mixer.resize_mode, mixer.watermarks, mixer.corner_px)
+        for part, tiles in dealer.deal(span, present, state):
+            before = scenes[-1] if scenes else None
+            if before and (before.tiles, before.look) == (tiles, look):
+                scenes[-1] = replace(before, span=TimeRange(before.span.start, part.end))
+            else:
+                scenes.append(_begun(Scene(part, tiles, look), before, mixer.transition_s))
     return tuple(scenes)
 
 
-def _parts(segments: Sequence[Segment], states: Sequence[StateSpan]) -> Iterator[tuple[Segment, StateSpan]]:
+def _parts(
+    segments: Sequence[Segment], states: Sequence[StateSpan]
+) -> Iterator[tuple[TimeRange, tuple[StreamId, ...], StateSpan]]:
     """The segments, cut where states change."""
     for segment in segments:
         for span, state in cut_by(states, [segment.span]):
-            yield Segment(span, segment.present), state
+            yield span, segment.present, state
 
 
-def _manual_tiles(shown: Sequence[StreamId], mixer: MixerSpec) -> tuple[Tile, ...]:
-    """Streams that have a position, each in its region, in order of ``z``."""
-    positions = sorted((p for p in mixer.positions if p.stream in shown), key=lambda p: p.z)
-    return tuple(Tile(p.stream, p.region) for p in positions)
+def _begun(scene: Scene, before: Scene | None, transition_s: Fraction) -> Scene:
+    """A scene whose tiles come from where those of the scene before are when it begins."""
+    if before is None or not transition_s:
+        return scene
+    start = scene.span.start
+    origins = _origins(scene.tiles, before.tiles_at(start))
+    if not any(origins):
+        return scene
+    return replace(scene, origins=origins, began_s=start, settled_s=start + transition_s)
 
 
-def _automatic_tiles(shown: Sequence[StreamId], mixer: MixerSpec, canvas: Size) -> tuple[Tile, ...]:
-    """``MaxResolutionStream`` in the largest tile, the others in the remaining tiles in order of joining."""
-    if mixer.layout is LayoutStyle.CUSTOM:
-        areas = layouts.template(mixer.templates, len(shown))
-    else:
-        areas = layouts.areas(mixer.layout, len(shown))
-    if not areas:
-        return ()
-    stream_of_tile: dict[int, StreamId] = {}
-    rest = list(shown)
-    if mixer.max_resolution_stream:
-        main = mixer.max_resolution_stream if mixer.max_resolution_stream in rest else rest[0]
-        rest.remove(main)
-        stream_of_tile[layouts.largest(areas)] = main
-    stream_of_tile |= zip([i for i in range(len(areas)) if i not in stream_of_tile], rest, strict=False)
-    tiles = (Tile(stream_of_tile[i], areas[i].on(canvas)) for i in sorted(stream_of_tile))
-    return tuple(tile for tile in tiles if tile.rect.area)
+def _origins(tiles: Sequence[Tile], before: Sequence[Tile]) -> tuple[Rect | None, ...]:
+    """Where each tile was, if that is elsewhere: a stream's first tile comes from its first one, and so on."""
+    places: dict[StreamId, list[Rect]] = {}
+    for tile in before:
+        places.setdefault(tile.stream, []).append(tile.rect)
+    found = (places[tile.stream].pop(0) if places.get(tile.stream) else None for tile in tiles)
+    return tuple(rect if rect != tile.rect else None for rect, tile in zip(found, tiles, strict=True))
+
+
+class _Dealer:
+    """Deals tiles, for ranges in order of time."""
+
+    def __init__(self, timeline: Timeline, canvas: Size, names: Mapping[StreamId, str], speech: Speech) -> None:
+        self._presence = timeline.presence
+        self._seen = {stream for stream, placed in timeline.pictures.items() if placed}
+        self._canvas = canvas
+        self._names = names
+        self._speech = speech
+        self._speaking = [*speaking(speech.turns, timeline.end)] if speech.turns else []
+        self._pages: dict[Fraction, Pages] = {}
+
+    def deal(
+        self, span: TimeRange, present: Sequence[StreamId], state: StateSpan
+    ) -> Iterator[tuple[TimeRange, tuple[Tile, ...]]]:
+        """The tiles in ``span``, in which the same streams are present and nothing is updated."""
+        mixer = state.state.mixer
+        shown = [
+            stream
+            for stream in present
+            if stream in self._names and state.shows(stream, has_picture=stream in self._seen)
+        ]
+        is_paged = 0 < mixer.page_size < len(shown) and not state.state.subscription.manual
+        edges = {span.start, span.end}
+        if mixer.follow_speaker:
+            edges.update(lead.span.start for lead in overlapping(self._speech.leads, span))
+        if mixer.speaker_border:
+            edges.update(part.span.start for part in overlapping(self._speaking, span))
+        if is_paged:
+            edges.update(page_edges(span, mixer.page_s))
+        for start, end in pairwise(sorted(edge for edge in edges if span.start <= edge)):
+            yield TimeRange(start, end), self._tiles(start, shown, state, is_paged=is_paged)
+
+    def _tiles(self, t: Fraction, shown: Sequence[StreamId], state: StateSpan, *, is_paged: bool) -> tuple[Tile, ...]:
+        mixer = state.state.mixer
+        first = first_streams(shown, self._screen(t, shown), self._leader(t, shown, mixer), mixer) if shown else []
+        if is_paged:
+            pages = self._pages.setdefault(mixer.page_s, Pages(self._speech.turns, mixer.page_s))
+            shown = pages.at(t, shown, first, mixer.page_size)
+        manual = state.state.subscription.manual
+        tiles = manual_tiles(shown, mixer) if manual else automatic_tiles(shown, first, mixer, self._canvas)
+        if mixer.labels:
+            muted = state.state.muted
+            tiles = tuple(
+                replace(tile, label=self._names[tile.stream], is_muted=tile.stream in muted) for tile in tiles
+            )
+        if mixer.speaker_border:
+            now = item_at(self._speaking, t)
+            tiles = tuple(
+                replace(tile, border_px=border_px(self._canvas)) if now and tile.stream in now.streams else tile
+                for tile in tiles
+            )
+        return tiles
+
+    def _screen(self, t: Fraction, shown: Sequence[StreamId]) -> StreamId | None:
+        """The shared screen that began last."""
+        screens = [stream for stream in shown if stream.is_screen]
+        return max(screens, key=lambda stream: self._joined(stream, t), default=None)
+
+    def _joined(self, stream: StreamId, t: Fraction) -> Fraction:
+        visits = self._presence[stream]
+        return visits[max(0, bisect_right(visits, t, key=lambda visit: visit.start) - 1)].start
+
+    def _leader(self, t: Fraction, shown: Sequence[StreamId], mixer: MixerSpec) -> StreamId | None:
+        """Who leads; nobody in a pause for which there is ``MaxResolutionStream``."""
+        lead = item_at(self._speech.leads, t) if mixer.follow_speaker else None
+        if lead is None or lead.stream not in shown:
+            return None
+        return lead.stream if lead.speaks or mixer.max_resolution_stream is None else None

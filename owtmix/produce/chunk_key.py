@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from owtmix.base.time import TimeRange
+from owtmix.base.time import TimeRange, overlapping
 from owtmix.jobfile.spec import ImageWatermark
 from owtmix.plan.device import CPU
 from owtmix.plan.model import RenderPlan
@@ -32,7 +32,7 @@ def chunk_key(plan: RenderPlan, frames: range, versions: InputVersions) -> str:
     picture = plan.picture
     assert picture
     span = TimeRange(picture.clock.time(frames.start), picture.clock.time(frames.stop))
-    scenes = [replace(scene, span=scene.span.common(span)) for scene in picture.scenes if scene.span.overlaps(span)]
+    scenes = [scene.within(span) for scene in overlapping(picture.scenes, span)]
     shown = {tile.stream for scene in scenes for tile in scene.tiles}
     names = {stream: name for stream, name in picture.names.items() if stream in shown}
     encoding = picture.encoding_of(frames)

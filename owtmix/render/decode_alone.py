@@ -32,7 +32,7 @@ def decode_video(
     with TileRenderer(stream, picture.shots[stream], decoding, scaler, picture.clock) as tile_renderer:
         for t in map(picture.clock.middle, frames):
             scene, shot = scenes.at(t), shots.at(t)
-            places = [tile.rect for tile in scene.tiles if tile.stream == stream] if scene else []
+            places = [tile.rect for tile in scene.tiles_at(t) if tile.stream == stream] if scene else []
             if not (scene and places):
                 tile_renderer.close()
             elif shot and shot.source == source:

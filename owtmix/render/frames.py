@@ -23,12 +23,14 @@ from owtmix.base.time import FrameClock, SpanCursor, TimeRange
 from owtmix.compositor.base import Canvas, ComposedFrame, Layer, Scaler
 from owtmix.compositor.gpu.device import DeviceError
 from owtmix.compositor.overlays import Overlays
+from owtmix.compositor.rounded import rounded
 from owtmix.media.nvdec import DecodingGpu
 from owtmix.media.skip_frames import SampleTimes
 from owtmix.plan.media_info import DecodeStats
 from owtmix.plan.model import PicturePlan
-from owtmix.plan.scenes import Look, Scene
+from owtmix.plan.scenes import Look
 from owtmix.plan.shots import Shot
+from owtmix.plan.tiles import Tile
 from owtmix.render.callbacks import Heartbeat, no_heartbeat
 from owtmix.render.results import LONGEST_REASON, DecodeFailure, RenderResult
 from owtmix.render.video_source import VideoSource, VideoSources
@@ -98,21 +100,24 @@ class FrameRenderer:
         span = TimeRange(clock.time(frames.start), clock.time(frames.stop))
         for tile in self._tiles.values():
             tile.begin(result, span)
-        for scene, together in groupby(map(clock.middle, frames), self._scenes.at):
+        for (tiles, look), together in groupby(map(clock.middle, frames), self._seen_at):
             for times in _batched(together, self._canvas.ahead):
-                for t, layers in zip(times, self._layers(scene, times), strict=True):
-                    marks = self._overlays.watermarks(scene.look.watermarks, t) if scene else ()
+                for t, layers in zip(times, self._layers(tiles, look, times), strict=True):
+                    marks = self._overlays.watermarks(look.watermarks, t)
                     yield next(numbers), self._canvas.compose([*layers, *marks])
         for tile in self._tiles.values():
             tile.end()
 
-    def _layers(self, scene: Scene | None, times: Sequence[Fraction]) -> Iterator[list[Layer]]:
-        """The tiles at each of ``times``, which lie in one scene.
+    def _seen_at(self, t: Fraction) -> tuple[Sequence[Tile], Look]:
+        scene = self._scenes.at(t)
+        return (scene.tiles_at(t), scene.look) if scene else ((), Look())
+
+    def _layers(self, tiles: Sequence[Tile], look: Look, times: Sequence[Fraction]) -> Iterator[list[Layer]]:
+        """``tiles``, which are there at all of ``times``, at each of them.
 
         One source is decoded for all of them before the next: switching decoders empties the processor's caches.
         """
         places: dict[StreamId, list[Rect]] = {}
-        tiles, look = (scene.tiles, scene.look) if scene else ((), Look())
         for tile in tiles:
             places.setdefault(tile.stream, []).append(tile.rect)
         renderers = self._tiles
@@ -121,14 +126,13 @@ class FrameRenderer:
         shown = map(renderers.__getitem__, places), repeat(times), places.values(), repeat(look.resize_mode)
         drawn = self._map(TileRenderer.layers, *shown)
         found = dict(zip(places, drawn, strict=True))
-        labels = self._overlays.labels(tiles)
+        on_tiles = self._overlays.on_tiles(tiles, look.corner_px)
         for number in range(len(times)):
             layers: list[Layer] = []
             for tile in tiles:
                 shown_now = found[tile.stream][number].get(tile.rect)
-                layers.append(shown_now or self._overlays.placeholder(tile.stream, tile.rect))
-                if tile in labels:
-                    layers.append(labels[tile])
+                shown_now = shown_now or self._overlays.placeholder(tile.stream, tile.rect)
+                layers += (rounded(shown_now, look.corner_px), *on_tiles[tile])
             yield layers
 
 

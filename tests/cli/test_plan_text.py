@@ -15,8 +15,9 @@ from owtmix.jobfile.spec import ClockWatermark, TextWatermark
 from owtmix.plan.jumps import Jump
 from owtmix.plan.media_info import AudioRun, AudioTrack, VideoTrack
 from owtmix.plan.model import AudioEncoding, PicturePlan, RenderPlan, SoundPlan, Source, VideoEncoding
-from owtmix.plan.scenes import Look, Scene, Tile
+from owtmix.plan.scenes import Look, Scene
 from owtmix.plan.shots import Shot
+from owtmix.plan.tiles import Tile
 
 ANNA, BEN = StreamId("anna", 1), StreamId("小明", 1)
 

@@ -16,7 +16,7 @@ from owtmix.jobfile.settings import PlanSettings
 from owtmix.jobfile.spec import JobSpec
 from owtmix.plan.build import make_plan
 from owtmix.plan.model import PicturePlan
-from owtmix.plan.scenes import Tile
+from owtmix.plan.tiles import Tile
 from tests.support.plans import ANNA, BEN, JOB, MIXER, both, index_of, room
 
 NAMES: Final = ("anna", "Älice Brücke", "王小明", "Иван", "Ελένη", "한지민", "ユキ", "x" * 80, "", "\u202eevil\n")
@@ -86,10 +86,10 @@ def test_labels_are_drawn_once_while_their_tiles_stay() -> None:
     picture = picture_of(labelled())
     overlays = Overlays(picture, {}, lambda _: None, "UTC")
     tiles = picture.scenes[1].tiles
-    first, again = overlays.labels(tiles), overlays.labels(tiles)
+    first, again = overlays.on_tiles(tiles, 0), overlays.on_tiles(tiles, 0)
     assert list(first) == list(tiles)
     assert all(first[tile] is again[tile] for tile in tiles)
     moved = [Tile(tile.stream, replace(tile.rect, x=0), tile.label) for tile in tiles]
-    assert overlays.labels(moved).keys() == set(moved)
-    assert overlays.labels([Tile(ANNA, tiles[0].rect)]) == {}
+    assert overlays.on_tiles(moved, 0).keys() == set(moved)
+    assert overlays.on_tiles([Tile(ANNA, tiles[0].rect)], 0) == {Tile(ANNA, tiles[0].rect): ()}
     assert overlays.watermarks((), Fraction(0)) == []

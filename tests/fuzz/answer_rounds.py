@@ -20,7 +20,7 @@ from random import Random
 from typing import Any, Final
 
 from owtmix.base.errors import BusyError, MixError
-from owtmix.inputs.probe_cache import ProbeCache
+from owtmix.inputs.measurement_cache import PROBES, MeasurementCache
 from owtmix.inputs.source_file import SourceFile
 from owtmix.jobfile.settings import Settings
 from owtmix.jobfile.spec import NotifySpec, StorageSpec
@@ -120,7 +120,7 @@ def _leftovers(state: Path) -> dict[str, bytes]:
     cache = ChunkCache(state / "chunks")
     cache.add("key", made, {"video_stats": {"0": {}}}, ("a warning",))
     cache.add_loss(SourceLoss("a file", Fraction(7, 3), is_sound=True, message="it breaks"))
-    _probes(state).keep("a.webm", _recording(state), PROBE)
+    _probes(state).keep(PROBES, "a.webm", _recording(state), PROBE)
     (state / "work").mkdir()
     (state / "locks").mkdir()
     sweep(state, Settings())
@@ -141,7 +141,7 @@ def _read_leftovers(state: Path) -> None:
     cache.find("key")
     cache.size_bytes(["key"])
     cache.add_loss(SourceLoss("another", Fraction(1), is_sound=False, message="it ends"))
-    found = _probes(state).find("a.webm", _recording(state))
+    found = _probes(state).find(PROBES, "a.webm", _recording(state))
     if found is not None and not isinstance(found, Probe):
         raise Finding(f"a measurement is {found!r}")
     sweep(state, Settings())
@@ -164,8 +164,8 @@ def _broken(data: bytes, chance: Random) -> bytes:
     return b"\n".join(mutate_text(line[0] if len(line) == 1 else line, chance) for line in changed)
 
 
-def _probes(state: Path) -> ProbeCache:
-    return ProbeCache(state / "probes", ClockRules())
+def _probes(state: Path) -> MeasurementCache:
+    return MeasurementCache(state / "probes", ClockRules())
 
 
 def _recording(state: Path) -> SourceFile:

@@ -18,7 +18,7 @@ from owtmix.base.errors import InputError, StoreError
 from owtmix.base.progress import NoProgress
 from owtmix.inputs.gather import InputGatherer
 from owtmix.inputs.image_files import MappedImages
-from owtmix.inputs.probe_cache import ProbeCache
+from owtmix.inputs.measurement_cache import MeasurementCache
 from owtmix.jobfile.settings import Settings, StorageSettings
 from owtmix.jobfile.spec import ImageWatermark, JobSpec
 from owtmix.plan.media_info import ClockRules
@@ -73,7 +73,7 @@ def gatherer(
     *,
     is_option: bool = False,
 ) -> InputGatherer:
-    probes = ProbeCache(folder.parent / "probes", ClockRules())
+    probes = MeasurementCache(folder.parent / "probes", ClockRules())
     executor = executor or InProcessExecutor()
     return InputGatherer(
         spec, settings or Settings(), store, executor, folder, folder, named, probes=probes, is_option=is_option

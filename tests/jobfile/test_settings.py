@@ -228,7 +228,7 @@ def test_settings_do_not_change() -> None:
 def test_planning_gets_no_secret_and_no_store() -> None:
     planning = read_settings(None, {"OWT_CALLBACK_SECRET": "whsec_b3RoZXI="}).planning
     assert planning == PlanSettings()
-    assert {field.name for field in fields(planning)} == {"video", "timeline", "text", "limits"}
+    assert {field.name for field in fields(planning)} == {"video", "timeline", "text", "speakers", "limits"}
 
 
 def test_a_named_file_must_be_there(tmp_path: Path) -> None:

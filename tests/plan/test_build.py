@@ -326,7 +326,8 @@ def test_a_picture_with_more_items_than_a_gpu_draws_is_composed_on_the_cpu(marks
     job = replace(JOB, mixer=replace(MIXER, watermarks=(ClockWatermark(0, 0, 1),) * marks))
     gpu = RenderDevice("NVIDIA L4 composes and encodes", 0, has_encoder=True)
     found = within_gpu_limits(plan_of(job, both(ANNA, 0, 9)), gpu)
-    assert found == (gpu if draws else RenderDevice("a GPU composes 72 tiles and watermarks at once, and there are 73"))
+    why = "a GPU composes 72 tiles, names, borders and watermarks at once, and there are 73"
+    assert found == (gpu if draws else RenderDevice(why))
 
 
 def test_all_warnings_are_in_the_plan() -> None:

@@ -31,8 +31,9 @@ from owtmix.plan.model import (
     Source,
     VideoEncoding,
 )
-from owtmix.plan.scenes import Look, Scene, Tile
+from owtmix.plan.scenes import Look, Scene
 from owtmix.plan.shots import Shot
+from owtmix.plan.tiles import Tile
 from tests.support.plans import JOB, PATIENT, canvases, index_of, rooms
 
 words: Final = st.text(max_size=8)

@@ -56,6 +56,7 @@ def test_a_plan_has_scenes_shots_and_sources() -> None:
         "rect": {"x": 640, "y": 180, "width": 640, "height": 360},
         "label": "",
         "is_muted": False,
+        "border_px": 0,
     }
     assert drawn["shots"]["anna_2"] == [
         {"span": {"start": 4.0, "end": 10.0}, "source": 1, "offset_s": 4.0, "until_s": 10.0, "from_s": 0.0}

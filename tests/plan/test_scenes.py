@@ -19,8 +19,24 @@ from owtmix.jobfile.spec import LayoutStyle, MixerSpec, Position
 from owtmix.plan.course import StateSpan
 from owtmix.plan.media_info import Clip
 from owtmix.plan.scenes import Scene, build_scenes
-from owtmix.plan.timeline import Segment, TimelineRules, build_timeline
-from tests.support.plans import ANNA, BEN, CARL, JOB, MIXER, PATIENT, SCREEN, SUBSCRIPTION, canvases, rooms, rules, span
+from owtmix.plan.timeline import PlacedClip, Segment, Timeline, TimelineRules, build_timeline
+from tests.support.plans import (
+    ANNA,
+    BEN,
+    CARL,
+    JOB,
+    MIXER,
+    PATIENT,
+    SCREEN,
+    SUBSCRIPTION,
+    canvases,
+    picture,
+    room,
+    rooms,
+    rules,
+    span,
+    take,
+)
 
 CANVAS: Final = Size(1200, 720)
 CROWD: Final = tuple(StreamId(f"user{number:02}", 1) for number in range(40))
@@ -44,10 +60,21 @@ def always(mixer: MixerSpec, *, manual: bool = False) -> list[StateSpan]:
     return [StateSpan(span(0, 10**9), spec, RoomState(spec.mixer, spec.subscription, 0))]
 
 
+def scenes_of(
+    segments: Sequence[Segment], mixer: MixerSpec, visible: Iterable[StreamId], *, manual: bool = False
+) -> tuple[Scene, ...]:
+    """The scenes of a room of which these are the segments."""
+    joined = {stream: (span(0, segments[-1].span.end),) for found in segments for stream in found.present}
+    clip = PlacedClip(room(take(ANNA, 0, picture([0], end=1)))[0], span(0, 1), Fraction(0))
+    pictures = dict.fromkeys(joined, (clip,))
+    timeline = Timeline(segments[-1].span.end, joined, pictures, {}, tuple(segments), (), ())
+    return build_scenes(timeline, always(mixer, manual=manual), CANVAS, named(visible))
+
+
 def dealt(present: Sequence[StreamId], mixer: MixerSpec, visible: Iterable[StreamId] | None = None) -> Scene:
     segment = Segment(span(0, 10), tuple(present))
     chosen = frozenset(present if visible is None else visible)
-    (only,) = build_scenes([segment], always(mixer), CANVAS, named(chosen))
+    (only,) = scenes_of([segment], mixer, chosen)
     return only
 
 
@@ -170,9 +197,7 @@ def test_manual_mode_shows_only_positioned_streams_lower_z_first_then_list_order
     )
     mixer = replace(MIXER, layout=LayoutStyle.SINGLE, max_resolution_stream=BEN, positions=positions)
     segments = [Segment(span(0, 1), (CROWD[0], CARL, ANNA, BEN)), Segment(span(1, 2), (CROWD[0],))]
-    first, second = build_scenes(
-        segments, always(mixer, manual=True), CANVAS, named({ANNA, BEN, CARL, SCREEN, CROWD[0]})
-    )
+    first, second = scenes_of(segments, mixer, {ANNA, BEN, CARL, SCREEN, CROWD[0]}, manual=True)
     assert [(tile.stream, tile.rect) for tile in first.tiles] == [
         (BEN, regions[1]),
         (CARL, regions[3]),
@@ -183,7 +208,7 @@ def test_manual_mode_shows_only_positioned_streams_lower_z_first_then_list_order
 
 def test_a_stream_that_is_only_heard_changes_no_scene() -> None:
     segments = [Segment(span(0, 4), (ANNA,)), Segment(span(4, 6), (ANNA, BEN)), Segment(span(6, 9), (ANNA,))]
-    scenes = build_scenes(segments, always(MIXER), CANVAS, named({ANNA}))
+    scenes = scenes_of(segments, MIXER, {ANNA})
     assert [found.span for found in scenes] == [span(0, 9)]
 
 
@@ -200,7 +225,7 @@ def test_scenes_cover_the_output_and_their_tiles_lie_in_the_canvas(
 ) -> None:
     planned = build_timeline(clips, rules)
     mixer = replace(MIXER, layout=style, max_resolution_stream=designated)
-    scenes = build_scenes(planned.segments, always(mixer), canvas, named(planned.presence))
+    scenes = build_scenes(planned, always(mixer), canvas, named(planned.presence))
     assert span(scenes[0].span.start, scenes[-1].span.end) == span(0, planned.end)
     assert all(a.span.end == b.span.start and a.tiles != b.tiles for a, b in pairwise(scenes))
     for found in scenes:

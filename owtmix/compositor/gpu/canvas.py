@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from typing import Final, Protocol, cast
 
 import numpy as np
@@ -24,6 +25,7 @@ from owtmix.compositor.gpu.memory import DeviceMemoryPool
 from owtmix.compositor.gpu.scaler import GpuScaler, GpuTile, packed_offsets
 from owtmix.compositor.gpu.upload import UploadBuffers
 from owtmix.compositor.overlay import Overlay
+from owtmix.compositor.rounded import RoundedLayer
 from owtmix.plan.buffers import pool_frames
 from owtmix.plan.device import MAX_GPU_ITEMS
 from owtmix.plan.media_info import Matrix
@@ -123,8 +125,9 @@ class GpuCanvas:
             return last.acquire()
         if len(layers) > MAX_GPU_ITEMS:
             raise DeviceError(f"{self._device.name} draws {MAX_GPU_ITEMS} tiles and watermarks at most")
-        tiles = [layer if isinstance(layer, GpuTile) else self._overlay(cast("HasOverlay", layer)) for layer in layers]
-        self._overlays = {tile.key: tile for tile in tiles if tile.item.kind is not Kind.VIDEO}
+        found = [self._tile(layer.layer if isinstance(layer, RoundedLayer) else layer) for layer in layers]
+        self._overlays = {tile.key: tile for tile in found if tile.item.kind is not Kind.VIDEO}
+        tiles = [_with_corners(tile, layer) for tile, layer in zip(found, layers, strict=True)]
         target = self._frame_pool.acquire_free()
         target.done.wait()
         target.held = tiles
@@ -140,6 +143,9 @@ class GpuCanvas:
         target.content = content
         self._frame_pool.last = target
         return target
+
+    def _tile(self, layer: Layer) -> GpuTile:
+        return layer if isinstance(layer, GpuTile) else self._overlay(cast("HasOverlay", layer))
 
     def _overlay(self, layer: HasOverlay) -> GpuTile:
         """Upload an overlay, unless the previous frame contained it."""
@@ -157,6 +163,13 @@ class GpuCanvas:
         kind = Kind.OPAQUE if layer.opaque else Kind.OVERLAY
         held = (buffer, pairs)
         return GpuTile(layer.key, layer.rect, Item(kind, layer.rect, surface), (fence,), held, opaque=layer.opaque)
+
+
+def _with_corners(tile: GpuTile, layer: Layer) -> GpuTile:
+    """The tile of a layer, whose corners may be round."""
+    if not isinstance(layer, RoundedLayer):
+        return tile
+    return replace(tile, item=replace(tile.item, corner_px=layer.corner_px))
 
 
 def _as_frame(array: NDArray[np.uint8], size: Size) -> VideoFrame:

@@ -45,7 +45,7 @@ struct Item {
     u64 geometry;        // address; VIDEO only
     u16 left, top, right, bottom;
     u16 pitch, chroma_pitch;  // in bytes
-    u16 kind, padding;
+    u16 kind, corner;         // corner: radius of its round corners, in pixels; 0 for none
 };
 
 struct Frame {
@@ -153,21 +153,80 @@ static __device__ inline bool covers(const Item &item, int x, int y) {
     return x >= item.left && x < item.right && y >= item.top && y < item.bottom;
 }
 
+// How far the samples of a pixel begin from the middle of the round corner that it lies in, in eighths; -1 between corners.
+static __device__ inline int from_middle(int at, int start, int end, int corner, int &step) {
+    step = at < start + corner ? -2 : 2;
+    if (at < start + corner) return 8 * (start + corner - at) - 1;
+    return at >= end - corner ? 8 * (at - (end - corner)) + 1 : -1;
+}
+
+// Of 16 samples of a pixel, how many lie in an item with round corners.
+static __device__ inline int samples_in(const Item &item, int x, int y) {
+    int across_step, down_step;
+    const int across = from_middle(x, item.left, item.right, item.corner, across_step);
+    const int down = from_middle(y, item.top, item.bottom, item.corner, down_step);
+    if (across < 0 || down < 0) return 16;
+    int count = 0;
+    for (int j = 0; j < 4; j++)
+        for (int i = 0; i < 4; i++) {
+            const int dx = across + i * across_step, dy = down + j * down_step;
+            count += dx * dx + dy * dy <= 64 * item.corner * item.corner;
+        }
+    return count;
+}
+
+// Whether any pixel of a block may lie outside of the item, which covers the block.
+static __device__ inline bool is_cut(const Item &item, int x, int y) {
+    if (!item.corner) return false;
+    for (int i = 0; i < 4; i++)
+        if (samples_in(item, x + (i & 1), y + (i >> 1)) < 16) return true;
+    return false;
+}
+
+static __device__ inline int mixed(int part, int over, int under) {  // part of 256
+    return (part * over + (256 - part) * under + 128) >> 8;
+}
+
+static __device__ inline void draw(const Item &item, int x, int y, Block &block) {
+    if (item.kind == VIDEO)
+        draw_video(item, x, y, block);
+    else
+        draw_overlay(item, x, y, block);
+}
+
+// An item through whose round corners what lies beneath is seen.
+static __device__ inline void draw_cut(const Item &item, int x, int y, Block &block) {
+    Block over = block;
+    draw(item, x, y, over);
+    int total = 0;
+    for (int i = 0; i < 4; i++) {
+        const int count = samples_in(item, x + (i & 1), y + (i >> 1));
+        block.y[i] = mixed(16 * count, over.y[i], block.y[i]);
+        total += 4 * count;
+    }
+    block.u = mixed(total, over.u, block.u);
+    block.v = mixed(total, over.v, block.v);
+}
+
 // One thread per block of 2x2 pixels. All edges are even, so that an item covers a block wholly or not at all.
 extern "C" __global__ void compose(const Batch batch) {
     const int x = 2 * (int)(blockIdx.x * blockDim.x + threadIdx.x), y = 2 * (int)(blockIdx.y * blockDim.y + threadIdx.y);
     if (x >= batch.width || y >= batch.height) return;
     const Frame &frame = batch.frames[blockIdx.z];
     int top = frame.count - 1;
-    while (top >= 0 && !(frame.items[top].kind != OVERLAY && covers(frame.items[top], x, y))) top--;
+    while (top >= 0 && !(frame.items[top].kind != OVERLAY && covers(frame.items[top], x, y) &&
+                         !is_cut(frame.items[top], x, y)))
+        top--;
     const int *ground = batch.background;
     Block block = {{ground[0], ground[0], ground[0], ground[0]}, ground[1], ground[2]};
-    if (top >= 0 && frame.items[top].kind == VIDEO)
-        draw_video(frame.items[top], x, y, block);
-    else if (top >= 0)
-        draw_overlay(frame.items[top], x, y, block);
+    if (top >= 0) draw(frame.items[top], x, y, block);
     for (int i = top + 1; i < frame.count; i++)
-        if (covers(frame.items[i], x, y)) draw_overlay(frame.items[i], x, y, block);
+        if (covers(frame.items[i], x, y)) {
+            if (frame.items[i].corner)
+                draw_cut(frame.items[i], x, y, block);
+            else
+                draw_overlay(frame.items[i], x, y, block);
+        }
     for (int i = 0; i < 4; i++)
         *((u8 *)frame.y + (long long)(y + (i >> 1)) * frame.pitch + x + (i & 1)) = (u8)block.y[i];
     const long long chroma = (long long)(y / 2) * frame.chroma_pitch + x / 2 * frame.step;

@@ -27,7 +27,7 @@ BLOCK: Final = (32, 8)
 _ITEM: Final = np.dtype(
     [
         *((name, np.uint64) for name in ("y", "u", "v", "geometry")),
-        *((name, np.uint16) for name in ("left", "top", "right", "bottom", "pitch", "chroma_pitch", "kind", "padding")),
+        *((name, np.uint16) for name in ("left", "top", "right", "bottom", "pitch", "chroma_pitch", "kind", "corner")),
     ]
 )
 _FRAME: Final = np.dtype(
@@ -64,12 +64,16 @@ class Surface:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A layer to draw; ``geometry`` is the address of the ``Geometry`` of a video frame."""
+    """A layer to draw; ``geometry`` is the address of the ``Geometry`` of a video frame.
+
+    Its corners are round with a radius of ``corner_px``, at most half of its shorter side.
+    """
 
     kind: Kind
     rect: Rect
     surface: Surface
     geometry: int = 0
+    corner_px: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,7 @@ def pack_batch(canvas: Size, background: tuple[int, int, int], drawings: Sequenc
             row["y"], row["u"], row["v"], row["geometry"] = surface.y, surface.u, surface.v, item.geometry
             row["left"], row["top"], row["right"], row["bottom"] = rect.x, rect.y, rect.right, rect.bottom
             row["pitch"], row["chroma_pitch"], row["kind"] = surface.pitch, surface.chroma_pitch, item.kind
+            row["corner"] = item.corner_px
     return batch
 
 

@@ -8,24 +8,39 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 from owtmix.base.own_files import make_folder, read_own, write_whole
 from owtmix.inputs.source_file import SourceFile
-from owtmix.inputs.tasks import MOST_PROBE_BYTES
+from owtmix.inputs.tasks import MOST_PROBE_BYTES, MOST_VOICE_BYTES
 from owtmix.plan.exact_json import from_exact_json, to_exact_json
 from owtmix.plan.media_info import ClockRules, Probe
 from owtmix.plan.plausible import check_probe
-
-MOST_BYTES: Final = MOST_PROBE_BYTES
+from owtmix.plan.voice import Voice, check_voice
 
 _log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 
-class ProbeCache:
+
+@dataclass(frozen=True, slots=True)
+class Measured(Generic[T]):
+    """What is measured: its type, how one that was kept is checked, and how many bytes it may have."""
+
+    kind: type[T]
+    check: Callable[[T], None]
+    most_bytes: int
+
+
+PROBES: Final = Measured(Probe, check_probe, MOST_PROBE_BYTES)
+VOICES: Final = Measured(Voice, check_voice, MOST_VOICE_BYTES)
+
+
+class MeasurementCache:
     """A folder of measurements, one file each.
 
     Args:
@@ -39,14 +54,14 @@ class ProbeCache:
         self._rules = rules
         self._fresh = fresh
 
-    def find(self, identity: str, file: SourceFile) -> Probe | None:
+    def find(self, what: Measured[T], identity: str, file: SourceFile) -> T | None:
         """What was measured of this version of ``file``; ``identity`` names it among all stores."""
-        path = self._path(identity, file)
+        path = self._path(what, identity, file)
         if self._fresh or path is None:
             return None
         try:
-            probe: Probe = from_exact_json(Probe, json.loads(read_own(path, MOST_BYTES)))
-            check_probe(probe)
+            found: T = from_exact_json(what.kind, json.loads(read_own(path, what.most_bytes)))
+            what.check(found)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, KeyError, RecursionError):
@@ -54,24 +69,24 @@ class ProbeCache:
             return None
         with suppress(OSError):
             os.utime(path)  # it is in use
-        return probe
+        return found
 
-    def keep(self, identity: str, file: SourceFile, probe: Probe) -> None:
+    def keep(self, what: Measured[T], identity: str, file: SourceFile, value: T) -> None:
         """Keep a measurement; a disk that takes no more is not an error."""
-        path = self._path(identity, file)
+        path = self._path(what, identity, file)
         if path is None:
             return
         try:
             make_folder(self._folder)
-            write_whole(path, json.dumps(to_exact_json(Probe, probe)).encode("ascii"))
+            write_whole(path, json.dumps(to_exact_json(what.kind, value)).encode("ascii"))
         except OSError as error:
             _log.debug("what was measured of %s is not kept: %s", file.key, error)
 
-    def _path(self, identity: str, file: SourceFile) -> Path | None:
+    def _path(self, what: Measured[T], identity: str, file: SourceFile) -> Path | None:
         """The file of a measurement; None for a recording without a version."""
         if file.copy.version is None:
             return None
-        key: list[Any] = [identity, file.copy.version, str(self._rules), _code_version()]
+        key: list[Any] = [what.kind.__name__, identity, file.copy.version, str(self._rules), _code_version()]
         return self._folder / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()}.json"
 
 
@@ -97,6 +112,7 @@ def _code_version() -> str:
     """Changes with the code and the library that measure."""
     package = Path(__file__).parents[1]
     digest = hashlib.sha256(version("av").encode())
-    for path in [*sorted((package / "media").glob("*.py")), package / "plan" / "media_info.py"]:
+    plans = (package / "plan" / name for name in ("media_info.py", "voice.py"))
+    for path in [*sorted((package / "media").glob("*.py")), *plans]:
         digest.update(path.read_bytes())
     return digest.hexdigest()

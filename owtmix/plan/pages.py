@@ -1,0 +1,52 @@
+"""Pages: who is shown when there are more people than tiles (docs/rooms.md, "Pages")."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from math import ceil, floor
+
+from owtmix.base.ids import StreamId
+from owtmix.base.time import TimeRange
+from owtmix.plan.speakers import Turn
+
+
+def page_edges(span: TimeRange, page_s: Fraction) -> Iterable[Fraction]:
+    """The times in ``span`` at which a page ends and the next begins."""
+    return (number * page_s for number in range(floor(span.start / page_s) + 1, ceil(span.end / page_s)))
+
+
+class Pages:
+    """Who is on which page, asked for at rising times: who was not shown for the longest time comes next.
+
+    Args:
+        turns: those who speak while a page is shown are on it.
+        page_s: how long a page is shown, in seconds.
+    """
+
+    def __init__(self, turns: Iterable[Turn], page_s: Fraction) -> None:
+        self._page_s = page_s
+        self._latest: dict[StreamId, int] = {}
+        self._speaking: dict[int, set[StreamId]] = defaultdict(set)
+        for turn in turns:
+            for page in range(floor(turn.from_s / page_s), ceil(turn.to_s / page_s)):
+                self._speaking[page].add(turn.stream)
+
+    def at(self, t: Fraction, shown: Sequence[StreamId], first: Sequence[StreamId], size: int) -> list[StreamId]:
+        """Who is on the page at output time ``t``: ``first``, those who speak, and others, ``size`` in all.
+
+        ``shown`` are all who could be, in order of joining.
+        """
+        page = floor(t / self._page_s)
+        speaking = self._speaking[page]
+        chosen = list(dict.fromkeys((*first, *(stream for stream in shown if stream in speaking))))[:size]
+        order = {stream: number for number, stream in enumerate(shown)}
+
+        def turn_of(stream: StreamId) -> tuple[bool, int, int]:
+            latest = self._latest.get(stream, -1)
+            return latest != page, latest, order[stream]
+
+        others = sorted((stream for stream in shown if stream not in chosen), key=turn_of)[: size - len(chosen)]
+        self._latest |= dict.fromkeys((*chosen, *others), page)
+        return [*chosen, *sorted(others, key=order.__getitem__)]

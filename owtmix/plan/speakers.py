@@ -1,0 +1,217 @@
+"""Who speaks when, and who has the largest tile for it (docs/rooms.md, "Who speaks").
+
+All of the room is known, so a turn is known before it begins: neither a cough nor an interjection changes the tile.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from math import ceil, floor
+from typing import Final
+
+from owtmix.base.ids import StreamId
+from owtmix.base.time import TimeRange
+from owtmix.plan.course import StateSpan, where_not
+from owtmix.plan.timeline import PlacedClip, Timeline
+from owtmix.plan.voice import HOP_S, Voice
+
+ECHO_HOPS: Final = 6
+"""Echoes of other people come so much later, at most."""
+
+Levels = dict[int, int]
+"""A level (whole dB) by the number of the hop of output time."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerRules:
+    """What counts as speaking (``[speakers]`` in ``conf/owt.toml``), in seconds and dB."""
+
+    turn_s: Fraction = Fraction(1)
+    pause_s: Fraction = Fraction(2)
+    lead_s: Fraction = Fraction(3, 10)
+    hold_s: Fraction = Fraction(3)
+    crosstalk_db: int = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A stream speaks from one output time (s) to another."""
+
+    stream: StreamId
+    from_s: Fraction
+    to_s: Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """A stream leads in a range of output time: it speaks, or was the last who did, or is the first who will."""
+
+    span: TimeRange
+    stream: StreamId
+    speaks: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """Who speaks in an output: the turns of all streams in order of their beginnings, and who leads."""
+
+    turns: tuple[Turn, ...] = ()
+    leads: tuple[Lead, ...] = ()
+
+
+NOBODY: Final = Speech()
+
+
+@dataclass(frozen=True, slots=True)
+class Speaking:
+    """Those who speak in a range of output time."""
+
+    span: TimeRange
+    streams: frozenset[StreamId]
+
+
+def speech_of(
+    timeline: Timeline, voices: Mapping[int, Voice], states: Sequence[StateSpan], rules: SpeakerRules
+) -> Speech:
+    """Who speaks when. ``voices`` are those of sources; screens do not speak, and who is not heard does not either."""
+    levels = {
+        stream: found
+        for stream, sounds in timeline.sounds.items()
+        if not stream.is_screen and (found := _levels(stream, sounds, voices, states))
+    }
+    turns = sorted(
+        (
+            Turn(stream, span.start, span.end)
+            for stream, hops in _without_echoes(levels, rules.crosstalk_db).items()
+            for span in _spans(hops, timeline.end, rules)
+        ),
+        key=lambda turn: (turn.from_s, turn.to_s, turn.stream),
+    )
+    return Speech(tuple(turns), tuple(leads_of(turns, timeline.end, rules)))
+
+
+def _levels(
+    stream: StreamId, sounds: Sequence[PlacedClip], voices: Mapping[int, Voice], states: Sequence[StateSpan]
+) -> Levels:
+    """The level of a stream's voice where it is heard."""
+    found: Levels = {}
+    for placed in sounds:
+        shift = round(placed.offset_s / HOP_S)
+        first, end = ceil(placed.span.start / HOP_S), floor(placed.span.end / HOP_S)
+        for run in voices.get(placed.clip.source, Voice()).runs:
+            begins = run.first + shift
+            skipped = max(0, first - begins)
+            for hop, level in enumerate(run.levels[skipped : max(0, end - begins)], begins + skipped):
+                found[hop] = max(level, found.get(hop, level))
+    if found and not all(state.hears(stream) for state in states):
+        whole = TimeRange(states[0].span.start, states[-1].span.end)
+        for silent in where_not(states, whole, lambda state: state.hears(stream)):
+            for hop in range(floor(silent.start / HOP_S), ceil(silent.end / HOP_S)):
+                found.pop(hop, None)
+    return found
+
+
+def _without_echoes(levels: Mapping[StreamId, Levels], crosstalk_db: int) -> dict[StreamId, list[int]]:
+    """The hops in which each stream has a voice of its own, in order."""
+    loudest: dict[int, tuple[int, StreamId]] = {}
+    for stream, hops in levels.items():
+        for hop, level in hops.items():
+            if hop not in loudest or level > loudest[hop][0]:
+                loudest[hop] = level, stream
+
+    def is_own(stream: StreamId, hop: int, level: int) -> bool:
+        for before in range(hop, hop - ECHO_HOPS - 1, -1):
+            other = loudest.get(before)
+            if other and other[1] != stream and other[0] - crosstalk_db >= level:
+                return False
+        return True
+
+    return {
+        stream: sorted(hop for hop, level in hops.items() if is_own(stream, hop, level))
+        for stream, hops in levels.items()
+    }
+
+
+def _spans(hops: Sequence[int], end: Fraction, rules: SpeakerRules) -> Iterator[TimeRange]:
+    """The turns that hops with voice make: with shorter pauses, and voice for long enough."""
+    if not hops:
+        return
+    gap, least = ceil(rules.pause_s / HOP_S), ceil(rules.turn_s / HOP_S)
+    borders = [0, *(number for number, (a, b) in enumerate(pairwise(hops), 1) if b - a > gap), len(hops)]
+    for first, behind in pairwise(borders):
+        if behind - first >= least:
+            start, stop = max(Fraction(0), hops[first] * HOP_S), min(end, (hops[behind - 1] + 1) * HOP_S)
+            if start < stop:
+                yield TimeRange(start, stop)
+
+
+def leads_of(turns: Sequence[Turn], end: Fraction, rules: SpeakerRules) -> Iterator[Lead]:
+    """Who leads, from 0 to ``end``; nothing when nobody speaks.
+
+    Args:
+        turns: in order of their beginnings.
+        end: of the output, in seconds.
+        rules: who leads stays until the end of the turn, and for ``hold_s`` at least.
+    """
+    changes = [(at, stream, speaks) for at, stream, speaks in _changes(turns, rules) if at < end]
+    for (start, stream, speaks), (stop, _, _) in pairwise([*changes, (end, None, False)]):
+        if stream and start < stop:
+            yield Lead(TimeRange(start, stop), stream, speaks)
+
+
+def _changes(turns: Sequence[Turn], rules: SpeakerRules) -> Iterator[tuple[Fraction, StreamId, bool]]:
+    """From when on who leads, and whether they speak."""
+    waiting = deque(turns)
+    if not waiting:
+        return
+    running: list[Turn] = []
+    current: Turn | None = None
+    leader = waiting[0].stream
+    latest_s, changed_s = Fraction(0), -rules.hold_s
+    if _begin(waiting[0], rules) > 0:
+        yield latest_s, leader, False
+    while True:
+        due = max(changed_s + rules.hold_s, current.to_s if current else latest_s)
+        while waiting and _begin(waiting[0], rules) <= due:
+            running.append(waiting.popleft())
+        running = [turn for turn in running if turn.to_s > due]
+        is_silent = False
+        if running:
+            following = max(running, key=lambda turn: turn.to_s)
+            running.remove(following)
+            is_near = current is None or current.to_s - following.from_s < rules.pause_s
+            at = max(changed_s + rules.hold_s, latest_s, _begin(following, rules)) if is_near else due
+        elif waiting:
+            following = waiting.popleft()
+            at = _begin(following, rules)
+            is_silent = current is not None and at - due >= rules.hold_s
+        else:
+            yield due, leader, False
+            return
+        if is_silent:
+            yield due, leader, False
+        yield at, following.stream, True
+        if is_silent or following.stream != leader:
+            changed_s = at
+        current, leader, latest_s = following, following.stream, at
+
+
+def _begin(turn: Turn, rules: SpeakerRules) -> Fraction:
+    """When the tile changes for a turn."""
+    return max(Fraction(0), turn.from_s - rules.lead_s)
+
+
+def speaking(turns: Sequence[Turn], end: Fraction) -> Iterator[Speaking]:
+    """Who speaks from 0 to ``end``."""
+    edges = sorted({Fraction(0), end, *(edge for turn in turns for edge in (turn.from_s, turn.to_s))})
+    waiting = deque(turns)
+    now: list[Turn] = []
+    for start, stop in pairwise(edge for edge in edges if edge <= end):
+        while waiting and waiting[0].from_s <= start:
+            now.append(waiting.popleft())
+        now = [turn for turn in now if turn.to_s > start]
+        yield Speaking(TimeRange(start, stop), frozenset(turn.stream for turn in now))
