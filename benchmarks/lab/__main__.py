@@ -20,6 +20,7 @@ EXPERIMENTS: Final = (
     "peers",
     "points",
     "rooms",
+    "speakers",
     "sweep",
 )
 

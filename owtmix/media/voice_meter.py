@@ -1,8 +1,8 @@
 """Finds voice in a sound: what is louder than what is always there, and has a pitch (docs/rooms.md, "Who speaks").
 
 An adaptive detector, on 8 kHz. A hop is loud when it is ``ABOVE_FLOOR_DB`` above the floor, which is what nine of ten
-hops around it exceed. Loud hops without a longer pause are voice when enough of them have the pitch of a voice: that is
-what breath, keys and rustling lack.
+hops around it exceed. Loud hops at and beside those that have the pitch of a voice are voice: breath, keys and rustling
+have none.
 """
 
 from __future__ import annotations
@@ -42,8 +42,11 @@ FLOOR_SHARE: Final = 10
 FLOOR_S: Final = 30
 VOICED: Final = 0.55
 """Of its power, how much a hop repeats after a period of its pitch."""
-VOICED_SHARE: Final = 0.3
-"""Of the loud hops of a piece of voice, how many have a pitch."""
+CONSONANT_HOPS: Final = 4
+"""What is loud so near to a pitch belongs to the voice."""
+LEAST_PITCHED: Final = 3
+PITCHED_SHARE: Final = 0.3
+"""Of the hops of a piece of voice, how many have a pitch, and ``LEAST_PITCHED`` at least."""
 LONGEST_PAUSE_HOPS: Final = 5
 """In a piece of voice: between words."""
 BLOCK_HOPS: Final = 200
@@ -89,9 +92,13 @@ def voice_runs(levels: Floats, voicing: Floats, first: int = 0) -> Iterator[Voic
         voicing: of each hop, 0 to 1: how much of it repeats.
         first: the number of the first hop.
     """
-    loud = np.flatnonzero((levels >= _floors(levels) + ABOVE_FLOOR_DB) & (levels >= QUIETEST_DB))
-    for piece in np.split(loud, np.flatnonzero(np.diff(loud) > LONGEST_PAUSE_HOPS) + 1):
-        if piece.size and np.mean(voicing[piece] >= VOICED) >= VOICED_SHARE:
+    loud = (levels >= _floors(levels) + ABOVE_FLOOR_DB) & (levels >= QUIETEST_DB)
+    pitched = loud & (voicing >= VOICED)
+    near = np.convolve(pitched, np.ones(2 * CONSONANT_HOPS + 1), "same") > 0 if pitched.any() else pitched
+    voice = np.flatnonzero(loud & near)
+    for piece in np.split(voice, np.flatnonzero(np.diff(voice) > LONGEST_PAUSE_HOPS) + 1):
+        count = int(np.count_nonzero(pitched[piece]))
+        if count >= LEAST_PITCHED and count >= PITCHED_SHARE * len(piece):
             whole = levels[piece[0] : piece[-1] + 1]
             yield VoiceRun(first + int(piece[0]), tuple(int(level) for level in np.rint(whole)))
 

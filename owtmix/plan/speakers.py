@@ -21,6 +21,7 @@ from owtmix.plan.voice import HOP_S, Voice
 
 ECHO_HOPS: Final = 6
 """Echoes of other people come so much later, at most."""
+BESIDE_HOPS: Final = 5
 
 Levels = dict[int, int]
 """A level (whole dB) by the number of the hop of output time."""
@@ -123,17 +124,23 @@ def _without_echoes(levels: Mapping[StreamId, Levels], crosstalk_db: int) -> dic
             if hop not in loudest or level > loudest[hop][0]:
                 loudest[hop] = level, stream
 
-    def is_own(stream: StreamId, hop: int, level: int) -> bool:
-        for before in range(hop, hop - ECHO_HOPS - 1, -1):
-            other = loudest.get(before)
-            if other and other[1] != stream and other[0] - crosstalk_db >= level:
-                return False
-        return True
+    def is_echo(stream: StreamId, hop: int, level: int) -> bool:
+        heard = (loudest.get(before) for before in range(hop - ECHO_HOPS, hop + 1))
+        return any(other and other[1] != stream and other[0] - crosstalk_db >= level for other in heard)
 
-    return {
-        stream: sorted(hop for hop, level in hops.items() if is_own(stream, hop, level))
-        for stream, hops in levels.items()
-    }
+    def own(stream: StreamId, hops: Levels) -> list[int]:
+        """Of neighbours, what more than half of them are: a key that is struck makes no voice of an echo."""
+        echoes = {hop for hop, level in hops.items() if is_echo(stream, hop, level)}
+        if not echoes:
+            return sorted(hops)
+        found = []
+        for hop in sorted(hops):
+            beside = [near for near in range(hop - BESIDE_HOPS, hop + BESIDE_HOPS + 1) if near in hops]
+            if 2 * sum(near in echoes for near in beside) < len(beside):
+                found.append(hop)
+        return found
+
+    return {stream: own(stream, hops) for stream, hops in levels.items()}
 
 
 def _spans(hops: Sequence[int], end: Fraction, rules: SpeakerRules) -> Iterator[TimeRange]:
