@@ -16,7 +16,7 @@ from typing import Final
 
 from owtmix.batch.attempt import Attempt, BatchJob, Ended
 from owtmix.batch.estimates import Estimates
-from owtmix.batch.policy import FINAL, NOT_SET_UP, History, Verdict, device_of, judge
+from owtmix.batch.policy import BUSY, FINAL, NOT_SET_UP, History, Verdict, device_of, judge
 
 LOOK_AHEAD: Final = 8
 """So many jobs are tried when the first one does not fit: a smaller one may."""
@@ -58,11 +58,12 @@ class Agenda:
         self._estimates = estimates
         self._longest_pause_s = longest_pause_s
         self._setbacks: Counter[int] = Counter()
+        self._busy: Counter[int] = Counter()
         ranks = sorted(range(len(planned)), key=self._turn)
         stuck = {rank for rank, plan in enumerate(planned) if plan.was_stuck}
         self._ready = [rank for rank in ranks if not planned[rank].history.is_alone and rank not in stuck]
         self._alone = [rank for rank in ranks if planned[rank].history.is_alone and rank not in stuck]
-        self._last = sorted(stuck, key=self._turn)
+        self._last = sorted(stuck)
         self._waiting: list[tuple[float, int]] = []
         self._running: dict[str, int] = {}
         self._paused: dict[str, float] = {}
@@ -157,8 +158,10 @@ class Agenda:
     def _wake(self, now_s: float) -> None:
         while self._waiting and self._waiting[0][0] <= now_s:
             _, rank = heapq.heappop(self._waiting)
-            waits_alone = self._alone if self._histories[rank].is_alone else self._ready
-            insort(self._last if rank in self._stuck else waits_alone, rank, key=self._turn)
+            if rank in self._stuck:
+                insort(self._last, rank, key=self._last_turn)
+            else:
+                insort(self._alone if self._histories[rank].is_alone else self._ready, rank, key=self._turn)
 
     def _next(self, hosts: Collection[str]) -> list[int]:
         """The jobs of which one begins next.
@@ -179,8 +182,12 @@ class Agenda:
         yield from (not self._setbacks[rank] for _, rank in self._waiting)
 
     def _turn(self, rank: int) -> tuple[int, int, int]:
-        """The place of a job in its list: after the others if it took its host down, or found none that is set up."""
-        return self._histories[rank].losses, self._setbacks[rank], rank
+        """The place of a job in its list: after others if it took its host down, found none set up, or was busy."""
+        return self._histories[rank].losses, self._setbacks[rank] + self._busy[rank], rank
+
+    def _last_turn(self, rank: int) -> tuple[int, int]:
+        """The place of a job among those that find no host set up: whoever was not tried in this run comes first."""
+        return self._setbacks[rank], rank
 
     def _attempt(self, rank: int, avoid: frozenset[str]) -> Attempt:
         plan, history = self._planned[rank], self._histories[rank]
@@ -203,6 +210,8 @@ class Agenda:
 
     def _blame_host(self, rank: int, ended: Ended, now_s: float) -> bool:
         """Count what an end says of its host; whether that is the job's own affair, as others may work there."""
+        if ended.exit_status == BUSY:
+            self._busy[rank] += 1
         if ended.exit_status != NOT_SET_UP:
             self._setbacks.pop(rank, None)
             self._stuck.discard(rank)

@@ -15,16 +15,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Final
 
-from owtmix.base.errors import SetupError
 from owtmix.base.own_files import own_file
 from owtmix.base.strict_json import printable
 from owtmix.base.wording import counted
 from owtmix.batch.holder import holder_of
 from owtmix.batch.policy import History
 from owtmix.batch.problems import QueueError
-from owtmix.batch.results_reader import LONGEST_NAME, Past, ResultsReader, problem_of
+from owtmix.batch.results_reader import LONGEST_NAME, RESERVE_BYTES, Past, ResultsReader, full_disk, problem_of
 
-_RESERVE_BYTES: Final = 2**20
 """Kept free for lines about the jobs that run when the disk gets full."""
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -192,7 +190,7 @@ def _reserve(folder: Path) -> IO[bytes] | None:
         _check_space(error, folder)
         return None
     try:
-        os.posix_fallocate(file.fileno(), 0, _RESERVE_BYTES)
+        os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
     except OSError as error:
         file.close()
         _check_space(error, folder)
@@ -202,5 +200,4 @@ def _reserve(folder: Path) -> IO[bytes] | None:
 
 def _check_space(error: OSError, folder: Path) -> None:
     if error.errno in _FULL:
-        place = printable(str(folder), LONGEST_NAME)
-        raise SetupError(f"the disk of {place} is full, and results are kept there: free a megabyte") from None
+        raise full_disk(folder) from None

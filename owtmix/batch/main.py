@@ -216,7 +216,10 @@ def _check_paths(arguments: Arguments, results: Path) -> None:
     if arguments.queue != "-":
         queue = named["QUEUE"] = Path(arguments.queue).absolute()
         for name, path in named.items():
-            if path and path.suffix == ".json" and _is_same(path.parent, queue):
+            if path and (
+                (path.suffix == ".json" and _is_same(path.parent, queue))
+                or (path.name == "cfg.json" and _is_same(path.parent.parent, queue))
+            ):
                 raise QueueError(
                     f"{name} would be taken for a job file of QUEUE: {printable(str(path), _LONGEST_NAME)}; "
                     "choose a name that does not end in .json, or another folder"

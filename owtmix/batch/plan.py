@@ -113,7 +113,7 @@ def plan_batch(
 
     Args:
         jobs: as they stand in the queue.
-        past: what the journal says, by their ids.
+        past: what the journal says, by their ids, in order of their last lines.
         logs: the folder of their logs.
         index_keys: where indexes are, by the settings.
         order: of jobs with the same priority.
@@ -134,9 +134,12 @@ def plan_batch(
     known = [cost for job, _ in open_jobs if (cost := _cost(job, guesses[job.id])) is not None]
     typical = fmean(known) if known else 1.0
     planned = [_planned(job, before, guesses[job.id], typical, logs) for job, before in open_jobs]
+    latest = {name: number for number, name in enumerate(past)}
     planned.sort(
         key=lambda plan: (
             plan.was_stuck,
+            # Of those that found no host, who was tried longest ago: what always says it keeps nobody else waiting.
+            latest[plan.job.id] if plan.was_stuck else 0,
             *plan.history.turn,
             -plan.job.priority,
             -plan.cost if order == "longest" else 0,

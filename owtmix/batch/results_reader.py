@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from io import BufferedReader
 from pathlib import Path
 from typing import Final
 
+from owtmix.base.errors import SetupError
 from owtmix.base.own_files import own_file
 from owtmix.base.strict_json import printable
 from owtmix.base.wording import some
@@ -24,6 +26,8 @@ LONGEST_LINE: Final = 2**17
 """In bytes. What the batch writes is shorter."""
 LONGEST_NAME: Final = 1000
 """In characters, of a path in a message."""
+RESERVE_BYTES: Final = 1 << 20
+"""What is kept free for the last results on a full disk."""
 _BEGINNING: Final = b'{"time": '
 _NEW: Final = History()
 
@@ -96,6 +100,7 @@ class ResultsReader:
         counts = is_counted(exit_status)
         if counts:
             history = replace(history, counted=attempt - 1)
+        self.jobs.pop(name, None)  # they stand in order of their last lines
         self.jobs[name] = Past(
             key,
             state,
@@ -159,11 +164,30 @@ def check_room(path: Path) -> None:
     folder = log_folder(path)
     if os.path.lexists(folder) and (folder.is_symlink() or not folder.is_dir()):
         raise QueueError(f"the folder {folder} cannot be used: it is no folder")
+    above = next(found for found in path.absolute().parents if found.exists())
+    check_space(above)
     if path.exists() and folder.exists():
         return
-    above = next(found for found in path.absolute().parents if found.exists())
     if not os.access(above, os.W_OK | os.X_OK):
         raise QueueError(problem_of(f"cannot be used: nothing can be made in {above}", path))
+
+
+def check_space(folder: Path) -> None:
+    """Check that the disk of a folder has space for what jobs become.
+
+    Raises:
+        SetupError: it has none.
+    """
+    with suppress(OSError):
+        found = os.statvfs(folder)
+        if found.f_bavail * found.f_frsize < RESERVE_BYTES:
+            raise full_disk(folder)
+
+
+def full_disk(folder: Path) -> SetupError:
+    """The error of a folder for results on a disk that is full."""
+    place = printable(str(folder), LONGEST_NAME)
+    return SetupError(f"the disk of {place} is full, and results are kept there: free a megabyte")
 
 
 def describe_junk(junk: list[int]) -> str:

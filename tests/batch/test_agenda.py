@@ -274,6 +274,31 @@ def test_jobs_that_found_no_host_in_earlier_runs_begin_after_all_others() -> Non
     assert [pick(of).job.id for _ in range(4)] == ["lost", "killed", "stuck0", "stuck1"]
 
 
+def test_a_job_that_was_lost_and_found_no_host_is_tried_though_others_find_none_for_ever() -> None:
+    """What comes back to the end of the list never stands before what was not tried in this run."""
+    lost = planned("lost", history=History(losses=1), was_stuck=True)
+    of, now_s, begun = agenda(*(planned(f"gone{n}") for n in range(4)), lost, longest_pause_s=0.1), 0.0, []
+    for _ in range(200):
+        if of.is_over or of.is_hopeless(HERE):
+            break
+        if attempt := of.pick(now_s, HERE, lambda _: True):
+            begun.append(attempt.job.id)
+            of.end(ended(attempt, 0 if attempt.job.id == "lost" else 1, is_own=True), now_s)
+        now_s += 1
+    assert "lost" in begun
+    assert of.is_hopeless(HERE)
+
+
+def test_jobs_that_are_busy_elsewhere_let_the_others_begin() -> None:
+    of, now_s, begun = agenda(*(planned(f"busy{n}") for n in range(12)), planned("free")), 0.0, []
+    for _ in range(13):
+        attempt = pick(of, now_s)
+        begun.append(attempt.job.id)
+        of.end(ended(attempt, 6), now_s)
+        now_s += 31
+    assert begun[-1] == "free"
+
+
 @pytest.mark.parametrize("others", [MOST_UNREADY, 50])
 def test_a_job_that_was_killed_is_tried_before_a_host_counts_as_not_set_up(others: int) -> None:
     """What all others say may be their own affair, however many they are."""

@@ -104,6 +104,14 @@ def test_the_plan_knows_what_the_run_will_record(results: Path) -> None:
     assert note(results, *jobs) == planned
 
 
+def test_of_jobs_that_found_no_host_those_tried_longest_ago_begin_first(results: Path) -> None:
+    """What always says it keeps nobody else from being tried in every run."""
+    line = '{{"time": "", "id": "{0}", "key": "key of {0}", "attempt": 1, "state": "again", "exit": 1}}\n'
+    results.write_text("".join(map(line.format, "abcab")))
+    plan = plan_batch([*map(job, "abcd")], read_journal(results).jobs, Path("/logs"), ())
+    assert [one.job.id for one in plan.planned] == ["d", "c", "a", "b"]
+
+
 def test_what_was_recorded_just_before_the_crash_is_not_lost(results: Path) -> None:
     """The batch was killed between the line of the results and the end of the mark."""
     crash(results, job("a"))

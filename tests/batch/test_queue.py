@@ -175,14 +175,20 @@ def test_all_problems_are_named_at_once(tmp_path: Path) -> None:
     assert numbers == [*range(1, len(WRONG) + 1), len(WRONG) + 1, len(WRONG) + 1]
 
 
-def test_a_thousand_broken_lines_are_named_up_to_a_hundred(tmp_path: Path) -> None:
+def test_a_thousand_broken_lines_are_named_up_to_a_hundred_in_words(tmp_path: Path) -> None:
     write_job(tmp_path, "a.json")
     found = problems(manifest(tmp_path, {"cfg": "a.json"}, *(["{"] * 1000)))
     assert len(found) == 101
     assert [problem.partition(",")[0].partition(":")[0] for problem in found[:100]] == [
         f"line {n}" for n in range(2, 102)
     ]
-    assert found[-1] == "and 900 more"
+    assert found[-1] == "and 900 more: lines 102 to 1,001"
+
+
+def test_of_many_broken_lines_those_between_good_ones_are_named(tmp_path: Path) -> None:
+    write_job(tmp_path, "a.json")
+    broken = [*["{"] * 100, "{", {"cfg": "a.json"}, "{", "{"]
+    assert problems(manifest(tmp_path, *broken))[-1] == "and 3 more: line 101, lines 103 to 104"
 
 
 @pytest.mark.parametrize(
