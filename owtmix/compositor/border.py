@@ -53,7 +53,6 @@ def _strip(tile: Rect, strip: Rect, border: int, radius: int) -> Rgba:
 
 def _inside(x: _Floats, y: _Floats, width: int, height: int, radius: int) -> _Floats:
     """How much of the pixel around each point is in a rectangle with round corners, 0 to 1."""
-    across = np.maximum(np.maximum(radius - x, x - (width - radius)), 0)
-    down = np.maximum(np.maximum(radius - y, y - (height - radius)), 0)
-    beyond = np.hypot(across, down) - radius if radius else np.maximum(across, down)
+    across, down = np.maximum(radius - x, x - (width - radius)), np.maximum(radius - y, y - (height - radius))
+    beyond = np.hypot(np.maximum(across, 0), np.maximum(down, 0)) + np.minimum(np.maximum(across, down), 0) - radius
     return np.clip(0.5 - beyond, 0, 1)

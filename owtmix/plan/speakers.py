@@ -179,14 +179,14 @@ def _changes(turns: Sequence[Turn], rules: SpeakerRules) -> Iterator[tuple[Fract
     current: Turn | None = None
     leader = waiting[0].stream
     latest_s, changed_s = Fraction(0), -rules.hold_s
-    if _begin(waiting[0], rules) > 0:
+    is_silent = _begin(waiting[0], rules) > 0
+    if is_silent:
         yield latest_s, leader, False
     while True:
         due = max(changed_s + rules.hold_s, current.to_s if current else latest_s)
         while waiting and _begin(waiting[0], rules) <= due:
             running.append(waiting.popleft())
         running = [turn for turn in running if turn.to_s > due]
-        is_silent = False
         if running:
             following = max(running, key=lambda turn: turn.to_s)
             running.remove(following)
@@ -195,16 +195,16 @@ def _changes(turns: Sequence[Turn], rules: SpeakerRules) -> Iterator[tuple[Fract
         elif waiting:
             following = waiting.popleft()
             at = _begin(following, rules)
-            is_silent = current is not None and at - due >= rules.hold_s
+            if current and at - due >= rules.hold_s:
+                is_silent = True
+                yield due, leader, False
         else:
             yield due, leader, False
             return
-        if is_silent:
-            yield due, leader, False
         yield at, following.stream, True
         if is_silent or following.stream != leader:
             changed_s = at
-        current, leader, latest_s = following, following.stream, at
+        current, leader, latest_s, is_silent = following, following.stream, at, False
 
 
 def _begin(turn: Turn, rules: SpeakerRules) -> Fraction:

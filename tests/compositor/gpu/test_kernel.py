@@ -16,7 +16,16 @@ from owtmix.compositor.gpu.kernel_tables import FORMATS
 from owtmix.compositor.scale import Conversion
 from owtmix.plan.device import MAX_GPU_ITEMS
 from tests.support.card import oracle
-from tests.support.card.cases import BACKGROUND, MATRICES, ItemPair, differing, overlay, picture, random_items
+from tests.support.card.cases import (
+    BACKGROUND,
+    MATRICES,
+    ItemPair,
+    differing,
+    overlay,
+    picture,
+    random_items,
+    with_corners,
+)
 from tests.support.card.kernel import address, compose
 
 PLACED: Final = settings(deadline=None, max_examples=120)
@@ -46,6 +55,11 @@ def parts(draw: st.DrawFn, whole: int) -> tuple[int, int]:
     return start, draw(even(2, whole - start))
 
 
+def corners(rect: Rect) -> st.SearchStrategy[int]:
+    """Radii of round corners; half of the time they are not round."""
+    return st.just(0) | st.integers(1, min(rect.width, rect.height) // 2)
+
+
 @st.composite
 def pictures(draw: st.DrawFn, canvas: Rect) -> ItemPair:
     rect = draw(rects(canvas))
@@ -65,12 +79,14 @@ def pictures(draw: st.DrawFn, canvas: Rect) -> ItemPair:
         full_range=draw(st.booleans()),
         interlaced=draw(st.booleans()),
     )
-    return picture(conversion, rect, target, draw(st.integers(0, 99)))
+    return with_corners(picture(conversion, rect, target, draw(st.integers(0, 99))), draw(corners(rect)))
 
 
 @st.composite
 def overlays(draw: st.DrawFn, canvas: Rect) -> ItemPair:
-    return overlay(draw(rects(canvas)), opaque=draw(st.booleans()), seed=draw(st.integers(0, 99)))
+    rect = draw(rects(canvas))
+    made = overlay(rect, opaque=draw(st.booleans()), seed=draw(st.integers(0, 99)))
+    return with_corners(made, draw(corners(rect)))
 
 
 CANVAS: Final = Size(72, 44)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -116,17 +116,23 @@ def overlay(rect: Rect, *, opaque: bool, seed: int, bench: Bench = HOST) -> Item
     )
 
 
+def with_corners(made: ItemPair, corner: int) -> ItemPair:
+    """The same with round corners."""
+    return ItemPair(replace(made.expected, corner=corner), replace(made.item, corner_px=corner), made.held)
+
+
 def random_items(chance: np.random.Generator, canvas: Size, bench: Bench = HOST) -> list[ItemPair]:
     """One to four pictures and overlays, in any format, oriented, cropped, scaled and colour converted."""
     whole = Rect(0, 0, canvas.width, canvas.height)
     made = []
     for _ in range(chance.integers(1, 5)):
         rect, seed = _inside(chance, whole), int(chance.integers(1 << 30))
+        corner = int(chance.integers(0, min(rect.width, rect.height) // 2 + 1)) if chance.integers(2) else 0
         if chance.random() < 1 / 4:
-            made.append(overlay(rect, opaque=bool(chance.integers(2)), seed=seed, bench=bench))
+            made.append(with_corners(overlay(rect, opaque=bool(chance.integers(2)), seed=seed, bench=bench), corner))
             continue
         target = rect if chance.integers(2) else _inside(chance, rect)
-        made.append(picture(_conversion(chance, target.size), rect, target, seed, bench))
+        made.append(with_corners(picture(_conversion(chance, target.size), rect, target, seed, bench), corner))
     return made
 
 

@@ -31,6 +31,7 @@ class VideoItem:
     conversion: Conversion
     across: int
     down: int
+    corner: int = 0
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class OverlayItem:
 
     rect: Rect
     pairs: Sequence[tuple[Ints, Ints]]
+    corner: int = 0
 
 
 def draw(canvas: Size, background: tuple[int, int, int], items: Sequence[VideoItem | OverlayItem]) -> Planes:
@@ -48,13 +50,30 @@ def draw(canvas: Size, background: tuple[int, int, int], items: Sequence[VideoIt
         np.full((size.height, size.width), level, np.int64) for size, level in zip(sizes, background, strict=True)
     )
     for item in items:
+        before = [plane.copy() for plane in (y, u, v)]
         if isinstance(item, VideoItem):
             _draw_video(item, (y, u, v))
-            continue
-        for plane, (keep, add), by in zip((y, u, v), item.pairs, (1, 2, 2), strict=True):
-            under = plane[_window(item.rect, by)]
-            under[:] = (keep * under + add) // 256
+        else:
+            for plane, (keep, add), by in zip((y, u, v), item.pairs, (1, 2, 2), strict=True):
+                under = plane[_window(item.rect, by)]
+                under[:] = (keep * under + add) // 256
+        if item.corner:
+            for plane, under, by in zip((y, u, v), before, (1, 2, 2), strict=True):
+                at = _window(item.rect, by)
+                part = _coverage(item.rect.width, item.rect.height, item.corner, by)
+                plane[at] = (part * plane[at] + (256 - part) * under[at] + 128) // 256
     return y, u, v
+
+
+@cache
+def _coverage(width: int, height: int, corner: int, by: int) -> Ints:
+    """Of 256, how much of each sample lies in a rectangle with round corners, by 16 points in each pixel."""
+    x, y = ((np.arange(4 * side) + 0.5) / 4 for side in (width, height))
+    across = np.maximum(corner - x, x - (width - corner)).clip(0)
+    down = np.maximum(corner - y, y - (height - corner)).clip(0)[:, np.newaxis]
+    inside = across**2 + down**2 <= corner**2
+    part: Ints = inside.reshape(height // by, 4 * by, width // by, 4 * by).sum(axis=(1, 3), dtype=np.int64)
+    return part * (16 // by**2)
 
 
 def _draw_video(item: VideoItem, canvas: Planes) -> None:
