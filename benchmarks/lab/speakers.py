@@ -49,7 +49,7 @@ SPEECH_DB: Final = -20
 ECHO: Final = (-20, 0.05)
 """Level (dB) and delay (s) of everybody else in a person's microphone."""
 NEAR_S: Final = 0.5
-QUIETEST: Final = 10**-2.5
+QUIETEST: Final = 0.01
 """Of the power of the loudest word, how much is speech."""
 PAUSE_STEPS: Final = 50
 """Of 10 ms: words without a longer pause are put into a room together."""

@@ -51,6 +51,7 @@ LONGEST_PAUSE_HOPS: Final = 5
 """In a piece of voice: between words."""
 BLOCK_HOPS: Final = 200
 
+NO_SOUND: Final = -np.inf
 Floats = NDArray[np.float32]
 
 
@@ -73,7 +74,7 @@ def find_voice(
     """
     first = min(_hop(track.span.start) for track in tracks)
     count = max(_hop(track.span.end) for track in tracks) + 2 - first
-    levels, voicing = np.full(count, LOWEST_DB, np.float32), np.zeros(count, np.float32)
+    levels, voicing = np.full(count, NO_SOUND, np.float32), np.zeros(count, np.float32)
     for track in tracks:
         for hop, found, pitched in _measured(path, track, end_bytes):
             at = slice(hop - first, hop - first + len(found))
@@ -88,7 +89,7 @@ def voice_runs(levels: Floats, voicing: Floats, first: int = 0) -> Iterator[Voic
     """The pieces of voice.
 
     Args:
-        levels: of each hop, in dB; ``LOWEST_DB`` where there is no sound.
+        levels: of each hop, in dB; ``NO_SOUND`` where there is none, not even silence.
         voicing: of each hop, 0 to 1: how much of it repeats.
         first: the number of the first hop.
     """
@@ -99,7 +100,7 @@ def voice_runs(levels: Floats, voicing: Floats, first: int = 0) -> Iterator[Voic
     for piece in np.split(voice, np.flatnonzero(np.diff(voice) > LONGEST_PAUSE_HOPS) + 1):
         count = int(np.count_nonzero(pitched[piece]))
         if count >= LEAST_PITCHED and count >= PITCHED_SHARE * len(piece):
-            whole = levels[piece[0] : piece[-1] + 1]
+            whole = np.maximum(levels[piece[0] : piece[-1] + 1], LOWEST_DB)
             yield VoiceRun(first + int(piece[0]), tuple(int(level) for level in np.rint(whole)))
 
 
@@ -131,7 +132,7 @@ def measure_hops(sound: Floats) -> tuple[Floats, Floats]:
 
 def _floors(levels: Floats) -> Floats:
     """What is always there around each hop, in dB. Where there is no sound says nothing of it."""
-    heard = levels > LOWEST_DB
+    heard = levels > NO_SOUND
     per_block = int(FLOOR_S / HOP_S) // 3
     floors = np.empty_like(levels)
     for start in range(0, len(levels), per_block):
