@@ -132,13 +132,15 @@ class StoreError(InputError):
     """The input store cannot be used. The job fails, instead of leaving out every recording.
 
     ``of_object`` is what the failure means where the store gives other objects: then only this one cannot be had.
-    ``is_refusal`` says that the store answered, and that asking again gives the same answer.
+    ``is_refusal`` says that the store answered, and that asking again gives the same answer; ``is_denial``, that it
+    answers like that also for what does not exist.
     """
 
-    def __init__(self, message: str, *, of_object: str = "", is_refusal: bool = False) -> None:
+    def __init__(self, message: str, *, of_object: str = "", is_refusal: bool = False, is_denial: bool = False) -> None:
         super().__init__(message)
         self.of_object = of_object or message
         self.is_refusal = is_refusal
+        self.is_denial = is_denial
 
     outline = "the store of the recordings cannot be used"
 

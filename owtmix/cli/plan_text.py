@@ -12,8 +12,10 @@ from owtmix.base.plain_text import plain_line
 from owtmix.base.time import TimeRange, timecode
 from owtmix.jobfile.spec import ClockWatermark, ImageWatermark, TextWatermark, Watermark
 from owtmix.plan.media_info import AudioTrack, VideoTrack
-from owtmix.plan.model import PicturePlan, PlannedUpdate, RenderPlan, SoundPlan, Source
+from owtmix.plan.model import FontFile, PicturePlan, PlannedUpdate, RenderPlan, SoundPlan, Source
 from owtmix.plan.scenes import Scene
+from owtmix.plan.speakers import Turn
+from owtmix.plan.tiles import Tile
 
 _RESIZING = {
     ResizeMode.STRETCH: "stretched to their tiles",
@@ -32,7 +34,7 @@ def _lines(plan: RenderPlan) -> Iterator[str]:
     yield f"Output   {plan.output_key}: {plan.container}, {timecode(plan.duration_s)}"
     yield f"Picture  {_picture(plan.picture)}"
     if plan.picture and plan.picture.fonts:
-        yield f"Fonts    {', '.join(font.path for font in plan.picture.fonts)}"
+        yield f"Fonts    {', '.join(map(_font, plan.picture.fonts))}"
     if plan.device:
         yield f"Device   {_device(plan)}"
     yield f"Sound    {_sound(plan.sound)}"
@@ -55,6 +57,10 @@ def _lines(plan: RenderPlan) -> Iterator[str]:
         for scene in plan.picture.scenes:
             yield from _indented(_scene(scene, plan.picture, is_new=scene.look != look))
             look = scene.look
+    if plan.speakers is not None:
+        yield ""
+        yield "Speakers" if plan.speakers else "Nobody speaks"
+        yield from _indented(_table([_turn(turn) for turn in plan.speakers]))
     if plan.updates:
         yield ""
         yield "Updates"
@@ -69,6 +75,14 @@ def _update(update: PlannedUpdate, plan: RenderPlan) -> tuple[str, ...]:
     if update.scene is not None and plan.picture:
         made = f"scene {update.scene + 1} of {len(plan.picture.scenes)} begins"
     return timecode(update.at_s), update.action, update.where, made
+
+
+def _font(font: FontFile) -> str:
+    return f"{font.path} for {', '.join(font.scripts)}"
+
+
+def _turn(turn: Turn) -> tuple[str, ...]:
+    return _span(TimeRange(turn.from_s, turn.to_s)), str(turn.stream)
 
 
 def _picture(picture: PicturePlan | None) -> str:
@@ -116,16 +130,22 @@ def _channels(count: int) -> str:
 
 def _scene(scene: Scene, picture: PicturePlan, *, is_new: bool) -> Iterator[str]:
     """A scene; its look only where it ``is_new``."""
-    yield f"{_span(scene.span)}  {_tile_count(len(scene.tiles))}"
-    yield from _indented(
-        _table([(str(t.stream), str(t.rect), _placeholders(t.stream, scene, picture)) for t in scene.tiles])
-    )
+    moving = f", which move until {timecode(scene.settled_s)}" if scene.origins else ""
+    yield f"{_span(scene.span)}  {_tile_count(len(scene.tiles))}{moving}"
+    yield from _indented(_table([(str(t.stream), str(t.rect), _remarks(t, scene, picture)) for t in scene.tiles]))
     if is_new:
-        yield from _indented([f"sources {_RESIZING[scene.look.resize_mode]}", *map(_watermark, scene.look.watermarks)])
+        corners = [f"corners with a radius of {scene.look.corner_px} px"] if scene.look.corner_px else []
+        sources = f"sources {_RESIZING[scene.look.resize_mode]}"
+        yield from _indented([sources, *corners, *map(_watermark, scene.look.watermarks)])
 
 
 def _tile_count(count: int) -> str:
     return {0: "nobody is shown", 1: "1 tile"}.get(count, f"{count} tiles")
+
+
+def _remarks(tile: Tile, scene: Scene, picture: PicturePlan) -> str:
+    placeholders = _placeholders(tile.stream, scene, picture)
+    return ", ".join(filter(None, ["speaks" if tile.border_px else "", placeholders]))
 
 
 def _placeholders(stream: StreamId, scene: Scene, picture: PicturePlan) -> str:

@@ -113,15 +113,21 @@ class Overlays:
         key = ("label", tile.rect, tile.label, tile.is_muted, corner_px)
         return OverlayLayer(key, overlay, opaque=False) if overlay else None
 
-    def watermarks(self, shown: Sequence[Watermark], t: Fraction) -> list[Layer]:
-        """The watermarks ``shown`` at output time ``t`` (s), in their order (docs/semantics.md, "Picture")."""
+    def watermarks(
+        self, shown: Sequence[Watermark], t: Fraction, heartbeat: Callable[[], None] = lambda: None
+    ) -> list[Layer]:
+        """The watermarks ``shown`` at output time ``t`` (s), in their order (docs/semantics.md, "Picture").
+
+        ``heartbeat`` is called for each that is drawn: a long text with many marks takes seconds.
+        """
         if self._watermarks.keys() != set(shown):
             self._watermarks = {mark: self._watermarks[mark] for mark in shown if mark in self._watermarks}
-        return [layer for watermark in shown if (layer := self._watermark(watermark, t))]
+        return [layer for watermark in shown if (layer := self._watermark(watermark, t, heartbeat))]
 
-    def _watermark(self, watermark: Watermark, t: Fraction) -> OverlayLayer | None:
+    def _watermark(self, watermark: Watermark, t: Fraction, heartbeat: Callable[[], None]) -> OverlayLayer | None:
         content = clock_text(t, self._epoch_at(t), self._time_zone) if isinstance(watermark, ClockWatermark) else ""
         if watermark not in self._watermarks or self._watermarks[watermark][0] != content:
+            heartbeat()
             self._watermarks[watermark] = content, self._prepare(watermark, content)
         overlay = self._watermarks[watermark][1]
         return OverlayLayer((watermark, content), overlay, opaque=False) if overlay else None

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Final
 
-from owtmix.base.errors import InputError, StoreError
+from owtmix.base.errors import InputError
 from owtmix.base.named_file import is_file
 from owtmix.base.progress import Progress
-from owtmix.base.strict_json import printable
 from owtmix.inputs.disk_budget import disk_budget
 from owtmix.inputs.download import download_missing, locate_recordings
 from owtmix.inputs.fair_store import FairStore
@@ -23,12 +23,12 @@ from owtmix.inputs.prefetch import SourceSet
 from owtmix.inputs.repeated import repeated_files
 from owtmix.inputs.source_file import SourceFile, first_of_same
 from owtmix.inputs.tasks import ProbeTask
+from owtmix.inputs.updates_file import FoundUpdates, find_updates
 from owtmix.inputs.voices import VoiceFinder
-from owtmix.jobfile.bounds import MAX_INDEX_BYTES, MAX_NAME
+from owtmix.jobfile.bounds import MAX_INDEX_BYTES
 from owtmix.jobfile.index import Index, Recording
 from owtmix.jobfile.index_reader import read_index
 from owtmix.jobfile.object_key import substitute_variables
-from owtmix.jobfile.reader import with_updates
 from owtmix.jobfile.settings import Settings
 from owtmix.jobfile.spec import ImageWatermark, JobSpec
 from owtmix.plan.media_info import Clip, ClockRules, Probe
@@ -36,10 +36,10 @@ from owtmix.plan.voice import Voice
 from owtmix.storage import LocalStore, Store
 from owtmix.workers.base import Executor
 
-_log = logging.getLogger(__name__)
+MOST_SILENT_IMAGES: Final = 10
+"""So many that take the longest possible time to fetch are enough."""
 
-UPDATES: Final = ("$JobId.updates.jsonl", "$JobId/updates.jsonl")
-"""Where updates of a room are, beside its index."""
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +92,7 @@ class InputGatherer:
         self._bench = bench
         self._probes = probes
         self._named = named
+        self._fetching_s = 0.0
         data, self.index_key, tried = self._find_index(named)
         if data is None:
             hint = "" if named else ": name it with --index"
@@ -100,32 +101,10 @@ class InputGatherer:
             raise InputError(f"there is no index of the recordings; tried {', '.join(tried)}{hint}")
         self.index: Index = read_index(data, time_unit=settings.index.time_unit, strict=strict)
 
-    def with_updates(self) -> JobSpec:
-        """The job with the updates of the first file beside the index that exists, unless it has its own.
-
-        Raises:
-            SpecError: the file is wrong.
-            StoreError: the store cannot be used.
-        """
-        spec, named = self._spec, self._named
-        if spec.updates is None or spec.updates.updates:
-            return spec
-        is_local = named is not None and is_local_path(named)
-        store = LocalStore(Path(named).parent) if named and is_local else self._store
-        folder = PurePosixPath(named).parent if named and not is_local else PurePosixPath()
-        for pattern in UPDATES:
-            key = str(folder / self._key(pattern))
-            try:
-                data = store.read(key, MAX_INDEX_BYTES)
-            except StoreError as error:
-                if not error.is_refusal:
-                    raise
-                # Many a key may read what it is told of, and not find out what else there is.
-                _log.debug("%s cannot be looked for: %s", key, error)
-                continue
-            if data is not None:
-                return with_updates(spec, data, printable(key, MAX_NAME))
-        return spec
+    def updates(self) -> FoundUpdates:
+        """The job with the updates beside its index, as ``find_updates`` finds them."""
+        file = Path(self._named) if self._named and is_local_path(self._named) else None
+        return find_updates(self._spec, self._store, None if file else self._named, file, self._key)
 
     def recordings(self, recordings: Sequence[Recording], progress: Progress) -> Gathered:
         """Locate and measure ``recordings``: from their tables where these suffice, else when they are downloaded.
@@ -245,7 +224,13 @@ class InputGatherer:
             # Imported here, since most jobs need not wait for the HTTP library to load.
             from owtmix.inputs.watermark_images import fetch_image  # noqa: PLC0415
 
-            return fetch_image(source, settings.images.timeout_s, settings.images.max_bytes, settings.network.allow)
+            if self._fetching_s > MOST_SILENT_IMAGES * settings.images.timeout_s:
+                raise InputError(f"the images before it took {self._fetching_s:.0f} s to fetch, so it is not asked for")
+            start = time.monotonic()
+            try:
+                return fetch_image(source, settings.images.timeout_s, settings.images.max_bytes, settings.network.allow)
+            finally:
+                self._fetching_s += time.monotonic() - start
         data = self._fair_store.read(source, settings.images.max_bytes)
         if data is None:
             raise InputError("it does not exist in the input store")

@@ -80,6 +80,7 @@ def decode_images(
         ShortageError: the machine is short of what it takes, also after several attempts.
     """
     images: dict[str, DecodedImage] = {}
+    widest = _widest(marks := list(marks))
     by_content: dict[bytes, DecodedImage | InputError] = {}
     for mark in {mark.source: mark for mark in marks}.values():
         found = _bytes_or_error(mark, read)
@@ -92,11 +93,32 @@ def decode_images(
                 task = WatermarkImageTask(f"the image {mark.shown}", found, settings.max_pixels, left_px, rgba)
                 by_content[content] = _decode(executor, task)
             found = by_content[content]
+        if isinstance(found, DecodedImage):
+            found = _if_it_fits(found, widest[mark.source], settings.max_pixels)
         if isinstance(found, InputError):
             on_missing(f"the watermark image {mark.shown} is left out: {found}")
         else:
             images[mark.source] = found
     return images
+
+
+def _widest(marks: Iterable[ImageWatermark]) -> dict[str, ImageWatermark]:
+    """Of each source the mark that draws it largest."""
+    found: dict[str, ImageWatermark] = {}
+    for mark in marks:
+        before = found.setdefault(mark.source, mark)
+        if (mark.width or 0) > (before.width or 0):
+            found[mark.source] = mark
+    return found
+
+
+def _if_it_fits(image: DecodedImage, mark: ImageWatermark, max_pixels: int) -> DecodedImage | InputError:
+    """The image, if it has no more than ``max_pixels`` when it is scaled for ``mark``."""
+    scaled = mark.size(image.size)
+    if scaled.width * scaled.height <= max_pixels:
+        return image
+    limit = f"images.max_pixels in conf/owt.toml, which is {max_pixels:,}"
+    return InputError(f"it is {image.size}, and {scaled} with Width {mark.width}, more than {limit}")
 
 
 def _bytes_or_error(mark: ImageWatermark, read: Callable[[str], bytes]) -> bytes | DecodedImage | InputError:

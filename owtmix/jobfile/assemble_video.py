@@ -30,6 +30,8 @@ from owtmix.jobfile.types import is_http_url
 
 IMAGE: Final = 2
 """The ``Type`` of a watermark that is an image."""
+TEXT: Final = 3
+"""The ``Type`` of a watermark that is a text."""
 FAINT_ALPHA: Final = Decimal("0.2")
 """A watermark below this opacity is nearly invisible."""
 

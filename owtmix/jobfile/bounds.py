@@ -35,6 +35,10 @@ MAX_PAGE: Final = 49
 MAX_GAP: Final = 256
 """In pixels, between tiles and of their corners."""
 MAX_WATERMARKS: Final = 32
+MAX_ROOM_IMAGES: Final = 64
+"""Different watermark images of all updates of a room: each is fetched, perhaps from a host that does not answer."""
+MAX_ROOM_TEXTS: Final = 256
+"""Different watermark texts of all updates of a room: each is laid out before anything is composed."""
 MAX_CLOCKS: Final = 8
 """Clocks are drawn anew every second."""
 MAX_RECEIVERS: Final = 32

@@ -71,7 +71,8 @@ def read_job(text: bytes, overrides: Mapping[str, str] = MappingProxyType({})) -
         raise_problems(unknown + problems)
     assert spec, "a file without problems makes a job"
     if not job_file.data.updates:
-        return replace(spec, updates=RoomUpdates((), job_file.data, written))
+        is_given = "updates" in job_file.data.model_fields_set
+        return replace(spec, updates=RoomUpdates((), job_file.data, written, is_given=is_given))
     return replace(spec, updates=replace(_updates(written, "Data.Updates[{}].".format), warnings=()))
 
 

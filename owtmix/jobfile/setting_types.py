@@ -13,7 +13,7 @@ from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretBytes
 
-from owtmix.base.named_file import is_folder
+from owtmix.base.named_file import is_file, is_folder
 from owtmix.jobfile.object_key import normal_key
 from owtmix.net.service_url import service_url
 
@@ -111,6 +111,16 @@ def _folder(value: object) -> Path:
     return folder
 
 
+def _folder_or_file(value: object) -> Path:
+    return _folder(value) if not isinstance(value, (str, Path)) or not is_file(Path(value)) else _absolute(Path(value))
+
+
+def _absolute(path: Path) -> Path:
+    if not path.is_absolute():
+        raise ValueError("not an absolute path")
+    return path
+
+
 def _network(value: object) -> IPv4Network | IPv6Network:
     if not isinstance(value, (str, IPv4Network, IPv6Network)):
         raise ValueError("not a network")  # noqa: TRY004 - as above
@@ -135,6 +145,7 @@ Rounded = Annotated[float, BeforeValidator(_float)]
 Keys = Annotated[tuple[Annotated[str, AfterValidator(_stays_inside)], ...], Field(strict=False, min_length=1)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
 Folders = Annotated[tuple[Annotated[Path, BeforeValidator(_folder)], ...], _Listed]
+FontPlaces = Annotated[tuple[Annotated[Path, BeforeValidator(_folder_or_file)], ...], _Listed]
 Layers = Annotated[tuple[Layer, ...], _Listed]
 Networks = Annotated[tuple[Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)], ...], _Listed]
 Services = Annotated[tuple[Annotated[str, BeforeValidator(_service)], ...], _Listed]

@@ -14,6 +14,7 @@ from owtmix.jobfile.setting_types import (
     SIGNING_KEY,
     Exact,
     Folders,
+    FontPlaces,
     Keys,
     Layer,
     Layers,
@@ -88,7 +89,7 @@ class TextSettings(_Table):
 
     height: Exact = number("1/24", "0.005", "0.5")
     time_zone: TimeZone = setting("Asia/Shanghai", "a time zone such as Asia/Shanghai, Europe/Berlin or UTC")
-    fonts: Folders = setting((), "a list of absolute paths of folders that exist")
+    fonts: FontPlaces = setting((), "a list of absolute paths of folders or font files that exist")
 
 
 class SpeakerSettings(_Table):

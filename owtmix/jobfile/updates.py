@@ -15,7 +15,8 @@ from typing import Any, Final, TypeVar
 
 from owtmix.base.errors import Problem
 from owtmix.jobfile.assemble import subscription_spec
-from owtmix.jobfile.assemble_video import IMAGE, image_source, mixer_spec
+from owtmix.jobfile.assemble_video import IMAGE, TEXT, image_source, mixer_spec
+from owtmix.jobfile.bounds import MAX_ROOM_IMAGES, MAX_ROOM_TEXTS
 from owtmix.jobfile.job_model import JobModel
 from owtmix.jobfile.mixer_models import MixerConfig
 from owtmix.jobfile.models import Data
@@ -50,12 +51,16 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class RoomUpdates:
-    """The updates of a room whose job begins as ``data``, in the order in which they stand."""
+    """The updates of a room whose job begins as ``data``, in the order in which they stand.
+
+    They are ``is_given`` in the job file, perhaps as none, or were found beside the index.
+    """
 
     updates: tuple[Update, ...]
     data: Data
     document: Mapping[str, Any] = field(repr=False)
     warnings: tuple[SpecWarning, ...] = ()
+    is_given: bool = True
 
     @property
     def images(self) -> tuple[ImageWatermark, ...]:
@@ -76,6 +81,7 @@ class RoomUpdates:
         Raises:
             SpecError: an update is wrong.
         """
+        self._check_marks()
         replay = _Replay(begins, self.data, self.document)
         changes = []
         for update, at_s in sorted(((u, seconds(u.at)) for u in self.updates), key=lambda entry: entry[1]):
@@ -83,6 +89,23 @@ class RoomUpdates:
             changes.append(Change(at_s, update.where.rstrip(".: "), update.action, replay.state))
         raise_problems(replay.problems)
         return tuple(changes), tuple(replay.warnings)
+
+    def _check_marks(self) -> None:
+        """Check how many images and texts the watermarks of all updates have: each has to be fetched, or drawn.
+
+        Raises:
+            SpecError: they have too many.
+        """
+        images: set[str] = set()
+        texts: set[str] = set()
+        for update in self.updates:
+            for mark in update.data.mixer.watermarks if update.data.mixer else ():
+                images.update([mark.image] if mark.type == IMAGE else [])
+                texts.update([mark.text] if mark.type == TEXT else [])
+            for found, most, what in ((images, MAX_ROOM_IMAGES, "images"), (texts, MAX_ROOM_TEXTS, "texts")):
+                if len(found) > most:
+                    where = f"{update.where}Data.MixerConfig.WaterMark"
+                    raise_problems([Problem(where, f"with it, watermarks have more than {most} different {what}")])
 
 
 class _Replay:
@@ -118,7 +141,7 @@ class _Replay:
     def _merge(self, update: Update, given: frozenset[str] | set[str]) -> None:
         written = update.document.get("Data", {})
         for name in given & {"mixer", "subscribe"}:
-            section = getattr(update.data, name)
+            section = _with_templates(getattr(update.data, name)) if name == "mixer" else getattr(update.data, name)
             alias = Data.model_fields[name].alias
             self._data = self._data.model_copy(update={name: _merged(getattr(self._data, name), section)})
             self._written[alias] = {**self._written.get(alias, {}), **written.get(alias, {})}
@@ -167,6 +190,14 @@ class _Replay:
 
     def _warn(self, update: Update, message: str) -> None:
         self.warnings.append(SpecWarning(update.where.rstrip(".: "), message))
+
+
+def _with_templates(mixer: MixerConfig) -> MixerConfig:
+    """The section with templates under the name that counts: those of the job may stand under the other one."""
+    given = _set(mixer)
+    if "layouts" not in given or "layout_config" in given:
+        return mixer
+    return mixer.model_copy(update={"layout_config": mixer.layouts})
 
 
 def _is_about(update: Update, path: str) -> bool:

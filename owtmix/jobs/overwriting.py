@@ -1,4 +1,4 @@
-"""Keeps the output from replacing what the job reads: its recordings, index, images, job file and settings."""
+"""Keeps the output from replacing what the job reads: its recordings, index, updates, images, job file and settings."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Final
 
 from owtmix.base.errors import Problem, SpecError
 from owtmix.inputs.gather import is_local_path
+from owtmix.inputs.updates_file import FoundUpdates
 from owtmix.jobfile.object_key import forms
 from owtmix.jobfile.settings_file import settings_file
 from owtmix.jobfile.spec import ImageWatermark
@@ -92,7 +93,11 @@ def refuse_state(request: JobRequest, state: Path, keys: Sequence[str]) -> None:
 
 
 def guard_inputs(
-    request: JobRequest, images: Iterable[ImageWatermark], recordings: Sequence[str], index: str | None
+    request: JobRequest,
+    images: Iterable[ImageWatermark],
+    recordings: Sequence[str],
+    index: str | None,
+    updates: FoundUpdates | None = None,
 ) -> OverwriteGuard:
     """The guard of a job.
 
@@ -101,6 +106,7 @@ def guard_inputs(
         images: The watermark images that it ever shows.
         recordings: The keys of all recordings of the index, used or not.
         index: The key of the index itself; None when it is a file that the command line names.
+        updates: Where the updates of the room were found.
     """
     keys = [*recordings, *(mark.source for mark in images if not mark.source.startswith(_NOT_KEYS))]
     files = [request.job_file, settings_file()]
@@ -108,4 +114,7 @@ def guard_inputs(
         keys.append(index)
     elif request.options.index:
         files.append(Path(request.options.index))
+    if updates:
+        keys += filter(None, [updates.key])
+        files += filter(None, [updates.file])
     return OverwriteGuard(request, keys, files)

@@ -114,7 +114,12 @@ def select_recordings(run: JobRun, device: RenderDevice) -> Indexed:
         warn(f"the index is of the job {index.job_id}, not of {spec.job_id}")
     if index.room_id and spec.room_id and index.room_id != spec.room_id:
         warn(f"the index is of the room {index.room_id}, not of {spec.room_id} (Internal.RoomId)")
-    spec = gatherer.with_updates()
+    found = gatherer.updates()
+    if found.doubt and request.options.strict:
+        raise InputError(found.doubt)
+    if found.doubt:
+        warn(found.doubt)
+    spec = found.spec
     course = course_of(spec, index)
     for warning in course.check():
         warn(warning)
@@ -125,8 +130,8 @@ def select_recordings(run: JobRun, device: RenderDevice) -> Indexed:
     recordings = tuple(recording for recording in index.files if recording.stream in streams)
     if not recordings:
         raise InputError("the index has no recording of a stream that is subscribed: see Data.SubscribeConfig")
-    refuse_state(request, run.state, [*index.keys, *filter(None, [gatherer.index_key])])
-    guard = guard_inputs(request, spec.images, index.keys, gatherer.index_key)
+    refuse_state(request, run.state, [*index.keys, *filter(None, [gatherer.index_key, found.key])])
+    guard = guard_inputs(request, spec.images, index.keys, gatherer.index_key, found)
     guard.check()
     return Indexed(device, gatherer, spec, recordings, guard)
 

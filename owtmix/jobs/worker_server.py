@@ -18,6 +18,7 @@ IMPORTS: Final = (
     "owtmix.media.decode_all",
     "owtmix.media.probe",
     "owtmix.media.video_reader",
+    "owtmix.media.voice_meter",
     "owtmix.outputs.mux",
     "owtmix.outputs.verify",
     "owtmix.produce.file_sources",

@@ -57,6 +57,7 @@ def make_plan(
     decides anything.
 
     Raises:
+        InputError: nobody is in the room while they are subscribed.
         SpecError: the output would be longer, or composing it would take more memory, than ``conf/owt.toml`` allows.
     """
     timeline_settings = settings.timeline

@@ -11,6 +11,7 @@ from typing import Final
 
 from owtmix.base.ids import StreamId
 from owtmix.base.time import TimeRange, overlapping
+from owtmix.jobfile.bounds import MAX_SHOWN
 from owtmix.jobfile.index import Index
 from owtmix.jobfile.room_state import Change, OutputTime, RoomState
 from owtmix.jobfile.spec import JobSpec, SubscriptionSpec
@@ -51,13 +52,22 @@ class Course:
         Raises:
             SpecError: a position is of a stream that is not there.
         """
-        warnings = check_streams(self.spec, self.index)
-        before = self.begins
+        found = check_streams(self.spec, self.index)
+        warnings = dict.fromkeys(found)
+        known, before = {file.stream for file in self.index.files}, self.begins
+        told = set(found)
         for change in self.changes:
-            if (change.state.mixer, change.state.subscription) != (before.mixer, before.subscription):
-                warnings += check_streams(self._spec(change.state), self.index, f"{change.where}: ")
-            before = change.state
-        return list(dict.fromkeys(warnings))
+            state = change.state
+            if _named(state) != _named(before):
+                # What held before was told where it began to.
+                found = check_streams(self._spec(state), self.index, f"{change.where}: ")
+                warnings |= dict.fromkeys(f"{change.where}: {warning}" for warning in found if warning not in told)
+                told = set(found)
+            for stream in sorted((state.hidden ^ before.hidden | state.muted ^ before.muted) - known):
+                warnings[f"{change.where}: {stream} has no recording in the index"] = None
+            before = state
+        shown = list(warnings)[:MAX_SHOWN]
+        return [*shown, *([f"and {len(warnings) - MAX_SHOWN:,} more of these"] if len(warnings) > MAX_SHOWN else [])]
 
     def visits(self) -> dict[StreamId, tuple[TimeRange, ...]] | None:
         """When each stream is in the mix, as far as updates decide, in index time; None when they do not."""
@@ -105,6 +115,11 @@ class Course:
 
     def _spec(self, state: RoomState) -> JobSpec:
         return replace(self.spec, mixer=state.mixer, subscription=state.subscription)
+
+
+def _named(state: RoomState) -> tuple[object, ...]:
+    """What names streams."""
+    return state.subscription, state.mixer.max_resolution_stream, state.mixer.positions
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,11 +88,15 @@ class AudioEncoding:
 
 @dataclass(frozen=True, slots=True)
 class FontFile:
-    """A font that is not the package's: its file, the face's place in it from 0, and the file's SHA-256 in hex."""
+    """A font that is not the package's: its file, the face's place in it from 0, and the file's SHA-256 in hex.
+
+    ``scripts`` are those of the characters for which it is taken.
+    """
 
     path: str
     number: int
     sha256: str
+    scripts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

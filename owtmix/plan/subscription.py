@@ -32,14 +32,16 @@ def mixed_streams(spec: JobSpec, joining: Iterable[StreamId]) -> frozenset[Strea
 
 
 def check_streams(spec: JobSpec, index: Index, where: str = "") -> list[str]:
-    """Return a warning for each stream that the job names and the index does not have; ``where`` begins each path.
+    """Return a warning for each stream that the job names and the index does not have.
+
+    ``where`` begins the paths of problems.
 
     Raises:
         SpecError: A stream of ``PositionConfig`` is not in the index (error code 6).
     """
     known = {file.stream for file in index.files}
     _check_positions(spec, known, where)
-    return [where + warning for warning in (*_unknown_streams(spec, known), *_unsubscribed_positions(spec))]
+    return [*_unknown_streams(spec, known), *_unsubscribed_positions(spec)]
 
 
 def subscribes_audio(spec: JobSpec, stream: StreamId) -> bool:

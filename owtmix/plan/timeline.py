@@ -14,6 +14,7 @@ from fractions import Fraction
 from itertools import chain, pairwise
 from typing import Final
 
+from owtmix.base.errors import InputError
 from owtmix.base.ids import StreamId
 from owtmix.base.time import TimeRange, parts_within, timecode
 from owtmix.plan.jumps import Jump, ahead_of, jumps_between, merge_ranges
@@ -88,6 +89,9 @@ def build_timeline(
     """Place the clips of all subscribed streams. ``clips`` must be in the order of the index and not empty.
 
     ``mixed`` has the ranges of index time in which each stream is in the mix, where it is not always.
+
+    Raises:
+        InputError: no stream is there while it is in the mix.
     """
     room = _cut_to_fit([(clip, _index_range(clip, rules.longest_s)) for clip in clips], rules)
     visits = _visits(room, rules.absence_s, mixed)
@@ -116,11 +120,7 @@ def build_timeline(
         warnings=(
             *_cut_clips(room, rules.longest_s),
             *_overlaps(room, rules.absence_s),
-            *(
-                f"{clip.recording.key} has {len(clip.sounds)} sound tracks: all are heard"
-                for clip in clips
-                if len(clip.sounds) > 1
-            ),
+            *(f"{c.recording.key} has {len(c.sounds)} sound tracks: all are heard" for c in clips if len(c.sounds) > 1),
             *warnings,
             *cut_warnings,
         ),
@@ -189,7 +189,7 @@ def _cut_clips(room: Iterable[tuple[Clip, TimeRange]], longest_s: Fraction) -> I
 def _overlaps(room: Sequence[tuple[Clip, TimeRange]], absence_s: Fraction) -> Iterator[str]:
     """A warning for each clip that overlaps an earlier one of its stream with media of the same kind.
 
-    Recorders that cut files overlap them a little, which nobody notices.
+    Nobody notices that recorders which cut files overlap them a little.
     """
     latest: dict[tuple[StreamId, str], tuple[Clip, Fraction]] = {}
     for clip, span in sorted(room, key=lambda entry: entry[1].start):
@@ -226,11 +226,14 @@ def _visits(
     visits = {stream: merge_ranges(ranges, absence_s) for stream, ranges in spans.items()}
     if mixed is None:
         return visits
-    within = {
-        stream: tuple(part for visit in ranges for part in parts_within(mixed.get(stream, ()), visit))
+    found = {
+        stream: within
         for stream, ranges in visits.items()
+        if (within := tuple(part for visit in ranges for part in parts_within(mixed.get(stream, ()), visit)))
     }
-    return {stream: ranges for stream, ranges in within.items() if ranges} or visits
+    if not found:
+        raise InputError("nobody is in the room while they are subscribed: see the updates of SubscribeConfig")
+    return found
 
 
 def _until(end: Fraction, spans: Iterable[TimeRange]) -> tuple[TimeRange, ...]:
@@ -241,8 +244,7 @@ def _until(end: Fraction, spans: Iterable[TimeRange]) -> tuple[TimeRange, ...]:
 def _end(visits: Mapping[StreamId, Sequence[TimeRange]], rules: TimelineRules) -> tuple[Fraction, list[str]]:
     """Index time of the end of the output, and warnings.
 
-    The output ends with the last stream or ``IdleTime`` after the key stream left, whichever is first. The key stream
-    has not left when it comes back within ``IdleTime``.
+    It ends with the last stream, or ``IdleTime`` after the key stream left for longer than that.
     """
     last = max(spans[-1].end for spans in visits.values())
     if rules.key_stream is None:

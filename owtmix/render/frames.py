@@ -70,6 +70,7 @@ class FrameRenderer:
         threads: int,
     ) -> None:
         self._picture = picture
+        self._heartbeat = decoding.heartbeat
         self._canvas = canvas
         self._overlays = overlays
         self._scenes = SpanCursor(picture.scenes)
@@ -103,7 +104,7 @@ class FrameRenderer:
         for (tiles, look), together in groupby(map(clock.middle, frames), self._seen_at):
             for times in _batched(together, self._canvas.ahead):
                 for t, layers in zip(times, self._layers(tiles, look, times), strict=True):
-                    marks = self._overlays.watermarks(look.watermarks, t)
+                    marks = self._overlays.watermarks(look.watermarks, t, self._heartbeat)
                     yield next(numbers), self._canvas.compose([*layers, *marks])
         for tile in self._tiles.values():
             tile.end()

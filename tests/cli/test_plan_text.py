@@ -14,9 +14,10 @@ from owtmix.cli.plan_text import describe_plan
 from owtmix.jobfile.spec import ClockWatermark, TextWatermark
 from owtmix.plan.jumps import Jump
 from owtmix.plan.media_info import AudioRun, AudioTrack, VideoTrack
-from owtmix.plan.model import AudioEncoding, PicturePlan, RenderPlan, SoundPlan, Source, VideoEncoding
+from owtmix.plan.model import AudioEncoding, FontFile, PicturePlan, RenderPlan, SoundPlan, Source, VideoEncoding
 from owtmix.plan.scenes import Look, Scene
 from owtmix.plan.shots import Shot
+from owtmix.plan.speakers import Turn
 from owtmix.plan.tiles import Tile
 
 ANNA, BEN = StreamId("anna", 1), StreamId("小明", 1)
@@ -127,3 +128,18 @@ def test_names_and_texts_forge_no_line_and_keep_the_columns() -> None:
     assert row.index("a\\u202e\\n\\x1b[2K.webm") == header.index("key")
     assert 'the text "a\\u2028b" at 0,0' in text
     assert text.endswith("  x\\u2066\\ny")
+
+
+def test_speakers_moves_and_looks_are_told() -> None:
+    assert PLAN.picture
+    tile = Tile(ANNA, Rect(0, 0, 640, 360), border_px=4)
+    look = Look(ResizeMode.FIT, (), corner_px=12)
+    scene = Scene(_range(0, 10), (tile,), look, (Rect(0, 0, 1280, 720),), Fraction(0), Fraction(1, 2))
+    fonts = (FontFile("/fonts/deva.ttf", 0, "", ("Devanagari", "Thai")),)
+    turns = (Turn(ANNA, Fraction(1), Fraction(3)), Turn(BEN, Fraction(5, 2), Fraction(4)))
+    text = describe_plan(replace(PLAN, picture=replace(PLAN.picture, scenes=(scene,), fonts=fonts), speakers=turns))
+    assert "Fonts    /fonts/deva.ttf for Devanagari, Thai\n" in text
+    assert "1 tile, which move until 00:00:00.500\n    anna_1  640x360+0+0  speaks, placeholder 00:00:03.000" in text
+    assert "    corners with a radius of 12 px\n" in text
+    assert "Speakers\n  00:00:01.000 - 00:00:03.000  anna_1\n  00:00:02.500 - 00:00:04.000  小明_1\n" in text
+    assert "Nobody speaks\n" in describe_plan(replace(PLAN, speakers=()))

@@ -51,6 +51,15 @@ def test_a_position_counts_from_its_corner(anchor: Anchor, x: int, y: int) -> No
     assert drawn(ImageWatermark(10, 6, 1.0, "logo.png", anchor)) == Rect(x, y, 40, 20)
 
 
+def test_each_that_is_drawn_shows_a_sign_of_life() -> None:
+    """A long text with many marks takes seconds, and a frame may have thirty."""
+    marks, beats = [TextWatermark(0, 0, 1.0, str(number)) for number in range(5)], []
+    overlays = Overlays(picture_of(*marks), {}, lambda _: None, "UTC")
+    for _ in range(2):
+        overlays.watermarks(marks, Fraction(0), lambda: beats.append(1))
+    assert len(beats) == len(marks)
+
+
 def test_a_text_ends_where_its_corner_says() -> None:
     rect = drawn(TextWatermark(0, 0, 1.0, "hello", Anchor.BOTTOM_RIGHT))
     assert 1280 - 8 < rect.right <= 1280

@@ -115,6 +115,20 @@ def test_an_image_that_cannot_be_used_is_tried_once_under_all_its_names(tmp_path
     assert len(executor.tasks) == 1
 
 
+@pytest.mark.parametrize(("width", "fits"), [(None, True), (40, True), (41, False), (8192, False)])
+def test_an_image_that_is_too_large_when_it_is_scaled_is_left_out(
+    tmp_path: Path, width: int | None, *, fits: bool
+) -> None:
+    """Its shape is not the affair of who wrote the job: one pixel wide, it may be thousands high."""
+    told: list[str] = []
+    wanted = [ImageWatermark(0, 0, 1.0, "tall.png"), ImageWatermark(0, 0, 1.0, "tall.png", width=width)]
+    settings = ImageSettings(max_pixels=40 * 400)
+    found = decode_images(wanted, lambda _: png(1, 10), settings, FailingExecutor(), tmp_path, told.append)
+    assert list(found) == (["tall.png"] if fits else [])
+    assert len(told) == (not fits)
+    assert all("tall.png is left out: it is 1x10, and" in one and "images.max_pixels" in one for one in told)
+
+
 def test_pixels_are_mapped_when_they_are_looked_at(tmp_path: Path) -> None:
     images, _ = gather(tmp_path, {"a.png": png(3, 2), "b.png": png(4, 4)})
     mapped = MappedImages(images)

@@ -122,7 +122,11 @@ def test_all_wrong_values_are_reported_together(tmp_path: Path) -> None:
 
 
 def test_folders_with_fonts_are_read(tmp_path: Path) -> None:
-    assert _read(tmp_path, f"[text]\nfonts = ['{tmp_path}']\n").text.fonts == (tmp_path,)
+    font = tmp_path / "a font.ttf"
+    font.write_bytes(b"")
+    assert _read(tmp_path, f"[text]\nfonts = ['{tmp_path}', '{font}']\n").text.fonts == (tmp_path, font)
+    with pytest.raises(SettingsError, match=r"text\.fonts: found .*folders or font files that exist"):
+        _read(tmp_path, f"[text]\nfonts = ['{tmp_path / 'none.ttf'}']\n")
 
 
 def test_a_folder_that_may_not_be_entered_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

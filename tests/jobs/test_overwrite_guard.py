@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from owtmix.base.errors import SpecError
+from owtmix.inputs.updates_file import FoundUpdates
 from owtmix.jobfile.settings import Settings
 from owtmix.jobs.options import Options
 from owtmix.jobs.overwriting import guard_inputs, refuse_state
@@ -48,6 +49,20 @@ def check(job_file: Path, output: str, *recordings: str, index: str | None = "jo
 def refused(job_file: Path, output: str, *recordings: str, **options: Any) -> None:
     with pytest.raises(SpecError, match=r"--output would replace .*, an input of this job: choose another"):
         check(job_file, output, *recordings, **options)
+
+
+def test_the_updates_of_the_room(job_file: Path) -> None:
+    """They may have any name, through a link."""
+    request = read_request(job_file, Settings(), Options(output="room/logo.mp4"))
+    for found in (
+        FoundUpdates(request.spec, key="link/logo.mp4"),
+        FoundUpdates(request.spec, file=job_file.parent / "link" / "logo.mp4"),
+    ):
+        guard = guard_inputs(request, (), ["room/a.mp4"], "job.json", found)
+        with pytest.raises(SpecError, match="would replace"):
+            guard.check()
+        with pytest.raises(SpecError, match="is an input of this job"):
+            guard.check_file(job_file.parent / "room" / "logo.mp4")
 
 
 def test_another_file_is_fine(job_file: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pytest
 
-from owtmix.base.errors import SpecError
+from owtmix.base.errors import InputError, SpecError
 from owtmix.base.time import TimeRange
 from owtmix.cli.plan_text import describe_plan
 from owtmix.jobfile.bounds import MAX_SHOWN
@@ -297,3 +297,61 @@ def test_five_hundred_updates_make_as_many_scenes() -> None:
     assert len(edges) >= 501
     assert all(a.end == b.start for a, b in pairwise(edges))
     assert TimeRange(edges[0].start, edges[-1].end) == span(0, 40)
+
+
+def test_a_stream_that_is_not_there_is_told_where_it_begins_to_be_named() -> None:
+    spec = job(
+        *((n, "mixer.update", mixer(ResizeMode=n % 3)) for n in range(1, 20)),
+        (20, "subscribe.update", {"SubscribeConfig": {"UnsubscribeVideo": ["gone_1", "lost_1"]}}),
+        (21, "mixer.update", mixer(MaxResolutionStream="far_1")),
+        (22, "stream.update", streams("zoe_1", MuteAudio=True)),
+        (23, "stream.update", streams("zoe_1", MuteAudio=True)),
+        SubscribeConfig={"UnsubscribeVideo": ["gone_1"]},
+    )
+    assert course_of(spec, index_of(CLIPS)).check() == [
+        "Data.SubscribeConfig.UnsubscribeVideo: gone_1 has no recording in the index",
+        "Data.Updates[19]: Data.SubscribeConfig.UnsubscribeVideo: lost_1 has no recording in the index",
+        "Data.Updates[20]: Data.MixerConfig.MaxResolutionStream: far_1 has no recording in the index",
+        "Data.Updates[21]: zoe_1 has no recording in the index",
+    ]
+
+
+def test_streams_that_are_not_there_are_told_up_to_a_hundred() -> None:
+    absent = [f"gone{number}_1" for number in range(1000)]
+    updates = ((n, "mixer.update", mixer(ResizeMode=n % 3)) for n in range(1, 100))
+    found = course_of(job(*updates, SubscribeConfig={"UnsubscribeVideo": absent}), index_of(CLIPS)).check()
+    assert len(found) == MAX_SHOWN + 1
+    assert found[-1] == "and 900 more of these"
+
+
+def test_templates_count_under_both_of_their_names() -> None:
+    def template(width: str) -> list[list[dict[str, Any]]]:
+        return [[{"Id": "a", "Area": {"Left": "0", "Top": "0", "Width": width, "Height": "1"}}]]
+
+    plan = planned(
+        (5, "mixer.update", mixer(Layouts=template("1/4"))),
+        (8, "mixer.update", mixer(LayoutConfig=template("1"))),
+        MixerConfig={"MixedVideoLayout": 0, "LayoutConfig": template("1/2")},
+    )
+    widths = [scene.tiles[0].rect.width for scene in picture_of(plan).scenes]
+    assert list(dict.fromkeys(widths)) == [640, 320, 1280]
+
+
+@pytest.mark.parametrize(("kind", "key", "most"), [(2, "Image", 64), (3, "Text", 256)])
+def test_watermarks_of_all_updates_are_bounded(kind: int, key: str, most: int) -> None:
+    def update(number: int) -> Update:
+        return number, "mixer.update", mixer(WaterMark=[{"Type": kind, key: f"{number % 300}", "X": 0, "Y": 0}])
+
+    planned(*map(update, range(most)), *map(update, range(most)))
+    with pytest.raises(SpecError, match=rf"Updates\[{most}\].Data.MixerConfig.WaterMark: with it.*more than {most}"):
+        planned(*map(update, range(most + 1)))
+
+
+def test_nobody_who_is_there_while_they_are_subscribed_is_an_error() -> None:
+    clips = room(both(ANNA, 0, 30), both(BEN, 60, 85))
+    with pytest.raises(InputError, match="nobody is in the room while they are subscribed"):
+        planned(
+            (40, "subscribe.update", {"SubscribeConfig": {"SubscribeVideo": ["anna_1"], "SubscribeAudio": ["anna_1"]}}),
+            clips=clips,
+            SubscribeConfig={"SubscribeVideo": ["ben_1"], "SubscribeAudio": ["ben_1"]},
+        )

@@ -20,6 +20,7 @@ from owtmix.media.probe import probe
 from owtmix.plan.build import make_plan
 from owtmix.plan.media_info import Clip
 from owtmix.plan.model import RenderPlan
+from owtmix.plan.voice import Voice
 from owtmix.render.context import RenderContext
 from owtmix.render.frames import Decoding, render_frames
 from owtmix.render.results import RenderResult
@@ -73,15 +74,15 @@ def context_of(takes: Sequence[Take], **mixer: Any) -> RenderContext:
     return RenderContext(plan, file_sources(plan, [path for _, _, path in takes]), {})
 
 
-def plan_of(clips: Sequence[Clip], **mixer: Any) -> RenderPlan:
-    """``clips`` planned for ``CANVAS``."""
+def plan_of(clips: Sequence[Clip], *, voices: Mapping[int, Voice] | None = None, **mixer: Any) -> RenderPlan:
+    """``clips`` planned for ``CANVAS``; ``voices`` are those of their sources."""
     job = replace(
         JOB,
         video=VideoSpec(CANVAS, FPS, 200, "high"),
         mixer=replace(MIXER, **mixer),
         subscription=replace(SUBSCRIPTION, manual=bool(mixer.get("positions"))),
     )
-    return make_plan(job, index_of(clips), clips, PlanSettings())
+    return make_plan(job, index_of(clips), clips, PlanSettings(), voices=voices)
 
 
 def placed(*places: tuple[StreamId, Rect]) -> tuple[Position, ...]:

@@ -11,8 +11,10 @@ from av.video.frame import VideoFrame
 
 from owtmix.base.geometry import Rect
 from owtmix.compositor.base import Layer
+from owtmix.compositor.rounded import RoundedLayer
 from owtmix.jobfile.spec import TextWatermark
 from owtmix.plan.model import RenderPlan
+from owtmix.plan.voice import Voice, VoiceRun
 from owtmix.render.context import RenderContext
 from owtmix.render.results import RenderResult
 from tests.render.rooms import ANNA, BEN, FPS, placed, plan_of, rendering
@@ -66,6 +68,47 @@ def test_a_label_lies_on_its_tile_and_below_the_next_one() -> None:
     assert LEFT.contains(on_anna.rect)
     assert RIGHT.contains(on_ben.rect)
     assert not on_anna.opaque
+
+
+def test_a_border_lies_on_its_tile_and_below_its_label() -> None:
+    clips = room(take(ANNA, 0, picture([0, 1], end=2), sound(0, 2)))
+    voices = {0: Voice((VoiceRun(20, (-20,) * 20),))}
+    plan = plan_of(clips, voices=voices, speaker_border=True, labels=True)
+    composed = compose(plan, range(2 * FPS))
+    assert [[content(layer) for layer in layers] for layers in (composed[FPS - 1], composed[FPS])] == [
+        [0, "label"],
+        [0, *["border"] * 4, "label"],
+    ]
+    assert all(layer.opaque for layer in composed[FPS][1:5])
+
+
+def test_tiles_with_round_corners_show_what_is_beneath() -> None:
+    clips = room(take(ANNA, 0, picture([0], end=1)), take(BEN, 0, picture([1, 2], end=2), sound(0, 1)))
+    plan = plan_of(clips, positions=placed((ANNA, LEFT), (BEN, RIGHT)), corner_px=12)
+    (layers, *_) = compose(plan, range(1))
+    assert [isinstance(layer, RoundedLayer) and layer.corner_px for layer in layers] == [12, 12]
+    assert [layer.rect for layer in layers] == [LEFT, RIGHT]
+    assert not any(layer.opaque for layer in layers)
+
+
+@pytest.mark.parametrize("ahead", [1, 3, 8])
+def test_tiles_move_to_their_new_places(ahead: int) -> None:
+    """From one tile to the half of the canvas, in half a second."""
+    clips = room(take(ANNA, 0, picture([0], end=3)), take(BEN, 1, picture([0], end=2)))
+    plan = plan_of(clips, transition_s=Fraction(1, 2))
+    composed = compose(plan, range(3 * FPS), ahead)
+    widths = [layers[0].rect.width for layers in composed]
+    assert plan.picture
+    whole, half = (scene.tiles[0].rect.width for scene in plan.picture.scenes)
+    assert widths[:FPS] == [whole] * FPS
+    moving = widths[FPS : FPS + FPS // 2]
+    assert moving == sorted(set(moving), reverse=True)
+    assert whole > moving[0] > moving[-1] > half
+    assert set(widths[FPS + FPS // 2 :]) == {half}
+    alone = compose(plan, range(FPS + 2, FPS + 4), ahead)
+    assert [[layer.rect for layer in layers] for layers in alone] == [
+        [layer.rect for layer in layers] for layers in composed[FPS + 2 : FPS + 4]
+    ]
 
 
 def test_layers_lie_in_the_order_of_their_positions() -> None:

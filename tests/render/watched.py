@@ -20,9 +20,11 @@ from owtmix.render.context import RenderContext
 class _WatchedOverlays(Overlays):
     on_frame: Callable[[Fraction], None] = staticmethod(ignore_advance)
 
-    def watermarks(self, shown: Sequence[Watermark], t: Fraction) -> list[Layer]:
+    def watermarks(
+        self, shown: Sequence[Watermark], t: Fraction, heartbeat: Callable[[], None] = lambda: None
+    ) -> list[Layer]:
         self.on_frame(t)
-        return super().watermarks(shown, t)
+        return super().watermarks(shown, t, heartbeat)
 
 
 @dataclass(frozen=True)

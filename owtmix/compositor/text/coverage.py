@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from hashlib import sha256
@@ -18,23 +19,24 @@ MOST_FONT_BYTES: Final = 256 << 20
 _SUFFIXES: Final = frozenset({".ttf", ".otf", ".ttc"})
 
 
-def with_fonts(plan: RenderPlan, folders: Sequence[Path], warn: Callable[[str], None]) -> RenderPlan:
-    """The plan with the fonts from ``folders`` that its texts need beside the package's own.
+def with_fonts(plan: RenderPlan, places: Sequence[Path], warn: Callable[[str], None]) -> RenderPlan:
+    """The plan with the fonts from ``places``, folders and files, that its texts need beside the package's own.
 
     All names count: any recording may fail, and its placeholder be drawn.
     """
-    if plan.picture is None or not folders:
+    if plan.picture is None or not places:
         return plan
     texts = [watermark.text for watermark in plan.picture.watermarks if isinstance(watermark, TextWatermark)]
     names = (plan.picture.names.get(stream, stream.user) for stream in plan.picture.shots)
-    fonts = find_fonts([*texts, *names], folders, warn)
+    fonts = find_fonts([*texts, *names], places, warn)
     return replace(plan, picture=replace(plan.picture, fonts=fonts))
 
 
-def find_fonts(texts: Iterable[str], folders: Sequence[Path], warn: Callable[[str], None]) -> tuple[FontFile, ...]:
-    """The fonts from ``folders`` that have the characters of ``texts`` that the package's fonts lack.
+def find_fonts(texts: Iterable[str], places: Sequence[Path], warn: Callable[[str], None]) -> tuple[FontFile, ...]:
+    """The fonts from ``places`` that have the characters of ``texts`` that the package's fonts lack.
 
-    Searched in the order of folders, then of file names. ``warn`` gets a message for each file that cannot be read.
+    Places are folders and files, searched in order, and folders in the order of file names. ``warn`` gets a message
+    for each that cannot be read.
     """
     non_ascii = "\n".join(text for text in texts if not text.isascii())  # the package's fonts cover ASCII
     if not non_ascii:
@@ -45,7 +47,7 @@ def find_fonts(texts: Iterable[str], folders: Sequence[Path], warn: Callable[[st
 
     missing = set(missing_chars(non_ascii))
     fonts = []
-    for path in _font_files(folders, warn):
+    for path in _font_files(places, warn):
         if not missing:
             break
         try:
@@ -59,8 +61,14 @@ def find_fonts(texts: Iterable[str], folders: Sequence[Path], warn: Callable[[st
         for number, face in faces_in(data):
             if found := set(filter(face.has, missing)):
                 missing -= found
-                fonts.append(FontFile(str(path), number, sha256(data).hexdigest()))
+                scripts = sorted({script_of(char) for char in found})
+                fonts.append(FontFile(str(path), number, sha256(data).hexdigest(), tuple(scripts)))
     return tuple(fonts)
+
+
+def script_of(char: str) -> str:
+    """The script of a character: the first word of its name in Unicode, such as Devanagari."""
+    return unicodedata.name(char, "unnamed").split()[0].split("-")[0].capitalize()
 
 
 def missing_glyph_warnings(picture: PicturePlan | None) -> Iterator[str]:
@@ -85,8 +93,11 @@ def missing_glyph_warnings(picture: PicturePlan | None) -> Iterator[str]:
                 yield f"no font has {some(missing)}: left out of {where}"
 
 
-def _font_files(folders: Sequence[Path], warn: Callable[[str], None]) -> Iterator[Path]:
-    for folder in folders:
+def _font_files(places: Sequence[Path], warn: Callable[[str], None]) -> Iterator[Path]:
+    for folder in places:
+        if folder.suffix.lower() in _SUFFIXES and not folder.is_dir():
+            yield folder
+            continue
         try:
             yield from sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
         except OSError as error:

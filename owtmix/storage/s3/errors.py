@@ -227,7 +227,13 @@ def reading(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[An
             error: MixError = _refusal(self, failure)
         except StoreFailure as failure:
             is_refusal = failure.status > 0 and not failure.transient
-            blame = StoreError(failure.sentence, of_object=failure.of_object, is_refusal=is_refusal)
+            is_denial = is_refusal and failure.code in {"AccessDenied", "", str(HTTPStatus.FORBIDDEN.value)}
+            blame = StoreError(
+                failure.sentence,
+                of_object=failure.of_object,
+                is_refusal=is_refusal,
+                is_denial=is_denial and failure.status == HTTPStatus.FORBIDDEN,
+            )
             error = failure.shortage or blame
         raise error  # outside of the handler: no exception context
 

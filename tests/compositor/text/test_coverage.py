@@ -51,6 +51,7 @@ def test_a_font_is_selected_for_what_the_package_s_fonts_lack(tmp_path: Path) ->
     ]
     plan = with_fonts(plan, [tmp_path], warned)
     assert [(font.path, font.number) for font in picture_of(plan).fonts] == [(str(path), 0)]
+    assert [font.scripts for font in picture_of(plan).fonts] == [("Devanagari",)]
     assert not list(missing_glyph_warnings(plan.picture))
 
 
@@ -75,6 +76,18 @@ def test_fonts_are_searched_in_the_order_of_folders_then_of_names(tmp_path: Path
             make_font(tmp_path / folder / name)
     plan = with_fonts(plan_of(f"{KA}{SSA}{I_SIGN}"), [tmp_path / "z", tmp_path / "a"], warned)
     assert [font.path for font in picture_of(plan).fonts] == [str(tmp_path / "z" / "A.OTF")]
+
+
+def test_a_file_is_searched_in_its_turn(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    make_font(tmp_path / "folder" / "in it.ttf")
+    single = make_font(tmp_path / "single.ttf")
+    for places, path in (
+        ([single, tmp_path / "folder"], single),
+        ([tmp_path / "folder", single], tmp_path / "folder" / "in it.ttf"),
+    ):
+        plan = with_fonts(plan_of(f"{KA}{SSA}"), places, warned)
+        assert [font.path for font in picture_of(plan).fonts] == [str(path)]
 
 
 def test_a_collection_has_several_faces(tmp_path: Path) -> None:
