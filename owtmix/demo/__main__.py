@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from owtmix.demo.job import write_job
+from owtmix.demo.lively import make_lively_room
 from owtmix.demo.room import make_room
 from owtmix.demo.rooms import make_rooms
 from owtmix.jobfile.settings_file import INSTALLATION, is_checkout
@@ -27,11 +28,14 @@ def _main() -> None:
     parser.add_argument(
         "folder", nargs="?", type=Path, default=Path(), metavar="FOLDER", help="by default the working folder"
     )
-    parser.add_argument("--rooms", action="store_true", help="make several rooms of different length, for owt-batch")
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--rooms", action="store_true", help="make several rooms of different length, for owt-batch")
+    kind.add_argument("--lively", action="store_true", help="make a room with updates, speakers, names and looks")
     arguments = parser.parse_args()
     folder = arguments.folder
     try:
-        lines = _make_rooms(folder) if arguments.rooms else _make_room(folder)
+        make = _make_rooms if arguments.rooms else _make_lively_room if arguments.lively else _make_room
+        lines = make(folder)
     except FileExistsError as error:
         parser.error(str(error))
     except OSError as error:
@@ -46,6 +50,11 @@ def _make_room(folder: Path) -> list[str]:
         f"job file: {job_file}",
         f"compose it: {shlex.join([_command('owt-main'), str(job_file)])}",
     ]
+
+
+def _make_lively_room(folder: Path) -> list[str]:
+    job_file = make_lively_room(folder)
+    return [f"job file: {job_file}", f"compose it: {shlex.join([_command('owt-main'), str(job_file)])}"]
 
 
 def _make_rooms(folder: Path) -> list[str]:

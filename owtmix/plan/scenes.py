@@ -103,10 +103,16 @@ def _begun(scene: Scene, before: Scene | None, transition_s: Fraction) -> Scene:
     if before is None or not transition_s:
         return scene
     start = scene.span.start
+    if before.moves_at(start) and _places(before) == _places(scene):
+        return replace(scene, origins=before.origins, began_s=before.began_s, settled_s=before.settled_s)
     origins = _origins(scene.tiles, before.tiles_at(start))
     if not any(origins):
         return scene
     return replace(scene, origins=origins, began_s=start, settled_s=start + transition_s)
+
+
+def _places(scene: Scene) -> list[tuple[StreamId, Rect]]:
+    return [(tile.stream, tile.rect) for tile in scene.tiles]
 
 
 def _origins(tiles: Sequence[Tile], before: Sequence[Tile]) -> tuple[Rect | None, ...]:

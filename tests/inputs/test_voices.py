@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 import pytest
 
+from owtmix.demo.speech import spoken
 from owtmix.inputs.disk_budget import DiskBudget
 from owtmix.inputs.measurement_cache import MeasurementCache
 from owtmix.inputs.prefetch import SourceSet
@@ -23,7 +24,6 @@ from owtmix.workers.pending_files import mark_fetched
 from tests.media.sounds import write_sound
 from tests.support.executor import InProcessExecutor
 from tests.support.progress import RecordingProgress
-from tests.support.speech import spoken
 
 RATE_HZ: Final = 16_000
 

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from owtmix.demo.speech import spoken
 from owtmix.media.probe import probe
 from owtmix.media.voice_meter import HOP, RATE_HZ, find_voice, measure_hops, voice_runs
 from owtmix.plan.media_info import ClockRules
 from owtmix.plan.voice import HOP_S, Voice
 from tests.media.sounds import write_sound
-from tests.support.speech import spoken
 
 Sound = NDArray[np.float32]
 SECONDS: Final = 20

@@ -229,6 +229,16 @@ def test_a_move_that_is_interrupted_goes_on_from_where_the_tiles_are() -> None:
     assert third.origins[0] == second.tiles_at(third.span.start)[0].rect
 
 
+def test_a_border_that_appears_meanwhile_does_not_stop_a_move() -> None:
+    found = scenes(THREE, TALK, speaker_border=True, transition_s=Fraction(1), **MAIN)
+    led, spoken = (scene for scene in found if scene.origins)
+    assert (led.span.start, spoken.span.start) == (Fraction("11.7"), Fraction(12))
+    assert (spoken.began_s, spoken.settled_s) == (led.began_s, led.settled_s)
+    assert [tile.rect for tile in led.tiles_at(spoken.span.start)] == [
+        tile.rect for tile in spoken.tiles_at(spoken.span.start)
+    ]
+
+
 def test_a_part_that_begins_later_knows_nothing_of_a_move() -> None:
     clips = room(both(ANNA, 0, 30), both(BEN, 10, 30))
     (moving, moved) = scenes(clips, transition_s=Fraction(1, 2))[1], scenes(clips)[1]
