@@ -15,6 +15,7 @@ EXPERIMENTS: Final = (
     "gpu",
     "gpu_proof",
     "isolation",
+    "looks",
     "measuring",
     "night",
     "peers",

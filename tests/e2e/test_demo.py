@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import av
 import pytest
 
 from owtmix.demo.job import write_job
+from owtmix.demo.lively import make_lively_room
 from owtmix.demo.room import make_room
 from owtmix.jobfile.settings_file import INSTALLATION
 from tests.e2e import measure
-from tests.e2e.bench import run
+from tests.e2e.bench import COMMAND, run
 from tests.support.room import Room
 
 
@@ -68,3 +70,27 @@ def test_a_job_file_that_is_there_stays(mixer: Path, tmp_path: Path) -> None:
     (tmp_path / "cfg.json").write_text('{"Internal": {"JobId": "weekly"}}')
     with pytest.raises(FileExistsError, match="another job: name another folder"):
         write_job(tmp_path)
+
+
+def test_the_lively_room_shows_all_that_follows_who_speaks(tmp_path: Path) -> None:
+    plan = json.loads(
+        subprocess.run(
+            [str(COMMAND), "--plan=json", str(make_lively_room(tmp_path))], capture_output=True, check=True
+        ).stdout
+    )
+    assert plan["warnings"] == []
+    assert [turn["stream"] for turn in plan["speakers"]] == [
+        *("alice_1", "bob_1", "wang_1", "dana_1", "alice_1", "bob_1", "erin_1", "phone_1")
+    ]
+    scenes = plan["picture"]["scenes"]
+    tiles = [tile for scene in scenes for tile in scene["tiles"]]
+    assert any(scene["origins"] for scene in scenes)
+    assert any(tile["is_muted"] for tile in tiles)
+    assert {"王小明 · Wang Xiaoming", "Caller"} <= {tile["label"] for tile in tiles}
+    assert len(scenes[-1]["tiles"]) == 4
+    assert [update["scene"] is not None for update in plan["updates"]] == [
+        True,
+        True,
+        False,
+        True,
+    ]  # a camera is no scene

@@ -36,11 +36,12 @@ Take = tuple[StreamId, int, Path]
 """Whose it is, when it starts in milliseconds, and the file."""
 
 
-def busy_room(folder: Path) -> RenderContext:
+def busy_room(folder: Path, **mixer: Any) -> RenderContext:
     """Nine seconds of joining and leaving: key frames far apart and near, with and without an index to seek by.
 
     Ben's clock starts at a minute and his frames are irregular and reordered; Carl's picture changes its size and
-    pauses for so long that his placeholder stands in; the screen shows three pictures in all.
+    pauses for so long that his placeholder stands in; the screen shows three pictures in all. ``mixer`` is as in
+    ``context_of``.
     """
     irregular = [ms + ms % 37 for ms in steady(50, fps=13, first_ms=60_000)]
     carl = (*steady(12), *steady(20, first_ms=4800))
@@ -52,11 +53,11 @@ def busy_room(folder: Path) -> RenderContext:
         (BEN, 7400, write_film(folder / "ben-again.webm", steady(16), muxing={"live": "1"})),
     )
     marks = (ClockWatermark(4, 4, 0.8), TextWatermark(90, 70, 0.5, "room"))
-    return context_of(takes, watermarks=marks)
+    return context_of(takes, watermarks=marks, **mixer)
 
 
 def context_of(takes: Sequence[Take], **mixer: Any) -> RenderContext:
-    """``takes`` planned for ``CANVAS``, with their files; ``mixer`` are fields of the job's mixer."""
+    """``takes`` planned for ``CANVAS``, with their files; ``mixer`` are fields of the job's mixer, and ``voices``."""
     found = [probe(path) for _, _, path in takes]
     clips = room(
         *(

@@ -71,6 +71,16 @@ def test_any_part_rendered_alone_is_the_same_as_in_the_whole(busy: RenderContext
         assert render(context, frames) == whole[first : frames.stop], f"from frame {first}"
 
 
+def test_any_part_of_tiles_that_move_is_the_same_as_in_the_whole(tmp_path: Path) -> None:
+    """With round corners, names and gaps."""
+    looks = {"labels": True, "corner_px": 9, "gap_px": 6, "transition_s": Fraction(3, 5)}
+    context = busy_room(tmp_path, screen_first=True, **looks)
+    assert sum(bool(scene.origins) for scene in context.picture.scenes) >= 6
+    whole = render(context, range(90))
+    for first in range(0, 90, 3):
+        assert render(context, range(first, first + 2)) == whole[first : first + 2], f"from frame {first}"
+
+
 @pytest.mark.parametrize("cuts", [(0, 31, 90), (0, 30, 60, 90), (0, 13, 14, 57, 90)], ids=str)
 def test_parts_put_together_are_the_whole(busy: RenderContext, cuts: tuple[int, ...]) -> None:
     parts = [render(busy, range(first, after)) for first, after in pairwise(cuts)]

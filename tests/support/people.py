@@ -19,12 +19,15 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from owtmix.demo.speech import spoken
+
 Colour = tuple[int, int, int]
 
 FLASH_MS: Final = 200
 """Two frames at 10 fps, so that every output shows a flash; shorter than any other change."""
 
 BEEP_MS: Final = 100
+WORDS_DB: Final = -22
 BEEP_LEVEL_DB: Final = -15.0
 """RMS of a beep; the sum of four stays below the limiter's ceiling."""
 
@@ -56,6 +59,7 @@ class Take:
     the pictures come at ``fps``, from ``picture_from_ms`` on. ``first_pts_ms`` is where the container's clock starts.
     ``holes_ms`` are ranges without sound packets. With ``drift`` the sample clock is slow: sample ``n`` is presented at
     ``n / rate_hz * (1 + drift)``. ``level_db`` is the RMS of a steady tone, in dB below a full-scale square wave.
+    In ``words_ms`` words are spoken, with a pitch of ``voice_hz``.
     """
 
     stream: str
@@ -80,6 +84,8 @@ class Take:
     holes_ms: tuple[tuple[int, int], ...] = ()
     drift: Fraction = Fraction(0)
     level_db: float | None = None
+    words_ms: tuple[tuple[int, int], ...] = ()
+    voice_hz: float = 150.0
 
     @property
     def frame_times_s(self) -> tuple[Fraction, ...]:
@@ -194,6 +200,10 @@ def _wave(take: Take) -> NDArray[np.float32]:
     wave = np.zeros(count, np.float32)
     if take.level_db is not None:
         wave += tone(take.tone_hz, take.level_db, np.arange(count) / real_rate_hz)
+    for start_ms, end_ms in take.words_ms:
+        words = spoken((end_ms - start_ms) / 1000, take.voice_hz, WORDS_DB, take.rate_hz)
+        first = (start_ms - take.sound_from_ms) * take.rate_hz // 1000
+        wave[first : first + len(words)] += words[: max(0, count - first)]
     for mark_ms in take.marks_ms:
         begin_s = (mark_ms - take.sound_from_ms) / 1000
         first = int(np.ceil(begin_s * real_rate_hz))

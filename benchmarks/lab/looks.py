@@ -1,0 +1,62 @@
+"""What speakers, names and looks cost: CPU seconds of a job with each of them, beside the same job without.
+
+The room is the lively one of ``owtmix.demo``, without its updates. Variants alternate within one run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+from benchmarks.tables import markdown
+from owtmix.demo.lively import make_lively_room
+
+ROUNDS: Final = 3
+PLAIN: Final = "nothing"
+VARIANTS: Final[Mapping[str, Mapping[str, Any]]] = {
+    PLAIN: {},
+    "Labels": {"Labels": True},
+    "SpeakerBorder": {"SpeakerBorder": True},
+    "FollowSpeaker": {"FollowSpeaker": True},
+    "CornerRadius": {"CornerRadius": 16},
+    "FollowSpeaker and Transition": {"FollowSpeaker": True, "Transition": 0.4},
+}
+
+
+def main(words: Sequence[str]) -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.lab looks", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=ROUNDS, metavar="N", help=f"how often ({ROUNDS})")
+    rounds = parser.parse_args(words).rounds
+    with tempfile.TemporaryDirectory() as folder:
+        job_file = make_lively_room(Path(folder))
+        job = json.loads(job_file.read_text("utf-8"))
+        job["Data"].pop("Updates")
+        spent: dict[str, list[float]] = {name: [] for name in VARIANTS}
+        for number in range(rounds):
+            for name, keys in VARIANTS.items():
+                job["Data"]["MixerConfig"] = {"MixedVideoLayout": 1, "ResizeMode": 1, **keys}
+                job_file.write_text(json.dumps(job), "utf-8")
+                spent[name].append(_cpu_s(job_file, Path(folder) / f"state-{number}-{len(spent[name])}-{name}"))
+    plain_s = median(spent[PLAIN])
+    rows = [
+        [name, f"{median(times):.2f}", f"{100 * (median(times) / plain_s - 1):+.1f} %"] for name, times in spent.items()
+    ]
+    print(markdown(("switched on", "CPU s", "beside nothing"), rows))
+
+
+def _cpu_s(job_file: Path, state: Path) -> float:
+    """CPU seconds of a job, with all its processes, that nothing was measured for before."""
+    before = os.times()
+    command = [sys.executable, "-m", "owtmix", "--quiet", "--fresh", f"--state={state}", "--workers=1", str(job_file)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    after = os.times()
+    return after.children_user + after.children_system - before.children_user - before.children_system
