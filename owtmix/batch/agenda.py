@@ -63,7 +63,8 @@ class Agenda:
         stuck = {rank for rank, plan in enumerate(planned) if plan.was_stuck}
         self._ready = [rank for rank in ranks if not planned[rank].history.is_alone and rank not in stuck]
         self._alone = [rank for rank in ranks if planned[rank].history.is_alone and rank not in stuck]
-        self._last = sorted(stuck)
+        self._last = sorted(rank for rank in stuck if not planned[rank].history.is_alone)
+        self._last_alone = sorted(stuck.difference(self._last))
         self._waiting: list[tuple[float, int]] = []
         self._running: dict[str, int] = {}
         self._paused: dict[str, float] = {}
@@ -117,7 +118,7 @@ class Agenda:
     @property
     def waiting(self) -> int:
         """How many jobs wait, for whatever."""
-        return len(self._ready) + len(self._alone) + len(self._last) + len(self._waiting)
+        return sum(map(len, (self._ready, self._alone, self._last, self._last_alone, self._waiting)))
 
     @property
     def is_over(self) -> bool:
@@ -127,7 +128,7 @@ class Agenda:
     def is_ready(self, now_s: float) -> bool:
         """Whether a job could begin if there were room for it."""
         self._wake(now_s)
-        return not self.is_draining and bool(self._ready or self._alone or self._last)
+        return not self.is_draining and bool(self._ready or self._alone or self._last or self._last_alone)
 
     def next_s(self, now_s: float) -> float | None:
         """When the next wait or pause ends; None when there is none."""
@@ -158,10 +159,11 @@ class Agenda:
     def _wake(self, now_s: float) -> None:
         while self._waiting and self._waiting[0][0] <= now_s:
             _, rank = heapq.heappop(self._waiting)
+            is_alone = self._histories[rank].is_alone
             if rank in self._stuck:
-                insort(self._last, rank, key=self._last_turn)
+                insort(self._last_alone if is_alone else self._last, rank, key=self._last_turn)
             else:
-                insort(self._alone if self._histories[rank].is_alone else self._ready, rank, key=self._turn)
+                insort(self._alone if is_alone else self._ready, rank, key=self._turn)
 
     def _next(self, hosts: Collection[str]) -> list[int]:
         """The jobs of which one begins next.
@@ -171,7 +173,8 @@ class Agenda:
         """
         if self._are_unready(hosts, MOST_UNREADY) and any(not self._setbacks[rank] for rank in self._alone):
             return self._alone
-        return self._ready or self._alone or self._last
+        last = (ranks for ranks in (self._last, self._last_alone) if ranks)
+        return self._ready or self._alone or min(last, key=lambda ranks: self._last_turn(ranks[0]), default=self._last)
 
     def _are_unready(self, hosts: Collection[str], most: int) -> bool:
         return bool(hosts) and all(self._unready[host] >= most for host in hosts)

@@ -289,6 +289,26 @@ def test_a_job_that_was_lost_and_found_no_host_is_tried_though_others_find_none_
     assert of.is_hopeless(HERE)
 
 
+def test_one_that_runs_alone_is_not_kept_waiting_by_others_that_find_no_host() -> None:
+    """They would always be running, two at a time."""
+    lost = planned("lost", history=History(losses=5), was_stuck=True)
+    of, now_s, running = agenda(*(planned(f"bad{n}") for n in range(4)), lost), 0.0, []
+    begun: list[str] = []
+    for _ in range(400):
+        fits = 2 - len(running)
+        while fits and (found := of.pick(now_s, HERE, lambda one: not running or not one.exclusive)):
+            running.append(found)
+            begun.append(found.job.id)
+            fits = 0 if found.exclusive else fits - 1
+        if running:
+            one = running.pop(0)
+            of.end(ended(one, 0 if one.job.id == "lost" else 1, is_own=True), now_s)
+        now_s += 40
+        if of.is_over or of.is_hopeless(HERE):
+            break
+    assert "lost" in begun
+
+
 def test_jobs_that_are_busy_elsewhere_let_the_others_begin() -> None:
     of, now_s, begun = agenda(*(planned(f"busy{n}") for n in range(12)), planned("free")), 0.0, []
     for _ in range(13):
