@@ -118,7 +118,8 @@ class Agenda:
     @property
     def waiting(self) -> int:
         """How many jobs wait, for whatever."""
-        return sum(map(len, (self._ready, self._alone, self._last, self._last_alone, self._waiting)))
+        lists = (self._ready, self._alone, self._last, self._last_alone)
+        return sum(map(len, lists)) + len(self._waiting)
 
     @property
     def is_over(self) -> bool:

@@ -292,7 +292,8 @@ def test_a_job_that_was_lost_and_found_no_host_is_tried_though_others_find_none_
 def test_one_that_runs_alone_is_not_kept_waiting_by_others_that_find_no_host() -> None:
     """They would always be running, two at a time."""
     lost = planned("lost", history=History(losses=5), was_stuck=True)
-    of, now_s, running = agenda(*(planned(f"bad{n}") for n in range(4)), lost), 0.0, []
+    of, now_s = agenda(*(planned(f"bad{n}") for n in range(4)), lost), 0.0
+    running: list[Attempt] = []
     begun: list[str] = []
     for _ in range(400):
         fits = 2 - len(running)
