@@ -26,7 +26,7 @@ VARIANTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "Labels": {"Labels": True},
     "SpeakerBorder": {"SpeakerBorder": True},
     "FollowSpeaker": {"FollowSpeaker": True},
-    "CornerRadius": {"CornerRadius": 16},
+    "FollowSpeaker and CornerRadius": {"FollowSpeaker": True, "CornerRadius": 16},
     "FollowSpeaker and Transition": {"FollowSpeaker": True, "Transition": 0.4},
 }
 
@@ -40,6 +40,7 @@ def main(words: Sequence[str]) -> None:
         job_file = make_lively_room(Path(folder))
         job = json.loads(job_file.read_text("utf-8"))
         job["Data"].pop("Updates")
+        job["Data"]["TranscodingConfig"]["Video"] |= {"Width": 1920, "Height": 1080, "BitRate": 2000}
         spent: dict[str, list[float]] = {name: [] for name in VARIANTS}
         for number in range(rounds):
             for name, keys in VARIANTS.items():

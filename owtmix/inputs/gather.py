@@ -18,11 +18,11 @@ from owtmix.inputs.download import download_missing, locate_recordings
 from owtmix.inputs.fair_store import FairStore
 from owtmix.inputs.image_files import DecodedImage, decode_images
 from owtmix.inputs.measure import measure, measure_parts
-from owtmix.inputs.measurement_cache import PROBES, MeasurementCache, with_company
+from owtmix.inputs.measurement_cache import PROBES, VOICES, MeasurementCache, with_company
 from owtmix.inputs.prefetch import SourceSet
 from owtmix.inputs.repeated import repeated_files
 from owtmix.inputs.source_file import SourceFile, first_of_same
-from owtmix.inputs.tasks import ProbeTask
+from owtmix.inputs.tasks import Heard, ProbeTask
 from owtmix.inputs.updates_file import FoundUpdates, find_updates
 from owtmix.inputs.voices import VoiceFinder
 from owtmix.jobfile.bounds import MAX_INDEX_BYTES
@@ -46,13 +46,16 @@ _log = logging.getLogger(__name__)
 class Gathered:
     """The recordings of a job: ``clips`` and ``sources`` of those that can be used, in the order of the index.
 
-    ``left_out`` has the keys of the others, with reasons; ``warnings`` are about those that are used.
+    ``left_out`` has the keys of the others, with reasons; ``warnings`` are about those that are used. ``identities``
+    are the names of the sources among all stores, ``voices`` those that were found while they were measured.
     """
 
     clips: list[Clip]
     sources: SourceSet
     left_out: list[tuple[str, str]]
     warnings: list[str]
+    identities: list[str]
+    voices: dict[int, Voice]
 
 
 class InputGatherer:
@@ -106,8 +109,10 @@ class InputGatherer:
         file = Path(self._named) if self._named and is_local_path(self._named) else None
         return find_updates(self._spec, self._store, None if file else self._named, file, self._key)
 
-    def recordings(self, recordings: Sequence[Recording], progress: Progress) -> Gathered:
+    def recordings(self, recordings: Sequence[Recording], progress: Progress, *, listens: bool = False) -> Gathered:
         """Locate and measure ``recordings``: from their tables where these suffice, else when they are downloaded.
+
+        With ``listens`` those that are measured whole are listened to as well, if they are of people.
 
         Raises:
             StoreError: the store cannot be used.
@@ -128,16 +133,29 @@ class InputGatherer:
         identities = with_company({n: self._store.identity(file.key) for n, file in files.items()}, files, owner)
         known = {n: probe for n, file in files.items() if (probe := self._probes.find(PROBES, identities[n], file))}
         measured = {n: files[n].measured(probe) for n, probe in known.items()}
+        voices: dict[int, Voice] = {}
 
         def keep(found: Mapping[int, object]) -> None:
-            for n, probe in found.items():
+            for n, what in found.items():
+                probe = what
+                if isinstance(what, Heard):
+                    self._probes.keep(VOICES, identities[n], files[n], what.voice)
+                    probe, voices[n] = what.probe, what.voice
                 if isinstance(probe, Probe):
                     self._probes.keep(PROBES, identities[n], files[n], probe)
                     measured[n] = files[n].measured(probe)
 
         def measure_files(numbers: Iterable[int], on_measured: Callable[[int], None] = lambda _: None) -> None:
             tasks = [
-                ProbeTask(n, files[n].key, files[n].path, rules, version=files[n].file_version, owner=owner(n))
+                ProbeTask(
+                    n,
+                    files[n].key,
+                    files[n].path,
+                    rules,
+                    version=files[n].file_version,
+                    owner=owner(n),
+                    listens=listens and speaks(recordings[n]),
+                )
                 for n in sorted(numbers)
             ]
             found = measure(self._executor, tasks, on_measured)
@@ -176,21 +194,21 @@ class InputGatherer:
                 for n in used
                 if named[n].key != recordings[n].key
             ],
+            [identities[first[n]] for n in used],
+            {source: voices[first[n]] for source, n in enumerate(used) if first[n] in voices},
         )
 
     def voices(
         self, gathered: Gathered, numbers: Iterable[int], progress: Progress, on_problem: Callable[[str], None]
     ) -> dict[int, Voice]:
         """The voices of sources, by their ``numbers``, as ``VoiceFinder.find`` finds them."""
-        clips, files = gathered.clips, gathered.sources.files
-        identities = {number: self._store.identity(file.key) for number, file in enumerate(files)}
+        known = gathered.voices
 
         def owner(number: int) -> str:
-            return clips[number].recording.stream.user
+            return gathered.clips[number].recording.stream.user
 
-        known = with_company(identities, dict(enumerate(files)), owner)
-        finder = VoiceFinder(self._executor, gathered.sources, self._probes, [*known.values()], owner)
-        return finder.find(numbers, progress, on_problem)
+        finder = VoiceFinder(self._executor, gathered.sources, self._probes, gathered.identities, owner)
+        return known | finder.find([number for number in numbers if number not in known], progress, on_problem)
 
     def images(self, marks: Sequence[ImageWatermark], on_missing: Callable[[str], None]) -> dict[str, DecodedImage]:
         """The images of ``marks`` by their source; ``on_missing`` gets a message for each unusable one.
@@ -235,6 +253,11 @@ class InputGatherer:
         if data is None:
             raise InputError("it does not exist in the input store")
         return data
+
+
+def speaks(recording: Recording) -> bool:
+    """Whether a recording may be of somebody who speaks: screens do not."""
+    return not recording.stream.is_screen
 
 
 def clock_rules(settings: Settings) -> ClockRules:

@@ -16,7 +16,7 @@ from owtmix.base.strict_json import printable
 from owtmix.inputs.fair_store import FairStore
 from owtmix.inputs.partial_mp4 import BLOCK_BYTES, PartialMp4, RangeUnavailable
 from owtmix.inputs.source_file import SourceFile
-from owtmix.inputs.tasks import NeedsBytes, ProbeTask
+from owtmix.inputs.tasks import Heard, NeedsBytes, ProbeTask
 from owtmix.plan.input_report import InputReport, report_input
 from owtmix.plan.media_info import ClockRules, Probe
 from owtmix.storage import disk_error
@@ -46,8 +46,8 @@ OwnedT = TypeVar("OwnedT", bound=OwnedTask)
 
 def measure(
     executor: Executor, tasks: Sequence[ProbeTask], on_measured: Callable[[int], None] = lambda _: None
-) -> dict[int, Probe | NeedsBytes | str]:
-    """The result of each task by its number: a ``Probe``, the missing bytes, or the reason why its file is unusable.
+) -> dict[int, Heard | Probe | NeedsBytes | str]:
+    """The result of each task by its number: what was found, the missing bytes, or why its file is unusable.
 
     ``on_measured`` gets the number of recordings measured so far. A worker that a recording has taken over can falsify
     what it says of others, and that is kept for later runs: so a worker measures the recordings of one owner only, and
@@ -78,7 +78,7 @@ def measure_apart(
     return [*clear, *(do_alone(executor, outcome.task) for outcome in unclear)]
 
 
-def _result(outcome: Outcome[ProbeTask]) -> Probe | NeedsBytes | str:
+def _result(outcome: Outcome[ProbeTask]) -> Heard | Probe | NeedsBytes | str:
     # A worker that was taken over by its file may reply anything.
     if isinstance(outcome.value, NeedsBytes) and outcome.task.parts is None:
         return "its process asks for missing bytes, but the file is complete"
@@ -161,7 +161,7 @@ def probe_files(executor: Executor, files: Sequence[Path], rules: ClockRules, *,
         ProbeTask(number, str(path), path.absolute(), rules, wholly=True, version=_version(path), owner=str(path))
         for number, path in enumerate(files)
     ]
-    found: dict[int, Probe | NeedsBytes | str] = {
+    found: dict[int, Heard | Probe | NeedsBytes | str] = {
         task.number: reason for task in tasks if (reason := why_no_file(task.path))
     }
     there = [task for task in tasks if task.number not in found]

@@ -11,7 +11,7 @@ from owtmix.base.errors import InputError
 from owtmix.base.wording import first_lines, some
 from owtmix.compositor.text.coverage import missing_glyph_warnings, with_fonts
 from owtmix.compositor.text.cut_text import cut_text_warnings
-from owtmix.inputs.gather import Gathered, InputGatherer, clock_rules
+from owtmix.inputs.gather import Gathered, InputGatherer, clock_rules, speaks
 from owtmix.inputs.image_files import DecodedImage
 from owtmix.inputs.measurement_cache import MeasurementCache
 from owtmix.inputs.prefetch import SourceSet
@@ -144,24 +144,23 @@ def gather_inputs(run: JobRun, indexed: Indexed) -> InputsGathered:
         RenderError: the machine is short of what it takes.
     """
     warn = run.announcer.warn
-    gathered = indexed.gatherer.recordings(indexed.recordings, run.progress)
+    spec = indexed.spec
+    listens = bool(spec.video) and any(state.mixer.listens for state in course_of(spec, indexed.gatherer.index).states)
+    gathered = indexed.gatherer.recordings(indexed.recordings, run.progress, listens=listens)
     reasons = [f"{key} is left out: {reason}" for key, reason in gathered.left_out]
     if reasons and (run.request.options.strict or not gathered.clips):
         left = "" if gathered.clips else "no recording is left: "
         raise InputError(left + first_lines(reasons))
     for reason in (*reasons, *gathered.warnings):
         warn(reason)
-    voices = _voices(run, indexed, gathered)
+    voices = _voices(run, indexed, gathered) if listens else None
     images = indexed.gatherer.images(indexed.spec.images, lambda what: warn(what, WarnCode.WATERMARK_LEFT_OUT))
     return InputsGathered(indexed.device, indexed.spec, indexed.gatherer, gathered, images, voices)
 
 
-def _voices(run: JobRun, indexed: Indexed, gathered: Gathered) -> Mapping[int, Voice] | None:
-    """The voices of those who may speak, where who speaks decides what is shown."""
-    spec = indexed.spec
-    if not spec.video or not any(state.mixer.listens for state in course_of(spec, indexed.gatherer.index).states):
-        return None
-    numbers = [clip.source for clip in gathered.clips if clip.sounds and not clip.recording.stream.is_screen]
+def _voices(run: JobRun, indexed: Indexed, gathered: Gathered) -> Mapping[int, Voice]:
+    """The voices of those who may speak."""
+    numbers = [clip.source for clip in gathered.clips if clip.sounds and speaks(clip.recording)]
     return indexed.gatherer.voices(gathered, numbers, run.progress, run.announcer.warn)
 
 

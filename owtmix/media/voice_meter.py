@@ -49,7 +49,7 @@ PITCHED_SHARE: Final = 0.3
 """Of the hops of a piece of voice, how many have a pitch, and ``LEAST_PITCHED`` at least."""
 LONGEST_PAUSE_HOPS: Final = 5
 """In a piece of voice: between words."""
-BLOCK_HOPS: Final = 200
+BLOCK_HOPS: Final = 40
 
 NO_SOUND: Final = -np.inf
 Floats = NDArray[np.float32]

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from owtmix.base.errors import DestinationError, InputError
-from owtmix.inputs.tasks import NeedsBytes, ProbeTask
+from owtmix.inputs.tasks import Heard, NeedsBytes, ProbeTask
 from owtmix.media.audio_reader import AudioReader
 from owtmix.media.nvdec import DecodingGpu
 from owtmix.media.skip_frames import SampleTimes
@@ -95,7 +95,7 @@ class FaultySetup(RenderSetup):
 
 @dataclass(frozen=True, slots=True)
 class FaultyProbeTask(ProbeTask):
-    def run(self, reporter: TaskReporter) -> Probe | NeedsBytes:
+    def run(self, reporter: TaskReporter) -> Heard | Probe | NeedsBytes:
         if named := re.match(r"probe-(crash|hang|once)-", self.path.name):
             fail_by(named[1])
             kill_once(self.path.with_suffix(".mark"))
