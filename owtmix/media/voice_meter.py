@@ -7,6 +7,7 @@ have none.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -24,7 +25,7 @@ from owtmix.base.shortage import raise_if_short
 from owtmix.media.open import ffmpeg_reason
 from owtmix.media.track_frames import TrackFrames
 from owtmix.plan.media_info import AudioRun, AudioTrack
-from owtmix.plan.voice import HOP_S, LOWEST_DB, Voice, VoiceRun
+from owtmix.plan.voice import HOP_S, LOWEST_DB, MOST_HOPS, Voice, VoiceRun
 
 RATE_HZ: Final = 8000
 HOP: Final = int(RATE_HZ * HOP_S)
@@ -73,10 +74,12 @@ def find_voice(
         InputError: it cannot be opened.
     """
     first = min(_hop(track.span.start) for track in tracks)
-    count = max(_hop(track.span.end) for track in tracks) + 2 - first
+    count = min(MOST_HOPS, max(_hop(track.span.end) for track in tracks) + 2 - first)
     levels, voicing = np.full(count, NO_SOUND, np.float32), np.zeros(count, np.float32)
     for track in tracks:
         for hop, found, pitched in _measured(path, track, end_bytes):
+            if hop - first >= count:
+                break
             at = slice(hop - first, hop - first + len(found))
             found, pitched = found[: len(levels[at])], pitched[: len(levels[at])]  # noqa: PLW2901 - drift
             voicing[at] = np.where(found > levels[at], pitched, voicing[at])
@@ -212,7 +215,7 @@ class _Block:
     def _time(self) -> Fraction:
         """File time of the first sample that waits."""
         knots = self._run.knots
-        number = max(1, sum(sample <= self._at for sample, _ in knots[:-1]))
+        number = max(1, bisect_right(knots, self._at, hi=len(knots) - 1, key=lambda knot: knot[0]))
         (a, start_s), (b, end_s) = knots[number - 1 : number + 1]
         return start_s + (end_s - start_s) * Fraction(self._at - a, b - a)
 

@@ -15,7 +15,7 @@ from owtmix.jobfile.spec import MixerSpec, Watermark
 from owtmix.plan.course import StateSpan, cut_by
 from owtmix.plan.pages import Pages, page_edges
 from owtmix.plan.speakers import NOBODY, Speech, speaking
-from owtmix.plan.tiles import Tile, automatic_tiles, border_px, first_streams, manual_tiles
+from owtmix.plan.tiles import Places, Tile, automatic_tiles, border_px, first_streams, manual_tiles, places_of
 from owtmix.plan.timeline import Segment, Timeline
 from owtmix.plan.transitions import moved_rects
 
@@ -135,6 +135,7 @@ class _Dealer:
         self._speech = speech
         self._speaking = [*speaking(speech.turns, timeline.end)] if speech.turns else []
         self._pages: dict[Fraction, Pages] = {}
+        self._known: dict[Tile, Tile] = {}
 
     def deal(
         self, span: TimeRange, present: Sequence[StreamId], state: StateSpan
@@ -154,29 +155,49 @@ class _Dealer:
             edges.update(part.span.start for part in overlapping(self._speaking, span))
         if is_paged:
             edges.update(page_edges(span, mixer.page_s))
+        arrangements: dict[tuple[object, ...], tuple[Tile, ...]] = {}
+        places: dict[int, Places] = {}
         for start, end in pairwise(sorted(edge for edge in edges if span.start <= edge)):
-            yield TimeRange(start, end), self._tiles(start, shown, state, is_paged=is_paged)
+            first = first_streams(shown, self._screen(start, shown), self._leader(start, shown, mixer), mixer)
+            seen = self._page(start, shown, first, mixer) if is_paged else shown
+            now = item_at(self._speaking, start) if mixer.speaker_border else None
+            speaking = now.streams.intersection(seen) if now else frozenset[StreamId]()
+            key = (tuple(seen), tuple(first), speaking)
+            if key not in arrangements:
+                if len(seen) not in places:
+                    places[len(seen)] = places_of(len(seen), mixer, self._canvas)
+                arrangements[key] = self._tiles(seen, first, speaking, state, places[len(seen)])
+            yield TimeRange(start, end), arrangements[key]
 
-    def _tiles(self, t: Fraction, shown: Sequence[StreamId], state: StateSpan, *, is_paged: bool) -> tuple[Tile, ...]:
-        mixer = state.state.mixer
-        first = first_streams(shown, self._screen(t, shown), self._leader(t, shown, mixer), mixer) if shown else []
-        if is_paged:
-            pages = self._pages.setdefault(mixer.page_s, Pages(self._speech.turns, mixer.page_s))
-            shown = pages.at(t, shown, first, mixer.page_size)
+    def _page(
+        self, t: Fraction, shown: Sequence[StreamId], first: Sequence[StreamId], mixer: MixerSpec
+    ) -> list[StreamId]:
+        pages = self._pages.setdefault(mixer.page_s, Pages(self._speech.turns, mixer.page_s))
+        return pages.at(t, shown, first, mixer.page_size)
+
+    def _tiles(
+        self,
+        shown: Sequence[StreamId],
+        first: Sequence[StreamId],
+        speaking: frozenset[StreamId],
+        state: StateSpan,
+        places: Places,
+    ) -> tuple[Tile, ...]:
+        mixer, muted = state.state.mixer, state.state.muted
         manual = state.state.subscription.manual
-        tiles = manual_tiles(shown, mixer) if manual else automatic_tiles(shown, first, mixer, self._canvas)
-        if mixer.labels:
-            muted = state.state.muted
-            tiles = tuple(
-                replace(tile, label=self._names[tile.stream], is_muted=tile.stream in muted) for tile in tiles
+        tiles = manual_tiles(shown, mixer) if manual else automatic_tiles(shown, first, places)
+        border = border_px(self._canvas)
+        drawn = (
+            replace(
+                tile,
+                label=self._names[tile.stream] if mixer.labels else "",
+                is_muted=mixer.labels and tile.stream in muted,
+                border_px=border if tile.stream in speaking else 0,
             )
-        if mixer.speaker_border:
-            now = item_at(self._speaking, t)
-            tiles = tuple(
-                replace(tile, border_px=border_px(self._canvas)) if now and tile.stream in now.streams else tile
-                for tile in tiles
-            )
-        return tiles
+            for tile in tiles
+        )
+        # A tile that is shown again is the same object: a plan with thousands of scenes travels to every worker.
+        return tuple(self._known.setdefault(tile, tile) for tile in drawn)
 
     def _screen(self, t: Fraction, shown: Sequence[StreamId]) -> StreamId | None:
         """The shared screen that began last."""

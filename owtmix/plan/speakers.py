@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -25,6 +26,8 @@ BESIDE_HOPS: Final = 5
 
 Levels = dict[int, int]
 """A level (whole dB) by the number of the hop of output time."""
+Loudest = dict[int, tuple[int, StreamId]]
+"""The highest level, and whose it is, by the number of the hop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,36 +114,43 @@ def _levels(
     if found and not all(state.hears(stream) for state in states):
         whole = TimeRange(states[0].span.start, states[-1].span.end)
         for silent in where_not(states, whole, lambda state: state.hears(stream)):
-            for hop in range(floor(silent.start / HOP_S), ceil(silent.end / HOP_S)):
+            first, end = floor(silent.start / HOP_S), ceil(silent.end / HOP_S)
+            for hop in [hop for hop in found if first <= hop < end] if end - first > len(found) else range(first, end):
                 found.pop(hop, None)
     return found
 
 
 def _without_echoes(levels: Mapping[StreamId, Levels], crosstalk_db: int) -> dict[StreamId, list[int]]:
     """The hops in which each stream has a voice of its own, in order."""
-    loudest: dict[int, tuple[int, StreamId]] = {}
+    loudest: Loudest = {}
     for stream, hops in levels.items():
         for hop, level in hops.items():
             if hop not in loudest or level > loudest[hop][0]:
                 loudest[hop] = level, stream
+    return {stream: _own(hops, set(_echoes(stream, hops, loudest, crosstalk_db))) for stream, hops in levels.items()}
 
-    def is_echo(stream: StreamId, hop: int, level: int) -> bool:
-        heard = (loudest.get(before) for before in range(hop - ECHO_HOPS, hop + 1))
-        return any(other and other[1] != stream and other[0] - crosstalk_db >= level for other in heard)
 
-    def own(stream: StreamId, hops: Levels) -> list[int]:
-        """Of neighbours, what more than half of them are: a key that is struck makes no voice of an echo."""
-        echoes = {hop for hop, level in hops.items() if is_echo(stream, hop, level)}
-        if not echoes:
-            return sorted(hops)
-        found = []
-        for hop in sorted(hops):
-            beside = [near for near in range(hop - BESIDE_HOPS, hop + BESIDE_HOPS + 1) if near in hops]
-            if 2 * sum(near in echoes for near in beside) < len(beside):
-                found.append(hop)
-        return found
+def _echoes(stream: StreamId, hops: Levels, loudest: Loudest, crosstalk_db: int) -> Iterator[int]:
+    """The hops in which somebody else was so much louder, then or a moment before."""
+    for hop, level in hops.items():
+        least = level + crosstalk_db
+        for before in range(hop - ECHO_HOPS, hop + 1):
+            other = loudest.get(before)
+            if other is not None and other[0] >= least and other[1] != stream:
+                yield hop
+                break
 
-    return {stream: own(stream, hops) for stream, hops in levels.items()}
+
+def _own(hops: Levels, echoes: AbstractSet[int]) -> list[int]:
+    """Of neighbours, what more than half of them are: a key that is struck makes no voice of an echo."""
+    if not echoes:
+        return sorted(hops)
+    found = []
+    for hop in sorted(hops):
+        beside = [near for near in range(hop - BESIDE_HOPS, hop + BESIDE_HOPS + 1) if near in hops]
+        if 2 * sum(near in echoes for near in beside) < len(beside):
+            found.append(hop)
+    return found
 
 
 def _spans(hops: Sequence[int], end: Fraction, rules: SpeakerRules) -> Iterator[TimeRange]:

@@ -44,6 +44,8 @@ def first_streams(
         leader: the one among them that speaks, or is to be shown as if it did.
         mixer: which of that decides.
     """
+    if not shown:
+        return []
     first = [screen] if mixer.screen_first and screen else []
     main = mixer.max_resolution_stream
     if mixer.follow_speaker and leader:
@@ -59,22 +61,35 @@ def manual_tiles(shown: Collection[StreamId], mixer: MixerSpec) -> tuple[Tile, .
     return tuple(Tile(p.stream, p.region) for p in positions)
 
 
-def automatic_tiles(
-    shown: Sequence[StreamId], first: Sequence[StreamId], mixer: MixerSpec, canvas: Size
-) -> tuple[Tile, ...]:
-    """The first of ``first`` in the largest tile, its others in the tiles that follow, then the rest of ``shown``."""
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The rectangles of an automatic layout, in drawing order, and the number of the largest one."""
+
+    rects: tuple[Rect, ...] = ()
+    largest: int = 0
+
+
+def places_of(count: int, mixer: MixerSpec, canvas: Size) -> Places:
+    """The places for so many streams; there may be fewer or more than that."""
     if mixer.layout is LayoutStyle.CUSTOM:
-        areas = layouts.template(mixer.templates, len(shown))
+        areas = layouts.template(mixer.templates, count)
     else:
-        areas = layouts.areas(mixer.layout, len(shown))
+        areas = layouts.areas(mixer.layout, count)
     if not areas:
+        return Places()
+    return Places(tuple(_apart(area, canvas, mixer.gap_px) for area in areas), layouts.largest(areas))
+
+
+def automatic_tiles(shown: Sequence[StreamId], first: Sequence[StreamId], places: Places) -> tuple[Tile, ...]:
+    """The first of ``first`` in the largest tile, its others in the tiles that follow, then the rest of ``shown``."""
+    if not places.rects:
         return ()
     stream_of_tile: dict[int, StreamId] = {}
     rest = [*first, *(stream for stream in shown if stream not in first)]
     if first:
-        stream_of_tile[layouts.largest(areas)] = rest.pop(0)
-    stream_of_tile |= zip([i for i in range(len(areas)) if i not in stream_of_tile], rest, strict=False)
-    tiles = (Tile(stream_of_tile[i], _apart(areas[i], canvas, mixer.gap_px)) for i in sorted(stream_of_tile))
+        stream_of_tile[places.largest] = rest.pop(0)
+    stream_of_tile |= zip([i for i in range(len(places.rects)) if i not in stream_of_tile], rest, strict=False)
+    tiles = (Tile(stream_of_tile[i], places.rects[i]) for i in sorted(stream_of_tile))
     return tuple(tile for tile in tiles if tile.rect.area)
 
 

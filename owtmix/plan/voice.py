@@ -10,8 +10,10 @@ from typing import Final
 HOP_S: Final = Fraction(1, 20)
 """Levels are measured this often."""
 LOWEST_DB: Final = -100
-MOST_HOPS: Final = 30 * 86_400 * 20
-"""In a recording, of what is counted from its beginning: a month."""
+MOST_HOPS: Final = 7 * 86_400 * 20
+"""Of a recording: a week, the longest output that settings can allow. What comes later is not listened to."""
+MOST_FIRST_HOP: Final = 1 << 48
+"""Of a recording whose clock begins anywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +41,11 @@ def check_voice(voice: Voice) -> None:
         ValueError: no measurement is like that; the message completes "its result ...".
     """
     for run in voice.runs:
-        if not run.levels or abs(run.first) + len(run.levels) > MOST_HOPS:
+        if not run.levels or abs(run.first) > MOST_FIRST_HOP:
             raise ValueError("has voice at no time")
         if not LOWEST_DB <= min(run.levels) <= max(run.levels) <= -LOWEST_DB:
             raise ValueError("has a voice of no level")
+    if sum(len(run.levels) for run in voice.runs) > MOST_HOPS:
+        raise ValueError("has more voice than there is time")
     if any(before.first + len(before.levels) >= after.first for before, after in pairwise(voice.runs)):
         raise ValueError("has voice in no order")
