@@ -49,11 +49,7 @@ def plan_picture(
     video = spec.video
     assert video
     clock = FrameClock(video.fps)
-    pictures = {
-        stream: timeline.pictures[stream]
-        for stream in timeline.presence
-        if any(at.shows(stream, has_picture=bool(timeline.pictures[stream])) for at in states)
-    }
+    pictures = {stream: timeline.pictures[stream] for stream in shown_streams(timeline, states)}
     timeline_settings = settings.timeline
     rules = PlaceholderRules(
         timeline_settings.absence_s, timeline_settings.gap_s, timeline_settings.placeholder_delay_s
@@ -90,6 +86,15 @@ def plan_picture(
         chunks=cut_chunks(frames, encoder.gop, least, _changes(clock, timeline, states, names, video.size)),
         names={stream: name for stream, name in names.items() if name != stream.user},
         later=tuple(LaterEncoding(first, other) for first, other in zip(firsts, others, strict=True)),
+    )
+
+
+def shown_streams(timeline: Timeline, states: Sequence[StateSpan]) -> tuple[StreamId, ...]:
+    """The streams that ever have a tile, in order of joining."""
+    return tuple(
+        stream
+        for stream in timeline.presence
+        if any(at.shows(stream, has_picture=bool(timeline.pictures[stream])) for at in states)
     )
 
 

@@ -6,7 +6,7 @@ All of the room is known, so a turn is known before it begins: neither a cough n
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from fractions import Fraction
@@ -79,9 +79,16 @@ class Speaking:
 
 
 def speech_of(
-    timeline: Timeline, voices: Mapping[int, Voice], states: Sequence[StateSpan], rules: SpeakerRules
+    timeline: Timeline,
+    voices: Mapping[int, Voice],
+    states: Sequence[StateSpan],
+    shown: Collection[StreamId],
+    rules: SpeakerRules,
 ) -> Speech:
-    """Who speaks when. ``voices`` are those of sources; screens do not speak, and who is not heard does not either."""
+    """Who speaks when. ``voices`` are those of sources; screens do not speak, and who is not heard does not either.
+
+    Only streams that are ever ``shown`` lead.
+    """
     levels = {
         stream: found
         for stream, sounds in timeline.sounds.items()
@@ -95,7 +102,8 @@ def speech_of(
         ),
         key=lambda turn: (turn.from_s, turn.to_s, turn.stream),
     )
-    return Speech(tuple(turns), tuple(leads_of(turns, timeline.end, rules)))
+    leading = [turn for turn in turns if turn.stream in shown]
+    return Speech(tuple(turns), tuple(leads_of(leading, timeline.end, rules)))
 
 
 def _levels(

@@ -109,6 +109,15 @@ def test_who_is_not_shown_has_no_tile_though_they_speak() -> None:
     assert {tile.stream for scene in plan.picture.scenes for tile in scene.tiles} == {ANNA, CARL}
 
 
+def test_who_has_no_tile_takes_it_from_nobody() -> None:
+    """A caller without a camera speaks: the last one who is seen keeps the largest tile."""
+    clips = room(both(ANNA, 0, 30), both(BEN, 0, 30), heard(CARL, 0, 30))
+    speech = {0: (2.0, 8.0), 1: (12.0, 16.0), 2: (17.0, 25.0)}
+    assert largest(scenes(clips, speech, **MAIN)) == [(0, "anna_1"), (11.7, "ben_1")]
+    shown = largest(scenes(clips, speech, audio_only=True, **MAIN))
+    assert shown == [(0, "anna_1"), (11.7, "ben_1"), (16.7, "carl_1")]
+
+
 def test_all_who_speak_have_a_border() -> None:
     found = scenes(THREE, {0: (2.0, 8.0), 1: (6.0, 20.0)}, speaker_border=True)
     borders = [

@@ -131,7 +131,9 @@ def spoken(
     """The turns in a room, with the voices of its clips."""
     timeline = build_timeline(clips, ALONE)
     states = [state or StateSpan(span(0, timeline.end), JOB, RoomState(JOB.mixer, JOB.subscription, 0))]
-    found = speech_of(timeline, {number: Voice(tuple(runs)) for number, runs in voices.items()}, states, RULES)
+    by_source = {number: Voice(tuple(runs)) for number, runs in voices.items()}
+    found = speech_of(timeline, by_source, states, (), RULES)
+    assert found.leads == ()
     return [(one.stream.user, float(one.from_s), float(one.to_s)) for one in found.turns]
 
 
