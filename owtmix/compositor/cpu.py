@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from owtmix.base.geometry import Rect, ResizeMode, Size, fit
 from owtmix.compositor.base import ComposedFrame, Layer, SourceFrame
 from owtmix.compositor.frame_pool import FramePool, PooledFrame
-from owtmix.compositor.rounded import Drawable
+from owtmix.compositor.rounded import Drawable, RoundedLayer
 from owtmix.compositor.scale import Conversion, Converter
 from owtmix.plan.buffers import ahead_frames, kept_converters, pool_frames
 from owtmix.plan.media_info import Matrix
@@ -159,8 +159,8 @@ class CpuCanvas:
         else:
             dirty = _with_affected({i for i, layer in enumerate(content) if layer != before[i]}, drawing)
             for i in dirty:
-                if not drawing[i].opaque:
-                    self._clear(target.planes, drawing[i].rect)
+                for rect in _seen_through(drawing[i]):
+                    self._clear(target.planes, rect)
         for i in sorted(dirty):
             drawing[i].blend(*target.planes)
         target.content = content
@@ -187,11 +187,19 @@ def _with_affected(dirty: set[int], drawing: Sequence[Layer]) -> set[int]:
     while waiting:
         i = waiting.pop()
         for j, other in enumerate(drawing):
-            affected = j not in dirty and drawing[i].rect.overlaps(other.rect)
-            if affected and (j > i or not drawing[i].opaque):
+            if j in dirty or not drawing[i].rect.overlaps(other.rect):
+                continue
+            if j > i or any(rect.overlaps(other.rect) for rect in _seen_through(drawing[i])):
                 dirty.add(j)
                 waiting.append(j)
     return dirty
+
+
+def _seen_through(layer: Layer) -> tuple[Rect, ...]:
+    """Where what lies beneath a layer is seen."""
+    if isinstance(layer, RoundedLayer) and layer.layer.opaque:
+        return layer.corners
+    return () if layer.opaque else (layer.rect,)
 
 
 def _window(rect: Rect, half: int) -> tuple[slice, slice]:

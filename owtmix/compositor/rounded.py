@@ -49,6 +49,13 @@ class RoundedLayer:
     def rect(self) -> Rect:
         return self.layer.rect
 
+    @property
+    def corners(self) -> tuple[Rect, ...]:
+        """Where what lies beneath is seen, with even edges."""
+        rect, side = self.rect, self.corner_px + self.corner_px % 2
+        lefts, tops = (rect.x, rect.right - side), (rect.y, rect.bottom - side)
+        return tuple(Rect(left, top, side, side) for top in tops for left in lefts)
+
     def blend(self, y: Plane, u: Plane, v: Plane) -> None:
         """As ``Drawable.blend``; the layer must be ``Drawable``."""
         drawn: Any = self.layer

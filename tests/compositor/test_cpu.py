@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from owtmix.base.geometry import Rect, ResizeMode, Size
 from owtmix.compositor.base import ComposedFrame, Layer
 from owtmix.compositor.cpu import CpuCanvas, CpuScaler, Plane, Planes, planes
+from owtmix.compositor.rounded import rounded
 from owtmix.plan.buffers import POOL_FRAMES
 from tests.compositor.stills import Still
 from tests.media.pictures import flat
@@ -196,26 +197,36 @@ def places(draw: st.DrawFn) -> Rect:
 
 
 @st.composite
-def scenes(draw: st.DrawFn) -> list[list[tuple[Rect, int, bool]]]:
-    """A few arrangements of layers, each shown several times with changing content."""
+def scenes(draw: st.DrawFn) -> list[list[Layer]]:
+    """A few arrangements of layers, some with round corners, each shown several times with changing content."""
     shown = []
     for _ in range(draw(st.integers(1, 3))):
-        rects = draw(st.lists(st.tuples(places(), st.booleans()), max_size=4))
+        rects = draw(st.lists(st.tuples(places(), st.booleans(), st.integers(0, 6)), max_size=4))
         shown += [
-            [(rect, draw(st.integers(20, 22)), opaque) for rect, opaque in rects]
+            [rounded(Paint(rect, draw(st.integers(20, 22)), opaque), corner) for rect, opaque, corner in rects]
             for _ in range(draw(st.integers(1, 8)))
         ]
     return shown
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(scenes())
-def test_any_history_gives_the_pixels_of_a_fresh_canvas(shown: Sequence[Sequence[tuple[Rect, int, bool]]]) -> None:
+def test_any_history_gives_the_pixels_of_a_fresh_canvas(shown: Sequence[Sequence[Layer]]) -> None:
     """Partial redraws equal a full draw: rendering any range alone depends on this."""
     on = canvas()
     for layers in shown:
-        drawn = compose(on, *(Paint(rect, code, opaque) for rect, code, opaque in layers))
-        assert same(drawn, compose(canvas(), *(Paint(rect, code, opaque) for rect, code, opaque in layers)))
+        assert same(compose(on, *layers), compose(canvas(), *layers))
+
+
+def test_a_change_of_a_tile_with_round_corners_redraws_only_what_is_under_them() -> None:
+    tile, beside, under = Rect(0, 0, 24, 16), Rect(8, 4, 8, 8), Rect(20, 12, 8, 8)
+    below = [Paint(beside, 50), Paint(under, 60)]
+    on = canvas()
+    for code in range(30, 30 + 2 * POOL_FRAMES):
+        compose(on, *below, rounded(Paint(tile, code), 6))
+    before = [len(paint.drawn) for paint in below]
+    compose(on, *below, rounded(Paint(tile, 90), 6))
+    assert [len(paint.drawn) - count for paint, count in zip(below, before, strict=True)] == [0, 1]
 
 
 def test_a_frame_in_use_is_not_drawn_on() -> None:

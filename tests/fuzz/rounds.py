@@ -64,9 +64,20 @@ def gather(folder: Path, recordings: Path | None) -> Corpus:
     """Write a room to ``folder``. The media are the files in ``recordings`` and generated ones."""
     takes = (Take("anna_1", 0, 2000, COLOURS[0], 440, size=(160, 90), container="webm"),)
     muted = {"StreamConfig": [{"RtcStreamId": "anna_1", "MuteVideo": True, "MuteAudio": True}]}
-    looks = {"MixerConfig": {"MixedVideoLayout": 3}, "SubscribeConfig": {"UnsubscribeVideo": ["ben_1"]}}
+    mixer: dict[str, Any] = {
+        "FollowSpeaker": True,
+        "SpeakerBorder": True,
+        "ScreenFirst": True,
+        "ShowAudioOnly": True,
+        "Labels": True,
+    }
+    mixer |= {"PageSize": 3, "PageSeconds": 1, "Gap": 6, "CornerRadius": 12, "Transition": 0.4}
+    looks: dict[str, Any] = {
+        "MixerConfig": {"MixedVideoLayout": 3, "CornerRadius": 3, "PageSize": 2, "Transition": 0.3},
+        "SubscribeConfig": {"UnsubscribeVideo": ["ben_1"]},
+    }
     updates = [(500, {"Action": "job.stream.update", "Data": muted}), (900, {"Action": "job.update", "Data": looks})]
-    room = Room(takes, size=(320, 180), fps=5, updates=tuple(updates))
+    room = Room(takes, size=(320, 180), fps=5, mixer=mixer, updates=tuple(updates))
     job_file = room.write(folder, "fuzz", record)
     made = [
         Take("a_1", 0, 2000, COLOURS[1], 440, size=(160, 90), container="mp4"),
