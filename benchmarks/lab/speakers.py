@@ -316,7 +316,7 @@ def _changes(shown: Sequence[tuple[TimeRange, StreamId]]) -> list[tuple[Fraction
 
 
 def _own(path: Path, found: Probe) -> Voice:
-    return find_voice(path, found.sounds, lambda _: None, found.end_bytes)
+    return find_voice(path, found.sounds, found.span.end, lambda _: None, found.end_bytes)
 
 
 def _silero(path: Path, found: Probe, detector: Callable[..., object]) -> Voice:

@@ -145,7 +145,10 @@ def _tile_count(count: int) -> str:
 
 def _remarks(tile: Tile, scene: Scene, picture: PicturePlan) -> str:
     placeholders = _placeholders(tile.stream, scene, picture)
-    return ", ".join(filter(None, ["speaks" if tile.border_px else "", placeholders]))
+    label = f'"{tile.label}"' if tile.label else ""
+    return ", ".join(
+        filter(None, [label, "muted" if tile.is_muted else "", "speaks" if tile.border_px else "", placeholders])
+    )
 
 
 def _placeholders(stream: StreamId, scene: Scene, picture: PicturePlan) -> str:

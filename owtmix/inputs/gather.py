@@ -24,7 +24,7 @@ from owtmix.inputs.repeated import repeated_files
 from owtmix.inputs.source_file import SourceFile, first_of_same
 from owtmix.inputs.tasks import Heard, ProbeTask
 from owtmix.inputs.updates_file import FoundUpdates, find_updates
-from owtmix.inputs.voices import VoiceFinder
+from owtmix.inputs.voices import VoiceFinder, voice_name
 from owtmix.jobfile.bounds import MAX_INDEX_BYTES
 from owtmix.jobfile.index import Index, Recording
 from owtmix.jobfile.index_reader import read_index
@@ -139,7 +139,8 @@ class InputGatherer:
             for n, what in found.items():
                 probe = what
                 if isinstance(what, Heard):
-                    self._probes.keep(VOICES, identities[n], files[n], what.voice)
+                    name = voice_name(identities[n], listens_s(recordings[n], rules))
+                    self._probes.keep(VOICES, name, files[n], what.voice)
                     probe, voices[n] = what.probe, what.voice
                 if isinstance(probe, Probe):
                     self._probes.keep(PROBES, identities[n], files[n], probe)
@@ -154,7 +155,7 @@ class InputGatherer:
                     rules,
                     version=files[n].file_version,
                     owner=owner(n),
-                    listens=listens and speaks(recordings[n]),
+                    listens_s=listens_s(recordings[n], rules) if listens else Fraction(0),
                 )
                 for n in sorted(numbers)
             ]
@@ -207,7 +208,12 @@ class InputGatherer:
         def owner(number: int) -> str:
             return gathered.clips[number].recording.stream.user
 
-        finder = VoiceFinder(self._executor, gathered.sources, self._probes, gathered.identities, owner)
+        rules = clock_rules(self._settings)
+
+        def length_s(number: int) -> Fraction:
+            return listens_s(gathered.clips[number].recording, rules)
+
+        finder = VoiceFinder(self._executor, gathered.sources, self._probes, gathered.identities, owner, length_s)
         return known | finder.find([number for number in numbers if number not in known], progress, on_problem)
 
     def images(self, marks: Sequence[ImageWatermark], on_missing: Callable[[str], None]) -> dict[str, DecodedImage]:
@@ -255,9 +261,13 @@ class InputGatherer:
         return data
 
 
-def speaks(recording: Recording) -> bool:
-    """Whether a recording may be of somebody who speaks: screens do not."""
-    return not recording.stream.is_screen
+def listens_s(recording: Recording, rules: ClockRules) -> Fraction:
+    """How many of the first seconds of a recording are listened to: those that are used, and none of a screen."""
+    if recording.stream.is_screen:
+        return Fraction(0)
+    if recording.end_s is None:
+        return rules.longest_s
+    return min(rules.longest_s, recording.end_s - recording.start_s)
 
 
 def clock_rules(settings: Settings) -> ClockRules:

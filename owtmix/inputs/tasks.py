@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -53,7 +54,8 @@ class Heard:
 class ProbeTask:
     """Measure a recording, the caller's ``number``; with ``wholly`` it is decoded to the end.
 
-    With ``listens`` the voice in it is found, too, if it has any sound: in the same process, which costs less.
+    The voice in its first ``listens_s`` seconds is found, too, if it has any sound: in the same process, which costs
+    less.
 
     ``rules`` say when timestamps are not believed.
     ``parts`` are the ranges of the file that were fetched, sorted and disjoint; None when the file is complete.
@@ -71,7 +73,7 @@ class ProbeTask:
     parts: tuple[tuple[int, int], ...] | None = None
     version: str | None = None
     owner: str = ""
-    listens: bool = False
+    listens_s: Fraction = Fraction(0)
 
     def check(self, value: Heard | Probe | NeedsBytes) -> None:
         """As ``Bounded.check``."""
@@ -93,10 +95,10 @@ class ProbeTask:
     def run(self, reporter: TaskReporter) -> Heard | Probe | NeedsBytes:
         with unchanged(self.path, self.version):
             found = self._measured(reporter)
-            if not (self.listens and isinstance(found, Probe) and found.sounds):
+            if not (self.listens_s and isinstance(found, Probe) and found.sounds):
                 return found
             try:
-                return Heard(found, _voice_in(self.path, found, reporter))
+                return Heard(found, _voice_in(self.path, found, self.listens_s, reporter))
             except InputError:  # its picture may be good; what is wrong is told by who asks for the voice
                 return found
 
@@ -119,7 +121,9 @@ class ProbeTask:
 
 @dataclass(frozen=True, slots=True)
 class VoiceTask:
-    """Find the voice in a recording, the caller's ``number``, of which ``probe`` describes the sounds.
+    """Find the voice in the first ``listens_s`` seconds of a recording, the caller's ``number``.
+
+    ``probe`` describes its sounds.
 
     ``version`` and ``owner`` are as in ``ProbeTask``.
     """
@@ -130,6 +134,7 @@ class VoiceTask:
     name: str
     path: Path
     probe: Probe
+    listens_s: Fraction
     version: str | None = None
     owner: str = ""
 
@@ -140,17 +145,18 @@ class VoiceTask:
     @property
     def longest_s(self) -> float:
         """As ``Long.longest_s``."""
-        return min(SLOWEST_SOUND * float(sum(sound.span.duration for sound in self.probe.sounds)), MOST_MEASURING_S)
+        return min(SLOWEST_SOUND * len(self.probe.sounds) * float(self.listens_s), MOST_MEASURING_S)
 
     def run(self, reporter: TaskReporter) -> Voice:
         with unchanged(self.path, self.version):
-            return _voice_in(self.path, self.probe, reporter)
+            return _voice_in(self.path, self.probe, self.listens_s, reporter)
 
 
-def _voice_in(path: Path, probe: Probe, reporter: TaskReporter) -> Voice:
+def _voice_in(path: Path, probe: Probe, listens_s: Fraction, reporter: TaskReporter) -> Voice:
     from owtmix.media.voice_meter import find_voice
 
-    return find_voice(path, probe.sounds, lambda t: reporter.advance(float(t)), probe.end_bytes)
+    until_s = probe.start_s + listens_s
+    return find_voice(path, probe.sounds, until_s, lambda t: reporter.advance(float(t)), probe.end_bytes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -69,11 +69,14 @@ def find_updates(
             continue
         if data is not None:
             found = with_updates(spec, data, printable(key, MAX_NAME))
-            return FoundUpdates(found, None if index_file else key, index_file.parent / key if index_file else None)
-    if not doubts:
-        return FoundUpdates(spec)
-    return FoundUpdates(
-        spec,
-        doubt=f"the store does not say whether there are updates in {' or '.join(doubts)}, and none are used: allow "
-        'listing the bucket, or write "Updates": [] into Data',
+            file = index_file.parent / key if index_file else None
+            return FoundUpdates(found, None if file else key, file, _doubt(doubts, f"those in {key} are used"))
+    return FoundUpdates(spec, doubt=_doubt(doubts, "none are used"))
+
+
+def _doubt(keys: Sequence[str], used: str) -> str:
+    """A sentence about places of which the store does not say whether anything is there; empty without any."""
+    hint = 'allow listing the bucket, or write "Updates": [] into Data'
+    return (
+        f"the store does not say whether there are updates in {' or '.join(keys)}, and {used}: {hint}" if keys else ""
     )

@@ -30,6 +30,7 @@ class VoiceFinder:
         cache: keeps what was found.
         identities: the name of each among all stores, by the number of its source.
         owner: tells whose each is.
+        listens_s: tells how many of its first seconds are used.
     """
 
     def __init__(
@@ -39,12 +40,14 @@ class VoiceFinder:
         cache: MeasurementCache,
         identities: Sequence[str],
         owner: Callable[[int], str],
+        listens_s: Callable[[int], Fraction],
     ) -> None:
         self._executor = executor
         self._sources = sources
         self._cache = cache
         self._identities = identities
         self._owner = owner
+        self._listens_s = listens_s
 
     def find(self, numbers: Iterable[int], progress: Progress, on_problem: Callable[[str], None]) -> dict[int, Voice]:
         """The voices of sources by their numbers; ``on_problem`` gets a message for each that cannot be listened to.
@@ -59,7 +62,7 @@ class VoiceFinder:
         voices = {
             number: voice
             for number in sorted(set(first.values()))
-            if (voice := self._cache.find(VOICES, self._identities[number], files[number])) is not None
+            if (voice := self._cache.find(VOICES, self._name(number), files[number])) is not None
         }
         left = {number: files[number] for number in first.values() if number not in voices}
         here = [number for number, file in left.items() if file.copy.complete]
@@ -68,9 +71,15 @@ class VoiceFinder:
             voices |= self._listen(here, files, on_problem, lambda count: progress.advance(Fraction(count)))
         if missing := left.keys() - here:
             for downloaded in download_missing(self._sources.store, files, missing, self._sources.budget, progress):
+                for number, error in downloaded.items():
+                    if error:
+                        on_problem(_silent(files[number].key, error))
                 arrived = [number for number, error in downloaded.items() if not error]
                 voices |= self._listen(arrived, files, on_problem)
         return {number: voices[same] for number, same in first.items() if same in voices}
+
+    def _name(self, number: int) -> str:
+        return voice_name(self._identities[number], self._listens_s(number))
 
     def _listen(
         self,
@@ -84,17 +93,34 @@ class VoiceFinder:
             file = files[number]
             assert file.probe
             tasks.append(
-                VoiceTask(number, file.key, file.path, file.probe, version=file.file_version, owner=self._owner(number))
+                VoiceTask(
+                    number,
+                    file.key,
+                    file.path,
+                    file.probe,
+                    self._listens_s(number),
+                    version=file.file_version,
+                    owner=self._owner(number),
+                )
             )
         found = {}
         for outcome in measure_apart(self._executor, tasks, on_done):
             number, name = outcome.task.number, outcome.task.name
             if isinstance(outcome.value, Voice):
                 found[number] = outcome.value
-                self._cache.keep(VOICES, self._identities[number], files[number], outcome.value)
+                self._cache.keep(VOICES, self._name(number), files[number], outcome.value)
             else:
-                on_problem(f"{name} counts as silent when it comes to who speaks: it {outcome.error or outcome.death}")
+                on_problem(_silent(name, outcome.error or f"listening to it {outcome.death}"))
         return found
+
+
+def voice_name(identity: str, listens_s: Fraction) -> str:
+    """The name of a voice in so much of a recording."""
+    return f"{identity}\n{listens_s}"
+
+
+def _silent(name: str, reason: object) -> str:
+    return f"{name} counts as silent when it comes to who speaks: {reason}"
 
 
 def _as_it_is(file: SourceFile) -> SourceFile:

@@ -88,6 +88,15 @@ def mixer_spec(
     templates = _templates(mixer, canvas, collector) if templates is None else templates
     positions = _positions(mixer, canvas, collector)
     shown = channel is not MediaChannel.AUDIO
+    if shown and manual:
+        for key, value in (
+            ("FollowSpeaker", mixer.follow_speaker),
+            ("ScreenFirst", mixer.screen_first),
+            ("PageSize", mixer.page_size),
+            ("Gap", mixer.gap_px),
+        ):
+            if value:
+                collector.warn((*_MIXER, key), "not used: positions are manual (VideoStreamType 1)")
     if shown and manual and not mixer.positions and collector.is_clean((*_MIXER, "PositionConfig")):
         collector.problem((*_MIXER, "PositionConfig"), "manual mode (VideoStreamType 1) needs at least one entry")
     custom = style is LayoutStyle.CUSTOM and not manual

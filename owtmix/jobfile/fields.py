@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -11,6 +12,8 @@ from owtmix.jobfile.bounds import MAX_NAME
 
 def key(alias: str, accepted: str, default: Any = None, **limits: Any) -> Any:
     """A key of the job file. ``accepted`` follows "accepted: " in messages, and is the description in editors."""
+    if isinstance(default, Decimal):  # pydantic writes such a default as text
+        limits = {"json_schema_extra": {"default": float(default)}} | limits
     return Field(default, alias=alias, description=accepted, **limits)
 
 

@@ -119,17 +119,17 @@ class MixerConfig(JobModel):
         f"for manual mode: a list of at most {MAX_POSITIONS} objects with RtcStreamId and Region",
         MAX_POSITIONS,
     )
-    labels: bool = key("Labels", "true or false: names on the tiles", default=False)
-    follow_speaker: bool = key("FollowSpeaker", "true or false: who speaks gets the largest tile", default=False)
-    screen_first: bool = key("ScreenFirst", "true or false: a shared screen gets the largest tile", default=False)
-    speaker_border: bool = key("SpeakerBorder", "true or false: a border around all who speak", default=False)
-    show_audio_only: bool = key("ShowAudioOnly", "true or false: tiles for streams without a picture", default=False)
-    page_size: int = whole("PageSize", "how many tiles are shown at a time, in turn; 0 for all", 0, MAX_PAGE, 0)
-    page_s: PageSeconds = key("PageSeconds", "how long a page is shown: a number of seconds, 1 to 3600", Decimal(10))
-    corner_px: int = whole("CornerRadius", "of tiles: a whole number of pixels", 0, MAX_GAP, 0)
-    gap_px: int = whole("Gap", "between tiles: a whole number of pixels", 0, MAX_GAP, 0)
+    labels: bool = key("Labels", "true or false; true writes names on the tiles", default=False)
+    follow_speaker: bool = key("FollowSpeaker", "true or false; true gives who speaks the largest tile", default=False)
+    screen_first: bool = key("ScreenFirst", "true or false; true gives a shared screen the largest tile", default=False)
+    speaker_border: bool = key("SpeakerBorder", "true or false; true draws a border around who speaks", default=False)
+    show_audio_only: bool = key("ShowAudioOnly", "true or false; true shows streams without a picture", default=False)
+    page_size: int = whole("PageSize", "a number of tiles that are shown at a time, or 0 for all", 0, MAX_PAGE, 0)
+    page_s: PageSeconds = key("PageSeconds", "a number of seconds that a page is shown, 1 to 3600", Decimal(10))
+    corner_px: int = whole("CornerRadius", "a radius of the corners of tiles, in whole pixels", 0, MAX_GAP, 0)
+    gap_px: int = whole("Gap", "a number of whole pixels between tiles", 0, MAX_GAP, 0)
     transition_s: MoveSeconds = key(
-        "Transition", "how long tiles take to their new places: a number of seconds, 0 to 1", Decimal(0)
+        "Transition", "a number of seconds that tiles take to their new places, 0 to 1", Decimal(0)
     )
     watermarks: Annotated[
         list[WaterMark],

@@ -11,7 +11,7 @@ from owtmix.base.errors import InputError
 from owtmix.base.wording import first_lines, some
 from owtmix.compositor.text.coverage import missing_glyph_warnings, with_fonts
 from owtmix.compositor.text.cut_text import cut_text_warnings
-from owtmix.inputs.gather import Gathered, InputGatherer, clock_rules, speaks
+from owtmix.inputs.gather import Gathered, InputGatherer, clock_rules
 from owtmix.inputs.image_files import DecodedImage
 from owtmix.inputs.measurement_cache import MeasurementCache
 from owtmix.inputs.prefetch import SourceSet
@@ -159,9 +159,19 @@ def gather_inputs(run: JobRun, indexed: Indexed) -> InputsGathered:
 
 
 def _voices(run: JobRun, indexed: Indexed, gathered: Gathered) -> Mapping[int, Voice]:
-    """The voices of those who may speak."""
-    numbers = [clip.source for clip in gathered.clips if clip.sounds and speaks(clip.recording)]
-    return indexed.gatherer.voices(gathered, numbers, run.progress, run.announcer.warn)
+    """The voices of those who may speak.
+
+    Raises:
+        InputError: one of them cannot be listened to, and the job is strict.
+    """
+    numbers = [clip.source for clip in gathered.clips if clip.sounds and not clip.recording.stream.is_screen]
+    problems: list[str] = []
+    found = indexed.gatherer.voices(gathered, numbers, run.progress, problems.append)
+    if problems and run.request.options.strict:
+        raise InputError(first_lines(problems))
+    for problem in problems:
+        run.announcer.warn(problem)
+    return found
 
 
 def plan_output(run: JobRun, inputs: InputsGathered) -> Prepared:

@@ -59,6 +59,7 @@ Floats = NDArray[np.float32]
 def find_voice(
     path: Path,
     tracks: Sequence[AudioTrack],
+    until_s: Fraction,
     advance: Callable[[Fraction], None],
     end_bytes: int | None = None,
 ) -> Voice:
@@ -67,6 +68,7 @@ def find_voice(
     Args:
         path: the recording, whose packets end at ``end_bytes``.
         tracks: at least one.
+        until_s: the file time up to which it is used: nothing is listened to from there on.
         advance: told the file time up to which a track was decoded.
         end_bytes: see ``path``.
 
@@ -74,7 +76,8 @@ def find_voice(
         InputError: it cannot be opened.
     """
     first = min(_hop(track.span.start) for track in tracks)
-    count = min(MOST_HOPS, max(_hop(track.span.end) for track in tracks) + 2 - first)
+    end_s = min(until_s, max(track.span.end for track in tracks))
+    count = min(MOST_HOPS, max(0, _hop(end_s) + 2 - first))
     levels, voicing = np.full(count, NO_SOUND, np.float32), np.zeros(count, np.float32)
     for track in tracks:
         for hop, found, pitched in _measured(path, track, end_bytes):

@@ -29,7 +29,7 @@ from owtmix.plan.model import (
     Source,
     sample_count,
 )
-from owtmix.plan.picture import is_draft, plan_picture, shown_streams
+from owtmix.plan.picture import is_draft, plan_picture
 from owtmix.plan.placements import sound_placements
 from owtmix.plan.scenes import Scene
 from owtmix.plan.shots import Shot
@@ -68,7 +68,7 @@ def make_plan(
         timeline_settings.keep_empty_gaps,
         settings.limits.max_duration_s,
     )
-    timeline = build_timeline(clips, rules)
+    timeline = room = build_timeline(clips, rules)
     course = course_of(spec, index, timeline)
     mixed = course.visits()
     if mixed is not None:
@@ -77,10 +77,8 @@ def make_plan(
     if timeline.end > settings.limits.max_duration_s:
         limit = timecode(settings.limits.max_duration_s)
         raise SpecError(Problem("", f"the output would last {timecode(timeline.end)}, more than the limit of {limit}"))
-    speech = NOBODY
-    if voices is not None:
-        speech = speech_of(timeline, voices, states, shown_streams(timeline, states), _speaker_rules(settings))
-    picture = plan_picture(spec, index, timeline, states, settings, speech) if spec.video else None
+    speech = NOBODY if voices is None else speech_of(timeline, voices, states, _speaker_rules(settings))
+    picture = plan_picture(spec, index, (room, timeline), states, settings, speech) if spec.video else None
     rough = unfiltered(picture, clips) if picture and is_draft(settings) else frozenset()
     if picture:
         check_memory(picture, images, settings.limits.worker_memory_mib)

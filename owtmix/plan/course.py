@@ -134,6 +134,10 @@ class StateSpan:
         """Whether the stream has a tile while it is present."""
         return (has_picture or self.state.mixer.audio_only) and subscribes_video(self.spec, stream)
 
+    def listens_to(self, stream: StreamId) -> bool:
+        """Whether it counts that the stream speaks, also in an output without sound."""
+        return self.spec.subscription.audio.admits(stream) and stream not in self.state.muted
+
     def hears(self, stream: StreamId) -> bool:
         """Whether the stream sounds."""
         return subscribes_audio(self.spec, stream) and stream not in self.state.muted

@@ -39,14 +39,14 @@ class Pages:
         ``shown`` are all who could be, in order of joining.
         """
         page = floor(t / self._page_s)
-        speaking = self._speaking[page]
-        chosen = list(dict.fromkeys((*first, *(stream for stream in shown if stream in speaking))))[:size]
         order = {stream: number for number, stream in enumerate(shown)}
 
         def turn_of(stream: StreamId) -> tuple[bool, int, int]:
             latest = self._latest.get(stream, -1)
             return latest != page, latest, order[stream]
 
+        speaking = sorted(self._speaking[page].intersection(shown), key=turn_of)
+        chosen = list(dict.fromkeys((*first, *speaking)))[:size]
         others = sorted((stream for stream in shown if stream not in chosen), key=turn_of)[: size - len(chosen)]
         self._latest |= dict.fromkeys((*chosen, *others), page)
         return [*chosen, *sorted(others, key=order.__getitem__)]

@@ -31,7 +31,7 @@ SpanT = TypeVar("SpanT", Scene, Shot)
 def plan_picture(
     spec: JobSpec,
     index: Index,
-    timeline: Timeline,
+    rooms: tuple[Timeline, Timeline],
     states: Sequence[StateSpan],
     settings: PlanSettings,
     speech: Speech,
@@ -41,15 +41,20 @@ def plan_picture(
     Args:
         spec: the job.
         index: of its recordings.
-        timeline: the room in output time.
+        rooms: the room in output time, without regard to who is subscribed when, and with it.
         states: the room from one update to the next.
         settings: of the service.
         speech: who speaks, where that decides anything.
     """
+    room, timeline = rooms
     video = spec.video
     assert video
     clock = FrameClock(video.fps)
-    pictures = {stream: timeline.pictures[stream] for stream in shown_streams(timeline, states)}
+    pictures = {
+        stream: timeline.pictures[stream]
+        for stream in timeline.presence
+        if any(at.shows(stream, has_picture=bool(timeline.pictures[stream])) for at in states)
+    }
     timeline_settings = settings.timeline
     rules = PlaceholderRules(
         timeline_settings.absence_s, timeline_settings.gap_s, timeline_settings.placeholder_delay_s
@@ -83,18 +88,9 @@ def plan_picture(
         },
         text_px=max(8, round(video.size.height * settings.text.height)),
         encoding=encoder,
-        chunks=cut_chunks(frames, encoder.gop, least, _changes(clock, timeline, states, names, video.size)),
+        chunks=cut_chunks(frames, encoder.gop, least, _changes(clock, room, states, names, video.size)),
         names={stream: name for stream, name in names.items() if name != stream.user},
         later=tuple(LaterEncoding(first, other) for first, other in zip(firsts, others, strict=True)),
-    )
-
-
-def shown_streams(timeline: Timeline, states: Sequence[StateSpan]) -> tuple[StreamId, ...]:
-    """The streams that ever have a tile, in order of joining."""
-    return tuple(
-        stream
-        for stream in timeline.presence
-        if any(at.shows(stream, has_picture=bool(timeline.pictures[stream])) for at in states)
     )
 
 
@@ -105,13 +101,13 @@ def _name(spec: JobSpec, index: Index, stream: StreamId) -> str:
 
 
 def _changes(
-    clock: FrameClock, timeline: Timeline, states: Sequence[StateSpan], names: Mapping[StreamId, str], canvas: Size
+    clock: FrameClock, room: Timeline, states: Sequence[StateSpan], names: Mapping[StreamId, str], canvas: Size
 ) -> list[int]:
     """The frames with which somebody comes or goes: neither an update nor a page shifts a joint of chunks."""
     begins = states[0]
     mixer = replace(begins.state.mixer, page_size=0, transition_s=Fraction(0))
-    always = StateSpan(TimeRange(Fraction(0), timeline.end), begins.spec, replace(begins.state, mixer=mixer))
-    return [clock.first_showing(scene.span.start) for scene in build_scenes(timeline, [always], canvas, names)]
+    always = StateSpan(TimeRange(Fraction(0), room.end), begins.spec, replace(begins.state, mixer=mixer))
+    return [clock.first_showing(scene.span.start) for scene in build_scenes(room, [always], canvas, names)]
 
 
 def _encoders(spec: JobSpec, videos: Sequence[VideoSpec], settings: PlanSettings) -> list[VideoEncoding]:

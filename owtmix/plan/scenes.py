@@ -135,6 +135,9 @@ class _Dealer:
         self._speech = speech
         self._speaking = [*speaking(speech.turns, timeline.end)] if speech.turns else []
         self._pages: dict[Fraction, Pages] = {}
+        self._led: dict[StreamId, list[Fraction]] = {}
+        for lead in speech.leads:
+            self._led.setdefault(lead.stream, []).append(lead.span.start)
         self._known: dict[Tile, Tile] = {}
 
     def deal(
@@ -172,8 +175,9 @@ class _Dealer:
     def _page(
         self, t: Fraction, shown: Sequence[StreamId], first: Sequence[StreamId], mixer: MixerSpec
     ) -> list[StreamId]:
-        pages = self._pages.setdefault(mixer.page_s, Pages(self._speech.turns, mixer.page_s))
-        return pages.at(t, shown, first, mixer.page_size)
+        if mixer.page_s not in self._pages:
+            self._pages[mixer.page_s] = Pages(self._speech.turns, mixer.page_s)
+        return self._pages[mixer.page_s].at(t, shown, first, mixer.page_size)
 
     def _tiles(
         self,
@@ -211,6 +215,16 @@ class _Dealer:
     def _leader(self, t: Fraction, shown: Sequence[StreamId], mixer: MixerSpec) -> StreamId | None:
         """Who leads; nobody in a pause for which there is ``MaxResolutionStream``."""
         lead = item_at(self._speech.leads, t) if mixer.follow_speaker else None
-        if lead is None or lead.stream not in shown:
+        if lead is None or not (lead.speaks or mixer.max_resolution_stream is None):
             return None
-        return lead.stream if lead.speaks or mixer.max_resolution_stream is None else None
+        return lead.stream if lead.stream in shown else self._led_last(t, shown)
+
+    def _led_last(self, t: Fraction, shown: Sequence[StreamId]) -> StreamId | None:
+        """Of those who are there, who led last before ``t``."""
+        found: tuple[StreamId | None, Fraction] = None, Fraction(-1)
+        for stream in shown:
+            starts = self._led.get(stream, [])
+            number = bisect_right(starts, t) - 1
+            if number >= 0 and starts[number] > found[1]:
+                found = stream, starts[number]
+        return found[0]

@@ -6,7 +6,7 @@ All of the room is known, so a turn is known before it begins: neither a cough n
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,8 +15,8 @@ from math import ceil, floor
 from typing import Final
 
 from owtmix.base.ids import StreamId
-from owtmix.base.time import TimeRange
-from owtmix.plan.course import StateSpan, where_not
+from owtmix.base.time import TimeRange, overlapping
+from owtmix.plan.course import StateSpan, cut_by, where_not
 from owtmix.plan.timeline import PlacedClip, Timeline
 from owtmix.plan.voice import HOP_S, Voice
 
@@ -51,6 +51,27 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
+class Leading:
+    """A turn, or a part of one, in which a stream has a tile, and may lead: from ``shown_s`` on."""
+
+    stream: StreamId
+    from_s: Fraction
+    to_s: Fraction
+    shown_s: Fraction = Fraction(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A range of output time in which a stream has a tile."""
+
+    span: TimeRange
+
+    @property
+    def start(self) -> Fraction:
+        return self.span.start
+
+
+@dataclass(frozen=True, slots=True)
 class Lead:
     """A stream leads in a range of output time: it speaks, or was the last who did, or is the first who will."""
 
@@ -79,15 +100,11 @@ class Speaking:
 
 
 def speech_of(
-    timeline: Timeline,
-    voices: Mapping[int, Voice],
-    states: Sequence[StateSpan],
-    shown: Collection[StreamId],
-    rules: SpeakerRules,
+    timeline: Timeline, voices: Mapping[int, Voice], states: Sequence[StateSpan], rules: SpeakerRules
 ) -> Speech:
-    """Who speaks when. ``voices`` are those of sources; screens do not speak, and who is not heard does not either.
+    """Who speaks when. ``voices`` are those of sources; screens do not speak, nor does who is muted or not subscribed.
 
-    Only streams that are ever ``shown`` lead.
+    Only who has a tile leads.
     """
     levels = {
         stream: found
@@ -100,10 +117,38 @@ def speech_of(
             for stream, hops in _without_echoes(levels, rules.crosstalk_db).items()
             for span in _spans(hops, timeline.end, rules)
         ),
-        key=lambda turn: (turn.from_s, turn.to_s, turn.stream),
+        key=_order,
     )
-    leading = [turn for turn in turns if turn.stream in shown]
-    return Speech(tuple(turns), tuple(leads_of(leading, timeline.end, rules)))
+    shown = {turn.stream: [*_shown(turn.stream, timeline, states)] for turn in turns}
+    leading = sorted(
+        (
+            Leading(turn.stream, part.start, part.end, since.start)
+            for turn in turns
+            for since in overlapping(shown[turn.stream], TimeRange(turn.from_s, turn.to_s))
+            if (part := since.span.common(TimeRange(turn.from_s, turn.to_s)))
+        ),
+        key=_order,
+    )
+    returns = any(at.state.mixer.max_resolution_stream for at in states)
+    return Speech(tuple(turns), tuple(leads_of(leading, timeline.end, rules, returns=returns)))
+
+
+def _order(turn: Turn | Leading) -> tuple[Fraction, Fraction, StreamId]:
+    return turn.from_s, turn.to_s, turn.stream
+
+
+def _shown(stream: StreamId, timeline: Timeline, states: Sequence[StateSpan]) -> Iterator[Visit]:
+    """When a stream has a tile."""
+    has_picture = bool(timeline.pictures.get(stream))
+    found: TimeRange | None = None
+    for span, state in cut_by(states, timeline.presence[stream]):
+        if found and (found.end < span.start or not state.shows(stream, has_picture=has_picture)):
+            yield Visit(found)
+            found = None
+        if state.shows(stream, has_picture=has_picture):
+            found = TimeRange(found.start, span.end) if found else span
+    if found:
+        yield Visit(found)
 
 
 def _levels(
@@ -119,9 +164,9 @@ def _levels(
             skipped = max(0, first - begins)
             for hop, level in enumerate(run.levels[skipped : max(0, end - begins)], begins + skipped):
                 found[hop] = max(level, found.get(hop, level))
-    if found and not all(state.hears(stream) for state in states):
+    if found and not all(state.listens_to(stream) for state in states):
         whole = TimeRange(states[0].span.start, states[-1].span.end)
-        for silent in where_not(states, whole, lambda state: state.hears(stream)):
+        for silent in where_not(states, whole, lambda state: state.listens_to(stream)):
             first, end = floor(silent.start / HOP_S), ceil(silent.end / HOP_S)
             for hop in [hop for hop in found if first <= hop < end] if end - first > len(found) else range(first, end):
                 found.pop(hop, None)
@@ -174,27 +219,32 @@ def _spans(hops: Sequence[int], end: Fraction, rules: SpeakerRules) -> Iterator[
                 yield TimeRange(start, stop)
 
 
-def leads_of(turns: Sequence[Turn], end: Fraction, rules: SpeakerRules) -> Iterator[Lead]:
+def leads_of(
+    turns: Sequence[Turn | Leading], end: Fraction, rules: SpeakerRules, *, returns: bool = False
+) -> Iterator[Lead]:
     """Who leads, from 0 to ``end``; nothing when nobody speaks.
 
     Args:
         turns: in order of their beginnings.
         end: of the output, in seconds.
         rules: who leads stays until the end of the turn, and for ``hold_s`` at least.
+        returns: whether somebody else has the tile while nobody speaks, so that silence changes it, too.
     """
-    changes = [(at, stream, speaks) for at, stream, speaks in _changes(turns, rules) if at < end]
+    changes = [(at, stream, speaks) for at, stream, speaks in _changes(turns, rules, returns=returns) if at < end]
     for (start, stream, speaks), (stop, _, _) in pairwise([*changes, (end, None, False)]):
         if stream and start < stop:
             yield Lead(TimeRange(start, stop), stream, speaks)
 
 
-def _changes(turns: Sequence[Turn], rules: SpeakerRules) -> Iterator[tuple[Fraction, StreamId, bool]]:
+def _changes(
+    turns: Sequence[Turn | Leading], rules: SpeakerRules, *, returns: bool
+) -> Iterator[tuple[Fraction, StreamId, bool]]:
     """From when on who leads, and whether they speak."""
     waiting = deque(turns)
     if not waiting:
         return
-    running: list[Turn] = []
-    current: Turn | None = None
+    running: list[Turn | Leading] = []
+    current: Turn | Leading | None = None
     leader = waiting[0].stream
     latest_s, changed_s = Fraction(0), -rules.hold_s
     is_silent = _begin(waiting[0], rules) > 0
@@ -220,14 +270,14 @@ def _changes(turns: Sequence[Turn], rules: SpeakerRules) -> Iterator[tuple[Fract
             yield due, leader, False
             return
         yield at, following.stream, True
-        if is_silent or following.stream != leader:
+        if (is_silent and returns) or following.stream != leader:
             changed_s = at
         current, leader, latest_s, is_silent = following, following.stream, at, False
 
 
-def _begin(turn: Turn, rules: SpeakerRules) -> Fraction:
-    """When the tile changes for a turn."""
-    return max(Fraction(0), turn.from_s - rules.lead_s)
+def _begin(turn: Turn | Leading, rules: SpeakerRules) -> Fraction:
+    """When the tile changes for a turn: not before its stream is there."""
+    return max(turn.shown_s if isinstance(turn, Leading) else Fraction(0), turn.from_s - rules.lead_s)
 
 
 def speaking(turns: Sequence[Turn], end: Fraction) -> Iterator[Speaking]:

@@ -132,14 +132,15 @@ def test_names_and_texts_forge_no_line_and_keep_the_columns() -> None:
 
 def test_speakers_moves_and_looks_are_told() -> None:
     assert PLAN.picture
-    tile = Tile(ANNA, Rect(0, 0, 640, 360), border_px=4)
+    tile = Tile(ANNA, Rect(0, 0, 640, 360), "Anna", is_muted=True, border_px=4)
     look = Look(ResizeMode.FIT, (), corner_px=12)
     scene = Scene(_range(0, 10), (tile,), look, (Rect(0, 0, 1280, 720),), Fraction(0), Fraction(1, 2))
     fonts = (FontFile("/fonts/deva.ttf", 0, "", ("Devanagari", "Thai")),)
     turns = (Turn(ANNA, Fraction(1), Fraction(3)), Turn(BEN, Fraction(5, 2), Fraction(4)))
     text = describe_plan(replace(PLAN, picture=replace(PLAN.picture, scenes=(scene,), fonts=fonts), speakers=turns))
     assert "Fonts    /fonts/deva.ttf for Devanagari, Thai\n" in text
-    assert "1 tile, which move until 00:00:00.500\n    anna_1  640x360+0+0  speaks, placeholder 00:00:03.000" in text
+    assert "1 tile, which move until 00:00:00.500\n    anna_1  640x360+0+0  " in text
+    assert '  "Anna", muted, speaks, placeholder 00:00:03.000' in text
     assert "    corners with a radius of 12 px\n" in text
     assert "Speakers\n  00:00:01.000 - 00:00:03.000  anna_1\n  00:00:02.500 - 00:00:04.000  小明_1\n" in text
     assert "Nobody speaks\n" in describe_plan(replace(PLAN, speakers=()))

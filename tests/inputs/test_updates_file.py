@@ -83,7 +83,9 @@ def test_a_store_that_denies_what_may_not_exist_leaves_a_doubt() -> None:
     assert found.key is None
     assert "does not say whether there are updates in weekly.updates.jsonl or weekly/updates.jsonl" in found.doubt
     store.objects["weekly/updates.jsonl"] = LINE
-    assert find_updates(job(), store, None, None, key_of).doubt == ""
+    found = find_updates(job(), store, None, None, key_of)
+    assert found.key == "weekly/updates.jsonl"
+    assert "in weekly.updates.jsonl, and those in weekly/updates.jsonl are used" in found.doubt
 
 
 def test_what_is_there_and_cannot_be_read_fails_the_job() -> None:

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 import pytest
 
+from owtmix.base.errors import InputError
 from owtmix.demo.speech import spoken
 from owtmix.inputs.disk_budget import DiskBudget
 from owtmix.inputs.measurement_cache import MeasurementCache
@@ -53,13 +54,18 @@ class Recorded:
 
     def fetch(self, key: str, copy: LocalCopy, on_progress: Callable[[int], None]) -> None:
         self.fetched.append(key)
+        if key not in self._content:
+            raise InputError("it is in an archive")
         copy.path.write_bytes(self._content[key])
         on_progress(len(self._content[key]))
 
     def find(self) -> dict[int, list[float]]:
         """When somebody begins to speak, by source."""
         names = [file.key for file in self._sources.files]
-        finder = VoiceFinder(self.executor, self._sources, self._cache, names, lambda number: names[number])
+        whole = Fraction(3600)
+        finder = VoiceFinder(
+            self.executor, self._sources, self._cache, names, lambda number: names[number], lambda _: whole
+        )
         found = finder.find(range(len(names)), self.progress, self.problems.append)
         return {number: [float(run.first * HOP_S) for run in voice.runs] for number, voice in found.items()}
 
@@ -112,7 +118,14 @@ def test_who_cannot_be_listened_to_is_silent_with_a_warning(tmp_path: Path, reco
     of = Recorded(tmp_path, files, {})
     assert of.find() == {1: pytest.approx([5], abs=0.15)}
     (problem,) = of.problems
-    assert problem.startswith("0.wav counts as silent when it comes to who speaks: it is not a")
+    assert problem.startswith("0.wav counts as silent when it comes to who speaks: is not a")
+
+
+def test_who_cannot_be_fetched_is_silent_with_a_warning(tmp_path: Path, recordings: list[Path]) -> None:
+    away = [measured(path, LocalCopy(tmp_path / f"copy-{path.name}", 10, 0, "etag")) for path in recordings]
+    of = Recorded(tmp_path, away, {"1.wav": recordings[1].read_bytes()})
+    assert of.find() == {1: pytest.approx([5], abs=0.15)}
+    assert of.problems == ["0.wav counts as silent when it comes to who speaks: it is in an archive"]
 
 
 def test_progress_is_told(tmp_path: Path, recordings: list[Path]) -> None:

@@ -96,12 +96,12 @@ def test_what_cannot_be_is_no_voice() -> None:
     assert heard(sound) == []
 
 
-def found_in(path: Path) -> Voice:
+def found_in(path: Path, until_s: Fraction | None = None) -> Voice:
     """The voice in a file, which is decoded in order."""
     found = probe(path, lambda _: None, parts=None, wholly=False, rules=ClockRules())
     done: list[Fraction] = []
-    voice = find_voice(path, found.sounds, done.append, found.end_bytes)
-    assert done[0] < done[-1]
+    voice = find_voice(path, found.sounds, until_s or found.span.end, done.append, found.end_bytes)
+    assert until_s or done[0] < done[-1]
     return voice
 
 
@@ -123,6 +123,18 @@ def test_it_is_found_in_file_time_whatever_the_codec(tmp_path: Path, name: str, 
     found = [(float(run.first * HOP_S), float(len(run.levels) * HOP_S)) for run in voice.runs]
     assert [start for start, _ in found] == pytest.approx([3, 17, 31], abs=0.15)
     assert [length for _, length in found] == pytest.approx([4, 4, 4], abs=0.25)
+
+
+def test_nothing_is_listened_to_behind_what_is_used(tmp_path: Path) -> None:
+    """A file may claim days: what its index uses is twelve seconds."""
+    rate_hz = 8000
+    sound = np.zeros(40 * rate_hz, np.float32)
+    for start in (3, 17, 31):
+        put(sound, start, spoken(4, 150, -20, rate_hz))
+    path = write_sound(tmp_path / "a.wav", sound[np.newaxis], rate_hz)
+    assert [float(run.first * HOP_S) for run in found_in(path, Fraction(12)).runs] == pytest.approx([3], abs=0.15)
+    assert found_in(path, Fraction(1)).runs == ()
+    assert found_in(path, Fraction(-50)).runs == ()
 
 
 def test_all_sounds_of_a_file_are_one_voice(tmp_path: Path) -> None:

@@ -290,6 +290,15 @@ def test_of_a_file_that_is_all_wrong_the_first_problems_are_told() -> None:
     assert str(caught.value.problems[-1]).startswith("and 1 more problems")
 
 
+def test_who_is_subscribed_later_moves_no_joint() -> None:
+    plain = planned()
+    for at in (21.1, 31.1):
+        away = {"SubscribeConfig": {"UnsubscribeVideo": ["carl_1"], "UnsubscribeAudio": ["carl_1"]}}
+        back: dict[str, Any] = {"SubscribeConfig": {"UnsubscribeVideo": [], "UnsubscribeAudio": []}}
+        changed = planned((at, "subscribe.update", away), (at + 4, "subscribe.update", back))
+        assert picture_of(changed).chunks == picture_of(plain).chunks
+
+
 def test_five_hundred_updates_make_as_many_scenes() -> None:
     updates = [(n / 13, "mixer.update", mixer(MixedVideoLayout=1 + n % 2)) for n in range(1, 501)]
     plan = planned(*updates)

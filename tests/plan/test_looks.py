@@ -8,6 +8,7 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any, Final
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
@@ -16,10 +17,11 @@ from hypothesis import strategies as st
 from owtmix.base.geometry import Rect, Size
 from owtmix.base.ids import StreamId
 from owtmix.jobfile.settings import PlanSettings
-from owtmix.jobfile.spec import LayoutStyle
+from owtmix.jobfile.spec import LayoutStyle, MediaChannel
 from owtmix.plan.build import make_plan
 from owtmix.plan.media_info import Clip
 from owtmix.plan.model import RenderPlan
+from owtmix.plan.pages import Pages
 from owtmix.plan.scenes import Scene
 from owtmix.plan.transitions import moved_rects
 from owtmix.plan.voice import HOP_S, Voice, VoiceRun
@@ -116,6 +118,47 @@ def test_who_has_no_tile_takes_it_from_nobody() -> None:
     assert largest(scenes(clips, speech, **MAIN)) == [(0, "anna_1"), (11.7, "ben_1")]
     shown = largest(scenes(clips, speech, audio_only=True, **MAIN))
     assert shown == [(0, "anna_1"), (11.7, "ben_1"), (16.7, "carl_1")]
+
+
+def test_who_joins_while_speaking_takes_the_tile_at_once() -> None:
+    clips = room(both(ANNA, 0, 30), both(BEN, 0, 30), both(CARL, 10, 30))
+    found = largest(scenes(clips, {1: (2.0, 9.8), 2: (0.1, 15.0)}, **MAIN))
+    assert found == [(0, "ben_1"), (10, "carl_1")]
+
+
+def test_when_who_leads_leaves_the_one_before_has_the_tile() -> None:
+    clips = room(both(ANNA, 0, 30), both(BEN, 0, 30), both(CARL, 0, 20))
+    found = largest(scenes(clips, {1: (2.0, 8.0), 2: (10.0, 15.0)}, **MAIN))
+    assert found == [(0, "ben_1"), (9.7, "carl_1"), (20, "ben_1")]
+
+
+def test_without_sound_in_the_output_the_tile_follows_as_well() -> None:
+    job = replace(JOB, mixer=replace(MIXER, **MAIN), audio=None, channel=MediaChannel.VIDEO)
+    voices = {1: Voice((VoiceRun(100, (-20,) * 200),))}
+    plan = make_plan(job, index_of(THREE), THREE, PlanSettings(), voices=voices)
+    assert plan.picture
+    assert largest(plan.picture.scenes) == [(0, "ben_1")]
+
+
+def test_when_more_speak_than_a_page_has_places_they_take_turns() -> None:
+    clips = room(*(both(stream, 0, 40) for stream in CROWD[:4]))
+    speech = dict.fromkeys(range(4), (0.0, 40.0))
+    pages = [{tile.stream for tile in scene.tiles} for scene in scenes(clips, speech, page_size=2, page_s=Fraction(10))]
+    assert pages[0] | pages[1] == set(CROWD[:4])
+
+
+def test_long_rooms_with_pages_and_many_turns_are_planned_at_once() -> None:
+    clips = room(*(both(stream, 0, 3 * 3600) for stream in CROWD[:4]))
+    runs = tuple(VoiceRun(number * 80, (-20,) * 30) for number in range(2700))
+    job = replace(JOB, mixer=replace(MIXER, page_size=2, page_s=Fraction(1), speaker_border=True))
+    voices = {number: Voice(tuple(replace(run, first=run.first + 20 * number) for run in runs)) for number in range(4)}
+    with patch("owtmix.plan.scenes.Pages", wraps=Pages) as made:
+        plan = make_plan(job, index_of(clips), clips, PlanSettings(), voices=voices)
+    assert made.call_count == 1
+    assert plan.picture
+    tiles = [tile for scene in plan.picture.scenes for tile in scene.tiles]
+    assert len(tiles) > 20_000
+    assert len({id(tile) for tile in tiles}) < 50
 
 
 def test_all_who_speak_have_a_border() -> None:

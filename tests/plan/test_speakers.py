@@ -16,7 +16,7 @@ from owtmix.base.ids import StreamId
 from owtmix.jobfile.room_state import RoomState
 from owtmix.plan.course import StateSpan
 from owtmix.plan.media_info import Clip
-from owtmix.plan.speakers import SpeakerRules, Turn, leads_of, speaking, speech_of
+from owtmix.plan.speakers import Leading, SpeakerRules, Turn, leads_of, speaking, speech_of
 from owtmix.plan.timeline import TimelineRules, build_timeline
 from owtmix.plan.voice import HOP_S, Voice, VoiceRun, check_voice
 from tests.support.plans import ANNA, BEN, CARL, JOB, SCREEN, heard, room, span
@@ -29,9 +29,10 @@ def turn(stream: StreamId, start: float, end: float) -> Turn:
     return Turn(stream, Fraction(str(start)), Fraction(str(end)))
 
 
-def led(*turns: Turn, end: int = 60) -> list[tuple[str, float, bool]]:
+def led(*turns: Turn | Leading, end: int = 60, returns: bool = False) -> list[tuple[str, float, bool]]:
     """Who leads from when on, and whether they speak."""
-    return [(lead.stream.user, float(lead.span.start), lead.speaks) for lead in leads_of(turns, Fraction(end), RULES)]
+    leads = leads_of(turns, Fraction(end), RULES, returns=returns)
+    return [(lead.stream.user, float(lead.span.start), lead.speaks) for lead in leads]
 
 
 def test_the_tile_changes_before_a_turn_begins() -> None:
@@ -76,8 +77,20 @@ def test_two_who_speak_at_once_do_not_make_it_flicker() -> None:
 def test_the_tile_does_not_change_twice_within_three_seconds() -> None:
     """Ben has said all by then, and Anna speaks again."""
     turns = turn(ANNA, 1, 2.2), turn(BEN, 2.5, 3.8), turn(ANNA, 4, 9)
-    assert [who for who, _, _ in led(*turns)] == ["anna", "anna", "anna", "anna"]
-    assert led(turn(ANNA, 1, 2.2), turn(BEN, 2.5, 6))[2] == ("ben", 3.7, True)
+    assert [who for who, _, _ in led(*turns, returns=True)] == ["anna", "anna", "anna", "anna"]
+    assert led(turn(ANNA, 1, 2.2), turn(BEN, 2.5, 6), returns=True)[2] == ("ben", 3.7, True)
+
+
+def test_silence_is_no_change_when_nobody_else_has_the_tile_then() -> None:
+    """Anna has had it all the time when Ben begins."""
+    turns = turn(ANNA, 1, 4), turn(ANNA, 12, 13.2), turn(BEN, 13.4, 20)
+    assert ("ben", 13.1, True) in led(*turns)
+    assert ("ben", 14.7, True) in led(*turns, returns=True)
+
+
+def test_nobody_leads_before_they_are_there() -> None:
+    late = Leading(BEN, Fraction("10.1"), Fraction(20), Fraction(10))
+    assert ("ben", 10, True) in led(turn(ANNA, 1, 9.8), late)
 
 
 @st.composite
@@ -91,10 +104,10 @@ def turns(draw: st.DrawFn) -> list[Turn]:
     return sorted(found, key=lambda one: (one.from_s, one.to_s))
 
 
-@given(turns())
-def test_leads_cover_the_output_and_are_calm(found: list[Turn]) -> None:
+@given(found=turns(), returns=st.booleans())
+def test_leads_cover_the_output_and_are_calm(found: list[Turn], *, returns: bool) -> None:
     end = max((one.to_s for one in found), default=Fraction(0)) + 5
-    leads = [*leads_of(found, end, RULES)]
+    leads = [*leads_of(found, end, RULES, returns=returns)]
     assert bool(leads) == bool(found)
     assert all(a.span.end == b.span.start for a, b in pairwise(leads))
     if not leads:
@@ -103,7 +116,11 @@ def test_leads_cover_the_output_and_are_calm(found: list[Turn]) -> None:
     changes = [b.span.start for a, b in pairwise(leads) if a.stream != b.stream]
     assert all(b - a >= RULES.hold_s for a, b in pairwise(changes))
     # Between silence and speech the tile may change, too, when there is MaxResolutionStream.
-    changes = [b.span.start for a, b in pairwise(leads[1:]) if (a.stream, a.speaks) != (b.stream, b.speaks)]
+    changes = (
+        []
+        if not returns
+        else [b.span.start for a, b in pairwise(leads[1:]) if (a.stream, a.speaks) != (b.stream, b.speaks)]
+    )
     assert all(b - a >= RULES.hold_s for a, b in pairwise(changes[:-1]))
     for lead in leads:
         if lead.speaks:
@@ -132,8 +149,8 @@ def spoken(
     timeline = build_timeline(clips, ALONE)
     states = [state or StateSpan(span(0, timeline.end), JOB, RoomState(JOB.mixer, JOB.subscription, 0))]
     by_source = {number: Voice(tuple(runs)) for number, runs in voices.items()}
-    found = speech_of(timeline, by_source, states, (), RULES)
-    assert found.leads == ()
+    found = speech_of(timeline, by_source, states, RULES)
+    assert found.leads == ()  # nobody has a tile
     return [(one.stream.user, float(one.from_s), float(one.to_s)) for one in found.turns]
 
 
