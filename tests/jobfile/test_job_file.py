@@ -138,6 +138,15 @@ ACCEPTED: Final[list[tuple[str, Any, Callable[[JobSpec], Any], Any]]] = [
     (f"{MIXER}.BackgroundColor", {"G": 255}, lambda j: j.mixer.background, Colour(0, 255, 0)),
     (f"{MIXER}.ResizeMode", 0, lambda j: j.mixer.resize_mode, ResizeMode.STRETCH),
     (f"{MIXER}.MixedVideoLayout", 5, lambda j: j.mixer.layout, LayoutStyle.VERTICAL2),
+    (f"{MIXER}.FollowSpeaker", True, lambda j: (j.mixer.follow_speaker, j.mixer.listens), (True, True)),
+    (f"{MIXER}.SpeakerBorder", True, lambda j: (j.mixer.speaker_border, j.mixer.listens), (True, True)),
+    (f"{MIXER}.ScreenFirst", True, lambda j: (j.mixer.screen_first, j.mixer.listens), (True, False)),
+    (f"{MIXER}.ShowAudioOnly", True, lambda j: (j.mixer.audio_only, j.mixer.listens), (True, False)),
+    (f"{MIXER}.PageSize", 49, lambda j: (j.mixer.page_size, j.mixer.page_s), (49, Fraction(10))),
+    (f"{MIXER}.PageSeconds", 2.5, lambda j: j.mixer.page_s, Fraction(5, 2)),
+    (f"{MIXER}.CornerRadius", 7, lambda j: j.mixer.corner_px, 7),
+    (f"{MIXER}.Gap", 5, lambda j: j.mixer.gap_px, 6),
+    (f"{MIXER}.Transition", 0.4, lambda j: j.mixer.transition_s, Fraction(2, 5)),
     (f"{SUBSCRIBE}.MaxSubscriptions", 64, lambda j: j.subscription.max_streams, 64),
     (f"{SUBSCRIBE}.SubscribeAudio", ["", "a_1"], lambda j: j.subscription.audio.only, {StreamId("a", 1)}),
     (f"{SUBSCRIBE}.SubscribeVideo", ["", ""], lambda j: j.subscription.video.only, None),
@@ -202,6 +211,12 @@ REFUSED: Final[list[tuple[str, Any, int]]] = [
     (f"{MIXER}.ResizeMode", True, CODE_VIDEO_PARAM),
     (f"{MIXER}.ResizeMode", [1], CODE_VIDEO_PARAM),
     (f"{MIXER}.MixedVideoLayout", 6, CODE_VIDEO_PARAM),
+    (f"{MIXER}.FollowSpeaker", 1, CODE_VIDEO_PARAM),
+    (f"{MIXER}.PageSize", 50, CODE_VIDEO_PARAM),
+    (f"{MIXER}.PageSeconds", 0.5, CODE_VIDEO_PARAM),
+    (f"{MIXER}.CornerRadius", -1, CODE_VIDEO_PARAM),
+    (f"{MIXER}.Gap", 257, CODE_VIDEO_PARAM),
+    (f"{MIXER}.Transition", 1.1, CODE_VIDEO_PARAM),
     (f"{MIXER}.MixedVideoLayout", [], CODE_VIDEO_PARAM),
     (f"{SUBSCRIBE}.VideoStreamType", 2, CODE_VIDEO_PARAM),
     (f"{SUBSCRIBE}.MaxSubscriptions", 65, CODE_FAILED),
@@ -458,6 +473,17 @@ def test_any_region_inside_the_canvas_stays_inside_on_even_edges(x: int, y: int,
 def test_manual_mode_needs_positions_unless_only_sound_is_recorded() -> None:
     assert problems({f"{SUBSCRIBE}.VideoStreamType": 1}) == {f"{MIXER}.PositionConfig": CODE_VIDEO_PARAM}
     assert job({f"{SUBSCRIBE}.VideoStreamType": 1, "Data.RecordingConfig.MediaChannel": 1}).subscription.manual
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("FollowSpeaker", True), ("ScreenFirst", True), ("PageSize", 4), ("Gap", 8)]
+)
+def test_what_manual_positions_do_not_use_is_a_warning(key: str, value: object) -> None:
+    placed = {f"{MIXER}.PositionConfig": [position("bob_1", 0, 0, 64, 36)], f"{SUBSCRIBE}.VideoStreamType": 1}
+    assert warned({f"{MIXER}.{key}": value, **placed}) == {
+        f"{MIXER}.{key}": "not used: positions are manual (VideoStreamType 1)"
+    }
+    assert not warned({f"{MIXER}.{key}": value})
 
 
 def test_watermarks_one_or_several() -> None:
