@@ -475,14 +475,12 @@ def test_manual_mode_needs_positions_unless_only_sound_is_recorded() -> None:
     assert job({f"{SUBSCRIBE}.VideoStreamType": 1, "Data.RecordingConfig.MediaChannel": 1}).subscription.manual
 
 
-@pytest.mark.parametrize(
-    ("key", "value"), [("FollowSpeaker", True), ("ScreenFirst", True), ("PageSize", 4), ("Gap", 8)]
-)
-def test_what_manual_positions_do_not_use_is_a_warning(key: str, value: object) -> None:
-    placed = {f"{MIXER}.PositionConfig": [position("bob_1", 0, 0, 64, 36)], f"{SUBSCRIBE}.VideoStreamType": 1}
-    assert warned({f"{MIXER}.{key}": value, **placed}) == {
-        f"{MIXER}.{key}": "not used: positions are manual (VideoStreamType 1)"
-    }
+@pytest.mark.parametrize("key", ["FollowSpeaker", "ScreenFirst", "PageSize", "Gap"])
+def test_what_manual_positions_do_not_use_is_a_warning(key: str) -> None:
+    value = key in {"FollowSpeaker", "ScreenFirst"} or 4
+    placed = manual({"X": 0, "Y": 0, "Width": 64, "Height": 36})
+    unused = {f"{MIXER}.{key}": "not used: positions are manual (VideoStreamType 1)"}
+    assert warned({f"{MIXER}.{key}": value, **placed}) == unused
     assert not warned({f"{MIXER}.{key}": value})
 
 
