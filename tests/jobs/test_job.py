@@ -94,6 +94,7 @@ def test_the_result_says_what_was_made(tiny: Path, job_id: str) -> None:
         "seconds": dict(result.seconds),
         "callbacks": None,
         "confinement": [],
+        "speakers": None,
     }
 
 

@@ -22,7 +22,8 @@ def test_that_nothing_is_left_is_said_in_the_first_line(clips: tuple[str, ...], 
     """The only one that a batch shows."""
     left_out = (("a.webm", "it is empty"), ("b.webm", "it is missing"))
     found = SimpleNamespace(left_out=left_out, clips=clips, warnings=())
-    indexed: Any = SimpleNamespace(gatherer=SimpleNamespace(recordings=lambda *_: found), recordings=())
+    gatherer = SimpleNamespace(recordings=lambda *_, **__: found)
+    indexed: Any = SimpleNamespace(gatherer=gatherer, recordings=(), spec=SimpleNamespace(video=None))
     run: Any = SimpleNamespace(
         announcer=SimpleNamespace(warn=None),
         progress=None,

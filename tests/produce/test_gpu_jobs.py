@@ -170,7 +170,7 @@ def test_a_picture_with_too_many_watermarks_for_a_gpu_is_composed_on_the_cpu(tmp
     mixer = {"WaterMark": marks, "PositionConfig": tiles}
     room = replace(ROOM, mixer=mixer, subscribe={"VideoStreamType": 1})
     report = compose(lay_out(tmp_path, room), "works")
-    why = "a GPU composes 72 tiles and watermarks at once, and there are 73"
+    why = "a GPU composes 72 tiles, names, borders and watermarks at once, and there are 73"
     assert report["device"] == {"composed_on": ["cpu"], "encoder": "libx264", "why": why}
     assert report["warnings"] == [f"the picture is composed on the CPU: {why}"]
 
