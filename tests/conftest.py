@@ -86,6 +86,7 @@ SLOW: Final = (
     "jobs/test_overwriting.py",
     "jobs/test_resume.py",
     "jobs/test_upgrade.py",
+    "media/test_voice_meter.py",
     "media/test_bounded_file.py",
     "media/test_partial_file.py",
     "media/test_skip_frames.py",
