@@ -17,6 +17,7 @@ from typing import Final
 from owtmix.base.ids import StreamId
 from owtmix.base.time import TimeRange, overlapping
 from owtmix.plan.course import StateSpan, cut_by, where_not
+from owtmix.plan.jumps import merge_ranges
 from owtmix.plan.timeline import PlacedClip, Timeline
 from owtmix.plan.voice import HOP_S, Voice
 
@@ -65,10 +66,6 @@ class Visit:
     """A range of output time in which a stream has a tile."""
 
     span: TimeRange
-
-    @property
-    def start(self) -> Fraction:
-        return self.span.start
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +116,13 @@ def speech_of(
         ),
         key=_order,
     )
-    shown = {turn.stream: [*_shown(turn.stream, timeline, states)] for turn in turns}
+    shown = {stream: [*_shown(stream, timeline, states)] for stream in {turn.stream for turn in turns}}
     leading = sorted(
         (
-            Leading(turn.stream, part.start, part.end, since.start)
+            Leading(turn.stream, part.start, part.end, visit.span.start)
             for turn in turns
-            for since in overlapping(shown[turn.stream], TimeRange(turn.from_s, turn.to_s))
-            if (part := since.span.common(TimeRange(turn.from_s, turn.to_s)))
+            for visit in overlapping(shown[turn.stream], TimeRange(turn.from_s, turn.to_s))
+            if (part := visit.span.common(TimeRange(turn.from_s, turn.to_s)))
         ),
         key=_order,
     )
@@ -140,15 +137,9 @@ def _order(turn: Turn | Leading) -> tuple[Fraction, Fraction, StreamId]:
 def _shown(stream: StreamId, timeline: Timeline, states: Sequence[StateSpan]) -> Iterator[Visit]:
     """When a stream has a tile."""
     has_picture = bool(timeline.pictures.get(stream))
-    found: TimeRange | None = None
-    for span, state in cut_by(states, timeline.presence[stream]):
-        if found and (found.end < span.start or not state.shows(stream, has_picture=has_picture)):
-            yield Visit(found)
-            found = None
-        if state.shows(stream, has_picture=has_picture):
-            found = TimeRange(found.start, span.end) if found else span
-    if found:
-        yield Visit(found)
+    parts = cut_by(states, timeline.presence[stream])
+    shown = (span for span, state in parts if state.shows(stream, has_picture=has_picture))
+    return map(Visit, merge_ranges(shown, Fraction(0)))
 
 
 def _levels(
