@@ -9,8 +9,7 @@ from typing import ClassVar, Final
 from owtmix.base.errors import MixError
 
 MOST_SHOWN: Final = 100
-"""The others are counted."""
-
+"""Of the others only the places are told."""
 
 _LINE: Final = re.compile(r"line ([0-9,]{1,12})")
 

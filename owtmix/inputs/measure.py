@@ -67,14 +67,13 @@ def measure_apart(
     Raises:
         ShortageError: the machine is short of something.
     """
-    outcomes = []
-    for outcome in executor.run(ApartQueue(tasks, lambda task: task.owner), renewed=True):
-        outcomes.append(outcome)
-        on_measured(len(outcomes))
+    clear: list[Outcome[OwnedT]] = []
+    unclear: list[Outcome[OwnedT]] = []
+    for measured, outcome in enumerate(executor.run(ApartQueue(tasks, lambda task: task.owner), renewed=True), start=1):
+        (unclear if outcome.death or shortage_of(outcome) else clear).append(outcome)
+        on_measured(measured)
     # A worker may have died of a file that it read before, or for want of something. A file that kills a worker does so
     # alone, and twice.
-    unclear = [outcome for outcome in outcomes if outcome.death or shortage_of(outcome)]
-    clear = [outcome for outcome in outcomes if outcome not in unclear]
     return [*clear, *(do_alone(executor, outcome.task) for outcome in unclear)]
 
 

@@ -28,7 +28,7 @@ SLOWEST_BYTES_PER_S: Final = 100_000
 """Of a recording that is decoded, on the slowest machine."""
 MOST_MEASURING_S: Final = 24 * 3600.0
 SLOWEST_SOUND: Final = 0.05
-"""Seconds for a second of sound, on the slowest machine."""
+"""Seconds for a second of a recording's sound, and for one of the mix: ten times of what a slow one takes."""
 MOST_VOICE_BYTES: Final = 16 << 20
 """Of a voice as JSON: a day of it, without a pause, takes half."""
 CHANNELS: Final = 4

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -17,8 +16,6 @@ from owtmix.inputs.tasks import VoiceTask
 from owtmix.plan.voice import Voice
 from owtmix.workers.base import Executor
 from owtmix.workers.pending_files import is_as_fetched
-
-_log = logging.getLogger(__name__)
 
 
 class VoiceFinder:

@@ -15,6 +15,7 @@ from owtmix.base.errors import ChangedError, DestinationError, EncoderLost, Inpu
 from owtmix.base.time import timecode
 from owtmix.inputs.image_files import DecodedImage, MappedImages
 from owtmix.inputs.source_file import SourceFile
+from owtmix.inputs.tasks import SLOWEST_SOUND
 from owtmix.outputs.base import FinishedTracks, Output
 from owtmix.plan.device import CPU, RenderDevice
 from owtmix.plan.model import RenderPlan
@@ -39,8 +40,6 @@ SLOWEST_PICTURE: Final = 20
 """Seconds for a second of the picture, on the slowest machine."""
 SLOWEST_PIXELS_PER_S: Final = 3_000_000
 """Of a large canvas, which takes longer: 1080p with 30 frames a second takes about as long as above."""
-SLOWEST_SOUND: Final = 0.05
-"""Seconds for a second of a recording's sound, and for one of the mix: ten times of what a slow one takes."""
 MOST_PNG_BYTES: Final = 1 << 30
 """The largest canvas has 256 MiB."""
 
