@@ -6,6 +6,7 @@ import ctypes
 import importlib.util
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
@@ -19,6 +20,9 @@ from tests.support.compiler import COMPILER
 # Machines are shared and noisy: how long an example takes says nothing about the code.
 hypothesis.settings.register_profile("owtmix", deadline=None)
 hypothesis.settings.load_profile("owtmix")
+
+# Whoever started the tests with nohup had SIGHUP ignored, which what they start would keep to.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 SHARED: Final = Path(__file__).parents[2] / "shared"
 """Real recordings and the specification, beside the checkout; not everybody has them."""
