@@ -29,12 +29,12 @@ from owtmix.base.time import TimeRange, item_at
 from owtmix.jobfile.settings import PlanSettings
 from owtmix.media.probe import probe
 from owtmix.media.track_frames import TrackFrames
-from owtmix.media.voice_meter import LONGEST_PAUSE_HOPS, find_voice, measure_hops
+from owtmix.media.voice_meter import LONGEST_PAUSE_HOPS, find_voice
 from owtmix.plan.build import make_plan
 from owtmix.plan.media_info import Clip, ClockRules, Probe
 from owtmix.plan.scenes import Scene
 from owtmix.plan.speakers import Lead, SpeakerRules, Turn, leads_of
-from owtmix.plan.voice import HOP_S, Voice, VoiceRun
+from owtmix.plan.voice import HOP_S, LOWEST_DB, Voice, VoiceRun
 from tests.support.plans import JOB, MIXER, index_of, picture, take
 
 MEDIA: Final = Path(__file__).parents[3] / "shared" / "media"
@@ -324,7 +324,7 @@ def _silero(path: Path, found: Probe, detector: Callable[..., object]) -> Voice:
     sound, rate_hz = _decoded(path, found), 16_000
     process = detector.process_samples  # type: ignore[attr-defined]
     chunks = [process(sound[start : start + 512].tolist()) for start in range(0, len(sound) - 511, 512)]
-    levels, _ = measure_hops(sound[::2])
+    levels = _levels(sound)
     times = (np.arange(len(levels)) + 0.5) * float(HOP_S)
     speaks = np.array(chunks)[np.minimum((times * rate_hz / 512).astype(int), len(chunks) - 1)] >= PROBABLE
     loud = np.flatnonzero(speaks)
@@ -334,6 +334,13 @@ def _silero(path: Path, found: Probe, detector: Callable[..., object]) -> Voice:
         if piece.size
     ]
     return Voice(tuple(runs))
+
+
+def _levels(sound: Sound) -> Sound:
+    """The level (dB) of each hop of a sound at 16 kHz."""
+    hop = int(16_000 * HOP_S)
+    power = (sound[: len(sound) // hop * hop].reshape(-1, hop) ** 2).mean(axis=1)
+    return np.asarray(np.maximum(10 * np.log10(np.maximum(power, 1e-12)), LOWEST_DB), np.float32)
 
 
 def _decoded(path: Path, found: Probe) -> Sound:

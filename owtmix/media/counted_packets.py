@@ -83,15 +83,22 @@ class CountedFrames:
         self._decoded_frames = 0
         self._latest: AudioFrame | None = None
 
+    def told(self, packet: Packet[Stream]) -> int:
+        """How many samples ``conform`` makes of a packet that is not trimmed; 0 where only decoding tells."""
+        if self._decoded_frames < FIRST_FRAMES or not is_presented(packet):
+            return 0
+        return self._packet_samples or opus_samples(packet)
+
     def conform(self, packet: Packet[Stream], frames: Sequence[AudioFrame]) -> tuple[Sequence[AudioFrame], bool]:
         """The frames to use for a packet that decoded to ``frames`` (none if it failed), and whether it is intact."""
         if self._decoded_frames < FIRST_FRAMES:
             self._decoded_frames += len(frames)
         elif not is_presented(packet):
             return (), True
-        elif not is_trimmed(packet):
+        else:
             counted = self._packet_samples or opus_samples(packet)
-            if sum(samples_of(frame, self._rate_hz) for frame in frames) != counted:
+            decoded = sum(samples_of(frame, self._rate_hz) for frame in frames)
+            if decoded != counted and not is_trimmed(packet):
                 return (self._silence(packet, counted),) if counted else (), False
         self._latest = frames[-1] if frames else self._latest
         return frames, True
