@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Final
 
 from owtmix.jobfile.spec import AudioSpec, VideoSpec
+from owtmix.plan.h264_level import level_of
 from owtmix.plan.model import AudioEncoding, VideoEncoding
 
 NVENC: Final = "h264_nvenc"
@@ -41,37 +42,27 @@ _UNSUPPORTED: Final[Mapping[str, frozenset[str]]] = {
 """Options that a profile does not support. FFmpeg would enable them, since ``x264-params`` follow the profile."""
 
 
-_LEVELS: Final = (
-    ("1.0", 1_485, 99, 64),
-    ("1.1", 3_000, 396, 192),
-    ("1.2", 6_000, 396, 384),
-    ("1.3", 11_880, 396, 768),
-    ("2.0", 11_880, 396, 2_000),
-    ("2.1", 19_800, 792, 4_000),
-    ("2.2", 20_250, 1_620, 4_000),
-    ("3.0", 40_500, 1_620, 10_000),
-    ("3.1", 108_000, 3_600, 14_000),
-    ("3.2", 216_000, 5_120, 20_000),
-    ("4.0", 245_760, 8_192, 20_000),
-    ("4.1", 245_760, 8_192, 50_000),
-    ("4.2", 522_240, 8_704, 50_000),
-    ("5.0", 589_824, 22_080, 135_000),
-    ("5.1", 983_040, 36_864, 240_000),
-    ("5.2", 2_073_600, 36_864, 240_000),
-    ("6.0", 4_177_920, 139_264, 240_000),
-    ("6.1", 8_355_840, 139_264, 480_000),
-    ("6.2", 16_711_680, 139_264, 800_000),
-)
-"""Level, macroblocks a second and in a picture, and kbit/s at most."""
+_REFERENCES: Final[Mapping[str, int]] = {
+    "faster": 2,
+    "fast": 2,
+    "medium": 3,
+    "slow": 5,
+    "slower": 8,
+    "veryslow": 16,
+    "placebo": 16,
+}
+"""Pictures that x264 predicts from, by its preset; one with all others."""
 
 
-def h264(video: VideoSpec, preset: str, level: str = "") -> VideoEncoding:
+def h264(video: VideoSpec, preset: str, most_kbps: int = 0) -> VideoEncoding:
     """x264 with average bit rate, VBV and closed GOPs. ``preset`` is one of ``POINTS`` or an x264 preset.
 
     No B-frames: they gain nothing at conference frame rates. One thread: with frame or slice threads, x264's VBV and
     so the bytes depend on the scheduler. ``cpu-independent``: the AVX-512 code of x264's macroblock tree was observed
-    to give other bytes for the same pictures, depending on earlier memory contents. x264 chooses the ``level`` itself
-    where none is given.
+    to give other bytes for the same pictures, depending on earlier memory contents.
+
+    Chunks share their headers, so all have the level of the one with the highest bit rate, ``most_kbps``. It is the one
+    that x264 would choose for that.
     """
     base, changes = POINTS.get(preset, (preset, {}))
     x264 = {
@@ -84,24 +75,22 @@ def h264(video: VideoSpec, preset: str, level: str = "") -> VideoEncoding:
         "vbv-init": float(VBV_INIT),
         **{key: value for key, value in changes.items() if key not in _UNSUPPORTED[video.profile]},
     }
+    rate_kbps, buffer_kbit = _vbv(video.bit_rate_kbps)
     options = {
         "preset": base,
         "profile": video.profile,
-        "maxrate": f"{int(video.bit_rate_kbps * VBV_MAX_RATE)}k",
-        "bufsize": f"{int(video.bit_rate_kbps * VBV_BUFFER_S / (1 + VBV_INIT))}k",
+        "level": level_of(
+            video.size,
+            video.fps,
+            _REFERENCES.get(base, 1),
+            *_vbv(max(video.bit_rate_kbps, most_kbps)),
+            is_high=video.profile == "high" and base != "ultrafast",
+        ),
+        "maxrate": f"{rate_kbps}k",
+        "bufsize": f"{buffer_kbit}k",
         "x264-params": ":".join(f"{key}={value}" for key, value in x264.items()),
-    } | ({"level": level} if level else {})
+    }
     return VideoEncoding("libx264", video.bit_rate_kbps, video.fps * GOP_S, tuple(options.items()))
-
-
-def level_of(video: VideoSpec) -> str:
-    """The lowest level of H.264 that a picture fits (ITU-T H.264, table A-1), for chunks of several bit rates."""
-    blocks = -(-video.size.width // 16) * -(-video.size.height // 16)
-    rate_kbps = int(video.bit_rate_kbps * VBV_MAX_RATE)
-    for level, blocks_per_s, most_blocks, most_kbps in _LEVELS:
-        if blocks <= most_blocks and blocks * video.fps <= blocks_per_s and rate_kbps <= most_kbps:
-            return level
-    return _LEVELS[-1][0]
 
 
 def nvenc(video: VideoSpec, gpu: int) -> VideoEncoding:
@@ -111,14 +100,14 @@ def nvenc(video: VideoSpec, gpu: int) -> VideoEncoding:
     the GPU and its driver. Frames in GPU memory are encoded by their GPU; the option ``gpu`` selects the same one for
     frames that the CPU composed after the GPU failed.
     """
-    buffer_kbit = int(video.bit_rate_kbps * VBV_BUFFER_S / (1 + VBV_INIT))
+    rate_kbps, buffer_kbit = _vbv(video.bit_rate_kbps)
     options = {
         "gpu": str(gpu),
         "preset": "p4",
         "tune": "hq",
         "profile": video.profile,
         "rc": "vbr",
-        "maxrate": f"{int(video.bit_rate_kbps * VBV_MAX_RATE)}k",
+        "maxrate": f"{rate_kbps}k",
         "bufsize": f"{buffer_kbit}k",
         "rc_init_occupancy": f"{int(buffer_kbit * VBV_INIT)}k",
         "bf": "0",
@@ -147,3 +136,8 @@ def vp9(video: VideoSpec, cpu_used: int) -> VideoEncoding:
 def sound(audio: AudioSpec) -> AudioEncoding:
     """AAC or Opus at the bit rate of the job."""
     return AudioEncoding("aac" if audio.codec == "aac" else "libopus", audio.bit_rate_kbps, audio.channels)
+
+
+def _vbv(bit_rate_kbps: int) -> tuple[int, int]:
+    """What flows into the decoder's buffer at most (kbit/s), and the buffer (kbit)."""
+    return int(bit_rate_kbps * VBV_MAX_RATE), int(bit_rate_kbps * VBV_BUFFER_S / (1 + VBV_INIT))

@@ -115,9 +115,8 @@ def _encoders(spec: JobSpec, videos: Sequence[VideoSpec], settings: PlanSettings
     if spec.container == "webm":
         effort = encoders.FASTEST_VP9 if is_draft(settings) else settings.video.vp9_cpu_used
         return [encoders.vp9(video, effort) for video in videos]
-    highest = max(videos, key=lambda video: video.bit_rate_kbps)
-    level = encoders.level_of(highest) if len(videos) > 1 else ""
-    return [encoders.h264(video, settings.video.x264_preset, level) for video in videos]
+    most_kbps = max(video.bit_rate_kbps for video in videos)
+    return [encoders.h264(video, settings.video.x264_preset, most_kbps) for video in videos]
 
 
 def _rate_changes(video: VideoSpec, states: Sequence[StateSpan]) -> list[StateSpan]:

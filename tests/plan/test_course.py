@@ -175,6 +175,15 @@ def test_a_bit_rate_holds_from_the_next_chunk_on() -> None:
     assert "Data.Updates[0]: a file has one Video.Fps: that of the job" in plan.warnings
 
 
+@pytest.mark.parametrize("kbps", [300, 1100])
+def test_a_bit_rate_changes_only_the_chunks_that_have_it(kbps: int) -> None:
+    before, after = planned(), planned((13, "transcoding.update", {"TranscodingConfig": {"Video": {"BitRate": kbps}}}))
+    inputs = InputVersions(["a", "b", "c"], {})
+    chunks = picture_of(before).chunks
+    changed = [frames for frames in chunks if chunk_key(before, frames, inputs) != chunk_key(after, frames, inputs)]
+    assert changed == [frames for frames in chunks if frames.start >= 130] != []
+
+
 def test_a_gpu_encodes_at_the_same_rates_and_its_spare_does() -> None:
     plan = planned((13, "transcoding.update", {"TranscodingConfig": {"Bitrate": 300}}))
     on_gpu = with_device(plan, job(), RenderDevice("a GPU", 0, has_encoder=True))
