@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from owtmix.base.geometry import Size
 from owtmix.compositor.bands import bands
 from owtmix.compositor.text.fonts import Fonts
+from owtmix.compositor.text.letters import clean, split
 from owtmix.compositor.text.render import text_mask
-from owtmix.compositor.text.shaping import clean, split
 
 _Grey = NDArray[np.uint8]
 

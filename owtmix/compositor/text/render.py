@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from owtmix.compositor.bands import bands
 from owtmix.compositor.text.fonts import UNITS_PER_PX, Face, Fonts, own_fonts
-from owtmix.compositor.text.shaping import Glyph, Line, clean, is_invisible, lay_out, split
+from owtmix.compositor.text.letters import clean, is_invisible, split
+from owtmix.compositor.text.shaping import Glyph, Line, lay_out
 
 ELLIPSIS: Final = "…"
 _WHITE: Final = 255

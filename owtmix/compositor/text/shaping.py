@@ -16,14 +16,8 @@ from typing import Final, NamedTuple
 import uharfbuzz
 
 from owtmix.compositor.text.fonts import UNITS_PER_PX, Face, Fonts
+from owtmix.compositor.text.letters import END, TAG, TAG_COUNT, is_invisible, is_tag
 
-MAX_MARKS: Final = 8
-"""Combining marks kept per letter: more are unreadable, and take unbounded time to draw."""
-
-_CONTROL_CATEGORIES: Final = frozenset({"Cc", "Zl", "Zp"})
-_TAG: Final = 0xE0020  # tag characters; the bidirectional algorithm ignores them
-_TAG_COUNT: Final = 96
-_END: Final = "\U000e01ef"  # a variation selector: like any mark, it stays with the character before it
 _NEVER_RTL: Final = frozenset({"L", "EN", "ES", "ET", "CS", "NSM", "BN", "B", "S", "WS", "ON", ""})
 _BUFFER_FLAGS: Final = (
     uharfbuzz.BufferFlags.REMOVE_DEFAULT_IGNORABLES | uharfbuzz.BufferFlags.DO_NOT_INSERT_DOTTED_CIRCLE
@@ -64,38 +58,6 @@ class _GlyphRun:
     rtl: bool
 
 
-def clean(text: str) -> str:
-    """Normalise to one line in NFC.
-
-    Controls and line breaks become spaces; tag characters, and marks beyond ``MAX_MARKS`` per letter, are dropped
-    first: composing thousands of marks on a letter would take hours.
-    """
-    kept = []
-    marks = 0
-    for char in text:
-        marks = marks + 1 if _extends_letter(char) else 0
-        if marks <= MAX_MARKS and not _is_tag(char) and char != _END:
-            kept.append(" " if unicodedata.category(char) in _CONTROL_CATEGORIES else char)
-    return unicodedata.normalize("NFC", "".join(kept))
-
-
-@lru_cache(maxsize=4096)
-def is_invisible(char: str) -> bool:
-    """Whether ``char`` is a format character or a variation selector, and needs no glyph."""
-    return unicodedata.category(char) == "Cf" or "VARIATION SELECTOR" in unicodedata.name(char, "")
-
-
-def split(text: str) -> list[str]:
-    """Split cleaned text into letters, each with the marks and invisible characters that follow it."""
-    letters: list[str] = []
-    for char in text:
-        if letters and _extends_letter(char):
-            letters[-1] += char
-        else:
-            letters.append(char)
-    return letters
-
-
 def visual_order(text: str) -> list[tuple[int, bool]]:
     """Indices of the characters of ``text`` in visual order, from the left, and whether each is right-to-left.
 
@@ -110,13 +72,13 @@ def visual_order(text: str) -> list[tuple[int, bool]]:
     # Imported here: most texts do not need it.
     from bidi import get_display  # noqa: PLC0415
 
-    reordered = get_display("".join(char + _tags(i) for i, char in enumerate(text)) + _END).replace(_END, "")
+    reordered = get_display("".join(char + _tags(i) for i, char in enumerate(text)) + END).replace(END, "")
     indices = []
     for i in range(0, len(reordered), 4):
         group = reordered[i : i + 4]
-        rtl = _is_tag(group[0])
-        high, middle, low = (ord(tag) - _TAG for tag in (group[2::-1] if rtl else group[1:]))
-        indices.append(((high * _TAG_COUNT + middle) * _TAG_COUNT + low, rtl))
+        rtl = is_tag(group[0])
+        high, middle, low = (ord(tag) - TAG for tag in (group[2::-1] if rtl else group[1:]))
+        indices.append(((high * TAG_COUNT + middle) * TAG_COUNT + low, rtl))
     return indices
 
 
@@ -192,18 +154,9 @@ def _shape(codes: Sequence[int], run: _GlyphRun, height_px: int) -> tuple[list[G
     return glyphs, x
 
 
-@lru_cache(maxsize=4096)
-def _extends_letter(char: str) -> bool:
-    return is_invisible(char) or unicodedata.category(char).startswith("M")
-
-
-def _is_tag(char: str) -> bool:
-    return _TAG <= ord(char) < _TAG + _TAG_COUNT
-
-
 def _tags(index: int) -> str:
-    digits = (index // _TAG_COUNT**2, index // _TAG_COUNT % _TAG_COUNT, index % _TAG_COUNT)
-    return "".join(chr(_TAG + digit) for digit in digits)
+    digits = (index // TAG_COUNT**2, index // TAG_COUNT % TAG_COUNT, index % TAG_COUNT)
+    return "".join(chr(TAG + digit) for digit in digits)
 
 
 @lru_cache(maxsize=4096)

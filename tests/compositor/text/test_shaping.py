@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from owtmix.compositor.text.fonts import Face, Fonts, own_fonts
-from owtmix.compositor.text.shaping import MAX_MARKS, Line, clean, is_invisible, lay_out, split, visual_order
+from owtmix.compositor.text.letters import MAX_MARKS, clean, is_invisible, split
+from owtmix.compositor.text.shaping import Line, lay_out, visual_order
 from tests.support.made_font import GLYPHS, I_SIGN, KA, SSA, VIRAMA, make_font
 
 ALEF, BET, GIMEL = "\u05d0", "\u05d1", "\u05d2"
