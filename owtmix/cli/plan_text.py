@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 
 from rich.cells import cell_len
@@ -78,7 +79,12 @@ def _update(update: PlannedUpdate, plan: RenderPlan) -> tuple[str, ...]:
 
 
 def _font(font: FontFile) -> str:
-    return f"{font.path} for {', '.join(font.scripts)}"
+    return f"{font.path} for {', '.join(sorted({_script_of(char) for char in font.chars}))}"
+
+
+def _script_of(char: str) -> str:
+    """The script of a character: the first word of its name in Unicode, such as Devanagari."""
+    return unicodedata.name(char, "unnamed").split()[0].split("-")[0].capitalize()
 
 
 def _turn(turn: Turn) -> tuple[str, ...]:

@@ -17,7 +17,8 @@ from owtmix.compositor.image_scale import scaled
 from owtmix.compositor.label import draw_label, place_label
 from owtmix.compositor.overlay import Overlay, prepare_grey, prepare_overlay
 from owtmix.compositor.placeholder import draw_placeholder
-from owtmix.compositor.text.fonts import fonts_of
+from owtmix.compositor.text.coverage import needed_fonts
+from owtmix.compositor.text.fonts import Fonts, fonts_of
 from owtmix.compositor.text.render import render_text
 from owtmix.jobfile.spec import ClockWatermark, ImageWatermark, TextWatermark, Watermark
 from owtmix.plan.clock_text import clock_text
@@ -82,7 +83,7 @@ class Overlays:
             while kept and sum(rect.area for _, rect in kept) + tile.area > self._most_px:
                 del kept[next(iter(kept))]  # the one that was not shown for the longest time
             name = self._picture.names.get(stream, stream.user)
-            grey = draw_placeholder(name, tile.size, fonts_of(self._picture.fonts))
+            grey = draw_placeholder(name, tile.size, self._fonts(name))
             overlay = prepare_grey(grey, tile, self._picture.matrix)
             layer = OverlayLayer(("placeholder", stream, tile), overlay, opaque=True)
         kept[stream, tile] = layer
@@ -108,7 +109,7 @@ class Overlays:
 
     def _label(self, tile: Tile, corner_px: int) -> OverlayLayer | None:
         picture = self._picture
-        label = draw_label(tile.label, tile.rect.size, fonts_of(picture.fonts), is_muted=tile.is_muted)
+        label = draw_label(tile.label, tile.rect.size, self._fonts(tile.label), is_muted=tile.is_muted)
         overlay = prepare_overlay(label, *place_label(label, tile.rect, corner_px), picture.canvas, picture.matrix)
         key = ("label", tile.rect, tile.label, tile.is_muted, corner_px)
         return OverlayLayer(key, overlay, opaque=False) if overlay else None
@@ -149,7 +150,10 @@ class Overlays:
 
     def _text(self, text: str, watermark: ClockWatermark | TextWatermark) -> Rgba:
         max_width_px = self._picture.canvas.width - watermark.x
-        return render_text(text, self._picture.text_px, max_width_px, fonts_of(self._picture.fonts))
+        return render_text(text, self._picture.text_px, max_width_px, self._fonts(text))
+
+    def _fonts(self, text: str) -> Fonts:
+        return fonts_of(needed_fonts([text], self._picture.fonts))
 
 
 def _size(rgba: Rgba) -> Size:

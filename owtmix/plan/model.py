@@ -90,13 +90,13 @@ class AudioEncoding:
 class FontFile:
     """A font that is not the package's: its file, the face's place in it from 0, and the file's SHA-256 in hex.
 
-    ``scripts`` are those of the characters for which it is taken.
+    ``chars`` are those for which it is taken: it is the first one that has them.
     """
 
     path: str
     number: int
     sha256: str
-    scripts: tuple[str, ...] = ()
+    chars: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,10 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from owtmix.base.ids import StreamId
 from owtmix.base.time import TimeRange, overlapping
-from owtmix.jobfile.spec import ImageWatermark
+from owtmix.compositor.text.coverage import needed_fonts
+from owtmix.jobfile.spec import ImageWatermark, TextWatermark
 from owtmix.plan.device import CPU
 from owtmix.plan.model import RenderPlan
 from owtmix.plan.scenes import Scene
@@ -35,12 +37,15 @@ def chunk_key(plan: RenderPlan, frames: range, versions: InputVersions) -> str:
     scenes = [scene.within(span) for scene in overlapping(picture.scenes, span)]
     shown = {tile.stream for scene in scenes for tile in scene.tiles}
     names = {stream: name for stream, name in picture.names.items() if stream in shown}
+    fonts = needed_fonts(_texts(scenes, picture.names), picture.fonts)
     encoding = picture.encoding_of(frames)
     shots = {stream: list(_seen(picture.shots[stream], span)) for stream in sorted(shown)}
     return _digest(
         versions.code("picture", on_gpu=plan.device not in {"", CPU.name}),
         frames,
-        replace(picture, frames=0, scenes=(), shots={}, chunks=(), encoding=encoding, later=(), names=names),
+        replace(
+            picture, frames=0, scenes=(), shots={}, chunks=(), encoding=encoding, later=(), names=names, fonts=fonts
+        ),
         scenes,
         [
             (stream, [(_track(plan, s, versions), replace(s, source=None)) for s in seen])
@@ -51,6 +56,14 @@ def chunk_key(plan: RenderPlan, frames: range, versions: InputVersions) -> str:
         plan.epoch_at(span.start),
         [jump for jump in plan.jumps if jump.at_s in span],
     )
+
+
+def _texts(scenes: Iterable[Scene], names: Mapping[StreamId, str]) -> Iterator[str]:
+    """What may be written in ``scenes``: any recording may fail, and its placeholder be drawn."""
+    for scene in scenes:
+        yield from (names.get(tile.stream, tile.stream.user) for tile in scene.tiles)
+        yield from (tile.label for tile in scene.tiles)
+        yield from (mark.text for mark in scene.look.watermarks if isinstance(mark, TextWatermark))
 
 
 def _images(scenes: Iterable[Scene]) -> set[str]:

@@ -135,7 +135,7 @@ def test_speakers_moves_and_looks_are_told() -> None:
     tile = Tile(ANNA, Rect(0, 0, 640, 360), "Anna", is_muted=True, border_px=4)
     look = Look(ResizeMode.FIT, (), corner_px=12)
     scene = Scene(_range(0, 10), (tile,), look, (Rect(0, 0, 1280, 720),), Fraction(0), Fraction(1, 2))
-    fonts = (FontFile("/fonts/deva.ttf", 0, "", ("Devanagari", "Thai")),)
+    fonts = (FontFile("/fonts/deva.ttf", 0, "", "\u0915\u0e01\u0916"),)
     turns = (Turn(ANNA, Fraction(1), Fraction(3)), Turn(BEN, Fraction(5, 2), Fraction(4)))
     text = describe_plan(replace(PLAN, picture=replace(PLAN.picture, scenes=(scene,), fonts=fonts), speakers=turns))
     assert "Fonts    /fonts/deva.ttf for Devanagari, Thai\n" in text

@@ -99,7 +99,7 @@ pictures: Final = st.builds(
     chunks=tuples(ranges),
     device=st.sampled_from(["cpu", "cuda"]),
     spare=st.none() | video_encodings,
-    fonts=tuples(st.builds(FontFile, words, numbers, words)),
+    fonts=tuples(st.builds(FontFile, words, numbers, words, words)),
 )
 sounds: Final = st.builds(
     SoundPlan,

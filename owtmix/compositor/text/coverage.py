@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from hashlib import sha256
@@ -11,6 +10,7 @@ from typing import Final
 
 from owtmix.base.named_file import read_named_file
 from owtmix.base.wording import some
+from owtmix.compositor.text.letters import clean
 from owtmix.jobfile.spec import TextWatermark
 from owtmix.plan.model import FontFile, PicturePlan, RenderPlan
 
@@ -61,14 +61,14 @@ def find_fonts(texts: Iterable[str], places: Sequence[Path], warn: Callable[[str
         for number, face in faces_in(data):
             if found := set(filter(face.has, missing)):
                 missing -= found
-                scripts = sorted({script_of(char) for char in found})
-                fonts.append(FontFile(str(path), number, sha256(data).hexdigest(), tuple(scripts)))
+                fonts.append(FontFile(str(path), number, sha256(data).hexdigest(), "".join(sorted(found))))
     return tuple(fonts)
 
 
-def script_of(char: str) -> str:
-    """The script of a character: the first word of its name in Unicode, such as Devanagari."""
-    return unicodedata.name(char, "unnamed").split()[0].split("-")[0].capitalize()
+def needed_fonts(texts: Iterable[str], fonts: Sequence[FontFile]) -> tuple[FontFile, ...]:
+    """Those of a plan's ``fonts`` that ``texts`` need, without their ``chars``: no other text of the plan matters."""
+    chars = {char for text in texts if not text.isascii() for char in clean(text)} if fonts else set()
+    return tuple(replace(font, chars="") for font in fonts if not chars.isdisjoint(font.chars))
 
 
 def missing_glyph_warnings(picture: PicturePlan | None) -> Iterator[str]:
@@ -89,7 +89,7 @@ def missing_glyph_warnings(picture: PicturePlan | None) -> Iterator[str]:
             from owtmix.compositor.text.fonts import fonts_of  # noqa: PLC0415
             from owtmix.compositor.text.render import missing_glyphs  # noqa: PLC0415
 
-            if missing := missing_glyphs(text, fonts_of(picture.fonts)):
+            if missing := missing_glyphs(text, fonts_of(needed_fonts([text], picture.fonts))):
                 yield f"no font has {some(missing)}: left out of {where}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from owtmix.compositor.text.coverage import needed_fonts
 from owtmix.jobfile.spec import TextWatermark
 from owtmix.plan.model import PicturePlan
 
@@ -26,5 +27,5 @@ def cut_text_warnings(picture: PicturePlan | None) -> Iterator[str]:
             from owtmix.compositor.text.fonts import fonts_of  # noqa: PLC0415
             from owtmix.compositor.text.render import is_cut  # noqa: PLC0415
 
-            if is_cut(mark.text, picture.text_px, width_px, fonts_of(picture.fonts)):
+            if is_cut(mark.text, picture.text_px, width_px, fonts_of(needed_fonts([mark.text], picture.fonts))):
                 yield f"the text watermark at {mark.x},{mark.y} is wider than the {width_px} px beside it: it is cut"

@@ -94,9 +94,9 @@ def own_fonts() -> Fonts:
     return Fonts([Face(files("owtmix").joinpath("fonts", name).read_bytes()) for name in _OWN])
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=64)
 def fonts_of(font_files: tuple[FontFile, ...]) -> Fonts:
-    """The package's own fonts, then those of a plan.
+    """The package's own fonts, then those of a plan that a text needs.
 
     Raises:
         RenderError: A file cannot be read, or has changed since the job was planned.
@@ -111,6 +111,7 @@ def faces_in(data: bytes) -> Iterator[tuple[int, Face]]:
             yield number, Face(data, number)
 
 
+@lru_cache(maxsize=64)
 def _face_of(file: FontFile) -> Face:
     try:
         data = Path(file.path).read_bytes()

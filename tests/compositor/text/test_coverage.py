@@ -15,15 +15,16 @@ from owtmix.base.errors import RenderError
 from owtmix.base.geometry import Rect
 from owtmix.base.ids import StreamId
 from owtmix.compositor.overlays import Overlays
-from owtmix.compositor.text.coverage import missing_glyph_warnings, with_fonts
+from owtmix.compositor.text.coverage import missing_glyph_warnings, needed_fonts, with_fonts
 from owtmix.jobfile.settings import PlanSettings
 from owtmix.jobfile.spec import TextWatermark
 from owtmix.plan.build import make_plan
-from owtmix.plan.model import PicturePlan, RenderPlan
+from owtmix.plan.model import FontFile, PicturePlan, RenderPlan
 from owtmix.produce.chunk_key import InputVersions, chunk_key
 from tests.support.made_font import I_SIGN, KA, SSA, make_font
 from tests.support.plans import JOB, MIXER, index_of, room, seen
 
+THAI = "\u0e01"
 TILE = Rect(0, 0, 320, 180)
 
 
@@ -51,7 +52,7 @@ def test_a_font_is_selected_for_what_the_package_s_fonts_lack(tmp_path: Path) ->
     ]
     plan = with_fonts(plan, [tmp_path], warned)
     assert [(font.path, font.number) for font in picture_of(plan).fonts] == [(str(path), 0)]
-    assert [font.scripts for font in picture_of(plan).fonts] == [("Devanagari",)]
+    assert [font.chars for font in picture_of(plan).fonts] == [KA]
     assert not list(missing_glyph_warnings(plan.picture))
 
 
@@ -131,6 +132,26 @@ def test_the_font_decides_what_is_drawn_and_the_chunk_s_key(tmp_path: Path) -> N
     for drawn, marks in ((bare, 0), (plan, 1)):
         overlays = Overlays(picture_of(drawn), {}, drawn.epoch_at, "UTC")
         assert len(overlays.watermarks(picture_of(drawn).watermarks, Fraction(0))) == marks
+
+
+def test_a_font_that_only_other_texts_need_does_not_change_a_chunk_s_key(tmp_path: Path) -> None:
+    make_font(tmp_path / "boxes.ttf")
+    thai = FontFile("thai.ttf", 0, "digest", THAI)
+    versions = InputVersions(["1"], {})
+    for text, is_changed in ((KA, False), (KA + THAI, True)):
+        plan = with_fonts(plan_of(text), [tmp_path], warned)
+        (boxes,) = picture_of(plan).fonts
+        more = replace(plan, picture=replace(picture_of(plan), fonts=(thai, replace(boxes, chars=KA + SSA))))
+        assert (chunk_key(plan, range(25), versions) != chunk_key(more, range(25), versions)) == is_changed
+
+
+@pytest.mark.parametrize("text", [f"e\U000e0041{KA}", f"a{KA}\u0301", f"\n{KA}"])
+def test_a_text_is_drawn_with_the_fonts_that_it_needs(tmp_path: Path, text: str) -> None:
+    make_font(tmp_path / "boxes.ttf")
+    (boxes,) = picture_of(with_fonts(plan_of(text), [tmp_path], warned)).fonts
+    thai = FontFile("thai.ttf", 0, "digest", THAI)
+    assert needed_fonts([text], (thai, boxes)) == (replace(boxes, chars=""),)
+    assert needed_fonts(["all ASCII", "\u00e9"], (thai, boxes)) == ()
 
 
 def test_a_font_that_changed_after_planning_is_an_error(tmp_path: Path) -> None:
