@@ -72,10 +72,11 @@ def _lines(plan: RenderPlan) -> Iterator[str]:
 
 
 def _update(update: PlannedUpdate, plan: RenderPlan) -> tuple[str, ...]:
-    made = "begins no scene"
+    changes = f"changes {', '.join(update.changes) or 'nothing'}"
+    begins = ""
     if update.scene is not None and plan.picture:
-        made = f"scene {update.scene + 1} of {len(plan.picture.scenes)} begins"
-    return timecode(update.at_s), update.action, update.where, made
+        begins = f"scene {update.scene + 1} of {len(plan.picture.scenes)} begins"
+    return timecode(update.at_s), update.action, update.where, changes, begins
 
 
 def _font(font: FontFile) -> str:

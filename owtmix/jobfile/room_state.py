@@ -29,6 +29,17 @@ class RoomState:
     hidden: frozenset[StreamId] = frozenset()
     muted: frozenset[StreamId] = frozenset()
 
+    def changes(self, before: RoomState) -> tuple[str, ...]:
+        """What is other than ``before``."""
+        pairs = {
+            "layout": (self.mixer, before.mixer),
+            "subscriptions": (self.subscription, before.subscription),
+            "bit rate": (self.bit_rate_kbps, before.bit_rate_kbps),
+            "pictures": (self.hidden, before.hidden),
+            "sounds": (self.muted, before.muted),
+        }
+        return tuple(name for name, (now, then) in pairs.items() if now != then)
+
 
 @dataclass(frozen=True, slots=True)
 class Change:

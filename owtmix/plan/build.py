@@ -118,10 +118,10 @@ def make_plan(
 
 def _planned_updates(course: Course, timeline: Timeline, picture: PicturePlan | None) -> Iterator[PlannedUpdate]:
     begin = {scene.span.start: number for number, scene in enumerate(picture.scenes)} if picture else {}
-    for change in course.changes:
+    for before, change in zip(course.states, course.changes, strict=False):
         at_s = max(Fraction(0), timeline.output_time(change.at_s))
         if at_s < timeline.end:
-            yield PlannedUpdate(at_s, change.where, change.action, begin.get(at_s))
+            yield PlannedUpdate(at_s, change.where, change.action, change.state.changes(before), begin.get(at_s))
 
 
 def within_gpu_limits(plan: RenderPlan, device: RenderDevice) -> RenderDevice:

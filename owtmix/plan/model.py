@@ -155,12 +155,13 @@ class SoundPlan:
 class PlannedUpdate:
     """An update, the output time ``at_s`` from which it counts, and the number of the scene that begins there, if any.
 
-    ``where`` it stands, and its ``action``.
+    ``where`` it stands, and its ``action``; ``changes`` are the names of what it changes in the room's state.
     """
 
     at_s: Fraction
     where: str
     action: str
+    changes: tuple[str, ...]
     scene: int | None
 
 

@@ -99,15 +99,26 @@ def test_the_plan_tells_of_each_update_what_it_made() -> None:
         (5, "mixer.update", mixer(MixedVideoLayout=3)),
         (6, "stream.update", streams("anna_1", MuteAudio=True)),
         (10, "mixer.update", mixer(MixedVideoLayout=1)),
+        (11, "stream.update", streams("anna_1", MuteAudio=False, MuteVideo=True)),
+        (12, "transcoding.update", {"TranscodingConfig": {"Video": {"BitRate": 300}}}),
+        (13, "transcoding.update", {"TranscodingConfig": {"Video": {"BitRate": 300}}}),
     )
-    assert [(float(u.at_s), u.where, u.scene) for u in plan.updates] == [
-        (5, "Data.Updates[0]", 1),
-        (6, "Data.Updates[1]", None),
-        (10, "Data.Updates[2]", 2),
+    assert [(float(u.at_s), u.where, u.changes, u.scene) for u in plan.updates] == [
+        (5, "Data.Updates[0]", ("layout",), 1),
+        (6, "Data.Updates[1]", ("sounds",), None),
+        (10, "Data.Updates[2]", ("layout",), 2),
+        (11, "Data.Updates[3]", ("pictures", "sounds"), None),
+        (12, "Data.Updates[4]", ("bit rate",), None),
+        (13, "Data.Updates[5]", (), None),
     ]
     text = describe_plan(plan)
-    assert "00:00:05.000  job.mixer.update   Data.Updates[0]  scene 2 of 4 begins" in text
-    assert "00:00:06.000  job.stream.update  Data.Updates[1]  begins no scene" in text
+    for line in (
+        "00:00:05.000  job.mixer.update        Data.Updates[0]  changes layout            scene 2 of 4 begins",
+        "00:00:06.000  job.stream.update       Data.Updates[1]  changes sounds",
+        "00:00:11.000  job.stream.update       Data.Updates[3]  changes pictures, sounds",
+        "00:00:13.000  job.transcoding.update  Data.Updates[5]  changes nothing",
+    ):
+        assert line in text
 
 
 def test_one_before_the_start_counts_at_the_start_and_one_after_the_end_is_named() -> None:
