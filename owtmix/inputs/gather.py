@@ -39,6 +39,8 @@ from owtmix.workers.base import Executor
 MOST_SILENT_IMAGES: Final = 10
 """So many that take the longest possible time to fetch are enough."""
 
+NONE: Final = Fraction(0)
+
 _log = logging.getLogger(__name__)
 
 
@@ -124,6 +126,7 @@ class InputGatherer:
         by_need = sorted(located, key=lambda n: recordings[n].start_s)
         named = {n: file for n in by_need if isinstance(file := located[n], SourceFile)}
         first = first_of_same(named)
+        listens_to = longest_of_same(first, {n: listens_s(recordings[n], rules) if listens else NONE for n in first})
         copies = {n: named[n].copy for n in named if first[n] == n}
         budget, fitting, too_large = disk_budget(copies, self._folder, self._settings.storage.max_inputs_mib << 20)
         problems |= too_large
@@ -139,7 +142,7 @@ class InputGatherer:
             for n, what in found.items():
                 probe = what
                 if isinstance(what, Heard):
-                    name = voice_name(identities[n], listens_s(recordings[n], rules))
+                    name = voice_name(identities[n], listens_to[n])
                     self._probes.keep(VOICES, name, files[n], what.voice)
                     probe, voices[n] = what.probe, what.voice
                 if isinstance(probe, Probe):
@@ -155,7 +158,7 @@ class InputGatherer:
                     rules,
                     version=files[n].file_version,
                     owner=owner(n),
-                    listens_s=listens_s(recordings[n], rules) if listens else Fraction(0),
+                    listens_s=listens_to[n],
                 )
                 for n in sorted(numbers)
             ]
@@ -209,11 +212,11 @@ class InputGatherer:
             return gathered.clips[number].recording.stream.user
 
         rules = clock_rules(self._settings)
-
-        def length_s(number: int) -> Fraction:
-            return listens_s(gathered.clips[number].recording, rules)
-
-        finder = VoiceFinder(self._executor, gathered.sources, self._probes, gathered.identities, owner, length_s)
+        lengths_s = {n: listens_s(clip.recording, rules) for n, clip in enumerate(gathered.clips)}
+        longest_s = longest_of_same(first_of_same(dict(enumerate(gathered.sources.files))), lengths_s)
+        finder = VoiceFinder(
+            self._executor, gathered.sources, self._probes, gathered.identities, owner, longest_s.__getitem__
+        )
         return known | finder.find([number for number in numbers if number not in known], progress, on_problem)
 
     def images(self, marks: Sequence[ImageWatermark], on_missing: Callable[[str], None]) -> dict[str, DecodedImage]:
@@ -261,10 +264,18 @@ class InputGatherer:
         return data
 
 
+def longest_of_same(first: Mapping[int, int], lengths_s: Mapping[int, Fraction]) -> dict[int, Fraction]:
+    """The longest of ``lengths_s`` of all that are the same file, by ``first_of_same``."""
+    longest: dict[int, Fraction] = {}
+    for n, same in first.items():
+        longest[same] = max(longest.get(same, NONE), lengths_s[n])
+    return {n: longest[same] for n, same in first.items()}
+
+
 def listens_s(recording: Recording, rules: ClockRules) -> Fraction:
     """How many of the first seconds of a recording are listened to: those that are used, and none of a screen."""
     if recording.stream.is_screen:
-        return Fraction(0)
+        return NONE
     if recording.end_s is None:
         return rules.longest_s
     return min(rules.longest_s, recording.end_s - recording.start_s)

@@ -21,30 +21,41 @@ COMPARED_BYTES: Final = 1 << 20
 """At either end of files that are equal in size and in all that was measured."""
 
 
+MOST_BESIDE: Final = 64
+"""So many that begin before a file are compared with it."""
+
+
 def repeated_files(recordings: Sequence[Recording], files: Mapping[int, SourceFile]) -> dict[int, int]:
     """The numbers of ``files`` that repeat an earlier one, with the number of that one.
 
     An index may name 10,000 files that are alike: each is compared with those of its time only, and read once.
     """
     kinds = _kinds(files)
-    alike: dict[tuple[StreamId, int], list[tuple[Fraction, int]]] = {}
+    alike: dict[tuple[StreamId, int], list[tuple[Fraction, Fraction, int]]] = {}
     contents = _Contents(files)
     found: dict[int, int] = {}
     for number in sorted(files):
         probe, start_s = files[number].probe, recordings[number].start_s
         earlier = alike.setdefault((recordings[number].stream, kinds[number]), [])
-        duration = probe.span.duration if probe else Fraction(0)
-        first = bisect_right(earlier, start_s - duration, key=_start)
-        beside = earlier[first : bisect_left(earlier, start_s + duration, first, key=_start)]
-        same = min((n for _, n in beside if contents.same(n, number)), default=None)
+        end_s = _end_s(recordings[number], probe)
+        # Those that are alike and are not the same may overlap, so the one before is not the only one to ask.
+        nearest = max(0, bisect_right(earlier, start_s, key=_start) - MOST_BESIDE)
+        beside = earlier[nearest : bisect_left(earlier, end_s, nearest, key=_start)]
+        same = min((n for _, end, n in beside if end > start_s and contents.same(n, number)), default=None)
         if same is None:
-            insort(earlier, (start_s, number))
+            insort(earlier, (start_s, end_s, number))
         else:
             found[number] = same
     return found
 
 
-def _start(one: tuple[Fraction, int]) -> Fraction:
+def _end_s(recording: Recording, probe: Probe | None) -> Fraction:
+    """Where the index or the file ends it."""
+    end_s = recording.start_s + (probe.span.duration if probe else Fraction(0))
+    return end_s if recording.end_s is None else min(end_s, recording.end_s)
+
+
+def _start(one: tuple[Fraction, Fraction, int]) -> Fraction:
     return one[0]
 
 

@@ -108,13 +108,15 @@ def _audio(model: Audio, container: Literal["mp4", "webm"], collector: ProblemCo
     return AudioSpec(codec="opus" if container == "webm" else "aac", channels=channels, bit_rate_kbps=rate_kbps)
 
 
-def subscription_spec(model: SubscribeConfig, collector: ProblemCollector) -> SubscriptionSpec:
-    """Which streams are in the mix."""
+def subscription_spec(
+    model: SubscribeConfig, collector: ProblemCollector, known: SubscriptionSpec | None = None
+) -> SubscriptionSpec:
+    """Which streams are in the mix. ``known`` has the filters, where they were assembled before."""
     return SubscriptionSpec(
         manual=bool(model.video_stream_type),
         max_streams=model.max_subscriptions,
-        audio=_filter("Audio", model.audio_only, model.audio_without, collector),
-        video=_filter("Video", model.video_only, model.video_without, collector),
+        audio=known.audio if known else _filter("Audio", model.audio_only, model.audio_without, collector),
+        video=known.video if known else _filter("Video", model.video_only, model.video_without, collector),
     )
 
 

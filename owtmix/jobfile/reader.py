@@ -21,6 +21,7 @@ from owtmix.jobfile.models import JobFile
 from owtmix.jobfile.overrides import apply_overrides
 from owtmix.jobfile.problems import ProblemCollector, raise_problems
 from owtmix.jobfile.spec import JobSpec, SpecWarning
+from owtmix.jobfile.update_models import Update as UpdateModel
 from owtmix.jobfile.updates import RoomUpdates, Update
 
 _IN_UPDATES: Final = re.compile(r"Data\.Updates\[([0-9]{1,6})\]\.?")
@@ -173,20 +174,36 @@ def _object(parent: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def _validate(document: dict[str, Any], collector: ProblemCollector) -> JobFile:
-    """Report values that are wrong independently of others. Returns the models without those values."""
-    wrong = _wrong_values(document)
+    """Report values that are wrong independently of others. Returns the models without those values.
+
+    Where there are more than can be shown, further updates are left out of the models, too.
+    """
+    updates = _object(document, "Data").get("Updates")
+    if not isinstance(updates, list) or len(updates) > MAX_UPDATES:
+        updates = []
+    wrong = _wrong_values(JobFile, document if not updates else _with_updates(document, []), ())
+    checked = 0
+    for checked, update in enumerate(updates, 1):
+        wrong += _wrong_values(UpdateModel, update, ("Data", "Updates", checked - 1))
+        if len(wrong) > MAX_SHOWN:
+            document = _with_updates(document, updates[:checked])
+            break
     for loc in wrong:
         collector.wrong_value(loc)
     return JobFile.model_validate(_without(document, _tree(wrong)))
 
 
-def _wrong_values(document: dict[str, Any]) -> list[Loc]:
+def _with_updates(document: dict[str, Any], updates: list[Any]) -> dict[str, Any]:
+    return {**document, "Data": {**document["Data"], "Updates": updates}}
+
+
+def _wrong_values(model: type[JobModel], document: object, loc: Loc) -> list[Loc]:
+    """Where values of ``document`` are wrong, which is at ``loc``."""
     try:
-        JobFile.model_validate(document)
+        model.model_validate(document)
     except ValidationError as error:
-        return [
-            details["loc"] for details in error.errors(include_url=False, include_context=False, include_input=False)
-        ]
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        return [(*loc, *details["loc"]) for details in found]
     return []
 
 

@@ -16,9 +16,9 @@ from typing import Any, Final, TypeVar
 from owtmix.base.errors import Problem
 from owtmix.jobfile.assemble import subscription_spec
 from owtmix.jobfile.assemble_video import IMAGE, TEXT, image_source, mixer_spec
-from owtmix.jobfile.bounds import MAX_ROOM_IMAGES, MAX_ROOM_TEXTS
+from owtmix.jobfile.bounds import MAX_ROOM_IMAGES, MAX_ROOM_TEXTS, MAX_SHOWN
 from owtmix.jobfile.job_model import JobModel
-from owtmix.jobfile.mixer_models import MixerConfig
+from owtmix.jobfile.mixer_models import MixerConfig, SubscribeConfig
 from owtmix.jobfile.models import Data
 from owtmix.jobfile.problems import ProblemCollector, raise_problems
 from owtmix.jobfile.room_state import Change, OutputTime, RoomState
@@ -26,6 +26,7 @@ from owtmix.jobfile.spec import ImageWatermark, LayoutStyle, MediaChannel, SpecW
 from owtmix.jobfile.update_models import UpdateData
 
 ModelT = TypeVar("ModelT", bound=JobModel)
+_Lists = tuple[Sequence[object], ...]
 
 _SECTIONS: Final = {
     "job.mixer.update": frozenset({"mixer"}),
@@ -86,6 +87,8 @@ class RoomUpdates:
         changes = []
         for update, at_s in sorted(((u, seconds(u.at)) for u in self.updates), key=lambda entry: entry[1]):
             replay.apply(update)
+            if len(replay.problems) > MAX_SHOWN:
+                break
             changes.append(Change(at_s, update.where.rstrip(".: "), update.action, replay.state))
         raise_problems(replay.problems)
         return tuple(changes), tuple(replay.warnings)
@@ -118,6 +121,10 @@ class _Replay:
         self._begins = data
         self._data = data
         self._written = dict(document["Data"])
+        # What was assembled last, which takes long, and from which lists:
+        self._layouts: _Lists = _layouts(data.mixer) if begins.mixer.templates else ()
+        self._templates = begins.mixer.templates
+        self._filters = _filters(data.subscribe)
 
     def apply(self, update: Update) -> None:
         """Apply one update; collects its problems and warnings."""
@@ -136,7 +143,7 @@ class _Replay:
         if "transcoding" in given:
             self._set_bit_rate(update)
         if given & {"mixer", "subscribe"}:
-            self._assemble(update, is_new_layout=bool(_set(update.data.mixer) & {"layout_config", "layouts"}))
+            self._assemble(update)
 
     def _merge(self, update: Update, given: frozenset[str] | set[str]) -> None:
         written = update.document.get("Data", {})
@@ -151,16 +158,20 @@ class _Replay:
             mixer = self._data.mixer.model_copy(update={"background": self._begins.mixer.background})
             self._data = self._data.model_copy(update={"mixer": mixer})
 
-    def _assemble(self, update: Update, *, is_new_layout: bool) -> None:
-        """Check the room as a whole."""
+    def _assemble(self, update: Update) -> None:
+        """Check the room as a whole; templates and lists of streams that were checked before are not checked again."""
         collector = ProblemCollector({"Data": self._written}, update.where)
         data = self._data.model_copy(update={"mixer": _used(self._data)})
         channel = MediaChannel(data.recording.media_channel)
-        before = self.state.mixer
-        is_kept = not is_new_layout and before.layout is LayoutStyle.CUSTOM and bool(before.templates)
-        templates = before.templates if is_kept and data.mixer.layout == LayoutStyle.CUSTOM else None
-        mixer = mixer_spec(data.mixer, data, channel, collector, templates)
-        subscription = subscription_spec(data.subscribe, collector)
+        layouts, filters = _layouts(data.mixer), _filters(data.subscribe)
+        mixer = mixer_spec(
+            data.mixer, data, channel, collector, self._templates if _same(layouts, self._layouts) else None
+        )
+        if mixer.templates:
+            self._layouts, self._templates = layouts, mixer.templates
+        known = self.state.subscription if _same(filters, self._filters) else None
+        subscription = subscription_spec(data.subscribe, collector, known)
+        self._filters = filters
         self.problems += collector.problems
         self.warnings += (warning for warning in collector.warnings if _is_about(update, warning.path))
         self.state = replace(self.state, mixer=mixer, subscription=subscription)
@@ -204,6 +215,19 @@ def _is_about(update: Update, path: str) -> bool:
     """Whether ``path`` leads to something that stands in the update; other keys of the room were checked before."""
     section, _, rest = path.removeprefix(f"{update.where}Data.").partition(".")
     return re.split(r"\W", rest, maxsplit=1)[0] in update.document.get("Data", {}).get(section, {})
+
+
+def _layouts(mixer: MixerConfig) -> _Lists:
+    return mixer.layout_config, mixer.layouts
+
+
+def _filters(subscribe: SubscribeConfig) -> _Lists:
+    return subscribe.audio_only, subscribe.audio_without, subscribe.video_only, subscribe.video_without
+
+
+def _same(some: _Lists, others: _Lists) -> bool:
+    """Whether they are the very same lists: to compare what is in them would take as long as to assemble it."""
+    return len(some) == len(others) and all(one is other for one, other in zip(some, others, strict=True))
 
 
 def _set(model: JobModel | None) -> set[str]:

@@ -30,8 +30,10 @@ WINDOW: Final = 320
 """Samples of an excerpt: enough periods of a low voice."""
 PERIOD: Final = 960
 """Samples from the beginning of an excerpt to that of the next one, at most."""
-BLOCK: Final = 2 * RATE_HZ
-"""Samples that are converted at once: one by one, frames cost three times as much."""
+BLOCK_S: Final = 2
+"""Of sound that is converted at once: one by one, frames cost three times as much."""
+MOST_VALUES: Final = 1 << 20
+"""Of all channels together, that are converted at once."""
 
 Floats = NDArray[np.float32]
 Excerpts = tuple[NDArray[np.float64], Floats]
@@ -128,7 +130,7 @@ class _Pool:
         frame.pts = None
         self._fifo.write(frame)
         self._samples += frame.samples
-        if self._fifo.samples * RATE_HZ >= BLOCK * frame.sample_rate:
+        if self._fifo.samples >= min(BLOCK_S * frame.sample_rate, MOST_VALUES // len(frame.layout.channels)):
             yield from self._convert(self._fifo.read())
 
     def finish(self) -> Iterator[Excerpts]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from math import ceil, floor
 
 from owtmix.base.ids import StreamId
-from owtmix.base.time import TimeRange
-from owtmix.plan.speakers import Turn
+from owtmix.base.time import TimeRange, overlapping
+from owtmix.plan.speakers import Speaking
 
 
 def page_edges(span: TimeRange, page_s: Fraction) -> Iterable[Fraction]:
@@ -21,17 +20,14 @@ class Pages:
     """Who is on which page, asked for at rising times: who was not shown for the longest time comes next.
 
     Args:
-        turns: those who speak while a page is shown are on it.
+        speaking: who speaks when; those who do while a page is shown are on it.
         page_s: how long a page is shown, in seconds.
     """
 
-    def __init__(self, turns: Iterable[Turn], page_s: Fraction) -> None:
+    def __init__(self, speaking: Sequence[Speaking], page_s: Fraction) -> None:
         self._page_s = page_s
         self._latest: dict[StreamId, int] = {}
-        self._speaking: dict[int, set[StreamId]] = defaultdict(set)
-        for turn in turns:
-            for page in range(floor(turn.from_s / page_s), ceil(turn.to_s / page_s)):
-                self._speaking[page].add(turn.stream)
+        self._speaking = speaking
 
     def at(self, t: Fraction, shown: Sequence[StreamId], first: Sequence[StreamId], size: int) -> list[StreamId]:
         """Who is on the page at output time ``t``: ``first``, those who speak, and others, ``size`` in all.
@@ -45,7 +41,9 @@ class Pages:
             latest = self._latest.get(stream, -1)
             return latest != page, latest, order[stream]
 
-        speaking = sorted(self._speaking[page].intersection(shown), key=turn_of)
+        on_page = TimeRange(page * self._page_s, (page + 1) * self._page_s)
+        who = frozenset[StreamId]().union(*(some.streams for some in overlapping(self._speaking, on_page)))
+        speaking = sorted(who.intersection(shown), key=turn_of)
         chosen = list(dict.fromkeys((*first, *speaking)))[:size]
         others = sorted((stream for stream in shown if stream not in chosen), key=turn_of)[: size - len(chosen)]
         self._latest |= dict.fromkeys((*chosen, *others), page)

@@ -176,7 +176,7 @@ class _Dealer:
         self, t: Fraction, shown: Sequence[StreamId], first: Sequence[StreamId], mixer: MixerSpec
     ) -> list[StreamId]:
         if mixer.page_s not in self._pages:
-            self._pages[mixer.page_s] = Pages(self._speech.turns, mixer.page_s)
+            self._pages[mixer.page_s] = Pages(self._speaking, mixer.page_s)
         return self._pages[mixer.page_s].at(t, shown, first, mixer.page_size)
 
     def _tiles(

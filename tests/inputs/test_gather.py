@@ -7,6 +7,7 @@ import shutil
 import struct
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
@@ -285,6 +286,7 @@ class WatchingExecutor(InProcessExecutor):
     def __init__(self) -> None:
         super().__init__()
         self.owners: dict[int, set[str]] = {}
+        self.listens_s: dict[str, Fraction] = {}
 
     def run(self, tasks: Any, *arguments: Any, **options: Any) -> Any:
         taken = tasks.take
@@ -292,6 +294,7 @@ class WatchingExecutor(InProcessExecutor):
         def take(worker: int) -> Any:
             task = taken(worker)
             self.owners.setdefault(worker, set()).add(Path(task.name).name.split("_")[0])
+            self.listens_s[task.name] = task.listens_s
             return task
 
         assert options["renewed"], "no process that has read something else measures"
@@ -308,3 +311,16 @@ def test_the_recordings_of_each_person_are_measured_by_processes_of_their_own(
     assert len(inputs.recordings(inputs.index.files, NoProgress()).clips) > 1
     assert len(executor.owners) > 1
     assert all(len(found) == 1 for found in executor.owners.values())
+
+
+def test_an_object_that_is_named_twice_is_listened_to_as_far_as_either_needs(
+    lay_out: Callable[..., FakeStore], folder: Path
+) -> None:
+    executor = WatchingExecutor()
+    inputs = gatherer(lay_out(), folder, executor=executor)
+    anna, ben = inputs.index.files
+    parts = [replace(anna, start_s=anna.start_s + 100 * n, end_s=anna.start_s + 100 * n + n + 1) for n in (0, 2, 1)]
+    found = inputs.recordings([*parts, ben], NoProgress(), listens=True)
+    assert len(found.clips) == 4
+    assert ben.end_s
+    assert executor.listens_s == {ANNA: 3, BEN: ben.end_s - ben.start_s}

@@ -46,6 +46,24 @@ def test_what_differs_counts(tmp_path: Path, other: tuple[StreamId, int, bytes])
     assert found(tmp_path, (ANNA, 0, b"same"), other) == {}
 
 
+def test_two_parts_of_one_file_count_where_the_index_ends_the_first(tmp_path: Path) -> None:
+    """A service that splits a visit names the same file again."""
+    path = tmp_path / "a.webm"
+    path.write_bytes(b"same")
+    files = dict.fromkeys(range(2), measured(path))
+
+    def repeats(end_s: int | None, start_s: int) -> bool:
+        first = Recording(ANNA, path.name, Fraction(0), None if end_s is None else Fraction(end_s))
+        return bool(repeated_files([first, Recording(ANNA, path.name, Fraction(start_s), None)], files))
+
+    assert not repeats(2, 5)
+    assert not repeats(2, 2)
+    assert repeats(6, 5)
+    assert repeats(50, 9)
+    assert not repeats(50, 10)
+    assert repeats(None, 5)
+
+
 def test_objects_of_a_bucket_are_compared_by_their_versions(tmp_path: Path) -> None:
     takes = (ANNA, 0, b"same"), (ANNA, 0, b"same")
     assert found(tmp_path, *takes, versions=("a", "a")) == {1: 0}
@@ -60,7 +78,7 @@ def test_many_that_are_alike_are_compared_with_those_of_their_time(
     path.write_bytes(b"same")
     compared: list[Fraction] = []
 
-    def start(one: tuple[Fraction, int]) -> Fraction:
+    def start(one: tuple[Fraction, Fraction, int]) -> Fraction:
         compared.append(one[0])
         return one[0]
 

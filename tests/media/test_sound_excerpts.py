@@ -13,6 +13,7 @@ from av.packet import Packet
 from av.stream import Stream
 from numpy.typing import NDArray
 
+from owtmix.media import sound_excerpts
 from owtmix.media.probe import probe
 from owtmix.media.sound_excerpts import PERIOD, RATE_HZ, WINDOW, excerpts_of
 from owtmix.media.track_frames import TrackFrames
@@ -81,6 +82,20 @@ def test_excerpts_are_what_is_heard_at_their_times(
     steady = (within > 0.15) & (within < STEP_S - 0.05)
     found = 10 * np.log10((sound.astype(np.float64) ** 2).mean(axis=1) * 2)
     assert np.abs(found - level_db(times))[steady].max() < NEAR_DB
+
+
+def test_sound_with_a_high_rate_is_converted_in_smaller_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rate_hz = 96_000
+    sound = np.repeat(stepped(rate_hz)[:, : 10 * rate_hz], 6, axis=0)
+    path = write_sound(tmp_path / "a.wav", sound, rate_hz)
+    (track,) = probe(path).sounds
+    whole = [*excerpts_of(path, track)]
+    monkeypatch.setattr(sound_excerpts, "MOST_VALUES", 6 * rate_hz // 2)
+    parts = [*excerpts_of(path, track)]
+    assert len(parts) > 2 * len(whole)
+    for column in range(2):
+        before, now = (np.concatenate([part[column] for part in found]) for found in (whole, parts))
+        assert np.array_equal(before, now)
 
 
 def test_sound_shorter_than_an_excerpt_has_none(tmp_path: Path) -> None:

@@ -70,6 +70,15 @@ def test_a_link_that_stays_inside_is_followed(store: LocalStore, root: Path) -> 
     assert store.locate("again.webm", NOWHERE).path.read_bytes() == b"alice"
 
 
+def test_a_link_to_what_is_gone_is_not_taken_for_nothing(store: LocalStore, root: Path) -> None:
+    """It may lie on a disk that is not mounted."""
+    (root / "lost.jsonl").symlink_to("disk/updates.jsonl")
+    for ask in (lambda: store.read("lost.jsonl", 100), lambda: store.locate("lost.jsonl", NOWHERE)):
+        with pytest.raises(InputError, match=r"lost\.jsonl is a link to .*disk/updates\.jsonl, which does not exist"):
+            ask()
+    assert store.read("nothing.jsonl", 100) is None
+
+
 def test_the_folder_itself_may_be_a_link(root: Path) -> None:
     link = root.parent / "link"
     link.symlink_to(root)

@@ -1,0 +1,109 @@
+"""What many updates cost: what stays as it was is not assembled, kept or told again."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from fractions import Fraction
+from itertools import product
+from typing import Any, Final
+from unittest.mock import Mock
+
+import pytest
+
+from owtmix.base.errors import SpecError
+from owtmix.base.ids import StreamId
+from owtmix.base.time import TimeRange
+from owtmix.jobfile import assemble_video
+from owtmix.jobfile.bounds import MAX_SHOWN
+from owtmix.jobfile.reader import with_updates
+from owtmix.plan.course import course_of
+from owtmix.plan.pages import Pages
+from owtmix.plan.speakers import Speaking
+from tests.plan.test_course import CLIPS, job, mixer
+from tests.support.plans import index_of
+
+UPDATES: Final = 200
+ALL: Final = {"Left": "0", "Top": "0", "Width": "1", "Height": "1"}
+
+
+def lines(*data: dict[str, Any]) -> bytes:
+    """A file of updates, each a second after the one before."""
+    updates = ({"At": at, "Action": "job.update", "Data": one} for at, one in enumerate(data))
+    return "\n".join(map(json.dumps, updates)).encode()
+
+
+@pytest.mark.parametrize("section", ["SubscribeAudio", "UnsubscribeVideo"])
+def test_what_is_wrong_is_looked_for_until_there_is_more_than_can_be_told(section: str) -> None:
+    wrong = {"SubscribeConfig": {section: [1] * 60}}
+    with pytest.raises(SpecError) as caught:
+        with_updates(job(), lines(*[wrong] * UPDATES), "room-1.updates.jsonl")
+    assert len(caught.value.problems) == MAX_SHOWN + 1
+    assert caught.value.problems[-1].message == "and 20 more problems"
+    assert "line 2: Data.SubscribeConfig" in caught.value.problems[MAX_SHOWN - 1].path
+
+
+def test_a_replay_ends_when_there_is_more_than_can_be_told() -> None:
+    """Each is right by itself, and wrong in the room."""
+    wrong = {"SubscribeConfig": {"SubscribeAudio": ["a_1"], "UnsubscribeAudio": ["b_1"]}}
+    spec = with_updates(job(), lines(*[wrong] * UPDATES), "room-1.updates.jsonl")
+    with pytest.raises(SpecError) as caught:
+        course_of(spec, index_of(CLIPS))
+    assert caught.value.problems[-1].message == "and 1 more problems"
+
+
+@pytest.mark.parametrize("is_first", [True, False], ids=["of the job", "of an update"])
+def test_templates_are_assembled_once(monkeypatch: pytest.MonkeyPatch, *, is_first: bool) -> None:
+    templates = mixer(LayoutConfig=[[{"Id": "a", "Area": ALL}]])
+    turns = [mixer(MixedVideoLayout=number % 2) for number in range(UPDATES)]
+    if is_first:
+        spec = with_updates(job(MixerConfig=templates["MixerConfig"]), lines(*turns), "updates")
+    else:
+        spec = with_updates(job(), lines(mixer(MixedVideoLayout=1) | templates, *turns), "updates")
+    area = Mock(wraps=assemble_video._area)
+    monkeypatch.setattr(assemble_video, "_area", area)
+    states = [*course_of(spec, index_of(CLIPS)).states]
+    area.assert_called_once()
+    assert {len(state.mixer.templates) for state in states[-2:]} == {0, 1}
+
+
+def test_new_templates_are_assembled() -> None:
+    half = {"Left": "0", "Top": "0", "Width": "1/2", "Height": "1"}
+    updates = [mixer(MixedVideoLayout=0, LayoutConfig=[[{"Id": "a", "Area": area}]]) for area in (ALL, half, ALL)]
+    course = course_of(with_updates(job(), lines(*updates), "updates"), index_of(CLIPS))
+    areas = [state.mixer.templates[0][0].width for state in course.states if state.mixer.templates]
+    assert areas == [1, Fraction(1, 2), 1]
+
+
+@pytest.mark.parametrize("data", [mixer(Gap=2), {"SubscribeConfig": {"MaxSubscriptions": 7}}], ids=["mixer", "number"])
+def test_lists_of_streams_are_kept_once(data: dict[str, Any]) -> None:
+    streams = [f"u{number}_1" for number in range(1000)]
+    spec = with_updates(job(SubscribeConfig={"SubscribeAudio": streams}), lines(*[data] * UPDATES), "updates")
+    states = [*course_of(spec, index_of(CLIPS)).states]
+    assert len(states) == UPDATES + 1
+    assert len({id(state.subscription.audio.only) for state in states}) == 1
+    assert states[-1].subscription.max_streams == (
+        7 if "SubscribeConfig" in data else states[0].subscription.max_streams
+    )
+
+
+def test_a_new_list_of_streams_counts() -> None:
+    updates = [{"SubscribeConfig": {"UnsubscribeVideo": streams}} for streams in (["a_1"], [], ["a_1", "b_1"])]
+    course = course_of(with_updates(job(), lines(*updates), "updates"), index_of(CLIPS))
+    hidden = [sorted(map(str, state.subscription.video.without)) for state in course.states]
+    assert hidden == [[], ["a_1"], [], ["a_1", "b_1"]]
+
+
+def test_a_day_of_speech_is_held_once_however_long_pages_are() -> None:
+    people = [StreamId(f"u{number}", 1) for number in range(9)]
+    spans = [TimeRange(Fraction(start), Fraction(start + 20)) for start in range(0, 86_400, 20)]
+    speaking = [Speaking(span, frozenset({people[number % 9]})) for number, span in enumerate(spans)]
+    tracemalloc.start()
+    try:
+        for number, t in product(range(100), (10, 40_010)):
+            page_s = 1 + Fraction(number, 1000)
+            pages = Pages(speaking, page_s)
+            assert pages.at(Fraction(t), people, (), 1) == [people[t // 20 % 9]]
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
