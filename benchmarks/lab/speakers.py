@@ -33,7 +33,8 @@ from owtmix.media.voice_meter import LONGEST_PAUSE_HOPS, find_voice
 from owtmix.plan.build import make_plan
 from owtmix.plan.media_info import Clip, ClockRules, Probe
 from owtmix.plan.scenes import Scene
-from owtmix.plan.speakers import Lead, SpeakerRules, Turn, leads_of
+from owtmix.plan.speakers import Lead, leads_of
+from owtmix.plan.turns import SpeakerRules, Turn
 from owtmix.plan.voice import HOP_S, LOWEST_DB, Voice, VoiceRun
 from tests.support.plans import JOB, MIXER, index_of, picture, take
 

@@ -15,8 +15,8 @@ from owtmix.jobfile.spec import ClockWatermark, ImageWatermark, TextWatermark, W
 from owtmix.plan.media_info import AudioTrack, VideoTrack
 from owtmix.plan.model import FontFile, PicturePlan, PlannedUpdate, RenderPlan, SoundPlan, Source
 from owtmix.plan.scenes import Scene
-from owtmix.plan.speakers import Turn
 from owtmix.plan.tiles import Tile
+from owtmix.plan.turns import Turn
 
 _RESIZING = {
     ResizeMode.STRETCH: "stretched to their tiles",

@@ -10,7 +10,7 @@ from owtmix.jobs.announcer import Announcer, CallbackCount
 from owtmix.jobs.compose import Published
 from owtmix.plan.input_report import InputReport
 from owtmix.plan.model import to_json
-from owtmix.plan.speakers import Turn
+from owtmix.plan.turns import Turn
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,9 +33,10 @@ from owtmix.plan.picture import is_draft, plan_picture
 from owtmix.plan.placements import sound_placements
 from owtmix.plan.scenes import Scene
 from owtmix.plan.shots import Shot
-from owtmix.plan.speakers import NOBODY, SpeakerRules, speech_of
+from owtmix.plan.speakers import NOBODY, speech_of
 from owtmix.plan.tiles import BORDER_STRIPS
 from owtmix.plan.timeline import Timeline, TimelineRules, build_timeline
+from owtmix.plan.turns import SpeakerRules
 from owtmix.plan.voice import Voice
 
 SpanT = TypeVar("SpanT", Scene, Shot)

@@ -19,7 +19,7 @@ from owtmix.plan.jumps import Jump
 from owtmix.plan.media_info import AudioTrack, Matrix, VideoTrack
 from owtmix.plan.scenes import Scene
 from owtmix.plan.shots import Shot
-from owtmix.plan.speakers import Turn
+from owtmix.plan.turns import Turn
 
 SAMPLE_RATE_HZ = 48_000
 SIZE_MARGIN: Final = Fraction(11, 10)

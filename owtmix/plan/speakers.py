@@ -1,4 +1,4 @@
-"""Who speaks when, and who has the largest tile for it (docs/rooms.md, "Who speaks").
+"""Who has the largest tile, by who speaks (docs/rooms.md, "Who speaks").
 
 All of the room is known, so a turn is known before it begins: neither a cough nor an interjection changes the tile.
 """
@@ -7,48 +7,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
-from math import ceil, floor
 from typing import Final
 
 from owtmix.base.ids import StreamId
 from owtmix.base.time import TimeRange, overlapping
-from owtmix.plan.course import StateSpan, cut_by, where_not
+from owtmix.plan.course import StateSpan, cut_by
 from owtmix.plan.jumps import merge_ranges
-from owtmix.plan.timeline import PlacedClip, Timeline
-from owtmix.plan.voice import HOP_S, Voice
-
-ECHO_HOPS: Final = 6
-"""Echoes of other people come so much later, at most."""
-BESIDE_HOPS: Final = 5
-
-Levels = dict[int, int]
-"""A level (whole dB) by the number of the hop of output time."""
-Loudest = dict[int, tuple[int, StreamId]]
-"""The highest level, and whose it is, by the number of the hop."""
-
-
-@dataclass(frozen=True, slots=True)
-class SpeakerRules:
-    """What counts as speaking (``[speakers]`` in ``conf/owt.toml``), in seconds and dB."""
-
-    turn_s: Fraction = Fraction(1)
-    pause_s: Fraction = Fraction(2)
-    lead_s: Fraction = Fraction(3, 10)
-    hold_s: Fraction = Fraction(3)
-    crosstalk_db: int = 15
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """A stream speaks from one output time (s) to another."""
-
-    stream: StreamId
-    from_s: Fraction
-    to_s: Fraction
+from owtmix.plan.timeline import Timeline
+from owtmix.plan.turns import SpeakerRules, Turn, turns_of
+from owtmix.plan.voice import Voice
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,19 +73,7 @@ def speech_of(
 
     Only who has a tile leads.
     """
-    levels = {
-        stream: found
-        for stream, sounds in timeline.sounds.items()
-        if not stream.is_screen and (found := _levels(stream, sounds, voices, states))
-    }
-    turns = sorted(
-        (
-            Turn(stream, span.start, span.end)
-            for stream, hops in _without_echoes(levels, rules.crosstalk_db).items()
-            for span in _spans(hops, timeline.end, rules)
-        ),
-        key=_order,
-    )
+    turns = turns_of(timeline, voices, states, rules)
     shown = {stream: [*_shown(stream, timeline, states)] for stream in {turn.stream for turn in turns}}
     leading = sorted(
         (
@@ -140,74 +98,6 @@ def _shown(stream: StreamId, timeline: Timeline, states: Sequence[StateSpan]) ->
     parts = cut_by(states, timeline.presence[stream])
     shown = (span for span, state in parts if state.shows(stream, has_picture=has_picture))
     return map(Visit, merge_ranges(shown, Fraction(0)))
-
-
-def _levels(
-    stream: StreamId, sounds: Sequence[PlacedClip], voices: Mapping[int, Voice], states: Sequence[StateSpan]
-) -> Levels:
-    """The level of a stream's voice where it is heard."""
-    found: Levels = {}
-    for placed in sounds:
-        shift = round(placed.offset_s / HOP_S)
-        first, end = ceil(placed.span.start / HOP_S), floor(placed.span.end / HOP_S)
-        for run in voices.get(placed.clip.source, Voice()).runs:
-            begins = run.first + shift
-            skipped = max(0, first - begins)
-            for hop, level in enumerate(run.levels[skipped : max(0, end - begins)], begins + skipped):
-                found[hop] = max(level, found.get(hop, level))
-    if found and not all(state.listens_to(stream) for state in states):
-        whole = TimeRange(states[0].span.start, states[-1].span.end)
-        for silent in where_not(states, whole, lambda state: state.listens_to(stream)):
-            first, end = floor(silent.start / HOP_S), ceil(silent.end / HOP_S)
-            for hop in [hop for hop in found if first <= hop < end] if end - first > len(found) else range(first, end):
-                found.pop(hop, None)
-    return found
-
-
-def _without_echoes(levels: Mapping[StreamId, Levels], crosstalk_db: int) -> dict[StreamId, list[int]]:
-    """The hops in which each stream has a voice of its own, in order."""
-    loudest: Loudest = {}
-    for stream, hops in levels.items():
-        for hop, level in hops.items():
-            if hop not in loudest or level > loudest[hop][0]:
-                loudest[hop] = level, stream
-    return {stream: _own(hops, set(_echoes(stream, hops, loudest, crosstalk_db))) for stream, hops in levels.items()}
-
-
-def _echoes(stream: StreamId, hops: Levels, loudest: Loudest, crosstalk_db: int) -> Iterator[int]:
-    """The hops in which somebody else was so much louder, then or a moment before."""
-    for hop, level in hops.items():
-        least = level + crosstalk_db
-        for before in range(hop - ECHO_HOPS, hop + 1):
-            other = loudest.get(before)
-            if other is not None and other[0] >= least and other[1] != stream:
-                yield hop
-                break
-
-
-def _own(hops: Levels, echoes: AbstractSet[int]) -> list[int]:
-    """Of neighbours, what more than half of them are: a key that is struck makes no voice of an echo."""
-    if not echoes:
-        return sorted(hops)
-    found = []
-    for hop in sorted(hops):
-        beside = [near for near in range(hop - BESIDE_HOPS, hop + BESIDE_HOPS + 1) if near in hops]
-        if 2 * sum(near in echoes for near in beside) < len(beside):
-            found.append(hop)
-    return found
-
-
-def _spans(hops: Sequence[int], end: Fraction, rules: SpeakerRules) -> Iterator[TimeRange]:
-    """The turns that hops with voice make: with shorter pauses, and voice for long enough."""
-    if not hops:
-        return
-    gap, least = ceil(rules.pause_s / HOP_S), ceil(rules.turn_s / HOP_S)
-    borders = [0, *(number for number, (a, b) in enumerate(pairwise(hops), 1) if b - a > gap), len(hops)]
-    for first, behind in pairwise(borders):
-        if behind - first >= least:
-            start, stop = max(Fraction(0), hops[first] * HOP_S), min(end, (hops[behind - 1] + 1) * HOP_S)
-            if start < stop:
-                yield TimeRange(start, stop)
 
 
 def leads_of(

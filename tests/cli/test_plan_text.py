@@ -17,8 +17,8 @@ from owtmix.plan.media_info import AudioRun, AudioTrack, VideoTrack
 from owtmix.plan.model import AudioEncoding, FontFile, PicturePlan, RenderPlan, SoundPlan, Source, VideoEncoding
 from owtmix.plan.scenes import Look, Scene
 from owtmix.plan.shots import Shot
-from owtmix.plan.speakers import Turn
 from owtmix.plan.tiles import Tile
+from owtmix.plan.turns import Turn
 
 ANNA, BEN = StreamId("anna", 1), StreamId("小明", 1)
 

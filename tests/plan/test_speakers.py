@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from typing import Final
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
@@ -16,8 +18,9 @@ from owtmix.base.ids import StreamId
 from owtmix.jobfile.room_state import RoomState
 from owtmix.plan.course import StateSpan
 from owtmix.plan.media_info import Clip
-from owtmix.plan.speakers import Leading, SpeakerRules, Turn, leads_of, speaking, speech_of
+from owtmix.plan.speakers import Leading, leads_of, speaking, speech_of
 from owtmix.plan.timeline import TimelineRules, build_timeline
+from owtmix.plan.turns import SpeakerRules, Turn
 from owtmix.plan.voice import HOP_S, Voice, VoiceRun, check_voice
 from tests.support.plans import ANNA, BEN, CARL, JOB, SCREEN, heard, room, span
 
@@ -191,6 +194,43 @@ def test_an_echo_is_no_turn_and_a_softer_voice_is(delay_s: float) -> None:
 def test_a_key_that_is_struck_makes_no_voice_of_an_echo() -> None:
     levels = tuple(-30 if number % 5 == 0 else -40 for number in range(140))
     assert spoken(PAIR, {0: [hops(5, 12)], 1: [VoiceRun(100, levels)]}) == [("anna", 5, 12)]
+
+
+@st.composite
+def voices(draw: st.DrawFn) -> list[Voice]:
+    """Of two people, in pieces that touch, overlap and echo each other."""
+    found = []
+    for _ in range(2):
+        runs, at = [], 0
+        for gap, levels in draw(
+            st.lists(
+                st.tuples(st.integers(1, 60), st.lists(st.integers(-60, -10), min_size=1, max_size=60)), max_size=9
+            )
+        ):
+            runs.append(VoiceRun(at + gap, tuple(levels)))
+            at += gap + len(levels)
+        found.append(Voice(tuple(runs)))
+    return found
+
+
+@given(voices(), st.integers(1, 50))
+def test_turns_do_not_depend_on_sections(found: list[Voice], section: int) -> None:
+    by_source = {number: voice.runs for number, voice in enumerate(found)}
+    whole = spoken(PAIR, by_source)
+    with patch("owtmix.plan.turns.SECTION_HOPS", section):
+        assert spoken(PAIR, by_source) == whole
+
+
+def test_memory_does_not_grow_with_the_length_of_a_room() -> None:
+    long = room(heard(ANNA, 0, 900), heard(BEN, 0, 900))
+    by_source = {0: [hops(0, 900)], 1: [hops(0, 900, -25)]}
+    tracemalloc.start()
+    try:
+        with patch("owtmix.plan.turns.SECTION_HOPS", 600):
+            assert spoken(long, by_source) == [("anna", 0, 900), ("ben", 0, 900)]
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_screens_and_muted_people_do_not_speak() -> None:
