@@ -20,13 +20,17 @@ _CODES: Final[tuple[tuple[Loc, int], ...]] = (
     (("Data", "SubscribeConfig", "VideoStreamType"), CODE_VIDEO_PARAM),
 )
 
+_UPDATES: Final = ("Data", "Updates")
+
 _PLAIN: Final = frozenset({"string", "integer", "number", "boolean"})
 
 _NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?")
 
 
 def code_at(loc: Loc) -> int:
-    """The error code for a wrong value at ``loc`` (docs/job-file.md, "Keys")."""
+    """The error code for a wrong value at ``loc`` (docs/job-file.md, "Keys"), in the job or in one of its updates."""
+    if loc[: len(_UPDATES)] == _UPDATES:
+        loc = loc[len(_UPDATES) + 1 :]
     return next((code for start, code in _CODES if loc[: len(start)] == start), CODE_FAILED)
 
 

@@ -188,20 +188,20 @@ class PlanSettings:
 class Settings(_Table):
     """Every setting with its shipped value; ``conf/owt.toml`` explains each."""
 
-    video: VideoSettings = VideoSettings()
-    index: IndexSettings = IndexSettings()
-    timeline: TimelineSettings = TimelineSettings()
-    text: TextSettings = TextSettings()
-    speakers: SpeakerSettings = SpeakerSettings()
-    images: ImageSettings = ImageSettings()
-    storage: StorageSettings = StorageSettings()
-    local: LocalSettings = LocalSettings()
-    network: NetworkSettings = NetworkSettings()
-    callbacks: CallbackSettings = CallbackSettings()
-    work: WorkSettings = WorkSettings()
-    logs: LogSettings = LogSettings()
-    gpu: GpuSettings = GpuSettings()
-    limits: LimitSettings = LimitSettings()
+    video: VideoSettings = VideoSettings.model_construct()
+    index: IndexSettings = IndexSettings.model_construct()
+    timeline: TimelineSettings = TimelineSettings.model_construct()
+    text: TextSettings = TextSettings.model_construct()
+    speakers: SpeakerSettings = SpeakerSettings.model_construct()
+    images: ImageSettings = ImageSettings.model_construct()
+    storage: StorageSettings = StorageSettings.model_construct()
+    local: LocalSettings = LocalSettings.model_construct()
+    network: NetworkSettings = NetworkSettings.model_construct()
+    callbacks: CallbackSettings = CallbackSettings.model_construct()
+    work: WorkSettings = WorkSettings.model_construct()
+    logs: LogSettings = LogSettings.model_construct()
+    gpu: GpuSettings = GpuSettings.model_construct()
+    limits: LimitSettings = LimitSettings.model_construct()
 
     @property
     def planning(self) -> PlanSettings:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pytest
 
-from owtmix.base.errors import InputError, SpecError
+from owtmix.base.errors import CODE_FAILED, CODE_VIDEO_PARAM, InputError, SpecError
 from owtmix.base.time import TimeRange
 from owtmix.cli.plan_text import describe_plan
 from owtmix.jobfile.bounds import MAX_SHOWN
@@ -234,6 +234,21 @@ def test_a_wrong_update_is_reported_with_its_place(update: Update, problem: str)
         planned(update)
     (found,) = caught.value.problems
     assert problem in str(found)
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (mixer(ResizeMode=7), CODE_VIDEO_PARAM),
+        (mixer(WaterMark={"Type": 3, "Text": "a", "X": 5000}), CODE_VIDEO_PARAM),
+        ({"TranscodingConfig": {"Video": {"BitRate": 0}}}, CODE_VIDEO_PARAM),
+        ({"SubscribeConfig": {"MaxSubscriptions": 0}}, CODE_FAILED),
+    ],
+)
+def test_a_wrong_update_has_the_code_of_its_key(data: dict[str, Any], code: int) -> None:
+    with pytest.raises(SpecError) as caught:
+        planned((1, "update", data))
+    assert [found.code for found in caught.value.problems] == [code]
 
 
 def test_a_position_of_a_stream_without_recordings_is_wrong() -> None:
