@@ -66,7 +66,7 @@ class _Listener:
     def __init__(self, rate_hz: int) -> None:
         self._rate_hz = rate_hz
         self._window = WINDOW * rate_hz // RATE_HZ
-        self._period = PERIOD * rate_hz // RATE_HZ
+        self._period = max(1, PERIOD * rate_hz // RATE_HZ)
         self._run: AudioRun | None = None
         # Positions, in samples of the run:
         self._end = 0

@@ -98,6 +98,15 @@ def test_sound_with_a_high_rate_is_converted_in_smaller_parts(tmp_path: Path, mo
         assert np.array_equal(before, now)
 
 
+@pytest.mark.parametrize("rate_hz", [1, 8, 9, 30])
+def test_sound_of_next_to_no_samples_ends(tmp_path: Path, rate_hz: int) -> None:
+    path = write_sound(tmp_path / "a.wav", np.zeros((1, 100 * rate_hz), np.float32), rate_hz)
+    (track,) = probe(path).sounds
+    times = np.concatenate([middles for middles, _ in excerpts_of(path, track)])
+    assert times[-1] > 50
+    assert not np.concatenate([sound for _, sound in excerpts_of(path, track)]).any()
+
+
 def test_sound_shorter_than_an_excerpt_has_none(tmp_path: Path) -> None:
     path = write_sound(tmp_path / "a.wav", np.zeros((1, WINDOW - 1), np.float32), RATE_HZ)
     assert [*excerpts_of(path, probe(path).sounds[0])] == []
