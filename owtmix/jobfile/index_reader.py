@@ -36,8 +36,8 @@ def read_index(text: bytes, *, time_unit: TimeUnitSetting = "auto", strict: bool
     """Read an index; ``time_unit`` is "auto" or one of ``TimeUnit`` (docs/semantics.md, "Time").
 
     An entry with a malformed ``StreamId`` or ``Name``, or the same as an earlier one, is left out with a warning;
-    malformed ones are errors with ``strict``. A malformed ``EndTime`` is ignored with a warning, and so is one
-    that is not after the ``StartTime``.
+    malformed ones are errors with ``strict``. A malformed ``EndTime`` or ``UserName`` is ignored with a warning, and so
+    is an ``EndTime`` that is not after the ``StartTime``.
 
     Raises:
         InputError: The index is not valid. The message lists the first 20 problems.
@@ -99,16 +99,17 @@ class _Reader:
         start = self._value(entry, (*loc, "StartTime"), read_time, required=True)
         if start is None:
             return None
-        return _File(stream, key, start, self._end(entry, loc), _user_name(entry.get("UserName")))
+        end = self._optional(entry, (*loc, "EndTime"), read_time)
+        return _File(stream, key, start, end, self._optional(entry, (*loc, "UserName"), _text) or "")
 
-    def _end(self, entry: dict[str, Any], loc: Loc) -> Decimal | None:
-        """The ``EndTime`` of an entry; None with a warning when it is malformed."""
+    def _optional(self, entry: dict[str, Any], loc: Loc, read: Callable[[object], _Read]) -> _Read | None:
+        """What stands at ``loc`` of an entry; None with a warning when it is malformed."""
+        name = str(loc[-1])
         try:
-            return read_time(entry["EndTime"]) if "EndTime" in entry else None
+            return read(entry[name]) if name in entry else None
         except ValueError as error:
-            where = json_path((*loc, "EndTime"))
             self._warnings.append(
-                f"{where}: {shown(entry['EndTime'])} of {_entry_name(entry)} is ignored; accepted: {error}"
+                f"{json_path(loc)}: {shown(entry[name])} of {_entry_name(entry)} is ignored; accepted: {error}"
             )
             return None
 
@@ -160,11 +161,6 @@ class _Reader:
             more = len(self._problems) - MAX_PROBLEMS_SHOWN
             lines = self._problems[:MAX_PROBLEMS_SHOWN] + [f"and {more} more"] * (more > 0)
             raise InputError("\n".join(["the index is wrong:", *lines]))
-
-
-def _user_name(value: object) -> str:
-    """The name of a user; empty where it is none."""
-    return value if isinstance(value, str) and len(value) <= MAX_NAME else ""
 
 
 def _entry_name(entry: dict[str, Any]) -> str:

@@ -188,6 +188,16 @@ def test_a_malformed_end_is_none_with_a_warning_that_names_the_file(end: object)
     assert "a.mp4" in warning
 
 
+@pytest.mark.parametrize("name", [{}, ["Anna"], True, "a" * 257], ids=lambda name: type(name).__name__)
+def test_a_malformed_name_of_a_user_is_none_with_a_warning(name: object) -> None:
+    index = index_of(entry(1500) | {"UserName": name}, entry(1500, stream="b_1", name="b.mp4") | {"UserName": "Ben"})
+    assert [file.user_name for file in index.files] == ["", "Ben"]
+    (warning,) = index.warnings
+    assert warning.startswith("Files[0].UserName")
+    assert "a.mp4" in warning
+    assert "text of at most 256 characters" in warning
+
+
 def test_a_file_that_stands_twice_counts_once() -> None:
     composed, decomposed = "Zo\u00eb.mp4", "Zoe\u0308.mp4"
     index = index_of(entry(0, name=composed), entry(0, name=decomposed), entry(5, name=composed))
