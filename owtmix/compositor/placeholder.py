@@ -11,7 +11,7 @@ from owtmix.base.geometry import Size
 from owtmix.compositor.bands import bands
 from owtmix.compositor.text.fonts import Fonts
 from owtmix.compositor.text.letters import clean, split
-from owtmix.compositor.text.render import text_mask
+from owtmix.compositor.text.render import missing_chars, text_mask
 
 _Grey = NDArray[np.uint8]
 
@@ -41,7 +41,7 @@ def draw_placeholder(name: str, size: Size, fonts: Fonts | None = None) -> _Grey
     if disc_px >= _MIN_DISC_PX:
         top = (size.height - disc_px - name_px // 2 - line.shape[0]) // 2
         _draw_centred(grey, _disc(disc_px), top, _DISC)
-        initial = _trimmed(text_mask(_initial(name), disc_px // 2, disc_px, fonts))
+        initial = _trimmed(text_mask(_initial(name, fonts), disc_px // 2, disc_px, fonts))
         _draw_centred(grey, initial, top + (disc_px - initial.shape[0]) // 2, _INITIAL)
         _draw_centred(grey, line, top + disc_px + name_px // 2, _NAME)
     elif line.shape[0] <= size.height:
@@ -49,8 +49,11 @@ def draw_placeholder(name: str, size: Size, fonts: Fonts | None = None) -> _Grey
     return grey
 
 
-def _initial(name: str) -> str:
-    return next((letter for letter in split(clean(name)) if letter[0].isalnum()), "").upper()
+def _initial(name: str, fonts: Fonts | None) -> str:
+    """The first letter as a capital, if a font has that: few have those of Georgian."""
+    letter = next((letter for letter in split(clean(name)) if letter[0].isalnum()), "")
+    capital = clean(letter.upper())
+    return letter if missing_chars(capital, fonts) else capital
 
 
 def _disc(diameter_px: int) -> _Grey:

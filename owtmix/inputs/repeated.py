@@ -6,6 +6,7 @@ import hashlib
 import os
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
@@ -26,37 +27,62 @@ MOST_BESIDE: Final = 64
 
 
 def repeated_files(recordings: Sequence[Recording], files: Mapping[int, SourceFile]) -> dict[int, int]:
-    """The numbers of ``files`` that repeat an earlier one, with the number of that one.
+    """The numbers of ``files`` that repeat another one, with the number of that one, which lasts as long or longer.
+
+    Parts of one file, which the index ends, repeat each other where half of the shorter one is in the other: else
+    nothing of them may be lost.
 
     An index may name 10,000 files that are alike: each is compared with those of its time only, and read once.
     """
     kinds = _kinds(files)
-    alike: dict[tuple[StreamId, int], list[tuple[Fraction, Fraction, int]]] = {}
+    alike: dict[tuple[StreamId, int], list[_Take]] = {}
     contents = _Contents(files)
     found: dict[int, int] = {}
     for number in sorted(files):
-        probe, start_s = files[number].probe, recordings[number].start_s
+        take = _take(number, recordings[number], files[number].probe)
         earlier = alike.setdefault((recordings[number].stream, kinds[number]), [])
-        end_s = _end_s(recordings[number], probe)
         # Those that are alike and are not the same may overlap, so the one before is not the only one to ask.
-        nearest = max(0, bisect_right(earlier, start_s, key=_start) - MOST_BESIDE)
-        beside = earlier[nearest : bisect_left(earlier, end_s, nearest, key=_start)]
-        same = min((n for _, end, n in beside if end > start_s and contents.same(n, number)), default=None)
-        if same is None:
-            insort(earlier, (start_s, end_s, number))
-        else:
-            found[number] = same
+        nearest = max(0, bisect_right(earlier, take.start_s, key=_start) - MOST_BESIDE)
+        beside = earlier[nearest : bisect_left(earlier, take.end_s, nearest, key=_start)]
+        same = next((other for other in beside if other.repeats(take) and contents.same(other.number, number)), None)
+        if same is not None and take.duration_s <= same.duration_s:
+            found[number] = same.number
+            continue
+        if same is not None:
+            found[same.number] = number
+            earlier.remove(same)
+        insort(earlier, take, key=_start)
     return found
 
 
-def _end_s(recording: Recording, probe: Probe | None) -> Fraction:
-    """Where the index or the file ends it."""
-    end_s = recording.start_s + (probe.span.duration if probe else Fraction(0))
-    return end_s if recording.end_s is None else min(end_s, recording.end_s)
+@dataclass(frozen=True, slots=True)
+class _Take:
+    """What is used of a file, in index time; ``is_part`` if the index ends it before the file does."""
+
+    number: int
+    start_s: Fraction
+    end_s: Fraction
+    is_part: bool
+
+    @property
+    def duration_s(self) -> Fraction:
+        return self.end_s - self.start_s
+
+    def repeats(self, other: _Take) -> bool:
+        """Whether they are at the same time."""
+        common_s = min(self.end_s, other.end_s) - max(self.start_s, other.start_s)
+        shorter_s = min(self.duration_s, other.duration_s)
+        return common_s > 0 and (2 * common_s >= shorter_s or not (self.is_part or other.is_part))
 
 
-def _start(one: tuple[Fraction, Fraction, int]) -> Fraction:
-    return one[0]
+def _take(number: int, recording: Recording, probe: Probe | None) -> _Take:
+    file_ends_s = recording.start_s + (probe.span.duration if probe else Fraction(0))
+    end_s = file_ends_s if recording.end_s is None else min(file_ends_s, recording.end_s)
+    return _Take(number, recording.start_s, end_s, end_s < file_ends_s)
+
+
+def _start(take: _Take) -> Fraction:
+    return take.start_s
 
 
 def _kinds(files: Mapping[int, SourceFile]) -> dict[int, int]:

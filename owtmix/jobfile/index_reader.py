@@ -114,11 +114,11 @@ class _Reader:
             return None
 
     def _without_repeated(self, files: dict[int, _File]) -> dict[int, _File]:
-        """``files`` without those of a stream that stand there twice, with the same name and start."""
-        first: dict[tuple[StreamId, str, Decimal], int] = {}
+        """``files`` without those of a stream that stand there twice, with the same name and times."""
+        first: dict[tuple[StreamId, str, Decimal, Decimal | None], int] = {}
         kept = {}
         for number, file in files.items():
-            place = first.setdefault((file.stream, normal_form(file.key), file.start), number)
+            place = first.setdefault((file.stream, normal_form(file.key), file.start, file.end), number)
             if place == number:
                 kept[number] = file
             else:

@@ -94,6 +94,8 @@ def with_updates(spec: JobSpec, text: bytes, name: str) -> JobSpec:
                 entries[number] = _without_nulls(read_object(line, max_bytes=MAX_JOB_BYTES))
             except JsonError as error:
                 problems.append(Problem("", f"{name}, line {number}: not usable JSON: {error}"))
+    if len(entries) > MAX_UPDATES:
+        problems.append(Problem("", f"{name} has more than {MAX_UPDATES:,} updates"))
     raise_problems(problems)
     places = list(entries)
     data = {**spec.updates.document["Data"], "Updates": list(entries.values())}
@@ -179,10 +181,11 @@ def _validate(document: dict[str, Any], collector: ProblemCollector) -> JobFile:
     Where there are more than can be shown, further updates are left out of the models, too.
     """
     updates = _object(document, "Data").get("Updates")
-    if not isinstance(updates, list) or len(updates) > MAX_UPDATES:
+    updates = updates if isinstance(updates, list) else []
+    wrong = _wrong_values(JobFile, _with_updates(document, []) if updates else document, ())
+    if len(updates) > MAX_UPDATES:
+        wrong.append(("Data", "Updates"))
         updates = []
-    wrong = _wrong_values(JobFile, document if not updates else _with_updates(document, []), ())
-    checked = 0
     for checked, update in enumerate(updates, 1):
         wrong += _wrong_values(UpdateModel, update, ("Data", "Updates", checked - 1))
         if len(wrong) > MAX_SHOWN:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 from owtmix.base.ids import StreamId
@@ -17,6 +19,20 @@ class OutputTime:
 
 
 @dataclass(frozen=True, slots=True)
+class SwitchedOff:
+    """The streams that are off from change number ``latest`` on, the latest one that switched any.
+
+    All states of a room share ``switches``, the numbers of the changes that switched each stream, in order.
+    """
+
+    switches: Mapping[StreamId, Sequence[int]] = field(default_factory=dict, repr=False, compare=False)
+    latest: int = 0
+
+    def __contains__(self, stream: StreamId) -> bool:
+        return bisect_right(self.switches.get(stream, ()), self.latest) % 2 == 1
+
+
+@dataclass(frozen=True, slots=True)
 class RoomState:
     """The room from one change to the next.
 
@@ -26,8 +42,8 @@ class RoomState:
     mixer: MixerSpec
     subscription: SubscriptionSpec
     bit_rate_kbps: int
-    hidden: frozenset[StreamId] = frozenset()
-    muted: frozenset[StreamId] = frozenset()
+    hidden: SwitchedOff = SwitchedOff()
+    muted: SwitchedOff = SwitchedOff()
 
     def changes(self, before: RoomState) -> tuple[str, ...]:
         """What is other than ``before``."""

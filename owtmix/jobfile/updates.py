@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from owtmix.base.errors import Problem
+from owtmix.base.ids import StreamId
 from owtmix.jobfile.assemble import subscription_spec
 from owtmix.jobfile.assemble_video import IMAGE, TEXT, image_source, mixer_spec
 from owtmix.jobfile.bounds import MAX_ROOM_IMAGES, MAX_ROOM_TEXTS, MAX_SHOWN
@@ -21,7 +22,7 @@ from owtmix.jobfile.job_model import JobModel
 from owtmix.jobfile.mixer_models import MixerConfig, SubscribeConfig
 from owtmix.jobfile.models import Data
 from owtmix.jobfile.problems import ProblemCollector, raise_problems
-from owtmix.jobfile.room_state import Change, OutputTime, RoomState
+from owtmix.jobfile.room_state import Change, OutputTime, RoomState, SwitchedOff
 from owtmix.jobfile.spec import ImageWatermark, LayoutStyle, MediaChannel, SpecWarning
 from owtmix.jobfile.update_models import UpdateData
 
@@ -121,6 +122,8 @@ class _Replay:
         self._begins = data
         self._data = data
         self._written = dict(document["Data"])
+        self._number = 0
+        """Of the update that is applied, from 1 on."""
         # What was assembled last, which takes long, and from which lists:
         self._layouts: _Lists = _layouts(data.mixer) if begins.mixer.templates else ()
         self._templates = begins.mixer.templates
@@ -128,6 +131,7 @@ class _Replay:
 
     def apply(self, update: Update) -> None:
         """Apply one update; collects its problems and warnings."""
+        self._number += 1
         counts = _SECTIONS.get(update.action)
         given = update.data.model_fields_set & type(update.data).model_fields.keys()
         if counts is None:
@@ -177,12 +181,21 @@ class _Replay:
         self.state = replace(self.state, mixer=mixer, subscription=subscription)
 
     def _set_streams(self, update: Update) -> None:
-        hidden, muted = set(self.state.hidden), set(self.state.muted)
-        for model in update.data.stream:
-            if model.stream:
-                (hidden.discard if model.has_video and not model.mute_video else hidden.add)(model.stream)
-                (muted.discard if model.has_audio and not model.mute_audio else muted.add)(model.stream)
-        self.state = replace(self.state, hidden=frozenset(hidden), muted=frozenset(muted))
+        hidden = {model.stream: model.mute_video or not model.has_video for model in update.data.stream}
+        muted = {model.stream: model.mute_audio or not model.has_audio for model in update.data.stream}
+        self.state = replace(
+            self.state, hidden=self._switched(self.state.hidden, hidden), muted=self._switched(self.state.muted, muted)
+        )
+
+    def _switched(self, before: SwitchedOff, off: Mapping[StreamId | None, bool]) -> SwitchedOff:
+        """Which streams are off, after those of ``off`` are or are not."""
+        switched = [stream for stream, is_off in off.items() if stream and is_off != (stream in before)]
+        if not switched:
+            return before
+        switches = cast("dict[StreamId, list[int]]", before.switches) or {}
+        for stream in switched:
+            switches.setdefault(stream, []).append(self._number)
+        return SwitchedOff(switches, self._number)
 
     def _set_bit_rate(self, update: Update) -> None:
         model, begins = update.data.transcoding, self._begins.transcoding

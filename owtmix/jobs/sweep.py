@@ -81,7 +81,7 @@ def sweep(state: Path, settings: Settings, now: Now | None = None) -> None:
         content = {"day": day, "date": now.date, "awake_s": now.awake_s, "seen": seen}
         write_whole(state / WORK / RECORD, json.dumps(content).encode())
     except OSError as error:
-        _log.warning("old work cannot be looked for: %s: %s", error.filename, error.strerror)
+        _log.warning("old work cannot be looked for: %s", ": ".join(filter(None, (error.filename, error.strerror))))
 
 
 def _any(_: Path) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Final
 
 from owtmix.base.ids import StreamId
@@ -63,11 +63,21 @@ class Course:
                 found = check_streams(self._spec(state), self.index, f"{change.where}: ")
                 warnings |= dict.fromkeys(f"{change.where}: {warning}" for warning in found if warning not in told)
                 told = set(found)
-            for stream in sorted((state.hidden ^ before.hidden | state.muted ^ before.muted) - known):
-                warnings[f"{change.where}: {stream} has no recording in the index"] = None
             before = state
-        shown = list(warnings)[:MAX_SHOWN]
-        return [*shown, *([f"and {len(warnings) - MAX_SHOWN:,} more of these"] if len(warnings) > MAX_SHOWN else [])]
+        unknown = sorted((number, stream) for stream, number in self._switched().items() if stream not in known)
+        for number, stream in unknown[:MAX_SHOWN]:
+            warnings[f"{self.changes[number - 1].where}: {stream} has no recording in the index"] = None
+        count = len(warnings) + max(0, len(unknown) - MAX_SHOWN)
+        return [*islice(warnings, MAX_SHOWN), *([f"and {count - MAX_SHOWN:,} more of these"] * (count > MAX_SHOWN))]
+
+    def _switched(self) -> dict[StreamId, int]:
+        """The number of the first change that switched each stream."""
+        state = self.changes[-1].state if self.changes else self.begins
+        found: dict[StreamId, int] = {}
+        for off in (state.hidden, state.muted):
+            for stream, numbers in off.switches.items():
+                found[stream] = min(numbers[0], found.get(stream, numbers[0]))
+        return found
 
     def visits(self) -> dict[StreamId, tuple[TimeRange, ...]] | None:
         """When each stream is in the mix, as far as updates decide, in index time; None when they do not."""

@@ -28,6 +28,9 @@ class Pages:
         self._page_s = page_s
         self._latest: dict[StreamId, int] = {}
         self._speaking = speaking
+        self._page = -1
+        self._on_page: frozenset[StreamId] = frozenset()
+        """Who speaks on the page that was asked for last."""
 
     def at(self, t: Fraction, shown: Sequence[StreamId], first: Sequence[StreamId], size: int) -> list[StreamId]:
         """Who is on the page at output time ``t``: ``first``, those who speak, and others, ``size`` in all.
@@ -41,9 +44,11 @@ class Pages:
             latest = self._latest.get(stream, -1)
             return latest != page, latest, order[stream]
 
-        on_page = TimeRange(page * self._page_s, (page + 1) * self._page_s)
-        who = frozenset[StreamId]().union(*(some.streams for some in overlapping(self._speaking, on_page)))
-        speaking = sorted(who.intersection(shown), key=turn_of)
+        if page != self._page:
+            span = TimeRange(page * self._page_s, (page + 1) * self._page_s)
+            who = (some.streams for some in overlapping(self._speaking, span))
+            self._page, self._on_page = page, frozenset[StreamId]().union(*who)
+        speaking = sorted(self._on_page.intersection(shown), key=turn_of)
         chosen = list(dict.fromkeys((*first, *speaking)))[:size]
         others = sorted((stream for stream in shown if stream not in chosen), key=turn_of)[: size - len(chosen)]
         self._latest |= dict.fromkeys((*chosen, *others), page)

@@ -138,8 +138,10 @@ class LocalStore:
             if not self._root.is_dir():
                 problem = "is not a folder" if self._root.exists() else "does not exist"
                 raise InputError(f"the folder {self._root} {problem}") from None
-            if (self._root / key).is_symlink():
-                raise InputError(f"{key} is a link to {path}, which does not exist") from None
+            for part in (PurePosixPath(key), *PurePosixPath(key).parents):
+                linked = self._root / part
+                if linked.is_symlink() and not linked.exists():
+                    raise InputError(f"{part} is a link to {linked.resolve()}, which does not exist") from None
             return None
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror}") from None

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from owtmix.base.geometry import Size
 from owtmix.compositor.placeholder import draw_placeholder
@@ -30,6 +31,16 @@ def test_names_are_readable_and_centred(name: str, size: Size) -> None:
     rows = np.flatnonzero(ink.any(axis=1))
     assert rows[0] > 0.1 * size.height
     assert rows[-1] < 0.9 * size.height
+
+
+def initial(name: str) -> NDArray[np.bool_]:
+    """What is drawn into the disc."""
+    return draw_placeholder(name, Size(320, 180))[40:100] > 100
+
+
+def test_an_initial_is_a_capital_if_a_font_has_it() -> None:
+    assert np.array_equal(initial("\u00e9mile"), initial("\u00c9MILE"))
+    assert initial("\u10d0\u10dc\u10d0").any(), "no font has the capital of this Georgian letter"
 
 
 def test_names_differ() -> None:

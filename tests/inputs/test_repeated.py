@@ -58,10 +58,20 @@ def test_two_parts_of_one_file_count_where_the_index_ends_the_first(tmp_path: Pa
 
     assert not repeats(2, 5)
     assert not repeats(2, 2)
-    assert repeats(6, 5)
-    assert repeats(50, 9)
+    assert not repeats(6, 5), "they have a moment in common"
+    assert repeats(6, 3)
+    assert repeats(50, 9), "nothing ends the file before it ends"
     assert not repeats(50, 10)
     assert repeats(None, 5)
+
+
+@pytest.mark.parametrize("ends_s", [(2, None), (None, 2), (2, 8)], ids=str)
+def test_of_two_at_the_same_time_the_longer_one_counts(tmp_path: Path, ends_s: tuple[int | None, int | None]) -> None:
+    path = tmp_path / "a.webm"
+    path.write_bytes(b"same")
+    files = dict.fromkeys(range(2), measured(path))
+    recordings = [Recording(ANNA, path.name, Fraction(0), None if end is None else Fraction(end)) for end in ends_s]
+    assert repeated_files(recordings, files) == ({0: 1} if ends_s[0] == 2 else {1: 0})
 
 
 def test_objects_of_a_bucket_are_compared_by_their_versions(tmp_path: Path) -> None:
@@ -78,9 +88,9 @@ def test_many_that_are_alike_are_compared_with_those_of_their_time(
     path.write_bytes(b"same")
     compared: list[Fraction] = []
 
-    def start(one: tuple[Fraction, Fraction, int]) -> Fraction:
-        compared.append(one[0])
-        return one[0]
+    def start(take: repeated._Take) -> Fraction:
+        compared.append(take.start_s)
+        return take.start_s
 
     monkeypatch.setattr(repeated, "_start", start)
     file = measured(path)

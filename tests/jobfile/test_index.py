@@ -198,6 +198,12 @@ def test_a_malformed_name_of_a_user_is_none_with_a_warning(name: object) -> None
     assert "text of at most 256 characters" in warning
 
 
+def test_a_file_that_stands_twice_with_two_ends_is_two_parts() -> None:
+    index = index_of(entry(1500, 3500), entry(1500))
+    assert [recording.end_s for recording in index.files] == [3.5, None]
+    assert index.warnings == ()
+
+
 def test_a_file_that_stands_twice_counts_once() -> None:
     composed, decomposed = "Zo\u00eb.mp4", "Zoe\u0308.mp4"
     index = index_of(entry(0, name=composed), entry(0, name=decomposed), entry(5, name=composed))

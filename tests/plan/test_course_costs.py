@@ -7,7 +7,7 @@ import tracemalloc
 from fractions import Fraction
 from itertools import product
 from typing import Any, Final
-from unittest.mock import Mock
+from unittest.mock import Mock, patch
 
 import pytest
 
@@ -15,7 +15,7 @@ from owtmix.base.errors import SpecError
 from owtmix.base.ids import StreamId
 from owtmix.base.time import TimeRange
 from owtmix.jobfile import assemble_video
-from owtmix.jobfile.bounds import MAX_SHOWN
+from owtmix.jobfile.bounds import MAX_SHOWN, MAX_UPDATES
 from owtmix.jobfile.reader import with_updates
 from owtmix.plan.course import course_of
 from owtmix.plan.pages import Pages
@@ -92,6 +92,52 @@ def test_a_new_list_of_streams_counts() -> None:
     course = course_of(with_updates(job(), lines(*updates), "updates"), index_of(CLIPS))
     hidden = [sorted(map(str, state.subscription.video.without)) for state in course.states]
     assert hidden == [[], ["a_1"], [], ["a_1", "b_1"]]
+
+
+@pytest.mark.parametrize("count", [MAX_UPDATES + 1, MAX_UPDATES + 500])
+def test_too_many_updates_are_told_without_a_look_at_them(count: int) -> None:
+    wrong = {"SubscribeConfig": {"SubscribeAudio": [1] * 10}}
+    with pytest.raises(SpecError) as caught:
+        with_updates(job(), lines(*[wrong] * count), "room-1.updates.jsonl")
+    assert [str(found) for found in caught.value.problems] == [
+        "room-1.updates.jsonl has more than 5,000 updates (RetCode 1)"
+    ]
+    with pytest.raises(SpecError) as caught:
+        job(*[(5, "update", wrong)] * count)
+    (found,) = caught.value.problems
+    assert str(found).startswith(f"Data.Updates: found a list of {count:,}; accepted: a list of at most 5,000")
+
+
+def test_switched_streams_are_held_once() -> None:
+    def switched(number: int, **keys: bool) -> dict[str, Any]:
+        return {"StreamConfig": [{"RtcStreamId": f"u{number}_{n % 2 + 1}", **keys} for n in range(20)]}
+
+    data = [switched(number, MuteVideo=True, MuteAudio=number % 2 == 0) for number in range(UPDATES)]
+    spec = with_updates(job(), lines(*data, switched(7, MuteVideo=False)), "updates")
+    course = course_of(spec, index_of(CLIPS))
+    assert len({id(change.state.hidden.switches) for change in course.changes}) == 1
+    for number, change in enumerate(course.changes[:-1]):
+        for other in (0, 6, 7, UPDATES - 1):
+            stream = StreamId(f"u{other}", 1)
+            assert (stream in change.state.hidden) == (other <= number)
+            assert (stream in change.state.muted) == (other <= number and other % 2 == 0)
+    assert StreamId("u7", 1) not in course.changes[-1].state.hidden
+    assert StreamId("u6", 2) in course.changes[-1].state.hidden
+    warnings = course.check()
+    assert len(warnings) == MAX_SHOWN + 1
+    assert warnings[0] == "updates, line 1: u0_1 has no recording in the index"
+    assert warnings[-1] == f"and {2 * UPDATES - MAX_SHOWN:,} more of these"
+
+
+def test_who_is_on_a_page_is_found_once() -> None:
+    people = [StreamId(f"u{number}", 1) for number in range(3)]
+    found = Mock(return_value=[])
+    with patch("owtmix.plan.pages.overlapping", found):
+        pages = Pages([], Fraction(60))
+        for t in range(100):
+            pages.at(Fraction(t), people, (), 2)
+    spans = [call.args[1] for call in found.call_args_list]
+    assert spans == [TimeRange(Fraction(0), Fraction(60)), TimeRange(Fraction(60), Fraction(120))]
 
 
 def test_a_day_of_speech_is_held_once_however_long_pages_are() -> None:

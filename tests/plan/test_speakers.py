@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from owtmix.base.ids import StreamId
-from owtmix.jobfile.room_state import RoomState
+from owtmix.jobfile.room_state import RoomState, SwitchedOff
 from owtmix.plan.course import StateSpan
 from owtmix.plan.media_info import Clip
 from owtmix.plan.speakers import Leading, leads_of, speaking, speech_of
@@ -236,7 +236,7 @@ def test_memory_does_not_grow_with_the_length_of_a_room() -> None:
 def test_screens_and_muted_people_do_not_speak() -> None:
     clips = room(heard(SCREEN, 0, 60), heard(BEN, 0, 60))
     assert spoken(clips, {0: [hops(5, 12)], 1: [hops(20, 25)]}) == [("ben", 20, 25)]
-    muted = RoomState(JOB.mixer, JOB.subscription, 0, muted=frozenset({BEN}))
+    muted = RoomState(JOB.mixer, JOB.subscription, 0, muted=SwitchedOff({BEN: [1]}, 1))
     assert spoken(clips, {1: [hops(20, 25)]}, StateSpan(span(0, 60), JOB, muted)) == []
 
 

@@ -73,6 +73,9 @@ def test_a_link_that_stays_inside_is_followed(store: LocalStore, root: Path) -> 
 def test_a_link_to_what_is_gone_is_not_taken_for_nothing(store: LocalStore, root: Path) -> None:
     """It may lie on a disk that is not mounted."""
     (root / "lost.jsonl").symlink_to("disk/updates.jsonl")
+    (root / "lost").symlink_to("disk")
+    with pytest.raises(InputError, match=r"lost is a link to .*disk, which does not exist"):
+        store.read("lost/updates.jsonl", 100)
     for ask in (lambda: store.read("lost.jsonl", 100), lambda: store.locate("lost.jsonl", NOWHERE)):
         with pytest.raises(InputError, match=r"lost\.jsonl is a link to .*disk/updates\.jsonl, which does not exist"):
             ask()
