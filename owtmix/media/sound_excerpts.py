@@ -28,7 +28,7 @@ from owtmix.plan.media_info import AudioRun, AudioTrack
 RATE_HZ: Final = 8000
 WINDOW: Final = 320
 """Samples of an excerpt: enough periods of a low voice."""
-PERIOD: Final = 960
+PERIOD: Final = 1120
 """Samples from the beginning of an excerpt to that of the next one, at most."""
 BLOCK_S: Final = 2
 """Of sound that is converted at once: one by one, frames cost three times as much."""
@@ -109,6 +109,7 @@ class _Pool:
         self._knots = np.array([(position, float(t)) for position, t in run.knots]).T
         self._format = _format(frame)
         self._fifo = AudioFifo()
+        self._most = min(BLOCK_S * frame.sample_rate, MOST_VALUES // len(frame.layout.channels))
         self._resampler = AudioResampler(format="flt", layout="mono", rate=RATE_HZ)
         self._samples = 0
         """How many were added."""
@@ -130,7 +131,7 @@ class _Pool:
         frame.pts = None
         self._fifo.write(frame)
         self._samples += frame.samples
-        if self._fifo.samples >= min(BLOCK_S * frame.sample_rate, MOST_VALUES // len(frame.layout.channels)):
+        if self._fifo.samples >= self._most:
             yield from self._convert(self._fifo.read())
 
     def finish(self) -> Iterator[Excerpts]:

@@ -31,7 +31,7 @@ QUIETEST_DB: Final = -60.0
 FLOOR_SHARE: Final = 10
 """Percent of the hops around one that are below the floor."""
 FLOOR_S: Final = 30
-VOICED: Final = 0.5
+VOICED: Final = 0.45
 """Of its power, how much a hop repeats after a period of its pitch."""
 CONSONANT_HOPS: Final = 4
 """What is loud so near to a pitch belongs to the voice."""
