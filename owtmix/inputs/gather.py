@@ -49,7 +49,8 @@ class Gathered:
     """The recordings of a job: ``clips`` and ``sources`` of those that can be used, in the order of the index.
 
     ``left_out`` has the keys of the others, with reasons; ``warnings`` are about those that are used. ``identities``
-    are the names of the sources among all stores, ``voices`` those that were found while they were measured.
+    are the names of the sources among all stores, ``voices`` those that were found while they were measured;
+    ``listens_s`` says how many of the first seconds of each source are listened to.
     """
 
     clips: list[Clip]
@@ -58,6 +59,7 @@ class Gathered:
     warnings: list[str]
     identities: list[str]
     voices: dict[int, Voice]
+    listens_s: list[Fraction]
 
 
 class InputGatherer:
@@ -126,7 +128,7 @@ class InputGatherer:
         by_need = sorted(located, key=lambda n: recordings[n].start_s)
         named = {n: file for n in by_need if isinstance(file := located[n], SourceFile)}
         first = first_of_same(named)
-        listens_to = longest_of_same(first, {n: listens_s(recordings[n], rules) if listens else NONE for n in first})
+        listens_to = longest_of_same(first, {n: listens_s(recordings[n], rules) for n in first})
         copies = {n: named[n].copy for n in named if first[n] == n}
         budget, fitting, too_large = disk_budget(copies, self._folder, self._settings.storage.max_inputs_mib << 20)
         problems |= too_large
@@ -158,7 +160,7 @@ class InputGatherer:
                     rules,
                     version=files[n].file_version,
                     owner=owner(n),
-                    listens_s=listens_to[n],
+                    listens_s=listens_to[n] if listens else NONE,
                 )
                 for n in sorted(numbers)
             ]
@@ -200,6 +202,7 @@ class InputGatherer:
             ],
             [identities[first[n]] for n in used],
             {source: voices[first[n]] for source, n in enumerate(used) if first[n] in voices},
+            [listens_to[n] for n in used],
         )
 
     def voices(
@@ -211,11 +214,13 @@ class InputGatherer:
         def owner(number: int) -> str:
             return gathered.clips[number].recording.stream.user
 
-        rules = clock_rules(self._settings)
-        lengths_s = {n: listens_s(clip.recording, rules) for n, clip in enumerate(gathered.clips)}
-        longest_s = longest_of_same(first_of_same(dict(enumerate(gathered.sources.files))), lengths_s)
         finder = VoiceFinder(
-            self._executor, gathered.sources, self._probes, gathered.identities, owner, longest_s.__getitem__
+            self._executor,
+            gathered.sources,
+            self._probes,
+            gathered.identities,
+            owner,
+            gathered.listens_s.__getitem__,
         )
         return known | finder.find([number for number in numbers if number not in known], progress, on_problem)
 

@@ -38,20 +38,18 @@ def repeated_files(recordings: Sequence[Recording], files: Mapping[int, SourceFi
     alike: dict[tuple[StreamId, int], list[_Take]] = {}
     contents = _Contents(files)
     found: dict[int, int] = {}
-    for number in sorted(files):
-        take = _take(number, recordings[number], files[number].probe)
-        earlier = alike.setdefault((recordings[number].stream, kinds[number]), [])
+    takes = (_take(number, recordings[number], file.probe) for number, file in files.items())
+    for take in sorted(takes, key=lambda take: (-take.duration_s, take.number)):
+        longer = alike.setdefault((recordings[take.number].stream, kinds[take.number]), [])
         # Those that are alike and are not the same may overlap, so the one before is not the only one to ask.
-        nearest = max(0, bisect_right(earlier, take.start_s, key=_start) - MOST_BESIDE)
-        beside = earlier[nearest : bisect_left(earlier, take.end_s, nearest, key=_start)]
-        same = next((other for other in beside if other.repeats(take) and contents.same(other.number, number)), None)
-        if same is not None and take.duration_s <= same.duration_s:
-            found[number] = same.number
-            continue
-        if same is not None:
-            found[same.number] = number
-            earlier.remove(same)
-        insort(earlier, take, key=_start)
+        nearest = max(0, bisect_right(longer, take.start_s, key=_start) - MOST_BESIDE)
+        beside = longer[nearest : bisect_left(longer, take.end_s, nearest, key=_start)]
+        same = (other.number for other in beside if other.repeats(take) and contents.same(other.number, take.number))
+        number = min(same, default=None)
+        if number is None:
+            insort(longer, take, key=_start)
+        else:
+            found[take.number] = number
     return found
 
 

@@ -106,7 +106,7 @@ class _Reader:
         """What stands at ``loc`` of an entry; None with a warning when it is malformed."""
         name = str(loc[-1])
         try:
-            return read(entry[name]) if name in entry else None
+            return None if entry.get(name) is None else read(entry[name])
         except ValueError as error:
             self._warnings.append(
                 f"{json_path(loc)}: {shown(entry[name])} of {_entry_name(entry)} is ignored; accepted: {error}"

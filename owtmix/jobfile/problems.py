@@ -104,7 +104,7 @@ def raise_problems(problems: Sequence[Problem]) -> None:
     """
     if problems:
         more = len(problems) - MAX_SHOWN
-        rest = [Problem("", f"and {more:,} more problems", problems[0].code)] * (more > 0)
+        rest = [Problem("", f"and at least {more:,} more problems", problems[0].code)] * (more > 0)
         raise SpecError(*problems[:MAX_SHOWN], *rest)
 
 

@@ -48,7 +48,7 @@ class RoomState:
     def changes(self, before: RoomState) -> tuple[str, ...]:
         """What is other than ``before``."""
         pairs = {
-            "layout": (self.mixer, before.mixer),
+            "mixer": (self.mixer, before.mixer),
             "subscriptions": (self.subscription, before.subscription),
             "bit rate": (self.bit_rate_kbps, before.bit_rate_kbps),
             "pictures": (self.hidden, before.hidden),

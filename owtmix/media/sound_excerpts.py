@@ -1,6 +1,6 @@
-"""Excerpts of a sound: short windows of it at 8 kHz, several in a second. What lies between them is not decoded.
+"""Excerpts of a sound: short windows of it at 8 kHz, several in a second.
 
-Decoding is most of what listening costs, so packets between windows are skipped where packets tell how many samples
+Decoding is most of what listening costs, so packets between excerpts are skipped where packets tell how many samples
 they hold. The first frame behind skipped ones is dropped: a decoder needs what came before.
 """
 
@@ -33,7 +33,7 @@ PERIOD: Final = 1120
 BLOCK_S: Final = 2
 """Of sound that is converted at once: one by one, frames cost three times as much."""
 MOST_VALUES: Final = 1 << 20
-"""Of all channels together, that are converted at once."""
+"""Of all channels together, or of what becomes of them, that are converted at once."""
 
 Floats = NDArray[np.float32]
 Excerpts = tuple[NDArray[np.float64], Floats]
@@ -109,7 +109,8 @@ class _Pool:
         self._knots = np.array([(position, float(t)) for position, t in run.knots]).T
         self._format = _format(frame)
         self._fifo = AudioFifo()
-        self._most = min(BLOCK_S * frame.sample_rate, MOST_VALUES // len(frame.layout.channels))
+        most = min(MOST_VALUES // len(frame.layout.channels), MOST_VALUES * frame.sample_rate // RATE_HZ)
+        self._most = max(1, min(BLOCK_S * frame.sample_rate, most))
         self._resampler = AudioResampler(format="flt", layout="mono", rate=RATE_HZ)
         self._samples = 0
         """How many were added."""
@@ -131,8 +132,8 @@ class _Pool:
         frame.pts = None
         self._fifo.write(frame)
         self._samples += frame.samples
-        if self._fifo.samples >= self._most:
-            yield from self._convert(self._fifo.read())
+        while self._fifo.samples >= self._most:
+            yield from self._convert(self._fifo.read(self._most))
 
     def finish(self) -> Iterator[Excerpts]:
         if self._fifo.samples:
@@ -145,7 +146,7 @@ class _Pool:
         end = self._start + len(sound)
         ready = [mark for mark in self._marks if mark[1] + WINDOW <= end]
         self._marks = self._marks[len(ready) :]
-        kept_from = self._marks[0][1] if self._marks else end
+        kept_from = min(self._marks[0][1], end) if self._marks else end
         self._sound, start, self._start = sound[kept_from - self._start :], self._start, kept_from
         if ready:
             firsts = np.array([at for _, at in ready]) - start

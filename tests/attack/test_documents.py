@@ -67,7 +67,7 @@ def test_a_job_file_of_one_kind_of_character(command: Command, tmp_path: Path, k
             {"SubscribeAudio": ["anna_1"] * 20_000},
             "20,000; accepted: a list of at most",
         ),
-        ("Data.SubscribeConfig", {"SubscribeAudio": ["anna"] * 9_000}, "and 8,900 more problems"),
+        ("Data.SubscribeConfig", {"SubscribeAudio": ["anna"] * 9_000}, "and at least 8,900 more problems"),
         ("Data.MixerConfig", {f"unknown{i}": 1 for i in range(30_000)}, None),
     ],
 )

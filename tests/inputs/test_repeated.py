@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,20 @@ def test_of_two_at_the_same_time_the_longer_one_counts(tmp_path: Path, ends_s: t
     files = dict.fromkeys(range(2), measured(path))
     recordings = [Recording(ANNA, path.name, Fraction(0), None if end is None else Fraction(end)) for end in ends_s]
     assert repeated_files(recordings, files) == ({0: 1} if ends_s[0] == 2 else {1: 0})
+
+
+@pytest.mark.parametrize("order", [*permutations(range(4))], ids=str)
+def test_the_order_of_the_index_does_not_matter(tmp_path: Path, order: tuple[int, ...]) -> None:
+    path = tmp_path / "a.webm"
+    path.write_bytes(b"same")
+    spans = [(0, 2), (3, 5), (6, 8), (0, None)]
+    recordings = [
+        Recording(ANNA, path.name, Fraction(spans[n][0]), None if spans[n][1] is None else Fraction(spans[n][1] or 0))
+        for n in order
+    ]
+    whole = order.index(3)
+    found = repeated_files(recordings, dict.fromkeys(range(4), measured(path)))
+    assert found == {number: whole for number in range(4) if number != whole}
 
 
 def test_objects_of_a_bucket_are_compared_by_their_versions(tmp_path: Path) -> None:

@@ -198,6 +198,11 @@ def test_a_malformed_name_of_a_user_is_none_with_a_warning(name: object) -> None
     assert "text of at most 256 characters" in warning
 
 
+def test_what_is_null_is_not_there() -> None:
+    index = index_of(entry(1500) | {"EndTime": None, "UserName": None})
+    assert (index.files[0].end_s, index.files[0].user_name, index.warnings) == (None, "", ())
+
+
 def test_a_file_that_stands_twice_with_two_ends_is_two_parts() -> None:
     index = index_of(entry(1500, 3500), entry(1500))
     assert [recording.end_s for recording in index.files] == [3.5, None]

@@ -290,7 +290,7 @@ def test_many_problems_take_linear_time() -> None:
     def refusing_s(count: int) -> float:
         text = json.dumps(with_values({f"{SUBSCRIBE}.SubscribeAudio": ["alice"] * count})).encode()
         started = process_time()
-        with pytest.raises(SpecError, match=f"and {count - MAX_SHOWN:,} more problems") as refusal:
+        with pytest.raises(SpecError, match=f"and at least {count - MAX_SHOWN:,} more problems") as refusal:
             read_job(text)
         assert len(refusal.value.problems) == MAX_SHOWN + 1
         return process_time() - started

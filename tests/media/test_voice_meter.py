@@ -24,6 +24,8 @@ from tests.media.sounds import write_sound
 Sound = NDArray[np.float32]
 SECONDS: Final = 20
 CHANCE: Final = 7
+MOST_AHEAD_S: Final = 8
+"""Two seconds are decoded at a time, which are excerpts of seven."""
 
 
 Listen = Callable[[Sound], Voice]
@@ -106,11 +108,13 @@ def test_what_cannot_be_is_no_voice(listen: Listen) -> None:
 
 
 def found_in(path: Path, until_s: Fraction | None = None) -> Voice:
-    """The voice in a file, which is decoded in order."""
+    """The voice in a file, which is decoded in order, and not much farther than needed."""
     found = probe(path, lambda _: None, parts=None, wholly=False, rules=ClockRules())
     done: list[Fraction] = []
     voice = find_voice(path, found.sounds, until_s or found.span.end, done.append, found.end_bytes)
     assert len(found.sounds) > 1 or done == sorted(done)
+    assert done or found.span.duration < 1
+    assert max(done, default=Fraction(0)) < max(Fraction(0), until_s or found.span.end) + MOST_AHEAD_S
     return voice
 
 

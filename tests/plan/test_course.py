@@ -104,16 +104,16 @@ def test_the_plan_tells_of_each_update_what_it_made() -> None:
         (13, "transcoding.update", {"TranscodingConfig": {"Video": {"BitRate": 300}}}),
     )
     assert [(float(u.at_s), u.where, u.changes, u.scene) for u in plan.updates] == [
-        (5, "Data.Updates[0]", ("layout",), 1),
+        (5, "Data.Updates[0]", ("mixer",), 1),
         (6, "Data.Updates[1]", ("sounds",), None),
-        (10, "Data.Updates[2]", ("layout",), 2),
+        (10, "Data.Updates[2]", ("mixer",), 2),
         (11, "Data.Updates[3]", ("pictures", "sounds"), None),
         (12, "Data.Updates[4]", ("bit rate",), None),
         (13, "Data.Updates[5]", (), None),
     ]
     text = describe_plan(plan)
     for line in (
-        "00:00:05.000  job.mixer.update        Data.Updates[0]  changes layout            scene 2 of 4 begins",
+        "00:00:05.000  job.mixer.update        Data.Updates[0]  changes mixer             scene 2 of 4 begins",
         "00:00:06.000  job.stream.update       Data.Updates[1]  changes sounds",
         "00:00:11.000  job.stream.update       Data.Updates[3]  changes pictures, sounds",
         "00:00:13.000  job.transcoding.update  Data.Updates[5]  changes nothing",
@@ -322,7 +322,7 @@ def test_of_a_file_that_is_all_wrong_the_first_problems_are_told() -> None:
     with pytest.raises(SpecError) as caught:
         with_updates(job(), b"{\n" * 100_000, "room-1.updates.jsonl")
     assert len(caught.value.problems) == MAX_SHOWN + 1
-    assert str(caught.value.problems[-1]).startswith("and 1 more problems")
+    assert str(caught.value.problems[-1]).startswith("and at least 1 more problems")
 
 
 def test_who_is_subscribed_later_moves_no_joint() -> None:

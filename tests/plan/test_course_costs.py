@@ -39,7 +39,7 @@ def test_what_is_wrong_is_looked_for_until_there_is_more_than_can_be_told(sectio
     with pytest.raises(SpecError) as caught:
         with_updates(job(), lines(*[wrong] * UPDATES), "room-1.updates.jsonl")
     assert len(caught.value.problems) == MAX_SHOWN + 1
-    assert caught.value.problems[-1].message == "and 20 more problems"
+    assert caught.value.problems[-1].message == "and at least 20 more problems"
     assert "line 2: Data.SubscribeConfig" in caught.value.problems[MAX_SHOWN - 1].path
 
 
@@ -49,7 +49,7 @@ def test_a_replay_ends_when_there_is_more_than_can_be_told() -> None:
     spec = with_updates(job(), lines(*[wrong] * UPDATES), "room-1.updates.jsonl")
     with pytest.raises(SpecError) as caught:
         course_of(spec, index_of(CLIPS))
-    assert caught.value.problems[-1].message == "and 1 more problems"
+    assert caught.value.problems[-1].message == "and at least 1 more problems"
 
 
 @pytest.mark.parametrize("is_first", [True, False], ids=["of the job", "of an update"])
