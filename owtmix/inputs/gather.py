@@ -39,8 +39,6 @@ from owtmix.workers.base import Executor
 MOST_SILENT_IMAGES: Final = 10
 """So many that take the longest possible time to fetch are enough."""
 
-NONE: Final = Fraction(0)
-
 _log = logging.getLogger(__name__)
 
 
@@ -160,7 +158,7 @@ class InputGatherer:
                     rules,
                     version=files[n].file_version,
                     owner=owner(n),
-                    listens_s=listens_to[n] if listens else NONE,
+                    listens_s=listens_to[n] if listens else Fraction(0),
                 )
                 for n in sorted(numbers)
             ]
@@ -273,14 +271,14 @@ def longest_of_same(first: Mapping[int, int], lengths_s: Mapping[int, Fraction])
     """The longest of ``lengths_s`` of all that are the same file, by ``first_of_same``."""
     longest: dict[int, Fraction] = {}
     for n, same in first.items():
-        longest[same] = max(longest.get(same, NONE), lengths_s[n])
+        longest[same] = max(longest.get(same, Fraction(0)), lengths_s[n])
     return {n: longest[same] for n, same in first.items()}
 
 
 def listens_s(recording: Recording, rules: ClockRules) -> Fraction:
     """How many of the first seconds of a recording are listened to: those that are used, and none of a screen."""
     if recording.stream.is_screen:
-        return NONE
+        return Fraction(0)
     if recording.end_s is None:
         return rules.longest_s
     return min(rules.longest_s, recording.end_s - recording.start_s)

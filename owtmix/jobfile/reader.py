@@ -182,21 +182,21 @@ def _validate(document: dict[str, Any], collector: ProblemCollector) -> JobFile:
     """
     updates = _object(document, "Data").get("Updates")
     updates = updates if isinstance(updates, list) else []
-    wrong = _wrong_values(JobFile, _with_updates(document, []) if updates else document, ())
+    wrong = _wrong_values(JobFile, _replace_updates(document, []) if updates else document, ())
     if len(updates) > MAX_UPDATES:
         wrong.append(("Data", "Updates"))
         updates = []
     for checked, update in enumerate(updates, 1):
         wrong += _wrong_values(UpdateModel, update, ("Data", "Updates", checked - 1))
         if len(wrong) > MAX_SHOWN:
-            document = _with_updates(document, updates[:checked])
+            document = _replace_updates(document, updates[:checked])
             break
     for loc in wrong:
         collector.wrong_value(loc)
     return JobFile.model_validate(_without(document, _tree(wrong)))
 
 
-def _with_updates(document: dict[str, Any], updates: list[Any]) -> dict[str, Any]:
+def _replace_updates(document: dict[str, Any], updates: list[Any]) -> dict[str, Any]:
     return {**document, "Data": {**document["Data"], "Updates": updates}}
 
 

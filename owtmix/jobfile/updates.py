@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 
 from owtmix.base.errors import Problem
 from owtmix.base.ids import StreamId
@@ -128,6 +128,9 @@ class _Replay:
         self._layouts: _Lists = _layouts(data.mixer) if begins.mixer.templates else ()
         self._templates = begins.mixer.templates
         self._filters = _filters(data.subscribe)
+        # What all states share:
+        self._hidden: dict[StreamId, list[int]] = {}
+        self._muted: dict[StreamId, list[int]] = {}
 
     def apply(self, update: Update) -> None:
         """Apply one update; collects its problems and warnings."""
@@ -184,18 +187,19 @@ class _Replay:
         hidden = {model.stream: model.mute_video or not model.has_video for model in update.data.stream}
         muted = {model.stream: model.mute_audio or not model.has_audio for model in update.data.stream}
         self.state = replace(
-            self.state, hidden=self._switched(self.state.hidden, hidden), muted=self._switched(self.state.muted, muted)
+            self.state,
+            hidden=self._switched(self.state.hidden, self._hidden, hidden),
+            muted=self._switched(self.state.muted, self._muted, muted),
         )
 
-    def _switched(self, before: SwitchedOff, off: Mapping[StreamId | None, bool]) -> SwitchedOff:
-        """Which streams are off, after those of ``off`` are or are not."""
+    def _switched(
+        self, before: SwitchedOff, switches: dict[StreamId, list[int]], off: Mapping[StreamId | None, bool]
+    ) -> SwitchedOff:
+        """Which streams are off, after those of ``off`` are or are not; their ``switches`` grow by that."""
         switched = [stream for stream, is_off in off.items() if stream and is_off != (stream in before)]
-        if not switched:
-            return before
-        switches = cast("dict[StreamId, list[int]]", before.switches) or {}
         for stream in switched:
             switches.setdefault(stream, []).append(self._number)
-        return SwitchedOff(switches, self._number)
+        return SwitchedOff(switches, self._number) if switched else before
 
     def _set_bit_rate(self, update: Update) -> None:
         model, begins = update.data.transcoding, self._begins.transcoding
