@@ -31,7 +31,7 @@ $(VENV)/.run: pyproject.toml constraints.txt | $(VENV)/bin/pip
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run
-	$(PIP_INSTALL) --editable '.[dev,ray]'
+	$(PIP_INSTALL) --editable '.[dev,ray,service]'
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.run

@@ -1,0 +1,208 @@
+"""The journal of one track of a session: its encoded frames as they came, and the sender's reports, in one file.
+
+A head, one line of JSON, is followed by records, each written at once with a checksum. Whatever is killed leaves a
+journal that can be read up to its last whole record. A journal is read while it is written, too.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from enum import IntFlag
+from pathlib import Path
+from typing import BinaryIO, Final, Literal, Self
+
+from owtmix.base.ids import StreamId
+from owtmix.base.own_files import own_file
+
+SUFFIX: Final = ".journal"
+MAX_FRAME_BYTES: Final = 16 << 20
+"""Of one record. A longer one is damage."""
+
+Kind = Literal["audio", "video"]
+Codec = Literal["h264", "vp8", "opus"]
+
+_MAGIC: Final = b"OWTJ1\n"
+_LONGEST_HEAD: Final = 1 << 16
+_RECORD: Final = struct.Struct("<BBIqq")
+"""Marker, flags, bytes of data, RTP time, arrival (us); the checksum of these and the data follows."""
+_CHECKSUM: Final = struct.Struct("<I")
+_MARKER: Final = 0xA5
+_NTP: Final = struct.Struct("<q")
+
+
+class RecordFlag(IntFlag):
+    """What a record is; without flags it is a frame that needs others."""
+
+    KEY = 1
+    REPORT = 2
+    END = 4
+
+
+class JournalError(Exception):
+    """A file is no journal."""
+
+
+@dataclass(frozen=True, slots=True)
+class JournalHead:
+    """What a journal is about.
+
+    Attributes:
+        session: Id of the connection that all tracks of a sender have in common; letters and digits.
+        stream: Whose track it is.
+        kind: Sound or picture.
+        codec: Of all frames of the journal; a session that changes its codec begins another journal.
+        rate: Units of RTP time in a second.
+    """
+
+    session: str
+    stream: StreamId
+    kind: Kind
+    codec: Codec
+    rate: int
+
+    def to_json(self) -> bytes:
+        return json.dumps({**asdict(self), "stream": str(self.stream)}).encode()
+
+    @classmethod
+    def from_json(cls, line: bytes) -> Self:
+        """Raises ``JournalError`` where ``line`` is no head."""
+        try:
+            values = json.loads(line)
+            head = cls(**{**values, "stream": StreamId.parse(values["stream"])})
+        except (ValueError, TypeError, KeyError, RecursionError):
+            raise JournalError("its first line is no head of a journal") from None
+        is_known = head.kind in {"audio", "video"} and head.codec in {"h264", "vp8", "opus"}
+        if not is_known or not isinstance(head.rate, int) or head.rate <= 0 or not str(head.session).isalnum():
+            raise JournalError("its head says what no journal has")
+        return head
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """An encoded frame: an access unit of H.264 (Annex B), a frame of VP8, or a packet of Opus.
+
+    ``rtp`` is the unwrapped RTP time, ``arrived_us`` when its last packet came, by the receiver's clock since 1970.
+    """
+
+    rtp: int
+    arrived_us: int
+    is_key: bool
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A sender report: the sender's clock said ``ntp_us`` (since 1970) at ``rtp``."""
+
+    rtp: int
+    arrived_us: int
+    ntp_us: int
+
+
+class JournalWriter:
+    """Writes the journal at ``path``, which must not be there.
+
+    Raises:
+        OSError: it cannot be written. A record that is not whole is taken back, so that later ones can be written.
+    """
+
+    def __init__(self, path: Path, head: JournalHead) -> None:
+        self.head = head
+        self._file = own_file(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND)
+        self._size = 0
+        self._write([_MAGIC, head.to_json(), b"\n"])
+
+    def frame(self, frame: Frame) -> None:
+        self._record(RecordFlag.KEY if frame.is_key else RecordFlag(0), frame.rtp, frame.arrived_us, frame.data)
+
+    def report(self, report: Report) -> None:
+        self._record(RecordFlag.REPORT, report.rtp, report.arrived_us, _NTP.pack(report.ntp_us))
+
+    def sync(self) -> None:
+        """Wait until what was written is on the disk. May be called from another thread."""
+        os.fdatasync(self._file)
+
+    def end(self) -> None:
+        """Say that nothing more comes, and close the file."""
+        try:
+            self._record(RecordFlag.END, 0, 0, b"")
+        finally:
+            os.close(self._file)
+
+    def _record(self, flags: RecordFlag, rtp: int, arrived_us: int, data: bytes) -> None:
+        head = _RECORD.pack(_MARKER, flags, len(data), rtp, arrived_us)
+        self._write([head, _CHECKSUM.pack(zlib.crc32(data, zlib.crc32(head))), data])
+
+    def _write(self, parts: list[bytes]) -> None:
+        wanted, written = sum(map(len, parts)), 0
+        try:
+            written = os.writev(self._file, parts)
+        finally:
+            if written != wanted:
+                os.ftruncate(self._file, self._size)
+        if written != wanted:
+            raise OSError(errno.ENOSPC, "the disk is full")
+        self._size += written
+
+
+class JournalReader:
+    """Reads the journal at ``path``, also while it is written.
+
+    ``ended`` says whether the end was read: without it the writer runs or was killed.
+
+    Raises:
+        JournalError: it is no journal.
+        OSError: it cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file: BinaryIO = os.fdopen(own_file(path, os.O_RDONLY), "rb", buffering=1 << 18)
+        try:
+            is_journal = self._file.read(len(_MAGIC)) == _MAGIC
+            self.head = JournalHead.from_json(self._file.readline(_LONGEST_HEAD) if is_journal else b"")
+        except BaseException:
+            self._file.close()
+            raise
+        self._at = self._file.tell()
+        self.ended = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def records(self) -> Iterator[Frame | Report]:
+        """The records from where the last call ended, in the order in which they were written.
+
+        It stops before a record that is not whole: there is nothing after it that was meant to be read.
+        """
+        self._file.seek(self._at)
+        while not self.ended and (record := self._next()):
+            flags, rtp, arrived_us, data = record
+            self._at += _RECORD.size + _CHECKSUM.size + len(data)
+            if flags & RecordFlag.END:
+                self.ended = True
+            elif flags & RecordFlag.REPORT:
+                yield Report(rtp, arrived_us, _NTP.unpack(data)[0])
+            else:
+                yield Frame(rtp, arrived_us, bool(flags & RecordFlag.KEY), data)
+
+    def _next(self) -> tuple[int, int, int, bytes] | None:
+        head = self._file.read(_RECORD.size)
+        checksum = self._file.read(_CHECKSUM.size)
+        if len(checksum) < _CHECKSUM.size:
+            return None
+        marker, flags, size, rtp, arrived_us = _RECORD.unpack(head)
+        if marker != _MARKER or size > MAX_FRAME_BYTES:
+            return None
+        data = self._file.read(size)
+        if len(data) < size or zlib.crc32(data, zlib.crc32(head)) != _CHECKSUM.unpack(checksum)[0]:
+            return None
+        return flags, rtp, arrived_us, data
