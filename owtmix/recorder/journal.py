@@ -77,7 +77,7 @@ class JournalHead:
             head = cls(**{**values, "stream": StreamId.parse(values["stream"])})
         except (ValueError, TypeError, KeyError, RecursionError):
             raise JournalError("its first line is no head of a journal") from None
-        is_known = head.kind in {"audio", "video"} and head.codec in {"h264", "vp8", "opus"}
+        is_known = (head.kind, head.codec) in {("audio", "opus"), ("video", "h264"), ("video", "vp8")}
         if not is_known or not isinstance(head.rate, int) or head.rate <= 0 or not str(head.session).isalnum():
             raise JournalError("its head says what no journal has")
         return head

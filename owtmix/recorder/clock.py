@@ -1,0 +1,223 @@
+"""Places the tracks of a session on the server's clock. Pure: it knows records of journals and nothing of media.
+
+Three clocks are involved. A track counts RTP time, the sender has a clock, which its reports compare with RTP time, and
+the server has the clock of ``arrived_us``. A frame's time is when its sender captured it, by the server's clock:
+
+    RTP time  --(median over all reports of: NTP - RTP time)-->  sender's clock
+    sender's clock  --(least of: arrival - NTP, over all reports of the session)-->  server's clock
+
+Both differences are straight lines, since clocks drift: 100 ppm are 0.36 s in an hour. All tracks of a session have the
+same second line, so sound and picture stay together. A track without reports has one line, through the least of:
+arrival - RTP time.
+
+Senders may lie or jump. Odd reports are left out; reports that contradict the arrival of frames are not believed; and
+no frame is placed more than ``EARLY_US`` after its arrival, or ``LATE_US`` before it: there the track's clock has
+jumped, and the frame counts as captured when it arrived. So the times of a session are those of its arrivals, whatever
+a sender claims.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from statistics import median
+from typing import Final, NamedTuple
+
+from owtmix.recorder.journal import Frame, Report
+
+EARLY_US: Final = 500_000
+LATE_US: Final = 5_000_000
+"""Packets are repeated for a second, and a stream is gone after five."""
+MAX_TIME_US: Final = 1 << 62
+
+_WINDOW_US: Final = 10_000_000
+"""Of arrival, in which the least delay counts: it has hundreds of frames."""
+_MOST_WINDOWS: Final = 50_000
+"""More than five days."""
+_REPORTS_PER_WINDOW: Final = 16
+_MOST_COMPARED: Final = 120
+"""Points that are compared with each other for a drift."""
+_MOST_DRIFT: Final = 1e-3
+"""Quartz is off by 100 ppm at most. A clock that differs more has no drift, but jumps."""
+_DRIFT_FROM_US: Final = 60_000_000
+"""Over a shorter time jitter looks like drift."""
+_FEWEST_POINTS: Final = 6
+_ODD_US: Final = 2_000_000
+"""A report that differs so much from most others is left out."""
+
+
+class _Point(NamedTuple):
+    """A clock said ``at_us``, and another one ``apart_us`` more."""
+
+    at_us: float
+    apart_us: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """How far a clock is ahead of another one: ``apart_us`` at ``from_us`` of that one, and ``drift`` more each us."""
+
+    from_us: float
+    apart_us: float
+    drift: float
+
+    def ahead(self, at_us: float) -> float:
+        return self.apart_us + (at_us - self.from_us) * self.drift
+
+
+class TrackLog:
+    """What a clock needs to know of a journal. Its size depends on the time that passed, not on the records.
+
+    Args:
+        rate: Units of RTP time in a second.
+    """
+
+    def __init__(self, rate: int) -> None:
+        self.rate = rate
+        self.first_arrived_us = MAX_TIME_US
+        self.last_arrived_us = 0
+        self._least: dict[int, _Point] = {}
+        self._reports: dict[int, list[Report]] = {}
+
+    def add(self, record: Frame | Report) -> None:
+        window = record.arrived_us // _WINDOW_US
+        self.first_arrived_us = min(self.first_arrived_us, record.arrived_us)
+        self.last_arrived_us = max(self.last_arrived_us, record.arrived_us)
+        if isinstance(record, Report):
+            held = self._reports.get(window)
+            if held is None and len(self._reports) < _MOST_WINDOWS:
+                self._reports[window] = [record]
+            elif held is not None and len(held) < _REPORTS_PER_WINDOW:
+                held.append(record)
+            return
+        at_us = rtp_us(record, self.rate)
+        point = _Point(at_us, record.arrived_us - at_us)
+        least = self._least.get(window)
+        if (least is None and len(self._least) < _MOST_WINDOWS) or (least and point.apart_us < least.apart_us):
+            self._least[window] = point
+
+    @property
+    def reports(self) -> list[Report]:
+        return [report for reports in self._reports.values() for report in reports]
+
+    @property
+    def delays(self) -> list[_Point]:
+        """The least difference of arrival and RTP time in each window, in order of arrival."""
+        return [self._least[window] for window in sorted(self._least)]
+
+
+@dataclass(slots=True)
+class TrackClock:
+    """Tells when the frames of a track were captured. Ask it in order: it follows jumps of the track's clock.
+
+    Attributes:
+        rate: Units of RTP time in a second.
+        sender: From RTP time to the sender's clock; None where no report is believed.
+        server: From there to the server's clock.
+    """
+
+    rate: int
+    sender: _Line | None
+    server: _Line
+    shift_us: float = 0.0
+
+    def time_us(self, frame: Frame) -> int:
+        """When ``frame`` was captured, by the server's clock, in microseconds since 1970."""
+        time_us = self._placed(rtp_us(frame, self.rate)) + self.shift_us
+        lag_us = frame.arrived_us - time_us
+        if not -EARLY_US <= lag_us <= LATE_US:
+            self.shift_us += lag_us
+            return frame.arrived_us
+        return round(time_us)
+
+    def anew(self) -> TrackClock:
+        """The same, before the first frame."""
+        return replace(self, shift_us=0.0)
+
+    def _placed(self, at_us: float) -> float:
+        sent_us = at_us + (self.sender.ahead(at_us) if self.sender else 0)
+        return sent_us + self.server.ahead(sent_us)
+
+
+def rtp_us(record: Frame | Report, rate: int) -> float:
+    """The RTP time of a record in microseconds."""
+    return record.rtp * 1e6 / rate
+
+
+def place(logs: Sequence[TrackLog]) -> list[TrackClock]:
+    """The clocks of the tracks of a session."""
+    senders = [_sender(log) for log in logs]
+    delays = [
+        _Point(report.ntp_us, report.arrived_us - report.ntp_us)
+        for log, sender in zip(logs, senders, strict=True)
+        if sender
+        for report in log.reports
+        if _is_near(report.ntp_us - rtp_us(report, log.rate), sender.ahead(rtp_us(report, log.rate)))
+    ]
+    server = _line(_least(_usual(delays)), is_least=True) if delays else None
+    return [_clock(log, sender, server) for log, sender in zip(logs, senders, strict=True)]
+
+
+def _sender(log: TrackLog) -> _Line | None:
+    """From RTP time to the sender's clock, by the reports of a track."""
+    points = [_Point(at_us := rtp_us(report, log.rate), report.ntp_us - at_us) for report in log.reports]
+    return _line(_usual(points), is_least=False) if points else None
+
+
+def _clock(log: TrackLog, sender: _Line | None, server: _Line | None) -> TrackClock:
+    delays = log.delays
+    if sender and server:
+        clock = TrackClock(log.rate, sender, server)
+        lags = [at_us + apart_us - clock._placed(at_us) for at_us, apart_us in delays]  # noqa: SLF001 - its maker
+        if not lags or -EARLY_US <= median(lags) <= LATE_US:
+            return clock
+    own = _line(_usual(delays), is_least=True) if delays else _Line(0, 0, 0)
+    return TrackClock(log.rate, None, own)
+
+
+def _is_near(some_us: float, other_us: float) -> bool:
+    return abs(some_us - other_us) <= _ODD_US
+
+
+def _usual(points: Sequence[_Point]) -> list[_Point]:
+    """The points without those that differ from most. What a clock drifts in the time of all makes no point odd."""
+    usual_us, usual_at_us = median(p.apart_us for p in points), median(p.at_us for p in points)
+    return [
+        p for p in points if abs(p.apart_us - usual_us) <= _ODD_US + _MOST_DRIFT * min(abs(p.at_us - usual_at_us), 1e11)
+    ] or [*points][:1]
+
+
+def _least(points: Sequence[_Point]) -> list[_Point]:
+    """The point with the least difference in each window of time, in order."""
+    found: dict[float, _Point] = {}
+    for point in points:
+        window = point.at_us // _WINDOW_US
+        if window not in found or point.apart_us < found[window].apart_us:
+            found[window] = point
+    return [found[window] for window in sorted(found)]
+
+
+def _line(points: Sequence[_Point], *, is_least: bool) -> _Line:
+    """The line through the middle of ``points``, or with ``is_least`` below all of them.
+
+    Its drift is the median of those between any two points (Theil and Sen): a third of the points may be wrong.
+    """
+    from_us = points[0].at_us
+    drift = _drift(points)
+    left = [point.apart_us - (point.at_us - from_us) * drift for point in points]
+    return _Line(from_us, min(left) if is_least else median(left), drift)
+
+
+def _drift(points: Sequence[_Point]) -> float:
+    """The drift that points show; 0 where their scatter is as large, or no clock drifts like that."""
+    some = points[:: max(1, -(-len(points) // _MOST_COMPARED))]
+    span_us = some[-1].at_us - some[0].at_us
+    if len(some) < _FEWEST_POINTS or span_us < _DRIFT_FROM_US:
+        return 0.0
+    slopes = [(b.apart_us - a.apart_us) / (b.at_us - a.at_us) for a, b in combinations(some, 2) if a.at_us != b.at_us]
+    drift = median(slopes) if slopes else 0.0
+    left = [point.apart_us - (point.at_us - some[0].at_us) * drift for point in some]
+    usual = median(left)
+    scatter_us = median(abs(value - usual) for value in left)
+    return drift if abs(drift) <= _MOST_DRIFT and abs(drift) * span_us > 2 * scatter_us else 0.0

@@ -1,0 +1,139 @@
+"""Makes the files of one session: reads its journals, plans, has workers write, and puts whole files in place."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from owtmix.base.errors import DestinationError, ShortageError
+from owtmix.base.own_files import make_own
+from owtmix.base.shortage import raise_if_short
+from owtmix.jobfile.settings import Settings
+from owtmix.recorder.file_plan import FileFormats, FilePlan, LeftOut, plan_files, without_picture
+from owtmix.recorder.journal import JournalError
+from owtmix.recorder.journal_scan import Scan, scan_journal
+from owtmix.recorder.made import Made
+from owtmix.recorder.room_folder import PART, FinishedSession, RecordedFile, RoomFolder, size_of, sync_folder
+from owtmix.recorder.tasks import IMPORTS, RecordingTask, journal_bytes
+from owtmix.storage import disk_error
+from owtmix.workers.alone import do_alone
+from owtmix.workers.base import Outcome
+from owtmix.workers.file_access import FileAccess
+from owtmix.workers.limits import worker_limits
+from owtmix.workers.local import WorkerPool
+from owtmix.workers.worker_process import ForkServer
+
+LATER_US: Final = 1_000_000
+"""By how much a sender outlives its frames before that counts: a packet's way to the server takes some time."""
+
+Doer = Callable[[RecordingTask], "Outcome[RecordingTask]"]
+"""Does a task in a worker that may use only its files."""
+
+
+def confined(settings: Settings, warn: Callable[[str], None]) -> Doer:
+    """Workers within the limits of the settings, a new one for each file: journals of others are out of its reach."""
+
+    def do(task: RecordingTask) -> Outcome[RecordingTask]:
+        access = FileAccess().adding(read=_journals(task.plan), write=[task.path])
+        with WorkerPool(1, worker_limits(settings), warn, access, ForkServer(IMPORTS)) as pool:
+            return do_alone(pool, task)
+
+    return do
+
+
+def finish_session(
+    folder: RoomFolder, session: str, journals: Sequence[Path], formats: FileFormats, do: Doer
+) -> FinishedSession:
+    """Make the files of a session. The same journals give the same bytes.
+
+    What cannot be used is left out, with the reason.
+
+    Raises:
+        ShortageError: the machine is short of something.
+        DestinationError: the disk takes no more.
+    """
+    sizes = {path.name: size_of(path) or 0 for path in journals}
+    scans: list[Scan] = []
+    left_out: list[LeftOut] = []
+    for path in journals:
+        try:
+            scans.append(_scanned(path, scans))
+        except JournalError as error:
+            left_out.append(LeftOut(path.name, str(error), is_lost=True))
+    plans, empty = plan_files(scans, formats)
+    left_out += empty
+    files = []
+    for plan in plans:
+        made, reason = _made(folder, plan, scans, do)
+        if not made and (alone := without_picture(plan, formats)):
+            left_out.append(LeftOut(plan.name, f"its picture: {reason}", is_lost=True))
+            plan = alone  # noqa: PLW2901 - what is made in its place
+            made, reason = _made(folder, plan, scans, do)
+        if made:
+            files.append(_recorded(folder, plan, made, scans, is_last=plan.until_us is None))
+        else:
+            left_out.append(LeftOut(plan.name, reason, is_lost=True))
+    return FinishedSession(session, sizes, tuple(files), tuple(left_out))
+
+
+def _scanned(path: Path, others: Sequence[Scan]) -> Scan:
+    """What is in a journal.
+
+    Raises:
+        JournalError: it is none, or is of another stream than others of its session.
+    """
+    try:
+        scan = scan_journal(path)
+    except OSError as error:
+        raise_if_short(error)
+        raise JournalError(f"it cannot be read: {error.strerror}") from None
+    if others and (scan.head.session, scan.head.stream) != (others[0].head.session, others[0].head.stream):
+        raise JournalError("it is of another stream than the first journal of its session")
+    return scan
+
+
+def _made(folder: RoomFolder, plan: FilePlan, scans: Sequence[Scan], do: Doer) -> tuple[Made | None, str]:
+    """Make a file and put it in its place; or why it cannot be made."""
+    final = folder.recordings / plan.name
+    part = folder.recordings / f".{plan.name}{PART}"
+    try:
+        make_own(part)
+        outcome = do(RecordingTask(plan, part, journal_bytes(plan), _arrived(scans)))
+        if isinstance(outcome.error, ShortageError | DestinationError):
+            raise outcome.error
+        if not isinstance(outcome.value, Made):
+            part.unlink(missing_ok=True)
+            return None, str(outcome.error or f"its process {outcome.death}")
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        part.replace(final)
+        sync_folder(folder.recordings)
+    except OSError as error:
+        raise disk_error(folder.recordings, error) from error
+    return outcome.value, ""
+
+
+def _recorded(folder: RoomFolder, plan: FilePlan, made: Made, scans: Sequence[Scan], *, is_last: bool) -> RecordedFile:
+    """The entry of a file. The last one of a session ends when the sender was last heard: a screen stays until then."""
+    end_us = made.end_us
+    last_us = _arrived(scans)[1]
+    if is_last and last_us - end_us > LATER_US:
+        end_us = last_us
+    size = (folder.recordings / plan.name).stat().st_size
+    start_ms = _ms(made.start_us)
+    return RecordedFile(str(scans[0].head.stream), plan.name, start_ms, max(start_ms + 1, _ms(end_us)), size)
+
+
+def _arrived(scans: Sequence[Scan]) -> tuple[int, int]:
+    """When the first and the last record of a session came."""
+    return min(scan.log.first_arrived_us for scan in scans), max(scan.log.last_arrived_us for scan in scans)
+
+
+def _ms(time_us: int) -> int:
+    return (time_us + 500) // 1000
+
+
+def _journals(plan: FilePlan) -> list[Path]:
+    return [track.path for track in (*plan.sounds, *([plan.picture] if plan.picture else []))]

@@ -1,0 +1,154 @@
+"""Writes one recording from journals, in a worker: pictures are copied, sound is copied or becomes AAC.
+
+Frames are read, merged by time and written one after the other. Only what a container's index takes grows with its
+length.
+"""
+
+from __future__ import annotations
+
+import heapq
+import io
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from itertools import chain, islice
+from pathlib import Path
+from typing import Final
+
+import av
+from av.container import InputContainer
+
+from owtmix.base.errors import InputError
+from owtmix.base.shortage import raise_if_short
+from owtmix.media.open import MAX_PIXELS
+from owtmix.media.writers import encoding_errors
+from owtmix.recorder.file_plan import FilePlan, Track
+from owtmix.recorder.journal import Codec, Frame, JournalError, JournalReader
+from owtmix.recorder.journal_scan import media_frames
+from owtmix.recorder.made import Made
+from owtmix.recorder.track_writers import CopiedPicture, CopiedSound, EncodedSound, SoundWriter
+
+_OPTIONS: Final = {
+    "mp4": {"movflags": "+faststart", "fflags": "+bitexact"},
+    "webm": {"fflags": "+bitexact"},
+}
+_MOST_HEADS: Final = 20
+"""Key frames that are tried, until one tells the size of the picture."""
+_IVF_HEAD: Final = struct.Struct("<4sHH4sHHIIII")
+_IVF_FRAME: Final = struct.Struct("<IQ")
+_VP8_SIZE: Final = 0x3FFF
+
+Timed = tuple[int, Frame]
+"""When a frame was captured, in microseconds since 1970, and the frame."""
+
+
+def make_recording(plan: FilePlan, path: Path, advance: Callable[[float], object]) -> Made:
+    """Write the file ``path``, which exists. ``advance`` gets the seconds that are done, after each frame.
+
+    Raises:
+        InputError: nothing of the journals can be used.
+        RenderError: FFmpeg refuses what is in them.
+        DestinationError: the disk takes no more.
+    """
+    with encoding_errors(path), ExitStack() as opened:
+        head, skipped = _picture_head(plan.picture) if plan.picture else (None, 0)
+        if head:
+            opened.enter_context(head)
+        pictures = islice(_frames(plan.picture, plan), skipped, None) if plan.picture else iter(())
+        sounds = chain.from_iterable(_frames(track, plan) for track in plan.sounds)
+        first_picture, first_sound = next(pictures, None), next(sounds, None)
+        firsts = [first[0] for first in (first_picture, first_sound) if first]
+        if not firsts:
+            raise InputError("nothing in it can be used")
+        start_us = min(firsts)
+        out = opened.enter_context(av.open(str(path), "w", format=plan.container, options=_OPTIONS[plan.container]))
+        picture = CopiedPicture(out, head.streams.video[0], plan.container, start_us) if head else None
+        sound: SoundWriter | None = None
+        if first_sound:
+            sound = EncodedSound(out, start_us) if plan.sound == "aac" else CopiedSound(out, start_us)
+        out.start_encoding()
+        merged = heapq.merge(
+            ((at_us, 0, frame) for at_us, frame in _with_first(first_picture, pictures)),
+            ((at_us, 1, frame) for at_us, frame in _with_first(first_sound, sounds)),
+            key=lambda entry: entry[:2],
+        )
+        for at_us, kind, frame in merged:
+            if kind and sound:
+                sound.write(at_us, frame.data)
+            elif picture:
+                picture.write(at_us, frame)
+                if sound:
+                    sound.wait(at_us)
+            advance((at_us - start_us) / 1e6)
+        if picture:
+            picture.close()
+        if sound:
+            sound.close()
+    end_us = max(writer.end_us for writer in (picture, sound) if writer)
+    return Made(
+        start_us,
+        max(end_us, start_us + 1),
+        picture.written if picture else 0,
+        sound.written if sound else 0,
+        sum(writer.damaged for writer in (picture, sound) if writer),
+    )
+
+
+def _frames(track: Track, plan: FilePlan) -> Iterator[Timed]:
+    """The frames of a journal that belong to the file, with their times."""
+    clock = track.clock.anew()
+    with _reader(track) as reader:
+        for frame in media_frames(reader):
+            at_us = clock.time_us(frame)
+            is_early = plan.from_us is not None and at_us < plan.from_us
+            if not is_early and (plan.until_us is None or at_us < plan.until_us):
+                yield at_us, frame
+
+
+def _with_first(first: Timed | None, others: Iterator[Timed]) -> Iterator[Timed]:
+    return chain([first] if first else [], others)
+
+
+def _reader(track: Track) -> JournalReader:
+    try:
+        return JournalReader(track.path)
+    except (JournalError, OSError) as error:
+        raise_if_short(error)
+        raise InputError(f"{track.path.name} cannot be read: {error}") from None
+
+
+def _picture_head(track: Track) -> tuple[InputContainer, int]:
+    """A stream that has what a muxer needs to know, and the number of frames before the key frame that tells it.
+
+    Raises:
+        InputError: no key frame tells it.
+    """
+    tried = 0
+    with _reader(track) as reader:
+        for number, frame in enumerate(media_frames(reader)):
+            if frame.is_key:
+                if head := _opened(track.codec, frame.data):
+                    return head, number
+                tried += 1
+                if tried == _MOST_HEADS:
+                    break
+    raise InputError(f"none of {tried} key frames tells the size of a picture that can be shown")
+
+
+def _opened(codec: Codec, data: bytes) -> InputContainer | None:
+    """A container with one key frame; None where it has no picture, or one too large."""
+    try:
+        if codec == "h264":
+            opened = av.open(io.BytesIO(data), "r", format="h264")
+        else:
+            width, height = (side & _VP8_SIZE for side in struct.unpack_from("<HH", data, 6))
+            head = _IVF_HEAD.pack(b"DKIF", 0, _IVF_HEAD.size, b"VP80", width, height, 1000, 1, 1, 0)
+            opened = av.open(io.BytesIO(head + _IVF_FRAME.pack(len(data), 0) + data), "r", format="ivf")
+    except (av.error.FFmpegError, ValueError, MemoryError) as error:
+        raise_if_short(error)
+        return None
+    context = opened.streams.video[0].codec_context if opened.streams.video else None
+    if context and 0 < context.width * context.height <= MAX_PIXELS and context.pix_fmt:
+        return opened
+    opened.close()
+    return None

@@ -1,0 +1,193 @@
+"""Writes the tracks of a recording: copies pictures, and copies sound or encodes it as AAC.
+
+Times are microseconds since 1970; a file counts from its beginning. Timestamps grow, whatever the times do. What FFmpeg
+refuses is left out and counted.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Final, Protocol
+
+import av
+import numpy as np
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+from av.packet import Packet
+from av.stream import Stream
+from av.video.stream import VideoStream
+
+from owtmix.base.shortage import raise_if_short
+from owtmix.recorder.file_plan import Container
+from owtmix.recorder.journal import Frame
+from owtmix.recorder.opus_packet import LOOKAHEAD, RATE_HZ, samples_in
+from owtmix.recorder.placed_sound import Block, PlacedSound
+
+_PICTURE_HZ: Final = {"mp4": 90_000, "webm": 1000}
+_AAC_BITS_PER_S: Final = 128_000
+_US: Final = 1_000_000
+_WAIT: Final = RATE_HZ
+"""Samples after which silence is written, where no sound comes while pictures do."""
+
+
+class SoundWriter(Protocol):
+    """Writes the packets of a sound, and counts them."""
+
+    end_us: int
+    written: int
+    damaged: int
+
+    def write(self, at_us: int, data: bytes) -> None:
+        """Write a packet of Opus that was captured at ``at_us``."""
+
+    def wait(self, until_us: int) -> None:
+        """Take note that no packet comes before this time."""
+
+    def close(self) -> None:
+        """Write what is left."""
+
+
+class CopiedPicture:
+    """Copies frames like those of ``template``. The last one lasts as long as the one before, a second at most."""
+
+    def __init__(self, out: OutputContainer, template: VideoStream, container: Container, start_us: int) -> None:
+        self.end_us, self.written, self.damaged = start_us, 0, 0
+        self._out = out
+        self._start_us = start_us
+        self._ticks = _PICTURE_HZ[container]
+        self._stream = out.add_stream_from_template(template, opaque=True)
+        self._stream.time_base = Fraction(1, self._ticks)
+        self._held: Packet[Stream] | None = None
+        self._lasts = self._ticks // 30
+
+    def write(self, at_us: int, frame: Frame) -> None:
+        wanted = pts = _ticks(at_us - self._start_us, self._ticks)
+        if self._held and self._held.pts is not None:
+            pts = max(wanted, self._held.pts + 1)
+            if pts - wanted > self._ticks:
+                self.damaged += 1
+                return
+            self._lasts = pts - self._held.pts
+            self._mux(self._held, self._lasts)
+        packet: Packet[Stream] = Packet(frame.data)
+        packet.stream, packet.time_base = self._stream, Fraction(1, self._ticks)
+        packet.pts = packet.dts = pts
+        packet.is_keyframe = frame.is_key
+        self._held = packet
+
+    def close(self) -> None:
+        if self._held and self._held.pts is not None:
+            lasts = min(self._lasts, self._ticks)
+            self._mux(self._held, lasts)
+            self.end_us = self._start_us + (self._held.pts + lasts) * _US // self._ticks
+
+    def _mux(self, packet: Packet[Stream], lasts: int) -> None:
+        packet.duration = lasts
+        is_written = _muxed(self._out, packet)
+        self.written += is_written
+        self.damaged += not is_written
+
+
+class CopiedSound:
+    """Copies packets of Opus. Where there are none, the file has a hole."""
+
+    def __init__(self, out: OutputContainer, start_us: int) -> None:
+        self.end_us, self.written, self.damaged = start_us, 0, 0
+        self._out = out
+        self._start_us = start_us
+        # The encoder is never used: it describes the track, with its look-ahead.
+        self._stream = out.add_stream("libopus", rate=RATE_HZ)
+        assert isinstance(self._stream, AudioStream)
+        self._stream.layout = "stereo"
+        self._free: int | None = None
+
+    def write(self, at_us: int, data: bytes) -> None:
+        pts, lasts = _sound_ticks(at_us, self._start_us), samples_in(data)
+        if self._free is not None and pts < self._free - lasts // 2:
+            self.damaged += 1
+            return
+        packet: Packet[Stream] = Packet(data)
+        packet.stream, packet.time_base = self._stream, Fraction(1, RATE_HZ)
+        packet.pts = packet.dts = pts
+        packet.duration = lasts
+        is_written = _muxed(self._out, packet)
+        self.written += is_written
+        self.damaged += not is_written
+        self._free = pts + lasts
+        self.end_us = self._start_us + max(0, self._free) * _US // RATE_HZ
+
+    def wait(self, until_us: int) -> None:
+        """A hole needs nothing."""
+
+    def close(self) -> None:
+        """All was written."""
+
+
+class EncodedSound:
+    """Decodes Opus and encodes AAC, with silence where there are no packets."""
+
+    def __init__(self, out: OutputContainer, start_us: int) -> None:
+        self.end_us, self.written, self.damaged = start_us, 0, 0
+        self._out = out
+        self._start_us = start_us
+        self._stream = out.add_stream("aac", rate=RATE_HZ)
+        assert isinstance(self._stream, AudioStream)
+        self._stream.codec_context.layout = "stereo"
+        self._stream.codec_context.bit_rate = _AAC_BITS_PER_S
+        self._stream.codec_context.thread_count = 1
+        self._decoder = av.CodecContext.create("opus", "r")
+        self._placed = PlacedSound()
+
+    def write(self, at_us: int, data: bytes) -> None:
+        at = _sound_ticks(at_us, self._start_us)
+        try:
+            frames = self._decoder.decode(Packet(data))
+        except (av.error.FFmpegError, ValueError) as error:
+            raise_if_short(error)
+            self.damaged += 1
+            return
+        self.written += 1
+        for frame in frames:
+            assert isinstance(frame, av.AudioFrame)
+            block: Block = np.ascontiguousarray(frame.to_ndarray(), np.float32)
+            for part in self._placed.add(at, block):
+                self._encode(part)
+            at += block.shape[1]
+
+    def wait(self, until_us: int) -> None:
+        until = _sound_ticks(until_us, self._start_us)
+        if self._placed.position is not None and until - self._placed.position > _WAIT:
+            for part in self._placed.silence_to(until - _WAIT // 2):
+                self._encode(part)
+
+    def close(self) -> None:
+        for packet in self._stream.encode(None):
+            self._out.mux(packet)
+        self.end_us = self._start_us + (self._placed.position or 0) * _US // RATE_HZ
+
+    def _encode(self, block: Block) -> None:
+        assert self._placed.position is not None
+        frame = av.AudioFrame.from_ndarray(block, format="fltp", layout="stereo")
+        frame.sample_rate, frame.time_base = RATE_HZ, Fraction(1, RATE_HZ)
+        frame.pts = self._placed.position - block.shape[1]
+        for packet in self._stream.encode(frame):
+            self._out.mux(packet)
+
+
+def _ticks(length_us: int, ticks: int) -> int:
+    return (length_us * ticks + _US // 2) // _US
+
+
+def _sound_ticks(at_us: int, start_us: int) -> int:
+    """Where the sound of a packet belongs, in samples since the beginning: its sender's encoder was late."""
+    return _ticks(at_us - start_us, RATE_HZ) - LOOKAHEAD
+
+
+def _muxed(out: OutputContainer, packet: Packet[Stream]) -> bool:
+    """Whether FFmpeg took a packet; a damaged one costs only itself."""
+    try:
+        out.mux(packet)
+    except (av.error.InvalidDataError, av.error.ArgumentError) as error:
+        raise_if_short(error)
+        return False
+    return True
