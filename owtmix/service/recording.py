@@ -67,16 +67,17 @@ class Site:
 
 
 class Recording:
-    """The recording of ``job``.
+    """The recording of ``job``, which ``is_resumed`` when an earlier process of the service had begun it.
 
     Attributes:
         sessions: The sessions that are received, as the process of the room tells of them.
     """
 
-    def __init__(self, job: Job, site: Site) -> None:
+    def __init__(self, job: Job, site: Site, *, is_resumed: bool = False) -> None:
         self.job = job
         self.sessions: Sequence[dict[str, Any]] = ()
         self._site = site
+        self._is_resumed = is_resumed
         self._folder = room_folder(site.state, job)
         self._control: RoomControl | None = None
         self._ending = asyncio.Event()
@@ -115,6 +116,9 @@ class Recording:
         """Keep the process that receives the room running until the job stops; then stop it."""
         idle = IdleClock(self._idle_us(), self._key_stream(), self._site.now_us())
         failures, down_since_us = 0, 0
+        if self._is_resumed and not await self._is_received():
+            down_since_us = self._site.now_us()
+            self._site.restarted()
         is_over = False
         while not is_over:
             began_us = self._site.now_us()
@@ -135,6 +139,14 @@ class Recording:
                 self.sessions = ()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._ending.wait(), pause_s(failures, _FIRST_PAUSE_S, _LONGEST_PAUSE_S))
+
+    async def _is_received(self) -> bool:
+        """Whether a process receives the room, or none is needed any more."""
+        with suppress(OSError):
+            control = await RoomControl.connect(self._folder)
+            await control.close()
+            return True
+        return self._ending.is_set()
 
     async def _opened(self) -> RoomControl | None:
         """A connection to the process that receives the room; None when the job stops, and none runs still.
@@ -250,6 +262,9 @@ class Recording:
             _log.warning("%s: attempt %d at finishing it failed: %s", self.job.id, attempt, done.message)
             if attempt < MOST_ATTEMPTS:
                 await asyncio.sleep(pause_s(attempt, _FIRST_PAUSE_S, _LONGEST_PAUSE_S))
+                if done.status < 0:  # it did not fail, it was killed
+                    self._site.restarted()
+                    await self._recovered()
         return done
 
     async def _write_finish_options(self) -> None:
