@@ -108,21 +108,21 @@ class LiveServer:
         assert answer["RetCode"] == 0, answer
         return LiveJob(self, job_id, room)
 
-    def processes(self, module: str) -> list[int]:
-        """Those of ``owtmix.recorder.MODULE`` that work for this server."""
+    def processes(self, module: str, option: str = "") -> list[int]:
+        """Those of ``owtmix.recorder.MODULE`` that work for this server; with an ``option``, where one is named."""
+        wanted = {f"owtmix.recorder.{module}", *filter(None, [option])}
         found = []
         for folder in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
-                line = (folder / "cmdline").read_bytes().split(b"\0")
-                if f"owtmix.recorder.{module}".encode() in line and any(
-                    str(self.state).encode() in one for one in line
-                ):
+                words = (folder / "cmdline").read_text(errors="replace").split("\0")
+                if wanted.issubset(words) and any(word.startswith(str(self.state)) for word in words):
                     found.append(int(folder.name))
         return found
 
     def _is_ready(self) -> bool:
         assert self._process
-        assert self._process.poll() is None, (self.root / "server.log").read_text()
+        status = self._process.poll()
+        assert status is None, f"it ended with {status}: {(self.root / 'server.log').read_text()}"
         with suppress(httpx.TransportError):
             return httpx.get(f"{self.url}/readyz", trust_env=False).status_code == httpx.codes.OK
         return False
