@@ -27,10 +27,13 @@ class _Begun(Repeated):
 
     def __init__(self, kind: Literal["audio", "video"], packets: Sequence[EncodedPacket]) -> None:
         super().__init__(kind, packets, 0.0)
+        self.is_paused = False
 
     async def recv(self) -> Any:
         """The next packet."""
         self._begin_s = self._begin_s or asyncio.get_running_loop().time()
+        if self.is_paused:
+            await asyncio.Event().wait()
         return await super().recv()
 
 
@@ -58,6 +61,11 @@ class Participant:
             answer = await http.delete(self._session)
         assert answer.status_code == httpx.codes.OK, answer.text
         await self.vanish()
+
+    def pause(self) -> None:
+        """Send nothing more, and stay."""
+        for track in self.tracks:
+            track.is_paused = True
 
     async def vanish(self) -> None:
         """Send no more, and say nothing of it."""
