@@ -83,6 +83,7 @@ class Recording:
         self._ending = asyncio.Event()
         self._finalised: set[str] = set()
         self._beside: set[asyncio.Task[None]] = set()
+        self._finishing = asyncio.Lock()  # two that finish one room would be in each other's way
 
     @property
     def control(self) -> RoomControl | None:
@@ -225,15 +226,17 @@ class Recording:
         """Make a file of a session that has ended. Where that fails, it is done when the room is finished."""
         with suppress(OSError):
             await self._write_finish_options()
-            async with self._site.finishing:
+            async with self._finishing, self._site.finishing:
                 done = await finish(self._folder, b"", session=session)
             if done.status:
                 _log.warning("%s: session %s: %s", self.job.id, session, done.message)
 
     async def _finish(self) -> None:
         """Make files of all that was received, and upload them; the job ends by it."""
-        for task in self._beside:
+        beside = list(self._beside)
+        for task in beside:
             task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
         if self._folder.is_dir() and self.job.document.get("RecordingConfig"):
             await self._write_finish_options()
             done = await self._finish_patiently()
@@ -255,7 +258,7 @@ class Recording:
     async def _finish_patiently(self) -> Finished:
         """Try several times, with growing pauses: stores and disks are sometimes away."""
         for attempt in range(1, MOST_ATTEMPTS + 1):
-            async with self._site.finishing:
+            async with self._finishing, self._site.finishing:
                 done = await finish(self._folder, store_keys(self.job), upload=True)
             if done.status in {0, InputError.exit_status}:
                 break
