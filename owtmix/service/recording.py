@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from owtmix.base.backoff import pause_s
-from owtmix.base.errors import CODE_FAILED, InputError
+from owtmix.base.errors import CODE_FAILED
 from owtmix.base.ids import StreamId
 from owtmix.jobfile.settings import ServiceSettings
 from owtmix.notify.events import Event, ServiceStatus, WarnCode
@@ -108,8 +108,7 @@ class Recording:
             with suppress(sqlite3.Error):
                 await self._end("interrupted", "the service could not go on", self._failed(CODE_FAILED))
         finally:
-            for task in self._beside:
-                task.cancel()
+            await self._leave_beside()
 
     async def _receive(self) -> None:
         """Keep the process that receives the room running until the job stops; then stop it."""
@@ -220,8 +219,7 @@ class Recording:
 
     async def _finish(self) -> None:
         """Make files of all that was received, and upload them; the job ends by it."""
-        for task in self._beside:
-            task.cancel()
+        await self._leave_beside()
         if self._folder.is_dir() and self.job.document.get("RecordingConfig"):
             await self._write_finish_options()
             done = await self._finish_patiently()
@@ -231,11 +229,8 @@ class Recording:
         if done.status == 0:
             files = [record_events.files(addresses), record_events.upload(0, addresses)] if addresses else []
             status = record_events.status(ServiceStatus.SERVICE_STATUS_EXITING)
-            await self._end("ended", self.job.reason, [*files, status])
+            await self._end("ended", "" if addresses else "nothing was recorded", [*files, status])
             remove_made(self._folder)
-        elif done.status == InputError.exit_status:  # nothing was recorded
-            status = record_events.status(ServiceStatus.SERVICE_STATUS_EXITING)
-            await self._end("ended", done.message, [status])
         else:
             _log.error("%s: interrupted: %s", self.job.id, done.message)
             await self._end("interrupted", done.message, [record_events.upload(1, ()), *self._failed(CODE_FAILED)])
@@ -245,7 +240,7 @@ class Recording:
         for attempt in range(1, MOST_ATTEMPTS + 1):
             async with self._site.finishing:
                 done = await finish(self._folder, store_keys(self.job), upload=True)
-            if done.status in {0, InputError.exit_status}:
+            if done.status == 0:
                 break
             _log.warning("%s: attempt %d at finishing it failed: %s", self.job.id, attempt, done.message)
             if attempt < MOST_ATTEMPTS:
@@ -280,13 +275,19 @@ class Recording:
         text = self.job.in_force["JobConfig"].get("KeyStream")
         return StreamId.parse(text) if text else None
 
-    def _do_beside(self, work: Any) -> None:
+    async def _leave_beside(self) -> None:
+        tasks = list(self._beside)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _do_beside(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(_without_failing(work))
         self._beside.add(task)
         task.add_done_callback(self._beside.discard)
 
 
-async def _without_failing(work: Any) -> None:
+async def _without_failing(work: Awaitable[None]) -> None:
     """Do ``work``, of which a failure is only told: who looks after the room learns of it, too."""
     try:
         await work
