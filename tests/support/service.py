@@ -73,15 +73,19 @@ class RunningServer:
 
 @contextmanager
 def running_server(
-    folder: Path, settings: str = "", environment: Mapping[str, str] | None = None
+    folder: Path, service: str = "", settings: str = "", environment: Mapping[str, str] | None = None
 ) -> Iterator[RunningServer]:
-    """A server with ``settings`` beside those that keep it on loopback; it is ended with all its jobs."""
+    """A server on loopback; it is ended with all its jobs.
+
+    Args:
+        folder: For its state, settings and log.
+        service: More lines for the table ``service`` of the settings.
+        settings: Other tables.
+        environment: More variables.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     conf = folder / "owt.toml"
-    service = [] if "[service]" in settings else ["[service]"]
-    loopback = 'ice_addresses = ["127.0.0.1"]'
-    head, _, rest = settings.partition("[service]\n")
-    conf.write_text("\n".join([head, *service, *(["[service]"] if rest or not service else []), loopback, rest]))
+    conf.write_text(f'{settings}\n[service]\nice_addresses = ["127.0.0.1"]\n{service}\n')
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [
