@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import av
 import numpy as np
@@ -54,7 +54,8 @@ def read_clip(path: Path) -> Clip:
         picture, sound = file.streams.video[0], file.streams.audio[0]
         is_h264 = picture.codec_context.name == "h264"
         to_annex_b = BitStreamFilterContext("h264_mp4toannexb", picture) if is_h264 else None
-        video, audio = [], []
+        video: list[EncodedPacket] = []
+        audio: list[EncodedPacket] = []
         for packet in file.demux(picture, sound):
             is_picture = packet.stream is picture
             for filtered in to_annex_b.filter(packet) if to_annex_b and is_picture else [packet]:
@@ -78,7 +79,7 @@ class Repeated(MediaStreamTrack):
         self._rate = SOUND_HZ if kind == "audio" else PICTURE_HZ
         self._length_s = packets[-1].t_s + (packets[-1].t_s - packets[-2].t_s)
 
-    async def recv(self) -> av.Packet:  # type: ignore[override] - aiortc takes packets, too, and does not say so
+    async def recv(self) -> Any:  # aiortc takes packets, too, and does not say so
         """The next packet."""
         rounds, n = divmod(self.sent, len(self._packets))
         t_s = rounds * self._length_s + self._packets[n].t_s
