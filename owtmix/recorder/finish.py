@@ -97,12 +97,15 @@ def _finish(
 
 
 def _describe(folder: RoomFolder, options: FinishOptions, files: Sequence[RecordedFile]) -> None:
-    """Write the index, and the job that composes the room from this folder."""
+    """Write the index, the job that composes the room from this folder, and the updates where that looks for them."""
     root = folder.recordings.name
     index = room_index(options.job_id, options.room_id, files, options.user_names, root)
     store = {"Vendor": "local", "Bucket": "."}
     write_whole(folder.root / INDEX_FILE, index)
     write_whole(folder.root / JOB_FILE, job_text(options, store, INDEX_FILE, options.job_id))
+    if size_of(folder.root / UPDATES_FILE) is not None:
+        updates = read_own(folder.root / UPDATES_FILE, MAX_INDEX_BYTES)
+        write_whole(folder.root / f"{options.job_id}.{UPDATES_FILE}", updates)
 
 
 def _upload(

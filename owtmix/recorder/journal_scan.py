@@ -79,7 +79,7 @@ def checked(codec: Codec, frame: Frame) -> Frame | None:
     data = frame.data
     match codec:
         case "opus":
-            return replace(frame, is_key=True) if samples_in(data) else None
+            return _keyed(frame, is_key=True) if samples_in(data) else None
         case "h264":
             return frame if data.startswith(_START_CODES) else None
         case "vp8":
@@ -87,4 +87,8 @@ def checked(codec: Codec, frame: Frame) -> Frame | None:
                 return None
             is_key = not data[0] & 1
             is_whole = not is_key or (len(data) >= _VP8_KEY_BYTES and data[3:6] == _VP8_KEY)
-            return replace(frame, is_key=is_key) if is_whole else None
+            return _keyed(frame, is_key=is_key) if is_whole else None
+
+
+def _keyed(frame: Frame, *, is_key: bool) -> Frame:
+    return frame if frame.is_key == is_key else replace(frame, is_key=is_key)
