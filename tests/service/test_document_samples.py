@@ -112,7 +112,7 @@ def test_as_it_was_meant(server: RunningServer) -> None:
         job = job or answer["Data"]["JobId"]
         sent[action] = request
         if printed_answer := ANSWERS.get(number + 1):
-            wanted = printed_answer["Data"] if action != "job.acquire" else {"JobId": job}
+            wanted: dict[str, Any] = printed_answer["Data"] if action != "job.acquire" else {"JobId": job}
             wanted.get("MixerConfig", {}).pop("BackgroundColor", None)  # it only counts at the start (section 11)
             differences = list(_missing(wanted, answer["Data"], "Data", alike=action != "job.query"))
             assert not differences, (action, differences)
