@@ -27,7 +27,10 @@ _NO_REQUEST: Final = ("", "0")
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A row of the table of jobs; times in microseconds since 1970."""
+    """A row of the table of jobs; times in microseconds since 1970.
+
+    ``result`` is what finishing it printed: the files, what was left out, and where they were uploaded to.
+    """
 
     n: int
     id: str
@@ -46,6 +49,7 @@ class Job:
     reason: str
     document: dict[str, Any] = field(repr=False)
     in_force: dict[str, Any] = field(repr=False)
+    result: dict[str, Any] = field(repr=False)
 
     @property
     def ids(self) -> JobIds:
@@ -190,6 +194,16 @@ def set_recording(connection: sqlite3.Connection, job: Job, *, is_recording: boo
     connection.execute("UPDATE job SET is_recording = ? WHERE n = ?", (is_recording, job.n))
 
 
+def set_result(connection: sqlite3.Connection, job: Job, result: Mapping[str, Any]) -> None:
+    """Keep what finishing a job printed."""
+    connection.execute("UPDATE job SET result = ? WHERE n = ?", (_text(result), job.n))
+
+
+def set_reason(connection: sqlite3.Connection, job: Job, reason: str) -> None:
+    """Note what keeps a job from going on."""
+    connection.execute("UPDATE job SET reason = ? WHERE n = ?", (reason, job.n))
+
+
 def count_restart(connection: sqlite3.Connection, job: Job) -> None:
     """Note that a process of the job had to be started again."""
     connection.execute("UPDATE job SET restarts = restarts + 1 WHERE n = ?", (job.n,))
@@ -218,7 +232,7 @@ def forget(connection: sqlite3.Connection, before_us: int) -> int:
 def _job(row: Mapping[str, Any]) -> Job:
     values = dict(row)
     values["is_recording"] = bool(values["is_recording"])
-    values["document"], values["in_force"] = _value(values["document"]), _value(values["in_force"])
+    values |= {name: _value(values[name]) for name in ("document", "in_force", "result")}
     return Job(**values)
 
 

@@ -14,8 +14,9 @@ from owtmix.base.ids import StreamId
 from owtmix.recorder.control import RoomControl, RoomRefusedError
 from owtmix.service import jobs
 from owtmix.service.changes import let_stop
+from owtmix.service.finishing import Site
 from owtmix.service.jobs import Job
-from owtmix.service.recording import Recording, Site
+from owtmix.service.recording import Recording
 from owtmix.service.refusals import RefusedError
 from owtmix.service.whip import OfferRefusedError
 

@@ -26,8 +26,8 @@ from owtmix.service.arguments import Listener
 from owtmix.service.callbacks import Callbacks
 from owtmix.service.control import Control
 from owtmix.service.database import Database
+from owtmix.service.finishing import Site
 from owtmix.service.metrics import Metrics
-from owtmix.service.recording import Site
 from owtmix.service.recordings import Recordings
 from owtmix.service.tokens import TokenCheck
 from owtmix.service.whip import Whip
