@@ -122,6 +122,8 @@ async def _end(job: Job, site: Site, state: jobs.State, reason: str, events: Seq
         jobs.set_recording(connection, job, is_recording=False)
         jobs.set_state(connection, job, state, site.now_us(), reason)
         callbacks.store(connection, job, events)
+        if state == "ended":
+            jobs.mask_secrets(connection, job)
 
     await site.database.run(work)
     site.told()

@@ -118,6 +118,7 @@ class Recording:
     async def _watch(self, control: RoomControl) -> None:
         """Look after the room until the job stops, and stop its process; raises one of ``_Lost``."""
         self._control = control
+        self._do_beside(self._hear(control))
         try:
             await self._update(control)
             while not self._ending.is_set():
@@ -150,6 +151,16 @@ class Recording:
     async def _update(self, control: RoomControl) -> None:
         channel, subscribe = recorded(self.job)
         await control.update(media_channel=channel, subscribe=subscribe)
+
+    async def _hear(self, control: RoomControl) -> None:
+        """Tell receivers that the disk is full, once while it is."""
+        full = set()
+        async for event in control.events():
+            if event["event"] == "disk_full" and not full:
+                warning = record_events.warning(WarnCode.DISK_FULL, "the disk is full, and what comes is not recorded")
+                await self._site.database.run(partial(callbacks.store, job=self.job, events=[warning]))
+                self._site.told()
+            full = full | {event["session"]} if event["event"] == "disk_full" else full - {event["session"]}
 
     async def _end_by_itself(self) -> None:
         _log.info("%s: nobody was there for %g s", self.job.id, self._idle.limit_us / 1e6)

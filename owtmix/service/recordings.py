@@ -109,7 +109,7 @@ class Recordings:
 
     def _room(self, app: str, room: str) -> RoomControl:
         for recording in self._recordings.values():
-            if (recording.job.app, recording.job.room) == (app, room):
+            if (recording.job.app, recording.job.room, recording.job.state) == (app, room, "running"):
                 if recording.control:
                     return recording.control
                 raise OfferRefusedError(503, "the recorder is being started: try again")
