@@ -154,7 +154,7 @@ class Recording:
 
     async def _hear(self, control: RoomControl) -> None:
         """Tell receivers that the disk is full, once while it is."""
-        full = set()
+        full: set[str] = set()
         async for event in control.events():
             if event["event"] == "disk_full" and not full:
                 warning = record_events.warning(WarnCode.DISK_FULL, "the disk is full, and what comes is not recorded")
