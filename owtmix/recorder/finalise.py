@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -15,7 +14,7 @@ from owtmix.recorder.file_plan import FileFormats, FilePlan, LeftOut, plan_files
 from owtmix.recorder.journal import JournalError
 from owtmix.recorder.journal_scan import Scan, scan_journal
 from owtmix.recorder.made import Made
-from owtmix.recorder.room_folder import PART, FinishedSession, RecordedFile, RoomFolder, size_of, sync_folder
+from owtmix.recorder.room_folder import PART, FinishedSession, RecordedFile, RoomFolder, size_of, sync
 from owtmix.recorder.tasks import IMPORTS, RecordingTask, journal_bytes
 from owtmix.storage import disk_error
 from owtmix.workers.alone import do_alone
@@ -106,10 +105,9 @@ def _made(folder: RoomFolder, plan: FilePlan, scans: Sequence[Scan], do: Doer) -
         if not isinstance(outcome.value, Made):
             part.unlink(missing_ok=True)
             return None, str(outcome.error or f"its process {outcome.death}")
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
+        sync(part)
         part.replace(final)
-        sync_folder(folder.recordings)
+        sync(folder.recordings)
     except OSError as error:
         raise disk_error(folder.recordings, error) from error
     return outcome.value, ""
