@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -10,7 +11,7 @@ from owtmix.base.errors import DestinationError, ShortageError
 from owtmix.base.own_files import make_own
 from owtmix.base.shortage import raise_if_short
 from owtmix.jobfile.settings import Settings
-from owtmix.recorder.file_plan import FileFormats, FilePlan, LeftOut, plan_files, without_picture
+from owtmix.recorder.file_plan import EMPTY, FileFormats, FilePlan, LeftOut, plan_files, without_picture
 from owtmix.recorder.journal import JournalError
 from owtmix.recorder.journal_scan import Scan, scan_journal
 from owtmix.recorder.made import Made
@@ -24,8 +25,11 @@ from owtmix.workers.limits import worker_limits
 from owtmix.workers.local import WorkerPool
 from owtmix.workers.worker_process import ForkServer
 
+DAMAGED: Final = "it is damaged: what follows the damage is in no file"
 LATER_US: Final = 1_000_000
 """By how much a sender outlives its frames before that counts: a packet's way to the server takes some time."""
+
+_log = logging.getLogger(__name__)
 
 Doer = Callable[[RecordingTask], "Outcome[RecordingTask]"]
 """Does a task in a worker that may use only its files."""
@@ -57,12 +61,15 @@ def finish_session(
     scans: list[Scan] = []
     left_out: list[LeftOut] = []
     for path in journals:
+        if not sizes[path.name]:  # its writer was killed before it wrote anything
+            left_out.append(LeftOut(path.name, EMPTY))
+            continue
         try:
             scans.append(_scanned(path, scans))
         except JournalError as error:
             left_out.append(LeftOut(path.name, str(error), is_lost=True))
-    plans, empty = plan_files(scans, formats)
-    left_out += empty
+    plans, without_media = plan_files(scans, formats)
+    left_out += [*without_media, *(LeftOut(scan.path.name, DAMAGED, is_lost=True) for scan in scans if scan.is_damaged)]
     files = []
     for plan in plans:
         made, reason = _made(folder, plan, scans, do)
@@ -110,6 +117,8 @@ def _made(folder: RoomFolder, plan: FilePlan, scans: Sequence[Scan], do: Doer) -
         sync(folder.recordings)
     except OSError as error:
         raise disk_error(folder.recordings, error) from error
+    if outcome.value.damaged:
+        _log.warning("%s: %d damaged frames are left out", plan.name, outcome.value.damaged)
     return outcome.value, ""
 
 

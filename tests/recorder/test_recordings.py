@@ -19,6 +19,8 @@ DELAY_MS: Final = 15.0
 ONSET_MS: Final = 5.0
 """Of sound and of participants against each other. The truth is known to the least delay, 15 ms and some jitter."""
 
+AGREE_MS: Final = 5.0
+
 ALICE: Final = Sender("alice_1", marks_ms=MARKS, ntp_off_us=3_600_000_000, seed=2)
 BOB: Final = Sender("bob_1", start_ms=300, marks_ms=MARKS, codec="h264", ntp_off_us=-77_000, tone_hz=900, seed=3)
 
@@ -127,6 +129,37 @@ def test_a_journal_that_was_not_ended_is_used_to_its_last_whole_record(tmp_path:
     assert 2500 < entry["end_ms"] - entry["start_ms"] < 4000
     seen = look(folder.recordings / entry["name"], entry, BOB.tone_hz)
     assert len(seen.flashes_ms) >= 2
+
+
+def test_a_damaged_journal_is_used_up_to_the_damage_and_told(tmp_path: Path) -> None:
+    folder = lay_out(tmp_path, [replace(ALICE, codec=None)])
+    (path,) = folder.journals.iterdir()
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    (folder.journals / "s1.audio.0.journal").write_bytes(b"")
+    found = finish_here(folder)
+    (entry,) = found["files"]
+    assert 1500 < entry["end_ms"] - entry["start_ms"] < 2500
+    assert {(one["name"], one["is_lost"]) for one in found["left_out"]} == {
+        (path.name, True),
+        ("s1.audio.0.journal", False),
+    }
+
+
+def test_two_participants_agree_whatever_their_clocks_say(tmp_path: Path) -> None:
+    senders = [replace(ALICE, start_ms=100), BOB, replace(BOB, stream="carol_1", reports_ms=0, seed=9, tone_hz=1100)]
+    folder = lay_out(tmp_path, senders)
+    seen = {
+        entry["stream"]: look(folder.recordings / entry["name"], entry, sender.tone_hz)
+        for entry in finish_here(folder)["files"]
+        for sender in senders
+        if sender.stream == entry["stream"]
+    }
+    for beeps_ms in zip(*(one.beeps_ms for one in seen.values()), strict=True):
+        assert max(beeps_ms) - min(beeps_ms) <= AGREE_MS
+    for flashes_ms in zip(*(one.flashes_ms for one in seen.values()), strict=True):
+        assert max(flashes_ms) - min(flashes_ms) <= AGREE_MS
 
 
 def test_another_codec_gives_another_file_and_sound_goes_along(tmp_path: Path) -> None:
