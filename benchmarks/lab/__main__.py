@@ -21,6 +21,7 @@ EXPERIMENTS: Final = (
     "peers",
     "points",
     "rooms",
+    "service_load",
     "speakers",
     "sweep",
 )
@@ -46,7 +47,7 @@ def listing() -> str:
     lines = ["python -m benchmarks.lab NAME [--help]", ""]
     for name in EXPERIMENTS:
         about = (import_module(f"benchmarks.lab.{name}").__doc__ or "").partition("\n")[0]
-        lines.append(f"  {name:11} {about}")
+        lines.append(f"  {name:12} {about}")
     return "\n".join(lines)
 
 

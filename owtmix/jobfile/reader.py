@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from itertools import islice
@@ -16,6 +16,7 @@ from owtmix.base.errors import Problem, SpecError
 from owtmix.base.strict_json import JsonError, Loc, read_object, shown
 from owtmix.jobfile.assemble import assemble
 from owtmix.jobfile.bounds import MAX_JOB_BYTES, MAX_SHOWN, MAX_UPDATES
+from owtmix.jobfile.ignored_keys import drop_ignored, object_at
 from owtmix.jobfile.job_model import REQUIRED, JobModel
 from owtmix.jobfile.models import JobFile
 from owtmix.jobfile.overrides import apply_overrides
@@ -31,13 +32,6 @@ _LONGEST_MISSPELLING: Final = 64
 _Tree = dict[str | int, "_Tree | None"]
 """A set of locations as nested dictionaries; the last part of a location maps to None."""
 
-_UNUSED_BY_WATERMARK_TYPE: Final = {
-    0: ("Image", "Text", "X", "Y", "Alpha", "Anchor", "Width"),
-    1: ("Image", "Text", "Width"),
-    2: ("Text",),
-    3: ("Image", "Width"),
-}
-
 
 def read_job(text: bytes, overrides: Mapping[str, str] = MappingProxyType({})) -> JobSpec:
     """Parse and validate a job file (docs/job-file.md). ``overrides`` maps paths to values, as ``--set`` takes them.
@@ -52,13 +46,21 @@ def read_job(text: bytes, overrides: Mapping[str, str] = MappingProxyType({})) -
         document = read_object(text, max_bytes=MAX_JOB_BYTES)
     except JsonError as error:
         raise SpecError(Problem("", f"the job file is not usable JSON: {error}")) from None
-    refused = apply_overrides(document, overrides)
+    return check_job(document, apply_overrides(document, overrides))
+
+
+def check_job(document: dict[str, Any], refused: Sequence[tuple[str, str]] = ()) -> JobSpec:
+    """Validate a job that was parsed by ``read_object``; ``refused`` are paths that could not be set, and why.
+
+    Raises:
+        SpecError: as ``read_job``.
+    """
     written = _without_nulls(document)
     document = _without_nulls(document)
     other_request = _other_request(document)
     if other_request:
         raise SpecError(other_request)
-    _drop_ignored(document)
+    drop_ignored(document)
     collector = ProblemCollector(document)
     job_file = _validate(document, collector)
     models = list(_models(job_file, ()))
@@ -153,34 +155,12 @@ def _other_request(document: dict[str, Any]) -> Problem | None:
     return None
 
 
-def _drop_ignored(document: dict[str, Any]) -> None:
-    """Remove keys that other keys make unused, so that they are not validated (docs/semantics.md, "Picture")."""
-    data = _object(document, "Data")
-    mixer = _object(data, "MixerConfig")
-    manual = _object(data, "SubscribeConfig").get("VideoStreamType", 0)
-    if manual == 0:
-        mixer.pop("PositionConfig", None)
-    if manual == 1 or mixer.get("MixedVideoLayout", 1) in (1, 2, 3, 4, 5):
-        mixer.pop("LayoutConfig", None)
-        mixer.pop("Layouts", None)
-    marks = mixer.get("WaterMark")
-    for mark in marks if isinstance(marks, list) else [marks]:
-        if isinstance(mark, dict) and isinstance(mark.get("Type"), int):
-            for key in _UNUSED_BY_WATERMARK_TYPE.get(mark["Type"], ()):
-                mark.pop(key, None)
-
-
-def _object(parent: dict[str, Any], key: str) -> dict[str, Any]:
-    child = parent.get(key)
-    return child if isinstance(child, dict) else {}
-
-
 def _validate(document: dict[str, Any], collector: ProblemCollector) -> JobFile:
     """Report values that are wrong independently of others. Returns the models without those values.
 
     Where there are more than can be shown, further updates are left out of the models, too.
     """
-    updates = _object(document, "Data").get("Updates")
+    updates = object_at(document, "Data").get("Updates")
     updates = updates if isinstance(updates, list) else []
     wrong = _wrong_values(JobFile, _replace_updates(document, []) if updates else document, ())
     if len(updates) > MAX_UPDATES:

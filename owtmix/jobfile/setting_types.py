@@ -6,12 +6,12 @@ import base64
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretBytes
+from pydantic import AfterValidator, BeforeValidator, Field, SecretBytes, SecretStr
 
 from owtmix.base.named_file import is_file, is_folder
 from owtmix.jobfile.object_key import normal_key
@@ -23,6 +23,11 @@ SIGNING_KEY: Final = "whsec_ and base64"
 
 Layer = Literal["no-new-privileges", "capabilities", "network", "landlock", "seccomp"]
 """A layer of the confinement of worker processes."""
+
+APP_KEYS: Final = 'a table of AppIds and their keys, such as {"URtc-app1" = "key"}'
+"""What the keys of apps may be, in words."""
+
+_PORTS: Final = 2**16
 
 _MAX_EXPONENT: Final = 30
 """Of a number in scientific notation. Exact arithmetic with larger ones takes for ever."""
@@ -68,6 +73,34 @@ def signing_key(value: object) -> SecretBytes | None:
     if value and not key:
         raise ValueError("empty")
     return SecretBytes(key) if key else None
+
+
+def app_keys(value: object) -> dict[str, SecretStr]:
+    """The key of each app.
+
+    Raises:
+        ValueError: it is not ``APP_KEYS``. The message does not hold it.
+    """
+    if not isinstance(value, dict):
+        raise ValueError("not a table")  # noqa: TRY004 - as above
+    keys = {app: SecretStr(key) if isinstance(key, str) else key for app, key in value.items()}
+    if not all(app and isinstance(key, SecretStr) and key.get_secret_value() for app, key in keys.items()):
+        raise ValueError("not an AppId and its key")
+    return keys
+
+
+def _listener(value: object) -> str:
+    host, _, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
+    if not host or not port.isascii() or not port.isdecimal() or int(port) >= _PORTS:
+        raise ValueError("not an address and a port")
+    ip_address(host.removeprefix("[").removesuffix("]"))
+    return f"{host}:{int(port)}"
+
+
+def _address(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("not an address")  # noqa: TRY004 - as above
+    return str(ip_address(value))
 
 
 def _fraction(value: object) -> Fraction:
@@ -150,3 +183,8 @@ Layers = Annotated[tuple[Layer, ...], _Listed]
 Networks = Annotated[tuple[Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)], ...], _Listed]
 Services = Annotated[tuple[Annotated[str, BeforeValidator(_service)], ...], _Listed]
 SigningKey = Annotated[SecretBytes | None, BeforeValidator(signing_key)]
+Listener = Annotated[str, BeforeValidator(_listener)]
+"""An address and a port, such as ``127.0.0.1:8088`` or ``[::]:8088``."""
+AppKeys = Annotated[dict[str, SecretStr], BeforeValidator(app_keys)]
+Addresses = Annotated[tuple[Annotated[str, BeforeValidator(_address)], ...], _Listed]
+Ports = Annotated[tuple[int, int], _Listed]

@@ -7,18 +7,23 @@ from fractions import Fraction
 from ipaddress import IPv4Network, IPv6Network
 from typing import Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, SecretBytes
+from pydantic import BaseModel, ConfigDict, SecretBytes, SecretStr
 
 from owtmix.jobfile.index import TimeUnit, TimeUnitSetting
 from owtmix.jobfile.setting_types import (
+    APP_KEYS,
     SIGNING_KEY,
+    Addresses,
+    AppKeys,
     Exact,
     Folders,
     FontPlaces,
     Keys,
     Layer,
     Layers,
+    Listener,
     Networks,
+    Ports,
     Rounded,
     Services,
     SigningKey,
@@ -174,6 +179,27 @@ class LimitSettings(_Table):
     require_confinement: Layers = setting((), f"a list of {', '.join(get_args(Layer))}")
 
 
+class ServiceSettings(_Table):
+    """The REST service and its recorder."""
+
+    listen: Listener = setting("127.0.0.1:8088", "an address and a port such as 127.0.0.1:8088 or [::]:8088")
+    apps: AppKeys = setting({}, APP_KEYS)
+    operators: Networks = setting(
+        (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128")), "a list of networks such as 10.1.0.0/16 or fd00:1::/32"
+    )
+    token_lifetime_s: int = whole(86_400, 60, 31_536_000)
+    token_skew_s: int = whole(300, 0, 86_400)
+    max_jobs: int = whole(20, 1, 10_000)
+    max_streams: int = whole(64, 1, 10_000)
+    min_free_mib: int = whole(2048, 0, 2**30)
+    days: int = whole(30, 1, 36_500)
+    ice_addresses: Addresses = setting((), "a list of addresses of this machine, such as 192.0.2.7; empty for all")
+    ice_ports: Ports = setting((0, 0), "a list of the first and the last UDP port; [0, 0] for any")
+    key_every_s: int = whole(5, 1, 60)
+    silence_s: int = whole(5, 1, 60)
+    mp4_audio: Literal["aac", "opus"] = one_of("aac", ("aac", "opus"))
+
+
 @dataclass(frozen=True, slots=True)
 class PlanSettings:
     """The settings that decide what a plan is; nothing of stores, and no secret."""
@@ -202,6 +228,7 @@ class Settings(_Table):
     logs: LogSettings = LogSettings.model_construct()
     gpu: GpuSettings = GpuSettings.model_construct()
     limits: LimitSettings = LimitSettings.model_construct()
+    service: ServiceSettings = ServiceSettings.model_construct()
 
     @property
     def planning(self) -> PlanSettings:
@@ -215,3 +242,7 @@ class Settings(_Table):
     def with_signing_key(self, secret: SecretBytes | None) -> Settings:
         """These settings with another key to sign callbacks with."""
         return self.model_copy(update={"callbacks": self.callbacks.model_copy(update={"secret": secret})})
+
+    def with_apps(self, apps: dict[str, SecretStr]) -> Settings:
+        """These settings with other apps and their keys."""
+        return self.model_copy(update={"service": self.service.model_copy(update={"apps": apps})})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tomllib
@@ -16,7 +17,7 @@ from owtmix.base.errors import Problem, SettingsError
 from owtmix.base.named_file import read_named_file
 from owtmix.base.strict_json import printable
 from owtmix.jobfile.bounds import MAX_SETTINGS_BYTES
-from owtmix.jobfile.setting_types import SIGNING_KEY, signing_key
+from owtmix.jobfile.setting_types import SIGNING_KEY, app_keys, signing_key
 from owtmix.jobfile.settings import Settings
 
 INSTALLATION: Final = Path(__file__).resolve().parents[2]
@@ -28,8 +29,11 @@ SHIPPED: Final = Path(__file__).resolve().parents[1] / "owt.toml"
 _SIGNS_CALLBACKS: Final = "OWT_CALLBACK_SECRET"
 """The environment variable with the signing key. Fewer users can read it than a file of the installation."""
 
-_NOT_SHOWN: Final = {("callbacks",), ("callbacks", "secret")}
-"""Where the signing key may be."""
+_NAMES_APPS: Final = "OWT_APPS"
+"""The environment variable with the apps of the service and their keys, as JSON."""
+
+_NOT_SHOWN: Final = {("callbacks",), ("callbacks", "secret"), ("service",), ("service", "apps")}
+"""Where keys may be."""
 
 _URLS: Final = ("storage", "own_endpoints")
 """Where addresses with a password may be, also without a scheme."""
@@ -63,11 +67,11 @@ def settings_file(environment: Mapping[str, str] = os.environ, installation: Pat
 def read_settings(path: Path | None, environment: Mapping[str, str] = os.environ) -> Settings:
     """Read ``path``; keys it does not have keep their shipped value, and so do all when ``path`` is None.
 
-    ``OWT_CALLBACK_SECRET`` comes before ``callbacks.secret``.
+    ``OWT_CALLBACK_SECRET`` comes before ``callbacks.secret``, and ``OWT_APPS`` before ``service.apps``.
 
     Raises:
         SettingsError: the file cannot be read, or has keys or values that are not settings; all are listed.
-            Neither the error nor its context contains the signing key.
+            Neither the error nor its context contains a key.
     """
     tables = _tables(path) if path else {}
     settings = Settings()
@@ -81,6 +85,11 @@ def read_settings(path: Path | None, environment: Mapping[str, str] = os.environ
             settings = settings.with_signing_key(signing_key(secret))
         except ValueError:
             problems.append(Problem(_SIGNS_CALLBACKS, f"accepted is {SIGNING_KEY}"))
+    if apps := environment.get(_NAMES_APPS):
+        try:
+            settings = settings.with_apps(app_keys(json.loads(apps)))
+        except (ValueError, RecursionError):
+            problems.append(Problem(_NAMES_APPS, 'accepted is JSON such as {"URtc-app1": "key"}'))
     if problems:
         raise SettingsError(*problems)
     return settings

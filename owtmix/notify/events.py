@@ -21,7 +21,9 @@ VERSION: Final = "1.0"
 Service = Literal["job.mixer", "job.oss"]
 """Services with events in an offline mix; ``job.record`` and ``job.living`` belong to the live service."""
 
-_DROPPABLE: Final = {"ucloud_mixer_stream_update", "ucloud_mixer_warning"}
+AnyService = Literal["job.mixer", "job.oss", "job.record", "job.living"]
+
+_DROPPABLE: Final = {"ucloud_mixer_stream_update", "ucloud_mixer_warning", "ucloud_record_warning"}
 
 
 class ServiceStatus(IntEnum):
@@ -56,7 +58,7 @@ _OUTLINES: Final = {
 class Event:
     """An event for the receivers of ``service``. ``data`` is its ``Data``, in the order of the JSON keys."""
 
-    service: Service
+    service: AnyService
     type: str
     data: Mapping[str, Any]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from owtmix.jobfile.spec import NotifySpec
 from owtmix.notify.events import Event
@@ -72,3 +72,22 @@ class Origin:
             body=event.body(self.job_id, self.request_id, receiver.token),
             place=place,
         )
+
+
+class Messages(Protocol):
+    """The undelivered messages for one URL, in order."""
+
+    def first(self) -> Message | None:
+        """The message to be sent next; None when there is none yet."""
+
+    def done(self) -> None:
+        """The first message was delivered."""
+
+    def leave(self) -> None:
+        """The first message is left, and the next one is sent."""
+
+    def drop(self) -> None:
+        """The first message is never sent."""
+
+    def flush(self) -> None:
+        """Write what is not written."""

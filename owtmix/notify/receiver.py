@@ -22,9 +22,8 @@ import httpx
 
 from owtmix.base.backoff import pause_s
 from owtmix.net.guard import ForbiddenAddressError
-from owtmix.notify.message import Message
+from owtmix.notify.message import Message, Messages
 from owtmix.notify.options import SenderOptions
-from owtmix.notify.outbox import MessageStream
 from owtmix.notify.signature import headers
 
 _log = logging.getLogger(__name__)
@@ -62,7 +61,7 @@ class Receiver:
     def __init__(
         self,
         url: str,
-        messages: MessageStream,
+        messages: Messages,
         client: httpx.AsyncClient,
         attempts: asyncio.Semaphore,
         options: SenderOptions,

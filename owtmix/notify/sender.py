@@ -10,8 +10,8 @@ from typing import Final, Protocol
 
 from owtmix.jobfile.bounds import MAX_RECEIVERS
 from owtmix.net.guard import checked_client
+from owtmix.notify.message import Messages
 from owtmix.notify.options import SenderOptions
-from owtmix.notify.outbox import MessageStream
 from owtmix.notify.receiver import Receiver
 
 _CLOSING_S: Final = 1.0
@@ -23,7 +23,7 @@ MOST_ATTEMPTS: Final = MAX_RECEIVERS
 class Streams(Protocol):
     """The part of an outbox that sending uses."""
 
-    def stream(self, url: str) -> MessageStream:
+    def stream(self, url: str) -> Messages:
         """The undelivered messages for ``url``."""
 
 

@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 from fractions import Fraction
 from itertools import islice
+from typing import Protocol
 
 from owtmix.base.errors import CODE_NO_STREAM, Problem, SpecError
 from owtmix.base.ids import StreamId
 from owtmix.base.wording import some
 from owtmix.jobfile.index import Index
-from owtmix.jobfile.spec import JobSpec, MediaChannel
+from owtmix.jobfile.spec import JobSpec, MediaChannel, SubscriptionSpec
+
+
+class Subscribing(Protocol):
+    """What subscribes to streams: a job, or the recorder of a room."""
+
+    @property
+    def channel(self) -> MediaChannel: ...
+
+    @property
+    def subscription(self) -> SubscriptionSpec: ...
 
 
 def joined(index: Index) -> tuple[StreamId, ...]:
@@ -21,12 +32,12 @@ def joined(index: Index) -> tuple[StreamId, ...]:
     return tuple(sorted(first, key=lambda stream: first[stream]))
 
 
-def admits(spec: JobSpec, stream: StreamId) -> bool:
+def admits(spec: Subscribing, stream: StreamId) -> bool:
     """Whether the job includes sound or picture of ``stream``."""
     return subscribes_audio(spec, stream) or subscribes_video(spec, stream)
 
 
-def mixed_streams(spec: JobSpec, joining: Iterable[StreamId]) -> frozenset[StreamId]:
+def mixed_streams(spec: Subscribing, joining: Iterable[StreamId]) -> frozenset[StreamId]:
     """The first ``MaxSubscriptions`` admitted streams of those that join in this order."""
     return frozenset(islice((stream for stream in joining if admits(spec, stream)), spec.subscription.max_streams))
 
@@ -44,12 +55,12 @@ def check_streams(spec: JobSpec, index: Index, where: str = "") -> list[str]:
     return [*_unknown_streams(spec, known), *_unsubscribed_positions(spec)]
 
 
-def subscribes_audio(spec: JobSpec, stream: StreamId) -> bool:
+def subscribes_audio(spec: Subscribing, stream: StreamId) -> bool:
     """Whether the job includes the sound of ``stream``."""
     return spec.channel is not MediaChannel.VIDEO and spec.subscription.audio.admits(stream)
 
 
-def subscribes_video(spec: JobSpec, stream: StreamId) -> bool:
+def subscribes_video(spec: Subscribing, stream: StreamId) -> bool:
     """Whether the job includes the picture of ``stream``."""
     return spec.channel is not MediaChannel.AUDIO and spec.subscription.video.admits(stream)
 

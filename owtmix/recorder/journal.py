@@ -116,7 +116,12 @@ class JournalWriter:
         self.head = head
         self._file = own_file(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND)
         self._size = 0
-        self._write([_MAGIC, head.to_json(), b"\n"])
+        try:
+            self._write([_MAGIC, head.to_json(), b"\n"])
+        except BaseException:
+            os.close(self._file)
+            path.unlink(missing_ok=True)
+            raise
 
     def frame(self, frame: Frame) -> None:
         self._record(RecordFlag.KEY if frame.is_key else RecordFlag(0), frame.rtp, frame.arrived_us, frame.data)
@@ -129,9 +134,10 @@ class JournalWriter:
         os.fdatasync(self._file)
 
     def end(self) -> None:
-        """Say that nothing more comes, and close the file."""
+        """Say that nothing more comes, wait until it is on the disk, and close the file."""
         try:
             self._record(RecordFlag.END, 0, 0, b"")
+            self.sync()
         finally:
             os.close(self._file)
 

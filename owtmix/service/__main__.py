@@ -1,0 +1,5 @@
+"""``python -m owtmix.service``."""
+
+from owtmix.service.main import main
+
+main()

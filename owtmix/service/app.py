@@ -1,0 +1,123 @@
+"""The web application: actions by POST, WHIP, and what operators see."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from importlib.metadata import version
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from owtmix.net.addresses import Network
+from owtmix.service import callbacks, jobs
+from owtmix.service.actions import ACTIONS
+from owtmix.service.body import TooLargeError, read_body
+from owtmix.service.control import Control, Recorder
+from owtmix.service.database import Database
+from owtmix.service.envelope import MAX_BODY_BYTES, answer
+from owtmix.service.metrics import CONTENT_TYPE, Metrics
+from owtmix.service.openapi import openapi
+from owtmix.service.refusals import RefusedError, RetCode
+from owtmix.service.status_page import MOST_JOBS, POLICY, job_page, jobs_page
+from owtmix.service.whip import Whip
+
+Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
+_Endpoint = Callable[[Request], Awaitable[Response]]
+_PAGE: Final = {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The parts of the service that its web application needs."""
+
+    database: Database
+    control: Control
+    recorder: Recorder
+    metrics: Metrics
+    whip: Whip
+    folder: Path
+    operators: Sequence[Network]
+
+    def app(self, lifespan: Lifespan) -> Starlette:
+        """The application."""
+        seen = [("/", self._jobs), ("/jobs/{job}", self._job), ("/metrics", self._metrics)]
+        seen += [("/healthz", self._health), ("/readyz", self._ready)]
+        return Starlette(
+            lifespan=lifespan,
+            routes=[
+                *self.whip.routes(),
+                Route("/openapi.json", self._openapi, methods=["GET"]),
+                *(Route(path, self._for_operators(page), methods=["GET"]) for path, page in seen),
+                Route("/{path:path}", self._act, methods=["POST"]),
+            ],
+        )
+
+    async def _act(self, request: Request) -> Response:
+        began_s = time.perf_counter()
+        try:
+            answered = await self.control.answer(await read_body(request, MAX_BODY_BYTES))
+        except TooLargeError:
+            body = answer(None, RetCode.FAILED, f"a request has at most {MAX_BODY_BYTES:,} bytes", {}, {})
+            self.metrics.answered("", RetCode.FAILED, time.perf_counter() - began_s)
+            return Response(body, headers={"Connection": "close"}, media_type="application/json")
+        self.metrics.answered(answered.action, answered.code, time.perf_counter() - began_s)
+        return Response(answered.body, media_type="application/json")
+
+    def _for_operators(self, page: _Endpoint) -> _Endpoint:
+        """``page``, which is not there for others."""
+
+        async def checked(request: Request) -> Response:
+            client = ip_address(request.client.host) if request.client else None
+            if client is None or not any(client in network for network in self.operators):
+                return PlainTextResponse("Not Found", 404)
+            return await page(request)
+
+        return checked
+
+    async def _jobs(self, _: Request) -> Response:
+        found = await self.database.run(lambda connection: jobs.newest(connection, MOST_JOBS))
+        page = jobs_page(found, self.recorder.streams, _now_us(), draining=self.control.draining)
+        return HTMLResponse(page, headers=_PAGE)
+
+    async def _job(self, request: Request) -> Response:
+        try:
+            job, revisions = await self.database.run(
+                lambda c: (job := jobs.find(c, request.path_params["job"]), jobs.revisions(c, job, [*ACTIONS]))
+            )
+        except RefusedError as refused:
+            return PlainTextResponse(f"{refused.message}\n", 404)
+        return HTMLResponse(job_page(job, revisions, self.recorder.streams, _now_us()), headers=_PAGE)
+
+    async def _metrics(self, _: Request) -> Response:
+        counts, waiting = await self.database.run(lambda c: (jobs.counts(c), callbacks.count(c)))
+        running = await self.database.run(lambda connection: jobs.in_state(connection, "running", "stopping"))
+        streams = sum(len(self.recorder.streams(job)) for job in running)
+        free = shutil.disk_usage(self.folder).free
+        text = self.metrics.text(counts, waiting, streams, free, draining=self.control.draining)
+        return Response(text, media_type=CONTENT_TYPE)
+
+    async def _health(self, _: Request) -> Response:
+        await self.database.run(jobs.counts)
+        return PlainTextResponse("ok\n")
+
+    async def _ready(self, _: Request) -> Response:
+        if self.control.draining:
+            return PlainTextResponse("draining\n", 503)
+        full = self.recorder.why_full()
+        return PlainTextResponse(f"{full}\n" if full else "ok\n", 503 if full else 200)
+
+    async def _openapi(self, _: Request) -> Response:
+        return JSONResponse(openapi(version("owtmix")))
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000

@@ -1,0 +1,107 @@
+"""Which change of a job is accepted in which state, and how it is kept."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from owtmix.notify.events import ServiceStatus
+from owtmix.service import callbacks, jobs, record_events
+from owtmix.service.actions import Action
+from owtmix.service.jobs import Job
+from owtmix.service.refusals import RefusedError, RetCode
+from owtmix.service.room_config import RoomConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change of ``job``, as it was found: by ``action``, what ``data`` says, which makes it ``config``."""
+
+    job: Job
+    action: Action
+    data: Mapping[str, Any] = field(repr=False)
+    config: RoomConfig
+    user: str
+    at_us: int
+
+    @property
+    def begins_recording(self) -> bool:
+        starts = self.action.name == "job.start" and "RecordingConfig" in self.config.document
+        return starts or self.action.name == "job.record.start"
+
+
+def check_runs(job: Job) -> None:
+    """Raises ``RefusedError`` where nothing is done for ``job``."""
+    if not job.is_live:
+        reason = "was not started" if job.state == "acquired" else f"has ended: {job.reason or 'it is done'}"
+        raise RefusedError(RetCode.JOB_NON_EXISTENT, f"this job {reason}")
+
+
+def check_may_change(job: Job, action: Action) -> None:
+    """Raises ``RefusedError`` where ``action`` is not accepted in the state that ``job`` has."""
+    if action.name == "job.start":
+        if job.is_live:
+            raise RefusedError(RetCode.JOB_EXISTS, "this job was started before")
+        if job.state != "acquired":
+            raise RefusedError(RetCode.JOB_NON_EXISTENT, f"this job has ended: {job.reason or 'it is done'}")
+        if job.mode == 1:
+            raise RefusedError(
+                RetCode.FAILED, "live mixing is not there yet: record with Mode 0, and compose the recordings"
+            )
+        return
+    check_runs(job)
+    if job.state == "stopping":
+        raise RefusedError(RetCode.JOB_NON_EXISTENT, "this job is ending")
+    if action.name == "job.record.start" and job.is_recording:
+        raise RefusedError(RetCode.JOB_EXISTS, "this job records already")
+
+
+def keep_change(connection: sqlite3.Connection, change: Change) -> tuple[Job, bool]:
+    """Keep a change: a piece of work for ``Database.run``.
+
+    Returns:
+        The job, and whether the change is kept: not when the job was changed otherwise since it was found.
+
+    Raises:
+        RefusedError: it is not accepted any more, or another job records the room.
+    """
+    job = jobs.find(connection, change.job.id)
+    check_may_change(job, change.action)
+    if job.revision != change.job.revision:
+        return job, False
+    if change.action.name == "job.start" and (other := jobs.in_room(connection, job.app, job.room)):
+        raise RefusedError(RetCode.JOB_EXISTS, f"this room has a job already, {other.id}")
+    kept = {name: value for name, value in change.data.items() if name in change.action.changes}
+    jobs.revise(connection, job, change.config, change.at_us, change.user, change.action.name, kept)
+    if change.action.name == "job.start":
+        jobs.set_state(connection, job, "running", change.at_us)
+    if change.begins_recording:
+        jobs.set_recording(connection, job, is_recording=True)
+        began = record_events.status(ServiceStatus.SERVICE_STATUS_RUNNING)
+        callbacks.store(connection, jobs.find(connection, job.id), [began])
+    return jobs.find(connection, job.id), True
+
+
+def let_stop(connection: sqlite3.Connection, job_id: str, now_us: int) -> Job:
+    """Note that a job is to end: a piece of work for ``Database.run``. Raises as ``check_runs``."""
+    job = jobs.find(connection, job_id)
+    check_runs(job)
+    if job.state == "running":
+        jobs.set_state(connection, job, "stopping", now_us)
+    return jobs.find(connection, job_id)
+
+
+def let_stop_recording(connection: sqlite3.Connection, job_id: str) -> Job:
+    """Note that a job is to record no more: a piece of work for ``Database.run``.
+
+    Raises:
+        RefusedError: it does not record.
+    """
+    job = jobs.find(connection, job_id)
+    check_runs(job)
+    if not job.is_recording:
+        raise RefusedError(RetCode.JOB_NON_EXISTENT, "this job does not record")
+    jobs.set_recording(connection, job, is_recording=False)
+    return jobs.find(connection, job_id)

@@ -1,0 +1,48 @@
+"""What ``owt-server --check`` looks at: whether the service can run here with its settings."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from owtmix.base.own_files import make_folder
+from owtmix.jobfile.settings import ServiceSettings
+from owtmix.service.arguments import Listener
+
+_EXTRA: Final = ("aiortc", "prometheus_client", "starlette", "uvicorn")
+_MIB: Final = 1 << 20
+
+
+def problems(settings: ServiceSettings, listener: Listener, state: Path) -> Iterator[str]:
+    """What keeps the service from running, a sentence each. Nothing is left behind but an empty folder."""
+    missing = [name for name in _EXTRA if find_spec(name) is None]
+    if missing:
+        yield f"{', '.join(missing)}: not installed; install owtmix[service]"
+    try:
+        listening = socket.create_server((listener.host, listener.port), family=_family(listener.host))
+        listening.close()
+    except OSError as error:
+        yield f"cannot listen at {listener}: {error.strerror}"
+    for address in settings.ice_addresses:
+        try:
+            with socket.socket(_family(address), socket.SOCK_DGRAM) as receiving:
+                receiving.bind((address, 0))
+        except OSError as error:
+            yield f"service.ice_addresses: {address} is none of this machine: {error.strerror}"
+    first, last = settings.ice_ports
+    if (first or last) and not 0 < first <= last < 1 << 16:
+        yield "service.ice_ports: accepted are two ports from 1 to 65535, the lower one first, or [0, 0]"
+    try:
+        make_folder(state)
+        if shutil.disk_usage(state).free < settings.min_free_mib * _MIB:
+            yield f"less than {settings.min_free_mib:,} MiB are free in {state}"
+    except OSError as error:
+        yield f"the folder {state} cannot be used: {error.strerror}"
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -1,0 +1,196 @@
+"""The recording of one job: its room is received until it ends, and then becomes files."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Awaitable, Coroutine, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final
+
+from owtmix.base.backoff import pause_s
+from owtmix.base.ids import StreamId
+from owtmix.notify.events import WarnCode
+from owtmix.recorder.control import RoomControl, RoomRefusedError
+from owtmix.service import callbacks, jobs, record_events
+from owtmix.service.changes import let_stop
+from owtmix.service.finishing import Site, finish_room, finish_session, interrupt
+from owtmix.service.idle import IdleClock
+from owtmix.service.jobs import Job
+from owtmix.service.processes import open_room
+from owtmix.service.refusals import RefusedError
+from owtmix.service.room_files import recorded, room_folder, write_room_options
+
+_log = logging.getLogger(__name__)
+
+_LOOK_S: Final = 1.0
+_STEADY_US: Final = 60_000_000
+"""A process that ran so long had begun well: the pauses begin anew."""
+_FIRST_PAUSE_S: Final = 0.5
+_LONGEST_PAUSE_S: Final = 60.0
+
+_Lost = (OSError, TimeoutError, RoomRefusedError)
+"""The process that receives a room is gone, or does not answer."""
+
+
+class Recording:
+    """The recording of ``job``.
+
+    Attributes:
+        sessions: The sessions that are received, as the process of the room tells of them.
+    """
+
+    def __init__(self, job: Job, site: Site) -> None:
+        self.job = job
+        self.sessions: Sequence[dict[str, Any]] = ()
+        self._site = site
+        self._folder = room_folder(site.state, job)
+        self._idle = IdleClock(0, None, site.now_us())
+        self._control: RoomControl | None = None
+        self._ending = asyncio.Event()
+        self._finished: set[str] = set()
+        self._beside: set[asyncio.Task[None]] = set()
+
+    @property
+    def control(self) -> RoomControl | None:
+        """The connection to the process that receives the room, while there is one."""
+        return None if self._ending.is_set() else self._control
+
+    def change(self, job: Job) -> None:
+        """Take a changed configuration."""
+        self.job = job
+        if job.state == "stopping":
+            self._ending.set()
+        elif self._control:
+            self._do_beside(self._update(self._control))
+
+    async def run(self) -> None:
+        """Receive the room until the job stops, then finish it; returns when the job has ended."""
+        self.change(self.job)
+        try:
+            await self._receive()
+            await self._leave_beside()
+            await finish_room(self.job, self._site)
+        except (OSError, sqlite3.Error) as error:
+            with suppress(sqlite3.Error):
+                await interrupt(self.job, self._site, f"the service could not go on: {error}")
+        finally:
+            await self._leave_beside()
+
+    async def _receive(self) -> None:
+        """Keep the process that receives the room running until the job stops; then stop it."""
+        failures, down_since_us = 0, 0
+        while True:
+            began_us = self._site.now_us()
+            try:
+                control = await self._opened()
+                if control and down_since_us:
+                    await self._recovered(began_us - down_since_us)
+                    down_since_us = 0
+                if control:
+                    await self._watch(control)
+                break
+            except _Lost as error:
+                _log.warning("%s: the process that receives the room is gone: %s", self.job.id, error)
+            now_us = self._site.now_us()
+            down_since_us = down_since_us or now_us
+            failures = 1 if now_us - began_us > _STEADY_US else failures + 1
+            self.sessions = ()
+            self._site.restarted()
+            await self._pause(pause_s(failures, _FIRST_PAUSE_S, _LONGEST_PAUSE_S))
+
+    async def _opened(self) -> RoomControl | None:
+        """A connection to the process that receives the room; None when the job stops, and none runs still.
+
+        Raises:
+            OSError: the process could not be started.
+        """
+        if not self._ending.is_set():
+            write_room_options(self._folder, self.job, self._site.settings)
+            return await open_room(self._folder)
+        try:
+            return await RoomControl.connect(self._folder)
+        except OSError:
+            return None
+
+    async def _watch(self, control: RoomControl) -> None:
+        """Look after the room until the job stops, and stop its process; raises one of ``_Lost``."""
+        self._control = control
+        try:
+            await self._update(control)
+            while not self._ending.is_set():
+                self._take(await control.status())
+                if self._idle.has_ended(self._site.now_us()):
+                    await self._end_by_itself()
+                await self._pause(_LOOK_S)
+            await control.stop()
+            self.sessions = ()
+        finally:
+            self._control = None
+            await control.close()
+
+    def _take(self, status: dict[str, Any]) -> None:
+        """Take what the process tells of its sessions; those that have ended become files."""
+        self.sessions = status["sessions"]
+        frames: dict[StreamId, int] = {}
+        for session in self.sessions:
+            stream = StreamId.parse(session["stream"])
+            frames[stream] = max(session["last_us"] or 0, frames.get(stream, 0))
+        config = self.job.in_force["JobConfig"]
+        idle_s = max(float(config["IdleTime"]), self._site.settings.silence_s)
+        self._idle.limit_us = round(idle_s * 1e6)
+        self._idle.key_stream = StreamId.parse(config["KeyStream"]) if config["KeyStream"] else None
+        self._idle.heard(frames)
+        for session_id in {*status["ended"]} - self._finished:
+            self._finished.add(session_id)
+            self._do_beside(finish_session(self.job, session_id, self._site))
+
+    async def _update(self, control: RoomControl) -> None:
+        channel, subscribe = recorded(self.job)
+        await control.update(media_channel=channel, subscribe=subscribe)
+
+    async def _end_by_itself(self) -> None:
+        _log.info("%s: nobody was there for %g s", self.job.id, self._idle.limit_us / 1e6)
+        stop = partial(let_stop, job_id=self.job.id, now_us=self._site.now_us())
+        with suppress(RefusedError):  # it was stopped meanwhile
+            self.change(await self._site.database.run(stop))
+
+    async def _recovered(self, down_us: int) -> None:
+        """Tell that a process was started again, after ``down_us`` in which nobody could be heard."""
+        self._idle.skip(down_us)
+        warning = record_events.warning(
+            WarnCode.SERVICE_WARN_PROCESS_RESTART, "a process of the recording was started again"
+        )
+
+        def work(connection: sqlite3.Connection) -> None:
+            jobs.count_restart(connection, self.job)
+            callbacks.store(connection, self.job, [warning, record_events.failover(worked=True)])
+
+        await self._site.database.run(work)
+        self._site.told()
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, until the job stops at most."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._ending.wait(), seconds)
+
+    async def _leave_beside(self) -> None:
+        tasks = list(self._beside)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _do_beside(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(_without_failing(work))
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
+
+
+async def _without_failing(work: Awaitable[None]) -> None:
+    """Do ``work``, of which a failure is only told: who looks after the room learns of it, too."""
+    try:
+        await work
+    except (*_Lost, sqlite3.Error) as error:
+        _log.warning("%s", error)

@@ -1,0 +1,129 @@
+"""All recordings of the service: begun, changed and ended as jobs are, and found again when the service starts."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import sqlite3
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final
+
+from owtmix.base.ids import StreamId
+from owtmix.recorder.control import RoomControl, RoomRefusedError
+from owtmix.service import jobs
+from owtmix.service.changes import let_stop
+from owtmix.service.finishing import Site
+from owtmix.service.jobs import Job
+from owtmix.service.recording import Recording
+from owtmix.service.refusals import RefusedError
+from owtmix.service.whip import OfferRefusedError
+
+_log = logging.getLogger(__name__)
+
+_MIB: Final = 1 << 20
+_NOBODY: Final = "nobody records this room now"
+
+
+class Recordings:
+    """The recordings of all jobs; see ``control.Recorder`` and ``whip.Publishing``."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._recordings: dict[str, Recording] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def resume(self) -> None:
+        """Go on with the jobs that an earlier process of the service left."""
+        for job in await self._site.database.run(partial(_unfinished, now_us=self._site.now_us())):
+            _log.info("%s: goes on (%s)", job.id, job.state)
+            self.begin(job)
+
+    def begin(self, job: Job) -> None:
+        if recording := self._recordings.get(job.id):
+            recording.change(job)
+            return
+        recording = self._recordings[job.id] = Recording(job, self._site)
+        task = asyncio.create_task(recording.run(), name=job.id)
+        self._tasks.add(task)
+        task.add_done_callback(lambda done: self._ended(job.id, done))
+        self._site.told()
+
+    def change(self, job: Job) -> None:
+        if recording := self._recordings.get(job.id):
+            recording.change(job)
+
+    def end(self, job: Job) -> None:
+        self.begin(job)
+
+    def streams(self, job: Job) -> list[dict[str, Any]]:
+        recording = self._recordings.get(job.id)
+        return [dict(session) for session in recording.sessions] if recording else []
+
+    def why_full(self) -> str:
+        settings = self._site.settings
+        if self._streams() >= settings.max_streams:
+            return f"all {settings.max_streams:,} streams of this service are taken: try again later"
+        if shutil.disk_usage(self._site.state).free < settings.min_free_mib * _MIB:
+            return "the disk of this service is nearly full: try again later"
+        return ""
+
+    async def offer(self, app: str, room: str, stream: StreamId, sdp: str) -> tuple[str, str]:
+        control = self._room(app, room)
+        if self._streams() >= self._site.settings.max_streams:
+            raise OfferRefusedError(503, "no more streams are taken now: try again later")
+        try:
+            return await control.offer(str(stream), sdp)
+        except RoomRefusedError as error:
+            raise OfferRefusedError(error.status, str(error)) from None
+        except (OSError, TimeoutError):
+            raise OfferRefusedError(503, "the recorder is being started again: try again") from None
+
+    async def leave(self, app: str, room: str, session: str) -> None:
+        try:
+            await self._room(app, room).leave(session)
+        except RoomRefusedError as error:
+            raise OfferRefusedError(error.status, str(error)) from None
+        except (OSError, TimeoutError):
+            raise OfferRefusedError(503, "the recorder is being started again: try again") from None
+
+    async def drain(self) -> None:
+        """End all jobs; returns when all are finished."""
+        for recording in list(self._recordings.values()):
+            stop = partial(let_stop, job_id=recording.job.id, now_us=self._site.now_us())
+            with suppress(RefusedError):  # it has ended meanwhile
+                self.end(await self._site.database.run(stop))
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def abandon(self) -> None:
+        """Let go of all; the processes that receive rooms go on."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _streams(self) -> int:
+        return sum(len(recording.sessions) for recording in self._recordings.values())
+
+    def _room(self, app: str, room: str) -> RoomControl:
+        for recording in self._recordings.values():
+            if (recording.job.app, recording.job.room) == (app, room):
+                if recording.control:
+                    return recording.control
+                raise OfferRefusedError(503, "the recorder is being started: try again")
+        raise OfferRefusedError(404, _NOBODY)
+
+    def _ended(self, job_id: str, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._recordings.pop(job_id, None)
+        if not task.cancelled() and (error := task.exception()):
+            _log.error("%s: the recording failed", job_id, exc_info=error)
+
+
+def _unfinished(connection: sqlite3.Connection, now_us: int) -> list[Job]:
+    """The jobs that are not done: those that were interrupted are to be finished again."""
+    for job in jobs.in_state(connection, "interrupted"):
+        jobs.set_state(connection, job, "stopping", now_us)
+    return jobs.in_state(connection, "running", "stopping")

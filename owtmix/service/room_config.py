@@ -1,0 +1,195 @@
+"""The configuration of a room: checked as a job file is, changed by updates, and shown as it is in force."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, Final
+
+from owtmix.base.errors import Problem, SpecError
+from owtmix.base.ids import StreamId
+from owtmix.base.strict_json import kind_of
+from owtmix.base.wording import some
+from owtmix.jobfile.job_model import JobModel
+from owtmix.jobfile.reader import check_job
+from owtmix.jobfile.spec import JobSpec
+from owtmix.service.actions import SECTIONS, Action
+from owtmix.service.masking import masked
+from owtmix.service.refusals import RefusedError, RetCode
+
+_LISTS: Final = {"NotifyConfig": ("ServiceType", "NotifyUrl"), "StreamConfig": ("RtcStreamId",)}
+"""Sections that are lists, and what tells their entries apart."""
+_UNCHECKED: Final = ("PositionConfig", "LayoutConfig", "Layouts")
+"""Of ``MixerConfig``, what may count only in another mode or layout than now: answered as written."""
+_FILE_TYPES: Final = frozenset({"mp4", "webm"})
+_MOST_SHOWN: Final = 20
+_AS_UPDATE: Final = "Data.Updates[0]."
+TRANSCODING: Final = {"Video": {"Width": 1280, "Height": 720}}
+"""Of a job that says nothing of it: recording needs none, and composing the recordings does."""
+_NO_STORE: Final = {"StorageConfig": {"Bucket": "none", "Vendor": "local"}}
+"""Of a job that does not record yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoomConfig:
+    """A configuration that was checked.
+
+    Attributes:
+        document: The sections of ``Data`` as they were written, secrets included.
+        in_force: The sections with what they do not say filled in, secrets masked.
+        warnings: What of the last request has no effect.
+    """
+
+    document: dict[str, Any] = field(repr=False)
+    in_force: dict[str, Any]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def message(self) -> str:
+        """The ``Message`` of an answer."""
+        return "OK" if not self.warnings else f"OK; {some(self.warnings)}"
+
+
+@dataclass(frozen=True, slots=True)
+class JobIds:
+    """What a job is called."""
+
+    job: str
+    app: str
+    room: str
+
+
+def change_config(before: Mapping[str, Any], action: Action, data: Mapping[str, Any], ids: JobIds) -> RoomConfig:
+    """The configuration ``before`` with what ``data`` of a request says.
+
+    Raises:
+        RefusedError: the request, or what the room would become by it, is wrong. All problems are in the message.
+    """
+    given = {name: value for name, value in data.items() if name in action.changes and value is not None}
+    ignored = [f"Data.{name} is ignored by {action.name}" for name in data if name and name not in action.changes]
+    if not given and action.name != "job.start":
+        raise RefusedError(RetCode.FAILED, f"Data: accepted is one with {' or '.join(action.changes)}")
+    document = dict(before) or {"TranscodingConfig": TRANSCODING}
+    for name, section in given.items():
+        document[name] = _merged(name, document.get(name), section)
+    if "MixerConfig" in given and before and "BackgroundColor" in given["MixerConfig"]:
+        ignored.append("Data.MixerConfig.BackgroundColor only counts at the start")
+        background = before.get("MixerConfig", {}).get("BackgroundColor")
+        document["MixerConfig"] = {**document["MixerConfig"], "BackgroundColor": background}
+    spec = _checked(document, ids)
+    _check_file_types(document)
+    about = {f"Data.{name}" for name in given}
+    warnings = [
+        str(warning)
+        for warning in spec.warnings
+        if any(warning.path.startswith(start) for start in about) and "FileType" not in warning.path
+    ]
+    return RoomConfig(document, _in_force(document, spec), (*ignored, *warnings))
+
+
+def _merged(name: str, before: Any, section: Any) -> Any:
+    """What a section becomes: keys that stand in the new one replace those of the old one."""
+    if name in _LISTS:
+        return _merged_list(name, before or [], section)
+    if not isinstance(section, dict):
+        raise _wrong(name, section, "an object")
+    if not isinstance(before, dict) or name == "LiveConfig":
+        return section
+    new = {key: value for key, value in section.items() if value is not None}
+    if name == "TranscodingConfig":
+        new |= {
+            key: {**before[key], **new[key]}
+            for key in ("Video", "Audio")
+            if isinstance(before.get(key), dict) and isinstance(new.get(key), dict)
+        }
+    other = {"Layouts": "LayoutConfig", "LayoutConfig": "Layouts"}
+    return {key: value for key, value in before.items() if other.get(key) not in new} | new
+
+
+def _merged_list(name: str, before: list[dict[str, Any]], section: Any) -> list[dict[str, Any]]:
+    """A list whose entries replace those that are about the same."""
+    if not isinstance(section, list) or not all(isinstance(entry, dict) for entry in section):
+        raise _wrong(name, section, "a list of objects")
+    entries: dict[tuple[str, ...], dict[str, Any]] = {}
+    for entry in (*section, *before):  # the new ones first: problems name their places in the request
+        entries.setdefault(tuple(str(entry.get(key)) for key in _LISTS[name]), entry)
+    return list(entries.values())
+
+
+def _wrong(name: str, found: object, accepted: str) -> RefusedError:
+    return RefusedError(RetCode.FAILED, f"Data.{name}: found {kind_of(found)}; accepted: {accepted}")
+
+
+def _checked(document: Mapping[str, Any], ids: JobIds) -> JobSpec:
+    """The job that composes the room, of which one without a store to record to is as good."""
+    data = {"RecordingConfig": _NO_STORE} | {name: value for name, value in document.items() if name != "StreamConfig"}
+    if document.get("StreamConfig"):
+        update = {"StreamConfig": document["StreamConfig"]}
+        data["Updates"] = [{"At": 0, "Action": "job.stream.update", "Data": update}]
+    internal = {"JobId": ids.job, "AppId": ids.app, "RoomId": ids.room}
+    try:
+        return check_job({"Action": "job.start", "Internal": internal, "Data": data})
+    except SpecError as error:
+        raise RefusedError(error.code, _described(error.problems)) from None
+
+
+def _described(problems: Iterable[Problem]) -> str:
+    lines = [
+        f"{problem.path.removeprefix(_AS_UPDATE)}: {problem.message}" if problem.path else problem.message
+        for problem in problems
+    ]
+    more = len(lines) - _MOST_SHOWN
+    return "; ".join(lines[:_MOST_SHOWN] + [f"and {more} more"] * (more > 0))
+
+
+def _check_file_types(document: Mapping[str, Any]) -> None:
+    """Check that both kinds of files may be written: which one is, the codec of a stream decides (section 11)."""
+    recording = document.get("RecordingConfig")
+    if recording is not None and not _FILE_TYPES.issubset(recording.get("FileType", ())):
+        raise RefusedError(
+            RetCode.FAILED,
+            'Data.RecordingConfig.FileType: accepted with Mode 0 is ["mp4", "webm"]: the codec of a stream decides',
+        )
+
+
+def _in_force(document: Mapping[str, Any], spec: JobSpec) -> dict[str, Any]:
+    assert spec.updates
+    data = spec.updates.data
+    found = {field.alias: _plain(getattr(data, name)) for name, field in type(data).model_fields.items()}
+    if spec.video:
+        found["TranscodingConfig"]["Video"] |= {
+            "Width": spec.video.size.width,
+            "Height": spec.video.size.height,
+            "BitRate": spec.video.bit_rate_kbps,
+        }
+    if spec.audio:
+        found["TranscodingConfig"]["Audio"] |= {"Codec": spec.audio.codec}
+    found["TranscodingConfig"].pop("Bitrate")
+    mixer = document.get("MixerConfig", {})
+    if isinstance(mixer.get("WaterMark"), dict):
+        found["MixerConfig"]["WaterMark"] = found["MixerConfig"]["WaterMark"][0]
+    found["MixerConfig"] |= {name: mixer[name] for name in _UNCHECKED if mixer.get(name)}
+    found |= {name: document.get(name) for name in ("LiveConfig", "StreamConfig")}
+    if "RecordingConfig" not in document:
+        del found["RecordingConfig"]
+    return {name: masked(found[name]) for name in SECTIONS if found.get(name) is not None}
+
+
+def _plain(value: object) -> Any:
+    """A model as JSON, under the names of the document."""
+    if isinstance(value, JobModel):
+        members = {
+            field.alias: (getattr(value, name), field.annotation) for name, field in type(value).model_fields.items()
+        }
+        return {
+            alias: "" if child is None else _plain(child)
+            for alias, (child, kind) in members.items()
+            if child is not None or kind == StreamId | None
+        }
+    if isinstance(value, list):
+        return [_plain(child) for child in value if child is not None]
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return str(value) if isinstance(value, (StreamId, Fraction)) else value

@@ -1,0 +1,106 @@
+"""The folder of a job's room: what the service writes into it for the recorder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from owtmix.base.own_files import make_folder, write_whole
+from owtmix.jobfile.settings import ServiceSettings
+from owtmix.recorder.finish_options import FINISH_FILE, FinishOptions
+from owtmix.recorder.options import OPTIONS_FILE, RoomOptions
+from owtmix.service.envelope import plain_number
+from owtmix.service.jobs import Job, Revision
+from owtmix.service.room_config import TRANSCODING
+
+ROOMS: Final = "rooms"
+ROOM_LOG: Final = "room.log"
+FINISH_LOG: Final = "finish.log"
+UPDATES: Final = "updates.jsonl"
+_MADE: Final = ("journals", "recordings")
+_NOT_REPLAYED: Final = "NotifyConfig"
+
+
+def room_folder(state: Path, job: Job) -> Path:
+    """The folder of a job's room; a job id is a file name."""
+    return state / ROOMS / job.id
+
+
+def recorded(job: Job) -> tuple[int, Mapping[str, Any]]:
+    """``MediaChannel`` and ``SubscribeConfig`` of what is recorded now; the channel is 0 while nothing is."""
+    recording = job.document.get("RecordingConfig") or {}
+    channel = int(recording.get("MediaChannel", 3)) if job.is_recording else 0
+    return channel, _plain(job.document.get("SubscribeConfig") or {})
+
+
+def write_room_options(folder: Path, job: Job, settings: ServiceSettings) -> None:
+    """Write how the room is received.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    make_folder(folder)
+    channel, subscribe = recorded(job)
+    options = RoomOptions(
+        job_id=job.id,
+        app_id=job.app,
+        room_id=job.room,
+        media_channel=channel,
+        subscribe=subscribe,
+        ice_addresses=settings.ice_addresses,
+        ice_ports=settings.ice_ports if any(settings.ice_ports) else None,
+        key_every_s=settings.key_every_s,
+        silence_s=settings.silence_s,
+        max_sessions=settings.max_streams,
+    )
+    write_whole(folder / OPTIONS_FILE, options.to_json())
+
+
+def write_finish_options(folder: Path, job: Job, revisions: Sequence[Revision], settings: ServiceSettings) -> None:
+    """Write how the room becomes files, and the updates that composing them replays.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    make_folder(folder)
+    began = next((one.data for one in revisions if one.action == "job.start"), {})
+    recording = job.document.get("RecordingConfig") or {}
+    store = recording.get("StorageConfig") or {}
+    options = FinishOptions(
+        job_id=job.id,
+        room_id=job.room,
+        app_id=job.app,
+        prefix=store.get("FileNamePrefix", ""),
+        store=_plain(store),
+        mp4_sound=settings.mp4_audio,
+        user_names=_plain(job.document.get("Names") or {}),
+        data=_plain({"TranscodingConfig": TRANSCODING, **began, "RecordingConfig": recording}),
+    )
+    write_whole(folder / FINISH_FILE, options.to_json())
+    lines = [
+        json.dumps({"At": one.at_us // 1000, "Action": one.action, "Data": data}, default=plain_number)
+        for one in revisions
+        if one.action != "job.start" and (data := {k: v for k, v in one.data.items() if k != _NOT_REPLAYED})
+    ]
+    write_whole(folder / UPDATES, "".join(f"{line}\n" for line in lines).encode())
+
+
+def store_keys(job: Job) -> bytes:
+    """The keys of the job's store as the recorder reads them from standard input; empty when it has none."""
+    store = (job.document.get("RecordingConfig") or {}).get("StorageConfig") or {}
+    keys = {name: store[name] for name in ("PublicKey", "SecretKey") if store.get(name)}
+    return json.dumps(keys).encode() + b"\n" if keys else b""
+
+
+def remove_made(folder: Path) -> None:
+    """Remove what was uploaded; logs and small files stay."""
+    for name in _MADE:
+        shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def _plain(value: Any) -> Any:
+    """JSON values without exact numbers, which only checking needs."""
+    return json.loads(json.dumps(value, default=plain_number))

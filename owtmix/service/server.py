@@ -1,0 +1,176 @@
+"""The running service: its parts joined, its web server, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+from starlette.applications import Starlette
+
+from owtmix.base.errors import SetupError
+from owtmix.base.own_files import make_folder
+from owtmix.jobfile.settings import Settings
+from owtmix.notify.options import SenderOptions
+from owtmix.notify.sender import Sender
+from owtmix.service import callbacks, jobs
+from owtmix.service.app import Service
+from owtmix.service.arguments import Listener
+from owtmix.service.callbacks import Callbacks
+from owtmix.service.control import Control
+from owtmix.service.database import Database
+from owtmix.service.finishing import Site
+from owtmix.service.metrics import Metrics
+from owtmix.service.recordings import Recordings
+from owtmix.service.tokens import TokenCheck
+from owtmix.service.whip import Whip
+from owtmix.workers.limits import available_cores
+
+_log = logging.getLogger(__name__)
+
+DATABASE: Final = "service.db"
+_SWEEP_S: Final = 30.0
+_DAY_US: Final = 86_400_000_000
+_LAST_CALLBACKS_S: Final = 5.0
+_BACKLOG: Final = 2048
+_IDLE_CONNECTION_S: Final = 75
+
+
+class Server:
+    """The service with ``settings``, whose database and rooms are in ``state``.
+
+    Raises:
+        SetupError: the database or its folder cannot be used.
+    """
+
+    def __init__(self, settings: Settings, state: Path) -> None:
+        service = settings.service
+        try:
+            make_folder(state)
+        except OSError as error:
+            raise SetupError(f"the folder {state} cannot be used: {error.strerror}") from None
+        self._days = service.days
+        self._database = Database(state / DATABASE)
+        options = SenderOptions(settings.network.allow, settings.callbacks.signing_key)
+        self._sender = Sender(Callbacks(state / DATABASE), options)
+        metrics = Metrics()
+        site = Site(
+            self._database,
+            state,
+            service,
+            self._wake,
+            metrics.restarts.inc,
+            _now_us,
+            asyncio.Semaphore(available_cores()),
+        )
+        self._recordings = Recordings(site)
+        tokens = TokenCheck(service.apps, service.token_lifetime_s, service.token_skew_s)
+        self._control = Control(self._database, tokens, self._recordings, service.max_jobs, _now_us)
+        whip = Whip(self._recordings, tokens)
+        self._service = Service(
+            self._database, self._control, self._recordings, metrics, whip, state, service.operators
+        )
+        self._stops = 0
+        self._ended = asyncio.Event()
+        self._background: set[asyncio.Task[None]] = set()
+
+    async def run(self, listener: Listener) -> None:
+        """Serve until a signal ends it.
+
+        Raises:
+            SetupError: the address cannot be listened at.
+        """
+        config = uvicorn.Config(
+            self._service.app(self._lifespan),
+            host=listener.host,
+            port=listener.port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            backlog=_BACKLOG,
+            timeout_keep_alive=_IDLE_CONNECTION_S,
+            lifespan="on",
+        )
+        web = _Web(config)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        serving = asyncio.create_task(web.serve())
+        ending = asyncio.create_task(self._ended.wait())
+        await asyncio.wait({serving, ending}, return_when=asyncio.FIRST_COMPLETED)
+        web.should_exit = True
+        ending.cancel()
+        try:
+            await serving
+        except SystemExit:  # uvicorn has told why
+            raise SetupError(f"the service cannot listen at {listener}: see above") from None
+        finally:
+            for task in list(self._background):
+                task.cancel()
+            await asyncio.gather(*self._background, return_exceptions=True)
+            await self._recordings.abandon()
+            await asyncio.to_thread(self._sender.finish, _LAST_CALLBACKS_S if self._stops == 1 else 0)
+            self._database.close()
+
+    @asynccontextmanager
+    async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        await self._database.run(callbacks.retry_left)
+        await self._recordings.resume()
+        self._wake()
+        self._in_background(self._sweep())
+        yield
+
+    def _stop(self) -> None:
+        """End all jobs at the first signal, and the service itself at the second."""
+        self._stops += 1
+        if self._stops == 1:
+            _log.info("ending: jobs are stopped and finished; once more ends at once, and rooms are received on")
+            self._control.draining = True
+            self._in_background(self._drain())
+        else:
+            self._ended.set()
+
+    async def _drain(self) -> None:
+        try:
+            await self._recordings.drain()
+        finally:
+            self._ended.set()
+
+    async def _sweep(self) -> None:
+        """End what was never started, and forget what ended long ago."""
+        while True:
+            now_us = _now_us()
+            await self._database.run(partial(jobs.end_unstarted, now_us=now_us))
+            await self._database.run(partial(jobs.forget, before_us=now_us - self._days * _DAY_US))
+            await asyncio.sleep(_SWEEP_S)
+
+    def _wake(self) -> None:
+        """Send the callbacks that were stored."""
+        self._in_background(self._send())
+
+    async def _send(self) -> None:
+        self._sender.send(await self._database.run(callbacks.waiting_urls))
+
+    def _in_background(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+
+class _Web(uvicorn.Server):
+    """uvicorn, which leaves signals to the service."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000
