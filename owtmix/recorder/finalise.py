@@ -78,7 +78,7 @@ def finish_session(
             plan = alone  # noqa: PLW2901 - what is made in its place
             made, reason = _made(folder, plan, scans, do)
         if made:
-            files.append(_recorded(folder, plan, made, scans, is_last=plan.until_us is None))
+            files.append(_recorded(folder, plan, made, str(scans[0].head.stream)))
         else:
             left_out.append(LeftOut(plan.name, reason, is_lost=True))
     return FinishedSession(session, sizes, tuple(files), tuple(left_out))
@@ -122,15 +122,12 @@ def _made(folder: RoomFolder, plan: FilePlan, scans: Sequence[Scan], do: Doer) -
     return outcome.value, ""
 
 
-def _recorded(folder: RoomFolder, plan: FilePlan, made: Made, scans: Sequence[Scan], *, is_last: bool) -> RecordedFile:
-    """The entry of a file. The last one of a session ends when the sender was last heard: a screen stays until then."""
-    end_us = made.end_us
-    last_us = _arrived(scans)[1]
-    if is_last and last_us - end_us > LATER_US:
-        end_us = last_us
+def _recorded(folder: RoomFolder, plan: FilePlan, made: Made, stream: str) -> RecordedFile:
+    """The entry of a file. It ends when the sender was last heard: a screen that does not change stays until then."""
+    end_us = plan.heard_us if plan.heard_us - made.end_us > LATER_US else made.end_us
     size = (folder.recordings / plan.name).stat().st_size
     start_ms = _ms(made.start_us)
-    return RecordedFile(str(scans[0].head.stream), plan.name, start_ms, max(start_ms + 1, _ms(end_us)), size)
+    return RecordedFile(stream, plan.name, start_ms, max(start_ms + 1, _ms(end_us)), size)
 
 
 def _arrived(scans: Sequence[Scan]) -> tuple[int, int]:

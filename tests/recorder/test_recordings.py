@@ -187,6 +187,24 @@ def test_another_codec_gives_another_file_and_sound_goes_along(tmp_path: Path) -
     assert max(before.times_ms) < 2000 + DELAY_MS
 
 
+@pytest.mark.parametrize("codec", ["vp8", None])
+def test_a_stream_that_was_away_has_another_file(tmp_path: Path, codec: Any) -> None:
+    """Nobody subscribed to it meanwhile: its session goes on, with other journals."""
+    folder = lay_out(tmp_path, [])
+    away = replace(ALICE, codec=codec, start_ms=60_000, marks_ms=(61_000, 63_000))
+    for number, sender in enumerate((replace(ALICE, codec=codec), away)):
+        for path in write_journals(sender, tmp_path / str(number), "s0"):
+            folder.journals.mkdir(exist_ok=True)
+            path.rename(folder.journals / path.name.replace(".0.", f".{number + 1}."))
+    first, second = finish_here(folder)["files"]
+    assert [first["name"], second["name"]] == ["alice_1-s0.webm", "alice_1-s0-1.webm"]
+    assert first["end_ms"] - START_US / 1000 == pytest.approx(4000 + DELAY_MS, abs=50)
+    for entry, marks in ((first, MARKS), (second, away.marks_ms)):
+        seen = look(folder.recordings / entry["name"], entry, ALICE.tone_hz)
+        assert seen.beeps_ms == pytest.approx([at + DELAY_MS for at in marks], abs=ONSET_MS)
+        assert seen.flashes_ms == pytest.approx([at + DELAY_MS for at in marks] if codec else [], abs=ONSET_MS)
+
+
 def test_what_has_no_key_frame_is_left_out_with_the_reason_and_its_sound_stays(tmp_path: Path) -> None:
     folder = lay_out(tmp_path, [replace(ALICE, codec=None)])
     head = JournalHead("s0", StreamId("alice", 1), "video", "vp8", 90_000)
