@@ -38,7 +38,7 @@ from owtmix.workers.process_flags import protect_memory
 
 UPDATES_FILE: Final = "updates.jsonl"
 
-_UPLOAD: Final = "upload"
+_STORED: Final = "stored"
 """The folder of index and job as they are in the store."""
 _STORE: Final = ("Vendor", "Region", "Bucket", "Endpoint")
 """Of a store, what the job of the room may name."""
@@ -118,7 +118,7 @@ def _upload(
     """Upload the room, the index last. Then the job in the folder composes it from its store, if that is remote."""
     store = room_store(options, secrets, settings, folder.root)
     at = folder_key(options)
-    described = folder.root / _UPLOAD
+    described = folder.root / _STORED
     make_folder(described)
     base = f"{at}/{options.job_id}" if at else options.job_id
     index, job, updates = f"{base}.json", f"{base}.{JOB_FILE}", f"{base}.{UPDATES_FILE}"

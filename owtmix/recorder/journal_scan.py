@@ -28,6 +28,7 @@ class Scan:
         first: The frame with which a file may begin, without its data; None when there is none.
         frames: The number of frames that could be media.
         damaged: The number of others.
+        is_damaged: Whether it could not be read to its end.
     """
 
     path: Path
@@ -36,6 +37,7 @@ class Scan:
     first: Frame | None
     frames: int
     damaged: int
+    is_damaged: bool
 
 
 def scan_journal(path: Path) -> Scan:
@@ -59,7 +61,7 @@ def scan_journal(path: Path) -> Scan:
             frames += 1
             if first is None and frame.is_key:
                 first = replace(frame, data=b"")
-    return Scan(path, reader.head, log, first, frames, damaged)
+    return Scan(path, reader.head, log, first, frames, damaged, reader.is_damaged)
 
 
 def media_frames(reader: JournalReader) -> Iterator[Frame]:

@@ -13,7 +13,7 @@ from typing import Final
 import av
 
 from owtmix.base.ids import StreamId
-from owtmix.recorder.journal import Codec, Frame, JournalHead, JournalWriter, Report
+from owtmix.recorder.journal import Codec, Frame, JournalHead, JournalWriter, Kind, Report
 from tests.recorder.finishing import finish_here, lay_out, look, run_finish
 from tests.recorder.senders import START_US, Sender, pictures, sounds
 
@@ -27,7 +27,7 @@ Records = Iterator[Frame | Report]
 
 
 def write(folder: Path, session: str, codec: Codec, records: Records, number: int = 0) -> None:
-    kind = "audio" if codec == "opus" else "video"
+    kind: Kind = "audio" if codec == "opus" else "video"
     rate = 48_000 if codec == "opus" else 90_000
     head = JournalHead(session, StreamId.parse(MALLORY), kind, codec, rate)
     writer = JournalWriter(folder / f"{session}.{kind}.{number}.journal", head)

@@ -19,6 +19,8 @@ DELAY_MS: Final = 15.0
 ONSET_MS: Final = 5.0
 """Of sound and of participants against each other. The truth is known to the least delay, 15 ms and some jitter."""
 
+AGREE_MS: Final = 5.0
+
 ALICE: Final = Sender("alice_1", marks_ms=MARKS, ntp_off_us=3_600_000_000, seed=2)
 BOB: Final = Sender("bob_1", start_ms=300, marks_ms=MARKS, codec="h264", ntp_off_us=-77_000, tone_hz=900, seed=3)
 
@@ -84,7 +86,7 @@ def test_pictures_are_copied_and_have_the_durations_of_their_times(tmp_path: Pat
     entry, _ = finished(tmp_path, sender)
     with av.open(str(tmp_path / "recordings" / entry["name"])) as file:
         packets = [packet for packet in file.demux(video=0) if packet.size]
-    lasts = [packet.duration for packet in packets]
+    lasts = [packet.duration or 0 for packet in packets]
     assert lasts.count(4500) == len(lasts) - 1
     assert max(lasts) == 4500 * 13
     sent = [frame for n, frame in enumerate(pictures(sender)) if not 2300 <= 300 + n * 50 < 2900]
@@ -129,6 +131,37 @@ def test_a_journal_that_was_not_ended_is_used_to_its_last_whole_record(tmp_path:
     assert len(seen.flashes_ms) >= 2
 
 
+def test_a_damaged_journal_is_used_up_to_the_damage_and_told(tmp_path: Path) -> None:
+    folder = lay_out(tmp_path, [replace(ALICE, codec=None)])
+    (path,) = folder.journals.iterdir()
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    (folder.journals / "s1.audio.0.journal").write_bytes(b"")
+    found = finish_here(folder)
+    (entry,) = found["files"]
+    assert 1500 < entry["end_ms"] - entry["start_ms"] < 2500
+    assert {(one["name"], one["is_lost"]) for one in found["left_out"]} == {
+        (path.name, True),
+        ("s1.audio.0.journal", False),
+    }
+
+
+def test_two_participants_agree_whatever_their_clocks_say(tmp_path: Path) -> None:
+    senders = [replace(ALICE, start_ms=100), BOB, replace(BOB, stream="carol_1", reports_ms=0, seed=9, tone_hz=1100)]
+    folder = lay_out(tmp_path, senders)
+    seen = {
+        entry["stream"]: look(folder.recordings / entry["name"], entry, sender.tone_hz)
+        for entry in finish_here(folder)["files"]
+        for sender in senders
+        if sender.stream == entry["stream"]
+    }
+    for beeps_ms in zip(*(one.beeps_ms for one in seen.values()), strict=True):
+        assert max(beeps_ms) - min(beeps_ms) <= AGREE_MS
+    for flashes_ms in zip(*(one.flashes_ms for one in seen.values()), strict=True):
+        assert max(flashes_ms) - min(flashes_ms) <= AGREE_MS
+
+
 def test_another_codec_gives_another_file_and_sound_goes_along(tmp_path: Path) -> None:
     folder = lay_out(tmp_path, [ALICE])
     journals = tmp_path / "journals"
@@ -152,6 +185,24 @@ def test_another_codec_gives_another_file_and_sound_goes_along(tmp_path: Path) -
     before = look(folder.recordings / first["name"], first, ALICE.tone_hz)
     assert before.beeps_ms == pytest.approx([1000 + DELAY_MS], abs=ONSET_MS)
     assert max(before.times_ms) < 2000 + DELAY_MS
+
+
+@pytest.mark.parametrize("codec", ["vp8", None])
+def test_a_stream_that_was_away_has_another_file(tmp_path: Path, codec: Any) -> None:
+    """Nobody subscribed to it meanwhile: its session goes on, with other journals."""
+    folder = lay_out(tmp_path, [])
+    away = replace(ALICE, codec=codec, start_ms=60_000, marks_ms=(61_000, 63_000))
+    for number, sender in enumerate((replace(ALICE, codec=codec), away)):
+        for path in write_journals(sender, tmp_path / str(number), "s0"):
+            folder.journals.mkdir(exist_ok=True)
+            path.rename(folder.journals / path.name.replace(".0.", f".{number + 1}."))
+    first, second = finish_here(folder)["files"]
+    assert [first["name"], second["name"]] == ["alice_1-s0.webm", "alice_1-s0-1.webm"]
+    assert first["end_ms"] - START_US / 1000 == pytest.approx(4000 + DELAY_MS, abs=50)
+    for entry, marks in ((first, MARKS), (second, away.marks_ms)):
+        seen = look(folder.recordings / entry["name"], entry, ALICE.tone_hz)
+        assert seen.beeps_ms == pytest.approx([at + DELAY_MS for at in marks], abs=ONSET_MS)
+        assert seen.flashes_ms == pytest.approx([at + DELAY_MS for at in marks] if codec else [], abs=ONSET_MS)
 
 
 def test_what_has_no_key_frame_is_left_out_with_the_reason_and_its_sound_stays(tmp_path: Path) -> None:

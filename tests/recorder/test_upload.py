@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +15,7 @@ from owtmix.jobfile.index_reader import read_index
 from owtmix.jobfile.settings_file import SHIPPED
 from owtmix.recorder.room_folder import RoomFolder
 from tests.e2e.stored import store_at
+from tests.recorder.finishing import command as finishing
 from tests.recorder.finishing import configure, lay_out, run_finish
 from tests.recorder.senders import Sender, write_journals
 from tests.storage.conftest import Service
@@ -107,6 +109,30 @@ def test_a_room_is_put_into_a_folder(room: RoomFolder, tmp_path: Path) -> None:
     assert run_finish(room.root, "--upload", **environment(room))[1] == found
     for name, inode in inodes.items():
         assert (tmp_path / "store" / "rec" / name).stat().st_ino == inode
+
+
+def test_killed_at_any_moment_nothing_is_lost(room: RoomFolder, tmp_path: Path) -> None:
+    configure(room.root, prefix="rec", store={"Vendor": "local", "Bucket": str(tmp_path / "store")})
+    there = tmp_path / "store" / "rec"
+    for after_s in (*(number / 4 for number in range(2, 14)), None):
+        process = subprocess.Popen(
+            finishing(room.root, "--upload"),
+            env=environment(room),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            assert process.wait(after_s) == 0
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if len(list(room.journals.iterdir())) < 4:
+            assert {path.name for path in there.iterdir()} >= NAMES | DESCRIBED
+    assert list(room.journals.iterdir()) == []
+    for name in NAMES:
+        assert (there / name).read_bytes() == (room.recordings / name).read_bytes()
+    assert not list(there.glob(".*"))
 
 
 def test_what_is_lost_keeps_its_journal(room: RoomFolder, tmp_path: Path) -> None:
