@@ -101,6 +101,8 @@ SLOW: Final = (
     "produce/test_changed_sources.py",
     "produce/test_gpu_jobs.py",
     "produce/test_production.py",
+    "recorder/test_hostile_senders.py",
+    "recorder/test_room.py",
     "render/test_frames_on_gpu.py",
     "render/test_video_track.py",
     "storage/s3/test_bounds.py",
