@@ -102,6 +102,7 @@ SLOW: Final = (
     "produce/test_gpu_jobs.py",
     "produce/test_production.py",
     "recorder/test_hostile_senders.py",
+    "recorder/sources/test_janus.py",
     "recorder/test_room.py",
     "render/test_frames_on_gpu.py",
     "render/test_video_track.py",
