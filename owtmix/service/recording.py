@@ -14,9 +14,9 @@ from owtmix.base.backoff import pause_s
 from owtmix.base.ids import StreamId
 from owtmix.notify.events import WarnCode
 from owtmix.recorder.control import RoomControl, RoomRefusedError
-from owtmix.service import callbacks, jobs, record_events
+from owtmix.service import callbacks, record_events
 from owtmix.service.changes import let_stop
-from owtmix.service.finishing import Site, finish_room, finish_session, interrupt
+from owtmix.service.finishing import Site, finish_room, finish_session, interrupt, tell_restart
 from owtmix.service.idle import IdleClock
 from owtmix.service.jobs import Job
 from owtmix.service.processes import open_room
@@ -36,16 +36,17 @@ _Lost = (OSError, TimeoutError, RoomRefusedError)
 
 
 class Recording:
-    """The recording of ``job``.
+    """The recording of ``job``, which ``is_resumed`` when an earlier process of the service had begun it.
 
     Attributes:
         sessions: The sessions that are received, as the process of the room tells of them.
     """
 
-    def __init__(self, job: Job, site: Site) -> None:
+    def __init__(self, job: Job, site: Site, *, is_resumed: bool = False) -> None:
         self.job = job
         self.sessions: Sequence[dict[str, Any]] = ()
         self._site = site
+        self._is_resumed = is_resumed
         self._folder = room_folder(site.state, job)
         self._idle = IdleClock(0, None, site.now_us())
         self._control: RoomControl | None = None
@@ -82,6 +83,9 @@ class Recording:
     async def _receive(self) -> None:
         """Keep the process that receives the room running until the job stops; then stop it."""
         failures, down_since_us = 0, 0
+        if self._is_resumed and not self._ending.is_set() and not await self._is_received():
+            down_since_us = self._site.now_us()
+            self._site.restarted()
         while True:
             began_us = self._site.now_us()
             try:
@@ -100,6 +104,15 @@ class Recording:
             self.sessions = ()
             self._site.restarted()
             await self._pause(pause_s(failures, _FIRST_PAUSE_S, _LONGEST_PAUSE_S))
+
+    async def _is_received(self) -> bool:
+        """Whether a process receives the room."""
+        try:
+            control = await RoomControl.connect(self._folder)
+        except OSError:
+            return False
+        await control.close()
+        return True
 
     async def _opened(self) -> RoomControl | None:
         """A connection to the process that receives the room; None when the job stops, and none runs still.
@@ -171,16 +184,7 @@ class Recording:
     async def _recovered(self, down_us: int) -> None:
         """Tell that a process was started again, after ``down_us`` in which nobody could be heard."""
         self._idle.skip(down_us)
-        warning = record_events.warning(
-            WarnCode.SERVICE_WARN_PROCESS_RESTART, "a process of the recording was started again"
-        )
-
-        def work(connection: sqlite3.Connection) -> None:
-            jobs.count_restart(connection, self.job)
-            callbacks.store(connection, self.job, [warning, record_events.failover(worked=True)])
-
-        await self._site.database.run(work)
-        self._site.told()
+        await tell_restart(self.job, self._site)
 
     async def _pause(self, seconds: float) -> None:
         """Wait, until the job stops at most."""

@@ -38,17 +38,13 @@ class Recordings:
         """Go on with the jobs that an earlier process of the service left."""
         for job in await self._site.database.run(partial(_unfinished, now_us=self._site.now_us())):
             _log.info("%s: goes on (%s)", job.id, job.state)
-            self.begin(job)
+            self._run(Recording(job, self._site, is_resumed=True))
 
     def begin(self, job: Job) -> None:
         if recording := self._recordings.get(job.id):
             recording.change(job)
-            return
-        recording = self._recordings[job.id] = Recording(job, self._site)
-        task = asyncio.create_task(recording.run(), name=job.id)
-        self._tasks.add(task)
-        task.add_done_callback(lambda done: self._ended(job.id, done))
-        self._site.told()
+        else:
+            self._run(Recording(job, self._site))
 
     def change(self, job: Job) -> None:
         if recording := self._recordings.get(job.id):
@@ -103,6 +99,14 @@ class Recordings:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _run(self, recording: Recording) -> None:
+        job_id = recording.job.id
+        self._recordings[job_id] = recording
+        task = asyncio.create_task(recording.run(), name=job_id)
+        self._tasks.add(task)
+        task.add_done_callback(lambda done: self._ended(job_id, done))
+        self._site.told()
 
     def _streams(self) -> int:
         return sum(len(recording.sessions) for recording in self._recordings.values())
