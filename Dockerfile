@@ -1,5 +1,5 @@
-# Images of owtmix: `cpu`, `cuda` for NVIDIA cards, and `ray` for the nodes of a Ray cluster. docs/operations.md,
-# "Containers", says how to build and run them.
+# Images of owtmix: `cpu`, `cuda` for NVIDIA cards, `ray` for the nodes of a Ray cluster, and `service` for owt-server.
+# docs/operations.md, "Containers", says how to build and run them.
 #
 # One base for all: CuPy's wheels bring the CUDA libraries, and the container toolkit the driver's, so that no image with
 # CUDA is needed. The owner of a deployment may pin the base by digest:
@@ -28,6 +28,10 @@ FROM build-cuda AS build-ray
 RUN set -- /wheels/owtmix-*.whl \
  && /opt/owtmix/bin/python -m pip install --only-binary :all: --constraint constraints.txt \
     "owtmix[cuda13,ray] @ file://$1" "ray[default]"
+
+FROM build AS build-service
+RUN set -- /wheels/owtmix-*.whl \
+ && /opt/owtmix/bin/python -m pip install --only-binary :all: --constraint constraints.txt "owtmix[service] @ file://$1"
 
 # No shell profile, no secrets, no root. State is in /state/owtmix: mount a volume there to keep it. There is no
 # HEALTHCHECK: these are commands that end, not services; their exit status is their health.
@@ -59,6 +63,10 @@ COPY --from=build-ray /opt/owtmix /opt/owtmix
 RUN ln -s /opt/owtmix/bin/owt-main /opt/owtmix/bin/owt-batch /opt/owtmix/bin/ray /usr/local/bin/
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,video,utility
 USER 10001:10001
+
+FROM runtime AS service
+COPY --from=build-service /opt/owtmix /opt/owtmix
+CMD ["owt-server"]
 
 # The last target is what a build without --target makes.
 FROM runtime AS cpu

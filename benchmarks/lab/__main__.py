@@ -14,6 +14,7 @@ EXPERIMENTS: Final = (
     "cpu_time",
     "gpu",
     "gpu_proof",
+    "ingest",
     "isolation",
     "looks",
     "measuring",
@@ -21,6 +22,7 @@ EXPERIMENTS: Final = (
     "peers",
     "points",
     "rooms",
+    "service_load",
     "speakers",
     "sweep",
 )
@@ -46,7 +48,7 @@ def listing() -> str:
     lines = ["python -m benchmarks.lab NAME [--help]", ""]
     for name in EXPERIMENTS:
         about = (import_module(f"benchmarks.lab.{name}").__doc__ or "").partition("\n")[0]
-        lines.append(f"  {name:11} {about}")
+        lines.append(f"  {name:12} {about}")
     return "\n".join(lines)
 
 

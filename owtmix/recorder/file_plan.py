@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
 from owtmix.recorder.clock import TrackClock, place
 from owtmix.recorder.journal import Codec
@@ -16,6 +16,9 @@ Container = Literal["mp4", "webm"]
 SoundCodec = Literal["aac", "opus"]
 
 EMPTY: Final = "it has no frames"
+AWAY_US: Final = 5_000_000
+"""A stream is gone after five seconds without packets."""
+
 NO_KEY: Final = "it has no key frame, so nothing of it can be shown"
 
 
@@ -40,7 +43,8 @@ class Track:
 class FilePlan:
     """A file to be made of the frames from ``from_us`` on and before ``until_us``; None has no bound.
 
-    A picture is copied. Sound is a chain of journals, each of which follows the last one, and becomes ``sound``.
+    A picture is copied. Sound is a chain of journals, each of which follows the last one, and becomes ``sound``. The
+    sender was heard until ``heard_us``; 0 where another file follows.
     """
 
     name: str
@@ -50,6 +54,7 @@ class FilePlan:
     sounds: tuple[Track, ...]
     from_us: int | None = None
     until_us: int | None = None
+    heard_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,24 +70,65 @@ def plan_files(scans: Sequence[Scan], formats: FileFormats) -> tuple[list[FilePl
     """The files of a session, whose journals are ``scans`` in their order, and what is left out.
 
     Each journal of pictures with a key frame has a file of its own: a new one is begun when the codec changes, or the
-    sender begins anew. Sound belongs to the file of the picture beside it.
+    sender begins anew. Sound belongs to the file of the picture beside it. What begins ``AWAY_US`` after all else has
+    ended is in another file: the stream was away, since nobody subscribed to it.
     """
     left_out = [LeftOut(scan.path.name, NO_KEY if scan.frames else EMPTY) for scan in scans if scan.first is None]
-    clocks = dict(zip((scan.path for scan in scans), place([scan.log for scan in scans]), strict=True))
+    clocks = place([scan.log for scan in scans])
+    plans: list[FilePlan] = []
+    for spell in _spells([_Timed.of(scan, clock) for scan, clock in zip(scans, clocks, strict=True) if scan.first]):
+        plans += _spell_files(spell, len(plans), formats)
+    return plans, left_out
 
-    def track(scan: Scan) -> Track:
-        return Track(scan.path, scan.head.codec, clocks[scan.path])
 
-    sounds = tuple(track(scan) for scan in scans if scan.head.kind == "audio" and scan.first)
-    pictures = [scan for scan in scans if scan.head.kind == "video" and scan.first]
+@dataclass(frozen=True, slots=True)
+class _Timed:
+    """A journal that a file can be made of, from when its first frame was captured until its sender was last heard."""
+
+    scan: Scan
+    track: Track
+    first_us: int
+    heard_us: int
+
+    @classmethod
+    def of(cls, scan: Scan, clock: TrackClock) -> Self:
+        assert scan.first
+        track = Track(scan.path, scan.head.codec, clock)
+        return cls(scan, track, clock.anew().time_us(scan.first), scan.log.last_arrived_us)
+
+
+def _spells(journals: Sequence[_Timed]) -> list[list[_Timed]]:
+    """The journals of each time in which the stream was there; these are in order, and so are pictures in each."""
+    spells: list[list[_Timed]] = []
+    end_us = 0
+    for journal in sorted(journals, key=lambda journal: (journal.first_us, journal.scan.path.name)):
+        if not spells or journal.first_us > end_us + AWAY_US:
+            spells.append([])
+        spells[-1].append(journal)
+        end_us = max(end_us, journal.heard_us)
+    return spells
+
+
+def _spell_files(spell: Sequence[_Timed], part: int, formats: FileFormats) -> list[FilePlan]:
+    """The files of a spell, of which the first is number ``part`` of its session."""
+    sounds = tuple(journal.track for journal in spell if journal.scan.head.kind == "audio")
+    pictures = [journal for journal in spell if journal.scan.head.kind == "video"]
     if not pictures:
-        return ([_sound_alone(scans[0], sounds, formats)] if sounds else []), left_out
-    begin_us = [clocks[scan.path].anew().time_us(scan.first) for scan in pictures if scan.first]
-    bounds = [None, *begin_us[1:], None]
+        sound, container, extension = _alone(formats)
+        files = [FilePlan(_name(spell[0], part, extension), container, sound, None, sounds)]
+    else:
+        files = _picture_files(pictures, part, sounds, formats)
+    return [*files[:-1], replace(files[-1], heard_us=max(journal.heard_us for journal in spell))]
+
+
+def _picture_files(
+    pictures: Sequence[_Timed], part: int, sounds: tuple[Track, ...], formats: FileFormats
+) -> list[FilePlan]:
+    bounds = [None, *(picture.first_us for picture in pictures[1:]), None]
     return [
-        _with_picture(scan, part, track(scan), sounds, formats, (bounds[part], bounds[part + 1]))
-        for part, scan in enumerate(pictures)
-    ], left_out
+        _with_picture(picture, part + number, sounds, formats, (bounds[number], bounds[number + 1]))
+        for number, picture in enumerate(pictures)
+    ]
 
 
 def without_picture(plan: FilePlan, formats: FileFormats) -> FilePlan | None:
@@ -95,22 +141,19 @@ def without_picture(plan: FilePlan, formats: FileFormats) -> FilePlan | None:
 
 
 def _with_picture(
-    scan: Scan,
+    picture: _Timed,
     part: int,
-    picture: Track,
     sounds: tuple[Track, ...],
     formats: FileFormats,
     bounds: tuple[int | None, int | None],
 ) -> FilePlan:
-    container: Container = "mp4" if scan.head.codec == "h264" else "webm"
-    name = file_name(scan.head.stream, scan.head.session, part, container)
+    container: Container = "mp4" if picture.track.codec == "h264" else "webm"
     sound: SoundCodec = formats.mp4_sound if container == "mp4" else "opus"
-    return FilePlan(name, container, sound, picture, sounds, *bounds)
+    return FilePlan(_name(picture, part, container), container, sound, picture.track, sounds, *bounds)
 
 
-def _sound_alone(scan: Scan, sounds: tuple[Track, ...], formats: FileFormats) -> FilePlan:
-    sound, container, extension = _alone(formats)
-    return FilePlan(file_name(scan.head.stream, scan.head.session, 0, extension), container, sound, None, sounds)
+def _name(journal: _Timed, part: int, extension: str) -> str:
+    return file_name(journal.scan.head.stream, journal.scan.head.session, part, extension)
 
 
 def _alone(formats: FileFormats) -> tuple[SoundCodec, Container, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -11,11 +11,11 @@ from owtmix.base.errors import DestinationError, ShortageError
 from owtmix.base.own_files import make_own
 from owtmix.base.shortage import raise_if_short
 from owtmix.jobfile.settings import Settings
-from owtmix.recorder.file_plan import FileFormats, FilePlan, LeftOut, plan_files, without_picture
+from owtmix.recorder.file_plan import EMPTY, FileFormats, FilePlan, LeftOut, plan_files, without_picture
 from owtmix.recorder.journal import JournalError
 from owtmix.recorder.journal_scan import Scan, scan_journal
 from owtmix.recorder.made import Made
-from owtmix.recorder.room_folder import PART, FinishedSession, RecordedFile, RoomFolder, size_of, sync_folder
+from owtmix.recorder.room_folder import PART, FinishedSession, RecordedFile, RoomFolder, size_of, sync
 from owtmix.recorder.tasks import IMPORTS, RecordingTask, journal_bytes
 from owtmix.storage import disk_error
 from owtmix.workers.alone import do_alone
@@ -25,8 +25,11 @@ from owtmix.workers.limits import worker_limits
 from owtmix.workers.local import WorkerPool
 from owtmix.workers.worker_process import ForkServer
 
+DAMAGED: Final = "it is damaged: what follows the damage is in no file"
 LATER_US: Final = 1_000_000
 """By how much a sender outlives its frames before that counts: a packet's way to the server takes some time."""
+
+_log = logging.getLogger(__name__)
 
 Doer = Callable[[RecordingTask], "Outcome[RecordingTask]"]
 """Does a task in a worker that may use only its files."""
@@ -58,12 +61,15 @@ def finish_session(
     scans: list[Scan] = []
     left_out: list[LeftOut] = []
     for path in journals:
+        if not sizes[path.name]:  # its writer was killed before it wrote anything
+            left_out.append(LeftOut(path.name, EMPTY))
+            continue
         try:
             scans.append(_scanned(path, scans))
         except JournalError as error:
             left_out.append(LeftOut(path.name, str(error), is_lost=True))
-    plans, empty = plan_files(scans, formats)
-    left_out += empty
+    plans, without_media = plan_files(scans, formats)
+    left_out += [*without_media, *(LeftOut(scan.path.name, DAMAGED, is_lost=True) for scan in scans if scan.is_damaged)]
     files = []
     for plan in plans:
         made, reason = _made(folder, plan, scans, do)
@@ -72,7 +78,7 @@ def finish_session(
             plan = alone  # noqa: PLW2901 - what is made in its place
             made, reason = _made(folder, plan, scans, do)
         if made:
-            files.append(_recorded(folder, plan, made, scans, is_last=plan.until_us is None))
+            files.append(_recorded(folder, plan, made, str(scans[0].head.stream)))
         else:
             left_out.append(LeftOut(plan.name, reason, is_lost=True))
     return FinishedSession(session, sizes, tuple(files), tuple(left_out))
@@ -106,24 +112,22 @@ def _made(folder: RoomFolder, plan: FilePlan, scans: Sequence[Scan], do: Doer) -
         if not isinstance(outcome.value, Made):
             part.unlink(missing_ok=True)
             return None, str(outcome.error or f"its process {outcome.death}")
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
+        sync(part)
         part.replace(final)
-        sync_folder(folder.recordings)
+        sync(folder.recordings)
     except OSError as error:
         raise disk_error(folder.recordings, error) from error
+    if outcome.value.damaged:
+        _log.warning("%s: %d damaged frames are left out", plan.name, outcome.value.damaged)
     return outcome.value, ""
 
 
-def _recorded(folder: RoomFolder, plan: FilePlan, made: Made, scans: Sequence[Scan], *, is_last: bool) -> RecordedFile:
-    """The entry of a file. The last one of a session ends when the sender was last heard: a screen stays until then."""
-    end_us = made.end_us
-    last_us = _arrived(scans)[1]
-    if is_last and last_us - end_us > LATER_US:
-        end_us = last_us
+def _recorded(folder: RoomFolder, plan: FilePlan, made: Made, stream: str) -> RecordedFile:
+    """The entry of a file. It ends when the sender was last heard: a screen that does not change stays until then."""
+    end_us = plan.heard_us if plan.heard_us - made.end_us > LATER_US else made.end_us
     size = (folder.recordings / plan.name).stat().st_size
     start_ms = _ms(made.start_us)
-    return RecordedFile(str(scans[0].head.stream), plan.name, start_ms, max(start_ms + 1, _ms(end_us)), size)
+    return RecordedFile(stream, plan.name, start_ms, max(start_ms + 1, _ms(end_us)), size)
 
 
 def _arrived(scans: Sequence[Scan]) -> tuple[int, int]:

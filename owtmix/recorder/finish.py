@@ -38,7 +38,7 @@ from owtmix.workers.process_flags import protect_memory
 
 UPDATES_FILE: Final = "updates.jsonl"
 
-_UPLOAD: Final = "upload"
+_STORED: Final = "stored"
 """The folder of index and job as they are in the store."""
 _STORE: Final = ("Vendor", "Region", "Bucket", "Endpoint")
 """Of a store, what the job of the room may name."""
@@ -97,12 +97,15 @@ def _finish(
 
 
 def _describe(folder: RoomFolder, options: FinishOptions, files: Sequence[RecordedFile]) -> None:
-    """Write the index, and the job that composes the room from this folder."""
+    """Write the index, the job that composes the room from this folder, and the updates where that looks for them."""
     root = folder.recordings.name
     index = room_index(options.job_id, options.room_id, files, options.user_names, root)
     store = {"Vendor": "local", "Bucket": "."}
     write_whole(folder.root / INDEX_FILE, index)
     write_whole(folder.root / JOB_FILE, job_text(options, store, INDEX_FILE, options.job_id))
+    if size_of(folder.root / UPDATES_FILE) is not None:
+        updates = read_own(folder.root / UPDATES_FILE, MAX_INDEX_BYTES)
+        write_whole(folder.root / f"{options.job_id}.{UPDATES_FILE}", updates)
 
 
 def _upload(
@@ -115,7 +118,7 @@ def _upload(
     """Upload the room, the index last. Then the job in the folder composes it from its store, if that is remote."""
     store = room_store(options, secrets, settings, folder.root)
     at = folder_key(options)
-    described = folder.root / _UPLOAD
+    described = folder.root / _STORED
     make_folder(described)
     base = f"{at}/{options.job_id}" if at else options.job_id
     index, job, updates = f"{base}.json", f"{base}.{JOB_FILE}", f"{base}.{UPDATES_FILE}"

@@ -36,7 +36,7 @@ class FinishOptions:
         job_id: The job's id; index and composed room are named after it.
         room_id: For the index.
         app_id: For ``$AppId`` in the prefix.
-        prefix: Where in the store the files are (``FileNamePrefix``): a folder, with variables.
+        prefix: Where in the store the files are: a folder, with variables. By default the store's ``FileNamePrefix``.
         store: The ``StorageConfig`` of the document, of which secrets are dropped; empty where nothing is uploaded.
         mp4_sound: The sound of MP4 files.
         sound_alone: The format of files without a picture.

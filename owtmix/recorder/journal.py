@@ -160,7 +160,8 @@ class JournalWriter:
 class JournalReader:
     """Reads the journal at ``path``, also while it is written.
 
-    ``ended`` says whether the end was read: without it the writer runs or was killed.
+    ``ended`` says whether the end was read: without it the writer runs or was killed. ``is_damaged`` says whether the
+    last record that was looked at is there and is wrong: what follows cannot be read.
 
     Raises:
         JournalError: it is no journal.
@@ -177,6 +178,7 @@ class JournalReader:
             raise
         self._at = self._file.tell()
         self.ended = False
+        self.is_damaged = False
 
     def __enter__(self) -> Self:
         return self
@@ -206,9 +208,10 @@ class JournalReader:
         if len(checksum) < _CHECKSUM.size:
             return None
         marker, flags, size, rtp, arrived_us = _RECORD.unpack(head)
-        if marker != _MARKER or size > MAX_FRAME_BYTES:
+        data = self._file.read(size) if marker == _MARKER and size <= MAX_FRAME_BYTES else None
+        if data is not None and len(data) < size:
             return None
-        data = self._file.read(size)
-        if len(data) < size or zlib.crc32(data, zlib.crc32(head)) != _CHECKSUM.unpack(checksum)[0]:
+        self.is_damaged = data is None or zlib.crc32(data, zlib.crc32(head)) != _CHECKSUM.unpack(checksum)[0]
+        if data is None or self.is_damaged:
             return None
         return flags, rtp, arrived_us, data

@@ -28,6 +28,7 @@ class Scan:
         first: The frame with which a file may begin, without its data; None when there is none.
         frames: The number of frames that could be media.
         damaged: The number of others.
+        is_damaged: Whether it could not be read to its end.
     """
 
     path: Path
@@ -36,6 +37,7 @@ class Scan:
     first: Frame | None
     frames: int
     damaged: int
+    is_damaged: bool
 
 
 def scan_journal(path: Path) -> Scan:
@@ -59,7 +61,7 @@ def scan_journal(path: Path) -> Scan:
             frames += 1
             if first is None and frame.is_key:
                 first = replace(frame, data=b"")
-    return Scan(path, reader.head, log, first, frames, damaged)
+    return Scan(path, reader.head, log, first, frames, damaged, reader.is_damaged)
 
 
 def media_frames(reader: JournalReader) -> Iterator[Frame]:
@@ -79,7 +81,7 @@ def checked(codec: Codec, frame: Frame) -> Frame | None:
     data = frame.data
     match codec:
         case "opus":
-            return replace(frame, is_key=True) if samples_in(data) else None
+            return _keyed(frame, is_key=True) if samples_in(data) else None
         case "h264":
             return frame if data.startswith(_START_CODES) else None
         case "vp8":
@@ -87,4 +89,8 @@ def checked(codec: Codec, frame: Frame) -> Frame | None:
                 return None
             is_key = not data[0] & 1
             is_whole = not is_key or (len(data) >= _VP8_KEY_BYTES and data[3:6] == _VP8_KEY)
-            return replace(frame, is_key=is_key) if is_whole else None
+            return _keyed(frame, is_key=is_key) if is_whole else None
+
+
+def _keyed(frame: Frame, *, is_key: bool) -> Frame:
+    return frame if frame.is_key == is_key else replace(frame, is_key=is_key)

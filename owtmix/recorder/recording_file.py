@@ -65,7 +65,7 @@ def make_recording(plan: FilePlan, path: Path, advance: Callable[[float], object
         picture = CopiedPicture(out, head.streams.video[0], plan.container, start_us) if head else None
         sound: SoundWriter | None = None
         if first_sound:
-            sound = EncodedSound(out, start_us) if plan.sound == "aac" else CopiedSound(out, start_us)
+            sound = EncodedSound(out, start_us, advance) if plan.sound == "aac" else CopiedSound(out, start_us)
         out.start_encoding()
         merged = heapq.merge(
             ((at_us, 0, frame) for at_us, frame in _with_first(first_picture, pictures)),

@@ -102,8 +102,10 @@ class RoomFolder:
         Raises:
             OSError: the disk takes no more.
         """
-        write_whole(self._record(done.session), json.dumps(asdict(done), ensure_ascii=False).encode())
-        sync_folder(self.finished)
+        path = self._record(done.session)
+        write_whole(path, json.dumps(asdict(done)).encode())
+        for written in (path, self.finished):
+            sync(written)
 
     def all_finished(self) -> list[FinishedSession]:
         """All sessions that are finished, also those whose journals are gone, by their first file."""
@@ -129,9 +131,9 @@ class RoomFolder:
             return None
 
 
-def sync_folder(folder: Path) -> None:
-    """Wait until the names in a folder are on the disk (fsync)."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk (fsync)."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:

@@ -100,7 +100,7 @@ class Session:
             journal.want(wanted=audio if journal.kind == "audio" else video)
 
     def status(self) -> dict[str, Any]:
-        """As JSON; see docs/service.md, "Processes"."""
+        """As JSON: who, since when, the arrival of the last frame, and what each track has had."""
         arrivals = [journal.last_us for _, journal in self._tracks if journal.last_us is not None]
         return {
             "session": self.name,

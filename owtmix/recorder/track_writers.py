@@ -6,6 +6,7 @@ refuses is left out and counted.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Final, Protocol
 
@@ -124,9 +125,12 @@ class CopiedSound:
 
 
 class EncodedSound:
-    """Decodes Opus and encodes AAC, with silence where there are no packets."""
+    """Decodes Opus and encodes AAC, with silence where there are no packets.
 
-    def __init__(self, out: OutputContainer, start_us: int) -> None:
+    ``advance`` gets the seconds that are done: hours of silence take minutes.
+    """
+
+    def __init__(self, out: OutputContainer, start_us: int, advance: Callable[[float], object]) -> None:
         self.end_us, self.written, self.damaged = start_us, 0, 0
         self._out = out
         self._start_us = start_us
@@ -137,6 +141,7 @@ class EncodedSound:
         self._stream.codec_context.thread_count = 1
         self._decoder = av.CodecContext.create("opus", "r")
         self._placed = PlacedSound()
+        self._advance = advance
 
     def write(self, at_us: int, data: bytes) -> None:
         at = _sound_ticks(at_us, self._start_us)
@@ -172,6 +177,7 @@ class EncodedSound:
         frame.pts = self._placed.position - block.shape[1]
         for packet in self._stream.encode(frame):
             self._out.mux(packet)
+        self._advance(self._placed.position / RATE_HZ)
 
 
 def _ticks(length_us: int, ticks: int) -> int:

@@ -92,10 +92,11 @@ def folder_key(options: FinishOptions) -> str:
     Raises:
         SpecError: the prefix is no key.
     """
-    if not options.prefix.strip("/"):
+    prefix = options.prefix or str(options.store.get("FileNamePrefix", ""))
+    if not prefix.strip("/"):
         return ""
     try:
-        return substituted_key(options.prefix, job_id=options.job_id, room_id=options.room_id, app_id=options.app_id)
+        return substituted_key(prefix, job_id=options.job_id, room_id=options.room_id, app_id=options.app_id)
     except ValueError as error:
         raise SpecError(Problem(f"{FINISH_FILE}: prefix", str(error))) from None
 

@@ -42,7 +42,8 @@ CREATE TABLE job(
   revision INTEGER NOT NULL DEFAULT 0,
   reason TEXT NOT NULL DEFAULT '',
   document TEXT NOT NULL DEFAULT '{}',
-  in_force TEXT NOT NULL DEFAULT '{}'
+  in_force TEXT NOT NULL DEFAULT '{}',
+  result TEXT NOT NULL DEFAULT '{}'
 ) STRICT;
 CREATE INDEX job_by_state ON job(state, changed_us);
 CREATE INDEX job_by_room ON job(app, room, mode, request, created_us);

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any, Final, Literal
 
 from owtmix.service.envelope import plain_number
+from owtmix.service.masking import masked
 from owtmix.service.refusals import RefusedError, RetCode
 from owtmix.service.room_config import JobIds, RoomConfig
 
@@ -27,7 +28,10 @@ _NO_REQUEST: Final = ("", "0")
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A row of the table of jobs; times in microseconds since 1970."""
+    """A row of the table of jobs; times in microseconds since 1970.
+
+    ``result`` is what finishing it printed: the files, what was left out, and where they were uploaded to.
+    """
 
     n: int
     id: str
@@ -46,6 +50,7 @@ class Job:
     reason: str
     document: dict[str, Any] = field(repr=False)
     in_force: dict[str, Any] = field(repr=False)
+    result: dict[str, Any] = field(repr=False)
 
     @property
     def ids(self) -> JobIds:
@@ -190,6 +195,16 @@ def set_recording(connection: sqlite3.Connection, job: Job, *, is_recording: boo
     connection.execute("UPDATE job SET is_recording = ? WHERE n = ?", (is_recording, job.n))
 
 
+def set_result(connection: sqlite3.Connection, job: Job, result: Mapping[str, Any]) -> None:
+    """Keep what finishing a job printed."""
+    connection.execute("UPDATE job SET result = ? WHERE n = ?", (_text(result), job.n))
+
+
+def set_reason(connection: sqlite3.Connection, job: Job, reason: str) -> None:
+    """Note what keeps a job from going on."""
+    connection.execute("UPDATE job SET reason = ? WHERE n = ?", (reason, job.n))
+
+
 def count_restart(connection: sqlite3.Connection, job: Job) -> None:
     """Note that a process of the job had to be started again."""
     connection.execute("UPDATE job SET restarts = restarts + 1 WHERE n = ?", (job.n,))
@@ -205,20 +220,30 @@ def end_unstarted(connection: sqlite3.Connection, now_us: int) -> int:
     return cursor.rowcount
 
 
-def forget(connection: sqlite3.Connection, before_us: int) -> int:
-    """Remove ended jobs that last changed before a time and have no callbacks left; returns how many."""
-    cursor = connection.execute(
+def forget(connection: sqlite3.Connection, before_us: int) -> list[str]:
+    """Remove ended jobs that last changed before a time and have no callbacks left; returns their ids."""
+    rows = connection.execute(
         "DELETE FROM job WHERE n IN (SELECT n FROM job WHERE state = 'ended' AND changed_us < ?"
-        " AND n NOT IN (SELECT job FROM callback) LIMIT 1000)",
+        " AND n NOT IN (SELECT job FROM callback) LIMIT 1000) RETURNING id",
         (before_us,),
     )
-    return cursor.rowcount
+    return [row["id"] for row in rows]
+
+
+def mask_secrets(connection: sqlite3.Connection, job: Job) -> None:
+    """Remove keys and tokens of a job, which nothing needs any more."""
+    connection.execute("UPDATE job SET document = ? WHERE n = ?", (_text(masked(job.document)), job.n))
+    for row in connection.execute("SELECT number, data FROM revision WHERE job = ?", (job.n,)).fetchall():
+        connection.execute(
+            "UPDATE revision SET data = ? WHERE job = ? AND number = ?",
+            (_text(masked(_value(row["data"]))), job.n, row["number"]),
+        )
 
 
 def _job(row: Mapping[str, Any]) -> Job:
     values = dict(row)
     values["is_recording"] = bool(values["is_recording"])
-    values["document"], values["in_force"] = _value(values["document"]), _value(values["in_force"])
+    values |= {name: _value(values[name]) for name in ("document", "in_force", "result")}
     return Job(**values)
 
 

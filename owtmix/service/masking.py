@@ -41,8 +41,8 @@ def masked_address(text: str) -> str:
     _, at, host = parts.netloc.rpartition("@")
     path = parts.path
     if parts.scheme.startswith("rtmp"):
-        head, slash, _ = path.rpartition("/")
-        path = f"{head}{slash}{MASK}"
+        head, slash, key = path.rpartition("/")
+        path = f"{head}{slash}{MASK if key else ''}"
     return parts._replace(
         netloc=f"{MASK}@{host}" if at else parts.netloc,
         path=path,

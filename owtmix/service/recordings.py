@@ -14,8 +14,9 @@ from owtmix.base.ids import StreamId
 from owtmix.recorder.control import RoomControl, RoomRefusedError
 from owtmix.service import jobs
 from owtmix.service.changes import let_stop
+from owtmix.service.finishing import Site
 from owtmix.service.jobs import Job
-from owtmix.service.recording import Recording, Site
+from owtmix.service.recording import Recording
 from owtmix.service.refusals import RefusedError
 from owtmix.service.whip import OfferRefusedError
 
@@ -112,7 +113,7 @@ class Recordings:
 
     def _room(self, app: str, room: str) -> RoomControl:
         for recording in self._recordings.values():
-            if (recording.job.app, recording.job.room) == (app, room):
+            if (recording.job.app, recording.job.room, recording.job.state) == (app, room, "running"):
                 if recording.control:
                     return recording.control
                 raise OfferRefusedError(503, "the recorder is being started: try again")

@@ -21,6 +21,8 @@ from owtmix.service.refusals import RefusedError, RetCode
 
 _LISTS: Final = {"NotifyConfig": ("ServiceType", "NotifyUrl"), "StreamConfig": ("RtcStreamId",)}
 """Sections that are lists, and what tells their entries apart."""
+_UNCHECKED: Final = ("PositionConfig", "LayoutConfig", "Layouts")
+"""Of ``MixerConfig``, what may count only in another mode or layout than now: answered as written."""
 _FILE_TYPES: Final = frozenset({"mp4", "webm"})
 _MOST_SHOWN: Final = 20
 _AS_UPDATE: Final = "Data.Updates[0]."
@@ -165,8 +167,10 @@ def _in_force(document: Mapping[str, Any], spec: JobSpec) -> dict[str, Any]:
     if spec.audio:
         found["TranscodingConfig"]["Audio"] |= {"Codec": spec.audio.codec}
     found["TranscodingConfig"].pop("Bitrate")
-    if isinstance(document.get("MixerConfig", {}).get("WaterMark"), dict):
+    mixer = document.get("MixerConfig", {})
+    if isinstance(mixer.get("WaterMark"), dict):
         found["MixerConfig"]["WaterMark"] = found["MixerConfig"]["WaterMark"][0]
+    found["MixerConfig"] |= {name: mixer[name] for name in _UNCHECKED if mixer.get(name)}
     found |= {name: document.get(name) for name in ("LiveConfig", "StreamConfig")}
     if "RecordingConfig" not in document:
         del found["RecordingConfig"]

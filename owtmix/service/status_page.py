@@ -52,11 +52,6 @@ def jobs_page(jobs: Sequence[Job], streams: Streams, now_us: int, *, draining: b
 def job_page(job: Job, revisions: Sequence[Revision], streams: Streams, now_us: int) -> str:
     """All that is known of ``job``, without its secrets."""
     current = streams(job) if job.is_live else ()
-    names = list(dict.fromkeys(name for stream in current for name in stream))
-    table = "".join(f"<th>{_text(name)}" for name in names)
-    rows = "".join(
-        "<tr>" + "".join(f"<td>{_text(_short(stream.get(name)))}" for name in names) + "</tr>" for stream in current
-    )
     changes = "".join(
         f"<tr><td>{_time(one.at_us)}<td>{_text(one.action)}<td>{_text(one.user) or '<span class=quiet>anybody</span>'}"
         f"<td>{_text(', '.join(one.data))}</tr>"
@@ -68,10 +63,25 @@ def job_page(job: Job, revisions: Sequence[Revision], streams: Streams, now_us: 
         f"<p><a href='../'>All jobs</a></p><h1>{_text(job.id)}</h1>"
         f"<p>{_state(job)} room {_text(job.room)} of {_text(job.app)}, began {_time(job.began_us) or 'never'}"
         f"{', ' + _text(job.reason) if job.reason else ''}</p>"
-        f"<h2>Streams</h2><table><tr>{table}</tr>{rows}</table>"
+        f"{_table('Streams', current)}{_table('Files', job.result.get('files', ()))}"
+        f"{_table('Left out', job.result.get('left_out', ()))}{_list('Uploaded', job.result.get('uploaded', ()))}"
         f"<h2>Changes</h2><table><tr><th>When<th>Action<th>Who<th>Sections</tr>{changes}</table>"
         f"<h2>In force</h2><pre>{_text(config, lines=True)}</pre><p class=quiet>{_time(now_us)}</p>",
     )
+
+
+def _table(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    """A table with a row for each of ``rows``; nothing without any."""
+    if not rows:
+        return ""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    head = "".join(f"<th>{_text(name)}" for name in names)
+    body = "".join(f"<tr>{''.join(f'<td>{_text(_short(row.get(name)))}' for name in names)}</tr>" for row in rows)
+    return f"<h2>{title}</h2><table><tr>{head}</tr>{body}</table>"
+
+
+def _list(title: str, texts: Sequence[str]) -> str:
+    return f"<h2>{title}</h2><ul>{''.join(f'<li>{_text(text)}' for text in texts)}</ul>" if texts else ""
 
 
 def _page(title: str, body: str) -> str:

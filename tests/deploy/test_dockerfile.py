@@ -18,7 +18,7 @@ INSTRUCTIONS: Final = [
     for line in TEXT.splitlines()
     if line.strip() and not line.startswith("#") and len(words := line.split(maxsplit=1)) == 2
 ]
-TARGETS: Final = ("cpu", "cuda", "ray")
+TARGETS: Final = ("cpu", "cuda", "ray", "service")
 PROJECT: Final = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Final
 
 import pytest
 
+from owtmix.service.arguments import read_arguments as read_server_arguments
 from tests.deploy.recipes import DEPLOY, GRACE_S, batch_arguments
 
 UNITS: Final = DEPLOY / "systemd"
@@ -31,6 +33,7 @@ class Unit(configparser.RawConfigParser):
 
 
 SERVICE: Final = Unit("owt-batch.service")["Service"]
+SERVER: Final = Unit("owt-server.service")["Service"]
 
 
 def analyze(*words: str) -> subprocess.CompletedProcess[str]:
@@ -42,7 +45,8 @@ def units(tmp_path: Path) -> Path:
     """The units, with a command that is there."""
     for path in UNITS.iterdir():
         text = path.read_text(encoding="utf-8")
-        (tmp_path / path.name).write_text(text.replace("/opt/owtmix/bin/owt-batch", "/bin/true"), encoding="utf-8")
+        there = re.sub("/opt/owtmix/bin/owt-(batch|server)", "/bin/true", text)
+        (tmp_path / path.name).write_text(there, encoding="utf-8")
     return tmp_path
 
 
@@ -66,17 +70,17 @@ def test_the_timer_has_a_time() -> None:
 
 
 @needs_systemd
-def test_what_the_service_may_do_is_little(units: Path) -> None:
-    done = analyze(
-        "security", "--offline=true", f"--threshold={WORST_EXPOSURE * 10:.0f}", str(units / "owt-batch.service")
-    )
+@pytest.mark.parametrize("name", ["owt-batch.service", "owt-server.service"])
+def test_what_the_service_may_do_is_little(units: Path, name: str) -> None:
+    done = analyze("security", "--offline=true", f"--threshold={WORST_EXPOSURE * 10:.0f}", str(units / name))
     assert done.returncode == 0, done.stdout
 
 
 @needs_systemd
-def test_workers_may_confine_themselves() -> None:
+@pytest.mark.parametrize("service", [SERVICE, SERVER])
+def test_workers_may_confine_themselves(service: configparser.SectionProxy) -> None:
     allowed: set[str] = set()
-    names = SERVICE["SystemCallFilter"].split()
+    names = service["SystemCallFilter"].split()
     while names:
         name = names.pop()
         if name.startswith("@"):
@@ -85,8 +89,8 @@ def test_workers_may_confine_themselves() -> None:
         else:
             allowed.add(name)
     assert allowed >= set(NEEDED)
-    assert set(SERVICE["RestrictNamespaces"].split()) == {"user", "net"}
-    assert SERVICE["NoNewPrivileges"] == "yes"
+    assert set(service["RestrictNamespaces"].split()) == {"user", "net"}
+    assert service["NoNewPrivileges"] == "yes"
 
 
 def test_draining_is_given_its_time() -> None:
@@ -104,3 +108,9 @@ def test_memory_shortage_ends_a_job_and_not_the_night() -> None:
 def test_batches_of_the_machine_share_their_places() -> None:
     """They are files in the temporary folder."""
     assert "PrivateTmp" not in SERVICE
+
+
+def test_rooms_are_received_on_when_the_server_crashes() -> None:
+    assert (SERVER["KillMode"], SERVER["Restart"]) == ("process", "on-failure")
+    assert read_server_arguments(SERVER["ExecStart"].split()[1:]).listen is None
+    assert read_server_arguments(SERVER["ExecStartPre"].split()[1:]).check

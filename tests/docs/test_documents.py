@@ -84,6 +84,7 @@ def _merged(base: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
 EXAMPLES: Final[list[Any]] = [
     pytest.param(json.loads(block), id=f"{name}-{number}")
     for name, text in PAGES.items()
+    if name != "docs/service.md"  # its examples are sent to a server, in tests/service
     for number, block in enumerate(_blocks(text, "json"))
 ]
 JOB: Final[dict[str, Any]] = json.loads(next(block for block in _blocks(README, "json") if '"Action"' in block))

@@ -13,8 +13,6 @@ MAX_BUFFERED_BYTES: Final = 8 << 20
 """Of what waits for packets before it, and so of a frame: less than a journal takes."""
 MAX_ASKS: Final = 20
 """How often a packet is asked for."""
-MOST_ASKED: Final = 200
-"""Packets in one request."""
 
 
 class Arrival(NamedTuple):
@@ -41,7 +39,9 @@ class Assembled(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Missing:
+class _Hole:
+    """Packets in a row that are missing."""
+
     since_us: int
     asked_us: int = -1 << 62
     asks: int = 0
@@ -66,7 +66,7 @@ class Assembler:
         self._sequences = SequenceUnwrapper()
         self._waiting: dict[int, Arrival] = {}
         self._bytes = 0
-        self._missing: dict[int, _Missing] = {}
+        self._missing: dict[int, _Hole] = {}
         self._next: int | None = None
         """First packet of the next frame; what lies from there to ``_end`` is there and belongs to it."""
         self._end = 0
@@ -84,9 +84,8 @@ class Assembler:
             self._next = self._end = sequence
         elif is_new or (sequence > before and len(self._missing) + sequence - before > MAX_GAP + 1):
             self._restart(sequence)
-        else:
-            for missing in range(before + 1, sequence):
-                self._missing[missing] = _Missing(arrival.at_us)
+        elif sequence > before + 1:
+            self._missing.update(dict.fromkeys(range(before + 1, sequence), _Hole(arrival.at_us)))
         self._missing.pop(sequence, None)
         if sequence < self._next or sequence in self._waiting:
             self.late += 1
@@ -114,12 +113,12 @@ class Assembler:
     def ask(self, now_us: int, every_us: int) -> list[int]:
         """Sequence numbers to ask the sender for, each at most once in ``every_us``."""
         asked = []
-        for sequence, missing in self._missing.items():
-            if now_us - missing.asked_us >= every_us and missing.asks < MAX_ASKS:
-                missing.asked_us, missing.asks = now_us, missing.asks + 1
-                asked.append(sequence % (1 << 16))
-                if len(asked) == MOST_ASKED:
-                    break
+        for sequence, hole in self._missing.items():
+            if hole.asked_us != now_us:
+                if now_us - hole.asked_us < every_us or hole.asks == MAX_ASKS:
+                    continue
+                hole.asked_us, hole.asks = now_us, hole.asks + 1
+            asked.append(sequence % (1 << 16))
         return asked
 
     @property
@@ -163,8 +162,8 @@ class Assembler:
                 self._lose()
                 self._drop(self._end)
             return is_full
-        missing = self._missing.get(self._end)
-        if missing and now_us - missing.since_us < self._patience_us and not is_full:
+        hole = self._missing.get(self._end)
+        if hole and now_us - hole.since_us < self._patience_us and not is_full:
             return False
         self._lose()
         broken = self._waiting.get(self._end - 1)

@@ -32,6 +32,8 @@ from owtmix.recorder.rtp.statistics import ReceptionStatistics
 from owtmix.recorder.rtp.transport import RecordingTransport
 
 REPORT_EVERY_US: Final = 1_000_000
+MOST_ASKED: Final = 200
+"""Packets that one message asks for."""
 
 _NAMES: Final[dict[str, FormatName]] = {"h264": "h264", "vp8": "vp8", "opus": "opus", "red": "red", "rtx": "rtx"}
 
@@ -54,6 +56,7 @@ class EncodedReceiver:
         self.sink: Sink | None = None
         self.reception: Reception | None = None
         self.own_ssrc = 0
+        self._enabled = True
         self._track: MediaStreamTrack | None = None
         self._transport = transport
         self._formats: dict[int, Format] = {}
@@ -157,9 +160,9 @@ class EncodedReceiver:
             return []
         messages: list[bytes] = []
         asked = reception.asks(at_us)
-        if asked:
-            nack = RtcpRtpfbPacket(fmt=RTCP_RTPFB_NACK, ssrc=self.own_ssrc, media_ssrc=reception.sender, lost=asked)
-            messages.append(bytes(nack))
+        for at in range(0, len(asked), MOST_ASKED):
+            some = asked[at : at + MOST_ASKED]
+            messages.append(bytes(RtcpRtpfbPacket(RTCP_RTPFB_NACK, self.own_ssrc, reception.sender, some)))
         if reception.wants_key(at_us, self.sink.key_every_us):
             messages.append(bytes(RtcpPsfbPacket(RTCP_PSFB_PLI, self.own_ssrc, reception.sender)))
         if at_us >= self._report_us:

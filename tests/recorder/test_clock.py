@@ -1,0 +1,177 @@
+"""Clocks: what senders claim becomes the time of capture by the server's clock, also where they drift, jump or lie."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import pytest
+
+from owtmix.recorder.clock import EARLY_US, LATE_US, TrackClock, TrackLog, place
+from owtmix.recorder.journal import Frame, Report
+
+BEGIN_US: Final = 1_795_327_385_123_000
+HOUR_S: Final = 3600
+DELAY_US: Final = 20_000
+AGREE_US: Final = 5_000
+"""How far two tracks with the same delay may be apart: jitter, at its least."""
+DRIFT_US: Final = 20_000
+"""How far drift may lead anybody astray; 40 ms is the most that participants may disagree."""
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """A track: its frames with the times of their capture, and reports."""
+
+    rate: int
+    frames: list[tuple[int, Frame]]
+    reports: list[Report]
+
+    def log(self) -> TrackLog:
+        log = TrackLog(self.rate)
+        for _, frame in self.frames:
+            log.add(frame)
+        for report in self.reports:
+            log.add(report)
+        return log
+
+    def errors_us(self, clock: TrackClock) -> list[int]:
+        """How late each frame is placed."""
+        clock = clock.anew()
+        return [clock.time_us(frame) - at_us for at_us, frame in self.frames]
+
+
+def simulated(
+    rate: int,
+    length_s: int,
+    *,
+    every_s: float = 1.0,
+    clock_off_us: int = 0,
+    clock_drift: float = 0.0,
+    card_drift: float = 0.0,
+    reports: bool = True,
+    jitter_us: float = 5_000,
+    seed: int = 1,
+) -> Simulated:
+    """A sender whose clock is ahead and drifts, and whose track counts by a card that drifts against that clock."""
+    chance = random.Random(seed)
+    rtp_from = chance.randrange(1 << 32)
+
+    def sender_us(passed_us: float) -> int:
+        return round(BEGIN_US + passed_us * (1 + clock_drift)) + clock_off_us
+
+    def rtp(passed_us: float) -> int:
+        return rtp_from + round(passed_us * (1 + clock_drift) * (1 + card_drift) * rate / 1e6)
+
+    def arrived(passed_us: float) -> int:
+        return round(BEGIN_US + passed_us + DELAY_US + chance.expovariate(1 / jitter_us))
+
+    times = [round(n * every_s * 1e6) for n in range(int(length_s / every_s))]
+    frames = [(BEGIN_US + at, Frame(rtp(at), arrived(at), True, b"")) for at in times]
+    said = [Report(rtp(at), arrived(at), sender_us(at)) for at in range(0, length_s * 1_000_000, 2_000_000)]
+    return Simulated(rate, frames, said if reports else [])
+
+
+def late_us(errors: Sequence[int]) -> float:
+    return sum(errors) / len(errors)
+
+
+@pytest.mark.parametrize("off_us", [0, 7, -77_000, 3_600_000_000, -1_000_000_000_000_000])
+@pytest.mark.parametrize("reports", [True, False])
+def test_the_wrong_clock_of_a_sender_does_not_matter(off_us: int, reports: bool) -> None:
+    picture = simulated(90_000, 30, every_s=0.03, clock_off_us=off_us, reports=reports)
+    sound = simulated(48_000, 30, every_s=0.02, clock_off_us=off_us, reports=reports, seed=2)
+    for track, clock in zip((picture, sound), place([picture.log(), sound.log()]), strict=True):
+        errors = track.errors_us(clock)
+        assert DELAY_US - AGREE_US < min(errors) <= max(errors) < DELAY_US + AGREE_US
+
+
+@pytest.mark.parametrize("drift", [1e-4, -1e-4, 2e-5])
+@pytest.mark.parametrize("reports", [True, False])
+def test_drift_of_the_senders_clock_is_taken_up(drift: float, reports: bool) -> None:
+    """By 100 ppm a clock is off by 360 ms after an hour."""
+    tracks = [
+        simulated(90_000, HOUR_S, clock_drift=drift, reports=reports),
+        simulated(48_000, HOUR_S, clock_drift=drift, reports=reports, seed=2),
+    ]
+    for track, clock in zip(tracks, place([track.log() for track in tracks]), strict=True):
+        assert max(abs(error - DELAY_US) for error in track.errors_us(clock)) < DRIFT_US
+
+
+@pytest.mark.parametrize("card_drift", [1e-4, -1e-4])
+def test_sound_by_a_card_that_drifts_stays_with_the_picture(card_drift: float) -> None:
+    picture, sound = simulated(90_000, HOUR_S), simulated(48_000, HOUR_S, card_drift=card_drift, seed=2)
+    clocks = place([picture.log(), sound.log()])
+    apart = [a - b for a, b in zip(picture.errors_us(clocks[0]), sound.errors_us(clocks[1]), strict=True)]
+    assert max(map(abs, apart)) < AGREE_US
+
+
+def test_jitter_of_a_short_session_is_no_drift() -> None:
+    track = simulated(48_000, 50, every_s=0.02, jitter_us=50_000)
+    (clock,) = place([track.log()])
+    errors = track.errors_us(clock)
+    assert max(errors) - min(errors) <= 1
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        lambda n, ntp_us: ntp_us + (n % 4 == 0) * 10**13,
+        lambda n, ntp_us: (n % 5 == 0) * -(1 << 62) or ntp_us,
+        lambda n, ntp_us: 0 if n < 10 else ntp_us,
+        lambda n, ntp_us: ntp_us + (n % 7 == 0) * 3_000_000,
+    ],
+)
+def test_odd_reports_are_left_out(lie: Callable[[int, int], int]) -> None:
+    track = simulated(90_000, 120, every_s=0.1)
+    lies = [Report(r.rtp, r.arrived_us, lie(n, r.ntp_us)) for n, r in enumerate(track.reports)]
+    lying = Simulated(track.rate, track.frames, lies)
+    (clock,) = place([lying.log()])
+    assert max(abs(error - DELAY_US) for error in lying.errors_us(clock)) < AGREE_US
+
+
+def test_reports_that_contradict_arrivals_are_not_believed() -> None:
+    """They say that sound is an hour older than the picture of the same sender."""
+    picture, sound = simulated(90_000, 60, every_s=0.1), simulated(48_000, 60, every_s=0.1, seed=2)
+    lies = [Report(r.rtp, r.arrived_us, r.ntp_us - HOUR_S * 1_000_000) for r in sound.reports[:5]]
+    for track, clock in zip(
+        (picture, sound), place([picture.log(), Simulated(48_000, sound.frames, lies).log()]), strict=True
+    ):
+        assert max(abs(error - DELAY_US) for error in track.errors_us(clock)) < AGREE_US
+
+
+@pytest.mark.parametrize("jump_s", [36_000, -36_000, 10, -10, 1 << 40])
+def test_a_jump_of_rtp_time_moves_nothing(jump_s: int) -> None:
+    track = simulated(48_000, 60, every_s=0.02)
+    half = len(track.frames) // 2
+    frames = [
+        (at, Frame(frame.rtp + (n >= half) * jump_s * 48_000, frame.arrived_us, True, b""))
+        for n, (at, frame) in enumerate(track.frames)
+    ]
+    jumping = Simulated(48_000, frames, track.reports)
+    (clock,) = place([jumping.log()])
+    errors = jumping.errors_us(clock)
+    assert max(abs(error - DELAY_US) for error in errors) < EARLY_US
+
+
+def test_no_frame_is_placed_far_from_its_arrival_whatever_it_claims() -> None:
+    chance = random.Random(3)
+    frames = [Frame(chance.randrange(-(1 << 63), 1 << 63), BEGIN_US + 20_000 * n, True, b"") for n in range(5000)]
+    log = TrackLog(48_000)
+    for frame in frames:
+        log.add(frame)
+        log.add(Report(chance.randrange(-(1 << 63), 1 << 63), frame.arrived_us, chance.randrange(-(1 << 63), 1 << 63)))
+    (clock,) = place([log])
+    for frame in frames:
+        assert -EARLY_US <= frame.arrived_us - clock.time_us(frame) <= LATE_US
+
+
+def test_a_log_does_not_grow_with_records() -> None:
+    log = TrackLog(90_000)
+    for n in range(50_000):
+        log.add(Report(n, BEGIN_US + n, n))
+        log.add(Frame(n, BEGIN_US + n, False, b""))
+    assert len(log.reports) <= 32
+    assert len(log.delays) <= 2

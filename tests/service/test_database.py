@@ -1,0 +1,110 @@
+"""The database: what fails undoes itself alone, what is promised is on the disk, many wait for one write."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from owtmix.base.errors import SetupError
+from owtmix.service import database as module
+from owtmix.service.database import Database, connect
+
+INSERT = (
+    "INSERT INTO job(id, app, room, mode, channel, request, state, created_us, changed_us)"
+    " VALUES (?, 'a', 'r', 0, 0, '', 'acquired', 0, 0)"
+)
+
+
+def add(connection: sqlite3.Connection, name: str) -> str:
+    connection.execute(INSERT, (name,))
+    if name == "fails":
+        raise ValueError(name)
+    return name
+
+
+def names(connection: sqlite3.Connection) -> list[str]:
+    return [row["id"] for row in connection.execute("SELECT id FROM job ORDER BY n")]
+
+
+def test_work_that_fails_undoes_only_itself(tmp_path: Path) -> None:
+    database = Database(tmp_path / "db")
+
+    async def together() -> list[object]:
+        works = (database.run(partial(add, name=name)) for name in ("a", "fails", "b", "a", "c"))
+        return await asyncio.gather(*works, return_exceptions=True)
+
+    found = asyncio.run(together())
+    assert [one if isinstance(one, str) else type(one) for one in found] == [
+        "a",
+        ValueError,
+        "b",
+        sqlite3.IntegrityError,
+        "c",
+    ]
+    assert names(connect(tmp_path / "db")) == ["a", "b", "c"]
+    database.close()
+
+
+def test_many_changes_at_a_time_are_few_commits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commits: list[int] = []
+    commit = Database._commit
+
+    def counted(self: Database, tasks: list[Any]) -> None:
+        commits.append(len(tasks))
+        commit(self, tasks)
+
+    monkeypatch.setattr(Database, "_commit", counted)
+    database = Database(tmp_path / "db")
+
+    async def many() -> None:
+        await asyncio.gather(*(database.run(partial(add, name=f"j{n}")) for n in range(400)))
+
+    asyncio.run(many())
+    database.close()
+    assert sum(commits) == 400
+    assert len(commits) < 200
+
+
+def test_it_is_the_owners_alone_and_found_again(tmp_path: Path) -> None:
+    first = Database(tmp_path / "db")
+    asyncio.run(first.run(lambda c: add(c, "kept")))
+    first.close()
+    assert (tmp_path / "db").stat().st_mode & 0o077 == 0
+    again = Database(tmp_path / "db")
+    assert asyncio.run(again.run(names)) == ["kept"]
+    again.close()
+
+
+def test_what_waits_is_done_before_it_ends(tmp_path: Path) -> None:
+    database = Database(tmp_path / "db")
+
+    async def begun() -> None:
+        for number in range(20):
+            database._tasks.put(module._Task(partial(add, name=f"j{number}"), lambda *_: None))
+
+    asyncio.run(begun())
+    database.close()
+    assert len(names(connect(tmp_path / "db"))) == 20
+
+
+@pytest.mark.parametrize("content", [b"not a database " * 100, b""])
+def test_what_is_no_database_is_said(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "db").write_bytes(content)
+    if content:
+        with pytest.raises(SetupError, match="db"):
+            Database(tmp_path / "db")
+    else:
+        Database(tmp_path / "db").close()
+
+
+def test_that_of_a_later_version_is_left_alone(tmp_path: Path) -> None:
+    connection = connect(tmp_path / "db")
+    connection.execute(f"PRAGMA user_version = {module.VERSION + 1}")
+    connection.close()
+    with pytest.raises(SetupError, match="later version"):
+        Database(tmp_path / "db")
