@@ -1,4 +1,4 @@
-"""What becomes of a room: it ends by itself or with the service, is recorded in parts, survives a store that is away."""
+"""What becomes of a room: how it ends, what is recorded of it, and a store that is away."""
 
 from __future__ import annotations
 
