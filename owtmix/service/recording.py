@@ -57,6 +57,7 @@ class Recording:
         self._ending = asyncio.Event()
         self._finished: set[str] = set()
         self._beside: set[asyncio.Task[None]] = set()
+        self._finishing = asyncio.Lock()
 
     async def control(self) -> RoomControl:
         """The connection to the process that receives the room.
@@ -171,7 +172,7 @@ class Recording:
         self._idle.heard(frames)
         for session_id in {*status["ended"]} - self._finished:
             self._finished.add(session_id)
-            self._do_beside(finish_session(self.job, session_id, self._site))
+            self._do_beside(self._finish_session(session_id))
 
     async def _update(self, control: RoomControl) -> None:
         channel, subscribe = recorded(self.job)
@@ -202,6 +203,11 @@ class Recording:
         """Wait, until the job stops at most."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._ending.wait(), seconds)
+
+    async def _finish_session(self, session: str) -> None:
+        """One after the other: only one process at a time may finish a room."""
+        async with self._finishing:
+            await finish_session(self.job, session, self._site)
 
     async def _leave_beside(self) -> None:
         tasks = list(self._beside)

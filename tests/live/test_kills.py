@@ -148,10 +148,10 @@ def test_a_job_goes_on_when_a_process_is_killed(tmp_path: Path, clips: list[Clip
 
 
 @pytest.mark.attack
-@pytest.mark.parametrize("attempt", range(REPEATS))
 @pytest.mark.parametrize("which", KILLS)
+@pytest.mark.parametrize("attempt", range(REPEATS))
 def test_a_job_goes_on_whenever_a_process_is_killed(
-    tmp_path: Path, clips: list[Clip], tell: Tell, which: str, attempt: int
+    tmp_path: Path, clips: list[Clip], tell: Tell, attempt: int, which: str
 ) -> None:
     survive(tmp_path, clips, tell, KILLS[which], 1 + attempt)
 

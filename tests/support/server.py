@@ -23,6 +23,8 @@ from tests.support.command import CLEAN_ENVIRONMENT
 APP: Final = "app"
 PATIENCE_S: Final = 60.0
 """Far longer than anything that is waited for takes, on a busy machine too."""
+FINISHED_S: Final = 180.0
+"""Each file is made by a process of its own: on a machine with ten others for each core it takes twenty seconds."""
 BOTH_TYPES: Final = ("mp4", "webm")
 
 _ENVIRONMENT: Final = CLEAN_ENVIRONMENT | {"PYTHONPATH": str(INSTALLATION)}
@@ -190,7 +192,7 @@ class LiveJob:
         assert answer["RetCode"] == 0, answer
 
     def wait_for_end(self) -> None:
-        wait_until(lambda: not self.runs(), "the job ends")
+        wait_until(lambda: not self.runs(), "the job ends", FINISHED_S)
 
     def index(self) -> dict[str, Any]:
         """What was recorded, after the end."""
