@@ -26,6 +26,8 @@ from owtmix.service.room_files import recorded, room_folder, write_room_options
 _log = logging.getLogger(__name__)
 
 _LOOK_S: Final = 1.0
+_READY_S: Final = 10.0
+"""How long a sender waits for a process that is being started."""
 _STEADY_US: Final = 60_000_000
 """A process that ran so long had begun well: the pauses begin anew."""
 _FIRST_PAUSE_S: Final = 0.5
@@ -50,15 +52,23 @@ class Recording:
         self._folder = room_folder(site.state, job)
         self._idle = IdleClock(0, None, site.now_us())
         self._control: RoomControl | None = None
+        self._ready = asyncio.Event()
+        """Set while there is a connection to the process that receives the room."""
         self._ending = asyncio.Event()
         self._finished: set[str] = set()
         self._beside: set[asyncio.Task[None]] = set()
         self._finishing = asyncio.Lock()
 
-    @property
-    def control(self) -> RoomControl | None:
-        """The connection to the process that receives the room, while there is one."""
-        return None if self._ending.is_set() else self._control
+    async def control(self) -> RoomControl:
+        """The connection to the process that receives the room.
+
+        Raises:
+            TimeoutError: it is not there within some seconds.
+        """
+        async with asyncio.timeout(_READY_S):
+            await self._ready.wait()
+        assert self._control
+        return self._control
 
     def change(self, job: Job) -> None:
         """Take a changed configuration."""
@@ -132,6 +142,7 @@ class Recording:
     async def _watch(self, control: RoomControl) -> None:
         """Look after the room until the job stops, and stop its process; raises one of ``_Lost``."""
         self._control = control
+        self._ready.set()
         self._do_beside(self._hear(control))
         try:
             await self._update(control)
@@ -143,6 +154,7 @@ class Recording:
             await control.stop()
             self.sessions = ()
         finally:
+            self._ready.clear()
             self._control = None
             await control.close()
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from owtmix.jobfile.settings_file import INSTALLATION
 from owtmix.service.arguments import Listener, read_arguments
-from tests.support.service import ROOT
 
 
 def run(folder: Path, *options: str, apps: str = "") -> subprocess.CompletedProcess[str]:
-    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "HOME": str(folder), "OWT_APPS": apps}
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(INSTALLATION), "HOME": str(folder), "OWT_APPS": apps}
     command = [sys.executable, "-m", "owtmix.service", "--state", str(folder / "state"), *options]
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=60)
 

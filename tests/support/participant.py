@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -54,6 +55,22 @@ class Participant:
         self.tracks = [_Begun("video", self._clip.video), _Begun("audio", self._clip.audio)]
         self._publisher = Publisher(self.tracks, self._clip.codec)
         await asyncio.wait_for(self._publisher.connect(self._exchange), PATIENCE_S)
+
+    async def offered(self, headers: dict[str, str]) -> httpx.Response:
+        """The answer to an offer that is made once, with more ``headers``; nothing is sent."""
+        publisher = Publisher([_Begun("audio", self._clip.audio)], self._clip.codec)
+        found: list[httpx.Response] = []
+
+        async def exchange(offer: str) -> str:
+            async with _http() as http:
+                content = {"content-type": "application/sdp", **headers}
+                found.append(await http.post(self._whip, content=offer, headers=content))
+            raise ConnectionError
+
+        with suppress(ConnectionError):
+            await publisher.connect(exchange)
+        await publisher.close()
+        return found[0]
 
     async def leave(self) -> None:
         """End the session by its resource, as a sender does."""

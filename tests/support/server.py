@@ -31,16 +31,22 @@ _ENVIRONMENT: Final = CLEAN_ENVIRONMENT | {"PYTHONPATH": str(INSTALLATION)}
 
 
 class LiveServer:
-    """``owt-server`` with all that it has in ``root``; it records into ``root/out``. Receives on loopback."""
+    """``owt-server`` with all that it has in ``root``; it records into ``root/out``. Receives on loopback.
 
-    def __init__(self, root: Path) -> None:
+    ``service`` has more lines for that table of the settings.
+    """
+
+    def __init__(
+        self, root: Path, service: str = "min_free_mib = 64", environment: dict[str, str] | None = None
+    ) -> None:
         self.root = root
+        self._environment = _ENVIRONMENT | (environment or {})
         self.store = root / "out"
         self.state = root / "state"
         self.conf = root / "owt.toml"
         self.store.mkdir(parents=True, exist_ok=True)
         self.conf.write_text(
-            f'[service]\nice_addresses = ["127.0.0.1"]\nmin_free_mib = 64\n[local]\nroots = ["{self.store}"]\n'
+            f'[service]\nice_addresses = ["127.0.0.1"]\n{service}\n[local]\nroots = ["{self.store}"]\n'
         )
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -67,6 +73,21 @@ class LiveServer:
         self._process.kill()
         self._process.wait()
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self._process
+        self._process.send_signal(number)
+
+    def wait(self) -> int:
+        """Its exit status, when it has ended."""
+        assert self._process
+        return self._process.wait(PATIENCE_S)
+
+    def terminate(self) -> int:
+        """End it as an operator does; returns its exit status."""
+        self.signal(signal.SIGTERM)
+        return self.wait()
+
     def end(self) -> None:
         """End it and everything that it left behind."""
         if self._process and self._process.poll() is None:
@@ -83,9 +104,13 @@ class LiveServer:
 
     def ask(self, action: str, internal: dict[str, Any], data: dict[str, Any] | None = None) -> dict[str, Any]:
         """The answer to a request, whatever it is."""
-        request = {"Version": "1.0", "Action": action, "Internal": internal, "Data": data or {}}
+        return self.post({"Version": "1.0", "Action": action, "Internal": internal, "Data": data or {}})
+
+    def post(self, request: dict[str, Any] | bytes) -> dict[str, Any]:
+        """The answer to a request, which is sent as it is when it is bytes."""
+        content = request if isinstance(request, bytes) else json.dumps(request)
         with httpx.Client(trust_env=False, timeout=PATIENCE_S) as http:
-            answer: dict[str, Any] = http.post(self.url, content=json.dumps(request)).json()
+            answer: dict[str, Any] = http.post(self.url, content=content).json()
         return answer
 
     def record(self, room: str, *, idle_s: int = 60, notify: str = "", **data: Any) -> LiveJob:
@@ -198,9 +223,9 @@ class LiveJob:
 
 
 @contextmanager
-def serving(root: Path) -> Iterator[LiveServer]:
+def serving(root: Path, service: str = "min_free_mib = 64") -> Iterator[LiveServer]:
     """A running server."""
-    server = LiveServer(root)
+    server = LiveServer(root, service)
     try:
         server.start()
         yield server

@@ -150,9 +150,9 @@ class RecordingTransport(RTCDtlsTransport):
             messages: list[bytes] = []
             for receiver in self._receivers:
                 messages += receiver.tick(now_us())
-            first = next(iter(self._receivers), None)
-            if first and first.sender is not None:
-                messages += self._feedback.messages(first.own_ssrc, first.sender)
+            for receiver in self._receivers:
+                if receiver.sender is not None:  # one of them speaks for all
+                    messages += self._feedback.messages(receiver.own_ssrc, receiver.sender)
             with suppress(ConnectionError):
                 for message in messages:
                     await self._send_rtp(message)
