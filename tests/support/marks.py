@@ -23,6 +23,7 @@ RIGHT_HALF: Final[Box] = (0.65, 0.4, 0.85, 0.6)
 
 _FLASH_LUMA: Final = 180
 """A flash has 235, what is between them at most 130."""
+_ONE_BEEP_S: Final = 0.3
 _SETTLING_S: Final = 2.0
 """A sender that has just begun has no steady clock: browsers drop and hold first pictures, encoders adapt."""
 
@@ -52,8 +53,14 @@ class Track:
         return [at for at, was, now in zip(self.times_s[1:], bright, bright[1:], strict=False) if now and not was]
 
     def beeps(self, tone_hz: int) -> list[float]:
-        """When each beep of a tone begins."""
-        return [at + self.sound_s for at in beeps(self.samples, tone_hz)]
+        """When each beep of a tone begins. One whose edges tremble is found twice, once at each edge."""
+        groups: list[list[float]] = []
+        for at in beeps(self.samples, tone_hz):
+            if groups and at - groups[-1][0] < _ONE_BEEP_S:
+                groups[-1].append(at)
+            else:
+                groups.append([at])
+        return [(group[0] + group[-1]) / 2 + self.sound_s for group in groups]
 
 
 def read_track(path: Path, boxes: Sequence[Box] = (WHOLE,)) -> Track:
