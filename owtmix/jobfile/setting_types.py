@@ -9,6 +9,7 @@ from fractions import Fraction
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretBytes, SecretStr
@@ -95,6 +96,13 @@ def _listener(value: object) -> str:
         raise ValueError("not an address and a port")
     ip_address(host.removeprefix("[").removesuffix("]"))
     return f"{host}:{int(port)}"
+
+
+def _web_socket(value: object) -> str:
+    parts = urlsplit(value) if isinstance(value, str) else None
+    if value and (not parts or parts.scheme not in {"ws", "wss"} or not parts.hostname or parts.username is not None):
+        raise ValueError("not an address of a WebSocket")
+    return str(value)
 
 
 def _address(value: object) -> str:
@@ -185,6 +193,8 @@ Services = Annotated[tuple[Annotated[str, BeforeValidator(_service)], ...], _Lis
 SigningKey = Annotated[SecretBytes | None, BeforeValidator(signing_key)]
 Listener = Annotated[str, BeforeValidator(_listener)]
 """An address and a port, such as ``127.0.0.1:8088`` or ``[::]:8088``."""
+WebSocket = Annotated[str, BeforeValidator(_web_socket)]
+"""The address of a WebSocket, or empty."""
 AppKeys = Annotated[dict[str, SecretStr], BeforeValidator(app_keys)]
 Addresses = Annotated[tuple[Annotated[str, BeforeValidator(_address)], ...], _Listed]
 Ports = Annotated[tuple[int, int], _Listed]

@@ -28,6 +28,7 @@ from owtmix.jobfile.setting_types import (
     Services,
     SigningKey,
     TimeZone,
+    WebSocket,
     flag,
     number,
     one_of,
@@ -197,6 +198,7 @@ class ServiceSettings(_Table):
     ice_ports: Ports = setting((0, 0), "a list of the first and the last UDP port; [0, 0] for any")
     key_every_s: int = whole(5, 1, 60)
     silence_s: int = whole(5, 1, 60)
+    janus: WebSocket = setting("", "the address of Janus's WebSocket, such as ws://127.0.0.1:8188; empty for none")
     mp4_audio: Literal["aac", "opus"] = one_of("aac", ("aac", "opus"))
 
 

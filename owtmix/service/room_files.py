@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, Final
 from owtmix.base.own_files import make_folder, remove, write_whole
 from owtmix.jobfile.settings import ServiceSettings
 from owtmix.recorder.finish_options import FINISH_FILE, FinishOptions
-from owtmix.recorder.options import OPTIONS_FILE, RoomOptions
+from owtmix.recorder.options import OPTIONS_FILE, JanusRoom, RoomOptions
 from owtmix.service.envelope import plain_number
 from owtmix.service.jobs import Job, Revision
 from owtmix.service.room_config import TRANSCODING
@@ -21,6 +22,8 @@ ROOM_LOG: Final = "room.log"
 FINISH_LOG: Final = "finish.log"
 UPDATES: Final = "updates.jsonl"
 _MADE: Final = ("journals", "recordings")
+_NUMBER: Final = re.compile(r"[0-9]{1,15}")
+"""Of a room of Janus."""
 _NOT_REPLAYED: Final = "NotifyConfig"
 
 
@@ -55,6 +58,7 @@ def write_room_options(folder: Path, job: Job, settings: ServiceSettings) -> Non
         key_every_s=settings.key_every_s,
         silence_s=settings.silence_s,
         max_sessions=settings.max_streams,
+        janus=JanusRoom(settings.janus, int(job.room)) if settings.janus and _NUMBER.fullmatch(job.room) else None,
     )
     write_whole(folder / OPTIONS_FILE, options.to_json())
 
