@@ -31,13 +31,17 @@ _ENVIRONMENT: Final = CLEAN_ENVIRONMENT | {"PYTHONPATH": str(INSTALLATION)}
 
 
 class LiveServer:
-    """``owt-server`` with all that it has in ``root``; it records into ``root/out``. Receives on loopback.
+    """``owt-server`` with all that it has in ``root``; it records into ``root/out``.
 
-    ``service`` has more lines for that table of the settings.
+    ``service`` has more lines for that table of the settings; ``receives_at`` is the address that media comes to.
     """
 
     def __init__(
-        self, root: Path, service: str = "min_free_mib = 64", environment: dict[str, str] | None = None
+        self,
+        root: Path,
+        service: str = "min_free_mib = 64",
+        environment: dict[str, str] | None = None,
+        receives_at: str = "127.0.0.1",
     ) -> None:
         self.root = root
         self._environment = _ENVIRONMENT | (environment or {})
@@ -46,7 +50,7 @@ class LiveServer:
         self.conf = root / "owt.toml"
         self.store.mkdir(parents=True, exist_ok=True)
         self.conf.write_text(
-            f'[service]\nice_addresses = ["127.0.0.1"]\n{service}\n[local]\nroots = ["{self.store}"]\n'
+            f'[service]\nice_addresses = ["{receives_at}"]\n{service}\n[local]\nroots = ["{self.store}"]\n'
         )
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -223,9 +227,9 @@ class LiveJob:
 
 
 @contextmanager
-def serving(root: Path, service: str = "min_free_mib = 64") -> Iterator[LiveServer]:
+def serving(root: Path, service: str = "min_free_mib = 64", receives_at: str = "127.0.0.1") -> Iterator[LiveServer]:
     """A running server."""
-    server = LiveServer(root, service)
+    server = LiveServer(root, service, receives_at=receives_at)
     try:
         server.start()
         yield server
