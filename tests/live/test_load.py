@@ -65,6 +65,7 @@ def receive(root: Path, tell: Tell, seconds: float) -> None:
                 sending.kill()
         frames = sum(sum(of.values()) for of in sent.values())
         tell(f"{STREAMS} streams of {rate:.2f} Mbit/s, {frames:,} frames: {usage}")
+        assert not usage.lost
         assert received(job) == sent
         assert usage.cpu / STREAMS <= MOST_CPU
         assert usage.growth_mib <= MOST_GROWTH_MIB
@@ -72,11 +73,12 @@ def receive(root: Path, tell: Tell, seconds: float) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What receiving took: processor as a part of a core, memory second by second, packets asked for again."""
+    """What receiving took: processor as a part of a core, and memory second by second; and what did not come."""
 
     cpu: float
     memory_mib: list[float]
     asked: int
+    lost: int
 
     @property
     def growth_mib(self) -> float:
@@ -85,7 +87,8 @@ class Usage:
     def __str__(self) -> str:
         return (
             f"{self.cpu / STREAMS:.2%} of a core for each, {self.memory_mib[-1]:.0f} MiB of memory, "
-            f"{self.growth_mib:+.1f} in {len(self.memory_mib)} s, {self.asked} packets asked for again"
+            f"{self.growth_mib:+.1f} in {len(self.memory_mib)} s, {self.asked} packets asked for again, "
+            f"{self.lost} frames lost"
         )
 
 
@@ -102,8 +105,7 @@ def observe(job: LiveJob, seconds: float) -> Usage:
         memory_mib.append(pages * os.sysconf("SC_PAGESIZE") / (1 << 20))
     used = (cpu_s(process) - used_s) / (time.monotonic() - begun_s)
     tracks = [track for stream in job.streams() for track in stream["tracks"]]
-    assert not any(track["lost"] for track in tracks), tracks
-    return Usage(used, memory_mib, sum(track["asked"] for track in tracks))
+    return Usage(used, memory_mib, *(sum(track[of] for track in tracks) for of in ("asked", "lost")))
 
 
 def cpu_s(process: Path) -> float:
