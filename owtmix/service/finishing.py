@@ -13,6 +13,7 @@ from typing import Final
 
 from owtmix.base.backoff import pause_s
 from owtmix.base.errors import CODE_FAILED
+from owtmix.base.wording import counted
 from owtmix.jobfile.settings import ServiceSettings
 from owtmix.notify.events import Event, ServiceStatus, WarnCode
 from owtmix.service import callbacks, jobs, record_events
@@ -82,8 +83,11 @@ async def finish_room(job: Job, site: Site) -> None:
         return
     files = [record_events.files(addresses), record_events.upload(0, addresses)] if addresses else []
     status = record_events.status(ServiceStatus.SERVICE_STATUS_EXITING)
-    await _end(job, site, "ended", "" if addresses else "nothing was recorded", [*files, status])
-    remove_made(folder)
+    lost = [entry for entry in done.result.get("left_out", ()) if entry.get("is_lost")]
+    reason = f"{counted(len(lost), 'journal is damaged', 'journals are damaged')}, and kept in {folder}" if lost else ""
+    await _end(job, site, "ended", reason if addresses or lost else "nothing was recorded", [*files, status])
+    if not lost:
+        remove_made(folder)
 
 
 async def tell_restart(job: Job, site: Site) -> None:
