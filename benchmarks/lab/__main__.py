@@ -14,6 +14,7 @@ EXPERIMENTS: Final = (
     "cpu_time",
     "gpu",
     "gpu_proof",
+    "ingest",
     "isolation",
     "looks",
     "measuring",

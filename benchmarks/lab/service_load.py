@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from tests.support.service import RunningServer, running_server
+from tests.support.server import LiveServer, serving
 
 _LIVE: Final = 3
 _LIMITS: Final = "max_jobs = 10000\nmin_free_mib = 0"
@@ -32,11 +32,11 @@ def main(words: Sequence[str]) -> None:
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--rate", type=float, default=0, help="requests a second; as many as can be without")
     options = parser.parse_args(words)
-    with tempfile.TemporaryDirectory() as folder, running_server(Path(folder), _LIMITS) as server:
+    with tempfile.TemporaryDirectory() as folder, serving(Path(folder), _LIMITS) as server:
         jobs = [_begun(server, number) for number in range(_LIVE)]
         memory, taken_ms, spent_s = asyncio.run(_load(server, jobs, options.requests, options.clients, options.rate))
         for job in jobs:
-            server.act("job.stop", job)
+            server.ask("job.stop", {"JobId": job})
     taken_ms.sort()
     print(f"{len(taken_ms):,} requests by {options.clients} clients: {len(taken_ms) / spent_s:.0f} a second")
     p50_ms, p99_ms = statistics.median(taken_ms), taken_ms[int(len(taken_ms) * 0.99)]
@@ -44,15 +44,15 @@ def main(words: Sequence[str]) -> None:
     print(f"memory: {', '.join(f'{mib:.1f}' for mib in memory)} MiB, at each tenth of the requests")
 
 
-def _begun(server: RunningServer, number: int) -> str:
-    answer = server.act("job.acquire", AppId="load", RoomId=f"live{number}", Mode=0, ChannelType=0)
+def _begun(server: LiveServer, number: int) -> str:
+    answer = server.ask("job.acquire", {"AppId": "load", "RoomId": f"live{number}", "Mode": 0, "ChannelType": 0})
     job = str(answer["Data"]["JobId"])
-    server.act("job.start", job, {"JobConfig": {"IdleTime": 86_400}})
+    server.ask("job.start", {"JobId": job}, {"JobConfig": {"IdleTime": 86_400}})
     return job
 
 
 async def _load(
-    server: RunningServer, jobs: Sequence[str], count: int, clients: int, rate: float
+    server: LiveServer, jobs: Sequence[str], count: int, clients: int, rate: float
 ) -> tuple[list[float], list[float], float]:
     """MiB of the server at each tenth, milliseconds of each request, and seconds of all."""
     taken_ms: list[float] = []
@@ -99,6 +99,6 @@ def _document(action: str, internal: object, data: object) -> bytes:
     return json.dumps({"Version": "1.0", "Action": action, "Internal": internal, "Data": data}).encode()
 
 
-def _memory_mib(server: RunningServer) -> float:
-    status = Path(f"/proc/{server.process.pid}/status").read_text(encoding="ascii")
+def _memory_mib(server: LiveServer) -> float:
+    status = Path(f"/proc/{server.pid}/status").read_text(encoding="ascii")
     return int(status.partition("VmRSS:")[2].split()[0]) / 1024

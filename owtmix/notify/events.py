@@ -36,13 +36,14 @@ class ServiceStatus(IntEnum):
 
 
 class WarnCode(IntEnum):
-    """Values of ``WarnCode`` (API document, section 14.5). Codes from 101 are specific to the offline mix."""
+    """Values of ``WarnCode`` (API document, section 14.5). Codes from 101 are our own; 105 is the recorder's."""
 
     SERVICE_WARN_PROCESS_RESTART = 1
     INPUT_LEFT_OUT = 101
     INPUT_DAMAGED = 102
     WATERMARK_LEFT_OUT = 103
     STREAMS_BEYOND_LIMIT = 104
+    DISK_FULL = 105
 
 
 _OUTLINES: Final = {
@@ -51,6 +52,7 @@ _OUTLINES: Final = {
     WarnCode.INPUT_DAMAGED: "is damaged",
     WarnCode.WATERMARK_LEFT_OUT: "a watermark image is left out",
     WarnCode.STREAMS_BEYOND_LIMIT: "streams beyond MaxSubscriptions are left out",
+    WarnCode.DISK_FULL: "the disk is full, and what comes is not recorded",
 }
 
 

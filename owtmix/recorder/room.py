@@ -73,7 +73,11 @@ class Room:
 
     def _sources(self) -> list[Source]:
         """Those that fetch streams; WHIP waits for the server to bring them."""
-        return []
+        if self._options.janus is None:
+            return []
+        from owtmix.recorder.sources.janus import JanusSource  # noqa: PLC0415 - other rooms need no WebSocket
+
+        return [JanusSource(self._options.janus)]
 
     def _is_orphan(self) -> bool:
         since_s = self._server.alone_since_s

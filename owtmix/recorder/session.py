@@ -92,7 +92,7 @@ class Session:
         """End the session, and wait until its journals are on the disk."""
         self._say_stop(why)
         if self._running:
-            await self._running
+            await asyncio.wait({self._running})
 
     def want(self, *, audio: bool, video: bool) -> None:
         """Write sound or picture from now on, or no longer."""
@@ -100,7 +100,7 @@ class Session:
             journal.want(wanted=audio if journal.kind == "audio" else video)
 
     def status(self) -> dict[str, Any]:
-        """As JSON; see docs/service.md, "Processes"."""
+        """As JSON: who, since when, the arrival of the last frame, and what each track has had."""
         arrivals = [journal.last_us for _, journal in self._tracks if journal.last_us is not None]
         return {
             "session": self.name,
@@ -139,8 +139,8 @@ class Session:
         why = await self._watch()
         try:
             await asyncio.wait_for(self._connection.close(), CLOSE_S)
-        except TimeoutError:
-            _LOGGER.warning("session %s: its connection does not close", self.name)
+        except Exception:  # aiortc's, which must not keep the session
+            _LOGGER.exception("session %s: its connection does not close", self.name)
         await asyncio.to_thread(self._on_disk, TrackJournal.finish)
         self._on_event(self, "left", why)
 
@@ -151,10 +151,10 @@ class Session:
             done, _ = await asyncio.wait({self._stop}, timeout=SYNC_EVERY_S)
             if done:
                 return self._stop.result()
-            heard_us = max((r.reception.heard_us for r, _ in self._tracks if r.reception), default=0)
-            if heard_us and now_us() - heard_us > settings.silence_s * 1e6:
+            alive_us = max((r.reception.alive_us for r, _ in self._tracks if r.reception), default=0)
+            if alive_us and now_us() - alive_us > settings.silence_s * 1e6:
                 return f"no packets for {settings.silence_s:g} s"
-            if not heard_us and now_us() - begun_us > settings.connect_s * 1e6:
+            if not alive_us and now_us() - begun_us > settings.connect_s * 1e6:
                 return f"nothing came within {settings.connect_s:g} s"
             await asyncio.to_thread(self._on_disk, TrackJournal.sync)
 

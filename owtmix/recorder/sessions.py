@@ -69,10 +69,10 @@ class Sessions:
         replaced = [other for other in self._sessions.values() if other.stream == stream]
         self._sessions[session.name] = session
         self._joining.setdefault(stream)
+        self._subscribe()
         _LOGGER.info("session %s of %s begins", session.name, stream)
         for other in replaced:
             await other.end("replaced")
-        self._subscribe()
         if not self._is_open:
             await session.end("stopped")
         return Admission(session.name, answer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -57,7 +58,8 @@ class TrackJournal:
         self._open: JournalWriter | None = None
         self._about: tuple[str, int] | None = None
         """Codec and timeline of the open journal."""
-        self._ended: list[JournalWriter] = []
+        self._ended: deque[JournalWriter] = deque()
+        """Of which the thread that syncs takes, and no other."""
         self._count = 0
         self._failed_us: int | None = None
         self._waits_for_key = False
@@ -105,10 +107,9 @@ class TrackJournal:
 
     def sync(self) -> None:
         """Wait until what was written is on the disk. For a thread; no call may overlap another one."""
-        ended, self._ended = self._ended, []
-        for writer in ended:
+        while self._ended:
             try:
-                writer.end()
+                self._ended.popleft().end()
             except OSError as error:
                 _LOGGER.warning("a journal of %s ends without saying so: %s", self._stream, error.strerror)
         if writer_open := self._open:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -24,6 +25,7 @@ exit status:
 """
 _ADDRESS: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[0-9.]+):(?P<port>[0-9]{1,5})")
 _PORTS: Final = 2**16
+_BACKLOG: Final = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +39,22 @@ class Listener:
     def parse(cls, text: str) -> Listener:
         """Raises ``ValueError`` where ``text`` is no address and port."""
         found = _ADDRESS.fullmatch(text)
-        if not found or int(found["port"]) >= _PORTS:
+        try:
+            host = str(ip_address(found["host"].strip("[]"))) if found else ""
+        except ValueError:
+            host = ""
+        if not found or not host or int(found["port"]) >= _PORTS:
             raise ValueError("accepted is an address and a port such as 127.0.0.1:8088 or [::]:8088")
-        return cls(str(ip_address(found["host"].strip("[]"))), int(found["port"]))
+        return cls(host, int(found["port"]))
+
+    def open(self) -> socket.socket:
+        """Listen there.
+
+        Raises:
+            OSError: that is not possible.
+        """
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        return socket.create_server((self.host, self.port), family=family, backlog=_BACKLOG)
 
     @property
     def is_loopback(self) -> bool:

@@ -23,8 +23,7 @@ def problems(settings: ServiceSettings, listener: Listener, state: Path) -> Iter
     if missing:
         yield f"{', '.join(missing)}: not installed; install owtmix[service]"
     try:
-        listening = socket.create_server((listener.host, listener.port), family=_family(listener.host))
-        listening.close()
+        listener.open().close()
     except OSError as error:
         yield f"cannot listen at {listener}: {error.strerror}"
     for address in settings.ice_addresses:

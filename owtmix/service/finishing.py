@@ -14,7 +14,7 @@ from typing import Final
 from owtmix.base.backoff import pause_s
 from owtmix.base.errors import CODE_FAILED
 from owtmix.jobfile.settings import ServiceSettings
-from owtmix.notify.events import Event, ServiceStatus
+from owtmix.notify.events import Event, ServiceStatus, WarnCode
 from owtmix.service import callbacks, jobs, record_events
 from owtmix.service.actions import ACTIONS
 from owtmix.service.database import Database
@@ -86,6 +86,19 @@ async def finish_room(job: Job, site: Site) -> None:
     remove_made(folder)
 
 
+async def tell_restart(job: Job, site: Site) -> None:
+    """Tell that a process of a recording was started again. Raises ``sqlite3.Error``."""
+    code = WarnCode.SERVICE_WARN_PROCESS_RESTART
+    warning = record_events.warning(code, "a process of the recording was started again")
+
+    def work(connection: sqlite3.Connection) -> None:
+        jobs.count_restart(connection, job)
+        callbacks.store(connection, job, [warning, record_events.failover(worked=True)])
+
+    await site.database.run(work)
+    site.told()
+
+
 async def interrupt(job: Job, site: Site, reason: str) -> None:
     """Note that a job could not be finished, and tell its receivers. Raises ``sqlite3.Error``."""
     _log.error("%s: interrupted: %s", job.id, reason)
@@ -109,6 +122,9 @@ async def _finish_patiently(job: Job, folder: Path, site: Site) -> Finished:
         await site.database.run(partial(jobs.set_reason, job=job, reason=reason))
         if attempt < MOST_ATTEMPTS:
             await asyncio.sleep(pause_s(attempt, _FIRST_PAUSE_S, _LONGEST_PAUSE_S))
+            if done.status < 0:  # it did not fail, it was killed
+                site.restarted()
+                await tell_restart(job, site)
     return done
 
 
@@ -122,6 +138,8 @@ async def _end(job: Job, site: Site, state: jobs.State, reason: str, events: Seq
         jobs.set_recording(connection, job, is_recording=False)
         jobs.set_state(connection, job, state, site.now_us(), reason)
         callbacks.store(connection, job, events)
+        if state == "ended":
+            jobs.mask_secrets(connection, job)
 
     await site.database.run(work)
     site.told()

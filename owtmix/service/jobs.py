@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any, Final, Literal
 
 from owtmix.service.envelope import plain_number
+from owtmix.service.masking import masked
 from owtmix.service.refusals import RefusedError, RetCode
 from owtmix.service.room_config import JobIds, RoomConfig
 
@@ -219,14 +220,24 @@ def end_unstarted(connection: sqlite3.Connection, now_us: int) -> int:
     return cursor.rowcount
 
 
-def forget(connection: sqlite3.Connection, before_us: int) -> int:
-    """Remove ended jobs that last changed before a time and have no callbacks left; returns how many."""
-    cursor = connection.execute(
+def forget(connection: sqlite3.Connection, before_us: int) -> list[str]:
+    """Remove ended jobs that last changed before a time and have no callbacks left; returns their ids."""
+    rows = connection.execute(
         "DELETE FROM job WHERE n IN (SELECT n FROM job WHERE state = 'ended' AND changed_us < ?"
-        " AND n NOT IN (SELECT job FROM callback) LIMIT 1000)",
+        " AND n NOT IN (SELECT job FROM callback) LIMIT 1000) RETURNING id",
         (before_us,),
     )
-    return cursor.rowcount
+    return [row["id"] for row in rows]
+
+
+def mask_secrets(connection: sqlite3.Connection, job: Job) -> None:
+    """Remove keys and tokens of a job, which nothing needs any more."""
+    connection.execute("UPDATE job SET document = ? WHERE n = ?", (_text(masked(job.document)), job.n))
+    for row in connection.execute("SELECT number, data FROM revision WHERE job = ?", (job.n,)).fetchall():
+        connection.execute(
+            "UPDATE revision SET data = ? WHERE job = ? AND number = ?",
+            (_text(masked(_value(row["data"]))), job.n, row["number"]),
+        )
 
 
 def _job(row: Mapping[str, Any]) -> Job:

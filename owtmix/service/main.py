@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import sys
 from pathlib import Path
 from typing import Final, NoReturn
@@ -51,14 +52,19 @@ def _execute(arguments: Arguments) -> int:
         return SetupError.exit_status if found else 0
     if not settings.service.apps:
         _log.warning("no apps are named: every token is taken")
-    _log.info("listening at %s, state in %s", listener, state)
-    asyncio.run(_serve(settings, state, listener))
+    try:
+        listening = listener.open()
+    except OSError as error:
+        raise SetupError(f"the service cannot listen at {listener}: {error.strerror}") from None
+    with listening:
+        _log.info("listening at http://%s:%d, state in %s", *listening.getsockname()[:2], state)
+        asyncio.run(_serve(settings, state, listening))
     return 0
 
 
-async def _serve(settings: Settings, state: Path, listener: Listener) -> None:
+async def _serve(settings: Settings, state: Path, listening: socket.socket) -> None:
     try:
         from owtmix.service.server import Server  # noqa: PLC0415 - only the extra has what it needs
     except ModuleNotFoundError as error:
         raise SetupError(f"{error.name} is not installed: install owtmix[service]") from None
-    await Server(settings, state).run(listener)
+    await Server(settings, state).run(listening)

@@ -14,9 +14,9 @@ from owtmix.base.backoff import pause_s
 from owtmix.base.ids import StreamId
 from owtmix.notify.events import WarnCode
 from owtmix.recorder.control import RoomControl, RoomRefusedError
-from owtmix.service import callbacks, jobs, record_events
+from owtmix.service import callbacks, record_events
 from owtmix.service.changes import let_stop
-from owtmix.service.finishing import Site, finish_room, finish_session, interrupt
+from owtmix.service.finishing import Site, finish_room, finish_session, interrupt, tell_restart
 from owtmix.service.idle import IdleClock
 from owtmix.service.jobs import Job
 from owtmix.service.processes import open_room
@@ -26,6 +26,8 @@ from owtmix.service.room_files import recorded, room_folder, write_room_options
 _log = logging.getLogger(__name__)
 
 _LOOK_S: Final = 1.0
+_READY_S: Final = 10.0
+"""How long a sender waits for a process that is being started."""
 _STEADY_US: Final = 60_000_000
 """A process that ran so long had begun well: the pauses begin anew."""
 _FIRST_PAUSE_S: Final = 0.5
@@ -36,27 +38,37 @@ _Lost = (OSError, TimeoutError, RoomRefusedError)
 
 
 class Recording:
-    """The recording of ``job``.
+    """The recording of ``job``, which ``is_resumed`` when an earlier process of the service had begun it.
 
     Attributes:
         sessions: The sessions that are received, as the process of the room tells of them.
     """
 
-    def __init__(self, job: Job, site: Site) -> None:
+    def __init__(self, job: Job, site: Site, *, is_resumed: bool = False) -> None:
         self.job = job
         self.sessions: Sequence[dict[str, Any]] = ()
         self._site = site
+        self._is_resumed = is_resumed
         self._folder = room_folder(site.state, job)
         self._idle = IdleClock(0, None, site.now_us())
         self._control: RoomControl | None = None
+        self._ready = asyncio.Event()
+        """Set while there is a connection to the process that receives the room."""
         self._ending = asyncio.Event()
         self._finished: set[str] = set()
         self._beside: set[asyncio.Task[None]] = set()
+        self._finishing = asyncio.Lock()
 
-    @property
-    def control(self) -> RoomControl | None:
-        """The connection to the process that receives the room, while there is one."""
-        return None if self._ending.is_set() else self._control
+    async def control(self) -> RoomControl:
+        """The connection to the process that receives the room.
+
+        Raises:
+            TimeoutError: it is not there within some seconds.
+        """
+        async with asyncio.timeout(_READY_S):
+            await self._ready.wait()
+        assert self._control
+        return self._control
 
     def change(self, job: Job) -> None:
         """Take a changed configuration."""
@@ -82,6 +94,9 @@ class Recording:
     async def _receive(self) -> None:
         """Keep the process that receives the room running until the job stops; then stop it."""
         failures, down_since_us = 0, 0
+        if self._is_resumed and not self._ending.is_set() and not await self._is_received():
+            down_since_us = self._site.now_us()
+            self._site.restarted()
         while True:
             began_us = self._site.now_us()
             try:
@@ -101,6 +116,15 @@ class Recording:
             self._site.restarted()
             await self._pause(pause_s(failures, _FIRST_PAUSE_S, _LONGEST_PAUSE_S))
 
+    async def _is_received(self) -> bool:
+        """Whether a process receives the room."""
+        try:
+            control = await RoomControl.connect(self._folder)
+        except OSError:
+            return False
+        await control.close()
+        return True
+
     async def _opened(self) -> RoomControl | None:
         """A connection to the process that receives the room; None when the job stops, and none runs still.
 
@@ -118,6 +142,8 @@ class Recording:
     async def _watch(self, control: RoomControl) -> None:
         """Look after the room until the job stops, and stop its process; raises one of ``_Lost``."""
         self._control = control
+        self._ready.set()
+        self._do_beside(self._hear(control))
         try:
             await self._update(control)
             while not self._ending.is_set():
@@ -128,6 +154,7 @@ class Recording:
             await control.stop()
             self.sessions = ()
         finally:
+            self._ready.clear()
             self._control = None
             await control.close()
 
@@ -145,11 +172,21 @@ class Recording:
         self._idle.heard(frames)
         for session_id in {*status["ended"]} - self._finished:
             self._finished.add(session_id)
-            self._do_beside(finish_session(self.job, session_id, self._site))
+            self._do_beside(self._finish_session(session_id))
 
     async def _update(self, control: RoomControl) -> None:
         channel, subscribe = recorded(self.job)
         await control.update(media_channel=channel, subscribe=subscribe)
+
+    async def _hear(self, control: RoomControl) -> None:
+        """Tell receivers that the disk is full, once while it is."""
+        full: set[str] = set()
+        async for event in control.events():
+            if event["event"] == "disk_full" and not full:
+                warning = record_events.warning(WarnCode.DISK_FULL, "the disk is full, and what comes is not recorded")
+                await self._site.database.run(partial(callbacks.store, job=self.job, events=[warning]))
+                self._site.told()
+            full = full | {event["session"]} if event["event"] == "disk_full" else full - {event["session"]}
 
     async def _end_by_itself(self) -> None:
         _log.info("%s: nobody was there for %g s", self.job.id, self._idle.limit_us / 1e6)
@@ -160,21 +197,17 @@ class Recording:
     async def _recovered(self, down_us: int) -> None:
         """Tell that a process was started again, after ``down_us`` in which nobody could be heard."""
         self._idle.skip(down_us)
-        warning = record_events.warning(
-            WarnCode.SERVICE_WARN_PROCESS_RESTART, "a process of the recording was started again"
-        )
-
-        def work(connection: sqlite3.Connection) -> None:
-            jobs.count_restart(connection, self.job)
-            callbacks.store(connection, self.job, [warning, record_events.failover(worked=True)])
-
-        await self._site.database.run(work)
-        self._site.told()
+        await tell_restart(self.job, self._site)
 
     async def _pause(self, seconds: float) -> None:
         """Wait, until the job stops at most."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._ending.wait(), seconds)
+
+    async def _finish_session(self, session: str) -> None:
+        """One after the other: only one process at a time may finish a room."""
+        async with self._finishing:
+            await finish_session(self.job, session, self._site)
 
     async def _leave_beside(self) -> None:
         tasks = list(self._beside)

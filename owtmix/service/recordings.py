@@ -6,9 +6,10 @@ import asyncio
 import logging
 import shutil
 import sqlite3
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from owtmix.base.ids import StreamId
 from owtmix.recorder.control import RoomControl, RoomRefusedError
@@ -20,10 +21,11 @@ from owtmix.service.recording import Recording
 from owtmix.service.refusals import RefusedError
 from owtmix.service.whip import OfferRefusedError
 
+T = TypeVar("T")
+
 _log = logging.getLogger(__name__)
 
 _MIB: Final = 1 << 20
-_NOBODY: Final = "nobody records this room now"
 
 
 class Recordings:
@@ -38,17 +40,13 @@ class Recordings:
         """Go on with the jobs that an earlier process of the service left."""
         for job in await self._site.database.run(partial(_unfinished, now_us=self._site.now_us())):
             _log.info("%s: goes on (%s)", job.id, job.state)
-            self.begin(job)
+            self._run(Recording(job, self._site, is_resumed=True))
 
     def begin(self, job: Job) -> None:
         if recording := self._recordings.get(job.id):
             recording.change(job)
-            return
-        recording = self._recordings[job.id] = Recording(job, self._site)
-        task = asyncio.create_task(recording.run(), name=job.id)
-        self._tasks.add(task)
-        task.add_done_callback(lambda done: self._ended(job.id, done))
-        self._site.told()
+        else:
+            self._run(Recording(job, self._site))
 
     def change(self, job: Job) -> None:
         if recording := self._recordings.get(job.id):
@@ -70,23 +68,12 @@ class Recordings:
         return ""
 
     async def offer(self, app: str, room: str, stream: StreamId, sdp: str) -> tuple[str, str]:
-        control = self._room(app, room)
         if self._streams() >= self._site.settings.max_streams:
             raise OfferRefusedError(503, "no more streams are taken now: try again later")
-        try:
-            return await control.offer(str(stream), sdp)
-        except RoomRefusedError as error:
-            raise OfferRefusedError(error.status, str(error)) from None
-        except (OSError, TimeoutError):
-            raise OfferRefusedError(503, "the recorder is being started again: try again") from None
+        return await self._asked(app, room, lambda control: control.offer(str(stream), sdp))
 
     async def leave(self, app: str, room: str, session: str) -> None:
-        try:
-            await self._room(app, room).leave(session)
-        except RoomRefusedError as error:
-            raise OfferRefusedError(error.status, str(error)) from None
-        except (OSError, TimeoutError):
-            raise OfferRefusedError(503, "the recorder is being started again: try again") from None
+        await self._asked(app, room, lambda control: control.leave(session))
 
     async def drain(self) -> None:
         """End all jobs; returns when all are finished."""
@@ -104,16 +91,32 @@ class Recordings:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _run(self, recording: Recording) -> None:
+        job_id = recording.job.id
+        self._recordings[job_id] = recording
+        task = asyncio.create_task(recording.run(), name=job_id)
+        self._tasks.add(task)
+        task.add_done_callback(lambda done: self._ended(job_id, done))
+        self._site.told()
+
     def _streams(self) -> int:
         return sum(len(recording.sessions) for recording in self._recordings.values())
 
-    def _room(self, app: str, room: str) -> RoomControl:
-        for recording in self._recordings.values():
-            if (recording.job.app, recording.job.room) == (app, room):
-                if recording.control:
-                    return recording.control
-                raise OfferRefusedError(503, "the recorder is being started: try again")
-        raise OfferRefusedError(404, _NOBODY)
+    async def _asked(self, app: str, room: str, ask: Callable[[RoomControl], Awaitable[T]]) -> T:
+        """What the process that receives a room answers.
+
+        Raises:
+            OfferRefusedError: nobody receives it, or it refuses.
+        """
+        rooms = {(one.job.app, one.job.room): one for one in self._recordings.values() if one.job.state == "running"}
+        if (recording := rooms.get((app, room))) is None:
+            raise OfferRefusedError(404, "nobody records this room now")
+        try:
+            return await ask(await recording.control())
+        except RoomRefusedError as error:
+            raise OfferRefusedError(error.status, str(error)) from None
+        except (OSError, TimeoutError):
+            raise OfferRefusedError(503, "the recorder is being started: try again") from None
 
     def _ended(self, job_id: str, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

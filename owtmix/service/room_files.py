@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from owtmix.base.own_files import make_folder, write_whole
+from owtmix.base.own_files import make_folder, remove, write_whole
 from owtmix.jobfile.settings import ServiceSettings
 from owtmix.recorder.finish_options import FINISH_FILE, FinishOptions
 from owtmix.recorder.options import OPTIONS_FILE, RoomOptions
@@ -98,7 +98,15 @@ def store_keys(job: Job) -> bytes:
 def remove_made(folder: Path) -> None:
     """Remove what was uploaded; logs and small files stay."""
     for name in _MADE:
-        shutil.rmtree(folder / name, ignore_errors=True)
+        with suppress(OSError):
+            remove(folder / name)
+
+
+def remove_rooms(state: Path, job_ids: Iterable[str]) -> None:
+    """Remove the folders of jobs that are forgotten, as far as that is possible."""
+    for job_id in job_ids:
+        with suppress(OSError):
+            remove(state / ROOMS / job_id)
 
 
 def _plain(value: Any) -> Any:

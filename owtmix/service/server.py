@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import socket
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -22,13 +23,13 @@ from owtmix.notify.options import SenderOptions
 from owtmix.notify.sender import Sender
 from owtmix.service import callbacks, jobs
 from owtmix.service.app import Service
-from owtmix.service.arguments import Listener
 from owtmix.service.callbacks import Callbacks
 from owtmix.service.control import Control
 from owtmix.service.database import Database
 from owtmix.service.finishing import Site
 from owtmix.service.metrics import Metrics
 from owtmix.service.recordings import Recordings
+from owtmix.service.room_files import remove_rooms
 from owtmix.service.tokens import TokenCheck
 from owtmix.service.whip import Whip
 from owtmix.workers.limits import available_cores
@@ -39,8 +40,9 @@ DATABASE: Final = "service.db"
 _SWEEP_S: Final = 30.0
 _DAY_US: Final = 86_400_000_000
 _LAST_CALLBACKS_S: Final = 5.0
-_BACKLOG: Final = 2048
 _IDLE_CONNECTION_S: Final = 75
+_MOST_CONNECTIONS: Final = 1000
+"""More are answered with 503: each takes a descriptor, and some memory."""
 
 
 class Server:
@@ -57,6 +59,7 @@ class Server:
         except OSError as error:
             raise SetupError(f"the folder {state} cannot be used: {error.strerror}") from None
         self._days = service.days
+        self._state = state
         self._database = Database(state / DATABASE)
         options = SenderOptions(settings.network.allow, settings.callbacks.signing_key)
         self._sender = Sender(Callbacks(state / DATABASE), options)
@@ -81,20 +84,15 @@ class Server:
         self._ended = asyncio.Event()
         self._background: set[asyncio.Task[None]] = set()
 
-    async def run(self, listener: Listener) -> None:
-        """Serve until a signal ends it.
-
-        Raises:
-            SetupError: the address cannot be listened at.
-        """
+    async def run(self, listening: socket.socket) -> None:
+        """Serve those who connect to ``listening`` until a signal ends it."""
+        app = self._service.app(self._lifespan)
         config = uvicorn.Config(
-            self._service.app(self._lifespan),
-            host=listener.host,
-            port=listener.port,
+            app,
             log_config=None,
             access_log=False,
             server_header=False,
-            backlog=_BACKLOG,
+            limit_concurrency=_MOST_CONNECTIONS,
             timeout_keep_alive=_IDLE_CONNECTION_S,
             lifespan="on",
         )
@@ -102,15 +100,13 @@ class Server:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
-        serving = asyncio.create_task(web.serve())
+        serving = asyncio.create_task(web.serve([listening]))
         ending = asyncio.create_task(self._ended.wait())
         await asyncio.wait({serving, ending}, return_when=asyncio.FIRST_COMPLETED)
         web.should_exit = True
         ending.cancel()
         try:
             await serving
-        except SystemExit:  # uvicorn has told why
-            raise SetupError(f"the service cannot listen at {listener}: see above") from None
         finally:
             for task in list(self._background):
                 task.cancel()
@@ -148,7 +144,8 @@ class Server:
         while True:
             now_us = _now_us()
             await self._database.run(partial(jobs.end_unstarted, now_us=now_us))
-            await self._database.run(partial(jobs.forget, before_us=now_us - self._days * _DAY_US))
+            forgotten = await self._database.run(partial(jobs.forget, before_us=now_us - self._days * _DAY_US))
+            await asyncio.to_thread(remove_rooms, self._state, forgotten)
             await asyncio.sleep(_SWEEP_S)
 
     def _wake(self) -> None:

@@ -153,6 +153,7 @@ def test_without_an_epoch_the_time_is_counted_from_the_start() -> None:
         (WarnCode.INPUT_DAMAGED, 102),
         (WarnCode.WATERMARK_LEFT_OUT, 103),
         (WarnCode.STREAMS_BEYOND_LIMIT, 104),
+        (WarnCode.DISK_FULL, 105),
     ],
 )
 def test_warnings_have_their_numbers(code: WarnCode, number: int) -> None:

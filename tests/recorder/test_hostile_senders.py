@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -108,8 +110,7 @@ def test_sessions_that_come_and_go_leave_nothing_behind(tmp_path: Path) -> None:
             if n == 20:
                 before = await memory(room)
         assert await memory(room) < before + (20 << 20)
-        descriptors = len(list(Path(f"/proc/{room.process.pid}/fd").iterdir()))
-        assert descriptors < 40
+        assert len(os.listdir(f"/proc/{room.process.pid}/fd")) < 40  # noqa: PTH208 - of the kernel, at once
         await sending.close()
 
     play(tmp_path / "room", scene)
@@ -129,7 +130,8 @@ def test_requests_that_are_none_are_answered(tmp_path: Path) -> None:
         assert {answer["id"] for answer in answers} >= {7, 8, 9, 10, 11}
         writer.write(b"x" * (1 << 21))
         assert json.loads(await reader.readline())["status"] == 400
-        assert await reader.read() == b""
+        with suppress(ConnectionError):  # what was not read of the line resets it
+            assert await reader.read() == b""
         writer.close()
         assert (await room.control.status())["sessions"] == []
 
@@ -139,12 +141,14 @@ def test_requests_that_are_none_are_answered(tmp_path: Path) -> None:
 def test_a_server_that_does_not_read_is_disconnected(tmp_path: Path) -> None:
     async def scene(room: RunningRoom) -> None:
         deaf = await connected_socket(room.folder)
-        loop = asyncio.get_running_loop()
-        line = json.dumps({"id": "x" * 60_000, "do": "status"}).encode() + b"\n"
-        with pytest.raises((ConnectionError, TimeoutError)):
-            async with asyncio.timeout(60):
-                while True:
-                    await loop.sock_sendall(deaf, line)
+
+        async def ask_for_ever() -> None:
+            line = json.dumps({"id": "x" * 60_000, "do": "status"}).encode() + b"\n"
+            while True:
+                await asyncio.get_running_loop().sock_sendall(deaf, line)
+
+        with pytest.raises(ConnectionError):
+            await asyncio.wait_for(ask_for_ever(), 60)
         deaf.close()
         assert await memory(room) < 300 << 20
 

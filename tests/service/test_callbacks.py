@@ -73,9 +73,9 @@ def test_warnings_may_be_dropped_and_others_not() -> None:
 def test_a_job_with_callbacks_is_not_forgotten(rig: Rig) -> None:
     job = rig.started()
     rig.run(lambda c: jobs.set_state(c, jobs.find(c, job), "ended", NOW_US))
-    assert rig.run(lambda c: jobs.forget(c, NOW_US + 1)) == 0
+    assert rig.run(lambda c: jobs.forget(c, NOW_US + 1)) == []
     messages = stream(rig)
     while messages.first():
         messages.done()
-    assert rig.run(lambda c: jobs.forget(c, NOW_US + 1)) == 1
+    assert rig.run(lambda c: jobs.forget(c, NOW_US + 1)) == [job]
     assert rig.run(jobs.counts) == {}

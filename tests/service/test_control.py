@@ -298,3 +298,14 @@ def test_what_an_answer_promised_survives(rig: Rig) -> None:
     path = rig.run(lambda c: c.execute("PRAGMA database_list").fetchone()["file"])
     found = jobs.find(connect(path), job)
     assert found.in_force["MixerConfig"]["MixedVideoLayout"] == answer["Data"]["MixerConfig"]["MixedVideoLayout"] == 2
+
+
+def test_an_ended_job_keeps_no_secret(rig: Rig) -> None:
+    job = rig.started()
+    rig.act("job.notify.update", job, UPDATES["job.notify.update"])
+    rig.run(lambda c: jobs.mask_secrets(c, jobs.find(c, job)))
+    rows = rig.run(
+        lambda c: [*map(tuple, c.execute("SELECT * FROM job")), *map(tuple, c.execute("SELECT * FROM revision"))]
+    )
+    assert not [secret for secret in ("pub-1", "sec-1", "tok-1", '"t2"') if secret in repr(rows)]
+    assert "cn-bj" in repr(rows)

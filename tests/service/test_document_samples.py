@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.support.service import RunningServer, running_server
+from tests.support.server import LiveServer, serving
 
 DOCUMENT: Final = Path(__file__).parents[2].parent / "shared" / "spec" / "cloud-recording-api.md"
 
@@ -77,13 +77,13 @@ ANSWERS: Final = {
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    with running_server(tmp_path_factory.mktemp("server")) as running:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    with serving(tmp_path_factory.mktemp("server")) as running:
         yield running
 
 
 @pytest.mark.parametrize("text", [text for _, text in REQUESTS], ids=[f"block-{number}" for number, _ in REQUESTS])
-def test_as_it_is_printed(server: RunningServer, text: str) -> None:
+def test_as_it_is_printed(server: LiveServer, text: str) -> None:
     """Most are no JSON, which is told with line and column, and nothing else is done."""
     answer = server.post(text.encode())
     line = wrong_line(text)
@@ -95,7 +95,7 @@ def test_as_it_is_printed(server: RunningServer, text: str) -> None:
         assert answer["Ack"] == ACKS[json.loads(text)["Action"]]
 
 
-def test_as_it_was_meant(server: RunningServer) -> None:
+def test_as_it_was_meant(server: LiveServer) -> None:
     """A job of the samples, from ``job.acquire`` to ``job.stop``: each answer has all that the document's has."""
     sent: dict[str, Any] = {}
     job, compared = "", []
@@ -118,14 +118,15 @@ def test_as_it_was_meant(server: RunningServer) -> None:
             assert not differences, (action, differences)
             compared.append(action)
     assert set(compared) >= set(ACKS) - {"job.stop"}
-    answer = server.act("job.stop", job)
+    answer = server.ask("job.stop", {"JobId": job})
     assert (answer["RetCode"], answer["Ack"], answer["Data"]) == (0, "job.destroyed", {})
 
 
-def test_the_job_of_the_last_section(server: RunningServer) -> None:
+def test_the_job_of_the_last_section(server: LiveServer) -> None:
     """It mixes live, which is refused in words until that is there."""
     request = next(found for _, text in REQUESTS[::-1] if (found := meant(text)) and found["Action"] == "job.start")
-    acquired = server.act("job.acquire", AppId="URtc-h4r1txxy", RoomId="2234", Mode=1, ChannelType=0, RequestId="0")
+    place = {"AppId": "URtc-h4r1txxy", "RoomId": "2234", "Mode": 1, "ChannelType": 0, "RequestId": "0"}
+    acquired = server.ask("job.acquire", place)
     request["Internal"]["JobId"] = acquired["Data"]["JobId"]
     answer = server.post(request)
     assert answer["RetCode"] == 1

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -27,6 +27,7 @@ from owtmix.recorder.rtp.ice import IceSettings
 from owtmix.recorder.rtp.install import use_addresses
 
 LOOPBACK: Final = ("127.0.0.1",)
+BLOCK_PX: Final = 8
 START_S: Final = 60.0
 """A loaded machine starts processes slowly."""
 
@@ -38,6 +39,8 @@ class RunningRoom:
     folder: Path
     process: subprocess.Popen[bytes]
     control: RoomControl
+    passed: list[dict[str, Any]] = field(default_factory=list)
+    """Events that nobody waited for yet."""
 
     def journals(self) -> list[JournalContent]:
         return [read_journal(path) for path in sorted((self.folder / JOURNALS).iterdir())]
@@ -114,24 +117,28 @@ class Sending:
 
 
 async def publish(room: RunningRoom, stream: str, codec: VideoCodec, kinds: str = "audio video") -> Sending:
-    """Send the clip to the room, over and over."""
-    clip = small_clip(codec)
+    """Send the small clip to the room, over and over."""
+    return await _send(room.control, stream, small_clip(codec), kinds)
+
+
+async def publish_clip(control: RoomControl, stream: str, path: Path) -> Sending:
+    """Send the clip of a file to the room, over and over."""
+    return await _send(control, stream, read_clip(path), "audio video")
+
+
+async def _send(control: RoomControl, stream: str, clip: Clip, kinds: str) -> Sending:
     begin_s = asyncio.get_running_loop().time() + 0.5
     tracks: dict[str, Repeated] = {}
     if "audio" in kinds:
         tracks["audio"] = Repeated("audio", clip.audio, begin_s)
     if "video" in kinds:
         tracks["video"] = Repeated("video", clip.video, begin_s)
-    return await send(room, stream, codec, tracks)
-
-
-async def send(room: RunningRoom, stream: str, codec: VideoCodec, tracks: dict[str, Repeated]) -> Sending:
     sent: list[MediaStreamTrack] = [*tracks.values()]
-    publisher = Publisher(sent, codec)
+    publisher = Publisher(sent, clip.codec)
     sessions = []
 
     async def exchange(offer: str) -> str:
-        session, answer = await room.control.offer(stream, offer)
+        session, answer = await control.offer(stream, offer)
         sessions.append(session)
         return answer
 
@@ -140,11 +147,15 @@ async def send(room: RunningRoom, stream: str, codec: VideoCodec, tracks: dict[s
 
 
 async def until(room: RunningRoom, event: str, stream: str, within_s: float = 30.0) -> dict[str, Any]:
-    """The next event of this kind; others are dropped."""
+    """The next event of this kind that was not waited for."""
+    for n, found in enumerate(room.passed):
+        if (found["event"], found["stream"]) == (event, stream):
+            return room.passed.pop(n)
     async with asyncio.timeout(within_s):
         async for found in room.control.events():
-            if found["event"] == event and found["stream"] == stream:
+            if (found["event"], found["stream"]) == (event, stream):
                 return found
+            room.passed.append(found)
     raise AssertionError("the room is gone")
 
 
@@ -153,22 +164,24 @@ def small_clip(codec: VideoCodec, seconds: int = 2, size: tuple[int, int] = (320
     """Noise that moves, and a tone; a key frame each second."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "clip.mkv"
-        _write_clip(path, codec, seconds, size, kbps)
+        write_clip(path, codec, seconds, size, kbps)
         return read_clip(path)
 
 
-def _write_clip(path: Path, codec: VideoCodec, seconds: int, size: tuple[int, int], kbps: int) -> None:
+def write_clip(path: Path, codec: VideoCodec, seconds: int, size: tuple[int, int], kbps: int) -> None:
+    """As ``small_clip``, as a file."""
     fps, rng = 30, np.random.default_rng(7)
     with av.open(path, "w") as file:
         name = "libvpx" if codec == "VP8" else "libx264"
-        speed = {"deadline": "realtime", "cpu-used": "8"} if codec == "VP8" else {"preset": "ultrafast", "bf": "0"}
+        speed = {"deadline": "realtime", "cpu-used": "5"} if codec == "VP8" else {"preset": "ultrafast", "bf": "0"}
         picture = file.add_stream(name, rate=fps, options={**speed, "g": str(fps)})
         assert isinstance(picture, av.VideoStream)
         picture.width, picture.height = size
         picture.pix_fmt, picture.bit_rate = "yuv420p", kbps * 1000
         sound = file.add_stream("libopus", rate=SOUND_HZ, layout="mono")
         assert isinstance(sound, av.AudioStream)
-        noise = rng.integers(60, 200, (size[1] * 3 // 2, 2 * size[0]), np.uint8)
+        coarse = rng.integers(60, 200, (-(-size[1] * 3 // 2 // BLOCK_PX), 2 * size[0] // BLOCK_PX), np.uint8)
+        noise = coarse.repeat(BLOCK_PX, 0).repeat(BLOCK_PX, 1)[: size[1] * 3 // 2]
         for n in range(seconds * fps):
             frame = av.VideoFrame.from_ndarray(
                 np.ascontiguousarray(noise[:, 4 * n % size[0] :][:, : size[0]]), format="yuv420p"

@@ -1,6 +1,7 @@
 """Which addresses and ports media comes to: aioice leaves loopback out and takes any port.
 
-It has no public setting for either, so its ``Connection`` is replaced (``install``).
+It has no public setting for either, so its ``Connection`` is replaced (``install``). Media does not go through its
+queue, either: that took more time than all that is done with a packet.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,6 +21,8 @@ MOST_QUEUED: Final = 2048
 """Packets that wait until the connection is made: anybody can send some."""
 
 _RECEIVE_BUFFER: Final = 1 << 20
+_MEDIA: Final = range(128, 192)
+"""First byte of RTP and RTCP (RFC 7983)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,8 @@ class BoundConnection(Connection):
 
     def __init__(self, *arguments: Any, ice: IceSettings, **named: Any) -> None:
         super().__init__(*arguments, **named)
+        self.on_media: Callable[[bytes], None] | None = None
+        """Is given media, when everything that came before it has been read."""
         self._ice = ice
 
     async def get_component_candidates(
@@ -54,7 +60,7 @@ class BoundConnection(Connection):
             bound = bound_socket(address, self._ice.ports)
             if bound is None:
                 continue
-            _, protocol = await loop.create_datagram_endpoint(lambda: StunProtocol(self), sock=bound)
+            _, protocol = await loop.create_datagram_endpoint(lambda: _MediaProtocol(self), sock=bound)
             protocol.local_candidate = Candidate(
                 foundation=candidate_foundation("host", "udp", address),
                 component=component,
@@ -72,6 +78,24 @@ class BoundConnection(Connection):
         """Take a datagram; see ``MOST_QUEUED``."""
         if self._queue.qsize() < MOST_QUEUED:
             super().data_received(data, component)
+
+    @property
+    def has_queued(self) -> bool:
+        """Whether something that came has not been read."""
+        return not self._queue.empty()
+
+
+class _MediaProtocol(StunProtocol):
+    """Hands media on without looking for STUN in it."""
+
+    receiver: BoundConnection
+
+    def datagram_received(self, data: bytes | str, addr: tuple[Any, ...]) -> None:
+        if self.receiver.on_media and data and data[0] in _MEDIA:
+            assert isinstance(data, bytes)
+            self.receiver.on_media(data)
+        else:
+            super().datagram_received(data, addr)
 
 
 def bound_socket(address: str, ports: tuple[int, int] | None) -> socket.socket | None:

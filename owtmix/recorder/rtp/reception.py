@@ -88,8 +88,9 @@ class Reception:
     ) -> None:
         self.counters = Counters()
         self.sender: int | None = None
-        self.heard_us = 0
-        """When its last packet came."""
+        self.alive_us = 0
+        """When its last packet or report came."""
+        self._heard_us = 0
         self._is_video = kind == "video"
         self._formats = formats
         self._senders = frozenset(senders)
@@ -126,7 +127,10 @@ class Reception:
 
     def report(self, ssrc: int, ntp: int, timestamp: int, at_us: int, arrived_us: int) -> None:
         """Take a sender report; ``ntp`` is its time as 32.32 bits of seconds."""
-        rtp = self._timeline.near(timestamp, at_us) if ssrc == self.sender else None
+        if ssrc != self.sender:
+            return
+        self.alive_us = at_us
+        rtp = self._timeline.near(timestamp, at_us)
         if rtp is not None:
             ntp_us = (ntp >> 32) * 1_000_000 + ((ntp & 0xFFFFFFFF) * 1_000_000 >> 32) - _NTP_1970_S * 1_000_000
             self._on_report(self._timeline.number, Report(rtp, arrived_us, ntp_us))
@@ -171,11 +175,6 @@ class Reception:
         return self.counters.late + self._assembler.late
 
     @property
-    def buffered(self) -> tuple[int, int, int]:
-        """As ``Assembler.buffered``."""
-        return self._assembler.buffered
-
-    @property
     def _rate(self) -> int:
         return _VIDEO_RATE if self._is_video else _OPUS_RATE
 
@@ -188,11 +187,11 @@ class Reception:
             if self._senders and ssrc not in self._senders:
                 return False
             if self.sender is not None:
-                if at_us - self.heard_us < SILENCE_US:
+                if at_us - self._heard_us < SILENCE_US:
                     return False
                 self._replace()
             self.sender = ssrc
-        self.heard_us = at_us
+        self._heard_us = self.alive_us = at_us
         return True
 
     def _replace(self) -> None:

@@ -12,8 +12,9 @@ import pylibsrtp
 from aiortc.rtcdtlstransport import RTCDtlsTransport
 from aiortc.rtcdtlstransport import RtpReceiver as RoutedReceiver
 from aiortc.rtcrtpparameters import RTCRtpReceiveParameters
-from aiortc.rtp import RtcpByePacket, RtcpPacket, RtcpSrPacket
+from aiortc.rtp import RtcpByePacket, RtcpPacket, RtcpSrPacket, is_rtcp
 
+from owtmix.recorder.rtp.ice import BoundConnection
 from owtmix.recorder.rtp.packet import Packet, parse_packet
 from owtmix.recorder.rtp.twcc import URI, TransportFeedback
 
@@ -94,7 +95,21 @@ class RecordingTransport(RTCDtlsTransport):
             self._ticking.cancel()
         await super().stop()
 
+    def _take(self, data: bytes) -> None:
+        """Take an encrypted packet."""
+        with suppress(pylibsrtp.Error):
+            if is_rtcp(data):
+                self._take_rtcp(self._rx_srtp.unprotect_rtcp(data))
+            else:
+                self._take_rtp(self._rx_srtp.unprotect(data))
+
     async def _handle_rtp_data(self, data: bytes, arrival_time_ms: int) -> None:  # noqa: ARG002 - as aiortc has it
+        self._take_rtp(data)
+
+    async def _handle_rtcp_data(self, data: bytes) -> None:
+        self._take_rtcp(data)
+
+    def _take_rtp(self, data: bytes) -> None:
         packet = parse_packet(data, self._sequence_id)
         if packet is None or not self._receivers:
             return
@@ -112,7 +127,7 @@ class RecordingTransport(RTCDtlsTransport):
             knowing = [receiver for receiver in knowing if receiver.names(packet.ssrc)]
         return knowing[0] if len(knowing) == 1 else None
 
-    async def _handle_rtcp_data(self, data: bytes) -> None:
+    def _take_rtcp(self, data: bytes) -> None:
         try:
             packets = RtcpPacket.parse(data)
         except (ValueError, IndexError, struct.error):
@@ -126,14 +141,18 @@ class RecordingTransport(RTCDtlsTransport):
 
     async def _tick(self) -> None:
         """Give up and ask for what is missing, and say what came."""
+        connection = self.transport._connection  # noqa: SLF001 - aiortc has no other way to it
+        assert isinstance(connection, BoundConnection)
         while True:
             await asyncio.sleep(TICK_S)
+            if connection.on_media is None and not connection.has_queued:
+                connection.on_media = self._take
             messages: list[bytes] = []
             for receiver in self._receivers:
                 messages += receiver.tick(now_us())
-            first = next(iter(self._receivers), None)
-            if first and first.sender is not None:
-                messages += self._feedback.messages(first.own_ssrc, first.sender)
+            for receiver in self._receivers:
+                if receiver.sender is not None:  # one of them speaks for all
+                    messages += self._feedback.messages(receiver.own_ssrc, receiver.sender)
             with suppress(ConnectionError):
                 for message in messages:
                     await self._send_rtp(message)

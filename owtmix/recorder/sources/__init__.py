@@ -1,1 +1,1 @@
-"""Where a room's streams come from, each a file of its own (docs/service.md, "Where streams come from")."""
+"""Where a room's streams come from: each source is a file of its own."""

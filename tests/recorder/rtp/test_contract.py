@@ -99,6 +99,7 @@ def test_what_is_replaced_has_the_same_parameters(ours: type, theirs: type, name
         (aioice.ice.Connection, "self._protocols += host_protocols"),
         (aioice.ice.Connection, "self._queue.put_nowait((data, component))"),
         (aioice.ice.StunProtocol, "self.receiver.data_received("),
+        (rtcicetransport.RTCIceTransport, "self._connection = gatherer._connection"),
         (rtcpeerconnection, "codecs=transceiver._codecs"),
     ],
 )

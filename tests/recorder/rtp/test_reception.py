@@ -205,6 +205,9 @@ def test_reports_of_the_sender_are_placed_on_its_timeline() -> None:
     track.reception.report(1, (2_208_988_800 + 7 << 32) + (1 << 31), 3000, 66_666, 5)
     track.reception.report(2, 0, 3000, 66_666, 5)
     track.reception.report(1, 0, 90_000 * 3600, 66_666, 5)
+    assert track.reception.alive_us == 66_666
+    track.reception.report(2, 0, 3000, 77_777, 5)
+    assert track.reception.alive_us == 66_666
     assert track.reports == [(0, Report(2**32 + 3000, 5, 7_500_000))]
 
 
