@@ -1,18 +1,23 @@
 # make setup     .venv with what running needs        make check      lint, types, imports, commits
 # make demo      a sample room, composed              make test       all tests; test-fast: without the slow ones
 # make demo-batch  eight rooms of different length, composed by owt-batch
+# make demo-live   a live room of two synthetic participants, recorded and composed
+# make live        live rooms attacked: kills at random moments, sixteen streams for SOAK_MINUTES=3; live-packages: what
+#                  live tests need of Debian
 # make schema    schema, key tables, packaged settings  make fuzz       mutated inputs, for FUZZ_SECONDS=60
 # make attack    attacks on the whole tool, a quarter of an hour; kills-cluster: on clusters, ten minutes
 # make gpu-proof a GPU proven in nine minutes; without one GPU_PROOF=--pretend; gpu-wheels, gpu-ffmpeg: what one lacks
 # make bench     everything measured, and docs/performance.md written from it: two hours
 .DEFAULT_GOAL := setup
-.PHONY: setup demo demo-batch check test test-fast attack kills-cluster fuzz schema bench gpu-proof gpu-wheels gpu-ffmpeg
+.PHONY: setup demo demo-batch demo-live check test test-fast live live-packages attack kills-cluster fuzz schema bench gpu-proof gpu-wheels gpu-ffmpeg
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 PIP_INSTALL := $(PYTHON) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 FUZZ_SECONDS ?= 60
+SOAK_MINUTES ?= 3
+LIVE_PACKAGES := chromium iproute2 janus libnginx-mod-rtmp nftables nginx-light
 # Without compiled files, each of the many processes that tests start compiles all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 # Tests marked serial measure seconds and run alone; the others share the machine.
@@ -46,6 +51,9 @@ demo-batch: $(VENV)/.run
 	$(PYTHON) -m owtmix.demo --rooms mixer/batch
 	./bin/owt-batch ./mixer/batch
 
+demo-live: $(VENV)/.dev
+	$(PYTHON) -m owtmix.demo.live mixer/live
+
 check: $(VENV)/.dev
 	$(PYTHON) -m ruff check
 	$(PYTHON) -m ruff format --check
@@ -61,7 +69,20 @@ test-fast: $(VENV)/.dev
 	$(PYTEST) --numprocesses auto --maxprocesses 8 -m 'not serial and not slow and not attack'
 
 attack: $(VENV)/.dev
-	$(PYTEST) --numprocesses auto --maxprocesses 4 --durations 20 -m attack --ignore tests/cluster
+	$(PYTEST) --numprocesses auto --maxprocesses 4 --durations 20 -m attack --ignore tests/cluster --ignore tests/live
+
+live: $(VENV)/.dev
+	OWT_SOAK_MINUTES=$(SOAK_MINUTES) $(PYTEST) -m attack tests/live
+
+# The tests of live rooms need real browsers and servers; those that lack one are skipped, which in CI is a failure.
+live-packages:
+	@if dpkg --status $(LIVE_PACKAGES) >/dev/null 2>&1; then exit 0; fi; \
+	if ! command -v apt-get >/dev/null; then \
+	    echo 'The tests of live rooms need $(LIVE_PACKAGES); there is no apt-get to install them.' >&2; exit 1; fi; \
+	if [ "$$(id -u)" != 0 ]; then \
+	    echo 'The tests of live rooms need $(LIVE_PACKAGES): run make live-packages as root.' >&2; exit 1; fi; \
+	apt-get update --quiet=2 && \
+	DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends $(LIVE_PACKAGES)
 
 kills-cluster: $(VENV)/.dev
 	$(PYTEST) --capture no -m attack tests/cluster

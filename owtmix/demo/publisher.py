@@ -23,12 +23,15 @@ Exchange = Callable[[str], Awaitable[str]]
 """Takes an offer to the recorder, and brings its answer."""
 
 FLASH_S: Final = 0.2
-"""The picture is white, and the beep sounds, from each whole second of the clock for so long."""
+"""The picture is white from each whole second of the clock for so long."""
+BEEP_S: Final = 0.1
+"""The same of the beep."""
 SOUND_HZ: Final = 48_000
 PICTURE_HZ: Final = 90_000
 
 _SOUND_S: Final = Fraction(20, 1000)
-_LEVEL: Final = 12_000
+_LEVEL: Final = 8240
+"""-15 dB; the beeps of all rooms that are made for tests are so loud, and so long."""
 
 
 class EncodedPacket(NamedTuple):
@@ -92,14 +95,14 @@ class Repeated(MediaStreamTrack):
 
 
 class Flash(MediaStreamTrack):
-    """A grey picture that is white for ``FLASH_S`` of each second of the clock."""
+    """A grey picture that is white for ``FLASH_S`` of each second of the clock; it begins when it is asked for."""
 
     kind = "video"
 
     def __init__(self, size: tuple[int, int] = (640, 360), fps: int = 25, grey: int = 90) -> None:
         super().__init__()
         self._fps = fps
-        self._begin_s = time.time()
+        self._begin_s = 0.0
         self._count = 0
         self._pictures = [np.full((size[1] * 3 // 2, size[0]), luma, np.uint8) for luma in (grey, 235)]
         for picture in self._pictures:
@@ -107,6 +110,7 @@ class Flash(MediaStreamTrack):
 
     async def recv(self) -> av.VideoFrame:
         """The next picture."""
+        self._begin_s = self._begin_s or time.time()
         t_s = self._count / self._fps
         await asyncio.sleep(max(0.0, self._begin_s + t_s - time.time()))
         frame = av.VideoFrame.from_ndarray(self._pictures[(self._begin_s + t_s) % 1 < FLASH_S], format="yuv420p")
@@ -116,23 +120,24 @@ class Flash(MediaStreamTrack):
 
 
 class Beep(MediaStreamTrack):
-    """A tone of ``tone_hz`` for ``FLASH_S`` of each second of the clock."""
+    """A tone of ``tone_hz`` for ``BEEP_S`` of each second of the clock; it begins when it is asked for."""
 
     kind = "audio"
 
     def __init__(self, tone_hz: int = 1000) -> None:
         super().__init__()
         self._tone_hz = tone_hz
-        self._begin_s = time.time()
+        self._begin_s = 0.0
         self._count = 0
 
     async def recv(self) -> av.AudioFrame:
         """The next 20 ms."""
+        self._begin_s = self._begin_s or time.time()
         t_s = float(self._count * _SOUND_S)
         await asyncio.sleep(max(0.0, self._begin_s + t_s - time.time()))
         samples = int(SOUND_HZ * _SOUND_S)
         times_s = self._begin_s + t_s + np.arange(samples) / SOUND_HZ
-        sound = np.where(times_s % 1 < FLASH_S, np.sin(2 * np.pi * self._tone_hz * times_s), 0) * _LEVEL
+        sound = np.where(times_s % 1 < BEEP_S, np.sin(2 * np.pi * self._tone_hz * times_s), 0) * _LEVEL
         frame = av.AudioFrame.from_ndarray(sound.astype(np.int16)[np.newaxis], format="s16", layout="mono")
         frame.sample_rate = SOUND_HZ
         frame.pts, frame.time_base = self._count * samples, Fraction(1, SOUND_HZ)

@@ -17,7 +17,7 @@ from owtmix.recorder.opus_packet import samples_in
 from tests.conftest import kernel_isolates
 from tests.live.conftest import Tell
 from tests.support.browser import CHROMIUM, NO_CHROMIUM, browsing
-from tests.support.isolated_network import HAS_NFT, NO_NFT, lossy_loopback, lost_datagrams
+from tests.support.isolated_network import HAS_NFT, NO_NFT, lossy_network, lost_datagrams
 from tests.support.marks import LEFT_HALF, RIGHT_HALF, Marks, Track, marks, read_track, start_s
 from tests.support.server import LiveJob, LiveServer, serving
 
@@ -123,7 +123,7 @@ def test_flash_and_beep_of_two_browsers_stay_together(tmp_path: Path, tell: Tell
 @pytest.mark.skipif(not kernel_isolates(), reason="the kernel refuses a network of its own")
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a network rules")
 def test_five_percent_of_loss_costs_no_second_of_picture_and_next_to_no_sound(tmp_path: Path, tell: Tell) -> None:
-    with lossy_loopback(LOST_PER_MILLE), serving(tmp_path) as server:
+    with lossy_network(LOST_PER_MILLE), serving(tmp_path) as server:
         job = server.record("meeting")
         sent = publish_from_browsers(server, job, LOSSY_S)
         tell(f"{lost_datagrams()} datagrams were lost; sent: {sent}")

@@ -1,4 +1,4 @@
-"""A network of its own, with nothing but loopback, that loses packets of UDP."""
+"""Networks with nobody else in them, which may lose datagrams."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Final
 
 NO_NFT: Final = "no nft: make live-packages installs it"
+ADDRESS: Final = "10.99.0.1"
+"""For what refuses loopback."""
 HAS_NFT: Final = bool(shutil.which("nft") and shutil.which("ip"))
 
 _NEW_NETWORK: Final = 0x40000000
@@ -19,10 +21,10 @@ _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 
 @contextmanager
-def lossy_loopback(per_mille: int) -> Iterator[None]:
-    """What this thread starts inside has a network where ``per_mille`` of 1,000 datagrams are lost, at random.
+def own_network() -> Iterator[None]:
+    """What this thread starts inside has a network of its own, with loopback and ``ADDRESS``, and nobody else in it.
 
-    The network is gone with the last process in it. Root is needed.
+    It is gone with the last process in it. Root is needed.
 
     Raises:
         OSError: the kernel refuses it.
@@ -31,13 +33,24 @@ def lossy_loopback(per_mille: int) -> Iterator[None]:
         _check(_LIBC.unshare(_NEW_NETWORK))
         try:
             _run("ip", "link", "set", "lo", "up")
-            _run("nft", "add", "table", "inet", "loss")
-            _run("nft", "add", "chain", "inet", "loss", "arriving", "{ type filter hook input priority 0; }")
-            condition = ["udp", "dport", "1-65535", "numgen", "random", "mod", "1000", "<", str(per_mille)]
-            _run("nft", "add", "rule", "inet", "loss", "arriving", *condition, "counter", "drop")
+            _run("ip", "link", "add", "here", "type", "veth", "peer", "name", "there")
+            _run("ip", "address", "add", f"{ADDRESS}/24", "dev", "here")
+            for end in ("here", "there"):
+                _run("ip", "link", "set", end, "up")
             yield
         finally:
             _check(_LIBC.setns(outside.fileno(), _NEW_NETWORK))
+
+
+@contextmanager
+def lossy_network(per_mille: int) -> Iterator[None]:
+    """As ``own_network``; ``per_mille`` of 1,000 datagrams are lost, at random."""
+    with own_network():
+        _run("nft", "add", "table", "inet", "loss")
+        _run("nft", "add", "chain", "inet", "loss", "arriving", "{ type filter hook input priority 0; }")
+        condition = ["udp", "dport", "1-65535", "numgen", "random", "mod", "1000", "<", str(per_mille)]
+        _run("nft", "add", "rule", "inet", "loss", "arriving", *condition, "counter", "drop")
+        yield
 
 
 def lost_datagrams() -> int:
