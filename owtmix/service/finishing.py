@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shlex
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from owtmix.base.errors import CODE_FAILED
 from owtmix.base.wording import counted
 from owtmix.jobfile.settings import ServiceSettings
 from owtmix.notify.events import Event, ServiceStatus, WarnCode
+from owtmix.recorder.job_file import JOB_FILE
 from owtmix.service import callbacks, jobs, record_events
 from owtmix.service.actions import ACTIONS
 from owtmix.service.database import Database
@@ -77,7 +79,8 @@ async def finish_room(job: Job, site: Site) -> None:
         await _write_options(job, site)
         done = await _finish_patiently(job, folder, site)
     addresses = [str(address) for address in done.result.get("uploaded", ())]
-    await site.database.run(partial(jobs.set_result, job=job, result=done.result))
+    command = _composing_command(addresses, folder)
+    await site.database.run(partial(jobs.set_result, job=job, result={**done.result, "compose": command}))
     if done.status:
         await interrupt(job, site, done.message)
         return
@@ -86,6 +89,8 @@ async def finish_room(job: Job, site: Site) -> None:
     lost = [entry for entry in done.result.get("left_out", ()) if entry.get("is_lost")]
     reason = f"{counted(len(lost), 'journal is damaged', 'journals are damaged')}, and kept in {folder}" if lost else ""
     await _end(job, site, "ended", reason if addresses or lost else "nothing was recorded", [*files, status])
+    if command:
+        _log.info("%s: recorded; to compose the room: %s", job.id, command)
     if not lost:
         remove_made(folder)
 
@@ -112,6 +117,14 @@ async def interrupt(job: Job, site: Site, reason: str) -> None:
         record_events.status(ServiceStatus.SERVICE_STATUS_INTERRUPT),
     ]
     await _end(job, site, "interrupted", reason, events)
+
+
+def _composing_command(addresses: Sequence[str], folder: Path) -> str:
+    """The command that composes the room: of the job beside the recordings, or of the one that finds them in a store."""
+    uploaded = [address for address in addresses if address.endswith(f".{JOB_FILE}")]
+    if not uploaded:
+        return ""
+    return f"owt-main {shlex.quote(uploaded[0] if uploaded[0].startswith('/') else str(folder / JOB_FILE))}"
 
 
 async def _finish_patiently(job: Job, folder: Path, site: Site) -> Finished:
