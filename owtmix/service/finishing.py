@@ -120,7 +120,7 @@ async def interrupt(job: Job, site: Site, reason: str) -> None:
 
 
 def _composing_command(addresses: Sequence[str], folder: Path) -> str:
-    """The command that composes the room: of the job beside the recordings, or of the one that finds them in a store."""
+    """The command that composes the room, by the job beside the recordings or the one that finds them in a store."""
     uploaded = [address for address in addresses if address.endswith(f".{JOB_FILE}")]
     if not uploaded:
         return ""
