@@ -59,7 +59,7 @@ def main(words: Sequence[str]) -> None:
         "frames/s each",
         "Mbit/s each",
         "% of a core each",
-        "packets lost",
+        "packets asked for again",
         "frames lost",
         "MiB",
     )

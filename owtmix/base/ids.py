@@ -47,5 +47,8 @@ class StreamId:
     def is_screen(self) -> bool:
         return self.type == 2  # noqa: PLR2004
 
+    def __hash__(self) -> int:
+        return hash(self.user)  # which the text remembers: streams are looked up in sets millions of times
+
     def __str__(self) -> str:
         return f"{self.user}_{self.type}"

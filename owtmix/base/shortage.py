@@ -29,17 +29,23 @@ def machine_error(error: BaseException) -> MixError | None:
 def _machine_error(error: BaseException) -> MixError | None:
     if isinstance(error, ShortageError):
         return error
+    if isinstance(error, ImportError):
+        return ShortageError(f"the installation is damaged, or was changed meanwhile: {error}")
     number = getattr(error, "errno", None)
-    if number == errno.EMFILE:
-        files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        return ShortageError(f"a process may open {files} files, which are too few: raise the limit (ulimit -n)")
-    if number == errno.ENFILE:
-        return ShortageError("too many files are open on this machine: run less at a time, or raise fs.file-max")
+    if number in {errno.EMFILE, errno.ENFILE}:
+        return _no_file(number)
     if (isinstance(error, MemoryError) or number == errno.ENOMEM or _limits_memory()) and _lacks_memory():
         return ShortageError("memory is short: run less at a time, or raise the limit of the process or its container")
     if isinstance(error, RuntimeError) and _NO_THREAD in str(error):
         return no_process()
     return DestinationError("the disk is full: free some space") if number in _FULL else None
+
+
+def _no_file(number: int | None) -> ShortageError:
+    if number == errno.ENFILE:
+        return ShortageError("too many files are open on this machine: run less at a time, or raise fs.file-max")
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return ShortageError(f"a process may open {files} files, which are too few: raise the limit (ulimit -n)")
 
 
 def _limits_memory() -> bool:

@@ -1,4 +1,4 @@
-"""Lists in messages, of which only the beginning is shown."""
+"""Numbers with their nouns, and lists of which only the beginning is shown."""
 
 from __future__ import annotations
 

@@ -11,7 +11,8 @@ from owtmix.base.geometry import Size
 from owtmix.compositor.bands import bands
 from owtmix.compositor.text.fonts import Fonts
 from owtmix.compositor.text.letters import clean, split
-from owtmix.compositor.text.render import missing_chars, text_mask
+from owtmix.compositor.text.missing_glyphs import missing_chars
+from owtmix.compositor.text.render import text_mask
 
 _Grey = NDArray[np.uint8]
 

@@ -5,78 +5,102 @@ from __future__ import annotations
 import hashlib
 import os
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Final
 
 from owtmix.base.errors import ChangedError
 from owtmix.base.file_version import unchanged
-from owtmix.base.ids import StreamId
 from owtmix.base.shortage import raise_if_short
 from owtmix.inputs.source_file import SourceFile
 from owtmix.jobfile.index import Recording
 from owtmix.plan.media_info import Probe
 
 COMPARED_BYTES: Final = 1 << 20
-"""At either end of files that are equal in size and in all that was measured."""
-
+"""At either end of files that are equal in all that was measured, before they are compared as a whole."""
 
 MOST_BESIDE: Final = 64
-"""So many that begin before a file are compared with it."""
+"""So many takes that begin before one are compared with it. Those of the same content that count have less than half in
+common with each other, so only a few are at the same time.
+"""
 
 
 def repeated_files(recordings: Sequence[Recording], files: Mapping[int, SourceFile]) -> dict[int, int]:
     """The numbers of ``files`` that repeat another one, with the number of that one, which lasts as long or longer.
 
-    Parts of one file, which the index ends, repeat each other where half of the shorter one is in the other: else
-    nothing of them may be lost.
+    One repeats another when it has the same bytes, is of the same stream, and half of the shorter one is at the time of
+    the other: else nothing of it may be lost.
 
-    An index may name 10,000 files that are alike: each is compared with those of its time only, and read once.
+    An index may name 10,000 files that are alike: only those with others at their time are read, and each once.
     """
-    kinds = _kinds(files)
-    alike: dict[tuple[StreamId, int], list[_Take]] = {}
-    contents = _Contents(files)
-    found: dict[int, int] = {}
-    takes = (_take(number, recordings[number], file.probe) for number, file in files.items())
-    for take in sorted(takes, key=lambda take: (-take.duration_s, take.number)):
-        longer = alike.setdefault((recordings[take.number].stream, kinds[take.number]), [])
-        # Those that are alike and are not the same may overlap, so the one before is not the only one to ask.
-        nearest = max(0, bisect_right(longer, take.start_s, key=_start) - MOST_BESIDE)
-        beside = longer[nearest : bisect_left(longer, take.end_s, nearest, key=_start)]
-        same = (other.number for other in beside if other.repeats(take) and contents.same(other.number, take.number))
-        number = min(same, default=None)
-        if number is None:
-            insort(longer, take, key=_start)
-        else:
-            found[take.number] = number
+    kinds, contents = _kinds(files), _Contents(files)
+    takes = [_take(number, recordings[number], file.probe) for number, file in files.items()]
+    groups = _parted([takes], lambda number: (recordings[number].stream, kinds[number]))
+    for content in (contents.ends, contents.whole):
+        groups = _parted(map(_meeting, groups), content)
+    return {repeated: counts for group in groups for repeated, counts in _repeats(group)}
+
+
+def _parted(groups: Iterable[Sequence[_Take]], key: Callable[[int], object]) -> list[list[_Take]]:
+    """``groups`` parted by a key of the numbers of their takes; those of a single one are left out."""
+    found: list[list[_Take]] = []
+    for group in groups:
+        parts: dict[object, list[_Take]] = {}
+        for take in group:
+            parts.setdefault(key(take.number), []).append(take)
+        found += (part for part in parts.values() if len(part) > 1)
     return found
+
+
+def _meeting(takes: Sequence[_Take]) -> list[_Take]:
+    """Those of ``takes`` that have time in common with another one."""
+    ordered = sorted(takes, key=_start)
+    found, latest_s = set(), None
+    for take, following in zip(ordered, [*ordered[1:], None], strict=True):
+        meets_earlier = latest_s is not None and take.start_s < latest_s
+        if meets_earlier or (following and following.start_s < take.end_s):
+            found.add(take.number)
+        latest_s = take.end_s if latest_s is None else max(latest_s, take.end_s)
+    return [take for take in takes if take.number in found]
+
+
+def _repeats(takes: Sequence[_Take]) -> Iterator[tuple[int, int]]:
+    """The numbers of those of ``takes``, which have the same content, that repeat another, with that one's number."""
+    counting: list[_Take] = []
+    for take in sorted(takes, key=lambda take: (-take.duration_s, take.number)):
+        nearest = max(0, bisect_right(counting, take.start_s, key=_start) - MOST_BESIDE)
+        beside = counting[nearest : bisect_left(counting, take.end_s, nearest, key=_start)]
+        number = min((other.number for other in beside if other.repeats(take)), default=None)
+        if number is None:
+            insort(counting, take, key=_start)
+        else:
+            yield take.number, number
 
 
 @dataclass(frozen=True, slots=True)
 class _Take:
-    """What is used of a file, in index time; ``is_part`` if the index ends it before the file does."""
+    """What is used of a file, in index time."""
 
     number: int
     start_s: Fraction
     end_s: Fraction
-    is_part: bool
 
     @property
     def duration_s(self) -> Fraction:
         return self.end_s - self.start_s
 
     def repeats(self, other: _Take) -> bool:
-        """Whether they are at the same time."""
+        """Whether half of the shorter one is at the time of both."""
         common_s = min(self.end_s, other.end_s) - max(self.start_s, other.start_s)
-        shorter_s = min(self.duration_s, other.duration_s)
-        return common_s > 0 and (2 * common_s >= shorter_s or not (self.is_part or other.is_part))
+        return common_s > 0 and 2 * common_s >= min(self.duration_s, other.duration_s)
 
 
 def _take(number: int, recording: Recording, probe: Probe | None) -> _Take:
     file_ends_s = recording.start_s + (probe.span.duration if probe else Fraction(0))
     end_s = file_ends_s if recording.end_s is None else min(file_ends_s, recording.end_s)
-    return _Take(number, recording.start_s, end_s, end_s < file_ends_s)
+    return _Take(number, recording.start_s, end_s)
 
 
 def _start(take: _Take) -> Fraction:
@@ -94,34 +118,39 @@ def _kinds(files: Mapping[int, SourceFile]) -> dict[int, int]:
 
 
 class _Contents:
-    """Compares ``files``; what was read of each is kept as a digest."""
+    """What is in ``files``, as keys that are equal where that is; what was read of each file is kept as a digest.
+
+    An object of a bucket that has no version, and a file that is not as it was found, is like no other.
+    """
 
     def __init__(self, files: Mapping[int, SourceFile]) -> None:
         self._files = files
-        self._digests: dict[int, bytes | None] = {}
+        self._digests: dict[tuple[Path, bool], bytes | None] = {}
 
-    def same(self, first: int, second: int) -> bool:
-        one, other = self._files[first], self._files[second]
-        if one.copy.version is not None and one.copy.version == other.copy.version:
-            return one.copy.size_bytes == other.copy.size_bytes
-        if one.is_fetched or other.is_fetched:
-            return False
-        found = self._digest(first)
-        return found is not None and found == self._digest(second)
+    def ends(self, number: int) -> object:
+        """A key of a file's size and ends."""
+        return self._key(number, whole=False)
 
-    def _digest(self, number: int) -> bytes | None:
-        """Of size and ends of a file; None when it is not as it was found: whoever reads it next says so."""
-        if number not in self._digests:
+    def whole(self, number: int) -> object:
+        """A key of all of a file."""
+        return self._key(number, whole=True)
+
+    def _key(self, number: int, *, whole: bool) -> object:
+        file = self._files[number]
+        if file.is_fetched:
+            return number if file.copy.version is None else (file.copy.version, file.copy.size_bytes)
+        place = file.path, whole
+        if place not in self._digests:
             try:
-                self._digests[number] = _digest(self._files[number])
+                self._digests[place] = _digest(file, whole=whole)
             except (OSError, ChangedError) as error:
                 raise_if_short(error)
-                self._digests[number] = None
-        return self._digests[number]
+                self._digests[place] = None  # whoever reads it next says so
+        return number if self._digests[place] is None else self._digests[place]
 
 
-def _digest(source: SourceFile) -> bytes:
-    """Of the size of a file, its first bytes and its last ones.
+def _digest(source: SourceFile, *, whole: bool) -> bytes:
+    """Of the size of a file and its ends, or of all of it.
 
     Raises:
         OSError, ChangedError: it is not there any more as it was found.
@@ -129,7 +158,11 @@ def _digest(source: SourceFile) -> bytes:
     with unchanged(source.path, source.file_version), source.path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         digest = hashlib.sha256(f"{size} ".encode())
-        digest.update(file.read(COMPARED_BYTES))
-        file.seek(max(0, size - COMPARED_BYTES))
-        digest.update(file.read(COMPARED_BYTES))
+        if whole:
+            while data := file.read(COMPARED_BYTES):
+                digest.update(data)
+        else:
+            digest.update(file.read(COMPARED_BYTES))
+            file.seek(max(0, size - COMPARED_BYTES))
+            digest.update(file.read(COMPARED_BYTES))
         return digest.digest()

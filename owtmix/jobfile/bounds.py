@@ -26,6 +26,8 @@ MAX_STREAMS: Final = 64
 """Subscribed at a time."""
 MAX_UPDATES: Final = 5_000
 """Of a room; a file of updates has as many bytes as an index at most."""
+MAX_UPDATE_LINES: Final = 100_000
+"""Of a file of updates; most may be empty."""
 MAX_TILES: Final = 64
 """Of a template, as there are streams at most."""
 MAX_TEMPLATES: Final = 64

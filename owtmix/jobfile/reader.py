@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from owtmix.base.errors import Problem, SpecError
 from owtmix.base.strict_json import JsonError, Loc, read_object, shown
 from owtmix.jobfile.assemble import assemble
-from owtmix.jobfile.bounds import MAX_JOB_BYTES, MAX_SHOWN, MAX_UPDATES
+from owtmix.jobfile.bounds import MAX_JOB_BYTES, MAX_SHOWN, MAX_UPDATE_LINES, MAX_UPDATES
 from owtmix.jobfile.ignored_keys import drop_ignored, object_at
 from owtmix.jobfile.job_model import REQUIRED, JobModel
 from owtmix.jobfile.models import JobFile
@@ -88,7 +88,10 @@ def with_updates(spec: JobSpec, text: bytes, name: str) -> JobSpec:
     assert spec.updates
     problems: list[Problem] = []
     entries: dict[int, dict[str, Any]] = {}
-    for number, line in enumerate(text.splitlines(), 1):
+    lines = text.split(b"\n")
+    if len(lines) > MAX_UPDATE_LINES:
+        raise_problems([Problem("", f"{name} has more than {MAX_UPDATE_LINES:,} lines")])
+    for number, line in enumerate(lines, 1):
         if len(entries) > MAX_UPDATES or len(problems) > MAX_SHOWN:
             break  # what is wrong is known
         if line.strip():

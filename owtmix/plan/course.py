@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
-from itertools import islice, pairwise
+from itertools import groupby, islice, pairwise
 from typing import Final
 
+from owtmix.base.errors import Problem, SpecError
 from owtmix.base.ids import StreamId
 from owtmix.base.time import TimeRange, overlapping
 from owtmix.jobfile.bounds import MAX_SHOWN
@@ -18,6 +19,8 @@ from owtmix.jobfile.spec import JobSpec, SubscriptionSpec
 from owtmix.plan.subscription import admits, check_streams, joined, mixed_streams, subscribes_audio, subscribes_video
 from owtmix.plan.timeline import Timeline
 
+MAX_STATES_OF_STREAMS: Final = 5_000_000
+"""After each update it is asked of each stream whether it is seen and heard: some microseconds each time."""
 _FOREVER: Final = Fraction(10**12)
 """In seconds."""
 
@@ -163,6 +166,10 @@ def course_of(spec: JobSpec, index: Index, timeline: Timeline | None = None) -> 
     if not spec.updates or not spec.updates.updates:
         return Course(spec, index, begins)
     changes, warnings = spec.updates.course(begins, _seconds(index, timeline))
+    streams = len({file.stream for file in index.files})
+    if streams * len(changes) > MAX_STATES_OF_STREAMS:
+        problem = f"{len(changes):,} updates for {streams:,} streams: the product is at most {MAX_STATES_OF_STREAMS:,}"
+        raise SpecError(Problem("Data.Updates", problem))
     return Course(spec, index, begins, changes, tuple(map(str, (*spec.updates.warnings, *warnings))))
 
 
@@ -187,13 +194,6 @@ def cut_by(spans: Sequence[StateSpan], ranges: Iterable[TimeRange]) -> Iterator[
 def where_not(
     spans: Sequence[StateSpan], within: TimeRange, holds: Callable[[StateSpan], bool]
 ) -> tuple[TimeRange, ...]:
-    """The ranges in ``within`` in which something does not hold, merged where they touch."""
-    found: list[TimeRange] = []
-    for part, state in cut_by(spans, [within]):
-        if holds(state):
-            continue
-        if found and found[-1].end == part.start:
-            found[-1] = TimeRange(found[-1].start, part.end)
-        else:
-            found.append(part)
-    return tuple(found)
+    """The ranges in ``within`` in which something does not hold; there are as many as it begins to hold, at most."""
+    runs = ([*run] for fits, run in groupby(overlapping(spans, within), holds) if not fits)
+    return tuple(within.common(TimeRange(run[0].span.start, run[-1].span.end)) for run in runs)

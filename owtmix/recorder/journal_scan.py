@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from owtmix.recorder.clock import TrackLog
-from owtmix.recorder.journal import Codec, Frame, JournalHead, JournalReader, Report
+from owtmix.recorder.journal import Codec, Frame, JournalHead, JournalReader
 from owtmix.recorder.opus_packet import samples_in
 
 _START_CODES: Final = (b"\x00\x00\x01", b"\x00\x00\x00\x01")
@@ -27,7 +27,6 @@ class Scan:
         log: For its clock.
         first: The frame with which a file may begin, without its data; None when there is none.
         frames: The number of frames that could be media.
-        damaged: The number of others.
         is_damaged: Whether it could not be read to its end.
     """
 
@@ -36,7 +35,6 @@ class Scan:
     log: TrackLog
     first: Frame | None
     frames: int
-    damaged: int
     is_damaged: bool
 
 
@@ -49,19 +47,14 @@ def scan_journal(path: Path) -> Scan:
     """
     with JournalReader(path) as reader:
         log = TrackLog(reader.head.rate)
-        first, frames, damaged = None, 0, 0
+        first, frames = None, 0
         for record in reader.records():
             log.add(record)
-            if isinstance(record, Report):
-                continue
-            frame = checked(reader.head.codec, record)
-            if frame is None:
-                damaged += 1
-                continue
-            frames += 1
-            if first is None and frame.is_key:
-                first = replace(frame, data=b"")
-    return Scan(path, reader.head, log, first, frames, damaged, reader.is_damaged)
+            if isinstance(record, Frame) and (frame := checked(reader.head.codec, record)):
+                frames += 1
+                if first is None and frame.is_key:
+                    first = replace(frame, data=b"")
+    return Scan(path, reader.head, log, first, frames, reader.is_damaged)
 
 
 def media_frames(reader: JournalReader) -> Iterator[Frame]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shlex
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,8 +14,10 @@ from typing import Final
 
 from owtmix.base.backoff import pause_s
 from owtmix.base.errors import CODE_FAILED
+from owtmix.base.wording import counted
 from owtmix.jobfile.settings import ServiceSettings
 from owtmix.notify.events import Event, ServiceStatus, WarnCode
+from owtmix.recorder.job_file import JOB_FILE
 from owtmix.service import callbacks, jobs, record_events
 from owtmix.service.actions import ACTIONS
 from owtmix.service.database import Database
@@ -76,14 +79,20 @@ async def finish_room(job: Job, site: Site) -> None:
         await _write_options(job, site)
         done = await _finish_patiently(job, folder, site)
     addresses = [str(address) for address in done.result.get("uploaded", ())]
-    await site.database.run(partial(jobs.set_result, job=job, result=done.result))
+    command = _composing_command(addresses, folder)
+    await site.database.run(partial(jobs.set_result, job=job, result={**done.result, "compose": command}))
     if done.status:
         await interrupt(job, site, done.message)
         return
     files = [record_events.files(addresses), record_events.upload(0, addresses)] if addresses else []
     status = record_events.status(ServiceStatus.SERVICE_STATUS_EXITING)
-    await _end(job, site, "ended", "" if addresses else "nothing was recorded", [*files, status])
-    remove_made(folder)
+    lost = [entry for entry in done.result.get("left_out", ()) if entry.get("is_lost")]
+    reason = f"{counted(len(lost), 'journal is damaged', 'journals are damaged')}, and kept in {folder}" if lost else ""
+    await _end(job, site, "ended", reason if addresses or lost else "nothing was recorded", [*files, status])
+    if command:
+        _log.info("%s: recorded; to compose the room: %s", job.id, command)
+    if not lost:
+        remove_made(folder)
 
 
 async def tell_restart(job: Job, site: Site) -> None:
@@ -108,6 +117,14 @@ async def interrupt(job: Job, site: Site, reason: str) -> None:
         record_events.status(ServiceStatus.SERVICE_STATUS_INTERRUPT),
     ]
     await _end(job, site, "interrupted", reason, events)
+
+
+def _composing_command(addresses: Sequence[str], folder: Path) -> str:
+    """The command that composes the room, by the job beside the recordings or the one that finds them in a store."""
+    uploaded = [address for address in addresses if address.endswith(f".{JOB_FILE}")]
+    if not uploaded:
+        return ""
+    return f"owt-main {shlex.quote(uploaded[0] if uploaded[0].startswith('/') else str(folder / JOB_FILE))}"
 
 
 async def _finish_patiently(job: Job, folder: Path, site: Site) -> Finished:

@@ -65,6 +65,7 @@ def job_page(job: Job, revisions: Sequence[Revision], streams: Streams, now_us: 
         f"{', ' + _text(job.reason) if job.reason else ''}</p>"
         f"{_table('Streams', current)}{_table('Files', job.result.get('files', ()))}"
         f"{_table('Left out', job.result.get('left_out', ()))}{_list('Uploaded', job.result.get('uploaded', ()))}"
+        f"{_list('Compose the room', [one for one in [job.result.get('compose')] if one])}"
         f"<h2>Changes</h2><table><tr><th>When<th>Action<th>Who<th>Sections</tr>{changes}</table>"
         f"<h2>In force</h2><pre>{_text(config, lines=True)}</pre><p class=quiet>{_time(now_us)}</p>",
     )

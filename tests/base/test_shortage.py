@@ -63,3 +63,11 @@ def test_under_a_limit_of_memory_any_error_may_hide_its_lack() -> None:
     """Decoders report it as damage of the file."""
     done = subprocess.run([sys.executable, "-c", LIMITED], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("ShortageError memory is short")
+
+
+def test_a_module_that_is_missing_is_no_recordings_fault() -> None:
+    error = RuntimeError("decoding failed")
+    error.__cause__ = ModuleNotFoundError("No module named 'av'")
+    found = machine_error(error)
+    assert isinstance(found, ShortageError)
+    assert "the installation is damaged" in str(found)

@@ -19,7 +19,8 @@ from pydantic import BaseModel
 from owtmix.base.errors import MixError
 from owtmix.base.ids import StreamId
 from owtmix.base.strict_json import Loc, printable
-from owtmix.compositor.text.render import is_cut, missing_glyphs
+from owtmix.compositor.text.missing_glyphs import missing_glyphs
+from owtmix.compositor.text.render import is_cut
 from owtmix.jobfile.bounds import MAX_INDEX_BYTES, MAX_JOB_BYTES, MAX_NAME, MAX_SETTINGS_BYTES, MAX_TEXT, MAX_URL
 from owtmix.jobfile.index_reader import read_index
 from owtmix.jobfile.job_id import job_id_in

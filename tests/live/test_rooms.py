@@ -61,6 +61,7 @@ def test_a_room_ends_by_itself_when_all_have_left(server: LiveServer, clip: Clip
         assert file["StreamId"] == "alice_1"
         wait_until(lambda: len(receiver.requests) >= 4, "all callbacks")
         told = events(receiver.requests)
+    assert f"owt-main {job.described}" in httpx.get(f"{server.url}/jobs/{job.id}", trust_env=False).text
     assert [name for name, _ in told] == [
         "ucloud_record_status_update",
         "ucloud_record_file_infos",

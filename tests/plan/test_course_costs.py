@@ -17,7 +17,8 @@ from owtmix.base.time import TimeRange
 from owtmix.jobfile import assemble_video
 from owtmix.jobfile.bounds import MAX_SHOWN, MAX_UPDATES
 from owtmix.jobfile.reader import with_updates
-from owtmix.plan.course import course_of
+from owtmix.plan import course
+from owtmix.plan.course import StateSpan, course_of, where_not
 from owtmix.plan.pages import Pages
 from owtmix.plan.speakers import Speaking
 from tests.plan.test_course import CLIPS, job, mixer
@@ -153,3 +154,38 @@ def test_a_day_of_speech_is_held_once_however_long_pages_are() -> None:
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:
         tracemalloc.stop()
+
+
+def test_updates_for_very_many_streams_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is asked of each stream, which takes some microseconds."""
+    spec = with_updates(job(), lines(*[mixer(Gap=number) for number in range(9)]), "updates")
+    monkeypatch.setattr(course, "MAX_STATES_OF_STREAMS", 9 * len(CLIPS))
+    assert len(course_of(spec, index_of(CLIPS)).changes) == 9
+    monkeypatch.setattr(course, "MAX_STATES_OF_STREAMS", 9 * len(CLIPS) - 1)
+    with pytest.raises(SpecError, match="9 updates for"):
+        course_of(spec, index_of(CLIPS))
+
+
+def test_a_file_of_very_many_lines_is_told_at_once() -> None:
+    with pytest.raises(SpecError, match="100,000 lines"):
+        with_updates(job(), b"\n" * (16 << 20), "updates")
+    updates = with_updates(job(), b"\r" * (16 << 20), "updates").updates
+    assert updates
+    assert updates.updates == ()
+
+
+def test_where_something_does_not_hold_is_asked_of_each_state_once() -> None:
+    """Times are only compared where it begins or ceases to hold."""
+    states = [StateSpan(TimeRange(Fraction(n), Fraction(n + 1)), Mock(), Mock()) for n in range(1000)]
+    asked: list[Fraction] = []
+
+    def holds(at: StateSpan) -> bool:
+        asked.append(at.span.start)
+        return 100 <= at.span.start < 200
+
+    within = TimeRange(Fraction(5, 2), Fraction(900))
+    with patch.object(TimeRange, "common", autospec=True, side_effect=TimeRange.common) as compared:
+        found = where_not(states, within, holds)
+    assert found == (TimeRange(Fraction(5, 2), Fraction(100)), TimeRange(Fraction(200), Fraction(900)))
+    assert asked == [*range(2, 900)]
+    assert compared.call_count == 2

@@ -26,7 +26,8 @@ from tests.recorder.senders import START_US, Sender, write_journals
 
 FLASH_LUMA: Final = 200
 """A flash has 235, the brightest colour of a person 150."""
-TIMEOUT_S: Final = 120
+TIMEOUT_S: Final = 240
+"""On a busy machine, for a million records."""
 
 
 class Quiet:

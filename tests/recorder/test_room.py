@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import resource
 import signal
 import stat
@@ -298,3 +299,22 @@ def test_a_room_without_usable_options_does_not_start(tmp_path: Path, options: b
     with room_process(tmp_path) as process:
         assert process.wait(60) == 2
     assert not (tmp_path / JOURNALS).exists()
+
+
+def test_redundant_sound_and_congestion_feedback_are_taken_with_the_offers_own_numbers(tmp_path: Path) -> None:
+    """Browsers number redundant sound below 64, where aiortc by itself would answer with a number of its own."""
+
+    async def scene(room: RunningRoom) -> None:
+        sending = await publish(room, "alice_1", "VP8", "audio")
+        offer = sending.publisher.connection.localDescription.sdp
+        added = "a=rtpmap:63 red/48000/2\r\na=fmtp:63 96/96\r\na=rtcp-fb:96 transport-cc\r\n"
+        offer = re.sub(r"(m=audio .*?)\r\n", r"\1 63\r\n", offer, count=1)
+        offer = offer.replace("a=rtpmap:96 opus/48000/2\r\n", f"a=rtpmap:96 opus/48000/2\r\n{added}")
+        _, answer = await room.control.offer("bob_1", offer)
+        assert re.search(r"m=audio \d+ \S+ 63 96\r\n", answer)
+        assert "a=rtpmap:63 red/48000/2\r\na=fmtp:63 96/96\r\n" in answer.replace("a=rtcp-fb:63 transport-cc\r\n", "")
+        assert "a=rtcp-fb:96 transport-cc" in answer
+        assert "goog-remb" not in answer
+        await sending.close()
+
+    play(tmp_path / "room", scene)

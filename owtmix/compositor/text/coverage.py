@@ -43,7 +43,7 @@ def find_fonts(texts: Iterable[str], places: Sequence[Path], warn: Callable[[str
         return ()
     # Imported here: most jobs need no fonts, and loading them takes time.
     from owtmix.compositor.text.fonts import faces_in  # noqa: PLC0415
-    from owtmix.compositor.text.render import missing_chars  # noqa: PLC0415
+    from owtmix.compositor.text.missing_glyphs import missing_chars  # noqa: PLC0415
 
     missing = set(missing_chars(non_ascii))
     fonts = []
@@ -87,7 +87,7 @@ def missing_glyph_warnings(picture: PicturePlan | None) -> Iterator[str]:
         if not text.isascii():  # covered by every font
             # Imported here: most jobs need no fonts, and loading them takes time.
             from owtmix.compositor.text.fonts import fonts_of  # noqa: PLC0415
-            from owtmix.compositor.text.render import missing_glyphs  # noqa: PLC0415
+            from owtmix.compositor.text.missing_glyphs import missing_glyphs  # noqa: PLC0415
 
             if missing := missing_glyphs(text, fonts_of(needed_fonts([text], picture.fonts))):
                 yield f"no font has {some(missing)}: left out of {where}"

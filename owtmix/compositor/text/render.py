@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from owtmix.compositor.bands import bands
 from owtmix.compositor.text.fonts import UNITS_PER_PX, Face, Fonts, own_fonts
-from owtmix.compositor.text.letters import clean, is_invisible, split
+from owtmix.compositor.text.letters import clean, split
+from owtmix.compositor.text.missing_glyphs import is_drawable
 from owtmix.compositor.text.shaping import Glyph, Line, lay_out
 
 ELLIPSIS: Final = "…"
@@ -26,20 +27,6 @@ _CACHED_PX: Final = 512
 _INVISIBLE_AT_END: Final = frozenset({"Zs", "Cf"})
 
 _Mask = NDArray[np.uint8]
-
-
-def missing_chars(text: str, fonts: Fonts | None = None) -> tuple[str, ...]:
-    """The characters of ``text`` that no font has, each once, in order; ``render_text`` leaves them out.
-
-    ``fonts`` are the package's own by default.
-    """
-    fonts = fonts or own_fonts()
-    return tuple(char for char in dict.fromkeys(clean(text)) if not _is_drawable(char, fonts))
-
-
-def missing_glyphs(text: str, fonts: Fonts | None = None) -> tuple[str, ...]:
-    """``missing_chars`` by code point and name: ``U+1F642 SLIGHTLY SMILING FACE``."""
-    return tuple(f"U+{ord(char):04X} {unicodedata.name(char, '')}".rstrip() for char in missing_chars(text, fonts))
 
 
 def render_text(text: str, height_px: int, max_width_px: int, fonts: Fonts | None = None) -> NDArray[np.uint8]:
@@ -81,14 +68,10 @@ def text_mask(text: str, height_px: int, max_width_px: int, fonts: Fonts | None 
     return _mask(line, height_px, margin_px=0, stroke_px=0)
 
 
-def _is_drawable(char: str, fonts: Fonts) -> bool:
-    return is_invisible(char) or fonts.face_of(char) is not None
-
-
 def _fitted_line(text: str, height_px: int, max_width_px: int, fonts: Fonts) -> tuple[Line, bool]:
     """The line of ``text``, cut to ``max_width_px`` with an ellipsis, and whether it was cut."""
     cleaned = clean(text)
-    drawable = {char for char in set(cleaned) if _is_drawable(char, fonts)}
+    drawable = {char for char in set(cleaned) if is_drawable(char, fonts)}
     letters = _trimmed(split("".join(char for char in cleaned if char in drawable).strip()))
 
     def cut(count: int) -> Line:

@@ -71,6 +71,8 @@ class Assembler:
         """First packet of the next frame; what lies from there to ``_end`` is there and belongs to it."""
         self._end = 0
         self._after_loss = False
+        self._broken: int | None = None
+        """Time of the frame that was given up last, whose rest may still come."""
 
     def add(self, arrival: Arrival) -> None:
         """Take a packet, in any order."""
@@ -144,12 +146,14 @@ class Assembler:
         if not data:
             return None
         filled = next(arrival for arrival in parts if arrival.part.data)
+        if filled.timestamp == self._broken:
+            return None
         if not filled.part.begins:
             self._lose()
             return None
         last = parts[-1]
         frame = Assembled(last.name, last.timestamp, data, last.at_us, last.arrived_us, self._after_loss)
-        self._after_loss = False
+        self._after_loss, self._broken = False, None
         return frame
 
     def _give_up(self, now_us: int) -> bool:
@@ -166,13 +170,13 @@ class Assembler:
         if hole and now_us - hole.since_us < self._patience_us and not is_full:
             return False
         self._lose()
-        broken = self._waiting.get(self._end - 1)
-        stop = self._end
+        before, stop = self._waiting.get(self._end - 1), self._end
+        self._broken = before.timestamp if before else self._broken
         while stop <= highest and stop not in self._waiting:
             self._missing.pop(stop, None)
             stop += 1
         while self._is_video and (arrival := self._waiting.get(stop)) is not None:
-            if arrival.part.begins and not (broken and arrival.timestamp == broken.timestamp):
+            if arrival.part.begins and arrival.timestamp != self._broken:
                 break
             stop += 1
         self._drop(stop)

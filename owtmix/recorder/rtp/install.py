@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
-from aiortc import rtcicetransport, rtcpeerconnection
+from aiortc import rtcicetransport, rtcpeerconnection, rtp
 from aiortc.codecs import CODECS, HEADER_EXTENSIONS
 from aiortc.rtcrtpparameters import RTCRtcpFeedback, RTCRtpCodecParameters, RTCRtpHeaderExtensionParameters
 
@@ -19,9 +19,14 @@ _PROFILES: Final = ("42001f", "42e01f", "4d001f", "64001f")
 """Of H.264: nothing is decoded, so any profile that browsers, OBS and phones send is as good."""
 
 
+_DYNAMIC: Final = frozenset((*range(35, 64), *range(96, 128)))
+"""Payload types that an offer gives a meaning: browsers use the lower ones, too, where aiortc answers with others."""
+
+
 def install(ice: IceSettings) -> None:
     """Receive encoded frames at the addresses of ``ice``, from now on."""
     use_addresses(ice)
+    vars(rtp).update(DYNAMIC_PAYLOAD_TYPES=_DYNAMIC)
     vars(rtcpeerconnection).update(RTCRtpReceiver=EncodedReceiver, RTCDtlsTransport=RecordingTransport)
     CODECS["audio"][:] = _sound()
     CODECS["video"][:] = _picture()

@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from owtmix.compositor.text.fonts import Face, Fonts, own_fonts
-from owtmix.compositor.text.render import ELLIPSIS, missing_glyphs, render_text, text_mask
+from owtmix.compositor.text.missing_glyphs import missing_glyphs
+from owtmix.compositor.text.render import ELLIPSIS, render_text, text_mask
 from tests.support.made_font import KA, make_font
 
 WIDE_PX = 2000

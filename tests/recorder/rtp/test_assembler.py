@@ -129,6 +129,18 @@ def test_a_hole_is_given_up_after_the_patience_and_the_next_frame_says_so() -> N
     assert (after.data, after.after_loss, assembler.lost) == (whole(packets, 2), True, 1)
 
 
+def test_the_rest_of_a_broken_frame_is_none_of_its_own() -> None:
+    """Packets of H.264 with a whole unit each look as if a frame began with them."""
+    assembler = Assembler(is_video=True, patience_us=0)
+    frames = []
+    for sequence, (timestamp, marker) in enumerate([(0, False), (0, False), (0, False), (0, True), (3000, True)]):
+        if sequence != 1:
+            unit = Part(b"%d" % sequence, begins=True)
+            assembler.add(Arrival(sequence, timestamp, marker, "h264", unit, 0, 0))
+            frames += assembler.pop(0)
+    assert [(frame.data, frame.after_loss) for frame in frames] == [(b"4", True)]
+
+
 def test_sound_is_a_frame_a_packet() -> None:
     packets = sent([1] * 5, 0, 0, [False] * 5)
     assembler = Assembler(is_video=False, patience_us=PATIENCE_US)

@@ -101,6 +101,7 @@ def test_what_is_replaced_has_the_same_parameters(ours: type, theirs: type, name
         (aioice.ice.StunProtocol, "self.receiver.data_received("),
         (rtcicetransport.RTCIceTransport, "self._connection = gatherer._connection"),
         (rtcpeerconnection, "codecs=transceiver._codecs"),
+        (rtcpeerconnection, "if c.payloadType in rtp.DYNAMIC_PAYLOAD_TYPES:"),
     ],
 )
 def test_what_the_adapter_counts_on_is_done(owner: Any, words: str) -> None:

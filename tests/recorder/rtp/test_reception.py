@@ -159,6 +159,12 @@ def test_redundant_sound_fills_holes_of_one_packet(lost: set[int], first: int) -
     assert all(frame.codec == "opus" and frame.is_key for frame in track.frames)
 
 
+def test_sound_begins_with_the_first_packets_own_block() -> None:
+    track = Track("audio")
+    track.add(RED, 0, 960, red((960, b"before"), (0, b"own")), 0)
+    assert (track.data, track.reception.counters.recovered) == ([b"own"], 0)
+
+
 def test_redundant_blocks_of_another_codec_are_ignored() -> None:
     track = Track("audio")
     track.add(RED, 0, 960, bytes([VP8]) + b"own", 0)
