@@ -13,13 +13,14 @@ arrival - RTP time.
 Senders may lie or jump. Odd reports are left out; reports that contradict the arrival of frames are not believed; and
 no frame is placed more than ``EARLY_US`` after its arrival, or ``LATE_US`` before it: there the track's clock has
 jumped, and the frame counts as captured when it arrived. So the times of a session are those of its arrivals, whatever
-a sender claims.
+a sender claims. Only where a sender or the recorder was held up, which frames soon after show that are in time again,
+may frames be later, up to ``LATEST_US``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from statistics import median
 from typing import Final, NamedTuple
@@ -29,8 +30,15 @@ from owtmix.recorder.journal import Frame, Report
 EARLY_US: Final = 500_000
 LATE_US: Final = 5_000_000
 """Packets are repeated for a second, and a stream is gone after five."""
+LATEST_US: Final = 60_000_000
+"""So late may frames be after which others come in time: who sent or received them was held up."""
 MAX_TIME_US: Final = 1 << 62
 
+_SECOND_US: Final = 1_000_000
+_MOST_SECONDS: Final = 100_000
+"""More than a day."""
+_SOON_S: Final = 20
+"""Frames are in time again so soon after some that were held up."""
 _WINDOW_US: Final = 10_000_000
 """Of arrival, in which the least delay counts: it has hundreds of frames."""
 _MOST_WINDOWS: Final = 50_000
@@ -77,6 +85,8 @@ class TrackLog:
         self.rate = rate
         self.first_arrived_us = MAX_TIME_US
         self.last_arrived_us = 0
+        self.soon: dict[int, _Point] = {}
+        """The least difference of arrival and RTP time in each second of arrival."""
         self._least: dict[int, _Point] = {}
         self._reports: dict[int, list[Report]] = {}
 
@@ -93,9 +103,8 @@ class TrackLog:
             return
         at_us = rtp_us(record, self.rate)
         point = _Point(at_us, record.arrived_us - at_us)
-        least = self._least.get(window)
-        if (least is None and len(self._least) < _MOST_WINDOWS) or (least and point.apart_us < least.apart_us):
-            self._least[window] = point
+        _keep_least(self._least, window, point, _MOST_WINDOWS)
+        _keep_least(self.soon, record.arrived_us // _SECOND_US, point, _MOST_SECONDS)
 
     @property
     def reports(self) -> list[Report]:
@@ -120,16 +129,25 @@ class TrackClock:
     rate: int
     sender: _Line | None
     server: _Line
+    soon: Mapping[int, _Point] = field(default_factory=dict)
+    """The least difference of arrival and RTP time in each second of arrival."""
     shift_us: float = 0.0
 
     def time_us(self, frame: Frame) -> int:
         """When ``frame`` was captured, by the server's clock, in microseconds since 1970."""
         time_us = self._placed(rtp_us(frame, self.rate)) + self.shift_us
         lag_us = frame.arrived_us - time_us
-        if not -EARLY_US <= lag_us <= LATE_US:
-            self.shift_us += lag_us
-            return frame.arrived_us
-        return round(time_us)
+        if -EARLY_US <= lag_us <= LATE_US or (LATE_US < lag_us <= LATEST_US and self._is_held_up(frame.arrived_us)):
+            return round(time_us)
+        self.shift_us += lag_us
+        return frame.arrived_us
+
+    def _is_held_up(self, arrived_us: int) -> bool:
+        """Whether frames that arrive soon after are in time."""
+        second = arrived_us // _SECOND_US
+        after = (self.soon[number] for number in range(second + 1, second + 1 + _SOON_S) if number in self.soon)
+        lags = (at_us + apart_us - self._placed(at_us) - self.shift_us for at_us, apart_us in after)
+        return any(-EARLY_US <= lag_us <= LATE_US for lag_us in lags)
 
     def anew(self) -> TrackClock:
         """The same, before the first frame."""
@@ -168,12 +186,19 @@ def _sender(log: TrackLog) -> _Line | None:
 def _clock(log: TrackLog, sender: _Line | None, server: _Line | None) -> TrackClock:
     delays = log.delays
     if sender and server:
-        clock = TrackClock(log.rate, sender, server)
+        clock = TrackClock(log.rate, sender, server, log.soon)
         lags = [at_us + apart_us - clock._placed(at_us) for at_us, apart_us in delays]  # noqa: SLF001 - its maker
         if not lags or -EARLY_US <= median(lags) <= LATE_US:
             return clock
     own = _line(_usual(delays), is_least=True) if delays else _Line(0, 0, 0)
-    return TrackClock(log.rate, None, own)
+    return TrackClock(log.rate, None, own, log.soon)
+
+
+def _keep_least(points: dict[int, _Point], place: int, point: _Point, most: int) -> None:
+    """Keep the point with the least difference at a place, of which there are ``most``."""
+    least = points.get(place)
+    if (least is None and len(points) < most) or (least and point.apart_us < least.apart_us):
+        points[place] = point
 
 
 def _is_near(some_us: float, other_us: float) -> bool:

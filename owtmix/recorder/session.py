@@ -20,6 +20,8 @@ from owtmix.recorder.rtp.transport import now_us
 from owtmix.recorder.track_journal import TrackJournal
 
 SYNC_EVERY_S: Final = 1.0
+HELD_UP_US: Final = 2_000_000
+"""A process that comes back so late from a pause of a second was held up: nobody is silent for that."""
 CLOSE_S: Final = 5.0
 """Longest time that closing a connection may take."""
 
@@ -148,9 +150,12 @@ class Session:
         """Bring journals to the disk until the session ends. Returns why it does."""
         settings, begun_us = self._settings, now_us()
         while True:
+            looked_us = now_us()
             done, _ = await asyncio.wait({self._stop}, timeout=SYNC_EVERY_S)
             if done:
                 return self._stop.result()
+            if now_us() - looked_us > HELD_UP_US:  # what came meanwhile was not read yet
+                continue
             alive_us = max((r.reception.alive_us for r, _ in self._tracks if r.reception), default=0)
             if alive_us and now_us() - alive_us > settings.silence_s * 1e6:
                 return f"no packets for {settings.silence_s:g} s"

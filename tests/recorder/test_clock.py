@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import pytest
@@ -175,3 +175,31 @@ def test_a_log_does_not_grow_with_records() -> None:
         log.add(Frame(n, BEGIN_US + n, False, b""))
     assert len(log.reports) <= 32
     assert len(log.delays) <= 2
+
+
+@pytest.mark.parametrize("reports", [True, False])
+@pytest.mark.parametrize("held_s", [3, 6, 14, 45])
+def test_what_comes_late_since_somebody_was_held_up_keeps_its_time(held_s: int, reports: bool) -> None:
+    """All that was sent meanwhile arrives at once, and what follows is in time again."""
+    track = simulated(48_000, 150, every_s=0.02, reports=reports)
+    free_us = BEGIN_US + (50 + held_s) * 1_000_000
+    late = [
+        (at_us, replace(frame, arrived_us=max(frame.arrived_us, free_us)) if at_us > BEGIN_US + 50_000_000 else frame)
+        for at_us, frame in track.frames
+    ]
+    held = Simulated(track.rate, late, track.reports)
+    (clock,) = place([held.log()])
+    assert max(abs(error - DELAY_US) for error in held.errors_us(clock)) < AGREE_US
+
+
+def test_the_clock_of_a_track_that_stood_still_is_that_of_its_arrivals_from_there_on() -> None:
+    track = simulated(48_000, 120, every_s=0.02, reports=False)
+    still = [
+        (at_us, frame)
+        if at_us < BEGIN_US + 60_000_000
+        else (at_us + 20_000_000, replace(frame, arrived_us=frame.arrived_us + 20_000_000))
+        for at_us, frame in track.frames
+    ]
+    found = Simulated(track.rate, still, [])
+    (clock,) = place([found.log()])
+    assert max(abs(error - DELAY_US) for error in found.errors_us(clock)) < 4 * DELAY_US

@@ -193,6 +193,26 @@ def test_a_silent_sender_has_left(tmp_path: Path) -> None:
     play(tmp_path / "room", scene, silence_s=1.5)
 
 
+def test_nobody_is_silent_while_the_room_is_held_up(tmp_path: Path) -> None:
+    """What waits to be received is received when its process goes on."""
+
+    async def scene(room: RunningRoom) -> None:
+        sending = await publish(room, "alice_1", "VP8")
+        await until(room, "joined", "alice_1")
+        room.process.send_signal(signal.SIGSTOP)
+        await asyncio.sleep(4)
+        room.process.send_signal(signal.SIGCONT)
+        await asyncio.sleep(2)
+        assert [found["stream"] for found in (await room.control.status())["sessions"]] == ["alice_1"]
+        await sending.close()
+        await room.control.stop()
+        assert room.process.wait(30) == 0
+        for journal in room.journals():
+            check_sent(journal, sending)
+
+    play(tmp_path / "room", scene, silence_s=1.5)
+
+
 def test_a_sender_that_never_connects_is_given_up(tmp_path: Path) -> None:
     async def scene(room: RunningRoom) -> None:
         sending = await publish(room, "alice_1", "VP8")
