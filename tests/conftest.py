@@ -111,6 +111,8 @@ SLOW: Final = (
     "recorder/test_upload.py",
     "render/test_frames_on_gpu.py",
     "render/test_video_track.py",
+    "service/test_arguments.py",
+    "service/test_document_samples.py",
     "storage/s3/test_bounds.py",
     "storage/s3/test_download.py",
     "storage/s3/test_faults.py",
