@@ -34,6 +34,13 @@ def test_addresses(text: str, host: str, port: int, loopback: bool) -> None:
     assert (str(listener), listener.is_loopback) == (text, loopback)
 
 
+def test_answers_are_not_held_back() -> None:
+    with Listener("127.0.0.1", 0).open() as listening, socket.create_connection(listening.getsockname()):
+        connection, _ = listening.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 @pytest.mark.parametrize("text", ["", "8088", "localhost:80", "127.0.0.1:65536", "1.2.3:4", "::1:80", "127.0.0.1:-1"])
 def test_what_is_no_address(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
