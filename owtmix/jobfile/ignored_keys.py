@@ -1,4 +1,4 @@
-"""Keys of a job file that count for nothing because of others."""
+"""Keys of a job file that count for nothing: those that are null, and those that others make unused."""
 
 from __future__ import annotations
 
@@ -33,3 +33,12 @@ def object_at(parent: dict[str, Any], key: str) -> dict[str, Any]:
     """The object at ``key``; an empty one where there is none."""
     child = parent.get(key)
     return child if isinstance(child, dict) else {}
+
+
+def without_nulls(value: Any) -> Any:
+    """Remove keys whose value is ``null``."""
+    if isinstance(value, dict):
+        return {key: without_nulls(child) for key, child in value.items() if child is not None}
+    if isinstance(value, list):
+        return [without_nulls(child) for child in value]
+    return value

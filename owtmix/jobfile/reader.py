@@ -16,7 +16,7 @@ from owtmix.base.errors import Problem, SpecError
 from owtmix.base.strict_json import JsonError, Loc, read_object, shown
 from owtmix.jobfile.assemble import assemble
 from owtmix.jobfile.bounds import MAX_JOB_BYTES, MAX_SHOWN, MAX_UPDATE_LINES, MAX_UPDATES
-from owtmix.jobfile.ignored_keys import drop_ignored, object_at
+from owtmix.jobfile.ignored_keys import drop_ignored, object_at, without_nulls
 from owtmix.jobfile.job_model import REQUIRED, JobModel
 from owtmix.jobfile.models import JobFile
 from owtmix.jobfile.overrides import apply_overrides
@@ -55,8 +55,8 @@ def check_job(document: dict[str, Any], refused: Sequence[tuple[str, str]] = ())
     Raises:
         SpecError: as ``read_job``.
     """
-    written = _without_nulls(document)
-    document = _without_nulls(document)
+    written = without_nulls(document)
+    document = without_nulls(document)
     other_request = _other_request(document)
     if other_request:
         raise SpecError(other_request)
@@ -96,7 +96,7 @@ def with_updates(spec: JobSpec, text: bytes, name: str) -> JobSpec:
             break  # what is wrong is known
         if line.strip():
             try:
-                entries[number] = _without_nulls(read_object(line, max_bytes=MAX_JOB_BYTES))
+                entries[number] = without_nulls(read_object(line, max_bytes=MAX_JOB_BYTES))
             except JsonError as error:
                 problems.append(Problem("", f"{name}, line {number}: not usable JSON: {error}"))
     if len(entries) > MAX_UPDATES:
@@ -136,15 +136,6 @@ def _updates(written: dict[str, Any], place: Callable[[int], str]) -> RoomUpdate
 def _placed(path: str, place: Callable[[int], str]) -> str:
     found = _IN_UPDATES.match(path)
     return (place(int(found[1])) + path[found.end() :]).rstrip(".: ") if found else path
-
-
-def _without_nulls(value: Any) -> Any:
-    """Remove keys whose value is ``null``."""
-    if isinstance(value, dict):
-        return {key: _without_nulls(child) for key, child in value.items() if child is not None}
-    if isinstance(value, list):
-        return [_without_nulls(child) for child in value]
-    return value
 
 
 def _other_request(document: dict[str, Any]) -> Problem | None:

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final, Protocol
 
-from owtmix.jobfile.bounds import MAX_RECEIVERS
 from owtmix.net.guard import checked_client
 from owtmix.notify.message import Messages
 from owtmix.notify.options import SenderOptions
@@ -16,8 +15,6 @@ from owtmix.notify.receiver import Receiver
 
 _CLOSING_S: Final = 1.0
 """Timeout for the end of the thread. Only a hanging disk takes longer."""
-MOST_ATTEMPTS: Final = MAX_RECEIVERS
-"""At the same time: each holds a connection. Earlier runs may have left messages for more receivers than a job has."""
 
 
 class Streams(Protocol):
@@ -35,7 +32,7 @@ class Sender:
         self._outbox = outbox
         self._options = options
         self._receivers: dict[str, tuple[Receiver, asyncio.Task[None]]] = {}
-        self._attempts = asyncio.Semaphore(MOST_ATTEMPTS)
+        self._attempts = asyncio.Semaphore(options.most_attempts)
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="callbacks", daemon=True)
@@ -75,6 +72,9 @@ class Sender:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def _wake(self, urls: Iterable[str]) -> None:
+        if self._options.forgets:
+            for url in [url for url, (receiver, _) in self._receivers.items() if receiver.idle.is_set()]:
+                self._receivers.pop(url)[1].cancel()
         for url in urls:
             if url not in self._receivers:
                 receiver = Receiver(url, self._outbox.stream(url), self._client, self._attempts, self._options)

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
-MAX_LINE_BYTES: Final = 1 << 20
+MAX_LINE_BYTES: Final = 4 << 20
 _NAME: Final = "control"
 _BACKLOG: Final = 16
 
@@ -70,7 +70,7 @@ def _short_path(folder: Path) -> Iterator[str]:
 
 
 def to_line(message: Mapping[str, Any]) -> bytes:
-    return json.dumps(message, separators=(",", ":")).encode() + b"\n"
+    return json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
 
 
 def from_line(line: bytes) -> dict[str, Any]:

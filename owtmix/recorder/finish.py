@@ -42,7 +42,7 @@ _STORED: Final = "stored"
 """The folder of index and job as they are in the store."""
 _STORE: Final = ("Vendor", "Region", "Bucket", "Endpoint")
 """Of a store, what the job of the room may name."""
-_LONGEST_LINE: Final = 4 * MAX_SECRET
+_LONGEST_LINE: Final = 16 * MAX_SECRET
 
 _log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from owtmix.recorder.subscription import Subscription
 OPTIONS_FILE: Final = "room.json"
 JOURNALS: Final = "journals"
 """Folder of the journals, in the room's."""
-MAX_OPTIONS_BYTES: Final = 1 << 20
+MAX_OPTIONS_BYTES: Final = 4 << 20
 
 _KEY_RANGE_S: Final = (1.0, 60.0)
 _LAST_PORT: Final = 65_535
@@ -79,7 +79,7 @@ class RoomOptions:
         return Subscription.from_json(self.media_channel, self.subscribe)
 
     def to_json(self) -> bytes:
-        return json.dumps(asdict(self), indent=2).encode()
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False).encode()
 
     @classmethod
     def from_json(cls, data: bytes) -> Self:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
@@ -32,6 +32,8 @@ from owtmix.service.whip import Whip
 
 Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
 _Endpoint = Callable[[Request], Awaitable[Response]]
+_FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+"""Headers of proxies: whoever is behind one is no operator, whatever the address of the proxy."""
 _PAGE: Final = {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 
 
@@ -65,6 +67,8 @@ class Service:
         began_s = time.perf_counter()
         try:
             answered = await self.control.answer(await read_body(request, MAX_BODY_BYTES))
+        except ClientDisconnect:
+            return Response(status_code=400)  # which nobody reads
         except TooLargeError:
             body = answer(None, RetCode.FAILED, f"a request has at most {MAX_BODY_BYTES:,} bytes", {}, {})
             self.metrics.answered("", RetCode.FAILED, time.perf_counter() - began_s)
@@ -77,7 +81,8 @@ class Service:
 
         async def checked(request: Request) -> Response:
             client = ip_address(request.client.host) if request.client else None
-            if client is None or not any(client in network for network in self.operators):
+            is_forwarded = any(name in request.headers for name in _FORWARDED)
+            if client is None or is_forwarded or not any(client in network for network in self.operators):
                 return PlainTextResponse("Not Found", 404)
             return await page(request)
 

@@ -16,7 +16,7 @@ _EPILOG: Final = """\
 Settings are in conf/owt.toml, [service]; keys of apps come from there or from OWT_APPS in the environment.
 
 SIGTERM ends all jobs, finishes and uploads what they recorded, and then ends the service. A second one ends it at once:
-rooms are received on, and the next start goes on with them.
+the next start goes on.
 
 exit status:
   0    the service ended, or --check found nothing wrong
@@ -55,7 +55,7 @@ class Listener:
         """
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         listening = socket.create_server((self.host, self.port), family=family, backlog=_BACKLOG)
-        # Connections inherit it. Head and body of an answer are two packets: without it, the second one waits for 40 ms.
+        # Connections inherit it: else the body of an answer, a packet of its own, waits for 40 ms.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return listening
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from starlette.requests import Request
+import asyncio
+from typing import Final
+
+from starlette.requests import ClientDisconnect, Request
+
+BODY_S: Final = 30.0
 
 
 class TooLargeError(Exception):
@@ -14,14 +19,19 @@ async def read_body(request: Request, most_bytes: int) -> bytes:
 
     Raises:
         TooLargeError: it has more than ``most_bytes``, or says so.
+        ClientDisconnect: it does not come to its end within ``BODY_S``.
     """
     length = request.headers.get("content-length", "")
     if length.isascii() and length.isdecimal() and int(length[:12]) > most_bytes:
         raise TooLargeError
     parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > most_bytes:
-            raise TooLargeError
-        parts.append(part)
+    try:
+        async with asyncio.timeout(BODY_S):
+            async for part in request.stream():
+                size += len(part)
+                if size > most_bytes:
+                    raise TooLargeError
+                parts.append(part)
+    except TimeoutError:
+        raise ClientDisconnect from None
     return b"".join(parts)

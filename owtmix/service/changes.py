@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
+from owtmix.jobfile.bounds import MAX_INDEX_BYTES, MAX_ROOM_IMAGES, MAX_ROOM_TEXTS, MAX_UPDATES
 from owtmix.notify.events import ServiceStatus
 from owtmix.service import callbacks, jobs, record_events
 from owtmix.service.actions import Action
+from owtmix.service.envelope import plain_number
 from owtmix.service.jobs import Job
 from owtmix.service.refusals import RefusedError, RetCode
 from owtmix.service.room_config import RoomConfig
+
+_MOST_BYTES: Final = MAX_INDEX_BYTES // 2
+"""Of all updates; in their file each has its time and action, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,7 @@ def keep_change(connection: sqlite3.Connection, change: Change) -> tuple[Job, bo
         return job, False
     if change.action.name == "job.start" and (other := jobs.in_room(connection, job.app, job.room)):
         raise RefusedError(RetCode.JOB_EXISTS, f"this room has a job already, {other.id}")
+    _check_updates(connection, change)
     kept = {name: value for name, value in change.data.items() if name in change.action.changes}
     jobs.revise(connection, job, change.config, change.at_us, change.user, change.action.name, kept)
     if change.action.name == "job.start":
@@ -84,16 +91,38 @@ def keep_change(connection: sqlite3.Connection, change: Change) -> tuple[Job, bo
     return jobs.find(connection, job.id), True
 
 
-def let_stop(connection: sqlite3.Connection, job_id: str, now_us: int) -> Job:
+def _check_updates(connection: sqlite3.Connection, change: Change) -> None:
+    """Check that composing the recordings will take all updates.
+
+    Raises:
+        RefusedError: they would be too many.
+    """
+    if not change.action.replayed:
+        return
+    count, size = jobs.updates_of(connection, change.job)
+    if count >= MAX_UPDATES or size + len(json.dumps(change.data, default=plain_number)) > _MOST_BYTES:
+        raise RefusedError(
+            RetCode.FAILED, f"this room has {count:,} updates of {size:,} bytes: it takes no more (docs/rooms.md)"
+        )
+    images, texts = jobs.watermarks_of(connection, change.job, change.data)
+    if images > MAX_ROOM_IMAGES or texts > MAX_ROOM_TEXTS:
+        raise RefusedError(
+            RetCode.FAILED,
+            f"the watermarks of a room have at most {MAX_ROOM_IMAGES} different images and {MAX_ROOM_TEXTS} texts",
+        )
+
+
+def let_stop(connection: sqlite3.Connection, job_id: str, now_us: int, user: str) -> Job:
     """Note that a job is to end: a piece of work for ``Database.run``. Raises as ``check_runs``."""
     job = jobs.find(connection, job_id)
     check_runs(job)
     if job.state == "running":
+        jobs.note(connection, job, now_us, user, "job.stop", {})
         jobs.set_state(connection, job, "stopping", now_us)
     return jobs.find(connection, job_id)
 
 
-def let_stop_recording(connection: sqlite3.Connection, job_id: str) -> Job:
+def let_stop_recording(connection: sqlite3.Connection, job_id: str, now_us: int, user: str) -> Job:
     """Note that a job is to record no more: a piece of work for ``Database.run``.
 
     Raises:
@@ -103,5 +132,6 @@ def let_stop_recording(connection: sqlite3.Connection, job_id: str) -> Job:
     check_runs(job)
     if not job.is_recording:
         raise RefusedError(RetCode.JOB_NON_EXISTENT, "this job does not record")
+    jobs.note(connection, job, now_us, user, "job.record.stop", {})
     jobs.set_recording(connection, job, is_recording=False)
     return jobs.find(connection, job_id)

@@ -19,9 +19,8 @@ _MIB: Final = 1 << 20
 
 def problems(settings: ServiceSettings, listener: Listener, state: Path) -> Iterator[str]:
     """What keeps the service from running, a sentence each. Nothing is left behind but an empty folder."""
-    missing = [name for name in _EXTRA if find_spec(name) is None]
-    if missing:
-        yield f"{', '.join(missing)}: not installed; install owtmix[service]"
+    if missing := missing_packages():
+        yield f"{missing}: not installed; install owtmix[service]"
     try:
         listener.open().close()
     except OSError as error:
@@ -41,6 +40,11 @@ def problems(settings: ServiceSettings, listener: Listener, state: Path) -> Iter
             yield f"less than {settings.min_free_mib:,} MiB are free in {state}"
     except OSError as error:
         yield f"the folder {state} cannot be used: {error.strerror}"
+
+
+def missing_packages() -> str:
+    """Packages of the extra that are not installed."""
+    return ", ".join(name for name in _EXTRA if find_spec(name) is None)
 
 
 def _family(host: str) -> socket.AddressFamily:

@@ -12,6 +12,8 @@ from typing import Any, Final, Protocol, TypeVar
 
 from owtmix.base.strict_json import shown
 from owtmix.jobfile.bounds import MAX_NAME
+from owtmix.jobfile.ignored_keys import without_nulls
+from owtmix.jobfile.spec import StorageSpec
 from owtmix.service import jobs
 from owtmix.service.actions import Action
 from owtmix.service.changes import Change, check_may_change, check_runs, keep_change, let_stop, let_stop_recording
@@ -26,6 +28,8 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
+MOST_RACES: Final = 3
+"""So often a change is made beside others, which may come first."""
 _LARGE_BYTES: Final = 16 << 10
 """A request of so many bytes is read and checked beside the others, since it may take long."""
 
@@ -66,13 +70,20 @@ class Control:
     """
 
     def __init__(
-        self, database: Database, tokens: TokenCheck, recorder: Recorder, most_jobs: int, now_us: Callable[[], int]
+        self,
+        database: Database,
+        tokens: TokenCheck,
+        recorder: Recorder,
+        most_jobs: int,
+        check_store: Callable[[StorageSpec], object],
+        now_us: Callable[[], int],
     ) -> None:
         self.draining = False
         self._database = database
         self._tokens = tokens
         self._recorder = recorder
         self._most_jobs = most_jobs
+        self._check_store = check_store
         self._now_us = now_us
 
     async def answer(self, body: bytes) -> Answered:
@@ -118,10 +129,12 @@ class Control:
             shown_streams = {"State": job.state, "Streams": self._recorder.streams(job)}
             return "OK", internal, _answered(request.action, job.in_force) | shown_streams
         if name == "job.stop":
-            self._recorder.end(await self._database.run(lambda c: let_stop(c, job_id, self._now_us())))
+            self._recorder.end(await self._database.run(lambda c: let_stop(c, job_id, self._now_us(), user)))
             return "OK", internal, {}
         if name == "job.record.stop":
-            self._recorder.change(await self._database.run(lambda c: let_stop_recording(c, job_id)))
+            self._recorder.change(
+                await self._database.run(lambda c: let_stop_recording(c, job_id, self._now_us(), user))
+            )
             return "OK", internal, _answered(request.action, job.in_force)
         config = await self._change(job, request, user, size)
         return config.message, internal, _answered(request.action, config.in_force)
@@ -157,17 +170,28 @@ class Control:
         Raises:
             RefusedError: the job does not run, has begun already, or would be wrong.
         """
-        is_kept = False
-        while not is_kept:
+        make = partial(_changed, request=request, user=user, check_store=self._check_store)
+        for attempt in range(MOST_RACES + 1):
             check_may_change(job, request.action)
             if self.draining and request.action.name == "job.start":
                 raise RefusedError(RetCode.FAILED, "the service is shutting down")
-            change = await _beside(size, partial(_changed, job, request, user, self._now_us()))
-            job, is_kept = await self._database.run(partial(keep_change, change=change))
+            at_us = self._now_us()
+            if attempt < MOST_RACES:
+                change = await _beside(size, partial(make, job, at_us=at_us))
+                job, is_kept = await self._database.run(partial(keep_change, change=change))
+            else:  # others change the job all the time, and wait for this one now
+                change, job = await self._database.run(
+                    partial(_change_now, job_id=job.id, make=partial(make, at_us=at_us))
+                )
+                is_kept = True
+            if is_kept:
+                break
         if request.action.name == "job.start":
             self._recorder.begin(job)
         else:
             self._recorder.change(job)
+        if self.draining and job.state == "running":
+            self._recorder.end(await self._database.run(lambda c: let_stop(c, job.id, self._now_us(), "")))
         return change.config
 
     def _user(self, request: Request, app: str, room: str) -> str:
@@ -182,16 +206,29 @@ class Control:
             raise RefusedError(RetCode.FAILED, f"Token: {error}") from None
 
 
-def _changed(job: Job, request: Request, user: str, at_us: int) -> Change:
-    """The change that ``request`` makes.
+def _changed(
+    job: Job, *, request: Request, user: str, check_store: Callable[[StorageSpec], object], at_us: int
+) -> Change:
+    """The change of ``job`` that ``request`` makes.
 
     Raises:
         RefusedError: it would be wrong.
     """
-    config = change_config(job.document, request.action, request.data, job.ids)
+    config = change_config(job.document, request.action, request.data, job.ids, check_store)
     if request.action.name == "job.record.start" and "RecordingConfig" not in config.document:
         raise RefusedError(RetCode.FAILED, "Data.RecordingConfig: missing; job.start had none either")
-    return Change(job, request.action, request.data, config, user, at_us)
+    return Change(job, request.action, without_nulls(request.data), config, user, at_us)
+
+
+def _change_now(connection: sqlite3.Connection, job_id: str, make: Callable[[Job], Change]) -> tuple[Change, Job]:
+    """Change a job, and let nobody else change it meanwhile: a piece of work for ``Database.run``.
+
+    Raises:
+        RefusedError: as ``make``, and as ``keep_change``.
+    """
+    job = jobs.find(connection, job_id)
+    check_may_change(job, (change := make(job)).action)
+    return change, keep_change(connection, change)[0]
 
 
 def _internal(job: Job, request_id: str) -> dict[str, Any]:

@@ -42,7 +42,7 @@ class Site:
         state: The folder with the rooms' folders.
         told: Called when callbacks were stored.
         restarted: Called when a process was started again.
-        finishing: How many rooms are finished at a time.
+        finishing: How many files are made at a time.
     """
 
     database: Database
@@ -131,7 +131,9 @@ async def _finish_patiently(job: Job, folder: Path, site: Site) -> Finished:
     """Try several times, with growing pauses: stores and disks are sometimes away."""
     for attempt in range(1, MOST_ATTEMPTS + 1):
         async with site.finishing:
-            done = await finish(folder, store_keys(job), upload=True)
+            done = await finish(folder, b"")
+        if done.status == 0:
+            done = await finish(folder, store_keys(job), upload=True)  # stores may be slow, and take no processor
         if done.status == 0:
             break
         reason = f"attempt {attempt} of {MOST_ATTEMPTS} at finishing it failed: {done.message}"

@@ -161,14 +161,47 @@ def revise(
     connection: sqlite3.Connection, job: Job, config: RoomConfig, at_us: int, user: str, action: str, data: Any
 ) -> None:
     """Keep an accepted change, and what the configuration became by it."""
+    note(connection, job, at_us, user, action, data)
+    connection.execute(
+        "UPDATE job SET document = ?, in_force = ? WHERE n = ?",
+        (_text(config.document), _text(config.in_force), job.n),
+    )
+
+
+def note(connection: sqlite3.Connection, job: Job, at_us: int, user: str, action: str, data: Any) -> None:
+    """Note an accepted request: who, when, what."""
     connection.execute(
         "INSERT INTO revision VALUES (?, ?, ?, ?, ?, ?)",
         (job.n, job.revision + 1, at_us, user, action, _text(data)),
     )
-    connection.execute(
-        "UPDATE job SET document = ?, in_force = ?, changed_us = ?, revision = revision + 1 WHERE n = ?",
-        (_text(config.document), _text(config.in_force), at_us, job.n),
-    )
+    connection.execute("UPDATE job SET changed_us = ?, revision = revision + 1 WHERE n = ?", (at_us, job.n))
+
+
+def updates_of(connection: sqlite3.Connection, job: Job) -> tuple[int, int]:
+    """The number of changes of a job since it began, and their bytes."""
+    row = connection.execute(
+        "SELECT count(*) AS n, coalesce(sum(length(CAST(data AS BLOB))), 0) AS size"
+        " FROM revision WHERE job = ? AND action != 'job.start'",
+        (job.n,),
+    ).fetchone()
+    return row["n"], row["size"]
+
+
+def watermarks_of(connection: sqlite3.Connection, job: Job, more: Mapping[str, Any]) -> tuple[int, int]:
+    """The number of different images and texts in all updates of a job, and in ``more``; 0 where that has none."""
+    if not _marks(more):
+        return 0, 0
+    rows = connection.execute(
+        "SELECT data FROM revision WHERE job = ? AND data LIKE '%WaterMark%'", (job.n,)
+    ).fetchall()
+    marks = [mark for data in [more, *(_value(row["data"]) for row in rows)] for mark in _marks(data)]
+    images, texts = ({mark.get(key) for mark in marks if mark.get(key)} for key in ("Image", "Text"))
+    return len(images), len(texts)
+
+
+def _marks(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+    marks = (data.get("MixerConfig") or {}).get("WaterMark") or []
+    return marks if isinstance(marks, list) else [marks]
 
 
 def revisions(connection: sqlite3.Connection, job: Job, actions: Sequence[str]) -> list[Revision]:

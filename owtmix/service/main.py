@@ -16,7 +16,7 @@ from owtmix.jobfile.settings import Settings
 from owtmix.jobfile.settings_file import read_settings, settings_file
 from owtmix.jobs.state import state_folder
 from owtmix.service.arguments import Arguments, Listener, read_arguments
-from owtmix.service.check import problems
+from owtmix.service.check import missing_packages, problems
 
 _log = logging.getLogger(__name__)
 
@@ -50,6 +50,8 @@ def _execute(arguments: Arguments) -> int:
         found = [*problems(settings.service, listener, state)]
         print_text("\n".join(found) or f"nothing is wrong: the service can run at {listener} with its state in {state}")
         return SetupError.exit_status if found else 0
+    if missing := missing_packages():
+        raise SetupError(f"{missing}: not installed; install owtmix[service]")
     if not settings.service.apps:
         _log.warning("no apps are named: every token is taken")
     try:
@@ -63,8 +65,6 @@ def _execute(arguments: Arguments) -> int:
 
 
 async def _serve(settings: Settings, state: Path, listening: socket.socket) -> None:
-    try:
-        from owtmix.service.server import Server  # noqa: PLC0415 - only the extra has what it needs
-    except ModuleNotFoundError as error:
-        raise SetupError(f"{error.name} is not installed: install owtmix[service]") from None
+    from owtmix.service.server import Server  # noqa: PLC0415 - only the extra has what it needs
+
     await Server(settings, state).run(listening)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from owtmix.jobfile.bounds import MAX_URL
+
 MASK: Final = "***"
 
 _SECRETS: Final = frozenset({"PublicKey", "SecretKey", "Token"})
@@ -33,7 +35,9 @@ def _masked_at(key: str, value: Any) -> Any:
 
 
 def masked_address(text: str) -> str:
-    """An address without what may be secret in it."""
+    """An address without what may be secret in it. Splitting takes the square of the combining marks in it."""
+    if len(text) > MAX_URL:
+        return MASK
     try:
         parts = urlsplit(text)
     except ValueError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import sqlite3
 from collections.abc import Awaitable, Coroutine, Sequence
@@ -11,10 +12,11 @@ from functools import partial
 from typing import Any, Final
 
 from owtmix.base.backoff import pause_s
+from owtmix.base.errors import CODE_FAILED
 from owtmix.base.ids import StreamId
 from owtmix.notify.events import WarnCode
 from owtmix.recorder.control import RoomControl, RoomRefusedError
-from owtmix.service import callbacks, record_events
+from owtmix.service import callbacks, jobs, record_events
 from owtmix.service.changes import let_stop
 from owtmix.service.finishing import Site, finish_room, finish_session, interrupt, tell_restart
 from owtmix.service.idle import IdleClock
@@ -28,6 +30,8 @@ _log = logging.getLogger(__name__)
 _LOOK_S: Final = 1.0
 _READY_S: Final = 10.0
 """How long a sender waits for a process that is being started."""
+_TOLD_FROM: Final = 3
+"""Failures in a row, after which the receivers and the page are told."""
 _STEADY_US: Final = 60_000_000
 """A process that ran so long had begun well: the pauses begin anew."""
 _FIRST_PAUSE_S: Final = 0.5
@@ -81,15 +85,21 @@ class Recording:
     async def run(self) -> None:
         """Receive the room until the job stops, then finish it; returns when the job has ended."""
         self.change(self.job)
-        try:
-            await self._receive()
-            await self._leave_beside()
-            await finish_room(self.job, self._site)
-        except (OSError, sqlite3.Error) as error:
-            with suppress(sqlite3.Error):
-                await interrupt(self.job, self._site, f"the service could not go on: {error}")
-        finally:
-            await self._leave_beside()
+        for attempt in itertools.count(1):
+            try:
+                await self._receive()
+                await self._leave_beside()
+                await finish_room(self.job, self._site)
+                break
+            except (OSError, sqlite3.Error) as error:  # the disk is full, perhaps: what was recorded is not given up
+                _log.error("%s: it is tried again: %s", self.job.id, error)
+                await asyncio.sleep(pause_s(attempt, _FIRST_PAUSE_S, _LONGEST_PAUSE_S))
+            except Exception:  # noqa: BLE001 - no job vanishes
+                _log.exception("%s: the recording failed", self.job.id)
+                await interrupt(self.job, self._site, "an unexpected error: the log of the service says more")
+                break
+            finally:
+                await self._leave_beside()
 
     async def _receive(self) -> None:
         """Keep the process that receives the room running until the job stops; then stop it."""
@@ -114,6 +124,8 @@ class Recording:
             failures = 1 if now_us - began_us > _STEADY_US else failures + 1
             self.sessions = ()
             self._site.restarted()
+            if failures == _TOLD_FROM:
+                await self._tell_failure()
             await self._pause(pause_s(failures, _FIRST_PAUSE_S, _LONGEST_PAUSE_S))
 
     async def _is_received(self) -> bool:
@@ -145,7 +157,8 @@ class Recording:
         self._ready.set()
         self._do_beside(self._hear(control))
         try:
-            await self._update(control)
+            if not self._ending.is_set():
+                await self._update(control)
             while not self._ending.is_set():
                 self._take(await control.status())
                 if self._idle.has_ended(self._site.now_us()):
@@ -162,7 +175,9 @@ class Recording:
         """Take what the process tells of its sessions; those that have ended become files."""
         self.sessions = status["sessions"]
         frames: dict[StreamId, int] = {}
-        for session in self.sessions:
+        # What nobody wants recorded keeps no room open, unless nothing is recorded now.
+        counting = [one for one in self.sessions if any(track["recorded"] for track in one["tracks"])]
+        for session in counting if self.job.is_recording else self.sessions:
             stream = StreamId.parse(session["stream"])
             frames[stream] = max(session["last_us"] or 0, frames.get(stream, 0))
         config = self.job.in_force["JobConfig"]
@@ -176,7 +191,10 @@ class Recording:
 
     async def _update(self, control: RoomControl) -> None:
         channel, subscribe = recorded(self.job)
-        await control.update(media_channel=channel, subscribe=subscribe)
+        try:
+            await control.update(media_channel=channel, subscribe=subscribe)
+        except RoomRefusedError as error:
+            _log.error("%s: what is recorded cannot be changed: %s", self.job.id, error)
 
     async def _hear(self, control: RoomControl) -> None:
         """Tell receivers that the disk is full, once while it is."""
@@ -190,14 +208,31 @@ class Recording:
 
     async def _end_by_itself(self) -> None:
         _log.info("%s: nobody was there for %g s", self.job.id, self._idle.limit_us / 1e6)
-        stop = partial(let_stop, job_id=self.job.id, now_us=self._site.now_us())
-        with suppress(RefusedError):  # it was stopped meanwhile
+        stop = partial(let_stop, job_id=self.job.id, now_us=self._site.now_us(), user="")
+        try:
             self.change(await self._site.database.run(stop))
+        except RefusedError:  # it was stopped meanwhile
+            pass
+        except sqlite3.Error as error:
+            _log.warning("%s: it cannot be ended yet: %s", self.job.id, error)
 
     async def _recovered(self, down_us: int) -> None:
         """Tell that a process was started again, after ``down_us`` in which nobody could be heard."""
         self._idle.skip(down_us)
         await tell_restart(self.job, self._site)
+
+    async def _tell_failure(self) -> None:
+        """Tell that the room cannot be received."""
+        reason = "the process that receives the room cannot be started: room.log in its folder says why"
+        event = record_events.error(CODE_FAILED, "the room cannot be received: the log of the service says why")
+
+        def work(connection: sqlite3.Connection) -> None:
+            jobs.set_reason(connection, self.job, reason)
+            callbacks.store(connection, self.job, [event])
+
+        with suppress(sqlite3.Error):
+            await self._site.database.run(work)
+            self._site.told()
 
     async def _pause(self, seconds: float) -> None:
         """Wait, until the job stops at most."""

@@ -26,6 +26,8 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 _MIB: Final = 1 << 20
+_LOOK_S: Final = 1.0
+"""How often jobs are looked for that began while the service was about to end."""
 
 
 class Recordings:
@@ -51,6 +53,7 @@ class Recordings:
     def change(self, job: Job) -> None:
         if recording := self._recordings.get(job.id):
             recording.change(job)
+            self._site.told()
 
     def end(self, job: Job) -> None:
         self.begin(job)
@@ -72,17 +75,26 @@ class Recordings:
             raise OfferRefusedError(503, "no more streams are taken now: try again later")
         return await self._asked(app, room, lambda control: control.offer(str(stream), sdp))
 
-    async def leave(self, app: str, room: str, session: str) -> None:
-        await self._asked(app, room, lambda control: control.leave(session))
+    async def leave(self, app: str, room: str, stream: StreamId, session: str) -> None:
+        async def end(control: RoomControl) -> None:
+            sessions = (await control.status())["sessions"]
+            if not any((one["session"], one["stream"]) == (session, str(stream)) for one in sessions):
+                raise RoomRefusedError("there is no such session of this stream", 404)
+            await control.leave(session)
+
+        await self._asked(app, room, end)
 
     async def drain(self) -> None:
         """End all jobs; returns when all are finished."""
-        for recording in list(self._recordings.values()):
-            stop = partial(let_stop, job_id=recording.job.id, now_us=self._site.now_us())
+        while self._tasks:
+            await self._stop_all()
+            await asyncio.wait(self._tasks, timeout=_LOOK_S)
+
+    async def _stop_all(self) -> None:
+        for recording in [one for one in self._recordings.values() if one.job.state == "running"]:
+            stop = partial(let_stop, job_id=recording.job.id, now_us=self._site.now_us(), user="")
             with suppress(RefusedError):  # it has ended meanwhile
                 self.end(await self._site.database.run(stop))
-        while self._tasks:
-            await asyncio.wait(self._tasks)
 
     async def abandon(self) -> None:
         """Let go of all; the processes that receive rooms go on."""

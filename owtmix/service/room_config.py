@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
@@ -12,10 +13,13 @@ from owtmix.base.errors import Problem, SpecError
 from owtmix.base.ids import StreamId
 from owtmix.base.strict_json import kind_of
 from owtmix.base.wording import some
+from owtmix.jobfile.bounds import MAX_JOB_BYTES, MAX_URL
+from owtmix.jobfile.ignored_keys import without_nulls
 from owtmix.jobfile.job_model import JobModel
 from owtmix.jobfile.reader import check_job
-from owtmix.jobfile.spec import JobSpec
+from owtmix.jobfile.spec import JobSpec, StorageSpec
 from owtmix.service.actions import SECTIONS, Action
+from owtmix.service.envelope import plain_number
 from owtmix.service.masking import masked
 from owtmix.service.refusals import RefusedError, RetCode
 
@@ -61,15 +65,21 @@ class JobIds:
     room: str
 
 
-def change_config(before: Mapping[str, Any], action: Action, data: Mapping[str, Any], ids: JobIds) -> RoomConfig:
-    """The configuration ``before`` with what ``data`` of a request says.
+def change_config(
+    before: Mapping[str, Any],
+    action: Action,
+    data: Mapping[str, Any],
+    ids: JobIds,
+    check_store: Callable[[StorageSpec], object],
+) -> RoomConfig:
+    """The configuration ``before`` with what ``data`` of a request says; ``check_store`` raises where a store is wrong.
 
     Raises:
         RefusedError: the request, or what the room would become by it, is wrong. All problems are in the message.
     """
-    given = {name: value for name, value in data.items() if name in action.changes and value is not None}
+    given = without_nulls({name: value for name, value in data.items() if name in action.changes})
     ignored = [f"Data.{name} is ignored by {action.name}" for name in data if name and name not in action.changes]
-    if not given and action.name != "job.start":
+    if not given and action.name not in {"job.start", "job.record.start"}:
         raise RefusedError(RetCode.FAILED, f"Data: accepted is one with {' or '.join(action.changes)}")
     document = dict(before) or {"TranscodingConfig": TRANSCODING}
     for name, section in given.items():
@@ -78,8 +88,16 @@ def change_config(before: Mapping[str, Any], action: Action, data: Mapping[str, 
         ignored.append("Data.MixerConfig.BackgroundColor only counts at the start")
         background = before.get("MixerConfig", {}).get("BackgroundColor")
         document["MixerConfig"] = {**document["MixerConfig"], "BackgroundColor": background}
+    if len(json.dumps(document, ensure_ascii=False, default=plain_number).encode()) > MAX_JOB_BYTES:
+        raise RefusedError(RetCode.FAILED, f"the configuration of a room has at most {MAX_JOB_BYTES:,} bytes")
+    _check_live(document.get("LiveConfig"))
     spec = _checked(document, ids)
     _check_file_types(document)
+    if "RecordingConfig" in given:
+        try:
+            check_store(spec.output)
+        except SpecError as error:
+            raise RefusedError(error.code, _described(error.problems)) from None
     about = {f"Data.{name}" for name in given}
     warnings = [
         str(warning)
@@ -97,7 +115,7 @@ def _merged(name: str, before: Any, section: Any) -> Any:
         raise _wrong(name, section, "an object")
     if not isinstance(before, dict) or name == "LiveConfig":
         return section
-    new = {key: value for key, value in section.items() if value is not None}
+    new = dict(section)
     if name == "TranscodingConfig":
         new |= {
             key: {**before[key], **new[key]}
@@ -142,6 +160,16 @@ def _described(problems: Iterable[Problem]) -> str:
     ]
     more = len(lines) - _MOST_SHOWN
     return "; ".join(lines[:_MOST_SHOWN] + [f"and {more} more"] * (more > 0))
+
+
+def _check_live(live: object) -> None:
+    """Check what nothing else looks at: pushing is not there yet."""
+    texts = live.values() if isinstance(live, dict) else () if live is None else (None,)
+    if not all(isinstance(text, str) and len(text) <= MAX_URL for text in texts):
+        raise RefusedError(
+            RetCode.FAILED,
+            f"Data.LiveConfig: accepted is an object with Type and Url, of at most {MAX_URL:,} characters",
+        )
 
 
 def _check_file_types(document: Mapping[str, Any]) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import logging
+import os
+import resource
 import signal
 import socket
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -17,7 +21,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from owtmix.base.errors import SetupError
-from owtmix.base.own_files import make_folder
+from owtmix.base.own_files import make_folder, own_file
 from owtmix.jobfile.settings import Settings
 from owtmix.notify.options import SenderOptions
 from owtmix.notify.sender import Sender
@@ -28,8 +32,10 @@ from owtmix.service.control import Control
 from owtmix.service.database import Database
 from owtmix.service.finishing import Site
 from owtmix.service.metrics import Metrics
+from owtmix.service.patient_protocol import PatientProtocol
 from owtmix.service.recordings import Recordings
 from owtmix.service.room_files import remove_rooms
+from owtmix.service.store_check import store_check
 from owtmix.service.tokens import TokenCheck
 from owtmix.service.whip import Whip
 from owtmix.workers.limits import available_cores
@@ -41,8 +47,11 @@ _SWEEP_S: Final = 30.0
 _DAY_US: Final = 86_400_000_000
 _LAST_CALLBACKS_S: Final = 5.0
 _IDLE_CONNECTION_S: Final = 75
-_MOST_CONNECTIONS: Final = 1000
+_MOST_CONNECTIONS: Final = 10_000
 """More are answered with 503: each takes a descriptor, and some memory."""
+_MOST_ATTEMPTS: Final = 512
+"""Callbacks at the same time, of all jobs: receivers that hang must not hold up those of others."""
+_FILES: Final = 65_536
 
 
 class Server:
@@ -54,14 +63,14 @@ class Server:
 
     def __init__(self, settings: Settings, state: Path) -> None:
         service = settings.service
-        try:
-            make_folder(state)
-        except OSError as error:
-            raise SetupError(f"the folder {state} cannot be used: {error.strerror}") from None
+        self._lock = _locked(state)
+        _raise_file_limit()
         self._days = service.days
         self._state = state
         self._database = Database(state / DATABASE)
-        options = SenderOptions(settings.network.allow, settings.callbacks.signing_key)
+        options = SenderOptions(
+            settings.network.allow, settings.callbacks.signing_key, most_attempts=_MOST_ATTEMPTS, forgets=True
+        )
         self._sender = Sender(Callbacks(state / DATABASE), options)
         metrics = Metrics()
         site = Site(
@@ -75,7 +84,9 @@ class Server:
         )
         self._recordings = Recordings(site)
         tokens = TokenCheck(service.apps, service.token_lifetime_s, service.token_skew_s)
-        self._control = Control(self._database, tokens, self._recordings, service.max_jobs, _now_us)
+        self._control = Control(
+            self._database, tokens, self._recordings, service.max_jobs, store_check(settings), _now_us
+        )
         whip = Whip(self._recordings, tokens)
         self._service = Service(
             self._database, self._control, self._recordings, metrics, whip, state, service.operators
@@ -93,6 +104,8 @@ class Server:
             access_log=False,
             server_header=False,
             limit_concurrency=_MOST_CONNECTIONS,
+            http=PatientProtocol,
+            proxy_headers=False,
             timeout_keep_alive=_IDLE_CONNECTION_S,
             lifespan="on",
         )
@@ -114,6 +127,7 @@ class Server:
             await self._recordings.abandon()
             await asyncio.to_thread(self._sender.finish, _LAST_CALLBACKS_S if self._stops == 1 else 0)
             self._database.close()
+            os.close(self._lock)
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
@@ -127,7 +141,7 @@ class Server:
         """End all jobs at the first signal, and the service itself at the second."""
         self._stops += 1
         if self._stops == 1:
-            _log.info("ending: jobs are stopped and finished; once more ends at once, and rooms are received on")
+            _log.info("ending: jobs are stopped and finished; once more ends at once, and the next start goes on")
             self._control.draining = True
             self._in_background(self._drain())
         else:
@@ -143,9 +157,12 @@ class Server:
         """End what was never started, and forget what ended long ago."""
         while True:
             now_us = _now_us()
-            await self._database.run(partial(jobs.end_unstarted, now_us=now_us))
-            forgotten = await self._database.run(partial(jobs.forget, before_us=now_us - self._days * _DAY_US))
-            await asyncio.to_thread(remove_rooms, self._state, forgotten)
+            try:
+                await self._database.run(partial(jobs.end_unstarted, now_us=now_us))
+                forgotten = await self._database.run(partial(jobs.forget, before_us=now_us - self._days * _DAY_US))
+                await asyncio.to_thread(remove_rooms, self._state, forgotten)
+            except sqlite3.Error as error:  # the disk is full, perhaps
+                _log.warning("nothing is swept now: %s", error)
             await asyncio.sleep(_SWEEP_S)
 
     def _wake(self) -> None:
@@ -153,7 +170,8 @@ class Server:
         self._in_background(self._send())
 
     async def _send(self) -> None:
-        self._sender.send(await self._database.run(callbacks.waiting_urls))
+        with suppress(sqlite3.Error):  # they are sent with the next ones
+            self._sender.send(await self._database.run(callbacks.waiting_urls))
 
     def _in_background(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -167,6 +185,33 @@ class _Web(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+def _locked(state: Path) -> int:
+    """A descriptor that holds the folder of the service, which is made when it is missing.
+
+    Raises:
+        SetupError: another service holds it, or it cannot be used.
+    """
+    try:
+        make_folder(state)
+        lock = own_file(state / "lock", os.O_WRONLY | os.O_CREAT)
+    except OSError as error:
+        raise SetupError(f"the folder {state} cannot be used: {error.strerror}") from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise SetupError(f"another owt-server uses the folder {state}") from None
+    return lock
+
+
+def _raise_file_limit() -> None:
+    """Let the service open as many files as it may: each connection is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _now_us() -> int:

@@ -20,6 +20,7 @@ from pydantic import SecretStr
 
 MAX_TOKEN: Final = 4096
 _SIGNED: Final = re.compile(r"([0-9a-f]{40})([0-9]{10})([0-9A-Za-z]{8})")
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _CLAIMS: Final = ("user_id", "room_id", "app_id")
 
 
@@ -91,11 +92,11 @@ def _claims(header: str) -> tuple[str, str, str]:
         user, room, app = (claims[name] for name in _CLAIMS)
     except (binascii.Error, ValueError, KeyError, TypeError, RecursionError):
         raise TokenError(f"the header of the token is not base64 of JSON with {', '.join(_CLAIMS)}") from None
-    if not all(isinstance(claim, str) for claim in (user, room, app)):
+    if not all(isinstance(claim, str) and not _SURROGATE.search(claim) for claim in (user, room, app)):
         raise TokenError(f"{', '.join(_CLAIMS)} of the token are not all text")
     return user, room, app
 
 
 def _signature(key: SecretStr, user: str, app: str, time: str, characters: str, room: str) -> str:
     text = f"{user}{app}{time}{characters}{room}"
-    return hmac.new(key.get_secret_value().encode(), text.encode("utf-8", "surrogatepass"), sha1).hexdigest()
+    return hmac.new(key.get_secret_value().encode(), text.encode(), sha1).hexdigest()

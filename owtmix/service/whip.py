@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+import unicodedata
 from typing import Final, Protocol
 from urllib.parse import quote
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -45,8 +46,8 @@ class Publishing(Protocol):
             OfferRefusedError: it is refused.
         """
 
-    async def leave(self, app: str, room: str, session: str) -> None:
-        """End a session.
+    async def leave(self, app: str, room: str, stream: StreamId, session: str) -> None:
+        """End a session of a stream.
 
         Raises:
             OfferRefusedError: there is none.
@@ -79,6 +80,8 @@ class Whip:
             session, answer = await self._publishing.offer(app, room, stream, sdp)
         except TooLargeError:
             return _refused(OfferRefusedError(413, f"an offer has at most {MAX_OFFER_BYTES:,} bytes"))
+        except ClientDisconnect:
+            return Response(status_code=400)
         except UnicodeDecodeError:
             return _refused(OfferRefusedError(400, "the offer is not UTF-8"))
         except OfferRefusedError as refused:
@@ -90,8 +93,8 @@ class Whip:
     async def _leave(self, request: Request) -> Response:
         values = request.path_params
         try:
-            self._allowed_stream(request)
-            await self._publishing.leave(values["app"], values["room"], values["session"])
+            stream = self._allowed_stream(request)
+            await self._publishing.leave(values["app"], values["room"], stream, values["session"])
         except OfferRefusedError as refused:
             return _refused(refused)
         return Response(status_code=200, headers=_ANY_ORIGIN)
@@ -116,7 +119,7 @@ class Whip:
             user = self._tokens.check(token, app=values["app"], room=values["room"], now_s=time.time())
         except TokenError as error:
             raise OfferRefusedError(401, str(error)) from None
-        if user is not None and user != stream.user:
+        if user is not None and unicodedata.normalize("NFC", user) != stream.user:
             raise OfferRefusedError(403, "the token is another user's")
         return stream
 

@@ -170,6 +170,28 @@ def test_a_second_signal_ends_it_at_once_and_rooms_are_received_on(server: LiveS
     assert [file["StreamId"] for file in job.index()["Files"]] == ["alice_1"]
 
 
+def test_two_services_do_not_share_a_folder(server: LiveServer) -> None:
+    other = LiveServer(server.root)
+    with pytest.raises(AssertionError, match="another owt-server uses the folder"):
+        other.start()
+
+
+def test_what_is_not_wanted_keeps_no_room_open(server: LiveServer, clip: Clip) -> None:
+    job = server.record(
+        "unwanted", idle_s=5, SubscribeConfig={"SubscribeAudio": ["bob_1"], "SubscribeVideo": ["bob_1"]}
+    )
+
+    async def run() -> None:
+        alice = Participant(job.whip("alice_1"), clip)
+        await alice.join()
+        await wait_for(job.streams, "the stream is there")
+        await asyncio.to_thread(job.wait_for_end)
+        await alice.vanish()
+
+    asyncio.run(run())
+    assert not list(server.store.rglob("*.*"))
+
+
 def test_senders_need_the_token_of_their_stream(tmp_path: Path, clip: Clip) -> None:
     with serving(tmp_path, f'min_free_mib = 64\napps = {{"{APP}" = "the key"}}') as server:
 

@@ -167,3 +167,16 @@ def test_a_failing_receiver_is_logged_once(tmp_path: Path, caplog: pytest.LogCap
 )
 def test_what_a_status_means(expected: AttemptResult, statuses: list[int]) -> None:
     assert {classify_status(status) for status in statuses} == {expected}
+
+
+def test_one_that_was_gone_is_asked_again_where_receivers_are_forgotten(tmp_path: Path) -> None:
+    """A service runs for months, and sends what many jobs have for one address."""
+    with receiving(answers(410, TAKEN)) as receiver:
+        run = notifier(tmp_path, mixer(receiver.url), replace(QUICK, forgets=True))
+        run.notify(started())
+        until_s = time.monotonic() + PATIENCE_S
+        while len(receiver.requests) < 2 and time.monotonic() < until_s:
+            time.sleep(0.05)
+            run.notify(note(len(receiver.requests)))
+        run.finish(PATIENCE_S)
+    assert len(receiver.requests) >= 2

@@ -16,12 +16,13 @@ from pydantic import SecretStr
 from starlette.applications import Starlette
 
 from owtmix.base.ids import StreamId
-from owtmix.jobfile.settings import ServiceSettings
+from owtmix.jobfile.settings import ServiceSettings, Settings
 from owtmix.service.app import Service
 from owtmix.service.control import Control
 from owtmix.service.database import Database
 from owtmix.service.jobs import Job
 from owtmix.service.metrics import Metrics
+from owtmix.service.store_check import store_check
 from owtmix.service.tokens import TokenCheck
 from owtmix.service.whip import OfferRefusedError, Whip
 
@@ -59,7 +60,7 @@ class NotedRecorder:
         self.offers.append((app, room, str(stream), sdp))
         return "abc123", "v=0 the answer"
 
-    async def leave(self, app: str, room: str, session: str) -> None:
+    async def leave(self, app: str, room: str, _: StreamId, session: str) -> None:
         if session != "abc123":
             raise OfferRefusedError(404, "there is no such session")
         self.asked.append(("leave", f"{app}/{room}/{session}"))
@@ -112,7 +113,7 @@ class Rig:
         return asyncio.run(ask())
 
 
-STORE = {"Vendor": "ucloud", "PublicKey": "pub-1", "SecretKey": "sec-1", "Region": "cn-bj", "Bucket": "b"}
+STORE = {"Vendor": "ucloud", "PublicKey": "pub-1", "SecretKey": "sec-1", "Region": "cn-bj", "Bucket": "lessons"}
 START: Final[dict[str, Any]] = {
     "JobConfig": {"IdleTime": 60},
     "NotifyConfig": [
@@ -127,7 +128,7 @@ def made_rig(folder: Path, apps: dict[str, SecretStr], settings: ServiceSettings
     recorder = NotedRecorder()
     database = Database(folder / "service.db")
     tokens = TokenCheck(apps, settings.token_lifetime_s, settings.token_skew_s)
-    control = Control(database, tokens, recorder, settings.max_jobs, lambda: made.now_us)
+    control = Control(database, tokens, recorder, settings.max_jobs, store_check(Settings()), lambda: made.now_us)
     whip = Whip(recorder, tokens)
     service = Service(database, control, recorder, Metrics(), whip, folder, settings.operators)
 

@@ -75,6 +75,11 @@ def test_only_operators_see_pages(rig: Rig, path: str) -> None:
     assert rig.get(path, "192.0.2.1").text == "Not Found"
 
 
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP", "Via"])
+def test_nobody_behind_a_proxy_is_an_operator(rig: Rig, header: str) -> None:
+    assert sent(rig, "GET", "/metrics", headers={header: "abc"}).status_code == 404
+
+
 class _Elements(HTMLParser):
     def __init__(self) -> None:
         super().__init__()

@@ -8,11 +8,11 @@ from typing import Any, Final
 
 import pytest
 
-from owtmix.service import callbacks, jobs
+from owtmix.service import callbacks, changes, control, jobs
 from owtmix.service.actions import ACTIONS
 from owtmix.service.database import connect
 from owtmix.service.tokens import make_token
-from tests.service.conftest import KEY, NOW_US, START, Rig
+from tests.service.conftest import KEY, NOW_US, START, STORE, Rig
 
 UPDATES: Final[dict[str, dict[str, Any]]] = {
     "job.mixer.update": {"MixerConfig": {"MixedVideoLayout": 2}},
@@ -309,3 +309,135 @@ def test_an_ended_job_keeps_no_secret(rig: Rig) -> None:
     )
     assert not [secret for secret in ("pub-1", "sec-1", "tok-1", '"t2"') if secret in repr(rows)]
     assert "cn-bj" in repr(rows)
+
+
+NULLS: Final[dict[str, Any]] = {
+    "JobConfig": {"IdleTime": None, "KeyStream": None},
+    "TranscodingConfig": {"Video": None, "Audio": None},
+    "MixerConfig": {"WaterMark": None, "LayoutConfig": None, "ResizeMode": None},
+    "SubscribeConfig": {"SubscribeAudio": None, "UnsubscribeVideo": None, "MaxSubscriptions": None},
+    "RecordingConfig": START["RecordingConfig"] | {"MediaChannel": None},
+    "NotifyConfig": None,
+    "Names": {"alice": None},
+}
+
+
+def test_what_is_null_is_not_given_and_not_kept(rig: Rig) -> None:
+    transcoding = NULLS["TranscodingConfig"] | START["TranscodingConfig"]
+    job = rig.started(data=NULLS | {"TranscodingConfig": transcoding})
+    rig.act("job.subscribe.update", job, {"SubscribeConfig": {"SubscribeAudio": None, "MaxSubscriptions": 3}})
+    rows = rig.run(
+        lambda c: [tuple(row) for row in c.execute("SELECT document, data FROM job JOIN revision ON job = n")]
+    )
+    assert len(rows) == 2
+    assert "null" not in repr(rows)
+
+
+@pytest.mark.parametrize(
+    "live",
+    [
+        {"Type": "rtmp", "Url": "rtmp://h" + "\u0301" * 100_000},
+        {"Type": "rtmp", "Url": 5},
+        {"Type": "rtmp", "Url": ["rtmp://h/a/b"]},
+        ["rtmp://h/a/b"],
+        "rtmp://h/a/b",
+    ],
+)
+def test_where_live_streams_go_is_bounded(rig: Rig, live: Any) -> None:
+    answer = rig.act("job.start", rig.acquired(), START | {"LiveConfig": live})
+    assert (answer["RetCode"], "LiveConfig" in answer["Message"]) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("store", "words"),
+    [
+        ({"Vendor": "local", "Bucket": "/etc"}, "roots"),
+        ({"Vendor": "local", "Bucket": "."}, "roots"),
+        (STORE | {"Bucket": "x y/../z"}, "bucket"),
+        (STORE | {"Bucket": "b"}, "bucket"),
+        ({"Vendor": "s3", "Bucket": "lessons", "Endpoint": "nonsense"}, "address"),
+        ({"Vendor": "s3", "Bucket": "lessons", "Endpoint": "https://user:pw-1@h"}, "address"),
+    ],
+)
+def test_what_could_never_be_uploaded_is_not_recorded(rig: Rig, store: Any, words: str) -> None:
+    recording = START["RecordingConfig"] | {"StorageConfig": store}
+    job = rig.acquired()
+    answer = rig.act("job.start", job, START | {"RecordingConfig": recording})
+    assert (answer["RetCode"], words in answer["Message"].lower(), "pw-1" in answer["Message"]) == (1, True, False)
+    assert rig.act("job.start", job, {})["RetCode"] == 0
+    assert rig.act("job.record.start", job, {"RecordingConfig": recording})["RetCode"] == 1
+
+
+def test_a_configuration_is_as_large_as_a_job_file_at_most(rig: Rig) -> None:
+    job = rig.started()
+    names = [f"{number:05}{'m' * 200}_1" for number in range(3000)]
+    assert rig.act("job.subscribe.update", job, {"SubscribeConfig": {"SubscribeAudio": names}})["RetCode"] == 0
+    answer = rig.act("job.subscribe.update", job, {"SubscribeConfig": {"SubscribeVideo": names}})
+    assert (answer["RetCode"], "1,048,576" in answer["Message"]) == (1, True)
+
+
+def test_no_more_updates_are_taken_than_composing_takes(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = rig.started()
+    monkeypatch.setattr(changes, "MAX_UPDATES", 2)
+    update = UPDATES["job.mixer.update"]
+    assert [rig.act("job.mixer.update", job, update)["RetCode"] for _ in range(3)] == [0, 0, 1]
+    assert rig.act("job.notify.update", job, UPDATES["job.notify.update"])["RetCode"] == 0
+    monkeypatch.setattr(changes, "MAX_UPDATES", 100)
+    monkeypatch.setattr(changes, "_MOST_BYTES", 200)
+    assert [rig.act("job.mixer.update", job, update)["RetCode"] for _ in range(3)].count(1) > 0
+
+
+def test_no_more_watermarks_are_taken_than_composing_takes(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = rig.started()
+    monkeypatch.setattr(changes, "MAX_ROOM_IMAGES", 2)
+
+    def marked(number: int) -> int:
+        mark = {"Type": 2, "Image": f"http://127.0.0.1/{number}.png", "X": 0, "Y": 0, "Alpha": 1}
+        return int(rig.act("job.mixer.update", job, {"MixerConfig": {"WaterMark": [mark]}})["RetCode"])
+
+    assert [marked(number) for number in (1, 2, 1, 3)] == [0, 0, 0, 1]
+    assert rig.act("job.mixer.update", job, UPDATES["job.mixer.update"])["RetCode"] == 0
+
+
+def test_recording_goes_on_as_it_was_told_before(rig: Rig) -> None:
+    job = rig.started()
+    assert rig.act("job.record.stop", job)["RetCode"] == 0
+    assert rig.act("job.record.start", job)["RetCode"] == 0
+
+
+def test_who_stopped_a_job_is_kept(rig: Rig) -> None:
+    job = rig.started()
+    for action in ("job.record.stop", "job.stop"):
+        assert rig.act(action, job)["RetCode"] == 0
+    found = rig.run(lambda c: jobs.revisions(c, jobs.find(c, job), [*ACTIONS]))
+    assert [one.action for one in found] == ["job.start", "job.record.stop", "job.stop"]
+
+
+def test_a_change_that_others_always_forestall_is_made_at_last(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = rig.started()
+    forestalled: list[bool] = []
+    keep = changes.keep_change
+
+    def others_first(connection: Any, change: Any) -> Any:
+        if len(forestalled) < control.MOST_RACES:
+            forestalled.append(True)
+            jobs.note(connection, jobs.find(connection, job), NOW_US, "", "job.mixer.update", {})
+        return keep(connection, change)
+
+    monkeypatch.setattr("owtmix.service.control.keep_change", others_first)
+    assert rig.act("job.mixer.update", job, UPDATES["job.mixer.update"])["RetCode"] == 0
+    assert len(forestalled) == control.MOST_RACES
+
+
+def test_a_job_that_began_while_the_service_was_told_to_end_is_ended(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = rig.acquired()
+    keep = changes.keep_change
+
+    def told_meanwhile(connection: Any, change: Any) -> Any:
+        rig.control.draining = True
+        return keep(connection, change)
+
+    monkeypatch.setattr("owtmix.service.control.keep_change", told_meanwhile)
+    assert rig.act("job.start", job, START)["RetCode"] == 0
+    assert rig.recorder.asked == [("begin", job), ("end", job)]
+    assert rig.run(lambda c: jobs.find(c, job)).state == "stopping"

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
+from owtmix.jobfile.spec import StorageSpec
 from owtmix.service.actions import ACTIONS
 from owtmix.service.masking import masked
-from owtmix.service.room_config import JobIds, change_config
+from owtmix.service.room_config import JobIds, RoomConfig, change_config
 
 IDS = JobIds("j-1", "app", "room")
 
 
 def changed(action: str, before: dict[str, Any], **sections: Any) -> dict[str, Any]:
-    return change_config(before, ACTIONS[action], sections, IDS).document
+    return change_config(before, ACTIONS[action], sections, IDS, no_check).document
+
+
+def start_config(data: dict[str, Any]) -> RoomConfig:
+    return change_config({}, ACTIONS["job.start"], data, IDS, no_check)
+
+
+def no_check(_: StorageSpec) -> None:
+    pass
 
 
 def test_defaults_are_in_force() -> None:
-    found = change_config({}, ACTIONS["job.start"], {}, IDS).in_force
+    found = start_config({}).in_force
     assert found["JobConfig"] == {"IdleTime": 60, "KeyStream": ""}
     assert found["SubscribeConfig"]["MaxSubscriptions"] == 32
     assert found["TranscodingConfig"]["Video"]["Width"] == 1280
@@ -56,16 +65,16 @@ def test_streams_are_told_apart_by_their_ids() -> None:
 def test_a_watermark_is_answered_as_it_was_written() -> None:
     mark = {"Type": 3, "Text": "Hello", "X": 10, "Y": 10, "Alpha": 1}
     for written in (mark, [mark]):
-        found = change_config({}, ACTIONS["job.start"], {"MixerConfig": {"WaterMark": written}}, IDS)
+        found = start_config({"MixerConfig": {"WaterMark": written}})
         shown = found.in_force["MixerConfig"]["WaterMark"]
         assert isinstance(shown, type(written))
 
 
 def test_what_has_no_effect_is_told() -> None:
-    found = change_config({}, ACTIONS["job.start"], {"Colour": {}, "MixerConfig": {"Gapp": 1}}, IDS)
+    found = start_config({"Colour": {}, "MixerConfig": {"Gapp": 1}})
     assert "Data.Colour is ignored" in found.message
     assert "Gapp" in found.message
-    assert change_config({}, ACTIONS["job.start"], {}, IDS).message == "OK"
+    assert start_config({}).message == "OK"
 
 
 def test_secrets_are_masked_wherever_they_stand() -> None:

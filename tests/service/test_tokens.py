@@ -63,6 +63,11 @@ GOOD = by_hand(CLAIMS)
         (by_hand(CLAIMS | {"room_id": "r2"}), "another room"),
         (by_hand({"user_id": "u1", "room_id": "r1"}), "header"),
         (by_hand(CLAIMS | {"user_id": 7}), "not all text"),
+        (
+            base64.b64encode(b'{"user_id": "\\ud800", "room_id": "r1", "app_id": "URtc-x"}').decode()
+            + GOOD[GOOD.index(".") :],
+            "not all text",
+        ),
         ("!!!!" + GOOD[GOOD.index(".") :], "header"),
         (base64.b64encode(b"[" * 2000).decode() + GOOD[GOOD.index(".") :], "header"),
         (by_hand(CLAIMS, time="1620000000"), "too old"),

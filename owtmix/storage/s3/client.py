@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 import threading
 from collections.abc import Callable
 from functools import cache, partial
@@ -21,7 +20,7 @@ from owtmix.jobfile.spec import StorageSpec
 from owtmix.storage.s3.bounds import COMPLETION_S, SLOWEST_BYTES_PER_S, bound_answers, within
 from owtmix.storage.s3.connections import check_connections
 from owtmix.storage.s3.credentials import Credentials
-from owtmix.storage.s3.endpoint import Endpoint
+from owtmix.storage.s3.endpoint import Endpoint, check_bucket
 from owtmix.storage.s3.errors import BucketLocation, StoreFailure, causes, explain
 from owtmix.storage.s3.options import S3Options
 from owtmix.storage.s3.session import mute_library_logs, open_session
@@ -30,8 +29,6 @@ T = TypeVar("T")
 
 DEFAULT_REGION: Final = "us-east-1"
 """The region for signatures when the job names none; most services accept it."""
-
-_BUCKET_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 
 _CONNECTIONS: Final = 32
 """Idle connections that are kept; more are opened when more threads make requests at the same time."""
@@ -54,9 +51,7 @@ class BucketClient:
     def __init__(
         self, spec: StorageSpec, endpoint: Endpoint, credentials: Credentials, options: S3Options, at: str
     ) -> None:
-        # boto3 sends requests for other names, such as ARNs, to other hosts than the endpoint.
-        if not _BUCKET_NAME.fullmatch(spec.bucket) or spec.bucket.endswith("--x-s3"):
-            raise SpecError(Problem(f"{at}.Bucket", "not the name of a bucket: letters, digits, dots and dashes"))
+        check_bucket(spec, at)
         self._location = BucketLocation(endpoint.url, spec.bucket, spec.region or DEFAULT_REGION)
         self._options = options
         try:

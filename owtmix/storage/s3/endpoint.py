@@ -12,6 +12,7 @@ from owtmix.net.addresses import PRIVATE, Network
 from owtmix.net.service_url import CredentialsInUrlError, service_url
 from owtmix.storage.s3.options import S3Options
 
+_BUCKET_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 _LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _REGION: Final = re.compile(rf"(?!\d+\Z){_LABEL}")
 """One label of a host name: no region can turn the vendor's host into another one."""
@@ -75,6 +76,12 @@ def endpoint_url(spec: StorageSpec, options: S3Options, at: str) -> str:
         raise SpecError(Problem(f"{at}.{missing}", f"{spec.vendor} needs it"))
     host = f"s3-{spec.region}.ufileos.com"
     return _checked_url(f"http://internal.{host}" if options.internal else f"{options.scheme}://{host}", f"{at}.Region")
+
+
+def check_bucket(spec: StorageSpec, at: str) -> None:
+    """Raises ``SpecError`` where ``Bucket`` is no bucket: boto3 sends requests for others, such as ARNs, elsewhere."""
+    if not _BUCKET_NAME.fullmatch(spec.bucket) or spec.bucket.endswith("--x-s3"):
+        raise SpecError(Problem(f"{at}.Bucket", "not the name of a bucket: letters, digits, dots and dashes"))
 
 
 def _checked_url(url: str, path: str) -> str:
