@@ -111,9 +111,9 @@ async def kill_server_while_finishing(room: LiveRoom) -> None:
 
 
 async def until_finishing(room: LiveRoom) -> None:
-    """Stop the room, and wait for a moment at which it is finished and uploaded."""
+    """Stop the room, and wait for a moment at which its files are made."""
     await room.stop()
-    await wait_for(lambda: room.server.processes("finish", "--upload"), "the room is finished")
+    await wait_for(lambda: room.server.processes("finish"), "the room is finished")
     await asyncio.sleep(room.chance.random() / 2)
 
 

@@ -139,14 +139,13 @@ class LiveServer:
         assert answer["RetCode"] == 0, answer
         return LiveJob(self, job_id, room)
 
-    def processes(self, module: str, option: str = "") -> list[int]:
-        """Those of ``owtmix.recorder.MODULE`` that work for this server; with an ``option``, where one is named."""
-        wanted = {f"owtmix.recorder.{module}", *filter(None, [option])}
+    def processes(self, module: str) -> list[int]:
+        """Those of ``owtmix.recorder.MODULE`` that work for this server."""
         found = []
         for folder in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
                 words = (folder / "cmdline").read_text(errors="replace").split("\0")
-                if wanted.issubset(words) and any(word.startswith(str(self.state)) for word in words):
+                if f"owtmix.recorder.{module}" in words and any(word.startswith(str(self.state)) for word in words):
                     found.append(int(folder.name))
         return found
 
