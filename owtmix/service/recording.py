@@ -126,7 +126,8 @@ class Recording:
             self._site.restarted()
             if failures == _TOLD_FROM:
                 await self._tell_failure()
-            await self._pause(pause_s(failures, _FIRST_PAUSE_S, _LONGEST_PAUSE_S))
+            seconds = pause_s(failures, _FIRST_PAUSE_S, _LONGEST_PAUSE_S)
+            await (asyncio.sleep(seconds) if self._ending.is_set() else self._pause(seconds))
 
     async def _is_received(self) -> bool:
         """Whether a process receives the room."""
