@@ -170,6 +170,21 @@ def test_a_second_signal_ends_it_at_once_and_rooms_are_received_on(server: LiveS
     assert [file["StreamId"] for file in job.index()["Files"]] == ["alice_1"]
 
 
+def test_any_configuration_that_is_accepted_reaches_the_room(server: LiveServer, clip: Clip) -> None:
+    """Also after a restart of the service, which finds the room's process again."""
+    job = server.record("large")
+    names = [f"{number:04}{'明' * 60}_1" for number in range(2000)]
+    update = {"SubscribeConfig": {"UnsubscribeAudio": names}}
+    assert server.ask("job.subscribe.update", {"JobId": job.id}, update)["RetCode"] == 0
+    server.kill()
+    server.start()
+    asyncio.run(sent_for(1, job, clip))
+    job.stop()
+    job.wait_for_end()
+    assert [file["StreamId"] for file in job.index()["Files"]] == ["alice_1"]
+    assert "cannot be changed" not in job.logs()
+
+
 def test_two_services_do_not_share_a_folder(server: LiveServer) -> None:
     other = LiveServer(server.root)
     with pytest.raises(AssertionError, match="another owt-server uses the folder"):
