@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from owtmix.base.errors import ChangedError, ShortageError
+from owtmix.base.errors import ChangedError, Interrupted, ShortageError
 from owtmix.base.shortage import raise_if_short
 
 CHANGED: Final = "it was changed, replaced or removed since the job found it: run the job when nothing writes to it"
@@ -65,7 +65,7 @@ class unchanged:  # noqa: N801 - it reads like a word: ``with unchanged(path, ve
         pass
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        if kind is not None and (not issubclass(kind, Exception) or issubclass(kind, ShortageError)):
+        if kind is not None and (not issubclass(kind, Exception) or issubclass(kind, (ShortageError, Interrupted))):
             return
         if self._version is not None and not is_unchanged(self._path, self._version):
             raise ChangedError(CHANGED) from None

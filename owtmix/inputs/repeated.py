@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import re
+import stat
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +21,8 @@ from owtmix.inputs.source_file import SourceFile
 from owtmix.jobfile.index import Recording
 from owtmix.plan.media_info import Probe
 
+_NO_DIGEST: Final = re.compile(r'"?0*(-[0-9]+)?"?|.{0,16}', re.DOTALL)
+"""A version that says nothing of what is in an object: some stores have one for all."""
 COMPARED_BYTES: Final = 1 << 20
 """At either end of files that are equal in all that was measured, before they are compared as a whole."""
 
@@ -39,7 +44,9 @@ def repeated_files(recordings: Sequence[Recording], files: Mapping[int, SourceFi
     takes = [_take(number, recordings[number], file.probe) for number, file in files.items()]
     groups = _parted([takes], lambda number: (recordings[number].stream, kinds[number]))
     for content in (contents.ends, contents.whole):
-        groups = _parted(map(_meeting, groups), content)
+        met = [*map(_meeting, groups)]
+        one = [group for group in met if len({files[take.number].path for take in group}) == 1]  # has one content
+        groups = [*one, *_parted((group for group in met if group not in one), content)]
     return {repeated: counts for group in groups for repeated, counts in _repeats(group)}
 
 
@@ -120,7 +127,8 @@ def _kinds(files: Mapping[int, SourceFile]) -> dict[int, int]:
 class _Contents:
     """What is in ``files``, as keys that are equal where that is; what was read of each file is kept as a digest.
 
-    An object of a bucket that has no version, and a file that is not as it was found, is like no other.
+    Objects of a bucket are alike where their versions and sizes are equal, and say something; a file that is not as it was
+    found is like no other.
     """
 
     def __init__(self, files: Mapping[int, SourceFile]) -> None:
@@ -138,7 +146,8 @@ class _Contents:
     def _key(self, number: int, *, whole: bool) -> object:
         file = self._files[number]
         if file.is_fetched:
-            return number if file.copy.version is None else (file.copy.version, file.copy.size_bytes)
+            is_digest = file.copy.version is not None and not _NO_DIGEST.fullmatch(file.copy.version)
+            return (file.copy.version, file.copy.size_bytes) if is_digest else file.path
         place = file.path, whole
         if place not in self._digests:
             try:
@@ -149,18 +158,27 @@ class _Contents:
         return number if self._digests[place] is None else self._digests[place]
 
 
+def _plain_file(path: str, flags: int) -> int:
+    """An opener that does not wait for a pipe that stands in the place of a file."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no file any more", path)
+    return descriptor
+
+
 def _digest(source: SourceFile, *, whole: bool) -> bytes:
     """Of the size of a file and its ends, or of all of it.
 
     Raises:
         OSError, ChangedError: it is not there any more as it was found.
     """
-    with unchanged(source.path, source.file_version), source.path.open("rb") as file:
+    with unchanged(source.path, source.file_version), open(source.path, "rb", opener=_plain_file) as file:
         size = os.fstat(file.fileno()).st_size
         digest = hashlib.sha256(f"{size} ".encode())
         if whole:
-            while data := file.read(COMPARED_BYTES):
-                digest.update(data)
+            for _ in range(0, size, COMPARED_BYTES):
+                digest.update(file.read(COMPARED_BYTES))
         else:
             digest.update(file.read(COMPARED_BYTES))
             file.seek(max(0, size - COMPARED_BYTES))

@@ -71,7 +71,7 @@ def refuse_state(request: JobRequest, state: Path, keys: Sequence[str]) -> None:
     Raises:
         SpecError: the output, an input or the index does.
     """
-    own = [(state / name).resolve() for name in STATE_FOLDERS]
+    own = [Path(os.path.realpath(state / name)) for name in STATE_FOLDERS]
 
     def check(where: str, path: str) -> Path:
         found = Path(os.path.realpath(path))

@@ -21,7 +21,7 @@ from owtmix.plan.timeline import Timeline
 
 MAX_STATES_OF_STREAMS: Final = 5_000_000
 """After each update it is asked of each stream whether it is seen and heard: some microseconds each time."""
-_FOREVER: Final = Fraction(10**12)
+_FOREVER: Final = Fraction(10**15)
 """In seconds."""
 
 

@@ -50,7 +50,7 @@ def open_store(spec: StorageSpec, base: Path, at: str, options: S3Options, roots
 def _open_folder(bucket: str, base: Path, at: str, roots: Sequence[Path]) -> LocalStore:
     """Open the folder that ``bucket`` names if, with links resolved, it is below one of ``roots``."""
     try:
-        store = LocalStore(base / bucket)
+        store = LocalStore((base / bucket).resolve())
         permitted = [root.resolve() for root in roots]
     except (OSError, RuntimeError, ValueError):  # a cycle of links, a NUL
         raise SpecError(Problem(at, "not the path of a folder")) from None

@@ -26,7 +26,7 @@ class LocalStore:
     secrets: Final[tuple[str, ...]] = ()
 
     def __init__(self, root: Path) -> None:
-        self._root = root.resolve()
+        self._root = Path(os.path.realpath(root))
         self._release: dict[Path, weakref.finalize[..., LocalStore]] = {}
         """What ends the lock of each file that is staged."""
 
@@ -40,7 +40,7 @@ class LocalStore:
 
     def identity(self, key: str) -> str:
         path = self._root / key
-        return str(path.parent.resolve() / path.name)
+        return str(Path(os.path.realpath(path.parent)) / path.name)
 
     def places(self, key: str) -> AbstractSet[str]:
         """Return the path, with links resolved, and device and number of the file, if there is one.

@@ -71,7 +71,8 @@ class FileAccess:
         The folder that holds this package is not among them: in a checkout it has settings and jobs.
         """
         paths = {*_SYSTEM, sys.prefix, sys.base_prefix, sys.exec_prefix, str(_PACKAGE), *_listed("LD_LIBRARY_PATH")}
-        paths |= {entry for entry in sys.path if entry and Path(entry).resolve() != _PACKAGE.parent}
+        # An editable installation adds a name that is no path: it would be one of the working folder, if there is any.
+        paths |= {entry for entry in sys.path if Path(entry).is_absolute() and Path(entry).resolve() != _PACKAGE.parent}
         if self.gpu:
             paths |= {*_GPU_FILES, *_listed("CUDA_PATH")}
         yield from map(Path, paths)

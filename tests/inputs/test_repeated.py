@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from fractions import Fraction
 from itertools import permutations
@@ -93,8 +94,36 @@ def test_the_order_of_the_index_does_not_matter(tmp_path: Path, order: tuple[int
 
 def test_objects_of_a_bucket_are_compared_by_their_versions(tmp_path: Path) -> None:
     takes = (ANNA, 0, b"same"), (ANNA, 0, b"same")
-    assert found(tmp_path, *takes, versions=("a", "a")) == {1: 0}
-    assert found(tmp_path, *takes, versions=("a", "b")) == {}
+    one, other = f'"{"a" * 32}"', f'"{"b" * 32}"'
+    assert found(tmp_path, *takes, versions=(one, one)) == {1: 0}
+    assert found(tmp_path, *takes, versions=(one, other)) == {}
+
+
+@pytest.mark.parametrize("version", [f'"{"0" * 32}-1"', f'"{"0" * 32}"', '"any"', ""])
+def test_a_version_that_is_no_digest_says_nothing_of_others(tmp_path: Path, version: str) -> None:
+    """Some stores have one for all objects."""
+    takes = (ANNA, 0, b"one!"), (ANNA, 0, b"two!")
+    assert found(tmp_path, *takes, versions=(version, version)) == {}
+
+
+def test_what_stands_in_the_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None:
+    recordings, files = [], {}
+    for number in range(2):
+        path = tmp_path / f"{number}.webm"
+        path.write_bytes(b"same")
+        recordings.append(Recording(ANNA, path.name, Fraction(0), None))
+        files[number] = measured(path)
+    (tmp_path / "1.webm").unlink()
+    os.mkfifo(tmp_path / "1.webm")
+    assert repeated_files(recordings, files) == {}
+
+
+def test_a_file_that_is_named_twice_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(repeated, "_digest", None)
+    path = tmp_path / "a.webm"
+    path.write_bytes(b"same")
+    recordings = [Recording(ANNA, path.name, Fraction(start), None) for start in (0, 1)]
+    assert repeated_files(recordings, dict.fromkeys(range(2), measured(path))) == {1: 0}
 
 
 def test_many_that_are_alike_are_compared_with_those_of_their_time(
