@@ -127,8 +127,8 @@ def _kinds(files: Mapping[int, SourceFile]) -> dict[int, int]:
 class _Contents:
     """What is in ``files``, as keys that are equal where that is; what was read of each file is kept as a digest.
 
-    Objects of a bucket are alike where their versions and sizes are equal, and say something; a file that is not as it was
-    found is like no other.
+    Objects of a bucket are alike where their versions and sizes are equal, and say something. A file that is not as it
+    was found is like no other.
     """
 
     def __init__(self, files: Mapping[int, SourceFile]) -> None:
