@@ -197,7 +197,7 @@ class ServiceSettings(_Table):
     ice_addresses: Addresses = setting((), "a list of addresses of this machine, such as 192.0.2.7; empty for all")
     ice_ports: Ports = setting((0, 0), "a list of the first and the last UDP port; [0, 0] for any")
     key_every_s: int = whole(5, 1, 60)
-    silence_s: int = whole(5, 1, 60)
+    gone_s: int = whole(5, 1, 60)
     janus: WebSocket = setting("", "the address of Janus's WebSocket, such as ws://127.0.0.1:8188; empty for none")
     mp4_audio: Literal["aac", "opus"] = one_of("aac", ("aac", "opus"))
 

@@ -182,7 +182,7 @@ class Recording:
             stream = StreamId.parse(session["stream"])
             frames[stream] = max(session["last_us"] or 0, frames.get(stream, 0))
         config = self.job.in_force["JobConfig"]
-        idle_s = max(float(config["IdleTime"]), self._site.settings.silence_s)
+        idle_s = max(float(config["IdleTime"]), self._site.settings.gone_s)
         self._idle.limit_us = round(idle_s * 1e6)
         self._idle.key_stream = StreamId.parse(config["KeyStream"]) if config["KeyStream"] else None
         self._idle.heard(frames)

@@ -56,7 +56,7 @@ def write_room_options(folder: Path, job: Job, settings: ServiceSettings) -> Non
         ice_addresses=settings.ice_addresses,
         ice_ports=settings.ice_ports if any(settings.ice_ports) else None,
         key_every_s=settings.key_every_s,
-        silence_s=settings.silence_s,
+        silence_s=settings.gone_s,
         max_sessions=settings.max_streams,
         janus=JanusRoom(settings.janus, int(job.room)) if settings.janus and _NUMBER.fullmatch(job.room) else None,
     )
