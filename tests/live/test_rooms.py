@@ -144,7 +144,7 @@ def test_the_service_ends_its_jobs_before_it_ends(server: LiveServer, clip: Clip
     assert server.processes("room") == []
 
 
-def test_a_second_signal_ends_it_at_once_and_rooms_are_received_on(server: LiveServer, clip: Clip) -> None:
+def test_a_second_signal_ends_it_at_once_and_the_next_start_goes_on(server: LiveServer, clip: Clip) -> None:
     job = server.record("on")
 
     async def run() -> int:
@@ -192,18 +192,17 @@ def test_two_services_do_not_share_a_folder(server: LiveServer) -> None:
 
 
 def test_what_is_not_wanted_keeps_no_room_open(server: LiveServer, clip: Clip) -> None:
-    job = server.record(
-        "unwanted", idle_s=5, SubscribeConfig={"SubscribeAudio": ["bob_1"], "SubscribeVideo": ["bob_1"]}
-    )
+    only_bob = {"SubscribeAudio": ["bob_1"], "SubscribeVideo": ["bob_1"]}
+    job = server.record("unwanted", idle_s=10, SubscribeConfig=only_bob)
 
     async def run() -> None:
         alice = Participant(job.whip("alice_1"), clip)
         await alice.join()
-        await wait_for(job.streams, "the stream is there")
         await asyncio.to_thread(job.wait_for_end)
         await alice.vanish()
 
     asyncio.run(run())
+    assert "alice_1: joined" in job.logs()
     assert not list(server.store.rglob("*.*"))
 
 
