@@ -14,7 +14,7 @@ from typing import Final
 import pytest
 
 from owtmix.recorder.control import RoomRefusedError
-from owtmix.recorder.control_socket import connected_socket
+from owtmix.recorder.control_socket import MAX_LINE_BYTES, connected_socket
 from tests.recorder.test_room import check_sent, play
 from tests.support.hostile_sender import HostileSender, memory
 from tests.support.live import RunningRoom, publish, until
@@ -120,7 +120,9 @@ def test_requests_that_are_none_are_answered(tmp_path: Path) -> None:
     """A line that is too long ends the connection; whatever else comes is refused in words."""
 
     async def scene(room: RunningRoom) -> None:
-        reader, writer = await asyncio.open_unix_connection(sock=await connected_socket(room.folder), limit=1 << 21)
+        reader, writer = await asyncio.open_unix_connection(
+            sock=await connected_socket(room.folder), limit=MAX_LINE_BYTES
+        )
         lines = [b"hello", b"[1]", b"{}", b'{"id": 7, "do": "dance"}', b'{"id": 8, "do": "leave"}', b"[" * 100_000]
         lines += [b'{"id": 9, "do": "offer", "stream": 1}', b'{"id": 10, "do": "update", "subscribe": 3}', b"\xff"]
         lines += [b'{"id": 11, "do": "update", "media_channel": "x"}']
@@ -128,7 +130,7 @@ def test_requests_that_are_none_are_answered(tmp_path: Path) -> None:
         answers = [json.loads(await reader.readline()) for _ in lines]
         assert all(re.search(r"\w", answer["error"]) and answer["status"] in {400, 404} for answer in answers)
         assert {answer["id"] for answer in answers} >= {7, 8, 9, 10, 11}
-        writer.write(b"x" * (1 << 21))
+        writer.write(b"x" * (2 * MAX_LINE_BYTES))
         assert json.loads(await reader.readline())["status"] == 400
         with suppress(ConnectionError):  # what was not read of the line resets it
             assert await reader.read() == b""
