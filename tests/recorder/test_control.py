@@ -11,6 +11,7 @@ import pytest
 
 from owtmix.recorder.control import RoomControl, RoomRefusedError
 from owtmix.recorder.control_server import ControlServer, RequestError
+from owtmix.recorder.control_socket import MAX_LINE_BYTES
 
 Scene = Callable[[RoomControl, ControlServer], Awaitable[None]]
 
@@ -63,7 +64,7 @@ def test_refusals_and_failures_have_words_and_a_status(tmp_path: Path) -> None:
             await control.request("fail")
         assert failed.value.status == 503
         with pytest.raises(RoomRefusedError, match="at most"):
-            await control.request("x", sdp="x" * (1 << 20))
+            await control.request("x", sdp="x" * MAX_LINE_BYTES)
 
     talk(tmp_path, scene)
 
