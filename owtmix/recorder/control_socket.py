@@ -70,7 +70,7 @@ def _short_path(folder: Path) -> Iterator[str]:
 
 
 def to_line(message: Mapping[str, Any]) -> bytes:
-    return json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+    return json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode(errors="backslashreplace") + b"\n"
 
 
 def from_line(line: bytes) -> dict[str, Any]:
