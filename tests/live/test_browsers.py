@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.serial, pytest.mark.skipif(not CHROMIUM, reason=NO_CHR
 
 APART_MS: Final = 200.0
 """Between participants, where machines are shared; 40 on an idle machine."""
-SOUND_MS: Final = 200.0
+SOUND_MS: Final = 100.0
 """From picture to sound of one participant, where machines are shared; 30 on an idle machine."""
 COMPOSED_FPS: Final = 30
 COMPOSED_MS: Final = 1000 / COMPOSED_FPS
