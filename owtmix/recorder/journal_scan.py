@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from owtmix.recorder.clock import TrackLog
-from owtmix.recorder.journal import Codec, Frame, JournalHead, JournalReader
+from owtmix.recorder.journal import Codec, Frame, JournalHead, JournalReader, Report
 from owtmix.recorder.opus_packet import samples_in
 
 _START_CODES: Final = (b"\x00\x00\x01", b"\x00\x00\x00\x01")
@@ -49,7 +49,7 @@ def scan_journal(path: Path) -> Scan:
         log = TrackLog(reader.head.rate)
         first, frames = None, 0
         for record in reader.records():
-            log.add(record)
+            log.add(record, _lasts(reader.head.codec, record))
             if isinstance(record, Frame) and (frame := checked(reader.head.codec, record)):
                 frames += 1
                 if first is None and frame.is_key:
@@ -83,6 +83,11 @@ def checked(codec: Codec, frame: Frame) -> Frame | None:
             is_key = not data[0] & 1
             is_whole = not is_key or (len(data) >= _VP8_KEY_BYTES and data[3:6] == _VP8_KEY)
             return _keyed(frame, is_key=is_key) if is_whole else None
+
+
+def _lasts(codec: Codec, record: Frame | Report) -> int:
+    """How long a packet of sound lasts, in units of RTP time."""
+    return samples_in(record.data) if codec == "opus" and isinstance(record, Frame) else 0
 
 
 def _keyed(frame: Frame, *, is_key: bool) -> Frame:

@@ -43,21 +43,18 @@ SENDERS: Final = {"alice_1": ("VP8", 1000, 120), "bob_1": ("H264", 700, 220)}
 
 
 def publish_from_browsers(server: LiveServer, job: LiveJob, seconds: float) -> dict[str, dict[str, Any]]:
-    """Have two browsers send together for so long, and leave; returns what they say when they do."""
+    """Have two browsers send together for so long, and leave; returns what they say when they do.
+
+    They start one after the other, and connect together.
+    """
     with ExitStack() as open_browsers:
-        browsers = [
-            open_browsers.enter_context(
-                browsing(
-                    server.root / f"browser-{stream}",
-                    whip=job.whip(stream),
-                    codec=codec,
-                    hz=str(hz),
-                    hue=str(hue),
-                    **{"for": str(seconds)},
-                )
-            )
-            for stream, (codec, hz, hue) in SENDERS.items()
-        ]
+        browsers = []
+        for stream, (codec, hz, hue) in SENDERS.items():
+            query = {"whip": job.whip(stream), "codec": codec, "hz": str(hz), "hue": str(hue), "for": str(seconds)}
+            browsers.append(open_browsers.enter_context(browsing(server.root / f"browser-{stream}", **query)))
+            browsers[-1].wait_for("ready")
+        for browser in browsers:
+            browser.may_send.set()
         for browser in browsers:
             browser.wait_for("connected")
         return {browser.name: browser.wait_for("left", seconds + 60)["sent"] for browser in browsers}

@@ -108,6 +108,43 @@ def test_sound_by_a_card_that_drifts_stays_with_the_picture(card_drift: float) -
     assert max(map(abs, apart)) < AGREE_US
 
 
+@pytest.mark.parametrize("packet_us", [10_000, 20_000, 60_000])
+@pytest.mark.parametrize("length_s", [8, 120])
+def test_sound_that_is_dated_when_it_is_sent_stays_with_the_picture(packet_us: int, length_s: int) -> None:
+    """Browsers report the time of sending with a packet's first sample, which was captured a packet's length before."""
+    chance = random.Random(4)
+    picture = simulated(90_000, length_s, every_s=0.04, jitter_us=2_000)
+    sound = TrackLog(48_000)
+    frames, reports = [], []
+    for n in range(length_s * 1_000_000 // packet_us):
+        begun_us = BEGIN_US + n * packet_us
+        sent_us = begun_us + packet_us + chance.randrange(20_000)
+        frames.append((begun_us, Frame(n * packet_us * 48 // 1000, sent_us + DELAY_US, True, b"")))
+        sound.add(frames[-1][1], packet_us * 48 // 1000)
+        if n % (4_000_000 // packet_us) == 1:
+            reports.append(Report(frames[-1][1].rtp, sent_us + DELAY_US, sent_us))
+            sound.add(reports[-1])
+    clocks = place([picture.log(), sound])
+    tracks = (picture, Simulated(48_000, frames, reports))
+    for track, clock in zip(tracks, clocks, strict=True):
+        assert max(abs(error - DELAY_US) for error in track.errors_us(clock)) < AGREE_US
+
+
+def test_sound_that_is_dated_when_it_was_captured_is_where_its_reports_say() -> None:
+    """Its sender is slow: packets arrive long after their last sample."""
+    track = simulated(48_000, 60, every_s=0.02)
+    late = Simulated(
+        48_000, [(at, replace(f, arrived_us=f.arrived_us + 300_000)) for at, f in track.frames], track.reports
+    )
+    log = TrackLog(48_000)
+    for _, frame in late.frames:
+        log.add(frame, 960)
+    for report in late.reports:
+        log.add(report)
+    (clock,) = place([log])
+    assert max(abs(error - DELAY_US) for error in late.errors_us(clock)) < AGREE_US
+
+
 def test_jitter_of_a_short_session_is_no_drift() -> None:
     track = simulated(48_000, 50, every_s=0.02, jitter_us=50_000)
     (clock,) = place([track.log()])

@@ -44,11 +44,12 @@ _FLAGS: Final = (
 
 
 class Browser:
-    """A browser that sends; ``said`` has what its page told."""
+    """A browser that sends; ``said`` has what its page told. It connects when it is ``ready`` and ``may_send``."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.said: list[dict[str, Any]] = []
+        self.may_send = threading.Event()
 
     def wait_for(self, event: str, within_s: float = _BEGIN_S) -> dict[str, Any]:
         """What the page says with ``event``."""
@@ -89,7 +90,10 @@ def _page(browser: Browser) -> Iterator[str]:
             self._answer(_PAGE.read_bytes())
 
         def do_POST(self) -> None:
-            browser.said.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            said = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            browser.said.append(said)
+            if said["event"] == "ready":
+                browser.may_send.wait()
             self._answer(b"")
 
         def _answer(self, body: bytes) -> None:
@@ -107,5 +111,6 @@ def _page(browser: Browser) -> Iterator[str]:
     try:
         yield f"http://127.0.0.1:{server.server_port}"
     finally:
+        browser.may_send.set()
         server.shutdown()
         server.server_close()
