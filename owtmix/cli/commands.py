@@ -96,6 +96,8 @@ class _Command:
 
     def _internal(self, error: Exception) -> MixError:
         """What a user is told of a mistake in the program; its traceback is in the log."""
+        if isinstance(error, FileNotFoundError) and _is_nowhere():
+            return DestinationError("the folder in which the program was started is gone; paths are relative to it")
         if self._log.path is not None:
             _log.debug("internal error", exc_info=error)
             return MixError(f"internal error: {type(error).__name__}: {error} (the traceback is in {self._log.path})")
@@ -124,7 +126,8 @@ class _Command:
         cfg, options = self._arguments.cfg, self._arguments.options
         assert cfg
         try:
-            job = Job(cfg, settings, options, self._arguments.state, partial(open_workers, server=self._server))
+            workers = partial(open_workers, server=self._server)
+            job = Job(cfg, settings, options, self._arguments.state, workers, self._log.hide)
         except SpecError:
             if job_id := readable_job_id(cfg, options):
                 self._open_log(job_id)
@@ -207,3 +210,12 @@ def _interruption_behind(error: BaseException) -> Interrupted | None:
     """The signal's exception that a library has wrapped into ``error``."""
     behind = error.__cause__ or error.__context__
     return behind if behind is None or isinstance(behind, Interrupted) else _interruption_behind(behind)
+
+
+def _is_nowhere() -> bool:
+    """Whether the working directory has been removed."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return True
+    return False

@@ -17,6 +17,8 @@ from owtmix.jobfile.object_key import normal_form, normal_key
 
 MAX_PROBLEMS_SHOWN: Final = 20
 DAY_S: Final = 86_400
+_YEARS_BELOW_S: Final = 253_370_764_800
+"""The year 9999 begins."""
 
 _Read = TypeVar("_Read")
 
@@ -73,6 +75,8 @@ class _Reader:
         scale = time_scale(base, times, time_unit)
         recordings = tuple(self._recording(i, file, scale) for i, file in files.items())
         self._raise_problems()
+        if scale.unit.startswith("epoch"):
+            self._check_years(files, scale)
         self._warnings += _far_off(recordings)
         if scale.unit.startswith("epoch") and any(file.start < scale.absolute_from for file in files.values()):
             step = "seconds" if scale.relative_step_s == 1 else "milliseconds"
@@ -138,6 +142,15 @@ class _Reader:
             self._warnings.append(f"{where}: {file.end} of {file.key} is not after StartTime {file.start}; ignored")
             end_s = None
         return Recording(file.stream, file.key, start_s, end_s, file.user_name)
+
+    def _check_years(self, files: dict[int, _File], scale: TimeScale) -> None:
+        """Calendars end with the year 9999, and a room lasts into the next one at most."""
+        for number, file in files.items():
+            for name, time in (("StartTime", file.start), ("EndTime", file.end)):
+                if time is not None and scale.seconds(time) >= _YEARS_BELOW_S:
+                    accepted = "a time before the year 9999, or another unit: see index.time_unit in conf/owt.toml"
+                    self._report(("Files", number, name), time, accepted)
+        self._raise_problems()
 
     def _value(
         self, entry: dict[str, Any], loc: Loc, read: Callable[[object], _Read], *, required: bool = False

@@ -24,7 +24,7 @@ from owtmix.jobs.request import JobRequest, read_request
 from owtmix.jobs.result import JobResult, job_result
 from owtmix.jobs.scratch import remove_abandoned_scratch, scratch_folder
 from owtmix.jobs.state import UPLOADS, state_folder
-from owtmix.jobs.steps import JobRun, disk_errors, run_steps
+from owtmix.jobs.steps import Hide, JobRun, disk_errors, hide_nothing, run_steps
 from owtmix.jobs.sweep import sweep
 from owtmix.jobs.work_folder import open_work_folder
 from owtmix.jobs.worker_server import open_workers
@@ -50,6 +50,7 @@ class Job:
         options: those of this job.
         state: folder for the state of all jobs; by default that of this installation.
         open_executor: opens what does the job's tasks.
+        hide: is given more secrets, once they are read, which must never be written anywhere.
 
     Raises:
         SpecError: the file is missing or wrong.
@@ -62,11 +63,13 @@ class Job:
         options: Options,
         state: Path | None = None,
         open_executor: OpenExecutor = open_workers,
+        hide: Hide = hide_nothing,
     ) -> None:
         self.request: JobRequest = read_request(job_file, settings, options, (state or state_folder()) / UPLOADS)
         self._job_file = job_file
         self._state = state
         self._open_executor = open_executor
+        self._hide = hide
 
     def plan(self, progress: Progress, temporary: TemporaryPaths) -> RenderPlan:
         """Plan the output.
@@ -111,7 +114,9 @@ class Job:
             if request.options.fresh:
                 with disk_errors():
                     make_emptied(work / "chunks")
-            run = _confined(JobRun(request, executor, announcer, progress, temporary, work, state, cluster, holds))
+            run = _confined(
+                JobRun(request, executor, announcer, progress, temporary, work, state, cluster, holds, self._hide)
+            )
             published, seconds = run_steps(COMPOSE, run, None)
         assert isinstance(published, Published)
         return job_result(published, announcer, seconds)
@@ -125,7 +130,10 @@ class Job:
             with disk_errors():
                 for name in ("inputs", "tracks"):
                     make_folder(work / name)
-            yield _confined(JobRun(self.request, executor, announcer, progress, temporary, work, state, holds=holds))
+            run = JobRun(
+                self.request, executor, announcer, progress, temporary, work, state, holds=holds, hide=self._hide
+            )
+            yield _confined(run)
 
     def _announcer(self) -> Announcer:
         """The announcer of one run."""

@@ -16,7 +16,7 @@ from owtmix.inputs.image_files import DecodedImage
 from owtmix.inputs.measurement_cache import MeasurementCache
 from owtmix.inputs.prefetch import SourceSet
 from owtmix.jobfile.index import Recording
-from owtmix.jobfile.spec import JobSpec
+from owtmix.jobfile.spec import JobSpec, url_secrets
 from owtmix.jobs.card_note import read_card
 from owtmix.jobs.overwriting import OverwriteGuard, guard_inputs, refuse_state
 from owtmix.jobs.state import KERNELS
@@ -115,6 +115,7 @@ def select_recordings(run: JobRun, device: RenderDevice) -> Indexed:
     if index.room_id and spec.room_id and index.room_id != spec.room_id:
         warn(f"the index is of the room {index.room_id}, not of {spec.room_id} (Internal.RoomId)")
     found = gatherer.updates()
+    run.hide(secret for mark in found.spec.images for secret in url_secrets(mark.source))
     if found.doubt and request.options.strict:
         raise InputError(found.doubt)
     if found.doubt:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,13 +25,21 @@ from owtmix.workers.cluster_link import ClusterLink
 _log = logging.getLogger(__name__)
 
 
+Hide = Callable[[Iterable[str | None]], None]
+"""Takes secrets, which must never be written anywhere."""
+
+
+def hide_nothing(_: Iterable[str | None]) -> None:
+    """For runs without a log."""
+
+
 @dataclass(frozen=True, slots=True)
 class JobRun:
     """One run of a job: its request, and the services that its steps use.
 
     ``work`` is the job's work folder, or a temporary one; what is fetched goes to ``inputs`` in it. ``state`` is the
     folder for the state of all jobs. ``cluster`` composes, too. ``holds`` has what the job holds of a card; None where
-    its caller holds that.
+    its caller holds that. ``hide`` is given the secrets of what the job refers to.
     """
 
     request: JobRequest
@@ -43,6 +51,7 @@ class JobRun:
     state: Path
     cluster: ClusterLink | None = None
     holds: CardHolds | None = None
+    hide: Hide = hide_nothing
 
     @property
     def probes(self) -> Path:

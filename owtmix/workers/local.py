@@ -97,7 +97,7 @@ class WorkerPool:
 
     @property
     def confinement(self) -> tuple[str, ...]:
-        """As ``Executor.confinement``: what the first child said. It is started if there was none."""
+        """As ``Executor.confinement``: what all children said. One is started if there was none."""
         if self._confinement is None:
             do_alone(self, Greeting())
             assert self._confinement is not None
@@ -240,6 +240,9 @@ class WorkerPool:
         if self._confinement is None:
             self._confinement = tuple(held)
             _log.info("workers are confined by %s", ", ".join(held) or "nothing: this kernel offers no layer")
+        elif lost := [layer for layer in self._confinement if layer not in held]:
+            self._confinement = tuple(layer for layer in self._confinement if layer in held)
+            self._on_warning(f"a worker is not confined by {', '.join(lost)}, which this machine refused it")
 
     def _end(self, child: Child, death: Death) -> Generator[Outcome[Any], None, None]:
         self._remove(child)

@@ -7,6 +7,7 @@ reaches neither other files nor the network, starts nothing, and cannot touch ot
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import platform
 import resource
@@ -73,6 +74,9 @@ def confine(parent: int, access: FileAccess, file_bytes: int) -> tuple[str, ...]
 
     Returns:
         The layers that hold, of ``LAYERS``.
+
+    Raises:
+        OSError: the kernel has a layer, and was short of what it takes.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for request in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
@@ -144,6 +148,10 @@ _TCP: Final = 3
 _SCOPES: Final = 3
 """No abstract Unix sockets and no signals of others."""
 _READ: Final = _READ_FILE | _READ_DIR
+_UNREACHABLE: Final = frozenset(
+    {errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG, errno.EIO, errno.ESTALE}
+)
+"""Why a path leads to no file."""
 _WRITE: Final = _READ | _WRITE_FILE | _REMOVE_DIR | _REMOVE_FILE | _MAKE_DIR | _MAKE_REG | _TRUNCATE
 
 
@@ -159,8 +167,7 @@ def _restrict_files(libc: ctypes.CDLL, access: FileAccess) -> bool:
     if version >= 6:  # noqa: PLR2004
         fields.append(_SCOPES)
     attributes = struct.pack(f"={len(fields)}Q", *fields)
-    ruleset = libc.syscall(_LANDLOCK_CREATE, attributes, ctypes.c_size_t(len(attributes)), 0)
-    if ruleset < 0:
+    if (ruleset := libc.syscall(_LANDLOCK_CREATE, attributes, ctypes.c_size_t(len(attributes)), 0)) < 0:
         return False
     try:
         for paths, granted, flags in (
@@ -171,8 +178,6 @@ def _restrict_files(libc: ctypes.CDLL, access: FileAccess) -> bool:
         ):
             _allow(libc, ruleset, paths, granted & rights, flags)
         return bool(libc.syscall(_LANDLOCK_RESTRICT, ruleset, 0) == 0)
-    except OSError:
-        return False
     finally:
         os.close(ruleset)
 
@@ -181,8 +186,10 @@ def _allow(libc: ctypes.CDLL, ruleset: int, paths: Iterable[Path], granted: int,
     for path in paths:
         try:
             file = os.open(path, os.O_PATH | os.O_CLOEXEC | flags)
-        except OSError:  # what does not exist, or cannot be reached, needs no right
-            continue
+        except OSError as error:
+            if error.errno not in _UNREACHABLE:
+                raise
+            continue  # it needs no right
         try:
             fitting = granted if stat.S_ISDIR(os.fstat(file).st_mode) else granted & _FILE_RIGHTS
             rule = struct.pack("=Qi", fitting, file)

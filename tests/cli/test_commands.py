@@ -312,6 +312,28 @@ def test_a_signal_that_a_library_wraps_into_its_own_error_is_still_an_interrupti
     assert "internal error" not in result.stderr
 
 
+NOWHERE: Final = """
+def _run(self, progress, temporary, run=Job.run):
+    import os, shutil
+    shutil.rmtree(os.getcwd())
+    return Path("a").absolute()
+Job.run = _run
+"""
+
+
+def test_a_working_directory_that_vanishes_is_told_in_words(tiny: Path, tmp_path: Path) -> None:
+    command = install(tmp_path / "vanishing")
+    with (command.root / "owtmix" / "jobs" / "job.py").open("a") as file:
+        file.write(NOWHERE)
+    begun = tmp_path / "begun"
+    begun.mkdir()
+    ended = subprocess.run(
+        [command.path, str(tiny)], cwd=begun, env=CLEAN_ENVIRONMENT, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 5
+    assert "the folder in which the program was started is gone" in ended.stderr
+
+
 def test_every_option_is_in_the_readme() -> None:
     readme = (INSTALLATION / "README.md").read_text(encoding="utf-8")
     options = {option for action in _parser()._actions for option in action.option_strings if option.startswith("--")}

@@ -64,6 +64,17 @@ def test_the_largest_time_decides_the_unit() -> None:
     assert starts(10**8 - 1) == ("milliseconds", [Fraction(10**8 - 1, 1000)])
 
 
+@pytest.mark.parametrize("name", ["StartTime", "EndTime"])
+def test_no_calendar_has_times_beyond_the_year_9999(name: str) -> None:
+    """The file says when the room was, and clocks show it."""
+    newer = 253_370_764_800
+    file = entry(EPOCH_S, newer) if name == "EndTime" else entry(newer)
+    refusal = refusal_of(file, time_unit="epoch-seconds")
+    assert f"Files[0].{name}: found {newer}; accepted: a time before the year 9999" in refusal
+    assert starts(newer - 1, time_unit="epoch-seconds") == ("epoch-seconds", [newer - 1])
+    assert starts(newer, time_unit="seconds") == ("seconds", [newer])
+
+
 def test_small_times_are_relative_to_the_start_time_of_the_index() -> None:
     assert starts(0, 1500, base=EPOCH_MS) == ("epoch-milliseconds", [EPOCH_S, EPOCH_S + Fraction(3, 2)])
     assert starts(0, 1.5, base=EPOCH_MS) == ("epoch-milliseconds", [EPOCH_S, EPOCH_S + Fraction(3, 2)])

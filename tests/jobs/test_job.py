@@ -62,6 +62,18 @@ def test_whatever_does_the_tasks_the_output_is_the_same(tiny: Path, job_id: str)
     assert replace(by_workers, seconds={}, confinement=()) == replace(result, seconds={})
 
 
+def test_secrets_of_images_in_updates_are_hidden(tiny: Path, job_id: str) -> None:
+    """They are known once the updates have been read."""
+    mark = {"Type": 2, "Image": "https://logos.example/a.png?sign=of-a-customer", "X": 0, "Y": 0}
+    update = {"At": 600, "Action": "job.mixer.update", "Data": {"MixerConfig": {"WaterMark": [mark]}}}
+    (tiny.parent / f"{job_id}.updates.jsonl").write_text(json.dumps(update) + "\n")
+    hidden: list[str | None] = []
+    state = tiny.parents[1] / "state"
+    planned = Job(tiny, Settings(), ON_CPU, state, in_process([]), hidden.extend)
+    planned.plan(NoProgress(), TemporaryPaths())
+    assert "sign=of-a-customer" in hidden
+
+
 def test_the_result_says_what_was_made(tiny: Path, job_id: str) -> None:
     (tiny.parent / "room" / "1-ben_1.webm").unlink()
     result = job(tiny, []).run(NoProgress(), TemporaryPaths())

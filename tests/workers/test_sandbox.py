@@ -258,6 +258,35 @@ def test_a_machine_without_a_required_layer_is_refused() -> None:
     assert raised.value.exit_status == 1
 
 
+def test_a_worker_that_is_confined_less_than_others_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a machine has no more namespaces while others work."""
+    warnings: list[str] = []
+    with WorkerPool(1, Limits(1 << 30, 60), warnings.append) as executor:
+        monkeypatch.setattr(executor, "_confinement", ("moat", *executor.confinement))
+        executor.allow(read=[tmp_path])
+        list(executor.run([Describe()]))
+        assert "moat" not in executor.confinement
+        assert NO_NEW_PRIVILEGES in executor.confinement
+    assert warnings == ["a worker is not confined by moat, which this machine refused it"]
+
+
+def test_files_that_cannot_be_allowed_are_no_reason_to_allow_all(tmp_path: Path) -> None:
+    """A kernel that is short of what Landlock takes ends the worker, which is tried again."""
+    code = """if True:
+        import resource, sys
+        from pathlib import Path
+        from owtmix.workers.file_access import FileAccess
+        from owtmix.workers.sandbox import confine
+        import os
+        files = len(os.listdir("/proc/self/fd"))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+        print(confine(os.getppid(), FileAccess(read=(Path(sys.argv[1]),)), 1))
+    """
+    ended = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert "Too many open files" in ended.stderr
+
+
 def test_a_worker_reads_what_is_allowed_later(tmp_path: Path) -> None:
     """It is replaced by one that may."""
     for name in ("first", "second"):

@@ -28,8 +28,8 @@ ALIVE_FOR: Final = timedelta(days=1)
 """No upload takes longer."""
 
 _LONGEST_ID: Final = 4096
-_LISTING_REFUSED: Final = frozenset({"AccessDenied", "NotImplemented", "MethodNotAllowed"})
-"""Error codes when a service does not list uploads, or the key may upload but not list."""
+_REFUSED: Final = frozenset({"AccessDenied", "NotImplemented", "MethodNotAllowed"})
+"""Error codes when a service does not list uploads, or the key may upload but neither list nor abort."""
 
 _log = logging.getLogger(__name__)
 
@@ -88,18 +88,18 @@ def abort_unfinished_uploads(bucket: BucketClient, key: str, page: int, own: Own
         StoreFailure: A request failed.
     """
     aborted = 0
-    left = own.find(bucket.address(key))
+    address = bucket.address(key)
     try:
+        if left := own.find(address):
+            aborted += _abort(bucket, key, left)
+            own.forget(address)
         for upload in _list_unfinished(bucket, key, page):
-            if upload.id == left or upload.is_dead:
-                _abort(bucket, key, upload.id)
-                aborted += 1
+            if upload.is_dead and upload.id != left:
+                aborted += _abort(bucket, key, upload.id)
     except StoreFailure as failure:
-        if failure.code not in _LISTING_REFUSED:
+        if failure.code not in _REFUSED:
             raise
-        _log.warning("%s: unfinished uploads cannot be looked for: the key has no right to it", bucket.address(key))
-    if left is not None:
-        own.forget(bucket.address(key))
+        _log.warning("%s: unfinished uploads cannot be looked for and aborted: the key has no right to it", address)
     return aborted
 
 
@@ -144,12 +144,15 @@ def _is_dead(began: Any, now: datetime) -> bool:
     return False
 
 
-def _abort(bucket: BucketClient, key: str, upload_id: str) -> None:
+def _abort(bucket: BucketClient, key: str, upload_id: str) -> bool:
+    """Whether there was such an upload."""
     try:
         bucket.retry(lambda: bucket.request("abort_multipart_upload", Key=key, UploadId=upload_id))
     except StoreFailure as failure:
         if failure.code != "NoSuchUpload":
             raise
+        return False
+    return True
 
 
 def date_of(answer: dict[str, Any]) -> datetime | None:

@@ -15,6 +15,7 @@ from owtmix.base.errors import DestinationError, InputError, Interrupted
 from owtmix.jobfile.spec import StorageSpec
 from owtmix.storage import LocalCopy
 from owtmix.storage.s3.store import S3Store
+from owtmix.storage.s3.unfinished import OwnUploads
 from tests.storage.conftest import AT, CLIP, MOVIE, NOWHERE, QUICK, Service, ignore
 from tests.storage.fault_proxy import (
     Answer,
@@ -193,6 +194,27 @@ def test_a_key_that_may_not_list_uploads_may_still_upload(
     assert "unfinished uploads cannot be looked for" in caplog.text
 
 
+def test_a_key_that_may_not_list_uploads_may_abort_its_own(
+    store: S3Store, service: Service, proxy: FaultProxy, uploads: Path
+) -> None:
+    OwnUploads(uploads).remember(store.address("out.mp4"), service.begin("out.mp4"))
+    proxy.inject(refused(403, "AccessDenied"), times=-1, only=lambda request: request.method == "GET")
+    store.stage("out.mp4", "job", NOWHERE)
+    assert not service.unfinished()
+
+
+def test_an_upload_that_the_key_may_not_abort_is_not_forgotten(
+    store: S3Store, service: Service, proxy: FaultProxy, uploads: Path
+) -> None:
+    """Its right to it may come back."""
+    OwnUploads(uploads).remember(store.address("out.mp4"), service.begin("out.mp4"))
+    proxy.inject(refused(403, "AccessDenied"), only=lambda request: request.method == "DELETE")
+    store.stage("out.mp4", "job", NOWHERE)
+    assert service.unfinished() == ["out.mp4"]
+    store.stage("out.mp4", "job", NOWHERE)
+    assert not service.unfinished()
+
+
 @pytest.mark.parametrize("only", [lambda r: r.method == "GET", is_beginning, is_part, is_completion])
 def test_an_interrupt_is_no_error_of_the_connection(
     spec: StorageSpec, service: Service, proxy: FaultProxy, movie: Path, only: Callable[[Request], bool]
@@ -223,6 +245,7 @@ from pathlib import Path
 from owtmix.jobfile.spec import StorageSpec
 from owtmix.storage.s3.options import S3Options
 from owtmix.storage.s3.store import S3Store
+from owtmix.storage.s3.unfinished import OwnUploads
 endpoint, bucket, region, key_id, secret, path, uploads = sys.argv[1:]
 spec = StorageSpec("s3", bucket, region, endpoint, key_id, secret)
 S3Store(spec, S3Options(parts_at_once=1, uploads=Path(uploads)), "").commit(Path(path), "out.mp4", print)
