@@ -56,6 +56,12 @@ class Participant:
         self._publisher = Publisher(self.tracks, self._clip.codec)
         await asyncio.wait_for(self._publisher.connect(self._exchange), PATIENCE_S)
 
+    @property
+    def offer(self) -> str:
+        """What it offers while it is there."""
+        assert self._publisher
+        return str(self._publisher.connection.localDescription.sdp)
+
     async def offered(self, headers: dict[str, str]) -> httpx.Response:
         """The answer to an offer that is made once, with more ``headers``; nothing is sent."""
         publisher = Publisher([_Begun("audio", self._clip.audio)], self._clip.codec)
