@@ -119,7 +119,7 @@ class Control:
         job_id = request.text("JobId")
         if not job_id:
             raise RefusedError(RetCode.FAILED, "Internal.JobId: missing; accepted: the one that job.acquire gave")
-        job = await self._database.run(lambda connection: jobs.find(connection, job_id))
+        job = self._database.read(lambda connection: jobs.find(connection, job_id))
         user = self._user(request, job.app, job.room)
         internal = _internal(job, request.text("RequestId") or job.request)
         if name.startswith("job.live."):

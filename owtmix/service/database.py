@@ -1,7 +1,7 @@
 """The database of the service: SQLite, of which what an answer promises is on the disk before it is sent.
 
-All work is done by one thread. Changes that wait together are committed together, so that requests that come at the
-same time wait for one disk write, and not for one each.
+All changes are made by one thread. Those that wait together are committed together, so that requests that come at the
+same time wait for one disk write, and not for one each. What only reads a little waits for none of them.
 """
 
 from __future__ import annotations
@@ -89,6 +89,8 @@ class Database:
             make_own_if_missing(path)
             self._connection = connect(path)
             prepare(self._connection, path)
+            self._reading = connect(path)
+            self._reading.execute("PRAGMA query_only = ON")
         except (sqlite3.Error, OSError) as error:
             raise SetupError(f"the database {path} cannot be used: {error}") from None
         self._thread = threading.Thread(target=self._serve, name="database")
@@ -119,10 +121,20 @@ class Database:
         self._tasks.put(_Task(work, done))
         return await future
 
+    def read(self, work: Work[T]) -> T:
+        """Do ``work``, which finds a few rows and changes nothing, at once: it sees all that is on the disk.
+
+        Raises:
+            RefusedError and others: as ``work`` raises them.
+            sqlite3.Error: the database could not be read.
+        """
+        return work(self._reading)
+
     def close(self) -> None:
         """Do what waits, and end."""
         self._tasks.put(None)
         self._thread.join()
+        self._reading.close()
 
     def _serve(self) -> None:
         while (first := self._tasks.get()) is not None:

@@ -167,11 +167,9 @@ class Server:
 
     def _wake(self) -> None:
         """Send the callbacks that were stored."""
-        self._in_background(self._send())
-
-    async def _send(self) -> None:
         with suppress(sqlite3.Error):  # they are sent with the next ones
-            self._sender.send(await self._database.run(callbacks.waiting_urls))
+            if urls := self._database.read(callbacks.waiting_urls):
+                self._sender.send(urls)
 
     def _in_background(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

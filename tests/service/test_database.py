@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from owtmix.base.errors import SetupError
 from owtmix.service import database as module
 from owtmix.service.database import Database, connect
 
+PATIENCE_S = 30.0
 INSERT = (
     "INSERT INTO job(id, app, room, mode, channel, request, state, created_us, changed_us)"
     " VALUES (?, 'a', 'r', 0, 0, '', 'acquired', 0, 0)"
@@ -68,6 +70,30 @@ def test_many_changes_at_a_time_are_few_commits(tmp_path: Path, monkeypatch: pyt
     database.close()
     assert sum(commits) == 400
     assert len(commits) < 200
+
+
+def test_what_only_reads_waits_for_no_change_and_makes_none(tmp_path: Path) -> None:
+    database = Database(tmp_path / "db")
+    begun, may_end = threading.Event(), threading.Event()
+
+    def slow(connection: sqlite3.Connection) -> None:
+        add(connection, "later")
+        begun.set()
+        may_end.wait(PATIENCE_S)
+
+    async def beside() -> None:
+        await database.run(partial(add, name="kept"))
+        changing = asyncio.create_task(database.run(slow))
+        await asyncio.to_thread(begun.wait, PATIENCE_S)
+        assert database.read(names) == ["kept"]
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            database.read(partial(add, name="not kept"))
+        may_end.set()
+        await changing
+        assert database.read(names) == ["kept", "later"]
+
+    asyncio.run(beside())
+    database.close()
 
 
 def test_it_is_the_owners_alone_and_found_again(tmp_path: Path) -> None:
