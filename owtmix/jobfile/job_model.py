@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from functools import cache
+from typing import Any, Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -25,3 +26,21 @@ class JobModel(BaseModel):
     """Base class of the models. Types are strict; unknown keys are kept, for a warning."""
 
     model_config = ConfigDict(strict=True, extra="allow", frozen=True, json_schema_extra=_describe, defer_build=True)
+
+
+class Member(NamedTuple):
+    """A field of a model; ``kind`` is its annotation."""
+
+    name: str
+    alias: str
+    kind: Any
+    is_required: bool
+
+
+@cache
+def members(model: type[JobModel]) -> tuple[Member, ...]:
+    """The fields of ``model``, which pydantic takes long to list."""
+    return tuple(
+        Member(name, str(field.alias), field.annotation, REQUIRED in field.metadata)
+        for name, field in model.model_fields.items()
+    )

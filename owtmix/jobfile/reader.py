@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from difflib import get_close_matches
 from itertools import islice
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
@@ -17,7 +18,7 @@ from owtmix.base.strict_json import JsonError, Loc, read_object, shown
 from owtmix.jobfile.assemble import assemble
 from owtmix.jobfile.bounds import MAX_JOB_BYTES, MAX_SHOWN, MAX_UPDATE_LINES, MAX_UPDATES
 from owtmix.jobfile.ignored_keys import drop_ignored, object_at, without_nulls
-from owtmix.jobfile.job_model import REQUIRED, JobModel
+from owtmix.jobfile.job_model import JobModel, members
 from owtmix.jobfile.models import JobFile
 from owtmix.jobfile.overrides import apply_overrides
 from owtmix.jobfile.problems import ProblemCollector, raise_problems
@@ -25,6 +26,10 @@ from owtmix.jobfile.spec import JobSpec, SpecWarning
 from owtmix.jobfile.update_models import Update as UpdateModel
 from owtmix.jobfile.updates import RoomUpdates, Update
 
+M = TypeVar("M", bound=JobModel)
+
+_LEAVES: Final = frozenset({type(None), bool, int, str, Decimal})
+"""Types of most values, which have no models in them."""
 _IN_UPDATES: Final = re.compile(r"Data\.Updates\[([0-9]{1,6})\]\.?")
 _LONGEST_MISSPELLING: Final = 64
 """In characters. Longer keys are like none of the format."""
@@ -156,12 +161,14 @@ def _validate(document: dict[str, Any], collector: ProblemCollector) -> JobFile:
     """
     updates = object_at(document, "Data").get("Updates")
     updates = updates if isinstance(updates, list) else []
-    wrong = _wrong_values(JobFile, _replace_updates(document, []) if updates else document, ())
+    model, wrong = _validated(JobFile, _replace_updates(document, []) if updates else document, ())
+    if model and not updates:
+        return model
     if len(updates) > MAX_UPDATES:
         wrong.append(("Data", "Updates"))
         updates = []
     for checked, update in enumerate(updates, 1):
-        wrong += _wrong_values(UpdateModel, update, ("Data", "Updates", checked - 1))
+        wrong += _validated(UpdateModel, update, ("Data", "Updates", checked - 1))[1]
         if len(wrong) > MAX_SHOWN:
             document = _replace_updates(document, updates[:checked])
             break
@@ -174,14 +181,13 @@ def _replace_updates(document: dict[str, Any], updates: list[Any]) -> dict[str, 
     return {**document, "Data": {**document["Data"], "Updates": updates}}
 
 
-def _wrong_values(model: type[JobModel], document: object, loc: Loc) -> list[Loc]:
-    """Where values of ``document`` are wrong, which is at ``loc``."""
+def _validated(model: type[M], document: object, loc: Loc) -> tuple[M | None, list[Loc]]:
+    """The model of ``document``, which is at ``loc``, or where its values are wrong."""
     try:
-        model.model_validate(document)
+        return model.model_validate(document), []
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False, include_input=False)
-        return [(*loc, *details["loc"]) for details in found]
-    return []
+        return None, [(*loc, *details["loc"]) for details in found]
 
 
 def _tree(locs: Iterable[Loc]) -> _Tree:
@@ -221,9 +227,9 @@ def _models(value: object, loc: Loc) -> Iterator[tuple[Loc, JobModel]]:
     """All models of the file with their locations, depth first."""
     if isinstance(value, JobModel):
         yield loc, value
-        for name, field in type(value).model_fields.items():
-            assert field.alias
-            yield from _models(getattr(value, name), (*loc, field.alias))
+        for name, alias, *_ in members(type(value)):
+            if type(child := getattr(value, name)) not in _LEAVES:
+                yield from _models(child, (*loc, alias))
     elif isinstance(value, list):
         for i, entry in enumerate(value):
             yield from _models(entry, (*loc, i))
@@ -232,11 +238,9 @@ def _models(value: object, loc: Loc) -> Iterator[tuple[Loc, JobModel]]:
 def _check_required(models: Iterable[tuple[Loc, JobModel]], collector: ProblemCollector) -> None:
     """Report missing required keys as problems."""
     for loc, model in models:
-        for name, field in type(model).model_fields.items():
-            assert field.alias
-            place = (*loc, field.alias)
-            if REQUIRED in field.metadata and getattr(model, name) in (None, "") and collector.is_clean(place):
-                meant = _alike(field.alias, _unknown(model))
+        for name, alias, _, is_required in members(type(model)):
+            if is_required and getattr(model, name) in (None, "") and collector.is_clean(place := (*loc, alias)):
+                meant = _alike(alias, _unknown(model))
                 collector.wrong_value(place, hint="".join(f"; perhaps {shown(key)} is meant for it" for key in meant))
 
 
@@ -245,7 +249,7 @@ def _check_unknown(models: Iterable[tuple[Loc, JobModel]], collector: ProblemCol
     misspelled = []
     count = 0
     for loc, model in models:
-        known = [field.alias for field in type(model).model_fields.values() if field.alias]
+        known = [member.alias for member in members(type(model))]
         for key in islice(_unknown(model), max(0, MAX_SHOWN - count)):
             meant = "".join(f"; perhaps {alias} is meant" for alias in _alike(key, known))
             collector.warn((*loc, key), f"unknown key, ignored{meant}")
