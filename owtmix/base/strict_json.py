@@ -29,6 +29,7 @@ SHOWN_CHARACTERS: Final = 80
 Loc = tuple[str | int, ...]
 """Location of a value: keys and list positions from the root."""
 
+_DECODER: Final = json.JSONDecoder(parse_float=Decimal)
 _TOKEN = re.compile(
     rf"""
       [^"\[\]{{}}NI\d.-]++
@@ -212,7 +213,7 @@ def _unescaped(literal: str) -> str | None:
 
 def _parse(text: str) -> Any:
     try:
-        return json.loads(text, parse_float=Decimal)
+        return _DECODER.decode(text)
     except json.JSONDecodeError as error:
         position, reason = error.pos, error.msg
     # Raised outside of "except": the parser's error holds the text with its secrets; it must not be the context.

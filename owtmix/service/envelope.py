@@ -97,7 +97,12 @@ def answer(
         "Internal": internal,
         "Data": data,
     }
-    return json.dumps(body, ensure_ascii=False, default=plain_number).encode()
+    return as_json(body).encode()
+
+
+def as_json(value: object) -> str:
+    """A value of JSON, numbers included that are exact."""
+    return _ENCODER.encode(value)
 
 
 def plain_number(value: object) -> int | float:
@@ -105,3 +110,7 @@ def plain_number(value: object) -> int | float:
     if not isinstance(value, Decimal):
         raise TypeError(f"{type(value).__name__} is no value of JSON")
     return int(value) if value == value.to_integral_value() else float(value)
+
+
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, default=plain_number)
+"""Making one takes as long as writing a short answer."""

@@ -8,9 +8,10 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cached_property
 from typing import Any, Final, Literal
 
-from owtmix.service.envelope import plain_number
+from owtmix.service.envelope import as_json
 from owtmix.service.masking import masked
 from owtmix.service.refusals import RefusedError, RetCode
 from owtmix.service.room_config import JobIds, RoomConfig
@@ -20,17 +21,18 @@ State = Literal["acquired", "running", "stopping", "ended", "interrupted"]
 ACQUIRED_US: Final = 600_000_000
 """How long a job that was acquired and not started, and the memory of its RequestId, last."""
 
+_DECODER: Final = json.JSONDecoder(parse_float=Decimal)
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9_-]")
 _LONGEST_PART: Final = 48
 _NO_REQUEST: Final = ("", "0")
 """Every sample of the document has the RequestId 0: it tells no request from another."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Job:
-    """A row of the table of jobs; times in microseconds since 1970.
+    """A row of the table of jobs, its columns in their order; times in microseconds since 1970.
 
-    ``result`` is what finishing it printed: the files, what was left out, and where they were uploaded to.
+    What is JSON is parsed where it is asked for.
     """
 
     n: int
@@ -48,9 +50,24 @@ class Job:
     restarts: int
     revision: int
     reason: str
-    document: dict[str, Any] = field(repr=False)
-    in_force: dict[str, Any] = field(repr=False)
-    result: dict[str, Any] = field(repr=False)
+    document_text: str = field(repr=False)
+    in_force_text: str = field(repr=False)
+    result_text: str = field(repr=False)
+
+    @cached_property
+    def document(self) -> dict[str, Any]:
+        """The sections of its configuration as they were written, secrets included."""
+        return _object(self.document_text)
+
+    @cached_property
+    def in_force(self) -> dict[str, Any]:
+        """The sections with what they do not say filled in, secrets masked."""
+        return _object(self.in_force_text)
+
+    @cached_property
+    def result(self) -> dict[str, Any]:
+        """What finishing it printed: the files, what was left out, and where they were uploaded to."""
+        return _object(self.result_text)
 
     @property
     def ids(self) -> JobIds:
@@ -164,7 +181,7 @@ def revise(
     note(connection, job, at_us, user, action, data)
     connection.execute(
         "UPDATE job SET document = ?, in_force = ? WHERE n = ?",
-        (_text(config.document), _text(config.in_force), job.n),
+        (as_json(config.document), as_json(config.in_force), job.n),
     )
 
 
@@ -172,7 +189,7 @@ def note(connection: sqlite3.Connection, job: Job, at_us: int, user: str, action
     """Note an accepted request: who, when, what."""
     connection.execute(
         "INSERT INTO revision VALUES (?, ?, ?, ?, ?, ?)",
-        (job.n, job.revision + 1, at_us, user, action, _text(data)),
+        (job.n, job.revision + 1, at_us, user, action, as_json(data)),
     )
     connection.execute("UPDATE job SET changed_us = ?, revision = revision + 1 WHERE n = ?", (at_us, job.n))
 
@@ -194,7 +211,7 @@ def watermarks_of(connection: sqlite3.Connection, job: Job, more: Mapping[str, A
     rows = connection.execute(
         "SELECT data FROM revision WHERE job = ? AND data LIKE '%WaterMark%'", (job.n,)
     ).fetchall()
-    marks = [mark for data in [more, *(_value(row["data"]) for row in rows)] for mark in _marks(data)]
+    marks = [mark for data in [more, *(_object(row["data"]) for row in rows)] for mark in _marks(data)]
     images, texts = ({mark.get(key) for mark in marks if mark.get(key)} for key in ("Image", "Text"))
     return len(images), len(texts)
 
@@ -211,7 +228,7 @@ def revisions(connection: sqlite3.Connection, job: Job, actions: Sequence[str]) 
         f"SELECT * FROM revision WHERE job = ? AND action IN ({marks}) ORDER BY number",  # noqa: S608 - marks
         (job.n, *actions),
     )
-    return [Revision(row["number"], row["at_us"], row["user"], row["action"], _value(row["data"])) for row in rows]
+    return [Revision(row["number"], row["at_us"], row["user"], row["action"], _object(row["data"])) for row in rows]
 
 
 def set_state(connection: sqlite3.Connection, job: Job, state: State, now_us: int, reason: str = "") -> None:
@@ -230,7 +247,7 @@ def set_recording(connection: sqlite3.Connection, job: Job, *, is_recording: boo
 
 def set_result(connection: sqlite3.Connection, job: Job, result: Mapping[str, Any]) -> None:
     """Keep what finishing a job printed."""
-    connection.execute("UPDATE job SET result = ? WHERE n = ?", (_text(result), job.n))
+    connection.execute("UPDATE job SET result = ? WHERE n = ?", (as_json(result), job.n))
 
 
 def set_reason(connection: sqlite3.Connection, job: Job, reason: str) -> None:
@@ -265,24 +282,18 @@ def forget(connection: sqlite3.Connection, before_us: int) -> list[str]:
 
 def mask_secrets(connection: sqlite3.Connection, job: Job) -> None:
     """Remove keys and tokens of a job, which nothing needs any more."""
-    connection.execute("UPDATE job SET document = ? WHERE n = ?", (_text(masked(job.document)), job.n))
+    connection.execute("UPDATE job SET document = ? WHERE n = ?", (as_json(masked(job.document)), job.n))
     for row in connection.execute("SELECT number, data FROM revision WHERE job = ?", (job.n,)).fetchall():
         connection.execute(
             "UPDATE revision SET data = ? WHERE job = ? AND number = ?",
-            (_text(masked(_value(row["data"]))), job.n, row["number"]),
+            (as_json(masked(_object(row["data"]))), job.n, row["number"]),
         )
 
 
-def _job(row: Mapping[str, Any]) -> Job:
-    values = dict(row)
-    values["is_recording"] = bool(values["is_recording"])
-    values |= {name: _value(values[name]) for name in ("document", "in_force", "result")}
-    return Job(**values)
+def _job(row: sqlite3.Row) -> Job:
+    return Job(*row)
 
 
-def _value(text: str) -> Any:
-    return json.loads(text, parse_float=Decimal)
-
-
-def _text(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=plain_number)
+def _object(text: str) -> dict[str, Any]:
+    found: dict[str, Any] = _DECODER.decode(text)
+    return found

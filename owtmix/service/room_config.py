@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -15,11 +14,11 @@ from owtmix.base.strict_json import kind_of
 from owtmix.base.wording import some
 from owtmix.jobfile.bounds import MAX_JOB_BYTES, MAX_URL
 from owtmix.jobfile.ignored_keys import without_nulls
-from owtmix.jobfile.job_model import JobModel
+from owtmix.jobfile.job_model import JobModel, members
 from owtmix.jobfile.reader import check_job
 from owtmix.jobfile.spec import JobSpec, StorageSpec
 from owtmix.service.actions import SECTIONS, Action
-from owtmix.service.envelope import plain_number
+from owtmix.service.envelope import as_json
 from owtmix.service.masking import masked
 from owtmix.service.refusals import RefusedError, RetCode
 
@@ -88,7 +87,7 @@ def change_config(
         ignored.append("Data.MixerConfig.BackgroundColor only counts at the start")
         background = before.get("MixerConfig", {}).get("BackgroundColor")
         document["MixerConfig"] = {**document["MixerConfig"], "BackgroundColor": background}
-    if len(json.dumps(document, ensure_ascii=False, default=plain_number).encode()) > MAX_JOB_BYTES:
+    if len(as_json(document).encode()) > MAX_JOB_BYTES:
         raise RefusedError(RetCode.FAILED, f"the configuration of a room has at most {MAX_JOB_BYTES:,} bytes")
     _check_live(document.get("LiveConfig"))
     spec = _checked(document, ids)
@@ -185,7 +184,7 @@ def _check_file_types(document: Mapping[str, Any]) -> None:
 def _in_force(document: Mapping[str, Any], spec: JobSpec) -> dict[str, Any]:
     assert spec.updates
     data = spec.updates.data
-    found = {field.alias: _plain(getattr(data, name)) for name, field in type(data).model_fields.items()}
+    found = {alias: _plain(getattr(data, name)) for name, alias, *_ in members(type(data))}
     if spec.video:
         found["TranscodingConfig"]["Video"] |= {
             "Width": spec.video.size.width,
@@ -208,13 +207,10 @@ def _in_force(document: Mapping[str, Any], spec: JobSpec) -> dict[str, Any]:
 def _plain(value: object) -> Any:
     """A model as JSON, under the names of the document."""
     if isinstance(value, JobModel):
-        members = {
-            field.alias: (getattr(value, name), field.annotation) for name, field in type(value).model_fields.items()
-        }
         return {
             alias: "" if child is None else _plain(child)
-            for alias, (child, kind) in members.items()
-            if child is not None or kind == StreamId | None
+            for name, alias, kind, _ in members(type(value))
+            if (child := getattr(value, name)) is not None or kind == StreamId | None
         }
     if isinstance(value, list):
         return [_plain(child) for child in value if child is not None]
