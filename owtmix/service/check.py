@@ -13,7 +13,7 @@ from owtmix.base.own_files import make_folder
 from owtmix.jobfile.settings import ServiceSettings
 from owtmix.service.arguments import Listener
 
-_EXTRA: Final = ("aiortc", "prometheus_client", "starlette", "uvicorn")
+_EXTRA: Final = ("aiortc", "httptools", "prometheus_client", "starlette", "uvicorn")
 _MIB: Final = 1 << 20
 
 

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 import uvicorn
@@ -44,6 +45,38 @@ def test_a_connection_without_a_request_is_closed(address: tuple[str, int], sent
     with socket.create_connection(address, timeout=30) as connection:
         connection.sendall(sent)
         assert connection.recv(100) == b""
+
+
+ENDLESS = {
+    "a head": b"POST / HTTP/1.1\r\nHost: x\r\nX-Long: ",
+    "many headers": b"POST / HTTP/1.1\r\nHost: x\r\n",
+    "a size of a part": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1;",
+    "what follows the body": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n",
+}
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+def test_what_comes_to_no_end_is_refused(address: tuple[str, int], kind: str) -> None:
+    more = b"X-More: abcdefg\r\n" if kind in {"many headers", "what follows the body"} else b"a" * 16
+    with socket.create_connection(address, timeout=30) as connection:
+        connection.sendall(ENDLESS[kind])
+        with suppress(ConnectionError):
+            for _ in range(2 * patient_protocol.MAX_HEAD_BYTES // len(more)):
+                connection.sendall(more)
+            assert b"400 Bad Request" in connection.recv(1000)
+            connection.settimeout(5)
+            while connection.recv(1000):
+                pass
+
+
+@pytest.mark.parametrize(("count", "answered"), [(patient_protocol.MOST_WAITING, True), (1000, False)])
+def test_requests_that_wait_for_answers_are_few(address: tuple[str, int], count: int, answered: bool) -> None:
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n"
+    with socket.create_connection(address, timeout=30) as connection:
+        connection.sendall((head + b"\r\na") * (count - 1) + head + b"Connection: close\r\n\r\na")
+        answers = b"".join(iter(lambda: connection.recv(1 << 16), b""))
+    assert (answers.count(b"200 OK") == count) == answered
+    assert (b"400 Bad Request" in answers) != answered
 
 
 def test_a_body_that_does_not_come_is_given_up(address: tuple[str, int]) -> None:
