@@ -57,9 +57,9 @@ class Service:
             lifespan=lifespan,
             routes=[
                 *self.whip.routes(),
+                Route("/{path:path}", self._act, methods=["POST"]),
                 Route("/openapi.json", self._openapi, methods=["GET"]),
                 *(Route(path, self._for_operators(page), methods=["GET"]) for path, page in seen),
-                Route("/{path:path}", self._act, methods=["POST"]),
             ],
         )
 
