@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import logging
 import sqlite3
-from collections.abc import Awaitable, Coroutine, Sequence
+from collections.abc import Awaitable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final
@@ -56,6 +56,8 @@ class Recording:
         self._folder = room_folder(site.state, job)
         self._idle = IdleClock(0, None, site.now_us())
         self._control: RoomControl | None = None
+        self._told: tuple[int, Mapping[str, Any]] | None = None
+        """What the process was told last that is recorded."""
         self._ready = asyncio.Event()
         """Set while there is a connection to the process that receives the room."""
         self._ending = asyncio.Event()
@@ -155,6 +157,7 @@ class Recording:
     async def _watch(self, control: RoomControl) -> None:
         """Look after the room until the job stops, and stop its process; raises one of ``_Lost``."""
         self._control = control
+        self._told = None
         self._ready.set()
         self._do_beside(self._hear(control))
         try:
@@ -191,10 +194,18 @@ class Recording:
             self._do_beside(self._finish_session(session_id))
 
     async def _update(self, control: RoomControl) -> None:
-        channel, subscribe = recorded(self.job)
+        """Tell the process of the room what is recorded, unless it was told so last; raises one of ``_Lost``."""
+        wanted = recorded(self.job)
+        if wanted == self._told:
+            return
+        self._told = wanted
+        channel, subscribe = wanted
         try:
             await control.update(media_channel=channel, subscribe=subscribe)
-        except RoomRefusedError as error:
+        except _Lost as error:
+            self._told = None
+            if not isinstance(error, RoomRefusedError):
+                raise
             _log.error("%s: what is recorded cannot be changed: %s", self.job.id, error)
 
     async def _hear(self, control: RoomControl) -> None:

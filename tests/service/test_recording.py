@@ -1,0 +1,66 @@
+"""A recording tells the process of its room what is recorded, and only that."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final, cast
+
+from owtmix.jobfile.settings import ServiceSettings
+from owtmix.recorder.control import RoomControl, RoomRefusedError
+from owtmix.service import jobs
+from owtmix.service.envelope import as_json
+from owtmix.service.finishing import Site
+from owtmix.service.jobs import Job
+from owtmix.service.recording import Recording
+from tests.service.conftest import NOW_US, Rig
+
+RECORDED: Final = {"RecordingConfig": {"MediaChannel": 3}}
+
+
+class NotedRoom:
+    """Notes what it is told; ``refused`` are channels that it does not take."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[int, Mapping[str, Any]]] = []
+        self.refused: set[int] = set()
+
+    async def update(self, *, media_channel: int, subscribe: Mapping[str, Any]) -> None:
+        self.told.append((media_channel, subscribe))
+        await asyncio.sleep(0)
+        if media_channel in self.refused:
+            raise RoomRefusedError("not this one", 400)
+
+
+def changed(rig: Rig, folder: Path, room: NotedRoom, documents: list[dict[str, Any]]) -> None:
+    """Change the configuration of a job that records ``room``, as the service does, to each of ``documents``."""
+    job_id = rig.started()
+    job: Job = rig.run(lambda connection: jobs.find(connection, job_id))
+
+    async def change() -> None:
+        one = asyncio.Semaphore(1)
+        site = Site(rig.database, folder, ServiceSettings(), lambda: None, lambda: None, lambda: NOW_US, one)
+        recording = Recording(job, site)
+        recording._control = cast("RoomControl", room)
+        for document in documents:
+            recording.change(replace(job, is_recording=True, document_text=as_json(document)))
+            await asyncio.gather(*recording._beside)
+
+    asyncio.run(change())
+
+
+def test_a_room_is_told_of_what_is_recorded_and_not_of_looks(rig: Rig, tmp_path: Path) -> None:
+    room = NotedRoom()
+    looks = [RECORDED | {"MixerConfig": {"Gap": gap}} for gap in range(5)]
+    heard = RECORDED | {"SubscribeConfig": {"AudioSubscribe": ["a_1"]}}
+    changed(rig, tmp_path, room, [*looks, heard, *looks])
+    assert room.told == [(3, {}), (3, heard["SubscribeConfig"]), (3, {})]
+
+
+def test_what_a_room_refused_is_told_again(rig: Rig, tmp_path: Path) -> None:
+    room = NotedRoom()
+    room.refused = {3}
+    changed(rig, tmp_path, room, [RECORDED, RECORDED])
+    assert len(room.told) == 2
