@@ -79,7 +79,7 @@ def keep_change(connection: sqlite3.Connection, change: Change) -> tuple[Job, bo
         return job, False
     if change.action.name == "job.start" and (other := jobs.in_room(connection, job.app, job.room)):
         raise RefusedError(RetCode.JOB_EXISTS, f"this room has a job already, {other.id}")
-    _check_updates(connection, change)
+    _check_updates(connection, job, change)
     kept = {name: value for name, value in change.data.items() if name in change.action.changes}
     jobs.revise(connection, job, change.config, change.at_us, change.user, change.action.name, kept)
     if change.action.name == "job.start":
@@ -91,7 +91,7 @@ def keep_change(connection: sqlite3.Connection, change: Change) -> tuple[Job, bo
     return jobs.find(connection, job.id), True
 
 
-def _check_updates(connection: sqlite3.Connection, change: Change) -> None:
+def _check_updates(connection: sqlite3.Connection, job: Job, change: Change) -> None:
     """Check that composing the recordings will take all updates.
 
     Raises:
@@ -99,12 +99,12 @@ def _check_updates(connection: sqlite3.Connection, change: Change) -> None:
     """
     if not change.action.replayed:
         return
-    count, size = jobs.updates_of(connection, change.job)
+    count, size = job.updates, job.update_bytes
     if count >= MAX_UPDATES or size + len(json.dumps(change.data, default=plain_number)) > _MOST_BYTES:
         raise RefusedError(
             RetCode.FAILED, f"this room has {count:,} updates of {size:,} bytes: it takes no more (docs/rooms.md)"
         )
-    images, texts = jobs.watermarks_of(connection, change.job, change.data)
+    images, texts = jobs.watermarks_of(connection, job, change.data)
     if images > MAX_ROOM_IMAGES or texts > MAX_ROOM_TEXTS:
         raise RefusedError(
             RetCode.FAILED,

@@ -22,7 +22,6 @@ from owtmix.base.own_files import make_own
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 
-VERSION: Final = 1
 _MOST_TOGETHER: Final = 200
 _SCHEMA: Final = """
 CREATE TABLE job(
@@ -68,6 +67,17 @@ CREATE TABLE callback(
 ) STRICT;
 CREATE INDEX callback_by_url ON callback(url, is_left, n);
 """
+_COUNTED_UPDATES: Final = """
+ALTER TABLE job ADD COLUMN updates INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE job ADD COLUMN update_bytes INTEGER NOT NULL DEFAULT 0;
+UPDATE job SET (updates, update_bytes) = (
+  SELECT count(*), coalesce(sum(length(CAST(data AS BLOB))), 0)
+  FROM revision WHERE job = n AND action != 'job.start'
+);
+"""
+_STEPS: Final = (_SCHEMA, _COUNTED_UPDATES)
+VERSION: Final = len(_STEPS)
+"""Of the tables; each step makes the next one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +205,7 @@ def make_own_if_missing(path: Path) -> None:
 
 
 def prepare(connection: sqlite3.Connection, path: Path) -> None:
-    """Make the tables in a new database.
+    """Make the tables in a new database, and what they lack in one of an earlier version.
 
     Raises:
         SetupError: a later version of the program made it.
@@ -203,5 +213,5 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > VERSION:
         raise SetupError(f"the database {path} was made by a later version of owtmix")
-    if version == 0:
-        connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+    if version < VERSION:
+        connection.executescript(f"BEGIN; {''.join(_STEPS[version:])} PRAGMA user_version = {VERSION}; COMMIT;")

@@ -32,7 +32,7 @@ _NO_REQUEST: Final = ("", "0")
 class Job:
     """A row of the table of jobs, its columns in their order; times in microseconds since 1970.
 
-    What is JSON is parsed where it is asked for.
+    What is JSON is parsed where it is asked for. ``updates`` are its changes since it began, ``update_bytes`` of JSON.
     """
 
     n: int
@@ -53,6 +53,8 @@ class Job:
     document_text: str = field(repr=False)
     in_force_text: str = field(repr=False)
     result_text: str = field(repr=False)
+    updates: int
+    update_bytes: int
 
     @cached_property
     def document(self) -> dict[str, Any]:
@@ -187,21 +189,16 @@ def revise(
 
 def note(connection: sqlite3.Connection, job: Job, at_us: int, user: str, action: str, data: Any) -> None:
     """Note an accepted request: who, when, what."""
+    text = as_json(data)
     connection.execute(
-        "INSERT INTO revision VALUES (?, ?, ?, ?, ?, ?)",
-        (job.n, job.revision + 1, at_us, user, action, as_json(data)),
+        "INSERT INTO revision VALUES (?, ?, ?, ?, ?, ?)", (job.n, job.revision + 1, at_us, user, action, text)
     )
-    connection.execute("UPDATE job SET changed_us = ?, revision = revision + 1 WHERE n = ?", (at_us, job.n))
-
-
-def updates_of(connection: sqlite3.Connection, job: Job) -> tuple[int, int]:
-    """The number of changes of a job since it began, and their bytes."""
-    row = connection.execute(
-        "SELECT count(*) AS n, coalesce(sum(length(CAST(data AS BLOB))), 0) AS size"
-        " FROM revision WHERE job = ? AND action != 'job.start'",
-        (job.n,),
-    ).fetchone()
-    return row["n"], row["size"]
+    updates, size = (0, 0) if action == "job.start" else (1, len(text.encode()))
+    connection.execute(
+        "UPDATE job SET changed_us = ?, revision = revision + 1, updates = updates + ?,"
+        " update_bytes = update_bytes + ? WHERE n = ?",
+        (at_us, updates, size, job.n),
+    )
 
 
 def watermarks_of(connection: sqlite3.Connection, job: Job, more: Mapping[str, Any]) -> tuple[int, int]:

@@ -13,6 +13,7 @@ import pytest
 
 from owtmix.base.errors import SetupError
 from owtmix.service import database as module
+from owtmix.service import jobs
 from owtmix.service.database import Database, connect
 
 PATIENCE_S = 30.0
@@ -134,3 +135,18 @@ def test_that_of_a_later_version_is_left_alone(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(SetupError, match="later version"):
         Database(tmp_path / "db")
+
+
+def test_one_of_an_earlier_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    old = connect(tmp_path / "db")
+    old.executescript(f"{module._STEPS[0]} PRAGMA user_version = 1;")
+    for name in ("a", "b"):
+        old.execute(INSERT, (name,))
+    for number, action in enumerate(("job.start", "job.mixer.update", "job.update")):
+        old.execute("INSERT INTO revision VALUES (1, ?, 0, '', ?, ?)", (number, action, '{"é": 1}'))
+    old.close()
+    Database(tmp_path / "db").close()
+    again = Database(tmp_path / "db")
+    found = [again.read(partial(jobs.find, job_id=name)) for name in ("a", "b")]
+    assert [(job.updates, job.update_bytes) for job in found] == [(2, 2 * len('{"é": 1}'.encode())), (0, 0)]
+    again.close()
