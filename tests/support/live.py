@@ -10,24 +10,21 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-import av
-import numpy as np
 from aiortc import MediaStreamTrack
 
-from owtmix.demo.publisher import SOUND_HZ, Clip, Publisher, Repeated, VideoCodec, read_clip
+from owtmix.demo.publisher import Clip, Publisher, Repeated, VideoCodec, read_clip
 from owtmix.recorder.control import RoomControl
 from owtmix.recorder.journal import Frame, JournalReader, Report
 from owtmix.recorder.options import JOURNALS, OPTIONS_FILE, RoomOptions
 from owtmix.recorder.rtp.ice import IceSettings
 from owtmix.recorder.rtp.install import use_addresses
+from tests.support.participant import make_clip
 
 LOOPBACK: Final = ("127.0.0.1",)
-BLOCK_PX: Final = 8
 START_S: Final = 60.0
 """A loaded machine starts processes slowly."""
 
@@ -160,42 +157,10 @@ async def until(room: RunningRoom, event: str, stream: str, within_s: float = 30
 
 
 @cache
-def small_clip(codec: VideoCodec, seconds: int = 2, size: tuple[int, int] = (320, 180), kbps: int = 300) -> Clip:
-    """Noise that moves, and a tone; a key frame each second."""
+def small_clip(codec: VideoCodec) -> Clip:
+    """Two seconds to repeat."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "clip.mkv"
-        write_clip(path, codec, seconds, size, kbps)
-        return read_clip(path)
-
-
-def write_clip(path: Path, codec: VideoCodec, seconds: int, size: tuple[int, int], kbps: int) -> None:
-    """As ``small_clip``, as a file."""
-    fps, rng = 30, np.random.default_rng(7)
-    with av.open(path, "w") as file:
-        name = "libvpx" if codec == "VP8" else "libx264"
-        speed = {"deadline": "realtime", "cpu-used": "5"} if codec == "VP8" else {"preset": "ultrafast", "bf": "0"}
-        picture = file.add_stream(name, rate=fps, options={**speed, "g": str(fps)})
-        assert isinstance(picture, av.VideoStream)
-        picture.width, picture.height = size
-        picture.pix_fmt, picture.bit_rate = "yuv420p", kbps * 1000
-        sound = file.add_stream("libopus", rate=SOUND_HZ, layout="mono")
-        assert isinstance(sound, av.AudioStream)
-        coarse = rng.integers(60, 200, (-(-size[1] * 3 // 2 // BLOCK_PX), 2 * size[0] // BLOCK_PX), np.uint8)
-        noise = coarse.repeat(BLOCK_PX, 0).repeat(BLOCK_PX, 1)[: size[1] * 3 // 2]
-        for n in range(seconds * fps):
-            frame = av.VideoFrame.from_ndarray(
-                np.ascontiguousarray(noise[:, 4 * n % size[0] :][:, : size[0]]), format="yuv420p"
-            )
-            frame.pts, frame.time_base = n, Fraction(1, fps)
-            file.mux(picture.encode(frame))
-        file.mux(picture.encode(None))
-        samples = SOUND_HZ // 50
-        for n in range(seconds * 50):
-            tone = np.sin(np.arange(n * samples, (n + 1) * samples) * 0.06) * 9000
-            heard = av.AudioFrame.from_ndarray(tone.astype(np.int16)[np.newaxis], format="s16", layout="mono")
-            heard.sample_rate, heard.pts = SOUND_HZ, n * samples
-            file.mux(sound.encode(heard))
-        file.mux(sound.encode(None))
+        return make_clip(Path(folder) / "clip.mkv", codec, seconds=2)
 
 
 def units(data: bytes) -> list[bytes]:
