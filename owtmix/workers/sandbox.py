@@ -151,7 +151,7 @@ _READ: Final = _READ_FILE | _READ_DIR
 _UNREACHABLE: Final = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG, errno.EIO, errno.ESTALE}
 )
-"""Why a path leads to no file."""
+"""Why a path leads to no file, which needs no right then."""
 _WRITE: Final = _READ | _WRITE_FILE | _REMOVE_DIR | _REMOVE_FILE | _MAKE_DIR | _MAKE_REG | _TRUNCATE
 
 
@@ -187,14 +187,15 @@ def _allow(libc: ctypes.CDLL, ruleset: int, paths: Iterable[Path], granted: int,
         try:
             file = os.open(path, os.O_PATH | os.O_CLOEXEC | flags)
         except OSError as error:
-            if error.errno not in _UNREACHABLE:
-                raise
-            continue  # it needs no right
+            if error.errno in _UNREACHABLE:
+                continue
+            raise
         try:
             fitting = granted if stat.S_ISDIR(os.fstat(file).st_mode) else granted & _FILE_RIGHTS
             rule = struct.pack("=Qi", fitting, file)
-            if libc.syscall(_LANDLOCK_ADD_RULE, ruleset, _RULE_PATH_BENEATH, rule, 0):
-                raise OSError(ctypes.get_errno(), "landlock_add_rule")
+            failed = libc.syscall(_LANDLOCK_ADD_RULE, ruleset, _RULE_PATH_BENEATH, rule, 0) != 0
+            if failed and (number := ctypes.get_errno()) != errno.EBADFD:  # of what is in no file system: stays denied
+                raise OSError(number, "landlock_add_rule")
         finally:
             os.close(file)
 
@@ -210,8 +211,6 @@ _RETURN: Final = 0x06
 _ALLOW: Final = 0x7FFF0000
 _KILL: Final = 0x80000000
 _FAIL: Final = 0x00050000
-_EPERM: Final = 1
-_ENOSYS: Final = 38
 _NUMBER_AT: Final = 0
 _MACHINE_AT: Final = 4
 _ARGUMENTS_AT: Final = 16
@@ -246,7 +245,7 @@ def call_filter(machine: str, pid: int, *, gpu: bool = False) -> list[Instructio
     if not known:
         return []
     call = known.numbers
-    refuse, allow = (_RETURN, 0, 0, _FAIL | _EPERM), (_RETURN, 0, 0, _ALLOW)
+    refuse, allow = (_RETURN, 0, 0, _FAIL | errno.EPERM), (_RETURN, 0, 0, _ALLOW)
     program: list[Instruction] = [
         (_LOAD, 0, 0, _MACHINE_AT),
         (_EQUALS, 1, 0, known.audit),
@@ -257,7 +256,7 @@ def call_filter(machine: str, pid: int, *, gpu: bool = False) -> list[Instructio
         # The C library does without them, and then names its flags in a register, where a filter sees them.
         (_EQUALS, 1, 0, call["clone3"]),
         (_EQUALS, 0, 1, call["openat2"]),
-        (_RETURN, 0, 0, _FAIL | _ENOSYS),
+        (_RETURN, 0, 0, _FAIL | errno.ENOSYS),
     ]
 
     def when(name: str, argument: int, *tests: Instruction) -> None:
