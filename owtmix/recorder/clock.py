@@ -8,7 +8,7 @@ the server has the clock of ``arrived_us``. A frame's time is when its sender ca
 
 Both differences are straight lines, since clocks drift: 100 ppm are 0.36 s in an hour. All tracks of a session have the
 same second line, so sound and picture stay together. A track without reports has one line, through the least of:
-arrival - RTP time.
+arrival - RTP time. Tracks that count the same time, as those of RTMP, have this line together.
 
 Nothing is sent before it has been captured, and a packet of sound not before its last sample. Browsers report of sound
 when they send a packet, as if its first sample were of that moment: by their reports it arrives before it is over. Its
@@ -83,10 +83,12 @@ class TrackLog:
 
     Args:
         rate: Units of RTP time in a second.
+        is_common: Whether all tracks of the session count the same time.
     """
 
-    def __init__(self, rate: int) -> None:
+    def __init__(self, rate: int, *, is_common: bool = False) -> None:
         self.rate = rate
+        self.is_common = is_common
         self.first_arrived_us = MAX_TIME_US
         self.last_arrived_us = 0
         self.soon: dict[int, _Point] = {}
@@ -179,7 +181,11 @@ def place(logs: Sequence[TrackLog]) -> list[TrackClock]:
         if _is_near(report.ntp_us - rtp_us(report, log.rate), sender.ahead(rtp_us(report, log.rate)))
     ]
     server = _line(_least(_usual(delays)), is_least=True) if delays else None
-    return [_clock(log, sender, server) for log, sender in zip(logs, senders, strict=True)]
+    common = _least(sorted(point for log in logs if log.is_common for point in log.delays))
+    return [
+        _clock(log, sender, server, common if log.is_common else log.delays)
+        for log, sender in zip(logs, senders, strict=True)
+    ]
 
 
 def _sender(log: TrackLog) -> _Line | None:
@@ -188,8 +194,8 @@ def _sender(log: TrackLog) -> _Line | None:
     return _line(_usual(points), is_least=False) if points else None
 
 
-def _clock(log: TrackLog, sender: _Line | None, server: _Line | None) -> TrackClock:
-    delays = log.delays
+def _clock(log: TrackLog, sender: _Line | None, server: _Line | None, delays: Sequence[_Point]) -> TrackClock:
+    """The clock of a track; without reports by ``delays``, its own or those of all tracks that count the same time."""
     if sender and server:
         clock = TrackClock(log.rate, sender, server, log.soon)
         lags = [at_us + apart_us - clock._placed(at_us) for at_us, apart_us in delays]  # noqa: SLF001 - its maker

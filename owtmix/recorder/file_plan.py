@@ -43,8 +43,8 @@ class Track:
 class FilePlan:
     """A file to be made of the frames from ``from_us`` on and before ``until_us``; None has no bound.
 
-    A picture is copied. Sound is a chain of journals, each of which follows the last one, and becomes ``sound``. The
-    sender was heard until ``heard_us``; 0 where another file follows.
+    A picture is copied. Sound is a chain of journals of one codec, each of which follows the last one, and becomes
+    ``sound``. The sender was heard until ``heard_us``; 0 where another file follows.
     """
 
     name: str
@@ -114,7 +114,7 @@ def _spell_files(spell: Sequence[_Timed], part: int, formats: FileFormats) -> li
     sounds = tuple(journal.track for journal in spell if journal.scan.head.kind == "audio")
     pictures = [journal for journal in spell if journal.scan.head.kind == "video"]
     if not pictures:
-        sound, container, extension = _alone(formats)
+        sound, container, extension = _alone(sounds, formats)
         files = [FilePlan(_name(spell[0], part, extension), container, sound, None, sounds)]
     else:
         files = _picture_files(pictures, part, sounds, formats)
@@ -135,7 +135,7 @@ def without_picture(plan: FilePlan, formats: FileFormats) -> FilePlan | None:
     """The same with its sound alone; None when it has no other track."""
     if not plan.picture or not plan.sounds:
         return None
-    sound, container, extension = _alone(formats)
+    sound, container, extension = _alone(plan.sounds, formats)
     name = f"{plan.name.rpartition('.')[0]}.{extension}"
     return replace(plan, name=name, container=container, sound=sound, picture=None)
 
@@ -148,7 +148,7 @@ def _with_picture(
     bounds: tuple[int | None, int | None],
 ) -> FilePlan:
     container: Container = "mp4" if picture.track.codec == "h264" else "webm"
-    sound: SoundCodec = formats.mp4_sound if container == "mp4" else "opus"
+    sound: SoundCodec = _mp4_sound(sounds, formats) if container == "mp4" else "opus"
     return FilePlan(_name(picture, part, container), container, sound, picture.track, sounds, *bounds)
 
 
@@ -156,8 +156,14 @@ def _name(journal: _Timed, part: int, extension: str) -> str:
     return file_name(journal.scan.head.stream, journal.scan.head.session, part, extension)
 
 
-def _alone(formats: FileFormats) -> tuple[SoundCodec, Container, str]:
-    """Codec, container and extension of a file without a picture."""
-    if formats.sound_alone == "webm":
+def _mp4_sound(sounds: Sequence[Track], formats: FileFormats) -> SoundCodec:
+    """What sound becomes in MP4. AAC stays what it is."""
+    return "aac" if any(sound.codec == "aac" for sound in sounds) else formats.mp4_sound
+
+
+def _alone(sounds: Sequence[Track], formats: FileFormats) -> tuple[SoundCodec, Container, str]:
+    """Codec, container and extension of a file without a picture. WebM has no AAC."""
+    sound = _mp4_sound(sounds, formats)
+    if formats.sound_alone == "webm" and all(track.codec == "opus" for track in sounds):
         return "opus", "webm", "webm"
-    return formats.mp4_sound, "mp4", "m4a"
+    return sound, "mp4", "m4a"

@@ -25,7 +25,7 @@ MAX_FRAME_BYTES: Final = 16 << 20
 """Of one record. A longer one is damage."""
 
 Kind = Literal["audio", "video"]
-Codec = Literal["h264", "vp8", "opus"]
+Codec = Literal["h264", "vp8", "opus", "aac"]
 
 _MAGIC: Final = b"OWTJ1\n"
 _LONGEST_HEAD: Final = 1 << 16
@@ -34,17 +34,20 @@ _RECORD: Final = struct.Struct("<BBIqq")
 _CHECKSUM: Final = struct.Struct("<I")
 _MARKER: Final = 0xA5
 _NTP: Final = struct.Struct("<q")
+_LEAD: Final = struct.Struct("<I")
+_CODECS: Final = {("audio", "opus"), ("audio", "aac"), ("video", "h264"), ("video", "vp8")}
 
 
 class RecordFlag(IntFlag):
-    """What a record is; without flags it is a frame that needs others."""
+    """What a record is; without flags it is a frame that needs others. The data of one with LEAD begins with that."""
 
     KEY = 1
     REPORT = 2
     END = 4
+    LEAD = 8
 
 
-_KEY, _REPORT, _END = (int(flag) for flag in (RecordFlag.KEY, RecordFlag.REPORT, RecordFlag.END))
+_KEY, _REPORT, _END, _WITH_LEAD = (int(flag) for flag in RecordFlag)
 """As plain numbers, which are ten times as fast."""
 
 
@@ -62,6 +65,7 @@ class JournalHead:
         kind: Sound or picture.
         codec: Of all frames of the journal; a session that changes its codec begins another journal.
         rate: Units of RTP time in a second.
+        is_common: Whether all tracks of the session count the same time.
     """
 
     session: str
@@ -69,6 +73,7 @@ class JournalHead:
     kind: Kind
     codec: Codec
     rate: int
+    is_common: bool = False
 
     def to_json(self) -> bytes:
         return json.dumps({**asdict(self), "stream": str(self.stream)}).encode()
@@ -81,7 +86,7 @@ class JournalHead:
             head = cls(**{**values, "stream": StreamId.parse(values["stream"])})
         except (ValueError, TypeError, KeyError, RecursionError):
             raise JournalError("its first line is no head of a journal") from None
-        is_known = (head.kind, head.codec) in {("audio", "opus"), ("video", "h264"), ("video", "vp8")}
+        is_known = (head.kind, head.codec) in _CODECS and isinstance(head.is_common, bool)
         if not is_known or not isinstance(head.rate, int) or head.rate <= 0 or not str(head.session).isalnum():
             raise JournalError("its head says what no journal has")
         return head
@@ -89,15 +94,17 @@ class JournalHead:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """An encoded frame: an access unit of H.264 (Annex B), a frame of VP8, or a packet of Opus.
+    """An encoded frame: an access unit of H.264 (Annex B), a frame of VP8, a packet of Opus, or AAC in ADTS.
 
-    ``rtp`` is the unwrapped RTP time, ``arrived_us`` when its last packet came, by the receiver's clock since 1970.
+    ``rtp`` is the unwrapped RTP time, ``arrived_us`` when its last packet came, by the receiver's clock since 1970. It
+    is decoded ``lead`` units of RTP time before it is shown.
     """
 
     rtp: int
     arrived_us: int
     is_key: bool
     data: bytes
+    lead: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +135,12 @@ class JournalWriter:
             raise
 
     def frame(self, frame: Frame) -> None:
-        self._record(RecordFlag.KEY if frame.is_key else RecordFlag(0), frame.rtp, frame.arrived_us, frame.data)
+        flags = RecordFlag.KEY if frame.is_key else RecordFlag(0)
+        if frame.lead:
+            lead = _LEAD.pack(frame.lead)
+            self._record(flags | RecordFlag.LEAD, frame.rtp, frame.arrived_us, lead + frame.data)
+        else:
+            self._record(flags, frame.rtp, frame.arrived_us, frame.data)
 
     def report(self, report: Report) -> None:
         self._record(RecordFlag.REPORT, report.rtp, report.arrived_us, _NTP.pack(report.ntp_us))
@@ -201,8 +213,12 @@ class JournalReader:
             self._at += _RECORD.size + _CHECKSUM.size + len(data)
             if flags & _END:
                 self.ended = True
-            elif not flags & _REPORT:
+            elif not flags & (_REPORT | _WITH_LEAD):
                 yield Frame(rtp, arrived_us, bool(flags & _KEY), data)
+            elif not flags & _REPORT:
+                if len(data) >= _LEAD.size:
+                    lead = int(_LEAD.unpack_from(data)[0])
+                    yield Frame(rtp, arrived_us, bool(flags & _KEY), data[_LEAD.size :], lead)
             elif len(data) == _NTP.size:
                 yield Report(rtp, arrived_us, _NTP.unpack(data)[0])
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from owtmix.recorder.aac_packet import format_of
 from owtmix.recorder.clock import TrackLog
 from owtmix.recorder.journal import Codec, Frame, JournalHead, JournalReader, Report
 from owtmix.recorder.opus_packet import samples_in
@@ -46,7 +47,7 @@ def scan_journal(path: Path) -> Scan:
         OSError: it cannot be read.
     """
     with JournalReader(path) as reader:
-        log = TrackLog(reader.head.rate)
+        log = TrackLog(reader.head.rate, is_common=reader.head.is_common)
         first, frames = None, 0
         for record in reader.records():
             log.add(record, _lasts(reader.head.codec, record))
@@ -75,6 +76,8 @@ def checked(codec: Codec, frame: Frame) -> Frame | None:
     match codec:
         case "opus":
             return _keyed(frame, is_key=True) if samples_in(data) else None
+        case "aac":
+            return _keyed(frame, is_key=True) if format_of(data) else None
         case "h264":
             return frame if data.startswith(_START_CODES) else None
         case "vp8":

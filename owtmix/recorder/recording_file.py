@@ -16,17 +16,19 @@ from pathlib import Path
 from typing import Final
 
 import av
-from av.container import InputContainer
+from av.audio.stream import AudioStream
+from av.container import InputContainer, OutputContainer
 
 from owtmix.base.errors import InputError
 from owtmix.base.shortage import raise_if_short
 from owtmix.media.open import MAX_PIXELS
 from owtmix.media.writers import encoding_errors
+from owtmix.recorder.aac_packet import AacFormat, format_of
 from owtmix.recorder.file_plan import FilePlan, Track
 from owtmix.recorder.journal import Codec, Frame, JournalError, JournalReader
 from owtmix.recorder.journal_scan import media_frames
 from owtmix.recorder.made import Made
-from owtmix.recorder.track_writers import CopiedPicture, CopiedSound, EncodedSound, SoundWriter
+from owtmix.recorder.track_writers import CopiedAac, CopiedPicture, CopiedSound, EncodedSound, SoundWriter
 
 _OPTIONS: Final = {
     "mp4": {"movflags": "+faststart", "fflags": "+bitexact"},
@@ -62,10 +64,11 @@ def make_recording(plan: FilePlan, path: Path, advance: Callable[[float], object
             raise InputError("nothing in it can be used")
         start_us = min(firsts)
         out = opened.enter_context(av.open(str(path), "w", format=plan.container, options=_OPTIONS[plan.container]))
-        picture = CopiedPicture(out, head.streams.video[0], plan.container, start_us) if head else None
-        sound: SoundWriter | None = None
-        if first_sound:
-            sound = EncodedSound(out, start_us, advance) if plan.sound == "aac" else CopiedSound(out, start_us)
+        picture = None
+        if head and plan.picture:
+            rate = plan.picture.clock.rate
+            picture = CopiedPicture(out, head.streams.video[0], plan.container, start_us, rate)
+        sound = _sound_writer(out, plan, first_sound[1], start_us, advance) if first_sound else None
         out.start_encoding()
         merged = heapq.merge(
             ((at_us, 0, frame) for at_us, frame in _with_first(first_picture, pictures)),
@@ -92,6 +95,39 @@ def make_recording(plan: FilePlan, path: Path, advance: Callable[[float], object
         sound.written if sound else 0,
         sum(writer.damaged for writer in (picture, sound) if writer),
     )
+
+
+def _sound_writer(
+    out: OutputContainer, plan: FilePlan, first: Frame, start_us: int, advance: Callable[[float], object]
+) -> SoundWriter:
+    """What writes the sound, whose first packet is ``first``: what is all of one format is copied if it can be."""
+    codec = plan.sounds[0].codec
+    if plan.sound == "opus":
+        return CopiedSound(out, start_us)
+    formats = {_aac_format(track) for track in plan.sounds} - {None} if codec == "aac" else set()
+    found = formats.pop() if len(formats) == 1 else None
+    template = _aac_template(first.data) if found else None
+    if found and template:
+        return CopiedAac(out, template, found.rate_hz, start_us)
+    return EncodedSound(out, codec, start_us, advance)
+
+
+def _aac_template(data: bytes) -> AudioStream | None:
+    """A stream that has what a muxer needs to know of a frame of AAC; None where FFmpeg finds none in it."""
+    try:
+        opened = av.open(io.BytesIO(data), "r", format="aac")
+    except (av.error.FFmpegError, ValueError, MemoryError) as error:
+        raise_if_short(error)
+        return None
+    stream = next(iter(opened.streams.audio), None)
+    return stream if stream and stream.codec_context.sample_rate else None
+
+
+def _aac_format(track: Track) -> AacFormat | None:
+    """The format of a journal of AAC, which all its frames have; None where it has no frame."""
+    with _reader(track) as reader:
+        first = next(media_frames(reader), None)
+    return format_of(first.data) if first else None
 
 
 def _frames(track: Track, plan: FilePlan) -> Iterator[Timed]:

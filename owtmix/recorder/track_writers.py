@@ -6,12 +6,13 @@ refuses is left out and counted.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Final, Protocol
 
 import av
 import numpy as np
+from av.audio.codeccontext import AudioCodecContext
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.packet import Packet
@@ -19,14 +20,17 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from owtmix.base.shortage import raise_if_short
+from owtmix.recorder.aac_packet import SAMPLES
 from owtmix.recorder.file_plan import Container
-from owtmix.recorder.journal import Frame
+from owtmix.recorder.journal import Codec, Frame
 from owtmix.recorder.opus_packet import LOOKAHEAD, RATE_HZ, samples_in
 from owtmix.recorder.placed_sound import Block, PlacedSound
 
 _PICTURE_HZ: Final = {"mp4": 90_000, "webm": 1000}
 _AAC_BITS_PER_S: Final = 128_000
 _US: Final = 1_000_000
+_MOST_LEAD_S: Final = 3
+"""By which a picture is decoded before it is shown."""
 _WAIT: Final = RATE_HZ
 """Samples after which silence is written, where no sound comes while pictures do."""
 
@@ -39,7 +43,7 @@ class SoundWriter(Protocol):
     damaged: int
 
     def write(self, at_us: int, data: bytes) -> None:
-        """Write a packet of Opus that was captured at ``at_us``."""
+        """Write a packet that was captured at ``at_us``."""
 
     def wait(self, until_us: int) -> None:
         """Take note that no packet comes before this time."""
@@ -49,38 +53,47 @@ class SoundWriter(Protocol):
 
 
 class CopiedPicture:
-    """Copies frames like those of ``template``. The last one lasts as long as the one before, a second at most."""
+    """Copies frames like those of ``template``. The last one lasts as long as the one before, a second at most.
 
-    def __init__(self, out: OutputContainer, template: VideoStream, container: Container, start_us: int) -> None:
+    ``rate`` is that of what frames count.
+    """
+
+    def __init__(
+        self, out: OutputContainer, template: VideoStream, container: Container, start_us: int, rate: int
+    ) -> None:
         self.end_us, self.written, self.damaged = start_us, 0, 0
         self._out = out
         self._start_us = start_us
         self._ticks = _PICTURE_HZ[container]
         self._stream = out.add_stream_from_template(template, opaque=True)
         self._stream.time_base = Fraction(1, self._ticks)
+        self._rate = rate
         self._held: Packet[Stream] | None = None
         self._lasts = self._ticks // 30
+        self._last_pts = 0
 
     def write(self, at_us: int, frame: Frame) -> None:
-        wanted = pts = _ticks(at_us - self._start_us, self._ticks)
-        if self._held and self._held.pts is not None:
-            pts = max(wanted, self._held.pts + 1)
-            if pts - wanted > self._ticks:
+        pts = _ticks(at_us - self._start_us, self._ticks)
+        wanted = dts = pts - min(frame.lead * self._ticks // self._rate, _MOST_LEAD_S * self._ticks)
+        if self._held and self._held.dts is not None:
+            dts = max(wanted, self._held.dts + 1)
+            if dts - wanted > self._ticks:
                 self.damaged += 1
                 return
-            self._lasts = pts - self._held.pts
+            self._lasts = dts - self._held.dts
             self._mux(self._held, self._lasts)
         packet: Packet[Stream] = Packet(frame.data)
         packet.stream, packet.time_base = self._stream, Fraction(1, self._ticks)
-        packet.pts = packet.dts = pts
+        packet.pts, packet.dts = max(pts, dts), dts
         packet.is_keyframe = frame.is_key
         self._held = packet
+        self._last_pts = max(self._last_pts, packet.pts)
 
     def close(self) -> None:
-        if self._held and self._held.pts is not None:
+        if self._held:
             lasts = min(self._lasts, self._ticks)
             self._mux(self._held, lasts)
-            self.end_us = self._start_us + (self._held.pts + lasts) * _US // self._ticks
+            self.end_us = self._start_us + (self._last_pts + lasts) * _US // self._ticks
 
     def _mux(self, packet: Packet[Stream], lasts: int) -> None:
         packet.duration = lasts
@@ -103,7 +116,7 @@ class CopiedSound:
         self._free: int | None = None
 
     def write(self, at_us: int, data: bytes) -> None:
-        pts, lasts = _sound_ticks(at_us, self._start_us), samples_in(data)
+        pts, lasts = _ticks(at_us - self._start_us, RATE_HZ) - LOOKAHEAD, samples_in(data)
         if self._free is not None and pts < self._free - lasts // 2:
             self.damaged += 1
             return
@@ -124,13 +137,52 @@ class CopiedSound:
         """All was written."""
 
 
+class CopiedAac:
+    """Copies frames like those of ``template``, at ``rate_hz``. Where there are none, the file has a hole.
+
+    Their times are rounded to milliseconds: frames that nearly follow each other do.
+    """
+
+    def __init__(self, out: OutputContainer, template: AudioStream, rate_hz: int, start_us: int) -> None:
+        self.end_us, self.written, self.damaged = start_us, 0, 0
+        self._out = out
+        self._start_us = start_us
+        self._rate_hz = rate_hz
+        self._stream = out.add_stream_from_template(template, opaque=True)
+        self._stream.time_base = Fraction(1, rate_hz)
+        self._free: int | None = None
+
+    def write(self, at_us: int, data: bytes) -> None:
+        pts = _ticks(at_us - self._start_us, self._rate_hz)
+        if self._free is not None:
+            if pts < self._free - SAMPLES // 2:
+                self.damaged += 1
+                return
+            pts = self._free if pts < self._free + SAMPLES // 2 else pts
+        packet: Packet[Stream] = Packet(data)
+        packet.stream, packet.time_base = self._stream, Fraction(1, self._rate_hz)
+        packet.pts = packet.dts = pts
+        packet.duration = SAMPLES
+        is_written = _muxed(self._out, packet)
+        self.written += is_written
+        self.damaged += not is_written
+        self._free = pts + SAMPLES
+        self.end_us = self._start_us + max(0, self._free) * _US // self._rate_hz
+
+    def wait(self, until_us: int) -> None:
+        """A hole needs nothing."""
+
+    def close(self) -> None:
+        """All was written."""
+
+
 class EncodedSound:
-    """Decodes Opus and encodes AAC, with silence where there are no packets.
+    """Decodes packets of ``codec`` and encodes AAC, with silence where there are none.
 
     ``advance`` gets the seconds that are done: hours of silence take minutes.
     """
 
-    def __init__(self, out: OutputContainer, start_us: int, advance: Callable[[float], object]) -> None:
+    def __init__(self, out: OutputContainer, codec: Codec, start_us: int, advance: Callable[[float], object]) -> None:
         self.end_us, self.written, self.damaged = start_us, 0, 0
         self._out = out
         self._start_us = start_us
@@ -139,28 +191,30 @@ class EncodedSound:
         self._stream.codec_context.layout = "stereo"
         self._stream.codec_context.bit_rate = _AAC_BITS_PER_S
         self._stream.codec_context.thread_count = 1
-        self._decoder = av.CodecContext.create("opus", "r")
+        self._late = LOOKAHEAD if codec == "opus" else 0
+        decoder = av.CodecContext.create(codec, "r")
+        assert isinstance(decoder, AudioCodecContext)
+        self._decoder = decoder
+        self._resampler: tuple[int, str, av.AudioResampler] | None = None
         self._placed = PlacedSound()
         self._advance = advance
 
     def write(self, at_us: int, data: bytes) -> None:
-        at = _sound_ticks(at_us, self._start_us)
+        at = _ticks(at_us - self._start_us, RATE_HZ) - self._late
         try:
-            frames = self._decoder.decode(Packet(data))
+            blocks = [*self._blocks(data)]
         except (av.error.FFmpegError, ValueError) as error:
             raise_if_short(error)
             self.damaged += 1
             return
         self.written += 1
-        for frame in frames:
-            assert isinstance(frame, av.AudioFrame)
-            block: Block = np.ascontiguousarray(frame.to_ndarray(), np.float32)
+        for block in blocks:
             for part in self._placed.add(at, block):
                 self._encode(part)
             at += block.shape[1]
 
     def wait(self, until_us: int) -> None:
-        until = _sound_ticks(until_us, self._start_us)
+        until = _ticks(until_us - self._start_us, RATE_HZ) - self._late
         if self._placed.position is not None and until - self._placed.position > _WAIT:
             for part in self._placed.silence_to(until - _WAIT // 2):
                 self._encode(part)
@@ -169,6 +223,19 @@ class EncodedSound:
         for packet in self._stream.encode(None):
             self._out.mux(packet)
         self.end_us = self._start_us + (self._placed.position or 0) * _US // RATE_HZ
+
+    def _blocks(self, data: bytes) -> Iterator[Block]:
+        """The sound of a packet, in stereo at 48 kHz."""
+        for frame in self._decoder.decode(Packet(data)):
+            assert isinstance(frame, av.AudioFrame)
+            rate_hz, layout = frame.sample_rate, frame.layout.name
+            if (rate_hz, layout) == (RATE_HZ, "stereo"):
+                yield np.ascontiguousarray(frame.to_ndarray(), np.float32)
+                continue
+            if not self._resampler or self._resampler[:2] != (rate_hz, layout):
+                self._resampler = rate_hz, layout, av.AudioResampler("fltp", "stereo", RATE_HZ)
+            for resampled in self._resampler[2].resample(frame):
+                yield np.ascontiguousarray(resampled.to_ndarray(), np.float32)
 
     def _encode(self, block: Block) -> None:
         assert self._placed.position is not None
@@ -182,11 +249,6 @@ class EncodedSound:
 
 def _ticks(length_us: int, ticks: int) -> int:
     return (length_us * ticks + _US // 2) // _US
-
-
-def _sound_ticks(at_us: int, start_us: int) -> int:
-    """Where the sound of a packet belongs, in samples since the beginning: its sender's encoder was late."""
-    return _ticks(at_us - start_us, RATE_HZ) - LOOKAHEAD
 
 
 def _muxed(out: OutputContainer, packet: Packet[Stream]) -> bool:
