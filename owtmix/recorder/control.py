@@ -61,6 +61,10 @@ class RoomControl:
         found = await self.request("offer", stream=stream, sdp=sdp)
         return found["session"], found["sdp"]
 
+    async def fetch(self, stream: str, name: str) -> None:
+        """Begin a session of ``stream``, which the server of RTMP calls ``name``."""
+        await self.request("fetch", stream=stream, name=name)
+
     async def leave(self, session: str) -> None:
         """End a session, and wait until its journals are on the disk."""
         await self.request("leave", session=session)

@@ -45,6 +45,7 @@ class RoomOptions:
         max_sessions: Sessions at a time; one more is refused.
         orphan_s: The process ends when no server has been connected to it for so long.
         janus: A room of Janus to record, too.
+        rtmp: Where streams of RTMP are fetched, such as ``rtmp://127.0.0.1:1935/live``; empty for nowhere.
     """
 
     job_id: str
@@ -60,6 +61,7 @@ class RoomOptions:
     max_sessions: int = 64
     orphan_s: float = 3600.0
     janus: JanusRoom | None = None
+    rtmp: str = ""
 
     def __post_init__(self) -> None:
         """Raises ``ValueError`` where a value is wrong; the message says which and what is accepted."""

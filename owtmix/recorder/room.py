@@ -30,6 +30,7 @@ from owtmix.recorder.session import SessionSettings
 from owtmix.recorder.sessions import Sessions
 from owtmix.recorder.sources import whip
 from owtmix.recorder.sources.base import Source
+from owtmix.recorder.sources.rtmp import RtmpSource
 from owtmix.recorder.subscription import Subscription
 
 STATUS_RUNNING: Final = 6
@@ -51,6 +52,7 @@ class Room:
         self._options = options
         self._server = ControlServer(folder, self._answer)
         self._sessions = Sessions(settings, options.subscription(), options.max_sessions, self._server.tell)
+        self._rtmp = RtmpSource(options.rtmp, folder) if options.rtmp else None
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
@@ -73,11 +75,12 @@ class Room:
 
     def _sources(self) -> list[Source]:
         """Those that fetch streams; WHIP waits for the server to bring them."""
+        sources: list[Source] = [self._rtmp] if self._rtmp else []
         if self._options.janus is None:
-            return []
+            return sources
         from owtmix.recorder.sources.janus import JanusSource  # noqa: PLC0415 - other rooms need no WebSocket
 
-        return [JanusSource(self._options.janus)]
+        return [*sources, JanusSource(self._options.janus)]
 
     def _is_orphan(self) -> bool:
         since_s = self._server.alone_since_s
@@ -90,6 +93,10 @@ class Room:
         match do:
             case "offer":
                 return await whip.offer(self._sessions, request)
+            case "fetch":
+                if not self._rtmp:
+                    raise RequestError("this room has no source of RTMP", 404)
+                return await self._rtmp.fetch(self._sessions, request)
             case "leave":
                 session = request.get("session")
                 if not isinstance(session, str) or not self._sessions.has(session):
@@ -105,7 +112,7 @@ class Room:
                 await self._sessions.close()
                 self._stopping.set()
                 return {}
-        raise RequestError("do: accepted are offer, leave, update, status and stop")
+        raise RequestError("do: accepted are offer, fetch, leave, update, status and stop")
 
     def _update(self, request: Mapping[str, Any]) -> None:
         """What is left out, or null, stays as it is."""

@@ -13,13 +13,17 @@ from typing import Any, Final
 from owtmix.base.ids import StreamId
 from owtmix.plan.subscription import mixed_streams, subscribes_audio, subscribes_video
 from owtmix.recorder.control_server import RequestError
+from owtmix.recorder.fed_session import FedSession
 from owtmix.recorder.rtp.offer import OfferError
 from owtmix.recorder.session import Session, SessionSettings
-from owtmix.recorder.sources.base import Admission
+from owtmix.recorder.sources.base import Admission, Inlet
 from owtmix.recorder.subscription import Subscription
+from owtmix.recorder.webrtc_session import WebRtcSession
 
 MOST_ENDED: Final = 1000
 """Ids of sessions that ended, the newest."""
+REPLACED: Final = "replaced"
+"""Why a session ends whose stream has another one."""
 
 _LOGGER: Final = logging.getLogger(__name__)
 
@@ -54,11 +58,8 @@ class Sessions:
 
     async def admit(self, stream: StreamId, sdp: str) -> Admission:
         """As ``Host.admit``."""
-        others = sum(session.stream != stream for session in self._sessions.values())
-        if not self._is_open or others + self._beginning >= self._most:
-            why = "the room is full" if self._is_open else "the room is being closed"
-            raise RequestError(f"{why}; it has {len(self._sessions)} sessions", 503)
-        session = Session(uuid.uuid4().hex, stream, time.time_ns() // 1000, self._settings, self._take)
+        self._check_place(stream)
+        session = WebRtcSession(uuid.uuid4().hex, stream, time.time_ns() // 1000, self._settings, self._take)
         self._beginning += 1
         try:
             answer = await session.answer(sdp)
@@ -66,16 +67,34 @@ class Sessions:
             raise RequestError(str(error), error.status) from None
         finally:
             self._beginning -= 1
+        await self._add(session)
+        return Admission(session.name, answer)
+
+    async def open(self, stream: StreamId) -> Inlet:
+        """As ``Host.open``."""
+        self._check_place(stream)
+        session = FedSession(uuid.uuid4().hex, stream, time.time_ns() // 1000, self._settings, self._take)
+        await self._add(session)
+        return session
+
+    def _check_place(self, stream: StreamId) -> None:
+        others = sum(session.stream != stream for session in self._sessions.values())
+        if not self._is_open or others + self._beginning >= self._most:
+            why = "the room is full" if self._is_open else "the room is being closed"
+            raise RequestError(f"{why}; it has {len(self._sessions)} sessions", 503)
+
+    async def _add(self, session: Session) -> None:
+        """Take a session that has begun; it replaces others of its stream."""
+        stream = session.stream
         replaced = [other for other in self._sessions.values() if other.stream == stream]
         self._sessions[session.name] = session
         self._joining.setdefault(stream)
         self._subscribe()
         _LOGGER.info("session %s of %s begins", session.name, stream)
         for other in replaced:
-            await other.end("replaced")
+            await other.end(REPLACED)
         if not self._is_open:
             await session.end("stopped")
-        return Admission(session.name, answer)
 
     async def leave(self, session: str, why: str) -> None:
         """As ``Host.leave``."""

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from owtmix.base.ids import StreamId
 from owtmix.recorder.journal import SUFFIX, Frame, JournalHead, JournalWriter, Kind, Report
@@ -16,8 +16,14 @@ from owtmix.recorder.rtp.reception import EncodedFrame
 RETRY_US: Final = 1_000_000
 """After a write that failed."""
 
-_RATES: Final[dict[Kind, int]] = {"audio": 48_000, "video": 90_000}
 _LOGGER: Final = logging.getLogger(__name__)
+
+
+class TrackTime(NamedTuple):
+    """What a track counts: units in a second, and whether all tracks of the session count the same time."""
+
+    rate: int
+    is_common: bool = False
 
 
 class TrackJournal:
@@ -31,6 +37,7 @@ class TrackJournal:
         session: Id of the session.
         stream: Whose track it is.
         kind: Of the track.
+        time: What the track counts.
         need_key: Asks for frames from the next key frame on.
         on_disk: Is told in words that nothing can be written, and None when it can again.
     """
@@ -41,6 +48,7 @@ class TrackJournal:
         session: str,
         stream: StreamId,
         kind: Kind,
+        time: TrackTime,
         need_key: Callable[[], None],
         on_disk: Callable[[str | None], None],
     ) -> None:
@@ -52,6 +60,7 @@ class TrackJournal:
         self._folder = folder
         self._session = session
         self._stream = stream
+        self._time = time
         self._need_key = need_key
         self._on_disk = on_disk
         self._is_wanted = False
@@ -86,7 +95,7 @@ class TrackJournal:
             self._end()
         try:
             writer = self._open or self._begin(frame)
-            writer.frame(Frame(frame.rtp, frame.arrived_us, frame.is_key, frame.data))
+            writer.frame(Frame(frame.rtp, frame.arrived_us, frame.is_key, frame.data, frame.lead))
         except OSError as error:
             if self._failed_us is None:
                 self._on_disk(error.strerror or type(error).__name__)
@@ -136,7 +145,8 @@ class TrackJournal:
 
     def _begin(self, frame: EncodedFrame) -> JournalWriter:
         name = f"{self._session}.{self.kind}.{self._count + 1}{SUFFIX}"
-        head = JournalHead(self._session, self._stream, self.kind, frame.codec, _RATES[self.kind])
+        time = self._time
+        head = JournalHead(self._session, self._stream, self.kind, frame.codec, time.rate, time.is_common)
         writer = JournalWriter(self._folder / name, head)
         self._count += 1
         return writer

@@ -12,7 +12,7 @@ import pytest
 from owtmix.base.ids import StreamId
 from owtmix.recorder.journal import Codec, Kind, Report
 from owtmix.recorder.rtp.reception import EncodedFrame
-from owtmix.recorder.track_journal import RETRY_US, TrackJournal
+from owtmix.recorder.track_journal import RETRY_US, TrackJournal, TrackTime
 from tests.support.live import JournalContent, read_journal
 
 
@@ -23,7 +23,9 @@ class Written:
         self.folder = folder
         self.keys = 0
         self.told: list[str | None] = []
-        self.track = TrackJournal(folder, "a1", StreamId("alice", 1), kind, self._need_key, self.told.append)
+        self.track = TrackJournal(
+            folder, "a1", StreamId("alice", 1), kind, TrackTime(48_000), self._need_key, self.told.append
+        )
         self.track.want(wanted=wanted)
 
     def _need_key(self) -> None:

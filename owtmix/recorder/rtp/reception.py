@@ -30,7 +30,7 @@ _NTP_1970_S: Final = 2_208_988_800
 
 
 class EncodedFrame(NamedTuple):
-    """A frame of a track. Its time is comparable with that of frames of the same ``timeline``."""
+    """A frame of a track, as ``Frame``. Its time is comparable with that of frames of the same ``timeline``."""
 
     codec: Codec
     timeline: int
@@ -38,6 +38,7 @@ class EncodedFrame(NamedTuple):
     is_key: bool
     data: bytes
     arrived_us: int
+    lead: int = 0
 
 
 @dataclass(slots=True)

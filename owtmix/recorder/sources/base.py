@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 from owtmix.base.ids import StreamId
+from owtmix.recorder.journal import Kind
+from owtmix.recorder.rtp.reception import EncodedFrame
 
 
 class Admission(NamedTuple):
@@ -12,6 +14,28 @@ class Admission(NamedTuple):
 
     session: str
     sdp: str
+
+
+class Inlet(Protocol):
+    """A session whose frames a source brings."""
+
+    @property
+    def name(self) -> str:
+        """Its id."""
+
+    @property
+    def fell_silent(self) -> bool:
+        """Whether it ended since nothing came any more."""
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether it has ended, or is about to."""
+
+    def take(self, kind: Kind, frame: EncodedFrame) -> None:
+        """Take a frame, of H.264 or AAC; its times are milliseconds, which sound and picture have in common."""
+
+    async def end(self, why: str) -> None:
+        """End the session, if it has not ended."""
 
 
 class Host(Protocol):
@@ -22,6 +46,13 @@ class Host(Protocol):
 
         Raises:
             RequestError: The offer is not accepted, or the room is full.
+        """
+
+    async def open(self, stream: StreamId) -> Inlet:
+        """Begin a session of ``stream`` whose frames the source brings. It replaces another one of the same stream.
+
+        Raises:
+            RequestError: The room is full.
         """
 
     async def leave(self, session: str, why: str) -> None:

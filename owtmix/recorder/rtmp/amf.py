@@ -1,0 +1,103 @@
+"""Commands of RTMP: values in AMF 0, of which a player needs few."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from owtmix.recorder.rtmp.chunks import ProtocolError
+
+Value = float | bool | str | None | Mapping[str, object]
+
+_NUMBER, _BOOLEAN, _STRING, _OBJECT, _NULL, _MAP, _END = 0, 1, 2, 3, 5, 8, 9
+_MOST_VALUES: Final = 200
+"""In an answer."""
+_DEEPEST: Final = 4
+
+
+def write(*values: Value) -> bytes:
+    """Values one after the other; objects hold no objects."""
+    return b"".join(map(_written, values))
+
+
+def read(data: bytes) -> list[Value]:
+    """The values of a command.
+
+    Raises:
+        ProtocolError: there is something else.
+    """
+    try:
+        return list(_Values(data))
+    except (struct.error, IndexError):
+        raise ProtocolError("a command that is cut") from None
+
+
+def _written(value: Value) -> bytes:
+    match value:
+        case bool():
+            return bytes([_BOOLEAN, value])
+        case None:
+            return bytes([_NULL])
+        case str():
+            return bytes([_STRING]) + _text(value)
+        case float() | int():
+            return struct.pack(">Bd", _NUMBER, value)
+    fields = b"".join(_text(name) + write(held) for name, held in value.items() if isinstance(held, str))
+    return bytes([_OBJECT]) + fields + bytes([0, 0, _END])
+
+
+def _text(text: str) -> bytes:
+    data = text.encode()
+    return struct.pack(">H", len(data)) + data
+
+
+class _Values:
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._at = 0
+        self._count = 0
+
+    def __iter__(self) -> Iterator[Value]:
+        while self._at < len(self._data):
+            yield self._value(0)
+
+    def _value(self, depth: int) -> Value:
+        self._count += 1
+        if depth > _DEEPEST or self._count > _MOST_VALUES:
+            raise ProtocolError("a command with too much in it")
+        kind = self._data[self._at]
+        self._at += 1
+        match kind:
+            case 0:
+                return float(self._unpack(">d"))
+            case 1:
+                return bool(self._unpack(">B"))
+            case 2:
+                return self._string()
+            case 5 | 6:
+                return None
+            case 3 | 8:
+                self._at += 4 * (kind == _MAP)
+                return self._fields(depth)
+        raise ProtocolError("a command with a value of an unknown kind")
+
+    def _fields(self, depth: int) -> Mapping[str, object]:
+        fields: dict[str, object] = {}
+        while True:
+            name = self._string()
+            if not name and self._data[self._at] == _END:
+                self._at += 1
+                return fields
+            fields[name] = self._value(depth + 1)
+
+    def _string(self) -> str:
+        size = self._unpack(">H")
+        data = self._data[self._at : self._at + int(size)]
+        self._at += int(size)
+        return data.decode(errors="replace")
+
+    def _unpack(self, form: str) -> float:
+        (value,) = struct.unpack_from(form, self._data, self._at)
+        self._at += struct.calcsize(form)
+        return float(value)

@@ -1,0 +1,149 @@
+"""Messages of RTMP in chunks (Adobe's RTMP specification 1.0, section 5). What is read is bounded."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+SET_CHUNK_SIZE: Final = 1
+ABORT: Final = 2
+ACKNOWLEDGE: Final = 3
+CONTROL: Final = 4
+WINDOW: Final = 5
+AUDIO: Final = 8
+VIDEO: Final = 9
+COMMAND: Final = 20
+
+MOST_HELD_BYTES: Final = 32 << 20
+"""Of all messages that have begun."""
+MOST_CHANNELS: Final = 64
+"""Of chunks; the specification has thousands, servers use ten."""
+
+_FIRST_CHUNK_BYTES: Final = 128
+_EXTENDED: Final = 0xFFFFFF
+_TIMES: Final = 1 << 32
+_HEAD_BYTES: Final = (11, 7, 3, 0)
+_SMALLEST_CHANNEL: Final = 64
+
+
+class ProtocolError(Exception):
+    """What was read is no RTMP, or more than is accepted."""
+
+
+class Message(NamedTuple):
+    """A message; ``time_ms`` wraps after 49 days."""
+
+    kind: int
+    time_ms: int
+    stream: int
+    data: bytes
+
+
+@dataclass(slots=True)
+class _Channel:
+    """What the last head of a channel said, and what has come of its message."""
+
+    time_ms: int = 0
+    step_ms: int = 0
+    size: int = 0
+    kind: int = 0
+    stream: int = 0
+    is_extended: bool = False
+    begun: bytearray = field(default_factory=bytearray)
+
+
+class ChunkReader:
+    """Reads messages; ``read`` gives exactly so many bytes, or raises."""
+
+    def __init__(self, read: Callable[[int], bytes]) -> None:
+        self._read = read
+        self._chunk_bytes = _FIRST_CHUNK_BYTES
+        self._channels: dict[int, _Channel] = {}
+        self._held_bytes = 0
+
+    def message(self) -> Message:
+        """The next message. Those about chunks are heeded, and not given.
+
+        Raises:
+            ProtocolError: it is none.
+        """
+        while True:
+            message = self._chunk()
+            if message is None:
+                continue
+            if message.kind == SET_CHUNK_SIZE:
+                self._chunk_bytes = _number(message.data) & 0x7FFFFFFF
+                if not self._chunk_bytes:
+                    raise ProtocolError("chunks without bytes")
+            elif message.kind == ABORT:
+                if channel := self._channels.get(_number(message.data)):
+                    self._held_bytes -= len(channel.begun)
+                    channel.begun.clear()
+            else:
+                return message
+
+    def _chunk(self) -> Message | None:
+        """Read a chunk; the message that it completes."""
+        first = self._read(1)[0]
+        number = first & 0x3F
+        if number == 0:
+            number = _SMALLEST_CHANNEL + self._read(1)[0]
+        elif number == 1:
+            low, high = self._read(2)
+            number = _SMALLEST_CHANNEL + low + (high << 8)
+        channel = self._channels.get(number)
+        if channel is None:
+            if len(self._channels) == MOST_CHANNELS:
+                raise ProtocolError("too many channels")
+            channel = self._channels[number] = _Channel()
+        self._head(channel, first >> 6)
+        part = self._read(min(self._chunk_bytes, channel.size - len(channel.begun)))
+        self._held_bytes += len(part)
+        if self._held_bytes > MOST_HELD_BYTES:
+            raise ProtocolError("messages that are too long")
+        channel.begun += part
+        if len(channel.begun) < channel.size:
+            return None
+        data = bytes(channel.begun)
+        self._held_bytes -= len(data)
+        channel.begun.clear()
+        return Message(channel.kind, channel.time_ms, channel.stream, data)
+
+    def _head(self, channel: _Channel, form: int) -> None:
+        """Read the head of a chunk. One that goes on with a message has none, or repeats it."""
+        head = self._read(_HEAD_BYTES[form])
+        given_ms = 0
+        if head:
+            if channel.begun:
+                raise ProtocolError("a message within another one")
+            given_ms = int.from_bytes(head[:3], "big")
+            channel.is_extended = given_ms == _EXTENDED
+        if len(head) >= _HEAD_BYTES[1]:
+            channel.size, channel.kind = int.from_bytes(head[3:6], "big"), head[6]
+        if len(head) == _HEAD_BYTES[0]:
+            channel.stream = int.from_bytes(head[7:], "little")
+        if channel.is_extended:
+            extended_ms = _number(self._read(4))
+            given_ms = extended_ms if head else 0
+        if len(head) == _HEAD_BYTES[0]:
+            channel.time_ms = given_ms
+            channel.step_ms = 0
+        elif not channel.begun:
+            channel.step_ms = given_ms if head else channel.step_ms
+            channel.time_ms = (channel.time_ms + channel.step_ms) % _TIMES
+
+
+def to_chunks(message: Message, channel: int) -> bytes:
+    """A message in chunks of the first size; ``channel`` is 2 to 63. The time is 0."""
+    data = message.data
+    parts = [data[at : at + _FIRST_CHUNK_BYTES] for at in range(0, len(data), _FIRST_CHUNK_BYTES)]
+    head = bytes([channel]) + bytes(3) + len(data).to_bytes(3, "big") + bytes([message.kind])
+    return head + message.stream.to_bytes(4, "little") + bytes([0xC0 | channel]).join(parts)
+
+
+def _number(data: bytes) -> int:
+    if len(data) < 4:  # noqa: PLR2004 - of bytes
+        raise ProtocolError("a number that is cut")
+    return int(struct.unpack_from(">I", data)[0])
