@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
@@ -105,6 +106,15 @@ def _web_socket(value: object) -> str:
     return str(value)
 
 
+def _rtmp_place(value: object) -> str:
+    parts = urlsplit(value) if isinstance(value, str) else None
+    if value and (not parts or parts.scheme != "rtmp" or not parts.hostname or parts.username is not None):
+        raise ValueError("not an address of RTMP")
+    if value and parts and (parts.port == 0 or parts.query or not re.fullmatch(r"/[A-Za-z0-9_.-]+", parts.path)):
+        raise ValueError("not an application of RTMP")
+    return str(value)
+
+
 def _address(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError("not an address")  # noqa: TRY004 - as above
@@ -195,6 +205,8 @@ Listener = Annotated[str, BeforeValidator(_listener)]
 """An address and a port, such as ``127.0.0.1:8088`` or ``[::]:8088``."""
 WebSocket = Annotated[str, BeforeValidator(_web_socket)]
 """The address of a WebSocket, or empty."""
+RtmpPlace = Annotated[str, BeforeValidator(_rtmp_place)]
+"""The address of an application of a server of RTMP, or empty."""
 AppKeys = Annotated[dict[str, SecretStr], BeforeValidator(app_keys)]
 Addresses = Annotated[tuple[Annotated[str, BeforeValidator(_address)], ...], _Listed]
 Ports = Annotated[tuple[int, int], _Listed]

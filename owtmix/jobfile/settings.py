@@ -25,6 +25,7 @@ from owtmix.jobfile.setting_types import (
     Networks,
     Ports,
     Rounded,
+    RtmpPlace,
     Services,
     SigningKey,
     TimeZone,
@@ -199,6 +200,7 @@ class ServiceSettings(_Table):
     key_every_s: int = whole(5, 1, 60)
     gone_s: int = whole(5, 1, 60)
     janus: WebSocket = setting("", "the address of Janus's WebSocket, such as ws://127.0.0.1:8188; empty for none")
+    rtmp: RtmpPlace = setting("", "an application of nginx-rtmp, such as rtmp://127.0.0.1:1935/live; empty for none")
     mp4_audio: Literal["aac", "opus"] = one_of("aac", ("aac", "opus"))
 
 

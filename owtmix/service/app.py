@@ -1,4 +1,4 @@
-"""The web application: actions by POST, WHIP, and what operators see."""
+"""The web application: actions by POST, WHIP, the calls of nginx-rtmp, and what operators see."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from owtmix.service.envelope import MAX_BODY_BYTES, answer
 from owtmix.service.metrics import CONTENT_TYPE, Metrics
 from owtmix.service.openapi import openapi
 from owtmix.service.refusals import RefusedError, RetCode
+from owtmix.service.rtmp import PLACE, Rtmp
 from owtmix.service.status_page import MOST_JOBS, POLICY, job_page, jobs_page
 from owtmix.service.whip import Whip
 
@@ -46,6 +47,7 @@ class Service:
     recorder: Recorder
     metrics: Metrics
     whip: Whip
+    rtmp: Rtmp | None
     folder: Path
     operators: Sequence[Network]
 
@@ -57,6 +59,7 @@ class Service:
             lifespan=lifespan,
             routes=[
                 *self.whip.routes(),
+                *([Route(PLACE, self._for_operators(self.rtmp.publish), methods=["POST"])] if self.rtmp else []),
                 Route("/{path:path}", self._act, methods=["POST"]),
                 Route("/openapi.json", self._openapi, methods=["GET"]),
                 *(Route(path, self._for_operators(page), methods=["GET"]) for path, page in seen),

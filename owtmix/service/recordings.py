@@ -17,9 +17,9 @@ from owtmix.service import jobs
 from owtmix.service.changes import let_stop
 from owtmix.service.finishing import Site
 from owtmix.service.jobs import Job
+from owtmix.service.publishing import OfferRefusedError
 from owtmix.service.recording import Recording
 from owtmix.service.refusals import RefusedError
-from owtmix.service.whip import OfferRefusedError
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ _LOOK_S: Final = 1.0
 
 
 class Recordings:
-    """The recordings of all jobs; see ``control.Recorder`` and ``whip.Publishing``."""
+    """The recordings of all jobs; see ``control.Recorder`` and ``publishing.Publishing``."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
@@ -71,9 +71,12 @@ class Recordings:
         return ""
 
     async def offer(self, app: str, room: str, stream: StreamId, sdp: str) -> tuple[str, str]:
-        if self._streams() >= self._site.settings.max_streams:
-            raise OfferRefusedError(503, "no more streams are taken now: try again later")
+        self._check_place()
         return await self._asked(app, room, lambda control: control.offer(str(stream), sdp))
+
+    async def fetch(self, app: str, room: str, stream: StreamId, name: str) -> None:
+        self._check_place()
+        await self._asked(app, room, lambda control: control.fetch(str(stream), name))
 
     async def leave(self, app: str, room: str, stream: StreamId, session: str) -> None:
         async def end(control: RoomControl) -> None:
@@ -110,6 +113,11 @@ class Recordings:
         self._tasks.add(task)
         task.add_done_callback(lambda done: self._ended(job_id, done))
         self._site.told()
+
+    def _check_place(self) -> None:
+        """Raises ``OfferRefusedError`` where all streams are taken."""
+        if self._streams() >= self._site.settings.max_streams:
+            raise OfferRefusedError(503, "no more streams are taken now: try again later")
 
     def _streams(self) -> int:
         return sum(len(recording.sessions) for recording in self._recordings.values())

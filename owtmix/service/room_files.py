@@ -58,6 +58,7 @@ def write_room_options(folder: Path, job: Job, settings: ServiceSettings) -> Non
         key_every_s=settings.key_every_s,
         silence_s=settings.gone_s,
         max_sessions=settings.max_streams,
+        rtmp=settings.rtmp,
         janus=JanusRoom(settings.janus, int(job.room)) if settings.janus and _NUMBER.fullmatch(job.room) else None,
     )
     write_whole(folder / OPTIONS_FILE, options.to_json())

@@ -35,6 +35,7 @@ from owtmix.service.metrics import Metrics
 from owtmix.service.patient_protocol import PatientProtocol
 from owtmix.service.recordings import Recordings
 from owtmix.service.room_files import remove_rooms
+from owtmix.service.rtmp import Rtmp
 from owtmix.service.store_check import store_check
 from owtmix.service.tokens import TokenCheck
 from owtmix.service.whip import Whip
@@ -88,8 +89,9 @@ class Server:
             self._database, tokens, self._recordings, service.max_jobs, store_check(settings), _now_us
         )
         whip = Whip(self._recordings, tokens)
+        rtmp = Rtmp(self._recordings, tokens) if service.rtmp else None
         self._service = Service(
-            self._database, self._control, self._recordings, metrics, whip, state, service.operators
+            self._database, self._control, self._recordings, metrics, whip, rtmp, state, service.operators
         )
         self._stops = 0
         self._ended = asyncio.Event()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
-import unicodedata
-from typing import Final, Protocol
+from typing import Final
 from urllib.parse import quote
 
 from starlette.requests import ClientDisconnect, Request
@@ -13,7 +11,8 @@ from starlette.routing import Route
 
 from owtmix.base.ids import StreamId
 from owtmix.service.body import TooLargeError, read_body
-from owtmix.service.tokens import TokenCheck, TokenError
+from owtmix.service.publishing import OfferRefusedError, Publishing, allowed_stream
+from owtmix.service.tokens import TokenCheck
 
 MAX_OFFER_BYTES: Final = 64 << 10
 _RETRY_S: Final = 5
@@ -25,33 +24,6 @@ _ANY_ORIGIN: Final = {
     "Access-Control-Max-Age": "86400",
 }
 """Pages from anywhere may send: the token decides, and no cookie is used."""
-
-
-class OfferRefusedError(Exception):
-    """An offer is refused with an HTTP status; the message is for the sender."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
-
-
-class Publishing(Protocol):
-    """What WHIP asks of who records rooms."""
-
-    async def offer(self, app: str, room: str, stream: StreamId, sdp: str) -> tuple[str, str]:
-        """The session's id and the answer to an offer.
-
-        Raises:
-            OfferRefusedError: it is refused.
-        """
-
-    async def leave(self, app: str, room: str, stream: StreamId, session: str) -> None:
-        """End a session of a stream.
-
-        Raises:
-            OfferRefusedError: there is none.
-        """
 
 
 class Whip:
@@ -109,19 +81,9 @@ class Whip:
             OfferRefusedError: it is none, or another user's.
         """
         values = request.path_params
-        try:
-            stream = StreamId.parse(values["stream"])
-        except ValueError as error:
-            raise OfferRefusedError(400, f"the last part of the path: accepted is {error}") from None
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         token = token.strip() if scheme.lower() == "bearer" else ""
-        try:
-            user = self._tokens.check(token, app=values["app"], room=values["room"], now_s=time.time())
-        except TokenError as error:
-            raise OfferRefusedError(401, str(error)) from None
-        if user is not None and unicodedata.normalize("NFC", user) != stream.user:
-            raise OfferRefusedError(403, "the token is another user's")
-        return stream
+        return allowed_stream(self._tokens, token, app=values["app"], room=values["room"], stream=values["stream"])
 
 
 def _check_type(request: Request) -> None:

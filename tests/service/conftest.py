@@ -22,9 +22,11 @@ from owtmix.service.control import Control
 from owtmix.service.database import Database
 from owtmix.service.jobs import Job
 from owtmix.service.metrics import Metrics
+from owtmix.service.publishing import OfferRefusedError
+from owtmix.service.rtmp import Rtmp
 from owtmix.service.store_check import store_check
 from owtmix.service.tokens import TokenCheck
-from owtmix.service.whip import OfferRefusedError, Whip
+from owtmix.service.whip import Whip
 
 NOW_US = 1_795_000_000_000_000
 KEY = SecretStr("the key of app1")
@@ -38,6 +40,7 @@ class NotedRecorder:
     full: str = ""
     sessions: list[dict[str, Any]] = field(default_factory=list)
     offers: list[tuple[str, str, str, str]] = field(default_factory=list)
+    fetched: list[tuple[str, str, str, str]] = field(default_factory=list)
 
     def begin(self, job: Job) -> None:
         self.asked.append(("begin", job.id))
@@ -59,6 +62,11 @@ class NotedRecorder:
             raise OfferRefusedError(404, "nobody records this room now")
         self.offers.append((app, room, str(stream), sdp))
         return "abc123", "v=0 the answer"
+
+    async def fetch(self, app: str, room: str, stream: StreamId, name: str) -> None:
+        if room == "closed":
+            raise OfferRefusedError(404, "nobody records this room now")
+        self.fetched.append((app, room, str(stream), name))
 
     async def leave(self, app: str, room: str, _: StreamId, session: str) -> None:
         if session != "abc123":
@@ -129,8 +137,8 @@ def made_rig(folder: Path, apps: dict[str, SecretStr], settings: ServiceSettings
     database = Database(folder / "service.db")
     tokens = TokenCheck(apps, settings.token_lifetime_s, settings.token_skew_s)
     control = Control(database, tokens, recorder, settings.max_jobs, store_check(Settings()), lambda: made.now_us)
-    whip = Whip(recorder, tokens)
-    service = Service(database, control, recorder, Metrics(), whip, folder, settings.operators)
+    whip, rtmp = Whip(recorder, tokens), Rtmp(recorder, tokens)
+    service = Service(database, control, recorder, Metrics(), whip, rtmp, folder, settings.operators)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
