@@ -233,9 +233,12 @@ class EncodedSound:
                 yield np.ascontiguousarray(frame.to_ndarray(), np.float32)
                 continue
             if not self._resampler or self._resampler[:2] != (rate_hz, layout):
-                self._resampler = rate_hz, layout, av.AudioResampler("fltp", "stereo", RATE_HZ)
+                # FFmpeg makes one channel softer when it makes two of it.
+                wanted = "mono" if layout == "mono" else "stereo"
+                self._resampler = rate_hz, layout, av.AudioResampler("fltp", wanted, RATE_HZ)
             for resampled in self._resampler[2].resample(frame):
-                yield np.ascontiguousarray(resampled.to_ndarray(), np.float32)
+                channels = np.asarray(resampled.to_ndarray(), np.float32)
+                yield np.ascontiguousarray(np.broadcast_to(channels, (2, channels.shape[1])))
 
     def _encode(self, block: Block) -> None:
         assert self._placed.position is not None

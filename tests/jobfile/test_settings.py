@@ -318,3 +318,28 @@ def test_a_temporary_folder_of_somebody_else_is_not_trusted(tmp_path: Path, monk
     monkeypatch.setattr("os.getuid", lambda: 4711)
     first.rename(tmp_path / "owtmix-4711")
     assert state_folder(installation, {"HOME": str(home)}) not in {first, tmp_path / "owtmix-4711"}
+
+
+@pytest.mark.parametrize("value", ["", "rtmp://127.0.0.1/live", "rtmp://[::1]:1936/live-1"])
+def test_a_place_of_rtmp_is_an_application(tmp_path: Path, value: str) -> None:
+    assert _read(tmp_path, f'[service]\nrtmp = "{value}"\n').service.rtmp == value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "live",
+        "http://h/live",
+        "rtmp://h",
+        "rtmp://h/",
+        "rtmp://h/a/b",
+        "rtmp://u:p@h/live",
+        "rtmp://h:0/live",
+        "rtmp://h:99999/live",
+        "rtmp://h/live?x=y",
+        "rtmp:///live",
+    ],
+)
+def test_another_place_of_rtmp_is_refused(tmp_path: Path, value: str) -> None:
+    with pytest.raises(SettingsError, match="application of nginx-rtmp"):
+        _read(tmp_path, f'[service]\nrtmp = "{value}"\n')

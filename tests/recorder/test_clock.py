@@ -29,8 +29,8 @@ class Simulated:
     frames: list[tuple[int, Frame]]
     reports: list[Report]
 
-    def log(self) -> TrackLog:
-        log = TrackLog(self.rate)
+    def log(self, *, is_common: bool = False) -> TrackLog:
+        log = TrackLog(self.rate, is_common=is_common)
         for _, frame in self.frames:
             log.add(frame)
         for report in self.reports:
@@ -240,3 +240,15 @@ def test_the_clock_of_a_track_that_stood_still_is_that_of_its_arrivals_from_ther
     found = Simulated(track.rate, still, [])
     (clock,) = place([found.log()])
     assert max(abs(error - DELAY_US) for error in found.errors_us(clock)) < 4 * DELAY_US
+
+
+@pytest.mark.parametrize("is_common", [True, False])
+def test_tracks_that_count_the_same_time_stay_together_though_one_is_late(is_common: bool) -> None:
+    late_us = 150_000
+    track = simulated(1000, 60, every_s=0.02, reports=False)
+    behind = [(at_us, replace(frame, arrived_us=frame.arrived_us + late_us)) for at_us, frame in track.frames]
+    tracks = [track, Simulated(track.rate, behind, [])]
+    clocks = place([one.log(is_common=is_common) for one in tracks])
+    first, second = (max(one.errors_us(clock)) for one, clock in zip(tracks, clocks, strict=True))
+    assert abs(first - DELAY_US) < AGREE_US
+    assert abs(second - first - late_us * (not is_common)) < AGREE_US

@@ -23,6 +23,7 @@ OPTIONS = RoomOptions(
     ice_ports=(40_000, 40_100),
     key_every_s=4.0,
     janus=JanusRoom("ws://127.0.0.1:8188", 1234),
+    rtmp="rtmp://127.0.0.1:1935/live",
 )
 
 

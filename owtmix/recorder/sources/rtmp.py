@@ -57,12 +57,13 @@ class RtmpSource:
     def __init__(self, url: str, folder: Path) -> None:
         self._url = url
         self._file = folder / FETCHED_FILE
+        self._left = _left(self._file)
         self._fetching: dict[StreamId, tuple[str, asyncio.Task[None]]] = {}
 
     async def run(self, host: Host) -> None:
         """Go on with what an earlier process fetched; end all when cancelled."""
         try:
-            for stream, name in self._left().items():
+            for stream, name in self._left.items():
                 with suppress(RequestError):
                     await self.fetch(host, {"stream": stream, "name": name})
             await asyncio.Event().wait()
@@ -98,20 +99,21 @@ class RtmpSource:
             del self._fetching[stream]
             self._keep()
 
-    def _left(self) -> dict[str, str]:
-        """Streams and their names."""
-        try:
-            found = json.loads(read_own(self._file, _MAX_FILE_BYTES))
-        except (OSError, ValueError):
-            return {}
-        return found if isinstance(found, dict) else {}
-
     def _keep(self) -> None:
         names = {str(stream): name for stream, (name, _) in self._fetching.items()}
         try:
             write_whole(self._file, json.dumps(names).encode())
         except OSError as error:  # the disk is full; a crash of the room would cost these streams
             _LOGGER.warning("%s cannot be written: %s", self._file.name, error.strerror)
+
+
+def _left(file: Path) -> dict[str, str]:
+    """The streams that an earlier process fetched, and their names."""
+    try:
+        found = json.loads(read_own(file, _MAX_FILE_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 class _Fetching:
