@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import socket
 import subprocess
@@ -107,7 +108,7 @@ class RtmpPublisher:
         picture.width, picture.height, picture.pix_fmt = *_SIZE, "yuv420p"
         picture.gop_size, picture.thread_count = _GOP, 1
         sound = out.add_stream("aac", rate=_RATE_HZ, layout="stereo")
-        begin_s, pictures, blocks = time.time(), 0, 0
+        begin_s, pictures, blocks = math.ceil(time.time() * _FPS) / _FPS, 0, 0  # a picture at each whole second
         while not self._ends.is_set():
             picture_s, sound_s = pictures / _FPS, (blocks + 1) * _SAMPLES / _RATE_HZ
             time.sleep(max(0.0, begin_s + min(picture_s, sound_s) - time.time()))

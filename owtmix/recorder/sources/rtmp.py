@@ -40,6 +40,8 @@ GIVEN_UP_S: Final = 120.0
 _PORT: Final = 1935
 _CONNECT_S: Final = 5.0
 _PAUSES_S: Final = 0.1, 10.0
+_STEADY_US: Final = 2_000_000
+"""A reader that was heard for so long is started again at once."""
 _MAX_FILE_BYTES: Final = 1 << 20
 _NAME: Final = re.compile(r"[0-9a-f]{1,64}")
 _CODECS: Final[dict[Kind, Codec]] = {"audio": "aac", "video": "h264"}
@@ -131,10 +133,13 @@ class _Fetching:
         """Fetch until the publisher has left, or the session was ended by somebody."""
         failures = 0
         while not self._is_unwanted() and now_us() - self._heard_us < GIVEN_UP_S * 1e6:
-            before_us = self._heard_us
+            began_us = now_us()
             if await self._read():
                 break
-            failures = 1 if self._heard_us > before_us else failures + 1
+            if self._heard_us - began_us > _STEADY_US:
+                failures = 0
+                continue
+            failures += 1
             await asyncio.sleep(pause_s(failures, *_PAUSES_S))
         await self._session.end("the publisher left")
 
