@@ -90,11 +90,13 @@ def test_publishers_of_rtmp_are_recorded_together(tmp_path: Path, tell: Tell) ->
         assert set(files) == set(TONES), live.job.logs()
         tracks = {stream: read_track(live.path(entry)) for stream, entry in files.items()}
         seen = {stream: marks(tracks[stream], start_s(files[stream]), TONES[stream]) for stream in files}
+        composed = read_track(live.job.compose())
         reordered = {stream: _is_reordered(live.path(entry)) for stream, entry in files.items()}
     for stream, found in seen.items():
         tell(f"{stream}: {found}, from picture to sound {_lip_sync_ms(found):+.1f} ms")
     together = [ms for found in seen.values() for ms in (found.flash_ms, found.beep_ms)]
     tell(f"participants, sound and picture are {max(together) - min(together):.1f} ms apart")
+    assert len(composed.times_s) > SECONDS
     assert reordered == {"alice_1": True, "bob_1": False}
     assert max(together) - min(together) <= APART_MS
     for stream, found in seen.items():

@@ -148,23 +148,11 @@ class _Fetching:
 
     async def _read(self) -> bool:
         """Read with one process until it ends. Returns whether the publisher has left."""
-        place = urlsplit(self._url)
         try:
-            # A reader has no network: it is given a connection.
-            address = str(place.hostname), place.port or _PORT
-            connection = await asyncio.to_thread(socket.create_connection, address, _CONNECT_S)
+            reader = await self._started()
         except OSError as error:
             _LOGGER.warning("%s cannot be fetched: %s", self._stream, error.strerror or type(error).__name__)
             return False
-        told = {APP: place.path.strip("/"), NAME: self._name, URL: self._url}
-        with connection:
-            connection.settimeout(None)
-            reader = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "owtmix.recorder.rtmp.reader", str(os.getpid())),
-                stdin=connection.fileno(),
-                stdout=asyncio.subprocess.PIPE,
-                env=child_environment() | told,
-            )
         assert reader.stdout
         try:
             await self._take_all(reader.stdout)
@@ -176,6 +164,24 @@ class _Fetching:
             with suppress(ProcessLookupError):
                 reader.kill()
             await reader.wait()
+
+    async def _started(self) -> asyncio.subprocess.Process:
+        """A reader. It has no network: it is given a connection.
+
+        Raises:
+            OSError: The server does not listen, or no process can be started.
+        """
+        place = urlsplit(self._url)
+        address = str(place.hostname), place.port or _PORT
+        told = {APP: place.path.strip("/"), NAME: self._name, URL: self._url}
+        with await asyncio.to_thread(socket.create_connection, address, _CONNECT_S) as connection:
+            connection.settimeout(None)
+            return await asyncio.create_subprocess_exec(
+                *(sys.executable, "-P", "-m", "owtmix.recorder.rtmp.reader", str(os.getpid())),
+                stdin=connection.fileno(),
+                stdout=asyncio.subprocess.PIPE,
+                env=child_environment() | told,
+            )
 
     async def _take_all(self, records: asyncio.StreamReader) -> None:
         """Take records until the reader ends, or nobody wants them.
