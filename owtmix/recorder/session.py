@@ -99,7 +99,7 @@ class Session(ABC):
     @property
     def is_ending(self) -> bool:
         """Whether it has ended, or is about to."""
-        return self._stop.done() or bool(self._running and self._running.done()) or self.fell_silent
+        return self._stop.done()
 
     def say_stop(self, why: str) -> None:
         """End the session soon."""
@@ -144,6 +144,7 @@ class Session(ABC):
 
     async def _run(self) -> None:
         why = await self._watch()
+        self.say_stop(why)
         try:
             await asyncio.wait_for(self.close(), CLOSE_S)
         except Exception:  # aiortc's, which must not keep the session

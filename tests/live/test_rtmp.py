@@ -11,12 +11,14 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import av
+import httpx
 import pytest
 from pydantic import SecretStr
 
 from owtmix.service.tokens import make_token
 from tests.conftest import kernel_confines, kernel_isolates
 from tests.live.conftest import Tell
+from tests.notify.receiver import receiving
 from tests.support.marks import Marks, Track, marks, read_track, start_s
 from tests.support.rtmp import HAS_NGINX_RTMP, NO_NGINX_RTMP, RtmpPublisher, free_address, running_nginx
 from tests.support.server import APP, LiveJob, LiveServer, kill, serving, wait_until
@@ -70,11 +72,12 @@ class Rig:
 
 
 @contextmanager
-def rig(root: Path) -> Iterator[Rig]:
+def rig(root: Path, settings: str = "", **job: Any) -> Iterator[Rig]:
+    """Of a service with more ``settings``; ``job`` has what the job is started with."""
     rtmp = free_address()
-    settings = f'min_free_mib = 64\ngone_s = {GONE_S}\nrtmp = "rtmp://{rtmp}/live"'
-    with serving(root, settings) as server, running_nginx(root / "nginx", rtmp, server.address):
-        yield Rig(server, server.record("lesson"), rtmp)
+    lines = f'min_free_mib = 64\ngone_s = {GONE_S}\nrtmp = "rtmp://{rtmp}/live"\n{settings}'
+    with serving(root, lines) as server, running_nginx(root / "nginx", rtmp, server.address):
+        yield Rig(server, server.record("lesson", **job), rtmp)
 
 
 def test_publishers_of_rtmp_are_recorded_together(tmp_path: Path, tell: Tell) -> None:
@@ -162,6 +165,38 @@ def test_a_room_that_is_killed_goes_on_with_its_publishers(tmp_path: Path) -> No
         alice.stop()
         files = live.files()
     assert [entry["StreamId"] for entry in files] == ["alice_1"] * 2
+
+
+def test_a_room_of_rtmp_is_told_subscribed_and_ended_as_others(tmp_path: Path) -> None:
+    """What is subscribed, ``max_streams``, ``KeyStream``, ``IdleTime``, callbacks, page and metrics."""
+    job = {"JobConfig": {"IdleTime": 5, "KeyStream": "alice_1"}, "SubscribeConfig": {"SubscribeVideo": ["alice_1"]}}
+    with receiving() as receiver, rig(tmp_path, "max_streams = 2", notify=receiver.url, **job) as live:
+        publishers = [live.publisher(stream) for stream in TONES]
+        wait_until(lambda: set(TONES) == {one["stream"] for one in live.job.streams()}, "both are there")
+        third = RtmpPublisher(f"rtmp://{live.rtmp}/live/carl_1?AppId={APP}&RoomId=lesson", 500)
+        third.start()
+        wait_until(lambda: third.error, "a third stream is refused")
+        paths = ("metrics", f"jobs/{live.job.id}")
+        seen = [httpx.get(f"{live.server.url}/{path}", trust_env=False).text for path in paths]
+        assert "owt_streams 2.0" in seen[0]
+        assert all(stream in seen[1] for stream in TONES)
+        time.sleep(3)
+        publishers[0].stop()
+        live.job.wait_for_end()
+        publishers[1].stop()
+        kinds = {}
+        for entry in live.job.index()["Files"]:
+            with av.open(str(live.path(entry))) as file:
+                kinds[entry["StreamId"]] = [stream.type for stream in file.streams]
+        wait_until(lambda: len(receiver.requests) >= 4, "all callbacks")
+        told = [request.event for request in receiver.requests]
+    assert kinds == {"alice_1": ["video", "audio"], "bob_1": ["audio"]}
+    assert told == [
+        "ucloud_record_status_update",
+        "ucloud_record_file_infos",
+        "ucloud_upload_status",
+        "ucloud_record_status_update",
+    ]
 
 
 def test_publishers_without_a_token_or_a_room_are_refused(tmp_path: Path) -> None:
