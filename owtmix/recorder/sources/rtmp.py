@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 from owtmix.base.backoff import pause_s
 from owtmix.base.ids import StreamId
 from owtmix.base.own_files import read_own, write_whole
+from owtmix.base.strict_json import printable
 from owtmix.recorder.control_server import RequestError
 from owtmix.recorder.journal import Codec, Kind
 from owtmix.recorder.rtmp.reader import APP, NAME, STATUS_OVER, URL
@@ -42,6 +43,8 @@ _CONNECT_S: Final = 5.0
 _PAUSES_S: Final = 0.1, 10.0
 _STEADY_US: Final = 2_000_000
 """A reader that was heard for so long is started again at once."""
+_MOST_SAID: Final = 1000
+"""In bytes, by a reader."""
 _MAX_FILE_BYTES: Final = 1 << 20
 _NAME: Final = re.compile(r"[0-9a-f]{1,64}")
 _CODECS: Final[dict[Kind, Codec]] = {"audio": "aac", "video": "h264"}
@@ -154,6 +157,8 @@ class _Fetching:
             _LOGGER.warning("%s cannot be fetched: %s", self._stream, error.strerror or type(error).__name__)
             return False
         assert reader.stdout
+        assert reader.stderr
+        telling = asyncio.create_task(self._tell(reader.stderr))
         try:
             await self._take_all(reader.stdout)
             return await asyncio.wait_for(reader.wait(), _CONNECT_S) == STATUS_OVER
@@ -164,6 +169,7 @@ class _Fetching:
             with suppress(ProcessLookupError):
                 reader.kill()
             await reader.wait()
+            await telling
 
     async def _started(self) -> asyncio.subprocess.Process:
         """A reader. It has no network: it is given a connection.
@@ -180,8 +186,17 @@ class _Fetching:
                 *(sys.executable, "-P", "-m", "owtmix.recorder.rtmp.reader", str(os.getpid())),
                 stdin=connection.fileno(),
                 stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
                 env=child_environment() | told,
             )
+
+    async def _tell(self, words: asyncio.StreamReader) -> None:
+        """Log what a reader says: a few lines, whatever it is."""
+        left = _MOST_SAID
+        while part := await words.read(_MOST_SAID):
+            for line in part[:left].decode(errors="replace").splitlines():
+                _LOGGER.warning("%s: %s", self._stream, printable(line, _MOST_SAID))
+            left = max(0, left - len(part))
 
     async def _take_all(self, records: asyncio.StreamReader) -> None:
         """Take records until the reader ends, or nobody wants them.

@@ -18,7 +18,7 @@ from owtmix.base.ids import StreamId
 from owtmix.recorder.control_server import RequestError
 from owtmix.recorder.journal import Kind
 from owtmix.recorder.rtmp import amf
-from owtmix.recorder.rtmp.chunks import AUDIO, COMMAND, CONTROL, Message, to_chunks
+from owtmix.recorder.rtmp.chunks import AUDIO, COMMAND, CONTROL, VIDEO, Message, to_chunks
 from owtmix.recorder.rtp.reception import EncodedFrame
 from owtmix.recorder.sources.base import Admission, Inlet
 from owtmix.recorder.sources.rtmp import FETCHED_FILE, RtmpSource
@@ -184,6 +184,19 @@ def test_what_comes_after_a_silence_is_another_session(tmp_path: Path) -> None:
         assert not made.host.sessions[0].frames
 
     run(tmp_path, work)
+
+
+def test_what_is_not_recorded_is_told_and_costs_nothing_else(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def work(made: Rig) -> None:
+        await made.source.fetch(made.host, REQUEST)
+        await until(lambda: made.connections)
+        await made.send(to_chunks(Message(VIDEO, 0, 1, b"\x90hvc1 secret"), 5) + SOUND + END)
+        await until(lambda: made.host.sessions[0].why)
+        assert len(made.host.sessions[0].frames) == len(made.connections) == 1
+
+    run(tmp_path, work)
+    assert "alice_1: RTMP: its picture is not H.264, and not recorded" in caplog.text
+    assert "secret" not in caplog.text
 
 
 def test_a_session_that_somebody_ended_is_not_begun_again(tmp_path: Path) -> None:
