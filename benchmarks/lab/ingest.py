@@ -19,10 +19,14 @@ from owtmix.demo.publisher import VideoCodec
 from owtmix.recorder.control import RoomControl
 from owtmix.recorder.rtp.ice import IceSettings
 from owtmix.recorder.rtp.install import use_addresses
-from tests.support.live import LOOPBACK, START_S, Sending, publish_clip, running_room, until, write_clip
+from tests.support.live import LOOPBACK, START_S, Sending, publish_clip, running_room, until
+from tests.support.participant import make_clip
 
 SIZE: Final = (1280, 720)
+FPS: Final = 30
 KBPS: Final = 2500
+NOISE: Final = 24
+"""Keeps the encoder to its rate."""
 CLIP_S: Final = 4
 SETTLE_S: Final = 4.0
 PER_PROCESS: Final = 4
@@ -49,7 +53,7 @@ def main(words: Sequence[str]) -> None:
         codecs: tuple[VideoCodec, ...] = ("H264", "VP8")
         for codec in codecs:
             clip = Path(folder) / f"{codec}.mkv"
-            write_clip(clip, codec, CLIP_S, SIZE, KBPS)
+            make_clip(clip, codec, SIZE, FPS, CLIP_S, KBPS, NOISE)
             for count in arguments.streams:
                 room = Path(folder) / f"{codec}-{count}"
                 rows.append([codec, str(count), *asyncio.run(_measure(clip, room, count, arguments.seconds))])
