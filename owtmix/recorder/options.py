@@ -45,6 +45,7 @@ class RoomOptions:
         max_sessions: Sessions at a time; one more is refused.
         orphan_s: The process ends when no server has been connected to it for so long.
         janus: A room of Janus to record, too.
+        require_confinement: Layers (docs/security.md) without which no process reads a stream of RTMP.
         rtmp: Where streams of RTMP are fetched, such as ``rtmp://127.0.0.1:1935/live``; empty for nowhere.
     """
 
@@ -62,6 +63,7 @@ class RoomOptions:
     orphan_s: float = 3600.0
     janus: JanusRoom | None = None
     rtmp: str = ""
+    require_confinement: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Raises ``ValueError`` where a value is wrong; the message says which and what is accepted."""
@@ -91,7 +93,8 @@ class RoomOptions:
             janus, ports = values.get("janus"), values.get("ice_ports")
             values["janus"] = JanusRoom(**janus) if janus else None
             values["ice_ports"] = (int(ports[0]), int(ports[1])) if ports else None
-            values["ice_addresses"] = tuple(map(str, values.get("ice_addresses", ())))
+            for name in ("ice_addresses", "require_confinement"):
+                values[name] = tuple(map(str, values.get(name, ())))
             return cls(**values)
         except (TypeError, AttributeError, LookupError, RecursionError) as error:
             raise ValueError(f"these are no options of a room ({type(error).__name__})") from None

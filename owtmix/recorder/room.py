@@ -52,7 +52,7 @@ class Room:
         self._options = options
         self._server = ControlServer(folder, self._answer)
         self._sessions = Sessions(settings, options.subscription(), options.max_sessions, self._server.tell)
-        self._rtmp = RtmpSource(options.rtmp, folder) if options.rtmp else None
+        self._rtmp = RtmpSource(options.rtmp, folder, options.require_confinement) if options.rtmp else None
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:

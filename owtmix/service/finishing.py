@@ -43,6 +43,7 @@ class Site:
         told: Called when callbacks were stored.
         restarted: Called when a process was started again.
         finishing: How many files are made at a time.
+        require_confinement: Layers (docs/security.md) without which nobody reads what strangers send in a container.
     """
 
     database: Database
@@ -52,6 +53,7 @@ class Site:
     restarted: Callable[[], None]
     now_us: Callable[[], int]
     finishing: asyncio.Semaphore
+    require_confinement: tuple[str, ...] = ()
 
 
 async def finish_session(job: Job, session: str, site: Site) -> None:

@@ -147,7 +147,7 @@ class Recording:
             OSError: the process could not be started.
         """
         if not self._ending.is_set():
-            write_room_options(self._folder, self.job, self._site.settings)
+            write_room_options(self._folder, self.job, self._site.settings, self._site.require_confinement)
             return await open_room(self._folder)
         try:
             return await RoomControl.connect(self._folder)

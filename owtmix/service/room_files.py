@@ -39,7 +39,7 @@ def recorded(job: Job) -> tuple[int, Mapping[str, Any]]:
     return channel, _plain(job.document.get("SubscribeConfig") or {})
 
 
-def write_room_options(folder: Path, job: Job, settings: ServiceSettings) -> None:
+def write_room_options(folder: Path, job: Job, settings: ServiceSettings, require_confinement: tuple[str, ...]) -> None:
     """Write how the room is received.
 
     Raises:
@@ -58,6 +58,7 @@ def write_room_options(folder: Path, job: Job, settings: ServiceSettings) -> Non
         key_every_s=settings.key_every_s,
         silence_s=settings.gone_s,
         max_sessions=settings.max_streams,
+        require_confinement=require_confinement,
         rtmp=settings.rtmp,
         janus=JanusRoom(settings.janus, int(job.room)) if settings.janus and _NUMBER.fullmatch(job.room) else None,
     )

@@ -82,6 +82,7 @@ class Server:
             metrics.restarts.inc,
             _now_us,
             asyncio.Semaphore(available_cores()),
+            settings.limits.require_confinement,
         )
         self._recordings = Recordings(site)
         tokens = TokenCheck(service.apps, service.token_lifetime_s, service.token_skew_s)

@@ -24,6 +24,7 @@ OPTIONS = RoomOptions(
     key_every_s=4.0,
     janus=JanusRoom("ws://127.0.0.1:8188", 1234),
     rtmp="rtmp://127.0.0.1:1935/live",
+    require_confinement=("landlock", "seccomp"),
 )
 
 

@@ -24,7 +24,10 @@ STATUS_OVER: Final = 3
 APP: Final = "OWT_RTMP_APP"
 NAME: Final = "OWT_RTMP_NAME"
 URL: Final = "OWT_RTMP_URL"
-"""Variables of the environment: an argument could be seen by all users of the machine."""
+REQUIRED: Final = "OWT_RTMP_REQUIRED"
+"""Variables of the environment: an argument could be seen by all users of the machine. The last one, which may be
+missing, has the layers of confinement without which nothing is read, with commas.
+"""
 
 _MEMORY_BYTES: Final = 256 << 20
 _BUFFER_BYTES: Final = 1 << 16
@@ -35,7 +38,10 @@ _MOST_TOLD: Final = 8
 def main(parent: int) -> int:
     """Read until the publisher leaves. Returns the exit status."""
     place = [os.environ[name] for name in (APP, NAME, URL)]
-    confine(parent, FileAccess(), 0)
+    required = set(filter(None, os.environ.get(REQUIRED, "").split(",")))
+    if missing := required.difference(confine(parent, FileAccess(), 0)):
+        _say(f"not confined by {', '.join(sorted(missing))}, as limits.require_confinement demands")
+        return 1
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
     media = MediaReader()
     told: set[str] = set()

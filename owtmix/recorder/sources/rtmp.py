@@ -15,7 +15,7 @@ import re
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -27,7 +27,7 @@ from owtmix.base.own_files import read_own, write_whole
 from owtmix.base.strict_json import printable
 from owtmix.recorder.control_server import RequestError
 from owtmix.recorder.journal import Codec, Kind
-from owtmix.recorder.rtmp.reader import APP, NAME, STATUS_OVER, URL
+from owtmix.recorder.rtmp.reader import APP, NAME, REQUIRED, STATUS_OVER, URL
 from owtmix.recorder.rtmp.records import HEAD_BYTES, RecordError, read_head
 from owtmix.recorder.rtp.reception import EncodedFrame
 from owtmix.recorder.rtp.transport import now_us
@@ -57,10 +57,13 @@ class RtmpSource:
     Args:
         url: Where streams are, such as ``rtmp://127.0.0.1:1935/live``.
         folder: Of the room.
+        required: Layers of confinement without which a reader reads nothing.
     """
 
-    def __init__(self, url: str, folder: Path) -> None:
-        self._url = url
+    def __init__(self, url: str, folder: Path, required: Sequence[str] = ()) -> None:
+        place = urlsplit(url)
+        self._address = str(place.hostname), place.port or _PORT
+        self._told = {APP: place.path.strip("/"), URL: url, REQUIRED: ",".join(required)}
         self._file = folder / FETCHED_FILE
         self._left = _left(self._file)
         self._fetching: dict[StreamId, tuple[str, asyncio.Task[None]]] = {}
@@ -99,7 +102,7 @@ class RtmpSource:
         return {"session": session.name}
 
     async def _fetch(self, host: Host, stream: StreamId, name: str, session: Inlet) -> None:
-        await _Fetching(self._url, name, stream, host, session).run()
+        await _Fetching(self._address, self._told | {NAME: name}, stream, host, session).run()
         if self._fetching.get(stream, ("", None))[0] == name:
             del self._fetching[stream]
             self._keep()
@@ -122,11 +125,13 @@ def _left(file: Path) -> dict[str, str]:
 
 
 class _Fetching:
-    """Fetches one stream."""
+    """Fetches one stream from the server at ``address``; readers are ``told`` which."""
 
-    def __init__(self, url: str, name: str, stream: StreamId, host: Host, session: Inlet) -> None:
-        self._url = url
-        self._name = name
+    def __init__(
+        self, address: tuple[str, int], told: dict[str, str], stream: StreamId, host: Host, session: Inlet
+    ) -> None:
+        self._address = address
+        self._told = told
         self._stream = stream
         self._host = host
         self._session = session
@@ -177,17 +182,14 @@ class _Fetching:
         Raises:
             OSError: The server does not listen, or no process can be started.
         """
-        place = urlsplit(self._url)
-        address = str(place.hostname), place.port or _PORT
-        told = {APP: place.path.strip("/"), NAME: self._name, URL: self._url}
-        with await asyncio.to_thread(socket.create_connection, address, _CONNECT_S) as connection:
+        with await asyncio.to_thread(socket.create_connection, self._address, _CONNECT_S) as connection:
             connection.settimeout(None)
             return await asyncio.create_subprocess_exec(
                 *(sys.executable, "-P", "-m", "owtmix.recorder.rtmp.reader", str(os.getpid())),
                 stdin=connection.fileno(),
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
-                env=child_environment() | told,
+                env=child_environment() | self._told,
             )
 
     async def _tell(self, words: asyncio.StreamReader) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from owtmix.recorder.rtmp import amf
 from owtmix.recorder.rtmp.chunks import AUDIO, COMMAND, CONTROL, VIDEO, Message, to_chunks
-from owtmix.recorder.rtmp.reader import APP, NAME, STATUS_OVER, URL
+from owtmix.recorder.rtmp.reader import APP, NAME, REQUIRED, STATUS_OVER, URL
 from owtmix.recorder.rtmp.records import HEAD_BYTES, read_head
 from owtmix.workers.child_environment import child_environment
 from tests.conftest import NOT_CONFINED, kernel_confines
@@ -28,7 +28,7 @@ END = Message(CONTROL, 0, 0, b"\0\1\0\0\0\1")
 
 
 @contextmanager
-def reader() -> Iterator[tuple[subprocess.Popen[bytes], socket.socket]]:
+def reader(**more: str) -> Iterator[tuple[subprocess.Popen[bytes], socket.socket]]:
     """A reader, and the server's end of its connection."""
     here, there = socket.socketpair()
     told = {APP: "live", NAME: "0a1b", URL: "rtmp://127.0.0.1/live"}
@@ -37,7 +37,7 @@ def reader() -> Iterator[tuple[subprocess.Popen[bytes], socket.socket]]:
         stdin=there.fileno(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=child_environment() | told,
+        env=child_environment() | told | more,
     )
     there.close()
     with here, process:
@@ -83,6 +83,13 @@ def test_another_server_ends_it_in_words(sent: bytes) -> None:
     assert (status, output) == (1, b"")
     assert words.startswith("RTMP: ")
     assert len(words.splitlines()) == 1
+
+
+def test_it_reads_nothing_without_the_layers_that_are_required() -> None:
+    with reader(**{REQUIRED: "moat,no-new-privileges"}) as (process, _):
+        status, output, words = end(process)
+    assert (status, output) == (1, b"")
+    assert words == "RTMP: not confined by moat, as limits.require_confinement demands\n"
 
 
 @pytest.mark.skipif(not kernel_confines(), reason=NOT_CONFINED)
