@@ -20,8 +20,11 @@ class Machine:
 
 
 _SOCKETS: Final = ("socket", "socketpair", "bind", "listen", "accept", "accept4", "connect", "sendto", "sendmsg")
-UNIX_SOCKETS: Final = frozenset({"bind", "listen", "accept", "accept4", "sendto", "sendmsg", "sendmmsg"})
-"""What the driver of a GPU does with the Unix sockets that it makes."""
+GPU_CALLS: Final = (
+    *("socket", "bind", "listen", "accept", "accept4", "sendto", "sendmsg", "sendmmsg", "memfd_create", "pipe2"),
+    *("fallocate", "flock", "timer_create"),
+)
+"""What the driver of a GPU does, some of it with the Unix sockets that it makes."""
 
 DENIED: Final = (
     *_SOCKETS,
@@ -52,6 +55,8 @@ DENIED: Final = (
     *("futimesat", "utimensat", "file_setattr"),
     # what the first versions of Landlock leave alone, and memory that no limit counts
     *("truncate", "creat", "memfd_create", "memfd_secret", "pipe", "pipe2"),
+    # space beyond the limit of files, locks that others wait for, and signals that are kept for nobody
+    *("fallocate", "flock", "timer_create"),
 )
 
 _SAME_EVERYWHERE: Final = {
@@ -103,6 +108,9 @@ MACHINES: Final = {
             "openat": 257,
             "memfd_create": 319,
             "fcntl": 72,
+            "fallocate": 285,
+            "flock": 73,
+            "timer_create": 222,
             "prctl": 157,
             "shmget": 29,
             "shmat": 30,
@@ -224,6 +232,9 @@ MACHINES: Final = {
             "lremovexattr": 15,
             "fremovexattr": 16,
             "fcntl": 25,
+            "fallocate": 47,
+            "flock": 32,
+            "timer_create": 107,
             "ioctl": 29,
             "io_setup": 0,
             "io_submit": 2,

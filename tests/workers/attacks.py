@@ -58,6 +58,32 @@ def deny_namespaces() -> None:
         raise OSError(ctypes.get_errno(), "seccomp")
 
 
+def of_open_files(recording: Path, bench: Path) -> dict[str, Callable[[], object]]:
+    """Attacks by what is open already, which Landlock leaves alone."""
+
+    def take_space() -> None:
+        """Space of a file beyond its length is not counted as its length is."""
+        with (bench / "spacious").open("wb") as file:
+            call("fallocate", file.fileno(), 1, 0, ctypes.c_long(4 * FILE_BYTES))
+
+    def reading(of: Callable[[int], object]) -> Callable[[], object]:
+        """Do something with a recording that is open for reading."""
+
+        def attack() -> None:
+            with recording.open("rb") as file:
+                of(file.fileno())
+
+        return attack
+
+    return {
+        "take space beyond the limit": take_space,
+        "lock a recording": reading(lambda file: fcntl.flock(file, fcntl.LOCK_EX)),
+        "change the generation of a recording": reading(
+            lambda file: fcntl.ioctl(file, 0x40087602, struct.pack("l", 7))
+        ),
+    }
+
+
 def attacks(folder: Path, parent: int) -> dict[str, Callable[[], object]]:
     """Each attack by its name. ``folder`` holds ``secret``, ``recording``, ``bench``, ``unix`` and ``port``."""
     secret, recording, bench = folder / "secret", folder / "recording", folder / "bench"
@@ -102,7 +128,7 @@ def attacks(folder: Path, parent: int) -> dict[str, Callable[[], object]]:
         there = struct.pack("PN", id(secret), 8)  # forked, so it has the same addresses
         call("process_vm_readv", parent, here, 1, there, 1, 0)
 
-    return {
+    return of_open_files(recording, bench) | {
         "watch a folder by a descriptor": watch,
         "lease a file": lease,
         "lock a byte of a file": lock,
