@@ -80,7 +80,6 @@ class Production:
         self._made = MadeTracks(workspace.cache, warnings)
         self._effort = Effort(workspace.workers, workspace.threads)
         self._recovery = Recovery(setup, versions, workspace, self._effort, warnings)
-        self._is_renewed = False
         self._is_remade = False
 
     def make(self, outputs: Sequence[Output], progress: Progress) -> ProductionResult:
@@ -126,7 +125,7 @@ class Production:
                 self._made.forget(self._tasks)
                 if self._is_remade:
                     raise
-                self._is_remade = self._is_renewed = True
+                self._is_remade = True
                 self._warnings.warn_restarted(f"all that {output.name} consists of is made once more: {error}")
             self._make_missing(composed)
 
@@ -188,8 +187,9 @@ class Production:
                 schedule.advance(task, done_s)
 
             watch = partial(self._check, prefetcher)
-            run = partial(self._workspace.executor.run, renewed=self._is_renewed)
             shift = benches.serve(schedule, advance) if benches else None
+            # A worker that was taken over, by a recording that it measured or composed, does no more.
+            run = partial(self._workspace.executor.run, renewed=True)
             for outcome in run(queue, advance, most=most, watch=watch, away=shift):
                 self._check(prefetcher)
                 schedule.finish(outcome.task)
@@ -207,7 +207,6 @@ class Production:
 
     def _recover(self, failed: Sequence[Failed], composed: CompositionProgress) -> None:
         """Change the plan by what has failed; tracks that are as it is now are kept."""
-        self._is_renewed = True  # a worker that was taken over does no more
         self._recovery.recover(failed, composed)
         self._tasks = self._plan_tasks()
         for outcome, ending in failed:

@@ -31,6 +31,15 @@ def test_a_track_is_found_again_by_the_next_run(tmp_path: Path, made: Path) -> N
     assert ChunkCache(tmp_path / "chunks").find("another") is None
 
 
+def test_who_holds_a_file_open_that_was_taken_over_changes_nothing(tmp_path: Path, made: Path) -> None:
+    """A worker that a recording has taken over opens what others make, and waits."""
+    with made.open("r+b") as held:
+        track = ChunkCache(tmp_path / "chunks").add("key", made, None, ())
+        held.write(b"another")
+    assert track.path.read_bytes() == b"picture"
+    assert ChunkCache(tmp_path / "chunks").find("key")
+
+
 def test_losses_of_sources_are_found_by_the_next_run(tmp_path: Path) -> None:
     ChunkCache(tmp_path / "chunks").add_loss(LOSS)
     assert ChunkCache(tmp_path / "chunks").losses == [LOSS]
