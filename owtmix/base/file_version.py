@@ -14,7 +14,11 @@ CHANGED: Final = "it was changed, replaced or removed since the job found it: ru
 
 
 def version_of(state: os.stat_result) -> str:
-    """The version of a file in this state. Nobody can set the last of its times, so it changes with every change."""
+    """The version of a file in this state.
+
+    Nobody can set the last of its times, so it changes with every change; but for one through a mapping whose page was
+    changed before and is not on the disk yet, of which the system tells no time.
+    """
     return f"{state.st_ino} {state.st_size} {state.st_mtime_ns} {state.st_ctime_ns}"
 
 

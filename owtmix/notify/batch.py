@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol, get_args
 
 from owtmix.base.own_files import own_file
+from owtmix.jobfile.bounds import MAX_RECEIVERS
 from owtmix.jobfile.spec import NotifySpec
 from owtmix.notify.events import Event, Service
 from owtmix.notify.message import Message, Origin, Place, RepeatedEvent
@@ -121,6 +122,8 @@ def read_batch(path: Path, job_id: str, run: str) -> Batch:
     (first, *_), _ = lines.block(0)
     header = json.loads(first)
     closes, request_id = header["closes"], header["request"]
+    if len(header["receivers"]) > MAX_RECEIVERS:
+        raise ValueError("more receivers than a job has")
     receivers = tuple(NotifySpec(*row) for row in header["receivers"])
     texts = [request_id, *(text for receiver in receivers for text in (receiver.service, receiver.url))]
     tokens = [receiver.token for receiver in receivers]

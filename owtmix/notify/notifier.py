@@ -87,8 +87,9 @@ def resend(
     """
     outboxes = {job_id: Outbox(folder, job_id) for job_id in job_ids}
     before = {job_id: outbox.left for job_id, outbox in outboxes.items()}
-    sender = Sender(_Joined(outboxes.values()), options)
-    sender.send(dict.fromkeys(url for outbox in outboxes.values() for url in outbox.urls))
+    joined = _Joined(outboxes.values())
+    sender = Sender(joined, options)
+    sender.send(joined.urls)
     _finish(sender, outboxes.values(), timeout_s, unfinished=True)
     return {job_id: (before[job_id] - outbox.left, outbox.left) for job_id, outbox in outboxes.items()}
 
@@ -96,11 +97,19 @@ def resend(
 class _Joined:
     """The messages of several outboxes, one after the other."""
 
-    def __init__(self, outboxes: Collection[Outbox]) -> None:
-        self._outboxes = outboxes
+    def __init__(self, outboxes: Iterable[Outbox]) -> None:
+        self._by_url: dict[str, list[Outbox]] = {}
+        for outbox in outboxes:
+            for url in outbox.urls:
+                self._by_url.setdefault(url, []).append(outbox)
+
+    @property
+    def urls(self) -> Collection[str]:
+        """The URLs with undelivered messages."""
+        return self._by_url.keys()
 
     def stream(self, url: str) -> MessageStream:
-        return MessageStream(chain.from_iterable(outbox.unsent(url) for outbox in self._outboxes))
+        return MessageStream(chain.from_iterable(outbox.unsent(url) for outbox in self._by_url[url]))
 
 
 def _finish(sender: Sender, outboxes: Collection[Outbox], timeout_s: float, *, unfinished: bool) -> None:

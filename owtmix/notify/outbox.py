@@ -101,7 +101,7 @@ class Outbox:
 
     def unsent(self, url: str) -> Iterator[tuple[Run, Batch, Message] | None]:
         """The undelivered messages for ``url`` with what they belong to, in order; None while a run goes on without."""
-        for run in tuple(self._runs):
+        for run in [run for run in self._runs if run is self._current or run.pending[url]]:
             for found in run.unsent(url, endless=run is self._current):
                 yield (run, *found) if found else None
 

@@ -6,7 +6,7 @@ import logging
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -14,6 +14,7 @@ from owtmix.base.errors import InputError
 from owtmix.jobfile.spec import NotifySpec
 from owtmix.notify.events import failed, started
 from owtmix.notify.notifier import Notifier, resend
+from owtmix.notify.run import Run
 from tests.notify.receiver import SILENCE, TAKEN, answers, receiving
 from tests.notify.runs import (
     FILES,
@@ -134,6 +135,25 @@ def test_many_jobs_are_delivered_together(tmp_path: Path) -> None:
         receiver.answer = answers(TAKEN)
         assert resend(JOBS, tmp_path, QUICK, PATIENCE_S) == dict.fromkeys(JOBS, (1, 0))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_jobs_with_receivers_of_their_own_are_not_looked_through_for_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hundreds of jobs with 32 receivers each took all the time there was, before anything was sent."""
+    asked, unsent = [], Run.unsent
+
+    def noted(run: Run, url: str, *, endless: bool) -> Any:
+        asked.append(url)
+        return unsent(run, url, endless=endless)
+
+    monkeypatch.setattr(Run, "unsent", noted)
+    with receiving(answers(503)) as receiver:
+        leave(tmp_path, receiver.url)
+        receiver.answer = answers(TAKEN)
+        asked.clear()
+        assert resend(JOBS, tmp_path, QUICK, PATIENCE_S) == dict.fromkeys(JOBS, (1, 0))
+    assert len(asked) == len(JOBS)
 
 
 def test_the_next_run_first_sends_undelivered_messages_of_earlier_runs(tmp_path: Path) -> None:

@@ -245,6 +245,8 @@ JUNK = {
     "many digits": b'{"closes": ' + b"9" * 100_000 + b"}\n",
     "a line without an end": b"x" * 2_000_000,
     "no receivers": b'{"closes": false, "request": "7"}\n',
+    "more receivers than a job has": b'{"closes": false, "request": "7", "receivers": [%s]}\n'
+    % b",".join(b'["job.mixer", "http://h/%d", null]' % number for number in range(33)),
     "a receiver that is none": b'{"closes": false, "request": "7", "receivers": [7]}\n',
     "an event that is none": JUNK_HEADER + b"7\n",
     "an event of no service": JUNK_HEADER + b'["x", "y", 1, {}]\n',
