@@ -133,7 +133,8 @@ class ForkServer:
         try:
             return self._make()
         except ConnectionError:
-            raise ShortageError("the process that starts workers ends before it has started one") from None
+            what = "memory is short (ulimit, container), or the installation is damaged"
+            raise ShortageError(f"the process that starts workers ends before it has started one: {what}") from None
 
     def _make(self) -> WorkerProcess:
         self.start()
