@@ -71,7 +71,7 @@ def read_clip(path: Path) -> Clip:
 
 
 class Repeated(MediaStreamTrack):
-    """Sends packets at their time, over and over, from ``begin_s`` of the loop's clock on."""
+    """Sends packets at their time, sound when it is over, again and again, from ``begin_s`` of the loop's clock on."""
 
     def __init__(self, kind: Literal["audio", "video"], packets: Sequence[EncodedPacket], begin_s: float) -> None:
         super().__init__()
@@ -80,13 +80,16 @@ class Repeated(MediaStreamTrack):
         self._packets = packets
         self._begin_s = begin_s
         self._rate = SOUND_HZ if kind == "audio" else PICTURE_HZ
-        self._length_s = packets[-1].t_s + (packets[-1].t_s - packets[-2].t_s)
+        lasts_s = packets[-1].t_s - packets[-2].t_s
+        self._length_s = packets[-1].t_s + lasts_s
+        self._sent_after_s = float(lasts_s) if kind == "audio" else 0.0
 
     async def recv(self) -> Any:  # aiortc takes packets, too, and does not say so
         """The next packet."""
         rounds, n = divmod(self.sent, len(self._packets))
         t_s = rounds * self._length_s + self._packets[n].t_s
-        await asyncio.sleep(max(0.0, self._begin_s + float(t_s) - asyncio.get_running_loop().time()))
+        sent_s = self._begin_s + float(t_s) + self._sent_after_s
+        await asyncio.sleep(max(0.0, sent_s - asyncio.get_running_loop().time()))
         packet = av.Packet(self._packets[n].data)
         packet.pts = packet.dts = round(t_s * self._rate)
         packet.time_base = Fraction(1, self._rate)
@@ -131,10 +134,10 @@ class Beep(MediaStreamTrack):
         self._count = 0
 
     async def recv(self) -> av.AudioFrame:
-        """The next 20 ms."""
+        """The next 20 ms, once they are over: nobody has heard them before."""
         self._begin_s = self._begin_s or time.time()
         t_s = float(self._count * _SOUND_S)
-        await asyncio.sleep(max(0.0, self._begin_s + t_s - time.time()))
+        await asyncio.sleep(max(0.0, self._begin_s + t_s + float(_SOUND_S) - time.time()))
         samples = int(SOUND_HZ * _SOUND_S)
         times_s = self._begin_s + t_s + np.arange(samples) / SOUND_HZ
         sound = np.where(times_s % 1 < BEEP_S, np.sin(2 * np.pi * self._tone_hz * times_s), 0) * _LEVEL
