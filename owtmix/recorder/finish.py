@@ -3,8 +3,8 @@
 The folder has all state, so this may be killed at any moment and run again. Options are in ``finish.json``
 (``finish_options``). With ``--upload`` the keys of the store are read from one line of standard input, JSON with
 ``PublicKey`` and ``SecretKey``; an empty line or none means that they are in the environment. One JSON object is
-printed: the files of the room or the session, what was left out, and addresses of uploaded objects; or the error, whose
-kind is the exit status (``base.errors``).
+printed: the files of the room or the session, what was left out, warnings, and addresses of uploaded objects; or the
+error, whose kind is the exit status (``base.errors``).
 """
 
 from __future__ import annotations
@@ -85,26 +85,41 @@ def _finish(
         "left_out": [asdict(one) for done in finished for one in done.left_out],
         "index": None,
         "uploaded": [],
+        "warnings": [],
     }
     if session is not None or not files:
         return report
-    _describe(folder, options, files)
+    updates = _updates(folder, report["warnings"])
+    _describe(folder, options, files, updates)
     report["index"] = INDEX_FILE
     if secrets:
-        report["uploaded"] = _upload(folder, options, settings, files, secrets())
+        report["uploaded"] = _upload(folder, options, settings, files, secrets(), has_updates=updates is not None)
         _remove_journals(folder, finished)
     return report
 
 
-def _describe(folder: RoomFolder, options: FinishOptions, files: Sequence[RecordedFile]) -> None:
+def _updates(folder: RoomFolder, warnings: list[str]) -> bytes | None:
+    """The updates of the room; None where there are none, or none that can be used: recordings are not held up."""
+    if size_of(folder.root / UPDATES_FILE) is None:
+        return None
+    try:
+        return read_own(folder.root / UPDATES_FILE, MAX_INDEX_BYTES)
+    except OSError as error:
+        if machine_error(error):
+            raise
+        warnings.append(f"{UPDATES_FILE} is left out, and the room composed without: {error.strerror}")
+        _log.warning("%s", warnings[-1])
+        return None
+
+
+def _describe(folder: RoomFolder, options: FinishOptions, files: Sequence[RecordedFile], updates: bytes | None) -> None:
     """Write the index, the job that composes the room from this folder, and the updates where that looks for them."""
     root = folder.recordings.name
     index = room_index(options.job_id, options.room_id, files, options.user_names, root)
     store = {"Vendor": "local", "Bucket": "."}
     write_whole(folder.root / INDEX_FILE, index)
     write_whole(folder.root / JOB_FILE, job_text(options, store, INDEX_FILE, options.job_id))
-    if size_of(folder.root / UPDATES_FILE) is not None:
-        updates = read_own(folder.root / UPDATES_FILE, MAX_INDEX_BYTES)
+    if updates is not None:
         write_whole(folder.root / f"{options.job_id}.{UPDATES_FILE}", updates)
 
 
@@ -114,6 +129,8 @@ def _upload(
     settings: Settings,
     files: Sequence[RecordedFile],
     secrets: dict[str, str],
+    *,
+    has_updates: bool,
 ) -> list[str]:
     """Upload the room, the index last. Then the job in the folder composes it from its store, if that is remote."""
     store = room_store(options, secrets, settings, folder.root)
@@ -126,7 +143,7 @@ def _upload(
     write_whole(described / INDEX_FILE, room_index(options.job_id, options.room_id, files, options.user_names, at))
     write_whole(described / JOB_FILE, job_text(options, stored, index, base))
     sent = [Sent(folder.recordings / file.name, f"{at}/{file.name}" if at else file.name) for file in files]
-    if size_of(folder.root / UPDATES_FILE) is not None:
+    if has_updates:
         sent.append(Sent(folder.root / UPDATES_FILE, updates))
     sent += [Sent(described / JOB_FILE, job), Sent(described / INDEX_FILE, index)]
     addresses = upload_files(store, sent, folder.root, options.job_id)

@@ -58,7 +58,7 @@ class FinishOptions:
         """The content of ``finish.json``."""
         values = {name: getattr(self, name) for name in self.__slots__}
         values |= {"store": _public(self.store), "data": needed(self.data)}
-        return json.dumps(values, ensure_ascii=False, indent=2).encode(errors="backslashreplace")
+        return json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode(errors="backslashreplace")
 
     @classmethod
     def from_json(cls, text: bytes) -> Self:

@@ -36,7 +36,7 @@ def job_text(options: FinishOptions, store: dict[str, Any], index: str, output: 
         },
         "Data": data,
     }
-    return json.dumps(document, ensure_ascii=False, indent=2).encode(errors="backslashreplace")
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode(errors="backslashreplace")
 
 
 def _made_type(recording: dict[str, Any]) -> str:

@@ -83,7 +83,7 @@ class RoomOptions:
         return Subscription.from_json(self.media_channel, self.subscribe)
 
     def to_json(self) -> bytes:
-        return json.dumps(asdict(self), indent=2, ensure_ascii=False).encode(errors="backslashreplace")
+        return json.dumps(asdict(self), separators=(",", ":"), ensure_ascii=False).encode(errors="backslashreplace")
 
     @classmethod
     def from_json(cls, data: bytes) -> Self:

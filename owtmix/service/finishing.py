@@ -86,6 +86,8 @@ async def finish_room(job: Job, site: Site) -> None:
     if done.status:
         await interrupt(job, site, done.message)
         return
+    for warning in done.result.get("warnings", ()):
+        _log.warning("%s: %s", job.id, warning)
     files = [record_events.files(addresses), record_events.upload(0, addresses)] if addresses else []
     status = record_events.status(ServiceStatus.SERVICE_STATUS_EXITING)
     lost = [entry for entry in done.result.get("left_out", ()) if entry.get("is_lost")]

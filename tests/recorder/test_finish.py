@@ -11,11 +11,14 @@ from typing import Any, Final
 import numpy as np
 import pytest
 
+from owtmix.jobfile.bounds import MAX_INDEX_BYTES
+from owtmix.jobfile.settings import LocalSettings, Settings
+from owtmix.recorder.finish import finish
 from owtmix.recorder.finish_options import FinishOptions
 from owtmix.recorder.room_folder import RoomFolder
 from tests.e2e.measure import beeps, luma, read_sound, read_video
 from tests.recorder.finishing import command as finishing
-from tests.recorder.finishing import configure, finish_here, lay_out, run_finish
+from tests.recorder.finishing import configure, do_here, finish_here, lay_out, run_finish
 from tests.recorder.senders import START_US, Sender
 from tests.support.command import Command
 from tests.support.room import EPOCH_MS
@@ -162,3 +165,31 @@ def test_options_of_the_room_may_change(tmp_path: Path) -> None:
     finish_here(folder)
     (entry,) = json.loads((tmp_path / "index.json").read_bytes())["Files"]
     assert entry["UserName"] == "Alice 王"
+
+
+@pytest.mark.parametrize("upload", [False, True])
+def test_updates_that_cannot_be_used_hold_up_no_recording(tmp_path: Path, *, upload: bool) -> None:
+    root, store = tmp_path / "room", tmp_path / "store"
+    store.mkdir()
+    folder = lay_out(root, [replace(ALICE, codec=None)], store={"Vendor": "local", "Bucket": str(store)})
+    with (root / "updates.jsonl").open("wb") as file:
+        file.truncate(MAX_INDEX_BYTES + 1)
+    settings = Settings(local=LocalSettings(roots=(store,)))
+    report = finish(folder, settings, None, dict if upload else None, do_here)
+    (warning,) = report["warnings"]
+    assert warning.startswith("updates.jsonl is left out")
+    assert report["index"] == "index.json"
+    assert {path.name for path in store.rglob("*") if path.is_file()} == (
+        {"alice_1-s0.webm", "job.json", "job.cfg.json"} if upload else set()
+    )
+
+
+def test_options_and_job_are_written_without_indentation(tmp_path: Path) -> None:
+    """Lists in lists would grow beyond what is read."""
+    deep: Any = [0] * 10_000
+    for _ in range(50):
+        deep = [deep]
+    folder = lay_out(tmp_path, [replace(ALICE, codec=None)], data={"MixerConfig": {"PositionConfig": deep}})
+    finish_here(folder)
+    for name in ("finish.json", "cfg.json"):
+        assert (tmp_path / name).stat().st_size < 30_000
