@@ -10,17 +10,25 @@ import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from owtmix.notify.events import Event
 from owtmix.notify.message import Message, Place
 from owtmix.service.database import connect
 from owtmix.service.jobs import Job
 
+MOST_OF_A_JOB: Final = 1024
+"""Callbacks that wait, or were given up: each has up to 8 KiB."""
+
 
 def store(connection: sqlite3.Connection, job: Job, events: Iterable[Event]) -> None:
-    """Store ``events`` for the receivers that a job has now: a piece of work for ``Database.run``."""
+    """Store ``events`` for the receivers that a job has now: a piece of work for ``Database.run``.
+
+    Where very many wait already, those are left out that may be dropped.
+    """
     receivers = list(_open_receivers(job.document))
+    if receivers and count_of(connection, job) >= MOST_OF_A_JOB:
+        events = [event for event in events if not event.droppable]
     connection.executemany(
         "INSERT INTO callback(job, url, id, event, is_droppable, body) VALUES (?, ?, ?, ?, ?, ?)",
         (
@@ -37,6 +45,12 @@ def store(connection: sqlite3.Connection, job: Job, events: Iterable[Event]) -> 
             if receiver["ServiceType"] == event.service
         ),
     )
+
+
+def count_of(connection: sqlite3.Connection, job: Job) -> int:
+    """The number of stored callbacks of a job."""
+    (found,) = connection.execute("SELECT count(*) FROM callback WHERE job = ?", (job.n,)).fetchone()
+    return int(found)
 
 
 def waiting_urls(connection: sqlite3.Connection) -> list[str]:

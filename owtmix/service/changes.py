@@ -5,29 +5,30 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from owtmix.jobfile.bounds import MAX_INDEX_BYTES, MAX_ROOM_IMAGES, MAX_ROOM_TEXTS, MAX_UPDATES
 from owtmix.notify.events import ServiceStatus
 from owtmix.service import callbacks, jobs, record_events
 from owtmix.service.actions import Action
-from owtmix.service.envelope import plain_number
 from owtmix.service.jobs import Job
 from owtmix.service.refusals import RefusedError, RetCode
 from owtmix.service.room_config import RoomConfig
 
 _MOST_BYTES: Final = MAX_INDEX_BYTES // 2
 """Of all updates; in their file each has its time and action, too."""
+_MOST_CHANGES: Final = 2 * MAX_UPDATES
+"""Of a job, with those that composing does not replay; after them it can only be stopped."""
+_MOST_CHANGE_BYTES: Final = 2 * _MOST_BYTES
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change of ``job``, as it was found: by ``action``, what ``data`` says, which makes it ``config``."""
+    """A change of ``job``, as it was found, by ``action``: it becomes ``config``."""
 
     job: Job
     action: Action
-    data: Mapping[str, Any] = field(repr=False)
     config: RoomConfig
     user: str
     at_us: int
@@ -79,9 +80,8 @@ def keep_change(connection: sqlite3.Connection, change: Change) -> tuple[Job, bo
         return job, False
     if change.action.name == "job.start" and (other := jobs.in_room(connection, job.app, job.room)):
         raise RefusedError(RetCode.JOB_EXISTS, f"this room has a job already, {other.id}")
-    _check_updates(connection, job, change)
-    kept = {name: value for name, value in change.data.items() if name in change.action.changes}
-    jobs.revise(connection, job, change.config, change.at_us, change.user, change.action.name, kept)
+    _check_place(connection, job, change)
+    jobs.revise(connection, job, change.config, change.at_us, change.user, change.action.name)
     if change.action.name == "job.start":
         jobs.set_state(connection, job, "running", change.at_us)
     if change.begins_recording:
@@ -91,25 +91,51 @@ def keep_change(connection: sqlite3.Connection, change: Change) -> tuple[Job, bo
     return jobs.find(connection, job.id), True
 
 
-def _check_updates(connection: sqlite3.Connection, job: Job, change: Change) -> None:
-    """Check that composing the recordings will take all updates.
+def _check_place(connection: sqlite3.Connection, job: Job, change: Change) -> None:
+    """Check that the job keeps within its bounds, and that composing the recordings will take all updates.
 
     Raises:
-        RefusedError: they would be too many.
+        RefusedError: its changes, or the callbacks that wait, would be too many.
     """
-    if not change.action.replayed:
+    if change.action.name == "job.start":
         return
+    replayed = change.action.replayed
+    most, most_bytes = (MAX_UPDATES, _MOST_BYTES) if replayed else (_MOST_CHANGES, _MOST_CHANGE_BYTES)
     count, size = job.updates, job.update_bytes
-    if count >= MAX_UPDATES or size + len(json.dumps(change.data, default=plain_number)) > _MOST_BYTES:
+    if count >= most or size + jobs.size_of(change.config.given) > most_bytes:
         raise RefusedError(
             RetCode.FAILED, f"this room has {count:,} updates of {size:,} bytes: it takes no more (docs/rooms.md)"
         )
-    images, texts = jobs.watermarks_of(connection, job, change.data)
+    if change.begins_recording and callbacks.count_of(connection, job) >= callbacks.MOST_OF_A_JOB:
+        raise RefusedError(
+            RetCode.FAILED,
+            f"{callbacks.MOST_OF_A_JOB:,} callbacks of this job wait for their receivers: try again later",
+        )
+    if not replayed:
+        return
+    images, texts = _watermarks(connection, job, change.config.given)
     if images > MAX_ROOM_IMAGES or texts > MAX_ROOM_TEXTS:
         raise RefusedError(
             RetCode.FAILED,
             f"the watermarks of a room have at most {MAX_ROOM_IMAGES} different images and {MAX_ROOM_TEXTS} texts",
         )
+
+
+def _watermarks(connection: sqlite3.Connection, job: Job, more: Mapping[str, Any]) -> tuple[int, int]:
+    """The number of different images and texts in all updates of a job, and in ``more``; 0 where that has none."""
+    if not _marks(more):
+        return 0, 0
+    rows = connection.execute(
+        "SELECT data FROM revision WHERE job = ? AND data LIKE '%WaterMark%'", (job.n,)
+    ).fetchall()
+    marks = [mark for data in [more, *(json.loads(row["data"]) for row in rows)] for mark in _marks(data)]
+    images, texts = ({mark.get(key) for mark in marks if mark.get(key)} for key in ("Image", "Text"))
+    return len(images), len(texts)
+
+
+def _marks(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+    marks = (data.get("MixerConfig") or {}).get("WaterMark") or []
+    return marks if isinstance(marks, list) else [marks]
 
 
 def let_stop(connection: sqlite3.Connection, job_id: str, now_us: int, user: str) -> Job:

@@ -12,7 +12,6 @@ from typing import Any, Final, Protocol, TypeVar
 
 from owtmix.base.strict_json import shown
 from owtmix.jobfile.bounds import MAX_NAME
-from owtmix.jobfile.ignored_keys import without_nulls
 from owtmix.jobfile.spec import StorageSpec
 from owtmix.service import jobs
 from owtmix.service.actions import Action
@@ -51,6 +50,9 @@ class Recorder(Protocol):
 
     def why_full(self) -> str:
         """Why no other job can be taken now; empty when one can."""
+
+    def why_disk_full(self) -> str:
+        """Why nothing can be kept now, but what ends jobs; empty when it can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +175,8 @@ class Control:
         make = partial(_changed, request=request, user=user, check_store=self._check_store)
         for attempt in range(MOST_RACES + 1):
             check_may_change(job, request.action)
+            if full := self._recorder.why_disk_full():
+                raise RefusedError(RetCode.FAILED, full)
             if self.draining and request.action.name == "job.start":
                 raise RefusedError(RetCode.FAILED, "the service is shutting down")
             at_us = self._now_us()
@@ -217,7 +221,7 @@ def _changed(
     config = change_config(job.document, request.action, request.data, job.ids, check_store)
     if request.action.name == "job.record.start" and "RecordingConfig" not in config.document:
         raise RefusedError(RetCode.FAILED, "Data.RecordingConfig: missing; job.start had none either")
-    return Change(job, request.action, without_nulls(request.data), config, user, at_us)
+    return Change(job, request.action, config, user, at_us)
 
 
 def _change_now(connection: sqlite3.Connection, job_id: str, make: Callable[[Job], Change]) -> tuple[Change, Job]:

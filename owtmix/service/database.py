@@ -75,7 +75,8 @@ UPDATE job SET (updates, update_bytes) = (
   FROM revision WHERE job = n AND action != 'job.start'
 );
 """
-_STEPS: Final = (_SCHEMA, _COUNTED_UPDATES)
+_CALLBACKS_BY_JOB: Final = "CREATE INDEX callback_by_job ON callback(job);"
+_STEPS: Final = (_SCHEMA, _COUNTED_UPDATES, _CALLBACKS_BY_JOB)
 VERSION: Final = len(_STEPS)
 """Of the tables; each step makes the next one."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
 
-from owtmix.base.strict_json import JsonError, kind_of, read_object, shown
+from owtmix.base.strict_json import MAX_DIGITS, JsonError, kind_of, read_object, shown
 from owtmix.jobfile.bounds import MAX_JOB_BYTES, MAX_NAME, MAX_SECRET
 from owtmix.service.actions import ACTIONS, UNKNOWN_ACK, Action
 from owtmix.service.refusals import RefusedError, RetCode
@@ -106,10 +106,11 @@ def as_json(value: object) -> str:
 
 
 def plain_number(value: object) -> int | float:
-    """A number as JSON has it, for ``json.dumps``."""
+    """A number as JSON has it, for ``json.dumps``, in digits that are accepted again."""
     if not isinstance(value, Decimal):
         raise TypeError(f"{type(value).__name__} is no value of JSON")
-    return int(value) if value == value.to_integral_value() else float(value)
+    is_whole = value.adjusted() < MAX_DIGITS and value == value.to_integral_value()
+    return int(value) if is_whole else float(value)
 
 
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False, default=plain_number)

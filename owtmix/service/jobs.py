@@ -176,11 +176,9 @@ def counts(connection: sqlite3.Connection) -> dict[str, int]:
     return {row["state"]: row["n"] for row in connection.execute("SELECT state, count(*) AS n FROM job GROUP BY state")}
 
 
-def revise(
-    connection: sqlite3.Connection, job: Job, config: RoomConfig, at_us: int, user: str, action: str, data: Any
-) -> None:
+def revise(connection: sqlite3.Connection, job: Job, config: RoomConfig, at_us: int, user: str, action: str) -> None:
     """Keep an accepted change, and what the configuration became by it."""
-    note(connection, job, at_us, user, action, data)
+    note(connection, job, at_us, user, action, config.given)
     connection.execute(
         "UPDATE job SET document = ?, in_force = ? WHERE n = ?",
         (as_json(config.document), as_json(config.in_force), job.n),
@@ -193,7 +191,7 @@ def note(connection: sqlite3.Connection, job: Job, at_us: int, user: str, action
     connection.execute(
         "INSERT INTO revision VALUES (?, ?, ?, ?, ?, ?)", (job.n, job.revision + 1, at_us, user, action, text)
     )
-    updates, size = (0, 0) if action == "job.start" else (1, len(text.encode()))
+    updates, size = (0, 0) if action == "job.start" else (1, _size(text))
     connection.execute(
         "UPDATE job SET changed_us = ?, revision = revision + 1, updates = updates + ?,"
         " update_bytes = update_bytes + ? WHERE n = ?",
@@ -201,21 +199,13 @@ def note(connection: sqlite3.Connection, job: Job, at_us: int, user: str, action
     )
 
 
-def watermarks_of(connection: sqlite3.Connection, job: Job, more: Mapping[str, Any]) -> tuple[int, int]:
-    """The number of different images and texts in all updates of a job, and in ``more``; 0 where that has none."""
-    if not _marks(more):
-        return 0, 0
-    rows = connection.execute(
-        "SELECT data FROM revision WHERE job = ? AND data LIKE '%WaterMark%'", (job.n,)
-    ).fetchall()
-    marks = [mark for data in [more, *(_object(row["data"]) for row in rows)] for mark in _marks(data)]
-    images, texts = ({mark.get(key) for mark in marks if mark.get(key)} for key in ("Image", "Text"))
-    return len(images), len(texts)
+def size_of(data: Any) -> int:
+    """The bytes of ``data`` as a change of a job, and as a line of its file of updates has them."""
+    return _size(as_json(data))
 
 
-def _marks(data: Mapping[str, Any]) -> list[dict[str, Any]]:
-    marks = (data.get("MixerConfig") or {}).get("WaterMark") or []
-    return marks if isinstance(marks, list) else [marks]
+def _size(text: str) -> int:
+    return len(text.encode(errors="backslashreplace"))
 
 
 def revisions(connection: sqlite3.Connection, job: Job, actions: Sequence[str]) -> list[Revision]:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import shutil
 import sqlite3
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
@@ -26,6 +27,8 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 _MIB: Final = 1 << 20
+_DISK_LOOK_S: Final = 1.0
+"""How long what is free of the disk is remembered."""
 _LOOK_S: Final = 1.0
 """How often jobs are looked for that began while the service was about to end."""
 
@@ -37,6 +40,8 @@ class Recordings:
         self._site = site
         self._recordings: dict[str, Recording] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._free = 0
+        self._disk_again_s = 0.0
 
     async def resume(self) -> None:
         """Go on with the jobs that an earlier process of the service left."""
@@ -66,9 +71,14 @@ class Recordings:
         settings = self._site.settings
         if self._streams() >= settings.max_streams:
             return f"all {settings.max_streams:,} streams of this service are taken: try again later"
-        if shutil.disk_usage(self._site.state).free < settings.min_free_mib * _MIB:
-            return "the disk of this service is nearly full: try again later"
-        return ""
+        return self.why_disk_full()
+
+    def why_disk_full(self) -> str:
+        if (now_s := time.monotonic()) >= self._disk_again_s:
+            self._disk_again_s = now_s + _DISK_LOOK_S
+            self._free = shutil.disk_usage(self._site.state).free
+        is_full = self._free < self._site.settings.min_free_mib * _MIB
+        return "the disk of this service is nearly full: try again later" if is_full else ""
 
     async def offer(self, app: str, room: str, stream: StreamId, sdp: str) -> tuple[str, str]:
         self._check_place()

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
 
 from owtmix.base.errors import Problem, SpecError
 from owtmix.base.ids import StreamId
-from owtmix.base.strict_json import kind_of
+from owtmix.base.strict_json import kind_of, shown
 from owtmix.base.wording import some
 from owtmix.jobfile.bounds import MAX_JOB_BYTES, MAX_URL
-from owtmix.jobfile.ignored_keys import without_nulls
+from owtmix.jobfile.ignored_keys import object_at, without_nulls
 from owtmix.jobfile.job_model import JobModel, members
 from owtmix.jobfile.reader import check_job
 from owtmix.jobfile.spec import JobSpec, StorageSpec
 from owtmix.service.actions import SECTIONS, Action
 from owtmix.service.envelope import as_json
+from owtmix.service.known_keys import LIVE_KEYS, known_section
 from owtmix.service.masking import masked
 from owtmix.service.refusals import RefusedError, RetCode
 
@@ -40,13 +41,15 @@ class RoomConfig:
     """A configuration that was checked.
 
     Attributes:
-        document: The sections of ``Data`` as they were written, secrets included.
+        document: The sections of ``Data`` as they were written, secrets included, without keys that nobody knows.
         in_force: The sections with what they do not say filled in, secrets masked.
+        given: What the last request said, as it is kept.
         warnings: What of the last request has no effect.
     """
 
     document: dict[str, Any] = field(repr=False)
     in_force: dict[str, Any]
+    given: dict[str, Any] = field(repr=False)
     warnings: tuple[str, ...] = ()
 
     @property
@@ -80,17 +83,14 @@ def change_config(
     ignored = [f"Data.{name} is ignored by {action.name}" for name in data if name and name not in action.changes]
     if not given and action.name not in {"job.start", "job.record.start"}:
         raise RefusedError(RetCode.FAILED, f"Data: accepted is one with {' or '.join(action.changes)}")
-    document = dict(before) or {"TranscodingConfig": TRANSCODING}
-    for name, section in given.items():
-        document[name] = _merged(name, document.get(name), section)
-    if "MixerConfig" in given and before and "BackgroundColor" in given["MixerConfig"]:
+    kept = {name: known_section(name, section) for name, section in given.items()}
+    if before and "BackgroundColor" in object_at(given, "MixerConfig"):
         ignored.append("Data.MixerConfig.BackgroundColor only counts at the start")
-        background = before.get("MixerConfig", {}).get("BackgroundColor")
-        document["MixerConfig"] = {**document["MixerConfig"], "BackgroundColor": background}
+    document = _changed(before, kept)
     if len(as_json(document).encode()) > MAX_JOB_BYTES:
         raise RefusedError(RetCode.FAILED, f"the configuration of a room has at most {MAX_JOB_BYTES:,} bytes")
-    _check_live(document.get("LiveConfig"))
-    spec = _checked(document, ids)
+    ignored += _check_live(given.get("LiveConfig"))
+    spec = _checked(_changed(before, given), ids)
     _check_file_types(document)
     if "RecordingConfig" in given:
         try:
@@ -100,10 +100,21 @@ def change_config(
     about = {f"Data.{name}" for name in given}
     warnings = [
         str(warning)
-        for warning in spec.warnings
+        for warning in (replace(one, path=one.path.removeprefix(_AS_UPDATE)) for one in spec.warnings)
         if any(warning.path.startswith(start) for start in about) and "FileType" not in warning.path
     ]
-    return RoomConfig(document, _in_force(document, spec), (*ignored, *warnings))
+    return RoomConfig(document, _in_force(document, spec), kept, (*ignored, *warnings))
+
+
+def _changed(before: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration ``before`` with the sections that are ``given``."""
+    document = dict(before) or {"TranscodingConfig": TRANSCODING}
+    for name, section in given.items():
+        document[name] = _merged(name, document.get(name), section)
+    if before and "BackgroundColor" in object_at(dict(given), "MixerConfig"):
+        background = before.get("MixerConfig", {}).get("BackgroundColor")
+        document["MixerConfig"] = {**document["MixerConfig"], "BackgroundColor": background}
+    return document
 
 
 def _merged(name: str, before: Any, section: Any) -> Any:
@@ -161,14 +172,16 @@ def _described(problems: Iterable[Problem]) -> str:
     return "; ".join(lines[:_MOST_SHOWN] + [f"and {more} more"] * (more > 0))
 
 
-def _check_live(live: object) -> None:
-    """Check what nothing else looks at: pushing is not there yet."""
+def _check_live(live: object) -> list[str]:
+    """Check what nothing else looks at: pushing is not there yet. Returns what of it is ignored."""
     texts = live.values() if isinstance(live, dict) else () if live is None else (None,)
     if not all(isinstance(text, str) and len(text) <= MAX_URL for text in texts):
         raise RefusedError(
             RetCode.FAILED,
             f"Data.LiveConfig: accepted is an object with Type and Url, of at most {MAX_URL:,} characters",
         )
+    names = live if isinstance(live, dict) else {}
+    return [f"Data.LiveConfig: unknown key {shown(name)}, ignored" for name in names if name not in LIVE_KEYS]
 
 
 def _check_file_types(document: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ from owtmix.base.own_files import make_folder, remove, write_whole
 from owtmix.jobfile.settings import ServiceSettings
 from owtmix.recorder.finish_options import FINISH_FILE, FinishOptions
 from owtmix.recorder.options import OPTIONS_FILE, JanusRoom, RoomOptions
-from owtmix.service.envelope import plain_number
+from owtmix.service.envelope import as_json, plain_number
 from owtmix.service.jobs import Job, Revision
 from owtmix.service.room_config import TRANSCODING
 
@@ -87,11 +87,11 @@ def write_finish_options(folder: Path, job: Job, revisions: Sequence[Revision], 
     )
     write_whole(folder / FINISH_FILE, options.to_json())
     lines = [
-        json.dumps({"At": one.at_us // 1000, "Action": one.action, "Data": data}, default=plain_number)
+        as_json({"At": one.at_us // 1000, "Action": one.action, "Data": data})
         for one in revisions
         if one.action != "job.start" and (data := {k: v for k, v in one.data.items() if k != _NOT_REPLAYED})
     ]
-    write_whole(folder / UPDATES, "".join(f"{line}\n" for line in lines).encode())
+    write_whole(folder / UPDATES, "".join(f"{line}\n" for line in lines).encode(errors="backslashreplace"))
 
 
 def store_keys(job: Job) -> bytes:

@@ -38,6 +38,7 @@ class NotedRecorder:
 
     asked: list[tuple[str, str]] = field(default_factory=list)
     full: str = ""
+    disk_full: str = ""
     sessions: list[dict[str, Any]] = field(default_factory=list)
     offers: list[tuple[str, str, str, str]] = field(default_factory=list)
     fetched: list[tuple[str, str, str, str]] = field(default_factory=list)
@@ -56,6 +57,9 @@ class NotedRecorder:
 
     def why_full(self) -> str:
         return self.full
+
+    def why_disk_full(self) -> str:
+        return self.disk_full
 
     async def offer(self, app: str, room: str, stream: StreamId, sdp: str) -> tuple[str, str]:
         if room == "closed":

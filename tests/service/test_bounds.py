@@ -1,0 +1,159 @@
+"""What is accepted can be finished, and neither one job nor one caller takes what all others need."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Final
+
+import pytest
+
+from owtmix.jobfile.settings import ServiceSettings
+from owtmix.recorder.finish_options import FINISH_FILE, FinishOptions
+from owtmix.recorder.options import OPTIONS_FILE, RoomOptions
+from owtmix.service import callbacks, changes, jobs
+from owtmix.service.actions import ACTIONS
+from owtmix.service.envelope import MAX_BODY_BYTES
+from owtmix.service.finishing import Site
+from owtmix.service.recordings import Recordings
+from owtmix.service.room_files import UPDATES, write_finish_options, write_room_options
+from tests.service.conftest import NOW_US, START, Rig
+
+LINE_BYTES: Final = 100
+"""Of a line of the file of updates, without the update itself: its time and its action."""
+MIXER: Final = {"MixerConfig": {"MixedVideoLayout": 2}}
+OPEN: Final = START["NotifyConfig"][0]
+
+
+def written(rig: Rig, job_id: str, folder: Path, settings: ServiceSettings | None = None) -> None:
+    """Write what the recorder is told of a job, into ``folder``."""
+    job, revisions = rig.run(lambda c: (job := jobs.find(c, job_id), jobs.revisions(c, job, [*ACTIONS])))
+    write_room_options(folder, job, settings or ServiceSettings(), ())
+    write_finish_options(folder, job, revisions, settings or ServiceSettings())
+
+
+def stored(rig: Rig) -> str:
+    """All of the tables of jobs and their changes."""
+    rows = rig.run(
+        lambda c: [tuple(row) for row in c.execute("SELECT document, data FROM job JOIN revision ON job = n")]
+    )
+    return repr(rows)
+
+
+@pytest.mark.parametrize("text", ["é", "王", "\U0001f600", '"\\'])
+def test_updates_have_the_bytes_in_their_file_that_were_counted(rig: Rig, tmp_path: Path, text: str) -> None:
+    job = rig.started()
+    for number in range(3):
+        mark = {"Type": 3, "Text": f"{number}{text * 300}", "X": 0, "Y": 0, "Alpha": 1}
+        assert rig.act("job.mixer.update", job, {"MixerConfig": {"WaterMark": [mark]}})["RetCode"] == 0
+    counted = rig.run(lambda c: jobs.find(c, job)).update_bytes
+    written(rig, job, tmp_path)
+    size = (tmp_path / UPDATES).stat().st_size
+    assert counted <= size <= counted + 3 * LINE_BYTES
+
+
+def test_unknown_keys_are_told_and_not_kept(rig: Rig) -> None:
+    job = rig.started()
+    for action, data in {
+        "job.mixer.update": {"MixerConfig": {"Gap": 1, "": ["lost"], "WaterMark": {"Type": 0, "Lost": "lost"}}},
+        "job.notify.update": {"NotifyConfig": [OPEN | {"Lost": "lost"}], "Lost": "lost"},
+        "job.stream.update": {"StreamConfig": [{"RtcStreamId": "a_1", "Lost": {"lost": 1}}]},
+        "job.subscribe.update": {"SubscribeConfig": {"lost": "lost", "SubscribeAudio": ["a_1"]}},
+    }.items():
+        answer = rig.act(action, job, data)
+        assert (answer["RetCode"], "ignored" in answer["Message"]) == (0, True)
+    assert "lost" not in stored(rig).lower()
+    assert all(word in stored(rig) for word in ('"Gap": 1', '"Token": "tok-1"', '"RtcStreamId": "a_1"', '["a_1"]'))
+
+
+def test_of_live_streams_what_is_no_address_is_not_answered(rig: Rig) -> None:
+    live = {"Type": "rtmp", "Url": "rtmp://h/app/key-1", "StreamKey": "key-2"}
+    answer = rig.act("job.start", rig.acquired(), START | {"LiveConfig": live})
+    assert (answer["RetCode"], "StreamKey" in answer["Message"]) == (0, True)
+    assert answer["Data"]["LiveConfig"] == {"Type": "rtmp", "Url": "rtmp://h/app/***"}
+    assert "key-2" not in stored(rig)
+
+
+@pytest.mark.parametrize("name", ["PositionConfig", "LayoutConfig"])
+def test_what_is_nested_deeply_is_finished(rig: Rig, tmp_path: Path, name: str) -> None:
+    """It does not count in this mode and layout, and is answered as it was written."""
+    deep: Any = [0] * 40_000
+    for _ in range(50):
+        deep = [deep]
+    subscribe = {"SubscribeAudio": [f"{number:05}_1" for number in range(9_000)]}
+    job = rig.started(data=START | {"MixerConfig": {"MixedVideoLayout": 1, name: deep}, "SubscribeConfig": subscribe})
+    written(rig, job, tmp_path)
+    for file in (FINISH_FILE, OPTIONS_FILE):
+        assert (tmp_path / file).stat().st_size <= MAX_BODY_BYTES
+    assert FinishOptions.from_json((tmp_path / FINISH_FILE).read_bytes()).data["MixerConfig"][name] == deep
+    assert RoomOptions.from_json((tmp_path / OPTIONS_FILE).read_bytes()).subscribe == subscribe
+
+
+def test_numbers_that_do_not_count_are_finished(rig: Rig, tmp_path: Path) -> None:
+    job = rig.acquired()
+
+    def asked(number: str) -> dict[str, Any]:
+        data = json.dumps(START | {"MixerConfig": {"PositionConfig": [0]}}).replace("[0]", f"[{number}]")
+        return rig.post(f'{{"Action":"job.start","Internal":{{"JobId":"{job}"}},"Data":{data}}}'.encode())
+
+    for beyond in ("12.5e99", "0.1e-99"):
+        answer = asked(beyond)
+        assert (answer["RetCode"], "exponents" in answer["Message"]) == (1, True)
+    assert asked(f"1e99, 1e-99, 15e38, {'9' * 40}")["RetCode"] == 0
+    written(rig, job, tmp_path)
+    found = FinishOptions.from_json((tmp_path / FINISH_FILE).read_bytes()).data["MixerConfig"]["PositionConfig"]
+    assert found == [1e99, 1e-99, 15 * 10**38, int("9" * 40)]
+
+
+@pytest.mark.parametrize("bound", ["_MOST_CHANGES", "_MOST_CHANGE_BYTES"])
+def test_changes_that_are_not_replayed_are_bounded(rig: Rig, monkeypatch: pytest.MonkeyPatch, bound: str) -> None:
+    job = rig.started()
+    monkeypatch.setattr(changes, bound, 3 if bound == "_MOST_CHANGES" else 400)
+    codes = [rig.act("job.notify.update", job, {"NotifyConfig": [OPEN]})["RetCode"] for _ in range(4)]
+    assert codes == [0, 0, 0, 1]
+    assert rig.act("job.record.stop", job)["RetCode"] == 0
+    assert rig.act("job.stop", job)["RetCode"] == 0
+
+
+def test_callbacks_of_a_job_that_wait_are_bounded(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(callbacks, "MOST_OF_A_JOB", 3)
+    first, second = rig.started(), rig.started("r2")
+    for code in (0, 0, 1):
+        assert rig.act("job.record.stop", first)["RetCode"] == 0
+        answer = rig.act("job.record.start", first)
+        assert answer["RetCode"] == code
+    assert "3 callbacks" in answer["Message"]
+    assert rig.run(lambda c: callbacks.count_of(c, jobs.find(c, second))) == 1
+
+
+def test_on_a_disk_that_is_nearly_full_jobs_can_only_be_stopped(rig: Rig) -> None:
+    job, waiting = rig.started(), rig.acquired("r2")
+    rig.recorder.disk_full = "the disk of this service is nearly full: try again later"
+    for action, named, data in (("job.mixer.update", job, MIXER), ("job.start", waiting, START)):
+        answer = rig.act(action, named, data)
+        assert (answer["RetCode"], answer["Message"]) == (1, rig.recorder.disk_full)
+    assert [rig.act(action, job)["RetCode"] for action in ("job.query", "job.record.stop", "job.stop")] == [0, 0, 0]
+
+
+def test_the_disk_is_looked_at_once_a_second(rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[Path] = []
+    now_s = 100.0
+
+    def looked(path: Path) -> SimpleNamespace:
+        looks.append(path)
+        return SimpleNamespace(free=0)
+
+    monkeypatch.setattr(shutil, "disk_usage", looked)
+    monkeypatch.setattr("owtmix.service.recordings.time", SimpleNamespace(monotonic=lambda: now_s))
+    one = asyncio.Semaphore(1)
+    recordings = Recordings(
+        Site(rig.database, tmp_path, ServiceSettings(), lambda: None, lambda: None, lambda: NOW_US, one)
+    )
+    for after_s, count in ((0.0, 1), (0.9, 1), (1.0, 2)):
+        now_s = 100 + after_s
+        assert "nearly full" in recordings.why_disk_full()
+        assert recordings.why_full() == recordings.why_disk_full()
+        assert len(looks) == count
