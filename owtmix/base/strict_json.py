@@ -32,7 +32,7 @@ Loc = tuple[str | int, ...]
 _DECODER: Final = json.JSONDecoder(parse_float=Decimal)
 _TOKEN = re.compile(
     rf"""
-      [^"\[\]{{}}NI\d.-]++
+      (?: [^"\[\]{{}}NI\d.-]++ | "[^"\\\n]*+"(?!\s*+:) )++
     | (?P<string>"(?:[^"\\\n]|\\.)*+") (?P<colon>\s*+:)?
     | (?P<open>[\[{{]) | (?P<close>[\]}}])
     | (?P<constant>NaN|-?Infinity)
@@ -190,10 +190,11 @@ def _check_tokens(text: str) -> None:
 
 
 def _check_string(text: str, token: re.Match[str], keys_of_open: list[set[str]]) -> None:
-    content = _unescaped(token["string"])
+    literal: str = token["string"]
+    content = _unescaped(literal) if "\\" in literal else literal[1:-1]
     if content is None:
         return
-    if _SURROGATE.search(content):
+    if "\\" in literal and _SURROGATE.search(content):
         raise _error(text, token.start(), "this text has half of a surrogate pair without the other half")
     if token["colon"] and keys_of_open:
         if content in keys_of_open[-1]:
@@ -202,9 +203,7 @@ def _check_string(text: str, token: re.Match[str], keys_of_open: list[set[str]])
 
 
 def _unescaped(literal: str) -> str | None:
-    """Decode a string literal; None when it has an invalid escape."""
-    if "\\" not in literal:
-        return literal[1:-1]
+    """Decode a string literal with escapes; None when one is invalid."""
     try:
         return str(json.loads(literal, strict=False))
     except json.JSONDecodeError:

@@ -69,7 +69,8 @@ class Service:
     async def _act(self, request: Request) -> Response:
         began_s = time.perf_counter()
         try:
-            answered = await self.control.answer(await read_body(request, MAX_BODY_BYTES))
+            body = await read_body(request, MAX_BODY_BYTES)
+            answered = await self.control.answer(body, request.client.host if request.client else "")
         except ClientDisconnect:
             return Response(status_code=400)  # which nobody reads
         except TooLargeError:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol
 
 from owtmix.base.strict_json import shown
 from owtmix.jobfile.bounds import MAX_NAME
@@ -19,18 +18,17 @@ from owtmix.service.changes import Change, check_may_change, check_runs, keep_ch
 from owtmix.service.database import Database
 from owtmix.service.envelope import Request, answer, checked_request, named_ids, read_request
 from owtmix.service.jobs import Job, Place
+from owtmix.service.large_requests import LargeRequests
 from owtmix.service.refusals import RefusedError, RetCode
 from owtmix.service.room_config import RoomConfig, change_config
 from owtmix.service.tokens import TokenCheck, TokenError
 
-T = TypeVar("T")
-
 _log = logging.getLogger(__name__)
+
+_Beside = Callable[[Callable[[], Any]], Awaitable[Any]]
 
 MOST_RACES: Final = 3
 """So often a change is made beside others, which may come first."""
-_LARGE_BYTES: Final = 16 << 10
-"""A request of so many bytes is read and checked beside the others, since it may take long."""
 
 
 class Recorder(Protocol):
@@ -87,15 +85,17 @@ class Control:
         self._most_jobs = most_jobs
         self._check_store = check_store
         self._now_us = now_us
+        self._large = LargeRequests()
 
-    async def answer(self, body: bytes) -> Answered:
-        """Do what the request ``body`` asks for; no request raises."""
+    async def answer(self, body: bytes, address: str = "") -> Answered:
+        """Do what the request ``body``, which came from ``address``, asks for; no request raises."""
         document: Mapping[str, Any] = {}
         action: Action | None = None
         try:
-            document, action = await _beside(len(body), lambda: read_request(body))
+            beside = partial(self._large.do, address, len(body))
+            document, action = await beside(lambda: read_request(body))
             request = checked_request(document, action)
-            message, internal, data = await self._do(request, len(body))
+            message, internal, data = await self._do(request, beside)
             code = int(RetCode.OK)
         except RefusedError as refused:
             code, message, internal, data = refused.code, refused.message, named_ids(document), {}
@@ -109,7 +109,7 @@ class Control:
             code, message = int(RetCode.FAILED), "an unexpected error: the log of the service says more"
         return Answered(action.name if action else "", code, answer(action, code, message, internal, data))
 
-    async def _do(self, request: Request, size: int) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    async def _do(self, request: Request, beside: _Beside) -> tuple[str, dict[str, Any], dict[str, Any]]:
         """Message, ``Internal`` and ``Data`` of the answer.
 
         Raises:
@@ -138,7 +138,7 @@ class Control:
                 await self._database.run(lambda c: let_stop_recording(c, job_id, self._now_us(), user))
             )
             return "OK", internal, _answered(request.action, job.in_force)
-        config = await self._change(job, request, user, size)
+        config = await self._change(job, request, user, beside)
         return config.message, internal, _answered(request.action, config.in_force)
 
     async def _acquire(self, request: Request) -> tuple[str, dict[str, Any], dict[str, Any]]:
@@ -166,8 +166,10 @@ class Control:
         }
         return "OK", internal, {"JobId": job_id}
 
-    async def _change(self, job: Job, request: Request, user: str, size: int) -> RoomConfig:
+    async def _change(self, job: Job, request: Request, user: str, beside: _Beside) -> RoomConfig:
         """Change the configuration of a job as ``request`` says; the recorder is told when it is kept.
+
+        ``beside`` does work that takes long with large requests.
 
         Raises:
             RefusedError: the job does not run, has begun already, or would be wrong.
@@ -181,7 +183,7 @@ class Control:
                 raise RefusedError(RetCode.FAILED, "the service is shutting down")
             at_us = self._now_us()
             if attempt < MOST_RACES:
-                change = await _beside(size, partial(make, job, at_us=at_us))
+                change = await beside(partial(make, job, at_us=at_us))
                 job, is_kept = await self._database.run(partial(keep_change, change=change))
             else:  # others change the job all the time, and wait for this one now
                 change, job = await self._database.run(
@@ -262,8 +264,3 @@ def _choice(request: Request, key: str) -> int:
     if isinstance(value, bool) or value not in (0, 1):
         raise RefusedError(RetCode.FAILED, f"Internal.{key}: found {shown(value)}; accepted: 0 or 1")
     return int(value)
-
-
-async def _beside(size: int, work: Callable[[], T]) -> T:
-    """Do ``work`` on a request of ``size`` bytes, in a thread when it is large."""
-    return await asyncio.to_thread(work) if size >= _LARGE_BYTES else work()

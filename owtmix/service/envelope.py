@@ -15,6 +15,8 @@ from owtmix.service.refusals import RefusedError, RetCode
 
 VERSION: Final = "1.0"
 MAX_BODY_BYTES: Final = MAX_JOB_BYTES
+MAX_VALUES: Final = 100_000
+"""Of a request: reading more takes long, also that of one without a token."""
 _IDS: Final = ("RequestId", "JobId", "AppId", "RoomId")
 
 
@@ -49,12 +51,19 @@ def read_request(body: bytes) -> tuple[Mapping[str, Any], Action | None]:
     Raises:
         RefusedError: it is no JSON object.
     """
+    if len(body) > MAX_VALUES and _values(body) > MAX_VALUES:
+        raise RefusedError(RetCode.FAILED, f"a request has at most {MAX_VALUES:,} values, texts and keys together")
     try:
         document = read_object(body, max_bytes=MAX_BODY_BYTES)
     except JsonError as error:
         raise RefusedError(RetCode.FAILED, f"the request is not usable JSON: {error}") from None
     name = document.get("Action")
     return document, ACTIONS.get(name) if isinstance(name, str) else None
+
+
+def _values(body: bytes) -> int:
+    """At least as many values, or texts and keys, as ``body`` has; counted without reading it, which may take long."""
+    return max(sum(map(body.count, (b",", b"[", b"{"))), body.count(b'"') // 2)
 
 
 def checked_request(document: Mapping[str, Any], action: Action | None) -> Request:

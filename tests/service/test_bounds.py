@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
@@ -14,9 +15,10 @@ import pytest
 from owtmix.jobfile.settings import ServiceSettings
 from owtmix.recorder.finish_options import FINISH_FILE, FinishOptions
 from owtmix.recorder.options import OPTIONS_FILE, RoomOptions
-from owtmix.service import callbacks, changes, jobs
+from owtmix.service import callbacks, changes, control, jobs
 from owtmix.service.actions import ACTIONS
-from owtmix.service.envelope import MAX_BODY_BYTES
+from owtmix.service.control import Answered
+from owtmix.service.envelope import MAX_BODY_BYTES, MAX_VALUES, read_request
 from owtmix.service.finishing import Site
 from owtmix.service.recordings import Recordings
 from owtmix.service.room_files import UPDATES, write_finish_options, write_room_options
@@ -24,6 +26,8 @@ from tests.service.conftest import NOW_US, START, Rig
 
 LINE_BYTES: Final = 100
 """Of a line of the file of updates, without the update itself: its time and its action."""
+WAIT_S: Final = 30.0
+"""On a busy machine, for threads to come to their turn."""
 MIXER: Final = {"MixerConfig": {"MixedVideoLayout": 2}}
 OPEN: Final = START["NotifyConfig"][0]
 
@@ -157,3 +161,40 @@ def test_the_disk_is_looked_at_once_a_second(rig: Rig, tmp_path: Path, monkeypat
         assert "nearly full" in recordings.why_disk_full()
         assert recordings.why_full() == recordings.why_disk_full()
         assert len(looks) == count
+
+
+@pytest.mark.parametrize("piece", [b'"",', b"0,", b"[],", b"[]", b'"a":0,', b'"\\n"'])
+def test_a_request_of_very_many_values_is_not_read(rig: Rig, monkeypatch: pytest.MonkeyPatch, piece: bytes) -> None:
+    read: list[bytes] = []
+    monkeypatch.setattr("owtmix.service.envelope.read_object", lambda body, **_: read.append(body) or {})
+    answer = rig.post(b'{"Action": "job.query", "a": [' + piece * (2 * MAX_VALUES) + b"0]}")
+    assert (answer["RetCode"], "100,000 values" in answer["Message"], read) == (1, True, [])
+    rig.post(b'{"Action": "job.query", "a": [' + piece * (MAX_VALUES // 4) + b"0]}")
+    assert len(read) == 1
+
+
+def test_large_requests_of_one_address_wait_for_each_other(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While those of one address are read, those of another are answered."""
+    body = json.dumps({"Action": "job.query", "Data": {"": "x" * 20_000}}).encode()
+    may_end, together, most = threading.Semaphore(0), 0, 0
+
+    def slow(text: bytes) -> Any:
+        nonlocal together, most
+        if text.startswith(b" "):
+            together += 1
+            most = max(most, together)
+            assert may_end.acquire(timeout=WAIT_S)
+            together -= 1
+        return read_request(text)
+
+    monkeypatch.setattr(control, "read_request", slow)
+
+    async def all_at_once() -> tuple[int, list[Answered]]:
+        flood = [asyncio.create_task(rig.control.answer(b" " + body, "192.0.2.1")) for _ in range(6)]
+        await asyncio.wait_for(rig.control.answer(body, "192.0.2.2"), WAIT_S)
+        meanwhile = sum(task.done() for task in flood)
+        may_end.release(6)
+        return meanwhile, await asyncio.gather(*flood)
+
+    meanwhile, answers = asyncio.run(all_at_once())
+    assert (meanwhile, most, len(answers)) == (0, 2, 6)
