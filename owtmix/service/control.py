@@ -155,16 +155,8 @@ class Control:
         if full := self._recorder.why_full():
             raise RefusedError(RetCode.FAILED, full)
         now_us = self._now_us()
-        job_id = await self._database.run(lambda c: jobs.acquire(c, place, now_us, self._most_jobs))
-        internal = {
-            "RequestId": place.request,
-            "JobId": job_id,
-            "AppId": place.app,
-            "RoomId": place.room,
-            "Mode": place.mode,
-            "ChannelType": place.channel,
-        }
-        return "OK", internal, {"JobId": job_id}
+        job = await self._database.run(lambda c: jobs.acquire(c, place, now_us, self._most_jobs))
+        return "OK", _internal(job, place.request), {"JobId": job.id}
 
     async def _change(self, job: Job, request: Request, user: str, beside: _Beside) -> RoomConfig:
         """Change the configuration of a job as ``request`` says; the recorder is told when it is kept.

@@ -21,6 +21,9 @@ State = Literal["acquired", "running", "stopping", "ended", "interrupted"]
 ACQUIRED_US: Final = 600_000_000
 """How long a job that was acquired and not started, and the memory of its RequestId, last."""
 
+MOST_UNSTARTED: Final = 8
+"""Jobs of a room at a time: whoever has a token of one room takes no place from all others."""
+
 _DECODER: Final = json.JSONDecoder(parse_float=Decimal)
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9_-]")
 _LONGEST_PART: Final = 48
@@ -103,20 +106,20 @@ class Revision:
     data: dict[str, Any] = field(repr=False)
 
 
-def acquire(connection: sqlite3.Connection, place: Place, now_us: int, most: int) -> str:
-    """The id of a new job at ``place``, or of the one that the same request was given less than 10 minutes ago.
+def acquire(connection: sqlite3.Connection, place: Place, now_us: int, most: int) -> Job:
+    """A new job at ``place``, or the one that the same request was given less than 10 minutes ago.
 
     Raises:
-        RefusedError: there are ``most`` jobs.
+        RefusedError: there are ``most`` jobs, or too many of the room were not started.
     """
     if place.request not in _NO_REQUEST:
         row = connection.execute(
-            "SELECT id FROM job WHERE app = ? AND room = ? AND mode = ? AND request = ? AND created_us > ?"
+            "SELECT * FROM job WHERE app = ? AND room = ? AND mode = ? AND request = ? AND created_us > ?"
             " ORDER BY n DESC LIMIT 1",
             (place.app, place.room, place.mode, place.request, now_us - ACQUIRED_US),
         ).fetchone()
         if row:
-            return str(row["id"])
+            return _job(row)
     (taken,) = connection.execute(
         "SELECT (SELECT count(*) FROM job WHERE state IN ('running', 'stopping'))"
         " + (SELECT count(*) FROM job WHERE state = 'acquired' AND changed_us > ?)",
@@ -124,6 +127,15 @@ def acquire(connection: sqlite3.Connection, place: Place, now_us: int, most: int
     ).fetchone()
     if taken >= most:
         raise RefusedError(RetCode.FAILED, f"all {most:,} jobs of this service are taken: try again later")
+    (unstarted,) = connection.execute(
+        "SELECT count(*) FROM job WHERE app = ? AND room = ? AND state = 'acquired' AND changed_us > ?",
+        (place.app, place.room, now_us - ACQUIRED_US),
+    ).fetchone()
+    if unstarted >= MOST_UNSTARTED:
+        raise RefusedError(
+            RetCode.FAILED,
+            f"{unstarted} jobs of this room were acquired and not started: start one, or try again in 10 minutes",
+        )
     cursor = connection.execute(
         "INSERT INTO job(id, app, room, mode, channel, request, state, created_us, changed_us)"
         " VALUES ('', ?, ?, ?, ?, ?, 'acquired', ?, ?)",
@@ -132,7 +144,7 @@ def acquire(connection: sqlite3.Connection, place: Place, now_us: int, most: int
     app, room = (_UNFIT.sub("_", part)[:_LONGEST_PART] for part in (place.app, place.room))
     job_id = f"{app}-{room}-{place.mode}-{now_us // 1_000_000}-{cursor.lastrowid}"
     connection.execute("UPDATE job SET id = ? WHERE n = ?", (job_id, cursor.lastrowid))
-    return job_id
+    return find(connection, job_id)
 
 
 def find(connection: sqlite3.Connection, job_id: str) -> Job:

@@ -163,6 +163,24 @@ def test_the_disk_is_looked_at_once_a_second(rig: Rig, tmp_path: Path, monkeypat
         assert len(looks) == count
 
 
+def test_one_room_does_not_take_all_places(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "MOST_UNSTARTED", 3)
+    place = {"AppId": "app1", "RoomId": "r1", "Mode": 0, "ChannelType": 0, "RequestId": "0"}
+    first = rig.acquired()
+    assert [rig.act("job.acquire", **place)["RetCode"] for _ in range(3)] == [0, 0, 1]
+    assert "not started" in rig.act("job.acquire", **place)["Message"]
+    rig.acquired("r2")
+    assert rig.act("job.start", first, START)["RetCode"] == 0
+    assert rig.act("job.acquire", **place)["RetCode"] == 0
+
+
+def test_a_job_that_is_given_again_is_answered_as_it_is(rig: Rig) -> None:
+    place = {"AppId": "app1", "RoomId": "r1", "Mode": 0, "RequestId": "q"}
+    answers = [rig.act("job.acquire", **place, ChannelType=channel)["Internal"] for channel in (0, 1)]
+    assert answers[0] == answers[1]
+    assert answers[0]["ChannelType"] == 0
+
+
 @pytest.mark.parametrize("piece", [b'"",', b"0,", b"[],", b"[]", b'"a":0,', b'"\\n"'])
 def test_a_request_of_very_many_values_is_not_read(rig: Rig, monkeypatch: pytest.MonkeyPatch, piece: bytes) -> None:
     read: list[bytes] = []
