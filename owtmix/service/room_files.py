@@ -22,8 +22,8 @@ ROOM_LOG: Final = "room.log"
 FINISH_LOG: Final = "finish.log"
 UPDATES: Final = "updates.jsonl"
 _MADE: Final = ("journals", "recordings")
-_NUMBER: Final = re.compile(r"[0-9]{1,15}")
-"""Of a room of Janus."""
+_NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,14}")
+"""Of a room of Janus, as it is written: of others with zeros before it the room would be the same."""
 _NOT_REPLAYED: Final = "NotifyConfig"
 
 

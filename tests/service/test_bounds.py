@@ -216,3 +216,13 @@ def test_large_requests_of_one_address_wait_for_each_other(rig: Rig, monkeypatch
 
     meanwhile, answers = asyncio.run(all_at_once())
     assert (meanwhile, most, len(answers)) == (0, 2, 6)
+
+
+@pytest.mark.parametrize(
+    ("room", "number"),
+    [("7", 7), ("0", 0), ("1234", 1234), ("007", None), ("00", None), ("7a", None), ("1" * 16, None)],
+)
+def test_a_room_of_janus_has_one_name(rig: Rig, tmp_path: Path, room: str, number: int | None) -> None:
+    written(rig, rig.started(room), tmp_path, ServiceSettings(janus="ws://127.0.0.1:8188"))
+    janus = RoomOptions.from_json((tmp_path / OPTIONS_FILE).read_bytes()).janus
+    assert (janus.room if janus else None) == number

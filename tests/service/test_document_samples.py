@@ -96,30 +96,31 @@ def test_as_it_is_printed(server: LiveServer, text: str) -> None:
 
 
 def test_as_it_was_meant(server: LiveServer) -> None:
-    """A job of the samples, from ``job.acquire`` to ``job.stop``: each answer has all that the document's has."""
-    sent: dict[str, Any] = {}
+    """All samples, each start as one of another room: each answer has all that the document's has."""
     job, compared = "", []
     for number, text in REQUESTS:
         request = meant(text)
-        if request is None or request["Action"] in {"job.stop", *sent}:
-            continue
+        assert request is not None, number
         action = request["Action"]
-        request["Internal"]["JobId"] = job
-        if action == "job.start":
+        if action == "job.start":  # of Mode 0, in which the codecs of streams decide of the files
+            place = {"AppId": "app", "RoomId": f"room-{number}", "Mode": 0, "ChannelType": 0}
+            job = server.ask("job.acquire", place)["Data"]["JobId"]
             request["Internal"]["Mode"] = 0
+            if request["Data"]["RecordingConfig"]["FileType"] == ["mp4"]:  # of a mix
+                request["Data"]["RecordingConfig"]["FileType"] = ["mp4", "webm"]
+        if action != "job.acquire":
+            request["Internal"]["JobId"] = job
         answer = server.post(request)
         assert (answer["RetCode"], answer["Ack"]) == (0, ACKS[action]), (number, answer)
-        job = job or answer["Data"]["JobId"]
-        sent[action] = request
         if printed_answer := ANSWERS.get(number + 1):
-            wanted: dict[str, Any] = printed_answer["Data"] if action != "job.acquire" else {"JobId": job}
+            wanted: dict[str, Any] = printed_answer["Data"] if action != "job.acquire" else {"JobId": ""}
             wanted.get("MixerConfig", {}).pop("BackgroundColor", None)  # it only counts at the start (section 11)
-            differences = list(_missing(wanted, answer["Data"], "Data", alike=action != "job.query"))
+            differences = list(
+                _missing(wanted, answer["Data"], "Data", alike=action not in {"job.acquire", "job.query"})
+            )
             assert not differences, (action, differences)
             compared.append(action)
-    assert set(compared) >= set(ACKS) - {"job.stop"}
-    answer = server.ask("job.stop", {"JobId": job})
-    assert (answer["RetCode"], answer["Ack"], answer["Data"]) == (0, "job.destroyed", {})
+    assert {*compared} == {*ACKS}
 
 
 def test_the_job_of_the_last_section(server: LiveServer) -> None:
