@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Protocol
@@ -18,14 +18,12 @@ from owtmix.service.changes import Change, check_may_change, check_runs, keep_ch
 from owtmix.service.database import Database
 from owtmix.service.envelope import Request, answer, checked_request, named_ids, read_request
 from owtmix.service.jobs import Job, Place
-from owtmix.service.large_requests import LargeRequests
+from owtmix.service.large_requests import LargeRequests, Origin
 from owtmix.service.refusals import RefusedError, RetCode
 from owtmix.service.room_config import RoomConfig, change_config
 from owtmix.service.tokens import TokenCheck, TokenError
 
 _log = logging.getLogger(__name__)
-
-_Beside = Callable[[Callable[[], Any]], Awaitable[Any]]
 
 MOST_RACES: Final = 3
 """So often a change is made beside others, which may come first."""
@@ -92,10 +90,10 @@ class Control:
         document: Mapping[str, Any] = {}
         action: Action | None = None
         try:
-            beside = partial(self._large.do, address, len(body))
-            document, action = await beside(lambda: read_request(body))
+            origin = Origin(address, len(body))
+            document, action = await self._large.do(origin, lambda: read_request(body))
             request = checked_request(document, action)
-            message, internal, data = await self._do(request, beside)
+            message, internal, data = await self._do(request, origin)
             code = int(RetCode.OK)
         except RefusedError as refused:
             code, message, internal, data = refused.code, refused.message, named_ids(document), {}
@@ -109,7 +107,7 @@ class Control:
             code, message = int(RetCode.FAILED), "an unexpected error: the log of the service says more"
         return Answered(action.name if action else "", code, answer(action, code, message, internal, data))
 
-    async def _do(self, request: Request, beside: _Beside) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    async def _do(self, request: Request, origin: Origin) -> tuple[str, dict[str, Any], dict[str, Any]]:
         """Message, ``Internal`` and ``Data`` of the answer.
 
         Raises:
@@ -138,7 +136,7 @@ class Control:
                 await self._database.run(lambda c: let_stop_recording(c, job_id, self._now_us(), user))
             )
             return "OK", internal, _answered(request.action, job.in_force)
-        config = await self._change(job, request, user, beside)
+        config = await self._change(job, request, user, origin)
         return config.message, internal, _answered(request.action, config.in_force)
 
     async def _acquire(self, request: Request) -> tuple[str, dict[str, Any], dict[str, Any]]:
@@ -158,10 +156,8 @@ class Control:
         job = await self._database.run(lambda c: jobs.acquire(c, place, now_us, self._most_jobs))
         return "OK", _internal(job, place.request), {"JobId": job.id}
 
-    async def _change(self, job: Job, request: Request, user: str, beside: _Beside) -> RoomConfig:
+    async def _change(self, job: Job, request: Request, user: str, origin: Origin) -> RoomConfig:
         """Change the configuration of a job as ``request`` says; the recorder is told when it is kept.
-
-        ``beside`` does work that takes long with large requests.
 
         Raises:
             RefusedError: the job does not run, has begun already, or would be wrong.
@@ -175,7 +171,7 @@ class Control:
                 raise RefusedError(RetCode.FAILED, "the service is shutting down")
             at_us = self._now_us()
             if attempt < MOST_RACES:
-                change = await beside(partial(make, job, at_us=at_us))
+                change = await self._large.do(origin, partial(make, job, at_us=at_us))
                 job, is_kept = await self._database.run(partial(keep_change, change=change))
             else:  # others change the job all the time, and wait for this one now
                 change, job = await self._database.run(

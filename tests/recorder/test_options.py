@@ -33,6 +33,16 @@ def test_options_survive_json(options: RoomOptions) -> None:
     assert RoomOptions.from_json(options.to_json()) == options
 
 
+def test_options_are_written_without_indentation() -> None:
+    """Lists in lists would grow beyond what is read."""
+    deep: Any = [0] * 1000
+    for _ in range(50):
+        deep = [deep]
+    options = replace(OPTIONS, subscribe={"unknown": deep})
+    assert len(options.to_json()) < 4000
+    assert RoomOptions.from_json(options.to_json()) == options
+
+
 def test_options_say_what_is_recorded() -> None:
     subscription = OPTIONS.subscription()
     assert subscription.channel is MediaChannel.VIDEO

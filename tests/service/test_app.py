@@ -14,6 +14,7 @@ import jsonschema
 import pytest
 
 from owtmix.service import jobs
+from owtmix.service.control import Answered, Control
 from owtmix.service.envelope import MAX_BODY_BYTES
 from owtmix.service.tokens import make_token
 from owtmix.service.whip import MAX_OFFER_BYTES
@@ -34,6 +35,20 @@ def sent(rig: Rig, method: str, path: str, **rest: Any) -> httpx.Response:
 def test_actions_are_taken_at_any_path_with_status_200(rig: Rig, path: str) -> None:
     answer = sent(rig, "POST", path, content=b'{"Action": "job.query"}')
     assert (answer.status_code, answer.json()["RetCode"]) == (200, 1)
+
+
+def test_whose_request_it_is_is_told(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large ones of one address wait for each other."""
+    addresses: list[str] = []
+    answer = Control.answer
+
+    async def noted(control: Control, body: bytes, address: str = "") -> Answered:
+        addresses.append(address)
+        return await answer(control, body, address)
+
+    monkeypatch.setattr(Control, "answer", noted)
+    sent(rig, "POST", "/", content=b"{}")
+    assert addresses == ["127.0.0.1"]
 
 
 def test_a_body_that_is_too_large_is_not_read(rig: Rig) -> None:

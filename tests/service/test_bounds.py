@@ -13,9 +13,10 @@ from typing import Any, Final
 import pytest
 
 from owtmix.jobfile.settings import ServiceSettings
+from owtmix.notify.events import WarnCode
 from owtmix.recorder.finish_options import FINISH_FILE, FinishOptions
 from owtmix.recorder.options import OPTIONS_FILE, RoomOptions
-from owtmix.service import callbacks, changes, control, jobs
+from owtmix.service import callbacks, changes, control, jobs, record_events
 from owtmix.service.actions import ACTIONS
 from owtmix.service.control import Answered
 from owtmix.service.envelope import MAX_BODY_BYTES, MAX_VALUES, read_request
@@ -130,6 +131,9 @@ def test_callbacks_of_a_job_that_wait_are_bounded(rig: Rig, monkeypatch: pytest.
         answer = rig.act("job.record.start", first)
         assert answer["RetCode"] == code
     assert "3 callbacks" in answer["Message"]
+    full = record_events.warning(WarnCode.DISK_FULL, "the disk is full, and what comes is not recorded")
+    rig.run(lambda c: callbacks.store(c, jobs.find(c, first), [full, record_events.files(["a"])]))
+    assert rig.run(lambda c: callbacks.count_of(c, jobs.find(c, first))) == 4
     assert rig.run(lambda c: callbacks.count_of(c, jobs.find(c, second))) == 1
 
 
@@ -165,7 +169,7 @@ def test_the_disk_is_looked_at_once_a_second(rig: Rig, tmp_path: Path, monkeypat
 
 def test_one_room_does_not_take_all_places(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs, "MOST_UNSTARTED", 3)
-    place = {"AppId": "app1", "RoomId": "r1", "Mode": 0, "ChannelType": 0, "RequestId": "0"}
+    place: dict[str, Any] = {"AppId": "app1", "RoomId": "r1", "Mode": 0, "ChannelType": 0, "RequestId": "0"}
     first = rig.acquired()
     assert [rig.act("job.acquire", **place)["RetCode"] for _ in range(3)] == [0, 0, 1]
     assert "not started" in rig.act("job.acquire", **place)["Message"]
@@ -175,7 +179,7 @@ def test_one_room_does_not_take_all_places(rig: Rig, monkeypatch: pytest.MonkeyP
 
 
 def test_a_job_that_is_given_again_is_answered_as_it_is(rig: Rig) -> None:
-    place = {"AppId": "app1", "RoomId": "r1", "Mode": 0, "RequestId": "q"}
+    place: dict[str, Any] = {"AppId": "app1", "RoomId": "r1", "Mode": 0, "RequestId": "q"}
     answers = [rig.act("job.acquire", **place, ChannelType=channel)["Internal"] for channel in (0, 1)]
     assert answers[0] == answers[1]
     assert answers[0]["ChannelType"] == 0
@@ -184,7 +188,12 @@ def test_a_job_that_is_given_again_is_answered_as_it_is(rig: Rig) -> None:
 @pytest.mark.parametrize("piece", [b'"",', b"0,", b"[],", b"[]", b'"a":0,', b'"\\n"'])
 def test_a_request_of_very_many_values_is_not_read(rig: Rig, monkeypatch: pytest.MonkeyPatch, piece: bytes) -> None:
     read: list[bytes] = []
-    monkeypatch.setattr("owtmix.service.envelope.read_object", lambda body, **_: read.append(body) or {})
+
+    def noted(body: bytes, **_: Any) -> dict[str, Any]:
+        read.append(body)
+        return {}
+
+    monkeypatch.setattr("owtmix.service.envelope.read_object", noted)
     answer = rig.post(b'{"Action": "job.query", "a": [' + piece * (2 * MAX_VALUES) + b"0]}")
     assert (answer["RetCode"], "100,000 values" in answer["Message"], read) == (1, True, [])
     rig.post(b'{"Action": "job.query", "a": [' + piece * (MAX_VALUES // 4) + b"0]}")
