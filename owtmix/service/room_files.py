@@ -98,7 +98,7 @@ def store_keys(job: Job) -> bytes:
     """The keys of the job's store as the recorder reads them from standard input; empty when it has none."""
     store = (job.document.get("RecordingConfig") or {}).get("StorageConfig") or {}
     keys = {name: store[name] for name in ("PublicKey", "SecretKey") if store.get(name)}
-    return json.dumps(keys).encode() + b"\n" if keys else b""
+    return as_json(keys).encode(errors="backslashreplace") + b"\n" if keys else b""
 
 
 def remove_made(folder: Path) -> None:

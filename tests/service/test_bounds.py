@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import shutil
 import threading
@@ -12,8 +13,10 @@ from typing import Any, Final
 
 import pytest
 
+from owtmix.jobfile.bounds import MAX_SECRET
 from owtmix.jobfile.settings import ServiceSettings
 from owtmix.notify.events import WarnCode
+from owtmix.recorder.finish import read_secrets
 from owtmix.recorder.finish_options import FINISH_FILE, FinishOptions
 from owtmix.recorder.options import OPTIONS_FILE, RoomOptions
 from owtmix.service import callbacks, changes, control, jobs, record_events
@@ -22,8 +25,8 @@ from owtmix.service.control import Answered
 from owtmix.service.envelope import MAX_BODY_BYTES, MAX_VALUES, read_request
 from owtmix.service.finishing import Site
 from owtmix.service.recordings import Recordings
-from owtmix.service.room_files import UPDATES, write_finish_options, write_room_options
-from tests.service.conftest import NOW_US, START, Rig
+from owtmix.service.room_files import UPDATES, store_keys, write_finish_options, write_room_options
+from tests.service.conftest import NOW_US, START, STORE, Rig
 
 LINE_BYTES: Final = 100
 """Of a line of the file of updates, without the update itself: its time and its action."""
@@ -111,6 +114,18 @@ def test_numbers_that_do_not_count_are_finished(rig: Rig, tmp_path: Path) -> Non
     written(rig, job, tmp_path)
     found = FinishOptions.from_json((tmp_path / FINISH_FILE).read_bytes()).data["MixerConfig"]["PositionConfig"]
     assert found == [1e99, 1e-99, 15 * 10**38, int("9" * 40)]
+
+
+@pytest.mark.parametrize("character", ["k", "\U0001f511", "\x01"])
+def test_the_longest_keys_of_a_store_are_read_by_the_recorder(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, character: str
+) -> None:
+    keys = {"PublicKey": character * MAX_SECRET, "SecretKey": character * MAX_SECRET}
+    recording = START["RecordingConfig"] | {"StorageConfig": STORE | keys}
+    job = rig.started(data=START | {"RecordingConfig": recording})
+    given = io.TextIOWrapper(io.BytesIO(store_keys(rig.run(lambda c: jobs.find(c, job)))))
+    monkeypatch.setattr("sys.stdin", given)
+    assert read_secrets() == keys
 
 
 @pytest.mark.parametrize("bound", ["_MOST_CHANGES", "_MOST_CHANGE_BYTES"])
