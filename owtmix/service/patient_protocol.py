@@ -3,42 +3,99 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from ipaddress import IPv6Address, ip_address
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from owtmix.net.addresses import LOOPBACK, Network
+
 REQUEST_S: Final = 20.0
-"""For the head of the first request. Its body has a time of its own (``body.BODY_S``), and so have pauses after it."""
+"""For the head of a request, and for what still comes of one that was answered. A body that is waited for has a time of
+its own (``body.BODY_S``), and so have pauses between requests."""
 MAX_HEAD_BYTES: Final = 64 << 10
 """Of a head, of what stands before a part of a body, and of what follows it: the parser has no bounds of its own."""
 MOST_WAITING: Final = 16
 """Requests of one connection that wait for the answers to earlier ones."""
+MOST_PER_ADDRESS: Final = 1000
+"""Connections of one address, or of one network of IPv6: many people may share it, and nobody takes all there are."""
+_NETWORK_BITS: Final = 64
+
+
+class Guests:
+    """Counts the connections of each address; those of ``spared`` networks, and of this machine, are not counted."""
+
+    def __init__(self, spared: Sequence[Network] = ()) -> None:
+        self._spared = (*LOOPBACK, *spared)
+        self._counts: Counter[int] = Counter()
+
+    def come(self, host: str) -> int | None:
+        """Count one of ``host``. What it is counted under, for ``go``; None where it is not counted."""
+        address = ip_address(host.partition("%")[0])
+        if isinstance(address, IPv6Address) and address.ipv4_mapped:
+            address = address.ipv4_mapped
+        if any(address in network for network in self._spared):
+            return None
+        place = int(address) >> _NETWORK_BITS if isinstance(address, IPv6Address) else -int(address)
+        self._counts[place] += 1
+        return place
+
+    def are_many(self, place: int | None) -> bool:
+        """Whether there are more at a place than may be."""
+        return place is not None and self._counts[place] > MOST_PER_ADDRESS
+
+    def go(self, place: int | None) -> None:
+        """One of a place has gone."""
+        if place is not None:
+            self._counts[place] -= 1
+            if not self._counts[place]:
+                del self._counts[place]
 
 
 class PatientProtocol(HttpToolsProtocol):
     """See the module."""
 
+    guests = Guests()
+    _place: int | None = None
     _waiting: asyncio.TimerHandle | None = None
+    """Runs while a request is unfinished and no answer is made."""
+    _is_amid = False
+    """Whether a request has begun to come, and has not come to its end."""
     _since_part: int = 0
     """Bytes that came since the parser last found the end of something."""
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._waiting = self.loop.call_later(REQUEST_S, self._give_up)
+        self._wait()
+        if self.client:
+            self._place = self.guests.come(self.client[0])
+        if self.guests.are_many(self._place):
+            transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._waiting:
-            self._waiting.cancel()
+        self._wait_no_more()
+        self.guests.go(self._place)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         self._since_part += len(data)
         super().data_received(data)
-        if self._since_part > MAX_HEAD_BYTES and not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if self._since_part > MAX_HEAD_BYTES:
             self.send_400_response("The head of the request is too long.")
+        elif not self._is_answering:
+            self._look()
+
+    def on_message_begin(self) -> None:
+        self._is_amid = True
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         self._since_part = 0
+        self._wait_no_more()
         super().on_headers_complete()
         if len(self.pipeline) > MOST_WAITING:
             raise ValueError("too many requests wait")  # the parser ends by it, and the connection
@@ -49,8 +106,43 @@ class PatientProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._since_part = 0
+        self._is_amid = False
         super().on_message_complete()
 
-    def _give_up(self) -> None:
-        if self.cycle is None and not self.transport.is_closing():
-            self.transport.close()
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if not self._is_answering and not self.transport.is_closing():
+            self._look()
+
+    @property
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _look(self) -> None:
+        """Wait for the rest of a request, or for the next one."""
+        if self._is_amid or self._since_part:
+            if self._waiting is None:
+                self._wait()
+            return
+        self._wait_no_more()
+        if self.timeout_keep_alive_task is None:  # what was left of a request that was answered came to its end
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def _wait(self) -> None:
+        self._waiting = self.loop.call_later(REQUEST_S, self.timeout_keep_alive_handler)
+
+    def _wait_no_more(self) -> None:
+        if self._waiting:
+            self._waiting.cancel()
+            self._waiting = None
+
+
+def protocol_for(spared: Sequence[Network]) -> type[PatientProtocol]:
+    """The protocol of a server, which takes any number of connections from ``spared`` networks."""
+
+    class Guarded(PatientProtocol):
+        guests = Guests(spared)
+
+    return Guarded

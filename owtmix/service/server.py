@@ -32,7 +32,7 @@ from owtmix.service.control import Control
 from owtmix.service.database import Database
 from owtmix.service.finishing import Site
 from owtmix.service.metrics import Metrics
-from owtmix.service.patient_protocol import PatientProtocol
+from owtmix.service.patient_protocol import protocol_for
 from owtmix.service.recordings import Recordings
 from owtmix.service.room_files import remove_rooms
 from owtmix.service.rtmp import Rtmp
@@ -68,6 +68,7 @@ class Server:
         _raise_file_limit()
         self._days = service.days
         self._state = state
+        self._operators = service.operators
         self._database = Database(state / DATABASE)
         options = SenderOptions(
             settings.network.allow, settings.callbacks.signing_key, most_attempts=_MOST_ATTEMPTS, forgets=True
@@ -107,7 +108,8 @@ class Server:
             access_log=False,
             server_header=False,
             limit_concurrency=_MOST_CONNECTIONS,
-            http=PatientProtocol,
+            http=protocol_for(self._operators),
+            ws="none",
             proxy_headers=False,
             timeout_keep_alive=_IDLE_CONNECTION_S,
             lifespan="on",

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from http.client import HTTPResponse
+from ipaddress import ip_network
 
 import pytest
 import uvicorn
@@ -16,7 +19,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from owtmix.service import body, patient_protocol
-from owtmix.service.patient_protocol import PatientProtocol
+from owtmix.service.patient_protocol import Guests, PatientProtocol
+from tests.support.server import wait_until
+
+
+KEEP_ALIVE_S = 3
+ANSWERED = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\na"
+"""A request that is answered at once."""
+UNREAD = b"POST /other HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n"
+"""A request that is answered before its body is there."""
 
 
 async def taken(request: Request) -> Response:
@@ -30,8 +41,10 @@ async def taken(request: Request) -> Response:
 def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
     monkeypatch.setattr(patient_protocol, "REQUEST_S", 0.5)
     monkeypatch.setattr(body, "BODY_S", 1.0)
+    monkeypatch.setattr(patient_protocol, "MOST_PER_ADDRESS", 2)
     app = Starlette(routes=[Route("/", taken, methods=["POST"])])
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, http=PatientProtocol))
+    config = uvicorn.Config(app, log_config=None, http=PatientProtocol, timeout_keep_alive=KEEP_ALIVE_S, ws="none")
+    server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])))
         thread.start()
@@ -45,6 +58,83 @@ def test_a_connection_without_a_request_is_closed(address: tuple[str, int], sent
     with socket.create_connection(address, timeout=30) as connection:
         connection.sendall(sent)
         assert connection.recv(100) == b""
+
+
+def answer(connection: socket.socket) -> int:
+    """The status of an answer, which is read to its end."""
+    response = HTTPResponse(connection)
+    response.begin()
+    response.read()
+    return response.status
+
+
+def closes_after_s(connection: socket.socket) -> float:
+    began_s = time.monotonic()
+    assert connection.recv(1000) == b""
+    return time.monotonic() - began_s
+
+
+LATER = {
+    "half a head": (ANSWERED, b"POST / HTTP/1.1\r\nHo"),
+    "half a head with the request before": (ANSWERED + b"POST / HTTP/1.1\r\nHo", b""),
+    "a part of a body that nobody reads": (UNREAD, b"a"),
+    "a body that nobody reads, and half a head": (UNREAD, b"abcPOST / HT"),
+    "empty lines": (ANSWERED, b"\r\n"),
+}
+
+
+@pytest.mark.parametrize("kind", LATER)
+def test_half_a_request_after_an_answer_is_closed(address: tuple[str, int], kind: str) -> None:
+    first, later = LATER[kind]
+    with socket.create_connection(address, timeout=30) as connection:
+        connection.sendall(first)
+        assert answer(connection) in {200, 404}
+        connection.sendall(later)
+        assert closes_after_s(connection) < KEEP_ALIVE_S - 1
+
+
+@pytest.mark.parametrize("later", [b"", b"abc"], ids=["nothing", "the rest of a body"])
+def test_a_pause_between_requests_is_as_long_as_it_was(address: tuple[str, int], later: bytes) -> None:
+    with socket.create_connection(address, timeout=30) as connection:
+        connection.sendall(UNREAD if later else ANSWERED)
+        assert answer(connection) in {200, 404}
+        connection.sendall(later)
+        assert closes_after_s(connection) > KEEP_ALIVE_S - 0.5
+
+
+def test_one_address_has_few_connections_unless_it_is_spared(
+    address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def open_after(count: int) -> list[bytes]:
+        with ExitStack() as opened:
+            connections = [opened.enter_context(socket.create_connection(address, timeout=30)) for _ in range(count)]
+            for connection in connections:
+                with suppress(ConnectionError):
+                    connection.sendall(ANSWERED)
+            return [_received(connection)[:12] for connection in connections]
+
+    assert open_after(4) == [b"HTTP/1.1 200"] * 4
+    guests = Guests()
+    guests._spared = ()
+    monkeypatch.setattr(PatientProtocol, "guests", guests)
+    assert open_after(4) == [b"HTTP/1.1 200"] * 2 + [b""] * 2
+    wait_until(lambda: not guests._counts, "the connections are forgotten")
+    assert open_after(2) == [b"HTTP/1.1 200"] * 2
+
+
+def _received(connection: socket.socket) -> bytes:
+    with suppress(ConnectionError):
+        return connection.recv(1000)
+    return b""
+
+
+def test_a_network_of_ipv6_counts_as_one_address() -> None:
+    guests = Guests([ip_network("192.0.2.0/24")])
+    assert guests.come("2001:db8::1") == guests.come("2001:db8::f:1")
+    assert guests.come("2001:db8:1::1") != guests.come("2001:db8::1")
+    assert guests.come("::ffff:198.51.100.1") == guests.come("198.51.100.1")
+    assert guests.come("198.51.100.2") != guests.come("198.51.100.1")
+    assert {guests.come(one) for one in ("192.0.2.9", "127.0.0.1", "::1", "::ffff:127.0.0.1")} == {None}
 
 
 ENDLESS = {
