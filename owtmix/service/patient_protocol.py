@@ -18,7 +18,7 @@ its own (``body.BODY_S``), and so have pauses between requests."""
 MAX_HEAD_BYTES: Final = 64 << 10
 """Of a head, of what stands before a part of a body, and of what follows it: the parser has no bounds of its own."""
 MOST_WAITING: Final = 16
-"""Requests of one connection that wait for the answers to earlier ones."""
+"""Requests of one connection that wait for the answers to earlier ones; more are not read, and the connection ends."""
 MOST_PER_ADDRESS: Final = 1000
 """Connections of one address, or of one network of IPv6: many people may share it, and nobody takes all there are."""
 _NETWORK_BITS: Final = 64
@@ -63,6 +63,8 @@ class PatientProtocol(HttpToolsProtocol):
     """Runs while a request is unfinished and no answer is made."""
     _is_amid = False
     """Whether a request has begun to come, and has not come to its end."""
+    _is_deaf = False
+    """Whether what comes is not looked at any more: the connection ends with the answers that are made."""
     _since_part: int = 0
     """Bytes that came since the parser last found the end of something."""
 
@@ -80,9 +82,11 @@ class PatientProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._is_deaf:
+            return
         self._since_part += len(data)
         super().data_received(data)
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._is_deaf:
             return
         if self._since_part > MAX_HEAD_BYTES:
             self.send_400_response("The head of the request is too long.")
@@ -94,11 +98,19 @@ class PatientProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
+        # What is raised here ends the parser.
+        if len(self.pipeline) >= MOST_WAITING:
+            raise ValueError("too many requests wait")
         self._since_part = 0
         self._wait_no_more()
+        if not self.parser.should_upgrade():
+            super().on_headers_complete()
+            return
+        # The parser takes no body of a request that asks for another protocol: it would be the next request.
+        if self.parser.get_method() == b"CONNECT" or any(_is_of_body(*header) for header in self.headers):
+            raise ValueError("no other protocol is spoken here")
         super().on_headers_complete()
-        if len(self.pipeline) > MOST_WAITING:
-            raise ValueError("too many requests wait")  # the parser ends by it, and the connection
+        self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         self._since_part = 0
@@ -108,6 +120,14 @@ class PatientProtocol(HttpToolsProtocol):
         self._since_part = 0
         self._is_amid = False
         super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what came; requests before it are answered first, the last one with an end of the connection."""
+        if not self._is_answering or self.cycle.more_body:
+            super().send_400_response(msg)
+            return
+        self._is_deaf = True
+        self.cycle.keep_alive = False
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
@@ -137,6 +157,10 @@ class PatientProtocol(HttpToolsProtocol):
         if self._waiting:
             self._waiting.cancel()
             self._waiting = None
+
+
+def _is_of_body(name: bytes, value: bytes) -> bool:
+    return name == b"transfer-encoding" or (name == b"content-length" and value.strip(b" 0") != b"")
 
 
 def protocol_for(spared: Sequence[Network]) -> type[PatientProtocol]:
