@@ -178,10 +178,13 @@ class Database:
             task.done(result, failure)
 
     def _attempt(self, task: _Task[Any]) -> tuple[Any, BaseException | None]:
+        """What a task gives, or raises. Raises ``sqlite3.Error`` where the tasks before it are undone by it."""
         self._connection.execute("SAVEPOINT task")
         try:
             result, failure = task.work(self._connection), None
-        except Exception as error:  # noqa: BLE001 - raised where the work is awaited
+        except Exception as error:
+            if not self._connection.in_transaction:  # the disk is full: SQLite has undone all of it
+                raise sqlite3.OperationalError(str(error)) from error
             result, failure = None, error
             self._connection.execute("ROLLBACK TO task")
         self._connection.execute("RELEASE task")

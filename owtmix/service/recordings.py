@@ -99,8 +99,13 @@ class Recordings:
 
     async def drain(self) -> None:
         """End all jobs; returns when all are finished."""
+        told = ""
         while self._tasks:
-            await self._stop_all()
+            try:
+                await self._stop_all()
+            except sqlite3.Error as error:  # the disk is full, perhaps: what was recorded is not given up
+                if told != (told := str(error)):
+                    _log.error("jobs cannot be stopped yet, it is tried again: %s", error)
             await asyncio.wait(self._tasks, timeout=_LOOK_S)
 
     async def _stop_all(self) -> None:

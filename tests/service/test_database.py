@@ -53,6 +53,36 @@ def test_work_that_fails_undoes_only_itself(tmp_path: Path) -> None:
     database.close()
 
 
+def test_a_full_disk_is_said_to_all_who_wait_and_forgotten(tmp_path: Path) -> None:
+    database = Database(tmp_path / "db")
+
+    def fill(connection: sqlite3.Connection) -> None:
+        connection.execute("PRAGMA max_page_count = 1")
+        for number in range(100):
+            add(connection, f"{number:01000}")
+
+    begun, may_end = threading.Event(), threading.Event()
+
+    def wait(_: sqlite3.Connection) -> None:
+        begun.set()
+        may_end.wait(PATIENCE_S)
+
+    async def together() -> list[str | BaseException | None]:
+        first = asyncio.create_task(database.run(wait))
+        await asyncio.to_thread(begun.wait, PATIENCE_S)
+        asyncio.get_running_loop().call_later(0.1, may_end.set)
+        works = database.run(partial(add, name="a")), database.run(fill)
+        found = await asyncio.gather(*works, return_exceptions=True)
+        await first
+        return [*found]
+
+    assert [str(one) for one in asyncio.run(together())] == ["database or disk is full"] * 2
+    asyncio.run(database.run(lambda connection: connection.execute("PRAGMA max_page_count = 1000000").fetchone()))
+    asyncio.run(database.run(partial(add, name="b")))
+    assert names(connect(tmp_path / "db")) == ["b"]
+    database.close()
+
+
 def test_many_changes_at_a_time_are_few_commits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     commits: list[int] = []
     commit = Database._commit
