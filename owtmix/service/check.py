@@ -5,16 +5,19 @@ from __future__ import annotations
 import shutil
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 from owtmix.base.own_files import make_folder
-from owtmix.jobfile.settings import ServiceSettings
+from owtmix.jobfile.settings import ServiceSettings, Settings
 from owtmix.service.arguments import Listener
 
 _EXTRA: Final = ("aiortc", "httptools", "prometheus_client", "starlette", "uvicorn")
 _MIB: Final = 1 << 20
+MEDIA_LOOPBACK: Final = "127.0.0.1"
+"""Where media comes to when the service listens on loopback and no addresses are named."""
 
 
 def problems(settings: ServiceSettings, listener: Listener, state: Path) -> Iterator[str]:
@@ -36,10 +39,29 @@ def problems(settings: ServiceSettings, listener: Listener, state: Path) -> Iter
         yield "service.ice_ports: accepted are two ports from 1 to 65535, the lower one first, or [0, 0]"
     try:
         make_folder(state)
-        if shutil.disk_usage(state).free < settings.min_free_mib * _MIB:
-            yield f"less than {settings.min_free_mib:,} MiB are free in {state}"
     except OSError as error:
         yield f"the folder {state} cannot be used: {error.strerror}"
+
+
+def notes(settings: ServiceSettings, listener: Listener, state: Path) -> Iterator[str]:
+    """What keeps the service from doing all that it may be meant to do, a sentence each; it runs nevertheless."""
+    if not settings.ice_addresses and listener.is_loopback:
+        yield (
+            f"media is taken from this machine only, at {MEDIA_LOOPBACK}, as the service listens on loopback: name the "
+            "addresses that senders elsewhere reach in service.ice_addresses"
+        )
+    with suppress(OSError):
+        if shutil.disk_usage(state).free < settings.min_free_mib * _MIB:
+            yield f"less than {settings.min_free_mib:,} MiB are free in {state}: no job is given until there are more"
+
+
+def with_media_addresses(settings: Settings, listener: Listener) -> Settings:
+    """``settings`` in which media comes to loopback where nothing else is named and the service is there, too."""
+    service = settings.service
+    if service.ice_addresses or not listener.is_loopback:
+        return settings
+    service = service.model_copy(update={"ice_addresses": (MEDIA_LOOPBACK,)})
+    return settings.model_copy(update={"service": service})
 
 
 def missing_packages() -> str:

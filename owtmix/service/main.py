@@ -16,7 +16,7 @@ from owtmix.jobfile.settings import Settings
 from owtmix.jobfile.settings_file import read_settings, settings_file
 from owtmix.jobs.state import state_folder
 from owtmix.service.arguments import Arguments, Listener, read_arguments
-from owtmix.service.check import missing_packages, problems
+from owtmix.service.check import missing_packages, notes, problems, with_media_addresses
 
 _log = logging.getLogger(__name__)
 
@@ -48,7 +48,8 @@ def _execute(arguments: Arguments) -> int:
     state = arguments.state or state_folder() / STATE
     if arguments.check:
         found = [*problems(settings.service, listener, state)]
-        print_text("\n".join(found) or f"nothing is wrong: the service can run at {listener} with its state in {state}")
+        fine = f"nothing is wrong: the service can run at {listener} with its state in {state}"
+        print_text("\n".join([*(found or [fine]), *notes(settings.service, listener, state)]))
         return SetupError.exit_status if found else 0
     if missing := missing_packages():
         raise SetupError(f"{missing}: not installed; install owtmix[service]")
@@ -60,7 +61,9 @@ def _execute(arguments: Arguments) -> int:
         raise SetupError(f"the service cannot listen at {listener}: {error.strerror}") from None
     with listening:
         _log.info("listening at http://%s:%d, state in %s", *listening.getsockname()[:2], state)
-        asyncio.run(_serve(settings, state, listening))
+        for note in notes(settings.service, listener, state):
+            _log.warning("%s", note)
+        asyncio.run(_serve(with_media_addresses(settings, listener), state, listening))
     return 0
 
 

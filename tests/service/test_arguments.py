@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from owtmix.jobfile.settings import ServiceSettings, Settings
 from owtmix.jobfile.settings_file import INSTALLATION
 from owtmix.service.arguments import Listener, read_arguments
+from owtmix.service.check import notes, with_media_addresses
 
 
 def run(folder: Path, *options: str, apps: str = "") -> subprocess.CompletedProcess[str]:
@@ -64,15 +66,41 @@ def test_a_check_finds_nothing_wrong_and_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_check_says_all_that_is_wrong(tmp_path: Path) -> None:
-    (tmp_path / "owt.toml").write_text(
-        '[service]\nmin_free_mib = 1_000_000_000\nice_addresses = ["192.0.2.1"]\nice_ports = [9, 8]\n'
-    )
+    (tmp_path / "owt.toml").write_text('[service]\nice_addresses = ["192.0.2.1"]\nice_ports = [9, 8]\n')
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         done = run(tmp_path, "--check", "--listen", address, "--conf", str(tmp_path / "owt.toml"))
     assert done.returncode == 1
-    for words in (f"cannot listen at {address}", "192.0.2.1", "ice_ports", "MiB are free"):
+    for words in (f"cannot listen at {address}", "192.0.2.1", "ice_ports"):
         assert words in done.stdout
+
+
+def test_a_check_notes_what_the_service_does_not_do_now(tmp_path: Path) -> None:
+    (tmp_path / "owt.toml").write_text("[service]\nmin_free_mib = 1_000_000_000\n")
+    done = run(tmp_path, "--check", "--listen", "127.0.0.1:0", "--conf", str(tmp_path / "owt.toml"))
+    assert (done.returncode, done.stdout.startswith("nothing is wrong")) == (0, True)
+    for words in ("service.ice_addresses", "1,000,000,000 MiB are free"):
+        assert words in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("listen", "named", "expected"),
+    [
+        ("127.0.0.1:1", (), ("127.0.0.1",)),
+        ("[::1]:1", (), ("127.0.0.1",)),
+        ("127.0.0.1:1", ("192.0.2.7",), ("192.0.2.7",)),
+        ("0.0.0.0:1", (), ()),
+        ("0.0.0.0:1", ("192.0.2.7",), ("192.0.2.7",)),
+    ],
+)
+def test_media_comes_to_loopback_unless_something_else_is_configured(
+    tmp_path: Path, listen: str, named: tuple[str, ...], expected: tuple[str, ...]
+) -> None:
+    settings = Settings(service=ServiceSettings(ice_addresses=named))
+    listener = Listener.parse(listen)
+    assert with_media_addresses(settings, listener).service.ice_addresses == expected
+    is_noted = any("ice_addresses" in note for note in notes(settings.service, listener, tmp_path))
+    assert is_noted == (expected == ("127.0.0.1",))
 
 
 @pytest.mark.parametrize("apps", ["no json", "[]", '{"a": ""}', '{"a": 5}', '{"": "key"}'])
