@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from owtmix.base.ids import StreamId
 from owtmix.service.body import TooLargeError, read_body
 from owtmix.service.publishing import OfferRefusedError, Publishing, allowed_stream
 from owtmix.service.tokens import TokenCheck
@@ -34,19 +33,24 @@ class Whip:
         self._tokens = tokens
 
     def routes(self) -> list[Route]:
-        """Their places."""
-        place = "/whip/{app}/{room}/{stream}"
-        return [
-            Route(place, self._publish, methods=["POST"]),
-            Route(f"{place}/{{session}}", self._leave, methods=["DELETE"]),
-            Route(place, self._allow, methods=["OPTIONS"]),
-            Route(f"{place}/{{session}}", self._allow, methods=["OPTIONS"]),
-        ]
+        """Their places. Nothing below ``/whip/`` is anything else."""
+        return [Route("/whip/{place:path}", self._answer, methods=["POST", "DELETE", "OPTIONS"])]
 
-    async def _publish(self, request: Request) -> Response:
-        app, room = request.path_params["app"], request.path_params["room"]
+    async def _answer(self, request: Request) -> Response:
+        match request.method, _place_of(request):
+            case "POST", [app, room, stream]:
+                return await self._publish(request, app, room, stream)
+            case "DELETE", [app, room, stream, session]:
+                return await self._leave(request, app, room, stream, session)
+            case "OPTIONS", [_, _, _, *_]:
+                return Response(status_code=204, headers=_ANY_ORIGIN | {"Accept-Post": "application/sdp"})
+        return _refused(
+            OfferRefusedError(404, "accepted are POST to /whip/AppId/RoomId/StreamId and DELETE of its session")
+        )
+
+    async def _publish(self, request: Request, app: str, room: str, name: str) -> Response:
         try:
-            stream = self._allowed_stream(request)
+            stream = allowed_stream(self._tokens, _token(request), app=app, room=room, stream=name)
             _check_type(request)
             sdp = (await read_body(request, MAX_OFFER_BYTES)).decode()
             session, answer = await self._publishing.offer(app, room, stream, sdp)
@@ -62,28 +66,24 @@ class Whip:
         headers = _ANY_ORIGIN | {"Location": f"/whip/{location}", "ETag": f'"{session}"'}
         return Response(answer, 201, headers, "application/sdp")
 
-    async def _leave(self, request: Request) -> Response:
-        values = request.path_params
+    async def _leave(self, request: Request, app: str, room: str, name: str, session: str) -> Response:
         try:
-            stream = self._allowed_stream(request)
-            await self._publishing.leave(values["app"], values["room"], stream, values["session"])
+            stream = allowed_stream(self._tokens, _token(request), app=app, room=room, stream=name)
+            await self._publishing.leave(app, room, stream, session)
         except OfferRefusedError as refused:
             return _refused(refused)
         return Response(status_code=200, headers=_ANY_ORIGIN)
 
-    async def _allow(self, _: Request) -> Response:
-        return Response(status_code=204, headers=_ANY_ORIGIN | {"Accept-Post": "application/sdp"})
 
-    def _allowed_stream(self, request: Request) -> StreamId:
-        """The stream of the request, which is its user's.
+def _place_of(request: Request) -> list[str]:
+    """The parts of its address after the first one, of which each may have slashes; empty where one is missing."""
+    parts = [unquote(part) for part in request.scope["raw_path"].decode("ascii").split("/")[2:]]
+    return parts if all(parts) else []
 
-        Raises:
-            OfferRefusedError: it is none, or another user's.
-        """
-        values = request.path_params
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        token = token.strip() if scheme.lower() == "bearer" else ""
-        return allowed_stream(self._tokens, token, app=values["app"], room=values["room"], stream=values["stream"])
+
+def _token(request: Request) -> str:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def _check_type(request: Request) -> None:

@@ -154,6 +154,19 @@ def test_a_sender_gets_an_answer_and_may_leave(rig: Rig) -> None:
     assert rig.recorder.asked == [("leave", "app1/房/abc123")]
 
 
+def test_names_in_addresses_may_have_slashes(rig: Rig) -> None:
+    place = "/whip/app%2F1/class%2F1/a%2Fb_1"
+    answer = sent(rig, "POST", place, content=b"v=0", headers=SDP)
+    assert (answer.status_code, rig.recorder.offers) == (201, [("app/1", "class/1", "a/b_1", "v=0")])
+    assert sent(rig, "DELETE", answer.headers["location"]).status_code == 200
+    assert rig.recorder.asked == [("leave", "app/1/class/1/abc123")]
+
+
+@pytest.mark.parametrize("path", ["/whip/", "/whip/app1/r", "/whip/app1//alice_1", "/whip/app1/r/alice_1/more"])
+def test_nothing_else_is_where_senders_publish(rig: Rig, path: str) -> None:
+    assert sent(rig, "POST", path, content=b'{"Action": "job.query"}', headers=SDP).status_code == 404
+
+
 @pytest.mark.parametrize(
     ("path", "content", "headers", "status"),
     [
