@@ -68,6 +68,8 @@ class TokenCheck:
         expected = _signature(key, user, token_app, time, characters, token_room)
         if not hmac.compare_digest(signature, expected) or token_app != app:
             raise TokenError("the signature of the token is wrong")
+        if _can_be_split(f"{user}{app}{time}{characters}{room}", app):
+            raise TokenError("with this user_id or room_id, the token could be one for other names")
         if token_room != room:
             raise TokenError("the token is for another room")
         age_s = now_s - int(time)
@@ -95,6 +97,11 @@ def _claims(header: str) -> tuple[str, str, str]:
     if not all(isinstance(claim, str) and not _SURROGATE.search(claim) for claim in (user, room, app)):
         raise TokenError(f"{', '.join(_CLAIMS)} of the token are not all text")
     return user, room, app
+
+
+def _can_be_split(signed: str, app: str) -> bool:
+    """Whether what is signed can be split into user, app, time, characters and room in more ways than one."""
+    return len(re.findall(f"(?={re.escape(app)}[0-9]{{10}}[0-9A-Za-z]{{8}})", signed)) > 1
 
 
 def _signature(key: SecretStr, user: str, app: str, time: str, characters: str, room: str) -> str:

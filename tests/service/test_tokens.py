@@ -97,3 +97,17 @@ def test_without_apps_every_token_is_taken_and_with_them_no_other_app() -> None:
 
 def test_no_message_shows_a_key() -> None:
     assert "the key" not in repr(CHECK)
+
+
+@pytest.mark.parametrize("more", ["", "a"], ids=["the room's own", "begun by the random characters"])
+def test_a_token_is_no_other_when_it_is_split_elsewhere(more: str) -> None:
+    check, at = TokenCheck({"app1": SecretStr("k")}, 86_400, 300), 1_795_000_000
+    chars = f"abcdefg{more or 'h'}"
+    room = f"app1{at}ABCDEFGHvictim".removeprefix(more)
+    token = make_token("mallory", room, "app1", SecretStr("k"), at, chars)
+    user = f"malloryapp1{at}{chars.removesuffix(more) if more else chars}"
+    other = make_token(user, "victim", "app1", SecretStr("k"), at, "ABCDEFGH")
+    assert token.rpartition(".")[2][:40] == other.rpartition(".")[2][:40]
+    for one, name in ((token, room), (other, "victim")):
+        with pytest.raises(TokenError, match="other names"):
+            check.check(one, app="app1", room=name, now_s=at)
