@@ -105,6 +105,10 @@ class Sessions:
         """As ``Host.has``."""
         return session in self._sessions
 
+    def has_stream(self, stream: StreamId) -> bool:
+        """As ``Host.has_stream``."""
+        return stream in self._joining
+
     def update(self, subscription: Subscription) -> None:
         """Record something else from now on."""
         self.subscription = subscription

@@ -61,6 +61,9 @@ class Host(Protocol):
     def has(self, session: str) -> bool:
         """Whether a session goes on."""
 
+    def has_stream(self, stream: StreamId) -> bool:
+        """Whether a stream has a session that goes on."""
+
 
 class Source(Protocol):
     """Brings streams to ``host`` until it is cancelled."""

@@ -1,7 +1,7 @@
 """Janus VideoRoom: a room that lives in an SFU is joined as a silent participant, and its publishers are recorded.
 
-A publisher's display name, or its id, is the stream's: ``alice_1``; without a type it is a camera. When Janus goes
-away, it is asked again after growing pauses.
+A publisher's display name, or its id, is the stream's: ``alice_1``; without a type it is a camera. One whose name is
+that of another sender has a name of its own. When Janus goes away, it is asked again after growing pauses.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import itertools
 import json
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -88,6 +89,7 @@ class Visit:
         self._publishers: dict[object, dict[str, Any]] = {}
         self._taken: dict[object, tuple[str, int]] = {}
         """Session and handle of each publisher."""
+        self._names: dict[object, StreamId | None] = {}
 
     async def run(self) -> None:
         """Record until the connection ends, which raises.
@@ -139,20 +141,34 @@ class Visit:
                 self._publishers[publisher["id"]] = publisher
 
     async def _take_all(self) -> None:
-        """Begin a session for each publisher that has none, unless another one has its name."""
-        names: dict[object, StreamId] = {}
-        for feed, publisher in list(self._publishers.items()):
-            name = stream_name(publisher)
-            if name is None or name in names.values():
-                continue
-            names[feed] = name
+        """Begin a session for each publisher that has none."""
+        for feed in list(self._publishers):
             session, _ = self._taken.get(feed, ("", 0))
-            if not self._host.has(session):
-                await self._drop_handle(feed)
-                try:
-                    await self._take(feed, name)
-                except (JanusError, RequestError, TimeoutError) as error:
-                    _LOGGER.warning("%s cannot be recorded: %s", name, error or type(error).__name__)
+            if self._host.has(session):
+                continue
+            await self._drop_handle(feed)
+            name = self._names[feed] = self._free_name(feed)
+            if name is None:
+                continue
+            try:
+                await self._take(feed, name)
+            except (JanusError, RequestError, TimeoutError) as error:
+                _LOGGER.warning("%s cannot be recorded: %s", name, error or type(error).__name__)
+
+    def _free_name(self, feed: object) -> StreamId | None:
+        """The stream of a publisher, or one of its own where somebody else is that: displays are chosen freely."""
+        wanted = stream_name(self._publishers[feed])
+        if wanted is None:
+            return None
+        before = self._names.pop(feed, wanted)
+        found = next((name for name in (wanted, *_other_names(wanted, feed)) if self._is_free(name)), None)
+        if found not in {wanted, before}:
+            as_what = f"is recorded as {found}" if found else "is not recorded"
+            _LOGGER.warning("a publisher is called as another sender is, %s: it %s", wanted, as_what)
+        return found
+
+    def _is_free(self, name: StreamId) -> bool:
+        return name not in self._names.values() and not self._host.has_stream(name)
 
     async def _take(self, feed: object, name: StreamId) -> None:
         mids = wanted_mids(self._publishers[feed])
@@ -173,6 +189,7 @@ class Visit:
     async def _drop(self, feed: object) -> None:
         """End the session of a publisher that left."""
         self._publishers.pop(feed, None)
+        self._names.pop(feed, None)
         session, _ = self._taken.get(feed, ("", 0))
         await self._host.leave(session, "left")
         await self._drop_handle(feed)
@@ -236,6 +253,13 @@ def stream_name(publisher: Mapping[str, Any]) -> StreamId | None:
         except ValueError:
             continue
     return None
+
+
+def _other_names(name: StreamId, feed: object) -> Iterator[StreamId]:
+    """What a publisher is called whose name is another's."""
+    for user in (f"{name.user}-{feed}", str(feed)):
+        with suppress(ValueError):
+            yield StreamId.parse(f"{user}_{name.type}")
 
 
 def wanted_mids(publisher: Mapping[str, Any]) -> list[str]:

@@ -6,7 +6,7 @@ import asyncio
 import json
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aiortc import RTCSessionDescription
@@ -17,7 +17,7 @@ from websockets.typing import Subprotocol
 from owtmix.base.ids import StreamId
 from owtmix.demo.publisher import Publisher, Repeated
 from owtmix.recorder.options import JanusRoom
-from owtmix.recorder.sources.janus import stream_name, wanted_mids
+from owtmix.recorder.sources.janus import Visit, stream_name, wanted_mids
 from tests.support.live import RunningRoom, running_room, small_clip, until
 
 ROOM = 1234
@@ -118,8 +118,10 @@ def test_publishers_are_recorded_as_they_come_and_go_and_janus_may_go_too(tmp_pa
             await janus.come(2, "bob")
             await until(room, "joined", "bob_1")
             await janus.come(3, "bob_1")  # somebody else has this name
-            await asyncio.sleep(1)
-            assert janus.seen.count("start") == 2
+            await until(room, "joined", "bob-3_1")
+            await asyncio.sleep(2)  # for a key frame
+            await janus.go(3)
+            await until(room, "left", "bob-3_1")
             await janus.go(1)
             assert (await until(room, "left", "alice_1"))["why"] == "left"
             await janus.stop()
@@ -131,7 +133,7 @@ def test_publishers_are_recorded_as_they_come_and_go_and_janus_may_go_too(tmp_pa
             assert await asyncio.to_thread(room.process.wait, 30) == 0
             journals = room.journals()
             assert {(journal.stream, journal.kind) for journal in journals} == {
-                (stream, kind) for stream in ("alice_1", "bob_1") for kind in ("audio", "video")
+                (stream, kind) for stream in ("alice_1", "bob_1", "bob-3_1") for kind in ("audio", "video")
             }
             assert all(journal.ended and journal.frames for journal in journals)
         await janus.stop()
@@ -178,6 +180,55 @@ def test_a_room_that_is_not_there_is_told_in_the_log_and_asked_for_again(tmp_pat
 )
 def test_names_of_publishers(publisher: dict[str, Any], expected: StreamId | None) -> None:
     assert stream_name(publisher) == expected
+
+
+class NotedHost:
+    """A room whose streams are in ``streams``."""
+
+    def __init__(self, *streams: str) -> None:
+        self.streams = {*streams}
+
+    def has(self, session: str) -> bool:
+        return session in self.streams
+
+    def has_stream(self, stream: StreamId) -> bool:
+        return str(stream) in self.streams
+
+    async def leave(self, session: str, _: str) -> None:
+        self.streams.remove(session)
+
+
+class NotedVisit(Visit):
+    """Begins sessions without Janus, each called as its stream."""
+
+    async def _take(self, feed: object, name: StreamId) -> None:
+        self._taken[feed] = str(name), 0
+        cast("NotedHost", self._host).streams.add(str(name))
+
+
+def test_nobody_takes_the_name_of_another_sender(caplog: pytest.LogCaptureFixture) -> None:
+    async def run() -> None:
+        host = NotedHost("whip_1")
+        visit = NotedVisit(cast("Any", None), ROOM, cast("Any", host))
+
+        async def taken(**displays: str) -> dict[object, str]:
+            visit._note(
+                {"plugindata": {"data": {"publishers": [{"id": i, "display": n} for i, n in displays.items()]}}}
+            )
+            await visit._take_all()
+            return {feed: session for feed, (session, _) in visit._taken.items()}
+
+        expected = {"11": "Guest_1", "12": "Guest-12_1", "13": "Guest_2", "14": "whip-14_1"}
+        assert await taken(**{"11": "Guest", "12": "Guest", "13": "Guest_2", "14": "whip"}) == expected
+        host.streams.remove("Guest-12_1")
+        assert await taken() == expected
+        assert caplog.text.count("is recorded as") == 2
+        visit._taken["11"] = "replaced by a session of WHIP", 0
+        assert (await taken())["11"] == "Guest-11_1"
+        await visit._drop("12")
+        assert (await taken(**{"15": "Guest-12"}))["15"] == "Guest-12_1"
+
+    asyncio.run(run())
 
 
 def test_only_what_can_be_recorded_is_subscribed() -> None:

@@ -76,6 +76,9 @@ class NotingHost:
     def has(self, session: str) -> bool:
         raise NotImplementedError
 
+    def has_stream(self, stream: StreamId) -> bool:
+        raise NotImplementedError
+
 
 @dataclass
 class Rig:
