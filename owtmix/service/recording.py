@@ -98,6 +98,7 @@ class Recording:
                 await asyncio.sleep(pause_s(attempt, _FIRST_PAUSE_S, _LONGEST_PAUSE_S))
             except Exception:  # noqa: BLE001 - no job vanishes
                 _log.exception("%s: the recording failed", self.job.id)
+                await self._stop_receiving()
                 await interrupt(self.job, self._site, "an unexpected error: the log of the service says more")
                 break
             finally:
@@ -174,6 +175,15 @@ class Recording:
             self._ready.clear()
             self._control = None
             await control.close()
+
+    async def _stop_receiving(self) -> None:
+        """End the process that receives the room, if there is one: nobody looks after it any more."""
+        with suppress(*_Lost):
+            control = await RoomControl.connect(self._folder)
+            try:
+                await control.stop()
+            finally:
+                await control.close()
 
     def _take(self, status: dict[str, Any]) -> None:
         """Take what the process tells of its sessions; those that have ended become files."""

@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, cast
 
+import pytest
+
 from owtmix.jobfile.settings import ServiceSettings
 from owtmix.recorder.control import RoomControl, RoomRefusedError
 from owtmix.service import jobs
@@ -64,3 +66,33 @@ def test_what_a_room_refused_is_told_again(rig: Rig, tmp_path: Path) -> None:
     room.refused = {3}
     changed(rig, tmp_path, room, [RECORDED, RECORDED])
     assert len(room.told) == 2
+
+
+def test_an_unexpected_error_leaves_no_process(rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job_id = rig.started()
+    done: list[str] = []
+
+    class Room:
+        async def stop(self) -> None:
+            done.append("stopped")
+
+        async def close(self) -> None:
+            done.append("closed")
+
+    async def connect(folder: Path) -> Room:
+        done.append(folder.name)
+        return Room()
+
+    async def fail(_: Recording) -> None:
+        raise ValueError("unexpected")
+
+    async def run() -> None:
+        one = asyncio.Semaphore(1)
+        site = Site(rig.database, tmp_path, ServiceSettings(), lambda: None, lambda: None, lambda: NOW_US, one)
+        await Recording(await rig.database.run(lambda c: jobs.find(c, job_id)), site).run()
+
+    monkeypatch.setattr(RoomControl, "connect", connect)
+    monkeypatch.setattr(Recording, "_receive", fail)
+    asyncio.run(run())
+    assert done == [job_id, "stopped", "closed"]
+    assert rig.run(lambda connection: jobs.find(connection, job_id)).state == "interrupted"
