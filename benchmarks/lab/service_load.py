@@ -30,7 +30,7 @@ _CHANGES: Final = 4_000
 _MOST_ACQUIRED: Final = 9_000
 """The service takes 10,000 jobs. What is acquired after so many is asked for again, by its RequestId."""
 _LIMITS: Final = "max_jobs = 10000\nmin_free_mib = 0"
-_HEAD: Final = b"POST / HTTP/1.1\r\nHost: service\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+_HEAD: Final = b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 _LENGTH: Final = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 _STARTING_S: Final = 5.0
 """How long the processes of rooms take to start, which is no cost of a request."""

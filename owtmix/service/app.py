@@ -26,6 +26,7 @@ from owtmix.service.database import Database
 from owtmix.service.envelope import MAX_BODY_BYTES, answer
 from owtmix.service.metrics import CONTENT_TYPE, Metrics
 from owtmix.service.openapi import openapi
+from owtmix.service.origins import is_of_this_machine
 from owtmix.service.refusals import RefusedError, RetCode
 from owtmix.service.rtmp import PLACE, Rtmp
 from owtmix.service.status_page import MOST_JOBS, POLICY, job_page, jobs_page
@@ -50,6 +51,8 @@ class Service:
     rtmp: Rtmp | None
     folder: Path
     operators: Sequence[Network]
+    takes_all: bool = False
+    """Whether every token is taken: what keeps pages of other sites out, then, is where they come from."""
 
     def app(self, lifespan: Lifespan) -> Starlette:
         """The application."""
@@ -68,6 +71,8 @@ class Service:
 
     async def _act(self, request: Request) -> Response:
         began_s = time.perf_counter()
+        if self._is_strange(request):
+            return PlainTextResponse("without apps, pages of other sites ask for nothing here\n", 403)
         try:
             body = await read_body(request, MAX_BODY_BYTES)
             answered = await self.control.answer(body, request.client.host if request.client else "")
@@ -80,6 +85,9 @@ class Service:
         self.metrics.answered(answered.action, answered.code, time.perf_counter() - began_s)
         return Response(answered.body, media_type="application/json")
 
+    def _is_strange(self, request: Request) -> bool:
+        return self.takes_all and not is_of_this_machine(request.headers)
+
     def _for_operators(self, page: _Endpoint) -> _Endpoint:
         """``page``, which is not there for others."""
 
@@ -88,6 +96,8 @@ class Service:
             is_forwarded = any(name in request.headers for name in _FORWARDED)
             if client is None or is_forwarded or not any(client in network for network in self.operators):
                 return PlainTextResponse("Not Found", 404)
+            if self._is_strange(request):
+                return PlainTextResponse("without apps, accepted is an address or localhost as Host\n", 403)
             return await page(request)
 
         return checked

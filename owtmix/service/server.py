@@ -93,7 +93,15 @@ class Server:
         whip = Whip(self._recordings, tokens)
         rtmp = Rtmp(self._recordings, tokens) if service.rtmp else None
         self._service = Service(
-            self._database, self._control, self._recordings, metrics, whip, rtmp, state, service.operators
+            self._database,
+            self._control,
+            self._recordings,
+            metrics,
+            whip,
+            rtmp,
+            state,
+            service.operators,
+            tokens.takes_all,
         )
         self._stops = 0
         self._ended = asyncio.Event()

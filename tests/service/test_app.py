@@ -6,18 +6,25 @@ import asyncio
 import json
 import re
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import httpx
 import jsonschema
 import pytest
+from starlette.applications import Starlette
 
+from owtmix.jobfile.settings import ServiceSettings
 from owtmix.service import jobs
+from owtmix.service.app import Service
 from owtmix.service.control import Answered, Control
 from owtmix.service.envelope import MAX_BODY_BYTES
-from owtmix.service.tokens import make_token
-from owtmix.service.whip import MAX_OFFER_BYTES
+from owtmix.service.metrics import Metrics
+from owtmix.service.tokens import TokenCheck, make_token
+from owtmix.service.whip import MAX_OFFER_BYTES, Whip
 from tests.service.conftest import KEY, NOW_US, START, Rig
 
 SDP = {"content-type": "application/sdp"}
@@ -214,3 +221,33 @@ def test_a_page_of_many_jobs_is_short(rig: Rig) -> None:
     rig.run(fill)
     assert len(re.findall("<tr>", rig.get("/").text)) == 201
     assert json.loads(json.dumps(rig.act("job.acquire", AppId="a", RoomId="r", Mode=0, ChannelType=0)))["RetCode"] == 0
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "status"),
+    [
+        ("127.0.0.1:8088", None, 200),
+        ("[::1]:8088", None, 200),
+        ("localhost", "http://localhost", 200),
+        ("127.0.0.1:8088", "http://127.0.0.1:8088", 200),
+        ("127.0.0.1:8088", "http://127.0.0.1:9", 403),
+        ("127.0.0.1:8088", "https://evil.example", 403),
+        ("127.0.0.1:8088", "null", 403),
+        ("evil.example:8088", None, 403),
+        ("evil.example", "http://evil.example", 403),
+    ],
+)
+def test_without_apps_pages_of_other_sites_ask_for_nothing(
+    rig: Rig, tmp_path: Path, host: str, origin: str | None, status: int
+) -> None:
+    whip, operators = Whip(rig.recorder, TokenCheck({}, 1, 1)), ServiceSettings().operators
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+
+    parts = rig.database, rig.control, rig.recorder, Metrics(), whip
+    rig.app = Service(*parts, None, tmp_path, operators, takes_all=True).app(lifespan)
+    headers = {"host": host} | ({"origin": origin} if origin else {})
+    for method, path in (("POST", "/"), ("GET", "/")):
+        assert sent(rig, method, path, headers=headers, content=b"{}").status_code == status
