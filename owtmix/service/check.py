@@ -13,9 +13,11 @@ from typing import Final
 from owtmix.base.own_files import make_folder
 from owtmix.jobfile.settings import ServiceSettings, Settings
 from owtmix.service.arguments import Listener
+from owtmix.service.database import DATABASE
 
 _EXTRA: Final = ("aiortc", "httptools", "prometheus_client", "starlette", "uvicorn")
 _MIB: Final = 1 << 20
+_SQLITE: Final = b"SQLite format 3\0"
 MEDIA_LOOPBACK: Final = "127.0.0.1"
 """Where media comes to when the service listens on loopback and no addresses are named."""
 
@@ -39,6 +41,9 @@ def problems(settings: ServiceSettings, listener: Listener, state: Path) -> Iter
         yield "service.ice_ports: accepted are two ports from 1 to 65535, the lower one first, or [0, 0]"
     try:
         make_folder(state)
+        database = state / DATABASE
+        if database.exists() and not _may_be_database(database):
+            yield f"{database} is no database of SQLite"
     except OSError as error:
         yield f"the folder {state} cannot be used: {error.strerror}"
 
@@ -62,6 +67,11 @@ def with_media_addresses(settings: Settings, listener: Listener) -> Settings:
         return settings
     service = service.model_copy(update={"ice_addresses": (MEDIA_LOOPBACK,)})
     return settings.model_copy(update={"service": service})
+
+
+def _may_be_database(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(_SQLITE)) in {b"", _SQLITE}
 
 
 def missing_packages() -> str:

@@ -22,6 +22,8 @@ from owtmix.base.own_files import make_own
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 
+DATABASE: Final = "service.db"
+"""Its file in the folder of the service."""
 _MOST_TOGETHER: Final = 200
 _SCHEMA: Final = """
 CREATE TABLE job(

@@ -29,7 +29,7 @@ from owtmix.service import callbacks, jobs
 from owtmix.service.app import Service
 from owtmix.service.callbacks import Callbacks
 from owtmix.service.control import Control
-from owtmix.service.database import Database
+from owtmix.service.database import DATABASE, Database
 from owtmix.service.finishing import Site
 from owtmix.service.metrics import Metrics
 from owtmix.service.patient_protocol import protocol_for
@@ -43,7 +43,6 @@ from owtmix.workers.limits import available_cores
 
 _log = logging.getLogger(__name__)
 
-DATABASE: Final = "service.db"
 _SWEEP_S: Final = 30.0
 _DAY_US: Final = 86_400_000_000
 _LAST_CALLBACKS_S: Final = 5.0

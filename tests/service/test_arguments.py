@@ -75,6 +75,13 @@ def test_a_check_says_all_that_is_wrong(tmp_path: Path) -> None:
         assert words in done.stdout
 
 
+def test_a_check_finds_what_is_no_database(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "service.db").write_bytes(b"garbage, garbage")
+    done = run(tmp_path, "--check", "--listen", "127.0.0.1:0")
+    assert (done.returncode, "is no database" in done.stdout) == (1, True)
+
+
 def test_a_check_notes_what_the_service_does_not_do_now(tmp_path: Path) -> None:
     (tmp_path / "owt.toml").write_text("[service]\nmin_free_mib = 1_000_000_000\n")
     done = run(tmp_path, "--check", "--listen", "127.0.0.1:0", "--conf", str(tmp_path / "owt.toml"))
