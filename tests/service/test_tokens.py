@@ -111,3 +111,11 @@ def test_a_token_is_no_other_when_it_is_split_elsewhere(more: str) -> None:
     for one, name in ((token, room), (other, "victim")):
         with pytest.raises(TokenError, match="other names"):
             check.check(one, app="app1", room=name, now_s=at)
+
+
+@pytest.mark.parametrize("app", [str(number) for number in range(100)])
+def test_an_app_of_digits_may_be_in_the_time(app: str) -> None:
+    check, at = TokenCheck({app: SecretStr("k")}, 86_400, 300), 1_795_855_175
+    for characters in ("a1b2c3d4", "123x567z", "1z345678"):
+        token = make_token("7", "1234567890", app, SecretStr("k"), at, characters)
+        assert check.check(token, app=app, room="1234567890", now_s=at) == "7"
