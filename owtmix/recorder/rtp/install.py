@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from typing import Final
 
+import aioice.ice
 from aiortc import rtcicetransport, rtcpeerconnection, rtp
 from aiortc.codecs import CODECS, HEADER_EXTENSIONS
 from aiortc.rtcrtpparameters import RTCRtcpFeedback, RTCRtpCodecParameters, RTCRtpHeaderExtensionParameters
@@ -37,7 +39,11 @@ def install(ice: IceSettings) -> None:
 
 
 def use_addresses(ice: IceSettings) -> None:
-    """Connect at the addresses of ``ice``, from now on."""
+    """Connect at the addresses of ``ice``, from now on, and stay connected to who answers late, as on a busy machine.
+
+    A session ends when nothing comes any more.
+    """
+    vars(aioice.ice).update(CONSENT_FAILURES=sys.maxsize)
     vars(rtcicetransport).update(Connection=partial(BoundConnection, ice=ice))
 
 
