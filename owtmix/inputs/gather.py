@@ -230,7 +230,8 @@ class InputGatherer:
             DestinationError: the disk takes no more.
             RenderError: the machine is short of what decoding takes.
         """
-        return decode_images(marks, self._image, self._settings.images, self._executor, self._bench, on_missing)
+        found = self._settings.images
+        return decode_images(marks, self._image, found, self._executor, self._bench, self._folder, on_missing)
 
     def _find_index(self, named: str | None) -> tuple[bytes | None, str | None, list[str]]:
         """The index's bytes, its key in the store, and the addresses that were tried."""

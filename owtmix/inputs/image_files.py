@@ -16,9 +16,11 @@ from owtmix.base.errors import InputError, ShortageError, StoreError
 from owtmix.base.geometry import Size
 from owtmix.base.shortage import raise_if_short
 from owtmix.inputs.tasks import CHANNELS, WatermarkImageTask
+from owtmix.storage import disk_error
 from owtmix.workers.alone import do_alone, patiently
 from owtmix.workers.base import Executor
 from owtmix.workers.limits import require_value
+from owtmix.workers.made_files import take_made
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,17 +32,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DecodedImage:
-    """A decoded image: the file ``rgba`` has uint8 (height, width, 4), straight alpha. ``size`` is in pixels."""
+    """A decoded image: the file ``rgba`` has uint8 (height, width, 4), straight alpha. ``size`` is in pixels.
+
+    ``pixels`` is the digest of the file.
+    """
 
     rgba: Path
     size: Size
+    pixels: str
 
     def digest(self) -> str:
         """A hash of size and pixels."""
-        with self.rgba.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256")
-        found.update(str(self.size).encode())
-        return found.hexdigest()
+        return hashlib.sha256(f"{self.size} {self.pixels}".encode()).hexdigest()
 
 
 class MappedImages(Mapping[str, "NDArray[np.uint8]"]):
@@ -67,11 +70,13 @@ def decode_images(
     read: Callable[[str], bytes],
     settings: ImageSettings,
     executor: Executor,
+    bench: Path,
     folder: Path,
     on_missing: Callable[[str], None],
 ) -> dict[str, DecodedImage]:
-    """The images of ``marks`` by their source, decoded into ``folder``. Sources with the same bytes share one.
+    """The images of ``marks`` by their source, in ``folder``. Sources with the same bytes share one.
 
+    They are decoded into ``bench``, where workers write, and moved from there.
     ``read`` gives the bytes of a source; ``on_missing`` gets a message for each image that cannot be used.
 
     Raises:
@@ -89,9 +94,9 @@ def decode_images(
             if content not in by_content:
                 drawn = (image.size for image in by_content.values() if isinstance(image, DecodedImage))
                 left_px = settings.max_total_pixels - sum(size.width * size.height for size in drawn)
-                rgba = folder / f"image-{len(by_content)}.rgba"
-                task = WatermarkImageTask(f"the image {mark.shown}", found, settings.max_pixels, left_px, rgba)
-                by_content[content] = _decode(executor, task)
+                rgba = f"image-{len(by_content)}.rgba"
+                task = WatermarkImageTask(f"the image {mark.shown}", found, settings.max_pixels, left_px, bench / rgba)
+                by_content[content] = _decode(executor, task, folder / rgba)
             found = by_content[content]
         if isinstance(found, DecodedImage):
             found = _if_it_fits(found, widest[mark.source], settings.max_pixels)
@@ -134,7 +139,7 @@ def _bytes_or_error(mark: ImageWatermark, read: Callable[[str], bytes]) -> bytes
     return patiently(f"reading the watermark image {mark.shown}", attempt)
 
 
-def _decode(executor: Executor, task: WatermarkImageTask) -> DecodedImage | InputError:
+def _decode(executor: Executor, task: WatermarkImageTask, rgba: Path) -> DecodedImage | InputError:
     outcome = do_alone(executor, task)
     if outcome.death:
         return InputError(f"decoding it {outcome.death}")
@@ -142,5 +147,10 @@ def _decode(executor: Executor, task: WatermarkImageTask) -> DecodedImage | Inpu
         return outcome.error
     if outcome.error and not isinstance(outcome.error, ShortageError):
         outcome = do_alone(executor, task)  # it may have been the image that said so
-    require_value(outcome)
-    return DecodedImage(task.rgba, outcome.value)
+    size: Size = require_value(outcome).value
+    try:
+        return DecodedImage(rgba, size, take_made(task.rgba, rgba, size.width * size.height * CHANNELS))
+    except ValueError as error:
+        return InputError(f"decoding it {error}")
+    except OSError as error:
+        raise disk_error(rgba, error) from None

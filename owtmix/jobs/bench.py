@@ -23,7 +23,6 @@ from pydantic import TypeAdapter
 
 from owtmix.base.errors import MixError, RenderError, SetupError
 from owtmix.base.own_files import make_folder, remove, write_whole
-from owtmix.inputs.image_files import DecodedImage
 from owtmix.jobfile.settings_file import read_settings, settings_file
 from owtmix.jobs.bench_inputs import BenchInputs
 from owtmix.jobs.benches import Kit, build
@@ -83,9 +82,11 @@ class Bench:
                 ready.set()
             while order := self._orders.get():
                 data, lines = order
-                if not self.refused:
-                    work(data, lines)
-                lines.put(None)
+                try:
+                    if not self.refused:
+                        work(data, lines)
+                finally:
+                    lines.put(None)
 
     def _set_up(self, kit_bytes: bytes, held: ExitStack) -> Callable[[bytes, queue.SimpleQueue[bytes | None]], None]:
         """What makes chunks.
@@ -147,7 +148,8 @@ class _Maker:
         except Exception as error:  # noqa: BLE001 - the home makes it then
             lines.put(_line("error", ["RenderError", f"{type(error).__name__}: {error}"]))
         finally:
-            track.unlink(missing_ok=True)
+            with suppress(OSError):
+                remove(track)
 
     def _localized(self, task: ChunkTask, track: Path, beat: Callable[[], None]) -> ChunkTask:
         """The task with the files of this node; sources that the chunk does not show stay as they are."""
@@ -155,7 +157,7 @@ class _Maker:
         files = list(setup.files)
         for source in source_usage(setup.plan, [task.frames], sound=False):
             files[source] = self._inputs.bring(files[source], beat)
-        images = {source: DecodedImage(self._images[source], image.size) for source, image in setup.images.items()}
+        images = {source: replace(image, rgba=self._images[source]) for source, image in setup.images.items()}
         return replace(task, setup=replace(setup, files=tuple(files), images=images), track=track, threads=1)
 
 

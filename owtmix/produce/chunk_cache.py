@@ -19,17 +19,17 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
-from owtmix.base.errors import DestinationError
+from owtmix.base.errors import DestinationError, RenderError
 from owtmix.base.own_files import make_folder, own_file, read_own, remove, write_whole
 from owtmix.plan.exact_json import fraction_from_text
 from owtmix.storage import disk_error
+from owtmix.workers.made_files import take_made
 
 MOST_BYTES: Final = 256 << 20
 """Of the manifest; a longer one is no manifest."""
 LONGEST_LINE: Final = 4 << 20
 """In bytes. The line of a track has some kilobytes; a result and its warnings have less than this."""
 _MANIFEST: Final = "manifest.jsonl"
-_BLOCK_BYTES: Final = 1 << 20
 
 _log = logging.getLogger(__name__)
 
@@ -92,21 +92,21 @@ class ChunkCache:
             whole = False
         return CachedTrack(path, entry["result"], tuple(entry["warnings"])) if whole else None
 
-    def add(self, key: str, made: Path, result: Any, warnings: tuple[str, ...]) -> CachedTrack:
-        """Take over the finished file ``made``; ``result`` is JSON.
-
-        It is copied: a worker that was taken over may hold a file open for writing that it made, or another one did.
+    def add(self, key: str, made: Path, result: Any, warnings: tuple[str, ...], most_bytes: int) -> CachedTrack:
+        """Take over the finished file ``made``, of at most ``most_bytes``; ``result`` is JSON.
 
         Raises:
+            RenderError: it is longer.
             DestinationError: the disk takes no more.
         """
         path = self._folder / key
         entry = {"track": key, "result": result, "warnings": warnings}
         try:
             self._check_folder()
-            entry["digest"] = _copied(made, path)
-            made.unlink()
+            entry["digest"] = take_made(made, path, most_bytes)
             self._append(entry)
+        except ValueError as error:
+            raise RenderError(f"who made {key} {error}") from None
         except OSError as error:
             raise disk_error(path, error) from None
         self._entries[key] = entry
@@ -237,19 +237,6 @@ def _checked(value: Any, kind: type) -> Any:
     if not isinstance(value, kind):
         raise TypeError(f"not of {kind}")
     return value
-
-
-def _copied(made: Path, path: Path) -> str:
-    """Copy ``made`` into a new file; when this returns, it is on the disk. Returns the digest of what was copied."""
-    digest = hashlib.blake2b()
-    remove(path)
-    with open(made, "rb", opener=own_file) as source, open(path, "xb", opener=own_file) as file:
-        while block := source.read(_BLOCK_BYTES):
-            digest.update(block)
-            file.write(block)
-        file.flush()
-        os.fsync(file.fileno())
-    return digest.hexdigest()
 
 
 def _digest(path: Path) -> str:

@@ -44,10 +44,12 @@ class MadeTracks:
         """Keep the track that a task has made.
 
         Raises:
+            RenderError: it is longer than any.
             DestinationError: the disk takes no more.
         """
         result = _RESULT.dump_python(outcome.value, mode="json")
-        self._found[key] = self._cache.add(key, outcome.task.track, result, outcome.warnings)
+        task = outcome.task
+        self._found[key] = self._cache.add(key, task.track, result, outcome.warnings, task.most_bytes)
         self._made_now.add(key)
         self._warn_of_gpu(outcome.value)
         took_s = outcome.took_s

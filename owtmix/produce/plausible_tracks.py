@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from owtmix.plan.device import CPU, RenderDevice
-from owtmix.plan.model import RenderPlan
+from owtmix.plan.model import PicturePlan, RenderPlan
 from owtmix.plan.plausible import check_bounds, check_sources
 from owtmix.render.results import DecodeFailure, RenderResult
 from owtmix.workers.made_files import check_made
@@ -37,9 +37,7 @@ def check_chunk(plan: RenderPlan, frames: range, device: RenderDevice, track: Pa
     _check(plan, result, shown, start, end)
     if result.device not in {CPU.name, device.name} or (result.gpu_failure and device.gpu is None):
         raise ValueError("is about a device that it was not given")
-    pixels = picture.canvas.width * picture.canvas.height * len(frames)
-    rate_kbps = picture.encoding_of(frames).bit_rate_kbps
-    check_made(track, _most_bytes(rate_kbps, end - start) + pixels * MOST_PIXEL_BITS // 8)
+    check_made(track, most_chunk_bytes(picture, frames))
 
 
 def check_sound(plan: RenderPlan, track: Path, result: RenderResult) -> None:
@@ -50,7 +48,7 @@ def check_sound(plan: RenderPlan, track: Path, result: RenderResult) -> None:
     """
     assert plan.sound
     _check(plan, result, {placed.source for placed in plan.sound.placements}, Fraction(0), plan.duration_s)
-    check_made(track, _most_bytes(plan.sound.encoding.bit_rate_kbps, plan.duration_s))
+    check_made(track, most_sound_bytes(plan))
 
 
 def _check(plan: RenderPlan, result: RenderResult, used: set[int], start: Fraction, end: Fraction) -> None:
@@ -64,6 +62,19 @@ def _check(plan: RenderPlan, result: RenderResult, used: set[int], start: Fracti
 def _check_time(failure: DecodeFailure, start: Fraction, end: Fraction) -> None:
     if not start <= failure.at_s <= end:
         raise ValueError("is about a time that is not in it")
+
+
+def most_chunk_bytes(picture: PicturePlan, frames: range) -> int:
+    """The most bytes that the track of a chunk has."""
+    pixels = picture.canvas.width * picture.canvas.height * len(frames)
+    rate_kbps = picture.encoding_of(frames).bit_rate_kbps
+    return _most_bytes(rate_kbps, picture.clock.time(len(frames))) + pixels * MOST_PIXEL_BITS // 8
+
+
+def most_sound_bytes(plan: RenderPlan) -> int:
+    """The most bytes that the track of the sound has."""
+    assert plan.sound
+    return _most_bytes(plan.sound.encoding.bit_rate_kbps, plan.duration_s)
 
 
 def _most_bytes(rate_kbps: int, duration_s: Fraction) -> int:

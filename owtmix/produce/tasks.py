@@ -19,7 +19,7 @@ from owtmix.inputs.tasks import SLOWEST_SOUND
 from owtmix.outputs.base import FinishedTracks, Output
 from owtmix.plan.device import CPU, RenderDevice
 from owtmix.plan.model import RenderPlan
-from owtmix.produce.plausible_tracks import MORE_BYTES, check_chunk, check_sound
+from owtmix.produce.plausible_tracks import MORE_BYTES, check_chunk, check_sound, most_chunk_bytes, most_sound_bytes
 from owtmix.render.callbacks import Warn
 from owtmix.render.results import RenderResult
 from owtmix.workers.base import Replies, TaskReporter
@@ -115,6 +115,12 @@ class ChunkTask:
         """As ``Long.longest_s``."""
         return _picture_longest_s(self.setup.plan, self.frames)
 
+    @property
+    def most_bytes(self) -> int:
+        """Of the track."""
+        assert self.setup.plan.picture
+        return most_chunk_bytes(self.setup.plan.picture, self.frames)
+
     def check(self, value: RenderResult) -> None:
         """As ``Bounded.check``."""
         check_chunk(self.setup.plan, self.frames, self.setup.device, self.track, value)
@@ -158,6 +164,11 @@ class AudioTask:
         sound = self.setup.plan.sound
         heard_s = sum(placed.span.duration for placed in sound.placements) if sound else Fraction(0)
         return SLOWEST_SOUND * float(self.length_s + heard_s)
+
+    @property
+    def most_bytes(self) -> int:
+        """Of the track."""
+        return most_sound_bytes(self.setup.plan)
 
     def check(self, value: RenderResult) -> None:
         """As ``Bounded.check``."""

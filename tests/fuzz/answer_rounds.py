@@ -118,7 +118,7 @@ def _leftovers(state: Path) -> dict[str, bytes]:
     made = state / "made"
     made.write_bytes(b"picture")
     cache = ChunkCache(state / "chunks")
-    cache.add("key", made, {"video_stats": {"0": {}}}, ("a warning",))
+    cache.add("key", made, {"video_stats": {"0": {}}}, ("a warning",), 1000)
     cache.add_loss(SourceLoss("a file", Fraction(7, 3), is_sound=True, message="it breaks"))
     _probes(state).keep(PROBES, "a.webm", _recording(state), PROBE)
     (state / "work").mkdir()

@@ -86,9 +86,11 @@ def gather(
         return found
 
     told: list[str] = []
-    found = decode_images(
-        marks(*objects), read, ImageSettings(**settings), executor or FailingExecutor(), folder, told.append
-    )
+    bench = folder.with_name(f"{folder.name}-bench")
+    bench.mkdir(exist_ok=True)
+    executor = executor or FailingExecutor()
+    found = decode_images(marks(*objects), read, ImageSettings(**settings), executor, bench, folder, told.append)
+    assert list(bench.iterdir()) == []
     return dict(found), told
 
 
@@ -123,7 +125,9 @@ def test_an_image_that_is_too_large_when_it_is_scaled_is_left_out(
     told: list[str] = []
     wanted = [ImageWatermark(0, 0, 1.0, "tall.png"), ImageWatermark(0, 0, 1.0, "tall.png", width=width)]
     settings = ImageSettings(max_pixels=40 * 400)
-    found = decode_images(wanted, lambda _: png(1, 10), settings, FailingExecutor(), tmp_path, told.append)
+    bench = tmp_path / "bench"
+    bench.mkdir()
+    found = decode_images(wanted, lambda _: png(1, 10), settings, FailingExecutor(), bench, tmp_path, told.append)
     assert list(found) == (["tall.png"] if fits else [])
     assert len(told) == (not fits)
     assert all("tall.png is left out: it is 1x10, and" in one and "images.max_pixels" in one for one in told)

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from owtmix.base.errors import DestinationError
+from owtmix.base.errors import DestinationError, RenderError
 from owtmix.produce.chunk_cache import LONGEST_LINE, ChunkCache, SourceLoss
 
+MOST_BYTES = 1000
 LOSS = SourceLoss("a file", Fraction(7, 3), is_sound=True, message="it breaks")
 
 
@@ -23,7 +24,7 @@ def made(tmp_path: Path) -> Path:
 
 
 def test_a_track_is_found_again_by_the_next_run(tmp_path: Path, made: Path) -> None:
-    ChunkCache(tmp_path / "chunks").add("key", made, {"seen": {"0": 1}}, ("a warning",))
+    ChunkCache(tmp_path / "chunks").add("key", made, {"seen": {"0": 1}}, ("a warning",), MOST_BYTES)
     assert not made.exists()
     found = ChunkCache(tmp_path / "chunks").find("key")
     assert found
@@ -34,10 +35,20 @@ def test_a_track_is_found_again_by_the_next_run(tmp_path: Path, made: Path) -> N
 def test_who_holds_a_file_open_that_was_taken_over_changes_nothing(tmp_path: Path, made: Path) -> None:
     """A worker that a recording has taken over opens what others make, and waits."""
     with made.open("r+b") as held:
-        track = ChunkCache(tmp_path / "chunks").add("key", made, None, ())
+        track = ChunkCache(tmp_path / "chunks").add("key", made, None, (), MOST_BYTES)
         held.write(b"another")
     assert track.path.read_bytes() == b"picture"
     assert ChunkCache(tmp_path / "chunks").find("key")
+
+
+def test_a_track_that_grows_while_it_is_taken_over_is_not_copied_for_ever(tmp_path: Path, made: Path) -> None:
+    cache = ChunkCache(tmp_path / "chunks")
+    os.truncate(made, 1 << 40)
+    with pytest.raises(RenderError, match="more than 1,000 bytes"):
+        cache.add("key", made, None, (), MOST_BYTES)
+    assert not made.exists()
+    assert cache.find("key") is None
+    assert [path.name for path in (tmp_path / "chunks").iterdir()] == []
 
 
 def test_losses_of_sources_are_found_by_the_next_run(tmp_path: Path) -> None:
@@ -47,7 +58,7 @@ def test_losses_of_sources_are_found_by_the_next_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", [b"pictura", b"", None])
 def test_a_damaged_or_missing_track_is_not_found(tmp_path: Path, made: Path, damage: bytes | None) -> None:
-    track = ChunkCache(tmp_path / "chunks").add("key", made, None, ())
+    track = ChunkCache(tmp_path / "chunks").add("key", made, None, (), MOST_BYTES)
     if damage is None:
         track.path.unlink()
     else:
@@ -57,9 +68,9 @@ def test_a_damaged_or_missing_track_is_not_found(tmp_path: Path, made: Path, dam
 
 def test_a_truncated_manifest_keeps_its_complete_entries(tmp_path: Path, made: Path) -> None:
     folder = tmp_path / "chunks"
-    ChunkCache(folder).add("first", made, None, ())
+    ChunkCache(folder).add("first", made, None, (), MOST_BYTES)
     made.write_bytes(b"more")
-    ChunkCache(folder).add("second", made, None, ())
+    ChunkCache(folder).add("second", made, None, (), MOST_BYTES)
     manifest = folder / "manifest.jsonl"
     manifest.write_bytes(manifest.read_bytes()[:-9])
     found = ChunkCache(folder)
@@ -67,7 +78,7 @@ def test_a_truncated_manifest_keeps_its_complete_entries(tmp_path: Path, made: P
     assert found.find("second") is None
     assert not (folder / "second").exists()
     made.write_bytes(b"again")
-    found.add("second", made, None, ())
+    found.add("second", made, None, (), MOST_BYTES)
     assert {name for name in ("first", "second") if ChunkCache(folder).find(name)} == {"first", "second"}
 
 
@@ -101,7 +112,7 @@ def test_invalid_lines_of_the_manifest_are_skipped_with_one_warning(
     assert "1 of the lines of" in caplog.text
     caplog.clear()
     cache = ChunkCache(folder)
-    cache.add("key", made, None, ())
+    cache.add("key", made, None, (), MOST_BYTES)
     cache.add_loss(LOSS)
     with (folder / "manifest.jsonl").open("ab") as manifest:
         manifest.write(invalid + b"\n")
@@ -130,7 +141,7 @@ def test_what_is_no_manifest_is_begun_anew(tmp_path: Path, made: Path, caplog: p
                 manifest.mkdir()
         made.write_bytes(b"picture")
         caplog.clear()
-        assert ChunkCache(folder).add("key", made, None, ())
+        assert ChunkCache(folder).add("key", made, None, (), MOST_BYTES)
         assert "everything is made again" in caplog.text
         assert ChunkCache(folder).find("key")
         manifest.unlink()
@@ -142,8 +153,8 @@ def test_a_track_that_is_a_link_is_neither_taken_nor_found(tmp_path: Path, made:
     link = tmp_path / "link"
     link.symlink_to(made)
     with pytest.raises(DestinationError, match="a link stands in the place of a file"):
-        cache.add("key", link, None, ())
-    track = cache.add("key", made, None, ())
+        cache.add("key", link, None, (), MOST_BYTES)
+    track = cache.add("key", made, None, (), MOST_BYTES)
     track.path.rename(made)
     track.path.symlink_to(made)
     assert cache.find("key") is None
@@ -151,7 +162,7 @@ def test_a_track_that_is_a_link_is_neither_taken_nor_found(tmp_path: Path, made:
 
 def test_only_their_owner_can_read_tracks(tmp_path: Path, made: Path) -> None:
     made.chmod(0o644)
-    track = ChunkCache(tmp_path / "chunks").add("key", made, None, ())
+    track = ChunkCache(tmp_path / "chunks").add("key", made, None, (), MOST_BYTES)
     modes = [
         path.stat().st_mode & 0o777 for path in (track.path, track.path.parent, track.path.parent / "manifest.jsonl")
     ]
@@ -162,7 +173,7 @@ def test_only_their_owner_can_read_tracks(tmp_path: Path, made: Path) -> None:
 def test_a_folder_that_is_gone_is_the_disk_s_error(tmp_path: Path, made: Path, change: str) -> None:
     folder = tmp_path / "chunks"
     cache = ChunkCache(folder)
-    cache.add("key", made, None, ())
+    cache.add("key", made, None, (), MOST_BYTES)
     shutil.rmtree(folder)
     if change == "a file":
         folder.write_text("")
@@ -173,7 +184,7 @@ def test_a_folder_that_is_gone_is_the_disk_s_error(tmp_path: Path, made: Path, c
     assert cache.find("key") is None
     assert cache.size_bytes(["key"]) == 0
     with pytest.raises(DestinationError, match="cannot be written"):
-        cache.add("another", made, None, ())
+        cache.add("another", made, None, (), MOST_BYTES)
     with pytest.raises(DestinationError, match="cannot be written"):
         cache.add_loss(LOSS)
     assert not list(tmp_path.glob("elsewhere/*"))

@@ -13,13 +13,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from enum import Enum
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from owtmix.base.own_files import make_folder, read_own, write_whole
 from owtmix.storage.s3.client import BucketClient
-from owtmix.storage.s3.errors import StoreFailure
+from owtmix.storage.s3.errors import RefusedEndpoint, StoreFailure
 
 MOST_PAGES: Final = 100
 MOST_UNFINISHED: Final = 1000
@@ -76,7 +77,7 @@ def abort_unfinished_uploads(bucket: BucketClient, key: str, page: int, own: Own
     """Abort uploads of ``key`` that were neither completed nor aborted. Returns their number.
 
     Those of other machines are aborted when they are older than ``ALIVE_FOR`` by the clock of the service. When the
-    service does not list uploads, or not for this access key, a warning is logged.
+    service does not list uploads, or not for this access key, or does not abort one, a warning is logged.
 
     Args:
         bucket: The bucket.
@@ -85,22 +86,30 @@ def abort_unfinished_uploads(bucket: BucketClient, key: str, page: int, own: Own
         own: The uploads of this machine.
 
     Raises:
-        StoreFailure: A request failed.
+        StoreFailure: A request for the list failed, or the endpoint may not be used.
     """
-    aborted = 0
     address = bucket.address(key)
+    left = own.find(address)
+    ends = [_abort(bucket, key, left)] if left else []
+    if left and ends[0] is not _End.LATER:
+        own.forget(address)
     try:
-        if left := own.find(address):
-            aborted += _abort(bucket, key, left)
-            own.forget(address)
-        for upload in _list_unfinished(bucket, key, page):
-            if upload.is_dead and upload.id != left:
-                aborted += _abort(bucket, key, upload.id)
+        dead = (upload.id for upload in _list_unfinished(bucket, key, page) if upload.is_dead)
+        ends.extend(_abort(bucket, key, upload) for upload in dead if upload != left)
     except StoreFailure as failure:
         if failure.code not in _REFUSED:
             raise
-        _log.warning("%s: unfinished uploads cannot be looked for and aborted: the key has no right to it", address)
-    return aborted
+        _log.warning("%s: unfinished uploads cannot be looked for: the key has no right to it", address)
+    return ends.count(_End.ABORTED)
+
+
+class _End(Enum):
+    """What came of aborting an upload; ``LATER`` it may be aborted."""
+
+    ABORTED = 1
+    NONE = 2
+    LATER = 3
+    NEVER = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,15 +153,20 @@ def _is_dead(began: Any, now: datetime) -> bool:
     return False
 
 
-def _abort(bucket: BucketClient, key: str, upload_id: str) -> bool:
-    """Whether there was such an upload."""
+def _abort(bucket: BucketClient, key: str, upload_id: str) -> _End:
+    """Abort an upload. It takes space of the store where that fails, and is in nobody's way."""
     try:
         bucket.retry(lambda: bucket.request("abort_multipart_upload", Key=key, UploadId=upload_id))
+    except RefusedEndpoint:
+        raise
     except StoreFailure as failure:
-        if failure.code != "NoSuchUpload":
+        if failure.shortage:
             raise
-        return False
-    return True
+        if failure.code == "NoSuchUpload":
+            return _End.NONE
+        _log.warning("%s: an unfinished upload cannot be aborted: %s", bucket.address(key), failure.sentence)
+        return _End.LATER if failure.transient or failure.code in _REFUSED else _End.NEVER
+    return _End.ABORTED
 
 
 def date_of(answer: dict[str, Any]) -> datetime | None:

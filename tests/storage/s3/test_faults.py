@@ -215,6 +215,22 @@ def test_an_upload_that_the_key_may_not_abort_is_not_forgotten(
     assert not service.unfinished()
 
 
+@pytest.mark.parametrize(
+    ("status", "code", "notes"),
+    [(500, "InternalError", 1), (400, "InvalidArgument", 0), (404, "", 0), (409, "Busy", 0)],
+)
+def test_an_old_upload_that_cannot_be_aborted_fails_no_job(
+    store: S3Store, service: Service, proxy: FaultProxy, uploads: Path, movie: Path, status: int, code: str, notes: int
+) -> None:
+    """What may work later is tried by the next run, too."""
+    OwnUploads(uploads).remember(store.address("out.mp4"), service.begin("out.mp4"))
+    proxy.inject(refused(status, code), times=-1, only=lambda request: request.method == "DELETE")
+    store.stage("out.mp4", "job", NOWHERE)
+    assert len(list(uploads.iterdir())) == notes
+    store.commit(movie, "out.mp4", ignore)
+    assert service.get("out.mp4") == MOVIE
+
+
 @pytest.mark.parametrize("only", [lambda r: r.method == "GET", is_beginning, is_part, is_completion])
 def test_an_interrupt_is_no_error_of_the_connection(
     spec: StorageSpec, service: Service, proxy: FaultProxy, movie: Path, only: Callable[[Request], bool]
