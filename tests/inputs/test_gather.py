@@ -76,8 +76,10 @@ def gatherer(
 ) -> InputGatherer:
     probes = MeasurementCache(folder.parent / "probes", ClockRules())
     executor = executor or InProcessExecutor()
+    bench = folder.parent / "bench"
+    bench.mkdir(exist_ok=True)
     return InputGatherer(
-        spec, settings or Settings(), store, executor, folder, folder, named, probes=probes, is_option=is_option
+        spec, settings or Settings(), store, executor, folder, bench, named, probes=probes, is_option=is_option
     )
 
 
