@@ -21,9 +21,9 @@ def compare(case: Case, engines: Sequence[Engine], rounds: int, *, judged: bool)
     """Run every engine ``rounds`` times; with ``judged`` measure the floor and the quality of each picture, too.
 
     Returns:
-        ``seconds`` and ``frames`` of the output, ``floor`` (CPU seconds of each part, for each round), ``busy_floor``
-        (the same with all cores busy), and under ``engines`` the costs of each round, the course of the memory in the
-        last, and the size and quality of the output; or, as ``missing``, why an engine did not run.
+        ``seconds`` and ``frames``, ``floor`` and ``busy_floor`` (CPU seconds of each part, for each round), and under
+        ``engines`` the costs of each round, the course of the memory in the last, and the size and quality of the
+        output; or, as ``missing``, why an engine did not run.
     """
     composed = case.work / "composed.yuv"
     floors: dict[str, list[dict[str, float]]] = {"floor": [], "busy_floor": []}
@@ -36,8 +36,7 @@ def compare(case: Case, engines: Sequence[Engine], rounds: int, *, judged: bool)
         if judged:
             for name, copies in (("floor", 1), ("busy_floor", CORES)):
                 floors[name].append(floor.measure(case, composed, copies))
-            alone_s, busy_s = (sum(rounds[-1].values()) for rounds in floors.values())
-            say(f"round {number + 1}: floor {alone_s:.1f} CPU s, with all cores busy {busy_s:.1f}")
+                say(f"round {number + 1}: {name} {sum(floors[name][-1].values()):.1f} CPU s")
         for engine in engines:
             result = results[engine.name]
             if "missing" not in result and (output := _run(engine, case, result)):

@@ -1,8 +1,7 @@
 """The least cost of composing a case: decoding what is shown and heard, and encoding the result, in CPU seconds.
 
 Only decoders and encoders are counted, each with one thread: not the interpreter's start, nor mixing, nor reading the
-composed frames back. Engines keep all cores busy, which then slow each other down: in memory, in caches, and where two
-processors of a virtual machine are one core. What the floor costs then is measured by as many copies side by side.
+composed frames back. Cores that are all busy, as engines keep them, slow each other down: copies side by side show it.
 """
 
 from __future__ import annotations
@@ -12,11 +11,11 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
-from itertools import repeat
 from math import ceil, floor
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import mean
+from tempfile import mkdtemp
 from typing import Any, Final
 
 import numpy as np
@@ -38,21 +37,16 @@ NEAR_S: Final = Fraction(10)
 
 
 def measure(case: Case, composed: Path, copies: int = 1) -> dict[str, float]:
-    """CPU seconds of every part, each in a process of its own; ``composed`` has the frames of the case.
-
-    With more ``copies`` each part runs so often side by side, and theirs is the mean.
-    """
+    """CPU seconds of every part, the mean of ``copies`` side by side; ``composed`` has the frames of the case."""
     parts = (decode_picture, decode_sound, encode_picture, encode_sound)
     return {f"{part.__name__}_s": measure_part(part, case, composed, copies) for part in parts}
 
 
 def measure_part(part: Callable[[Case, Path], float], case: Case, composed: Path, copies: int = 1) -> float:
-    """CPU seconds of one part; the mean of ``copies`` side by side, of which the first writes into the work folder."""
-    folders = [case.work, *(case.work / f"copy-{number}" for number in range(1, copies))]
-    for folder in folders:
-        folder.mkdir(exist_ok=True)
+    """CPU seconds of one part, the mean of ``copies``; the first one writes into the work folder."""
+    cases = [case, *(replace(case, work=Path(mkdtemp(dir=case.work))) for _ in range(1, copies))]
     with ProcessPoolExecutor(copies, get_context("spawn")) as processes:
-        return mean(processes.map(part, (replace(case, work=folder) for folder in folders), repeat(composed)))
+        return mean(processes.map(part, cases, [composed] * copies))
 
 
 def shown(plan: RenderPlan) -> Iterator[tuple[int, TimeRange]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import median
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 Figures = Mapping[str, Any]
 """A result file, or a part of one."""
@@ -14,10 +14,7 @@ HEADINGS: Final = (
     *("one process MiB", "VMAF", "VMAF NEG", "PSNR dB", "kbit/s"),
 )
 NOTHING: Final = "-"
-
-Floor = Literal["floor", "busy_floor"]
-FLOORS: Final[Mapping[Floor, str]] = {"floor": "floor", "busy_floor": "floor, all cores busy"}
-"""What is measured of decoding and encoding alone, in words."""
+FLOORS: Final = {"floor": "floor", "busy_floor": "floor, all cores busy"}
 
 
 def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -38,7 +35,7 @@ def scene_table(scene: Figures, cores: int) -> str:
     return markdown(HEADINGS, rows)
 
 
-def floor_of(scene: Figures, kind: Floor = "floor") -> float | None:
+def floor_of(scene: Figures, kind: str = "floor") -> float | None:
     """CPU seconds of decoding and encoding alone: the median of each part's rounds, summed."""
     rounds = scene.get(kind)
     return sum(middle(rounds, part) for part in rounds[0]) if rounds else None

@@ -46,7 +46,7 @@ class Sender:
         drift: Of its clock: 1e-4 is 100 ppm fast.
         sound_drift: Of its sound card against its clock.
         reports_ms: How often it reports; 0 never.
-        delay_us: From capture to arrival, at least; jitter comes on top.
+        delay_us: From capture, of sound that of its last sample, to arrival, at least; jitter comes on top.
         sizes: Of its pictures, each from so many milliseconds after its start on.
     """
 
@@ -134,8 +134,9 @@ def _write(
         return rtp_from + round(passed_us * (1 + drift) * head.rate / 1e6)
 
     records: list[Frame | Report] = []
+    lasts_us = 20_000 if head.kind == "audio" else 0
     for at_us, data, is_key in frames:
-        arrived_us = at_us + sender.delay_us + round(chance.expovariate(1 / max(1, sender.jitter_us)))
+        arrived_us = at_us + lasts_us + sender.delay_us + round(chance.expovariate(1 / max(1, sender.jitter_us)))
         records.append(Frame(rtp(at_us), arrived_us, is_key, data))
     begin_us, end_us = START_US + sender.start_ms * 1000, START_US + (sender.start_ms + sender.length_ms) * 1000
     for at_us in range(begin_us, end_us, sender.reports_ms * 1000 or 1 << 60) if sender.reports_ms else ():

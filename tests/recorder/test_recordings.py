@@ -163,9 +163,10 @@ def test_two_participants_agree_whatever_their_clocks_say(tmp_path: Path) -> Non
 
 
 def test_another_codec_gives_another_file_and_sound_goes_along(tmp_path: Path) -> None:
-    folder = lay_out(tmp_path, [ALICE])
+    alice = replace(ALICE, marks_ms=(1100, 2100, 3100))
+    folder = lay_out(tmp_path, [alice])
     journals = tmp_path / "journals"
-    later = replace(ALICE, codec="h264", sound=False)
+    later = replace(alice, codec="h264", sound=False)
     (path,) = write_journals(later, tmp_path / "other", "s0")
     with JournalReader(path) as reader:
         records = list(reader.records())
@@ -180,10 +181,10 @@ def test_another_codec_gives_another_file_and_sound_goes_along(tmp_path: Path) -
     first, second = finish_here(folder)["files"]
     assert (first["name"], second["name"]) == ("alice_1-s0.webm", "alice_1-s0-1.mp4")
     assert second["start_ms"] - START_US / 1000 == pytest.approx(2000 + DELAY_MS, abs=ONSET_MS)
-    seen = look(folder.recordings / second["name"], second, ALICE.tone_hz)
-    assert seen.beeps_ms == pytest.approx([2000 + DELAY_MS, 3000 + DELAY_MS], abs=ONSET_MS)
-    before = look(folder.recordings / first["name"], first, ALICE.tone_hz)
-    assert before.beeps_ms == pytest.approx([1000 + DELAY_MS], abs=ONSET_MS)
+    seen = look(folder.recordings / second["name"], second, alice.tone_hz)
+    assert seen.beeps_ms == pytest.approx([2100 + DELAY_MS, 3100 + DELAY_MS], abs=ONSET_MS)
+    before = look(folder.recordings / first["name"], first, alice.tone_hz)
+    assert before.beeps_ms == pytest.approx([1100 + DELAY_MS], abs=ONSET_MS)
     assert max(before.times_ms) < 2000 + DELAY_MS
 
 
@@ -223,7 +224,7 @@ def test_what_has_no_key_frame_is_left_out_with_the_reason_and_its_sound_stays(t
 
 def test_nothing_gives_no_index(tmp_path: Path) -> None:
     folder = lay_out(tmp_path, [])
-    assert finish_here(folder) == {"files": [], "left_out": [], "index": None, "uploaded": []}
+    assert finish_here(folder) == {"files": [], "left_out": [], "index": None, "uploaded": [], "warnings": []}
     assert not (tmp_path / "index.json").exists()
 
 
