@@ -14,7 +14,6 @@ from fractions import Fraction
 from math import ceil, floor
 from multiprocessing import get_context
 from pathlib import Path
-from statistics import mean
 from tempfile import mkdtemp
 from typing import Any, Final
 
@@ -31,7 +30,6 @@ from owtmix.plan.model import SAMPLE_RATE_HZ, RenderPlan
 from owtmix.render.audio_mix import mix
 
 PICTURE: Final = "floor-picture.mp4"
-"""The encoded picture, which stays in the work folder."""
 NEAR_S: Final = Fraction(10)
 """Between two stretches as close as this the decoder goes on, as no seeking helps."""
 
@@ -43,10 +41,10 @@ def measure(case: Case, composed: Path, copies: int = 1) -> dict[str, float]:
 
 
 def measure_part(part: Callable[[Case, Path], float], case: Case, composed: Path, copies: int = 1) -> float:
-    """CPU seconds of one part, the mean of ``copies``; the first one writes into the work folder."""
+    """CPU seconds of one part, the mean of ``copies``; the ``PICTURE`` of the first one stays in the work folder."""
     cases = [case, *(replace(case, work=Path(mkdtemp(dir=case.work))) for _ in range(1, copies))]
     with ProcessPoolExecutor(copies, get_context("spawn")) as processes:
-        return mean(processes.map(part, cases, [composed] * copies))
+        return sum(processes.map(part, cases, [composed] * copies)) / copies
 
 
 def shown(plan: RenderPlan) -> Iterator[tuple[int, TimeRange]]:

@@ -11,7 +11,7 @@ import benchmarks
 
 FOLDER: Final = Path(benchmarks.__path__[0])
 MODULES: Final = sorted(FOLDER.rglob("*.py"))
-MOST_LINES: Final = 1_610
+MOST_LINES: Final = 1_600
 
 
 def _imported(path: Path) -> Iterator[str]:
