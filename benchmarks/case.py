@@ -98,8 +98,9 @@ def composed(case: Case, frames: range, device: RenderDevice = CPU) -> Iterator[
     gpu, result = open_gpu(device), RenderResult()
     canvas = make_canvas(case.picture, gpu, device.memory_bytes)
     overlays = RenderContext(case.plan, case.sources, {}, device).overlays()
-    with closing(render_frames(case.picture, frames, Decoding(case.sources, gpu), canvas, overlays, result)) as drawn:
-        for _, rendered in drawn:
+    decoding = Decoding(case.sources, gpu)
+    with closing(render_frames(case.picture, frames, decoding, canvas, overlays, result)) as rendering:
+        for _, rendered in rendering:
             yield rendered.frame
             rendered.release()
     if result.failures:

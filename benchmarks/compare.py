@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks import floor, quality
 from benchmarks.case import Case, Engine, compose
 from benchmarks.command_line import say
-from benchmarks.measure import CORES, CommandError
+from benchmarks.measure import CommandError
 
 Result = dict[str, Any]
 """The results of a scene or of an engine, as they stand in a result file."""
@@ -21,12 +21,12 @@ def compare(case: Case, engines: Sequence[Engine], rounds: int, *, judged: bool)
     """Run every engine ``rounds`` times; with ``judged`` measure the floor and the quality of each picture, too.
 
     Returns:
-        ``seconds`` and ``frames``, ``floor`` and ``busy_floor`` (CPU seconds of each part, for each round), and under
+        ``seconds`` and ``frames`` of the output, ``floor`` (CPU seconds of each part, for each round), and under
         ``engines`` the costs of each round, the course of the memory in the last, and the size and quality of the
         output; or, as ``missing``, why an engine did not run.
     """
     composed = case.work / "composed.yuv"
-    floors: dict[str, list[dict[str, float]]] = {"floor": [], "busy_floor": []}
+    floors: list[dict[str, float]] = []
     results: dict[str, Result] = {engine.name: {"rounds": []} for engine in engines}
     if judged:
         say("composing without loss")
@@ -34,9 +34,8 @@ def compare(case: Case, engines: Sequence[Engine], rounds: int, *, judged: bool)
         os.sync()  # gigabytes on their way to the disk would hold up the first engine
     for number in range(rounds):
         if judged:
-            for name, copies in (("floor", 1), ("busy_floor", CORES)):
-                floors[name].append(floor.measure(case, composed, copies))
-                say(f"round {number + 1}: {name} {sum(floors[name][-1].values()):.1f} CPU s")
+            floors.append(floor.measure(case, composed))
+            say(f"round {number + 1}: floor {sum(floors[-1].values()):.1f} CPU s")
         for engine in engines:
             result = results[engine.name]
             if "missing" not in result and (output := _run(engine, case, result)):
@@ -44,7 +43,7 @@ def compare(case: Case, engines: Sequence[Engine], rounds: int, *, judged: bool)
                     result |= quality.judge(output, case, composed)
                 output.unlink()
     composed.unlink(missing_ok=True)
-    return {"seconds": float(case.plan.duration_s), "frames": case.picture.frames, **floors, "engines": results}
+    return {"seconds": float(case.plan.duration_s), "frames": case.picture.frames, "floor": floors, "engines": results}
 
 
 def _run(engine: Engine, case: Case, result: Result) -> Path | None:

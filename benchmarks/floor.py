@@ -1,7 +1,7 @@
 """The least cost of composing a case: decoding what is shown and heard, and encoding the result, in CPU seconds.
 
 Only decoders and encoders are counted, each with one thread: not the interpreter's start, nor mixing, nor reading the
-composed frames back. Cores that are all busy, as engines keep them, slow each other down: copies side by side show it.
+composed frames back.
 """
 
 from __future__ import annotations
@@ -9,12 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from fractions import Fraction
 from math import ceil, floor
 from multiprocessing import get_context
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any, Final
 
 import numpy as np
@@ -30,21 +28,21 @@ from owtmix.plan.model import SAMPLE_RATE_HZ, RenderPlan
 from owtmix.render.audio_mix import mix
 
 PICTURE: Final = "floor-picture.mp4"
+"""The encoded picture, which stays in the work folder."""
 NEAR_S: Final = Fraction(10)
 """Between two stretches as close as this the decoder goes on, as no seeking helps."""
 
 
-def measure(case: Case, composed: Path, copies: int = 1) -> dict[str, float]:
-    """CPU seconds of every part, the mean of ``copies`` side by side; ``composed`` has the frames of the case."""
+def measure(case: Case, composed: Path) -> dict[str, float]:
+    """CPU seconds of every part, each in a process of its own; ``composed`` has the frames of the case."""
     parts = (decode_picture, decode_sound, encode_picture, encode_sound)
-    return {f"{part.__name__}_s": measure_part(part, case, composed, copies) for part in parts}
+    return {f"{part.__name__}_s": measure_part(part, case, composed) for part in parts}
 
 
-def measure_part(part: Callable[[Case, Path], float], case: Case, composed: Path, copies: int = 1) -> float:
-    """CPU seconds of one part, the mean of ``copies``; the ``PICTURE`` of the first one stays in the work folder."""
-    cases = [case, *(replace(case, work=Path(mkdtemp(dir=case.work))) for _ in range(1, copies))]
-    with ProcessPoolExecutor(copies, get_context("spawn")) as processes:
-        return sum(processes.map(part, cases, [composed] * copies)) / copies
+def measure_part(part: Callable[[Case, Path], float], case: Case, composed: Path) -> float:
+    """CPU seconds of one part."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as process:
+        return process.submit(part, case, composed).result()
 
 
 def shown(plan: RenderPlan) -> Iterator[tuple[int, TimeRange]]:

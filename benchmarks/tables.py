@@ -14,7 +14,6 @@ HEADINGS: Final = (
     *("one process MiB", "VMAF", "VMAF NEG", "PSNR dB", "kbit/s"),
 )
 NOTHING: Final = "-"
-FLOORS: Final = {"floor": "floor", "busy_floor": "floor, all cores busy"}
 
 
 def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -27,18 +26,18 @@ def scene_table(scene: Figures, cores: int) -> str:
     """The results of one scene."""
     floor_s = floor_of(scene)
     rows: list[Sequence[str]] = []
-    for kind, name in FLOORS.items():
-        if floor_s is not None and (alone_s := floor_of(scene, kind)) is not None:
-            costs = f"{scene['seconds'] / alone_s:.2f}", f"{alone_s:.1f}", f"{alone_s / floor_s:.2f}"
-            rows.append((f"*{name}*", NOTHING, NOTHING, *costs, *[NOTHING] * (len(HEADINGS) - 6)))
+    if floor_s is not None:
+        costs = f"{scene['seconds'] / floor_s:.2f}", f"{floor_s:.1f}", "1.00"
+        rows.append(("*floor*", NOTHING, NOTHING, *costs, *[NOTHING] * (len(HEADINGS) - 6)))
     rows += [_row(name, found, scene["seconds"], floor_s, cores) for name, found in scene["engines"].items()]
     return markdown(HEADINGS, rows)
 
 
-def floor_of(scene: Figures, kind: str = "floor") -> float | None:
+def floor_of(scene: Figures) -> float | None:
     """CPU seconds of decoding and encoding alone: the median of each part's rounds, summed."""
-    rounds = scene.get(kind)
-    return sum(middle(rounds, part) for part in rounds[0]) if rounds else None
+    if not scene["floor"]:
+        return None
+    return sum(middle(scene["floor"], part) for part in scene["floor"][0])
 
 
 def middle(rounds: Sequence[Figures], key: str) -> float:

@@ -34,7 +34,6 @@ SCENE: Final = {
     "seconds": 60.0,
     "frames": 900,
     "floor": [FLOOR, FLOOR | {"encode_picture_s": 90.0}, FLOOR],
-    "busy_floor": [{part: 1.25 * s for part, s in FLOOR.items()}],
     "engines": {
         "owtmix, 1 worker": _engine(20, 21),
         "owtmix, 2 workers": _engine(10, 21, **STAGES),
@@ -85,12 +84,6 @@ def test_the_floor_has_costs_and_no_time() -> None:
     assert {name: cell for name, cell in row.items() if cell != "-"} == costs | {"engine": "*floor*"}
 
 
-def test_the_floor_with_all_cores_busy_stands_beside_the_other() -> None:
-    row = dict(zip(HEADINGS, _row(scene_table(SCENE, 2), "*floor, all cores busy*"), strict=True))
-    assert (row["CPU s"], row["CPU / floor"]) == ("25.0", "1.25")
-    assert "all cores busy" not in scene_table(SCENE | {"busy_floor": []}, 2)
-
-
 def test_the_floor_is_the_sum_of_the_medians_of_its_parts() -> None:
     assert floor_of(SCENE) == 20
     assert floor_of(SCENE | {"floor": []}) is None
@@ -104,7 +97,6 @@ def test_who_did_not_run_says_why() -> None:
     ("about", "measured", "met"),
     [
         ("grid4: CPU / floor", "1.05", "yes"),
-        ("grid4: CPU / floor, all cores busy", "0.84", "yes"),
         ("lecture: CPU / floor", "not measured", "-"),
         ("grid4: times as fast as FFmpeg's graph", "1.60", "yes"),
         ("lively9: times as fast as FFmpeg's better way, same options", "1.60", "yes"),
