@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import stat
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from owtmix.base.errors import ChangedError, Interrupted, ShortageError
+from owtmix.base.errors import ChangedError, InputError, Interrupted, ShortageError
 from owtmix.base.shortage import raise_if_short
 
 CHANGED: Final = "it was changed, replaced or removed since the job found it: run the job when nothing writes to it"
+MOST_OPENINGS: Final = 10
+"""Tries to open a file that has its version before and after: its folder was another for a moment."""
 
 
 def version_of(state: os.stat_result) -> str:
@@ -49,27 +54,70 @@ def is_same_elsewhere(version: str, here: str) -> bool:
     return version.split(" ")[1:3] == here.split(" ")[1:3]
 
 
-class unchanged:  # noqa: N801 - it reads like a word: ``with unchanged(path, version):``
-    """A block that reads a file of which ``version`` is expected; None expects nothing.
+class HeldFile:
+    """A file that is held open in the ``version`` that was planned; None takes any.
 
-    What the block read counts when it ends without an error: the file had that version until then.
+    ``path`` leads to what is held, whatever stands at ``original`` meanwhile. As a block it reads from there: what the
+    block read counts when it ends without an error, since the file had that version until then.
 
     Raises:
+        InputError: there is nothing that can be read, and no version was planned.
         ChangedError: the file has another version, or is gone; errors in the block are replaced by this one.
         ShortageError: the machine is short of something.
     """
 
-    __slots__ = ("_path", "_version")
+    __slots__ = ("_descriptor", "_version", "path")
 
-    def __init__(self, path: Path, version: str | None) -> None:
-        self._path = path
+    def __init__(self, original: Path, version: str | None) -> None:
         self._version = version
+        self._descriptor = _opened(original, version)
+        self.path: Final = Path(f"/proc/self/fd/{self._descriptor}")
 
-    def __enter__(self) -> None:
-        pass
+    def __enter__(self) -> Path:
+        return self.path
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if kind is not None and (not issubclass(kind, Exception) or issubclass(kind, (ShortageError, Interrupted))):
             return
-        if self._version is not None and not is_unchanged(self._path, self._version):
+        if self._version is not None and not self._is_unchanged():
             raise ChangedError(CHANGED) from None
+
+    def close(self) -> None:
+        """Close it; ``path`` leads nowhere then."""
+        os.close(self._descriptor)
+
+    def _is_unchanged(self) -> bool:
+        try:
+            return version_of(os.fstat(self._descriptor)) == self._version
+        except OSError as error:
+            raise_if_short(error)
+            return False
+
+
+@contextmanager
+def unchanged(path: Path, version: str | None) -> Iterator[Path]:
+    """A block that reads a file by the name that it is given, see ``HeldFile``."""
+    with closing(HeldFile(path, version)) as held, held as name:
+        yield name
+
+
+def _opened(path: Path, version: str | None) -> int:
+    """The descriptor of a file in its version. Neither a pipe nor a device in its place is waited for."""
+    reason: str | None = ""
+    for _ in range(MOST_OPENINGS):
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except (OSError, ValueError) as error:
+            raise_if_short(error)
+            reason = getattr(error, "strerror", None) or str(error)
+        else:
+            state = os.fstat(descriptor)
+            if version_of(state) == version or (version is None and stat.S_ISREG(state.st_mode)):
+                return descriptor
+            os.close(descriptor)
+            reason = "it is no file"
+        if version is None:
+            raise InputError(f"cannot be read: {reason}")
+        if not is_unchanged(path, version):
+            break
+    raise ChangedError(CHANGED)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import re
-import stat
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
-from owtmix.base.errors import ChangedError
+from owtmix.base.errors import InputError
 from owtmix.base.file_version import unchanged
 from owtmix.base.shortage import raise_if_short
 from owtmix.inputs.source_file import SourceFile
@@ -152,28 +150,19 @@ class _Contents:
         if place not in self._digests:
             try:
                 self._digests[place] = _digest(file, whole=whole)
-            except (OSError, ChangedError) as error:
+            except (OSError, InputError) as error:
                 raise_if_short(error)
                 self._digests[place] = None  # whoever reads it next says so
         return number if self._digests[place] is None else self._digests[place]
-
-
-def _plain_file(path: str, flags: int) -> int:
-    """An opener that does not wait for a pipe that stands in the place of a file."""
-    descriptor = os.open(path, flags | os.O_NONBLOCK)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(errno.EINVAL, "it is no file any more", path)
-    return descriptor
 
 
 def _digest(source: SourceFile, *, whole: bool) -> bytes:
     """Of the size of a file and its ends, or of all of it.
 
     Raises:
-        OSError, ChangedError: it is not there any more as it was found.
+        OSError, InputError: it is not there any more as it was found.
     """
-    with unchanged(source.path, source.file_version), open(source.path, "rb", opener=_plain_file) as file:
+    with unchanged(source.path, source.file_version) as path, path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         digest = hashlib.sha256(f"{size} ".encode())
         if whole:

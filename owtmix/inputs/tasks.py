@@ -93,29 +93,29 @@ class ProbeTask:
         return 0.0
 
     def run(self, reporter: TaskReporter) -> Heard | Probe | NeedsBytes:
-        with unchanged(self.path, self.version):
-            found = self._measured(reporter)
+        with unchanged(self.path, self.version) as path:
+            found = self._measured(path, reporter)
             if not (self.listens_s and isinstance(found, Probe) and found.sounds):
                 return found
             try:
-                return Heard(found, _voice_in(self.path, found, self.listens_s, reporter))
+                return Heard(found, _voice_in(path, found, self.listens_s, reporter))
             except InputError:  # its picture may be good; what is wrong is told by who asks for the voice
                 return found
 
-    def _measured(self, reporter: TaskReporter) -> Probe | NeedsBytes:
+    def _measured(self, path: Path, reporter: TaskReporter) -> Probe | NeedsBytes:
         from owtmix.media.decode_all import decode_all
         from owtmix.media.partial_file import MissingBytesError
         from owtmix.media.probe import probe
 
         try:
             found = probe(
-                self.path, lambda t: reporter.advance(float(t)), parts=self.parts, wholly=self.wholly, rules=self.rules
+                path, lambda t: reporter.advance(float(t)), parts=self.parts, wholly=self.wholly, rules=self.rules
             )
         except MissingBytesError as lacking:
             return NeedsBytes(lacking.at)
         if not (self.wholly and found.video):
             return found
-        stats = decode_all(self.path, found.video, lambda t: reporter.advance(float(t)), found.end_bytes)
+        stats = decode_all(path, found.video, lambda t: reporter.advance(float(t)), found.end_bytes)
         return replace(found, video_stats=stats)
 
 
@@ -148,8 +148,8 @@ class VoiceTask:
         return min(SLOWEST_SOUND * len(self.probe.sounds) * float(self.listens_s), MOST_MEASURING_S)
 
     def run(self, reporter: TaskReporter) -> Voice:
-        with unchanged(self.path, self.version):
-            return _voice_in(self.path, self.probe, self.listens_s, reporter)
+        with unchanged(self.path, self.version) as path:
+            return _voice_in(path, self.probe, self.listens_s, reporter)
 
 
 def _voice_in(path: Path, probe: Probe, listens_s: Fraction, reporter: TaskReporter) -> Voice:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -17,11 +19,18 @@ from owtmix.base.strict_json import printable
 MOST_BYTES: Final = 65_536
 LONGEST_NAME: Final = 1000
 """In characters, of a job file in a message."""
+MOST_WAITING_S: Final = 600.0
+"""A run waits so long for who delivers callbacks of earlier ones, or removes what they left."""
+_POLL_S: Final = 0.05
+_WRITING_S: Final = 1.0
+"""Until who holds a lock has written who it is."""
 
 
 @contextmanager
 def lock_job(state: Path, job_id: str, job_file: Path | None = None) -> Iterator[None]:
     """Hold the job id in the state folder while the block runs; the system releases it when the process ends.
+
+    A run has a ``job_file``. Who has none holds the job for something short between runs, for which a run waits.
 
     Raises:
         BusyError: another process holds it; the message names that process and its job file.
@@ -31,11 +40,12 @@ def lock_job(state: Path, job_id: str, job_file: Path | None = None) -> Iterator
     path = folder / f"{job_id}.lock"
     try:
         make_folder(folder)
-        held = _opened(path, state, job_id)
+        held = _opened(path, state, job_id, waits=job_file is not None)
     except OSError as error:
         raise DestinationError(f"{error.filename or path} cannot be locked: {error.strerror}") from None
     try:
-        owner = json.dumps({"process": os.getpid(), "job_file": str(job_file.absolute()) if job_file else ""})
+        named = str(job_file.absolute()) if job_file else ""
+        owner = json.dumps({"process": os.getpid(), "job_file": named})
         with suppress(OSError):  # a full disk: nobody can be told who it is
             os.ftruncate(held, 0)
             os.pwrite(held, owner.encode(errors="surrogateescape"), 0)
@@ -66,8 +76,9 @@ def lock_folder(folder: Path, job_id: str) -> Iterator[None]:
         yield
 
 
-def _opened(path: Path, state: Path, job_id: str) -> int:
-    """The descriptor of the locked file."""
+def _opened(path: Path, state: Path, job_id: str, *, waits: bool) -> int:
+    """The descriptor of the locked file. Who ``waits`` is not refused for what is no run."""
+    start = time.monotonic()
     while True:
         descriptor = own_file(path, os.O_RDWR | os.O_CREAT)
         try:
@@ -75,7 +86,11 @@ def _opened(path: Path, state: Path, job_id: str) -> int:
         except BlockingIOError:
             owner = _owner(descriptor)
             os.close(descriptor)
-            raise BusyError(f"the job {job_id} is already running{owner} (state folder {state})") from None
+            patience_s = _WRITING_S if owner is None else 0 if owner.job_file else MOST_WAITING_S
+            if waits and time.monotonic() - start < patience_s:
+                time.sleep(_POLL_S)
+                continue
+            raise BusyError(f"the job {job_id} is already running{owner or ''} (state folder {state})") from None
         except OSError:
             return descriptor  # some network file systems cannot lock; nothing protects the job there
         # The one who held it has removed the file, perhaps between the opening and the lock.
@@ -85,13 +100,25 @@ def _opened(path: Path, state: Path, job_id: str) -> int:
         os.close(descriptor)
 
 
-def _owner(descriptor: int) -> str:
-    """Who holds the lock, for a message; empty when that cannot be read."""
+@dataclass(frozen=True, slots=True)
+class _Owner:
+    """Who holds a lock."""
+
+    process: int
+    job_file: str
+    """Empty when it is no run."""
+
+    def __str__(self) -> str:
+        """As a part of a message."""
+        file = f", job file {printable(self.job_file, LONGEST_NAME)}" * bool(self.job_file)
+        return f": process {self.process}{file}"
+
+
+def _owner(descriptor: int) -> _Owner | None:
+    """Who holds the lock; None when that cannot be read."""
     try:
         owner = json.loads(os.pread(descriptor, MOST_BYTES, 0))
-        process, job_file = owner["process"], owner["job_file"]
-        if not isinstance(process, int) or not isinstance(job_file, str):
-            return ""
+        found = _Owner(owner["process"], owner["job_file"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return ""
-    return f": process {process}" + f", job file {printable(job_file, LONGEST_NAME)}" * bool(job_file)
+        return None
+    return found if isinstance(found.process, int) and isinstance(found.job_file, str) else None

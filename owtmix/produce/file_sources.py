@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 from owtmix.base.errors import ChangedError, DestinationError
-from owtmix.base.file_version import CHANGED, unchanged
+from owtmix.base.file_version import CHANGED, HeldFile
 from owtmix.inputs.source_file import SourceFile
 from owtmix.media.audio_reader import AudioReader
 from owtmix.media.audio_resample import Samples
@@ -40,56 +41,66 @@ class FileSources:
         assert file.probe
         assert file.probe.video
         video = file.probe.video
-        path, version = _found(file)
-        reader = VideoReader(
-            path,
-            video.index,
-            gpu,
-            times,
-            heartbeat,
-            video.sections,
-            file.probe.end_bytes,
-            loop_filter=source not in self.unfiltered,
-        )
-        return _PlannedVideo(reader, path, version)
+        held = _held(file)
+        with _closed_unless_read(held) as path:
+            reader = VideoReader(
+                path,
+                video.index,
+                gpu,
+                times,
+                heartbeat,
+                video.sections,
+                file.probe.end_bytes,
+                loop_filter=source not in self.unfiltered,
+            )
+        return _PlannedVideo(reader, held)
 
     def open_audio(self, source: int, track: AudioTrack, offset_s: Fraction) -> AudioSource:
         file = self.files[source]
-        path, version = _found(file)
         end_bytes = file.probe.end_bytes if file.probe else None
-        with unchanged(path, version):
+        held = _held(file)
+        with _closed_unless_read(held) as path:
             reader = AudioReader(path, track, offset_s, end_bytes)
-        return _PlannedAudio(reader, path, version)
+        return _PlannedAudio(reader, held)
 
     def wait_for(self, source: int, heartbeat: Callable[[], None]) -> bool:
         return wait_for_file(self.files[source].path, heartbeat)
 
 
-def _found(file: SourceFile) -> tuple[Path, str | None]:
-    """The local file, and the version that it must have.
+def _held(file: SourceFile) -> HeldFile:
+    """The local file in the version that it must have.
 
     Raises:
         DestinationError: it was fetched, and is not there any more. The recording is not to blame.
-        ChangedError: it is not known in which version it was fetched.
+        ChangedError: it has another version, or it is not known in which one it was fetched.
     """
     if file.is_fetched and not file.path.exists():
         raise DestinationError(f"{file.path} is gone: the work folder was removed or emptied while the job ran")
     version = file.file_version
     if version is None and file.is_fetched:
         raise ChangedError(CHANGED)
-    return file.path, version
+    return HeldFile(file.path, version)
+
+
+@contextmanager
+def _closed_unless_read(held: HeldFile) -> Iterator[Path]:
+    """A block that opens a reader of the file, which is closed if that fails."""
+    with ExitStack() as failed:
+        failed.callback(held.close)
+        with held as path:
+            yield path
+        failed.pop_all()
 
 
 @dataclass(frozen=True, slots=True)
 class _PlannedVideo:
-    """A picture whose file must have ``version`` for as long as it is read."""
+    """A picture whose file must keep its version for as long as it is read."""
 
     reader: VideoReader
-    path: Path
-    version: str | None
+    file: HeldFile
 
     def frame_at(self, t: Fraction) -> DecodedFrame | None:
-        with unchanged(self.path, self.version):
+        with self.file:
             return self.reader.frame_at(t)
 
     def stats_between(self, start: Fraction | None, end: Fraction | None) -> DecodeStats:
@@ -97,6 +108,7 @@ class _PlannedVideo:
 
     def close(self) -> None:
         self.reader.close()
+        self.file.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +116,16 @@ class _PlannedAudio:
     """The same for sound."""
 
     reader: AudioReader
-    path: Path
-    version: str | None
+    file: HeldFile
 
     @property
     def damage(self) -> Damage:
         return self.reader.damage
 
     def read(self, first_sample: int, count: int) -> Samples:
-        with unchanged(self.path, self.version):
+        with self.file:
             return self.reader.read(first_sample, count)
 
     def close(self) -> None:
         self.reader.close()
+        self.file.close()

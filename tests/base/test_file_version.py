@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from owtmix.base.errors import ChangedError
+from owtmix.base.errors import ChangedError, InputError
 from owtmix.base.file_version import file_version, unchanged
 from tests.support.changes import CHANGES
 
@@ -36,6 +38,44 @@ def test_errors_in_a_file_that_did_not_change_are_its_own(tmp_path: Path) -> Non
         raise ValueError("damaged")
 
 
-def test_nothing_is_expected_of_a_file_without_a_version(tmp_path: Path) -> None:
-    with unchanged(tmp_path / "none", None):
+def test_nothing_is_expected_of_a_file_without_a_version_but_that_it_is_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.webm"
+    path.write_text("before")
+    with unchanged(path, None) as name:
+        path.write_text("after")
+        assert name.read_text() == "after"
+    os.mkfifo(tmp_path / "pipe")
+    for other, reason in (("none", "No such file"), ("pipe", "it is no file"), (".", "it is no file")):
+        with pytest.raises(InputError, match=f"cannot be read: {reason}"), unchanged(tmp_path / other, None):
+            pass
+
+
+def test_what_was_opened_is_read_whatever_stands_in_its_place_meanwhile(tmp_path: Path) -> None:
+    """A folder that was swapped away and back had another file's measurement kept under the version of this one."""
+    path, other = tmp_path / "room" / "a.webm", tmp_path / "other"
+    for folder in (path.parent, other):
+        folder.mkdir()
+        (folder / path.name).write_text(folder.name)
+    with unchanged(path, file_version(path)) as name:
+        path.parent.rename(tmp_path / "away")
+        other.rename(path.parent)
+        assert (path.read_text(), name.read_text()) == ("other", "room")
+    with pytest.raises(ChangedError), unchanged(path, file_version(tmp_path / "away" / path.name)):
         pass
+
+
+def test_a_file_that_is_away_only_for_a_moment_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was blamed with "Permission denied" when a folder stood there that could not be read."""
+    path = tmp_path / "a.webm"
+    path.write_text("it")
+    version, opened, tries = file_version(path), os.open, []
+
+    def refused_twice(*arguments: Any) -> int:
+        tries.append(arguments)
+        if len(tries) < 3:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return opened(*arguments)
+
+    monkeypatch.setattr(os, "open", refused_twice)
+    with unchanged(path, version) as name:
+        assert name.read_text() == "it"

@@ -57,7 +57,7 @@ def test_a_state_folder_that_is_a_file_or_nothing(command: Command, tiny: Path, 
 
 
 def test_a_job_that_runs_already_is_told_apart(command: Command, tiny: Path, job_id: str) -> None:
-    with lock_job(command.root, job_id):
+    with lock_job(command.root, job_id, tiny):
         error = failed(command.run(tiny))
     assert (error["type"], error["exit_status"], error["code"]) == ("BusyError", 6, 2)
 
@@ -105,7 +105,7 @@ def test_the_state_goes_where_it_is_asked_to_go(command: Command, tiny: Path, tm
     assert (state / "logs" / f"{job_id}.log").is_file()
     assert {path.name for path in state.iterdir()} <= set(STATE_FOLDERS)
     assert not list(command.root.glob(f"*/{job_id}*"))
-    with lock_job(state, job_id):
+    with lock_job(state, job_id, tiny):
         assert failed(command.run("--state", state, tiny))["type"] == "BusyError"
         assert command.run(tiny).returncode == 0
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,20 @@ def test_a_killed_run_leaves_no_lock_and_a_living_one_is_named_with_its_job_file
         holder.wait()
         with lock_job(tmp_path, "busy-room"):
             pass
+
+
+def test_a_run_waits_for_what_is_no_run_and_nothing_else_waits(tmp_path: Path) -> None:
+    """Callbacks that were delivered again for a minute made the next run of the job fail."""
+    with ExitStack() as delivering:
+        delivering.enter_context(lock_job(tmp_path, "room"))
+        with pytest.raises(BusyError), lock_job(tmp_path, "room"):
+            pass
+        end = threading.Timer(0.5, delivering.close)
+        end.start()
+        again = pytest.raises(BusyError)
+        with lock_job(tmp_path, "room", Path("cfg.json")), again, lock_job(tmp_path, "room", Path("cfg.json")):
+            pass
+        end.join()
 
 
 def test_a_link_in_place_of_a_lock_is_not_followed(tmp_path: Path) -> None:

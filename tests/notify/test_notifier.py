@@ -14,7 +14,7 @@ from owtmix.base.errors import InputError
 from owtmix.jobfile.spec import NotifySpec
 from owtmix.notify.events import failed, started
 from owtmix.notify.notifier import Notifier, resend
-from owtmix.notify.run import Run
+from owtmix.notify.outbox import Outbox
 from tests.notify.receiver import SILENCE, TAKEN, answers, receiving
 from tests.notify.runs import (
     FILES,
@@ -141,13 +141,13 @@ def test_jobs_with_receivers_of_their_own_are_not_looked_through_for_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Hundreds of jobs with 32 receivers each took all the time there was, before anything was sent."""
-    asked, unsent = [], Run.unsent
+    asked, unsent = [], Outbox.unsent
 
-    def noted(run: Run, url: str, *, endless: bool) -> Any:
+    def noted(outbox: Outbox, url: str) -> Any:
         asked.append(url)
-        return unsent(run, url, endless=endless)
+        return unsent(outbox, url)
 
-    monkeypatch.setattr(Run, "unsent", noted)
+    monkeypatch.setattr(Outbox, "unsent", noted)
     with receiving(answers(503)) as receiver:
         leave(tmp_path, receiver.url)
         receiver.answer = answers(TAKEN)

@@ -6,7 +6,7 @@ import json
 import os
 import tracemalloc
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -16,6 +16,7 @@ from owtmix.notify.batch import BLOCK_BYTES
 from owtmix.notify.events import Event, finished, started
 from owtmix.notify.message import RepeatedEvent
 from owtmix.notify.outbox import Outbox
+from owtmix.notify.run import Run
 from tests.notify.runs import note, waiting
 
 ANNA, BEN = (NotifySpec("job.mixer", f"http://h/{name}?key=canary", "canary") for name in ("anna", "ben"))
@@ -450,3 +451,19 @@ def test_no_file_stays_open_between_messages(tmp_path: Path) -> None:
     stream.done()
     assert stream.first()
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_a_run_is_asked_only_for_its_own_receivers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each batch of each run was read for each receiver of any run."""
+    for receiver in (ANNA, BEN):
+        add(begun(tmp_path), FIRST, closes=True, to=(receiver,))
+    asked, unsent = [], Run.unsent
+
+    def noted(run: Run, url: str, *, endless: bool) -> Any:
+        asked.append((run.folder.name[:6], url))
+        return unsent(run, url, endless=endless)
+
+    monkeypatch.setattr(Run, "unsent", noted)
+    outbox = Outbox(tmp_path, "j1")
+    assert [len(list(outbox.unsent(url))) for url in outbox.urls] == [1, 1]
+    assert asked == [("000001", ANNA.url), ("000002", BEN.url)]

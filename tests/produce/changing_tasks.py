@@ -89,8 +89,8 @@ class ChangingSetup(RenderSetup):
 
 @dataclass(frozen=True, slots=True)
 class ChangingProbeTask(ProbeTask):
-    def _measured(self, reporter: TaskReporter) -> Probe | NeedsBytes:
-        found = ProbeTask._measured(self, reporter)
+    def _measured(self, path: Path, reporter: TaskReporter) -> Probe | NeedsBytes:
+        found = ProbeTask._measured(self, path, reporter)
         change_once(self.path, Fraction(1), "probe-")
         return found
 

@@ -43,7 +43,7 @@ def test_who_holds_a_file_open_that_was_taken_over_changes_nothing(tmp_path: Pat
 
 def test_a_track_that_grows_while_it_is_taken_over_is_not_copied_for_ever(tmp_path: Path, made: Path) -> None:
     cache = ChunkCache(tmp_path / "chunks")
-    os.truncate(made, 1 << 40)
+    os.truncate(made, MOST_BYTES + 1)
     with pytest.raises(RenderError, match="more than 1,000 bytes"):
         cache.add("key", made, None, (), MOST_BYTES)
     assert not made.exists()
