@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import heapq
 import io
-import struct
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import chain, islice
@@ -17,16 +16,16 @@ from typing import Final
 
 import av
 from av.audio.stream import AudioStream
-from av.container import InputContainer, OutputContainer
+from av.container import OutputContainer
 
 from owtmix.base.errors import InputError
 from owtmix.base.shortage import raise_if_short
-from owtmix.media.open import MAX_PIXELS
 from owtmix.media.writers import encoding_errors
 from owtmix.recorder.aac_packet import AacFormat, format_of
 from owtmix.recorder.file_plan import FilePlan, Track
-from owtmix.recorder.journal import Codec, Frame, JournalError, JournalReader
+from owtmix.recorder.journal import Frame
 from owtmix.recorder.journal_scan import media_frames
+from owtmix.recorder.key_frame import open_journal, picture_head
 from owtmix.recorder.made import Made
 from owtmix.recorder.track_writers import CopiedAac, CopiedPicture, CopiedSound, EncodedSound, SoundWriter
 
@@ -34,11 +33,6 @@ _OPTIONS: Final = {
     "mp4": {"movflags": "+faststart", "fflags": "+bitexact"},
     "webm": {"fflags": "+bitexact"},
 }
-_MOST_HEADS: Final = 20
-"""Key frames that are tried, until one tells the size of the picture."""
-_IVF_HEAD: Final = struct.Struct("<4sHH4sHHIIII")
-_IVF_FRAME: Final = struct.Struct("<IQ")
-_VP8_SIZE: Final = 0x3FFF
 
 Timed = tuple[int, Frame]
 """When a frame was captured, in microseconds since 1970, and the frame."""
@@ -53,7 +47,7 @@ def make_recording(plan: FilePlan, path: Path, advance: Callable[[float], object
         DestinationError: the disk takes no more.
     """
     with encoding_errors(path), ExitStack() as opened:
-        head, skipped = _picture_head(plan.picture) if plan.picture else (None, 0)
+        head, skipped = picture_head(plan.picture) if plan.picture else (None, 0)
         if head:
             opened.enter_context(head)
         pictures = islice(_frames(plan.picture, plan), skipped, None) if plan.picture else iter(())
@@ -125,7 +119,7 @@ def _aac_template(data: bytes) -> AudioStream | None:
 
 def _aac_format(track: Track) -> AacFormat | None:
     """The format of a journal of AAC, which all its frames have; None where it has no frame."""
-    with _reader(track) as reader:
+    with open_journal(track) as reader:
         first = next(media_frames(reader), None)
     return format_of(first.data) if first else None
 
@@ -133,7 +127,7 @@ def _aac_format(track: Track) -> AacFormat | None:
 def _frames(track: Track, plan: FilePlan) -> Iterator[Timed]:
     """The frames of a journal that belong to the file, with their times."""
     clock = track.clock.anew()
-    with _reader(track) as reader:
+    with open_journal(track) as reader:
         for frame in media_frames(reader):
             at_us = clock.time_us(frame)
             is_early = plan.from_us is not None and at_us < plan.from_us
@@ -143,48 +137,3 @@ def _frames(track: Track, plan: FilePlan) -> Iterator[Timed]:
 
 def _with_first(first: Timed | None, others: Iterator[Timed]) -> Iterator[Timed]:
     return chain([first] if first else [], others)
-
-
-def _reader(track: Track) -> JournalReader:
-    try:
-        return JournalReader(track.path)
-    except (JournalError, OSError) as error:
-        raise_if_short(error)
-        raise InputError(f"{track.path.name} cannot be read: {error}") from None
-
-
-def _picture_head(track: Track) -> tuple[InputContainer, int]:
-    """A stream that has what a muxer needs to know, and the number of frames before the key frame that tells it.
-
-    Raises:
-        InputError: no key frame tells it.
-    """
-    tried = 0
-    with _reader(track) as reader:
-        for number, frame in enumerate(media_frames(reader)):
-            if frame.is_key:
-                if head := _opened(track.codec, frame.data):
-                    return head, number
-                tried += 1
-                if tried == _MOST_HEADS:
-                    break
-    raise InputError(f"none of {tried} key frames tells the size of a picture that can be shown")
-
-
-def _opened(codec: Codec, data: bytes) -> InputContainer | None:
-    """A container with one key frame; None where it has no picture, or one too large."""
-    try:
-        if codec == "h264":
-            opened = av.open(io.BytesIO(data), "r", format="h264")
-        else:
-            width, height = (side & _VP8_SIZE for side in struct.unpack_from("<HH", data, 6))
-            head = _IVF_HEAD.pack(b"DKIF", 0, _IVF_HEAD.size, b"VP80", width, height, 1000, 1, 1, 0)
-            opened = av.open(io.BytesIO(head + _IVF_FRAME.pack(len(data), 0) + data), "r", format="ivf")
-    except (av.error.FFmpegError, ValueError, MemoryError) as error:
-        raise_if_short(error)
-        return None
-    context = opened.streams.video[0].codec_context if opened.streams.video else None
-    if context and 0 < context.width * context.height <= MAX_PIXELS and context.pix_fmt:
-        return opened
-    opened.close()
-    return None

@@ -6,31 +6,29 @@ refuses is left out and counted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Final, Protocol
 
 import av
-import numpy as np
-from av.audio.codeccontext import AudioCodecContext
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
+from owtmix.base.errors import InputError
 from owtmix.base.shortage import raise_if_short
 from owtmix.recorder.aac_packet import SAMPLES
 from owtmix.recorder.file_plan import Container
 from owtmix.recorder.journal import Codec, Frame
 from owtmix.recorder.opus_packet import LOOKAHEAD, RATE_HZ, samples_in
+from owtmix.recorder.picture_times import PICTURE_HZ, PictureTimes, ticks
 from owtmix.recorder.placed_sound import Block, PlacedSound
+from owtmix.recorder.sound_decoder import SoundDecoder, late_by
 
-_PICTURE_HZ: Final = {"mp4": 90_000, "webm": 1000}
 _AAC_BITS_PER_S: Final = 128_000
 _US: Final = 1_000_000
-_MOST_LEAD_S: Final = 3
-"""By which a picture is decoded before it is shown."""
 _WAIT: Final = RATE_HZ
 """Samples after which silence is written, where no sound comes while pictures do."""
 
@@ -64,28 +62,26 @@ class CopiedPicture:
         self.end_us, self.written, self.damaged = start_us, 0, 0
         self._out = out
         self._start_us = start_us
-        self._ticks = _PICTURE_HZ[container]
+        self._ticks = PICTURE_HZ[container]
         self._stream = out.add_stream_from_template(template, opaque=True)
         self._stream.time_base = Fraction(1, self._ticks)
-        self._rate = rate
+        self._times = PictureTimes(container, start_us, rate)
         self._held: Packet[Stream] | None = None
         self._lasts = self._ticks // 30
         self._last_pts = 0
 
     def write(self, at_us: int, frame: Frame) -> None:
-        pts = _ticks(at_us - self._start_us, self._ticks)
-        wanted = dts = pts - min(frame.lead * self._ticks // self._rate, _MOST_LEAD_S * self._ticks)
-        if self._held and self._held.dts is not None:
-            dts = max(wanted, self._held.dts + 1)
-            if dts - wanted > self._ticks:
-                self.damaged += 1
-                return
-            self._lasts = dts - self._held.dts
-            self._mux(self._held, self._lasts)
+        stamps = self._times.place(at_us, frame.lead)
+        if stamps is None:
+            self.damaged += 1
+            return
         packet: Packet[Stream] = Packet(frame.data)
         packet.stream, packet.time_base = self._stream, Fraction(1, self._ticks)
-        packet.pts, packet.dts = max(pts, dts), dts
+        packet.pts, packet.dts = stamps
         packet.is_keyframe = frame.is_key
+        if self._held and self._held.dts is not None:
+            self._lasts = packet.dts - self._held.dts
+            self._mux(self._held, self._lasts)
         self._held = packet
         self._last_pts = max(self._last_pts, packet.pts)
 
@@ -116,7 +112,7 @@ class CopiedSound:
         self._free: int | None = None
 
     def write(self, at_us: int, data: bytes) -> None:
-        pts, lasts = _ticks(at_us - self._start_us, RATE_HZ) - LOOKAHEAD, samples_in(data)
+        pts, lasts = ticks(at_us - self._start_us, RATE_HZ) - LOOKAHEAD, samples_in(data)
         if self._free is not None and pts < self._free - lasts // 2:
             self.damaged += 1
             return
@@ -153,7 +149,7 @@ class CopiedAac:
         self._free: int | None = None
 
     def write(self, at_us: int, data: bytes) -> None:
-        pts = _ticks(at_us - self._start_us, self._rate_hz)
+        pts = ticks(at_us - self._start_us, self._rate_hz)
         if self._free is not None:
             if pts < self._free - SAMPLES // 2:
                 self.damaged += 1
@@ -191,20 +187,16 @@ class EncodedSound:
         self._stream.codec_context.layout = "stereo"
         self._stream.codec_context.bit_rate = _AAC_BITS_PER_S
         self._stream.codec_context.thread_count = 1
-        self._late = LOOKAHEAD if codec == "opus" else 0
-        decoder = av.CodecContext.create(codec, "r")
-        assert isinstance(decoder, AudioCodecContext)
-        self._decoder = decoder
-        self._resampler: tuple[int, str, av.AudioResampler] | None = None
+        self._late = late_by(codec)
+        self._decoder = SoundDecoder(codec)
         self._placed = PlacedSound()
         self._advance = advance
 
     def write(self, at_us: int, data: bytes) -> None:
-        at = _ticks(at_us - self._start_us, RATE_HZ) - self._late
+        at = ticks(at_us - self._start_us, RATE_HZ) - self._late
         try:
-            blocks = [*self._blocks(data)]
-        except (av.error.FFmpegError, ValueError) as error:
-            raise_if_short(error)
+            blocks = self._decoder.blocks(data)
+        except InputError:
             self.damaged += 1
             return
         self.written += 1
@@ -214,7 +206,7 @@ class EncodedSound:
             at += block.shape[1]
 
     def wait(self, until_us: int) -> None:
-        until = _ticks(until_us - self._start_us, RATE_HZ) - self._late
+        until = ticks(until_us - self._start_us, RATE_HZ) - self._late
         if self._placed.position is not None and until - self._placed.position > _WAIT:
             for part in self._placed.silence_to(until - _WAIT // 2):
                 self._encode(part)
@@ -224,22 +216,6 @@ class EncodedSound:
             self._out.mux(packet)
         self.end_us = self._start_us + (self._placed.position or 0) * _US // RATE_HZ
 
-    def _blocks(self, data: bytes) -> Iterator[Block]:
-        """The sound of a packet, in stereo at 48 kHz."""
-        for frame in self._decoder.decode(Packet(data)):
-            assert isinstance(frame, av.AudioFrame)
-            rate_hz, layout = frame.sample_rate, frame.layout.name
-            if (rate_hz, layout) == (RATE_HZ, "stereo"):
-                yield np.ascontiguousarray(frame.to_ndarray(), np.float32)
-                continue
-            if not self._resampler or self._resampler[:2] != (rate_hz, layout):
-                # FFmpeg makes one channel softer when it makes two of it.
-                wanted = "mono" if layout == "mono" else "stereo"
-                self._resampler = rate_hz, layout, av.AudioResampler("fltp", wanted, RATE_HZ)
-            for resampled in self._resampler[2].resample(frame):
-                channels = np.asarray(resampled.to_ndarray(), np.float32)
-                yield np.ascontiguousarray(np.broadcast_to(channels, (2, channels.shape[1])))
-
     def _encode(self, block: Block) -> None:
         assert self._placed.position is not None
         frame = av.AudioFrame.from_ndarray(block, format="fltp", layout="stereo")
@@ -248,10 +224,6 @@ class EncodedSound:
         for packet in self._stream.encode(frame):
             self._out.mux(packet)
         self._advance(self._placed.position / RATE_HZ)
-
-
-def _ticks(length_us: int, ticks: int) -> int:
-    return (length_us * ticks + _US // 2) // _US
 
 
 def _muxed(out: OutputContainer, packet: Packet[Stream]) -> bool:

@@ -67,20 +67,21 @@ def mix(
     Yields:
         Consecutive blocks of shape (2, any number), float32, true peak below -1 dBTP; ``duration_samples`` in all.
     """
-    return limit(_sum(placements, sources, duration_samples, observer))
+    return limit(summed(placements, sources, range(duration_samples), observer))
 
 
-def _sum(
-    placements: Sequence[AudioPlacement], sources: AudioSources, duration_samples: int, observer: MixObserver
+def summed(
+    placements: Sequence[AudioPlacement], sources: AudioSources, samples: range, observer: MixObserver = NO_OBSERVER
 ) -> Iterator[Samples]:
+    """The sum of all placed sources in a range of output samples, not limited; see ``mix``."""
     with ExitStack() as open_sources:
         placed = [_PlacedSource(placement, sources, observer) for placement in placements]
         for source in placed:
             open_sources.callback(source.close)
         coming = deque(sorted(range(len(placed)), key=lambda number: placed[number].start))
         sounding: list[int] = []
-        for first in range(0, duration_samples, BLOCK_SAMPLES):
-            block = np.zeros((CHANNELS, min(BLOCK_SAMPLES, duration_samples - first)), np.float32)
+        for first in range(samples.start, samples.stop, BLOCK_SAMPLES):
+            block = np.zeros((CHANNELS, min(BLOCK_SAMPLES, samples.stop - first)), np.float32)
             while coming and placed[coming[0]].start < first + BLOCK_SAMPLES:
                 insort(sounding, coming.popleft())  # always in the same order: sums of floats depend on it
             for number in sounding:

@@ -39,42 +39,60 @@ _REACH: Final = 12
 
 _KAISER_BETA: Final = 5.0
 
+_THRESHOLD: Final = 10 ** ((CEILING_DB - DETECTION_MARGIN_DB) / 20)
+_WINDOW: Final = _REACH + BLOCK + LOOK_AHEAD + _REACH
+
+
+class Limiter:
+    """Limits a stream of sound that comes block after block, without delay but for what it needs to look ahead."""
+
+    def __init__(self) -> None:
+        self._held: Samples | None = None
+        self._smoother = _GainSmoother()
+
+    def push(self, block: Samples) -> Iterator[Samples]:
+        """Take the next block: shape (channels, any number), float32, full scale 1.0, finite, at 48 kHz.
+
+        Yields:
+            What is limited by now, in blocks of ``BLOCK``.
+        """
+        before = np.zeros((len(block), _REACH), np.float32) if self._held is None else self._held
+        self._held = np.concatenate((before, block), axis=1)
+        while self._held.shape[1] >= _WINDOW:
+            yield self._limited(self._held[:, :_WINDOW], BLOCK)
+            self._held = self._held[:, BLOCK:]
+
+    def finish(self) -> Iterator[Samples]:
+        """Yields what is left, in blocks of ``BLOCK`` and a shorter last one."""
+        while self._held is not None and self._held.shape[1] > _REACH:
+            window = np.zeros((len(self._held), _WINDOW), np.float32)
+            window[:, : self._held.shape[1]] = self._held[:, :_WINDOW]
+            yield self._limited(window, min(BLOCK, self._held.shape[1] - _REACH))
+            self._held = self._held[:, BLOCK:]
+
+    def _limited(self, window: Samples, count: int) -> Samples:
+        """The first ``count`` samples of a block of the grid; ``window`` has those around it that decide its gain."""
+        # Between samples the sound exceeds the largest sample by at most the filter's gain.
+        quiet = max(window.max(), -window.min()) * _WORST_GAIN <= _THRESHOLD
+        excess = None if quiet else 1 - _THRESHOLD / np.maximum(_true_peaks(window), _THRESHOLD)
+        gain = self._smoother.follow(excess)
+        block = window[:, _REACH : _REACH + count]
+        return block if gain is None else block * gain[:count]
+
 
 def limit(blocks: Iterable[Samples]) -> Iterator[Samples]:
     """Limit a stream of sound.
 
     Args:
-        blocks: each of shape (channels, any number), float32, full scale 1.0, finite, at 48 kHz.
+        blocks: as ``Limiter.push`` takes them.
 
     Yields:
         As many samples, without delay, in blocks of ``BLOCK`` and a shorter last one.
     """
-    threshold = 10 ** ((CEILING_DB - DETECTION_MARGIN_DB) / 20)
-    smoother = _GainSmoother()
-    for window, count in _windows(blocks):
-        # Between samples the sound exceeds the largest sample by at most the filter's gain.
-        quiet = max(window.max(), -window.min()) * _WORST_GAIN <= threshold
-        excess = None if quiet else 1 - threshold / np.maximum(_true_peaks(window), threshold)
-        gain = smoother.follow(excess)
-        block = window[:, _REACH : _REACH + count]
-        yield block if gain is None else block * gain[:count]
-
-
-def _windows(blocks: Iterable[Samples]) -> Iterator[tuple[Samples, int]]:
-    """Cut a stream into the grid's blocks; yields the samples around each that decide its gain, and its length."""
-    size = _REACH + BLOCK + LOOK_AHEAD + _REACH
-    held: Samples | None = None
+    limiter = Limiter()
     for block in blocks:
-        before = np.zeros((len(block), _REACH), np.float32) if held is None else held
-        held = np.concatenate((before, block), axis=1)
-        while held.shape[1] >= size:
-            yield held[:, :size], BLOCK
-            held = held[:, BLOCK:]
-    while held is not None and held.shape[1] > _REACH:
-        window = np.zeros((len(held), size), np.float32)
-        window[:, : held.shape[1]] = held[:, :size]
-        yield window, min(BLOCK, held.shape[1] - _REACH)
-        held = held[:, BLOCK:]
+        yield from limiter.push(block)
+    yield from limiter.finish()
 
 
 class _GainSmoother:
