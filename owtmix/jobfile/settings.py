@@ -215,6 +215,13 @@ class PlanSettings:
     limits: LimitSettings = field(default_factory=LimitSettings)
 
 
+class LiveSettings(_Table):
+    """How a room is composed while it is recorded."""
+
+    mix_chunk_s: Exact = number("2", "2", "10")
+    margin_s: Exact = number("1.3", "0.2", "10")
+
+
 class Settings(_Table):
     """Every setting with its shipped value; ``conf/owt.toml`` explains each."""
 
@@ -231,6 +238,7 @@ class Settings(_Table):
     work: WorkSettings = WorkSettings.model_construct()
     logs: LogSettings = LogSettings.model_construct()
     gpu: GpuSettings = GpuSettings.model_construct()
+    live: LiveSettings = LiveSettings.model_construct()
     limits: LimitSettings = LimitSettings.model_construct()
     service: ServiceSettings = ServiceSettings.model_construct()
 

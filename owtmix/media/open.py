@@ -8,6 +8,7 @@ from typing import Final, TypeGuard
 
 import av
 from av.audio.stream import AudioStream
+from av.codec.context import CodecContext
 from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.packet import Packet
@@ -71,7 +72,7 @@ def open_input(
         raise InputError("is empty" if not head else "is not an MP4, WebM, Matroska, Ogg or WAV file")
     if end_bytes is not None:
         bounded = BoundedFile(path, end_bytes, most_unused_bytes=end_bytes << 16)
-    decoder_options = {"max_pixels": str(max_pixels), "codec_whitelist": _CODECS}
+    decoder_options = _decoder_options(max_pixels)
     try:
         opened = av.open(
             partial or bounded or str(path.absolute()),
@@ -100,10 +101,18 @@ def open_input(
         partial.check()
     for stream in opened.streams:
         if _decodable(stream):
-            stream.codec_context.options = decoder_options
-            # How damage decodes must not depend on the number of threads.
-            stream.codec_context.thread_count = 1
+            limit_decoder(stream.codec_context, max_pixels)
     return opened
+
+
+def limit_decoder(context: CodecContext, max_pixels: int = MAX_PIXELS) -> None:
+    """Have a decoder refuse larger frames, and decode in one thread: how damage decodes must not depend on threads."""
+    context.options = _decoder_options(max_pixels)
+    context.thread_count = 1
+
+
+def _decoder_options(max_pixels: int) -> dict[str, str]:
+    return {"max_pixels": str(max_pixels), "codec_whitelist": _CODECS}
 
 
 def is_usable_stream(stream: Stream) -> bool:

@@ -51,10 +51,10 @@ def mux(plan: RenderPlan, tracks: FinishedTracks, output: Path, container: Liter
         for path, frames in zip(tracks.chunks, picture.chunks if picture else (), strict=True)
         if picture
     ]
-    join_tracks(chunks, tracks.sound, output, container, _metadata(plan))
+    join_tracks(chunks, tracks.sound, output, container, metadata_of(plan))
 
 
-def _metadata(plan: RenderPlan) -> dict[str, str]:
+def metadata_of(plan: RenderPlan) -> dict[str, str]:
     """Title, the time of the room (not of composing, so that bytes stay the same), and the program."""
     tags = {"title": plan.title, "encoding_tool": PROGRAM, "encoded_by": PROGRAM}
     begun = plan.epoch_at(Fraction(0))

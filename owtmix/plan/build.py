@@ -50,12 +50,13 @@ def make_plan(
     left_out: Iterable[tuple[str, str]] = (),
     images: Mapping[str, Size] = MappingProxyType({}),
     voices: Mapping[int, Voice] | None = None,
+    lasts_s: Fraction = Fraction(0),
 ) -> RenderPlan:
     """Plan the output of ``clips``, the readable files of the subscribed streams.
 
     ``clips[i].source`` is ``i``; ``left_out`` are the keys of the others, and why. ``images`` are the sizes of the
     watermark images by their source, ``voices`` are those in clips by the number of their source, where who speaks
-    decides anything.
+    decides anything. The output lasts ``lasts_s`` at least.
 
     Raises:
         InputError: nobody is in the room while they are subscribed.
@@ -68,6 +69,7 @@ def make_plan(
         timeline_settings.absence_s,
         timeline_settings.keep_empty_gaps,
         settings.limits.max_duration_s,
+        lasts_s,
     )
     timeline = room = build_timeline(clips, rules)
     course = course_of(spec, index, timeline)

@@ -73,7 +73,8 @@ class Timeline:
 class TimelineRules:
     """Rules for the end of the output and for gaps, in seconds, from ``JobConfig`` and ``conf/owt.toml``.
 
-    A clip that would last longer than ``longest_s`` is cut there.
+    A clip that would last longer than ``longest_s`` is cut there. The output lasts ``lasts_s`` at least: a room that is
+    composed while it is recorded may be empty for a time.
     """
 
     key_stream: StreamId | None
@@ -81,6 +82,7 @@ class TimelineRules:
     absence_s: Fraction
     keep_empty_gaps: bool
     longest_s: Fraction
+    lasts_s: Fraction = Fraction(0)
 
 
 def build_timeline(
@@ -109,7 +111,7 @@ def build_timeline(
             offset_s = shown.start - clip.span.start - (used.start - span.start)
             placed[stream].append(PlacedClip(clip, shown, offset_s))
     presence = {s: tuple(v.shifted(-ahead_of(jumps, v.start)) for v in spans) for s, spans in visits.items()}
-    output_end = end - jumps[-1].ahead_s
+    output_end = max(end - jumps[-1].ahead_s, rules.lasts_s)
     return Timeline(
         end=output_end,
         presence=presence,

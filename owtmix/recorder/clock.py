@@ -19,10 +19,14 @@ no frame is placed more than ``EARLY_US`` after its arrival, or ``LATE_US`` befo
 jumped, and the frame counts as captured when it arrived. So the times of a session are those of its arrivals, whatever
 a sender claims. Only where a sender or the recorder was held up, which frames soon after show that are in time again,
 may frames be later, up to ``LATEST_US``.
+
+A room that is composed while it is recorded cannot wait for what is known at the end: there clocks are fixed as it goes
+(``fixed_clock``).
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
@@ -76,6 +80,13 @@ class _Line:
 
     def ahead(self, at_us: float) -> float:
         return self.apart_us + (at_us - self.from_us) * self.drift
+
+
+class Knot(NamedTuple):
+    """RTP time, in microseconds, and the server's clock then."""
+
+    rtp_us: float
+    at_us: float
 
 
 class TrackLog:
@@ -139,10 +150,12 @@ class TrackClock:
     soon: Mapping[int, _Point] = field(default_factory=dict)
     """The least difference of arrival and RTP time in each second of arrival."""
     shift_us: float = 0.0
+    knots: tuple[Knot, ...] = ()
+    """Where it was fixed while the room was composed: these are believed, not the lines."""
 
     def time_us(self, frame: Frame) -> int:
         """When ``frame`` was captured, by the server's clock, in microseconds since 1970."""
-        time_us = self._placed(rtp_us(frame, self.rate)) + self.shift_us
+        time_us = self.placed(rtp_us(frame, self.rate)) + self.shift_us
         lag_us = frame.arrived_us - time_us
         if -EARLY_US <= lag_us <= LATE_US or (LATE_US < lag_us <= LATEST_US and self._is_held_up(frame.arrived_us)):
             return round(time_us)
@@ -153,16 +166,35 @@ class TrackClock:
         """Whether frames that arrive soon after are in time."""
         second = arrived_us // _SECOND_US
         after = (self.soon[number] for number in range(second + 1, second + 1 + _SOON_S) if number in self.soon)
-        lags = (at_us + apart_us - self._placed(at_us) - self.shift_us for at_us, apart_us in after)
+        lags = (at_us + apart_us - self.placed(at_us) - self.shift_us for at_us, apart_us in after)
         return any(-EARLY_US <= lag_us <= LATE_US for lag_us in lags)
 
     def anew(self) -> TrackClock:
         """The same, before the first frame."""
         return replace(self, shift_us=0.0)
 
-    def _placed(self, at_us: float) -> float:
+    def placed(self, at_us: float) -> float:
+        """The server's clock at an RTP time, both in microseconds, where the track's clock does not jump."""
+        if self.knots:
+            return between(self.knots, at_us)
         sent_us = at_us + (self.sender.ahead(at_us) if self.sender else 0)
         return sent_us + self.server.ahead(sent_us)
+
+
+def fixed_clock(rate: int, knots: tuple[Knot, ...]) -> TrackClock:
+    """A clock that believes nothing but its ``knots``."""
+    return TrackClock(rate, None, _Line(0, 0, 0), knots=knots)
+
+
+def between(knots: Sequence[Knot], rtp_us: float) -> float:
+    """The server's clock at an RTP time: on the line between two of ``knots``; outside of them clocks are as fast."""
+    number = bisect_right(knots, rtp_us, key=lambda knot: knot.rtp_us)
+    before = knots[max(0, number - 1)]
+    if not 0 < number < len(knots):
+        return before.at_us + (rtp_us - before.rtp_us)
+    after = knots[number]
+    part = (rtp_us - before.rtp_us) / (after.rtp_us - before.rtp_us)
+    return before.at_us + part * (after.at_us - before.at_us)
 
 
 def rtp_us(record: Frame | Report, rate: int) -> float:
@@ -198,7 +230,7 @@ def _clock(log: TrackLog, sender: _Line | None, server: _Line | None, delays: Se
     """The clock of a track; without reports by ``delays``, its own or those of all tracks that count the same time."""
     if sender and server:
         clock = TrackClock(log.rate, sender, server, log.soon)
-        lags = [at_us + apart_us - clock._placed(at_us) for at_us, apart_us in delays]  # noqa: SLF001 - its maker
+        lags = [at_us + apart_us - clock.placed(at_us) for at_us, apart_us in delays]
         lag_us = median(lags) if lags else 0.0
         if -EARLY_US <= lag_us <= LATE_US:
             early_us = min(0.0, lag_us)

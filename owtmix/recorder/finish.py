@@ -13,7 +13,6 @@ import argparse
 import logging
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -29,6 +28,7 @@ from owtmix.jobfile.settings_file import read_settings, settings_file
 from owtmix.recorder.file_plan import FileFormats
 from owtmix.recorder.finalise import Doer, confined, finish_session
 from owtmix.recorder.finish_options import FINISH_FILE, SECRETS, FinishOptions
+from owtmix.recorder.fixed_clock import clock_file
 from owtmix.recorder.index_file import INDEX_FILE, room_index
 from owtmix.recorder.job_file import JOB_FILE, job_text
 from owtmix.recorder.room_folder import FinishedSession, RecordedFile, RoomFolder, size_of
@@ -161,8 +161,8 @@ def _remove_journals(folder: RoomFolder, finished: Sequence[FinishedSession]) ->
         for name, size in done.journals.items():
             path = folder.journals / name
             if size_of(path) == size:
-                with suppress(FileNotFoundError):
-                    path.unlink()
+                for gone in (path, clock_file(path)):
+                    gone.unlink(missing_ok=True)
 
 
 def read_secrets() -> dict[str, str]:

@@ -200,6 +200,10 @@ class JournalReader:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
         self._file.close()
 
     def records(self) -> Iterator[Frame | Report]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from owtmix.recorder.aac_packet import format_of
-from owtmix.recorder.clock import TrackLog
+from owtmix.recorder.clock import Knot, TrackLog
+from owtmix.recorder.fixed_clock import read_knots
 from owtmix.recorder.journal import Codec, Frame, JournalHead, JournalReader, Report
 from owtmix.recorder.opus_packet import samples_in
 
@@ -29,6 +30,7 @@ class Scan:
         first: The frame with which a file may begin, without its data; None when there is none.
         frames: The number of frames that could be media.
         is_damaged: Whether it could not be read to its end.
+        knots: Its clock, where that was fixed.
     """
 
     path: Path
@@ -37,6 +39,7 @@ class Scan:
     first: Frame | None
     frames: int
     is_damaged: bool
+    knots: tuple[Knot, ...] = ()
 
 
 def scan_journal(path: Path) -> Scan:
@@ -50,12 +53,12 @@ def scan_journal(path: Path) -> Scan:
         log = TrackLog(reader.head.rate, is_common=reader.head.is_common)
         first, frames = None, 0
         for record in reader.records():
-            log.add(record, _lasts(reader.head.codec, record))
+            log.add(record, lasts(reader.head.codec, record))
             if isinstance(record, Frame) and (frame := checked(reader.head.codec, record)):
                 frames += 1
                 if first is None and frame.is_key:
                     first = replace(frame, data=b"")
-    return Scan(path, reader.head, log, first, frames, reader.is_damaged)
+    return Scan(path, reader.head, log, first, frames, reader.is_damaged, read_knots(path))
 
 
 def media_frames(reader: JournalReader) -> Iterator[Frame]:
@@ -88,7 +91,7 @@ def checked(codec: Codec, frame: Frame) -> Frame | None:
             return _keyed(frame, is_key=is_key) if is_whole else None
 
 
-def _lasts(codec: Codec, record: Frame | Report) -> int:
+def lasts(codec: Codec, record: Frame | Report) -> int:
     """How long a packet of sound lasts, in units of RTP time."""
     return samples_in(record.data) if codec == "opus" and isinstance(record, Frame) else 0
 

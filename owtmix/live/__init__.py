@@ -1,0 +1,5 @@
+"""A room that is still being recorded is composed just behind live, from its journals.
+
+Record first, compose behind: the planner and the renderer are those of finished recordings. What differs, since the
+future is not known, is in docs/live.md.
+"""
