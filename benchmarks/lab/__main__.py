@@ -16,6 +16,7 @@ EXPERIMENTS: Final = (
     "gpu_proof",
     "ingest",
     "isolation",
+    "live_mix",
     "looks",
     "measuring",
     "night",

@@ -229,7 +229,7 @@ class JournalReader:
     def _next(self) -> tuple[int, int, int, bytes] | None:
         head = self._file.read(_RECORD.size)
         checksum = self._file.read(_CHECKSUM.size)
-        if len(checksum) < _CHECKSUM.size:
+        if len(head) < _RECORD.size or len(checksum) < _CHECKSUM.size:  # more of it may have come between both
             return None
         marker, flags, size, rtp, arrived_us = _RECORD.unpack(head)
         data = self._file.read(size) if marker == _MARKER and size <= MAX_FRAME_BYTES else None
