@@ -211,28 +211,26 @@ class LiveMix:
         self._log.fix(_FOREVER_US, self._edge_us if self._fixed else None)
         if self._fixed is None and (first_us := self._log.first_us()) is not None:
             self._fixed = Fixed(_ms(first_us))
-        whole = self._whole() if self._fixed else None
-        if whole is None:
+        planned = self._whole() if self._fixed else None
+        if planned is None:
             self._live.end_segments()
             return {"file": None, "duration_s": 0.0, "frames": 0, "warnings": self._warnings}
+        whole, files = planned
         count = ceil(whole.duration_s / self._chunk_s)
         if len(self._live.chunks) >= count:  # the last one ends where the room does
             self._live.drop_from(count - 1)
         while len(self._live.chunks) < count:
             span = self._span(len(self._live.chunks))
             span = TimeRange(span.start, min(span.end, whole.duration_s))
-            found = self._plan(span.end)
-            assert found
-            self._make(*found, span, is_last=span.end == whole.duration_s)
+            self._make(whole, files, span, is_last=span.end == whole.duration_s)
             self._tell(0.0)
         self._live.end_segments()
         return self._joined(whole)
 
-    def _whole(self) -> RenderPlan | None:
-        """The plan of the whole room, which has ended; None where nobody is in the mix."""
+    def _whole(self) -> tuple[RenderPlan, list[LiveFile]] | None:
+        """As ``_plan``, of the whole room, which has ended."""
         self._log.advance(_FOREVER_US)
-        planned = self._plan(Fraction(0))
-        return planned[0] if planned else None
+        return self._plan(Fraction(0))
 
     def _joined(self, whole: RenderPlan) -> dict[str, Any]:
         live = self._live

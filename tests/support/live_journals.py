@@ -38,7 +38,7 @@ def play(folder: Path, clip: Path, count: int, seconds: float) -> None:
             ("audio", "opus", SOUND_HZ, found.audio),
         )
         for kind, of, rate, packets in kinds:
-            head = JournalHead(f"s{number}", StreamId(f"user{number}", "1"), kind, of, rate)
+            head = JournalHead(f"s{number}", StreamId.parse(f"user{number}_1"), kind, of, rate)
             writers.append(JournalWriter(folder / f"s{number}.{kind}.0.journal", head))
             records.append(_records(len(writers) - 1, rate, packets, begun_us, number * _APART_US))
     for at_us, writer, _, record in heapq.merge(*records, key=lambda entry: entry[:3]):

@@ -1,0 +1,149 @@
+"""A room is mixed from its journals: flashes and beeps are where they were, and composing it again gives the same."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pytest
+
+from tests.e2e.measure import Samples, beeps, luma
+from tests.mixing.rooms import DATA, FPS, Mix, begin, composed, mixed, mixing, update
+from tests.recorder.senders import Sender
+from tests.support.command import Command
+
+ALICE: Final = Sender("alice_1", length_ms=7000, marks_ms=(1000, 3000, 6000), seed=2, ntp_off_us=-5_000_000)
+BOB: Final = Sender(
+    "bob_1",
+    start_ms=300,
+    length_ms=6700,
+    marks_ms=(2000, 5000),
+    codec="h264",
+    tone_hz=900,
+    seed=3,
+    ntp_off_us=60_000_000,
+)
+ONSET_S: Final = 0.010
+
+
+def flashes(mix: Mix) -> list[int]:
+    """The first picture of each flash of anybody."""
+    assert mix.video
+    width, height = mix.video.size
+    levels = [luma(picture, (0, 0, width, height)) for picture in mix.video.pictures]
+    threshold = (min(levels[5:-5]) + max(levels)) / 2
+    bright = [level > threshold for level in levels]
+    return [n for n in range(1, len(bright)) if bright[n] and not bright[n - 1]]
+
+
+def first_frames(*marks_ms: int) -> list[int]:
+    """The frames that are the first to show something that happened then: each shows the middle of its time."""
+    return [int(np.ceil(mark / 1000 * FPS - 0.5)) for mark in marks_ms]
+
+
+def test_flashes_and_beeps_are_where_they_were_and_composing_gives_the_same_chunks(
+    tmp_path: Path, command: Command
+) -> None:
+    room = begin(tmp_path / "room", [ALICE, BOB])
+    mix = mixed(room)
+    assert (mix.report["duration_s"], mix.report["frames"], mix.report["warnings"]) == (7.0, 7 * FPS, [])
+    assert flashes(mix) == first_frames(1000, 2000, 3000, 5000, 6000)
+    assert beeps(mix.samples, ALICE.tone_hz) == pytest.approx([1.0, 3.0, 6.0], abs=ONSET_S)
+    assert beeps(mix.samples, BOB.tone_hz) == pytest.approx([2.0, 5.0], abs=ONSET_S)
+    again = composed(room, command)
+    assert mix.chunks == again.chunks
+    assert len(mix.chunks) == 4
+    assert mix.samples.shape == again.samples.shape
+    for sender in (ALICE, BOB):
+        assert beeps(mix.samples, sender.tone_hz) == pytest.approx(beeps(again.samples, sender.tone_hz), abs=0.002)
+    assert loudness(mix.samples) == pytest.approx(loudness(again.samples), rel=0.02)
+
+
+def loudness(samples: Samples) -> float:
+    """The root mean square of a sound."""
+    return float(np.sqrt((samples**2).mean()))
+
+
+def test_updates_hold_from_when_they_were_accepted_on(tmp_path: Path, command: Command) -> None:
+    muted = {"RtcStreamId": "alice_1", "HasVideo": True, "MuteVideo": True, "HasAudio": True, "MuteAudio": True}
+    updates = [
+        update(1700, "job.mixer.update", MixerConfig={"MixedVideoLayout": 2}),
+        update(2500, "job.stream.update", StreamConfig=[muted]),
+        update(3000, "job.transcoding.update", TranscodingConfig={"Video": {"BitRate": 250}}),
+        update(4300, "job.subscribe.update", SubscribeConfig={"UnSubscribeVideoUids": ["bob"], "SubscribeMode": 1}),
+    ]
+    room = begin(tmp_path / "room", [ALICE, replace(BOB, length_ms=5000)], updates)
+    mix = mixed(room)
+    assert beeps(mix.samples, ALICE.tone_hz) == pytest.approx([1.0], abs=ONSET_S)
+    assert mix.chunks == composed(room, command).chunks
+
+
+def test_wrong_updates_hold_up_nothing_and_are_told(tmp_path: Path) -> None:
+    room = begin(tmp_path / "room", [ALICE], [update(1000, "job.mixer.update", MixerConfig={"MixedVideoLayout": 99})])
+    mix = mixed(room)
+    (warning,) = mix.report["warnings"]
+    assert warning.startswith("updates are not used: updates.jsonl")
+    assert mix.report["duration_s"] == 7.0
+
+
+def test_who_comes_back_after_the_room_was_empty(tmp_path: Path, command: Command) -> None:
+    senders = [replace(ALICE, length_ms=3000), replace(BOB, start_ms=5000, length_ms=3000, marks_ms=(6000,))]
+    data = DATA | {"JobConfig": {"IdleTime": 60}}
+    room = begin(tmp_path / "room", senders, data=data)
+    mix = mixed(room)
+    assert mix.report["duration_s"] == 8.0
+    assert flashes(mix) == first_frames(1000, 6000)
+    assert mix.chunks == composed(room, command).chunks
+
+
+def test_a_room_of_sound_alone(tmp_path: Path) -> None:
+    data = {"RecordingConfig": {"MediaChannel": 1}}
+    mix = mixed(begin(tmp_path / "room", [replace(ALICE, codec=None), replace(BOB, codec=None)], data=data))
+    assert mix.video is None
+    assert beeps(mix.samples, BOB.tone_hz) == pytest.approx([2.0, 5.0], abs=ONSET_S)
+
+
+def test_nobody_came(tmp_path: Path) -> None:
+    room = begin(tmp_path / "room", [])
+    assert subprocess.run(mixing(room), check=False, timeout=60).returncode == 0
+    assert '"file": null' in (room / "live" / "result.json").read_text()
+
+
+def test_two_processes_do_not_mix_one_room_and_a_finished_one_is_left(tmp_path: Path) -> None:
+    room = begin(tmp_path / "room", [ALICE])
+    with subprocess.Popen(mixing(room), stderr=subprocess.DEVNULL) as first:
+        until((room / "live" / "state.json").exists)
+        assert subprocess.run(mixing(room), check=False, stderr=subprocess.DEVNULL).returncode == 6
+        assert first.wait() == 0
+    before = (room / "live" / "mix.mp4").stat()
+    assert subprocess.run(mixing(room), check=False).returncode == 0
+    assert (room / "live" / "mix.mp4").stat() == before
+
+
+def test_killed_at_any_moment_it_goes_on_to_the_same_chunks_and_no_sound_is_lost(tmp_path: Path) -> None:
+    once = mixed(begin(tmp_path / "once", [ALICE, BOB]))
+    room = begin(tmp_path / "killed", [ALICE, BOB])
+    kills = 0
+    for after_s in (0.3, 0.6, 0.9, 1.1, 1.3, 1.5):
+        with subprocess.Popen(mixing(room), stderr=subprocess.DEVNULL) as process:
+            time.sleep(after_s)
+            kills += process.poll() is None
+            process.kill()
+    assert kills >= 3
+    again = mixed(room)
+    assert again.chunks == once.chunks
+    assert again.samples.shape == once.samples.shape
+    assert np.abs(again.samples - once.samples).max() < 0.02
+
+
+def until(holds: Callable[[], bool], patience_s: float = 30.0) -> None:
+    """Wait until something holds."""
+    deadline = time.monotonic() + patience_s
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
