@@ -26,7 +26,6 @@ from owtmix.workers.made_files import take_made
 LIVE: Final = "live"
 STOP: Final = "stop"
 """A file of this name says that nothing more is recorded."""
-MIX: Final = "mix.mp4"
 SEGMENTS: Final = "flv"
 KEPT_SEGMENTS: Final = 30
 """So many of the last ones are kept for those who push them."""
@@ -40,7 +39,7 @@ _ENDED: Final = "end"
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A finished chunk: number ``n``, the ``frames`` of its picture, and how many packets of sound there are with it.
+    """A finished chunk: number ``n``, the ``frames`` of its picture, and the number of the packet that follows its own.
 
     ``track`` and ``sound`` are the sizes of its files in bytes.
     """
@@ -48,8 +47,8 @@ class Chunk:
     n: int
     frames: tuple[int, int]
     next_packet: int
-    track: int
-    sound: int
+    track: int = 0
+    sound: int = 0
 
 
 _CHUNK: Final = TypeAdapter(Chunk)
@@ -72,8 +71,8 @@ class LiveFolder:
         make_folder(self.root)
         self.bench = self.root / "bench"
         self.tracks = self.root / "chunks"
+        self.images = self.root / "images"
         self.segments = self.root / SEGMENTS
-        self.mix = self.root / MIX
         self.chunks: list[Chunk] = []
 
     @contextmanager
@@ -91,7 +90,7 @@ class LiveFolder:
             except BlockingIOError:
                 raise BusyError(f"{self.root} is mixed by another process") from None
             make_emptied(self.bench)
-            for folder in (self.tracks, self.segments):
+            for folder in (self.tracks, self.images, self.segments):
                 make_folder(folder)
             self._take_up()
             yield
@@ -141,15 +140,17 @@ class LiveFolder:
         part.replace(self.segments / f"{chunk.n:06}.flv")
         remove(self.segments / f"{chunk.n - KEPT_SEGMENTS:06}.flv")
 
-    def take_mix(self, made: Path, most_bytes: int) -> None:
-        """Take over the finished file.
+    def take_mix(self, number: int, made: Path, most_bytes: int) -> str:
+        """Take over a finished file, number ``number`` of the mix; returns its name in the room's folder.
 
         Raises:
             OSError: the disk takes no more.
         """
         part = self.root / ".mix.part"
         take_made(made, part, most_bytes)
-        part.replace(self.mix)
+        name = f"mix-{number}.mp4" if number > 1 else "mix.mp4"
+        part.replace(self.root / name)
+        return f"{LIVE}/{name}"
 
     def drop_from(self, n: int) -> None:
         """Forget the chunks from number ``n`` on.

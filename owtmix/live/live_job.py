@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from owtmix.base.errors import MixError, Problem, SpecError
 from owtmix.base.own_files import read_own
@@ -17,38 +19,91 @@ from owtmix.recorder.index_file import INDEX_FILE
 from owtmix.recorder.job_file import job_text
 
 _STORE: Final = {"Vendor": "local", "Bucket": "."}
+_SHAPE: Final = ("Width", "Height", "Fps", "Profile")
+"""Of the picture: a file has one of each, so that another begins a new file."""
+
+Shape = tuple[tuple[str, str], ...]
+"""Which of them updates have changed, and the values."""
 
 
 class LiveJob:
     """The job of the room in the folder ``room``, read again when its updates have changed.
+
+    Attributes:
+        options: how the room becomes files.
+        problem: why some updates are not used; empty where all are.
 
     Raises:
         SpecError: it is wrong.
     """
 
     def __init__(self, room: Path) -> None:
-        self._updates = room / UPDATES_FILE
+        self._file = room / UPDATES_FILE
         try:
             self.options = FinishOptions.from_json(read_own(room / FINISH_FILE, MAX_INDEX_BYTES))
         except OSError as error:
-            raise machine_error(error) or SpecError(Problem(FINISH_FILE, f"cannot be read: {error.strerror}")) from None
-        self._begins = read_job(job_text(self.options, _STORE, INDEX_FILE, self.options.job_id))
-        self._read: bytes | None = None
-        self._spec = self._begins
+            reason = Problem(FINISH_FILE, f"cannot be read: {error.strerror}")
+            raise machine_error(error) or SpecError(reason) from None
+        self._text = job_text(self.options, _STORE, INDEX_FILE, self.options.job_id)
+        self._updates = b""
+        self._shapes: list[tuple[int, Shape]] = []
+        self._specs: dict[Shape, JobSpec] = {}
         self.problem = ""
-        """Why updates are not used; empty where they are."""
+        self.spec(())
 
-    def spec(self) -> JobSpec:
-        """The job with all updates by now. Those that are wrong are left out, all of them that came since."""
+    def read(self) -> None:
+        """Read the updates that were accepted since."""
         try:
-            data = read_own(self._updates, MAX_INDEX_BYTES)
-        except OSError:
-            data = b""
-        if data != self._read:
-            self._read = data
+            data = read_own(self._file, MAX_INDEX_BYTES)
+        except OSError as error:
+            if found := machine_error(error):
+                raise found from None
+            return
+        if data != self._updates:
+            self._updates = data
+            self._shapes = [*_shapes(data)]
+            self._specs.clear()
+
+    def shape_at(self, at_ms: int) -> Shape:
+        """What updates have changed of the picture's shape by then, in milliseconds since 1970."""
+        found: dict[str, str] = {}
+        for changed_ms, shape in self._shapes:
+            if changed_ms <= at_ms:
+                found |= dict(shape)
+        return tuple(sorted(found.items()))
+
+    def spec(self, shape: Shape) -> JobSpec:
+        """The job with a shape of its picture, and with all updates by now, or without any where one is wrong.
+
+        Raises:
+            SpecError: there is no picture of that shape.
+        """
+        if shape not in self._specs:
+            spec = read_job(self._text, {f"Data.TranscodingConfig.Video.{name}": value for name, value in shape})
+            self.problem = ""
             try:
-                self._spec = with_updates(self._begins, data, UPDATES_FILE) if data.strip() else self._begins
-                self.problem = ""
+                spec = with_updates(spec, self._updates, UPDATES_FILE) if self._updates.strip() else spec
             except MixError as error:
                 self.problem = str(error)
-        return self._spec
+            self._specs[shape] = spec
+        return self._specs[shape]
+
+
+def _shapes(updates: bytes) -> Iterator[tuple[int, Shape]]:
+    """When updates change the picture's shape, in their order; those that are wrong are told of elsewhere."""
+    for line in updates.split(b"\n"):
+        try:
+            update = json.loads(line or b"{}")
+        except (ValueError, RecursionError):
+            continue
+        data = _object(update, "Data")
+        video = _object(_object(data, "TranscodingConfig"), "Video")
+        shape = tuple((name, str(video[name])) for name in _SHAPE if isinstance(video.get(name), int | str))
+        at_ms = update.get("At") if isinstance(update, dict) else None
+        if shape and isinstance(at_ms, int):
+            yield at_ms, shape
+
+
+def _object(value: Any, name: str) -> dict[str, Any]:
+    found = value.get(name) if isinstance(value, dict) else None
+    return found if isinstance(found, dict) else {}

@@ -44,15 +44,24 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
-class Fixed:
-    """What a live mix cannot change once it has begun: where its time begins, its colours, and its headers.
+class Part:
+    """What is one file of a mix, from chunk ``first`` on: the ``shape`` of its picture, its colours, and its headers.
 
-    ``begun_ms`` is since 1970. ``level`` is the H.264 level of the first chunk.
+    ``level`` is the H.264 level of its first chunk. Both are None where there is no picture, or not yet.
     """
 
-    begun_ms: int
+    first: int
+    shape: tuple[tuple[str, str], ...] = ()
     matrix: Matrix | None = None
     level: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """What a live mix cannot change once it is made: when it begins, in milliseconds since 1970, and its parts."""
+
+    begun_ms: int
+    parts: tuple[Part, ...] = ()
 
 
 def live_settings(settings: PlanSettings) -> PlanSettings:
@@ -69,18 +78,19 @@ def plan_room(
     heads: Mapping[str, Head],
     settings: PlanSettings,
     lasts_s: Fraction,
-    fixed: Fixed,
+    begun_ms: int,
 ) -> tuple[RenderPlan, list[LiveFile]] | None:
     """The plan of a room of which ``lasts_s`` seconds are to be composed at least, and the files of its sources.
 
-    ``heads`` are those of pictures, by the names of their files. None where nobody is subscribed by now.
+    ``heads`` are those of pictures, by the names of their files; the mix begins at ``begun_ms``, since 1970. None where
+    nobody is subscribed by now.
 
     Raises:
         MixError: the job, or an update, is wrong.
     """
-    edge_us = fixed.begun_ms * 1000 + int(lasts_s * US)
+    edge_us = begun_ms * 1000 + int(lasts_s * US)
     by_name = {file.plan.name: file for file in files}
-    recorded = [_recorded(file, edge_us, fixed.begun_ms) for file in files]
+    recorded = [_recorded(file, edge_us, begun_ms) for file in files]
     index = read_index(
         room_index(options.job_id, options.room_id, recorded, options.user_names, ""), time_unit="auto", strict=False
     )
@@ -101,19 +111,19 @@ def plan_room(
     return make_plan(spec, index, clips, live_settings(settings), lasts_s=lasts_s), used
 
 
-def of_chunk(plan: RenderPlan, span: TimeRange, fixed: Fixed) -> RenderPlan:
-    """What of a plan is seen and heard in ``span``, as that was fixed when the mix began."""
+def of_chunk(plan: RenderPlan, span: TimeRange, part: Part) -> RenderPlan:
+    """What of a plan is seen and heard in ``span``, as it must be in ``part``."""
     picture, sound = plan.picture, plan.sound
     if picture:
         shots = {stream: kept for stream, shots in picture.shots.items() if (kept := _within(shots, span))}
         picture = replace(
             picture,
             frames=picture.clock.first_from(span.end),
-            matrix=fixed.matrix or picture.matrix,
+            matrix=part.matrix or picture.matrix,
             scenes=_within(picture.scenes, span),
             shots=shots,
-            encoding=_at_level(picture.encoding, fixed.level),
-            later=tuple(replace(one, encoding=_at_level(one.encoding, fixed.level)) for one in picture.later),
+            encoding=_at_level(picture.encoding, part.level),
+            later=tuple(replace(one, encoding=_at_level(one.encoding, part.level)) for one in picture.later),
             chunks=(range(picture.clock.first_from(span.start), picture.clock.first_from(span.end)),),
         )
     if sound:

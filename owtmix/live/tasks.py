@@ -140,17 +140,29 @@ class MixTask:
 
 
 @dataclass(frozen=True, slots=True)
-class JoinTask:
-    """Join the chunks of a mix into the file ``path``, which exists, and read it back.
+class JoinedSound:
+    """The files with the packets of a mix's sound, in order, each with the number of its first packet.
 
-    ``plan`` is of the whole mix as far as a file goes: its frames, its samples, and their encoders.
+    The file that is made begins with sample ``first`` of the mix.
+    """
+
+    files: Sequence[tuple[Path, int]]
+    first: int
+
+
+@dataclass(frozen=True, slots=True)
+class JoinTask:
+    """Join chunks of a mix into the file ``path``, which exists, and read it back.
+
+    ``plan`` is of what the file holds: its frames, its samples, and their encoders. ``chunks`` are files with the
+    frames of its picture, which count from its beginning.
     """
 
     result: ClassVar = type(None)
     replies: ClassVar = Replies.of(DestinationError)
     plan: RenderPlan
     chunks: Sequence[tuple[Path, range]]
-    sounds: Sequence[Path]
+    sound: JoinedSound
     bench: Path
     path: Path
     most_bytes: int
@@ -168,4 +180,4 @@ class JoinTask:
     def run(self, reporter: TaskReporter) -> None:
         from owtmix.live.joining import join_mix  # noqa: PLC0415 - in the worker
 
-        join_mix(self.plan, self.chunks, self.sounds, self.bench, self.path, reporter.heartbeat)
+        join_mix(self, reporter.heartbeat)

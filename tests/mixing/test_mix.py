@@ -6,13 +6,14 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import pytest
 
-from tests.e2e.measure import Samples, beeps, luma
+from tests.e2e.measure import Samples, beeps, luma, read_sound, read_video
 from tests.mixing.rooms import DATA, FPS, Mix, begin, composed, mixed, mixing, update
 from tests.recorder.senders import Sender
 from tests.support.command import Command
@@ -89,6 +90,22 @@ def test_wrong_updates_hold_up_nothing_and_are_told(tmp_path: Path) -> None:
     (warning,) = mix.report["warnings"]
     assert warning.startswith("updates are not used: updates.jsonl")
     assert mix.report["duration_s"] == 7.0
+
+
+def test_another_size_or_rate_begins_a_new_file(tmp_path: Path) -> None:
+    shape = {"Width": 640, "Height": 360, "Fps": 10}
+    updates = [update(2500, "job.transcoding.update", TranscodingConfig={"Video": shape})]
+    room = begin(tmp_path / "room", [ALICE], updates)
+    mix = mixed(room)
+    assert mix.report["files"] == ["live/mix.mp4", "live/mix-2.mp4"]
+    assert (len(mix.video.times_s) if mix.video else 0) == 4 * FPS
+    assert beeps(mix.samples, ALICE.tone_hz) == pytest.approx([1.0, 3.0], abs=ONSET_S)
+    later, sound = read_video(room / "live" / "mix-2.mp4"), read_sound(room / "live" / "mix-2.mp4")
+    assert later
+    assert sound
+    assert (later.size, len(later.times_s), later.times_s[1]) == ((640, 360), 30, Fraction(1, 10))
+    assert beeps(sound.samples, ALICE.tone_hz) == pytest.approx([2.0], abs=ONSET_S)
+    assert sound.samples.shape[1] / 48_000 == pytest.approx(3.0, abs=0.03)
 
 
 def test_who_comes_back_after_the_room_was_empty(tmp_path: Path, command: Command) -> None:

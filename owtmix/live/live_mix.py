@@ -1,0 +1,230 @@
+"""The mix of a room while it is recorded: what is known by now is composed, chunk after chunk."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from fractions import Fraction
+from math import ceil
+from typing import Any, Final
+
+from owtmix.base.time import TimeRange
+from owtmix.jobfile.settings import Settings
+from owtmix.live.chunk_maker import ChunkMaker
+from owtmix.live.live_folder import LiveFolder
+from owtmix.live.live_images import LiveImages
+from owtmix.live.live_job import LiveJob, Shape
+from owtmix.live.live_plan import Fixed, Head, Part, level_of, plan_room
+from owtmix.live.room_log import LiveFile, RoomLog
+from owtmix.live.tasks import HeadTask
+from owtmix.live.track_log import US
+from owtmix.plan.model import RenderPlan
+from owtmix.recorder.file_plan import FileFormats
+from owtmix.recorder.room_folder import RoomFolder
+from owtmix.workers.alone import do_alone
+from owtmix.workers.base import Executor
+
+Planned = tuple[RenderPlan, list[LiveFile]]
+"""A plan, and the files of its sources."""
+
+_LOOK_S: Final = 0.1
+_LATER_S: Final = 2.0
+"""After who receives a session has given it up, so does who mixes it, whatever its journals say."""
+_FOREVER_US: Final = 1 << 61
+_BEHIND_S: Final = 10.0
+"""A mix that is so far behind says so."""
+
+_log = logging.getLogger(__name__)
+
+
+class LiveMix:
+    """The mix of a room.
+
+    Args:
+        room: its folder.
+        live: the folder of the mix, which is locked.
+        settings: of the service.
+        executor: does the tasks, with one worker.
+        now_us: gives the time, in microseconds since 1970.
+    """
+
+    def __init__(
+        self, room: RoomFolder, live: LiveFolder, settings: Settings, executor: Executor, now_us: Callable[[], int]
+    ) -> None:
+        self._live = live
+        self._settings = settings
+        self._executor = executor
+        self._now_us = now_us
+        self._job = LiveJob(room.root)
+        formats = FileFormats(self._job.options.mp4_sound, self._job.options.sound_alone)
+        self._room = RoomLog(room, formats, round((settings.service.gone_s + _LATER_S) * US))
+        self._maker = ChunkMaker(live, executor, self._warn)
+        self._images = LiveImages(settings, executor, live.bench, live.images, self._warn)
+        self._chunk_s = settings.live.mix_chunk_s
+        self._fixed = live.fixed()
+        self._heads: dict[str, Head] = {}
+        self._left_out: set[str] = set()
+        self._warnings: list[str] = []
+        self._is_behind = False
+
+    def run(self) -> dict[str, Any]:
+        """Mix until the room has ended; returns what became of it.
+
+        Raises:
+            MixError: the mix cannot go on. What was made stays.
+        """
+        self._tell()
+        self._images.of(self._job.spec(()).images)
+        try:
+            while True:
+                is_stopped = self._live.is_stopped
+                self._room.read()
+                now_us = self._now_us()
+                if is_stopped and self._room.is_over(now_us):
+                    return self._finish()
+                if not (self._is_due(now_us) and self._make_next()):
+                    time.sleep(_LOOK_S)
+        finally:
+            self._images.close()
+
+    @property
+    def _edge_ms(self) -> int:
+        """When the next chunk begins, in milliseconds since 1970."""
+        assert self._fixed
+        return self._fixed.begun_ms + int(len(self._live.chunks) * self._chunk_s * 1000)
+
+    def _is_due(self, now_us: int) -> bool:
+        """Whether all is known that is needed for the next chunk."""
+        if self._fixed is None and not self._begin(now_us):
+            return False
+        wait_us = round((self._chunk_s + self._settings.live.margin_s) * US)
+        return now_us >= self._edge_ms * 1000 + wait_us and self._room.fix(now_us, self._edge_ms * 1000)
+
+    def _begin(self, now_us: int) -> bool:
+        """Decide when the mix begins: with the first frame of anybody; False where none is known by now."""
+        is_known = not self._room.is_empty and self._room.fix(now_us, None)
+        first_us = self._room.first_us() if is_known else None
+        if first_us is None:
+            return False
+        self._fixed = Fixed((first_us + 500) // 1000)
+        return True
+
+    def _make_next(self) -> bool:
+        """Make the next chunk; False where nobody is in the mix yet."""
+        span = self._span(len(self._live.chunks))
+        planned = self._plan(span.end)
+        if planned is None:
+            if not self._live.chunks:
+                self._fixed = None
+            return False
+        self._make(planned, span, is_last=False)
+        self._tell((self._now_us() - self._edge_ms * 1000) / US)
+        return True
+
+    def _span(self, number: int) -> TimeRange:
+        return TimeRange(number * self._chunk_s, (number + 1) * self._chunk_s)
+
+    def _plan(self, until_s: Fraction, shape: Shape | None = None) -> Planned | None:
+        """The plan of the room until then at least, with the next chunk's shape or another; None without anybody."""
+        assert self._fixed
+        self._room.advance(self._fixed.begun_ms * 1000 + int(until_s * US))
+        files = [file for file in self._room.files(self._now_us()) if file.plan.name not in self._left_out]
+        self._look_at(files)
+        self._job.read()
+        spec = self._job.spec(self._job.shape_at(self._edge_ms) if shape is None else shape)
+        if self._job.problem:
+            self._warn(f"updates are not used: {self._job.problem}")
+        options, planning = self._job.options, self._settings.planning
+        return plan_room(spec, options, files, self._heads, planning, until_s, self._fixed.begun_ms)
+
+    def _look_at(self, files: list[LiveFile]) -> None:
+        """Find out what pictures are, of which that is not known."""
+        for file in files:
+            if not file.plan.picture or file.plan.name in self._heads:
+                continue
+            outcome = do_alone(self._executor, HeadTask(file.plan.name, file.plan.picture))
+            if isinstance(outcome.value, Head):
+                self._heads[file.plan.name] = outcome.value
+            elif outcome.death:
+                self._left_out.add(file.plan.name)
+                self._warn(f"{file.plan.name} is left out: its process {outcome.death}")
+
+    def _make(self, planned: Planned, span: TimeRange, *, is_last: bool) -> None:
+        plan, files = planned
+        images = self._images.of(self._job.spec(self._job.shape_at(self._edge_ms)).images)
+        self._maker.make(plan, files, images, span, self._part(plan), is_last=is_last)
+
+    def _part(self, plan: RenderPlan) -> Part:
+        """The part that the next chunk belongs to: a new one where the shape of the picture is another one."""
+        assert self._fixed
+        number, shape = len(self._live.chunks), self._job.shape_at(self._edge_ms)
+        parts = tuple(part for part in self._fixed.parts if part.first < number)
+        if not parts or parts[-1].shape != shape:
+            picture = plan.picture
+            matrix, level = (picture.matrix, level_of(picture.encoding)) if picture else (None, None)
+            parts = (*parts, Part(number, shape, matrix, level))
+        if parts != self._fixed.parts:
+            self._fixed = replace(self._fixed, parts=parts)
+            self._live.fix(self._fixed)
+        return parts[-1]
+
+    def _finish(self) -> dict[str, Any]:
+        """Make what is left of the room, and its files."""
+        self._room.fix(_FOREVER_US, self._edge_ms * 1000 if self._fixed else None)
+        has_begun = self._fixed is not None or self._begin(_FOREVER_US)
+        self._room.advance(_FOREVER_US)
+        whole = self._plan(Fraction(0)) if has_begun else None
+        names: list[str] = []
+        if whole:
+            duration_s = whole[0].duration_s
+            count = ceil(duration_s / self._chunk_s)
+            if len(self._live.chunks) >= count:  # the last one ends where the room does
+                self._live.drop_from(count - 1)
+            while len(self._live.chunks) < count:
+                span = self._span(len(self._live.chunks))
+                span = TimeRange(span.start, min(span.end, duration_s))
+                planned = self._plan(Fraction(0))
+                assert planned
+                self._make(planned, span, is_last=span.end == duration_s)
+                self._tell()
+            self._live.end_segments()
+            names = [*self._joined()]
+        self._live.end_segments()
+        return {
+            "file": names[0] if names else None,
+            "files": names,
+            "duration_s": float(whole[0].duration_s) if whole else 0.0,
+            "frames": sum(frames[1] - frames[0] for frames in (chunk.frames for chunk in self._live.chunks)),
+            "warnings": self._warnings,
+        }
+
+    def _joined(self) -> Iterator[str]:
+        """Join the chunks of each part into a file; gives their names."""
+        assert self._fixed
+        for number, part in enumerate(self._fixed.parts):
+            planned = self._plan(Fraction(0), part.shape)
+            assert planned
+            yield self._maker.join(planned[0], number, self._fixed.parts, self._chunk_s)
+
+    def _warn(self, message: str) -> None:
+        if message not in self._warnings:
+            _log.warning("%s", message)
+            self._warnings.append(message)
+
+    def _tell(self, behind_s: float = 0.0) -> None:
+        """Say how far the mix is."""
+        if behind_s > _BEHIND_S and not self._is_behind:
+            _log.warning("the mix is %.0f s behind live: this machine cannot keep up", behind_s)
+        self._is_behind = behind_s > _BEHIND_S
+        chunks = len(self._live.chunks)
+        self._live.tell(
+            {
+                "chunks": chunks,
+                "done_s": float(chunks * self._chunk_s),
+                "behind_s": round(behind_s, 3),
+                "begun_us": self._fixed.begun_ms * 1000 if self._fixed else None,
+                "warnings": self._warnings,
+            }
+        )
