@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from math import ceil
 from typing import Any, Final
 
@@ -17,10 +18,12 @@ from owtmix.live.live_folder import LiveFolder
 from owtmix.live.live_images import LiveImages
 from owtmix.live.live_job import LiveJob, Shape
 from owtmix.live.live_plan import Fixed, Head, Part, level_of, plan_room
+from owtmix.live.live_source import LiveSource
 from owtmix.live.room_log import LiveFile, RoomLog
-from owtmix.live.tasks import HeadTask
+from owtmix.live.tasks import HeadTask, ListenTask
 from owtmix.live.track_log import US
 from owtmix.plan.model import RenderPlan
+from owtmix.plan.voice import Voice
 from owtmix.recorder.file_plan import FileFormats
 from owtmix.recorder.room_folder import RoomFolder
 from owtmix.workers.alone import do_alone
@@ -32,6 +35,8 @@ Planned = tuple[RenderPlan, list[LiveFile]]
 _LOOK_S: Final = 0.1
 _LATER_S: Final = 2.0
 """After who receives a session has given it up, so does who mixes it, whatever its journals say."""
+_AHEAD_S: Final = 1
+"""Sounds are listened to so much further than they are mixed: a turn begins before it counts as one."""
 _FOREVER_US: Final = 1 << 61
 _BEHIND_S: Final = 10.0
 """A mix that is so far behind says so."""
@@ -137,7 +142,19 @@ class LiveMix:
         if self._job.problem:
             self._warn(f"updates are not used: {self._job.problem}")
         options, planning = self._job.options, self._settings.planning
-        return plan_room(spec, options, files, self._heads, planning, until_s, self._fixed.begun_ms)
+        begun_ms = self._fixed.begun_ms
+        until_us = begun_ms * 1000 + int((until_s + _AHEAD_S) * US)
+        listen = partial(self._listen, until_us=until_us if until_s else None)
+        return plan_room(spec, options, files, self._heads, planning, until_s, begun_ms, listen)
+
+    def _listen(self, files: Sequence[LiveFile], until_us: int | None) -> Mapping[str, Voice]:
+        """The voices in ``files``: up to a time, or to their ends."""
+        ends = [file.end_us for file in files if file.end_us]
+        until_us = max(ends, default=0) if until_us is None else until_us
+        task = ListenTask([LiveSource(file.plan, file.start_us) for file in files], until_us)
+        (outcome,) = self._executor.run([task], most=1)
+        found: Mapping[str, Voice] = outcome.value or {}
+        return found
 
     def _look_at(self, files: list[LiveFile]) -> None:
         """Find out what pictures are, of which that is not known."""

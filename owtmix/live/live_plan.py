@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Final, TypeVar
@@ -21,6 +21,7 @@ from owtmix.plan.media_info import AudioRun, AudioTrack, Clip, Matrix, VideoTrac
 from owtmix.plan.model import SAMPLE_RATE_HZ, RenderPlan, VideoEncoding
 from owtmix.plan.scenes import Scene
 from owtmix.plan.shots import Shot
+from owtmix.plan.voice import Voice
 from owtmix.recorder.finish_options import FinishOptions
 from owtmix.recorder.index_file import room_index
 from owtmix.recorder.picture_times import PICTURE_HZ, ticks
@@ -31,6 +32,9 @@ FAR_US: Final = 3600 * US
 SOUND_BEFORE_S: Final = Fraction(3)
 """Of a chunk's sound: where a process begins anew it mixes some of what came before again."""
 _GOP_S: Final = Fraction(10)
+
+Listen = Callable[[Sequence[LiveFile]], Mapping[str, Voice]]
+"""Gives the voices in files, by their names."""
 
 SpanT = TypeVar("SpanT", Scene, Shot)
 
@@ -79,11 +83,12 @@ def plan_room(
     settings: PlanSettings,
     lasts_s: Fraction,
     begun_ms: int,
+    listen: Listen,
 ) -> tuple[RenderPlan, list[LiveFile]] | None:
     """The plan of a room of which ``lasts_s`` seconds are to be composed at least, and the files of its sources.
 
-    ``heads`` are those of pictures, by the names of their files; the mix begins at ``begun_ms``, since 1970. None where
-    nobody is subscribed by now.
+    ``heads`` are those of pictures, by the names of their files; the mix begins at ``begun_ms``, since 1970. ``listen``
+    is asked who speaks where that decides anything. None where nobody is subscribed by now.
 
     Raises:
         MixError: the job, or an update, is wrong.
@@ -94,7 +99,8 @@ def plan_room(
     index = read_index(
         room_index(options.job_id, options.room_id, recorded, options.user_names, ""), time_unit="auto", strict=False
     )
-    streams, _ = course_of(spec, index).streams()
+    course = course_of(spec, index)
+    streams, _ = course.streams()
     clips: list[Clip] = []
     used: list[LiveFile] = []
     for recording in index.files:
@@ -108,7 +114,11 @@ def plan_room(
     if not clips:
         return None
     index = Index(index.job_id, index.room_id, index.unit, index.files, (), scale=index.scale)
-    return make_plan(spec, index, clips, live_settings(settings), lasts_s=lasts_s), used
+    voices = None
+    if spec.video and any(state.mixer.listens for state in course.states):
+        heard = listen([file for file in used if file.sounds and not file.is_screen])
+        voices = {n: heard[file.plan.name] for n, file in enumerate(used) if file.plan.name in heard}
+    return make_plan(spec, index, clips, live_settings(settings), voices=voices, lasts_s=lasts_s), used
 
 
 def of_chunk(plan: RenderPlan, span: TimeRange, part: Part) -> RenderPlan:

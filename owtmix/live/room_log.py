@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from owtmix.base.ids import StreamId
 from owtmix.base.shortage import raise_if_short
 from owtmix.live.track_log import US, LiveTrack
 from owtmix.recorder.clock import fixed_clock, place
@@ -37,6 +38,11 @@ class LiveFile:
     end_us: int | None
     picture: LiveTrack | None
     sounds: tuple[LiveTrack, ...]
+
+    @property
+    def is_screen(self) -> bool:
+        """Whether it is of a shared screen."""
+        return StreamId.parse(self.stream).is_screen
 
 
 class RoomLog:

@@ -17,6 +17,7 @@ from owtmix.inputs.image_files import DecodedImage
 from owtmix.live.live_plan import Head
 from owtmix.live.live_source import LiveSource
 from owtmix.plan.model import RenderPlan, sample_count
+from owtmix.plan.voice import Voice, check_voice
 from owtmix.produce.plausible_tracks import most_chunk_bytes
 from owtmix.recorder.file_plan import Track
 from owtmix.workers.base import Replies, TaskReporter
@@ -30,10 +31,12 @@ IMPORTS: Final = (
     "numpy.ma",
     "owtmix.live.mixer",
     "owtmix.live.joining",
+    "owtmix.live.listening",
     "owtmix.recorder.key_frame",
 )
 """What the tasks import."""
 MOST_RESULT_BYTES: Final = 1 << 20
+MOST_VOICES_BYTES: Final = 1 << 24
 MOST_PIXELS: Final = 8192 * 4320
 _MORE_BYTES: Final = 1 << 22
 """Of a segment, and of sound, beside what the picture has."""
@@ -62,6 +65,29 @@ class HeadTask:
         from owtmix.live.mixer import head_of  # noqa: PLC0415 - in the worker
 
         return head_of(self.track)
+
+
+@dataclass(frozen=True, slots=True)
+class ListenTask:
+    """Listen to ``sources`` up to ``until_us``, in microseconds since 1970. The result has voices by names of files."""
+
+    result: ClassVar = dict[str, Voice]
+    replies: ClassVar = Replies.of(result_bytes=MOST_VOICES_BYTES)
+    sources: Sequence[LiveSource]
+    until_us: int
+    name = "who speaks"
+
+    def check(self, value: dict[str, Voice]) -> None:
+        """As ``Bounded.check``."""
+        if not value.keys() <= {source.plan.name for source in self.sources}:
+            raise ValueError("is about other sources")
+        for voice in value.values():
+            check_voice(voice)
+
+    def run(self, reporter: TaskReporter) -> dict[str, Voice]:
+        from owtmix.live.listening import LISTENER  # noqa: PLC0415 - in the worker
+
+        return LISTENER.listen(self, reporter)
 
 
 @dataclass(frozen=True, slots=True)

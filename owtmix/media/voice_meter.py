@@ -75,7 +75,7 @@ def find_voice(
         at, found, pitched = _measured(path, track, end_bytes, (first + count) * HOP_S, advance)
         for start in range(0, count if at.size else 0, SLICE_HOPS):
             hops = slice(start, min(count, start + SLICE_HOPS))
-            near, is_near = _nearest(at - first, np.arange(hops.start, hops.stop, dtype=np.float64) + 0.5)
+            near, is_near = nearest(at - first, np.arange(hops.start, hops.stop, dtype=np.float64) + 0.5)
             is_louder = is_near & (found[near] > levels[hops])
             voicing[hops] = np.where(is_louder, pitched[near], voicing[hops])
             levels[hops] = np.where(is_louder, found[near], levels[hops])
@@ -131,7 +131,7 @@ def _measured(
     return at, np.asarray(levels, np.float32)[order], np.asarray(voicing, np.float32)[order]
 
 
-def _nearest(at: NDArray[np.float64], hops: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+def nearest(at: NDArray[np.float64], hops: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """The number of the excerpt that is nearest to each of ``hops``, and whether it is near. Both are in order."""
     near = np.searchsorted((at[1:] + at[:-1]) / 2, hops)
     return near, np.abs(at[near] - hops) <= REACH_HOPS

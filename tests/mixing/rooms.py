@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import av
 
 from owtmix.live.live_folder import LIVE, STOP
+from owtmix.recorder.journal import Frame, JournalReader, JournalWriter
 from owtmix.recorder.room_folder import RoomFolder
 from tests.e2e.measure import Samples, Video, read_sound, read_video
 from tests.recorder.finishing import finish_here, lay_out
@@ -44,6 +47,48 @@ def begin(root: Path, senders: Sequence[Sender], updates: Sequence[dict[str, Any
         (root / "updates.jsonl").write_text("".join(f"{json.dumps(update)}\n" for update in updates))
     stop(root)
     return root
+
+
+def play(root: Path, senders: Sequence[Sender], **more: Any) -> Callable[[], int]:
+    """Lay out a room into which ``senders`` send from now on, in real time.
+
+    Returns:
+        Waits until the last one has ended; gives by how much the room is later than ``START_US``, in microseconds.
+    """
+    lay_out(root.with_name("sent"), senders)
+    lay_out(root, [], **({"data": DATA} | more))
+    root.chmod(0o700)
+    (root / "journals").mkdir()
+    later_us = time.time_ns() // 1000 - START_US
+    sent = sorted((root.with_name("sent") / "journals").iterdir())
+    players = [threading.Thread(target=_played, args=(path, root / "journals", later_us)) for path in sent]
+    for player in players:
+        player.start()
+
+    def wait() -> int:
+        for player in players:
+            player.join()
+        return later_us
+
+    return wait
+
+
+def _played(path: Path, folder: Path, later_us: int) -> None:
+    """Write a journal again, as late, each record when it arrives."""
+    with JournalReader(path) as reader:
+        records = list(reader.records())
+        head = reader.head
+    writer = None
+    for record in records:
+        arrived_us = record.arrived_us + later_us
+        time.sleep(max(0.0, arrived_us / 1e6 - time.time()))
+        writer = writer or JournalWriter(folder / path.name, head)
+        if isinstance(record, Frame):
+            writer.frame(replace(record, arrived_us=arrived_us))
+        else:
+            writer.report(replace(record, arrived_us=arrived_us, ntp_us=record.ntp_us + later_us))
+    if writer:
+        writer.end()
 
 
 def stop(root: Path) -> None:

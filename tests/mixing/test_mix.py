@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pytest
 
 from tests.e2e.measure import Samples, beeps, luma, read_sound, read_video
-from tests.mixing.rooms import DATA, FPS, Mix, begin, composed, mixed, mixing, update
+from tests.mixing.rooms import DATA, FPS, Mix, begin, composed, look, mixed, mixing, play, stop, update
 from tests.recorder.senders import Sender
 from tests.support.command import Command
 
@@ -156,6 +157,44 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_chunks_and_no_sound_is_lost
     assert again.chunks == once.chunks
     assert again.samples.shape == once.samples.shape
     assert np.abs(again.samples - once.samples).max() < 0.02
+
+
+def test_a_room_is_mixed_while_it_goes_on(tmp_path: Path, command: Command) -> None:
+    """Who speaks has the largest tile, also live; an update holds from when it was accepted; kills cost nothing."""
+    alice = replace(ALICE, length_ms=12_000, marks_ms=(11_000,), words_ms=((1000, 4000),), sizes=((0, (320, 180)),))
+    bob = replace(BOB, length_ms=11_700, marks_ms=(11_500,), words_ms=((5000, 9000),))
+    data = DATA | {"MixerConfig": {"MixedVideoLayout": 3, "FollowSpeaker": True}}
+    room = tmp_path / "room"
+    wait = play(room, [alice, bob], data=data)
+    (room / "updates.jsonl").touch()
+    process = subprocess.Popen(mixing(room), stderr=subprocess.DEVNULL)
+    until(lambda: told(room).get("chunks", 0) >= 2)
+    process.kill()
+    process.wait()
+    process = subprocess.Popen(mixing(room), stderr=subprocess.DEVNULL)
+    at_ms = time.time_ns() // 1_000_000
+    change = {"At": at_ms, "Action": "job.mixer.update", "Data": {"MixerConfig": {"Labels": True}}}
+    (room / "updates.jsonl").write_text(f"{json.dumps(change)}\n")
+    wait()
+    chunks = told(room)["chunks"]
+    stop(room)
+    assert process.wait(timeout=60) == 0
+    assert chunks >= 2, "most of it was made before the end"
+    mix = look(room)
+    assert mix.report["warnings"] == []
+    assert beeps(mix.samples, alice.tone_hz)[-1] == pytest.approx(11.0, abs=ONSET_S)
+    again = composed(room, command)
+    assert [len(chunk) for chunk in mix.chunks] == [len(chunk) for chunk in again.chunks]
+    assert mix.chunks == again.chunks
+
+
+def told(room: Path) -> dict[str, Any]:
+    """What a mix tells of itself."""
+    try:
+        found: dict[str, Any] = json.loads((room / "live" / "state.json").read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found
 
 
 def until(holds: Callable[[], bool], patience_s: float = 30.0) -> None:

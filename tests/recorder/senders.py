@@ -18,6 +18,7 @@ import av
 import numpy as np
 
 from owtmix.base.ids import StreamId
+from owtmix.demo.speech import spoken
 from owtmix.recorder.journal import Codec, Frame, JournalHead, JournalWriter, Report
 from tests.support.people import COLOURS, Colour, tone
 
@@ -25,6 +26,7 @@ START_US: Final = 1_795_327_385_123_000
 FLASH_MS: Final = 200
 BEEP_MS: Final = 100
 BEEP_DB: Final = -15.0
+WORDS_HZ: Final = 150
 LOOKAHEAD: Final = 312
 SAMPLES: Final = 960
 WHITE: Final = (255, 255, 255)
@@ -40,6 +42,7 @@ class Sender:
         length_ms: For how long it sends.
         marks_ms: When it flashes and beeps, after ``START_US``.
         codec: Of its picture; None without one.
+        words_ms: When it speaks, after ``START_US``.
         muted_ms: When it sends no sound, after ``START_US``.
         hidden_ms: The same for its picture.
         ntp_off_us: How far its clock is ahead of the server's.
@@ -59,6 +62,7 @@ class Sender:
     fps: int = 20
     colour: Colour = COLOURS[0]
     tone_hz: int = 700
+    words_ms: tuple[tuple[int, int], ...] = ()
     muted_ms: tuple[tuple[int, int], ...] = ()
     hidden_ms: tuple[tuple[int, int], ...] = ()
     ntp_off_us: int = 0
@@ -199,6 +203,10 @@ def sounds(sender: Sender) -> tuple[bytes, ...]:
         if first + 48 * BEEP_MS > 0 and first < count:
             length = min(48 * BEEP_MS, count - first)
             wave[first : first + length] += tone(sender.tone_hz, BEEP_DB, np.arange(length) / 48_000)
+    for start_ms, end_ms in sender.words_ms:
+        words = spoken((end_ms - start_ms) / 1000, WORDS_HZ, BEEP_DB, 48_000)
+        first = (start_ms - sender.start_ms) * 48
+        wave[first : first + len(words)] += words[: count - first]
     context: Any = av.CodecContext.create("libopus", "w")
     context.sample_rate, context.layout, context.format, context.bit_rate = 48_000, "stereo", "flt", 64_000
     context.options = {"application": "voip", "frame_duration": "20"}
