@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -38,6 +38,7 @@ class ChunkMaker:
         self._live = live
         self._executor = executor
         self._warn = warn
+        self._blamed: set[tuple[str, int]] = set()
 
     def make(
         self,
@@ -69,7 +70,10 @@ class ChunkMaker:
             available_cores(),
             is_last,
         )
-        outcome = self._done(task)
+        outcome = self._done(self._without_blamed(task))
+        if outcome.death:
+            self._blame(task)
+            outcome = do_alone(self._executor, self._without_blamed(task))
         if not isinstance(outcome.value, Mixed):
             raise RenderError(f"{task.name} cannot be made: {outcome.error or f'its process {outcome.death}'}")
         self._take(task, outcome.value)
@@ -117,6 +121,19 @@ class ChunkMaker:
             return do_alone(self._executor, task)
         return outcome
 
+    def _blame(self, task: MixTask) -> None:
+        """Find out with which sources alone the worker dies, twice each."""
+        for number, source in enumerate(task.sources):
+            others = [other for other in range(len(task.sources)) if other != number]
+            alone = replace(task, plan=_without(task.plan, others))
+            if source.key not in self._blamed and (death := do_alone(self._executor, alone).death):
+                self._blamed.add(source.key)
+                self._warn(f"{source.plan.name} is a placeholder, and silent: its process {death}")
+
+    def _without_blamed(self, task: MixTask) -> MixTask:
+        blamed = [number for number, source in enumerate(task.sources) if source.key in self._blamed]
+        return replace(task, plan=_without(task.plan, blamed)) if blamed else task
+
     def _take(self, task: MixTask, mixed: Mixed) -> None:
         for name, problem in mixed.problems.items():
             self._warn(f"{name}: {problem}")
@@ -129,6 +146,14 @@ class ChunkMaker:
             self._live.take(chunk, made, task.most_bytes)
         except ValueError as error:
             raise RenderError(f"{task.name}: its process {error}") from None
+
+
+def _without(plan: RenderPlan, sources: Iterable[int]) -> RenderPlan:
+    """The plan with placeholders and silence instead of ``sources``."""
+    for number in sources:
+        for sound in (False, True):
+            plan = plan.without_source(number, Fraction(0), sound=sound)
+    return plan
 
 
 def _of_file(plan: RenderPlan, span: TimeRange) -> RenderPlan:

@@ -66,7 +66,7 @@ class Mixer:
         write_segment(task.segment, track, task.span[0], encoding, packets, first_packet)
         for path in (task.sound, task.segment, *([track] if track else [])):
             sync_file(path)
-        self._opened.keep([task.sources[number] for number in _used(task.plan)])
+        self._opened.keep([task.sources[number] for number in used_sources(task.plan)])
         return Mixed(first_packet, len(packets), problems)
 
     def _mixed(
@@ -133,7 +133,7 @@ def head_of(track: Track) -> Head:
     raise InputError("no key frame of it can be shown by now")
 
 
-def _used(plan: RenderPlan) -> set[int]:
+def used_sources(plan: RenderPlan) -> set[int]:
     """The numbers of the sources that are seen or heard."""
     shots = (shot for shots in (plan.picture.shots.values() if plan.picture else ()) for shot in shots)
     placed = plan.sound.placements if plan.sound else ()
