@@ -3,13 +3,13 @@
 # make demo-batch  eight rooms of different length, composed by owt-batch
 # make demo-live   a live room of two synthetic participants, recorded and composed
 # make live        live rooms attacked: kills at random moments, sixteen streams for SOAK_MINUTES=3; live-packages: what
-#                  live tests need of Debian
+#                  live tests need of Debian; soak-live: four streams mixed live for SOAK_SECONDS=3600
 # make schema    schema, key tables, packaged settings  make fuzz       mutated inputs, for FUZZ_SECONDS=60
 # make attack    attacks on the whole tool, a quarter of an hour; kills-cluster: on clusters, ten minutes
 # make gpu-proof a GPU proven in nine minutes; without one GPU_PROOF=--pretend; gpu-wheels, gpu-ffmpeg: what one lacks
 # make bench     everything measured, and docs/performance.md written from it: two hours
 .DEFAULT_GOAL := setup
-.PHONY: setup demo demo-batch demo-live check test test-fast live live-packages attack kills-cluster fuzz schema bench gpu-proof gpu-wheels gpu-ffmpeg
+.PHONY: setup demo demo-batch demo-live check test test-fast live soak-live live-packages attack kills-cluster fuzz schema bench gpu-proof gpu-wheels gpu-ffmpeg
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -17,6 +17,7 @@ PIP_INSTALL := $(PYTHON) -m pip install --quiet --disable-pip-version-check --co
 USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 FUZZ_SECONDS ?= 60
 SOAK_MINUTES ?= 3
+SOAK_SECONDS ?= 3600
 LIVE_PACKAGES := chromium iproute2 janus libnginx-mod-rtmp nftables nginx-light
 # Without compiled files, each of the many processes that tests start compiles all modules again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -69,10 +70,13 @@ test-fast: $(VENV)/.dev
 	$(PYTEST) --numprocesses auto --maxprocesses 8 -m 'not serial and not slow and not attack'
 
 attack: $(VENV)/.dev
-	$(PYTEST) --numprocesses auto --maxprocesses 4 --durations 20 -m attack --ignore tests/cluster --ignore tests/live
+	$(PYTEST) --numprocesses auto --maxprocesses 4 --durations 20 -m attack --ignore tests/cluster --ignore tests/live --ignore tests/mixing
 
 live: $(VENV)/.dev
-	OWT_SOAK_MINUTES=$(SOAK_MINUTES) $(PYTEST) -m attack tests/live
+	OWT_SOAK_MINUTES=$(SOAK_MINUTES) $(PYTEST) -m attack tests/live tests/mixing
+
+soak-live: $(VENV)/.dev
+	$(PYTHON) -m benchmarks.lab live_mix --seconds $(SOAK_SECONDS)
 
 # The tests of live rooms need real browsers and servers; those that lack one are skipped, which in CI is a failure.
 live-packages:

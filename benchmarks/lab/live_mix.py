@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from statistics import quantiles
+from statistics import median, quantiles
 from typing import Any, Final
 
 from owtmix.demo.publisher import VideoCodec
@@ -76,6 +76,9 @@ def _measure(room: Path, clip: Path, streams: int, seconds: float) -> None:
     busy = [one["cpu_s"] for one in told]
     print(f"CPU of a second of the room: {(busy[-1] - busy[0]) / 2 / max(1, len(busy) - 1):.2f} s")
     tenth = max(1, len(told) // 10)
+    tenths = [told[first : first + tenth] for first in range(0, len(told), tenth)]
+    medians = [median(one["behind_s"] for one in part) for part in tenths]
+    print(f"lag: {', '.join(f'{lag:.2f}' for lag in medians)} s, at each tenth")
     memory = ", ".join(f"{one['memory'] / MIB:.0f}" for one in told[::tenth])
     print(f"memory: {memory} MiB, at each tenth")
     print(f"warnings: {result.get('warnings')}")
