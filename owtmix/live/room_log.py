@@ -21,6 +21,8 @@ from owtmix.recorder.room_folder import RoomFolder
 
 PATIENCE_US: Final = 2_500_000
 """So long the first reports of the clocks of a session are waited for."""
+CHECKED_US: Final = 10_000_000
+"""How often it is looked at whether clocks are right."""
 
 _log = logging.getLogger(__name__)
 
@@ -59,6 +61,7 @@ class RoomLog:
         self._formats = formats
         self._gone_us = gone_us
         self._sessions: dict[str, dict[Path, LiveTrack]] = {}
+        self._checked_us: dict[str, int] = {}
 
     def read(self) -> None:
         """Read what was written since.
@@ -89,14 +92,18 @@ class RoomLog:
             Whether all clocks are fixed of what has begun.
         """
         all_fixed = True
-        for tracks in self._sessions.values():
+        for session, tracks in self._sessions.items():
             begun = [track for track in tracks.values() if track.has_begun]
-            clocks = dict(zip(begun, place([track.log for track in begun]), strict=True))
             missing = [track for track in begun if not track.is_fixed]
             if missing and not all(self._is_known(track, now_us) for track in missing):
                 all_fixed = False
                 continue
-            if edge_us is not None:
+            is_checked = edge_us is not None and edge_us >= self._checked_us.get(session, 0) + CHECKED_US
+            if not (missing or is_checked):
+                continue
+            clocks = dict(zip(begun, place([track.log for track in begun]), strict=True))
+            if edge_us is not None and is_checked:
+                self._checked_us[session] = edge_us
                 for track in begun:
                     if track.is_fixed:
                         track.set_right(clocks[track], edge_us)

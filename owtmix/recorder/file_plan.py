@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal, Self
 
-from owtmix.recorder.clock import TrackClock, place
+from owtmix.recorder.clock import TrackClock, fixed_clock, place
 from owtmix.recorder.journal import Codec
 from owtmix.recorder.journal_scan import Scan
 from owtmix.recorder.names import file_name
@@ -81,6 +81,15 @@ def plan_files(scans: Sequence[Scan], formats: FileFormats) -> tuple[list[FilePl
     for spell in _spells([_Timed.of(scan, clock) for scan, clock in zip(scans, clocks, strict=True) if scan.first]):
         plans += _spell_files(spell, len(plans), formats)
     return plans, left_out
+
+
+def _clocks(scans: Sequence[Scan]) -> list[TrackClock]:
+    """The clocks of a session's journals: those that were fixed, or where they are placed by all that is known."""
+    fixed = [replace(fixed_clock(scan.log.rate, scan.knots), soon=scan.log.soon) for scan in scans]
+    if all(scan.knots for scan in scans):
+        return fixed
+    placed = place([scan.log for scan in scans])
+    return [known if scan.knots else clock for scan, known, clock in zip(scans, fixed, placed, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
