@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -186,6 +187,28 @@ def test_a_room_is_mixed_while_it_goes_on(tmp_path: Path, command: Command) -> N
     again = composed(room, command)
     assert [len(chunk) for chunk in mix.chunks] == [len(chunk) for chunk in again.chunks]
     assert mix.chunks == again.chunks
+
+
+def test_a_mix_that_is_held_up_falls_behind_and_catches_up(tmp_path: Path, command: Command) -> None:
+    """Nothing that is recorded is dropped."""
+    alice = replace(ALICE, length_ms=14_000, marks_ms=(4000, 9000))
+    room = tmp_path / "room"
+    wait = play(room, [alice])
+    with subprocess.Popen(mixing(room), stderr=subprocess.DEVNULL) as process:
+        until(lambda: told(room).get("chunks", 0) >= 1)
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(6)
+        process.send_signal(signal.SIGCONT)
+        lags = [told(room)["behind_s"]]
+        while told(room)["chunks"] < 5:
+            time.sleep(0.05)
+            lags.append(told(room)["behind_s"])
+        wait()
+        stop(room)
+        assert process.wait(timeout=60) == 0
+    assert max(lags) > 4
+    assert lags[-1] < max(lags) - 2
+    assert look(room).chunks == composed(room, command).chunks
 
 
 def told(room: Path) -> dict[str, Any]:
