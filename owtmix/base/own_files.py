@@ -188,6 +188,14 @@ def write_whole(path: Path, data: bytes, mode: int = FILE_MODE) -> None:
         _write_renamed(path, data, mode)
 
 
+def replace_whole(path: Path, data: bytes, mode: int = FILE_MODE) -> None:
+    """Write a file as ``write_whole``, which others read meanwhile: at every moment the old or the new one is there.
+
+    A process that is killed meanwhile may leave a file that the next one removes.
+    """
+    _write_renamed(path, data, mode)
+
+
 def _write_nameless(path: Path, data: bytes, mode: int) -> None:
     descriptor = os.open(path.parent, _NAMELESS | os.O_WRONLY | os.O_CLOEXEC, mode)
     with os.fdopen(descriptor, "wb") as file:

@@ -1,10 +1,10 @@
-"""Finishes a room: ``python -m owtmix.recorder.finish FOLDER [--session ID | --upload]``.
+"""Finishes a room: ``python -m owtmix.recorder.finish FOLDER [--session ID | --mix | --upload]``.
 
 The folder has all state, so this may be killed at any moment and run again. Options are in ``finish.json``
-(``finish_options``). With ``--upload`` the keys of the store are read from one line of standard input, JSON with
-``PublicKey`` and ``SecretKey``; an empty line or none means that they are in the environment. One JSON object is
-printed: the files of the room or the session, what was left out, warnings, and addresses of uploaded objects; or the
-error, whose kind is the exit status (``base.errors``).
+(``finish_options``). With ``--upload``, and with ``--mix``, which uploads the mix of a room and nothing else, the keys
+of the store are read from one line of standard input, JSON with ``PublicKey`` and ``SecretKey``; an empty line or none
+means that they are in the environment. One JSON object is printed: the files of the room or the session, what was left
+out, warnings, and addresses of uploaded objects; or the error, whose kind is the exit status (``base.errors``).
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from owtmix.recorder.finish_options import FINISH_FILE, SECRETS, FinishOptions
 from owtmix.recorder.fixed_clock import clock_file
 from owtmix.recorder.index_file import INDEX_FILE, room_index
 from owtmix.recorder.job_file import JOB_FILE, job_text
+from owtmix.recorder.publish_mix import publish_mix
 from owtmix.recorder.room_folder import FinishedSession, RecordedFile, RoomFolder, size_of
 from owtmix.recorder.upload import Sent, folder_key, room_store, upload_files
 from owtmix.storage import disk_error
@@ -55,15 +56,33 @@ def finish(
     Raises:
         MixError: what was made stays, and the next run goes on from there.
     """
-    try:
-        options = FinishOptions.from_json(read_own(folder.root / FINISH_FILE, MAX_INDEX_BYTES))
-    except OSError as error:
-        raise machine_error(error) or SpecError(Problem(FINISH_FILE, f"cannot be read: {error.strerror}")) from None
+    options = _options(folder)
     try:
         with folder.locked():
             return _finish(folder, options, settings, session, secrets, do)
     except OSError as error:
         raise disk_error(folder.root, error) from error
+
+
+def finish_mix(folder: RoomFolder, settings: Settings, secrets: dict[str, str]) -> dict[str, Any]:
+    """Upload the mix of a room, with the keys of its store.
+
+    Raises:
+        MixError: it cannot be uploaded now.
+    """
+    options = _options(folder)
+    try:
+        with folder.locked():
+            return publish_mix(folder.root, options, settings, secrets)
+    except OSError as error:
+        raise disk_error(folder.root, error) from error
+
+
+def _options(folder: RoomFolder) -> FinishOptions:
+    try:
+        return FinishOptions.from_json(read_own(folder.root / FINISH_FILE, MAX_INDEX_BYTES))
+    except OSError as error:
+        raise machine_error(error) or SpecError(Problem(FINISH_FILE, f"cannot be read: {error.strerror}")) from None
 
 
 def _finish(
@@ -193,13 +212,13 @@ def main() -> None:
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="the folder of the room")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--session", metavar="ID", help="finish this session only")
+    which.add_argument("--mix", action="store_true", help="upload the mix of the room only")
     which.add_argument("--upload", action="store_true", help="upload the room, and remove its journals")
     arguments = parser.parse_args()
     try:
         folder = RoomFolder(arguments.folder)
         settings = read_settings(settings_file())
-        secrets = read_secrets if arguments.upload else None
-        print_text(json_text(finish(folder, settings, arguments.session, secrets, confined(settings, _log.warning))))
+        print_text(json_text(_done(folder, settings, arguments)))
     except MixError as error:
         _log.error("%s", error)
         print_text(json_text(failure(error)))
@@ -208,6 +227,13 @@ def main() -> None:
         _log.exception("finishing failed")
         print_text(json_text(failure(RenderError("finishing failed: the log says why"))))
         sys.exit(RenderError.exit_status)
+
+
+def _done(folder: RoomFolder, settings: Settings, arguments: argparse.Namespace) -> dict[str, Any]:
+    if arguments.mix:
+        return finish_mix(folder, settings, read_secrets())
+    secrets = read_secrets if arguments.upload else None
+    return finish(folder, settings, arguments.session, secrets, confined(settings, _log.warning))
 
 
 if __name__ == "__main__":

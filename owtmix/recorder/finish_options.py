@@ -42,6 +42,7 @@ class FinishOptions:
         sound_alone: The format of files without a picture.
         user_names: Names for people, by user id.
         data: The job's ``Data``, for the job that composes the room; only what composing needs is kept.
+        mix: The key of the mix in the store, with variables; empty where the room is not mixed while it runs.
     """
 
     job_id: str
@@ -53,6 +54,7 @@ class FinishOptions:
     sound_alone: Literal["webm", "m4a"] = "webm"
     user_names: dict[str, str] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
+    mix: str = ""
 
     def to_json(self) -> bytes:
         """The content of ``finish.json``."""

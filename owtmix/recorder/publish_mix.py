@@ -1,0 +1,66 @@
+"""Puts the mix of a room into the store of its job, as ``owt-main`` would put the output of that job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from owtmix.base.errors import DestinationError, InputError, Problem, SpecError, StoreError
+from owtmix.jobfile.object_key import substituted_key
+from owtmix.jobfile.settings import Settings
+from owtmix.recorder.finish_options import FINISH_FILE, FinishOptions
+from owtmix.recorder.live_folder import LIVE, RESULT_FILE, LiveFolder
+from owtmix.recorder.room_folder import size_of
+from owtmix.recorder.upload import Sent, room_store, upload_files
+from owtmix.storage import Store
+
+
+def mix_key(options: FinishOptions) -> str:
+    """The key of the mix in the store of its job.
+
+    Raises:
+        SpecError: the job has none.
+    """
+    try:
+        return substituted_key(options.mix, job_id=options.job_id, room_id=options.room_id, app_id=options.app_id)
+    except ValueError as error:
+        raise SpecError(Problem(f"{FINISH_FILE}: mix", str(error))) from None
+
+
+def publish_mix(root: Path, options: FinishOptions, settings: Settings, secrets: dict[str, str]) -> dict[str, Any]:
+    """Upload the mix of the room in the folder ``root``, unless it is there already, and look at what is there.
+
+    Returns:
+        The addresses that were ``uploaded``; none where nobody came.
+
+    Raises:
+        InputError: there is no mix yet.
+        DestinationError: the store cannot be used, or has something else.
+    """
+    result = LiveFolder(root).result()
+    if result is None:
+        raise InputError(f"{LIVE}/{RESULT_FILE}: there is no mix")
+    if result.file is None:
+        return {"uploaded": []}
+    store, key = room_store(options, secrets, settings, root), mix_key(options)
+    sent = Sent(root / result.file, key)
+    addresses = upload_files(store, [sent], root, options.job_id)
+    _check(store, sent, root)
+    return {"uploaded": addresses}
+
+
+def _check(store: Store, sent: Sent, root: Path) -> None:
+    """Check that the object is as long as the file.
+
+    Raises:
+        DestinationError: it is not.
+    """
+    try:
+        found = store.locate(sent.key, root)
+    except StoreError as error:
+        raise DestinationError(str(error)) from None
+    except InputError as error:
+        raise DestinationError(f"{store.address(sent.key)} is not there after its upload: {error}") from None
+    size = found.size_bytes or size_of(found.path)
+    if size != size_of(sent.file):
+        raise DestinationError(f"{store.address(sent.key)} has {size} bytes, and not those of the mix")
