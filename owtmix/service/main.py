@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 import sys
 from pathlib import Path
@@ -63,6 +64,8 @@ def _execute(arguments: Arguments) -> int:
         _log.info("listening at http://%s:%d, state in %s", *listening.getsockname()[:2], state)
         for note in notes(settings.service, listener, state):
             _log.warning("%s", note)
+        if arguments.conf:
+            os.environ["OWT_CONF"] = str(arguments.conf.absolute())  # for the processes that it starts
         asyncio.run(_serve(with_media_addresses(settings, listener), state, listening))
     return 0
 
