@@ -192,6 +192,7 @@ class ServiceSettings(_Table):
     token_lifetime_s: int = whole(86_400, 60, 31_536_000)
     token_skew_s: int = whole(300, 0, 86_400)
     max_jobs: int = whole(20, 1, 10_000)
+    max_mixes: int = whole(0, 0, 10_000)
     max_streams: int = whole(64, 1, 10_000)
     min_free_mib: int = whole(2048, 0, 2**30)
     days: int = whole(30, 1, 36_500)

@@ -23,7 +23,12 @@ Service = Literal["job.mixer", "job.oss"]
 
 AnyService = Literal["job.mixer", "job.oss", "job.record", "job.living"]
 
-_DROPPABLE: Final = {"ucloud_mixer_stream_update", "ucloud_mixer_warning", "ucloud_record_warning"}
+_DROPPABLE: Final = {
+    "ucloud_living_warning",
+    "ucloud_mixer_stream_update",
+    "ucloud_mixer_warning",
+    "ucloud_record_warning",
+}
 
 
 class ServiceStatus(IntEnum):
@@ -36,7 +41,7 @@ class ServiceStatus(IntEnum):
 
 
 class WarnCode(IntEnum):
-    """Values of ``WarnCode`` (API document, section 14.5). Codes from 101 are our own; 105 is the recorder's."""
+    """Values of ``WarnCode`` (API document, section 14.5). Codes from 101 are our own, those from 105 the service's."""
 
     SERVICE_WARN_PROCESS_RESTART = 1
     INPUT_LEFT_OUT = 101
@@ -44,6 +49,10 @@ class WarnCode(IntEnum):
     WATERMARK_LEFT_OUT = 103
     STREAMS_BEYOND_LIMIT = 104
     DISK_FULL = 105
+    MIX_BEHIND = 106
+    MIX_FLAWED = 107
+    PUSH_BROKEN = 108
+    PUSH_SLOW = 109
 
 
 _OUTLINES: Final = {
@@ -53,6 +62,10 @@ _OUTLINES: Final = {
     WarnCode.WATERMARK_LEFT_OUT: "a watermark image is left out",
     WarnCode.STREAMS_BEYOND_LIMIT: "streams beyond MaxSubscriptions are left out",
     WarnCode.DISK_FULL: "the disk is full, and what comes is not recorded",
+    WarnCode.MIX_BEHIND: "the mix is behind live",
+    WarnCode.MIX_FLAWED: "the mix is not all that was asked for",
+    WarnCode.PUSH_BROKEN: "a live stream is interrupted, and begun again",
+    WarnCode.PUSH_SLOW: "a live stream is not taken as fast as it comes",
 }
 
 
@@ -138,6 +151,11 @@ def recordings_of(plan: RenderPlan) -> tuple[str, ...]:
     """The keys of all recordings, used or not, the longest first."""
     keys = {source.key for source in plan.sources} | {key for key, _ in plan.left_out}
     return tuple(sorted(keys, key=len, reverse=True))
+
+
+def kind_of(code: WarnCode) -> str:
+    """What a warning of the service is about, in words for receivers."""
+    return _OUTLINES[code]
 
 
 def outline(code: WarnCode, message: str, recordings: Sequence[str]) -> str:

@@ -46,7 +46,7 @@ _ALL: Final = (
     Action("job.record.start", "job.record.stat", ("RecordingConfig",), ("RecordingConfig",)),
     Action("job.record.stop", "job.record.stat", ("RecordingConfig",)),
     Action("job.live.start", "job.live.stat", ("LiveConfig",), ("LiveConfig",)),
-    Action("job.live.stop", "job.live.stat", ("LiveConfig",)),
+    Action("job.live.stop", "job.live.stat", ("LiveConfig",), ("LiveConfig",)),
     Action(
         "job.subscribe.update",
         "job.subscribe.stat",

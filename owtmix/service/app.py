@@ -29,7 +29,7 @@ from owtmix.service.openapi import openapi
 from owtmix.service.origins import is_of_this_machine
 from owtmix.service.refusals import RefusedError, RetCode
 from owtmix.service.rtmp import PLACE, Rtmp
-from owtmix.service.status_page import MOST_JOBS, POLICY, job_page, jobs_page
+from owtmix.service.status_page import MOST_JOBS, POLICY, Seen, job_page, jobs_page
 from owtmix.service.whip import Whip
 
 Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
@@ -104,7 +104,8 @@ class Service:
 
     async def _jobs(self, _: Request) -> Response:
         found = await self.database.run(lambda connection: jobs.newest(connection, MOST_JOBS))
-        page = jobs_page(found, self.recorder.streams, _now_us(), draining=self.control.draining)
+        seen = Seen(self.recorder.streams, self.recorder.progress)
+        page = jobs_page(found, seen, _now_us(), draining=self.control.draining)
         return HTMLResponse(page, headers=_PAGE)
 
     async def _job(self, request: Request) -> Response:
@@ -114,14 +115,17 @@ class Service:
             )
         except RefusedError as refused:
             return PlainTextResponse(f"{refused.message}\n", 404)
-        return HTMLResponse(job_page(job, revisions, self.recorder.streams, _now_us()), headers=_PAGE)
+        seen = Seen(self.recorder.streams, self.recorder.progress)
+        return HTMLResponse(job_page(job, revisions, seen, _now_us()), headers=_PAGE)
 
     async def _metrics(self, _: Request) -> Response:
         counts, waiting = await self.database.run(lambda c: (jobs.counts(c), callbacks.count(c)))
         running = await self.database.run(lambda connection: jobs.in_state(connection, "running", "stopping"))
         streams = sum(len(self.recorder.streams(job)) for job in running)
         free = shutil.disk_usage(self.folder).free
-        text = self.metrics.text(counts, waiting, streams, free, draining=self.control.draining)
+        mixes = {job.id: found["Mix"] for job in running if (found := self.recorder.progress(job))}
+        behind_s = {job_id: float(mix["behind_s"]) for job_id, mix in mixes.items()}
+        text = self.metrics.text(counts, waiting, streams, behind_s, free, draining=self.control.draining)
         return Response(text, media_type=CONTENT_TYPE)
 
     async def _health(self, _: Request) -> Response:

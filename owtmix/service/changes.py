@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from owtmix.base.wording import counted
 from owtmix.jobfile.bounds import MAX_INDEX_BYTES, MAX_ROOM_IMAGES, MAX_ROOM_TEXTS, MAX_UPDATES
 from owtmix.notify.events import ServiceStatus
-from owtmix.service import callbacks, jobs, record_events
+from owtmix.service import callbacks, jobs
 from owtmix.service.actions import Action
+from owtmix.service.job_events import events_of
 from owtmix.service.jobs import Job
 from owtmix.service.refusals import RefusedError, RetCode
 from owtmix.service.room_config import RoomConfig
@@ -25,18 +27,27 @@ _MOST_CHANGE_BYTES: Final = 2 * _MOST_BYTES
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change of ``job``, as it was found, by ``action``: it becomes ``config``."""
+    """A change of ``job``, as it was found, by ``action``: it becomes ``config``.
+
+    At most ``most_mixes`` jobs may mix at a time.
+    """
 
     job: Job
     action: Action
     config: RoomConfig
     user: str
     at_us: int
+    most_mixes: int
 
     @property
     def begins_recording(self) -> bool:
         starts = self.action.name == "job.start" and "RecordingConfig" in self.config.document
         return starts or self.action.name == "job.record.start"
+
+    @property
+    def begins_service(self) -> bool:
+        """Whether receivers are told that it runs: a mix does from the start on, whatever is recorded."""
+        return self.action.name == "job.start" if self.job.mode else self.begins_recording
 
 
 def check_runs(job: Job) -> None:
@@ -53,16 +64,14 @@ def check_may_change(job: Job, action: Action) -> None:
             raise RefusedError(RetCode.JOB_EXISTS, "this job was started before")
         if job.state != "acquired":
             raise RefusedError(RetCode.JOB_NON_EXISTENT, f"this job has ended: {job.reason or 'it is done'}")
-        if job.mode == 1:
-            raise RefusedError(
-                RetCode.FAILED, "live mixing is not there yet: record with Mode 0, and compose the recordings"
-            )
         return
     check_runs(job)
     if job.state == "stopping":
         raise RefusedError(RetCode.JOB_NON_EXISTENT, "this job is ending")
     if action.name == "job.record.start" and job.is_recording:
         raise RefusedError(RetCode.JOB_EXISTS, "this job records already")
+    if action.name.startswith("job.live.") and job.mode != 1:
+        raise RefusedError(RetCode.FAILED, "this job mixes nothing that could be pushed: that takes Mode 1")
 
 
 def keep_change(connection: sqlite3.Connection, change: Change) -> tuple[Job, bool]:
@@ -80,13 +89,16 @@ def keep_change(connection: sqlite3.Connection, change: Change) -> tuple[Job, bo
         return job, False
     if change.action.name == "job.start" and (other := jobs.in_room(connection, job.app, job.room)):
         raise RefusedError(RetCode.JOB_EXISTS, f"this room has a job already, {other.id}")
+    if change.action.name == "job.start" and job.mode == 1:
+        _check_mixes(connection, change.most_mixes)
     _check_place(connection, job, change)
     jobs.revise(connection, job, change.config, change.at_us, change.user, change.action.name)
     if change.action.name == "job.start":
         jobs.set_state(connection, job, "running", change.at_us)
     if change.begins_recording:
         jobs.set_recording(connection, job, is_recording=True)
-        began = record_events.status(ServiceStatus.SERVICE_STATUS_RUNNING)
+    if change.begins_service:
+        began = events_of(job.mode).status(ServiceStatus.SERVICE_STATUS_RUNNING)
         callbacks.store(connection, jobs.find(connection, job.id), [began])
     return jobs.find(connection, job.id), True
 
@@ -118,6 +130,17 @@ def _check_place(connection: sqlite3.Connection, job: Job, change: Change) -> No
         raise RefusedError(
             RetCode.FAILED,
             f"the watermarks of a room have at most {MAX_ROOM_IMAGES} different images and {MAX_ROOM_TEXTS} texts",
+        )
+
+
+def _check_mixes(connection: sqlite3.Connection, most: int) -> None:
+    """Raises ``RefusedError`` where ``most`` rooms are mixed already."""
+    mixed = sum(job.mode == 1 for job in jobs.in_state(connection, "running", "stopping"))
+    if mixed >= most:
+        raise RefusedError(
+            RetCode.FAILED,
+            f"{counted(mixed, 'room is', 'rooms are')} mixed live, which is all that this service does at a time "
+            "(max_mixes): try again later, or record with Mode 0 and compose the recordings",
         )
 
 

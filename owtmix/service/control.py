@@ -44,6 +44,9 @@ class Recorder(Protocol):
     def streams(self, job: Job) -> list[dict[str, Any]]:
         """The streams of a job's room, as JSON."""
 
+    def progress(self, job: Job) -> dict[str, Any]:
+        """How far the mix of a job is, and where it is pushed to, as JSON; empty where its room is not mixed."""
+
     def why_full(self) -> str:
         """Why no other job can be taken now; empty when one can."""
 
@@ -75,12 +78,14 @@ class Control:
         most_jobs: int,
         check_store: Callable[[StorageSpec], object],
         now_us: Callable[[], int],
+        most_mixes: int = 1,
     ) -> None:
         self.draining = False
         self._database = database
         self._tokens = tokens
         self._recorder = recorder
         self._most_jobs = most_jobs
+        self._most_mixes = most_mixes
         self._check_store = check_store
         self._now_us = now_us
         self._large = LargeRequests()
@@ -122,12 +127,10 @@ class Control:
         job = self._database.read(lambda connection: jobs.find(connection, job_id))
         user = self._user(request, job.app, job.room)
         internal = _internal(job, request.text("RequestId") or job.request)
-        if name.startswith("job.live."):
-            raise RefusedError(RetCode.FAILED, "this service does not push live streams yet")
         if name == "job.query":
             check_runs(job)
-            shown_streams = {"State": job.state, "Streams": self._recorder.streams(job)}
-            return "OK", internal, _answered(request.action, job.in_force) | shown_streams
+            state = {"State": job.state, "Streams": self._recorder.streams(job)} | self._recorder.progress(job)
+            return "OK", internal, _answered(request.action, job.in_force) | state
         if name == "job.stop":
             self._recorder.end(await self._database.run(lambda c: let_stop(c, job_id, self._now_us(), user)))
             return "OK", internal, {}
@@ -162,7 +165,7 @@ class Control:
         Raises:
             RefusedError: the job does not run, has begun already, or would be wrong.
         """
-        make = partial(_changed, request=request, user=user, check_store=self._check_store)
+        make = partial(_changed, request=request, user=user, check_store=self._check_store, most_mixes=self._most_mixes)
         for attempt in range(MOST_RACES + 1):
             check_may_change(job, request.action)
             if full := self._recorder.why_disk_full():
@@ -201,7 +204,13 @@ class Control:
 
 
 def _changed(
-    job: Job, *, request: Request, user: str, check_store: Callable[[StorageSpec], object], at_us: int
+    job: Job,
+    *,
+    request: Request,
+    user: str,
+    check_store: Callable[[StorageSpec], object],
+    most_mixes: int,
+    at_us: int,
 ) -> Change:
     """The change of ``job`` that ``request`` makes.
 
@@ -211,7 +220,7 @@ def _changed(
     config = change_config(job.document, request.action, request.data, job.ids, check_store)
     if request.action.name == "job.record.start" and "RecordingConfig" not in config.document:
         raise RefusedError(RetCode.FAILED, "Data.RecordingConfig: missing; job.start had none either")
-    return Change(job, request.action, config, user, at_us)
+    return Change(job, request.action, config, user, at_us, most_mixes)
 
 
 def _change_now(connection: sqlite3.Connection, job_id: str, make: Callable[[Job], Change]) -> tuple[Change, Job]:

@@ -78,7 +78,13 @@ UPDATE job SET (updates, update_bytes) = (
 );
 """
 _CALLBACKS_BY_JOB: Final = "CREATE INDEX callback_by_job ON callback(job);"
-_STEPS: Final = (_SCHEMA, _COUNTED_UPDATES, _CALLBACKS_BY_JOB)
+_TOLD: Final = """
+CREATE TABLE told(
+  job INTEGER PRIMARY KEY REFERENCES job(n) ON DELETE CASCADE,
+  what TEXT NOT NULL
+) STRICT;
+"""
+_STEPS: Final = (_SCHEMA, _COUNTED_UPDATES, _CALLBACKS_BY_JOB, _TOLD)
 VERSION: Final = len(_STEPS)
 """Of the tables; each step makes the next one."""
 

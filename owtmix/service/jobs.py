@@ -76,7 +76,7 @@ class Job:
 
     @property
     def ids(self) -> JobIds:
-        return JobIds(self.id, self.app, self.room)
+        return JobIds(self.id, self.app, self.room, self.mode)
 
     @property
     def is_live(self) -> bool:

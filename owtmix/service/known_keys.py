@@ -24,8 +24,10 @@ def known_section(name: str, section: Any) -> Any:
     Raises:
         RefusedError: a number cannot be written so that it is accepted again.
     """
-    if name == "LiveConfig" and isinstance(section, dict):
-        return {key: section[key] for key in LIVE_KEYS if key in section}
+    if name == "LiveConfig":
+        if isinstance(section, list):
+            return [known_section(name, entry) for entry in section]
+        return {key: section[key] for key in LIVE_KEYS if key in section} if isinstance(section, dict) else section
     return _known(section, StreamConfig if name == "StreamConfig" else _parts(Data)[name], name)
 
 

@@ -16,8 +16,8 @@ _ADDRESSES: Final = frozenset({"Endpoint", "Image", "NotifyUrl", "Url"})
 def masked(value: Any) -> Any:
     """``value``, which is JSON, with a mask in place of each secret that is not empty.
 
-    Of addresses, user, password, query and fragment may be secrets; of one by RTMP, the last part of its path is the
-    stream key.
+    Of addresses, user, password, query and fragment may be secrets; of one by RTMP, all of its path but the first part,
+    the application, may be the stream key.
     """
     if isinstance(value, dict):
         return {key: _masked_at(key, child) for key, child in value.items()}
@@ -45,8 +45,8 @@ def masked_address(text: str) -> str:
     _, at, host = parts.netloc.rpartition("@")
     path = parts.path
     if parts.scheme.startswith("rtmp"):
-        head, slash, key = path.rpartition("/")
-        path = f"{head}{slash}{MASK if key else ''}"
+        app, slash, key = path.removeprefix("/").partition("/")
+        path = f"/{app}/{MASK if key else ''}" if slash else f"/{MASK}" if app else path
     return parts._replace(
         netloc=f"{MASK}@{host}" if at else parts.netloc,
         path=path,

@@ -28,6 +28,9 @@ class Metrics:
         self._jobs = Gauge("owt_jobs", "Jobs by state", ["state"], registry=self._registry)
         self._callbacks = Gauge("owt_callbacks", "Callbacks that are not delivered", ["state"], registry=self._registry)
         self._streams = Gauge("owt_streams", "Streams that are received", registry=self._registry)
+        self._behind = Gauge(
+            "owt_mix_behind_seconds", "Seconds by which a mix is behind live", ["job"], registry=self._registry
+        )
         self._free = Gauge("owt_disk_free_bytes", "Free bytes on the disk of the recordings", registry=self._registry)
         self._draining = Gauge("owt_draining", "1 while the service ends", registry=self._registry)
 
@@ -37,14 +40,24 @@ class Metrics:
         self._seconds.observe(seconds)
 
     def text(
-        self, jobs: Mapping[str, int], callbacks: Mapping[str, int], streams: int, free_bytes: int, *, draining: bool
+        self,
+        jobs: Mapping[str, int],
+        callbacks: Mapping[str, int],
+        streams: int,
+        behind_s: Mapping[str, float],
+        free_bytes: int,
+        *,
+        draining: bool,
     ) -> bytes:
-        """All metrics, with what is so now."""
+        """All metrics, with what is so now; ``behind_s`` has the mixes that are made, of which there are few."""
         for state in get_args(State):
             self._jobs.labels(state).set(jobs.get(state, 0))
         for state, number in callbacks.items():
             self._callbacks.labels(state).set(number)
         self._streams.set(streams)
+        self._behind.clear()
+        for job, seconds in behind_s.items():
+            self._behind.labels(job).set(seconds)
         self._free.set(free_bytes)
         self._draining.set(draining)
         return generate_latest(self._registry)

@@ -6,14 +6,20 @@ from typing import Any, Final
 
 from pydantic.json_schema import models_json_schema
 
+from owtmix.jobfile.bounds import MAX_URL
 from owtmix.jobfile.job_model import JobModel
 from owtmix.jobfile.models import Data
 from owtmix.jobfile.update_models import UpdateData
 from owtmix.service.actions import ACTIONS, UNKNOWN_ACK
 from owtmix.service.envelope import MAX_BODY_BYTES, VERSION
+from owtmix.service.live_config import MOST_TARGETS
 from owtmix.service.refusals import RetCode
 
 _IDS: Final = ("RequestId", "JobId", "AppId", "RoomId")
+_TARGET: Final = {
+    "type": "object",
+    "properties": {"Type": {"const": "rtmp"}, "Url": {"type": "string", "maxLength": MAX_URL}},
+}
 _REF: Final = "#/components/schemas/{model}"
 
 
@@ -53,7 +59,11 @@ def _request(name: str) -> dict[str, Any]:
     model: type[JobModel] = Data if name == "job.start" else UpdateData
     known = {field.alias for field in model.model_fields.values()}
     reference = _REF.format(model=model.__name__)
-    data = {part: {"$ref": f"{reference}/properties/{part}"} for part in action.changes if part in known}
+    data: dict[str, Any] = {
+        part: {"$ref": f"{reference}/properties/{part}"} for part in action.changes if part in known
+    }
+    if "LiveConfig" in action.changes:
+        data["LiveConfig"] = {"oneOf": [_TARGET, {"type": "array", "items": _TARGET, "maxItems": MOST_TARGETS}]}
     internal: dict[str, Any] = {key: {"type": "string"} for key in _IDS}
     internal |= {key: {"type": "integer", "enum": [0, 1]} for key in ("Mode", "ChannelType")}
     needed = ["AppId", "RoomId", "Mode", "ChannelType"] if name == "job.acquire" else ["JobId"]

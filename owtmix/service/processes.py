@@ -73,13 +73,38 @@ async def open_room(folder: Path) -> RoomControl:
     return await connecting
 
 
-async def finish(folder: Path, keys: bytes, *, session: str = "", upload: bool = False) -> Finished:
+async def is_received(folder: Path) -> bool:
+    """Whether a process receives the room of ``folder``."""
+    try:
+        control = await RoomControl.connect(folder)
+    except OSError:
+        return False
+    await control.close()
+    return True
+
+
+async def end_room(folder: Path) -> None:
+    """End the process that receives the room of ``folder``.
+
+    Raises:
+        OSError, TimeoutError, RoomRefusedError: there is none, or it does not answer.
+    """
+    control = await RoomControl.connect(folder)
+    try:
+        await control.stop()
+    finally:
+        await control.close()
+
+
+async def finish(folder: Path, keys: bytes, *, session: str = "", upload: bool = False, mix: bool = False) -> Finished:
     """Make files of what was received, of one ``session`` or of all; with ``upload`` they are uploaded.
+
+    With ``mix`` only the mix of the room is uploaded.
 
     Raises:
         OSError: the process could not be started.
     """
-    options = [*(["--session", session] if session else []), *(["--upload"] if upload else [])]
+    options = [*(["--session", session] if session else []), *["--upload"] * upload, *["--mix"] * mix]
     log = own_file(folder / FINISH_LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     kept = {name: value for name, value in os.environ.items() if name not in _KEPT_FROM_FINISHING}
     try:

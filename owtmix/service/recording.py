@@ -12,16 +12,22 @@ from functools import partial
 from typing import Any, Final
 
 from owtmix.base.backoff import pause_s
-from owtmix.base.errors import CODE_FAILED
 from owtmix.base.ids import StreamId
-from owtmix.notify.events import WarnCode
 from owtmix.recorder.control import RoomControl, RoomRefusedError
-from owtmix.service import callbacks, jobs, record_events
 from owtmix.service.changes import let_stop
-from owtmix.service.finishing import Site, finish_room, finish_session, interrupt, tell_restart
+from owtmix.service.finishing import (
+    Site,
+    finish_room,
+    finish_session,
+    interrupt,
+    tell_disk_full,
+    tell_failure,
+    tell_restart,
+)
 from owtmix.service.idle import IdleClock
 from owtmix.service.jobs import Job
-from owtmix.service.processes import open_room
+from owtmix.service.mixing import Mixing, NotUploadedError
+from owtmix.service.processes import end_room, is_received, open_room
 from owtmix.service.refusals import RefusedError
 from owtmix.service.room_files import recorded, room_folder, write_room_options
 
@@ -36,6 +42,10 @@ _STEADY_US: Final = 60_000_000
 """A process that ran so long had begun well: the pauses begin anew."""
 _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 60.0
+_UNRECEIVED: Final = (
+    "the process that receives the room cannot be started: room.log in its folder says why",
+    "the room cannot be received: the log of the service says why",
+)
 
 _Lost = (OSError, TimeoutError, RoomRefusedError)
 """The process that receives a room is gone, or does not answer."""
@@ -46,11 +56,13 @@ class Recording:
 
     Attributes:
         sessions: The sessions that are received, as the process of the room tells of them.
+        mixing: The mix that is made of them meanwhile; None where none is.
     """
 
     def __init__(self, job: Job, site: Site, *, is_resumed: bool = False) -> None:
         self.job = job
         self.sessions: Sequence[dict[str, Any]] = ()
+        self.mixing = Mixing(job, site, is_resumed=is_resumed) if job.mode == 1 else None
         self._site = site
         self._is_resumed = is_resumed
         self._folder = room_folder(site.state, job)
@@ -79,6 +91,8 @@ class Recording:
     def change(self, job: Job) -> None:
         """Take a changed configuration."""
         self.job = job
+        if self.mixing:
+            self.mixing.change(job)
         if job.state == "stopping":
             self._ending.set()
         elif self._control:
@@ -87,18 +101,34 @@ class Recording:
     async def run(self) -> None:
         """Receive the room until the job stops, then finish it; returns when the job has ended."""
         self.change(self.job)
+        try:
+            await self._run()
+        finally:
+            if self.mixing:
+                await self.mixing.leave()
+
+    async def _run(self) -> None:
         for attempt in itertools.count(1):
             try:
+                if self.mixing:
+                    await self.mixing.begin()
                 await self._receive()
                 await self._leave_beside()
-                await finish_room(self.job, self._site)
+                mix = await self.mixing.end() if self.mixing else None
+                await finish_room(self.job, self._site, mix)
+                break
+            except NotUploadedError as error:
+                await interrupt(self.job, self._site, f"the mix cannot be uploaded: {error}")
                 break
             except (OSError, sqlite3.Error) as error:  # the disk is full, perhaps: what was recorded is not given up
                 _log.error("%s: it is tried again: %s", self.job.id, error)
                 await asyncio.sleep(pause_s(attempt, _FIRST_PAUSE_S, _LONGEST_PAUSE_S))
             except Exception:  # noqa: BLE001 - no job vanishes
                 _log.exception("%s: the recording failed", self.job.id)
-                await self._stop_receiving()
+                with suppress(*_Lost):
+                    await end_room(self._folder)
+                if self.mixing:
+                    self.mixing.let_end()
                 await interrupt(self.job, self._site, "an unexpected error: the log of the service says more")
                 break
             finally:
@@ -107,7 +137,7 @@ class Recording:
     async def _receive(self) -> None:
         """Keep the process that receives the room running until the job stops; then stop it."""
         failures, down_since_us = 0, 0
-        if self._is_resumed and not self._ending.is_set() and not await self._is_received():
+        if self._is_resumed and not self._ending.is_set() and not await is_received(self._folder):
             down_since_us = self._site.now_us()
             self._site.restarted()
         while True:
@@ -128,18 +158,9 @@ class Recording:
             self.sessions = ()
             self._site.restarted()
             if failures == _TOLD_FROM:
-                await self._tell_failure()
+                await tell_failure(self.job, self._site, *_UNRECEIVED)
             seconds = pause_s(failures, _FIRST_PAUSE_S, _LONGEST_PAUSE_S)
             await (asyncio.sleep(seconds) if self._ending.is_set() else self._pause(seconds))
-
-    async def _is_received(self) -> bool:
-        """Whether a process receives the room."""
-        try:
-            control = await RoomControl.connect(self._folder)
-        except OSError:
-            return False
-        await control.close()
-        return True
 
     async def _opened(self) -> RoomControl | None:
         """A connection to the process that receives the room; None when the job stops, and none runs still.
@@ -166,6 +187,8 @@ class Recording:
                 await self._update(control)
             while not self._ending.is_set():
                 self._take(await control.status())
+                if self.mixing:
+                    await self.mixing.heard(self.sessions)
                 if self._idle.has_ended(self._site.now_us()):
                     await self._end_by_itself()
                 await self._pause(_LOOK_S)
@@ -175,15 +198,6 @@ class Recording:
             self._ready.clear()
             self._control = None
             await control.close()
-
-    async def _stop_receiving(self) -> None:
-        """End the process that receives the room, if there is one: nobody looks after it any more."""
-        with suppress(*_Lost):
-            control = await RoomControl.connect(self._folder)
-            try:
-                await control.stop()
-            finally:
-                await control.close()
 
     def _take(self, status: dict[str, Any]) -> None:
         """Take what the process tells of its sessions; those that have ended become files."""
@@ -223,9 +237,7 @@ class Recording:
         full: set[str] = set()
         async for event in control.events():
             if event["event"] == "disk_full" and not full:
-                warning = record_events.warning(WarnCode.DISK_FULL, "the disk is full, and what comes is not recorded")
-                await self._site.database.run(partial(callbacks.store, job=self.job, events=[warning]))
-                self._site.told()
+                await tell_disk_full(self.job, self._site)
             full = full | {event["session"]} if event["event"] == "disk_full" else full - {event["session"]}
 
     async def _end_by_itself(self) -> None:
@@ -243,23 +255,11 @@ class Recording:
         self._idle.skip(down_us)
         await tell_restart(self.job, self._site)
 
-    async def _tell_failure(self) -> None:
-        """Tell that the room cannot be received."""
-        reason = "the process that receives the room cannot be started: room.log in its folder says why"
-        event = record_events.error(CODE_FAILED, "the room cannot be received: the log of the service says why")
-
-        def work(connection: sqlite3.Connection) -> None:
-            jobs.set_reason(connection, self.job, reason)
-            callbacks.store(connection, self.job, [event])
-
-        with suppress(sqlite3.Error):
-            await self._site.database.run(work)
-            self._site.told()
-
     async def _pause(self, seconds: float) -> None:
         """Wait, until the job stops at most."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._ending.wait(), seconds)
+            async with asyncio.timeout(seconds):  # wait_for of Python 3.11 may lose that it is cancelled
+                await self._ending.wait()
 
     async def _finish_session(self, session: str) -> None:
         """One after the other: only one process at a time may finish a room."""

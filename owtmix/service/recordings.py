@@ -67,6 +67,10 @@ class Recordings:
         recording = self._recordings.get(job.id)
         return [dict(session) for session in recording.sessions] if recording else []
 
+    def progress(self, job: Job) -> dict[str, Any]:
+        recording = self._recordings.get(job.id)
+        return recording.mixing.progress() if recording and recording.mixing else {}
+
     def why_full(self) -> str:
         settings = self._site.settings
         if self._streams() >= settings.max_streams:

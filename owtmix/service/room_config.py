@@ -10,23 +10,27 @@ from typing import Any, Final
 
 from owtmix.base.errors import Problem, SpecError
 from owtmix.base.ids import StreamId
-from owtmix.base.strict_json import kind_of, shown
+from owtmix.base.strict_json import kind_of
 from owtmix.base.wording import some
-from owtmix.jobfile.bounds import MAX_JOB_BYTES, MAX_URL
+from owtmix.jobfile.bounds import MAX_JOB_BYTES
 from owtmix.jobfile.ignored_keys import object_at, without_nulls
 from owtmix.jobfile.job_model import JobModel, members
+from owtmix.jobfile.object_key import substituted_key
 from owtmix.jobfile.reader import check_job
 from owtmix.jobfile.spec import JobSpec, StorageSpec
 from owtmix.service.actions import SECTIONS, Action
 from owtmix.service.envelope import as_json
-from owtmix.service.known_keys import LIVE_KEYS, known_section
+from owtmix.service.known_keys import known_section
+from owtmix.service.live_config import check_live, started, stopped
 from owtmix.service.masking import masked
+from owtmix.service.mix_key import mixed_into
 from owtmix.service.refusals import RefusedError, RetCode
 
 _LISTS: Final = {"NotifyConfig": ("ServiceType", "NotifyUrl"), "StreamConfig": ("RtcStreamId",)}
 """Sections that are lists, and what tells their entries apart."""
 _UNCHECKED: Final = ("PositionConfig", "LayoutConfig", "Layouts")
 """Of ``MixerConfig``, what may count only in another mode or layout than now: answered as written."""
+_LIVE: Final = {"job.live.start": started, "job.live.stop": stopped}
 _FILE_TYPES: Final = frozenset({"mp4", "webm"})
 _MOST_SHOWN: Final = 20
 _AS_UPDATE: Final = "Data.Updates[0]."
@@ -65,6 +69,7 @@ class JobIds:
     job: str
     app: str
     room: str
+    mode: int = 0
 
 
 def change_config(
@@ -81,17 +86,17 @@ def change_config(
     """
     given = without_nulls({name: value for name, value in data.items() if name in action.changes})
     ignored = [f"Data.{name} is ignored by {action.name}" for name in data if name and name not in action.changes]
-    if not given and action.name not in {"job.start", "job.record.start"}:
+    if not given and action.name not in {"job.start", "job.record.start", "job.live.stop"}:
         raise RefusedError(RetCode.FAILED, f"Data: accepted is one with {' or '.join(action.changes)}")
     kept = {name: known_section(name, section) for name, section in given.items()}
     if before and "BackgroundColor" in object_at(given, "MixerConfig"):
         ignored.append("Data.MixerConfig.BackgroundColor only counts at the start")
-    document = _changed(before, kept)
+    ignored += check_live(given.get("LiveConfig"), ids.mode)
+    document = _changed(before, kept, action)
     if len(as_json(document).encode()) > MAX_JOB_BYTES:
         raise RefusedError(RetCode.FAILED, f"the configuration of a room has at most {MAX_JOB_BYTES:,} bytes")
-    ignored += _check_live(given.get("LiveConfig"))
-    spec = _checked(_changed(before, given), ids)
-    _check_file_types(document)
+    spec = _checked(_changed(before, given, action), ids)
+    _check_recording(document, ids)
     if "RecordingConfig" in given:
         try:
             check_store(spec.output)
@@ -106,9 +111,11 @@ def change_config(
     return RoomConfig(document, _in_force(document, spec), kept, (*ignored, *warnings))
 
 
-def _changed(before: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+def _changed(before: Mapping[str, Any], given: Mapping[str, Any], action: Action) -> dict[str, Any]:
     """The configuration ``before`` with the sections that are ``given``."""
     document = dict(before) or {"TranscodingConfig": TRANSCODING}
+    if action.name in _LIVE:
+        return document | {"LiveConfig": _LIVE[action.name](before.get("LiveConfig"), given.get("LiveConfig"))}
     for name, section in given.items():
         document[name] = _merged(name, document.get(name), section)
     if before and "BackgroundColor" in object_at(dict(given), "MixerConfig"):
@@ -121,9 +128,11 @@ def _merged(name: str, before: Any, section: Any) -> Any:
     """What a section becomes: keys that stand in the new one replace those of the old one."""
     if name in _LISTS:
         return _merged_list(name, before or [], section)
+    if name == "LiveConfig":
+        return section
     if not isinstance(section, dict):
         raise _wrong(name, section, "an object")
-    if not isinstance(before, dict) or name == "LiveConfig":
+    if not isinstance(before, dict):
         return section
     new = dict(section)
     if name == "TranscodingConfig":
@@ -156,6 +165,9 @@ def _checked(document: Mapping[str, Any], ids: JobIds) -> JobSpec:
     if document.get("StreamConfig"):
         update = {"StreamConfig": document["StreamConfig"]}
         data["Updates"] = [{"At": 0, "Action": "job.stream.update", "Data": update}]
+    if ids.mode == 1 and isinstance(data["RecordingConfig"].get("FileType"), list):  # the first one counts
+        types = sorted(data["RecordingConfig"]["FileType"], key=lambda found: found != "mp4")
+        data["RecordingConfig"] = {**data["RecordingConfig"], "FileType": types}
     internal = {"JobId": ids.job, "AppId": ids.app, "RoomId": ids.room}
     try:
         return check_job({"Action": "job.start", "Internal": internal, "Data": data})
@@ -172,26 +184,32 @@ def _described(problems: Iterable[Problem]) -> str:
     return "; ".join(lines[:_MOST_SHOWN] + [f"and {more} more"] * (more > 0))
 
 
-def _check_live(live: object) -> list[str]:
-    """Check what nothing else looks at: pushing is not there yet. Returns what of it is ignored."""
-    texts = live.values() if isinstance(live, dict) else () if live is None else (None,)
-    if not all(isinstance(text, str) and len(text) <= MAX_URL for text in texts):
-        raise RefusedError(
-            RetCode.FAILED,
-            f"Data.LiveConfig: accepted is an object with Type and Url, of at most {MAX_URL:,} characters",
-        )
-    names = live if isinstance(live, dict) else {}
-    return [f"Data.LiveConfig: unknown key {shown(name)}, ignored" for name in names if name not in LIVE_KEYS]
+def _check_recording(document: Mapping[str, Any], ids: JobIds) -> None:
+    """Check which files may be written: of recordings, the codec of a stream decides (section 11); a mix is MP4.
 
-
-def _check_file_types(document: Mapping[str, Any]) -> None:
-    """Check that both kinds of files may be written: which one is, the codec of a stream decides (section 11)."""
+    Raises:
+        RefusedError: others are wanted, or there is no place for the recordings of a mix.
+    """
     recording = document.get("RecordingConfig")
-    if recording is not None and not _FILE_TYPES.issubset(recording.get("FileType", ())):
+    if recording is None:
+        return
+    types = recording.get("FileType", ["mp4"] if ids.mode else ())
+    if ids.mode == 0 and not _FILE_TYPES.issubset(types):
         raise RefusedError(
             RetCode.FAILED,
             'Data.RecordingConfig.FileType: accepted with Mode 0 is ["mp4", "webm"]: the codec of a stream decides',
         )
+    if ids.mode == 1 and "mp4" not in types:
+        raise RefusedError(
+            RetCode.FAILED,
+            'Data.RecordingConfig.FileType: accepted with Mode 1 is ["mp4"]: a room that is mixed live becomes no WebM',
+        )
+    if ids.mode == 1:
+        try:
+            substituted_key(mixed_into(recording)[0], job_id=ids.job, room_id=ids.room, app_id=ids.app)
+        except ValueError as error:
+            at = "Data.RecordingConfig.StorageConfig.FileNamePrefix"
+            raise RefusedError(RetCode.FAILED, f"{at}, without its extension, names a folder: {error}") from None
 
 
 def _in_force(document: Mapping[str, Any], spec: JobSpec) -> dict[str, Any]:

@@ -9,19 +9,22 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from owtmix.base.own_files import make_folder, remove, write_whole
+from owtmix.base.own_files import make_folder, remove, replace_whole, write_whole
 from owtmix.jobfile.settings import ServiceSettings
 from owtmix.recorder.finish_options import FINISH_FILE, FinishOptions
+from owtmix.recorder.live_folder import LIVE
 from owtmix.recorder.options import OPTIONS_FILE, JanusRoom, RoomOptions
 from owtmix.service.envelope import as_json, plain_number
 from owtmix.service.jobs import Job, Revision
+from owtmix.service.live_config import targets
+from owtmix.service.mix_key import mixed_into
 from owtmix.service.room_config import TRANSCODING
 
 ROOMS: Final = "rooms"
 ROOM_LOG: Final = "room.log"
 FINISH_LOG: Final = "finish.log"
 UPDATES: Final = "updates.jsonl"
-_MADE: Final = ("journals", "recordings")
+_MADE: Final = ("journals", "recordings", LIVE)
 _NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,14}")
 """Of a room of Janus, as it is written: of others with zeros before it the room would be the same."""
 _NOT_REPLAYED: Final = "NotifyConfig"
@@ -33,9 +36,13 @@ def room_folder(state: Path, job: Job) -> Path:
 
 
 def recorded(job: Job) -> tuple[int, Mapping[str, Any]]:
-    """``MediaChannel`` and ``SubscribeConfig`` of what is recorded now; the channel is 0 while nothing is."""
+    """``MediaChannel`` and ``SubscribeConfig`` of what is recorded now; the channel is 0 while nothing is.
+
+    A room that is mixed only to be pushed is recorded for that.
+    """
     recording = job.document.get("RecordingConfig") or {}
-    channel = int(recording.get("MediaChannel", 3)) if job.is_recording else 0
+    is_pushed = job.mode == 1 and (not recording or bool(targets(job.document)))
+    channel = int(recording.get("MediaChannel", 3)) if job.is_recording or is_pushed else 0
     return channel, _plain(job.document.get("SubscribeConfig") or {})
 
 
@@ -66,7 +73,7 @@ def write_room_options(folder: Path, job: Job, settings: ServiceSettings, requir
 
 
 def write_finish_options(folder: Path, job: Job, revisions: Sequence[Revision], settings: ServiceSettings) -> None:
-    """Write how the room becomes files, and the updates that composing them replays.
+    """Write how the room becomes files, and the updates that composing them replays: who mixes reads them meanwhile.
 
     Raises:
         OSError: it cannot be written.
@@ -75,23 +82,25 @@ def write_finish_options(folder: Path, job: Job, revisions: Sequence[Revision], 
     began = next((one.data for one in revisions if one.action == "job.start"), {})
     recording = job.document.get("RecordingConfig") or {}
     store = recording.get("StorageConfig") or {}
+    prefix, mix = mixed_into(recording) if job.mode == 1 else (store.get("FileNamePrefix", ""), "")
     options = FinishOptions(
         job_id=job.id,
         room_id=job.room,
         app_id=job.app,
-        prefix=store.get("FileNamePrefix", ""),
+        prefix=prefix,
+        mix=mix,
         store=_plain(store),
         mp4_sound=settings.mp4_audio,
         user_names=_plain(job.document.get("Names") or {}),
         data=_plain({"TranscodingConfig": TRANSCODING, **began, "RecordingConfig": recording}),
     )
-    write_whole(folder / FINISH_FILE, options.to_json())
+    replace_whole(folder / FINISH_FILE, options.to_json())
     lines = [
         as_json({"At": one.at_us // 1000, "Action": one.action, "Data": data})
         for one in revisions
         if one.action != "job.start" and (data := {k: v for k, v in one.data.items() if k != _NOT_REPLAYED})
     ]
-    write_whole(folder / UPDATES, "".join(f"{line}\n" for line in lines).encode(errors="backslashreplace"))
+    replace_whole(folder / UPDATES, "".join(f"{line}\n" for line in lines).encode(errors="backslashreplace"))
 
 
 def store_keys(job: Job) -> bytes:

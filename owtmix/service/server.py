@@ -86,8 +86,9 @@ class Server:
         )
         self._recordings = Recordings(site)
         tokens = TokenCheck(service.apps, service.token_lifetime_s, service.token_skew_s)
+        most_mixes = service.max_mixes or max(1, available_cores() // 2)
         self._control = Control(
-            self._database, tokens, self._recordings, service.max_jobs, store_check(settings), _now_us
+            self._database, tokens, self._recordings, service.max_jobs, store_check(settings), _now_us, most_mixes
         )
         whip = Whip(self._recordings, tokens)
         rtmp = Rtmp(self._recordings, tokens) if service.rtmp else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 from typing import Any, Final
@@ -31,15 +32,22 @@ pre { background: #f4f6f9; padding: 1rem; overflow: auto } .quiet { color: #667 
 }
 """
 
-Streams = Callable[[Job], Sequence[Mapping[str, Any]]]
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is seen of a job that runs: its streams, and how far its mix is."""
+
+    streams: Callable[[Job], Sequence[Mapping[str, Any]]]
+    progress: Callable[[Job], Mapping[str, Any]]
 
 
-def jobs_page(jobs: Sequence[Job], streams: Streams, now_us: int, *, draining: bool) -> str:
+def jobs_page(jobs: Sequence[Job], seen: Seen, now_us: int, *, draining: bool) -> str:
     """A row for each of ``jobs``."""
-    head = "<tr><th>Job<th>Room<th>State<th>Streams<th>Began<th>Restarts<th>Note</tr>"
+    head = "<tr><th>Job<th>Room<th>State<th>Streams<th>Mix<th>Began<th>Restarts<th>Note</tr>"
     rows = "".join(
         f"<tr><td><a href='jobs/{quote(job.id)}'>{_text(job.id)}</a><td>{_text(job.room)}<td>{_state(job)}"
-        f"<td>{len(streams(job)) if job.is_live else ''}<td>{_time(job.began_us)}<td>{job.restarts or ''}"
+        f"<td>{len(seen.streams(job)) if job.is_live else ''}<td>{_mix(job, seen)}<td>{_time(job.began_us)}"
+        f"<td>{job.restarts or ''}"
         f"<td>{_text(job.reason)}</tr>"
         for job in jobs
     )
@@ -49,9 +57,10 @@ def jobs_page(jobs: Sequence[Job], streams: Streams, now_us: int, *, draining: b
     return _page("Jobs", f"<h1>Jobs</h1>{note}{table}{quiet}")
 
 
-def job_page(job: Job, revisions: Sequence[Revision], streams: Streams, now_us: int) -> str:
+def job_page(job: Job, revisions: Sequence[Revision], seen: Seen, now_us: int) -> str:
     """All that is known of ``job``, without its secrets."""
-    current = streams(job) if job.is_live else ()
+    current = seen.streams(job) if job.is_live else ()
+    progress = seen.progress(job) if job.is_live else {}
     changes = "".join(
         f"<tr><td>{_time(one.at_us)}<td>{_text(one.action)}<td>{_text(one.user) or '<span class=quiet>anybody</span>'}"
         f"<td>{_text(', '.join(one.data))}</tr>"
@@ -63,6 +72,8 @@ def job_page(job: Job, revisions: Sequence[Revision], streams: Streams, now_us: 
         f"<p><a href='../'>All jobs</a></p><h1>{_text(job.id)}</h1>"
         f"<p>{_state(job)} room {_text(job.room)} of {_text(job.app)}, began {_time(job.began_us) or 'never'}"
         f"{', ' + _text(job.reason) if job.reason else ''}</p>"
+        f"{_table('Mix', [progress['Mix']] if progress else ())}{_table('Pushed to', progress.get('Pushes', ()))}"
+        f"{_list('Mix', job.result.get('mix', ()))}"
         f"{_table('Streams', current)}{_table('Files', job.result.get('files', ()))}"
         f"{_table('Left out', job.result.get('left_out', ()))}{_list('Uploaded', job.result.get('uploaded', ()))}"
         f"{_list('Compose the room', [one for one in [job.result.get('compose')] if one])}"
@@ -90,6 +101,14 @@ def _page(title: str, body: str) -> str:
         f"<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
         f"<title>{_text(title)} - owtmix</title><style>{_STYLE}</style>{body}</html>"
     )
+
+
+def _mix(job: Job, seen: Seen) -> str:
+    """How far a mix is."""
+    if not job.is_live or not (progress := seen.progress(job)):
+        return ""
+    mix = progress["Mix"]
+    return f"{mix['done_s']:.0f} s, {mix['behind_s']:.1f} s behind"
 
 
 def _state(job: Job) -> str:

@@ -154,6 +154,10 @@ def test_without_an_epoch_the_time_is_counted_from_the_start() -> None:
         (WarnCode.WATERMARK_LEFT_OUT, 103),
         (WarnCode.STREAMS_BEYOND_LIMIT, 104),
         (WarnCode.DISK_FULL, 105),
+        (WarnCode.MIX_BEHIND, 106),
+        (WarnCode.MIX_FLAWED, 107),
+        (WarnCode.PUSH_BROKEN, 108),
+        (WarnCode.PUSH_SLOW, 109),
     ],
 )
 def test_warnings_have_their_numbers(code: WarnCode, number: int) -> None:

@@ -40,6 +40,7 @@ class NotedRecorder:
     full: str = ""
     disk_full: str = ""
     sessions: list[dict[str, Any]] = field(default_factory=list)
+    mix: dict[str, Any] = field(default_factory=dict)
     offers: list[tuple[str, str, str, str]] = field(default_factory=list)
     fetched: list[tuple[str, str, str, str]] = field(default_factory=list)
 
@@ -54,6 +55,9 @@ class NotedRecorder:
 
     def streams(self, _: Job) -> list[dict[str, Any]]:
         return self.sessions
+
+    def progress(self, _: Job) -> dict[str, Any]:
+        return self.mix
 
     def why_full(self) -> str:
         return self.full

@@ -19,7 +19,7 @@ from owtmix.notify.events import WarnCode
 from owtmix.recorder.finish import read_secrets
 from owtmix.recorder.finish_options import FINISH_FILE, FinishOptions
 from owtmix.recorder.options import OPTIONS_FILE, RoomOptions
-from owtmix.service import callbacks, changes, control, jobs, record_events
+from owtmix.service import callbacks, changes, control, job_events, jobs
 from owtmix.service.actions import ACTIONS
 from owtmix.service.control import Answered
 from owtmix.service.envelope import MAX_BODY_BYTES, MAX_VALUES, read_request
@@ -146,8 +146,8 @@ def test_callbacks_of_a_job_that_wait_are_bounded(rig: Rig, monkeypatch: pytest.
         answer = rig.act("job.record.start", first)
         assert answer["RetCode"] == code
     assert "3 callbacks" in answer["Message"]
-    full = record_events.warning(WarnCode.DISK_FULL, "the disk is full, and what comes is not recorded")
-    rig.run(lambda c: callbacks.store(c, jobs.find(c, first), [full, record_events.files(["a"])]))
+    full = job_events.RECORD.warning(WarnCode.DISK_FULL, "the disk is full, and what comes is not recorded")
+    rig.run(lambda c: callbacks.store(c, jobs.find(c, first), [full, job_events.RECORD.files(["a"])]))
     assert rig.run(lambda c: callbacks.count_of(c, jobs.find(c, first))) == 4
     assert rig.run(lambda c: callbacks.count_of(c, jobs.find(c, second))) == 1
 

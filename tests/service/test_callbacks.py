@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from owtmix.notify.events import WarnCode
-from owtmix.service import callbacks, jobs, record_events
+from owtmix.service import callbacks, job_events, jobs
 from owtmix.service.callbacks import Callbacks
 from tests.service.conftest import NOW_US, START, Rig
 
@@ -18,7 +18,7 @@ def stream(rig: Rig) -> callbacks.CallbackStream:
 
 
 def stored(rig: Rig, job: str, *files: str) -> None:
-    events = [record_events.files([name]) for name in files]
+    events = [job_events.RECORD.files([name]) for name in files]
     rig.run(lambda c: callbacks.store(c, jobs.find(c, job), events))
 
 
@@ -61,13 +61,13 @@ def test_only_open_receivers_of_the_service_are_told(rig: Rig) -> None:
     closed = [{**START["NotifyConfig"][0], "Status": "close"}]
     rig.act("job.notify.update", job, {"NotifyConfig": closed})
     stored(rig, job, "1")
-    rig.run(lambda c: callbacks.store(c, jobs.find(c, job), [record_events.upload(0, ["x"])]))
+    rig.run(lambda c: callbacks.store(c, jobs.find(c, job), [job_events.upload(0, ["x"])]))
     assert rig.run(callbacks.count)["waiting"] == 1
 
 
 def test_warnings_may_be_dropped_and_others_not() -> None:
-    assert record_events.warning(WarnCode.SERVICE_WARN_PROCESS_RESTART, "x").droppable
-    assert not record_events.files([]).droppable
+    assert job_events.RECORD.warning(WarnCode.SERVICE_WARN_PROCESS_RESTART, "x").droppable
+    assert not job_events.RECORD.files([]).droppable
 
 
 def test_a_job_with_callbacks_is_not_forgotten(rig: Rig) -> None:

@@ -102,7 +102,7 @@ class LiveServer:
                 self._process.wait(20)
             except subprocess.TimeoutExpired:
                 self.kill()
-        for module in ("room", "finish"):
+        for module in ("room", "live.mix", "live.push", "finish"):
             for pid in self.processes(module):
                 kill(pid)
 
@@ -140,12 +140,12 @@ class LiveServer:
         return LiveJob(self, job_id, room)
 
     def processes(self, module: str) -> list[int]:
-        """Those of ``owtmix.recorder.MODULE`` that work for this server."""
-        found = []
+        """Those of ``owtmix.recorder.MODULE``, or of ``owtmix.MODULE``, that work for this server."""
+        found, names = [], {f"owtmix.recorder.{module}", f"owtmix.{module}"}
         for folder in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
                 words = (folder / "cmdline").read_text(errors="replace").split("\0")
-                if f"owtmix.recorder.{module}" in words and any(word.startswith(str(self.state)) for word in words):
+                if names.intersection(words) and any(word.startswith(str(self.state)) for word in words):
                     found.append(int(folder.name))
         return found
 
