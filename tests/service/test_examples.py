@@ -18,16 +18,23 @@ PAGE: Final = (Path(__file__).parents[2] / "docs" / "service.md").read_text(enco
 BLOCKS: Final = [json.loads(block) for block in re.findall(r"^```json\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)]
 PAIRS: Final = list(zip(BLOCKS[::2], BLOCKS[1::2], strict=True))
 
+MIX: Final[dict[str, Any]] = {
+    "Mix": {"chunks": 45, "done_s": 90.0, "behind_s": 2.4, "begun_us": 1795327390000000},
+    "Pushes": [{"url": "rtmp://live.example.com/app/***", "state": "living", "reason": ""}],
+}
+"""What a mixer and a pusher told, for the example."""
+
 
 def test_requests_get_the_answers_below_them(rig: Rig) -> None:
-    printed = PAIRS[0][1]["Data"]["JobId"]
-    job = printed
+    rig.recorder.mix = MIX
+    printed = job = ""
     for request, answer in PAIRS:
-        found = rig.post(json.loads(json.dumps(request).replace(printed, job)))
-        job = found["Data"].get("JobId", job)
+        found = rig.post(json.loads(json.dumps(request).replace(printed or "JobId?", job)))
+        printed, job = answer["Data"].get("JobId", printed), found["Data"].get("JobId", job)
         wanted = json.loads(json.dumps(answer).replace(printed, job))
         assert list(_others(wanted, found, request["Action"])) == []
-    assert {request["Action"] for request, _ in PAIRS} >= {"job.acquire", "job.start", "job.query", "job.stop"}
+    shown = {request["Action"] for request, _ in PAIRS}
+    assert shown >= {"job.acquire", "job.start", "job.query", "job.stop", "job.live.start", "job.live.stop"}
 
 
 def test_the_token_of_the_page_is_one() -> None:
