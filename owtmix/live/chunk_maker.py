@@ -12,9 +12,9 @@ from owtmix.base.errors import RenderError, ShortageError
 from owtmix.base.own_files import make_own, remove
 from owtmix.base.time import TimeRange
 from owtmix.inputs.image_files import DecodedImage
-from owtmix.live.live_folder import Chunk, LiveFolder
 from owtmix.live.live_plan import Part, of_chunk
 from owtmix.live.live_source import LiveSource
+from owtmix.live.mix_folder import Chunk, MixFolder
 from owtmix.live.room_log import LiveFile
 from owtmix.live.tasks import JoinedSound, JoinTask, Mixed, MixTask
 from owtmix.plan.model import RenderPlan, sample_count
@@ -34,7 +34,7 @@ class ChunkMaker:
         warn: told of what is wrong with sources, and of what had to be made again.
     """
 
-    def __init__(self, live: LiveFolder, executor: Executor, warn: Callable[[str], None]) -> None:
+    def __init__(self, live: MixFolder, executor: Executor, warn: Callable[[str], None]) -> None:
         self._live = live
         self._executor = executor
         self._warn = warn

@@ -14,11 +14,11 @@ from typing import Any, Final
 from owtmix.base.time import TimeRange
 from owtmix.jobfile.settings import Settings
 from owtmix.live.chunk_maker import ChunkMaker
-from owtmix.live.live_folder import LiveFolder
 from owtmix.live.live_images import LiveImages
 from owtmix.live.live_job import LiveJob, Shape
 from owtmix.live.live_plan import Fixed, Head, Part, level_of, plan_room
 from owtmix.live.live_source import LiveSource
+from owtmix.live.mix_folder import MixFolder
 from owtmix.live.room_log import LiveFile, RoomLog
 from owtmix.live.tasks import HeadTask, ListenTask
 from owtmix.live.track_log import US
@@ -56,7 +56,7 @@ class LiveMix:
     """
 
     def __init__(
-        self, room: RoomFolder, live: LiveFolder, settings: Settings, executor: Executor, now_us: Callable[[], int]
+        self, room: RoomFolder, live: MixFolder, settings: Settings, executor: Executor, now_us: Callable[[], int]
     ) -> None:
         self._live = live
         self._settings = settings
@@ -210,7 +210,6 @@ class LiveMix:
             names = [*self._joined()]
         self._live.end_segments()
         return {
-            "file": names[0] if names else None,
             "files": names,
             "duration_s": float(whole[0].duration_s) if whole else 0.0,
             "frames": sum(frames[1] - frames[0] for frames in (chunk.frames for chunk in self._live.chunks)),

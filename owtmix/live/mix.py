@@ -17,8 +17,8 @@ from pathlib import Path
 from owtmix.base.errors import MixError, RenderError
 from owtmix.jobfile.settings import Settings
 from owtmix.jobfile.settings_file import read_settings, settings_file
-from owtmix.live.live_folder import LiveFolder
 from owtmix.live.live_mix import LiveMix
+from owtmix.live.mix_folder import MixFolder
 from owtmix.live.tasks import IMPORTS
 from owtmix.recorder.room_folder import RoomFolder
 from owtmix.storage import disk_error
@@ -39,7 +39,7 @@ def mix(root: Path, settings: Settings) -> None:
     """
     room = RoomFolder(root)
     try:
-        live = LiveFolder(room.root)
+        live = MixFolder(room.root)
         with live.locked():
             if live.is_finished:
                 return

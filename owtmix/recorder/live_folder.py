@@ -53,9 +53,9 @@ class MixState:
 
 @dataclass(frozen=True, slots=True)
 class MixResult:
-    """What a mix became: a ``file`` in the folder of the room, or None where nobody came."""
+    """What a mix became: ``files`` in the folder of the room, one for each shape of its picture."""
 
-    file: str | None
+    files: tuple[str, ...]
     duration_s: float = 0.0
     frames: int = 0
     warnings: tuple[str, ...] = ()
@@ -120,12 +120,13 @@ class LiveFolder:
     def result(self) -> MixResult | None:
         """What the mix became; None until then, also where what is told is none."""
         found = self._read(RESULT_FILE)
-        if found is None or "file" not in found:
+        files = found.get("files") if found else None
+        if found is None or not isinstance(files, list) or not all(map(self._is_mix, files)):
             return None
-        file = found["file"]
-        if file is not None and not (isinstance(file, str) and _MIX.fullmatch(file) and (self.room / file).is_file()):
-            return None
-        return MixResult(file, _number(found, "duration_s"), int(_number(found, "frames")), _warnings(found))
+        return MixResult(tuple(files), _number(found, "duration_s"), int(_number(found, "frames")), _warnings(found))
+
+    def _is_mix(self, file: Any) -> bool:
+        return isinstance(file, str) and bool(_MIX.fullmatch(file)) and (self.room / file).is_file()
 
     def drop_result(self) -> None:
         """Forget a result that is none: the mixer makes another one."""

@@ -31,7 +31,7 @@ def publish_mix(root: Path, options: FinishOptions, settings: Settings, secrets:
     """Upload the mix of the room in the folder ``root``, unless it is there already, and look at what is there.
 
     Returns:
-        The addresses that were ``uploaded``; none where nobody came.
+        The addresses that were ``uploaded``, of all files of the mix; none where nobody came.
 
     Raises:
         InputError: there is no mix yet.
@@ -40,13 +40,20 @@ def publish_mix(root: Path, options: FinishOptions, settings: Settings, secrets:
     result = LiveFolder(root).result()
     if result is None:
         raise InputError(f"{LIVE}/{RESULT_FILE}: there is no mix")
-    if result.file is None:
+    if not result.files:
         return {"uploaded": []}
     store, key = room_store(options, secrets, settings, root), mix_key(options)
-    sent = Sent(root / result.file, key)
-    addresses = upload_files(store, [sent], root, options.job_id)
-    _check(store, sent, root)
+    sent = [Sent(root / file, _numbered(key, number)) for number, file in enumerate(result.files, 1)]
+    addresses = upload_files(store, sent, root, options.job_id)
+    for one in sent:
+        _check(store, one, root)
     return {"uploaded": addresses}
+
+
+def _numbered(key: str, number: int) -> str:
+    """The key of a file of the mix: those after the first have their number before the extension."""
+    name, _, extension = key.rpartition(".")
+    return key if number == 1 else f"{name}-{number}.{extension}"
 
 
 def _check(store: Store, sent: Sent, root: Path) -> None:

@@ -210,7 +210,7 @@ class Mixing:
         if result is None:
             return Mix(failure=f"{_GIVEN_UP}: {MIX_LOG} says why"), [MIXER.error(CODE_FAILED, _GIVEN_UP)]
         await self.looked(replace(self._mixer.state, warnings=result.warnings), 0.0)
-        if result.file is None or not self._job.document.get("RecordingConfig"):
+        if not result.files or not self._job.document.get("RecordingConfig"):
             return Mix(), []
         for attempt in range(1, MOST_ATTEMPTS + 1):
             done = await finish(self._folder, store_keys(self._job), mix=True)

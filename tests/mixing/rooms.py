@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import av
 
-from owtmix.live.live_folder import LIVE, STOP
 from owtmix.recorder.journal import Frame, JournalReader, JournalWriter
+from owtmix.recorder.live_folder import LIVE, STOP_FILE
 from owtmix.recorder.room_folder import RoomFolder
 from tests.e2e.measure import Samples, Video, read_sound, read_video
 from tests.recorder.finishing import finish_here, lay_out
@@ -94,7 +94,7 @@ def _played(path: Path, folder: Path, later_us: int) -> None:
 def stop(root: Path) -> None:
     """Say that nothing more is recorded."""
     (root / LIVE).mkdir(mode=0o700, exist_ok=True)
-    (root / LIVE / STOP).touch()
+    (root / LIVE / STOP_FILE).touch()
 
 
 def update(at_ms: int, action: str, **data: Any) -> dict[str, Any]:
@@ -117,7 +117,7 @@ def mixed(root: Path) -> Mix:
 def look(root: Path) -> Mix:
     """What a mix has become."""
     report = json.loads((root / LIVE / "result.json").read_bytes())
-    path = root / report["file"]
+    path = root / report["files"][0]
     sound = read_sound(path)
     assert sound
     return Mix(report, read_video(path), sound.samples, _chunks(path))

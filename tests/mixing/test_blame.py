@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from owtmix.jobfile.settings import Settings
-from owtmix.live.live_folder import LiveFolder
 from owtmix.live.live_mix import LiveMix
+from owtmix.live.mix_folder import MixFolder
 from owtmix.live.mixer import used_sources
 from owtmix.live.tasks import HeadTask, MixTask
 from owtmix.recorder.room_folder import RoomFolder
@@ -39,7 +39,7 @@ class Deadly(InProcessExecutor):
 
 
 def mixed(room: Path, kills: Callable[[Any], bool]) -> dict[str, Any]:
-    live = LiveFolder(room)
+    live = MixFolder(room)
     with live.locked():
         return LiveMix(RoomFolder(room), live, Settings(), Deadly(kills), lambda: NOW_US).run()
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from owtmix.base.ids import StreamId
-from owtmix.live.live_folder import Chunk, LiveFolder
+from owtmix.live.mix_folder import Chunk, MixFolder
 from owtmix.live.track_log import US, LiveTrack
 from owtmix.recorder.clock import Knot, between, fixed_clock, place
 from owtmix.recorder.fixed_clock import add_knots, clock_file, read_knots
@@ -120,7 +120,7 @@ def test_blocks_that_are_pushed_are_limited_as_a_whole_sound() -> None:
     assert np.array_equal(np.concatenate(found, axis=1), np.concatenate([*limit([sound])], axis=1))
 
 
-def taken(live: LiveFolder, n: int) -> None:
+def taken(live: MixFolder, n: int) -> None:
     made = {}
     for name in ("track", "sound", "segment"):
         made[name] = live.bench / name
@@ -130,7 +130,7 @@ def taken(live: LiveFolder, n: int) -> None:
 
 @pytest.mark.parametrize("damage", ["none", "a line in part", "a track that is gone", "a sound that is cut"])
 def test_chunks_are_taken_up_as_far_as_they_are_whole(tmp_path: Path, damage: str) -> None:
-    live = LiveFolder(tmp_path)
+    live = MixFolder(tmp_path)
     with live.locked():
         for n in range(3):
             taken(live, n)
@@ -144,7 +144,7 @@ def test_chunks_are_taken_up_as_far_as_they_are_whole(tmp_path: Path, damage: st
                 live.sound(1).write_bytes(b"")
             case _:
                 pass
-    again = LiveFolder(tmp_path)
+    again = MixFolder(tmp_path)
     with again.locked():
         assert [chunk.n for chunk in again.chunks] == (
             [0] if damage.startswith("a track") or "cut" in damage else [0, 1, 2]
@@ -155,7 +155,7 @@ def test_chunks_are_taken_up_as_far_as_they_are_whole(tmp_path: Path, damage: st
 
 
 def test_only_the_last_segments_are_kept(tmp_path: Path) -> None:
-    live = LiveFolder(tmp_path)
+    live = MixFolder(tmp_path)
     with live.locked():
         for n in range(35):
             taken(live, n)

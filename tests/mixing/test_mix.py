@@ -130,7 +130,7 @@ def test_a_room_of_sound_alone(tmp_path: Path) -> None:
 def test_nobody_came(tmp_path: Path) -> None:
     room = begin(tmp_path / "room", [])
     assert subprocess.run(mixing(room), check=False, timeout=60).returncode == 0
-    assert '"file": null' in (room / "live" / "result.json").read_text()
+    assert '"files": []' in (room / "live" / "result.json").read_text()
 
 
 def test_two_processes_do_not_mix_one_room_and_a_finished_one_is_left(tmp_path: Path) -> None:

@@ -26,12 +26,14 @@ def room(tmp_path: Path) -> RoomFolder:
     return lay_out(tmp_path / "room", [ALICE])
 
 
-def mixed(room: RoomFolder, file: str | None = "live/mix.mp4") -> None:
+def mixed(room: RoomFolder, *files: Any) -> None:
     """Lay out what the mixer leaves."""
     live = room.root / "live"
     live.mkdir(exist_ok=True)
-    (live / "mix.mp4").write_bytes(MIX)
-    (live / "result.json").write_text(json.dumps({"file": file, "duration_s": 2.0, "frames": 30, "warnings": []}))
+    for name in ("mix.mp4", "mix-2.mp4"):
+        (live / name).write_bytes(MIX)
+    told = {"files": files, "duration_s": 2.0, "frames": 30, "warnings": []}
+    (live / "result.json").write_text(json.dumps(told))
 
 
 def configured(room: RoomFolder, store: dict[str, Any]) -> None:
@@ -42,7 +44,7 @@ def test_the_mix_is_sent_once_and_the_recordings_beside_it(
     room: RoomFolder, service: Service, proxy: FaultProxy
 ) -> None:
     configured(room, store_at(service, proxy.endpoint))
-    mixed(room)
+    mixed(room, "live/mix.mp4")
     for _ in range(2):
         status, found, log = run_finish(room.root, "--mix", given=KEYS, **environment(room))
         assert status == 0, log
@@ -58,16 +60,17 @@ BESIDE: Final = ("alice_1-s0.webm", "job.json", "job.cfg.json")
 
 def test_a_mix_in_a_folder(room: RoomFolder, tmp_path: Path) -> None:
     configured(room, {"Vendor": "local", "Bucket": str(tmp_path / "store")})
-    mixed(room)
+    mixed(room, "live/mix.mp4", "live/mix-2.mp4")
     for _ in range(2):
         status, found, log = run_finish(room.root, "--mix", **environment(room))
         assert status == 0, log
-        assert Path(found["uploaded"][0]).read_bytes() == MIX
+        assert [Path(address).name for address in found["uploaded"]] == ["room.mp4", "room-2.mp4"]
+        assert Path(found["uploaded"][1]).read_bytes() == MIX
 
 
 def test_nobody_came(room: RoomFolder, tmp_path: Path) -> None:
     configured(room, {"Vendor": "local", "Bucket": str(tmp_path / "store")})
-    mixed(room, None)
+    mixed(room)
     assert run_finish(room.root, "--mix", **environment(room))[:2] == (0, {"uploaded": []})
 
 

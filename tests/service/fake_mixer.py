@@ -43,9 +43,11 @@ def main(room: Path) -> int:
             time.sleep(0.05)
         if told.get("hangs_at_end"):
             time.sleep(600)
-        made = None if told.get("nobody") else "live/mix.mp4"
+        made = [] if told.get("nobody") else ["live/mix.mp4"]
         (live / "mix.mp4").write_bytes(chunks.read_bytes() if chunks.exists() else b"none")
-        replace(live / "result.json", {"file": made, "duration_s": 2.0 * number, "frames": 30 * number, "warnings": []})
+        replace(
+            live / "result.json", {"files": made, "duration_s": 2.0 * number, "frames": 30 * number, "warnings": []}
+        )
     return 0
 
 

@@ -18,20 +18,16 @@ from typing import Any, Final
 from pydantic import TypeAdapter, ValidationError
 
 from owtmix.base.errors import BusyError
-from owtmix.base.own_files import make_emptied, make_folder, own_file, read_own, remove, write_whole
+from owtmix.base.own_files import make_emptied, make_folder, own_file, read_own, remove, replace_whole
 from owtmix.jobfile.bounds import MAX_INDEX_BYTES
 from owtmix.live.live_plan import Fixed
+from owtmix.recorder.live_folder import LIVE, LOCK_FILE, RESULT_FILE, STATE_FILE, STOP_FILE
 from owtmix.workers.made_files import take_made
 
-LIVE: Final = "live"
-STOP: Final = "stop"
-"""A file of this name says that nothing more is recorded."""
 SEGMENTS: Final = "flv"
 KEPT_SEGMENTS: Final = 30
 """So many of the last ones are kept for those who push them."""
 
-_RESULT: Final = "result.json"
-_STATE: Final = "state.json"
 _FIXED: Final = "fixed.json"
 _CHUNKS: Final = "chunks.jsonl"
 _ENDED: Final = "end"
@@ -55,7 +51,7 @@ _CHUNK: Final = TypeAdapter(Chunk)
 _FIXED_TYPE: Final = TypeAdapter(Fixed)
 
 
-class LiveFolder:
+class MixFolder:
     """The folder of the mix of the room in ``room``.
 
     Attributes:
@@ -83,7 +79,7 @@ class LiveFolder:
             BusyError: another process mixes the room.
             OSError: it cannot be used.
         """
-        held = own_file(self.root / ".lock", os.O_RDWR | os.O_CREAT)
+        held = own_file(self.root / LOCK_FILE, os.O_RDWR | os.O_CREAT)
         try:
             try:
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -100,7 +96,7 @@ class LiveFolder:
     @property
     def is_stopped(self) -> bool:
         """Whether nothing more is recorded."""
-        return (self.root / STOP).exists()
+        return (self.root / STOP_FILE).exists()
 
     def fixed(self) -> Fixed | None:
         """What was fixed when the mix began; None before."""
@@ -111,7 +107,7 @@ class LiveFolder:
 
     def fix(self, fixed: Fixed) -> None:
         """Keep what is fixed."""
-        write_whole(self.root / _FIXED, json.dumps(asdict(fixed)).encode())
+        replace_whole(self.root / _FIXED, json.dumps(asdict(fixed)).encode())
 
     def track(self, n: int) -> Path:
         """The picture of chunk ``n``."""
@@ -159,24 +155,26 @@ class LiveFolder:
             OSError: that cannot be kept.
         """
         self.chunks = self.chunks[:n]
-        write_whole(self.root / _CHUNKS, b"".join(json.dumps(asdict(chunk)).encode() + b"\n" for chunk in self.chunks))
+        replace_whole(
+            self.root / _CHUNKS, b"".join(json.dumps(asdict(chunk)).encode() + b"\n" for chunk in self.chunks)
+        )
 
     def tell(self, state: Mapping[str, Any]) -> None:
         """Say how far the mix is."""
-        write_whole(self.root / _STATE, json.dumps(state).encode())
+        replace_whole(self.root / STATE_FILE, json.dumps(state).encode())
 
     def end_segments(self) -> None:
         """Say that no more segments come."""
-        write_whole(self.segments / _ENDED, b"")
+        replace_whole(self.segments / _ENDED, b"")
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Say what the mix has become."""
-        write_whole(self.root / _RESULT, json.dumps(result).encode())
+        replace_whole(self.root / RESULT_FILE, json.dumps(result).encode())
 
     @property
     def is_finished(self) -> bool:
         """Whether the mix is finished."""
-        return (self.root / _RESULT).exists()
+        return (self.root / RESULT_FILE).exists()
 
     def _take_up(self) -> None:
         self.chunks = []
