@@ -8,8 +8,8 @@ from typing import Final
 
 from owtmix.recorder.aac_packet import AacError, AacFormat
 from owtmix.recorder.journal import MAX_FRAME_BYTES
-from owtmix.recorder.rtmp.chunks import AUDIO, VIDEO, Message
 from owtmix.recorder.rtmp.records import MOST_LEAD_MS, MediaRecord
+from owtmix.rtmp.chunks import AUDIO, VIDEO, Message
 
 MOST_SETS: Final = 32
 """Parameter sets of H.264 in a configuration."""

@@ -7,8 +7,8 @@ import struct
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from owtmix.recorder.rtmp import amf
-from owtmix.recorder.rtmp.chunks import (
+from owtmix.rtmp import amf
+from owtmix.rtmp.chunks import (
     ACKNOWLEDGE,
     COMMAND,
     CONTROL,

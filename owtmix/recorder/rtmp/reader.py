@@ -12,10 +12,10 @@ import resource
 import sys
 from typing import Final
 
-from owtmix.recorder.rtmp.chunks import ProtocolError
 from owtmix.recorder.rtmp.media import MediaError, MediaReader
 from owtmix.recorder.rtmp.player import Player
 from owtmix.recorder.rtmp.records import to_bytes
+from owtmix.rtmp.chunks import ProtocolError
 from owtmix.workers.file_access import FileAccess
 from owtmix.workers.sandbox import confine
 

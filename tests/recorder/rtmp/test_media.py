@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from owtmix.recorder.aac_packet import AacFormat, format_of
-from owtmix.recorder.rtmp.chunks import AUDIO, VIDEO, Message
 from owtmix.recorder.rtmp.media import MediaError, MediaReader
 from owtmix.recorder.rtmp.records import HEAD_BYTES, MOST_LEAD_MS, MediaRecord, RecordError, read_head, to_bytes
+from owtmix.rtmp.chunks import AUDIO, VIDEO, Message
 
 SPS, PPS, IDR, OTHER = b"\x67sps", b"\x68pps", b"\x65idr", b"\x41other"
 START = b"\0\0\0\1"

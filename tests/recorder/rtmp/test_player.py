@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from owtmix.recorder.rtmp import amf
-from owtmix.recorder.rtmp.chunks import COMMAND, CONTROL, VIDEO, WINDOW, Message, ProtocolError, to_chunks
 from owtmix.recorder.rtmp.player import Player
+from owtmix.rtmp import amf
+from owtmix.rtmp.chunks import COMMAND, CONTROL, VIDEO, WINDOW, Message, ProtocolError, to_chunks
 
 HELLO = bytes([3]) + bytes(2 * 1536)
 CREATED = [("_result", 1.0, None, None), ("_result", 2.0, None, 1.0)]

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from owtmix.recorder.rtmp import amf
-from owtmix.recorder.rtmp.chunks import AUDIO, COMMAND, CONTROL, VIDEO, Message, to_chunks
 from owtmix.recorder.rtmp.reader import APP, NAME, REQUIRED, STATUS_OVER, URL
 from owtmix.recorder.rtmp.records import HEAD_BYTES, read_head
+from owtmix.rtmp import amf
+from owtmix.rtmp.chunks import AUDIO, COMMAND, CONTROL, VIDEO, Message, to_chunks
 from owtmix.workers.child_environment import child_environment
 from tests.conftest import NOT_CONFINED, kernel_confines
 

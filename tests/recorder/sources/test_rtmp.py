@@ -17,11 +17,11 @@ import pytest
 from owtmix.base.ids import StreamId
 from owtmix.recorder.control_server import RequestError
 from owtmix.recorder.journal import Kind
-from owtmix.recorder.rtmp import amf
-from owtmix.recorder.rtmp.chunks import AUDIO, COMMAND, CONTROL, VIDEO, Message, to_chunks
 from owtmix.recorder.rtp.reception import EncodedFrame
 from owtmix.recorder.sources.base import Admission, Inlet
 from owtmix.recorder.sources.rtmp import FETCHED_FILE, RtmpSource
+from owtmix.rtmp import amf
+from owtmix.rtmp.chunks import AUDIO, COMMAND, CONTROL, VIDEO, Message, to_chunks
 
 READY = [
     Message(COMMAND, 0, 0, amf.write("_result", 1.0, None, None)),

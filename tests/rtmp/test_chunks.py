@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from owtmix.recorder.rtmp.chunks import (
+from owtmix.rtmp.chunks import (
     AUDIO,
     MOST_CHANNELS,
     MOST_HELD_BYTES,

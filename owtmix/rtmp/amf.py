@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from owtmix.recorder.rtmp.chunks import ProtocolError
+from owtmix.rtmp.chunks import ProtocolError
 
 Value = float | bool | str | None | Mapping[str, object]
 
