@@ -1,4 +1,4 @@
-"""Commands of RTMP: values in AMF 0, of which a player needs few."""
+"""Commands of RTMP: values in AMF 0, of which few are needed."""
 
 from __future__ import annotations
 
@@ -19,6 +19,11 @@ _DEEPEST: Final = 4
 def write(*values: Value) -> bytes:
     """Values one after the other; objects hold no objects."""
     return b"".join(map(_written, values))
+
+
+def write_map(fields: Mapping[str, float | bool | str]) -> bytes:
+    """Fields as what a stream is described with: an array with names."""
+    return struct.pack(">BI", _MAP, len(fields)) + _fields(fields)
 
 
 def read(data: bytes) -> list[Value]:
@@ -43,8 +48,12 @@ def _written(value: Value) -> bytes:
             return bytes([_STRING]) + _text(value)
         case float() | int():
             return struct.pack(">Bd", _NUMBER, value)
-    fields = b"".join(_text(name) + write(held) for name, held in value.items() if isinstance(held, str))
-    return bytes([_OBJECT]) + fields + bytes([0, 0, _END])
+    return bytes([_OBJECT]) + _fields(value)
+
+
+def _fields(fields: Mapping[str, object]) -> bytes:
+    found = (_text(name) + write(held) for name, held in fields.items() if isinstance(held, str | float | int))
+    return b"".join(found) + bytes([0, 0, _END])
 
 
 def _text(text: str) -> bytes:

@@ -13,6 +13,7 @@ from owtmix.rtmp.chunks import (
     MOST_CHANNELS,
     MOST_HELD_BYTES,
     VIDEO,
+    ChunkParser,
     ChunkReader,
     Message,
     ProtocolError,
@@ -41,10 +42,20 @@ def head(channel: int, time_ms: int, size: int, kind: int = VIDEO) -> bytes:
     return bytes([channel]) + time_ms.to_bytes(3, "big") + size.to_bytes(3, "big") + bytes([kind, 1, 0, 0, 0])
 
 
-@given(st.binary(max_size=1000), st.integers(2, 63))
-def test_a_message_comes_back(data: bytes, channel: int) -> None:
-    message = Message(VIDEO, 0, 7, data)
+@given(
+    st.binary(max_size=1000), st.integers(2, 63), st.sampled_from([0, 40, 0xFFFFFE, 0xFFFFFF, 0x1000000, 0xFFFFFFFF])
+)
+def test_a_message_comes_back(data: bytes, channel: int, time_ms: int) -> None:
+    message = Message(VIDEO, time_ms, 7, data)
     assert reader(to_chunks(message, channel)).message() == message
+
+
+def test_a_message_comes_back_in_longer_chunks() -> None:
+    message = Message(VIDEO, 0x1000000, 7, bytes(range(256)) * 5)
+    set_size = to_chunks(Message(1, 0, 0, (500).to_bytes(4, "big")), 2)
+    sent = to_chunks(message, 6, 500)
+    assert len(sent) == 11 + 1 + 4 + 1280 + 2 * (1 + 4)
+    assert reader(set_size + sent).message() == message
 
 
 def test_messages_of_two_channels_are_told_apart() -> None:
@@ -108,6 +119,21 @@ def test_what_is_held_is_bounded() -> None:
     more = b"".join(bytes([0xC0 | n]) + part for _ in range(rounds) for n in range(4, 8))
     with pytest.raises(ProtocolError, match="too long"):
         reader(sizes + begun + more).message()
+
+
+def test_less_may_be_held_before_it_is_read() -> None:
+    steps, asked = ChunkParser(most_held_bytes=1000).message(), []
+    data = io.BytesIO(to_chunks(Message(1, 0, 0, (1 << 24).to_bytes(4, "big")), 2) + head(4, 0, 1001))
+
+    def go_on() -> None:
+        part = data.read(next(steps))
+        while True:
+            asked.append(len(part))
+            part = data.read(steps.send(part))
+
+    with pytest.raises(ProtocolError, match="too long"):
+        go_on()
+    assert max(asked) == 11
 
 
 @given(st.binary(max_size=400))

@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from owtmix.rtmp import amf
-from owtmix.rtmp.chunks import (
-    ACKNOWLEDGE,
-    COMMAND,
-    CONTROL,
-    WINDOW,
-    ChunkReader,
-    Message,
-    ProtocolError,
-    to_chunks,
-)
+from owtmix.rtmp.chunks import COMMAND, CONTROL, ChunkReader, Message, ProtocolError, to_chunks
+from owtmix.rtmp.courtesy import Courtesy
+from owtmix.rtmp.greeting import ECHO_BYTES, HELLO_BYTES, echo, hello
 
-_VERSION: Final = 3
-_HELLO_BYTES: Final = 1536
 _STREAM_EOF: Final = 1
-_PING: Final = 6
-_PONG: Final = 7
-_CONTROL_CHANNEL: Final = 2
 _COMMAND_CHANNEL: Final = 3
 _PLAY_CHANNEL: Final = 8
 _OVER: Final = {"NetStream.Play.UnpublishNotify", "NetStream.Play.Stop", "NetStream.Play.StreamNotFound"}
@@ -36,8 +23,8 @@ class Player:
     def __init__(self, read: Callable[[int], bytes], write: Callable[[bytes], None]) -> None:
         self._read = read
         self._write = write
-        self._read_bytes = self._told_bytes = 0
-        self._window_bytes = 1 << 20
+        self._read_bytes = 0
+        self._courtesy = Courtesy()
         self._chunks = ChunkReader(self._counted)
 
     def play(self, app: str, name: str, url: str) -> Iterator[Message]:
@@ -62,12 +49,9 @@ class Player:
             yield message
 
     def _shake_hands(self) -> None:
-        own = bytes(8) + os.urandom(_HELLO_BYTES - 8)
-        self._write(bytes([_VERSION]) + own)
-        if self._read(1)[0] != _VERSION:
-            raise ProtocolError("a server of another version of RTMP")
-        self._write(self._read(_HELLO_BYTES))
-        self._read(_HELLO_BYTES)
+        self._write(hello())
+        self._write(echo(self._read(HELLO_BYTES)))
+        self._read(ECHO_BYTES)
 
     def _answer(self, transaction: float) -> amf.Value:
         """What a command is answered with."""
@@ -93,13 +77,8 @@ class Player:
 
     def _heed(self, message: Message) -> None:
         """Answer what the connection needs."""
-        if message.kind == CONTROL and message.data[:2] == struct.pack(">H", _PING):
-            self._send(Message(CONTROL, 0, 0, struct.pack(">H", _PONG) + message.data[2:6]), _CONTROL_CHANNEL)
-        elif message.kind == WINDOW and len(message.data) >= 4:  # noqa: PLR2004 - of bytes
-            self._window_bytes = max(1, struct.unpack_from(">I", message.data)[0])
-        if self._read_bytes - self._told_bytes >= self._window_bytes // 2:
-            self._told_bytes = self._read_bytes
-            self._send(Message(ACKNOWLEDGE, 0, 0, struct.pack(">I", self._read_bytes & 0xFFFFFFFF)), _CONTROL_CHANNEL)
+        if answer := self._courtesy.answer(message, self._read_bytes):
+            self._write(answer)
 
     def _command(self, stream: int, *values: amf.Value) -> None:
         self._send(Message(COMMAND, 0, stream, amf.write(*values)), _COMMAND_CHANNEL)

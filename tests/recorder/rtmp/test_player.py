@@ -91,6 +91,12 @@ def test_values_come_back() -> None:
     assert amf.read(amf.write("play", 1.5, True, None, {"app": "live", "房": "间"})) == values
 
 
+def test_a_stream_is_described_with_an_array_that_has_names() -> None:
+    fields = {"width": 640.0, "stereo": True, "encoder": "owtmix"}
+    assert amf.read(amf.write("onMetaData") + amf.write_map(fields)) == ["onMetaData", fields]
+    assert amf.write_map(fields)[:5] == b"\x08\0\0\0\x03"
+
+
 @pytest.mark.parametrize("data", [b"\x03\x00\x01a" * 100, b"\x03" + b"\x00\x01a\x05" * 300, b"\x08\x00", b"\x02"])
 def test_commands_are_bounded(data: bytes) -> None:
     with pytest.raises(ProtocolError):
