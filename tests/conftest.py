@@ -91,6 +91,8 @@ SLOW: Final = (
     "jobs/test_resume.py",
     "jobs/test_upgrade.py",
     "live",
+    "live_mix/test_push.py",
+    "live_mix/test_pusher.py",
     "media/test_bounded_file.py",
     "media/test_partial_file.py",
     "media/test_skip_frames.py",

@@ -11,6 +11,7 @@ from owtmix.rtmp.chunks import ProtocolError
 Value = float | bool | str | None | Mapping[str, object]
 
 _NUMBER, _BOOLEAN, _STRING, _OBJECT, _NULL, _MAP, _END = 0, 1, 2, 3, 5, 8, 9
+"""Lists (10) and dates (11) are read only: servers tell them, and nobody here needs them."""
 _MOST_VALUES: Final = 200
 """In an answer."""
 _DEEPEST: Final = 4
@@ -78,8 +79,8 @@ class _Values:
         kind = self._data[self._at]
         self._at += 1
         match kind:
-            case 0:
-                return float(self._unpack(">d"))
+            case 0 | 11:
+                return self._unpack(">dxx" if kind else ">d")
             case 1:
                 return bool(self._unpack(">B"))
             case 2:
@@ -89,6 +90,8 @@ class _Values:
             case 3 | 8:
                 self._at += 4 * (kind == _MAP)
                 return self._fields(depth)
+            case 10:
+                return {str(at): self._value(depth + 1) for at in range(int(self._unpack(">I")))}
         raise ProtocolError("a command with a value of an unknown kind")
 
     def _fields(self, depth: int) -> Mapping[str, object]:
@@ -101,9 +104,9 @@ class _Values:
             fields[name] = self._value(depth + 1)
 
     def _string(self) -> str:
-        size = self._unpack(">H")
-        data = self._data[self._at : self._at + int(size)]
-        self._at += int(size)
+        size = int(self._unpack(">H"))
+        data = self._data[self._at : self._at + size]
+        self._at += size
         return data.decode(errors="replace")
 
     def _unpack(self, form: str) -> float:

@@ -92,9 +92,16 @@ def test_values_come_back() -> None:
 
 
 def test_a_stream_is_described_with_an_array_that_has_names() -> None:
-    fields = {"width": 640.0, "stereo": True, "encoder": "owtmix"}
+    fields: dict[str, float | bool | str] = {"width": 640.0, "stereo": True, "encoder": "owtmix"}
     assert amf.read(amf.write("onMetaData") + amf.write_map(fields)) == ["onMetaData", fields]
     assert amf.write_map(fields)[:5] == b"\x08\0\0\0\x03"
+
+
+def test_lists_and_dates_are_read() -> None:
+    date = b"\x0b" + struct.pack(">dh", 1.5, 60)
+    assert amf.read(b"\x0a\0\0\0\2" + date + amf.write("b")) == [{"0": 1.5, "1": "b"}]
+    with pytest.raises(ProtocolError):
+        amf.read(b"\x0a\xff\xff\xff\xff" + b"\5" * 300)
 
 
 @pytest.mark.parametrize("data", [b"\x03\x00\x01a" * 100, b"\x03" + b"\x00\x01a\x05" * 300, b"\x08\x00", b"\x02"])
