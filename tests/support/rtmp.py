@@ -56,6 +56,44 @@ def running_nginx(folder: Path, address: str, service: str) -> Iterator[subproce
         text = text.replace(shipped, here)
     configuration = folder / "nginx.conf"
     configuration.write_text(text)
+    with _running(folder, configuration, address) as process:
+        yield process
+
+
+RECORDING: Final = """
+load_module {module};
+pid {folder}/pid;
+error_log {folder}/log warn;
+worker_processes 1;
+events {{ worker_connections 64; }}
+rtmp {{
+    access_log off;
+    max_message 16M;
+    server {{
+        listen {address};
+        application live {{
+            live on;
+            record all;
+            record_path {folder};
+            record_unique on;
+        }}
+    }}
+}}
+"""
+
+
+@contextmanager
+def recording_nginx(folder: Path, address: str) -> Iterator[subprocess.Popen[bytes]]:
+    """nginx-rtmp at ``address``, whose application ``live`` writes what is published into files, one a connection."""
+    folder.mkdir(exist_ok=True)
+    configuration = folder / "nginx.conf"
+    configuration.write_text(RECORDING.format(module=MODULE, folder=folder, address=address))
+    with _running(folder, configuration, address) as process:
+        yield process
+
+
+@contextmanager
+def _running(folder: Path, configuration: Path, address: str) -> Iterator[subprocess.Popen[bytes]]:
     command = ["nginx", "-p", str(folder), "-c", str(configuration), "-g", "daemon off; master_process off;"]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         try:
