@@ -21,6 +21,7 @@ from owtmix.rtmp.chunks import (
     DATA,
     FIRST_CHUNK_BYTES,
     SET_CHUNK_SIZE,
+    WINDOW,
     ChunkParser,
     Message,
     ProtocolError,
@@ -39,6 +40,8 @@ MOST_HEARD_BYTES: Final = 1 << 18
 MOST_HEARD_BYTES_A_SECOND: Final = 1 << 14
 """Of a server in all."""
 
+_WINDOW_BYTES: Final = 2_500_000
+"""After which a server says that it has them, as other publishers ask for."""
 _COMMAND_CHANNEL: Final = 3
 _SOUND_CHANNEL: Final = 4
 _PICTURE_CHANNEL: Final = 6
@@ -108,6 +111,7 @@ class Publisher:
         await self._result(1.0)
         self._write(Message(SET_CHUNK_SIZE, 0, 0, CHUNK_BYTES.to_bytes(4, "big")), CONTROL_CHANNEL)
         self._chunk_bytes = CHUNK_BYTES
+        self._write(Message(WINDOW, 0, 0, _WINDOW_BYTES.to_bytes(4, "big")), CONTROL_CHANNEL)
         self._command(0, "releaseStream", 2.0, None, target.name)
         self._command(0, "FCPublish", 3.0, None, target.name)
         self._command(0, "createStream", 4.0, None)

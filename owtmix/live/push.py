@@ -75,6 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line. Returns the exit status."""
     protect_memory()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until there is something to end
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
     parser = argparse.ArgumentParser("python -m owtmix.live.push", description="Push a live mix to a server of RTMP.")
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="the folder of the mix")

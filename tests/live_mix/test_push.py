@@ -81,6 +81,15 @@ def test_it_leaves_nothing_behind_when_it_is_killed(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["000000.flv", "flv", "temporary"]
 
 
+def test_it_can_be_stopped_before_it_has_an_order(tmp_path: Path) -> None:
+    command = [sys.executable, "-P", "-m", "owtmix.live.push", str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+        status = Path(f"/proc/{process.pid}/status")
+        wait_until(lambda: _catches(status.read_text(), signal.SIGTERM), "it runs")
+        process.terminate()
+        assert process.wait(30) == 0
+
+
 def test_it_ends_when_nobody_reads_what_it_tells(tmp_path: Path) -> None:
     put(tmp_path, 0, MANY[0])
     with FakeServer() as server:
@@ -123,6 +132,9 @@ def test_a_wrong_order_is_refused_without_being_repeated(
     monkeypatch.setattr(push, "Teller", Told)
     with line.open() as file:
         monkeypatch.setattr(sys, "stdin", file)
+        monkeypatch.setattr(push.signal, "signal", lambda *_: None)
+        monkeypatch.setattr(push, "protect_memory", lambda: None)
+        monkeypatch.setattr(push.resource, "setrlimit", lambda *_: None)
         assert push.main([str(tmp_path)]) == 2
     assert [one.split("{")[0] for one in told] == ["refused", "ended"]
     assert not any(secret in "".join(told) + "".join(capfd.readouterr()) for secret in SECRETS)
@@ -200,6 +212,12 @@ def test_an_unexpected_error_is_told_by_its_place(capfd: pytest.CaptureFixture[s
     words = capfd.readouterr().err
     assert words.startswith("ERROR: ValueError at test_push.py:")
     assert KEY not in words
+
+
+def _catches(status: str, number: int) -> bool:
+    """Whether a process has its own answer to a signal."""
+    caught = next(line for line in status.splitlines() if line.startswith("SigCgt"))
+    return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
 
 
 def _certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
