@@ -11,6 +11,7 @@ import ssl
 import subprocess
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from owtmix.live import push
+from owtmix.live.target import AddressError
 from tests.live_mix.test_pusher import SEGMENT_S, fat_segment
 from tests.support.processes import descendants
 from tests.support.pusher import KEY, TOKEN, address, pushing
@@ -118,26 +120,18 @@ def test_it_ends_when_nobody_reads_what_it_tells(tmp_path: Path) -> None:
         {"url": "rtmp://127.0.0.1/live/" + KEY + "x" * (1 << 16)},
     ],
 )
-def test_a_wrong_order_is_refused_without_being_repeated(
-    tmp_path: Path, order: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    line = tmp_path / "line"
-    line.write_text(json.dumps(order) + "\n")
-    told: list[str] = []
+def test_a_wrong_order_is_refused_without_being_repeated(order: dict[str, Any]) -> None:
+    with pytest.raises(AddressError) as caught:
+        push.Order.from_json(json.dumps(order).encode())
+    assert not any(secret in "".join(traceback.format_exception(caught.value)) for secret in SECRETS)
 
-    class Told:
-        def tell(self, state: str, **more: object) -> None:
-            told.append(state + str(more))
 
-    monkeypatch.setattr(push, "Teller", Told)
-    with line.open() as file:
-        monkeypatch.setattr(sys, "stdin", file)
-        monkeypatch.setattr(push.signal, "signal", lambda *_: None)
-        monkeypatch.setattr(push, "protect_memory", lambda: None)
-        monkeypatch.setattr(push.resource, "setrlimit", lambda *_: None)
-        assert push.main([str(tmp_path)]) == 2
-    assert [one.split("{")[0] for one in told] == ["refused", "ended"]
-    assert not any(secret in "".join(told) + "".join(capfd.readouterr()) for secret in SECRETS)
+def test_a_wrong_order_ends_it(tmp_path: Path) -> None:
+    with pushing(tmp_path, {"url": f"http://127.0.0.1/live/{KEY}"}) as pusher:
+        assert pusher.status() == 2
+    assert pusher.states() == ["refused", "ended"]
+    assert "rtmp://host/app/name" in pusher.told[0]["reason"]
+    assert KEY not in str(pusher.told) + pusher.words
 
 
 def test_only_networks_of_the_settings_are_connected_to(tmp_path: Path) -> None:
