@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import itertools
 import signal
 import threading
@@ -16,6 +18,10 @@ import av
 import numpy as np
 import pytest
 
+from owtmix.live.flv_tags import read_tags
+from owtmix.live.publisher import Publisher
+from owtmix.live.target import Target, connect
+from owtmix.net.addresses import LOOPBACK
 from tests.e2e.measure import beeps
 from tests.live.conftest import Tell
 from tests.support.pusher import KEY, address, pushing
@@ -100,6 +106,34 @@ def test_nginx_receives_all_of_a_mix(tmp_path: Path, tell: Tell, b_frames: int, 
     tell(f"{_described(found)}; told {pusher.states()}")
     assert pusher.states() == ["living", "ended"]
     assert (found.numbers[0], found.numbers[-1]) == (0, 10 * FPS - 1)
+    check(found)
+
+
+def test_nginx_receives_times_beyond_24_bits(tmp_path: Path, tell: Tell) -> None:
+    """A connection of more than four hours, without waiting for them."""
+    rtmp, written = free_address(), tmp_path / "nginx"
+    segments = make_segments(6, SEGMENT_S, start_ms=0xFFFFFF - 3000)
+    target = Target.parse(address(int(rtmp.split(":")[1])))
+
+    async def publish() -> None:
+        publisher = Publisher(await connect(target, LOOPBACK, 10), target, 10)
+        await publisher.begin({})
+        tags = [tag for segment in segments for tag in read_tags(io.BytesIO(segment))]
+        last_ms = min(tag.time_ms for tag in tags if not tag.is_configuration)
+        for tag in tags:
+            last_ms = last_ms if tag.is_configuration else tag.time_ms
+            await publisher.send(tag.kind, last_ms, tag.data)
+        await publisher.end()
+        await publisher.close()
+        assert last_ms > 0xFFFFFF + 2000
+
+    with recording_nginx(written, rtmp):
+        asyncio.run(publish())
+        wait_until(lambda: list(written.glob("*.flv")), "nginx writes")
+        time.sleep(WRITTEN_S)
+    found = received(next(written.glob("*.flv")))
+    tell(_described(found))
+    assert found.numbers[-1] == 6 * FPS - 1
     check(found)
 
 
