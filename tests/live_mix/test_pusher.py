@@ -28,6 +28,7 @@ from tests.support.rtmp_server import (
     ACCEPTS,
     CLOSES,
     CRAWLS,
+    CUT_AFTER,
     CUTS,
     FLOODS,
     REFUSES_APP,
@@ -98,13 +99,13 @@ def times(session: Session, kind: int) -> list[int]:
     return [one.time_ms for _, one in session.media if one.kind == kind and one.data[1] == 1]
 
 
-def fat_segment(number: int, bytes_each: int = 25_000) -> bytes:
-    """Ten pictures, of which the first is a key frame, with the number of the segment in each."""
+def fat_segment(number: int, bytes_each: int = 25_000, pictures: int = 10) -> bytes:
+    """Pictures, of which the first is a key frame, with the number of the segment in each."""
     begin_ms = number * 400
     body = number.to_bytes(4, "big") + bytes(bytes_each)
-    kinds = [b"\x17", *[b"\x27"] * 9]
-    pictures = [to_tag(VIDEO, begin_ms + at * 40, kind + b"\1\0\0\0" + body) for at, kind in enumerate(kinds)]
-    return to_segment(to_tag(VIDEO, 0, b"\x17\0\0\0\0configuration"), *pictures)
+    kinds = [b"\x17", *[b"\x27"] * (pictures - 1)]
+    tags = [to_tag(VIDEO, begin_ms + at * 40, kind + b"\1\0\0\0" + body) for at, kind in enumerate(kinds)]
+    return to_segment(to_tag(VIDEO, 0, b"\x17\0\0\0\0configuration"), *tags)
 
 
 def number_in(message: Message) -> int:
@@ -198,6 +199,21 @@ def test_pauses_grow_until_a_connection_lives(tmp_path: Path, manner: str) -> No
     assert pauses[0] <= 0.1
     assert all(0.2 <= pause <= 0.4 for pause in pauses[2:4])
     assert pauses[4] <= 0.1, "after a connection that lived"
+
+
+def test_what_was_sent_whole_is_not_sent_again(tmp_path: Path) -> None:
+    put(tmp_path, 0, fat_segment(0, 10, CUT_AFTER - 1))
+    with FakeServer(CUTS, ACCEPTS) as server:
+        coming = threading.Timer(1, lambda: put(tmp_path, 1, fat_segment(1, 10)))
+
+        def has_gone_on(pushed: Pushed) -> bool:
+            if "retrying" in pushed.states() and not coming.ident:
+                coming.start()
+            return len(server.sessions) == 2 and len(server.sessions[1].media) > 10
+
+        push(tmp_path, server.port, has_gone_on)
+        numbers = [{number_in(one) for _, one in session.media if one.data[1]} for session in server.sessions]
+    assert numbers == [{0}, {1}]
 
 
 def test_a_slow_server_misses_whole_segments_and_is_not_far_behind(tmp_path: Path) -> None:
