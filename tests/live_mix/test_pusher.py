@@ -17,7 +17,7 @@ from typing import Any, Final
 import pytest
 
 from owtmix.live.pusher import Patience, Pusher
-from owtmix.live.segments import Segments
+from owtmix.live.segments import MOST_SEGMENT_BYTES, Segments
 from owtmix.live.sender import MOST_WAITING
 from owtmix.live.target import Target
 from owtmix.live.teller import Teller
@@ -285,6 +285,16 @@ def test_links_and_pipes_in_place_of_segments_are_not_opened(tmp_path: Path) -> 
     for number in range(3):
         with pytest.raises(OSError, match=r".*"):
             segments.open(number)
+
+
+def test_a_segment_that_is_too_large_is_not_opened(tmp_path: Path) -> None:
+    put(tmp_path, 0, b"FLV")
+    segments = Segments(tmp_path)
+    os.truncate(tmp_path / "flv" / "000000.flv", MOST_SEGMENT_BYTES)
+    segments.open(0).close()
+    os.truncate(tmp_path / "flv" / "000000.flv", MOST_SEGMENT_BYTES + 1)
+    with pytest.raises(OSError, match="too large"):
+        segments.open(0)
 
 
 @pytest.mark.parametrize("manner", [ACCEPTS, SAYS_NOTHING, STALLS])
