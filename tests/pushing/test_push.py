@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from owtmix.live import push
 from owtmix.live.target import AddressError
-from tests.live_mix.test_pusher import SEGMENT_S, fat_segment
+from tests.pushing.test_pusher import SEGMENT_S, fat_segment
 from tests.support.processes import descendants
 from tests.support.pusher import KEY, TOKEN, address, pushing
 from tests.support.rtmp_server import ACCEPTS, CLOSES, REFUSES_NAME, STALLS, FakeServer
