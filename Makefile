@@ -1,7 +1,7 @@
 # make setup     .venv with what running needs        make check      lint, types, imports, commits
 # make demo      a sample room, composed              make test       all tests; test-fast: without the slow ones
 # make demo-batch  eight rooms of different length, composed by owt-batch
-# make demo-live   a live room of two synthetic participants, recorded and composed
+# make demo-live   a live room of two synthetic participants, mixed, pushed and recorded, and composed again
 # make live        live rooms attacked: kills at random moments, sixteen streams for SOAK_MINUTES=3; live-packages: what
 #                  live tests need of Debian; soak-live: four streams mixed live for SOAK_SECONDS=3600
 # make schema    schema, key tables, packaged settings  make fuzz       mutated inputs, for FUZZ_SECONDS=60

@@ -1,7 +1,8 @@
-"""``python -m owtmix.demo.live [FOLDER]``: records a live room of two synthetic participants, and composes it.
+"""``python -m owtmix.demo.live [FOLDER]``: mixes a live room of two synthetic participants, and composes it again.
 
-It starts the service, which records into FOLDER, has both participants send by WHIP, changes the layout half-way, and
-has ``owt-main`` compose what was recorded. Needs the extra ``service``, and nothing but loopback.
+It starts the service, which records into FOLDER and mixes, has both participants send by WHIP, changes the layout
+half-way, saves a picture of what a server of RTMP receives, and has ``owt-main`` compose what was recorded. Needs the
+extra ``service``, and nothing but loopback.
 """
 
 from __future__ import annotations
@@ -13,16 +14,19 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import urljoin
 
 import httpx
 
 if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+
     from owtmix.demo.publisher import Publisher, VideoCodec
 
 SECONDS: Final = 30.0
@@ -98,8 +102,10 @@ class Caller:
         raise LiveDemoError(f"the job does not end within {_PATIENCE_S:g} s")
 
 
-async def hold(address: str, store: Path, seconds: float) -> str:
-    """Hold a live room for so long, and record it into ``store``; returns the id of its job.
+async def hold(address: str, store: Path, seconds: float, viewer: Viewer) -> str:
+    """Hold a live room for so long, which is mixed and recorded into ``store``; returns the id of its job.
+
+    ``viewer`` saves what it sees when the layout has changed.
 
     Raises:
         LiveDemoError: something is refused.
@@ -112,19 +118,20 @@ async def hold(address: str, store: Path, seconds: float) -> str:
     people: dict[str, tuple[VideoCodec, int, int]] = {"alice_1": ("VP8", 1000, 70), "bob_1": ("H264", 700, 110)}
     async with httpx.AsyncClient(timeout=_PATIENCE_S, trust_env=False) as http:
         caller = Caller(address, http)
-        place = {"RequestId": "0", "AppId": APP, "RoomId": ROOM, "Mode": 0, "ChannelType": 0}
+        place = {"RequestId": "0", "AppId": APP, "RoomId": ROOM, "Mode": 1, "ChannelType": 0}
         job_id = str((await caller.ask("job.acquire", place))["Data"]["JobId"])
         job = {"JobId": job_id}
-        await caller.ask("job.start", job, _sections(store))
+        await caller.ask("job.start", job, _sections(store, viewer.url))
         publishers = [Publisher([Flash(grey=grey), Beep(hz)], codec) for codec, hz, grey in people.values()]
         try:
             sessions = [
                 await caller.publish(publisher, stream) for publisher, stream in zip(publishers, people, strict=True)
             ]
-            _say(f"{' and '.join(people)} are recorded for {seconds:g} s")
+            _say(f"{' and '.join(people)} are mixed and recorded for {seconds:g} s")
             await asyncio.sleep(seconds / 2)
             await caller.ask("job.mixer.update", job, {"MixerConfig": {"MixedVideoLayout": 2}})
             await asyncio.sleep(seconds / 2)
+            _say(f"what is seen by RTMP: {viewer.save()}")
             for session in sessions:
                 await caller.leave(session)
         finally:
@@ -136,7 +143,7 @@ async def hold(address: str, store: Path, seconds: float) -> str:
 
 
 def run(folder: Path, seconds: float = SECONDS) -> Path:
-    """Record a room and compose it; returns the video.
+    """Mix a room live, and compose what was recorded of it; returns that video.
 
     Raises:
         LiveDemoError: it cannot be done.
@@ -148,15 +155,48 @@ def run(folder: Path, seconds: float = SECONDS) -> Path:
     conf.write_text(
         f'[service]\nice_addresses = ["127.0.0.1"]\n[local]\nroots = [{json.dumps(str(store))}]\n', encoding="utf-8"
     )
-    with _serving(folder, conf) as address:
+    with Viewer(folder / "rtmp.png") as viewer, _serving(folder, conf) as address:
         _say(f"the service runs at http://{address}")
-        job = asyncio.run(hold(address, store, seconds))
+        job = asyncio.run(hold(address, store, seconds, viewer))
+    _say(f"the room as it was mixed live: {store / f'{ROOM}.mp4'}")
     _say("composing what was recorded")
     command = [sys.executable, "-m", "owtmix", "--state", str(folder / "state"), str(store / ROOM / f"{job}.cfg.json")]
     status = subprocess.run(command, env=os.environ | {"OWT_CONF": str(conf)}, check=False).returncode  # noqa: S603
     if status:
         raise LiveDemoError(f"composing ended with {status}")
     return store / ROOM / f"{job}.mp4"
+
+
+class Viewer:
+    """Receives a stream by RTMP, as a server does, and shows the newest picture. Used as a context."""
+
+    def __init__(self, png: Path) -> None:
+        self._png = png
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.url: Final = f"rtmp://127.0.0.1:{free.getsockname()[1]}/live/{ROOM}"
+        self._newest: VideoFrame | None = None
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """It ends with the stream."""
+
+    def save(self) -> Path | str:
+        """Save the newest picture as PNG; returns the file, or that nothing was received."""
+        if self._newest is None:
+            return "nothing yet"
+        self._newest.to_image().save(self._png)  # type: ignore[no-untyped-call]
+        return self._png
+
+    def _watch(self) -> None:
+        import av  # noqa: PLC0415 - only the extra has what it needs
+
+        with suppress(av.error.FFmpegError), av.open(self.url, options={"listen": "1"}) as stream:
+            for frame in stream.decode(video=0):
+                self._newest = frame
 
 
 @contextmanager
@@ -187,13 +227,14 @@ def _answers(address: str) -> bool:
         return False
 
 
-def _sections(store: Path) -> dict[str, Any]:
-    """What is recorded, and how it is composed."""
+def _sections(store: Path, rtmp: str) -> dict[str, Any]:
+    """What is recorded, how it is mixed, and where the mix is pushed to."""
     return {
         "JobConfig": {"IdleTime": 30},
         "Names": _NAMES,
         "TranscodingConfig": {"Video": {"Codec": "h264", "Width": 1280, "Height": 720, "Fps": 15, "BitRate": 1200}},
         "MixerConfig": {"MixedVideoLayout": 1, "ResizeMode": 2, "Labels": True},
+        "LiveConfig": {"Url": rtmp},
         "RecordingConfig": {
             "MediaChannel": 3,
             "FileType": ["mp4", "webm"],
@@ -210,7 +251,7 @@ def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m owtmix.demo.live",
-        description="Records a live room of two synthetic participants, and composes it.",
+        description="Mixes a live room of two synthetic participants, and composes it again.",
     )
     parser.add_argument(
         "folder", nargs="?", type=Path, default=Path("live"), metavar="FOLDER", help="by default ./live"
