@@ -25,6 +25,7 @@ LOOPBACK: Final = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 PRIVATE: Final = tuple(map(ip_network, ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")))
 """The networks that companies and clouds use inside."""
 
+_OWN_BITS: Final = 64
 _GLOBAL_IPV6: Final = IPv6Network("2000::/3")
 
 _REFUSED: Final = tuple(
@@ -86,6 +87,19 @@ def forbidden(address: Address, allowed: Sequence[Network]) -> str | None:
         if address in network:
             return kind
     return "reserved" if address.version == _GLOBAL_IPV6.version and address not in _GLOBAL_IPV6 else None
+
+
+def own_address(host: str) -> Address:
+    """The address that a client has: one of IPv4 that IPv6 only carries is itself."""
+    address = ip_address(host.partition("%")[0])
+    carried = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return carried or address
+
+
+def neighbourhood(host: str) -> str:
+    """What an address of a client counts as: whoever has one of IPv6 has a /64 of them."""
+    address = own_address(host)
+    return str(ip_network((address, _OWN_BITS), strict=False)) if isinstance(address, IPv6Address) else str(address)
 
 
 def addresses_of(host: str, port: int) -> list[str]:

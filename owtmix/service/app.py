@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from ipaddress import ip_address
 from pathlib import Path
@@ -17,13 +17,14 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from owtmix.net.addresses import Network
+from owtmix.net.addresses import Network, neighbourhood
 from owtmix.service import callbacks, jobs
 from owtmix.service.actions import ACTIONS
 from owtmix.service.body import TooLargeError, read_body
 from owtmix.service.control import Control, Recorder
 from owtmix.service.database import Database
 from owtmix.service.envelope import MAX_BODY_BYTES, answer
+from owtmix.service.large_requests import LargePlaces, TooManyError
 from owtmix.service.metrics import CONTENT_TYPE, Metrics
 from owtmix.service.openapi import openapi
 from owtmix.service.origins import is_of_this_machine
@@ -53,6 +54,7 @@ class Service:
     operators: Sequence[Network]
     takes_all: bool = False
     """Whether every token is taken: what keeps pages of other sites out, then, is where they come from."""
+    places: LargePlaces = field(default_factory=LargePlaces)
 
     def app(self, lifespan: Lifespan) -> Starlette:
         """The application."""
@@ -73,17 +75,25 @@ class Service:
         began_s = time.perf_counter()
         if self._is_strange(request):
             return PlainTextResponse("without apps, pages of other sites ask for nothing here\n", 403)
+        address = neighbourhood(request.client.host) if request.client else ""
         try:
-            body = await read_body(request, MAX_BODY_BYTES)
-            answered = await self.control.answer(body, request.client.host if request.client else "")
+            with self.places.request(address) as take_place:
+                body = await read_body(request, MAX_BODY_BYTES, take_place)
+                answered = await self.control.answer(body, address)
         except ClientDisconnect:
             return Response(status_code=400)  # which nobody reads
         except TooLargeError:
-            body = answer(None, RetCode.FAILED, f"a request has at most {MAX_BODY_BYTES:,} bytes", {}, {})
-            self.metrics.answered("", RetCode.FAILED, time.perf_counter() - began_s)
-            return Response(body, headers={"Connection": "close"}, media_type="application/json")
+            return self._refuse_unread(f"a request has at most {MAX_BODY_BYTES:,} bytes", began_s)
+        except TooManyError:
+            return self._refuse_unread("too many large requests come from your address now: try again later", began_s)
         self.metrics.answered(answered.action, answered.code, time.perf_counter() - began_s)
         return Response(answered.body, media_type="application/json")
+
+    def _refuse_unread(self, message: str, began_s: float) -> Response:
+        """Refuse a request whose body is not read to its end."""
+        body = answer(None, RetCode.FAILED, message, {}, {})
+        self.metrics.answered("", RetCode.FAILED, time.perf_counter() - began_s)
+        return Response(body, headers={"Connection": "close"}, media_type="application/json")
 
     def _is_strange(self, request: Request) -> bool:
         return self.takes_all and not is_of_this_machine(request.headers)

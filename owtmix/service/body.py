@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from starlette.requests import ClientDisconnect, Request
+
+from owtmix.service.large_requests import LARGE_BYTES
 
 BODY_S: Final = 30.0
 
@@ -14,8 +17,8 @@ class TooLargeError(Exception):
     """A body is larger than accepted."""
 
 
-async def read_body(request: Request, most_bytes: int) -> bytes:
-    """The body of ``request``.
+async def read_body(request: Request, most_bytes: int, on_large: Callable[[], None] | None = None) -> bytes:
+    """The body of ``request``; ``on_large`` is called where it turns out to be large, and may raise.
 
     Raises:
         TooLargeError: it has more than ``most_bytes``, or says so.
@@ -31,6 +34,8 @@ async def read_body(request: Request, most_bytes: int) -> bytes:
                 size += len(part)
                 if size > most_bytes:
                     raise TooLargeError
+                if on_large and size >= LARGE_BYTES:
+                    on_large()
                 parts.append(part)
     except TimeoutError:
         raise ClientDisconnect from None

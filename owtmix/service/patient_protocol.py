@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from ipaddress import IPv6Address, ip_address
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from owtmix.net.addresses import LOOPBACK, Network
+from owtmix.net.addresses import LOOPBACK, Network, neighbourhood, own_address
 
 REQUEST_S: Final = 20.0
 """For the head of a request, and for what still comes of one that was answered. A body that is waited for has a time of
@@ -21,7 +20,6 @@ MOST_WAITING: Final = 16
 """Requests of one connection that wait for the answers to earlier ones; more are not read, and the connection ends."""
 MOST_PER_ADDRESS: Final = 1000
 """Connections of one address, or of one network of IPv6: many people may share it, and nobody takes all there are."""
-_NETWORK_BITS: Final = 64
 
 
 class Guests:
@@ -29,24 +27,22 @@ class Guests:
 
     def __init__(self, spared: Sequence[Network] = ()) -> None:
         self._spared = (*LOOPBACK, *spared)
-        self._counts: Counter[int] = Counter()
+        self._counts: Counter[str] = Counter()
 
-    def come(self, host: str) -> int | None:
+    def come(self, host: str) -> str | None:
         """Count one of ``host``. What it is counted under, for ``go``; None where it is not counted."""
-        address = ip_address(host.partition("%")[0])
-        if isinstance(address, IPv6Address) and address.ipv4_mapped:
-            address = address.ipv4_mapped
+        address = own_address(host)
         if any(address in network for network in self._spared):
             return None
-        place = int(address) >> _NETWORK_BITS if isinstance(address, IPv6Address) else -int(address)
+        place = neighbourhood(host)
         self._counts[place] += 1
         return place
 
-    def are_many(self, place: int | None) -> bool:
+    def are_many(self, place: str | None) -> bool:
         """Whether there are more at a place than may be."""
         return place is not None and self._counts[place] > MOST_PER_ADDRESS
 
-    def go(self, place: int | None) -> None:
+    def go(self, place: str | None) -> None:
         """One of a place has gone."""
         if place is not None:
             self._counts[place] -= 1
@@ -58,7 +54,7 @@ class PatientProtocol(HttpToolsProtocol):
     """See the module."""
 
     guests = Guests()
-    _place: int | None = None
+    _place: str | None = None
     _waiting: asyncio.TimerHandle | None = None
     """Runs while a request is unfinished and no answer is made."""
     _is_amid = False
