@@ -11,10 +11,16 @@ from typing import Final, NamedTuple
 
 from owtmix.base.ids import StreamId
 from owtmix.recorder.journal import SUFFIX, Frame, JournalHead, JournalWriter, Kind, Report
+from owtmix.recorder.pace import Pace
 from owtmix.recorder.rtp.reception import EncodedFrame
 
 RETRY_US: Final = 1_000_000
 """After a write that failed."""
+
+MOST_BREAKS: Final = 16
+BREAK_EVERY_US: Final = 10_000_000
+"""A journal follows another one, whose codec or timeline ended, so many times in a row, and then so seldom: each takes
+a descriptor for a while, a read of its own when files are made, and one of pictures is a file."""
 
 _LOGGER: Final = logging.getLogger(__name__)
 
@@ -30,7 +36,7 @@ class TrackJournal:
     """See the module.
 
     A journal begins with the first frame that is wanted, a key frame, and has one codec and one timeline. Frames that
-    cannot be written are dropped, until there is room again.
+    cannot be written are dropped, until there is room again, and so are those of a sender that breaks off all the time.
 
     Args:
         folder: Of the journals.
@@ -70,6 +76,8 @@ class TrackJournal:
         self._ended: deque[JournalWriter] = deque()
         """Of which the thread that syncs takes, and no other."""
         self._count = 0
+        self._breaks = Pace(MOST_BREAKS, BREAK_EVERY_US)
+        self._is_broken = False
         self._failed_us: int | None = None
         self._waits_for_key = False
 
@@ -92,6 +100,8 @@ class TrackJournal:
             return
         about = (frame.codec, frame.timeline)
         if about != self._about:
+            if self._about and not self._may_break(frame):
+                return
             self._end()
         try:
             writer = self._open or self._begin(frame)
@@ -142,6 +152,16 @@ class TrackJournal:
             self._waits_for_key = True
             self._need_key()
         return not frame.is_key
+
+    def _may_break(self, frame: EncodedFrame) -> bool:
+        """Whether another journal may follow the open one. Where it may not, one that does later begins with a key."""
+        if self._breaks.allows(frame.arrived_us):
+            return True
+        if not self._is_broken:
+            self._is_broken = True
+            _LOGGER.warning("%s of %s breaks off all the time: not all of it is recorded", self.kind, self._stream)
+        self._need_key()
+        return False
 
     def _begin(self, frame: EncodedFrame) -> JournalWriter:
         name = f"{self._session}.{self.kind}.{self._count + 1}{SUFFIX}"

@@ -11,8 +11,9 @@ import pytest
 
 from owtmix.base.ids import StreamId
 from owtmix.recorder.journal import Codec, Kind, Report
+from owtmix.recorder.pace import Pace
 from owtmix.recorder.rtp.reception import EncodedFrame
-from owtmix.recorder.track_journal import RETRY_US, TrackJournal, TrackTime
+from owtmix.recorder.track_journal import BREAK_EVERY_US, MOST_BREAKS, RETRY_US, TrackJournal, TrackTime
 from tests.support.live import JournalContent, read_journal
 
 
@@ -141,3 +142,38 @@ def test_a_folder_that_is_gone_is_told(tmp_path: Path, name: str) -> None:
     written.frame(100, key=True)
     written.track.finish()
     assert (tmp_path / "gone" / name).is_file()
+
+
+@pytest.mark.parametrize("kind", ["audio", "video"])
+def test_a_sender_that_breaks_off_all_the_time_has_few_journals(tmp_path: Path, kind: Kind) -> None:
+    """Frames that would need another one are dropped, until it is time; a picture's begins with a key then."""
+    written = Written(tmp_path, kind)
+    frames = 30 * BREAK_EVERY_US // 33_333 // 10
+    for n in range(frames):
+        written.frame(n, key=True, codec="vp8" if kind == "video" else "opus", timeline=n)
+    written.track.finish()
+    journals = written.journals()
+    assert len(journals) == 1 + MOST_BREAKS + frames * 33_333 // BREAK_EVERY_US
+    assert all(len(numbers(journal)) == 1 and journal.ended for journal in journals)
+    assert written.keys >= frames - len(journals)
+
+
+def test_a_sender_that_settles_is_recorded_again(tmp_path: Path) -> None:
+    written = Written(tmp_path)
+    for n in range(40):
+        written.frame(n, key=True, timeline=n)
+    for n in range(40, 600):
+        written.frame(n, key=True, timeline=40)
+    written.track.finish()
+    last = max(written.journals(), key=lambda journal: numbers(journal)[0])
+    assert numbers(last)[0] < 40 + BREAK_EVERY_US // 33_333 + 1
+    assert numbers(last)[-1] == 599
+
+
+def test_a_pace_is_the_same_with_any_clock() -> None:
+    pace = Pace(2, 10)
+    assert [pace.allows(at_us) for at_us in (100, 100, 100, 109, 110, 90, 99, 100, 500, 500, 500)] == [
+        *(True, True, False, False, True),
+        *(False, False, True, True, True, False),
+    ]
+    assert (pace.is_rested(519), pace.is_rested(520)) == (False, True)
