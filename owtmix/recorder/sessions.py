@@ -18,6 +18,7 @@ from owtmix.recorder.rtp.offer import OfferError
 from owtmix.recorder.session import Session, SessionSettings
 from owtmix.recorder.sources.base import Admission, Inlet
 from owtmix.recorder.subscription import Subscription
+from owtmix.recorder.turns import Turns
 from owtmix.recorder.webrtc_session import WebRtcSession
 
 MOST_ENDED: Final = 1000
@@ -51,35 +52,39 @@ class Sessions:
         self._most = most
         self._tell = tell
         self._sessions: dict[str, Session] = {}
+        self._turns = Turns()
         self._beginning = 0
+        """Streams that are being begun."""
         self._joining: dict[StreamId, None] = {}
         """Streams that are there, in the order in which they came."""
         self._is_open = True
 
     async def admit(self, stream: StreamId, sdp: str) -> Admission:
         """As ``Host.admit``."""
-        self._check_place(stream)
-        session = WebRtcSession(uuid.uuid4().hex, stream, time.time_ns() // 1000, self._settings, self._take)
-        self._beginning += 1
-        try:
-            answer = await session.answer(sdp)
-        except OfferError as error:
-            raise RequestError(str(error), error.status) from None
-        finally:
-            self._beginning -= 1
-        await self._add(session)
+        async with self._turns.turn(stream):
+            self._check_place(stream)
+            session = WebRtcSession(uuid.uuid4().hex, stream, time.time_ns() // 1000, self._settings, self._take)
+            self._beginning += 1
+            try:
+                answer = await session.answer(sdp)
+            except OfferError as error:
+                raise RequestError(str(error), error.status) from None
+            finally:
+                self._beginning -= 1
+            await self._add(session)
         return Admission(session.name, answer)
 
     async def open(self, stream: StreamId) -> Inlet:
         """As ``Host.open``."""
-        self._check_place(stream)
-        session = FedSession(uuid.uuid4().hex, stream, time.time_ns() // 1000, self._settings, self._take)
-        await self._add(session)
+        async with self._turns.turn(stream):
+            self._check_place(stream)
+            session = FedSession(uuid.uuid4().hex, stream, time.time_ns() // 1000, self._settings, self._take)
+            await self._add(session)
         return session
 
     def _check_place(self, stream: StreamId) -> None:
-        others = sum(session.stream != stream for session in self._sessions.values())
-        if not self._is_open or others + self._beginning >= self._most:
+        others = {session.stream for session in self._sessions.values()} - {stream}
+        if not self._is_open or len(others) + self._beginning >= self._most:
             why = "the room is full" if self._is_open else "the room is being closed"
             raise RequestError(f"{why}; it has {len(self._sessions)} sessions", 503)
 
