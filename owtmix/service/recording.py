@@ -29,7 +29,7 @@ from owtmix.service.jobs import Job
 from owtmix.service.mixing import Mixing, NotUploadedError
 from owtmix.service.processes import end_room, is_received, open_room
 from owtmix.service.refusals import RefusedError
-from owtmix.service.room_files import recorded, room_folder, write_room_options
+from owtmix.service.room_files import has_journals, recorded, room_folder, write_room_options
 
 _log = logging.getLogger(__name__)
 
@@ -213,9 +213,10 @@ class Recording:
         self._idle.limit_us = round(idle_s * 1e6)
         self._idle.key_stream = StreamId.parse(config["KeyStream"]) if config["KeyStream"] else None
         self._idle.heard(frames)
-        for session_id in {*status["ended"]} - self._finished:
-            self._finished.add(session_id)
+        ended = {*status["ended"]}
+        for session_id in ended - self._finished:
             self._do_beside(self._finish_session(session_id))
+        self._finished = ended
 
     async def _update(self, control: RoomControl) -> None:
         """Tell the process of the room what is recorded, unless it was told so last; raises one of ``_Lost``."""
@@ -262,7 +263,9 @@ class Recording:
                 await self._ending.wait()
 
     async def _finish_session(self, session: str) -> None:
-        """One after the other: only one process at a time may finish a room."""
+        """One after the other: only one process at a time may finish a room. Many a session has sent nothing."""
+        if not await asyncio.to_thread(has_journals, self._folder, session):
+            return
         async with self._finishing:
             await finish_session(self.job, session, self._site)
 

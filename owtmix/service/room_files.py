@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from glob import escape
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ from owtmix.base.own_files import make_folder, remove, replace_whole, write_whol
 from owtmix.jobfile.settings import ServiceSettings
 from owtmix.recorder.finish_options import FINISH_FILE, FinishOptions
 from owtmix.recorder.live_folder import LIVE
-from owtmix.recorder.options import OPTIONS_FILE, JanusRoom, RoomOptions
+from owtmix.recorder.options import JOURNALS, OPTIONS_FILE, JanusRoom, RoomOptions
 from owtmix.service.envelope import as_json, plain_number
 from owtmix.service.jobs import Job, Revision
 from owtmix.service.live_config import targets
@@ -24,7 +25,7 @@ ROOMS: Final = "rooms"
 ROOM_LOG: Final = "room.log"
 FINISH_LOG: Final = "finish.log"
 UPDATES: Final = "updates.jsonl"
-_MADE: Final = ("journals", "recordings", LIVE)
+_MADE: Final = (JOURNALS, "recordings", LIVE)
 _NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,14}")
 """Of a room of Janus, as it is written: of others with zeros before it the room would be the same."""
 _NOT_REPLAYED: Final = "NotifyConfig"
@@ -108,6 +109,11 @@ def store_keys(job: Job) -> bytes:
     store = (job.document.get("RecordingConfig") or {}).get("StorageConfig") or {}
     keys = {name: store[name] for name in ("PublicKey", "SecretKey") if store.get(name)}
     return as_json(keys).encode(errors="backslashreplace") + b"\n" if keys else b""
+
+
+def has_journals(folder: Path, session: str) -> bool:
+    """Whether a session of the room has written anything."""
+    return any((folder / JOURNALS).glob(f"{escape(session)}.*"))
 
 
 def remove_made(folder: Path) -> None:

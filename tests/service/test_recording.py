@@ -96,3 +96,29 @@ def test_an_unexpected_error_leaves_no_process(rig: Rig, tmp_path: Path, monkeyp
     asyncio.run(run())
     assert done == [job_id, "stopped", "closed"]
     assert rig.run(lambda connection: jobs.find(connection, job_id)).state == "interrupted"
+
+
+def test_sessions_that_sent_nothing_are_not_finished(rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is any finished twice, while the room tells of it."""
+    job_id = rig.started()
+    finished: list[str] = []
+
+    async def noted(_: Job, session: str, __: Site) -> None:
+        finished.append(session)
+
+    async def take() -> None:
+        one = asyncio.Semaphore(1)
+        site = Site(rig.database, tmp_path, ServiceSettings(), lambda: None, lambda: None, lambda: NOW_US, one)
+        recording = Recording(await rig.database.run(lambda c: jobs.find(c, job_id)), site)
+        for ended in (["e1", "a1"], ["e1", "a1", "b1", "e2"], ["b1", "e2"]):
+            recording._take({"sessions": [], "ended": ended})
+            await asyncio.gather(*recording._beside)
+        assert recording._finished == {"b1", "e2"}
+
+    journals = tmp_path / "rooms" / job_id / "journals"
+    journals.mkdir(parents=True)
+    for name in ("a1.audio.1.journal", "b1.video.1.journal", "e11.audio.1.journal"):
+        (journals / name).touch()
+    monkeypatch.setattr("owtmix.service.recording.finish_session", noted)
+    asyncio.run(take())
+    assert finished == ["a1", "b1"]
