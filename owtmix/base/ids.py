@@ -36,12 +36,13 @@ class StreamId:
             ValueError: The user is empty or contains control characters, the type is neither 1 nor 2, or there are
                 more than ``MAX_STREAM_ID`` characters.
         """
-        if len(text) > MAX_STREAM_ID:
-            raise ValueError(f'a stream id "user_type" of at most {MAX_STREAM_ID} characters (here {len(text):,})')
+        _check_length(text)
         user, _, kind = text.rpartition("_")
         if not user or CONTROL.search(user) or kind not in {"1", "2"}:
             raise ValueError('a stream id "user_type", where the type is 1 (camera) or 2 (screen)')
-        return cls(unicodedata.normalize("NFC", user), int(kind))
+        found = cls(unicodedata.normalize("NFC", user), int(kind))
+        _check_length(str(found))  # the normal form of some characters is three: what is read again must be one, too
+        return found
 
     @property
     def is_screen(self) -> bool:
@@ -52,3 +53,8 @@ class StreamId:
 
     def __str__(self) -> str:
         return f"{self.user}_{self.type}"
+
+
+def _check_length(text: str) -> None:
+    if len(text) > MAX_STREAM_ID:
+        raise ValueError(f'a stream id "user_type" of at most {MAX_STREAM_ID} characters (here {len(text):,})')

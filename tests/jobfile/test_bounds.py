@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Final
 
 import pytest
@@ -81,6 +82,16 @@ def test_a_text_may_be_as_long_as_its_bound(path: str, longest: int) -> None:
     text = "a" * (longest - 2) + "_1"
     assert read({path: text})
     assert f"at most {longest:,} characters" in refusal_of({path: f"a{text}"})
+
+
+@pytest.mark.parametrize("character", ["\ufb2c", "\u0958", "a\u0308"])
+def test_a_stream_can_be_read_again_from_its_normal_form(character: str) -> None:
+    """The normal form of some characters is two or three."""
+    for count in range(1, MAX_STREAM_ID):
+        with suppress(ValueError):
+            stream = StreamId.parse(character * count + "_1")
+            assert StreamId.parse(str(stream)) == stream
+    assert "at most 256 characters" in refusal_of({"Data.JobConfig.KeyStream": character * 254 + "_1"})
 
 
 def test_what_exceeds_a_bound_is_shown_with_its_size() -> None:

@@ -176,6 +176,7 @@ def test_a_room_that_is_not_there_is_told_in_the_log_and_asked_for_again(tmp_pat
         ({"id": "x_2", "display": ""}, StreamId("x", 2)),
         ({"id": 5, "display": "a\nb"}, None),
         ({"id": 5, "display": "x" * 300}, None),
+        ({"id": 5, "display": "\ufb2c" * 120}, None),
     ],
 )
 def test_names_of_publishers(publisher: dict[str, Any], expected: StreamId | None) -> None:
