@@ -14,6 +14,8 @@ from owtmix.net.addresses import LOOPBACK, Network, neighbourhood, own_address
 REQUEST_S: Final = 20.0
 """For the head of a request, and for what still comes of one that was answered. A body that is waited for has a time of
 its own (``body.BODY_S``), and so have pauses between requests."""
+UNREAD_S: Final = 60.0
+"""For reading an answer: what is more than the buffers of this machine, and what is left when the connection closes."""
 MAX_HEAD_BYTES: Final = 64 << 10
 """Of a head, of what stands before a part of a body, and of what follows it: the parser has no bounds of its own."""
 MOST_WAITING: Final = 16
@@ -57,6 +59,8 @@ class PatientProtocol(HttpToolsProtocol):
     _place: str | None = None
     _waiting: asyncio.TimerHandle | None = None
     """Runs while a request is unfinished and no answer is made."""
+    _unread: asyncio.TimerHandle | None = None
+    """Runs while an answer is to be read; then the connection ends with what is left of it."""
     _is_amid = False
     """Whether a request has begun to come, and has not come to its end."""
     _is_deaf = False
@@ -74,6 +78,7 @@ class PatientProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._wait_no_more()
+        self._expect_no_reading()
         self.guests.go(self._place)
         super().connection_lost(exc)
 
@@ -121,14 +126,30 @@ class PatientProtocol(HttpToolsProtocol):
         """Refuse what came; requests before it are answered first, the last one with an end of the connection."""
         if not self._is_answering or self.cycle.more_body:
             super().send_400_response(msg)
+            self._expect_reading()
             return
         self._is_deaf = True
         self.cycle.keep_alive = False
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if not self._is_answering and not self.transport.is_closing():
+        if self.transport.is_closing():
+            self._expect_reading()
+        elif not self._is_answering:
             self._look()
+
+    def timeout_keep_alive_handler(self) -> None:
+        super().timeout_keep_alive_handler()
+        self._expect_reading()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._expect_reading()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if not self.transport.is_closing():
+            self._expect_no_reading()
 
     @property
     def _is_answering(self) -> bool:
@@ -148,6 +169,16 @@ class PatientProtocol(HttpToolsProtocol):
 
     def _wait(self) -> None:
         self._waiting = self.loop.call_later(REQUEST_S, self.timeout_keep_alive_handler)
+
+    def _expect_reading(self) -> None:
+        """Closing alone waits until all is read, which may be never."""
+        if self._unread is None:
+            self._unread = self.loop.call_later(UNREAD_S, self.transport.abort)
+
+    def _expect_no_reading(self) -> None:
+        if self._unread:
+            self._unread.cancel()
+            self._unread = None
 
     def _wait_no_more(self) -> None:
         if self._waiting:

@@ -23,6 +23,8 @@ from owtmix.service.patient_protocol import Guests, PatientProtocol
 from tests.support.server import wait_until
 
 KEEP_ALIVE_S = 3
+LONG_BYTES = 16 << 20
+"""More than the buffers of a connection take."""
 ANSWERED = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\na"
 """A request that is answered at once."""
 UNREAD = b"POST /other HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n"
@@ -48,7 +50,10 @@ def address(monkeypatch: pytest.MonkeyPatch, taken: list[bytes]) -> Iterator[tup
             return Response(b"gone", 400)
         return Response(taken[-1])
 
-    app = Starlette(routes=[Route("/", take, methods=["POST"])])
+    async def long(_: Request) -> Response:
+        return Response(bytes(LONG_BYTES))
+
+    app = Starlette(routes=[Route("/", take, methods=["POST"]), Route("/long", long)])
     config = uvicorn.Config(app, log_config=None, http=PatientProtocol, timeout_keep_alive=KEEP_ALIVE_S, ws="none")
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -99,6 +104,37 @@ def test_a_pause_between_requests_is_as_long_as_it_was(address: tuple[str, int],
         assert answer(connection) in {200, 404}
         connection.sendall(later)
         assert closes_after_s(connection) > KEEP_ALIVE_S - 0.5
+
+
+@pytest.mark.parametrize("is_last", [False, True])
+@pytest.mark.parametrize("is_paused", [False, True])
+def test_an_answer_that_nobody_reads_is_given_up(
+    address: tuple[str, int], monkeypatch: pytest.MonkeyPatch, is_paused: bool, is_last: bool
+) -> None:
+    """Also where writing does not pause, as with what is hardly more than the buffers take."""
+    guests = Guests()
+    guests._spared = ()
+    monkeypatch.setattr(PatientProtocol, "guests", guests)
+    monkeypatch.setattr(patient_protocol, "UNREAD_S", 0.5)
+    if not is_paused:
+        monkeypatch.setattr(PatientProtocol, "pause_writing", lambda _: None)
+    with socket.create_connection(address, timeout=30) as connection:
+        connection.sendall(b"GET /long HTTP/1.1\r\nHost: x\r\n%b\r\n" % (b"Connection: close\r\n" * is_last))
+        wait_until(lambda: guests._counts, "the connection is there")
+        wait_until(lambda: not guests._counts, "the connection has ended", 20)
+
+
+def test_an_answer_that_is_read_slowly_comes_to_its_end(
+    address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patient_protocol, "UNREAD_S", 10)
+    with socket.create_connection(address, timeout=30) as connection:
+        for _ in range(2):
+            connection.sendall(b"GET /long HTTP/1.1\r\nHost: x\r\n\r\n")
+            time.sleep(1)
+            response = HTTPResponse(connection)
+            response.begin()
+            assert len(response.read()) == LONG_BYTES
 
 
 def test_one_address_has_few_connections_unless_it_is_spared(
