@@ -10,6 +10,7 @@ from typing import Any, Final, get_args
 from owtmix.jobfile.job_model import JobModel, members
 from owtmix.jobfile.models import Data
 from owtmix.jobfile.update_models import StreamConfig
+from owtmix.service.envelope import plain_number
 from owtmix.service.refusals import RefusedError, RetCode
 
 LIVE_KEYS: Final = ("Type", "Url")
@@ -37,11 +38,16 @@ def _known(value: Any, model: type[JobModel] | None, name: str) -> Any:
         return {key: _known(child, parts[key], name) for key, child in value.items() if key in parts}
     if isinstance(value, list):
         return [_known(child, model, name) for child in value]
-    if isinstance(value, Decimal) and value and abs(value.adjusted()) > _LARGEST_EXPONENT:
+    if isinstance(value, Decimal) and value and abs(_written(value).adjusted()) > _LARGEST_EXPONENT:
         raise RefusedError(
             RetCode.FAILED, f"Data.{name}: the exponents of numbers are at most {_LARGEST_EXPONENT}, and not below -99"
         )
     return value
+
+
+def _written(value: Decimal) -> Decimal:
+    """What a number becomes where it is written: rounding may take it to the next power of ten."""
+    return Decimal(str(plain_number(value))) if abs(value.adjusted()) <= _LARGEST_EXPONENT else value
 
 
 @cache

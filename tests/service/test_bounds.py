@@ -107,7 +107,7 @@ def test_numbers_that_do_not_count_are_finished(rig: Rig, tmp_path: Path) -> Non
         data = json.dumps(START | {"MixerConfig": {"PositionConfig": [0]}}).replace("[0]", f"[{number}]")
         return rig.post(f'{{"Action":"job.start","Internal":{{"JobId":"{job}"}},"Data":{data}}}'.encode())
 
-    for beyond in ("12.5e99", "0.1e-99"):
+    for beyond in ("12.5e99", "0.1e-99", f"9.{'9' * 30}e99", f"-9.{'9' * 30}e99"):
         answer = asked(beyond)
         assert (answer["RetCode"], "exponents" in answer["Message"]) == (1, True)
     assert asked(f"1e99, 1e-99, 15e38, {'9' * 40}")["RetCode"] == 0
