@@ -25,6 +25,7 @@ from owtmix.service.live_config import check_live, started, stopped
 from owtmix.service.masking import masked
 from owtmix.service.mix_key import mixed_into
 from owtmix.service.refusals import RefusedError, RetCode
+from owtmix.service.store_check import check_folder
 
 _LISTS: Final = {"NotifyConfig": ("ServiceType", "NotifyUrl"), "StreamConfig": ("RtcStreamId",)}
 """Sections that are lists, and what tells their entries apart."""
@@ -100,6 +101,9 @@ def change_config(
     if "RecordingConfig" in given:
         try:
             check_store(spec.output)
+            prefix = object_at(object_at(document, "RecordingConfig"), "StorageConfig").get("FileNamePrefix") or ""
+            is_local = spec.output.vendor == "local"
+            check_folder(prefix, is_local=is_local, job_id=ids.job, room_id=ids.room, app_id=ids.app)
         except SpecError as error:
             raise RefusedError(error.code, _described(error.problems)) from None
     about = {f"Data.{name}" for name in given}

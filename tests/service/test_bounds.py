@@ -100,6 +100,30 @@ def test_what_is_nested_deeply_is_finished(rig: Rig, tmp_path: Path, name: str) 
     assert RoomOptions.from_json((tmp_path / OPTIONS_FILE).read_bytes()).subscribe == subscribe
 
 
+@pytest.mark.parametrize(
+    ("prefix", "room", "is_taken"),
+    [
+        ("rooms/$RoomId", "r1", True),
+        ("rooms/$RoomId", "..", False),
+        ("", "..", True),
+        ("a" * 255, "r1", True),
+        ("a" * 256, "r1", False),
+        ("a/" * 410, "r1", True),
+        ("a/" * 420, "r1", False),
+    ],
+)
+def test_a_folder_that_no_file_can_be_put_into_is_not_recorded_to(
+    rig: Rig, prefix: str, room: str, is_taken: bool
+) -> None:
+    """A job file has there the name of one output, to which only an extension is added."""
+    store = STORE | {"Vendor": "local", "FileNamePrefix": prefix}
+    rig.control._check_store = lambda _: None
+    recording = START["RecordingConfig"] | {"StorageConfig": store}
+    answer = rig.act("job.start", rig.acquired(room), {"RecordingConfig": recording})
+    assert answer["RetCode"] == (0 if is_taken else 1), answer
+    assert is_taken or "FileNamePrefix: " in answer["Message"]
+
+
 def test_numbers_that_do_not_count_are_finished(rig: Rig, tmp_path: Path) -> None:
     job = rig.acquired()
 
