@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
+import signal
+import socket
+import struct
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +16,8 @@ from typing import Any, Final, Self
 from owtmix.recorder.control_socket import MAX_LINE_BYTES, connected_socket, from_line, to_line
 
 TIMEOUT_S: Final = 15.0
+_CREDENTIALS: Final = struct.Struct("3i")
+"""Process, user and group of who listens (unix(7), SO_PEERCRED)."""
 MOST_EVENTS: Final = 10_000
 """Events that wait to be read; the oldest are dropped: ``status`` says what is."""
 
@@ -106,6 +112,13 @@ class RoomControl:
         while (event := await self._events.get()) is not None:
             yield event
         self._events.put_nowait(None)
+
+    def kill(self) -> None:
+        """End the process, which does not answer, as a crash does: what is in journals stays."""
+        connected: socket.socket = self._writer.get_extra_info("socket")
+        with suppress(OSError):  # it has ended meanwhile
+            found = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+            os.kill(_CREDENTIALS.unpack(found)[0], signal.SIGKILL)
 
     async def close(self) -> None:
         """End the connection; the process goes on."""

@@ -47,6 +47,9 @@ _UNRECEIVED: Final = (
     "the room cannot be received: the log of the service says why",
 )
 
+MOST_UNANSWERED: Final = 4
+"""Requests in a row, each waited for as long as a busy machine takes. A process that answers none is ended."""
+
 _Lost = (OSError, TimeoutError, RoomRefusedError)
 """The process that receives a room is gone, or does not answer."""
 
@@ -76,6 +79,7 @@ class Recording:
         self._finished: set[str] = set()
         self._beside: set[asyncio.Task[None]] = set()
         self._finishing = asyncio.Lock()
+        self._unanswered = 0
 
     async def control(self) -> RoomControl:
         """The connection to the process that receives the room.
@@ -187,6 +191,7 @@ class Recording:
                 await self._update(control)
             while not self._ending.is_set():
                 self._take(await control.status())
+                self._unanswered = 0
                 if self.mixing:
                     await self.mixing.heard(self.sessions)
                 if self._idle.has_ended(self._site.now_us()):
@@ -194,6 +199,11 @@ class Recording:
                 await self._pause(_LOOK_S)
             await control.stop()
             self.sessions = ()
+        except TimeoutError:
+            self._unanswered += 1
+            if self._unanswered >= MOST_UNANSWERED:
+                control.kill()
+            raise
         finally:
             self._ready.clear()
             self._control = None

@@ -144,6 +144,18 @@ def test_a_killed_room_leaves_all_but_the_last_moment(tmp_path: Path) -> None:
     play(tmp_path / "room", scene)
 
 
+def test_a_room_that_hangs_can_be_ended(tmp_path: Path) -> None:
+    async def scene(room: RunningRoom) -> None:
+        room.process.send_signal(signal.SIGSTOP)
+        with pytest.raises(TimeoutError):
+            await room.control.request("status", timeout_s=0.5)
+        room.control.kill()
+        assert await asyncio.to_thread(room.process.wait, 30) == -signal.SIGKILL
+        room.control.kill()
+
+    play(tmp_path / "room", scene)
+
+
 def test_what_is_not_subscribed_is_not_journalled(tmp_path: Path) -> None:
     async def scene(room: RunningRoom) -> None:
         alice, bob = await publish(room, "alice_1", "VP8"), await publish(room, "bob_1", "VP8")

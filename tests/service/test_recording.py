@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, cast
@@ -16,7 +16,7 @@ from owtmix.service import jobs
 from owtmix.service.envelope import as_json
 from owtmix.service.finishing import Site
 from owtmix.service.jobs import Job
-from owtmix.service.recording import Recording
+from owtmix.service.recording import MOST_UNANSWERED, Recording
 from tests.service.conftest import NOW_US, Rig
 
 RECORDED: Final = {"RecordingConfig": {"MediaChannel": 3}}
@@ -96,6 +96,48 @@ def test_an_unexpected_error_leaves_no_process(rig: Rig, tmp_path: Path, monkeyp
     asyncio.run(run())
     assert done == [job_id, "stopped", "closed"]
     assert rig.run(lambda connection: jobs.find(connection, job_id)).state == "interrupted"
+
+
+def test_a_room_that_answers_nothing_is_ended(rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not one that answers between: a busy machine may be slow."""
+    job_id = rig.started()
+    asked: list[bool] = []
+    killed: list[int] = []
+    answers = iter([False] * (MOST_UNANSWERED - 1) + [True] + [False] * MOST_UNANSWERED)
+
+    class Room:
+        async def update(self, **_: Any) -> None:
+            pass
+
+        async def events(self) -> AsyncIterator[dict[str, Any]]:
+            return
+            yield {}
+
+        async def status(self) -> dict[str, Any]:
+            await asyncio.sleep(0)
+            asked.append(next(answers))
+            if not asked[-1]:
+                raise TimeoutError
+            return {"sessions": [], "ended": []}
+
+        def kill(self) -> None:
+            killed.append(len(asked))
+
+        async def close(self) -> None:
+            pass
+
+    async def take() -> None:
+        one = asyncio.Semaphore(1)
+        site = Site(rig.database, tmp_path, ServiceSettings(), lambda: None, lambda: None, lambda: NOW_US, one)
+        recording = Recording(await rig.database.run(lambda c: jobs.find(c, job_id)), site)
+        while not killed:
+            with pytest.raises(TimeoutError):
+                await recording._watch(cast("RoomControl", Room()))
+        await recording._leave_beside()
+
+    monkeypatch.setattr("owtmix.service.recording._LOOK_S", 0.01)
+    asyncio.run(take())
+    assert killed == [2 * MOST_UNANSWERED]
 
 
 def test_sessions_that_sent_nothing_are_not_finished(rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
