@@ -61,6 +61,7 @@ class Sessions:
 
     async def admit(self, stream: StreamId, sdp: str) -> Admission:
         """As ``Host.admit``."""
+        self._check_place(stream)  # what is refused for that takes no turn
         async with self._turns.turn(stream):
             self._check_place(stream)
             session = WebRtcSession(uuid.uuid4().hex, stream, time.time_ns() // 1000, self._settings, self._take)
@@ -76,6 +77,7 @@ class Sessions:
 
     async def open(self, stream: StreamId) -> Inlet:
         """As ``Host.open``."""
+        self._check_place(stream)  # what is refused for that takes no turn
         async with self._turns.turn(stream):
             self._check_place(stream)
             session = FedSession(uuid.uuid4().hex, stream, time.time_ns() // 1000, self._settings, self._take)

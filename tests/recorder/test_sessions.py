@@ -67,6 +67,18 @@ def test_a_stream_that_is_begun_many_times_at_once_takes_one_place(
     assert 1 <= most_at_once <= 2
 
 
+def test_who_waits_for_a_place_has_not_come_and_gone(tmp_path: Path) -> None:
+    async def scene() -> None:
+        sessions = sessions_in(tmp_path, most=1)
+        there = await sessions.open(ALICE)
+        assert await statuses([sessions.open(BOB) for _ in range(2 * MOST_IN_A_ROW)]) == [503] * 2 * MOST_IN_A_ROW
+        await sessions.leave(there.name, "left")
+        assert await statuses([sessions.open(BOB)]) == [200]
+        await sessions.close()
+
+    asyncio.run(scene())
+
+
 def test_a_stream_that_comes_and_goes_is_begun_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
     now_us = 5_000_000
     monkeypatch.setattr("owtmix.recorder.turns.now_us", lambda: now_us)
