@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import version
 from ipaddress import ip_address
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import Final
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from owtmix.net.addresses import Network, neighbourhood
@@ -149,7 +151,13 @@ class Service:
         return PlainTextResponse(f"{full}\n" if full else "ok\n", 503 if full else 200)
 
     async def _openapi(self, _: Request) -> Response:
-        return JSONResponse(openapi(version("owtmix")))
+        return Response(_openapi_text(), media_type="application/json")
+
+
+@cache
+def _openapi_text() -> str:
+    """The description, which is made once: that takes as long as hundreds of requests."""
+    return json.dumps(openapi(version("owtmix")), ensure_ascii=False, separators=(",", ":"))
 
 
 def _now_us() -> int:

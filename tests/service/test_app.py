@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from html.parser import HTMLParser
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from owtmix.service.app import Service
 from owtmix.service.control import Answered, Control
 from owtmix.service.envelope import MAX_BODY_BYTES
 from owtmix.service.metrics import Metrics
+from owtmix.service.openapi import openapi
 from owtmix.service.tokens import TokenCheck, make_token
 from owtmix.service.whip import MAX_OFFER_BYTES, Whip
 from tests.service.conftest import KEY, NOW_US, START, Rig
@@ -68,6 +70,21 @@ def test_a_body_that_is_too_large_is_not_read(rig: Rig) -> None:
         answer = sent(rig, "POST", "/", content=content)
         assert (answer.status_code, answer.json()["RetCode"]) == (200, 1)
         assert "1,048,576" in answer.json()["Message"]
+
+
+def test_the_description_is_made_once(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anybody may ask for it."""
+    made: list[str] = []
+
+    def noted(of: str) -> dict[str, Any]:
+        made.append(of)
+        return openapi(of)
+
+    monkeypatch.setattr("owtmix.service.app.openapi", noted)
+    answers = [rig.get("/openapi.json", "192.0.2.1") for _ in range(3)]
+    assert len(made) <= 1
+    assert {answer.headers["content-type"] for answer in answers} == {"application/json"}
+    assert all(answer.json() == openapi(version("owtmix")) for answer in answers)
 
 
 def test_health_and_readiness(rig: Rig) -> None:
