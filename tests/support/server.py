@@ -117,13 +117,13 @@ class LiveServer:
             answer: dict[str, Any] = http.post(self.url, content=content).json()
         return answer
 
-    def record(self, room: str, *, idle_s: int = 60, notify: str = "", **data: Any) -> LiveJob:
-        """Begin to record a room; ``data`` has more sections of ``job.start``."""
-        place = {"AppId": APP, "RoomId": room, "Mode": 0, "ChannelType": 0, "RequestId": "0"}
+    def record(self, room: str, *, idle_s: int = 60, notify: str = "", mode: int = 0, **data: Any) -> LiveJob:
+        """Begin to record a room, with ``mode`` 1 to mix it, too; ``data`` has more sections of ``job.start``."""
+        place = {"AppId": APP, "RoomId": room, "Mode": mode, "ChannelType": 0, "RequestId": "0"}
         job_id = self.ask("job.acquire", place)["Data"]["JobId"]
         receivers = [
             {"ServiceType": service, "NotifyUrl": notify, "Status": "open"}
-            for service in ("job.record", "job.oss")
+            for service in ("job.mixer" if mode else "job.record", "job.oss", "job.living")
             if notify
         ]
         sections = {
@@ -209,10 +209,10 @@ class LiveJob:
         paths = [self.server.root / "server.log", *sorted(self.folder.glob("*.log"))]
         return "\n".join(f"--- {path.name}\n{path.read_text()}" for path in paths if path.exists())
 
-    def compose(self) -> Path:
+    def compose(self, *options: str) -> Path:
         """Compose the room by the command that the recorder's job is for."""
         done = subprocess.run(
-            [sys.executable, "-m", "owtmix", "--quiet", str(self.described)],
+            [sys.executable, "-m", "owtmix", "--quiet", *options, str(self.described)],
             env=_ENVIRONMENT
             | {"OWT_CONF": str(self.server.conf), "XDG_STATE_HOME": str(self.server.root / "composing")},
             cwd="/",
