@@ -98,33 +98,17 @@ class CopiedPicture:
         self.damaged += not is_written
 
 
-class CopiedSound:
-    """Copies packets of Opus. Where there are none, the file has a hole."""
+class _Copied:
+    """Copies packets of sound, whose times are in samples. Where there are none, the file has a hole."""
 
-    def __init__(self, out: OutputContainer, start_us: int) -> None:
+    def __init__(self, out: OutputContainer, start_us: int, stream: Stream, rate_hz: int) -> None:
         self.end_us, self.written, self.damaged = start_us, 0, 0
         self._out = out
         self._start_us = start_us
-        # The encoder is never used: it describes the track, with its look-ahead.
-        self._stream = out.add_stream("libopus", rate=RATE_HZ)
-        assert isinstance(self._stream, AudioStream)
-        self._stream.layout = "stereo"
+        self._stream = stream
+        self._rate_hz = rate_hz
         self._free: int | None = None
-
-    def write(self, at_us: int, data: bytes) -> None:
-        pts, lasts = ticks(at_us - self._start_us, RATE_HZ) - LOOKAHEAD, samples_in(data)
-        if self._free is not None and pts < self._free - lasts // 2:
-            self.damaged += 1
-            return
-        packet: Packet[Stream] = Packet(data)
-        packet.stream, packet.time_base = self._stream, Fraction(1, RATE_HZ)
-        packet.pts = packet.dts = pts
-        packet.duration = lasts
-        is_written = _muxed(self._out, packet)
-        self.written += is_written
-        self.damaged += not is_written
-        self._free = pts + lasts
-        self.end_us = self._start_us + max(0, self._free) * _US // RATE_HZ
+        """The first sample after the last packet."""
 
     def wait(self, until_us: int) -> None:
         """A hole needs nothing."""
@@ -132,21 +116,46 @@ class CopiedSound:
     def close(self) -> None:
         """All was written."""
 
+    def _copy(self, data: bytes, pts: int, lasts: int) -> None:
+        packet: Packet[Stream] = Packet(data)
+        packet.stream, packet.time_base = self._stream, Fraction(1, self._rate_hz)
+        packet.pts = packet.dts = pts
+        packet.duration = lasts
+        is_written = _muxed(self._out, packet)
+        self.written += is_written
+        self.damaged += not is_written
+        self._free = pts + lasts
+        self.end_us = self._start_us + max(0, self._free) * _US // self._rate_hz
 
-class CopiedAac:
-    """Copies frames like those of ``template``, at ``rate_hz``. Where there are none, the file has a hole.
+
+class CopiedSound(_Copied):
+    """Copies packets of Opus."""
+
+    def __init__(self, out: OutputContainer, start_us: int) -> None:
+        # The encoder is never used: it describes the track, with its look-ahead.
+        stream = out.add_stream("libopus", rate=RATE_HZ)
+        assert isinstance(stream, AudioStream)
+        stream.layout = "stereo"
+        super().__init__(out, start_us, stream, RATE_HZ)
+
+    def write(self, at_us: int, data: bytes) -> None:
+        pts, lasts = ticks(at_us - self._start_us, RATE_HZ) - LOOKAHEAD, samples_in(data)
+        if self._free is not None and pts < self._free - lasts // 2:
+            self.damaged += 1
+        else:
+            self._copy(data, pts, lasts)
+
+
+class CopiedAac(_Copied):
+    """Copies frames like those of ``template``, at ``rate_hz``.
 
     Their times are rounded to milliseconds: frames that nearly follow each other do.
     """
 
     def __init__(self, out: OutputContainer, template: AudioStream, rate_hz: int, start_us: int) -> None:
-        self.end_us, self.written, self.damaged = start_us, 0, 0
-        self._out = out
-        self._start_us = start_us
-        self._rate_hz = rate_hz
-        self._stream = out.add_stream_from_template(template, opaque=True)
-        self._stream.time_base = Fraction(1, rate_hz)
-        self._free: int | None = None
+        stream = out.add_stream_from_template(template, opaque=True)
+        stream.time_base = Fraction(1, rate_hz)
+        super().__init__(out, start_us, stream, rate_hz)
 
     def write(self, at_us: int, data: bytes) -> None:
         pts = ticks(at_us - self._start_us, self._rate_hz)
@@ -155,21 +164,7 @@ class CopiedAac:
                 self.damaged += 1
                 return
             pts = self._free if pts < self._free + SAMPLES // 2 else pts
-        packet: Packet[Stream] = Packet(data)
-        packet.stream, packet.time_base = self._stream, Fraction(1, self._rate_hz)
-        packet.pts = packet.dts = pts
-        packet.duration = SAMPLES
-        is_written = _muxed(self._out, packet)
-        self.written += is_written
-        self.damaged += not is_written
-        self._free = pts + SAMPLES
-        self.end_us = self._start_us + max(0, self._free) * _US // self._rate_hz
-
-    def wait(self, until_us: int) -> None:
-        """A hole needs nothing."""
-
-    def close(self) -> None:
-        """All was written."""
+        self._copy(data, pts, SAMPLES)
 
 
 class EncodedSound:
