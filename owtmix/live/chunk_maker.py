@@ -78,8 +78,8 @@ class ChunkMaker:
             raise RenderError(f"{task.name} cannot be made: {outcome.error or f'its process {outcome.death}'}")
         self._take(task, outcome.value)
 
-    def join(self, whole: RenderPlan, number: int, parts: Sequence[Part], chunk_s: Fraction) -> str:
-        """Join the chunks of part ``number`` of a mix, which lasts as ``whole`` does; returns the file's name.
+    def join(self, whole: RenderPlan, number: int, parts: Sequence[Part], chunk_s: Fraction, name: str) -> None:
+        """Join the chunks of part ``number`` of a mix, which lasts as ``whole`` does, into the file ``name``.
 
         Raises:
             RenderError: it cannot be made.
@@ -105,7 +105,7 @@ class ChunkMaker:
         outcome = do_alone(self._executor, task)
         if outcome.error or outcome.death:
             raise RenderError(f"the mix cannot be joined: {outcome.error or f'its process {outcome.death}'}")
-        return live.take_mix(number + 1, path, most_bytes)
+        live.take_mix(name, path, most_bytes)
 
     def _own(self, name: str) -> Path:
         path = self._live.bench / name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,6 +45,7 @@ class LiveJob:
         except OSError as error:
             reason = Problem(FINISH_FILE, f"cannot be read: {error.strerror}")
             raise machine_error(error) or SpecError(reason) from None
+        self._options_file = room / FINISH_FILE
         self._text = job_text(self.options, _STORE, INDEX_FILE, self.options.job_id)
         self._updates = b""
         self._shapes: list[tuple[int, Shape]] = []
@@ -52,8 +54,13 @@ class LiveJob:
         self.spec(())
 
     def read(self) -> None:
-        """Read the updates that were accepted since."""
+        """Read the updates that were accepted since, and when the room is recorded.
+
+        Raises:
+            SpecError: that is none.
+        """
         try:
+            self.options = FinishOptions.from_json(read_own(self._options_file, MAX_INDEX_BYTES))
             data = read_own(self._file, MAX_INDEX_BYTES)
         except OSError as error:
             if found := machine_error(error):
@@ -71,6 +78,12 @@ class LiveJob:
             if changed_ms <= at_ms:
                 found |= dict(shape)
         return tuple(sorted(found.items()))
+
+    def file_at(self, at_ms: int) -> int | None:
+        """The number of the file that is recorded then, from 1 on; None where none is."""
+        known = [is_recorded for since_ms, is_recorded in self.options.recorded if since_ms <= at_ms] or [True]
+        begun = sum(now and not before for before, now in pairwise([False, *known]))
+        return begun if known[-1] else None
 
     def spec(self, shape: Shape) -> JobSpec:
         """The job with a shape of its picture, and with all updates by now, or without any where one is wrong.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
@@ -70,8 +70,13 @@ class LiveMix:
         self._chunk_s = settings.live.mix_chunk_s
         self._fixed = live.fixed()
         self._heads: dict[str, Head] = {}
+        self._look_again_us: dict[str, int] = {}
+        """How long pictures of which nothing is known must be until they are looked at again."""
         self._left_out: set[str] = set()
         self._warnings: list[str] = []
+        self._files: list[str] = []
+        """Those that are finished, and how many parts are in them or in none."""
+        self._joined = 0
         self._is_behind = False
 
     def run(self) -> dict[str, Any]:
@@ -125,6 +130,7 @@ class LiveMix:
                 self._fixed = None
             return False
         self._make(planned, span, is_last=False)
+        self._join(until_s=span.end)
         self._tell((self._now_us() - self._edge_ms * 1000) / US)
         return True
 
@@ -159,8 +165,10 @@ class LiveMix:
     def _look_at(self, files: list[LiveFile]) -> None:
         """Find out what pictures are, of which that is not known."""
         for file in files:
-            if not file.plan.picture or file.plan.name in self._heads:
+            name, length_us = file.plan.name, max(0, self._edge_ms * 1000 - file.start_us)
+            if not file.plan.picture or name in self._heads or length_us < self._look_again_us.get(name, 0):
                 continue
+            self._look_again_us[name] = max(US, 2 * length_us)
             outcome = do_alone(self._executor, HeadTask(file.plan.name, file.plan.picture))
             if isinstance(outcome.value, Head):
                 self._heads[file.plan.name] = outcome.value
@@ -177,11 +185,12 @@ class LiveMix:
         """The part that the next chunk belongs to: a new one where the shape of the picture is another one."""
         assert self._fixed
         number, shape = len(self._live.chunks), self._job.shape_at(self._edge_ms)
+        recorded = self._job.file_at(self._edge_ms)
         parts = tuple(part for part in self._fixed.parts if part.first < number)
-        if not parts or parts[-1].shape != shape:
+        if not parts or (parts[-1].shape, parts[-1].recorded) != (shape, recorded):
             picture = plan.picture
             matrix, level = (picture.matrix, level_of(picture.encoding)) if picture else (None, None)
-            parts = (*parts, Part(number, shape, matrix, level))
+            parts = (*parts, Part(number, shape, recorded, matrix, level))
         if parts != self._fixed.parts:
             self._fixed = replace(self._fixed, parts=parts)
             self._live.fix(self._fixed)
@@ -193,7 +202,6 @@ class LiveMix:
         has_begun = self._fixed is not None or self._begin(_FOREVER_US)
         self._room.advance(_FOREVER_US)
         whole = self._plan(Fraction(0)) if has_begun else None
-        names: list[str] = []
         if whole:
             duration_s = whole[0].duration_s
             count = ceil(duration_s / self._chunk_s)
@@ -207,22 +215,29 @@ class LiveMix:
                 self._make(planned, span, is_last=span.end == duration_s)
                 self._tell()
             self._live.end_segments()
-            names = [*self._joined()]
+            self._join(until_s=None)
         self._live.end_segments()
         return {
-            "files": names,
+            "files": self._files,
             "duration_s": float(whole[0].duration_s) if whole else 0.0,
             "frames": sum(frames[1] - frames[0] for frames in (chunk.frames for chunk in self._live.chunks)),
             "warnings": self._warnings,
         }
 
-    def _joined(self) -> Iterator[str]:
-        """Join the chunks of each part into a file; gives their names."""
+    def _join(self, until_s: Fraction | None) -> None:
+        """Join the chunks of each part that has ended into a file; all of them where ``until_s`` is None."""
         assert self._fixed
-        for number, part in enumerate(self._fixed.parts):
-            planned = self._plan(Fraction(0), part.shape)
-            assert planned
-            yield self._maker.join(planned[0], number, self._fixed.parts, self._chunk_s)
+        parts = self._fixed.parts
+        while self._joined < len(parts) - (until_s is not None):
+            part = parts[self._joined]
+            if part.recorded is not None:
+                name = self._live.mix_name(len(self._files) + 1)
+                if not self._live.has(name):
+                    planned = self._plan(until_s or Fraction(0), part.shape)
+                    assert planned
+                    self._maker.join(planned[0], self._joined, parts, self._chunk_s, name)
+                self._files.append(name)
+            self._joined += 1
 
     def _warn(self, message: str) -> None:
         if message not in self._warnings:
@@ -241,6 +256,7 @@ class LiveMix:
                 "done_s": float(chunks * self._chunk_s),
                 "behind_s": round(behind_s, 3),
                 "begun_us": self._fixed.begun_ms * 1000 if self._fixed else None,
+                "files": self._files,
                 "warnings": self._warnings,
             }
         )

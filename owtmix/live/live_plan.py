@@ -51,11 +51,13 @@ class Head:
 class Part:
     """What is one file of a mix, from chunk ``first`` on: the ``shape`` of its picture, its colours, and its headers.
 
-    ``level`` is the H.264 level of its first chunk. Both are None where there is no picture, or not yet.
+    ``recorded`` tells what is recorded by itself: by numbers, None where no file is made, but only pushed. ``level`` is
+    the H.264 level of its first chunk. Both are None where there is no picture.
     """
 
     first: int
     shape: tuple[tuple[str, str], ...] = ()
+    recorded: int | None = 1
     matrix: Matrix | None = None
     level: str | None = None
 

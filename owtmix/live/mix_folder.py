@@ -136,17 +136,24 @@ class MixFolder:
         part.replace(self.segments / f"{chunk.n:06}.flv")
         remove(self.segments / f"{chunk.n - KEPT_SEGMENTS:06}.flv")
 
-    def take_mix(self, number: int, made: Path, most_bytes: int) -> str:
-        """Take over a finished file, number ``number`` of the mix; returns its name in the room's folder.
+    @staticmethod
+    def mix_name(number: int) -> str:
+        """The name of file ``number`` of the mix, from 1 on, in the folder of the room."""
+        return f"{LIVE}/mix-{number}.mp4" if number > 1 else f"{LIVE}/mix.mp4"
+
+    def has(self, name: str) -> bool:
+        """Whether a file of the mix is finished."""
+        return (self.root.parent / name).is_file()
+
+    def take_mix(self, name: str, made: Path, most_bytes: int) -> None:
+        """Take over a finished file.
 
         Raises:
             OSError: the disk takes no more.
         """
         part = self.root / ".mix.part"
         take_made(made, part, most_bytes)
-        name = f"mix-{number}.mp4" if number > 1 else "mix.mp4"
-        part.replace(self.root / name)
-        return f"{LIVE}/{name}"
+        part.replace(self.root.parent / name)
 
     def drop_from(self, n: int) -> None:
         """Forget the chunks from number ``n`` on.

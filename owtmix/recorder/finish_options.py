@@ -41,6 +41,8 @@ class FinishOptions:
         mp4_sound: The sound of MP4 files.
         sound_alone: The format of files without a picture.
         user_names: Names for people, by user id.
+        recorded: When it is recorded, of a room that is mixed: from milliseconds since 1970 on it is, or is not. Always
+            where it says nothing.
         data: The job's ``Data``, for the job that composes the room; only what composing needs is kept.
         mix: The key of the mix in the store, with variables; empty where the room is not mixed while it runs.
     """
@@ -53,6 +55,7 @@ class FinishOptions:
     mp4_sound: Literal["aac", "opus"] = "aac"
     sound_alone: Literal["webm", "m4a"] = "webm"
     user_names: dict[str, str] = field(default_factory=dict)
+    recorded: tuple[tuple[int, bool], ...] = ()
     data: dict[str, Any] = field(default_factory=dict)
     mix: str = ""
 

@@ -18,6 +18,8 @@ from owtmix.recorder.journal_scan import media_frames
 
 MOST_HEADS: Final = 20
 """Key frames that are tried, until one tells the size of the picture."""
+_OPTIONS: Final = {"max_pixels": str(MAX_PIXELS)}
+"""Opening decodes, which takes seconds for a picture that is too large."""
 _IVF_HEAD: Final = struct.Struct("<4sHH4sHHIIII")
 _IVF_FRAME: Final = struct.Struct("<IQ")
 _VP8_SIZE: Final = 0x3FFF
@@ -58,11 +60,13 @@ def open_key_frame(codec: Codec, data: bytes) -> InputContainer | None:
     """A container with one key frame; None where it has no picture, or one too large."""
     try:
         if codec == "h264":
-            opened = av.open(io.BytesIO(data), "r", format="h264")
+            opened = av.open(io.BytesIO(data), "r", format="h264", options=_OPTIONS)
         else:
             width, height = (side & _VP8_SIZE for side in struct.unpack_from("<HH", data, 6))
             head = _IVF_HEAD.pack(b"DKIF", 0, _IVF_HEAD.size, b"VP80", width, height, 1000, 1, 1, 0)
-            opened = av.open(io.BytesIO(head + _IVF_FRAME.pack(len(data), 0) + data), "r", format="ivf")
+            opened = av.open(
+                io.BytesIO(head + _IVF_FRAME.pack(len(data), 0) + data), "r", format="ivf", options=_OPTIONS
+            )
     except (av.error.FFmpegError, ValueError, MemoryError) as error:
         raise_if_short(error)
         return None

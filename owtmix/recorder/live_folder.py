@@ -42,6 +42,7 @@ class MixState:
         behind_s: By how much what is made is behind what is received.
         begun_us: When the mix begins, in microseconds since 1970; None while nobody has come.
         warnings: What is not as it was asked for, in words.
+        files: Those that are finished, in the folder of the room.
     """
 
     chunks: int = 0
@@ -49,6 +50,7 @@ class MixState:
     behind_s: float = 0.0
     begun_us: int | None = None
     warnings: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,7 @@ class LiveFolder:
             _number(found, "behind_s"),
             begun if isinstance(begun, int) and not isinstance(begun, bool) else None,
             _warnings(found),
+            tuple(filter(self._is_mix, files)) if isinstance(files := found.get("files"), list) else (),
         )
 
     def result(self) -> MixResult | None:

@@ -28,7 +28,7 @@ def mix_key(options: FinishOptions) -> str:
 
 
 def publish_mix(root: Path, options: FinishOptions, settings: Settings, secrets: dict[str, str]) -> dict[str, Any]:
-    """Upload the mix of the room in the folder ``root``, unless it is there already, and look at what is there.
+    """Upload the finished files of a mix in the folder ``root``, unless they are there already, and look at them there.
 
     Returns:
         The addresses that were ``uploaded``, of all files of the mix; none where nobody came.
@@ -37,13 +37,14 @@ def publish_mix(root: Path, options: FinishOptions, settings: Settings, secrets:
         InputError: there is no mix yet.
         DestinationError: the store cannot be used, or has something else.
     """
-    result = LiveFolder(root).result()
-    if result is None:
+    live = LiveFolder(root)
+    files = result.files if (result := live.result()) else state.files if (state := live.state()) else ()
+    if not (result or files):
         raise InputError(f"{LIVE}/{RESULT_FILE}: there is no mix")
-    if not result.files:
+    if not files:
         return {"uploaded": []}
     store, key = room_store(options, secrets, settings, root), mix_key(options)
-    sent = [Sent(root / file, _numbered(key, number)) for number, file in enumerate(result.files, 1)]
+    sent = [Sent(root / file, _numbered(key, number)) for number, file in enumerate(files, 1)]
     addresses = upload_files(store, sent, root, options.job_id)
     for one in sent:
         _check(store, one, root)

@@ -26,7 +26,7 @@ from owtmix.service.job_events import events_of, upload
 from owtmix.service.jobs import Job
 from owtmix.service.live_processes import LiveCommands
 from owtmix.service.processes import Finished, finish
-from owtmix.service.room_files import remove_made, room_folder, store_keys, write_finish_options
+from owtmix.service.room_files import RECORDS, remove_made, room_folder, store_keys, write_finish_options
 from owtmix.service.told import Mix
 
 _log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ MOST_ATTEMPTS: Final = 8
 """At finishing a room, with pauses of up to a minute. It is tried again when the service starts."""
 _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 60.0
-_NEEDED: Final = sorted({name for name, action in ACTIONS.items() if action.replayed} | {"job.start"})
+_NEEDED: Final = sorted({name for name, action in ACTIONS.items() if action.replayed} | {"job.start", *RECORDS})
 
 
 @dataclass(frozen=True, slots=True)

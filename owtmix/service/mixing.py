@@ -34,6 +34,8 @@ _log = logging.getLogger(__name__)
 BEHIND_S: Final = 10.0
 """So far behind live, receivers are told."""
 CAUGHT_UP_S: Final = 5.0
+FILING_US: Final = 5_000_000
+"""Between attempts at uploading what is finished while the room goes on."""
 _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 60.0
 _MOST_WARNINGS: Final = 100
@@ -63,6 +65,8 @@ class Mixing:
         """When each session was heard last."""
         self._result: asyncio.Task[MixResult | None] | None = None
         self._writing: asyncio.Task[None] | None = None
+        self._filing: asyncio.Task[None] | None = None
+        self._filed_us = 0
 
     @property
     def behind_s(self) -> float:
@@ -160,7 +164,7 @@ class Mixing:
 
     async def leave(self) -> None:
         """The service ends: the mixer goes on, pushes end."""
-        tasks = [task for task in (self._result, self._writing) if task]
+        tasks = [task for task in (self._result, self._writing, self._filing) if task]
         for task in tasks:
             task.cancel()
         await self._pushing.leave()
@@ -168,6 +172,7 @@ class Mixing:
 
     async def looked(self, state: MixState, behind_s: float) -> None:
         """Tell the warnings of the mixer, each once, and when the mix falls behind or has caught up."""
+        self._look_at_files(state)
         new = [text for text in dict.fromkeys(map(self._public, state.warnings)) if text not in self._told.warnings]
         new = new[: max(0, _MOST_WARNINGS - len(self._told.warnings))]
         is_behind = behind_s > (CAUGHT_UP_S if self._told.is_behind else BEHIND_S)
@@ -205,10 +210,38 @@ class Mixing:
             attempt += 1
             await asyncio.sleep(pause_s(attempt, _FIRST_PAUSE_S, _LONGEST_PAUSE_S))
 
+    def _look_at_files(self, state: MixState) -> None:
+        """Upload files that were finished while the room goes on: recording was stopped, or its shape was changed."""
+        is_due = self._site.now_us() - self._filed_us > FILING_US and (not self._filing or self._filing.done())
+        if len(state.files) > self._told.files and is_due and self._job.state == "running":
+            self._filed_us = self._site.now_us()
+            self._filing = asyncio.create_task(self._file())
+
+    async def _file(self) -> None:
+        """Upload what is finished by now, and tell it. Where that fails it is tried again."""
+        try:
+            done = await finish(self._folder, store_keys(self._job), mix=True)
+            if done.status == 0:
+                addresses = [str(address) for address in done.result.get("uploaded", ())]
+                async with self._telling:
+                    await self._tell(replace(self._told, files=len(addresses)), self._filed(addresses))
+                return
+            reason = done.message
+        except (OSError, sqlite3.Error) as error:
+            reason = str(error)
+        _log.warning("%s: a file of the mix is not uploaded now: %s", self._job.id, reason)
+
+    def _filed(self, addresses: Sequence[str]) -> list[Event]:
+        """What is told of files, of which some may have been told."""
+        new = addresses[self._told.files :]
+        return [MIXER.files(new), upload(0, new)] if new else []
+
     async def _publish(self, result: MixResult | None) -> tuple[Mix, list[Event]]:
         """Upload the mix, several times if need be, and what is told of it; raises ``NotUploadedError``."""
         if result is None:
             return Mix(failure=f"{_GIVEN_UP}: {MIX_LOG} says why"), [MIXER.error(CODE_FAILED, _GIVEN_UP)]
+        if self._filing:
+            await asyncio.gather(self._filing, return_exceptions=True)
         await self.looked(replace(self._mixer.state, warnings=result.warnings), 0.0)
         if not result.files or not self._job.document.get("RecordingConfig"):
             return Mix(), []
@@ -226,7 +259,7 @@ class Mixing:
                 self._site.restarted()
                 await tell_restart(self._job, self._site)
         addresses = [str(address) for address in done.result.get("uploaded", ())]
-        return Mix(tuple(addresses)), [MIXER.files(addresses), upload(0, addresses)]
+        return Mix(tuple(addresses)), self._filed(addresses)
 
     async def _write(self) -> None:
         await write_options(self._job, self._site)

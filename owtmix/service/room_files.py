@@ -15,12 +15,15 @@ from owtmix.jobfile.settings import ServiceSettings
 from owtmix.recorder.finish_options import FINISH_FILE, FinishOptions
 from owtmix.recorder.live_folder import LIVE
 from owtmix.recorder.options import JOURNALS, OPTIONS_FILE, JanusRoom, RoomOptions
+from owtmix.service.actions import ACTIONS
 from owtmix.service.envelope import as_json, plain_number
 from owtmix.service.jobs import Job, Revision
 from owtmix.service.live_config import targets
 from owtmix.service.mix_key import mixed_into
 from owtmix.service.room_config import TRANSCODING
 
+RECORD_START: Final = "job.record.start"
+RECORDS: Final = (RECORD_START, "job.record.stop")
 ROOMS: Final = "rooms"
 ROOM_LOG: Final = "room.log"
 FINISH_LOG: Final = "finish.log"
@@ -93,15 +96,23 @@ def write_finish_options(folder: Path, job: Job, revisions: Sequence[Revision], 
         store=_plain(store),
         mp4_sound=settings.mp4_audio,
         user_names=_plain(job.document.get("Names") or {}),
+        recorded=_recorded(revisions) if job.mode == 1 else (),
         data=_plain({"TranscodingConfig": TRANSCODING, **began, "RecordingConfig": recording}),
     )
     replace_whole(folder / FINISH_FILE, options.to_json())
     lines = [
         as_json({"At": one.at_us // 1000, "Action": one.action, "Data": data})
         for one in revisions
-        if one.action != "job.start" and (data := {k: v for k, v in one.data.items() if k != _NOT_REPLAYED})
+        if ACTIONS[one.action].replayed and (data := {k: v for k, v in one.data.items() if k != _NOT_REPLAYED})
     ]
     replace_whole(folder / UPDATES, "".join(f"{line}\n" for line in lines).encode(errors="backslashreplace"))
+
+
+def _recorded(revisions: Sequence[Revision]) -> tuple[tuple[int, bool], ...]:
+    """When a room is recorded: as it was started, and as it was asked for since."""
+    starts = [(0, "RecordingConfig" in one.data) for one in revisions if one.action == "job.start"]
+    changes = [(one.at_us // 1000, one.action == RECORD_START) for one in revisions if one.action in RECORDS]
+    return (*starts, *changes)
 
 
 def store_keys(job: Job) -> bytes:

@@ -34,6 +34,7 @@ class Told:
         streams: The streams that have come and not left, by session.
         warnings: Warnings of the mixer.
         is_behind: Whether the mix is behind live.
+        files: How many files of the mix were told.
         mix: What became of the mix; None until then.
         is_pushed: Whether all pushes were told to have ended with the room.
     """
@@ -41,6 +42,7 @@ class Told:
     streams: Mapping[str, str] = field(default_factory=dict)
     warnings: Sequence[str] = ()
     is_behind: bool = False
+    files: int = 0
     mix: Mix | None = None
     is_pushed: bool = False
 

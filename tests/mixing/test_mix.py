@@ -17,7 +17,8 @@ import pytest
 
 from tests.e2e.measure import Samples, beeps, luma, read_sound, read_video
 from tests.mixing.rooms import DATA, FPS, Mix, begin, composed, look, mixed, mixing, play, stop, update
-from tests.recorder.senders import Sender
+from tests.recorder.finishing import configure
+from tests.recorder.senders import START_US, Sender
 from tests.support.command import Command
 
 ALICE: Final = Sender("alice_1", length_ms=7000, marks_ms=(1000, 3000, 6000), seed=2, ntp_off_us=-5_000_000)
@@ -108,6 +109,41 @@ def test_another_size_or_rate_begins_a_new_file(tmp_path: Path) -> None:
     assert (later.size, len(later.times_s), later.times_s[1]) == ((640, 360), 30, Fraction(1, 10))
     assert beeps(sound.samples, ALICE.tone_hz) == pytest.approx([2.0], abs=ONSET_S)
     assert sound.samples.shape[1] / 48_000 == pytest.approx(3.0, abs=0.03)
+
+
+def test_a_file_ends_where_recording_is_stopped_and_another_one_begins(tmp_path: Path) -> None:
+    began_ms = START_US // 1000
+    recorded = [[0, True], [began_ms + 2500, False], [began_ms + 4500, True]]
+    room = begin(tmp_path / "room", [ALICE], recorded=recorded)
+    mix = mixed(room)
+    assert mix.report["files"] == ["live/mix.mp4", "live/mix-2.mp4"]
+    assert (len(mix.video.times_s) if mix.video else 0) == 4 * FPS
+    later = read_video(room / "live" / "mix-2.mp4")
+    assert later
+    assert len(later.times_s) == 1 * FPS, "from 6 s on"
+
+
+def test_nothing_is_made_of_a_room_that_is_only_pushed(tmp_path: Path) -> None:
+    room = begin(tmp_path / "room", [ALICE], recorded=[[0, False]])
+    assert subprocess.run(mixing(room), check=False, stderr=subprocess.DEVNULL).returncode == 0
+    report = json.loads((room / "live" / "result.json").read_bytes())
+    assert (report["files"], report["frames"]) == ([], 7 * FPS)
+    assert len([*(room / "live" / "flv").glob("*.flv")]) == 4
+
+
+def test_a_file_is_finished_while_the_room_goes_on(tmp_path: Path) -> None:
+    alice = replace(ALICE, length_ms=9000)
+    room = tmp_path / "room"
+    wait = play(room, [alice])
+    with subprocess.Popen(mixing(room), stderr=subprocess.DEVNULL) as process:
+        until(lambda: told(room).get("chunks", 0) >= 1)
+        configure(room, data=DATA, recorded=[[0, True], [time.time_ns() // 1_000_000, False]])
+        until(lambda: told(room)["files"] == ["live/mix.mp4"])
+        assert read_video(room / "live" / "mix.mp4")
+        wait()
+        stop(room)
+        assert process.wait(timeout=60) == 0
+    assert json.loads((room / "live" / "result.json").read_bytes())["files"] == ["live/mix.mp4"]
 
 
 def test_who_comes_back_after_the_room_was_empty(tmp_path: Path, command: Command) -> None:

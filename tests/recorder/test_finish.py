@@ -106,7 +106,7 @@ def test_options_survive_a_round_trip_without_secrets() -> None:
     }
     store = {"Vendor": "ucloud", "Bucket": "b", "PublicKey": "s3cret", "SecretKey": "s3cret"}
     text = FinishOptions(
-        "job", "room", "app", "rec/$JobId", store, "opus", "m4a", {"alice": "Alice 王"}, data
+        "job", "room", "app", "rec/$JobId", store, "opus", "m4a", {"alice": "Alice 王"}, data=data
     ).to_json()
     assert b"s3cret" not in text
     again = FinishOptions.from_json(text)
