@@ -42,8 +42,9 @@ def main(room: Path) -> int:
                 told |= json.loads((live / "mixer.json").read_text())
             time.sleep(0.05)
         if told.get("hangs_at_end"):
+            (live / "hangs").touch()
             time.sleep(600)
-        made = [] if told.get("nobody") else ["live/mix.mp4"]
+        made = [] if told.get("nobody") else [*told.get("files", []), "live/mix.mp4"]
         (live / "mix.mp4").write_bytes(chunks.read_bytes() if chunks.exists() else b"none")
         replace(
             live / "result.json", {"files": made, "duration_s": 2.0 * number, "frames": 30 * number, "warnings": []}
@@ -58,6 +59,7 @@ def state(number: int, told: dict[str, Any]) -> dict[str, Any]:
         "behind_s": told.get("behind_s", 2.0),
         "begun_us": None if told.get("nobody") else 1,
         "warnings": told.get("warnings", []),
+        "files": told.get("files", []),
     }
 
 

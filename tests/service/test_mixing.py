@@ -88,6 +88,31 @@ def test_a_change_reaches_the_mixer_at_once(host: Host) -> None:
     host(hold)
 
 
+def test_a_file_is_uploaded_while_the_room_goes_on_and_told_once(host: Host) -> None:
+    async def hold(rooms: MixedRooms) -> None:
+        job = await rooms.begin(RecordingConfig=rooms.recording())
+        await rooms.mixes(job)
+        await rooms.act("job.record.stop", job)
+
+        def recorded() -> tuple[tuple[int, bool], ...]:
+            return FinishOptions.from_json((rooms.folder(job) / FINISH_FILE).read_bytes()).recorded
+
+        await until(lambda: len(recorded()) == 2, "the mixer is told")
+        (_, begun), (since_ms, stopped) = recorded()
+        assert (begun, stopped) == (True, False)
+        assert since_ms > 0
+        (rooms.live(job) / "first.mp4").write_bytes(b"the first file")
+        (rooms.live(job) / "mixer.json").write_text(json.dumps({"files": ["live/first.mp4"]}))
+        await told_of(rooms, "mixer_file_infos", 1)
+        assert (rooms.store / "mixes" / "r1.mp4").read_bytes() == b"the first file"
+        await rooms.act("job.stop", job)
+        await rooms.ends(job)
+        files = [data["FileList"] for event, data in await rooms.callbacks() if event == "mixer_file_infos"]
+        assert [[Path(name).name for name in names] for names in files] == [["r1.mp4"], ["r1-2.mp4"]]
+
+    host(hold)
+
+
 def is_last(rooms: MixedRooms, job: str, number: int) -> bool:
     """Whether the last chunk was made with so many updates."""
     return chunk_updates(rooms, job)[-1] == number
@@ -337,9 +362,12 @@ def test_a_mixer_that_tells_nothing_falls_behind(host: Host, monkeypatch: pytest
     async def hold(rooms: MixedRooms) -> None:
         job = await rooms.begin({"hangs_at_end": True}, RecordingConfig=rooms.recording())
         await rooms.mixes(job)
-        (rooms.live(job) / "stop").touch()  # it hangs now
-        await told_of(rooms, "mixer_warning", 1)
-        assert (await rooms.callbacks())[-1][1]["WarnMsg"] == "the mix is behind live"
+        found = await rooms.job(job)
+        (rooms.live(job) / "stop").touch()
+        await until((rooms.live(job) / "hangs").exists, "it hangs")
+        await until(lambda: rooms.recordings.progress(found)["Mix"]["behind_s"] > mixing.BEHIND_S, "it falls behind")
+        warned = [data["WarnMsg"] for event, data in await rooms.callbacks() if event == "mixer_warning"]
+        assert warned[-1] == "the mix is behind live"
         (rooms.live(job) / "stop").unlink()
         await until(partial(has_started, rooms, job, 2), "it is killed, and begun anew")
         await rooms.act("job.stop", job)
