@@ -22,7 +22,15 @@ def read_named_file(path: Path, max_bytes: int) -> bytes:
     """
     if problem := unfit_path(str(path)):
         raise OSError(errno.EINVAL, problem)
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    return read_opened(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), max_bytes)
+
+
+def read_opened(descriptor: int, max_bytes: int) -> bytes:
+    """The same of a file that is open, which is closed.
+
+    Raises:
+        OSError: as ``read_named_file``.
+    """
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "it is not a file")

@@ -30,7 +30,7 @@ from owtmix.produce.production import Production, ProductionResult
 from owtmix.produce.spare_places import SparePlaces
 from owtmix.produce.tasks import RenderSetup
 from owtmix.produce.workspace import Workspace
-from owtmix.workers.limits import available_cores, create_for_worker
+from owtmix.workers.limits import available_cores
 from owtmix.workers.places import Places
 from owtmix.workers.process_state import available_memory_bytes
 
@@ -85,7 +85,7 @@ def stage_output(run: JobRun, indexed: Indexed) -> Staged:
     staged = run.temporary.add(request.output.stage(request.spec.output_key, request.spec.job_id, run.tracks))
     if staged.parent == run.tracks:  # from there it is uploaded
         make_own(staged)
-    create_for_worker(run.executor, staged)
+    run.executor.allow(write=[staged])
     return Staged(staged, indexed)
 
 

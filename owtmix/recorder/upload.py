@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from owtmix.base.beneath import open_file
 from owtmix.base.errors import DestinationError, InputError, Problem, SpecError, StoreError
 from owtmix.base.file_version import file_version
 from owtmix.base.own_files import make_folder, read_own, write_whole
@@ -152,7 +154,8 @@ def _send(store: Store, sent: Sent, root: Path, job_id: str) -> None:
     if not isinstance(store, LocalStore):
         staged = sent.file  # what is staged is read; in a folder it is moved
     else:
-        shutil.copyfile(sent.file, staged)
+        with sent.file.open("rb") as source, os.fdopen(open_file(staged, os.O_WRONLY), "wb") as target:
+            shutil.copyfileobj(source, target)
     store.commit(staged, sent.key, _ignore)
 
 

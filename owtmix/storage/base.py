@@ -97,7 +97,8 @@ class Store(Protocol):
     def stage(self, key: str, job_id: str, folder: Path) -> Path:
         """Return the path where the output is to be written before ``commit`` makes it the object ``key``.
 
-        The path is in ``folder``, or beside the final file when the store is a local folder.
+        The path is in ``folder``, or beside the final file when the store is a local folder: then the file is there,
+        empty, and only what is written into it is published.
 
         Raises:
             DestinationError: The store cannot be written.

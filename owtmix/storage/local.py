@@ -1,7 +1,11 @@
-"""A local folder as a store. Nothing outside of the folder is read or written, also not through links."""
+"""A local folder as a store. Nothing outside of the folder is read or written, also not through links.
+
+A key is resolved first, since links inside are followed; what was resolved is then opened without following any.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import weakref
@@ -11,13 +15,17 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from owtmix.base.beneath import open_file, open_folder, opened_folder, state_of
 from owtmix.base.errors import DestinationError, InputError
-from owtmix.base.file_version import file_version
-from owtmix.base.named_file import read_named_file
+from owtmix.base.file_version import version_of
+from owtmix.base.named_file import read_opened
 from owtmix.base.shortage import machine_error
 from owtmix.jobfile.object_key import normal_form
 from owtmix.storage.base import LocalCopy
-from owtmix.storage.staged_files import make_staged, remove_left, staged_files
+from owtmix.storage.staged_files import StagedFile, make_staged, remove_left, staged_files
+
+_NOTHING: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+"""A name leads to nothing, or is that of a link to nothing."""
 
 
 class LocalStore:
@@ -27,8 +35,8 @@ class LocalStore:
 
     def __init__(self, root: Path) -> None:
         self._root = Path(os.path.realpath(root))
-        self._release: dict[Path, weakref.finalize[..., LocalStore]] = {}
-        """What ends the lock of each file that is staged."""
+        self._staged: dict[Path, tuple[StagedFile, weakref.finalize[..., LocalStore]]] = {}
+        """Each file that is staged, and what ends its lock."""
 
     @property
     def root(self) -> Path:
@@ -58,14 +66,19 @@ class LocalStore:
 
     def replaced(self, key: str, job_id: str) -> Sequence[str]:
         folder = PurePosixPath(key).parent
-        return key, *(str(folder / path.name) for path in staged_files(self._root / folder, job_id))
+        try:
+            with opened_folder(self._inside(str(folder))) as opened:
+                return key, *(str(folder / name) for name in staged_files(opened, job_id))
+        except (InputError, OSError):  # nothing can be removed there
+            return (key,)
 
     def read(self, key: str, max_bytes: int) -> bytes | None:
-        path = self._find(key)
-        if path is None:
+        found = self._find(key)
+        if found is None:
             return None
+        path, _ = found
         try:
-            data = read_named_file(path, max_bytes)
+            data = read_opened(open_file(path, os.O_RDONLY), max_bytes)
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror}") from None
         if len(data) > max_bytes:
@@ -73,15 +86,11 @@ class LocalStore:
         return data
 
     def locate(self, key: str, folder: Path) -> LocalCopy:  # noqa: ARG002 - nothing is downloaded
-        path = self._find(key)
-        if path is None:
+        found = self._find(key)
+        if found is None:
             raise InputError("does not exist")
-        try:
-            return LocalCopy(path, version=file_version(path))
-        except FileNotFoundError:  # it was removed just now
-            raise InputError("does not exist") from None
-        except OSError as error:
-            raise machine_error(error) or InputError(f"cannot be read: {error.strerror}") from None
+        path, state = found
+        return LocalCopy(path, version=version_of(state))
 
     def read_part(self, key: str, copy: LocalCopy, start: int, length: int) -> bytes | None:
         """Return None: local files are read in place."""
@@ -92,48 +101,45 @@ class LocalStore:
     def stage(self, key: str, job_id: str, folder: Path) -> Path:  # noqa: ARG002 - the file is renamed, which needs the same disk
         final = self._root / key
         try:
-            self._inside(str(Path(key).parent))
-            final.parent.mkdir(parents=True, exist_ok=True)
+            parent = self._inside(str(Path(key).parent))
+            opened = open_folder(parent, make=True)
         except InputError as error:
             raise DestinationError(str(error)) from None
         except OSError as error:
             raise DestinationError(f"the folder {final.parent} cannot be made: {error.strerror}") from None
         try:
-            if final.is_dir():
-                raise DestinationError(f"{final} is a folder: the output must have the name of a file")
-            remove_left(final.parent, job_id)
-            staged, held = make_staged(final.parent, job_id, final.suffix)
-        except OSError as error:
+            _check_name(final, opened)
+            remove_left(opened, job_id)
+            made = make_staged(opened, job_id, final.suffix)
+        except BaseException as error:
+            os.close(opened)
+            if not isinstance(error, OSError):
+                raise
             raise DestinationError(f"{final} cannot be written: {error.strerror}") from None
-        self._release[staged] = weakref.finalize(self, os.close, held)
+        staged = parent / made.name
+        self._staged[staged] = made, weakref.finalize(self, made.close)
         return staged
 
     def commit(self, staged: Path, key: str, on_progress: Callable[[int], None]) -> str:  # noqa: ARG002 - a rename has no progress
+        made, close = self._staged[staged]
         final = self._root / key
         try:
-            with staged.open("rb") as file:
-                os.fsync(file.fileno())
-            staged.replace(final)
-            if release := self._release.pop(staged, None):
-                release()
-            folder = os.open(final.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            made.publish(final.name)
         except OSError as error:
             raise DestinationError(f"{final} cannot be written: {error.strerror}") from None
+        del self._staged[staged]
+        close()
         return self.address(key)
 
-    def _find(self, key: str) -> Path | None:
-        """Return the path of the file ``key`` with links resolved; None when it does not exist.
+    def _find(self, key: str) -> tuple[Path, os.stat_result] | None:
+        """Return the path of the file ``key`` with links resolved, and its state; None when it does not exist.
 
         Raises:
             InputError: ``key`` is not a regular file, cannot be accessed, or is outside of the folder.
         """
         path = self._inside(key)
         try:
-            kind = path.stat().st_mode
+            state = state_of(path)
         except (FileNotFoundError, NotADirectoryError):
             if not self._root.is_dir():
                 problem = "is not a folder" if self._root.exists() else "does not exist"
@@ -144,10 +150,10 @@ class LocalStore:
                     raise InputError(f"{part} is a link to {linked.resolve()}, which does not exist") from None
             return None
         except OSError as error:
-            raise InputError(f"{path} cannot be read: {error.strerror}") from None
-        if not stat.S_ISREG(kind):
+            raise machine_error(error) or InputError(f"{path} cannot be read: {error.strerror}") from None
+        if not stat.S_ISREG(state.st_mode):
             raise InputError(f"{path} is not a file")
-        return path
+        return path, state
 
     def _inside(self, key: str) -> Path:
         """Return the path of ``key`` with links resolved.
@@ -162,3 +168,20 @@ class LocalStore:
         if not path.is_relative_to(self._root):
             raise InputError(f"{key} leads out of the folder {self._root}")
         return path
+
+
+def _check_name(final: Path, folder: int) -> None:
+    """Check that a file may get the name of ``final`` in its ``folder``, a descriptor.
+
+    Raises:
+        DestinationError: a folder has it.
+        OSError: none can have it.
+    """
+    try:
+        found = os.stat(final.name, dir_fd=folder).st_mode
+    except OSError as error:
+        if error.errno in _NOTHING:
+            return
+        raise
+    if stat.S_ISDIR(found):
+        raise DestinationError(f"{final} is a folder: the output must have the name of a file")

@@ -6,14 +6,14 @@ so what a killed run left can be told from what a living one writes.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Final
 
 _OPEN: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -22,41 +22,73 @@ _MODE: Final = 0o666
 """Of the output, reduced by the process's umask."""
 
 
-def make_staged(folder: Path, job_id: str, suffix: str) -> tuple[Path, int]:
-    """Make an empty file that no other run has; returns it and the descriptor that keeps it locked.
+@dataclass(frozen=True, slots=True)
+class StagedFile:
+    """The file ``name`` in a folder: ``folder`` is a descriptor of that, and ``file`` the one that keeps it locked."""
+
+    folder: int
+    name: str
+    file: int
+
+    def publish(self, name: str) -> None:
+        """Put the file in the place of ``name`` in its folder; when this returns, it is on the disk.
+
+        Raises:
+            OSError: it cannot be done, or the file is another one; ``strerror`` is a phrase.
+        """
+        state = os.stat(self.name, dir_fd=self.folder, follow_symlinks=False)
+        if not os.path.samestat(state, os.fstat(self.file)):
+            raise OSError(errno.ESTALE, "its unfinished file was replaced meanwhile")
+        os.fsync(self.file)
+        os.replace(self.name, name, src_dir_fd=self.folder, dst_dir_fd=self.folder)
+        try:
+            os.fsync(self.folder)
+        except OSError as error:
+            if error.errno != errno.EBADF:  # it may be entered, and not be read
+                raise
+
+    def close(self) -> None:
+        """End the lock."""
+        os.close(self.file)
+        os.close(self.folder)
+
+
+def make_staged(folder: int, job_id: str, suffix: str) -> StagedFile:
+    """Make an empty file that no other run has; ``folder`` is a descriptor, which the result keeps.
 
     Raises:
         OSError: it cannot be made.
     """
     while True:
-        path = folder / f".{job_id}.{secrets.token_hex(_RANDOM_BYTES)}.part{suffix}"
-        held = os.open(path, _OPEN | os.O_CREAT | os.O_EXCL, _MODE)
-        if _is_locked(held, path):
-            return path, held
+        name = f".{job_id}.{secrets.token_hex(_RANDOM_BYTES)}.part{suffix}"
+        held = os.open(name, _OPEN | os.O_CREAT | os.O_EXCL, _MODE, dir_fd=folder)
+        if _is_locked(held, folder, name):
+            return StagedFile(folder, name, held)
         os.close(held)  # another run took it for one that was left before it was locked
 
 
-def remove_left(folder: Path, job_id: str) -> None:
-    """Remove what runs of a job that were killed left."""
-    for path in staged_files(folder, job_id):
+def remove_left(folder: int, job_id: str) -> None:
+    """Remove what runs of a job that were killed left; ``folder`` is a descriptor."""
+    for name in staged_files(folder, job_id):
         with suppress(OSError):
-            held = os.open(path, _OPEN)
+            held = os.open(name, _OPEN, dir_fd=folder)
             try:
-                if stat.S_ISREG(os.fstat(held).st_mode) and _is_locked(held, path, in_doubt=False):
-                    path.unlink()
+                if stat.S_ISREG(os.fstat(held).st_mode) and _is_locked(held, folder, name, in_doubt=False):
+                    os.unlink(name, dir_fd=folder)
             finally:
                 os.close(held)
 
 
-def staged_files(folder: Path, job_id: str) -> Iterator[Path]:
-    """The files of all runs of a job, living or not."""
+def staged_files(folder: int, job_id: str) -> list[str]:
+    """The names of the files of all runs of a job, living or not; ``folder`` is a descriptor."""
     own = re.compile(rf"\.{re.escape(job_id)}\.[0-9a-f]{{{2 * _RANDOM_BYTES}}}\.part\.[a-z0-9]+")
     with suppress(OSError):
-        yield from sorted(path for path in folder.iterdir() if own.fullmatch(path.name))
+        return sorted(name for name in os.listdir(folder) if own.fullmatch(name))
+    return []
 
 
-def _is_locked(descriptor: int, path: Path, *, in_doubt: bool = True) -> bool:
-    """Lock an open file; whether that is done, and it is still the one at ``path``.
+def _is_locked(descriptor: int, folder: int, name: str, *, in_doubt: bool = True) -> bool:
+    """Lock an open file; whether that is done, and it is still the one that has its name.
 
     ``in_doubt`` is the answer where a file system cannot lock.
     """
@@ -67,6 +99,6 @@ def _is_locked(descriptor: int, path: Path, *, in_doubt: bool = True) -> bool:
     except OSError:
         return in_doubt
     try:
-        return os.path.samestat(os.fstat(descriptor), path.lstat())
+        return os.path.samestat(os.fstat(descriptor), os.stat(name, dir_fd=folder, follow_symlinks=False))
     except FileNotFoundError:
         return False

@@ -8,8 +8,8 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from owtmix.base.errors import DestinationError, RenderError
-from owtmix.workers.base import Executor, Limits, Outcome, TaskT
+from owtmix.base.errors import RenderError
+from owtmix.workers.base import Limits, Outcome, TaskT
 from owtmix.workers.local import WorkerPool
 from owtmix.workers.worker_process import ForkServer
 
@@ -44,19 +44,6 @@ def worker_limits(settings: Settings) -> Limits:
     longest_file = ceil(of.max_duration_s * MOST_KBPS * 1000 / 8)
     required = frozenset(of.require_confinement)
     return Limits(of.worker_memory_mib << 20, of.worker_silence_s, longest_file, required)
-
-
-def create_for_worker(executor: Executor, path: Path) -> None:
-    """Create the file ``path``, which a task of ``executor`` is to write: workers may make none outside of folders.
-
-    Raises:
-        DestinationError: it cannot be created.
-    """
-    try:
-        path.touch()
-    except OSError as error:
-        raise DestinationError(f"{path} cannot be written: {error.strerror}") from None
-    executor.allow(write=[path])
 
 
 def require_value(outcome: Outcome[TaskT]) -> Outcome[TaskT]:

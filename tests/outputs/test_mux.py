@@ -197,6 +197,7 @@ def test_every_kind_of_output_is_written_from_finished_tracks_and_read_back(
     tracks = FinishedTracks(chunks, sound)
     assert tracks.size_bytes == sum(path.stat().st_size for path in (*chunks, sound))
     output = OUTPUTS[container](tmp_path / f"out.{container}")
+    output.path.touch()
     output.write(plan, tracks)
     output.verify(plan)
     expected = tmp_path / f"expected.{container}"
@@ -212,10 +213,27 @@ def test_every_kind_of_output_is_written_from_finished_tracks_and_read_back(
 def test_an_output_may_have_one_track_alone(tmp_path: Path, container: Container) -> None:
     room = Room(tmp_path, container)
     output = OUTPUTS[container](tmp_path / f"alone.{container}")
+    output.path.touch()
     for picture, sound in ((room.picture, None), (None, room.sound)):
         plan = plan_of(container, picture, sound)
         output.write(plan, FinishedTracks((room.tracks[0],) if picture else (), room.tracks[1] if sound else None))
         output.verify(plan)
+
+
+def test_an_output_that_was_replaced_by_a_link_is_not_written(tmp_path: Path) -> None:
+    room = Room(tmp_path, "mp4")
+    other = tmp_path / "other.mp4"
+    other.write_bytes(b"of somebody else")
+    output = OUTPUTS["mp4"](tmp_path / "replaced.mp4")
+    with pytest.raises(DestinationError, match="cannot be used: No such file or directory: was it or its folder rem"):
+        output.write(plan_of("mp4", room.picture, None), FinishedTracks((room.tracks[0],), None))
+    output.path.symlink_to(other)
+    plan = plan_of("mp4", room.picture, None)
+    with pytest.raises(DestinationError, match=r"replaced\.mp4 was replaced by a link meanwhile, which is not f"):
+        output.write(plan, FinishedTracks((room.tracks[0],), None))
+    with pytest.raises(DestinationError, match=r"replaced\.mp4 was replaced by a link meanwhile, which is not f"):
+        output.verify(plan)
+    assert other.read_bytes() == b"of somebody else"
 
 
 def test_chunks_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
@@ -398,6 +416,7 @@ def test_the_file_says_what_it_is_and_when_the_room_was(tmp_path: Path, containe
     plan = replace(plan_of(container, picture, None), title="Zoë's room", index_unit="epoch-milliseconds")
     plan = replace(plan, jumps=(Jump(Fraction(0), begun),))
     output = OUTPUTS[container](tmp_path / f"out.{container}")
+    output.path.touch()
     output.write(plan, FinishedTracks((chunk,), None))
     with av.open(str(output.path)) as file:
         tags = {name.lower(): value for name, value in file.metadata.items()}

@@ -112,6 +112,92 @@ def test_nothing_outside_is_written_or_made(store: LocalStore, root: Path, name:
     assert everything(root.parent) == before
 
 
+def swap_when_resolved(monkeypatch: pytest.MonkeyPatch, folder: Path, target: Path) -> None:
+    """As somebody who writes beside ``folder``: once a path was resolved, put a link to ``target`` in its place."""
+    resolve = LocalStore._inside
+
+    def swapping(store: LocalStore, key: str) -> Path:
+        path = resolve(store, key)
+        if not folder.is_symlink():
+            if folder.exists():
+                folder.rename(folder.with_name("aside"))
+            folder.symlink_to(target)
+        return path
+
+    monkeypatch.setattr(LocalStore, "_inside", swapping)
+
+
+@pytest.mark.parametrize("is_read", [True, False])
+@pytest.mark.parametrize("swapped", ["deep", "deep/er"])
+def test_a_link_that_appears_once_a_path_was_resolved_is_not_followed_to_read(
+    store: LocalStore, root: Path, monkeypatch: pytest.MonkeyPatch, swapped: str, is_read: bool
+) -> None:
+    (root / "deep" / "er").mkdir(parents=True)
+    (root / "deep" / "er" / "secret.webm").write_bytes(b"inside")
+    neighbour = root.parent / "neighbour"
+    shutil.copytree(neighbour, neighbour / "er")
+    swap_when_resolved(monkeypatch, root / swapped, neighbour)
+    with pytest.raises(InputError, match=r"cannot be read: (deep|er) was replaced by a link meanwhile"):
+        store.read("deep/er/secret.webm", 100) if is_read else store.locate("deep/er/secret.webm", NOWHERE)
+
+
+def test_a_file_that_becomes_a_link_once_it_was_found_is_not_read(
+    store: LocalStore, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swap_when_resolved(monkeypatch, root / "alice.webm", root.parent / "neighbour" / "secret.webm")
+    with pytest.raises(InputError, match=r"cannot be read: alice\.webm was replaced by a link meanwhile"):
+        store.read("alice.webm", 100)
+
+
+@pytest.mark.parametrize("key", ["out/secret.webm", "out/new/a.mp4"])
+def test_a_link_that_appears_once_a_path_was_resolved_is_not_followed_to_write(
+    store: LocalStore, root: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    neighbour = root.parent / "neighbour"
+    left = neighbour / f".job.{'0' * 16}.part.mp4"
+    left.touch()
+    before = everything(neighbour)
+    (root / "out").mkdir()
+    swap_when_resolved(monkeypatch, root / "out", neighbour)
+    with pytest.raises(DestinationError, match="cannot be made: out was replaced by a link meanwhile"):
+        store.stage(key, "job", NOWHERE)
+    assert everything(neighbour) == before
+
+
+def test_an_output_lands_in_the_folder_where_it_was_staged(store: LocalStore, root: Path) -> None:
+    staged = store.stage("out/secret.webm", "job", NOWHERE)
+    staged.write_bytes(b"finished")
+    (root / "out").rename(root / "aside")
+    (root / "out").symlink_to(root.parent / "neighbour")
+    store.commit(staged, "out/secret.webm", lambda _: None)
+    assert (root.parent / "neighbour" / "secret.webm").read_bytes() == b"secret"
+    assert everything(root / "aside") == {"secret.webm": b"finished"}
+
+
+@pytest.mark.parametrize("kind", ["link", "file"])
+def test_only_the_file_that_was_staged_becomes_the_output(store: LocalStore, root: Path, kind: str) -> None:
+    (root / "out.mp4").write_bytes(b"older")
+    staged = store.stage("out.mp4", "job", NOWHERE)
+    staged.unlink()
+    if kind == "link":
+        staged.symlink_to(root.parent / "neighbour" / "secret.webm")
+    else:
+        staged.write_bytes(b"another")
+    with pytest.raises(DestinationError, match="cannot be written: its unfinished file was replaced meanwhile"):
+        store.commit(staged, "out.mp4", lambda _: None)
+    assert (root / "out.mp4").read_bytes() == b"older"
+
+
+def test_links_inside_are_followed_for_an_output_too(store: LocalStore, root: Path) -> None:
+    (root / "real").mkdir()
+    (root / "absolute").symlink_to(root / "real")
+    (root / "relative").symlink_to("absolute")
+    staged = store.stage("relative/out.mp4", "job", NOWHERE)
+    staged.write_bytes(b"finished")
+    assert store.commit(staged, "relative/out.mp4", lambda _: None) == str(root / "relative" / "out.mp4")
+    assert everything(root / "real") == {"out.mp4": b"finished"}
+
+
 def test_a_link_in_the_output_s_place_is_replaced_not_followed(store: LocalStore, root: Path) -> None:
     secret = root.parent / "neighbour" / "secret.webm"
     (root / f".job.{'0' * 16}.part.mp4").symlink_to(secret)
