@@ -95,7 +95,8 @@ class Agenda:
         rank = self._running.pop(ended.attempt.job.id)
         plan, history = self._planned[rank], self._histories[rank]
         verdict = judge(ended.exit_status, history, self._attempts, is_asked=is_asked)
-        history = history.after(ended.exit_status, counts=verdict.counts, loss=verdict.loss)
+        is_shortage = ended.is_shortage and ended.exit_status == NOT_SET_UP
+        history = history.after(ended.exit_status, counts=verdict.counts, loss=verdict.loss, is_shortage=is_shortage)
         self._histories[rank] = history
         self._learn(rank, plan, ended)
         if self._blame_host(rank, ended, now_s):

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+from owtmix.base.errors import ShortageError
+from owtmix.workers.alone import TriedEnoughError
+
+_SHORTAGES: Final = frozenset({ShortageError.__name__, TriedEnoughError.__name__})
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,3 +102,15 @@ class Ended:
     cpu_s: float = 0.0
     peak_mib: int = 0
     is_own: bool = False
+
+    @property
+    def failure(self) -> str:
+        """The kind of the error that the run reported, which is a name of ``owtmix.base.errors``; empty for none."""
+        error = (self.report or {}).get("error")
+        kind = error.get("type") if isinstance(error, Mapping) else None
+        return kind if isinstance(kind, str) else ""
+
+    @property
+    def is_shortage(self) -> bool:
+        """Whether the run ended for want of something that its machine has too little of."""
+        return self.failure in _SHORTAGES

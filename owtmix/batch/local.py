@@ -79,6 +79,7 @@ class LocalRunner:
         self._silence = Silence()
         self._longest_silence_s = longest_silence_s
         self._hung: dict[int, str] = {}
+        self._short: set[str] = set()
 
     @property
     def hosts(self) -> Collection[str]:
@@ -183,9 +184,13 @@ class LocalRunner:
     def _fail(self, attempt: Attempt, found: Blame) -> None:
         """Take the end of an attempt that could not be begun. What runs beside it shows how much the machine takes."""
         self._failed.append(Ended(attempt, found.exit_status, error=found.reason, node=self.host))
-        if found.is_shortage and 0 < len(self._running) < self._jobs:
+        if found.is_shortage:
+            self._begin_fewer(found.reason)
+
+    def _begin_fewer(self, reason: str) -> None:
+        if 0 < len(self._running) < self._jobs:
             self._jobs = len(self._running)
-            _log.warning("%s: from now on at most %s at a time", found.reason, counted(self._jobs, "job"))
+            _log.warning("%s: from now on at most %s at a time", reason, counted(self._jobs, "job"))
 
     def _has_card(self, attempt: Attempt) -> bool:
         if self._cards is None:
@@ -257,7 +262,7 @@ class LocalRunner:
         if slot and self._cards and (why := self._cards.judge(slot, end.exit_status, end.report)):
             _log.warning("%s", why)
         self._release(slot)
-        return Ended(
+        ended = Ended(
             running.attempt,
             end.exit_status,
             end.report,
@@ -267,3 +272,8 @@ class LocalRunner:
             end.cpu_s,
             end.peak_mib,
         )
+        job = running.attempt.job.id
+        if ended.is_shortage and job not in self._short:  # one that is always short must not stop all others
+            self._short.add(job)
+            self._begin_fewer(ended.error)
+        return ended

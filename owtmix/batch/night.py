@@ -18,7 +18,7 @@ from owtmix.batch.begun import BegunFile
 from owtmix.batch.estimates import Estimates
 from owtmix.batch.journal import Journal
 from owtmix.batch.messages import LONGEST_ERROR
-from owtmix.batch.policy import DONE, FAILED, INTERRUPTED, NOT_SET_UP, REJECTED, Verdict, is_stopped
+from owtmix.batch.policy import COMPOSING, DONE, FAILED, INTERRUPTED, NOT_SET_UP, REJECTED, Verdict, is_stopped
 from owtmix.batch.runner import Runner
 from owtmix.batch.tally import LONGEST_OUTPUT, Tally, duration_of, output_of, warnings_of
 
@@ -179,13 +179,13 @@ class Night:
 
 
 def _with_time(ended: Ended) -> Ended:
-    """The end of an attempt; of one that could not read its job file, that it is tried again.
+    """The end of an attempt; of one that another time may be better for, that it found no machine set up.
 
-    When the queue was read the file was there, so its disk may be back soon.
+    One could not read its job file: when the queue was read it was there, so its disk may be back soon. Another one
+    ended since its machine was short of something.
     """
-    error = (ended.report or {}).get("error")
-    is_unreadable = isinstance(error, Mapping) and error.get("type") == UnreadableError.__name__
-    if ended.exit_status == REJECTED and is_unreadable:
+    is_unreadable = ended.exit_status == REJECTED and ended.failure == UnreadableError.__name__
+    if is_unreadable or (ended.exit_status == COMPOSING and ended.is_shortage):
         return replace(ended, exit_status=NOT_SET_UP, is_own=True)
     return ended
 

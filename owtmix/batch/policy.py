@@ -27,6 +27,8 @@ MOST_LOSSES: Final = 5
 """How often in a row a job may lose its node, or be stopped by somebody else, without being blamed."""
 _LOSSES_BESIDE_OTHERS: Final = 3
 """After so many a job runs alone, so that those beside it are not blamed for what it does to its host."""
+_SHORTAGES_BESIDE_OTHERS: Final = 2
+"""After so many in a row a job runs alone: if it still lacks something then, the others are not why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +40,19 @@ class History:
         losses: how often it lost its node or was stopped by somebody else, since an attempt that counts.
         killed: whether a signal ended the last one that counts.
         composing_failed: whether composing failed in the last one that counts.
+        shortages: how often in a row its host was short of something; this is not recorded.
     """
 
     counted: int = 0
     losses: int = 0
     killed: bool = False
     composing_failed: bool = False
+    shortages: int = 0
 
-    def after(self, exit_status: int | None, *, counts: bool, loss: bool) -> History:
+    def after(self, exit_status: int | None, *, counts: bool, loss: bool, is_shortage: bool = False) -> History:
         """The history with one attempt more."""
+        if is_shortage:
+            return replace(self, shortages=self.shortages + 1)
         if not counts:
             return replace(self, losses=self.losses + 1) if loss else self
         return History(self.counted + 1, 0, is_killed(exit_status), exit_status == COMPOSING)
@@ -58,8 +64,11 @@ class History:
 
     @property
     def is_alone(self) -> bool:
-        """Whether the next attempt has its host to itself: the job, or its host, was killed, and nobody else is."""
-        return self.killed or self.losses >= _LOSSES_BESIDE_OTHERS
+        """Whether the next attempt has its host to itself: the job, or its host, was killed, and nobody else is.
+
+        Or the host was too short of something for it, with others.
+        """
+        return self.killed or self.losses >= _LOSSES_BESIDE_OTHERS or self.shortages >= _SHORTAGES_BESIDE_OTHERS
 
 
 @dataclass(frozen=True, slots=True)

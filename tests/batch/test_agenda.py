@@ -264,6 +264,26 @@ def test_what_concerns_one_job_alone_says_nothing_of_its_host() -> None:
     assert pick(of).job.id == "b"
 
 
+def test_a_job_for_which_the_machine_is_too_short_is_alone_from_the_third_time_on_and_never_poisoned() -> None:
+    """Beside others it may be they who take what is short."""
+    of, short = agenda(*map(planned, "ab")), {"error": {"type": "TriedEnoughError"}}
+    exclusive, begun_s = [], []
+    for now_s in range(0, 1000, 10):
+        if of.is_hopeless(HERE):
+            break
+        if attempt := of.pick(now_s, HERE, lambda _: True):
+            is_short = attempt.job.id == "a"
+            end = ended(attempt, 1, is_own=True, report=short) if is_short else ended(attempt, 0)
+            verdict, history = of.end(end, now_s)
+            if is_short:
+                assert (verdict.state, verdict.counts, history.counted) == ("lost", False, 0)
+                exclusive.append(attempt.exclusive)
+                begun_s.append(now_s)
+    assert exclusive == [False, False, True, True, True]
+    assert begun_s == [0, 60, 120, 180, 240]
+    assert (of.is_hopeless(HERE), of.waiting) == (True, 1)
+
+
 def test_jobs_that_found_no_host_in_earlier_runs_begin_after_all_others() -> None:
     """Those that were killed, too, and whatever their losses."""
     of = agenda(

@@ -719,6 +719,21 @@ def test_a_broken_job_file_is_rejected(site: Site) -> None:
     assert "b.json is rejected: the job file is not usable JSON: the file is empty" in run.messages
 
 
+@pytest.mark.parametrize("kind", ["ShortageError", "TriedEnoughError"])
+def test_a_job_for_which_the_machine_is_too_short_is_left_for_the_next_run(site: Site, kind: str) -> None:
+    """It is not poisoned, and says what is short; one that is done later is done."""
+    site.job("always", 4, type=kind)
+    site.job("twice", 4, 4, 0, type=kind)
+    site.job("other")
+    run = site.run("--jobs", 2, "--attempts", 2)
+    assert run.status == 1
+    assert site.states() == {"always": "lost", "twice": "done", "other": "done"}
+    assert [len(site.tries(name)) for name in ("always", "twice", "other")] == [5, 3, 1]
+    assert "nothing more begins: no host is set up: it ended with 4" in run.messages
+    assert site.run("--jobs", 2, "--attempts", 2).status == 1
+    assert [len(site.tries(name)) for name in ("always", "twice", "other")] == [10, 3, 1]
+
+
 def test_a_job_file_whose_disk_is_away_for_a_while_is_tried_again(site: Site) -> None:
     """When the queue was read it was there. Nobody else is held up."""
     site.job("a", 2, 2, 0, type="UnreadableError")

@@ -162,6 +162,25 @@ def test_what_the_machine_is_short_of_is_named_and_no_job_is_blamed(
         assert of.can_begin(begun) != is_shortage  # fewer at a time
 
 
+def test_a_run_that_ends_for_want_of_something_makes_fewer_run_once_for_each_job(
+    begun: Attempt, tmp_path: Path
+) -> None:
+    report, file = '{"error": {"type": "ShortageError", "message": "memory is short"}}', tmp_path / "end"
+    brief = f"while [ ! -e {file} ]; do sleep 0.1; done; exit 0"
+    script = f"case $* in *short*) echo '{report}'; exit 4;; *brief*) {brief};; esac; sleep 60"
+    with closing(runner(script, jobs=4)) as of:
+        for name in ("a", "b", "brief"):
+            of.begin(replace(begun, job=replace(begun.job, id=name, cfg=Path(name))))
+        for _ in range(2):
+            of.begin(replace(begun, job=replace(begun.job, id="d", cfg=Path("short"))))
+            end = wait(of)
+            assert (end.exit_status, end.is_shortage) == (4, True)
+            assert not of.can_begin(begun)  # three run
+        file.touch()
+        assert wait(of).exit_status == 0
+        assert of.can_begin(begun)
+
+
 def raises(number: int) -> Callable[[int], int]:
     def fail(_: int) -> int:
         raise OSError(number, os.strerror(number))

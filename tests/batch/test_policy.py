@@ -100,6 +100,14 @@ def test_a_history_knows_how_the_last_attempt_ended() -> None:
     assert lost.after(3, counts=True, loss=False) == History(2)
 
 
+def test_a_shortage_does_not_count_and_is_forgotten_with_what_counts() -> None:
+    short = ONCE.after(1, counts=False, loss=False, is_shortage=True)
+    assert (short, short.is_alone) == (History(1, shortages=1), False)
+    short = short.after(1, counts=False, loss=False, is_shortage=True)
+    assert (short, short.is_alone) == (History(1, shortages=2), True)
+    assert short.after(3, counts=True, loss=False) == TWICE
+
+
 def test_jobs_that_did_harm_are_the_last_and_then_alone() -> None:
     turns = [History(losses=losses).turn for losses in range(MOST_LOSSES + 1)]
     assert turns == [(False, 0), (False, 1), (False, 2), (True, 3), (True, 4), (True, 5)]
