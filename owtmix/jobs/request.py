@@ -18,7 +18,7 @@ from owtmix.jobfile.reader import read_job
 from owtmix.jobfile.settings import Settings
 from owtmix.jobfile.spec import JobSpec, url_secrets
 from owtmix.jobs.options import Options
-from owtmix.storage import LocalStore, S3Options, Store, open_store
+from owtmix.storage import LocalStore, S3Options, Store, is_staged_name, open_store
 
 _STORAGE: Final = "Data.RecordingConfig.StorageConfig"
 PREFIX: Final = f"{_STORAGE}.FileNamePrefix"
@@ -64,6 +64,8 @@ def read_request(job_file: Path, settings: Settings, options: Options, uploads: 
         output_store: Store = LocalStore(Path(options.output).parent)
     else:
         output_store = open_store(spec.output, folder, _STORAGE, s3, roots)
+    if isinstance(output_store, LocalStore):
+        _check_name("--output" if options.output else PREFIX, key.rpartition("/")[2])
     return JobRequest(
         job_file=job_file,
         spec=replace(
@@ -125,6 +127,16 @@ def _check_paths(spec: JobSpec, options: Options, folder: Path, input_at: str, k
     for where, path in paths:  # a folder before what is in it
         if problem := unfit_path(f"{folder}/{path}"):
             raise SpecError(Problem(where, problem))
+
+
+def _check_name(where: str, name: str) -> None:
+    """Check that no run takes an output for what another one left.
+
+    Raises:
+        SpecError: some would.
+    """
+    if is_staged_name(name):
+        raise SpecError(Problem(where, f"{name} is a name of unfinished files, which runs remove: choose another"))
 
 
 def _output_key(spec: JobSpec, option: str | None) -> str:

@@ -81,10 +81,19 @@ def remove_left(folder: int, job_id: str) -> None:
 
 def staged_files(folder: int, job_id: str) -> list[str]:
     """The names of the files of all runs of a job, living or not; ``folder`` is a descriptor."""
-    own = re.compile(rf"\.{re.escape(job_id)}\.[0-9a-f]{{{2 * _RANDOM_BYTES}}}\.part\.[a-z0-9]+")
+    own = _names(re.escape(job_id))
     with suppress(OSError):
         return sorted(name for name in os.listdir(folder) if own.fullmatch(name))
     return []
+
+
+def is_staged_name(name: str) -> bool:
+    """Whether a run of some job takes a file with this name for what another one left, and removes it."""
+    return _names(".+").fullmatch(name) is not None
+
+
+def _names(job_id: str) -> re.Pattern[str]:
+    return re.compile(rf"\.{job_id}\.[0-9a-f]{{{2 * _RANDOM_BYTES}}}\.part\.[a-z0-9]+")
 
 
 def _is_locked(descriptor: int, folder: int, name: str, *, in_doubt: bool = True) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,14 @@ def test_an_index_that_cannot_be(job_file: Path) -> None:
 def test_an_option_that_cannot_be(job_file: Path, option: str, path: str) -> None:
     given: dict[str, Any] = {option[2:]: path}
     assert f"{option}: " in refused(job_file, Options(**given))
+
+
+@pytest.mark.parametrize("name", [".room-7.0123456789abcdef.part", ".another.0123456789abcdef.part.mp4"])
+def test_an_output_with_the_name_of_an_unfinished_one_would_be_removed(job_file: Path, name: str) -> None:
+    told = r".*\.part\.mp4 is a name of unfinished files, which runs remove: choose another"
+    assert re.search(f"--output: {told}", refused(job_file, Options(output=f"./{name}")))
+    change(job_file, "Data.RecordingConfig.StorageConfig.FileNamePrefix", f"out/{name}")
+    assert re.search(f"FileNamePrefix: {told}", refused(job_file))
 
 
 @pytest.mark.parametrize("name", ["/dev/zero", "pipe", ".", LONG, "a\0b", "\ud800", "missing"], ids=range(7))
