@@ -10,12 +10,24 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from owtmix.base.errors import ChangedError, InputError, Interrupted, ShortageError
+from owtmix.base.errors import ChangedError, InputError, Interrupted, SetupError, ShortageError
 from owtmix.base.shortage import raise_if_short
 
 CHANGED: Final = "it was changed, replaced or removed since the job found it: run the job when nothing writes to it"
 MOST_OPENINGS: Final = 10
 """Tries to open a file that has its version before and after: its folder was another for a moment."""
+OPEN_FILES: Final = Path("/proc/self/fd")
+"""Leads to what a process holds open, whatever has its name meanwhile."""
+
+
+def check_open_files() -> None:
+    """Check that files that are held open can be read by a path.
+
+    Raises:
+        SetupError: the system does not offer it.
+    """
+    if not OPEN_FILES.is_dir():
+        raise SetupError("/proc is not there, by which files are read: mount it (mount -t proc proc /proc)")
 
 
 def version_of(state: os.stat_result) -> str:
@@ -71,7 +83,7 @@ class HeldFile:
     def __init__(self, original: Path, version: str | None) -> None:
         self._version = version
         self._descriptor = _opened(original, version)
-        self.path: Final = Path(f"/proc/self/fd/{self._descriptor}")
+        self.path: Final = OPEN_FILES / str(self._descriptor)
 
     def __enter__(self) -> Path:
         return self.path

@@ -12,6 +12,7 @@ from typing import Any
 
 from owtmix.base.cleanup import TemporaryPaths
 from owtmix.base.errors import DestinationError, Interrupted, MixError, SpecError
+from owtmix.base.file_version import check_open_files
 from owtmix.base.shortage import machine_error
 from owtmix.base.standard_output import failure, is_terminal, json_text, print_text
 from owtmix.cli.arguments import Arguments
@@ -113,6 +114,8 @@ class _Command:
 
     def _execute(self, settings: Settings) -> str:
         """Execute the command; returns the text for standard output."""
+        if self._arguments.uses_workers:
+            check_open_files()
         if self._arguments.probe:
             return self._probe(settings)
         if self._arguments.resend:

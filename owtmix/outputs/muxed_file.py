@@ -12,6 +12,7 @@ from typing import ClassVar, Final, Literal
 
 from owtmix.base.beneath import open_file
 from owtmix.base.errors import DestinationError
+from owtmix.base.file_version import OPEN_FILES
 from owtmix.base.shortage import raise_if_short
 from owtmix.outputs.base import FinishedTracks
 from owtmix.plan.model import RenderPlan
@@ -52,6 +53,6 @@ class MuxedFile:
             hint = "" if error.errno == errno.ELOOP else ": was it or its folder removed or changed while the job ran?"
             raise DestinationError(f"{self.path} cannot be used: {error.strerror}{hint}") from None
         try:
-            yield Path(f"/proc/self/fd/{file}")
+            yield OPEN_FILES / str(file)
         finally:
             os.close(file)

@@ -54,6 +54,28 @@ def test_the_command_works_through_a_link_and_from_any_folder(command: Command, 
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.parametrize("is_probe", [False, True])
+def test_without_proc_no_recording_is_blamed(tiny: Path, is_probe: bool) -> None:
+    """As in a chroot or a container that lacks it."""
+    script = """
+import sys
+from pathlib import Path
+from owtmix.base import file_version
+from owtmix.cli.main import main
+file_version.OPEN_FILES = Path("/nowhere")
+main()
+"""
+    words = ["--probe", *map(str, (tiny.parent / "room").glob("*"))] if is_probe else [str(tiny)]
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", script, "--json", *words], env=CLEAN_ENVIRONMENT, capture_output=True, check=False
+    )
+    assert done.returncode == 1
+    error = json.loads(done.stdout)["error"]
+    assert error["type"] == "SetupError"
+    assert "mount it (mount -t proc proc /proc)" in error["message"]
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_before_set_up_it_says_what_to_do(tmp_path: Path) -> None:
     command = install(tmp_path / "fresh clone")
     (command.root / ".venv" / "bin" / "python").unlink()
