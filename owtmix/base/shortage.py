@@ -32,7 +32,7 @@ def _machine_error(error: BaseException) -> MixError | None:
     if isinstance(error, ImportError):
         return ShortageError(f"the installation is damaged, or was changed meanwhile: {error}")
     number = getattr(error, "errno", None)
-    if number in {errno.EMFILE, errno.ENFILE}:
+    if number in {errno.EMFILE, errno.ENFILE, errno.EFBIG}:
         return _no_file(number)
     if (isinstance(error, MemoryError) or number == errno.ENOMEM or _limits_memory()) and _lacks_memory():
         return ShortageError("memory is short: run less at a time, or raise the limit of the process or its container")
@@ -44,8 +44,18 @@ def _machine_error(error: BaseException) -> MixError | None:
 def _no_file(number: int | None) -> ShortageError:
     if number == errno.ENFILE:
         return ShortageError("too many files are open on this machine: run less at a time, or raise fs.file-max")
+    if number == errno.EFBIG:
+        return _no_length()
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return ShortageError(f"a process may open {files} files, which are too few: raise the limit (ulimit -n)")
+
+
+def _no_length() -> ShortageError:
+    longest = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    if longest == resource.RLIM_INFINITY:
+        return ShortageError("a file gets longer than its disk takes: use another disk")
+    raised = "raise the limit (ulimit -f), or use a disk that takes longer files"
+    return ShortageError(f"a file may have {longest:,} bytes, which are too few: {raised}")
 
 
 def _limits_memory() -> bool:

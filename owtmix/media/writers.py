@@ -32,7 +32,7 @@ from owtmix.plan.model import SAMPLE_RATE_HZ, AudioEncoding, VideoEncoding
 TRACK_FORMAT: Final = "mp4"
 """Keeps exact timestamps and encoder delay for all codecs used; WebM would round to milliseconds."""
 
-_DISK_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO})
+_DISK_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
 _FOLDER_ERRORS: Final = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EACCES, errno.EPERM, errno.ESTALE, errno.ENOTCONN}
 )

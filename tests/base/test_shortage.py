@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import resource
 import subprocess
 import sys
 
@@ -17,6 +18,17 @@ def test_open_files_may_be_short(number: int) -> None:
     found = machine_error(OSError(number, "x"))
     assert isinstance(found, ShortageError)
     assert "file" in str(found)
+
+
+def test_files_may_be_too_long() -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (12_345_678, before[1]))
+    try:
+        found = machine_error(OSError(errno.EFBIG, "x"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert isinstance(found, ShortageError)
+    assert "a file may have 12,345,678 bytes, which are too few: raise the limit (ulimit -f)" in str(found)
 
 
 def test_a_full_disk_is_the_destination_s() -> None:

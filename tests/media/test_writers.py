@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -13,11 +14,11 @@ import pytest
 from av.packet import Packet
 from av.video.frame import PictureType, VideoFrame
 
-from owtmix.base.errors import DestinationError, RenderError
+from owtmix.base.errors import DestinationError, RenderError, ShortageError
 from owtmix.base.geometry import Size
 from owtmix.compositor.cpu import planes
 from owtmix.jobfile.spec import AudioSpec, VideoSpec
-from owtmix.media.writers import AudioWriter, VideoWriter
+from owtmix.media.writers import AudioWriter, VideoWriter, encoding_errors
 from owtmix.plan import encoders
 from owtmix.plan.media_info import Matrix
 from owtmix.plan.model import AudioEncoding, VideoEncoding
@@ -311,3 +312,11 @@ def test_settings_that_an_encoder_refuses_are_a_render_error(tmp_path: Path) -> 
 def test_a_missing_folder_is_a_destination_error(tmp_path: Path) -> None:
     with pytest.raises(DestinationError, match=r"track\.mp4 cannot be used: No such file or directory: was its folder"):
         write_picture(tmp_path / "gone" / "track.mp4", 2, h264())
+
+
+def test_a_limit_of_the_length_of_files_is_no_full_disk(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ShortageError, match=r"longer than its disk takes|raise the limit \(ulimit -f\)"),
+        encoding_errors(tmp_path / "track.mp4"),
+    ):
+        raise OSError(errno.EFBIG, "File too large")
