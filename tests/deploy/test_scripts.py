@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import time
@@ -16,7 +17,10 @@ from tests.deploy.recipes import DEPLOY, GRACE_S, ROOT, batch_arguments, tool, w
 
 SLURM: Final = DEPLOY / "slurm" / "owt-night.sbatch"
 SUBMIT: Final = DEPLOY / "ray" / "submit.sh"
-SCRIPTS: Final = (SLURM, SUBMIT, ROOT / "bin" / "owt-main")
+PROGRAMS: Final = {"owt-main": 4, "owt-batch": 1, "owt-server": 1}
+"""The commands, and the status with which each ends where processes are short."""
+SCRIPTS: Final = (SLURM, SUBMIT, *(ROOT / "bin" / name for name in PROGRAMS))
+_NOBODY: Final = 65534
 PATIENCE_S: Final = 20.0
 
 
@@ -24,6 +28,30 @@ PATIENCE_S: Final = 20.0
 def test_the_linter_finds_nothing(script: Path) -> None:
     done = subprocess.run([tool("shellcheck"), str(script)], capture_output=True, text=True, check=False)
     assert done.stdout == ""
+
+
+def be_short_of_processes() -> None:
+    """Allow no further process; root, whom no limit holds, becomes somebody else."""
+    if os.geteuid() == 0:
+        os.setgroups([])
+        os.setgid(_NOBODY)
+        os.setuid(_NOBODY)
+    resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_shell_that_can_start_no_process_blames_no_job_file(name: str) -> None:
+    script = (ROOT / "bin" / name).read_text(encoding="utf-8")
+    done = subprocess.run(
+        ["/bin/sh", "-c", script, str(ROOT / "bin" / name)],
+        preexec_fn=be_short_of_processes,
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == PROGRAMS[name]
+    assert f"{name} cannot start: processes are short: run less at a time, or raise the limit" in done.stderr
 
 
 class Node:
