@@ -11,7 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
-from owtmix.base.errors import RenderError
+from owtmix.base.errors import DestinationError
 from owtmix.base.own_files import make_own, remove
 from owtmix.jobs.benches import hire_benches
 from owtmix.jobs.card_note import note_card
@@ -169,14 +169,13 @@ def publish(run: JobRun, composed: Composed) -> Published:
     """Put the output in its place, and remove the work folder.
 
     Raises:
-        DestinationError: the store does not take it, or it was removed.
-        RenderError: another thing lies in its place.
+        DestinationError: the store does not take it, or it was removed, or another thing lies in its place.
         SpecError: meanwhile it would replace an input.
     """
     request, staged = run.request, composed.staged
     made = staged.lstat()
     if not stat.S_ISREG(made.st_mode) or made.st_nlink != 1:
-        raise RenderError(f"{staged} is not the file that was made: it was replaced")
+        raise DestinationError(f"{staged} is not the file that was made: it was replaced")
     run.progress.stage("publishing", Fraction(made.st_size), "bytes")
     composed.guard.check()
     address = request.output.commit(staged, request.spec.output_key, lambda sent: run.progress.advance(Fraction(sent)))
