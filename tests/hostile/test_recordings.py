@@ -140,6 +140,7 @@ def test_people_read_no_traceback_and_no_control_character(room: Composed) -> No
     assert not re.search(r"[^\n\x20-\x7e\u00a0-\uffff]", room.messages)
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize(
     ("name", "words"),
     [("tiny.webm", "1000000 damaged pictures or packets"), ("torn.webm", "pieces, more than")],
