@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
 from owtmix.base.errors import MixError, Problem, SpecError
+from owtmix.base.geometry import Size
 from owtmix.base.own_files import read_own
 from owtmix.base.shortage import machine_error
 from owtmix.jobfile.bounds import MAX_INDEX_BYTES
@@ -25,6 +26,8 @@ _SHAPE: Final = ("Width", "Height", "Fps", "Profile")
 
 Shape = tuple[tuple[str, str], ...]
 """Which of them updates have changed, and the values."""
+Look = tuple[Size, int, str]
+"""Size, rate and profile."""
 
 
 class LiveJob:
@@ -49,6 +52,7 @@ class LiveJob:
         self._text = job_text(self.options, _STORE, INDEX_FILE, self.options.job_id)
         self._updates = b""
         self._shapes: list[tuple[int, Shape]] = []
+        self._looks: dict[Shape, Look | None] = {}
         self._specs: dict[Shape, JobSpec] = {}
         self.problem = ""
         self.spec(())
@@ -68,16 +72,15 @@ class LiveJob:
             return
         if data != self._updates:
             self._updates = data
-            self._shapes = [*_shapes(data)]
+            self._shapes = [*self._distinct(_shapes(data))]
             self._specs.clear()
 
     def shape_at(self, at_ms: int) -> Shape:
-        """What updates have changed of the picture's shape by then, in milliseconds since 1970."""
-        found: dict[str, str] = {}
-        for changed_ms, shape in self._shapes:
-            if changed_ms <= at_ms:
-                found |= dict(shape)
-        return tuple(sorted(found.items()))
+        """What updates have changed of the picture's shape by then, in milliseconds since 1970.
+
+        The same for pictures of the same shape, also where an update says what they have already.
+        """
+        return next((shape for changed_ms, shape in reversed(self._shapes) if changed_ms <= at_ms), ())
 
     def file_at(self, at_ms: int) -> int | None:
         """The number of the file that is recorded then, from 1 on; None where none is."""
@@ -92,7 +95,7 @@ class LiveJob:
             SpecError: there is no picture of that shape.
         """
         if shape not in self._specs:
-            spec = read_job(self._text, {f"Data.TranscodingConfig.Video.{name}": value for name, value in shape})
+            spec = self._started(shape)
             self.problem = ""
             try:
                 spec = with_updates(spec, self._updates, UPDATES_FILE) if self._updates.strip() else spec
@@ -100,6 +103,31 @@ class LiveJob:
                 self.problem = str(error)
             self._specs[shape] = spec
         return self._specs[shape]
+
+    def _started(self, shape: Shape) -> JobSpec:
+        """The job without its updates; raises ``SpecError``."""
+        return read_job(self._text, {f"Data.TranscodingConfig.Video.{name}": value for name, value in shape})
+
+    def _distinct(self, changes: Iterable[tuple[int, Shape]]) -> Iterator[tuple[int, Shape]]:
+        """When the shape is another one, and which; of those that are the same the first. Wrong ones do not count."""
+        found: dict[str, str] = {}
+        first: dict[Look | None, Shape] = {self._look(()): ()}
+        for at_ms, changed in changes:
+            given = found | dict(changed)
+            shape = tuple(sorted(given.items()))
+            try:
+                look = self._look(shape)
+            except SpecError:  # that the update is wrong is told of elsewhere
+                continue
+            found = given
+            yield at_ms, first.setdefault(look, shape)
+
+    def _look(self, shape: Shape) -> Look | None:
+        """What decides whether pictures are in one file; None without any. Raises ``SpecError``."""
+        if shape not in self._looks:
+            video = self._started(shape).video
+            self._looks[shape] = (video.size, video.fps, video.profile) if video else None
+        return self._looks[shape]
 
 
 def _shapes(updates: bytes) -> Iterator[tuple[int, Shape]]:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from tests.e2e.measure import Samples, beeps, luma, read_sound, read_video
-from tests.mixing.rooms import DATA, FPS, Mix, begin, composed, look, mixed, mixing, play, stop, update
+from tests.mixing.rooms import DATA, FPS, VIDEO, Mix, begin, composed, look, mixed, mixing, play, stop, update
 from tests.recorder.finishing import configure
 from tests.recorder.senders import START_US, Sender
 from tests.support.command import Command
@@ -79,7 +79,7 @@ def test_updates_hold_from_when_they_were_accepted_on(tmp_path: Path, command: C
         update(1700, "job.mixer.update", MixerConfig={"MixedVideoLayout": 2}),
         update(2500, "job.stream.update", StreamConfig=[muted]),
         update(3000, "job.transcoding.update", TranscodingConfig={"Video": {"BitRate": 250}}),
-        update(4300, "job.subscribe.update", SubscribeConfig={"UnSubscribeVideoUids": ["bob"], "SubscribeMode": 1}),
+        update(4300, "job.subscribe.update", SubscribeConfig={"UnsubscribeVideo": ["bob_1"]}),
     ]
     room = begin(tmp_path / "room", [ALICE, replace(BOB, length_ms=5000)], updates)
     mix = mixed(room)
@@ -144,6 +144,22 @@ def test_a_file_is_finished_while_the_room_goes_on(tmp_path: Path) -> None:
         stop(room)
         assert process.wait(timeout=60) == 0
     assert json.loads((room / "live" / "result.json").read_bytes())["files"] == ["live/mix.mp4"]
+
+
+def test_an_update_that_says_the_same_size_again_begins_no_file(tmp_path: Path, command: Command) -> None:
+    updates = [update(2500, "job.transcoding.update", TranscodingConfig={"Video": VIDEO | {"BitRate": 250}})]
+    room = begin(tmp_path / "room", [ALICE], updates)
+    mix = mixed(room)
+    assert mix.report["files"] == ["live/mix.mp4"]
+    assert mix.chunks == composed(room, command).chunks
+
+
+def test_an_impossible_size_holds_up_nothing(tmp_path: Path) -> None:
+    shape = {"Width": 99_999, "Height": 360}
+    updates = [update(2500, "job.transcoding.update", TranscodingConfig={"Video": shape})]
+    mix = mixed(begin(tmp_path / "room", [ALICE], updates))
+    assert mix.report["files"] == ["live/mix.mp4"]
+    assert mix.report["warnings"][0].startswith("updates are not used: updates.jsonl")
 
 
 def test_who_comes_back_after_the_room_was_empty(tmp_path: Path, command: Command) -> None:
