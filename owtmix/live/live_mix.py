@@ -105,16 +105,21 @@ class LiveMix:
         assert self._fixed
         return self._fixed.begun_ms + int(len(self._live.chunks) * self._chunk_s * 1000)
 
+    @property
+    def _wait_us(self) -> int:
+        """How long after it begins a chunk is made."""
+        return round((self._chunk_s + self._settings.live.margin_s) * US)
+
     def _is_due(self, now_us: int) -> bool:
         """Whether all is known that is needed for the next chunk."""
         if self._fixed is None and not self._begin(now_us):
             return False
-        wait_us = round((self._chunk_s + self._settings.live.margin_s) * US)
-        return now_us >= self._edge_ms * 1000 + wait_us and self._room.fix(now_us, self._edge_ms * 1000)
+        edge_us = self._edge_ms * 1000
+        return now_us >= edge_us + self._wait_us and self._room.fix(now_us, edge_us, self._wait_us)
 
     def _begin(self, now_us: int) -> bool:
         """Decide when the mix begins: with the first frame of anybody; False where none is known by now."""
-        is_known = not self._room.is_empty and self._room.fix(now_us, None)
+        is_known = not self._room.is_empty and self._room.fix(now_us, None, self._wait_us)
         first_us = self._room.first_us() if is_known else None
         if first_us is None:
             return False

@@ -83,20 +83,22 @@ class RoomLog:
         """Whether nothing was received that can be used."""
         return not any(track.has_begun for track in self._tracks())
 
-    def fix(self, now_us: int, edge_us: int | None) -> bool:
+    def fix(self, now_us: int, edge_us: int | None, wait_us: int = 0) -> bool:
         """Fix the clocks of sessions that are known well enough, and set others right after ``edge_us``.
 
-        ``edge_us`` is where composing goes on; None before it has begun. Nothing may begin before what was composed.
+        ``edge_us`` is where composing goes on; None before it has begun, which is with the first frame.
 
         Returns:
-            Whether all clocks are fixed of what has begun.
+            Whether all clocks are fixed of what had begun ``wait_us`` after that: who came later holds nobody up.
         """
         all_fixed = True
+        firsts = (track.log.first_arrived_us for track in self._tracks() if track.has_begun)
+        late_us = (min(firsts, default=0) if edge_us is None else edge_us) + wait_us
         for session, tracks in self._sessions.items():
             begun = [track for track in tracks.values() if track.has_begun]
             missing = [track for track in begun if not track.is_fixed]
-            if missing and not all(self._is_known(track, now_us) for track in missing):
-                all_fixed = False
+            if unknown := [track for track in missing if not self._is_known(track, now_us)]:
+                all_fixed &= all(track.log.first_arrived_us > late_us for track in unknown)
                 continue
             is_checked = edge_us is not None and edge_us >= self._checked_us.get(session, 0) + CHECKED_US
             if not (missing or is_checked):

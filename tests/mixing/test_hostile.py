@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from owtmix.base.ids import StreamId
+from owtmix.recorder.journal import Frame, JournalHead, JournalWriter
 from tests.e2e.measure import beeps
-from tests.mixing.rooms import begin, mixed
+from tests.mixing.rooms import begin, mixed, mixing, play, stop
 from tests.recorder.senders import Sender
 from tests.recorder.test_hostile_journals import HOSTILE, write
 
 ALICE: Final = Sender("alice_1", marks_ms=(1000, 3000), tone_hz=1500, seed=2)
 """Some of the others beep, too, at 700 Hz."""
+SILENCE: Final = b"\xf8\xff\xfe"
 NOISE: Final = "randomOpus"
 """It is heard above all others, as whoever makes noise is."""
 
@@ -29,3 +36,20 @@ def test_a_hostile_journal_costs_only_itself(tmp_path: Path, session: str) -> No
     assert 3.9 < mix.report["duration_s"] < 30
     assert mix.video
     assert len(mix.video.times_s) == mix.report["frames"]
+
+
+def test_those_who_come_all_the_time_hold_up_nobody(tmp_path: Path) -> None:
+    """Each of them could be known better a moment later."""
+    room = tmp_path / "room"
+    wait = play(room, [replace(ALICE, length_ms=12_000)])
+    with subprocess.Popen(mixing(room), stderr=subprocess.DEVNULL) as process:
+        for number in range(12):
+            head = JournalHead(f"s{number}x", StreamId.parse(f"guest{number}_1"), "audio", "opus", 48_000)
+            writer = JournalWriter(room / "journals" / f"{head.session}.audio.0.journal", head)
+            writer.frame(Frame(0, time.time_ns() // 1000, is_key=True, data=SILENCE))
+            time.sleep(1)
+        wait()
+        chunks = json.loads((room / "live" / "state.json").read_bytes())["chunks"]
+        stop(room)
+        assert process.wait(timeout=60) == 0
+    assert chunks >= 2
