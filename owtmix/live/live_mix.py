@@ -33,6 +33,8 @@ Planned = tuple[RenderPlan, list[LiveFile]]
 """A plan, and the files of its sources."""
 
 _LOOK_S: Final = 0.1
+_NOBODY_S: Final = 1.0
+"""As long as nobody can be seen or heard it is looked so seldom whether that has changed."""
 _LATER_S: Final = 2.0
 """After who receives a session has given it up, so does who mixes it, whatever its journals say."""
 _AHEAD_S: Final = 1
@@ -126,13 +128,26 @@ class LiveMix:
         self._fixed = Fixed((first_us + 500) // 1000)
         return True
 
+    def _begin_later(self, plan: RenderPlan) -> bool:
+        """Begin with the first who is seen or heard, as composing the recordings does; whether that is later."""
+        assert self._fixed
+        first_s = min((spans[0].start for spans in plan.presence.values()), default=Fraction(0))
+        if first_s > 0:
+            self._fixed = Fixed(self._fixed.begun_ms + int(first_s * 1000))
+        return first_s > 0
+
     def _make_next(self) -> bool:
         """Make the next chunk; False where nobody is in the mix yet."""
-        span = self._span(len(self._live.chunks))
-        planned = self._plan(span.end)
+        span, until_s = self._span(len(self._live.chunks)), Fraction(0)
+        if not self._live.chunks:  # who is in the mix may come long after the first of anybody
+            until_s = Fraction(self._now_us() - self._wait_us - self._edge_ms * 1000, US)
+        planned = self._plan(max(span.end, until_s))
         if planned is None:
             if not self._live.chunks:
                 self._fixed = None
+                time.sleep(_NOBODY_S)
+            return False
+        if not self._live.chunks and self._begin_later(planned[0]):
             return False
         self._make(planned, span, is_last=False)
         self._join(until_s=span.end)
@@ -207,6 +222,8 @@ class LiveMix:
         has_begun = self._fixed is not None or self._begin(_FOREVER_US)
         self._room.advance(_FOREVER_US)
         whole = self._plan(Fraction(0)) if has_begun else None
+        if whole and not self._live.chunks and self._begin_later(whole[0]):
+            whole = self._plan(Fraction(0))
         if whole:
             duration_s = whole[0].duration_s
             count = ceil(duration_s / self._chunk_s)

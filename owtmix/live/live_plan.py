@@ -120,7 +120,9 @@ def plan_room(
     if spec.video and any(state.mixer.listens for state in course.states):
         heard = listen([file for file in used if file.sounds and not file.is_screen])
         voices = {n: heard[file.plan.name] for n, file in enumerate(used) if file.plan.name in heard}
-    return make_plan(spec, index, clips, live_settings(settings), voices=voices, lasts_s=lasts_s), used
+    begins_s = Fraction(begun_ms, 1000)
+    rules = live_settings(settings)
+    return make_plan(spec, index, clips, rules, voices=voices, lasts_s=lasts_s, begins_s=begins_s), used
 
 
 def of_chunk(plan: RenderPlan, span: TimeRange, part: Part) -> RenderPlan:

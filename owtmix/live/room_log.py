@@ -122,7 +122,8 @@ class RoomLog:
     def first_us(self) -> int | None:
         """When the first frame was captured; None where none is known."""
         self.advance(0)
-        return min((track.coming_us for track in self._tracks() if track.coming_us is not None), default=None)
+        firsts = (track.captured.first_us or track.coming_us for track in self._tracks())
+        return min((first_us for first_us in firsts if first_us is not None), default=None)
 
     def files(self, now_us: int) -> list[LiveFile]:
         """The files that sessions are becoming, whose clocks are fixed, of the frames that were looked at."""

@@ -51,12 +51,14 @@ def make_plan(
     images: Mapping[str, Size] = MappingProxyType({}),
     voices: Mapping[int, Voice] | None = None,
     lasts_s: Fraction = Fraction(0),
+    begins_s: Fraction | None = None,
 ) -> RenderPlan:
     """Plan the output of ``clips``, the readable files of the subscribed streams.
 
     ``clips[i].source`` is ``i``; ``left_out`` are the keys of the others, and why. ``images`` are the sizes of the
     watermark images by their source, ``voices`` are those in clips by the number of their source, where who speaks
-    decides anything. The output lasts ``lasts_s`` at least.
+    decides anything. The output lasts ``lasts_s`` at least, and begins at ``begins_s`` of index time where that is
+    given.
 
     Raises:
         InputError: nobody is in the room while they are subscribed.
@@ -70,6 +72,7 @@ def make_plan(
         timeline_settings.keep_empty_gaps,
         settings.limits.max_duration_s,
         lasts_s,
+        begins_s,
     )
     timeline = room = build_timeline(clips, rules)
     course = course_of(spec, index, timeline)

@@ -73,8 +73,9 @@ class Timeline:
 class TimelineRules:
     """Rules for the end of the output and for gaps, in seconds, from ``JobConfig`` and ``conf/owt.toml``.
 
-    A clip that would last longer than ``longest_s`` is cut there. The output lasts ``lasts_s`` at least: a room that is
-    composed while it is recorded may be empty for a time.
+    A clip that would last longer than ``longest_s`` is cut there. A room that is composed while it is recorded may be
+    empty for a time: its output lasts ``lasts_s`` at least, and begins at ``begins_s`` of index time, before which
+    nobody comes. Otherwise it begins with who comes first.
     """
 
     key_stream: StreamId | None
@@ -83,6 +84,7 @@ class TimelineRules:
     keep_empty_gaps: bool
     longest_s: Fraction
     lasts_s: Fraction = Fraction(0)
+    begins_s: Fraction | None = None
 
 
 def build_timeline(
@@ -99,9 +101,10 @@ def build_timeline(
     visits = _visits(room, rules.absence_s, mixed)
     end, warnings = _end(visits, rules)
     visits = {stream: kept for stream, spans in visits.items() if (kept := _until(end, spans))}
-    jumps, cut_warnings = jumps_between(
-        merge_ranges(chain.from_iterable(visits.values()), Fraction(0)), rules.idle_s, keep_gaps=rules.keep_empty_gaps
-    )
+    occupied = merge_ranges(chain.from_iterable(visits.values()), Fraction(0))
+    if rules.begins_s is not None and rules.begins_s < occupied[0].start:
+        occupied = (TimeRange(rules.begins_s, occupied[0].end), *occupied[1:])
+    jumps, cut_warnings = jumps_between(occupied, rules.idle_s, keep_gaps=rules.keep_empty_gaps)
     placed: dict[StreamId, list[PlacedClip]] = {stream: [] for stream in visits}
     for clip, span in room:
         stream = clip.recording.stream

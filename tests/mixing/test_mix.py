@@ -241,6 +241,24 @@ def test_a_room_is_mixed_while_it_goes_on(tmp_path: Path, command: Command) -> N
     assert mix.chunks == again.chunks
 
 
+def test_it_begins_with_the_first_who_is_in_the_mix_also_live(tmp_path: Path, command: Command) -> None:
+    """Nothing is composed before it is recorded: a flash just before the end of a chunk is in it."""
+    bob = replace(BOB, start_ms=0, length_ms=9000)
+    alice = replace(ALICE, start_ms=3000, length_ms=7000, marks_ms=(4750, 6750))
+    room = tmp_path / "room"
+    nobody = {"UnsubscribeVideo": ["bob_1"], "UnsubscribeAudio": ["bob_1"]}
+    wait = play(room, [alice, bob], data=DATA | {"SubscribeConfig": nobody})
+    (room / "updates.jsonl").touch()
+    with subprocess.Popen(mixing(room), stderr=subprocess.DEVNULL) as process:
+        later_us = wait()
+        stop(room)
+        assert process.wait(timeout=60) == 0
+    assert told(room)["begun_us"] == pytest.approx(START_US + later_us + 3_000_000, abs=100_000)
+    mix = look(room)
+    assert flashes(mix) == first_frames(1750, 3750)
+    assert mix.chunks == composed(room, command).chunks
+
+
 def test_a_mix_that_is_held_up_falls_behind_and_catches_up(tmp_path: Path, command: Command) -> None:
     """Nothing that is recorded is dropped."""
     alice = replace(ALICE, length_ms=14_000, marks_ms=(4000, 9000))
