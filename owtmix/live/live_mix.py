@@ -40,6 +40,8 @@ _LATER_S: Final = 2.0
 _AHEAD_S: Final = 1
 """Sounds are listened to so much further than they are mixed: a turn begins before it counts as one."""
 _FOREVER_US: Final = 1 << 61
+_MOST_LOOKS: Final = 9
+"""At a picture of which no key frame can be shown, with growing pauses: each look reads all of its journal."""
 _BEHIND_S: Final = 10.0
 """A mix that is so far behind says so."""
 
@@ -72,9 +74,9 @@ class LiveMix:
         self._chunk_s = settings.live.mix_chunk_s
         self._fixed = live.fixed()
         self._heads: dict[str, Head] = {}
-        self._look_again_us: dict[str, int] = {}
-        """How long pictures of which nothing is known must be until they are looked at again."""
         self._left_out: set[str] = set()
+        self._looks: dict[str, int] = {}
+        self._look_again_us: dict[str, int] = {}
         self._warnings: list[str] = []
         self._files: list[str] = []
         """Those that are finished, and how many parts are in them or in none."""
@@ -185,10 +187,11 @@ class LiveMix:
     def _look_at(self, files: list[LiveFile]) -> None:
         """Find out what pictures are, of which that is not known."""
         for file in files:
-            name, length_us = file.plan.name, max(0, self._edge_ms * 1000 - file.start_us)
-            if not file.plan.picture or name in self._heads or length_us < self._look_again_us.get(name, 0):
+            name, now_us = file.plan.name, self._now_us()
+            if not file.plan.picture or name in self._heads or now_us < self._look_again_us.get(name, 0):
                 continue
-            self._look_again_us[name] = max(US, 2 * length_us)
+            self._looks[name] = looks = self._looks.get(name, 0) + 1
+            self._look_again_us[name] = now_us + (US << looks) if looks < _MOST_LOOKS else _FOREVER_US
             outcome = do_alone(self._executor, HeadTask(file.plan.name, file.plan.picture))
             if isinstance(outcome.value, Head):
                 self._heads[file.plan.name] = outcome.value
@@ -218,6 +221,7 @@ class LiveMix:
 
     def _finish(self) -> dict[str, Any]:
         """Make what is left of the room, and its files."""
+        self._look_again_us.clear()
         self._room.fix(_FOREVER_US, self._edge_ms * 1000 if self._fixed else None)
         has_begun = self._fixed is not None or self._begin(_FOREVER_US)
         self._room.advance(_FOREVER_US)

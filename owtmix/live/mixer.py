@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from fractions import Fraction
+from itertools import chain, islice
 from typing import Final
 
 import av
@@ -25,6 +28,7 @@ from owtmix.media.video_frame import describe_frame
 from owtmix.media.writers import sync_file
 from owtmix.plan.model import RenderPlan, SoundPlan
 from owtmix.recorder.file_plan import Track
+from owtmix.recorder.journal import Frame
 from owtmix.recorder.journal_scan import media_frames
 from owtmix.recorder.key_frame import open_journal, picture_head
 from owtmix.render.audio_mix import MixObserver
@@ -101,6 +105,9 @@ class Mixer:
         return number + known, packets[known:]
 
 
+_MOST_TRIED: Final = 20
+"""Key frames at the beginning of a journal, and as many at its end by now."""
+
 MIXER: Final = Mixer()
 """That of this process."""
 
@@ -115,9 +122,9 @@ def head_of(track: Track) -> Head:
     with head, open_journal(track) as reader:
         stream = head.streams.video[0]
         limit_decoder(stream.codec_context)
-        for number, frame in enumerate(media_frames(reader)):
-            if number < skipped or not frame.is_key:
-                continue
+        keys = (frame for number, frame in enumerate(media_frames(reader)) if number >= skipped and frame.is_key)
+        first = islice(keys, _MOST_TRIED)
+        for frame in chain(first, _last(keys)):
             packet: Packet[Stream] = Packet(frame.data)
             packet.pts, packet.time_base = 0, Fraction(1, 1000)
             try:
@@ -131,6 +138,10 @@ def head_of(track: Track) -> Head:
                 found = describe_frame(decoded[0], stream, Orientation.UPRIGHT)
                 return Head(found.displayed, found.matrix)
     raise InputError("no key frame of it can be shown by now")
+
+
+def _last(frames: Iterator[Frame]) -> Iterator[Frame]:
+    yield from deque(frames, _MOST_TRIED)
 
 
 def used_sources(plan: RenderPlan) -> set[int]:

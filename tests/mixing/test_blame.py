@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
+
+from owtmix.base.errors import InputError
+from owtmix.base.ids import StreamId
 from owtmix.jobfile.settings import Settings
 from owtmix.live.live_mix import LiveMix
+from owtmix.live.live_plan import Head
 from owtmix.live.mix_folder import MixFolder
-from owtmix.live.mixer import used_sources
+from owtmix.live.mixer import head_of, used_sources
 from owtmix.live.tasks import HeadTask, MixTask
+from owtmix.recorder.clock import fixed_clock
+from owtmix.recorder.file_plan import Track
+from owtmix.recorder.journal import Frame, JournalHead, JournalReader, JournalWriter
 from owtmix.recorder.room_folder import RoomFolder
 from owtmix.workers.base import Death, DeathKind, Outcome
 from tests.e2e.measure import beeps, read_sound
@@ -85,3 +94,56 @@ def test_deaths_of_no_sender_end_the_mix_and_it_goes_on_later(tmp_path: Path) ->
     assert len(deaths) == 3
     assert report["frames"] == 80
     assert "placeholder" not in " ".join(report["warnings"])
+
+
+def test_a_picture_that_cannot_be_shown_is_looked_at_seldom(tmp_path: Path) -> None:
+    """Each look reads all of its journal."""
+    room = begin(tmp_path / "room", [ALICE])
+    (head, key), *_ = key_frames(room)
+    write_keys(room, replace(head, session="bad", stream=StreamId.parse("bob_1")), [bad(key)] * 30)
+    looks: list[str] = []
+
+    def kills(task: Any) -> bool:
+        if isinstance(task, HeadTask):
+            looks.append(task.name)
+        return False
+
+    assert mixed(room, kills)["frames"] == 80
+    assert sorted(looks) == ["alice_1-s0.webm", "bob_1-bad.webm"]
+
+
+def test_few_key_frames_of_a_picture_are_tried(tmp_path: Path) -> None:
+    room = begin(tmp_path / "room", [ALICE])
+    (head, key), *_ = key_frames(room)
+
+    def tried(before: int, after: int) -> Head:
+        frames = [*[bad(key)] * before, key, *[bad(key)] * after]
+        path = write_keys(room, replace(head, session=f"s{before}and{after}"), frames)
+        return head_of(Track(path, "vp8", fixed_clock(head.rate, ())))
+
+    assert tried(19, 500).size == tried(500, 19).size
+    with pytest.raises(InputError):
+        tried(500, 500)
+
+
+def key_frames(room: Path) -> list[tuple[JournalHead, Frame]]:
+    """Those of the pictures in a room."""
+    found = []
+    for path in sorted((room / "journals").glob("*.video.*")):
+        with JournalReader(path) as reader:
+            found += [(reader.head, frame) for frame in reader.records() if isinstance(frame, Frame) and frame.is_key]
+    return found
+
+
+def bad(key: Frame) -> Frame:
+    """A key frame of VP8 that tells its size, and has too little data."""
+    return replace(key, data=b"\xf0\xff\xff" + key.data[3:10])
+
+
+def write_keys(room: Path, head: JournalHead, frames: Sequence[Frame]) -> Path:
+    path = room / "journals" / f"{head.session}.video.0.journal"
+    writer = JournalWriter(path, head)
+    for n, frame in enumerate(frames):
+        writer.frame(replace(frame, rtp=frame.rtp + n * 90, arrived_us=frame.arrived_us + n * 1000))
+    writer.end()
+    return path
