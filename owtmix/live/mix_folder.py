@@ -6,6 +6,7 @@ in it stays, and the mix goes on after it.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -128,12 +129,12 @@ class MixFolder:
         for name, path in places.items():
             if name in made:
                 take_made(made[name], path, most_bytes)
+        part = self.segments / ".part"
+        take_made(made["segment"], part, most_bytes)
+        part.replace(self.segments / f"{chunk.n:06}.flv")  # before the line: a chunk that has one is not made again
         line = json.dumps(asdict(chunk) | {name: _size(path) for name, path in places.items()})
         self._append(f"{line}\n".encode())
         self.chunks.append(_CHUNK.validate_json(line))
-        part = self.segments / ".part"
-        take_made(made["segment"], part, most_bytes)
-        part.replace(self.segments / f"{chunk.n:06}.flv")
         remove(self.segments / f"{chunk.n - KEPT_SEGMENTS:06}.flv")
 
     @staticmethod
@@ -203,7 +204,10 @@ class MixFolder:
     def _append(self, line: bytes) -> None:
         file = own_file(self.root / _CHUNKS, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         try:
-            os.write(file, line)
+            size = os.fstat(file).st_size
+            if os.write(file, line) != len(line):  # what follows half a line could never be read
+                os.ftruncate(file, size)
+                raise OSError(errno.ENOSPC, "the disk is full")
             os.fdatasync(file)
         finally:
             os.close(file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from owtmix.recorder.journal import Frame, JournalHead, JournalReader, JournalWr
 from owtmix.render.limiter import Limiter, limit
 from tests.recorder.senders import START_US, Sender, write_journals
 
+SILENCE = b"\xf8\xff\xfe"
 HEAD = JournalHead("s0", StreamId.parse("alice_1"), "audio", "opus", 48_000)
 
 
@@ -152,6 +154,34 @@ def test_chunks_are_taken_up_as_far_as_they_are_whole(tmp_path: Path, damage: st
         taken(again, len(again.chunks))
         lines = (again.root / "chunks.jsonl").read_text().splitlines()
     assert [json.loads(line)["n"] for line in lines] == list(range(len(again.chunks)))
+
+
+def test_a_chunk_that_is_kept_has_its_segment(tmp_path: Path) -> None:
+    """It is not made again, whenever that is killed, and so neither is what is pushed of it."""
+    live = MixFolder(tmp_path)
+    with live.locked():
+        (live.root / "chunks.jsonl").unlink()
+        (live.root / "chunks.jsonl").mkdir()
+        with pytest.raises(IsADirectoryError):
+            taken(live, 0)
+        assert [path.name for path in live.segments.iterdir()] == ["000000.flv"]
+
+
+def test_no_line_stays_that_was_written_in_part(tmp_path: Path) -> None:
+    live = MixFolder(tmp_path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with live.locked():
+        taken(live, 0)
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, ((live.root / "chunks.jsonl").stat().st_size + 10, limits[1]))
+            with pytest.raises(OSError, match="full"):
+                taken(live, 1)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        taken(live, 1)
+    again = MixFolder(tmp_path)
+    with again.locked():
+        assert [chunk.n for chunk in again.chunks] == [0, 1]
 
 
 def test_only_the_last_segments_are_kept(tmp_path: Path) -> None:
