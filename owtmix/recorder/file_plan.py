@@ -74,11 +74,9 @@ def plan_files(scans: Sequence[Scan], formats: FileFormats) -> tuple[list[FilePl
     ended is in another file: the stream was away, since nobody subscribed to it.
     """
     left_out = [LeftOut(scan.path.name, NO_KEY if scan.frames else EMPTY) for scan in scans if scan.first is None]
-    clocks = [
-        replace(clock, knots=scan.knots) for scan, clock in zip(scans, place([scan.log for scan in scans]), strict=True)
-    ]
+    clocks = zip(scans, _clocks(scans), strict=True)
     plans: list[FilePlan] = []
-    for spell in _spells([_Timed.of(scan, clock) for scan, clock in zip(scans, clocks, strict=True) if scan.first]):
+    for spell in _spells([_Timed.of(scan, clock) for scan, clock in clocks if scan.first]):
         plans += _spell_files(spell, len(plans), formats)
     return plans, left_out
 

@@ -13,8 +13,10 @@ from owtmix.base.ids import StreamId
 from owtmix.live.mix_folder import Chunk, MixFolder
 from owtmix.live.track_log import US, LiveTrack
 from owtmix.recorder.clock import Knot, between, fixed_clock, place
+from owtmix.recorder.file_plan import FileFormats, plan_files
 from owtmix.recorder.fixed_clock import add_knots, clock_file, read_knots
 from owtmix.recorder.journal import Frame, JournalHead, JournalReader, JournalWriter
+from owtmix.recorder.journal_scan import scan_journal
 from owtmix.render.limiter import Limiter, limit
 from tests.recorder.senders import START_US, Sender, write_journals
 
@@ -182,6 +184,17 @@ def test_no_line_stays_that_was_written_in_part(tmp_path: Path) -> None:
     again = MixFolder(tmp_path)
     with again.locked():
         assert [chunk.n for chunk in again.chunks] == [0, 1]
+
+
+def test_clocks_that_are_fixed_are_placed_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (journal,) = write_journals(Sender("alice_1", codec=None), tmp_path, "s0")
+    whole, _ = plan_files([scan_journal(journal)], FileFormats())
+    add_knots(journal, [Knot(0.0, float(START_US))])
+    scan = scan_journal(journal)
+    monkeypatch.delattr("owtmix.recorder.file_plan.place")
+    (plan,), _ = plan_files([scan], FileFormats())
+    assert plan.name == whole[0].name
+    assert plan.sounds[0].clock.placed(1e6) == START_US + 1e6
 
 
 def test_only_the_last_segments_are_kept(tmp_path: Path) -> None:
