@@ -94,7 +94,7 @@ class LiveMix:
         try:
             while True:
                 is_stopped = self._live.is_stopped
-                self._room.read()
+                self._room.read(self._edge_ms * 1000 if self._fixed else 0)
                 now_us = self._now_us()
                 if is_stopped and self._room.is_over(now_us):
                     return self._finish()

@@ -63,8 +63,8 @@ class RoomLog:
         self._sessions: dict[str, dict[Path, LiveTrack]] = {}
         self._checked_us: dict[str, int] = {}
 
-    def read(self) -> None:
-        """Read what was written since.
+    def read(self, edge_us: int = 0) -> None:
+        """Read what was written since. Composing goes on at ``edge_us``.
 
         Raises:
             ShortageError: the machine is short of something.
@@ -76,7 +76,7 @@ class RoomLog:
                     tracks[path] = track
         for tracks in self._sessions.values():
             for track in tracks.values():
-                track.read()
+                track.read(edge_us)
 
     @property
     def is_empty(self) -> bool:

@@ -17,6 +17,7 @@ from owtmix.recorder.journal_scan import Scan, checked, lasts
 US: Final = 1_000_000
 GAP_US: Final = US
 """Shorter gaps between frames do not affect a plan."""
+_MANY: Final = 1000
 _NOTICED_US: Final = 3_000.0
 """A clock that is off by less is left as it is."""
 _SLEW: Final = 0.002
@@ -90,8 +91,8 @@ class LiveTrack:
         """Whether its clock is fixed: times are known."""
         return bool(self._knots)
 
-    def read(self) -> None:
-        """Read what was written since."""
+    def read(self, edge_us: int = 0) -> None:
+        """Read what was written since. Of much, what is before ``edge_us`` is looked at meanwhile, and not held."""
         for record in self._reader.records():
             length = lasts(self.head.codec, record)
             self.log.add(record, length)
@@ -103,6 +104,8 @@ class LiveTrack:
                 self._first = frame
             if self._first:
                 self._coming.append((frame, length * US // self.head.rate))
+                if self.is_fixed and len(self._coming) % _MANY == 0:
+                    self.advance(edge_us)
 
     def scan(self) -> Scan:
         """As ``journal_scan.scan_journal``, of what was read."""
@@ -115,11 +118,6 @@ class LiveTrack:
             self._reader.is_damaged,
             tuple(self._knots),
         )
-
-    def would_begin_us(self, clock: TrackClock) -> float:
-        """When its first frame was captured, by ``clock``."""
-        assert self._first
-        return clock.placed(rtp_us(self._first, self.head.rate))
 
     def fix(self, clock: TrackClock, later_us: float) -> None:
         """Fix its clock, by what ``clock`` says now, and ``later_us`` more.

@@ -186,6 +186,21 @@ def test_no_line_stays_that_was_written_in_part(tmp_path: Path) -> None:
         assert [chunk.n for chunk in again.chunks] == [0, 1]
 
 
+def test_of_a_long_journal_nothing_is_held_that_is_composed(tmp_path: Path) -> None:
+    """Whoever goes on after a kill reads it from its beginning."""
+    journal = tmp_path / "s0.audio.0.journal"
+    writer = JournalWriter(journal, HEAD)
+    for n in range(5000):
+        writer.frame(Frame(n * 960, START_US + n * 20_000, is_key=True, data=SILENCE))
+    writer.end()
+    add_knots(journal, [Knot(0.0, float(START_US))])
+    track = LiveTrack(journal)
+    track.read(START_US + 50_000_000)
+    assert track.captured.last_us == START_US + 50_000_000 - 20_000
+    track.advance(START_US + 200_000_000)
+    assert track.captured.last_us == START_US + 4999 * 20_000
+
+
 def test_clocks_that_are_fixed_are_placed_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (journal,) = write_journals(Sender("alice_1", codec=None), tmp_path, "s0")
     whole, _ = plan_files([scan_journal(journal)], FileFormats())
