@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Final
 
 from owtmix.live.journal_picture import JournalPicture
 from owtmix.live.journal_sound import JournalSound
@@ -19,20 +20,24 @@ from owtmix.render.audio_source import AudioSource
 from owtmix.render.callbacks import Heartbeat
 from owtmix.render.video_source import VideoSource
 
+MOST_RESTING: Final = 16
+"""Pictures that are not shown now and stay open, with a decoder: one that is opened again is read from its beginning,
+which takes four seconds for each hour."""
+
 
 @dataclass(slots=True)
 class OpenJournals:
-    """The journals that are open in this process."""
+    """The journals that are open in this process; of ``pictures``, those that were shown last are the last ones."""
 
     pictures: dict[tuple[str, int], JournalPicture] = field(default_factory=dict)
     sounds: dict[tuple[str, int], JournalSound] = field(default_factory=dict)
 
     def picture(self, source: LiveSource) -> JournalPicture:
         """The picture of a source."""
-        if source.key not in self.pictures:
-            self.pictures[source.key] = JournalPicture(source.plan, source.start_us)
-        self.pictures[source.key].learn(source.plan)
-        return self.pictures[source.key]
+        found = self.pictures.pop(source.key, None) or JournalPicture(source.plan, source.start_us)
+        self.pictures[source.key] = found
+        found.learn(source.plan)
+        return found
 
     def sound(self, source: LiveSource) -> JournalSound:
         """The sound of a source."""
@@ -48,11 +53,12 @@ class OpenJournals:
         self.sounds.clear()
 
     def keep(self, sources: Sequence[LiveSource]) -> None:
-        """Close all but ``sources``."""
+        """Close all but ``sources``, and the last pictures that were shown before: these go on where they were."""
         keys = {source.key for source in sources}
-        for opened in (self.pictures, self.sounds):
-            for key in [key for key in opened if key not in keys]:
-                opened.pop(key).close()
+        for key in [key for key in self.sounds if key not in keys]:
+            self.sounds.pop(key).close()
+        for key in [key for key in self.pictures if key not in keys][:-MOST_RESTING]:
+            self.pictures.pop(key).close()
 
 
 @dataclass(frozen=True, slots=True)

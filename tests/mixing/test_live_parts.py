@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import resource
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from owtmix.base.ids import StreamId
+from owtmix.live.journal_picture import JournalPicture
+from owtmix.live.journal_sources import MOST_RESTING, OpenJournals
+from owtmix.live.live_source import LiveSource
 from owtmix.live.mix_folder import Chunk, MixFolder
 from owtmix.live.track_log import US, LiveTrack
 from owtmix.recorder.clock import Knot, between, fixed_clock, place
@@ -210,6 +214,30 @@ def test_clocks_that_are_fixed_are_placed_no_more(tmp_path: Path, monkeypatch: p
     (plan,), _ = plan_files([scan], FileFormats())
     assert plan.name == whole[0].name
     assert plan.sounds[0].clock.placed(1e6) == START_US + 1e6
+
+
+def test_a_picture_that_is_shown_again_goes_on_where_it_was(tmp_path: Path) -> None:
+    """To read it from its beginning takes seconds after an hour."""
+    sender = Sender("alice_1", sound=False, length_ms=8000)
+    (journal,) = write_journals(sender, tmp_path, "s0")
+    (plan,), _ = plan_files([scan_journal(journal)], FileFormats())
+    source, opened = LiveSource(plan, START_US), OpenJournals()
+    picture = opened.picture(source)
+    assert picture.frame_at(Fraction(1), lambda: None)
+    opened.keep([])
+    assert opened.picture(source) is picture
+    fresh = JournalPicture(plan, START_US)
+    for at_s in (5, 6):
+        found, wanted = picture.frame_at(Fraction(at_s), lambda: None), fresh.frame_at(Fraction(at_s), lambda: None)
+        assert found
+        assert wanted
+        assert np.array_equal(found.frame.to_ndarray(), wanted.frame.to_ndarray())
+    fresh.close()
+    for n in range(20):
+        opened.picture(LiveSource(plan, START_US + 1 + n))
+    opened.keep([source])
+    assert len(opened.pictures) == 1 + MOST_RESTING
+    assert opened.picture(source) is picture
 
 
 def test_only_the_last_segments_are_kept(tmp_path: Path) -> None:
