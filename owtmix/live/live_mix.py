@@ -162,16 +162,17 @@ class LiveMix:
     def _plan(self, until_s: Fraction, shape: Shape | None = None) -> Planned | None:
         """The plan of the room until then at least, with the next chunk's shape or another; None without anybody."""
         assert self._fixed
-        self._room.advance(self._fixed.begun_ms * 1000 + int(until_s * US))
-        files = [file for file in self._room.files(self._now_us()) if file.plan.name not in self._left_out]
+        begun_ms, begun_us = self._fixed.begun_ms, self._fixed.begun_ms * 1000
+        self._room.advance(begun_us + int(until_s * US))
+        found = [file for file in self._room.files(self._now_us()) if file.plan.name not in self._left_out]
+        files = [file.from_us(begun_us) for file in found if file.end_us is None or file.end_us > begun_us]
         self._look_at(files)
         self._job.read()
         spec = self._job.spec(self._job.shape_at(self._edge_ms) if shape is None else shape)
         if self._job.problem:
             self._warn(f"updates are not used: {self._job.problem}")
         options, planning = self._job.options, self._settings.planning
-        begun_ms = self._fixed.begun_ms
-        until_us = begun_ms * 1000 + int((until_s + _AHEAD_S) * US)
+        until_us = begun_us + int((until_s + _AHEAD_S) * US)
         listen = partial(self._listen, until_us=until_us if until_s else None)
         return plan_room(spec, options, files, self._heads, planning, until_s, begun_ms, listen)
 

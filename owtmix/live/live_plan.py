@@ -182,10 +182,10 @@ def _video(file: LiveFile, head: Head, edge_us: int) -> VideoTrack | None:
         coming_us = edge_us + FAR_US if track.coming_us is None else track.coming_us
         if coming_us - captured.last_us > GAP_US:
             gaps.append(TimeRange(last_s, file_time(coming_us)))
-        span, last_s = TimeRange(first_s, end_s), end_s
+        span, last_s = TimeRange(max(Fraction(0), first_s), end_s), end_s
     else:
         lasts_s = min(last_s - before_s if last_s > before_s else Fraction(hz // 30, hz), Fraction(1))
-        span = TimeRange(first_s, last_s + lasts_s)
+        span = TimeRange(max(Fraction(0), first_s), last_s + lasts_s)
     return VideoTrack(0, track.head.codec, head.size, head.matrix, span, last_s, tuple(gaps), _GOP_S)
 
 

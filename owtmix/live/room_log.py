@@ -46,6 +46,10 @@ class LiveFile:
         """Whether it is of a shared screen."""
         return StreamId.parse(self.stream).is_screen
 
+    def from_us(self, begun_us: int) -> LiveFile:
+        """The part of it from then on. What is a millisecond before is of then, in which an index counts."""
+        return self if self.start_us > begun_us - 1000 else replace(self, start_us=begun_us)
+
 
 class RoomLog:
     """The journals of a room, read as they grow.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -15,10 +16,11 @@ from typing import Any, Final
 import numpy as np
 import pytest
 
+from owtmix.recorder.journal import Frame, JournalHead, JournalReader, JournalWriter
 from tests.e2e.measure import Samples, beeps, luma, read_sound, read_video
 from tests.mixing.rooms import DATA, FPS, VIDEO, Mix, begin, composed, look, mixed, mixing, play, stop, update
 from tests.recorder.finishing import configure
-from tests.recorder.senders import START_US, Sender
+from tests.recorder.senders import START_US, Sender, write_journals
 from tests.support.command import Command
 
 ALICE: Final = Sender("alice_1", length_ms=7000, marks_ms=(1000, 3000, 6000), seed=2, ntp_off_us=-5_000_000)
@@ -257,6 +259,47 @@ def test_it_begins_with_the_first_who_is_in_the_mix_also_live(tmp_path: Path, co
     mix = look(room)
     assert flashes(mix) == first_frames(1750, 3750)
     assert mix.chunks == composed(room, command).chunks
+
+
+def test_what_was_captured_before_the_mix_began_moves_nobody(tmp_path: Path) -> None:
+    """As of RTMP, whose servers send some seconds of before at once: the mix has begun with somebody else then."""
+    alice = replace(ALICE, start_ms=8000, length_ms=6000, marks_ms=(11_000,))
+    bob = replace(BOB, start_ms=7000, length_ms=7000, marks_ms=(12_000,), reports_ms=0)
+    room = tmp_path / "room"
+    wait = play(room, [alice])
+    later_us = time.time_ns() // 1000 - START_US
+    came = [*came_at_once(tmp_path / "bob", room, bob, START_US + 8_800_000, later_us)]
+    with subprocess.Popen(mixing(room), stderr=subprocess.DEVNULL) as process:
+        wait()
+        for one in came:
+            one.join()
+        stop(room)
+        assert process.wait(timeout=60) == 0
+    mix = look(room)
+    assert beeps(mix.samples, alice.tone_hz) == pytest.approx([3.0], abs=0.1)
+    assert beeps(mix.samples, bob.tone_hz) == pytest.approx([4.0], abs=0.1)
+    assert len(flashes(mix)) == 2
+
+
+def came_at_once(folder: Path, room: Path, sender: Sender, until_us: int, later_us: int) -> Iterator[threading.Thread]:
+    """Begin to play the journals of a sender of whom nothing arrives before a time."""
+    for path in write_journals(sender, folder, "burst"):
+        with JournalReader(path) as reader:
+            frames = [frame for frame in reader.records() if isinstance(frame, Frame)]
+        late = [replace(frame, arrived_us=max(frame.arrived_us, until_us) + later_us) for frame in frames]
+        thread = threading.Thread(target=written, args=(room / "journals" / path.name, reader.head, late))
+        thread.start()
+        yield thread
+
+
+def written(path: Path, head: JournalHead, frames: Sequence[Frame]) -> None:
+    writer = None
+    for frame in frames:
+        time.sleep(max(0.0, frame.arrived_us / 1e6 - time.time()))
+        writer = writer or JournalWriter(path, head)
+        writer.frame(frame)
+    if writer:
+        writer.end()
 
 
 def test_a_mix_that_is_held_up_falls_behind_and_catches_up(tmp_path: Path, command: Command) -> None:
