@@ -11,7 +11,7 @@ from functools import partial
 from math import ceil
 from typing import Any, Final
 
-from owtmix.base.time import TimeRange
+from owtmix.base.time import TimeRange, timecode
 from owtmix.jobfile.settings import Settings
 from owtmix.live.chunk_maker import ChunkMaker
 from owtmix.live.live_images import LiveImages
@@ -98,7 +98,10 @@ class LiveMix:
                 now_us = self._now_us()
                 if is_stopped and self._room.is_over(now_us):
                     return self._finish()
-                if not (self._is_due(now_us) and self._make_next()):
+                if self._is_full:
+                    self._tell()
+                    time.sleep(_NOBODY_S)
+                elif not (self._is_due(now_us) and self._make_next()):
                     time.sleep(_LOOK_S)
         finally:
             self._images.close()
@@ -108,6 +111,15 @@ class LiveMix:
         """When the next chunk begins, in milliseconds since 1970."""
         assert self._fixed
         return self._fixed.begun_ms + int(len(self._live.chunks) * self._chunk_s * 1000)
+
+    @property
+    def _is_full(self) -> bool:
+        """Whether the mix is as long as one may be; the room goes on without it."""
+        longest_s = self._settings.limits.max_duration_s
+        is_full = self._span(len(self._live.chunks)).end > longest_s
+        if is_full:
+            self._warn(f"the mix ends after {timecode(longest_s)}, which is limits.max_duration_s in conf/owt.toml")
+        return is_full
 
     @property
     def _wait_us(self) -> int:

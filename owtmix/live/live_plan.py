@@ -96,8 +96,11 @@ def plan_room(
         MixError: the job, or an update, is wrong.
     """
     edge_us = begun_ms * 1000 + int(lasts_s * US)
+    end_us = begun_ms * 1000 + int(settings.limits.max_duration_s * US)
+    files = [file.until_us(end_us) for file in files if file.start_us < end_us]
+    far_us = max(edge_us + US, min(edge_us + FAR_US, end_us))
     by_name = {file.plan.name: file for file in files}
-    recorded = [_recorded(file, edge_us, begun_ms) for file in files]
+    recorded = [_recorded(file, far_us, begun_ms) for file in files]
     index = read_index(
         room_index(options.job_id, options.room_id, recorded, options.user_names, ""), time_unit="auto", strict=False
     )
@@ -108,8 +111,8 @@ def plan_room(
     for recording in index.files:
         file = by_name[recording.key]
         head = heads.get(recording.key)
-        video = _video(file, head, edge_us) if head else None
-        sound = _sound(file, edge_us)
+        video = _video(file, head, far_us) if head else None
+        sound = _sound(file, far_us)
         if recording.stream in streams and (video or sound):
             clips.append(Clip(recording, len(clips), video, (sound,) if sound else (), Fraction(0)))
             used.append(file)
@@ -157,14 +160,14 @@ def _at_level(encoding: VideoEncoding, level: str | None) -> VideoEncoding:
     return replace(encoding, options=tuple(options.items()))
 
 
-def _recorded(file: LiveFile, edge_us: int, begun_ms: int) -> RecordedFile:
-    """The entry of a file in an index of now. Nothing begins before the mix."""
-    end_us = edge_us + FAR_US if file.end_us is None else file.end_us
+def _recorded(file: LiveFile, far_us: int, begun_ms: int) -> RecordedFile:
+    """The entry of a file in an index of now; ``far_us`` is its end if it goes on. Nothing begins before the mix."""
+    end_us = far_us if file.end_us is None else file.end_us
     start_ms = max(begun_ms, _ms(file.start_us))
     return RecordedFile(file.stream, file.plan.name, start_ms, max(start_ms + 1, _ms(end_us)), 0)
 
 
-def _video(file: LiveFile, head: Head, edge_us: int) -> VideoTrack | None:
+def _video(file: LiveFile, head: Head, far_us: int) -> VideoTrack | None:
     """The picture of a file, which goes on if that is not over; None where none is seen by now."""
     track = file.picture
     if track is None or track.captured.first_us is None:
@@ -178,8 +181,8 @@ def _video(file: LiveFile, head: Head, edge_us: int) -> VideoTrack | None:
     first_s, last_s, before_s = map(file_time, (captured.first_us, captured.last_us, captured.before_us))
     gaps = [TimeRange(file_time(start), file_time(end)) for start, end in captured.gaps]
     if file.end_us is None:
-        end_s = file_time(edge_us + FAR_US)
-        coming_us = edge_us + FAR_US if track.coming_us is None else track.coming_us
+        end_s = file_time(far_us)
+        coming_us = far_us if track.coming_us is None else track.coming_us
         if coming_us - captured.last_us > GAP_US:
             gaps.append(TimeRange(last_s, file_time(coming_us)))
         span, last_s = TimeRange(max(Fraction(0), first_s), end_s), end_s
@@ -189,14 +192,14 @@ def _video(file: LiveFile, head: Head, edge_us: int) -> VideoTrack | None:
     return VideoTrack(0, track.head.codec, head.size, head.matrix, span, last_s, tuple(gaps), _GOP_S)
 
 
-def _sound(file: LiveFile, edge_us: int) -> AudioTrack | None:
+def _sound(file: LiveFile, far_us: int) -> AudioTrack | None:
     """The sound of a file, which goes on if that is not over; None where none is heard by now."""
     firsts = [track.captured.first_us for track in file.sounds]
     begun = [first for first in firsts if first is not None]
     if not begun:
         return None
     start_us = max(file.start_us, min(begun))
-    end_us = edge_us + FAR_US
+    end_us = far_us
     if file.end_us is not None:
         end_us = min(file.end_us, max(track.captured.until_us for track in file.sounds))
     start_s, end_s = (Fraction(at - file.start_us, US) for at in (start_us, max(end_us, start_us + 1000)))

@@ -50,6 +50,10 @@ class LiveFile:
         """The part of it from then on. What is a millisecond before is of then, in which an index counts."""
         return self if self.start_us > begun_us - 1000 else replace(self, start_us=begun_us)
 
+    def until_us(self, most_us: int) -> LiveFile:
+        """The part of it before then, where it has ended."""
+        return self if self.end_us is None or self.end_us <= most_us else replace(self, end_us=most_us)
+
 
 class RoomLog:
     """The journals of a room, read as they grow.

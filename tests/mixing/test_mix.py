@@ -302,6 +302,22 @@ def written(path: Path, head: JournalHead, frames: Sequence[Frame]) -> None:
         writer.end()
 
 
+@pytest.mark.parametrize("longest_s", [5, 3604])
+def test_a_mix_is_as_long_as_one_may_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, longest_s: int) -> None:
+    """What may still come is not taken for more."""
+    (tmp_path / "owt.toml").write_text(f"[limits]\nmax_duration_s = {longest_s}\n")
+    monkeypatch.setenv("OWT_CONF", str(tmp_path / "owt.toml"))
+    room = tmp_path / "room"
+    wait = play(room, [replace(ALICE, length_ms=11_000), replace(BOB, start_ms=3000, length_ms=8000)])
+    with subprocess.Popen(mixing(room), stderr=subprocess.DEVNULL) as process:
+        wait()
+        stop(room)
+        assert process.wait(timeout=60) == 0
+    mix = look(room)
+    assert mix.report["duration_s"] == pytest.approx(min(longest_s, 11), abs=0.1)
+    assert ["the mix ends after" in warning for warning in mix.report["warnings"]] == [True] * (longest_s < 11)
+
+
 def test_a_mix_that_is_held_up_falls_behind_and_catches_up(tmp_path: Path, command: Command) -> None:
     """Nothing that is recorded is dropped."""
     alice = replace(ALICE, length_ms=14_000, marks_ms=(4000, 9000))
