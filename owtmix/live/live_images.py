@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
+from threading import Semaphore, Thread
 from typing import Final
 
 from owtmix.base.errors import InputError, MixError
@@ -36,7 +37,7 @@ class LiveImages:
         self._bench = bench
         self._folder = folder
         self._warn = warn
-        self._fetchers = ThreadPoolExecutor(_FETCHERS, "fetch")
+        self._places = Semaphore(_FETCHERS)
         self._coming: dict[str, Future[bytes]] = {}
         self._decoded: tuple[frozenset[ImageWatermark], Mapping[str, DecodedImage]] = frozenset(), {}
         self._sets = 0
@@ -49,7 +50,9 @@ class LiveImages:
         """
         for mark in marks:
             if mark.source not in self._coming:
-                self._coming[mark.source] = self._fetchers.submit(self._fetched, mark.source)
+                coming = self._coming[mark.source] = Future()
+                # The process ends without waiting for it, as it would for one of a pool.
+                Thread(target=self._fetch, args=(mark.source, coming), name="fetch", daemon=True).start()
         there = frozenset(mark for mark in marks if self._coming[mark.source].done())
         if there != self._decoded[0]:
             folder = self._folder / str(self._sets)
@@ -62,12 +65,15 @@ class LiveImages:
             self._decoded = there, images
         return self._decoded[1]
 
-    def close(self) -> None:
-        """Wait for no image any more."""
-        self._fetchers.shutdown(wait=False, cancel_futures=True)
-
     def _read(self, source: str) -> bytes:
         return self._coming[source].result()
+
+    def _fetch(self, source: str, coming: Future[bytes]) -> None:
+        with self._places:
+            try:
+                coming.set_result(self._fetched(source))
+            except Exception as error:  # noqa: BLE001 - whoever reads it gets it
+                coming.set_exception(error)
 
     def _fetched(self, source: str) -> bytes:
         if not source.startswith(("http://", "https://")):

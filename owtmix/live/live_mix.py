@@ -91,20 +91,17 @@ class LiveMix:
         """
         self._tell()
         self._images.of(self._job.spec(()).images)
-        try:
-            while True:
-                is_stopped = self._live.is_stopped
-                self._room.read(self._edge_ms * 1000 if self._fixed else 0)
-                now_us = self._now_us()
-                if is_stopped and self._room.is_over(now_us):
-                    return self._finish()
-                if self._is_full:
-                    self._tell()
-                    time.sleep(_NOBODY_S)
-                elif not (self._is_due(now_us) and self._make_next()):
-                    time.sleep(_LOOK_S)
-        finally:
-            self._images.close()
+        while True:
+            is_stopped = self._live.is_stopped
+            self._room.read(self._edge_ms * 1000 if self._fixed else 0)
+            now_us = self._now_us()
+            if is_stopped and self._room.is_over(now_us):
+                return self._finish()
+            if self._is_full:
+                self._tell()
+                time.sleep(_NOBODY_S)
+            elif not (self._is_due(now_us) and self._make_next()):
+                time.sleep(_LOOK_S)
 
     @property
     def _edge_ms(self) -> int:

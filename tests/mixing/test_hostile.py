@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import time
 from dataclasses import replace
@@ -14,7 +15,7 @@ import pytest
 from owtmix.base.ids import StreamId
 from owtmix.recorder.journal import Frame, JournalHead, JournalWriter
 from tests.e2e.measure import beeps
-from tests.mixing.rooms import begin, mixed, mixing, play, stop
+from tests.mixing.rooms import DATA, begin, mixed, mixing, play, stop
 from tests.recorder.senders import Sender
 from tests.recorder.test_hostile_journals import HOSTILE, write
 
@@ -53,3 +54,12 @@ def test_those_who_come_all_the_time_hold_up_nobody(tmp_path: Path) -> None:
         stop(room)
         assert process.wait(timeout=60) == 0
     assert chunks >= 2
+
+
+def test_a_server_of_images_that_never_answers_holds_up_no_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "owt.toml").write_text("[images]\ntimeout_s = 300\n")
+    monkeypatch.setenv("OWT_CONF", str(tmp_path / "owt.toml"))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        mark = {"Type": 2, "Image": f"http://127.0.0.1:{server.getsockname()[1]}/mark.png"}
+        data = DATA | {"MixerConfig": {"MixedVideoLayout": 1, "WaterMark": [mark]}}
+        assert mixed(begin(tmp_path / "room", [ALICE], data=data)).report["duration_s"] == 4.0
