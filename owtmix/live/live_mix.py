@@ -82,6 +82,7 @@ class LiveMix:
         """Those that are finished, and how many parts are in them or in none."""
         self._joined = 0
         self._is_behind = False
+        self._is_over = False
 
     def run(self) -> dict[str, Any]:
         """Mix until the room has ended; returns what became of it.
@@ -92,9 +93,8 @@ class LiveMix:
         self._tell()
         self._images.of(self._job.spec(()).images)
         while True:
-            is_stopped = self._live.is_stopped
+            is_stopped, now_us = self._live.is_stopped, self._now_us()
             self._room.read(self._edge_ms * 1000 if self._fixed else 0)
-            now_us = self._now_us()
             if is_stopped and self._room.is_over(now_us):
                 return self._finish()
             if self._is_full:
@@ -173,7 +173,8 @@ class LiveMix:
         assert self._fixed
         begun_ms, begun_us = self._fixed.begun_ms, self._fixed.begun_ms * 1000
         self._room.advance(begun_us + int(until_s * US))
-        found = [file for file in self._room.files(self._now_us()) if file.plan.name not in self._left_out]
+        now_us = _FOREVER_US if self._is_over else self._now_us()
+        found = [file for file in self._room.files(now_us) if file.plan.name not in self._left_out]
         files = [file.from_us(begun_us) for file in found if file.end_us is None or file.end_us > begun_us]
         self._look_at(files)
         self._job.read()
@@ -232,6 +233,7 @@ class LiveMix:
     def _finish(self) -> dict[str, Any]:
         """Make what is left of the room, and its files."""
         self._look_again_us.clear()
+        self._is_over = True
         self._room.fix(_FOREVER_US, self._edge_ms * 1000 if self._fixed else None)
         has_begun = self._fixed is not None or self._begin(_FOREVER_US)
         self._room.advance(_FOREVER_US)

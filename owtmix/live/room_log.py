@@ -23,6 +23,8 @@ PATIENCE_US: Final = 2_500_000
 """So long the first reports of the clocks of a session are waited for."""
 CHECKED_US: Final = 10_000_000
 """How often it is looked at whether clocks are right."""
+WRITTEN_US: Final = 1_500_000
+"""After it came, a record is in its journal."""
 
 _log = logging.getLogger(__name__)
 
@@ -143,8 +145,8 @@ class RoomLog:
         return found
 
     def is_over(self, now_us: int) -> bool:
-        """Whether all sessions are over."""
-        return not any(self._is_open(tracks.values(), now_us) for tracks in self._sessions.values())
+        """Whether all of a room that is not received any more was read: where a writer was killed there is no end."""
+        return all(track.has_ended or now_us - track.log.last_arrived_us > WRITTEN_US for track in self._tracks())
 
     def _tracks(self) -> list[LiveTrack]:
         return [track for tracks in self._sessions.values() for track in tracks.values()]
