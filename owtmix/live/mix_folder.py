@@ -22,7 +22,15 @@ from owtmix.base.errors import BusyError
 from owtmix.base.own_files import make_emptied, make_folder, own_file, read_own, remove, replace_whole
 from owtmix.jobfile.bounds import MAX_INDEX_BYTES
 from owtmix.live.live_plan import Fixed
-from owtmix.recorder.live_folder import LIVE, LOCK_FILE, RESULT_FILE, STATE_FILE, STOP_FILE
+from owtmix.recorder.live_folder import (
+    LIVE,
+    LOCK_FILE,
+    LONGEST_WARNING,
+    MOST_WARNINGS,
+    RESULT_FILE,
+    STATE_FILE,
+    STOP_FILE,
+)
 from owtmix.workers.made_files import take_made
 
 SEGMENTS: Final = "flv"
@@ -169,7 +177,7 @@ class MixFolder:
 
     def tell(self, state: Mapping[str, Any]) -> None:
         """Say how far the mix is."""
-        replace_whole(self.root / STATE_FILE, json.dumps(state).encode())
+        replace_whole(self.root / STATE_FILE, _told(state))
 
     def end_segments(self) -> None:
         """Say that no more segments come."""
@@ -177,7 +185,7 @@ class MixFolder:
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Say what the mix has become."""
-        replace_whole(self.root / RESULT_FILE, json.dumps(result).encode())
+        replace_whole(self.root / RESULT_FILE, _told(result))
 
     @property
     def is_finished(self) -> bool:
@@ -218,3 +226,9 @@ def _size(path: Path) -> int:
         return path.lstat().st_size
     except OSError:
         return 0
+
+
+def _told(found: Mapping[str, Any]) -> bytes:
+    """What is told of a mix, with so many warnings as are read."""
+    warnings = [text[:LONGEST_WARNING] for text in found["warnings"][:MOST_WARNINGS]]
+    return json.dumps({**found, "warnings": warnings}).encode()

@@ -26,8 +26,8 @@ STOP_FILE: Final = "stop"
 LOCK_FILE: Final = ".lock"
 
 _MOST_BYTES: Final = 1 << 20
-_MOST_WARNINGS: Final = 100
-_LONGEST_WARNING: Final = 500
+MOST_WARNINGS: Final = 100
+LONGEST_WARNING: Final = 500
 _MIX: Final = re.compile(rf"{LIVE}/[A-Za-z0-9_-][A-Za-z0-9._-]{{0,100}}")
 """The file of the mix: one in the folder, whatever the mixer says."""
 
@@ -153,4 +153,4 @@ def _number(found: Mapping[str, Any], name: str) -> float:
 def _warnings(found: Mapping[str, Any]) -> tuple[str, ...]:
     texts = found.get("warnings")
     known = texts if isinstance(texts, list) else []
-    return tuple(text[:_LONGEST_WARNING] for text in known[:_MOST_WARNINGS] if isinstance(text, str))
+    return tuple(text[:LONGEST_WARNING] for text in known[:MOST_WARNINGS] if isinstance(text, str))

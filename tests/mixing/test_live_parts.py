@@ -21,6 +21,7 @@ from owtmix.recorder.file_plan import FileFormats, plan_files
 from owtmix.recorder.fixed_clock import add_knots, clock_file, read_knots
 from owtmix.recorder.journal import Frame, JournalHead, JournalReader, JournalWriter
 from owtmix.recorder.journal_scan import scan_journal
+from owtmix.recorder.live_folder import LONGEST_WARNING, MOST_WARNINGS, LiveFolder
 from owtmix.render.limiter import Limiter, limit
 from tests.recorder.senders import START_US, Sender, write_journals
 
@@ -247,3 +248,12 @@ def test_only_the_last_segments_are_kept(tmp_path: Path) -> None:
             taken(live, n)
         names = sorted(path.name for path in live.segments.iterdir())
     assert (len(names), names[0], names[-1]) == (30, "000005.flv", "000034.flv")
+
+
+def test_what_is_told_stays_short_however_much_is_wrong(tmp_path: Path) -> None:
+    """A longer file counts as none, and a mix that tells nothing as one that hangs."""
+    folder = MixFolder(tmp_path)
+    folder.tell({"chunks": 7, "warnings": [f"{number} " + "x" * 5000 for number in range(2000)]})
+    state = LiveFolder(tmp_path).state()
+    assert state
+    assert (state.chunks, len(state.warnings), len(state.warnings[0])) == (7, MOST_WARNINGS, LONGEST_WARNING)
