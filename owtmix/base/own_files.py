@@ -170,7 +170,7 @@ def read_own(path: Path, max_bytes: int) -> bytes:
     with open(path, "rb", opener=own_file) as file:
         size = os.fstat(file.fileno()).st_size
         if size > max_bytes:
-            raise OSError(errno.EFBIG, f"it is larger than {max_bytes:,} bytes", str(path))
+            raise OSError(errno.EINVAL, f"it is larger than {max_bytes:,} bytes", str(path))
         return file.read(size)
 
 

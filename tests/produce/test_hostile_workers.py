@@ -63,6 +63,7 @@ def closed_sources() -> Iterator[None]:
 def make(folder: Path, executor: InProcessExecutor | None = None) -> tuple[list[str], int]:
     """Make an MP4; returns the warnings, and how many chunks were made by an earlier run."""
     warnings = Told()
+    (folder / "a.mp4").touch()
     made = production(folder, [], warnings, executor).make([Mp4Output(folder / "a.mp4")], RecordingProgress())
     return warnings.told, made.reused
 
