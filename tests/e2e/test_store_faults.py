@@ -205,18 +205,18 @@ def test_a_recording_beyond_the_budget_is_left_out_and_not_downloaded(stored: St
     assert len({request.path for request in stored.contents()}) == 1
 
 
-def test_a_disk_that_is_full(compiled: Stored) -> None:
+def test_files_that_may_not_be_long_enough_for_what_is_fetched(compiled: Stored) -> None:
     enlarge(compiled, 3 << 20)
     done = compiled.run_limited(1 << 20)
-    assert done.returncode == 5
-    assert f"{compiled.command.root / 'work' / compiled.job_id / 'inputs'} cannot be written" in problem(done)
+    assert done.returncode == 4
+    assert "a file may have 1,048,576 bytes, which are too few: raise the limit (ulimit -f)" in problem(done)
 
 
-def test_a_disk_that_is_full_while_composing(compiled: Stored, tmp_path: Path) -> None:
+def test_files_that_may_not_be_long_enough_for_what_is_composed(compiled: Stored, tmp_path: Path) -> None:
     local = TINY.write(tmp_path / "local", compiled.job_id, record_once)
     done = compiled.run_limited(4096, local)
-    assert done.returncode == 5
-    assert "the disk takes no more" in problem(done)
+    assert done.returncode == 4
+    assert "a file may have 4,096 bytes, which are too few: raise the limit (ulimit -f)" in problem(done)
     assert not list((tmp_path / "local" / "out").iterdir())
 
 
