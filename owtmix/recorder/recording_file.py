@@ -29,8 +29,10 @@ from owtmix.recorder.key_frame import open_journal, picture_head
 from owtmix.recorder.made import Made
 from owtmix.recorder.track_writers import CopiedAac, CopiedPicture, CopiedSound, EncodedSound, SoundWriter
 
+_MP4_HZ: Final = 720_000
+"""Ticks in which MP4 counts when a track begins: a multiple of those of pictures, and of sound at 48 kHz."""
 _OPTIONS: Final = {
-    "mp4": {"movflags": "+faststart", "fflags": "+bitexact"},
+    "mp4": {"movflags": "+faststart", "fflags": "+bitexact", "movie_timescale": str(_MP4_HZ)},
     "webm": {"fflags": "+bitexact"},
 }
 

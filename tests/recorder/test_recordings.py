@@ -10,9 +10,11 @@ import av
 import pytest
 
 from owtmix.base.ids import StreamId
+from owtmix.recorder.clock import Knot, rtp_us
+from owtmix.recorder.fixed_clock import add_knots
 from owtmix.recorder.journal import Frame, JournalHead, JournalReader, JournalWriter
 from tests.recorder.finishing import Seen, finish_here, lay_out, look
-from tests.recorder.senders import START_US, Sender, pictures, sounds, write_journals
+from tests.recorder.senders import LOOKAHEAD, START_US, Sender, pictures, sounds, write_journals
 
 MARKS: Final = (1000, 2000, 3000)
 DELAY_MS: Final = 15.0
@@ -20,6 +22,7 @@ ONSET_MS: Final = 5.0
 """Of sound and of participants against each other. The truth is known to the least delay, 15 ms and some jitter."""
 
 AGREE_MS: Final = 5.0
+LOOKAHEAD_US: Final = LOOKAHEAD * 1_000_000 // 48_000
 
 ALICE: Final = Sender("alice_1", marks_ms=MARKS, ntp_off_us=3_600_000_000, seed=2)
 BOB: Final = Sender("bob_1", start_ms=300, marks_ms=MARKS, codec="h264", ntp_off_us=-77_000, tone_hz=900, seed=3)
@@ -79,6 +82,25 @@ def test_every_picture_is_in_the_file_at_its_time(tmp_path: Path) -> None:
         _, seen = finished(tmp_path / sender.stream, sender)
         captured = [(at_us - START_US) / 1000 + DELAY_MS for at_us in sender.picture_times_us]
         assert seen.times_ms == pytest.approx(captured, abs=ONSET_MS)
+
+
+@pytest.mark.parametrize(("later", "first_us"), [("video", (0, 10_690)), ("audio", (10_690 + LOOKAHEAD_US, 0))])
+def test_a_track_that_begins_within_a_millisecond_begins_there(
+    tmp_path: Path, later: str, first_us: tuple[int, int]
+) -> None:
+    """Opus begins with what no one hears."""
+    folder = lay_out(tmp_path, [BOB], mp4_sound="opus")
+    for kind, after_us in zip(("audio", "video"), first_us, strict=True):
+        journal = folder.journals / f"s0.{kind}.0.journal"
+        with JournalReader(journal) as reader:
+            first = next(record for record in reader.records() if isinstance(record, Frame))
+            add_knots(journal, [Knot(rtp_us(first, reader.head.rate), float(START_US + 300_000 + after_us))])
+    (entry,) = finish_here(folder)["files"]
+    with av.open(str(folder.recordings / entry["name"])) as file:
+        (stream,) = file.streams.get({later: 0})
+        assert stream.start_time is not None
+        assert stream.time_base is not None
+        assert stream.start_time * stream.time_base == pytest.approx(0.010_690, abs=1 / 48_000)
 
 
 def test_pictures_are_copied_and_have_the_durations_of_their_times(tmp_path: Path) -> None:
