@@ -24,6 +24,7 @@ from owtmix.live.target import Target, connect
 from owtmix.net.addresses import LOOPBACK
 from tests.e2e.measure import beeps
 from tests.live.conftest import Tell
+from tests.support.people import BEEP_MS
 from tests.support.pusher import KEY, address, pushing
 from tests.support.rtmp import HAS_NGINX_RTMP, NO_NGINX_RTMP, free_address, recording_nginx
 from tests.support.segments import FPS, RATE_HZ, TONE_HZ, Feeder, make_segments, number_of
@@ -57,10 +58,11 @@ class Received:
     beeps_ms: list[float]
 
     def lip_sync_ms(self) -> list[float]:
-        """How much later each beep is than the picture of the mix's same second."""
+        """How much later each whole beep is than the picture of the mix's same second."""
         shown = zip(self.numbers, self.shown_ms, strict=True)
         seconds = [at for number, at in shown if number % FPS == 0]
-        heard = [beep for beep in self.beeps_ms if beep > SETTLED_MS]
+        whole_until_ms = self.sound_ms[-1] + AAC_MS - BEEP_MS
+        heard = [beep for beep in self.beeps_ms if SETTLED_MS < beep <= whole_until_ms]
         return [beep - at for at in seconds for beep in heard if abs(beep - at) < NEAR_MS]
 
 
