@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain, pairwise
@@ -16,8 +16,9 @@ from typing import Final
 
 from owtmix.base.errors import InputError
 from owtmix.base.ids import StreamId
-from owtmix.base.time import TimeRange, parts_within, timecode
+from owtmix.base.time import TimeRange, parts_within
 from owtmix.plan.jumps import Jump, ahead_of, jumps_between, merge_ranges
+from owtmix.plan.long_clips import cut_to_fit, cut_warnings
 from owtmix.plan.media_info import Clip
 
 _NOTICED_S: Final = Fraction(1)
@@ -73,9 +74,8 @@ class Timeline:
 class TimelineRules:
     """Rules for the end of the output and for gaps, in seconds, from ``JobConfig`` and ``conf/owt.toml``.
 
-    A clip that would last longer than ``longest_s`` is cut there. A room that is composed while it is recorded may be
-    empty for a time: its output lasts ``lasts_s`` at least, and begins at ``begins_s`` of index time, before which
-    nobody comes. Otherwise it begins with who comes first.
+    A clip that would last longer than ``longest_s`` is cut there. The output lasts ``lasts_s`` at least, and begins at
+    ``begins_s`` of index time, which is before anybody comes, or else with who comes first.
     """
 
     key_stream: StreamId | None
@@ -97,14 +97,14 @@ def build_timeline(
     Raises:
         InputError: no stream is there while it is in the mix.
     """
-    room = _cut_to_fit([(clip, _index_range(clip, rules.longest_s)) for clip in clips], rules)
+    room = cut_to_fit(clips, rules.longest_s, rules.idle_s, keep_gaps=rules.keep_empty_gaps)
     visits = _visits(room, rules.absence_s, mixed)
     end, warnings = _end(visits, rules)
     visits = {stream: kept for stream, spans in visits.items() if (kept := _until(end, spans))}
     occupied = merge_ranges(chain.from_iterable(visits.values()), Fraction(0))
     if rules.begins_s is not None and rules.begins_s < occupied[0].start:
         occupied = (TimeRange(rules.begins_s, occupied[0].end), *occupied[1:])
-    jumps, cut_warnings = jumps_between(occupied, rules.idle_s, keep_gaps=rules.keep_empty_gaps)
+    jumps, gap_warnings = jumps_between(occupied, rules.idle_s, keep_gaps=rules.keep_empty_gaps)
     placed: dict[StreamId, list[PlacedClip]] = {stream: [] for stream in visits}
     for clip, span in room:
         stream = clip.recording.stream
@@ -123,72 +123,13 @@ def build_timeline(
         segments=_segments(presence, output_end),
         jumps=jumps,
         warnings=(
-            *_cut_clips(room, rules.longest_s),
+            *cut_warnings(room, rules.longest_s),
             *_overlaps(room, rules.absence_s),
             *(f"{c.recording.key} has {len(c.sounds)} sound tracks: all are heard" for c in clips if len(c.sounds) > 1),
             *warnings,
-            *cut_warnings,
+            *gap_warnings,
         ),
     )
-
-
-def _index_range(clip: Clip, longest_s: Fraction) -> TimeRange:
-    """Index time of a clip: its first packet is at ``StartTime``, and ``EndTime`` bounds it.
-
-    The last picture of a shared screen stands until ``EndTime``.
-    """
-    start = clip.recording.start_s
-    return TimeRange(start, start + min(_claimed_s(clip), longest_s))
-
-
-def _claimed_s(clip: Clip) -> Fraction:
-    """How long a clip lasts, by its file and by the index."""
-    if clip.recording.end_s is None:
-        return clip.span.duration
-    stated_s = clip.recording.end_s - clip.recording.start_s
-    return stated_s if clip.video and clip.recording.stream.is_screen else min(clip.span.duration, stated_s)
-
-
-def _cut_to_fit(room: Sequence[tuple[Clip, TimeRange]], rules: TimelineRules) -> list[tuple[Clip, TimeRange]]:
-    """Cut clips that claim to last too long, so that nobody else suffers for it.
-
-    They end with the longest output, or earlier where the others come so late that it would still be too long.
-    """
-    liars = {number for number, (clip, _) in enumerate(room) if _claimed_s(clip) > rules.longest_s}
-    if not liars:
-        return list(room)
-
-    def cut(ends: Callable[[TimeRange], Fraction]) -> list[tuple[Clip, TimeRange]]:
-        return [
-            (clip, TimeRange(span.start, max(span.start + _NOTICED_S, min(span.end, ends(span)))))
-            if number in liars
-            else (clip, span)
-            for number, (clip, span) in enumerate(room)
-        ]
-
-    jumps, _ = jumps_between(
-        merge_ranges((span for _, span in room), Fraction(0)), rules.idle_s, keep_gaps=rules.keep_empty_gaps
-    )
-    found = cut(lambda span: span.start + rules.longest_s - (span.start - ahead_of(jumps, span.start)))
-    others = [entry for number, entry in enumerate(room) if number not in liars]
-    if not others or _lasts_s(found, rules) <= rules.longest_s:
-        return found
-    # A clip makes the output longer by no more than it lasts, and a gap of IdleTime.
-    left_s = (rules.longest_s - _lasts_s(others, rules)) / len(liars) - rules.idle_s
-    return cut(lambda span: span.start + left_s)
-
-
-def _lasts_s(room: Sequence[tuple[Clip, TimeRange]], rules: TimelineRules) -> Fraction:
-    """How long the output of ``room`` lasts, without regard to ``KeyStream``."""
-    spans = merge_ranges((span for _, span in room), Fraction(0))
-    return spans[-1].end - jumps_between(spans, rules.idle_s, keep_gaps=rules.keep_empty_gaps)[0][-1].ahead_s
-
-
-def _cut_clips(room: Iterable[tuple[Clip, TimeRange]], longest_s: Fraction) -> Iterator[str]:
-    for clip, span in room:
-        if (claimed_s := _claimed_s(clip)) > longest_s:
-            lasts, limit, cut = (timecode(s) for s in (claimed_s, longest_s, span.duration))
-            yield f"{clip.recording.key} claims to last {lasts}, more than the limit of {limit}: it is cut after {cut}"
 
 
 def _overlaps(room: Sequence[tuple[Clip, TimeRange]], absence_s: Fraction) -> Iterator[str]:
