@@ -42,13 +42,12 @@ class LiveJob:
     """
 
     def __init__(self, room: Path) -> None:
-        self._file = room / UPDATES_FILE
+        self._options_file, self._updates_file = room / FINISH_FILE, room / UPDATES_FILE
         try:
-            self.options = FinishOptions.from_json(read_own(room / FINISH_FILE, MAX_INDEX_BYTES))
+            self.options = self._read_options()
         except OSError as error:
             reason = Problem(FINISH_FILE, f"cannot be read: {error.strerror}")
             raise machine_error(error) or SpecError(reason) from None
-        self._options_file = room / FINISH_FILE
         self._text = job_text(self.options, _STORE, INDEX_FILE, self.options.job_id)
         self._updates = b""
         self._shapes: list[tuple[int, Shape]] = []
@@ -64,8 +63,8 @@ class LiveJob:
             SpecError: that is none.
         """
         try:
-            self.options = FinishOptions.from_json(read_own(self._options_file, MAX_INDEX_BYTES))
-            data = read_own(self._file, MAX_INDEX_BYTES)
+            self.options = self._read_options()
+            data = read_own(self._updates_file, MAX_INDEX_BYTES)
         except OSError as error:
             if found := machine_error(error):
                 raise found from None
@@ -103,6 +102,10 @@ class LiveJob:
                 self.problem = str(error)
             self._specs[shape] = spec
         return self._specs[shape]
+
+    def _read_options(self) -> FinishOptions:
+        """When and how the room is recorded; raises ``OSError`` and ``SpecError``."""
+        return FinishOptions.from_json(read_own(self._options_file, MAX_INDEX_BYTES))
 
     def _started(self, shape: Shape) -> JobSpec:
         """The job without its updates; raises ``SpecError``."""

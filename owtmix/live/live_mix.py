@@ -78,9 +78,8 @@ class LiveMix:
         self._looks: dict[str, int] = {}
         self._look_again_us: dict[str, int] = {}
         self._warnings: list[str] = []
-        self._files: list[str] = []
-        """Those that are finished, and how many parts are in them or in none."""
-        self._joined = 0
+        self._files: list[str] = []  # those that are finished
+        self._joined = 0  # the parts that are in them, or in none
         self._is_behind = False
         self._is_over = False
 
@@ -241,26 +240,27 @@ class LiveMix:
         if whole and not self._live.chunks and self._begin_later(whole[0]):
             whole = self._plan(Fraction(0))
         if whole:
-            duration_s = whole[0].duration_s
-            count = ceil(duration_s / self._chunk_s)
-            if len(self._live.chunks) >= count:  # the last one ends where the room does
-                self._live.drop_from(count - 1)
-            while len(self._live.chunks) < count:
-                span = self._span(len(self._live.chunks))
-                span = TimeRange(span.start, min(span.end, duration_s))
-                planned = self._plan(Fraction(0))
-                assert planned
-                self._make(planned, span, is_last=span.end == duration_s)
-                self._tell()
-            self._live.end_segments()
-            self._join(until_s=None)
+            self._make_rest(whole[0].duration_s)
         self._live.end_segments()
+        if whole:
+            self._join(until_s=None)
         return {
             "files": self._files,
             "duration_s": float(whole[0].duration_s) if whole else 0.0,
             "frames": sum(frames[1] - frames[0] for frames in (chunk.frames for chunk in self._live.chunks)),
             "warnings": self._warnings,
         }
+
+    def _make_rest(self, duration_s: Fraction) -> None:
+        count = ceil(duration_s / self._chunk_s)
+        if len(self._live.chunks) >= count:  # the last one ends where the room does
+            self._live.drop_from(count - 1)
+        while (made := len(self._live.chunks)) < count:
+            span = TimeRange(self._span(made).start, min(self._span(made).end, duration_s))
+            planned = self._plan(Fraction(0))
+            assert planned
+            self._make(planned, span, is_last=span.end == duration_s)
+            self._tell()
 
     def _join(self, until_s: Fraction | None) -> None:
         """Join the chunks of each part that has ended into a file; all of them where ``until_s`` is None."""

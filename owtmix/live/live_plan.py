@@ -51,8 +51,8 @@ class Head:
 class Part:
     """What is one file of a mix, from chunk ``first`` on: the ``shape`` of its picture, its colours, and its headers.
 
-    ``recorded`` tells what is recorded by itself: by numbers, None where no file is made, but only pushed. ``level`` is
-    the H.264 level of its first chunk. Both are None where there is no picture.
+    ``recorded`` tells what is recorded by itself: by numbers, None where no file is made, but only pushed. ``matrix``
+    and ``level``, the H.264 level of its first chunk, are None where there is no picture.
     """
 
     first: int

@@ -22,6 +22,7 @@ from owtmix.base.errors import BusyError
 from owtmix.base.own_files import make_emptied, make_folder, own_file, read_own, remove, replace_whole
 from owtmix.jobfile.bounds import MAX_INDEX_BYTES
 from owtmix.live.live_plan import Fixed
+from owtmix.live.segments import END_FILE, FOLDER
 from owtmix.recorder.live_folder import (
     LIVE,
     LOCK_FILE,
@@ -33,13 +34,11 @@ from owtmix.recorder.live_folder import (
 )
 from owtmix.workers.made_files import take_made
 
-SEGMENTS: Final = "flv"
 KEPT_SEGMENTS: Final = 30
 """So many of the last ones are kept for those who push them."""
 
 _FIXED: Final = "fixed.json"
 _CHUNKS: Final = "chunks.jsonl"
-_ENDED: Final = "end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,7 @@ class MixFolder:
         self.bench = self.root / "bench"
         self.tracks = self.root / "chunks"
         self.images = self.root / "images"
-        self.segments = self.root / SEGMENTS
+        self.segments = self.root / FOLDER
         self.chunks: list[Chunk] = []
 
     @contextmanager
@@ -181,7 +180,7 @@ class MixFolder:
 
     def end_segments(self) -> None:
         """Say that no more segments come."""
-        replace_whole(self.segments / _ENDED, b"")
+        replace_whole(self.segments / END_FILE, b"")
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Say what the mix has become."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,8 +24,6 @@ CHECKED_US: Final = 10_000_000
 """How often it is looked at whether clocks are right."""
 WRITTEN_US: Final = 1_500_000
 """After it came, a record is in its journal."""
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +117,7 @@ class RoomLog:
                     if track.is_fixed:
                         track.set_right(clocks[track], edge_us)
             for track in missing:
-                track.fix(clocks[track], 0.0)
+                track.fix(clocks[track])
         return all_fixed
 
     def advance(self, edge_us: int) -> None:

@@ -119,15 +119,15 @@ class LiveTrack:
             tuple(self._knots),
         )
 
-    def fix(self, clock: TrackClock, later_us: float) -> None:
-        """Fix its clock, by what ``clock`` says now, and ``later_us`` more.
+    def fix(self, clock: TrackClock) -> None:
+        """Fix its clock, by what ``clock`` says now.
 
         Raises:
             OSError: that cannot be kept.
         """
         assert self._first
         first_us = rtp_us(self._first, self.head.rate)
-        self._keep([Knot(first_us, clock.placed(first_us) + later_us)])
+        self._keep([Knot(first_us, clock.placed(first_us))])
 
     def set_right(self, clock: TrackClock, edge_us: int) -> None:
         """Let its clock run a little faster or slower from ``edge_us`` on, if ``clock`` says that it is wrong.
@@ -159,10 +159,6 @@ class LiveTrack:
                 return
             self._coming.popleft()
             self.captured.add(at_us, lasts_us)
-
-    def close(self) -> None:
-        """Close the journal."""
-        self._reader.close()
 
     def _keep(self, knots: Sequence[Knot]) -> None:
         add_knots(self.path, knots)

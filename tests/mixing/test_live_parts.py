@@ -16,7 +16,7 @@ from owtmix.live.journal_sources import MOST_RESTING, OpenJournals
 from owtmix.live.live_source import LiveSource
 from owtmix.live.mix_folder import Chunk, MixFolder
 from owtmix.live.track_log import US, LiveTrack
-from owtmix.recorder.clock import Knot, between, fixed_clock, place
+from owtmix.recorder.clock import Knot, between, fixed_clock, place, rtp_us
 from owtmix.recorder.file_plan import FileFormats, plan_files
 from owtmix.recorder.fixed_clock import add_knots, clock_file, read_knots
 from owtmix.recorder.journal import Frame, JournalHead, JournalReader, JournalWriter
@@ -68,7 +68,11 @@ def test_a_clock_that_is_wrong_is_set_right_slowly_and_for_ever(tmp_path: Path) 
     track = LiveTrack(journal)
     track.read()
     (clock,) = place([track.log])
-    track.fix(clock, 50_000.0)  # by 50 ms too late
+    first = track.scan().first
+    assert first
+    first_us = rtp_us(first, clock.rate)
+    late = fixed_clock(clock.rate, (Knot(first_us, clock.placed(first_us) + 50_000),))
+    track.fix(late)
     wrong_us = []
     for edge_s in range(2, 60, 2):
         edge_us = START_US + edge_s * US
@@ -91,7 +95,7 @@ def test_what_was_fixed_is_not_changed_by_a_new_process(tmp_path: Path) -> None:
     journal = write_journals(Sender("alice_1", codec=None), tmp_path, "s0")[0]
     track = LiveTrack(journal)
     track.read()
-    track.fix(place([track.log])[0], 0.0)
+    track.fix(place([track.log])[0])
     with clock_file(journal).open("ab") as file:
         file.write(b"[5.0, 6")  # it was killed
     again = LiveTrack(journal)

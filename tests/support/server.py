@@ -36,15 +36,8 @@ class LiveServer:
     ``service`` has more lines for that table of the settings; ``receives_at`` is the address that media comes to.
     """
 
-    def __init__(
-        self,
-        root: Path,
-        service: str = "min_free_mib = 64",
-        environment: dict[str, str] | None = None,
-        receives_at: str = "127.0.0.1",
-    ) -> None:
+    def __init__(self, root: Path, service: str = "min_free_mib = 64", receives_at: str = "127.0.0.1") -> None:
         self.root = root
-        self._environment = _ENVIRONMENT | (environment or {})
         self.store = root / "out"
         self.state = root / "state"
         self.conf = root / "owt.toml"
