@@ -7,6 +7,7 @@ import importlib.util
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
@@ -43,6 +44,12 @@ def kernel_isolates() -> bool:
         new_network, new_user = 0x40000000, 0x10000000
         os._exit(bool(unshare(new_network) and unshare(new_network | new_user)))
     return os.waitpid(child, 0)[1] == 0
+
+
+def kernel_mounts() -> bool:
+    """Whether a process may have a disk for itself."""
+    mount = ["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", tempfile.gettempdir()]
+    return subprocess.run(mount, check=False, capture_output=True).returncode == 0
 
 
 NOT_CONFINED: Final = "this kernel lacks Landlock or seccomp filters"
@@ -143,6 +150,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 ALLOWED_SKIPS: Final = {
     "no extended attributes": attributed(Path(tempfile.gettempdir())) is None,
     "the kernel refuses a network of its own": not kernel_isolates(),
+    "the kernel refuses a disk of its own": not kernel_mounts(),
     NOT_CONFINED: not kernel_confines(),
     "only root can give a folder away": os.geteuid() != 0,
     "only root can give a network rules": os.geteuid() != 0,

@@ -94,9 +94,17 @@ class Stored:
         )
 
     def run_limited(self, largest_file_bytes: int, *arguments: str | Path) -> Done:
-        """Run the command where no file can grow beyond a size, which simulates a full disk for one file."""
+        """Run the command where no file can grow beyond a size."""
         limit = f'ulimit -S -f {largest_file_bytes // 512} && exec "$@"'
         return self._run(["sh", "-c", limit, "sh", self.command.path, *map(str, arguments or (self.job_file,))], {})
+
+    def run_on_a_disk(self, size_bytes: int, *arguments: str | Path) -> Done:
+        """Run the command with its work folder on a disk of this size, which it has for itself."""
+        work = self.command.root / "work"
+        work.mkdir(exist_ok=True)
+        mounted = f'mount -t tmpfs -o size={size_bytes} tmpfs "$0" && exec "$@"'
+        words = [self.command.path, *map(str, arguments or (self.job_file,))]
+        return self._run(["unshare", "--mount", "sh", "-c", mounted, str(work), *words], {})
 
     def contents(self) -> list[Request]:
         """The requests for contents of recordings so far."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import kernel_mounts
 from tests.e2e.stored import STORAGE, Stored, edit, problem, report
 from tests.storage.fault_proxy import (
     Answer,
@@ -30,6 +31,8 @@ from tests.storage.fault_proxy import (
 from tests.support.command import TINY, install, record_once
 
 ATTEMPTS = 2
+
+mounted = pytest.mark.skipif(not kernel_mounts(), reason="the kernel refuses a disk of its own")
 
 Pick = Callable[[Request], bool]
 
@@ -205,6 +208,27 @@ def test_a_recording_beyond_the_budget_is_left_out_and_not_downloaded(stored: St
     assert len({request.path for request in stored.contents()}) == 1
 
 
+@mounted
+def test_a_disk_that_gets_full_while_recordings_come(stored: Stored, tmp_path: Path) -> None:
+    enlarge(stored, 3 << 20)
+    stored = with_room_at_first(stored, tmp_path, "inputs/disk_budget.py")
+    done = stored.run_on_a_disk(1 << 20)
+    assert done.returncode == 5
+    inputs = stored.command.root / "work" / stored.job_id / "inputs"
+    assert f"{inputs} cannot be written: the disk is full, free some space" in problem(done)
+
+
+@mounted
+def test_a_disk_that_gets_full_while_composing(stored: Stored, tmp_path: Path) -> None:
+    local = TINY.write(tmp_path / "local", stored.job_id, record_once)
+    stored = with_room_at_first(stored, tmp_path, "produce/disk_space.py")
+    done = stored.run_on_a_disk(16 << 10, local)
+    assert done.returncode == 5
+    assert "/chunks/" in problem(done)
+    assert problem(done).endswith("cannot be written: the disk is full, free some space")
+    assert not list((tmp_path / "local" / "out").iterdir())
+
+
 def test_files_that_may_not_be_long_enough_for_what_is_fetched(compiled: Stored) -> None:
     enlarge(compiled, 3 << 20)
     done = compiled.run_limited(1 << 20)
@@ -227,6 +251,13 @@ def test_a_disk_without_room_is_found_before_anything_is_fetched(stored: Stored,
     assert done.returncode == 5
     assert "free some space" in problem(done)
     assert not stored.contents()
+
+
+def with_room_at_first(stored: Stored, folder: Path, module: str) -> Stored:
+    """The job in an installation where ``module`` finds space: others take it before it is used."""
+    command = install(folder / "soon full")
+    edit(command, module, "shutil.disk_usage(folder).free", "(1 << 40)")
+    return replace(stored, command=command)
 
 
 def enlarge(stored: Stored, size_bytes: int) -> None:
