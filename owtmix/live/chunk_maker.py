@@ -32,12 +32,16 @@ class ChunkMaker:
         live: the folder of the mix.
         executor: has one worker.
         warn: told of what is wrong with sources, and of what had to be made again.
+        watch: called several times a second while a worker works.
     """
 
-    def __init__(self, live: MixFolder, executor: Executor, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self, live: MixFolder, executor: Executor, warn: Callable[[str], None], watch: Callable[[], None]
+    ) -> None:
         self._live = live
         self._executor = executor
         self._warn = warn
+        self._watch = watch
         self._blamed: set[tuple[str, int]] = set()
 
     def make(
@@ -73,7 +77,7 @@ class ChunkMaker:
         outcome = self._done(self._without_blamed(task))
         if outcome.death:
             self._blame(task)
-            outcome = do_alone(self._executor, self._without_blamed(task))
+            outcome = do_alone(self._executor, self._without_blamed(task), self._watch)
         if not isinstance(outcome.value, Mixed):
             raise RenderError(f"{task.name} cannot be made: {outcome.error or f'its process {outcome.death}'}")
         self._take(task, outcome.value)
@@ -102,7 +106,7 @@ class ChunkMaker:
         most_bytes = 2 * sum(chunk.track + chunk.sound for chunk in chunks) + _MORE_BYTES
         task = JoinTask(plan, tracks, sound, live.bench, path, most_bytes)
         self._executor.allow(read=[live.tracks])
-        outcome = do_alone(self._executor, task)
+        outcome = do_alone(self._executor, task, self._watch)
         if outcome.error or outcome.death:
             raise RenderError(f"the mix cannot be joined: {outcome.error or f'its process {outcome.death}'}")
         live.take_mix(name, path, most_bytes)
@@ -115,10 +119,10 @@ class ChunkMaker:
 
     def _done(self, task: MixTask) -> Outcome[MixTask]:
         """What became of a chunk: the worker that made the one before has its sources open."""
-        (outcome,) = self._executor.run([task], most=1)
+        (outcome,) = self._executor.run([task], most=1, watch=self._watch)
         if outcome.death or isinstance(outcome.error, ShortageError):
             self._warn(f"{task.name} is made again: {outcome.error or f'its process {outcome.death}'}")
-            return do_alone(self._executor, task)
+            return do_alone(self._executor, task, self._watch)
         return outcome
 
     def _blame(self, task: MixTask) -> None:
@@ -126,7 +130,7 @@ class ChunkMaker:
         for number, source in enumerate(task.sources):
             others = [other for other in range(len(task.sources)) if other != number]
             alone = replace(task, plan=_without(task.plan, others))
-            if source.key not in self._blamed and (death := do_alone(self._executor, alone).death):
+            if source.key not in self._blamed and (death := do_alone(self._executor, alone, self._watch).death):
                 self._blamed.add(source.key)
                 self._warn(f"{source.plan.name} is a placeholder, and silent: its process {death}")
 

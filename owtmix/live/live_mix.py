@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -19,6 +18,7 @@ from owtmix.live.live_job import LiveJob, Shape
 from owtmix.live.live_plan import Fixed, Head, Part, level_of, plan_room
 from owtmix.live.live_source import LiveSource
 from owtmix.live.mix_folder import MixFolder
+from owtmix.live.mix_status import MixStatus
 from owtmix.live.room_log import LiveFile, RoomLog
 from owtmix.live.tasks import HeadTask, ListenTask
 from owtmix.live.track_log import US
@@ -42,10 +42,6 @@ _AHEAD_S: Final = 1
 _FOREVER_US: Final = 1 << 61
 _MOST_LOOKS: Final = 9
 """At a picture of which no key frame can be shown, with growing pauses: each look reads all of its journal."""
-_BEHIND_S: Final = 10.0
-"""A mix that is so far behind says so."""
-
-_log = logging.getLogger(__name__)
 
 
 class LiveMix:
@@ -69,18 +65,16 @@ class LiveMix:
         self._job = LiveJob(room.root)
         formats = FileFormats(self._job.options.mp4_sound, self._job.options.sound_alone)
         self._room = RoomLog(room, formats, round((settings.service.gone_s + _LATER_S) * US))
-        self._maker = ChunkMaker(live, executor, self._warn)
-        self._images = LiveImages(settings, executor, live.bench, live.images, self._warn)
+        self._status = MixStatus(live, settings.live.mix_chunk_s)
+        self._maker = ChunkMaker(live, executor, self._status.warn, self._stay_heard)
+        self._images = LiveImages(settings, executor, live.bench, live.images, self._status.warn)
         self._chunk_s = settings.live.mix_chunk_s
         self._fixed = live.fixed()
         self._heads: dict[str, Head] = {}
         self._left_out: set[str] = set()
         self._looks: dict[str, int] = {}
         self._look_again_us: dict[str, int] = {}
-        self._warnings: list[str] = []
-        self._files: list[str] = []  # those that are finished
-        self._joined = 0  # the parts that are in them, or in none
-        self._is_behind = False
+        self._joined = 0  # the parts that are in files, or in none
         self._is_over = False
 
     def run(self) -> dict[str, Any]:
@@ -93,11 +87,11 @@ class LiveMix:
         self._images.of(self._job.spec(()).images)
         while True:
             is_stopped, now_us = self._live.is_stopped, self._now_us()
-            self._room.read(self._edge_ms * 1000 if self._fixed else 0)
+            self._room.read(self._edge_ms * 1000 if self._fixed else 0, self._stay_heard)
+            self._stay_heard()
             if is_stopped and self._room.is_over(now_us):
                 return self._finish()
             if self._is_full:
-                self._tell()
                 time.sleep(_NOBODY_S)
             elif not (self._is_due(now_us) and self._make_next()):
                 time.sleep(_LOOK_S)
@@ -114,7 +108,9 @@ class LiveMix:
         longest_s = self._settings.limits.max_duration_s
         is_full = self._span(len(self._live.chunks)).end > longest_s
         if is_full:
-            self._warn(f"the mix ends after {timecode(longest_s)}, which is limits.max_duration_s in conf/owt.toml")
+            self._status.warn(
+                f"the mix ends after {timecode(longest_s)}, which is limits.max_duration_s in conf/owt.toml"
+            )
         return is_full
 
     @property
@@ -161,7 +157,7 @@ class LiveMix:
             return False
         self._make(planned, span, is_last=False)
         self._join(until_s=span.end)
-        self._tell((self._now_us() - self._edge_ms * 1000) / US)
+        self._tell()
         return True
 
     def _span(self, number: int) -> TimeRange:
@@ -179,7 +175,7 @@ class LiveMix:
         self._job.read()
         spec = self._job.spec(self._job.shape_at(self._edge_ms) if shape is None else shape)
         if self._job.problem:
-            self._warn(f"updates are not used: {self._job.problem}")
+            self._status.warn(f"updates are not used: {self._job.problem}")
         options, planning = self._job.options, self._settings.planning
         until_us = begun_us + int((until_s + _AHEAD_S) * US)
         listen = partial(self._listen, until_us=until_us if until_s else None)
@@ -190,7 +186,7 @@ class LiveMix:
         ends = [file.end_us for file in files if file.end_us]
         until_us = max(ends, default=0) if until_us is None else until_us
         task = ListenTask([LiveSource(file.plan, file.start_us) for file in files], until_us)
-        (outcome,) = self._executor.run([task], most=1)
+        (outcome,) = self._executor.run([task], most=1, watch=self._stay_heard)
         found: Mapping[str, Voice] = outcome.value or {}
         return found
 
@@ -202,12 +198,12 @@ class LiveMix:
                 continue
             self._looks[name] = looks = self._looks.get(name, 0) + 1
             self._look_again_us[name] = now_us + (US << looks) if looks < _MOST_LOOKS else _FOREVER_US
-            outcome = do_alone(self._executor, HeadTask(file.plan.name, file.plan.picture))
+            outcome = do_alone(self._executor, HeadTask(name, file.plan.picture), self._stay_heard)
             if isinstance(outcome.value, Head):
                 self._heads[file.plan.name] = outcome.value
             elif outcome.death:
                 self._left_out.add(file.plan.name)
-                self._warn(f"{file.plan.name} is left out: its process {outcome.death}")
+                self._status.warn(f"{file.plan.name} is left out: its process {outcome.death}")
 
     def _make(self, planned: Planned, span: TimeRange, *, is_last: bool) -> None:
         plan, files = planned
@@ -245,10 +241,10 @@ class LiveMix:
         if whole:
             self._join(until_s=None)
         return {
-            "files": self._files,
+            "files": self._status.files,
             "duration_s": float(whole[0].duration_s) if whole else 0.0,
             "frames": sum(frames[1] - frames[0] for frames in (chunk.frames for chunk in self._live.chunks)),
-            "warnings": self._warnings,
+            "warnings": self._status.warnings,
         }
 
     def _make_rest(self, duration_s: Fraction) -> None:
@@ -269,32 +265,20 @@ class LiveMix:
         while self._joined < len(parts) - (until_s is not None):
             part = parts[self._joined]
             if part.recorded is not None:
-                name = self._live.mix_name(len(self._files) + 1)
+                name = self._live.mix_name(len(self._status.files) + 1)
                 if not self._live.has(name):
                     planned = self._plan(until_s or Fraction(0), part.shape)
                     assert planned
                     self._maker.join(planned[0], self._joined, parts, self._chunk_s, name)
-                self._files.append(name)
+                self._status.files.append(name)
             self._joined += 1
 
-    def _warn(self, message: str) -> None:
-        if message not in self._warnings:
-            _log.warning("%s", message)
-            self._warnings.append(message)
+    def _stay_heard(self) -> None:
+        """Tell how far the mix is, where something takes long."""
+        if self._status.is_due:
+            self._tell()
 
-    def _tell(self, behind_s: float = 0.0) -> None:
-        """Say how far the mix is."""
-        if behind_s > _BEHIND_S and not self._is_behind:
-            _log.warning("the mix is %.0f s behind live: this machine cannot keep up", behind_s)
-        self._is_behind = behind_s > _BEHIND_S
-        chunks = len(self._live.chunks)
-        self._live.tell(
-            {
-                "chunks": chunks,
-                "done_s": float(chunks * self._chunk_s),
-                "behind_s": round(behind_s, 3),
-                "begun_us": self._fixed.begun_ms * 1000 if self._fixed else None,
-                "files": self._files,
-                "warnings": self._warnings,
-            }
-        )
+    def _tell(self) -> None:
+        is_live = self._fixed and self._live.chunks and not (self._is_over or self._is_full)
+        behind_s = (self._now_us() - self._edge_ms * 1000) / US if is_live else 0.0
+        self._status.tell(self._fixed.begun_ms if self._fixed else None, behind_s)

@@ -17,6 +17,7 @@ from owtmix.recorder.journal import JournalError
 from owtmix.recorder.opus_packet import LOOKAHEAD, RATE_HZ
 from owtmix.recorder.picture_times import PICTURE_HZ, ticks
 from owtmix.recorder.room_folder import RoomFolder
+from owtmix.render.callbacks import Heartbeat
 
 PATIENCE_US: Final = 2_500_000
 """So long the first reports of the clocks of a session are waited for."""
@@ -70,7 +71,7 @@ class RoomLog:
         self._sessions: dict[str, dict[Path, LiveTrack]] = {}
         self._checked_us: dict[str, int] = {}
 
-    def read(self, edge_us: int = 0) -> None:
+    def read(self, edge_us: int, heartbeat: Heartbeat) -> None:
         """Read what was written since. Composing goes on at ``edge_us``.
 
         Raises:
@@ -83,7 +84,7 @@ class RoomLog:
                     tracks[path] = track
         for tracks in self._sessions.values():
             for track in tracks.values():
-                track.read(edge_us)
+                track.read(edge_us, heartbeat)
 
     @property
     def is_empty(self) -> bool:

@@ -13,6 +13,7 @@ from owtmix.recorder.clock import Knot, TrackClock, TrackLog, fixed_clock, rtp_u
 from owtmix.recorder.fixed_clock import add_knots, clock_file, read_knots
 from owtmix.recorder.journal import Frame, JournalReader, Report
 from owtmix.recorder.journal_scan import Scan, checked, lasts
+from owtmix.render.callbacks import Heartbeat
 
 US: Final = 1_000_000
 GAP_US: Final = US
@@ -91,9 +92,11 @@ class LiveTrack:
         """Whether its clock is fixed: times are known."""
         return bool(self._knots)
 
-    def read(self, edge_us: int = 0) -> None:
+    def read(self, edge_us: int, heartbeat: Heartbeat) -> None:
         """Read what was written since. Of much, what is before ``edge_us`` is looked at meanwhile, and not held."""
-        for record in self._reader.records():
+        for number, record in enumerate(self._reader.records()):
+            if number % _MANY == 0:
+                heartbeat()
             length = lasts(self.head.codec, record)
             self.log.add(record, length)
             if isinstance(record, Report) or (frame := checked(self.head.codec, record)) is None:

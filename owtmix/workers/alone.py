@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from owtmix.base.errors import ShortageError
-from owtmix.workers.base import Executor, Outcome, TaskT
+from owtmix.workers.base import Executor, Outcome, TaskT, watch_nothing
 
 T = TypeVar("T")
 
@@ -51,8 +51,13 @@ def patiently(name: str, attempt: Callable[[], T], sleep: Callable[[float], None
             sleep(pause_after(count))
 
 
-def do_alone(executor: Executor, task: TaskT, sleep: Callable[[float], None] = time.sleep) -> Outcome[TaskT]:
-    """Do ``task`` in a worker of its own, with no other beside it.
+def do_alone(
+    executor: Executor,
+    task: TaskT,
+    watch: Callable[[], object] = watch_nothing,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Outcome[TaskT]:
+    """Do ``task`` in a worker of its own, with no other beside it. ``watch`` is as for ``Executor.run``.
 
     It is repeated when the machine was to blame, and once when its worker died: only a second death counts.
 
@@ -61,7 +66,7 @@ def do_alone(executor: Executor, task: TaskT, sleep: Callable[[float], None] = t
     """
 
     def attempt() -> Outcome[TaskT]:
-        (outcome,) = executor.run([task], alone=True, most=1)
+        (outcome,) = executor.run([task], alone=True, most=1, watch=watch)
         if lack := shortage_of(outcome):
             raise ShortageError(lack)
         return outcome

@@ -22,6 +22,7 @@ from owtmix.recorder.fixed_clock import add_knots, clock_file, read_knots
 from owtmix.recorder.journal import Frame, JournalHead, JournalReader, JournalWriter
 from owtmix.recorder.journal_scan import scan_journal
 from owtmix.recorder.live_folder import LONGEST_WARNING, MOST_WARNINGS, LiveFolder
+from owtmix.render.callbacks import no_heartbeat
 from owtmix.render.limiter import Limiter, limit
 from tests.recorder.senders import START_US, Sender, write_journals
 
@@ -66,7 +67,7 @@ def test_junk_among_knots_ends_them(tmp_path: Path, line: str) -> None:
 def test_a_clock_that_is_wrong_is_set_right_slowly_and_for_ever(tmp_path: Path) -> None:
     journal = write_journals(Sender("alice_1", codec=None, length_ms=60_000), tmp_path, "s0")[0]
     track = LiveTrack(journal)
-    track.read()
+    track.read(0, no_heartbeat)
     (clock,) = place([track.log])
     first = track.scan().first
     assert first
@@ -94,7 +95,7 @@ def test_a_clock_that_is_wrong_is_set_right_slowly_and_for_ever(tmp_path: Path) 
 def test_what_was_fixed_is_not_changed_by_a_new_process(tmp_path: Path) -> None:
     journal = write_journals(Sender("alice_1", codec=None), tmp_path, "s0")[0]
     track = LiveTrack(journal)
-    track.read()
+    track.read(0, no_heartbeat)
     track.fix(place([track.log])[0])
     with clock_file(journal).open("ab") as file:
         file.write(b"[5.0, 6")  # it was killed
@@ -204,7 +205,9 @@ def test_of_a_long_journal_nothing_is_held_that_is_composed(tmp_path: Path) -> N
     writer.end()
     add_knots(journal, [Knot(0.0, float(START_US))])
     track = LiveTrack(journal)
-    track.read(START_US + 50_000_000)
+    beats: list[int] = []
+    track.read(START_US + 50_000_000, lambda: beats.append(1))
+    assert len(beats) >= 5
     assert track.captured.last_us == START_US + 50_000_000 - 20_000
     track.advance(START_US + 200_000_000)
     assert track.captured.last_us == START_US + 4999 * 20_000

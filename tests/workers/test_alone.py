@@ -67,6 +67,6 @@ def test_what_the_machine_lacks_never_counts(lack: Outcome[Any]) -> None:
 
 def test_pauses_between_attempts_grow() -> None:
     pauses: list[float] = []
-    do_alone(Script(*[KILLED] * (SHORTAGES - 1), DONE), TASK, pauses.append)
+    do_alone(Script(*[KILLED] * (SHORTAGES - 1), DONE), TASK, sleep=pauses.append)
     assert pauses == sorted(pauses)
     assert len(pauses) == SHORTAGES - 1

@@ -250,7 +250,7 @@ def test_a_start_that_fails_once_is_tried_again(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(ForkServer, "make_worker", scarce)
     with executor() as made:
-        assert do_alone(made, Echo(), lambda _: None).value == "done"
+        assert do_alone(made, Echo(), sleep=lambda _: None).value == "done"
         assert [outcome.value for outcome in made.run([Echo("a"), Echo("b")])] == ["a", "b"]
         assert len(starts) == 3, "one worker did both"
         assert len(list(made.run([tasks.SleepBriefly(), tasks.SleepBriefly()]))) == 2
