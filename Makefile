@@ -34,6 +34,8 @@ $(VENV)/bin/pip:
 
 $(VENV)/.run: pyproject.toml constraints.txt | $(VENV)/bin/pip
 	$(PIP_INSTALL) --editable .
+	@# Now, since later the disk may be full: Python keeps compiled files that were not written whole.
+	$(PYTHON) -m compileall -q owtmix
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run
