@@ -131,7 +131,7 @@ class InputGatherer:
         budget, fitting, too_large = disk_budget(copies, self._folder, self._settings.storage.max_inputs_mib << 20)
         problems |= too_large
         files = {n: named[n] for n in fitting}
-        self._executor.allow(read=[file.path for file in files.values() if not file.copy.size_bytes])
+        self._executor.allow(recordings=[file.path for file in files.values() if not file.copy.size_bytes])
         owner = [recording.stream.user for recording in recordings].__getitem__
         identities = with_company({n: self._store.identity(file.key) for n, file in files.items()}, files, owner)
         known = {n: probe for n, file in files.items() if (probe := self._probes.find(PROBES, identities[n], file))}

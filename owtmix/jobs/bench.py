@@ -139,7 +139,7 @@ class _Maker:
         lines.put(_line("begun", None))
         try:
             here = self._localized(task, track, beat)
-            self._pool.allow(read=self._inputs.paths)
+            self._pool.allow(recordings=self._inputs.paths)
             (outcome,) = self._pool.run([here], lambda _, done_s: lines.put(_line("progress", done_s)), watch=beat)
             for line in _result(outcome, track):
                 lines.put(line)

@@ -225,11 +225,19 @@ class Executor(Protocol):
             ConfinementError: required layers are missing.
         """
 
-    def allow(self, *, read: Iterable[Path] = (), write: Iterable[Path] = (), gpu: bool | None = None) -> None:
+    def allow(
+        self,
+        *,
+        read: Iterable[Path] = (),
+        write: Iterable[Path] = (),
+        recordings: Iterable[Path] = (),
+        gpu: bool | None = None,
+    ) -> None:
         """Let tasks from now on read or write these files and folders, too; all others are out of their reach.
 
-        A file that is to be written exists already; in a folder files may be made. ``gpu`` says whether the devices of
-        GPUs may be used from now on.
+        A file that is to be written exists already; in a folder files may be made. ``recordings`` are files to be read
+        where others may write, at paths whose links are resolved. ``gpu`` says whether the devices of GPUs may be used
+        from now on.
         """
 
     def run(

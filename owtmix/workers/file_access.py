@@ -25,6 +25,7 @@ _GPU_FILES: Final = (
 )
 """What the driver of a GPU reads besides; nothing of other processes."""
 _GPU_DEVICES: Final = ("nvidia*", "nvidia-caps/*", "dxg")
+_KINDS: Final = ("read", "write", "recordings")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,23 +33,34 @@ class FileAccess:
     """The files and folders that a child may ``read`` or ``write``, with all in them; ``gpu``: the devices of GPUs.
 
     What a child may write it may also read. A file to be written exists already: only in a folder may files be made.
+    ``recordings`` are files that it may read, at paths whose links are resolved: others may write there, and a link or
+    a folder that stands there by now gives no right to anything.
     """
 
     read: frozenset[Path] = frozenset()
     write: frozenset[Path] = frozenset()
+    recordings: frozenset[Path] = frozenset()
     gpu: bool = False
 
-    def adding(self, read: Iterable[Path] = (), write: Iterable[Path] = (), gpu: bool | None = None) -> FileAccess:
+    def adding(
+        self,
+        read: Iterable[Path] = (),
+        write: Iterable[Path] = (),
+        recordings: Iterable[Path] = (),
+        gpu: bool | None = None,
+    ) -> FileAccess:
         """The same, and more files; ``gpu`` replaces what it was."""
         return FileAccess(
             self.read.union(map(Path.absolute, read)),
             self.write.union(map(Path.absolute, write)),
+            self.recordings.union(recordings),
             self.gpu if gpu is None else gpu,
         )
 
     def suffices(self, wanted: FileAccess) -> bool:
         """Whether this allows all that is ``wanted``, and no device that is not."""
-        return self.read >= wanted.read and self.write >= wanted.write and self.gpu == wanted.gpu
+        has_files = all(getattr(self, kind) >= getattr(wanted, kind) for kind in _KINDS)
+        return has_files and self.gpu == wanted.gpu
 
     def bench(self) -> Path | None:
         """A folder for temporary files."""
@@ -56,14 +68,13 @@ class FileAccess:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
-        read, write = (sorted(map(str, paths)) for paths in (self.read, self.write))
-        return {"read": read, "write": write, "gpu": self.gpu}
+        return {kind: sorted(map(str, getattr(self, kind))) for kind in _KINDS} | {"gpu": self.gpu}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> FileAccess:
         """From what ``to_json`` gave."""
-        read, write = (frozenset(map(Path, values[name])) for name in ("read", "write"))
-        return cls(read, write, values["gpu"])
+        read, write, recordings = (frozenset(map(Path, values[kind])) for kind in _KINDS)
+        return cls(read, write, recordings, values["gpu"])
 
     def python(self) -> Iterator[Path]:
         """What Python reads: its library, packages, and system files without secrets.

@@ -103,9 +103,16 @@ class WorkerPool:
             assert self._confinement is not None
         return self._confinement
 
-    def allow(self, *, read: Iterable[Path] = (), write: Iterable[Path] = (), gpu: bool | None = None) -> None:
+    def allow(
+        self,
+        *,
+        read: Iterable[Path] = (),
+        write: Iterable[Path] = (),
+        recordings: Iterable[Path] = (),
+        gpu: bool | None = None,
+    ) -> None:
         """As ``Executor.allow``. Children that lack a file are replaced before their next task."""
-        self._access = self._access.adding(read, write, gpu)
+        self._access = self._access.adding(read, write, recordings, gpu)
 
     def run(
         self,

@@ -15,10 +15,11 @@ import signal
 import stat
 import struct
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
+from owtmix.base.beneath import open_file
 from owtmix.workers.call_filter import call_filter
 from owtmix.workers.file_access import FileAccess
 from owtmix.workers.process_flags import end_with, protect_memory
@@ -154,22 +155,41 @@ def _restrict_files(libc: ctypes.CDLL, access: FileAccess) -> bool:
     if (ruleset := libc.syscall(_LANDLOCK_CREATE, attributes, ctypes.c_size_t(len(attributes)), 0)) < 0:
         return False
     try:
-        for paths, granted, flags in (
-            (access.python(), _READ, 0),
-            (access.read, _READ, 0),
-            (access.write, _WRITE, os.O_NOFOLLOW),  # a link in the place of a folder gives no right to its target
-            (access.devices(), _READ_FILE | _READ_DIR | _WRITE_FILE | _IOCTL_DEV, 0),
+        for paths, granted, opener in (
+            (access.python(), _READ, _opened),
+            (access.read, _READ, _opened),
+            (access.recordings, _READ_FILE, _opened_recording),
+            (access.write, _WRITE, _opened_itself),
+            (access.devices(), _READ_FILE | _READ_DIR | _WRITE_FILE | _IOCTL_DEV, _opened),
         ):
-            _allow(libc, ruleset, paths, granted & rights, flags)
+            _allow(libc, ruleset, paths, granted & rights, opener)
         return bool(libc.syscall(_LANDLOCK_RESTRICT, ruleset, 0) == 0)
     finally:
         os.close(ruleset)
 
 
-def _allow(libc: ctypes.CDLL, ruleset: int, paths: Iterable[Path], granted: int, flags: int) -> None:
+def _opened(path: Path) -> int:
+    return os.open(path, os.O_PATH | os.O_CLOEXEC)
+
+
+def _opened_itself(path: Path) -> int:
+    """A link in the place of a folder gives no right to its target."""
+    return os.open(path, os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW)
+
+
+def _opened_recording(path: Path) -> int:
+    """A file; nothing else that stands in its place, or in that of a folder above."""
+    file = open_file(path, os.O_PATH)
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise OSError(errno.ENOENT, "it is no file")
+    return file
+
+
+def _allow(libc: ctypes.CDLL, ruleset: int, paths: Iterable[Path], granted: int, opener: Callable[[Path], int]) -> None:
     for path in paths:
         try:
-            file = os.open(path, os.O_PATH | os.O_CLOEXEC | flags)
+            file = opener(path)
         except OSError as error:
             if error.errno in _UNREACHABLE:
                 continue

@@ -70,7 +70,14 @@ class InProcessExecutor:
         self._done = [] if done is None else done
         self.confinement: tuple[str, ...] = ()
 
-    def allow(self, *, read: Iterable[Path] = (), write: Iterable[Path] = (), gpu: bool | None = None) -> None:
+    def allow(
+        self,
+        *,
+        read: Iterable[Path] = (),
+        write: Iterable[Path] = (),
+        recordings: Iterable[Path] = (),
+        gpu: bool | None = None,
+    ) -> None:
         """Nothing is confined."""
 
     def run(

@@ -305,6 +305,33 @@ def test_a_worker_reads_what_is_allowed_later(tmp_path: Path) -> None:
         assert [outcome.value for outcome in executor.run(tasks)] == ["first", "second"]
 
 
+@pytest.mark.parametrize("swapped", ["", "file", "folder above", "real folder"])
+def test_a_recording_that_is_swapped_gives_no_right_to_anything_else(tmp_path: Path, swapped: str) -> None:
+    """Who may write where it is may put a link, or a folder, in its place."""
+    secret = tmp_path / "secrets" / "a.mp4" / "key"
+    recording = tmp_path / "room" / "a.mp4"
+    for path in (secret, recording):
+        path.parent.mkdir(parents=True)
+        path.write_text(path.name)
+    if swapped == "file":
+        recording.unlink()
+        recording.symlink_to(secret.parent)
+    elif swapped == "folder above":
+        recording.parent.rename(tmp_path / "elsewhere")
+        recording.parent.symlink_to(tmp_path / "secrets")
+    elif swapped == "real folder":
+        recording.unlink()
+        secret.parent.rename(recording)
+        secret = recording / "key"
+    with WorkerPool(1, Limits(1 << 30, 60), print, TESTS) as executor:
+        if LANDLOCK not in executor.confinement:
+            pytest.skip(NOT_CONFINED)
+        executor.allow(recordings=[recording])
+        read, refused = executor.run([ReadFile(str(recording)), ReadFile(str(secret))])
+    assert (read.value == "a.mp4") == (not swapped)
+    assert "PermissionError" in str(refused.error)
+
+
 def decision(program: Sequence[Instruction], machine: str, call: str, *arguments: int) -> int:
     """What the kernel would do with a system call: the program, carried out."""
     known = MACHINES[machine]
