@@ -35,7 +35,7 @@ def _machine_error(error: BaseException) -> MixError | None:
     if number in {errno.EMFILE, errno.ENFILE, errno.EFBIG}:
         return _no_file(number)
     if (isinstance(error, MemoryError) or number == errno.ENOMEM or _limits_memory()) and _lacks_memory():
-        return ShortageError("memory is short: run less at a time, or raise the limit of the process or its container")
+        return memory_is_short()
     if isinstance(error, RuntimeError) and _NO_THREAD in str(error):
         return no_process()
     return DestinationError("the disk is full: free some space") if number in _FULL else None
@@ -72,6 +72,11 @@ def _lacks_memory() -> bool:
     except (OSError, MemoryError):
         return True
     return False
+
+
+def memory_is_short() -> ShortageError:
+    """The error for memory that the system refuses."""
+    return ShortageError("memory is short: run less at a time, or raise the limit of the process or its container")
 
 
 def no_process() -> ShortageError:

@@ -15,6 +15,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from owtmix.media.file_view import read_at
+
 Numbers = NDArray[np.int64]
 
 WINDOW_BYTES: Final = 1 << 20
@@ -90,7 +92,8 @@ def scan_blocks(path: Path, advance: Callable[[int], None] = lambda _: None) -> 
     ``advance`` is called now and then with the ticks reached.
 
     Raises:
-        OSError: the file cannot be read.
+        InputError: the file cannot be read.
+        OSError: it cannot be opened.
     """
     scan = _Scan()
     with path.open("rb", buffering=0) as file:
@@ -98,7 +101,7 @@ def scan_blocks(path: Path, advance: Callable[[int], None] = lambda _: None) -> 
         try:
             position = 0
             while position < size:
-                data = os.pread(file.fileno(), WINDOW_BYTES, position)
+                data = read_at(file.fileno(), WINDOW_BYTES, position)
                 position = scan.window(data, position, size)
                 advance(scan.timecode)
         except (_NotPlainError, IndexError):

@@ -14,7 +14,6 @@ PACKET_BYTES: Final = 64 << 10
 """What may be read for a packet besides its own bytes: demuxers read in blocks, and some of them twice."""
 SIZE_BYTES: Final = 512
 """Asking for the size costs as much as reading so much."""
-_BLOCK_BYTES: Final = 1 << 20
 
 
 class BoundedFile(FileView):
@@ -38,16 +37,11 @@ class BoundedFile(FileView):
         return super().seek(offset, whence)
 
     def read(self, size: int = -1) -> bytes:
-        """Up to ``size`` bytes; none at the end."""
-        wanted = min(size if size >= 0 else _BLOCK_BYTES, self._size - self._at)
-        if wanted <= 0:
-            return b""
-        if self._left <= 0:
+        """As ``FileView.read``; nothing where no packets are."""
+        if self._left <= 0 and self._at < self._size:
             self.end_bytes = self._end_of_packets
             return b""
-        self._file.seek(self._at)
-        data = self._file.read(wanted)
-        self._at += len(data)
+        data = super().read(size)
         self._left -= len(data)
         self._reached = max(self._reached, self._at)
         return data

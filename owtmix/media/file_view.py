@@ -1,19 +1,31 @@
-"""A file that a demuxer reads through Python."""
+"""A file that a demuxer reads through Python: FFmpeg's own reading takes an error of a disk for the end of the file."""
 
 from __future__ import annotations
 
+import errno
 import io
+import os
+import time
 from pathlib import Path
+from typing import Final
+
+from owtmix.base.errors import InputError, MixError
+from owtmix.base.shortage import memory_is_short, raise_if_short
+
+PAUSES_S: Final = (0.02, 0.2, 1.0)
+"""After which reading that failed is tried again: the disk may be in another machine."""
+_BLOCK_BYTES: Final = 1 << 20
 
 
 class FileView(io.RawIOBase):
-    """The first ``size`` bytes of the file ``path``, None for all of it. Subclasses decide what ``read`` gives."""
+    """The first ``size`` bytes of the file ``path``, None for all of it."""
 
     def __init__(self, path: Path, size: int | None = None) -> None:
         self._file = path.open("rb", buffering=0)
         whole = self._file.seek(0, io.SEEK_END)
         self._size = whole if size is None else min(whole, size)
         self._at = 0
+        self._has_failed = False
 
     def readable(self) -> bool:
         return True
@@ -28,6 +40,44 @@ class FileView(io.RawIOBase):
         self._at = offset + (0, self._at, self._size)[whence]
         return self._at
 
+    def read(self, size: int = -1) -> bytes:
+        """Up to ``size`` bytes; none at the end, and after an error.
+
+        Raises:
+            InputError, ShortageError: as ``read_at``.
+        """
+        wanted = min(size if size >= 0 else _BLOCK_BYTES, self._size - self._at)
+        if wanted <= 0 or self._has_failed:
+            return b""
+        try:
+            data = read_at(self._file.fileno(), wanted, self._at)
+        except MixError:
+            self._has_failed = True
+            raise
+        self._at += len(data)
+        return data
+
     def close(self) -> None:
         self._file.close()
         super().close()
+
+
+def read_at(file: int, size: int, at: int) -> bytes:
+    """Up to ``size`` bytes of the open ``file`` from byte ``at`` on; none at its end.
+
+    Raises:
+        InputError: it cannot be read, however often that is tried.
+        ShortageError: the machine is short of something.
+    """
+    for pause_s in PAUSES_S:
+        try:
+            return os.pread(file, size, at)
+        except OSError:
+            time.sleep(pause_s)
+    try:
+        return os.pread(file, size, at)
+    except OSError as error:
+        if error.errno == errno.ENOMEM:  # the system says so, and no file
+            raise memory_is_short() from error
+        raise_if_short(error)
+        raise InputError(f"cannot be read: {error.strerror}") from None

@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 from owtmix.base.errors import InputError
 from owtmix.base.shortage import raise_if_short
 from owtmix.media.bounded_file import BoundedFile
+from owtmix.media.file_view import FileView
 from owtmix.media.partial_file import PartialFile
 
 VIDEO_CODECS: Final = ("h264", "hevc", "vp8", "vp9", "av1", "libdav1d", "libvpx", "libvpx-vp9", "libaom-av1")
@@ -62,7 +63,7 @@ def open_input(
         ShortageError: the machine is short of memory or open files.
     """
     try:
-        with path.open("rb") as file:
+        with FileView(path) as file:
             head = file.read(_MAGIC_BYTES)
     except OSError as error:
         raise_if_short(error)
@@ -75,7 +76,7 @@ def open_input(
     decoder_options = _decoder_options(max_pixels)
     try:
         opened = av.open(
-            partial or bounded or str(path.absolute()),
+            partial or bounded or FileView(path),
             "r",
             format=container,
             options={
@@ -103,6 +104,13 @@ def open_input(
         if _decodable(stream):
             limit_decoder(stream.codec_context, max_pixels)
     return opened
+
+
+def close_input(container: InputContainer) -> None:
+    """Close a recording, and the file that it is read from."""
+    container.close()
+    if container.file is not None:
+        container.file.file.close()
 
 
 def limit_decoder(context: CodecContext, max_pixels: int = MAX_PIXELS) -> None:
@@ -144,7 +152,7 @@ def select_stream(container: InputContainer, index: int) -> Stream:
     """
     chosen = next((stream for stream in container.streams if stream.index == index and is_usable_stream(stream)), None)
     if chosen is None:
-        container.close()
+        close_input(container)
         raise InputError(f"has no usable stream {index}")
     for stream in container.streams:
         if stream is not chosen:

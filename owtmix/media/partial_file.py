@@ -43,15 +43,13 @@ class PartialFile(FileView):
         after = bisect_right(self._parts, self._at, key=lambda part: part[0])
         present = after > 0 and self._at < self._parts[after - 1][1]
         if present:
-            self._file.seek(self._at)
-            data = self._file.read(min(wanted, self._parts[after - 1][1] - self._at))
-        elif self.zero_fill:
+            return super().read(min(wanted, self._parts[after - 1][1] - self._at))
+        if self.zero_fill:
             data = bytes(min(wanted, self._parts[after][0] - self._at if after < len(self._parts) else wanted))
-        else:
-            self._missing = self._at
-            return b""
-        self._at += len(data)
-        return data
+            self._at += len(data)
+            return data
+        self._missing = self._at
+        return b""
 
     def check(self) -> None:
         """Check that no read hit a gap. Call it before using what was parsed.

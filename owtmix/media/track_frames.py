@@ -13,7 +13,7 @@ from av.stream import Stream
 from owtmix.base.shortage import raise_if_short
 from owtmix.media.clocked_packets import clocked
 from owtmix.media.counted_packets import CountedFrames, is_trimmed, samples_of
-from owtmix.media.open import open_input, packets, select_stream
+from owtmix.media.open import close_input, open_input, packets, select_stream
 from owtmix.plan.media_info import AudioRun, AudioTrack, Damage
 
 Placed = tuple[AudioRun, int, AudioFrame]
@@ -42,7 +42,7 @@ class TrackFrames:
         self._stream = select_stream(self._container, track.index)
 
     def close(self) -> None:
-        self._container.close()
+        close_input(self._container)
 
     def placed(self, wants: Wants = lambda _run, _position, _samples: True) -> Generator[Placed, None, None]:
         """Decode frames in order; those behind the last run are left out.

@@ -21,7 +21,7 @@ from owtmix.base.geometry import Orientation, Size
 from owtmix.base.shortage import raise_if_short
 from owtmix.media.clocked_packets import clocked
 from owtmix.media.nvdec import GPU_FORMAT, DecodingGpu, is_usable
-from owtmix.media.open import open_input, packets, select_stream
+from owtmix.media.open import close_input, open_input, packets, select_stream
 from owtmix.media.skip_frames import SampleTimes, skip_unshown
 from owtmix.media.video_frame import BLACK_DELAY_S, DecodedFrame, describe_frame, frame_time, orientation_of
 from owtmix.plan.media_info import Damage, DecodeStats, Section
@@ -130,7 +130,7 @@ class VideoReader:
         if self._container:
             self._frames = iter(())
             self._current = self._next = None
-            self._container.close()
+            close_input(self._container)
 
     def _start(self, t: Fraction) -> None:
         """Open the file and seek to the key frame before ``t``, or to the start of the file if that fails."""
