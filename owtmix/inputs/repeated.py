@@ -157,7 +157,7 @@ class _Contents:
 
 
 def _digest(source: SourceFile, *, whole: bool) -> bytes:
-    """Of the size of a file and its ends, or of all of it.
+    """Of the size of a file and its ends, or of all of it that holds packets.
 
     Raises:
         OSError, InputError: it is not there any more as it was found.
@@ -166,7 +166,8 @@ def _digest(source: SourceFile, *, whole: bool) -> bytes:
         size = os.fstat(file.fileno()).st_size
         digest = hashlib.sha256(f"{size} ".encode())
         if whole:
-            for _ in range(0, size, COMPARED_BYTES):
+            ends = source.probe.end_bytes if source.probe else None
+            for _ in range(0, size if ends is None else ends, COMPARED_BYTES):
                 digest.update(file.read(COMPARED_BYTES))
         else:
             digest.update(file.read(COMPARED_BYTES))

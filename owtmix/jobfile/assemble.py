@@ -109,14 +109,17 @@ def _audio(model: Audio, container: Literal["mp4", "webm"], collector: ProblemCo
 
 
 def subscription_spec(
-    model: SubscribeConfig, collector: ProblemCollector, known: SubscriptionSpec | None = None
+    model: SubscribeConfig,
+    collector: ProblemCollector,
+    audio: StreamFilter | None = None,
+    video: StreamFilter | None = None,
 ) -> SubscriptionSpec:
-    """Which streams are in the mix. ``known`` has the filters, where they were assembled before."""
+    """Which streams are in the mix, by ``audio`` and ``video`` where these filters were assembled before."""
     return SubscriptionSpec(
         manual=bool(model.video_stream_type),
         max_streams=model.max_subscriptions,
-        audio=known.audio if known else _filter("Audio", model.audio_only, model.audio_without, collector),
-        video=known.video if known else _filter("Video", model.video_only, model.video_without, collector),
+        audio=audio or _filter("Audio", model.audio_only, model.audio_without, collector),
+        video=video or _filter("Video", model.video_only, model.video_without, collector),
     )
 
 

@@ -127,7 +127,7 @@ class _Replay:
         # What was assembled last, which takes long, and from which lists:
         self._layouts: _Lists = _layouts(data.mixer) if begins.mixer.templates else ()
         self._templates = begins.mixer.templates
-        self._filters = _filters(data.subscribe)
+        self._audio, self._video = _audio(data.subscribe), _video(data.subscribe)
         # What all states share:
         self._hidden: dict[StreamId, list[int]] = {}
         self._muted: dict[StreamId, list[int]] = {}
@@ -170,15 +170,20 @@ class _Replay:
         collector = ProblemCollector({"Data": self._written}, update.where)
         data = self._data.model_copy(update={"mixer": _used(self._data)})
         channel = MediaChannel(data.recording.media_channel)
-        layouts, filters = _layouts(data.mixer), _filters(data.subscribe)
+        layouts, audio, video = _layouts(data.mixer), _audio(data.subscribe), _video(data.subscribe)
         mixer = mixer_spec(
             data.mixer, data, channel, collector, self._templates if _same(layouts, self._layouts) else None
         )
         if mixer.templates:
             self._layouts, self._templates = layouts, mixer.templates
-        known = self.state.subscription if _same(filters, self._filters) else None
-        subscription = subscription_spec(data.subscribe, collector, known)
-        self._filters = filters
+        before = self.state.subscription
+        subscription = subscription_spec(
+            data.subscribe,
+            collector,
+            before.audio if _same(audio, self._audio) else None,
+            before.video if _same(video, self._video) else None,
+        )
+        self._audio, self._video = audio, video
         self.problems += collector.problems
         self.warnings += (warning for warning in collector.warnings if _is_about(update, warning.path))
         self.state = replace(self.state, mixer=mixer, subscription=subscription)
@@ -238,8 +243,12 @@ def _layouts(mixer: MixerConfig) -> _Lists:
     return mixer.layout_config, mixer.layouts
 
 
-def _filters(subscribe: SubscribeConfig) -> _Lists:
-    return subscribe.audio_only, subscribe.audio_without, subscribe.video_only, subscribe.video_without
+def _audio(subscribe: SubscribeConfig) -> _Lists:
+    return subscribe.audio_only, subscribe.audio_without
+
+
+def _video(subscribe: SubscribeConfig) -> _Lists:
+    return subscribe.video_only, subscribe.video_without
 
 
 def _same(some: _Lists, others: _Lists) -> bool:

@@ -55,17 +55,14 @@ class Course:
         Raises:
             SpecError: a position is of a stream that is not there.
         """
-        found = check_streams(self.spec, self.index)
-        warnings = dict.fromkeys(found)
-        known, before = {file.stream for file in self.index.files}, self.begins
-        told = set(found)
+        known, before = frozenset(file.stream for file in self.index.files), self.begins
+        warnings = dict.fromkeys(check_streams(self.spec, known))
         for change in self.changes:
             state = change.state
             if _named(state) != _named(before):
                 # What held before was told where it began to.
-                found = check_streams(self._spec(state), self.index, f"{change.where}: ")
-                warnings |= dict.fromkeys(f"{change.where}: {warning}" for warning in found if warning not in told)
-                told = set(found)
+                found = check_streams(self._spec(state), known, f"{change.where}: ", self._spec(before))
+                warnings |= dict.fromkeys(f"{change.where}: {warning}" for warning in found)
             before = state
         unknown = sorted((number, stream) for stream, number in self._switched().items() if stream not in known)
         for number, stream in unknown[:MAX_SHOWN]:

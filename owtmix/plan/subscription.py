@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from itertools import islice
 from typing import Protocol
@@ -42,17 +42,25 @@ def mixed_streams(spec: Subscribing, joining: Iterable[StreamId]) -> frozenset[S
     return frozenset(islice((stream for stream in joining if admits(spec, stream)), spec.subscription.max_streams))
 
 
-def check_streams(spec: JobSpec, index: Index, where: str = "") -> list[str]:
-    """Return a warning for each stream that the job names and the index does not have.
+def check_streams(
+    spec: JobSpec, known: frozenset[StreamId], where: str = "", before: JobSpec | None = None
+) -> Iterator[str]:
+    """A warning for each stream that the job names and that is not ``known``: none is in the index.
 
-    ``where`` begins the paths of problems.
+    ``where`` begins the paths of problems. What the job named ``before`` an update is not told again; lists that stay
+    are not looked at.
 
     Raises:
         SpecError: A stream of ``PositionConfig`` is not in the index (error code 6).
     """
-    known = {file.stream for file in index.files}
     _check_positions(spec, known, where)
-    return [*_unknown_streams(spec, known), *_unsubscribed_positions(spec)]
+    told = _named(before) if before else {}
+    for path, streams in _named(spec).items():
+        earlier = told.get(path, frozenset())
+        for stream in sorted(streams - earlier - known) if streams is not earlier else ():
+            yield f"Data.{path}: {stream} has no recording in the index"
+    unsubscribed = {*_unsubscribed_positions(before)} if before else set()
+    yield from (warning for warning in _unsubscribed_positions(spec) if warning not in unsubscribed)
 
 
 def subscribes_audio(spec: Subscribing, stream: StreamId) -> bool:
@@ -72,32 +80,31 @@ def _unsubscribed_positions(spec: JobSpec) -> Iterable[str]:
                 yield f"Data.MixerConfig.PositionConfig[{i}]: the video of {position.stream} is not subscribed"
 
 
-def _check_positions(spec: JobSpec, known: set[StreamId], where: str) -> None:
-    if not spec.subscription.manual:
+def _check_positions(spec: JobSpec, known: frozenset[StreamId], where: str) -> None:
+    unknown = [position.stream not in known for position in spec.mixer.positions]
+    if not (spec.subscription.manual and any(unknown)):
         return
     there = some(sorted(known))
-    problems = [
-        Problem(
-            f"{where}Data.MixerConfig.PositionConfig[{i}].RtcStreamId",
-            f"{position.stream} has no recording in the index; it has {there}",
-            CODE_NO_STREAM,
+    raise SpecError(
+        *(
+            Problem(
+                f"{where}Data.MixerConfig.PositionConfig[{i}].RtcStreamId",
+                f"{position.stream} has no recording in the index; it has {there}",
+                CODE_NO_STREAM,
+            )
+            for i, position in enumerate(spec.mixer.positions)
+            if unknown[i]
         )
-        for i, position in enumerate(spec.mixer.positions)
-        if position.stream not in known
-    ]
-    if problems:
-        raise SpecError(*problems)
+    )
 
 
-def _unknown_streams(spec: JobSpec, known: set[StreamId]) -> Iterable[str]:
-    audio, video = spec.subscription.audio, spec.subscription.video
-    named = {
-        "MixerConfig.MaxResolutionStream": {spec.mixer.max_resolution_stream} - {None},
-        "SubscribeConfig.SubscribeAudio": audio.only or (),
+def _named(spec: JobSpec) -> dict[str, frozenset[StreamId]]:
+    """The streams that a job names, by the paths where it does."""
+    audio, video, largest = spec.subscription.audio, spec.subscription.video, spec.mixer.max_resolution_stream
+    return {
+        "MixerConfig.MaxResolutionStream": frozenset({largest} if largest else ()),
+        "SubscribeConfig.SubscribeAudio": audio.only or frozenset(),
         "SubscribeConfig.UnsubscribeAudio": audio.without,
-        "SubscribeConfig.SubscribeVideo": video.only or (),
+        "SubscribeConfig.SubscribeVideo": video.only or frozenset(),
         "SubscribeConfig.UnsubscribeVideo": video.without,
     }
-    for path, streams in named.items():
-        for stream in sorted(s for s in streams if s and s not in known):
-            yield f"Data.{path}: {stream} has no recording in the index"

@@ -27,7 +27,6 @@ from owtmix.jobfile.index_reader import read_index
 from owtmix.jobfile.reader import read_job
 from owtmix.jobfile.settings_file import INSTALLATION
 from owtmix.plan.course import course_of
-from owtmix.plan.subscription import check_streams
 from tests.fuzz.mutation import mutate, mutate_document, mutate_text
 from tests.support.people import COLOURS, Take, record
 from tests.support.room import EPOCH_MS, Room
@@ -117,8 +116,9 @@ def _try_documents(job: bytes, index: bytes) -> None:
     try:
         recordings = read_index(index)
         if spec:
-            check_streams(spec, recordings)
-            course_of(spec, recordings).streams()
+            course = course_of(spec, recordings)
+            course.check()
+            course.streams()
     except (InputError, SpecError) as error:
         check_words(str(error))
     except MixError as error:

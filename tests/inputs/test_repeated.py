@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from itertools import permutations
 from pathlib import Path
@@ -116,6 +117,21 @@ def test_what_stands_in_the_place_of_a_file_is_not_waited_for(tmp_path: Path) ->
     (tmp_path / "1.webm").unlink()
     os.mkfifo(tmp_path / "1.webm")
     assert repeated_files(recordings, files) == {}
+
+
+def test_what_follows_the_last_packet_is_not_compared(tmp_path: Path) -> None:
+    """It may be a hole of terabytes."""
+    recordings, files = [], {}
+    for number in range(2):
+        path = tmp_path / f"{number}.webm"
+        with path.open("wb") as file:
+            file.write(b"same")
+            file.truncate(1 << 42)
+        source = measured(path)
+        assert source.probe
+        files[number] = replace(source, probe=replace(source.probe, end_bytes=2_000_000))
+        recordings.append(Recording(ANNA, path.name, Fraction(0), None))
+    assert repeated_files(recordings, files) == {1: 0}
 
 
 def test_a_file_that_is_named_twice_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,6 @@ from owtmix.plan.device import RenderDevice
 from owtmix.plan.encoders import POINTS
 from owtmix.plan.media_info import Clip
 from owtmix.plan.model import RenderPlan
-from owtmix.plan.subscription import check_streams
 from tests.support.plans import (
     ANNA,
     BEN,
@@ -153,7 +152,7 @@ def test_a_list_for_what_is_not_recorded_subscribes_nobody(job: JobSpec, in_the_
 def test_named_streams_without_recordings_are_warnings_with_their_paths() -> None:
     subscription = replace(SUBSCRIPTION, audio=only(ANNA, CARL), video=without(SCREEN))
     job = subscribing(subscription, replace(JOB, mixer=replace(MIXER, max_resolution_stream=BEN)))
-    assert check_streams(job, index_of([both(ANNA, 0, 9)])) == [
+    assert course_of(job, index_of([both(ANNA, 0, 9)])).check() == [
         "Data.MixerConfig.MaxResolutionStream: ben_1 has no recording in the index",
         "Data.SubscribeConfig.SubscribeAudio: carl_1 has no recording in the index",
         "Data.SubscribeConfig.UnsubscribeVideo: anna_2 has no recording in the index",
@@ -162,7 +161,7 @@ def test_named_streams_without_recordings_are_warnings_with_their_paths() -> Non
 
 def test_positions_of_streams_without_recordings_are_error_6_with_their_paths() -> None:
     with pytest.raises(SpecError) as refusal:
-        check_streams(manual(BEN, ANNA, CARL), index_of([both(SCREEN, 0, 9), both(ANNA, 0, 9)]))
+        course_of(manual(BEN, ANNA, CARL), index_of([both(SCREEN, 0, 9), both(ANNA, 0, 9)])).check()
     assert [(problem.path, problem.code) for problem in refusal.value.problems] == [
         ("Data.MixerConfig.PositionConfig[0].RtcStreamId", CODE_NO_STREAM),
         ("Data.MixerConfig.PositionConfig[2].RtcStreamId", CODE_NO_STREAM),
@@ -174,7 +173,7 @@ def test_in_automatic_mode_positions_are_ignored_unknown_streams_and_all() -> No
     automatic = subscribing(SUBSCRIPTION, manual(CARL, CARL))
     index = index_of([both(ANNA, 0, 9)])
     assert course_of(automatic, index).streams()[0] == {ANNA}
-    assert not check_streams(automatic, index)
+    assert not course_of(automatic, index).check()
 
 
 def test_manual_mode_shows_only_positioned_streams_and_lets_everybody_be_heard() -> None:
@@ -390,7 +389,7 @@ def test_a_clock_without_an_epoch_is_a_warning() -> None:
 
 def test_a_position_of_a_stream_whose_video_is_not_subscribed_is_a_warning() -> None:
     job = subscribing(replace(SUBSCRIPTION, manual=True, video=without(BEN)), manual(ANNA, BEN))
-    assert check_streams(job, index_of([both(ANNA, 0, 9), both(BEN, 0, 9)])) == [
+    assert course_of(job, index_of([both(ANNA, 0, 9), both(BEN, 0, 9)])).check() == [
         "Data.MixerConfig.PositionConfig[1]: the video of ben_1 is not subscribed"
     ]
 

@@ -88,6 +88,35 @@ def test_lists_of_streams_are_kept_once(data: dict[str, Any]) -> None:
     )
 
 
+def test_a_list_of_streams_is_kept_where_another_one_changes() -> None:
+    names = [f"{number}_1" for number in range(50)]
+    updates = [{"SubscribeConfig": {"SubscribeVideo": [f"v{number}_1"]}} for number in range(UPDATES)]
+    spec = with_updates(job(SubscribeConfig={"SubscribeAudio": names}), lines(*updates), "updates")
+    states = [*course_of(spec, index_of(CLIPS)).states]
+    assert len({id(state.subscription.audio.only) for state in states}) == 1
+    assert len({state.subscription.video.only for state in states}) == UPDATES + 1
+
+
+def test_names_that_stay_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each update names another stream; thousands of others stay named."""
+    names = [f"{number}_1" for number in range(500)]
+    updates = [mixer(MaxResolutionStream=f"x{number % 2}_1") for number in range(UPDATES)]
+    lists = {"SubscribeAudio": names, "UnsubscribeVideo": names}
+    course = course_of(with_updates(job(SubscribeConfig=lists), lines(*updates), "updates"), index_of(CLIPS))
+    looked_at = 0
+    ordinary = StreamId.__hash__
+
+    def counted(stream: StreamId) -> int:
+        nonlocal looked_at
+        looked_at += 1
+        return ordinary(stream)
+
+    monkeypatch.setattr(StreamId, "__hash__", counted)
+    warnings = course.check()
+    assert looked_at < 10 * (2 * len(names) + UPDATES)
+    assert warnings[-1] == f"and {2 * len(names) + UPDATES - MAX_SHOWN:,} more of these"
+
+
 def test_a_new_list_of_streams_counts() -> None:
     updates = [{"SubscribeConfig": {"UnsubscribeVideo": streams}} for streams in (["a_1"], [], ["a_1", "b_1"])]
     course = course_of(with_updates(job(), lines(*updates), "updates"), index_of(CLIPS))
