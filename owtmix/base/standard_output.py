@@ -6,7 +6,8 @@ import errno
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 from owtmix.base.errors import DestinationError, MixError, Problem
@@ -45,7 +46,14 @@ def _problems(error: MixError) -> Sequence[Problem | str]:
 
 
 def print_text(text: str) -> None:
-    """Write to standard output. A closed pipe is not an error: the reader has stopped reading.
+    """Write a text to standard output, as ``print_parts``."""
+    print_parts([text])
+
+
+def print_parts(parts: Iterable[str]) -> None:
+    """Write a text to standard output, part by part.
+
+    A closed pipe is not an error: the reader has stopped reading.
 
     Raises:
         DestinationError: standard output cannot be written.
@@ -53,15 +61,19 @@ def print_text(text: str) -> None:
     if sys.stdout is None:  # it was closed when the process started
         return
     try:
-        data = memoryview(text.encode(errors="backslashreplace") + b"\n")
-        while data:  # where Python does not buffer, a write may take only a part
-            taken = sys.stdout.buffer.write(data)
-            if not taken:
-                raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-            data = data[taken:]
+        for part in chain(parts, "\n"):
+            _write(memoryview(part.encode(errors="backslashreplace")))
         sys.stdout.buffer.flush()
     except BrokenPipeError:
         # The interpreter flushes stdout at exit; that must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         raise DestinationError(f"standard output cannot be written: {error.strerror}") from error
+
+
+def _write(data: memoryview) -> None:
+    while data:  # where Python does not buffer, a write may take only a part
+        taken = sys.stdout.buffer.write(data)
+        if not taken:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        data = data[taken:]

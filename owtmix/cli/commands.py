@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -13,8 +13,9 @@ from typing import Any
 from owtmix.base.cleanup import TemporaryPaths
 from owtmix.base.errors import DestinationError, Interrupted, MixError, SpecError
 from owtmix.base.file_version import check_open_files
+from owtmix.base.plain_text import plain_json
 from owtmix.base.shortage import machine_error
-from owtmix.base.standard_output import failure, is_terminal, json_text, print_text
+from owtmix.base.standard_output import failure, is_terminal, json_text, print_parts, print_text
 from owtmix.cli.arguments import Arguments
 from owtmix.cli.probe_text import describe_reports
 from owtmix.cli.progress_json import report_progress
@@ -28,7 +29,7 @@ from owtmix.jobs.probing import probe_recordings
 from owtmix.jobs.request import readable_job_id
 from owtmix.jobs.state import LOGS, state_folder
 from owtmix.jobs.worker_server import open_workers
-from owtmix.plan.model import to_json
+from owtmix.plan.plain_values import json_parts, to_json
 from owtmix.workers.worker_process import ForkServer
 
 _log = logging.getLogger(__name__)
@@ -61,9 +62,11 @@ class _Command:
         """Execute it and return the exit status."""
         try:
             text = self._execute(read_settings(settings_file()))
-            self._settle()
+            if isinstance(text, str):
+                self._settle()
             if not self._arguments.quiet or self._arguments.prints_anyway:
-                print_text(text)
+                print_parts([text] if isinstance(text, str) else map(plain_json, text))
+            self._settle()
         except MixError as error:
             return self._fail(error)
         except Exception as error:  # noqa: BLE001 - the outermost handler
@@ -112,8 +115,8 @@ class _Command:
     def _logs(self) -> Path:
         return (self._arguments.state or state_folder()) / LOGS
 
-    def _execute(self, settings: Settings) -> str:
-        """Execute the command; returns the text for standard output."""
+    def _execute(self, settings: Settings) -> str | Iterator[str]:
+        """Execute the command; returns the text for standard output, or its parts."""
         if self._arguments.uses_workers:
             check_open_files()
         if self._arguments.probe:
@@ -143,8 +146,8 @@ class _Command:
         self._job_id = job_id
         self._log.open_job(job_id, self._logs)
 
-    def _work(self, job: Job) -> str:
-        """Plan, preview or make the output; returns the text for standard output."""
+    def _work(self, job: Job) -> str | Iterator[str]:
+        """Plan, preview or make the output; returns the text for standard output, or its parts."""
         arguments = self._arguments
         shown = (
             report_progress(job.request.spec.job_id)
@@ -155,7 +158,7 @@ class _Command:
             if arguments.plan:
                 plan = job.plan(progress, self._scratch)
                 if arguments.plan == "json":
-                    return json_text(to_json(plan))
+                    return json_parts(plan)
                 from owtmix.cli.plan_text import describe_plan  # noqa: PLC0415 - it takes long to load
 
                 return describe_plan(plan)

@@ -9,7 +9,7 @@ from typing import Any
 from owtmix.jobs.announcer import Announcer, CallbackCount
 from owtmix.jobs.compose import Published
 from owtmix.plan.input_report import InputReport
-from owtmix.plan.model import to_json
+from owtmix.plan.plain_values import to_json
 from owtmix.plan.turns import Turn
 
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
-from enum import Enum
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import ceil
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from owtmix.base.colour import Colour
 from owtmix.base.geometry import Size
 from owtmix.base.ids import StreamId
 from owtmix.base.time import FrameClock, TimeRange
-from owtmix.jobfile.spec import ClockWatermark, ImageWatermark, TextWatermark, Watermark
+from owtmix.jobfile.spec import Watermark
 from owtmix.plan.jumps import Jump
 from owtmix.plan.media_info import AudioTrack, Matrix, VideoTrack
 from owtmix.plan.scenes import Scene
@@ -24,7 +23,6 @@ from owtmix.plan.turns import Turn
 SAMPLE_RATE_HZ = 48_000
 SIZE_MARGIN: Final = Fraction(11, 10)
 """On top of the nominal rates: for tables, and short outputs that miss the mean rate."""
-_KINDS = {ClockWatermark: "clock", ImageWatermark: "image", TextWatermark: "text"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,32 +266,3 @@ def _with_placeholder(shots: Iterable[Shot], source: int, from_s: Fraction) -> I
 def sample_count(duration_s: Fraction) -> int:
     """Samples that cover ``duration_s`` seconds."""
     return ceil(duration_s * SAMPLE_RATE_HZ)
-
-
-def to_json(value: Any) -> Any:  # noqa: PLR0911 - one return for each kind of value
-    """A plan, or a part of it, as plain JSON values; exact seconds become decimals rounded to a microsecond."""
-    match value:
-        case StreamId():
-            return str(value)
-        case ImageWatermark():
-            return {"type": _KINDS[ImageWatermark]} | _fields(value) | {"source": value.shown}
-        case Fraction():
-            return round(float(value), 6)
-        case Enum():
-            return value.value
-        case Mapping():
-            return {str(key): to_json(item) for key, item in value.items()}
-        case range():
-            return [value.start, value.stop]
-        case tuple() | list():
-            return [to_json(item) for item in value]
-        case ClockWatermark() | TextWatermark():
-            return {"type": _KINDS[type(value)]} | _fields(value)
-        case _ if is_dataclass(value):
-            return _fields(value)
-        case _:
-            return value
-
-
-def _fields(value: Any) -> dict[str, Any]:
-    return {f.name: to_json(getattr(value, f.name)) for f in fields(value)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from dataclasses import replace
 from fractions import Fraction
 
@@ -13,7 +14,7 @@ from owtmix.jobfile.settings import PlanSettings
 from owtmix.jobfile.spec import ClockWatermark, TextWatermark
 from owtmix.plan.build import make_plan
 from owtmix.plan.media_info import Clip
-from owtmix.plan.model import to_json
+from owtmix.plan.plain_values import json_parts, to_json
 from tests.support.plans import ANNA, BEN, JOB, MIXER, PATIENT, SCREEN, both, heard, index_of, room, rooms, span
 
 CLIPS = room(both(ANNA, 0, 10), both(SCREEN, 4, 10), heard(BEN, 0, "1/3"))
@@ -68,5 +69,20 @@ def test_a_plan_has_scenes_shots_and_sources() -> None:
 @PATIENT
 @given(clips=rooms)
 def test_every_plan_can_be_written_and_read(clips: list[Clip]) -> None:
-    written = to_json(make_plan(JOB, index_of(clips), clips, PlanSettings()))
+    plan = make_plan(JOB, index_of(clips), clips, PlanSettings())
+    written = to_json(plan)
     assert json.loads(json.dumps(written, allow_nan=False)) == written
+    assert "".join(json_parts(plan)) == json.dumps(written, ensure_ascii=False, indent=2)
+
+
+def test_of_a_long_plan_only_a_part_is_held_as_json() -> None:
+    """A day of pages has gigabytes of it."""
+    plan = {SCREEN: [span(second, second + 1) for second in range(40_000)]}
+    tracemalloc.start()
+    try:
+        length = sum(map(len, json_parts(plan)))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert length > 2_000_000
+    assert peak < 1_000_000
