@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Final
 
+from owtmix.base.asked_again import ABSENT, asked_again
 from owtmix.base.errors import ChangedError, InputError, Interrupted, SetupError, ShortageError
 from owtmix.base.shortage import raise_if_short
 
+_CHANGED: Final = ABSENT | {errno.ESTALE}
 CHANGED: Final = "it was changed, replaced or removed since the job found it: run the job when nothing writes to it"
 MOST_OPENINGS: Final = 10
 """Tries to open a file that has its version before and after: its folder was another for a moment."""
@@ -52,13 +55,10 @@ def is_unchanged(path: Path, version: str) -> bool:
     """Whether a file has ``version``.
 
     Raises:
-        ShortageError: that cannot be told, since the machine is short of something.
+        InputError: the system cannot tell, however often it is asked.
+        ShortageError: the machine is short of something.
     """
-    try:
-        return file_version(path) == version
-    except OSError as error:
-        raise_if_short(error)
-        return False
+    return _has_version(lambda: os.stat(path), version)  # noqa: PTH116 - as in ``file_version``
 
 
 def is_same_elsewhere(version: str, here: str) -> bool:
@@ -73,7 +73,7 @@ class HeldFile:
     block read counts when it ends without an error, since the file had that version until then.
 
     Raises:
-        InputError: there is nothing that can be read, and no version was planned.
+        InputError: there is nothing that can be read, and no version was planned; or the system fails to read it.
         ChangedError: the file has another version, or is gone; errors in the block are replaced by this one.
         ShortageError: the machine is short of something.
     """
@@ -91,19 +91,15 @@ class HeldFile:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if kind is not None and (not issubclass(kind, Exception) or issubclass(kind, (ShortageError, Interrupted))):
             return
-        if self._version is not None and not self._is_unchanged():
+        if self._version is not None and not self._is_unchanged(self._version):
             raise ChangedError(CHANGED) from None
 
     def close(self) -> None:
         """Close it; ``path`` leads nowhere then."""
         os.close(self._descriptor)
 
-    def _is_unchanged(self) -> bool:
-        try:
-            return version_of(os.fstat(self._descriptor)) == self._version
-        except OSError as error:
-            raise_if_short(error)
-            return False
+    def _is_unchanged(self, version: str) -> bool:
+        return _has_version(lambda: os.fstat(self._descriptor), version)
 
 
 @contextmanager
@@ -115,21 +111,43 @@ def unchanged(path: Path, version: str | None) -> Iterator[Path]:
 
 def _opened(path: Path, version: str | None) -> int:
     """The descriptor of a file in its version. Neither a pipe nor a device in its place is waited for."""
-    reason: str | None = ""
     for _ in range(MOST_OPENINGS):
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            descriptor = asked_again(lambda: os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
         except (OSError, ValueError) as error:
             raise_if_short(error)
-            reason = getattr(error, "strerror", None) or str(error)
+            if version is None or getattr(error, "errno", None) not in _CHANGED:
+                raise InputError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
         else:
-            state = os.fstat(descriptor)
-            if version_of(state) == version or (version is None and stat.S_ISREG(state.st_mode)):
+            if _is_wanted(descriptor, version):
                 return descriptor
-            os.close(descriptor)
-            reason = "it is no file"
-        if version is None:
-            raise InputError(f"cannot be read: {reason}")
+            if version is None:
+                raise InputError("cannot be read: it is no file")
         if not is_unchanged(path, version):
             break
     raise ChangedError(CHANGED)
+
+
+def _is_wanted(descriptor: int, version: str | None) -> bool:
+    """Whether a file has its version, or is one at all where it needs none; another one is closed."""
+    is_wanted = False
+    try:
+        if version is None:
+            is_wanted = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        else:
+            is_wanted = _has_version(lambda: os.fstat(descriptor), version)
+    finally:
+        if not is_wanted:
+            os.close(descriptor)
+    return is_wanted
+
+
+def _has_version(state: Callable[[], os.stat_result], version: str) -> bool:
+    """As ``is_unchanged``, of the file with ``state``."""
+    try:
+        return version_of(asked_again(state)) == version
+    except OSError as error:
+        raise_if_short(error)
+        if error.errno in _CHANGED:
+            return False
+        raise InputError(f"cannot be read: {error.strerror}") from None

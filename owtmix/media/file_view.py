@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import os
-import time
 from pathlib import Path
 from typing import Final
 
+from owtmix.base.asked_again import asked_again
 from owtmix.base.errors import InputError, MixError
-from owtmix.base.shortage import memory_is_short, raise_if_short
+from owtmix.base.shortage import raise_if_short
 
-PAUSES_S: Final = (0.02, 0.2, 1.0)
-"""After which reading that failed is tried again: the disk may be in another machine."""
 _BLOCK_BYTES: Final = 1 << 20
 
 
@@ -69,15 +66,8 @@ def read_at(file: int, size: int, at: int) -> bytes:
         InputError: it cannot be read, however often that is tried.
         ShortageError: the machine is short of something.
     """
-    for pause_s in PAUSES_S:
-        try:
-            return os.pread(file, size, at)
-        except OSError:
-            time.sleep(pause_s)
     try:
-        return os.pread(file, size, at)
+        return asked_again(lambda: os.pread(file, size, at))
     except OSError as error:
-        if error.errno == errno.ENOMEM:  # the system says so, and no file
-            raise memory_is_short() from error
         raise_if_short(error)
         raise InputError(f"cannot be read: {error.strerror}") from None

@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from owtmix.base.errors import ChangedError, InputError
+from owtmix.base import asked_again
+from owtmix.base.errors import ChangedError, InputError, ShortageError
 from owtmix.base.file_version import file_version, unchanged
 from tests.support.changes import CHANGES
 
@@ -79,3 +81,36 @@ def test_a_file_that_is_away_only_for_a_moment_is_opened(tmp_path: Path, monkeyp
     monkeypatch.setattr(os, "open", refused_twice)
     with unchanged(path, version) as name:
         assert name.read_text() == "it"
+
+
+@pytest.mark.parametrize("call", ["open", "fstat"])
+def test_what_the_system_fails_to_tell_is_asked_again_and_is_no_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    path = tmp_path / "a.webm"
+    path.write_text("whole")
+    version = file_version(path)
+    monkeypatch.setattr(asked_again, "PAUSES_S", (0.0, 0.0, 0.0))
+    ordinary, left = getattr(os, call), 0
+
+    def failing(*arguments: Any, **options: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left >= 0:
+            raise OSError(number, os.strerror(number))
+        return ordinary(*arguments, **options)
+
+    def read() -> str:
+        with unchanged(path, version) as name:
+            return (path if call == "open" else name).read_text()
+
+    monkeypatch.setattr(f"owtmix.base.file_version.os.{call}", failing)
+    for number, left in product((errno.EIO, errno.ENOMEM, errno.ETIMEDOUT), (1, 3)):  # noqa: B007 - it is read above
+        assert read() == "whole"
+    number, left = errno.EIO, 4
+    with pytest.raises(InputError, match="cannot be read: Input/output error") as caught:
+        read()
+    assert not isinstance(caught.value, ChangedError)
+    number, left = errno.ENOMEM, 4
+    with pytest.raises(ShortageError, match="memory is short"):
+        read()

@@ -11,8 +11,8 @@ from typing import Final
 
 import pytest
 
+from owtmix.base import asked_again
 from owtmix.base.errors import InputError, ShortageError
-from owtmix.media import file_view
 from owtmix.media.audio_reader import AudioReader
 from owtmix.media.probe import probe
 from owtmix.media.video_reader import VideoReader
@@ -33,7 +33,7 @@ Fail = Callable[[int, int, int], None]
 def fail(monkeypatch: pytest.MonkeyPatch) -> Fail:
     """Has readings of files fail, with an error, from a number on, and so many of them."""
     read = os.pread
-    monkeypatch.setattr(file_view, "PAUSES_S", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(asked_again, "PAUSES_S", (0.0, 0.0, 0.0))
 
     def fail_from(number: int, first: int, count: int) -> None:
         done = 0
