@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,9 +17,8 @@ from owtmix.base.shortage import raise_if_short
 from owtmix.inputs.source_file import SourceFile
 from owtmix.jobfile.index import Recording
 from owtmix.plan.media_info import Probe
+from owtmix.storage import tells_content
 
-_NO_DIGEST: Final = re.compile(r'"?0*(-[0-9]+)?"?|.{0,16}', re.DOTALL)
-"""A version that says nothing of what is in an object: some stores have one for all."""
 COMPARED_BYTES: Final = 1 << 20
 """At either end of files that are equal in all that was measured, before they are compared as a whole."""
 
@@ -144,7 +142,7 @@ class _Contents:
     def _key(self, number: int, *, whole: bool) -> object:
         file = self._files[number]
         if file.is_fetched:
-            is_digest = file.copy.version is not None and not _NO_DIGEST.fullmatch(file.copy.version)
+            is_digest = file.copy.version is not None and tells_content(file.copy.version)
             return (file.copy.version, file.copy.size_bytes) if is_digest else file.path
         place = file.path, whole
         if place not in self._digests:

@@ -20,11 +20,21 @@ from owtmix.storage.base import LocalCopy, Store, disk_error
 from owtmix.storage.local import LocalStore
 from owtmix.storage.s3.options import S3Options
 from owtmix.storage.staged_files import is_staged_name
+from owtmix.storage.versions import tells_content
 
 if TYPE_CHECKING:  # workers, too, load this package
     from owtmix.jobfile.spec import StorageSpec
 
-__all__ = ["LocalCopy", "LocalStore", "S3Options", "Store", "disk_error", "is_staged_name", "open_store"]
+__all__ = [
+    "LocalCopy",
+    "LocalStore",
+    "S3Options",
+    "Store",
+    "disk_error",
+    "is_staged_name",
+    "open_store",
+    "tells_content",
+]
 
 
 def open_store(spec: StorageSpec, base: Path, at: str, options: S3Options, roots: Sequence[Path] = ()) -> Store:

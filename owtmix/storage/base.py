@@ -33,7 +33,12 @@ class LocalCopy:
     @property
     def complete(self) -> bool:
         """Whether nothing has to be downloaded."""
-        return self.present_bytes == self.size_bytes and self.path.exists()
+        if self.present_bytes != self.size_bytes:
+            return False
+        try:
+            return self.path.exists()
+        except OSError:  # whoever reads it tells why
+            return True
 
 
 class Store(Protocol):

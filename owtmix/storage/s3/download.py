@@ -29,7 +29,7 @@ def download(
     path: Path,
     size: int,
     on_progress: Callable[[int], None],
-    etag: str | None = None,
+    version: str | None = None,
 ) -> None:
     """Download the object ``key`` to ``path``. The file appears when it is complete.
 
@@ -42,14 +42,14 @@ def download(
         path: The file; its folder exists.
         size: Expected size of the object in bytes.
         on_progress: Called with the number of bytes that are there.
-        etag: The version to download; None for any.
+        version: The version to download; None for any.
 
     Raises:
         InputError: The object does not exist, or has another size or version.
         StoreFailure: The object cannot be read.
         DestinationError: The file cannot be written.
     """
-    running = _Download(bucket, key, path, size, on_progress, etag)
+    running = _Download(bucket, key, path, size, on_progress, version)
     try:
         while not bucket.retry(running.attempt):
             pass
@@ -69,13 +69,13 @@ class _Download:
     path: Path
     size: int
     on_progress: Callable[[int], None]
-    etag: str | None
+    version: str | None
     furthest: int = 0
 
     def attempt(self) -> bool:
         """Download what is missing. False when the connection broke after progress of ``_PROGRESS_BYTES`` or more."""
         found = self._find()
-        partial = partial_file(self.path, found.etag)
+        partial = partial_file(self.path, found.version)
         for other in self.path.parent.glob(f".{glob.escape(self.path.name)}.{'?' * _VERSION_DIGITS}.part"):
             if other != partial:
                 other.unlink(missing_ok=True)
@@ -84,7 +84,7 @@ class _Download:
             with open(partial, "ab", opener=own_file) as file:
                 have = os.fstat(file.fileno()).st_size
                 reached = max(reached, have if have <= self.size else 0)
-                self._fill(file, found.etag)
+                self._fill(file, found.version)
             self._place(partial)
         except StoreFailure as failure:
             if failure.is_missing:  # deleted after it was found
@@ -108,11 +108,11 @@ class _Download:
                 f"has {found.size:,} bytes now and had {self.size:,} before: run the job when nothing writes to it"
             )
             raise InputError(message)
-        if self.etag not in {None, found.etag}:
+        if self.version not in {None, found.version}:
             raise InputError("changed since it was measured: run the job when nothing writes to it")
         return found
 
-    def _fill(self, file: BinaryIO, etag: str) -> None:
+    def _fill(self, file: BinaryIO, version: str) -> None:
         """Append the missing bytes to ``file``."""
         have = os.fstat(file.fileno()).st_size
         if have > self.size:
@@ -120,8 +120,8 @@ class _Download:
         self._advance(have)
         if have == self.size:
             return
-        with ObjectStream(self.bucket, self.key, f"{have}-", etag) as stream:
-            if stream.info.etag != etag or stream.start > have:
+        with ObjectStream(self.bucket, self.key, f"{have}-", version) as stream:
+            if stream.info.version != version or stream.start > have:
                 # Not every service supports If-Match and ranges.
                 message = "changed while it was read: run the job when nothing writes to it"
                 raise StoreFailure(message, transient=True).about(self.bucket.address(self.key))
@@ -156,7 +156,7 @@ class _Download:
             ) from None
 
 
-def partial_file(path: Path, etag: str) -> Path:
-    """Return the path of the unfinished download to ``path`` of the version ``etag``."""
-    version = hashlib.sha256(etag.encode()).hexdigest()[:_VERSION_DIGITS]
-    return path.with_name(f".{path.name}.{version}.part")
+def partial_file(path: Path, version: str) -> Path:
+    """Return the path of the unfinished download to ``path`` of ``version``."""
+    digits = hashlib.sha256(version.encode()).hexdigest()[:_VERSION_DIGITS]
+    return path.with_name(f".{path.name}.{digits}.part")

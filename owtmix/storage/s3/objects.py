@@ -13,6 +13,7 @@ from owtmix.base.errors import InputError
 from owtmix.storage.s3.bounds import SLOWEST_BYTES_PER_S, within
 from owtmix.storage.s3.client import BucketClient
 from owtmix.storage.s3.errors import StoreFailure, broken_off
+from owtmix.storage.versions import etag_of, version_of
 
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d{1,19})-\d{1,19}/(\d{1,19})")
 
@@ -32,6 +33,11 @@ class ObjectInfo:
     etag: str
     modified: datetime | None
 
+    @property
+    def version(self) -> str:
+        """What changes with the content, as far as the store tells."""
+        return version_of(self.etag, self.modified)
+
 
 class ObjectStream:
     """The content of an object from byte ``start`` on, read as it arrives. A context manager.
@@ -40,12 +46,17 @@ class ObjectStream:
         StoreFailure: The object cannot be read.
     """
 
-    def __init__(self, bucket: BucketClient, key: str, byte_range: str | None = None, etag: str | None = None) -> None:
-        """Request ``byte_range``, such as ``5-`` or ``0-99``, on condition that the object still has ``etag``."""
+    def __init__(
+        self, bucket: BucketClient, key: str, byte_range: str | None = None, version: str | None = None
+    ) -> None:
+        """Request ``byte_range``, such as ``5-`` or ``0-99``, on condition that the object still has ``version``.
+
+        Not every store heeds that: ``info`` tells the version that comes.
+        """
         parameters: dict[str, Any] = {"Key": key}
         if byte_range is not None:
             parameters["Range"] = f"bytes={byte_range}"
-        if etag is not None:
+        if version and (etag := etag_of(version)):
             parameters["IfMatch"] = etag
         self._began = time.monotonic()
         self._read_bytes = 0
@@ -140,17 +151,19 @@ def read_object(bucket: BucketClient, key: str, max_bytes: int) -> bytes | None:
         raise
 
 
-def read_object_range(bucket: BucketClient, key: str, start: int, length: int, etag: str | None = None) -> bytes | None:
+def read_object_range(
+    bucket: BucketClient, key: str, start: int, length: int, version: str | None = None
+) -> bytes | None:
     """Return ``length`` bytes from byte ``start`` on; fewer when the object ends before.
 
-    None when the service does not support ranges, or the object does not exist or does not have ``etag`` any more.
+    None when the service does not support ranges, or the object does not exist or does not have ``version`` any more.
 
     Raises:
         StoreFailure: The bytes cannot be read.
     """
     try:
-        with ObjectStream(bucket, key, f"{start}-{start + length - 1}", etag) as stream:
-            if stream.start != start or etag not in {None, stream.info.etag}:
+        with ObjectStream(bucket, key, f"{start}-{start + length - 1}", version) as stream:
+            if stream.start != start or version not in {None, stream.info.version}:
                 return None
             return stream.read_all(min(length, stream.info.size - start))
     except StoreFailure as failure:

@@ -101,9 +101,9 @@ class S3Store:
         found = self._bucket.retry(partial(find_object, self._bucket, key))
         if found is None:
             raise InputError("does not exist")
-        path = folder / hashlib.sha256(f"{found.etag}\0{key}".encode()).hexdigest()[:32]
-        sizes = (file.stat().st_size for file in (path, partial_file(path, found.etag)) if file.is_file())
-        return LocalCopy(path, found.size, next(sizes, 0), found.etag or None)
+        path = folder / hashlib.sha256(f"{found.version}\0{key}".encode()).hexdigest()[:32]
+        sizes = (file.stat().st_size for file in (path, partial_file(path, found.version)) if file.is_file())
+        return LocalCopy(path, found.size, next(sizes, 0), found.version or None)
 
     @reading
     def read_part(self, key: str, copy: LocalCopy, start: int, length: int) -> bytes | None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
 
 from owtmix.base.errors import DestinationError, InputError
 from owtmix.jobfile.spec import StorageSpec
-from owtmix.storage import LocalCopy
+from owtmix.storage import LocalCopy, tells_content
 from owtmix.storage.s3 import unfinished
 from owtmix.storage.s3.credentials import Credentials
 from owtmix.storage.s3.download import partial_file
@@ -18,7 +19,7 @@ from owtmix.storage.s3.options import S3Options
 from owtmix.storage.s3.store import S3Store
 from owtmix.storage.s3.unfinished import OwnUploads
 from tests.storage.conftest import AT, MOVIE, NOWHERE, QUICK, Service, ignore
-from tests.storage.fault_proxy import PART_BYTES, Answer, Exchange, FaultProxy, Us3Profile, answered, passed
+from tests.storage.fault_proxy import PART_BYTES, Answer, Exchange, Fault, FaultProxy, Us3Profile, answered, passed
 
 ODD_KEYS = ["room/alice 1.webm", "会议/爱丽丝.webm", "a+b&c=d?e#f.mp4", "100%25.mp4", "~tilde'(1)*.mp4"]
 
@@ -67,6 +68,27 @@ def test_parts_are_of_one_version_or_none(store: S3Store, service: Service, prox
     service.client.delete_object(Bucket=service.bucket, Key="a.mp4")
     assert store.read_part("a.mp4", found, 3, 2) is None
     assert len(proxy.requests) == 6
+
+
+@pytest.mark.parametrize("etag", [{}, {"ETag": '"0"'}], ids=["none", "one for all"])
+def test_where_etags_say_nothing_the_time_tells_versions_apart(
+    store: S3Store, proxy: FaultProxy, etag: dict[str, str]
+) -> None:
+    def of_day(day: int, data: bytes, part: str) -> Fault:
+        changed = format_datetime(datetime(2026, 1, day, tzinfo=UTC), usegmt=True)
+        return answered(Answer(206, {"Last-Modified": changed, "Content-Range": f"bytes {part}/10", **etag}, data))
+
+    for day in (1, 1, 2):
+        proxy.inject(of_day(day, b"0", "0-0"))
+    first, again, other = (store.locate("a.mp4", NOWHERE) for _ in range(3))
+    assert again == first
+    assert other.path != first.path
+    assert not tells_content(str(first.version))
+    for day in (1, 2):
+        proxy.inject(of_day(day, b"34", "3-4"))
+    assert store.read_part("a.mp4", first, 3, 2) == b"34"
+    assert store.read_part("a.mp4", first, 3, 2) is None
+    assert {request.headers.get("if-match") for request in proxy.requests} == {None, etag.get("ETag")}
 
 
 def test_a_download_appears_when_it_is_complete(store: S3Store, service: Service, tmp_path: Path) -> None:
