@@ -133,10 +133,8 @@ _TCP: Final = 3
 _SCOPES: Final = 3
 """No abstract Unix sockets and no signals of others."""
 _READ: Final = _READ_FILE | _READ_DIR
-_UNREACHABLE: Final = frozenset(
-    {errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG, errno.EIO, errno.ESTALE}
-)
-"""Why a path leads to no file, which needs no right then."""
+_SHORT: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""Why a right cannot be given. Any other error of a path means that it leads to no file, which needs none."""
 _WRITE: Final = _READ | _WRITE_FILE | _REMOVE_DIR | _REMOVE_FILE | _MAKE_DIR | _MAKE_REG | _TRUNCATE
 
 
@@ -191,9 +189,9 @@ def _allow(libc: ctypes.CDLL, ruleset: int, paths: Iterable[Path], granted: int,
         try:
             file = opener(path)
         except OSError as error:
-            if error.errno in _UNREACHABLE:
-                continue
-            raise
+            if error.errno in _SHORT:
+                raise
+            continue
         try:
             fitting = granted if stat.S_ISDIR(os.fstat(file).st_mode) else granted & _FILE_RIGHTS
             rule = struct.pack("=Qi", fitting, file)

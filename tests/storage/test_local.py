@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from owtmix.base.errors import DestinationError, InputError
+from owtmix.storage.base import LocalCopy
 from owtmix.storage.local import LocalStore
 
 NOWHERE = Path("not used")
@@ -345,3 +346,9 @@ def test_committing_to_a_folder_that_went_away_is_a_destination_error(store: Loc
     shutil.rmtree(root / "out")
     with pytest.raises(DestinationError, match="cannot be written: No such file or directory"):
         store.commit(staged, "out/out.mp4", lambda _: None)
+
+
+def test_a_file_that_cannot_be_looked_at_counts_as_there() -> None:
+    """Whoever reads it tells why: its disk is gone, perhaps."""
+    assert LocalCopy(Path("a" * 5000)).complete
+    assert not LocalCopy(Path("none.mp4")).complete

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -287,6 +288,24 @@ def test_files_that_cannot_be_allowed_are_no_reason_to_allow_all(tmp_path: Path)
     ended = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
     assert ended.returncode == 1
     assert "Too many open files" in ended.stderr
+
+
+@pytest.mark.parametrize("number", [errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EBADMSG, errno.EIO])
+def test_a_recording_on_a_disk_that_is_gone_keeps_no_worker_from_beginning(number: int) -> None:
+    """It has no right to that one, whose reader tells why; others are healthy."""
+    code = f"""if True:
+        import os
+        from pathlib import Path
+        from owtmix.workers import sandbox
+        from owtmix.workers.file_access import FileAccess
+        def gone(path, flags):
+            raise OSError({number}, os.strerror({number}))
+        sandbox.open_file = gone
+        print(*sandbox.confine(os.getppid(), FileAccess(recordings=(Path("/mnt/a.mp4"),)), 1))
+    """
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert NO_NEW_PRIVILEGES in ended.stdout
 
 
 def test_a_worker_reads_what_is_allowed_later(tmp_path: Path) -> None:
