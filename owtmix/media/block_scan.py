@@ -102,7 +102,10 @@ def scan_blocks(path: Path, advance: Callable[[int], None] = lambda _: None) -> 
             position = 0
             while position < size:
                 data = read_at(file.fileno(), WINDOW_BYTES, position)
-                position = scan.window(data, position, size)
+                reached = scan.window(data, position, size)
+                if reached <= position:  # the file was cut meanwhile
+                    return None
+                position = reached
                 advance(scan.timecode)
         except (_NotPlainError, IndexError):
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from owtmix.media import block_scan
 from owtmix.media.block_scan import scan_blocks
 from owtmix.media.probe import probe
 from owtmix.plan.media_info import Damage
@@ -123,6 +125,17 @@ def test_an_absurd_cut_of_the_last_block_is_left_to_the_demuxer(plain: Path, tmp
     cut_at_the_end = scan_blocks(path)
     assert cut_at_the_end
     assert cut_at_the_end.padding_ns[-1] == 1 << 20
+
+
+@pytest.mark.parametrize("left", [0, 4097, 5000, 9000])
+def test_a_file_that_is_cut_meanwhile_is_left_to_the_demuxer(
+    plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: int
+) -> None:
+    path = tmp_path / "cut.webm"
+    path.write_bytes(plain.read_bytes())
+    monkeypatch.setattr(block_scan, "WINDOW_BYTES", 4096)
+    assert scan_blocks(path)
+    assert scan_blocks(path, lambda _: os.truncate(path, left)) is None
 
 
 @given(at=st.integers(0, 2**16), garbage=st.binary(min_size=1, max_size=40))
