@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from owtmix.base.asked_again import asked_again
 from owtmix.media.file_view import read_at
 
 Numbers = NDArray[np.int64]
@@ -96,7 +97,7 @@ def scan_blocks(path: Path, advance: Callable[[int], None] = lambda _: None) -> 
         OSError: it cannot be opened.
     """
     scan = _Scan()
-    with path.open("rb", buffering=0) as file:
+    with asked_again(lambda: path.open("rb", buffering=0)) as file:
         size = os.fstat(file.fileno()).st_size
         try:
             position = 0

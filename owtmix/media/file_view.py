@@ -18,8 +18,8 @@ class FileView(io.RawIOBase):
     """The first ``size`` bytes of the file ``path``, None for all of it."""
 
     def __init__(self, path: Path, size: int | None = None) -> None:
-        self._file = path.open("rb", buffering=0)
-        whole = self._file.seek(0, io.SEEK_END)
+        self._file = asked_again(lambda: path.open("rb", buffering=0))
+        whole = asked_again(lambda: self._file.seek(0, io.SEEK_END))
         self._size = whole if size is None else min(whole, size)
         self._at = 0
         self._has_failed = False
@@ -41,13 +41,15 @@ class FileView(io.RawIOBase):
         """Up to ``size`` bytes; none at the end, and after an error.
 
         Raises:
-            InputError, ShortageError: as ``read_at``.
+            InputError, ShortageError: as ``read_at``; or the file became shorter.
         """
         wanted = min(size if size >= 0 else _BLOCK_BYTES, self._size - self._at)
         if wanted <= 0 or self._has_failed:
             return b""
         try:
             data = read_at(self._file.fileno(), wanted, self._at)
+            if not data:
+                raise InputError("cannot be read: it became shorter meanwhile")
         except MixError:
             self._has_failed = True
             raise

@@ -188,12 +188,13 @@ def _allow(libc: ctypes.CDLL, ruleset: int, paths: Iterable[Path], granted: int,
     for path in paths:
         try:
             file = opener(path)
+            is_folder = stat.S_ISDIR(os.fstat(file).st_mode)
         except OSError as error:
             if error.errno in _SHORT:
                 raise
             continue
         try:
-            fitting = granted if stat.S_ISDIR(os.fstat(file).st_mode) else granted & _FILE_RIGHTS
+            fitting = granted if is_folder else granted & _FILE_RIGHTS
             rule = struct.pack("=Qi", fitting, file)
             failed = libc.syscall(_LANDLOCK_ADD_RULE, ruleset, _RULE_PATH_BENEATH, rule, 0) != 0
             if failed and (number := ctypes.get_errno()) != errno.EBADFD:  # of what is in no file system: stays denied

@@ -84,6 +84,17 @@ def test_a_picture_that_cannot_be_read_is_told(tmp_path: Path, fail: Fail, name:
 
 
 @pytest.mark.parametrize("name", ["film.webm", "film.mp4"])
+def test_a_file_that_becomes_shorter_is_not_taken_for_one_that_ends(tmp_path: Path, name: str) -> None:
+    path = film(tmp_path, name)
+    reader = VideoReader(path, 0)
+    assert reader.frame_at(Fraction(0))
+    os.truncate(path, path.stat().st_size // 2)
+    with pytest.raises(InputError, match=r"^cannot be read: it became shorter meanwhile$"):
+        reader.frame_at(Fraction(60))
+    reader.close()
+
+
+@pytest.mark.parametrize("name", ["film.webm", "film.mp4"])
 def test_memory_that_the_system_refuses_is_no_fault_of_a_file(tmp_path: Path, fail: Fail, name: str) -> None:
     path = film(tmp_path, name)
     fail(errno.ENOMEM, 3, 1 << 30)
