@@ -44,6 +44,11 @@ while time.monotonic() < until:
         told = {{"progress": {{"job_id": name, "stage": "composing", "percent": round(done, 1), "left_s": 3.0}}}}
         print(json.dumps(told), file=sys.stderr, flush=True)
     time.sleep(min(0.1, max(0, until - time.monotonic())))
+beside, until = test.get("beside"), time.monotonic() + 40
+while beside and not any(mark.startswith(beside + ".") for mark in os.listdir(marks)):
+    if time.monotonic() > until:
+        sys.exit(70)
+    time.sleep(0.05)
 ends = test.get("ends", [0])
 how = ends[min(tries, len(ends) - 1)]
 with open(os.path.join(marks, "log"), "a") as log:
@@ -94,7 +99,10 @@ class Site:
         self.program.chmod(0o755)
 
     def job(self, name: str, *ends: int, **more: Any) -> Path:
-        """Write a job that ends with ``ends`` one after the other, the last one again and again."""
+        """Write a job that ends with ``ends`` one after the other, the last one again and again.
+
+        With ``beside`` it fails unless the job of that name begins before it ends.
+        """
         folder = self.queue / name
         folder.mkdir(exist_ok=True)
         path = folder / "cfg.json"
