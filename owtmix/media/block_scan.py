@@ -6,7 +6,6 @@ encrypted or appended blocks, unknown elements) is not plain, and is left to FFm
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -15,8 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from owtmix.base.asked_again import asked_again
-from owtmix.media.file_view import read_at
+from owtmix.media.file_view import FileView
 
 Numbers = NDArray[np.int64]
 
@@ -93,16 +91,15 @@ def scan_blocks(path: Path, advance: Callable[[int], None] = lambda _: None) -> 
     ``advance`` is called now and then with the ticks reached.
 
     Raises:
-        InputError: the file cannot be read.
-        OSError: it cannot be opened.
+        InputError, ShortageError: as ``FileView``.
     """
     scan = _Scan()
-    with asked_again(lambda: path.open("rb", buffering=0)) as file:
-        size = os.fstat(file.fileno()).st_size
+    with FileView(path) as file:
+        size = file.whole_size
         try:
             position = 0
             while position < size:
-                data = read_at(file.fileno(), WINDOW_BYTES, position)
+                data = file.read_at(position, WINDOW_BYTES)
                 reached = scan.window(data, position, size)
                 if reached <= position:  # the file was cut meanwhile
                     return None

@@ -59,8 +59,13 @@ class BoundedFile(FileView):
 
 
 def bounded_file(path: Path) -> BoundedFile | None:
-    """A file that is so large that it has to be bounded; None for others, and for one that cannot be opened."""
-    try:
-        return BoundedFile(path) if path.stat().st_size > MOST_UNUSED_BYTES else None
-    except OSError:  # whoever opens it tells why
-        return None
+    """A file that is so large that it has to be bounded; None for others.
+
+    Raises:
+        InputError, ShortageError: as ``FileView``.
+    """
+    file = BoundedFile(path)
+    if file.whole_size > MOST_UNUSED_BYTES:
+        return file
+    file.close()
+    return None

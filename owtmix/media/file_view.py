@@ -9,18 +9,27 @@ from typing import Final
 
 from owtmix.base.asked_again import asked_again
 from owtmix.base.errors import InputError, MixError
-from owtmix.base.shortage import raise_if_short
+from owtmix.base.shortage import machine_error
 
-_BLOCK_BYTES: Final = 1 << 20
+BLOCK_BYTES: Final = 1 << 20
+"""What is read at once where nobody says how much."""
 
 
 class FileView(io.RawIOBase):
-    """The first ``size`` bytes of the file ``path``, None for all of it."""
+    """The first ``size`` bytes of the file ``path``, None for all of it.
+
+    Raises:
+        InputError: it cannot be opened, however often that is tried.
+        ShortageError: the machine is short of something.
+    """
 
     def __init__(self, path: Path, size: int | None = None) -> None:
-        self._file = asked_again(lambda: path.open("rb", buffering=0))
-        whole = asked_again(lambda: self._file.seek(0, io.SEEK_END))
-        self._size = whole if size is None else min(whole, size)
+        try:
+            self._file = asked_again(lambda: path.open("rb", buffering=0))
+            self.whole_size = asked_again(lambda: self._file.seek(0, io.SEEK_END))
+        except OSError as error:
+            raise _unreadable(error) from None
+        self._size = self.whole_size if size is None else min(self.whole_size, size)
         self._at = 0
         self._has_failed = False
 
@@ -43,11 +52,11 @@ class FileView(io.RawIOBase):
         Raises:
             InputError, ShortageError: as ``read_at``; or the file became shorter.
         """
-        wanted = min(size if size >= 0 else _BLOCK_BYTES, self._size - self._at)
+        wanted = min(size if size >= 0 else BLOCK_BYTES, self._size - self._at)
         if wanted <= 0 or self._has_failed:
             return b""
         try:
-            data = read_at(self._file.fileno(), wanted, self._at)
+            data = self.read_at(self._at, wanted)
             if not data:
                 raise InputError("cannot be read: it became shorter meanwhile")
         except MixError:
@@ -56,20 +65,22 @@ class FileView(io.RawIOBase):
         self._at += len(data)
         return data
 
+    def read_at(self, at: int, size: int) -> bytes:
+        """Up to ``size`` bytes of the whole file from byte ``at`` on; none at its end.
+
+        Raises:
+            InputError: it cannot be read, however often that is tried.
+            ShortageError: the machine is short of something.
+        """
+        try:
+            return asked_again(lambda: os.pread(self._file.fileno(), size, at))
+        except OSError as error:
+            raise _unreadable(error) from None
+
     def close(self) -> None:
         self._file.close()
         super().close()
 
 
-def read_at(file: int, size: int, at: int) -> bytes:
-    """Up to ``size`` bytes of the open ``file`` from byte ``at`` on; none at its end.
-
-    Raises:
-        InputError: it cannot be read, however often that is tried.
-        ShortageError: the machine is short of something.
-    """
-    try:
-        return asked_again(lambda: os.pread(file, size, at))
-    except OSError as error:
-        raise_if_short(error)
-        raise InputError(f"cannot be read: {error.strerror}") from None
+def _unreadable(error: OSError) -> MixError:
+    return machine_error(error) or InputError(f"cannot be read: {error.strerror}")

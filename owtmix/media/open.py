@@ -62,12 +62,8 @@ def open_input(
         MissingBytesError: ``partial`` lacks bytes that opening needs.
         ShortageError: the machine is short of memory or open files.
     """
-    try:
-        with FileView(path) as file:
-            head = file.read(_MAGIC_BYTES)
-    except OSError as error:
-        raise_if_short(error)
-        raise InputError(f"cannot be read: {error.strerror}") from None
+    with FileView(path) as file:
+        head = file.read(_MAGIC_BYTES)
     container = _container_format(head)
     if container is None:
         raise InputError("is empty" if not head else "is not an MP4, WebM, Matroska, Ogg or WAV file")

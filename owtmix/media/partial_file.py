@@ -5,14 +5,11 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
-from owtmix.media.file_view import FileView
+from owtmix.media.file_view import BLOCK_BYTES, FileView
 
 ByteRange = tuple[int, int]
 """First byte, and the byte after the last one."""
-
-_MAX_READ_BYTES: Final = 1 << 20
 
 
 class MissingBytesError(Exception):
@@ -37,7 +34,7 @@ class PartialFile(FileView):
 
     def read(self, size: int = -1) -> bytes:
         """Up to ``size`` bytes; fewer at the end of a part."""
-        wanted = min(size if size >= 0 else _MAX_READ_BYTES, self._size - self._at)
+        wanted = min(size if size >= 0 else BLOCK_BYTES, self._size - self._at)
         if wanted <= 0 or self._missing is not None:
             return b""
         after = bisect_right(self._parts, self._at, key=lambda part: part[0])
