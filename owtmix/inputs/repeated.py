@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,9 +12,9 @@ from typing import Final
 
 from owtmix.base.errors import InputError
 from owtmix.base.file_version import unchanged
-from owtmix.base.shortage import raise_if_short
 from owtmix.inputs.source_file import SourceFile
 from owtmix.jobfile.index import Recording
+from owtmix.media.file_view import FileView
 from owtmix.plan.media_info import Probe
 from owtmix.storage import tells_content
 
@@ -148,8 +147,7 @@ class _Contents:
         if place not in self._digests:
             try:
                 self._digests[place] = _digest(file, whole=whole)
-            except (OSError, InputError) as error:
-                raise_if_short(error)
+            except InputError:
                 self._digests[place] = None  # whoever reads it next says so
         return number if self._digests[place] is None else self._digests[place]
 
@@ -158,10 +156,11 @@ def _digest(source: SourceFile, *, whole: bool) -> bytes:
     """Of the size of a file and its ends, or of all of it that holds packets.
 
     Raises:
-        OSError, InputError: it is not there any more as it was found.
+        InputError: it is not there any more as it was found, or cannot be read.
+        ShortageError: the machine is short of something.
     """
-    with unchanged(source.path, source.file_version) as path, path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
+    with unchanged(source.path, source.file_version) as path, FileView(path) as file:
+        size = file.whole_size
         digest = hashlib.sha256(f"{size} ".encode())
         if whole:
             ends = source.probe.end_bytes if source.probe else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from owtmix.base import asked_again
 from owtmix.base.ids import StreamId
 from owtmix.base.time import TimeRange
 from owtmix.inputs import repeated
@@ -132,6 +134,25 @@ def test_what_follows_the_last_packet_is_not_compared(tmp_path: Path) -> None:
         files[number] = replace(source, probe=replace(source.probe, end_bytes=2_000_000))
         recordings.append(Recording(ANNA, path.name, Fraction(0), None))
     assert repeated_files(recordings, files) == {1: 0}
+
+
+@pytest.mark.parametrize("first", range(1, 7))
+def test_a_disk_that_fails_for_a_moment_makes_nothing_count_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: int
+) -> None:
+    read, done = os.pread, 0
+
+    def failing(file: int, size: int, at: int) -> bytes:
+        nonlocal done
+        done += 1
+        if done == first:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return read(file, size, at)
+
+    monkeypatch.setattr(asked_again, "PAUSES_S", (0.0,))
+    monkeypatch.setattr("owtmix.media.file_view.os.pread", failing)
+    assert found(tmp_path, (ANNA, 0, b"same"), (ANNA, 0, b"same")) == {1: 0}
+    assert done > first
 
 
 def test_a_file_that_is_named_twice_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
