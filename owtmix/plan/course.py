@@ -55,15 +55,13 @@ class Course:
         Raises:
             SpecError: a position is of a stream that is not there.
         """
-        known, before = frozenset(file.stream for file in self.index.files), self.begins
-        warnings = dict.fromkeys(check_streams(self.spec, known))
+        known, spec = frozenset(file.stream for file in self.index.files), self.spec
+        warnings = dict.fromkeys(check_streams(spec, known))
         for change in self.changes:
-            state = change.state
-            if _named(state) != _named(before):
-                # What held before was told where it began to.
-                found = check_streams(self._spec(state), known, f"{change.where}: ", self._spec(before))
-                warnings |= dict.fromkeys(f"{change.where}: {warning}" for warning in found)
-            before = state
+            before, spec = spec, self._spec(change.state)
+            # What held before was told where it began to.
+            found = check_streams(spec, known, f"{change.where}: ", before)
+            warnings |= dict.fromkeys(f"{change.where}: {warning}" for warning in found)
         unknown = sorted((number, stream) for stream, number in self._switched().items() if stream not in known)
         for number, stream in unknown[:MAX_SHOWN]:
             warnings[f"{self.changes[number - 1].where}: {stream} has no recording in the index"] = None
@@ -125,11 +123,6 @@ class Course:
 
     def _spec(self, state: RoomState) -> JobSpec:
         return replace(self.spec, mixer=state.mixer, subscription=state.subscription)
-
-
-def _named(state: RoomState) -> tuple[object, ...]:
-    """What names streams."""
-    return state.subscription, state.mixer.max_resolution_stream, state.mixer.positions
 
 
 @dataclass(frozen=True, slots=True)
