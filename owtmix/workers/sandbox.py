@@ -178,23 +178,30 @@ def _opened_itself(path: Path) -> int:
 def _opened_recording(path: Path) -> int:
     """A file; nothing else that stands in its place, or in that of a folder above."""
     file = open_file(path, os.O_PATH)
-    if not stat.S_ISREG(os.fstat(file).st_mode):
+    if not stat.S_ISREG(_mode(file)):
         os.close(file)
         raise OSError(errno.ENOENT, "it is no file")
     return file
+
+
+def _mode(file: int) -> int:
+    """What a descriptor is of; 0, which is nothing, where the system cannot tell."""
+    try:
+        return os.fstat(file).st_mode
+    except OSError:
+        return 0
 
 
 def _allow(libc: ctypes.CDLL, ruleset: int, paths: Iterable[Path], granted: int, opener: Callable[[Path], int]) -> None:
     for path in paths:
         try:
             file = opener(path)
-            is_folder = stat.S_ISDIR(os.fstat(file).st_mode)
         except OSError as error:
             if error.errno in _SHORT:
                 raise
             continue
         try:
-            fitting = granted if is_folder else granted & _FILE_RIGHTS
+            fitting = granted if stat.S_ISDIR(_mode(file)) else granted & _FILE_RIGHTS
             rule = struct.pack("=Qi", fitting, file)
             failed = libc.syscall(_LANDLOCK_ADD_RULE, ruleset, _RULE_PATH_BENEATH, rule, 0) != 0
             if failed and (number := ctypes.get_errno()) != errno.EBADFD:  # of what is in no file system: stays denied
