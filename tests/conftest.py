@@ -49,7 +49,8 @@ def kernel_isolates() -> bool:
 def kernel_mounts() -> bool:
     """Whether a process may have a disk for itself."""
     mount = ["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", tempfile.gettempdir()]
-    return subprocess.run(mount, check=False, capture_output=True).returncode == 0
+    is_there = shutil.which(mount[0]) is not None
+    return is_there and subprocess.run(mount, check=False, capture_output=True).returncode == 0
 
 
 NOT_CONFINED: Final = "this kernel lacks Landlock or seccomp filters"
